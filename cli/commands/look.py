@@ -1,0 +1,228 @@
+"""Commands that look at jobs and change nothing: list, show, tail."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import Database, Job, Json, StepFilter, live_status, read_ledger, read_tables
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from ledger import Recorded
+
+_FOLLOW_S = 0.25
+_ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
+
+
+def list_jobs(
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+    ] = 20,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """List jobs, newest first."""
+    from cli.text import put, put_json, say, table
+
+    with read_tables(database) as (connection, path):
+        status = live_status(path)
+        rows = connection.execute(
+            "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
+            "input_tokens + output_tokens, cost_usd, submitted_at "
+            "FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
+            (limit,),
+        ).fetchall()
+    shown = [(row[0], status(row[0], row[1]), *row[2:]) for row in rows]
+    if as_json:
+        names = (
+            "job_id", "status", "project", "steps_succeeded", "steps_total",
+            "duration_s", "tokens", "cost_usd", "submitted_at",
+        )  # fmt: skip
+        for row in shown:
+            put_json(dict(zip(names, row, strict=True)))
+        return 0
+    if not shown:
+        say("no job yet: `orc run SPEC` submits one, `orc demo` runs an example")
+        return 0
+    put(
+        table(
+            ("JOB", "STATUS", "PROJECT", "STEPS", "TIME", "TOKENS", "SUBMITTED"),
+            [
+                (row[0], row[1], row[2], f"{row[3]}/{row[4]}", _seconds(row[5]), row[6],
+                 f"{row[8][:10]} {row[8][11:19]}")
+                for row in shown
+            ],
+        )
+    )  # fmt: skip
+    return 0
+
+
+def show(
+    job: Job,
+    database: Database = None,
+    events: Annotated[bool, typer.Option("--events", "-e", help="Show the events.")] = False,
+    files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show one job: its steps, or its events, or its files."""
+    if events:
+        return _show_events(job, database, as_json=as_json)
+    from ledger import find_job
+
+    with read_tables(database) as (connection, path):
+        job_id = find_job(connection, job, path=path)
+        if files:
+            return _show_files(connection, job_id, as_json=as_json)
+        return _show_steps(connection, path, job_id, as_json=as_json)
+
+
+def tail(
+    job: Job,
+    database: Database = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come.")] = False,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only this type, or types that begin so.")
+    ] = None,
+    step: StepFilter = None,
+    as_json: Json = False,
+) -> int:
+    """Print a job's events as they are in the ledger; with -f until the job stops."""
+    from ledger import has_owner
+
+    with read_ledger(database) as ledger:
+        job_id = ledger.find_job(job)
+        version = 0
+        ended = False
+        while True:
+            owned = has_owner(ledger.path, job_id)
+            for recorded in ledger.read_stream(job_id, after=version):
+                version = recorded.version
+                ended = recorded.event.type in _ENDINGS
+                if _wanted(recorded, type_, step):
+                    _put_event(recorded, as_json=as_json)
+            if not follow or ended or not owned:
+                return 0
+            time.sleep(_FOLLOW_S)
+
+
+def _wanted(recorded: Recorded, type_: str | None, step: str | None) -> bool:
+    event = recorded.event
+    if step is not None and getattr(event, "step", None) != step:
+        return False
+    return type_ is None or event.type == type_ or event.type.startswith(f"{type_}.")
+
+
+def _show_events(job: str, database: Path | None, *, as_json: bool) -> int:
+    with read_ledger(database) as ledger:
+        for recorded in ledger.read_stream(ledger.find_job(job)):
+            _put_event(recorded, as_json=as_json)
+    return 0
+
+
+def _put_event(recorded: Recorded, *, as_json: bool) -> None:
+    from cli.text import put, safe
+    from projections.jsonl import event_line, event_object
+
+    if as_json:
+        print(event_line(recorded), flush=True)
+        return
+    shown = event_object(recorded)
+    place = f"{recorded.version:>5}  {recorded.recorded_at[11:23]}  {recorded.event.type:<16}"
+    step = shown.get("step", "")
+    attempt = f" {shown['attempt']}" if "attempt" in shown else ""
+    rest = {
+        key: value
+        for key, value in shown.items()
+        if key not in ("type", "job_id", "timestamp", "seq", "step", "attempt")
+    }
+    details = "  ".join(f"{key}={_brief(value)}" for key, value in rest.items())
+    put(safe(f"{place}  {step}{attempt}  {details}".rstrip(), width=200))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        if "sha256" in value:
+            return f"{str(value['sha256'])[:12]}..."
+        value = value.get("value", value)
+    return str(value)[:60]
+
+
+def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
+    from cli.text import put, put_json, say, table
+
+    rows = connection.execute(
+        "SELECT files.path, files.size_bytes, files.media_type, steps.name, files.sha256 "
+        "FROM files JOIN steps USING (step_id) WHERE files.job_id = ? ORDER BY files.path",
+        (job_id,),
+    ).fetchall()
+    if as_json:
+        for row in rows:
+            names = ("path", "size_bytes", "media_type", "step", "sha256")
+            put_json(dict(zip(names, row, strict=True)))
+    elif rows:
+        put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256"), [(*r[:4], r[4][:12]) for r in rows]))
+    else:
+        say(f"{job_id} has written no files")
+    return 0
+
+
+def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_json: bool) -> int:
+    from cli.text import put, put_json, safe, table
+
+    names = [row[1] for row in connection.execute("PRAGMA table_info(jobs)")]
+    job = dict(
+        zip(
+            names,
+            connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone(),
+            strict=True,
+        )
+    )
+    job["status"] = live_status(path)(job_id, job["status"])
+    rows = connection.execute(
+        "SELECT name, status, kind, attempts, duration_s, input_tokens + output_tokens, "
+        "coalesce(failure, skip_reason, ''), failure_kind, needs FROM steps WHERE job_id = ? "
+        "ORDER BY position",
+        (job_id,),
+    ).fetchall()
+    folder = Path(job.pop("runs_dir")) / job_id
+    if as_json:
+        fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
+                  "failure_kind", "needs")  # fmt: skip
+        steps = [dict(zip(fields, row, strict=True)) for row in rows]
+        put_json({**job, "project": job["name"], "folder": str(folder), "steps": steps})
+        return 0
+    put(f"{job_id}  {safe(job['name'])}  {job['status']}")
+    put(f"  spec       {safe(job['spec_file'])}, {safe(job['provider'])}/{safe(job['model'])}")
+    put(f"  submitted  {job['submitted_at']}")
+    if job["finished_at"]:
+        put(f"  finished   {job['finished_at']} ({_seconds(job['duration_s'])})")
+    cost = "unknown" if job["cost_usd"] is None else f"${job['cost_usd']:.4f}"
+    put(
+        f"  used       {job['calls']} calls, {job['input_tokens']} tokens in, "
+        f"{job['output_tokens']} out, cost {cost if job['calls'] else '$0.0000'}"
+    )
+    put(f"  folder     {safe(folder)}")
+    if job["failure"]:
+        put(f"  failure    {safe(job['failure'])}")
+    put()
+    put(
+        table(
+            ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "NOTE"),
+            [(*row[:4], _seconds(row[4]), row[5] or "", row[6]) for row in rows],
+        )
+    )
+    if job["status"] in ("failed", "interrupted", "cancelled"):
+        put()
+        put(f"next: orc resume {job_id}")
+    return 0
+
+
+def _seconds(duration_s: float | None) -> str:
+    from scheduler.core.durations import format_duration
+
+    return "" if duration_s is None else format_duration(duration_s)

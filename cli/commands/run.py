@@ -1,0 +1,242 @@
+"""Commands that run jobs: run, resume, cancel, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import Database, Force, Job, Json, NoInput, Quiet, Replies, RunsDir, SpecFile
+
+if TYPE_CHECKING:
+    from cli.wiring import Ended, Places, Submission
+
+Provider = Annotated[
+    str | None,
+    typer.Option("--provider", "-p", help="Switch the job's provider: NAME or NAME/MODEL."),
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="The job's model.")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", help="A value for an input of the spec.", metavar="KEY=VALUE"),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(help="Refuse parameters that a provider drops; a tolerated failure exits 1."),
+]
+
+
+def run(
+    spec: SpecFile,
+    provider: Provider = None,
+    model: Model = None,
+    inputs: Inputs = None,
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    replies: Replies = None,
+    strict: Strict = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the spec, show the graph, submit nothing.")
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    as_json: Json = False,
+) -> int:
+    """Submit a spec as a job and run it to its end."""
+    from cli.options import find_places
+    from cli.wiring import Submission
+
+    submission = Submission(
+        path=spec,
+        provider=provider,
+        model=model,
+        inputs=_parse_inputs(inputs or []),
+        replies=replies,
+        strict=strict,
+    )
+    if dry_run:
+        return _show_plan(submission, as_json=as_json)
+    places = find_places(database, runs_dir)
+    return _run(submission, places, force=force, quiet=quiet, as_json=as_json)
+
+
+def resume(
+    job: Job,
+    database: Database = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", "-p", help="Only `replay`: use recorded replies.")
+    ] = None,
+    replies: Replies = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="A new time limit for the whole job, such as 30m.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> int:
+    """Go on with a job that was interrupted, failed or cancelled."""
+    import os
+
+    from cli import wiring
+    from cli.display import make_display
+    from cli.options import find_places
+
+    display = make_display(as_json=as_json, quiet=quiet)
+    with display:
+        ended = wiring.run_sync(
+            wiring.resume,
+            job,
+            places=find_places(database),
+            environment=os.environ,
+            provider=provider,
+            replies=replies,
+            timeout_s=_parse_timeout(timeout),
+            listener=display.listener(),
+            force=force,
+        )
+    return _report(ended, display, strict=strict)
+
+
+def cancel(
+    job: Job,
+    database: Database = None,
+    reason: Annotated[str | None, typer.Option(help="Kept with the event.")] = None,
+    as_json: Json = False,
+) -> int:
+    """End a job: commands get SIGTERM, and SIGKILL after ten seconds."""
+    import trio
+
+    from cli.exits import CANCELLED, SUCCEEDED
+    from cli.options import find_places
+    from cli.text import put_json, say
+    from cli.wiring import cancel as cancel_job
+
+    async def call() -> tuple[str, str]:
+        return await cancel_job(job, places=find_places(database), reason=reason)
+
+    job_id, status = trio.run(call)
+    if as_json:
+        put_json({"job_id": job_id, "status": status})
+    elif status == "cancelled":
+        say(f"{job_id} is cancelled; `orc resume {job_id}` would go on with it")
+    else:
+        say(f"{job_id} had ended already: {status}")
+    return SUCCEEDED if status == "cancelled" else CANCELLED
+
+
+def demo(
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Run the example offline, on recorded replies, and say where to look next."""
+    from cli.options import find_places
+    from cli.text import say
+    from cli.wiring import Submission
+
+    spec = example_spec()
+    places = find_places(database, runs_dir)
+    say(f"$ orc run {spec.name} --provider replay", quiet=quiet)
+    submission = Submission(path=spec, provider="replay")
+    code = _run(submission, places, force=False, quiet=quiet, as_json=as_json)
+    if code == 0 and not quiet:
+        say()
+        say("Look next:")
+        say("  orc show latest          the steps, and what they used")
+        say("  orc show latest --files  the files, and which step wrote each")
+        say("  orc tail latest          every event")
+        say("  orc browse               the ledger in Datasette")
+    return code
+
+
+def example_spec() -> Path:
+    """The example, in the repository or in the installed package."""
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here / "examples", here.parent / "examples"):
+        if (folder / "tiny_spec.yaml").exists():
+            return folder / "tiny_spec.yaml"
+    raise FileNotFoundError("the example spec is missing from this installation")
+
+
+def _run(submission: Submission, places: Places, *, force: bool, quiet: bool, as_json: bool) -> int:
+    import os
+
+    from cli import wiring
+    from cli.display import make_display
+    from cli.main import version
+
+    display = make_display(as_json=as_json, quiet=quiet)
+    with display:
+        ended = wiring.run_sync(
+            wiring.run,
+            submission,
+            places=places,
+            environment=os.environ,
+            version=version(),
+            listener=display.listener(),
+            force=force,
+        )
+    return _report(ended, display, strict=submission.strict)
+
+
+def _report(ended: Ended, display: Any, *, strict: bool) -> int:
+    from cli.exits import ENVIRONMENT, code_for_job
+
+    steps = ended.state.steps.values()
+    code = code_for_job(
+        ended.status,
+        signal=ended.signal,
+        failure_kinds=[failure.kind for failure in ended.failures],
+        tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
+        strict=strict,
+    )
+    display.done(ended)
+    return ENVIRONMENT if code == 0 and ended.left_alone else code
+
+
+def _show_plan(submission: Submission, *, as_json: bool) -> int:
+    import os
+
+    from cli.text import put, put_json, safe
+    from cli.wiring import prepare
+    from projections import text_graph
+
+    _, definition = prepare(submission, os.environ)
+    needs = {step.id: step.needs for step in definition.steps}
+    if as_json:
+        put_json({"project": definition.project, "steps": needs})
+        return 0
+    put(text_graph(needs))
+    for step in definition.steps:
+        what = f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
+        put(f"{step.id}: {safe(what)}, at most {step.retry.max_attempts} attempt(s)")
+    return 0
+
+
+def _parse_inputs(pairs: list[str]) -> dict[str, str]:
+    from cli.wiring import UsageProblem
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageProblem(f"-i takes KEY=VALUE; got {pair!r}")
+        found[name] = value
+    return found
+
+
+def _parse_timeout(text: str | None) -> float | None:
+    from cli.wiring import UsageProblem
+    from scheduler.core.durations import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageProblem(f"--timeout {error}; got {text!r}") from None

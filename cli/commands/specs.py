@@ -1,0 +1,124 @@
+"""Commands about specs: validate, graph, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Database, Json
+
+
+def validate(
+    specs: Annotated[list[Path], typer.Argument(help="Specs to check.", metavar="SPEC...")],
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
+    as_json: Json = False,
+) -> int:
+    """Check specs and print every error with its place; nothing is run or written."""
+    import os
+
+    from cli.commands.run import _parse_inputs
+    from cli.exits import SUCCEEDED, USAGE
+    from cli.text import put_json, safe, say
+    from cli.wiring import Submission, UsageProblem, prepare
+    from scheduler.core.errors import SpecError
+
+    code = SUCCEEDED
+    given = _parse_inputs(inputs or [])
+    for path in specs:
+        problems: list[dict[str, object]] = []
+        try:
+            _, definition = prepare(
+                Submission(path=path, inputs=given, provider=provider), os.environ
+            )
+        except SpecError as error:
+            problems = [
+                {"line": found.line, "column": found.column, "message": found.message}
+                for found in error.problems
+            ]
+            lines = error.lines()
+        except UsageProblem as error:
+            problems = [{"line": 0, "column": 0, "message": str(error)}]
+            lines = [str(error)]
+        if problems:
+            code = USAGE
+        if as_json:
+            put_json({"spec": str(path), "valid": not problems, "problems": problems})
+        elif problems:
+            for line in lines:
+                say(safe(line))
+        else:
+            say(f"{safe(path)}: valid, {len(definition.steps)} steps")
+    return code
+
+
+def graph(
+    target: Annotated[str, typer.Argument(help="A spec, or a job.", metavar="SPEC|JOB")],
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Draw the graph of a spec, or of a job with the state of each step."""
+    from cli.text import put, put_json
+    from projections import mermaid_graph, text_graph
+
+    path = Path(target)
+    statuses: dict[str, str] | None = None
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        needs = _needs_of_spec(path)
+    else:
+        needs, statuses = _needs_of_job(target, database)
+    if as_json:
+        put_json({"needs": needs, "statuses": statuses})
+    elif mermaid:
+        put(mermaid_graph(needs, statuses))
+    else:
+        put(text_graph(needs, statuses))
+    return 0
+
+
+def schema(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON it is in any case.", hidden=True)
+    ] = False,
+) -> int:
+    """Print the JSON Schema of specs, for editors."""
+    import json
+
+    from cli.text import put
+    from scheduler.core.spec_model import JobSpec
+
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **JobSpec.model_json_schema(),
+        "title": "orc spec",
+    }
+    put(json.dumps(document, indent=2))
+    return 0
+
+
+def _needs_of_spec(path: Path) -> dict[str, list[str]]:
+    from cli.wiring import Submission, UsageProblem, _read_spec
+    from scheduler.core.checks import needs_of
+    from scheduler.core.spec import parse_spec
+
+    if not path.is_file():
+        raise UsageProblem(f"cannot read the spec {path}: no such file")
+    text, name = _read_spec(Submission(path=path))
+    steps = parse_spec(text, source_name=name).steps
+    return {step_id: list(needs_of(step_id, step, steps)) for step_id, step in steps.items()}
+
+
+def _needs_of_job(name: str, database: Path | None) -> tuple[dict[str, list[str]], dict[str, str]]:
+    from cli.options import read_tables
+    from ledger import find_job
+
+    with read_tables(database) as (connection, path):
+        job_id = find_job(connection, name, path=path)
+        rows = connection.execute(
+            "SELECT name, needs, status FROM steps WHERE job_id = ? ORDER BY position", (job_id,)
+        ).fetchall()
+    needs = {row[0]: row[1].split(", ") if row[1] else [] for row in rows}
+    return needs, {row[0]: row[2] for row in rows}

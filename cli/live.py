@@ -1,0 +1,176 @@
+"""The live table of a run, for terminals: rich redraws it in place."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.display import QuietDisplay, say_ending
+from cli.text import safe
+from cli.wiring import Ended
+from ledger import Recorded
+from ledger.events import (
+    LlmResponded,
+    StepFailed,
+    StepInterrupted,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from scheduler.core.durations import format_duration
+from scheduler.core.state import JobState
+
+_STYLES = {
+    "pending": "dim",
+    "running": "cyan",
+    "waiting": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "skipped": "dim",
+    "cancelled": "dim",
+}
+_TAIL_CHARS = 60
+_OTHER_ROWS = 6
+
+
+class LiveTable(QuietDisplay):
+    """A table of steps with state, time, tokens and what they are doing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=8,
+            transient=True,
+        )
+        self._state: JobState | None = None
+        self._job_id = ""
+        self._started: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._tokens: dict[str, int] = {}
+        self._notes: dict[str, str] = {}
+        self._recent: deque[str] = deque(maxlen=200)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+        if self._state is not None:
+            self._console.print(self._render())
+
+    def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
+        """See `QuietDisplay`."""
+        self._state = state
+        self._job_id = job_id
+        self._console.print(Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold"))
+        self._live.start()
+
+    def on_events(self, recorded: Sequence[Recorded]) -> None:
+        """See `QuietDisplay`."""
+        super().on_events(recorded)
+        for item in recorded:
+            self._take(item)
+
+    def on_delta(self, step: str, text: str) -> None:
+        """See `QuietDisplay`."""
+        self._notes[step] = (self._notes.get(step, "") + text)[-_TAIL_CHARS:]
+
+    def done(self, ended: Ended) -> None:
+        """See `Display`."""
+        say_ending(ended, self.totals)
+
+    def _take(self, recorded: Recorded) -> None:
+        event = recorded.event
+        match event:
+            case StepStarted():
+                self._started[event.step] = time.monotonic()
+                self._notes.pop(event.step, None)
+            case StepSucceeded():
+                self._took[event.step] = event.duration_s
+                self._notes[event.step] = event.warning or ""
+            case StepFailed():
+                self._took[event.step] = event.duration_s
+                self._notes[event.step] = f"{event.kind}: {event.message}"
+            case StepSkipped():
+                self._notes[event.step] = f"because of {', '.join(event.because)}"
+            case StepInterrupted():
+                self._notes[event.step] = f"interrupted ({event.reason})"
+            case LlmResponded():
+                usage = event.usage
+                used = usage.input_tokens + usage.output_tokens
+                self._tokens[event.step] = self._tokens.get(event.step, 0) + used
+            case _:
+                return
+        if event.step in self._recent:
+            self._recent.remove(event.step)
+        self._recent.append(event.step)
+
+    def _render(self) -> RenderableType:
+        state = self._state
+        if state is None:
+            return Text("")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+        for header in ("step", "state", "time", "tokens", ""):
+            table.add_column(header, no_wrap=True, overflow="ellipsis")
+        for step_id in self._shown(state):
+            table.add_row(*self._row(state, step_id))
+        hidden = len(state.steps) - table.row_count
+        counts = _counts(state)
+        cost = self.totals.known_cost()
+        money = f"  ${cost:.4f}" if cost else ""
+        more = f"  ({hidden} not shown)" if hidden > 0 else ""
+        summary = Text(f"{counts}  {self.totals.tokens} tokens{money}{more}", style="dim")
+        return Group(table, summary)
+
+    def _shown(self, state: JobState) -> list[str]:
+        """All steps where the screen has room, else those that changed last."""
+        room = max(4, self._console.height - _OTHER_ROWS)
+        if len(state.steps) <= room:
+            return list(state.steps)
+        recent = list(self._recent)[-room:]
+        return sorted(recent, key=lambda step_id: state.steps[step_id].index)
+
+    def _row(self, state: JobState, step_id: str) -> list[Text]:
+        step = state.steps[step_id]
+        status = step.status
+        took = self._took.get(step_id)
+        if status == "running":
+            took = time.monotonic() - self._started.get(step_id, time.monotonic())
+        attempt = f" {step.attempts}" if step.attempts > 1 else ""
+        tokens = self._tokens.get(step_id)
+        note = (
+            safe(self._notes.get(step_id, ""))[-_TAIL_CHARS:]
+            if status == "running"
+            else safe(self._notes.get(step_id, ""), width=_TAIL_CHARS)
+        )
+        return [
+            Text(step_id),
+            Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
+            Text("" if took is None else format_duration(took), justify="right"),
+            Text("" if tokens is None else str(tokens), justify="right"),
+            Text(note, style="dim"),
+        ]
+
+
+def _counts(state: JobState) -> str:
+    found: dict[str, int] = {}
+    for step in state.steps.values():
+        found[step.status] = found.get(step.status, 0) + 1
+    return ", ".join(f"{count} {status}" for status, count in found.items())

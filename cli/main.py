@@ -1,0 +1,73 @@
+"""The entry point: the version without loading anything, else the typer application.
+
+Errors that people can cause end here, as one message and an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line; the process exits with one of the codes in `exits.py`."""
+    if sys.platform == "win32":
+        print("orc runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
+        sys.exit(7)
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        print(f"orc {version()}")
+        return
+    sys.exit(_run())
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("orc")
+    except PackageNotFoundError:
+        return "0 (not installed)"
+
+
+def _run() -> int:
+    from cli.app import app
+
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone; it wants nothing more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    from cli.exits import USAGE, code_for_error
+    from cli.text import safe, say
+
+    show = getattr(error, "show", None)
+    if show is not None:
+        # Typer's own usage errors print themselves.
+        show()
+        return USAGE
+    if type(error).__name__ == "Abort":
+        return 130
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    code = code_for_error(error)
+    if code is None:
+        raise error
+    for line in str(error).splitlines():
+        say(f"orc: {safe(line)}")
+    return code
+
+
+if __name__ == "__main__":
+    main()

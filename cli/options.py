@@ -1,0 +1,127 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from cli.wiring import Places
+    from ledger import LedgerReader
+
+
+def _complete_jobs(incomplete: str) -> list[str]:
+    """Job ids for the shell; completion never fails aloud."""
+    try:
+        with read_tables(None) as (connection, _):
+            rows = connection.execute(
+                "SELECT job_id FROM jobs ORDER BY submitted_at DESC LIMIT 50"
+            ).fetchall()
+    except Exception:
+        return []
+    return [row[0] for row in rows if row[0].startswith(incomplete)]
+
+
+def _complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Step ids of the job that is on the command line."""
+    try:
+        with read_tables(None) as (connection, path):
+            from ledger import find_job
+
+            job_id = find_job(connection, ctx.params["job"], path=path)
+            rows = connection.execute(
+                "SELECT name FROM steps WHERE job_id = ? ORDER BY position", (job_id,)
+            ).fetchall()
+    except Exception:
+        return []
+    return [row[0] for row in rows if row[0].startswith(incomplete)]
+
+
+Job = Annotated[
+    str,
+    typer.Argument(
+        help="A job's id, any unique part of one, or `latest`.",
+        metavar="JOB",
+        autocompletion=_complete_jobs,
+    ),
+]
+SpecFile = Annotated[Path, typer.Argument(help="A spec: a YAML file.", metavar="SPEC")]
+Database = Annotated[
+    Path | None,
+    typer.Option("--db", help="The ledger. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
+]
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(help="Where run folders go. Default: runs/ beside the ledger.", metavar="DIR"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask anything.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),
+]
+Replies = Annotated[
+    Path | None,
+    typer.Option(help="Recorded replies. Default: SPEC's .replay.yaml.", metavar="FILE"),
+]
+StepFilter = Annotated[
+    str | None,
+    typer.Option("--step", help="Only this step's events.", autocompletion=_complete_steps),
+]
+
+
+def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
+    """Where the ledger and the run folders are."""
+    from cli.wiring import Places
+
+    return Places.find(database=database, runs_dir=runs_dir)
+
+
+@contextmanager
+def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
+    """The ledger, read-only, with its events."""
+    from ledger import LedgerReader
+
+    with LedgerReader.open(database_path(database)) as reader:
+        yield reader
+
+
+@contextmanager
+def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
+    """The read model alone, for commands that should start fast, and the ledger's path."""
+    from ledger import connect_reader
+    from ledger.connection import storage_errors
+
+    path = database_path(database)
+    connection = connect_reader(path)
+    try:
+        with storage_errors(path):
+            yield connection, path
+    finally:
+        connection.close()
+
+
+def database_path(database: Path | None) -> Path:
+    """The ledger's path by option, environment or default; `Places.find` without its imports."""
+    import os
+
+    return (database or Path(os.environ.get("ORC_DB") or "runs.db")).absolute()
+
+
+def live_status(path: Path) -> Callable[[str, str], str]:
+    """How to show a stored status: a job that has not ended and has no owner is interrupted."""
+    from ledger import has_owner
+
+    def status(job_id: str, stored: str) -> str:
+        if stored in ("running", "waiting") and not has_owner(path, job_id):
+            return "interrupted"
+        return stored
+
+    return status

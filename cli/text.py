@@ -1,0 +1,63 @@
+"""Text for terminals: nothing that a model, a command or a server wrote gets through raw."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def safe(text: object, *, width: int | None = None) -> str:
+    """The text on one line with every control, format and surrogate character shown as its escape.
+
+    With `width`, cut to that many characters.
+    """
+    shown = "".join(_shown(character) for character in str(text))
+    if width is not None and len(shown) > width:
+        return shown[: max(0, width - 3)] + "..."
+    return shown
+
+
+def safe_block(text: str) -> str:
+    """The same for text of several lines."""
+    return "\n".join(safe(line) for line in text.split("\n"))
+
+
+def say(message: str = "", *, quiet: bool = False) -> None:
+    """A line of talk, on stderr. The caller has made it safe."""
+    if not quiet:
+        print(message, file=sys.stderr, flush=True)
+
+
+def put(line: str = "") -> None:
+    """A line of data, on stdout. The caller has made it safe."""
+    print(line)
+
+
+def put_json(value: Any) -> None:
+    """A JSON value as one line of data, in ASCII, at once."""
+    print(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A plain table with aligned columns."""
+    cells = [[safe(cell, width=80) for cell in row] for row in rows]
+    widths = [
+        max([len(header), *(len(row[index]) for row in cells)])
+        for index, header in enumerate(headers)
+    ]
+    lines = [list(headers), *cells]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _shown(character: str) -> str:
+    if character.isascii():
+        return character if character.isprintable() else f"\\x{ord(character):02x}"
+    if unicodedata.category(character)[0] in "CZ" and character not in "\u00a0\u3000":
+        return character.encode("unicode_escape").decode()
+    return character

@@ -1,0 +1,569 @@
+"""The one place that puts the parts together: ledger, scheduler, providers, projections.
+
+Free of typer and of the terminal: the command line and `orc.py` both stand on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from ledger import JobId, Ledger, LedgerReader, OwnerLock, open_ledger, pack
+from ledger.errors import LedgerError, NoSuchJob
+from ledger.events import Failure, JobSubmitted, Owner, Payload, Recorded
+from ledger.locks import owner_identity
+from projections import Publisher, ReadModel, deliver
+from providers import REGISTRY, PermanentError, Provider, build_provider
+from scheduler.clock import Clock
+from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob, SubmitJob
+from scheduler.core.decide import decide
+from scheduler.core.graph import build_graph
+from scheduler.core.resolve import REPLAY, ProviderFacts, Settings, build_job
+from scheduler.core.resolved import JobDef, dump_job, load_job
+from scheduler.core.spec import Spec
+from scheduler.core.state import JobState, evolve, initial_state
+from scheduler.ids import new_job_id
+from scheduler.runner import Observer, Runner
+from scheduler.workspace import Workspace
+
+REFRESH_S = 2.0
+_PUBLISH_SHARE = 10
+_CANCEL_WAIT_S = 30.0
+
+
+class UsageProblem(Exception):
+    """Something that the caller gave cannot be used; the message says what to do."""
+
+
+class EnvironmentProblem(Exception):
+    """Something around orc is missing; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are: the ledger, and the folder of run folders. Both absolute."""
+
+    database: Path
+    runs_dir: Path
+
+    @classmethod
+    def find(
+        cls,
+        *,
+        database: Path | None = None,
+        runs_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Places:
+        """From options, else the environment's ORC_DB, else `runs.db` and `runs` here."""
+        environment = os.environ if environment is None else environment
+        path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
+        return cls(path, (runs_dir or path.parent / "runs").absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A spec and how it is to be run; `text` stands for a file where there is none."""
+
+    path: Path | None = None
+    text: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    replies: Path | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What hears of a run while it goes on: committed events, and pieces of text."""
+
+    on_job: Callable[[JobState, str, Path], None] = lambda state, job_id, folder: None
+    on_events: Observer = lambda recorded: None
+    on_delta: Callable[[str, str], None] = lambda step, text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: `status` is succeeded, failed, cancelled or interrupted."""
+
+    job_id: JobId
+    status: str
+    state: JobState
+    folder: Path
+    signal: str | None = None
+    left_alone: tuple[str, ...] = ()
+    database: Path = Path()
+
+    def outputs(self) -> dict[str, Any]:
+        """The output of each succeeded step, read from the ledger."""
+        with LedgerReader.open(self.database) as ledger:
+            return {
+                step_id: ledger.read_payload(step.output)
+                for step_id, step in self.state.steps.items()
+                if step.status == "succeeded"
+            }
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures that the job failed for."""
+        return list(self.state.failed.values())
+
+
+def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
+    """The ledger, with the read model kept. Raises LedgerError."""
+    return open_ledger(places.database, projector=ReadModel(), create=create)
+
+
+def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spec, JobDef]:
+    """Read and check a spec; nothing is written. Raises SpecError, UsageProblem."""
+    text, name = _read_spec(submission)
+    settings = Settings(
+        providers={
+            entry.name: ProviderFacts(
+                entry.default_model, entry.model_variables, ready=entry.module is not None
+            )
+            for entry in REGISTRY.values()
+        },
+        environment=environment,
+        provider=submission.provider,
+        model=submission.model,
+        inputs=submission.inputs,
+        submit_dir=os.getcwd(),
+    )
+    return build_job(text, source_name=name, settings=settings)
+
+
+def submit(
+    ledger: Ledger,
+    submission: Submission,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+) -> tuple[JobId, JobState, dict[str, Provider]]:
+    """Make the job durable, with everything that a resume will need.
+
+    Raises SpecError, UsageProblem, EnvironmentProblem (before the job exists) and
+    LedgerError.
+    """
+    spec, definition = prepare(submission, environment)
+    replies = _read_replies(submission, definition)
+    providers = build_providers(definition, environment, replies=replies)
+    if submission.strict:
+        _refuse_dropped(definition, providers)
+    packed = [
+        pack(dump_job(definition)),
+        pack(spec.text),
+        pack(definition.inputs),
+        (None, None) if replies is None else pack(replies),
+    ]
+    event = JobSubmitted(
+        project=definition.project,
+        spec=_payload(packed[0]),
+        source=_payload(packed[1]),
+        source_name=spec.source_name,
+        spec_dir=str(_spec_dir(submission)),
+        submit_dir=os.getcwd(),
+        runs_dir=str(places.runs_dir),
+        inputs=_payload(packed[2]),
+        replies=packed[3][0],
+        orc_version=version,
+    )
+    state = initial_state(definition, build_graph(definition.steps))
+    job_id = new_job_id()
+    blobs = [blob for _, blob in packed if blob is not None]
+    _append(ledger, job_id, state, SubmitJob(event), blobs=blobs)
+    return job_id, state, providers
+
+
+def load_state(ledger: LedgerReader, job_id: str) -> JobState:
+    """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
+    state: JobState | None = None
+    for recorded in ledger.read_stream(job_id):
+        if state is None:
+            assert isinstance(recorded.event, JobSubmitted)
+            definition = load_job(ledger.read_payload(recorded.event.spec))
+            state = initial_state(definition, build_graph(definition.steps))
+        evolve(state, recorded)
+    if state is None:
+        raise NoSuchJob(f"there is no job {job_id}")
+    return state
+
+
+def run_folder(state: JobState, job_id: str, places: Places) -> Path:
+    """Where the job's folder is: as recorded, unless the ledger was moved away from there."""
+    assert state.submitted is not None
+    recorded = Path(state.submitted.runs_dir)
+    return (recorded if recorded.parent.is_dir() else places.runs_dir) / job_id
+
+
+async def run(
+    submission: Submission,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+    listener: Listener | None = None,
+    force: bool = False,
+) -> Ended:
+    """Submit a spec and run the job to its end. Raises what `submit` raises."""
+    with open_for_writing(places, create=True) as ledger:
+        job_id, state, providers = submit(
+            ledger, submission, places=places, environment=environment, version=version
+        )
+        lock = OwnerLock(places.database, job_id)
+        lock.acquire()
+        try:
+            opening = StartJob(Owner.model_validate(owner_identity()))
+            folder = run_folder(state, job_id, places)
+            run_one = _Run(ledger, job_id, state, folder, providers, environment, listener)
+            return await run_one.to_the_end(opening, force=force)
+        finally:
+            lock.release()
+
+
+async def resume(
+    name: str,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    provider: str | None = None,
+    replies: Path | None = None,
+    timeout_s: float | None = None,
+    listener: Listener | None = None,
+    force: bool = False,
+) -> Ended:
+    """Go on with a job from its last event; a succeeded one is left as it is.
+
+    Raises NoSuchJob, OwnedElsewhere, UsageProblem, LedgerError.
+    """
+    if provider not in (None, REPLAY):
+        raise UsageProblem(
+            "a resumed job keeps its providers; only --provider replay can replace them"
+        )
+    with open_for_writing(places) as ledger:
+        job_id = ledger.find_job(name)
+        lock = OwnerLock(places.database, job_id)
+        lock.acquire()
+        try:
+            state = load_state(ledger, job_id)
+            folder = run_folder(state, job_id, places)
+            if state.status == "succeeded":
+                Publisher(ledger, job_id, folder).publish()
+                left = _deliver(ledger, job_id, state, force=force)
+                return Ended(job_id, "succeeded", state, folder, None, left, places.database)
+            document = _replies_for_resume(ledger, state, provider=provider, replies=replies)
+            override = REPLAY if provider == REPLAY else None
+            providers = build_providers(
+                state.definition, environment, replies=document, override=override
+            )
+            opening = _opening(ledger, state, override, document, timeout_s)
+            run_one = _Run(ledger, job_id, state, folder, providers, environment, listener)
+            return await run_one.to_the_end(opening, force=force)
+        finally:
+            lock.release()
+
+
+async def cancel(name: str, *, places: Places, reason: str | None = None) -> tuple[JobId, str]:
+    """Ask for the end of a job and wait for it; the job's id and its status then.
+
+    Without a live owner the job is cancelled here. Raises NoSuchJob, LedgerError,
+    and UsageProblem when the owner has not answered in 30 seconds.
+    """
+    with open_for_writing(places) as ledger:
+        job_id = ledger.find_job(name)
+        state = load_state(ledger, job_id)
+        if state.status in ("succeeded", "failed", "cancelled"):
+            return job_id, state.status
+        signal_id = ledger.send_signal(
+            job_id,
+            kind="cancel",
+            data={"reason": reason} if reason else {},
+            created_at=Clock().recorded_at(),
+        )
+        deadline = trio.current_time() + _CANCEL_WAIT_S
+        while trio.current_time() < deadline:
+            lock = OwnerLock(places.database, job_id)
+            try:
+                lock.acquire(wait_s=0)
+            except LedgerError:
+                await trio.sleep(0.1)
+                continue
+            try:
+                return job_id, _cancel_unowned(ledger, job_id, signal_id, reason, places)
+            finally:
+                lock.release()
+        raise UsageProblem(f"{job_id} is still being ended by its owner; `orc show` tells")
+
+
+def build_providers(
+    definition: JobDef,
+    environment: Mapping[str, str],
+    *,
+    replies: Any,
+    override: str | None = None,
+) -> dict[str, Provider]:
+    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
+    named = {override or step.provider for step in definition.steps if step.provider is not None}
+    found: dict[str, Provider] = {}
+    for name in sorted(named - {None}, key=str):
+        assert name is not None
+        if name == REPLAY:
+            found[name] = _build_replay(replies)
+            continue
+        try:
+            found[name] = build_provider(name, environment)
+        except PermanentError as error:
+            raise EnvironmentProblem(error.message) from error
+    return found
+
+
+class _Run:
+    """One ownership of a job: the runner, and the publisher beside it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        job_id: JobId,
+        state: JobState,
+        folder: Path,
+        providers: Mapping[str, Provider],
+        environment: Mapping[str, str],
+        listener: Listener | None,
+    ) -> None:
+        self.ledger = ledger
+        self.job_id = job_id
+        self.state = state
+        self.folder = folder
+        self.providers = providers
+        self.environment = environment
+        self.listener = listener or Listener()
+
+    async def to_the_end(self, opening: Command, *, force: bool) -> Ended:
+        state, job_id = self.state, self.job_id
+        with LedgerReader.open(self.ledger.path) as reader:
+            publisher = Publisher(reader, job_id, self.folder)
+            publisher.sweep()
+            publisher.publish(final=False)
+            self.listener.on_job(state, job_id, self.folder)
+            workspace = Workspace(self.folder, project=state.project, ledger=self.ledger)
+            runner = Runner(
+                job_id=job_id,
+                state=state,
+                ledger=self.ledger,
+                workspace=workspace,
+                providers=self.providers,
+                environment=self.environment,
+                observer=self.listener.on_events,
+                on_delta=self.listener.on_delta,
+            )
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_keep_published, publisher)
+                    await runner.run(opening)
+                    nursery.cancel_scope.cancel()
+            finally:
+                with trio.CancelScope(shield=True):
+                    for provider in self.providers.values():
+                        await provider.aclose()
+            publisher.publish()
+        left: tuple[str, ...] = ()
+        if state.status == "succeeded":
+            left = _deliver(self.ledger, job_id, state, force=force)
+        status = "interrupted" if state.status == "stopped" else state.status
+        return Ended(
+            job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path
+        )
+
+
+async def _keep_published(publisher: Publisher) -> None:
+    """Refresh the folder every two seconds; less often when that takes long."""
+    pause_s = REFRESH_S
+    while True:
+        await trio.sleep(pause_s)
+        started = trio.current_time()
+        # Not abandoned when the job ends: two threads would use one publisher.
+        await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
+        pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))
+
+
+def _append(
+    ledger: Ledger, job_id: JobId, state: JobState, command: Command, *, blobs: list[bytes]
+) -> None:
+    at = Clock().recorded_at()
+    batch = []
+    for event in decide(state, command):
+        recorded = Recorded(job_id, state.version + 1, at, event)
+        evolve(state, recorded)
+        batch.append(recorded)
+    ledger.append(batch, blobs=blobs)
+
+
+def _opening(
+    ledger: Ledger,
+    state: JobState,
+    override: str | None,
+    replies: Any,
+    timeout_s: float | None,
+) -> Command:
+    owner = Owner.model_validate(owner_identity())
+    if state.status == "submitted":
+        return StartJob(owner)
+    payload: Payload | None = None
+    if replies is not None:
+        payload, blob = pack(replies)
+        if payload == state.replies:
+            payload = None
+        elif blob is not None:
+            ledger.append_blobs([blob])
+    return ResumeJob(owner, provider=override, replies=payload, timeout_s=timeout_s)
+
+
+def _cancel_unowned(
+    ledger: Ledger, job_id: JobId, signal_id: int, reason: str | None, places: Places
+) -> str:
+    state = load_state(ledger, job_id)
+    if state.status in ("succeeded", "failed", "cancelled"):
+        return state.status
+    # What was in flight died with the last owner.
+    state.running_total = 0
+    _append(ledger, job_id, state, CancelJob(signal_id, reason), blobs=[])
+    Publisher(ledger, job_id, run_folder(state, job_id, places)).publish()
+    return state.status
+
+
+def _deliver(ledger: LedgerReader, job_id: str, state: JobState, *, force: bool) -> tuple[str, ...]:
+    target = state.definition.output_dir
+    if target is None:
+        return ()
+    try:
+        return tuple(deliver(ledger, job_id, Path(target), force=force))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the job succeeded, and its files could not be copied to {target}: "
+            f"{error.strerror or error}; mend that, and `orc resume {job_id}` copies them"
+        ) from error
+
+
+def _read_spec(submission: Submission) -> tuple[str, str]:
+    if submission.path is None:
+        assert submission.text is not None
+        return submission.text, "spec.yaml"
+    path = submission.path
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig"), str(path)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UsageProblem(f"{path}:{line}: not UTF-8 text") from error
+
+
+def _spec_dir(submission: Submission) -> Path:
+    path = submission.path
+    return Path.cwd() if path is None else path.absolute().parent
+
+
+def replies_path(spec: Path) -> Path:
+    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
+    return spec.with_name(f"{spec.stem}.replay.yaml")
+
+
+def _read_replies(submission: Submission, definition: JobDef) -> Any:
+    if not any(step.provider == REPLAY for step in definition.steps):
+        return None
+    path = submission.replies
+    if path is None:
+        if submission.path is None:
+            raise UsageProblem("provider replay needs recorded replies: name a file of them")
+        path = replies_path(submission.path)
+    return _load_replies(path)
+
+
+def _replies_for_resume(
+    ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
+) -> Any:
+    if replies is not None:
+        return _load_replies(replies)
+    if state.replies is not None:
+        return ledger.read_payload(state.replies)
+    if provider != REPLAY:
+        return None
+    assert state.submitted is not None
+    spec = Path(state.submitted.source_name)
+    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
+    return _load_replies(beside)
+
+
+def _load_replies(path: Path) -> Any:
+    from providers.replay import RepliesError, parse_replies
+    from scheduler.core.yaml_source import parse_yaml
+
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise UsageProblem(
+            f"there are no recorded replies at {path}; name a file of them with --replies"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"cannot read the recorded replies {path}: {error}") from error
+    document = parse_yaml(text, source_name=str(path)).value
+    try:
+        parse_replies(document)
+    except RepliesError as error:
+        raise UsageProblem(f"{path}: {error}") from error
+    return document
+
+
+def _build_replay(document: Any) -> Provider:
+    from ledger.digest import digest_json
+    from providers.replay import Replay, parse_replies
+
+    if document is None:
+        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
+    return Replay(parse_replies(document), digest=digest_json)
+
+
+def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+    for step in definition.steps:
+        if step.provider is None:
+            continue
+        dropped = sorted(set(step.params) - providers[step.provider].params)
+        if dropped:
+            raise UsageProblem(
+                f"step {step.id!r}: {step.provider} does not know {', '.join(dropped)}; "
+                "remove it, or run without --strict"
+            )
+
+
+def _payload(packed: tuple[Payload | None, bytes | None]) -> Payload:
+    payload = packed[0]
+    assert payload is not None
+    return payload
+
+
+def run_sync(function: Callable[..., Awaitable[Ended]], *args: Any, **kwargs: Any) -> Ended:
+    """Run one of the coroutines above to its end, with its own error rather than a group of one."""
+
+    async def call() -> Ended:
+        return await function(*args, **kwargs)
+
+    try:
+        return trio.run(call)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group, however deep."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,124 @@
+"""Connections to the ledger file, with the settings that keep a commit.
+
+WAL with `synchronous=FULL`: a commit survives the death of the process and a
+power cut, for one sync. The file is only ever opened through SQLite here:
+closing any other descriptor of it would drop SQLite's locks in this process.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, StorageError
+from ledger.schema import check_header
+
+_BUSY_TIMEOUT_S = 30
+_WRITER_PRAGMAS = (
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "recursive_triggers = ON",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "mmap_size = 0",
+    "wal_autocheckpoint = 1000",
+    "journal_size_limit = 67108864",
+)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """A connection that may write; creates the file, mode 0600, where there is none.
+
+    The caller holds the write lock. Raises StorageError, NotALedger, LedgerTooNew.
+    """
+    with storage_errors(path):
+        _create_private(path)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        try:
+            check_header(connection)
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                # Network filesystems and the like: slower, as durable.
+                connection.execute("PRAGMA journal_mode = TRUNCATE")
+            for pragma in _WRITER_PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+            if sys.platform == "darwin":
+                connection.execute("PRAGMA fullfsync = 1")
+                connection.execute("PRAGMA checkpoint_fullfsync = 1")
+            if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
+                raise StorageError(f"{path}: SQLite refused synchronous=FULL")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection; a live writer is not disturbed.
+
+    It may move between threads, one at a time. Raises NoLedger, NotALedger,
+    LedgerTooNew, StorageError.
+    """
+    if not path.exists():
+        raise NoLedger(
+            f"there is no ledger at {path}: run a spec first, or name one with --db or ORC_DB"
+        )
+    with storage_errors(path):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_TIMEOUT_S,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            if check_header(connection) == 0:
+                raise NoLedger(f"{path} is empty: no job has been submitted to it")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the filesystem raise into this package's errors."""
+    try:
+        yield
+    except LedgerError as error:
+        if str(path) not in str(error) and type(error).__name__ in ("NotALedger", "LedgerTooNew"):
+            raise type(error)(f"{path}: {error}") from error
+        raise
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _translate(error, path) from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerBusy(
+            f"{path}: another program has kept it busy for {_BUSY_TIMEOUT_S} s; "
+            "close that program, then resume the job"
+        )
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return CorruptLedger(f"{path}: {error}; `orc verify` says what is damaged")
+    if name.startswith("SQLITE_FULL"):
+        return StorageError(f"{path}: the disk is full; make room, then resume the job")
+    return StorageError(f"{path}: {error}")
+
+
+def _create_private(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return

@@ -1,0 +1,60 @@
+"""Digests and canonical JSON: the two encodings that everything else is named by.
+
+Pure functions; files and tables are other modules' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, NewType
+
+Digest = NewType("Digest", str)
+"""A SHA-256 in 64 lower-case hexadecimal digits (FIPS 180-4)."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# One encoder object: json.dumps() with these arguments would build one a call.
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+def digest_bytes(content: bytes) -> Digest:
+    """The SHA-256 of some bytes."""
+    return Digest(hashlib.sha256(content).hexdigest())
+
+
+def digest_json(value: Any) -> Digest:
+    """The SHA-256 of a value's canonical JSON."""
+    return digest_bytes(canonical_json(value).encode())
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one JSON value: keys sorted, no spaces, Unicode unescaped.
+
+    Raises ValueError for NaN and infinities, TypeError for what is not JSON.
+    """
+    return _encode(value)
+
+
+def clean_text(text: str) -> str:
+    """The text with lone surrogates replaced by U+FFFD, so that it encodes as UTF-8.
+
+    JSON escapes and undecodable command output can smuggle them into a `str`.
+    """
+    if text.isascii():
+        return text
+    return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def clean_json(value: Any) -> Any:
+    """The JSON value with every text in it cleaned, keys included."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_json(item) for item in value]
+    return value

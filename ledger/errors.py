@@ -1,0 +1,60 @@
+"""What can go wrong with a ledger, named by who acts next.
+
+LedgerError
+├── VersionConflict   the caller: read the stream again, or give up the job
+├── OwnedElsewhere    the caller: another live process runs this job
+├── NoSuchJob         the person: no job, or more than one, goes by that name
+├── NoLedger          the person: there is no file at that path
+├── NotALedger        the person: the file is something else
+├── LedgerTooNew      the person: a newer orc wrote it
+├── LedgerBusy        time: another process kept the write lock too long
+├── StorageError      the machine: disk full, failing or taken away
+└── CorruptLedger     nobody: bytes changed; `orc verify` says which
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class VersionConflict(LedgerError):
+    """The stream has grown since it was read: someone else appended to it."""
+
+
+class OwnedElsewhere(LedgerError):
+    """Another live process owns the job."""
+
+    def __init__(self, job_id: str, owner: str) -> None:
+        super().__init__(f"{job_id} is being run by {owner}")
+        self.job_id = job_id
+        self.owner = owner
+
+
+class NoSuchJob(LedgerError):
+    """No job, or more than one, answers to the name."""
+
+
+class NoLedger(LedgerError):
+    """There is no ledger file at the path."""
+
+
+class NotALedger(LedgerError):
+    """The file exists and is not a ledger of orc."""
+
+
+class LedgerTooNew(LedgerError):
+    """The file, or an event in it, was written by a newer orc."""
+
+
+class LedgerBusy(LedgerError):
+    """The write lock was not to be had in time."""
+
+
+class StorageError(LedgerError):
+    """The disk is full, failing, read-only, or the file was replaced."""
+
+
+class CorruptLedger(LedgerError):
+    """The stored bytes contradict each other."""

@@ -1,0 +1,175 @@
+"""Files in a folder that nothing may be written outside of.
+
+Paths are walked part by part from the folder's own descriptor, and no
+symbolic link on the way is followed. A file appears under its name whole:
+temporary file, fsync, rename, fsync of the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TEMPORARY_NAME = r"\..+\.[0-9]+-[0-9]+\.orc-tmp"
+"""What the names of temporary files match."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class UnsafePath(OSError):
+    """A path that leaves its folder, or goes through a link."""
+
+
+class Folder:
+    """A folder by its path; created, mode 0700, when something is first written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self) -> None:
+        """Make the folder and its parents."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(self, relative: str, content: bytes, *, mode: int = 0o600) -> None:
+        """Put a file there, whole or not at all, in place of what had its name.
+
+        Raises UnsafePath, and OSError when the disk refuses.
+        """
+        with self._parent(relative, create=True) as (parent, name):
+            temporary = f".{name[:60]}.{os.getpid()}-{threading.get_ident()}.orc-tmp"
+            fd = _open_temporary(temporary, parent, mode)
+            try:
+                _write_all(fd, content)
+                os.fsync(fd)
+                os.close(fd)
+                fd = -1
+                _make_room(name, parent)
+                os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                if fd >= 0:
+                    os.close(fd)
+                _unlink_quietly(temporary, parent)
+                raise
+            os.fsync(parent)
+
+    def read(self, relative: str, *, size_max: int | None = None) -> bytes | None:
+        """The bytes of a regular file, at most `size_max`; none when there is no such file."""
+        try:
+            with self._parent(relative) as (parent, name):
+                fd = os.open(name, _FILE, dir_fd=parent)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return None
+            return file.read() if size_max is None else file.read(size_max)
+
+    def stat(self, relative: str) -> os.stat_result | None:
+        """The status of a regular file; none when there is no such file."""
+        try:
+            with self._parent(relative) as (parent, name):
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def files(self) -> Iterator[str]:
+        """The relative paths of all regular files, sorted; links are passed over."""
+        yield from sorted(_walk(self.path, ""))
+
+    def remove(self, relative: str) -> None:
+        """Remove a file if it is there."""
+        try:
+            with self._parent(relative) as (parent, name):
+                os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+
+    @contextmanager
+    def _parent(self, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """The descriptor of the file's folder, and the file's name in it."""
+        *parts, name = _split(relative)
+        if create:
+            self.create()
+        current = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts:
+                following = _enter(part, current, create=create)
+                os.close(current)
+                current = following
+            yield current, name
+        finally:
+            os.close(current)
+
+
+def _split(relative: str) -> list[str]:
+    parts = relative.split("/")
+    if not relative or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise UnsafePath(errno.EINVAL, "not a plain relative path", relative)
+    return parts
+
+
+def _enter(part: str, parent: int, *, create: bool) -> int:
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=parent)
+    except FileNotFoundError:
+        if not create:
+            raise
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise UnsafePath(errno.ENOTDIR, "a link or a file stands in the way", part) from error
+        raise
+    with suppress(FileExistsError):
+        os.mkdir(part, 0o700, dir_fd=parent)
+    return os.open(part, _DIRECTORY, dir_fd=parent)
+
+
+def _open_temporary(name: str, parent: int, mode: int) -> int:
+    try:
+        return os.open(name, _TEMPORARY, mode, dir_fd=parent)
+    except FileExistsError:
+        # Left by a process that was killed here, and had the same number.
+        os.unlink(name, dir_fd=parent)
+        return os.open(name, _TEMPORARY, mode, dir_fd=parent)
+
+
+def _make_room(name: str, parent: int) -> None:
+    """An empty folder under the file's name gives way; anything in it is kept and said."""
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        os.rmdir(name, dir_fd=parent)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _unlink_quietly(name: str, parent: int) -> None:
+    try:
+        os.unlink(name, dir_fd=parent)
+    except OSError:
+        return
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield f"{prefix}{entry.name}"

@@ -1,0 +1,156 @@
+"""Reading a ledger: streams of events, blobs, signals, and the names of jobs.
+
+Works on any connection; appending is `store.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ledger.connection import connect_reader, storage_errors
+from ledger.digest import Digest
+from ledger.errors import CorruptLedger
+from ledger.events import JobId, Payload, Recorded, load_event
+from ledger.names import find_job
+
+_EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A wish from outside a job's owner, numbered over the whole ledger."""
+
+    id: int
+    job_id: JobId
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last event of a stream: its version and hash, 0 and "" before the first."""
+
+    version: int
+    hash: str
+
+
+class LedgerReader:
+    """A ledger, read-only. Use it as a context manager, or close it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> LedgerReader:
+        """Open the file at `path`. Raises what `connect_reader` raises."""
+        return LedgerReader(path, connect_reader(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def read_stream(self, job_id: str, *, after: int = 0) -> Iterator[Recorded]:
+        """The job's events with a version above `after`, in order."""
+        return self._read(
+            f"SELECT {_EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
+            (job_id, after),
+        )
+
+    def read_all(self, *, after: int = 0) -> Iterator[Recorded]:
+        """Every event with a position above `after`, in order of position."""
+        return self._read(
+            f"SELECT {_EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,)
+        )
+
+    def head(self, job_id: str) -> Head:
+        """Where the job's stream ends now."""
+        with storage_errors(self.path):
+            row = self.connection.execute(
+                "SELECT version, hash FROM events WHERE job_id = ? ORDER BY version DESC LIMIT 1",
+                (job_id,),
+            ).fetchone()
+        return Head(*row) if row else Head(0, "")
+
+    def read_blob(self, digest: str) -> bytes:
+        """The bytes with that SHA-256. Raises CorruptLedger when they are not there."""
+        with storage_errors(self.path):
+            row = self.connection.execute(
+                "SELECT content FROM blobs WHERE sha256 = ?", (digest,)
+            ).fetchone()
+        if row is None:
+            raise CorruptLedger(f"{self.path}: blob {digest} is missing")
+        content = row[0]
+        return content.encode() if isinstance(content, str) else bytes(content)
+
+    def read_payload(self, payload: Payload | None) -> Any:
+        """The JSON value that a payload stands for; null for no payload."""
+        if payload is None:
+            return None
+        if payload.sha256 is None:
+            return payload.value
+        content = self.read_blob(payload.sha256).decode("utf-8", "replace")
+        return content if payload.text else json.loads(content)
+
+    def read_payload_bytes(self, payload: Payload) -> bytes:
+        """The bytes of a text payload, as they were."""
+        if payload.sha256 is None:
+            return str(payload.value or "").encode()
+        return self.read_blob(payload.sha256)
+
+    def knows_blob(self, digest: Digest) -> bool:
+        """Whether bytes with that SHA-256 are in the ledger."""
+        with storage_errors(self.path):
+            found = self.connection.execute(
+                "SELECT 1 FROM blobs WHERE sha256 = ?", (digest,)
+            ).fetchone()
+        return found is not None
+
+    def read_signals(self, job_id: str, *, after: int = 0) -> list[Signal]:
+        """The job's signals with an id above `after`, oldest first."""
+        with storage_errors(self.path):
+            rows = self.connection.execute(
+                "SELECT id, job_id, kind, data FROM signals WHERE job_id = ? AND id > ? ORDER BY id",
+                (job_id, after),
+            ).fetchall()
+        return [Signal(row[0], JobId(row[1]), row[2], json.loads(row[3])) for row in rows]
+
+    def find_job(self, name: str) -> JobId:
+        """The one job that `name` means: an id, any unique part of one, or `latest`.
+
+        Raises NoSuchJob, which lists what the name could have meant.
+        """
+        return JobId(find_job(self.connection, name, path=self.path))
+
+    def _read(self, query: str, arguments: tuple[Any, ...]) -> Iterator[Recorded]:
+        with storage_errors(self.path):
+            for row in self.connection.execute(query, arguments):
+                yield row_to_recorded(row)
+
+
+def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
+    """A row of the events table as the event that it holds. Raises what `load_event` raises."""
+    position, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
+    try:
+        fields = json.loads(data)
+    except ValueError as error:
+        raise CorruptLedger(f"{job_id} event {version}: its data is not JSON") from error
+    event = load_event(type_name, step=step, attempt=attempt, data=fields)
+    return Recorded(job_id, version, recorded_at, event, position, digest)

@@ -1,0 +1,151 @@
+"""The ledger's own tables, and the migrations that bring an old file to them.
+
+Events, blobs and signals only: the read model belongs to the projector. No
+JSON function and no application-defined function appears in the schema, so
+that any SQLite, Datasette's included, can open the file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from ledger.errors import LedgerTooNew, NotALedger
+
+APPLICATION_ID = 0x6F726331
+"""`orc1` in ASCII, in the header of the file."""
+
+_VERSION_1 = (
+    """
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL,
+        version INTEGER NOT NULL CHECK (version > 0),
+        type TEXT NOT NULL,
+        step TEXT,
+        attempt INTEGER,
+        recorded_at TEXT NOT NULL,
+        data TEXT NOT NULL,
+        hash TEXT NOT NULL CHECK (length(hash) = 64),
+        UNIQUE (job_id, version)
+    ) STRICT
+    """,
+    "CREATE INDEX events_by_type ON events (type, job_id)",
+    """
+    CREATE TABLE blobs (
+        sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),
+        size_bytes INTEGER NOT NULL,
+        content ANY NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE signals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX signals_by_job ON signals (job_id, id)",
+    "CREATE TABLE orc_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    # The insert guard refuses gaps as well as `INSERT OR REPLACE`, which would
+    # walk past a delete trigger: it replaces by `version` or by `position`.
+    """
+    CREATE TRIGGER events_in_order BEFORE INSERT ON events
+    WHEN NEW.version IS NOT
+            (SELECT coalesce(max(version), 0) + 1 FROM events WHERE job_id = NEW.job_id)
+        OR EXISTS (SELECT 1 FROM events WHERE position = NEW.position)
+    BEGIN SELECT RAISE(ABORT, 'events are append-only: not the next version'); END
+    """,
+    """
+    CREATE TRIGGER events_no_update BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only: no update'); END
+    """,
+    """
+    CREATE TRIGGER events_no_delete BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only: no delete'); END
+    """,
+    # Content is named by its digest, so a second insert has nothing to add.
+    """
+    CREATE TRIGGER blobs_once BEFORE INSERT ON blobs
+    WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = NEW.sha256)
+    BEGIN SELECT RAISE(IGNORE); END
+    """,
+    """
+    CREATE TRIGGER blobs_no_update BEFORE UPDATE ON blobs
+    BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no update'); END
+    """,
+    """
+    CREATE TRIGGER blobs_no_delete BEFORE DELETE ON blobs
+    BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no delete'); END
+    """,
+    """
+    CREATE TRIGGER signals_once BEFORE INSERT ON signals
+    WHEN EXISTS (SELECT 1 FROM signals WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'signals are append-only: no replace'); END
+    """,
+    """
+    CREATE TRIGGER signals_no_update BEFORE UPDATE ON signals
+    BEGIN SELECT RAISE(ABORT, 'signals are append-only: no update'); END
+    """,
+    """
+    CREATE TRIGGER signals_no_delete BEFORE DELETE ON signals
+    BEGIN SELECT RAISE(ABORT, 'signals are append-only: no delete'); END
+    """,
+)
+
+
+def _migrate_to_1(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_1:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_migrate_to_1,)
+"""Entry n brings a file from `user_version` n to n + 1."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to today's schema; the caller holds a transaction.
+
+    Raises what `check_header` raises.
+    """
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    for number in range(found, len(MIGRATIONS)):
+        MIGRATIONS[number](connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the file has today's schema.
+
+    Raises what `check_header` raises.
+    """
+    return check_header(connection) == len(MIGRATIONS)
+
+
+def check_header(connection: sqlite3.Connection) -> int:
+    """The schema version of the file, 0 for an empty one.
+
+    Raises NotALedger for a file of another application, LedgerTooNew for one
+    that a newer orc has migrated.
+    """
+    try:
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error):
+            raise NotALedger("the file is not an SQLite database") from error
+        raise
+    if application_id == 0 and version == 0 and tables == 0:
+        return 0
+    if application_id != APPLICATION_ID:
+        raise NotALedger("the file is an SQLite database, but not a ledger of orc")
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(
+            f"the ledger has schema {version}, and this orc knows {len(MIGRATIONS)}; "
+            "install a newer orc"
+        )
+    return version

@@ -1,0 +1,36 @@
+"""What is derived from the events: tables, manifest, event lines, files, pictures.
+
+Everything here can be deleted and made again from the ledger alone. Names load
+at first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from projections.graph import mermaid_graph as mermaid_graph
+    from projections.graph import text_graph as text_graph
+    from projections.jsonl import event_line as event_line
+    from projections.manifest import Manifest as Manifest
+    from projections.publish import Publisher as Publisher
+    from projections.publish import deliver as deliver
+    from projections.read_model import ReadModel as ReadModel
+    from projections.verify import verify_job as verify_job
+
+_HOMES = {
+    "Manifest": "manifest",
+    "Publisher": "publish",
+    "ReadModel": "read_model",
+    "deliver": "publish",
+    "event_line": "jsonl",
+    "mermaid_graph": "graph",
+    "text_graph": "graph",
+    "verify_job": "verify",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,209 @@
+"""`manifest.json`: the whole job on one page, as a fold of its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ledger.events import (
+    CacheHit,
+    FileWritten,
+    JobCancelled,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSubmitted,
+    JobSucceeded,
+    LlmFailed,
+    LlmResponded,
+    Payload,
+    Recorded,
+    StepFailed,
+    StepInterrupted,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TokenUsage,
+)
+from projections.prices import cost_usd
+
+_OPEN = ("pending", "running", "waiting")
+
+
+@dataclass(slots=True)
+class _Step:
+    status: str = "pending"
+    attempts: int = 0
+    duration_s: float = 0.0
+    provider_calls: int = 0
+    usage: dict[str, int] = field(default_factory=dict)
+    failure: dict[str, str] | None = None
+    tolerated: bool = False
+
+
+class Manifest:
+    """The manifest of one job: give it the events in order, render it at any time.
+
+    `read_payload` gives the value of a payload that may be in a blob.
+    """
+
+    def __init__(self, read_payload: Callable[[Payload], Any]) -> None:
+        self._read_payload = read_payload
+        self._head: dict[str, Any] = {}
+        self._job: dict[str, Any] = {}
+        self._status = "running"
+        self._started_at: str | None = None
+        self._finished_at: str | None = None
+        self._steps: dict[str, _Step] = {}
+        self._files: dict[str, dict[str, Any]] = {}
+        self._job_failure: dict[str, str] | None = None
+        self._cost: float | None = None
+        self._cost_known = True
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next event of the job."""
+        self._head = {"version": recorded.version, "hash": recorded.hash}
+        event = recorded.event
+        match event:
+            case JobSubmitted():
+                self._submitted(recorded, event)
+            case JobStarted():
+                self._started_at = recorded.recorded_at
+            case JobResumed():
+                self._resumed()
+            case JobInterrupted():
+                self._status = "interrupted"
+            case JobSucceeded() | JobFailed() | JobCancelled():
+                self._ended(recorded, event)
+            case StepStarted():
+                step = self._steps[event.step]
+                step.status, step.attempts = "running", event.attempt
+            case StepSucceeded() | StepFailed() | StepInterrupted():
+                self._attempt_ended(event)
+            case StepSkipped():
+                self._steps[event.step].status = "skipped"
+            case LlmResponded():
+                self._call_ended(event.step, event.usage, cost_usd(event.provider))
+            case LlmFailed():
+                self._steps[event.step].provider_calls += 1
+            case FileWritten():
+                self._files[event.path] = {
+                    "path": event.path,
+                    "sha256": event.sha256,
+                    "size_bytes": event.size_bytes,
+                    "media_type": event.media_type,
+                    "step": event.step,
+                }
+            case CacheHit() | _:
+                pass
+
+    def value(self) -> dict[str, Any]:
+        """The manifest as a JSON value."""
+        done = [name for name, step in self._steps.items() if step.status == "succeeded"]
+        pending = [name for name, step in self._steps.items() if step.status in _OPEN]
+        return {
+            **self._job,
+            "status": self._status,
+            "started_at": self._started_at,
+            "finished_at": self._finished_at,
+            "duration_s": _duration(self._started_at, self._finished_at),
+            "steps": {
+                name: {
+                    "status": step.status,
+                    "attempts": step.attempts,
+                    "duration_s": round(step.duration_s, 6),
+                    "provider_calls": step.provider_calls,
+                    "usage": step.usage,
+                }
+                for name, step in self._steps.items()
+            },
+            "files": [self._files[path] for path in sorted(self._files)],
+            "failures": self._failures(),
+            "completed_steps": done,
+            "pending_steps": pending,
+            "usage": self._usage(),
+            "cost_usd": self._cost if self._cost_known else None,
+            "ledger_head": self._head,
+        }
+
+    def render(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        text = json.dumps(self.value(), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+        return text.encode() + b"\n"
+
+    def _submitted(self, recorded: Recorded, event: JobSubmitted) -> None:
+        spec = self._read_payload(event.spec)
+        self._job = {
+            "job_id": recorded.job_id,
+            "project": event.project,
+            "task_description": spec.get("task_description"),
+            "provider": spec["provider"],
+            "model": spec["model"],
+        }
+        self._steps = {step["id"]: _Step() for step in spec["steps"]}
+
+    def _resumed(self) -> None:
+        self._status, self._finished_at, self._job_failure = "running", None, None
+        for step in self._steps.values():
+            if step.status in ("failed", "cancelled", "skipped") and not step.tolerated:
+                step.status, step.failure = "pending", None
+
+    def _ended(self, recorded: Recorded, event: JobSucceeded | JobFailed | JobCancelled) -> None:
+        self._status = event.type.removeprefix("job.")
+        self._finished_at = recorded.recorded_at
+        if isinstance(event, JobFailed):
+            of_job = [failure for failure in event.failures if failure.step is None]
+            for failure in of_job:
+                self._job_failure = {"kind": failure.kind, "message": failure.message}
+        if isinstance(event, JobCancelled):
+            for step in self._steps.values():
+                if step.status in _OPEN:
+                    step.status = "cancelled"
+
+    def _attempt_ended(self, event: StepSucceeded | StepFailed | StepInterrupted) -> None:
+        step = self._steps[event.step]
+        step.duration_s += event.duration_s or 0.0
+        if isinstance(event, StepSucceeded):
+            step.status, step.failure = "succeeded", None
+        elif isinstance(event, StepInterrupted):
+            step.status = "pending"
+        else:
+            step.status = "failed" if event.retry_at is None else "waiting"
+            step.failure = {"kind": event.kind, "message": event.message}
+            step.tolerated = bool(event.tolerated)
+
+    def _call_ended(self, step_id: str, usage: TokenUsage, cost: float | None) -> None:
+        step = self._steps[step_id]
+        step.provider_calls += 1
+        for name, count in usage.model_dump().items():
+            step.usage[name] = step.usage.get(name, 0) + count
+        if cost is None:
+            self._cost_known = False
+        else:
+            self._cost = (self._cost or 0.0) + cost
+
+    def _failures(self) -> list[dict[str, Any]]:
+        of_job = [{**self._job_failure, "step": None}] if self._job_failure else []
+        return of_job + [
+            {"kind": step.failure["kind"], "step": name, "message": step.failure["message"]}
+            for name, step in self._steps.items()
+            if step.status == "failed" and step.failure is not None
+        ]
+
+    def _usage(self) -> dict[str, int]:
+        total = TokenUsage().model_dump()
+        for step in self._steps.values():
+            for name, count in step.usage.items():
+                total[name] += count
+        return total
+
+
+def _duration(started_at: str | None, finished_at: str | None) -> float | None:
+    if started_at is None or finished_at is None:
+        return None
+    between = datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)
+    return max(0.0, round(between.total_seconds(), 6))

@@ -1,0 +1,99 @@
+"""Putting what was derived on the disk: the run folder, and the author's own output folder.
+
+What the files are is `run_folder.py`'s business. A publisher follows one job;
+it may be called from any thread, one call at a time, with a reader of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ledger import LedgerReader
+from ledger.digest import digest_bytes
+from ledger.events import FileWritten, JobSubmitted
+from ledger.folder import TEMPORARY_NAME, Folder
+from projections.run_folder import FOLDERS, RunFolder
+
+
+class Publisher:
+    """Writes `runs/<job_id>/` for one job, and keeps it up to date."""
+
+    def __init__(self, ledger: LedgerReader, job_id: str, folder: Path) -> None:
+        self._ledger = ledger
+        self._job_id = job_id
+        self._folder = Folder(folder)
+        self._projection = RunFolder(ledger)
+
+    def publish(self, *, final: bool = True) -> None:
+        """Bring the folder up to the ledger's last event. Raises OSError when the disk refuses.
+
+        While the job runs (`final` false) the artifacts are left to the commands
+        that are writing them.
+        """
+        before = self._projection.version
+        if before == 0:
+            for name in FOLDERS:
+                Folder(self._folder.path / name).create()
+        for recorded in self._ledger.read_stream(self._job_id, after=before):
+            for relative, content in self._projection.apply(recorded):
+                self._write(relative, content)
+        if final:
+            for relative, content in self._projection.artifacts():
+                self._write(relative, content)
+        if final or self._projection.version != before:
+            for relative, content in self._projection.summaries():
+                self._write(relative, content)
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed process left."""
+        pattern = re.compile(TEMPORARY_NAME)
+        for relative in list(self._folder.files()):
+            if pattern.fullmatch(relative.rpartition("/")[2]):
+                self._folder.remove(relative)
+
+    def _write(self, relative: str, content: bytes) -> None:
+        there = self._folder.stat(relative)
+        same_size = there is not None and there.st_size == len(content)
+        if same_size and self._folder.read(relative) == content:
+            return
+        self._folder.write(relative, content)
+
+
+def deliver(
+    ledger: LedgerReader,
+    job_id: str,
+    target: Path,
+    *,
+    force: bool,
+    on_written: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Copy the job's files to its `output_dir`; the paths that were left alone.
+
+    A file that is there with bytes that the ledger does not know is somebody's
+    work, and is not overwritten without `force`. Paths lose the project's folder.
+    Raises OSError when the disk refuses.
+    """
+    files: dict[str, FileWritten] = {}
+    project = ""
+    for recorded in ledger.read_stream(job_id):
+        if isinstance(recorded.event, JobSubmitted):
+            project = recorded.event.project
+        elif isinstance(recorded.event, FileWritten):
+            files[recorded.event.path] = recorded.event
+    folder = Folder(target)
+    left = []
+    for path, event in sorted(files.items()):
+        relative = path.removeprefix(f"{project}/")
+        there = folder.read(relative)
+        digest = None if there is None else digest_bytes(there)
+        if digest == event.sha256:
+            continue
+        if digest is not None and not force and not ledger.knows_blob(digest):
+            left.append(relative)
+            continue
+        folder.write(relative, ledger.read_blob(event.sha256), mode=0o644)
+        if on_written is not None:
+            on_written(relative)
+    return left

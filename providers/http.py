@@ -1,0 +1,205 @@
+"""What any HTTP answer of a model API asks for: safe words, Retry-After, status codes, strict JSON.
+
+Values in, values out, and no HTTP package: each provider maps the exceptions of
+its own client (httpx here, httpx2 in the vendors' packages) and shares the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any
+
+from providers.errors import PermanentError, ProviderError, TransientError
+
+WORDS_MAX = 300
+ERROR_BODY_MAX_BYTES = 64 * 1024
+
+_SCANNED_MAX = 64 * 1024
+_SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
+
+
+def safe_text(text: str, *, length_max: int = WORDS_MAX, secrets: tuple[str, ...] = ()) -> str:
+    """A peer's text, fit for a message: one line, at most `length_max` characters.
+
+    Control bytes become spaces; bidi marks, invisible and unassigned characters
+    and lone surrogates go. Each of `secrets` is masked.
+    """
+    kept = []
+    for character in text[:_SCANNED_MAX]:
+        category = unicodedata.category(character)
+        if category in _LINE_OR_CONTROL:
+            kept.append(" ")
+        elif not category.startswith("C"):
+            kept.append(character)
+    line = " ".join("".join(kept).split())
+    for secret in filter(None, secrets):
+        line = line.replace(secret, "***")
+    return line if len(line) <= length_max else line[: length_max - 3] + "..."
+
+
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which JSON can escape and UTF-8 cannot hold."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text from a peer; raises ValueError for whatever is not one.
+
+    Stricter than `json.loads`: NaN, repeated keys and bottomless nesting are
+    refused; numbers of thousands of digits already are.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_error_words(body: str, *, secrets: tuple[str, ...] = ()) -> str:
+    """What the body of a failure says, safe to show; empty where it says nothing.
+
+    Knows `{"error": "..."}`, `{"error": {"message": "..."}}` and `{"message": "..."}`;
+    any other text stands for itself.
+    """
+    try:
+        said = parse_json(body)
+    except ValueError:
+        is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
+        return "an HTML page" if is_page else safe_text(body, secrets=secrets)
+    for key in ("error", "message"):
+        if isinstance(said, dict) and key in said:
+            said = said[key]
+    return safe_text(said if isinstance(said, str) else body, secrets=secrets)
+
+
+def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """The seconds that `Retry-After` asks for, as a number or as a date (RFC 9110, 10.2.3).
+
+    A date counts from the answer's own `Date`, else from `now`: the server's clock
+    may be wrong. None without the header, or with one that is neither. Not
+    clamped; TransientError does that.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _parse_date(value)
+    if until is None:
+        return None
+    return (until - (_parse_date(headers.get("date", "")) or now)).total_seconds()
+
+
+def build_status_error(
+    status: int, message: str, *, retry_after_s: float | None = None
+) -> ProviderError:
+    """The error for an answer whose status is not a success; `message` must be safe."""
+    match status:
+        case 401 | 403:
+            return PermanentError("auth", message)
+        case 408:
+            return TransientError("timeout", message, retry_after_s=retry_after_s)
+        case 429:
+            return TransientError("rate_limit", message, retry_after_s=retry_after_s)
+        case _ if status >= 500:
+            return TransientError("server_error", message, retry_after_s=retry_after_s)
+        case _ if status >= 300:
+            return PermanentError("bad_request", message)
+    return TransientError("protocol", message)
+
+
+class LineCutter:
+    """Cuts a body that comes in chunks into lines; each line and the whole have a bound."""
+
+    def __init__(self, *, line_max_bytes: int, body_max_bytes: int) -> None:
+        self._line_max_bytes = line_max_bytes
+        self._body_max_bytes = body_max_bytes
+        self._body_bytes = 0
+        self._kept = bytearray()
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that this chunk ends, without line feeds; raises ValueError past a bound."""
+        self._body_bytes += len(chunk)
+        if self._body_bytes > self._body_max_bytes:
+            raise ValueError(f"is longer than {self._body_max_bytes} bytes")
+        *ended, begun = chunk.split(b"\n")
+        lines = []
+        for part in ended:
+            self._keep(part)
+            lines.append(self.cut())
+        self._keep(begun)
+        return lines
+
+    def cut(self) -> bytes:
+        """What has come since the last line feed; it counts as a line of its own."""
+        line = bytes(self._kept)
+        self._kept.clear()
+        return line
+
+    def _keep(self, part: bytes) -> None:
+        if len(self._kept) + len(part) > self._line_max_bytes:
+            raise ValueError(f"has a line of more than {self._line_max_bytes} bytes")
+        self._kept += part
+
+
+def find_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then all that caused it, groups opened; each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        cause = waiting.pop(0)
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
+        waiting += [cause.__cause__, cause.__context__, *members]
+
+
+def describe_failure(error: BaseException) -> str:
+    """Why a connection failed, in a few words of ours, whatever client says so."""
+    for cause in find_causes(error):
+        match cause:
+            case ConnectionRefusedError():
+                return "connection refused"
+            case ConnectionResetError():
+                return "connection reset"
+            case socket.gaierror():
+                return "its name is not known"
+            case ssl.SSLError():
+                return "TLS failed"
+    return "connection lost"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, by its name or number alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("it repeats a key")
+    return found
+
+
+def _parse_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

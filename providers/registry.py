@@ -1,0 +1,58 @@
+"""Which providers there are, and how each is made. Nothing heavy loads before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from providers.contract import Provider
+
+Environment = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEntry:
+    """A provider by name.
+
+    `module` has a function `build(environment) -> Provider`; `default_model` is
+    used where neither spec nor environment names one, and `model_variables` are
+    the environment's names for it, the first that is set counting.
+    `local` providers cost nothing a token.
+    """
+
+    name: str
+    module: str | None
+    default_model: str
+    model_variables: tuple[str, ...]
+    local: bool = False
+
+
+_ENTRIES = (
+    ProviderEntry("ollama", "providers.ollama", "llama3.2", ("OLLAMA_MODEL",), local=True),
+    ProviderEntry("replay", "providers.replay", "recorded", ()),
+    ProviderEntry("openai", None, "gpt-4o-mini", ("OPENAI_MODEL",)),
+    ProviderEntry("anthropic", None, "claude-haiku-4-5", ("ANTHROPIC_MODEL",)),
+    ProviderEntry(
+        "mlx",
+        None,
+        "mlx-community/Llama-3.2-3B-Instruct-4bit",
+        ("MLX_MODEL_PATH", "MLX_MODEL"),
+        local=True,
+    ),
+)
+
+REGISTRY: dict[str, ProviderEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def build_provider(name: str, environment: Environment) -> Provider:
+    """A new provider, set up from the environment.
+
+    Raises PermanentError (kind `environment`) when something that it needs is
+    missing. `replay` is built with `providers.replay.Replay`, from its file.
+    """
+    module = REGISTRY[name].module
+    assert module is not None, f"the spec's check lets no step use {name}"
+    build = cast(Callable[[Environment], Provider], import_module(module).build)
+    return build(environment)

@@ -1,0 +1,191 @@
+"""The embedded provider: it answers from recorded replies, offline, as if it were a model.
+
+The file is read by `parse_replies`; which file, and keeping it in the ledger,
+is the caller's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from providers.contract import OnDelta, Reply, Request, Usage
+from providers.errors import PermanentError, ProviderError, TransientError
+
+_CHUNKS = 8
+_REPLY_KEYS = {"text", "model", "finish_reason", "usage", "latency_s", "request", "error"}
+_ERROR_KEYS = {"kind", "message", "retry_after_s"}
+_TRANSIENT = ("rate_limit", "timeout", "connection", "server_error", "protocol")
+_PERMANENT = ("auth", "bad_request", "refused", "context_length", "environment")
+
+
+class RepliesError(ValueError):
+    """The file of recorded replies is not one; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReply:
+    """One answer: a text, or an error that the call ends in, after `latency_s` seconds.
+
+    With `request`, the SHA-256 of what was asked when it was recorded, another
+    question is refused.
+    """
+
+    text: str
+    latency_s: float = 0.0
+    model: str | None = None
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    request: str | None = None
+    error: Mapping[str, Any] | None = None
+
+
+class Replay:
+    """A provider that gives a step's n-th call the n-th recorded reply of that step."""
+
+    name = "replay"
+    params = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed"})
+
+    def __init__(
+        self,
+        replies: Mapping[str, tuple[RecordedReply, ...]],
+        *,
+        digest: Callable[[dict[str, Any]], str],
+    ) -> None:
+        self._replies = replies
+        self._digest = digest
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`. A missing reply, or one to another question, is permanent."""
+        recorded = self._find(request)
+        if recorded.request is not None and self._digest(request.asked()) != recorded.request:
+            raise PermanentError(
+                "bad_request",
+                f"the recorded reply to call {request.ordinal} of step {request.step!r} answers "
+                f"another request: it was recorded for {recorded.request[:12]}..., and this one "
+                f"is {self._digest(request.asked())[:12]}...; record it anew, or remove its "
+                "`request:`",
+            )
+        if recorded.error is not None:
+            await trio.sleep(recorded.latency_s)
+            raise _as_error(recorded.error)
+        size = max(1, -(-len(recorded.text) // _CHUNKS))
+        pieces = [recorded.text[i : i + size] for i in range(0, len(recorded.text), size)] or [""]
+        for piece in pieces:
+            await trio.sleep(recorded.latency_s / len(pieces))
+            on_delta(piece)
+        return Reply(
+            text=recorded.text,
+            model=recorded.model or request.model,
+            finish_reason=recorded.finish_reason,
+            usage=recorded.usage or Usage(),
+        )
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _find(self, request: Request) -> RecordedReply:
+        of_step = self._replies.get(request.step)
+        if of_step is None:
+            known = ", ".join(sorted(self._replies)[:10]) or "none"
+            raise PermanentError(
+                "environment",
+                f"no recorded reply for step {request.step!r}; the file has replies for: {known}",
+            )
+        if request.ordinal > len(of_step):
+            raise PermanentError(
+                "environment",
+                f"step {request.step!r} makes call {request.ordinal}, and the file has "
+                f"{len(of_step)} recorded for it",
+            )
+        return of_step[request.ordinal - 1]
+
+
+def parse_replies(document: Any) -> dict[str, tuple[RecordedReply, ...]]:
+    """The recorded replies in a file's content: `{"replies": {step: [reply, ...]}}`.
+
+    Raises RepliesError.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("replies"), dict):
+        raise RepliesError("it must have a key `replies` that maps step ids to lists of replies")
+    unknown = sorted(set(document) - {"replies", "version"})
+    if unknown:
+        raise RepliesError(f"unknown key {unknown[0]!r}; the file has `version` and `replies`")
+    found: dict[str, tuple[RecordedReply, ...]] = {}
+    for step, entries in document["replies"].items():
+        if not isinstance(entries, list):
+            raise RepliesError(f"replies.{step} must be a list")
+        found[str(step)] = tuple(
+            _parse_reply(entry, where=f"replies.{step}[{index}]")
+            for index, entry in enumerate(entries)
+        )
+    return found
+
+
+def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
+    if isinstance(entry, str):
+        return RecordedReply(text=entry)
+    if not isinstance(entry, dict):
+        raise RepliesError(f"{where} must be a text or a mapping")
+    unknown = sorted(set(entry) - _REPLY_KEYS)
+    if unknown:
+        raise RepliesError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(_REPLY_KEYS)}")
+    error = entry.get("error")
+    if (error is None) == ("text" not in entry):
+        raise RepliesError(f"{where} must have either `text` or `error`")
+    if error is not None:
+        _check_error(error, where=where)
+    latency_s = entry.get("latency_s", 0.0)
+    if not _is_duration(latency_s):
+        raise RepliesError(f"{where}.latency_s must be a number of seconds")
+    for key in ("text", "model", "finish_reason", "request"):
+        if key in entry and not isinstance(entry[key], str):
+            raise RepliesError(f"{where}.{key} must be a text")
+    return RecordedReply(
+        text=entry.get("text", ""),
+        latency_s=float(latency_s),
+        model=entry.get("model"),
+        finish_reason=entry.get("finish_reason", "stop"),
+        usage=_parse_usage(entry.get("usage"), where=where),
+        request=entry.get("request"),
+        error=error,
+    )
+
+
+def _check_error(error: Any, *, where: str) -> None:
+    kinds = (*_TRANSIENT, *_PERMANENT)
+    if not isinstance(error, dict) or error.get("kind") not in kinds:
+        raise RepliesError(f"{where}.error must have a `kind`, one of {', '.join(kinds)}")
+    unknown = sorted(set(error) - _ERROR_KEYS)
+    if unknown:
+        raise RepliesError(f"{where}.error: unknown key {unknown[0]!r}")
+    if error.get("retry_after_s") is not None and not _is_duration(error["retry_after_s"]):
+        raise RepliesError(f"{where}.error.retry_after_s must be a number of seconds")
+
+
+def _is_duration(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf
+
+
+def _parse_usage(usage: Any, *, where: str) -> Usage | None:
+    if usage is None:
+        return None
+    names = Usage.__dataclass_fields__
+    if not isinstance(usage, dict) or not all(
+        name in names and type(count) is int and count >= 0 for name, count in usage.items()
+    ):
+        raise RepliesError(f"{where}.usage must map {', '.join(names)} to whole numbers")
+    return Usage(**usage)
+
+
+def _as_error(error: Mapping[str, Any]) -> ProviderError:
+    kind = error["kind"]
+    message = str(error.get("message", f"recorded failure: {kind}"))
+    if kind in _TRANSIENT:
+        return TransientError(kind, message, retry_after_s=error.get("retry_after_s"))
+    return PermanentError(kind, message)

@@ -1,0 +1,1 @@
+"""Deciding what runs next, and running it: the pure core, the trio runner, the effects."""

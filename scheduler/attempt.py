@@ -1,0 +1,233 @@
+"""One attempt from start to outcome: render, restore the files, perform, capture.
+
+Nothing here knows the loop that runs it; what it learns it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import trio
+
+from ledger import pack
+from ledger.digest import clean_text
+from ledger.events import FileRef
+from providers import Provider
+from scheduler.core.commands import Failed, Outcome, Succeeded
+from scheduler.core.durations import format_duration
+from scheduler.core.errors import TemplateError
+from scheduler.core.state import JobState
+from scheduler.effects.contract import (
+    CommandRequest,
+    EffectRequest,
+    FunctionRequest,
+    Journal,
+    PromptRequest,
+    Result,
+    Stopwatch,
+    ValueRequest,
+)
+from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.prompt import OnDelta, perform_prompt
+from scheduler.effects.python import WorkerPool
+from scheduler.effects.run import perform_run
+from scheduler.effects.text import without_fence
+from scheduler.rendering import RenderedFile, Renderer
+from scheduler.workspace import CaptureProblem, Workspace, file_ref
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An outcome, and the blobs that its events name."""
+
+    outcome: Outcome
+    blobs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What attempts work with: the same for every attempt of a job."""
+
+    state: JobState
+    renderer: Renderer
+    workspace: Workspace
+    providers: Mapping[str, Provider]
+    groups: ProcessGroups
+    workers: WorkerPool
+    journal: Journal
+    on_delta: OnDelta
+
+
+def evaluate_value(bench: Bench, step_id: str) -> Finished:
+    """An attempt of a `value` step: no task, no wait, the loop itself can do it."""
+    watch = Stopwatch()
+    try:
+        request = bench.renderer.request(step_id)
+        files = bench.renderer.files(step_id)
+    except (TemplateError, ValueError) as error:
+        return Finished(_template_failure(error, watch))
+    assert isinstance(request, ValueRequest)
+    text = request.value if isinstance(request.value, str) else None
+    return _finish(bench, step_id, Result(value=request.value, text=text or ""), files, watch)
+
+
+async def perform_attempt(bench: Bench, step_id: str) -> Finished:
+    """An attempt of any other step. Cancelled, it ends what it started and says nothing."""
+    watch = Stopwatch()
+    try:
+        request = bench.renderer.request(step_id)
+        files = bench.renderer.files(step_id)
+        globs = bench.renderer.globs(step_id)
+    except (TemplateError, ValueError) as error:
+        return Finished(_template_failure(error, watch))
+    problem = _prepare(bench, step_id, request, watch)
+    if problem is not None:
+        return Finished(problem)
+    result = await _perform_in_time(bench, step_id, request, watch)
+    finished = _finish(bench, step_id, result, files, watch, globs=globs)
+    if isinstance(request, CommandRequest | FunctionRequest):
+        return with_log(bench.workspace, step_id, bench.state.steps[step_id].attempts, finished)
+    return finished
+
+
+def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
+    """The outcome with what the attempt has printed."""
+    log = workspace.read_log(step_id, attempt)
+    if log is None:
+        return finished
+    payload, blob = log
+    blobs = finished.blobs if blob is None else (*finished.blobs, blob)
+    return Finished(replace(finished.outcome, log=payload), blobs)
+
+
+def _prepare(bench: Bench, step_id: str, request: EffectRequest, watch: Stopwatch) -> Failed | None:
+    if not isinstance(request, CommandRequest | FunctionRequest):
+        return None
+    try:
+        committed = (file for step in bench.state.steps.values() for file in step.files.values())
+        bench.workspace.restore(committed)
+        bench.workspace.clear_artifacts(step_id)
+    except OSError as error:
+        return Failed(
+            kind="environment",
+            message=f"the working folder cannot be restored: {error}",
+            duration_s=watch.elapsed(),
+        )
+    return None
+
+
+async def _perform_in_time(
+    bench: Bench, step_id: str, request: EffectRequest, watch: Stopwatch
+) -> Result:
+    definition = bench.state.graph.steps[step_id]
+    limit_s = definition.timeout_s
+    with trio.move_on_after(float("inf") if limit_s is None else limit_s):
+        return await _perform(bench, request)
+    return Result(
+        failed=Failed(
+            kind="timeout",
+            message=f"the attempt took longer than its timeout of {format_duration(limit_s or 0)}",
+            duration_s=watch.elapsed(),
+        )
+    )
+
+
+async def _perform(bench: Bench, request: EffectRequest) -> Result:
+    match request:
+        case PromptRequest():
+            provider = bench.providers[request.provider]
+            kept = {k: v for k, v in request.request.params.items() if k in provider.params}
+            dropped = tuple(sorted(set(request.request.params) - set(kept)))
+            request = replace(
+                request, request=replace(request.request, params=kept), dropped=dropped
+            )
+            return await perform_prompt(
+                request, provider=provider, journal=bench.journal, on_delta=bench.on_delta
+            )
+        case CommandRequest():
+            return await perform_run(request, groups=bench.groups)
+        case FunctionRequest():
+            return await bench.workers.call(request)
+        case ValueRequest():
+            return Result(value=request.value)
+        case _:
+            assert_never(request)
+
+
+def _finish(
+    bench: Bench,
+    step_id: str,
+    result: Result,
+    files: list[RenderedFile],
+    watch: Stopwatch,
+    *,
+    globs: list[str] | None = None,
+) -> Finished:
+    blobs: list[bytes] = []
+    refs: list[FileRef] = []
+    artifacts: list[FileRef] = []
+    try:
+        for ref, content in _capture_artifacts(bench, step_id):
+            artifacts.append(ref)
+            blobs.append(content)
+        if result.failed is not None:
+            failed = replace(
+                result.failed, duration_s=watch.elapsed(), artifacts=tuple(artifacts) or None
+            )
+            return Finished(failed, tuple(blobs))
+        for ref, content in _written(bench, step_id, result, files, globs or []):
+            refs.append(ref)
+            blobs.append(content)
+    except (CaptureProblem, OSError) as error:
+        message = clean_text(str(error))
+        return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
+    output, blob = pack(result.value)
+    if blob is not None:
+        blobs.append(blob)
+    outcome = Succeeded(
+        output=output,
+        duration_s=watch.elapsed(),
+        files=tuple(refs),
+        artifacts=tuple(artifacts) or None,
+        warning=result.warning,
+    )
+    return Finished(outcome, tuple(blobs))
+
+
+def _capture_artifacts(bench: Bench, step_id: str) -> list[tuple[FileRef, bytes]]:
+    if bench.state.graph.steps[step_id].kind not in ("run", "python"):
+        return []
+    return bench.workspace.capture_artifacts(step_id)
+
+
+def _written(
+    bench: Bench, step_id: str, result: Result, files: list[RenderedFile], globs: list[str]
+) -> list[tuple[FileRef, bytes]]:
+    found: dict[str, tuple[FileRef, bytes]] = {}
+    for file in files:
+        text = without_fence(result.text) if file.content is None else file.content
+        path = f"{bench.state.project}/{file.path}"
+        content = clean_text(text).encode()
+        found[path] = (file_ref(path, content), content)
+    if globs:
+        taken = {
+            path: ref.sha256
+            for other, step in bench.state.steps.items()
+            if other != step_id
+            for path, ref in step.files.items()
+        }
+        for ref, content in bench.workspace.capture(globs, taken=taken):
+            found.setdefault(ref.path, (ref, content))
+    return [found[path] for path in sorted(found)]
+
+
+def _template_failure(error: Exception, watch: Stopwatch) -> Failed:
+    kind = "template" if isinstance(error, TemplateError) else "path"
+    return Failed(
+        kind=kind,  # type: ignore[arg-type]  # two literals of the closed list
+        message=clean_text(str(error)),
+        duration_s=watch.elapsed(),
+        final=True,
+    )

@@ -1,0 +1,158 @@
+"""Commands, the wishes that `decide` answers with events, and the outcomes of attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ledger.events import (
+    CacheHit,
+    FailureKind,
+    FileRef,
+    JobSubmitted,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Owner,
+    Payload,
+)
+
+CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit
+"""What an effect may journal while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The attempt gave a result; `files` are relative to `outputs/`."""
+
+    output: Payload
+    duration_s: float
+    files: tuple[FileRef, ...] = ()
+    log: Payload | None = None
+    artifacts: tuple[FileRef, ...] | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed; `final` when another try is not wanted whatever the spec says."""
+
+    kind: FailureKind
+    message: str
+    duration_s: float
+    retry_after_s: float | None = None
+    on_content: bool = False
+    final: bool = False
+    exit_code: int | None = None
+    signal: str | None = None
+    log: Payload | None = None
+    artifacts: tuple[FileRef, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The attempt was cut short from outside."""
+
+    reason: Literal["signal", "cancel"]
+    duration_s: float
+    log: Payload | None = None
+
+
+Outcome = Succeeded | Failed | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitJob:
+    """Make a job exist."""
+
+    event: JobSubmitted
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Begin to run a job that has not run yet, as its owner."""
+
+    owner: Owner
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeJob:
+    """Go on with a job that has run before, as its owner."""
+
+    owner: Owner
+    provider: str | None = None
+    replies: Payload | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartAttempt:
+    """Begin an attempt of a ready step; `now` in seconds since 1970."""
+
+    step: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCall:
+    """Keep what an attempt says of its calls to a model."""
+
+    event: CallEvent
+
+
+@dataclass(frozen=True, slots=True)
+class FinishAttempt:
+    """An attempt has ended; `wait_s` is how long to wait should it be tried again."""
+
+    step: str
+    attempt: int
+    outcome: Outcome
+    now: float
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireStep:
+    """The step's total time is over while it waits."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptJob:
+    """The owner stops because of a signal; no attempt runs any more."""
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Someone wants the job to end; no attempt runs any more."""
+
+    signal_id: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOutJob:
+    """The job's time is over; no attempt runs any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """End the job if every step has ended."""
+
+
+Command = (
+    SubmitJob
+    | StartJob
+    | ResumeJob
+    | StartAttempt
+    | RecordCall
+    | FinishAttempt
+    | ExpireStep
+    | InterruptJob
+    | CancelJob
+    | TimeOutJob
+    | Settle
+)

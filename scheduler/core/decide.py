@@ -1,0 +1,296 @@
+"""`decide(state, command) -> events`: every rule of the scheduler, and nothing else.
+
+Pure: the state is read, never changed, and times arrive in the commands. A
+command that makes no sense in the state gives no events; one that only a bug
+can send fails an assertion.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import assert_never
+
+from ledger.events import (
+    AnyEvent,
+    Failure,
+    FileWritten,
+    JobCancelled,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSucceeded,
+    SkipReason,
+    StepFailed,
+    StepInterrupted,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from scheduler.core.commands import (
+    CancelJob,
+    Command,
+    ExpireStep,
+    Failed,
+    FinishAttempt,
+    Interrupted,
+    InterruptJob,
+    Outcome,
+    RecordCall,
+    ResumeJob,
+    Settle,
+    StartAttempt,
+    StartJob,
+    SubmitJob,
+    Succeeded,
+    TimeOutJob,
+)
+from scheduler.core.durations import format_duration
+from scheduler.core.state import JobState, StepState
+
+BECAUSE_MAX = 20
+FAILURES_MAX = 1000
+
+
+def decide(state: JobState, command: Command) -> list[AnyEvent]:
+    """The events that the command leads to in the state."""
+    match command:
+        case SubmitJob():
+            assert state.version == 0
+            return [command.event]
+        case StartJob():
+            assert state.status == "submitted"
+            return [JobStarted(owner=command.owner)]
+        case ResumeJob():
+            return _resume(state, command)
+        case StartAttempt():
+            return [_start_attempt(state, command)]
+        case RecordCall():
+            step = state.steps[command.event.step]
+            assert step.status == "running"
+            assert step.attempts == command.event.attempt
+            return [command.event]
+        case FinishAttempt():
+            return _finish_attempt(state, command)
+        case ExpireStep():
+            return _fail_finally(state, command.step, _total_timeout(state, command.step))
+        case InterruptJob():
+            assert state.running_total == 0
+            return [JobInterrupted(signal=command.signal)]
+        case CancelJob():
+            assert state.running_total == 0
+            return [JobCancelled(signal_id=command.signal_id, reason=command.reason)]
+        case TimeOutJob():
+            assert state.running_total == 0
+            return _time_out(state)
+        case Settle():
+            return _settle(state)
+        case _:
+            assert_never(command)
+
+
+def retries(state: JobState, step_id: str, failed: Failed) -> bool:
+    """Whether the spec lets the step be tried again after this failure."""
+    definition = state.graph.steps[step_id]
+    if failed.final or state.steps[step_id].failures + 1 >= definition.retry.max_attempts:
+        return False
+    if definition.retry_on:
+        return failed.kind in definition.retry_on
+    return failed.kind not in ("template", "path", "environment")
+
+
+def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
+    assert state.status in ("running", "stopped", "failed", "cancelled")
+    events: list[AnyEvent] = [
+        JobResumed(
+            owner=command.owner,
+            provider=command.provider,
+            replies=command.replies,
+            timeout_s=command.timeout_s,
+        )
+    ]
+    # What was in flight when the last owner died has said nothing; it starts again.
+    events += [
+        StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
+        for step_id, step in state.steps.items()
+        if step.status == "running"
+    ]
+    return events
+
+
+def _start_attempt(state: JobState, command: StartAttempt) -> StepStarted:
+    definition = state.graph.steps[command.step]
+    step = state.steps[command.step]
+    assert step.status in ("pending", "waiting")
+    assert step.needs_left == 0
+    deadline_at = step.deadline_at
+    if deadline_at is None and definition.total_timeout_s is not None:
+        deadline_at = command.now + definition.total_timeout_s
+    return StepStarted(
+        step=command.step,
+        attempt=step.attempts + 1,
+        kind=definition.kind,
+        needs=definition.needs,
+        deadline_at=deadline_at,
+    )
+
+
+def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
+    step = state.steps[command.step]
+    assert step.status == "running"
+    assert step.attempts == command.attempt
+    outcome = _with_file_conflicts(state, command.step, command.outcome)
+    match outcome:
+        case Succeeded():
+            return [
+                *_file_events(step, command, outcome),
+                StepSucceeded(
+                    step=command.step,
+                    attempt=command.attempt,
+                    output=outcome.output,
+                    duration_s=outcome.duration_s,
+                    log=outcome.log,
+                    artifacts=outcome.artifacts,
+                    warning=outcome.warning,
+                ),
+            ]
+        case Interrupted():
+            return [
+                StepInterrupted(
+                    step=command.step,
+                    attempt=command.attempt,
+                    reason=outcome.reason,
+                    duration_s=outcome.duration_s,
+                    log=outcome.log,
+                )
+            ]
+        case Failed():
+            return _finish_failed(state, command, outcome)
+        case _:
+            assert_never(outcome)
+
+
+def _finish_failed(state: JobState, command: FinishAttempt, failed: Failed) -> list[AnyEvent]:
+    if not retries(state, command.step, failed):
+        return _fail_finally(state, command.step, failed)
+    retry_at = command.now + command.wait_s
+    deadline_at = state.steps[command.step].deadline_at
+    if deadline_at is not None and retry_at >= deadline_at:
+        return _fail_finally(state, command.step, failed)
+    return [_failed_event(state, command.step, failed, wait_s=command.wait_s, retry_at=retry_at)]
+
+
+def _fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:
+    tolerated = state.graph.steps[step_id].continue_on_error
+    event = _failed_event(state, step_id, failed, tolerated=tolerated)
+    if tolerated:
+        return [event]
+    return [event, *_skip_downstream(state, step_id)]
+
+
+def _failed_event(
+    state: JobState,
+    step_id: str,
+    failed: Failed,
+    *,
+    wait_s: float | None = None,
+    retry_at: float | None = None,
+    tolerated: bool = False,
+) -> StepFailed:
+    return StepFailed(
+        step=step_id,
+        attempt=state.steps[step_id].attempts,
+        kind=failed.kind,
+        message=failed.message,
+        duration_s=failed.duration_s,
+        delay_s=wait_s,
+        retry_at=retry_at,
+        tolerated=tolerated or None,
+        on_content=failed.on_content or None,
+        exit_code=failed.exit_code,
+        signal=failed.signal,
+        log=failed.log,
+        artifacts=failed.artifacts,
+    )
+
+
+def _skip_downstream(state: JobState, step_id: str) -> list[AnyEvent]:
+    """Everything that waits for the failed step, directly or not, in breadth-first order."""
+    skipped: dict[str, StepSkipped] = {}
+    queue = deque([step_id])
+    while queue:
+        name = queue.popleft()
+        for dependent in state.graph.dependents[name]:
+            if dependent in skipped or state.steps[dependent].status != "pending":
+                continue
+            reason: SkipReason = "dependency_failed" if name == step_id else "dependency_skipped"
+            skipped[dependent] = StepSkipped(step=dependent, reason=reason, because=(name,))
+            queue.append(dependent)
+    return list(skipped.values())
+
+
+def _with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    for file in outcome.files:
+        owner = state.file_owners.get(file.path, step_id)
+        if owner != step_id:
+            return Failed(
+                kind="path",
+                message=f"{file.path} was written by step {owner!r}; two steps cannot write one file",
+                duration_s=outcome.duration_s,
+                log=outcome.log,
+                artifacts=outcome.artifacts,
+            )
+    return outcome
+
+
+def _file_events(step: StepState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
+    events = []
+    for file in outcome.files:
+        there = step.files.get(file.path)
+        same = there is not None and there.sha256 == file.sha256
+        events.append(
+            FileWritten(
+                step=command.step,
+                attempt=command.attempt,
+                path=file.path,
+                sha256=file.sha256,
+                size_bytes=file.size_bytes,
+                media_type=file.media_type,
+                reason="nochange" if same else None,
+            )
+        )
+    return events
+
+
+def _total_timeout(state: JobState, step_id: str) -> Failed:
+    total_s = state.graph.steps[step_id].total_timeout_s or 0.0
+    last = state.steps[step_id].failure
+    after = f"; the last attempt failed: {last.message}" if last else ""
+    return Failed(
+        kind="timeout",
+        message=f"its total_timeout of {format_duration(total_s)} is over{after}",
+        duration_s=0.0,
+        final=True,
+    )
+
+
+def _time_out(state: JobState) -> list[AnyEvent]:
+    message = f"the job's timeout of {format_duration(state.timeout_s or 0.0)} is over"
+    events: list[AnyEvent] = []
+    for step_id, step in state.steps.items():
+        if step.status in ("pending", "waiting"):
+            events.append(StepSkipped(step=step_id, reason="job_timeout", because=()))
+    failures = [Failure(kind="timeout", message=message), *state.failed.values()]
+    events.append(JobFailed(failures=tuple(failures[:FAILURES_MAX]), failures_total=len(failures)))
+    return events
+
+
+def _settle(state: JobState) -> list[AnyEvent]:
+    if state.status != "running" or state.unfinished:
+        return []
+    if not state.failed:
+        return [JobSucceeded()]
+    failures = tuple(state.failed.values())
+    return [JobFailed(failures=failures[:FAILURES_MAX], failures_total=len(failures))]

@@ -1,0 +1,40 @@
+"""Durations as people write them: `90`, `90s`, `1.5m`, `1h`, `2d`."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s|m|h|d)?\s*\Z")
+_UNIT_S = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_MAX_S = 366 * 86400.0
+
+
+def parse_duration(value: Any) -> float:
+    """The duration in seconds. Raises ValueError for anything else than one above zero."""
+    seconds = _seconds(value)
+    if seconds is None or not 0 < seconds <= DURATION_MAX_S or math.isnan(seconds):
+        raise ValueError("must be a duration above zero, such as 90, 90s, 15m, 1h or 2d")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """A duration for people: `0.3 s`, `12 s`, `3 m 05 s`, `2 h 10 m`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} m"
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    return float(match[1]) * _UNIT_S[match[2]] if match else None

@@ -1,0 +1,51 @@
+"""Which relative paths a step may write: plain, inside the folder, and the same on every disk.
+
+Checked when a spec is read and again on each rendered path, because a template
+can put a model's text into one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+PATH_BYTES_MAX = 1024
+PART_BYTES_MAX = 200
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z", re.IGNORECASE)
+_FORBIDDEN = set('<>:"|?*\\')
+_GLOB_ALLOWED = set("*?")
+
+
+def path_problem(path: str, *, glob: bool = False) -> str:
+    """Why the path may not be written; empty when it may."""
+    if not path:
+        return "the path is empty"
+    if path.startswith(("/", "~")):
+        return f"{path[:80]!r} is not relative to the output folder"
+    if len(path.encode("utf-8", "replace")) > PATH_BYTES_MAX:
+        return f"the path is over {PATH_BYTES_MAX} bytes"
+    for part in path.split("/"):
+        reason = _part_problem(part, glob=glob)
+        if reason:
+            return f"{path[:80]!r}: {reason}"
+    return ""
+
+
+def _part_problem(part: str, *, glob: bool) -> str:
+    if part in ("", "."):
+        return "it has an empty part"
+    if part == "..":
+        return "it leaves the output folder"
+    forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
+    for character in part:
+        if character in forbidden or unicodedata.category(character)[0] == "C":
+            return f"the character {character!a} is not allowed in a file's name"
+    if unicodedata.normalize("NFC", part) != part:
+        return "it is not in Unicode normal form C"
+    if part.endswith((" ", ".")) or part.startswith(" "):
+        return "a name may not end in a dot or a space, or start with a space"
+    if _RESERVED.match(part):
+        return "the name is reserved on some systems"
+    if len(part.encode()) > PART_BYTES_MAX:
+        return f"a name is over {PART_BYTES_MAX} bytes"
+    return ""

@@ -1,0 +1,207 @@
+"""From the text of a spec to a checked `JobSpec`, or to every problem that it has.
+
+`examine` finds problems of form here and problems of meaning through
+`checks.py`; filling in defaults is `resolve.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from scheduler.core.app_template import APP_STEPS
+from scheduler.core.checks import check_job, check_steps
+from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.spec_model import (
+    LATER_JOB_KEYS,
+    LATER_STEP_KEYS,
+    ConcurrencySpec,
+    DefaultsSpec,
+    FileSpec,
+    InputSpec,
+    JobSpec,
+    MessageSpec,
+    OutputSpec,
+    ParamsSpec,
+    RetrySpec,
+    StepSpec,
+)
+from scheduler.core.yaml_source import Document, Path, parse_yaml
+
+_LATER_OUTPUT_KEYS = frozenset({"schema", "repair"})
+_PROBLEMS_MAX = 100
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A spec that passed every check: as parsed, with the text that it was parsed from."""
+
+    job: JobSpec
+    steps: dict[str, StepSpec]
+    document: Document
+    text: str
+    source_name: str
+
+    def job_with_steps(self) -> JobSpec:
+        """The whole spec as one value, as `JobSpec(...)` would make it."""
+        return self.job.model_copy(update={"steps": self.steps})
+
+    def problem(self, message: str, *path: str | int, key: bool = False) -> Problem:
+        """A problem with the value (or the key) at that path of the text."""
+        return Problem(message, *self.document.place(path, key=key))
+
+
+def parse_spec(text: str, *, source_name: str = "spec.yaml") -> Spec:
+    """The spec in the text. Raises SpecError with every problem found."""
+    spec, problems = examine(text, source_name=source_name)
+    if problems or spec is None:
+        raise SpecError(source_name, problems)
+    return spec
+
+
+def examine(text: str, *, source_name: str) -> tuple[Spec | None, list[Problem]]:
+    """The spec, where it has a usable form, and all its problems.
+
+    Raises SpecError when the text is not even a YAML mapping.
+    """
+    document = parse_yaml(text, source_name=source_name)
+    if not isinstance(document.value, dict):
+        raise SpecError(
+            source_name,
+            [Problem("a spec is a mapping with at least `project` and `task_description`", 1, 1)],
+        )
+    problems: list[Problem] = []
+    raw = dict(document.value)
+    raw_steps = raw.pop("steps", None)
+    job = _validate(JobSpec, raw, (), document, problems)
+    steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
+    if job is not None:
+        problems += check_job(job, document, uses_app="steps" not in document.value)
+    all_ids = raw_steps if isinstance(raw_steps, dict) else steps
+    problems += check_steps(steps, document, all_ids=all_ids, job=job)
+    spec = None if job is None else Spec(job, steps, document, text, source_name)
+    return spec, problems[:_PROBLEMS_MAX]
+
+
+def _validate_steps(
+    raw: Any, document: Document, problems: list[Problem], *, given: bool
+) -> dict[str, StepSpec]:
+    """The steps that have a usable form, one by one, so that one broken step hides no other."""
+    if not given:
+        return dict(APP_STEPS)
+    if not isinstance(raw, dict) or not raw:
+        message = "steps: must map step ids to steps, and have at least one"
+        problems.append(Problem(message, *document.place(("steps",))))
+        return {}
+    steps = {}
+    for step_id, raw_step in raw.items():
+        step = _validate(StepSpec, raw_step, ("steps", step_id), document, problems)
+        if step is not None:
+            steps[step_id] = step
+    return steps
+
+
+def _validate(
+    model: type[Model], raw: Any, path: Path, document: Document, problems: list[Problem]
+) -> Model | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        found: list[dict[str, Any]] = [{**details} for details in error.errors()]
+        seen: set[tuple[Path, bool]] = set()
+        for item in found:
+            problem_path, key = _trim((*path, *item["loc"]), document)
+            # A value that fits no member of a union is reported once, not once a member.
+            if (problem_path, key) in seen and item["type"] != "missing":
+                continue
+            seen.add((problem_path, key))
+            problems.append(_as_problem(item, (*path, *item["loc"]), document))
+        return None
+
+
+def _trim(path: Path, document: Document) -> tuple[Path, bool]:
+    while path and path not in document.values:
+        path = path[:-1]
+    return path, path in document.keys
+
+
+def _as_problem(item: dict[str, Any], path: Path, document: Document) -> Problem:
+    if item["type"] == "extra_forbidden":
+        return Problem(_unknown_key(path), *document.place(path, key=True))
+    where = dotted(path if item["type"] == "missing" else _trim(path, document)[0])
+    if where.endswith(".prompt") and isinstance(item["input"], dict):
+        return Problem(f"{where}: a prompt in a file is not supported yet", *document.place(path))
+    if item["type"] == "missing":
+        return Problem(f"{where}: this key is required", *document.place(path[:-1]))
+    return Problem(f"{where}: {_explain(item)}", *document.place(path))
+
+
+def _explain(item: dict[str, Any]) -> str:
+    context = item.get("ctx", {})
+    got = item["input"]
+    shown = repr(got) if not isinstance(got, dict | list) else _kind_name(got)
+    match item["type"]:
+        case "value_error":
+            return f"{context['error']}; got {shown}"
+        case "literal_error":
+            allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{shown} is not allowed here{nearest(str(got), allowed)}"
+        case "string_pattern_mismatch":
+            return f"{shown} must match {context['pattern']}"
+        case "bool_type":
+            return f"must be true or false; got {shown}"
+        case "int_type":
+            return f"must be a whole number; got {shown}"
+        case "model_type" | "dict_type":
+            return f"must be a mapping; got {shown}"
+    message = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"must be {message}; got {shown}"
+
+
+def _kind_name(value: dict[str, Any] | list[Any]) -> str:
+    return "a mapping" if isinstance(value, dict) else "a list"
+
+
+def _unknown_key(path: Path) -> str:
+    key = str(path[-1])
+    where = dotted(path)
+    later, known = _keys_at(path[:-1])
+    if key in later:
+        return f"{where}: not supported yet by this version of orc"
+    return f"{where}: unknown key{nearest(key, known)}"
+
+
+def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
+    """The keys of the language to come, and the known ones, of the mapping at the path."""
+    if not parent:
+        return LATER_JOB_KEYS, list(JobSpec.model_fields)
+    if len(parent) == 2 and parent[0] == "steps":
+        return LATER_STEP_KEYS, list(StepSpec.model_fields)
+    if parent == ("defaults",):
+        return LATER_STEP_KEYS, list(DefaultsSpec.model_fields)
+    if parent[0] == "inputs":
+        return frozenset(), list(InputSpec.model_fields)
+    for name, fields in (
+        ("output", OutputSpec),
+        ("params", ParamsSpec),
+        ("retry", RetrySpec),
+        ("files", FileSpec),
+        ("messages", MessageSpec),
+        ("concurrency", ConcurrencySpec),
+        ("prompt", StepSpec),
+    ):
+        if name in parent:
+            later = _LATER_OUTPUT_KEYS if name == "output" else frozenset()
+            return later, list(fields.model_fields)
+    return frozenset(), []
+
+
+def dotted(path: Path) -> str:
+    """A path for people: `steps.build.files[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text or "the spec"

@@ -1,0 +1,221 @@
+"""The spec as its author writes it: pydantic models, one field a key.
+
+Shapes and types only; what keys mean together is checked in `spec.py`, and
+what is left out is filled in by `resolve.py`. The descriptions are what
+`orc schema` and the documentation show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ledger.events import FailureKind
+from scheduler.core.durations import parse_duration
+
+PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
+STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+
+LATER_STEP_KEYS = frozenset(
+    "if for_each as max_parallel key matrix loop approval workflow with steps tools max_turns "
+    "fallback base_url cache budget on_unknown idempotent secrets limits template".split()
+)
+"""Keys of the language that a step will have and this version does not; refused, never ignored."""
+
+LATER_JOB_KEYS = frozenset(
+    "budget cache fallback rate base_url tools max_turns on_unknown secrets limits template".split()
+)
+
+
+class Strict(BaseModel):
+    """Base of the spec's mappings: no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _shorthand(key: str, *types: type) -> Callable[[Any], Any]:
+    """A validator that takes a bare value for a mapping with one key."""
+
+    def expand(value: Any) -> Any:
+        return {key: value} if isinstance(value, types) and not isinstance(value, bool) else value
+
+    return expand
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=float | int | str)
+]
+Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
+
+
+class ParamsSpec(Strict):
+    """Sampling parameters, by portable names."""
+
+    temperature: float | None = Field(None, ge=0, description="0 is the least random.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")
+    max_tokens: int | None = Field(None, gt=0, description="The longest reply, in tokens.")
+    stop: Annotated[
+        list[str] | None, BeforeValidator(_as_list, json_schema_input_type=str | list[str])
+    ] = Field(None, description="Texts at which the reply ends.")
+    seed: int | None = Field(None, description="For providers that can repeat a reply.")
+
+
+class RetrySpec(Strict):
+    """How often, and after which waits, a failed step is tried again."""
+
+    max_attempts: int = Field(3, ge=1, le=1000, description="Attempts in all, the first included.")
+    backoff: Literal["exponential", "linear", "fixed"] = Field(
+        "exponential", description="How the wait grows from one attempt to the next."
+    )
+    initial: Duration = Field(1.0, description="The first wait.")
+    max: Duration = Field(60.0, description="The longest wait.")
+    jitter: float | None = Field(
+        None, ge=0, le=1, description="The random part of each wait, from 0 to 1."
+    )
+
+
+Retry = Annotated[
+    RetrySpec,
+    BeforeValidator(_shorthand("max_attempts", int), json_schema_input_type=int | RetrySpec),
+]
+
+
+class OutputSpec(Strict):
+    """What a step's output is."""
+
+    format: Literal["text", "json"] = Field(
+        "text",
+        description="`json`: the text is parsed, and a text that is not JSON fails the step.",
+    )
+
+
+class MessageSpec(Strict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class FileSpec(Strict):
+    """A file to write (`path`, `content`), or files to capture (`glob`)."""
+
+    path: str | None = Field(None, description="Relative to outputs/<project>/.")
+    content: str | None = Field(
+        None, description="Default: the step's text, with a code fence around it removed."
+    )
+    glob: str | None = Field(None, description="Files that the step's command leaves.")
+
+
+File = Annotated[
+    FileSpec, BeforeValidator(_shorthand("glob", str), json_schema_input_type=str | FileSpec)
+]
+
+
+class ConcurrencySpec(Strict):
+    """How many steps run at once: `total`, and for each provider by its name."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    __pydantic_extra__: dict[str, Annotated[int, Field(ge=1)]]
+
+    total: int = Field(4, ge=1, le=100_000, description="Over all steps.")
+
+
+Concurrency = Annotated[
+    ConcurrencySpec,
+    BeforeValidator(_shorthand("total", int), json_schema_input_type=int | ConcurrencySpec),
+]
+
+
+class InputSpec(Strict):
+    """A value that the caller gives with `-i NAME=VALUE`."""
+
+    type: Literal["string", "number", "integer", "boolean", "list", "object"] = "string"
+    description: str | None = None
+    required: bool | None = Field(None, description="Default: required without a `default`.")
+    default: Any = None
+    enum: list[Any] | None = Field(None, description="The values that are allowed.")
+
+
+class DefaultsSpec(Strict):
+    """What steps have that do not say otherwise."""
+
+    provider: str | None = Field(None, description="provider, or provider/model.")
+    model: str | None = None
+    params: ParamsSpec | None = None
+    system: str | None = None
+    retry: Retry | None = None
+    retry_on: list[FailureKind] | None = None
+    timeout: Duration | None = None
+    total_timeout: Duration | None = None
+    continue_on_error: bool | None = None
+    env: dict[str, str | None] | None = None
+
+
+class StepSpec(Strict):
+    """A node of the graph. Exactly one of prompt, messages, run, python and value says its kind."""
+
+    prompt: str | None = Field(None, description="Ask a model: the user's message.")
+    messages: list[MessageSpec] | None = Field(
+        None, min_length=1, description="Ask a model: a whole conversation."
+    )
+    system: str | None = Field(None, description="The system message of a prompt.")
+    provider: str | None = Field(None, description="provider, or provider/model.")
+    model: str | None = Field(None, description="The model's name at its provider.")
+    params: ParamsSpec | None = Field(None, description="Sampling parameters of a prompt.")
+    run: str | list[str] | None = Field(
+        None, description="A command: a text for /bin/sh -ec, or a list of words without a shell."
+    )
+    python: str | None = Field(None, description="A Python function: `package.module:function`.")
+    args: dict[str, Any] | None = Field(None, description="Keyword arguments of the function.")
+    value: Any = Field(None, description="Pure data, usually with templates in it.")
+    needs: Names = Field([], description="Steps that must end first; references add themselves.")
+    output: OutputSpec | None = Field(None, description="What the step's output is.")
+    files: list[File] = Field([], description="Files to write or to capture.")
+    env: dict[str, str | None] | None = Field(
+        None, description="Environment of commands; null passes the caller's value through."
+    )
+    retry: Retry | None = Field(None, description="Attempts in all, or how to try again.")
+    retry_on: list[FailureKind] | None = Field(
+        None, description="The kinds of failure that are tried again."
+    )
+    timeout: Duration | None = Field(None, description="Of one attempt, without waits for a slot.")
+    total_timeout: Duration | None = Field(
+        None, description="Of all attempts and waits from the first start on."
+    )
+    continue_on_error: bool | None = Field(
+        None, description="The job goes on, and succeeds, although this step fails."
+    )
+
+
+class JobSpec(Strict):
+    """A whole job. Without `steps` it is the six-field form and runs the template `app`."""
+
+    project: str = Field(
+        pattern=PROJECT_PATTERN, max_length=100, description="Names the output folder."
+    )
+    task_description: str | None = Field(None, description="Free text, `${{ task_description }}`.")
+    provider: str | None = Field(None, description="provider, or provider/model; default ollama.")
+    model: str | None = Field(None, description="The model of steps that name none.")
+    params: ParamsSpec | None = Field(None, description="Sampling parameters of every prompt.")
+    concurrency: Concurrency = Field(
+        ConcurrencySpec(), description="How many steps run at once: a number, or a mapping."
+    )
+    timeout: Duration | None = Field(
+        None, description="Of the whole job, counted while a process runs it."
+    )
+    timeout_s: float | None = Field(None, gt=0, description="The same, in seconds.")
+    output_dir: str | None = Field(
+        None, description="Where the files are also copied to when the job succeeds."
+    )
+    env: dict[str, str | None] = Field({}, description="Environment of all commands.")
+    inputs: dict[str, InputSpec] = Field({}, description="Values that the caller gives.")
+    defaults: DefaultsSpec = Field(DefaultsSpec(), description="What steps have by default.")
+    steps: dict[str, StepSpec] | None = Field(
+        None, min_length=1, description="The graph: step ids to steps."
+    )

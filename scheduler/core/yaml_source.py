@@ -1,0 +1,185 @@
+"""YAML text to plain values, with the place of each: strict, bounded, one pass.
+
+Works on libyaml's event stream (PyYAML's own where libyaml is absent), so that
+depth, size and aliases are bounded before anything is built. Scalars follow
+YAML 1.2's core schema: `no`, `012` and `12:30:00` are texts, not surprises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from scheduler.core.errors import Problem, SpecError
+
+SIZE_MAX = 16 * 1024 * 1024
+DEPTH_MAX = 64
+ALIASED_NODES_MAX = 10_000
+
+Path = tuple[str | int, ...]
+Place = tuple[int, int]
+"""Line and column, from 1."""
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_TRUE = {"true", "True", "TRUE"}
+_FALSE = {"false", "False", "FALSE"}
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
+_FLOAT = re.compile(
+    r"[-+]?((0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+|(0|[1-9][0-9]*)(?=[eE]))([eE][-+]?[0-9]{1,2})?\Z"
+)
+_INT_DIGITS_MAX = 18
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed YAML document: its value, and where keys and values stand in the text."""
+
+    value: Any = None
+    keys: dict[Path, Place] = field(default_factory=dict)
+    values: dict[Path, Place] = field(default_factory=dict)
+    blocks: set[Path] = field(default_factory=set)
+    """Paths of block scalars (`|`, `>`), whose text starts on the line after their place."""
+
+    def place(self, path: Path, *, key: bool = False) -> Place:
+        """Where the value (or the key) at the path stands; for an unknown path, its nearest parent."""
+        table = self.keys if key else self.values
+        while path and path not in table:
+            path = path[:-1]
+        return table.get(path) or self.values.get(path, (1, 1))
+
+
+def parse_yaml(text: str, *, source_name: str) -> Document:
+    """The one document in the text.
+
+    Raises SpecError for broken YAML, a duplicate key, a tag, a merge key, too
+    much nesting, or aliases that stand for more than 10,000 nodes.
+    """
+    if len(text) > SIZE_MAX:
+        raise SpecError(source_name, [Problem(f"the file is over {SIZE_MAX // 2**20} MiB")])
+    try:
+        return _Builder(yaml.parse(text, Loader=_Loader)).build()
+    except _Broken as broken:
+        raise SpecError(source_name, [broken.problem]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise SpecError(source_name, [Problem(message, line, column)]) from None
+    except yaml.YAMLError as error:
+        message = f"not valid YAML: {' '.join(str(error).split())}"
+        raise SpecError(source_name, [Problem(message)]) from None
+
+
+class _Broken(Exception):
+    def __init__(self, message: str, mark: Any) -> None:
+        super().__init__(message)
+        self.problem = Problem(message, mark.line + 1, mark.column + 1)
+
+
+class _Builder:
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._document = Document()
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._aliased_nodes = 0
+
+    def build(self) -> Document:
+        next(self._events)
+        event = next(self._events)
+        if isinstance(event, yaml.StreamEndEvent):
+            return self._document
+        self._document.value, _ = self._node(next(self._events), ())
+        next(self._events)
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise _Broken("only one YAML document is allowed in a file", after.start_mark)
+        return self._document
+
+    def _node(self, event: Any, path: Path) -> tuple[Any, int]:
+        """The value that starts with the event, and how many nodes it has."""
+        mark = event.start_mark
+        self._document.values[path] = (mark.line + 1, mark.column + 1)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if event.tag is not None and event.tag != "!":
+            raise _Broken(f"YAML tags are not allowed here: {event.tag[:60]}", mark)
+        if len(path) >= DEPTH_MAX:
+            raise _Broken(f"nested more than {DEPTH_MAX} levels deep", mark)
+        value: Any
+        if isinstance(event, yaml.ScalarEvent):
+            if event.style in ("|", ">"):
+                self._document.blocks.add(path)
+            value, nodes = _scalar(event), 1
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value, nodes = self._sequence(path)
+        else:
+            value, nodes = self._mapping(path)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, nodes)
+        return value, nodes
+
+    def _alias(self, event: Any) -> tuple[Any, int]:
+        if event.anchor not in self._anchors:
+            # An anchor is known only after its node has ended, so that a
+            # recursive alias ends here as well.
+            raise _Broken(f"alias *{event.anchor} names no finished anchor", event.start_mark)
+        value, nodes = self._anchors[event.anchor]
+        self._aliased_nodes += nodes
+        if self._aliased_nodes > ALIASED_NODES_MAX:
+            raise _Broken(
+                f"the aliases stand for more than {ALIASED_NODES_MAX} nodes", event.start_mark
+            )
+        return value, nodes
+
+    def _sequence(self, path: Path) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        nodes = 1
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            item, count = self._node(event, (*path, len(items)))
+            items.append(item)
+            nodes += count
+        return items, nodes
+
+    def _mapping(self, path: Path) -> tuple[dict[str, Any], int]:
+        entries: dict[str, Any] = {}
+        nodes = 1
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._key(event)
+            if key in entries:
+                raise _Broken(f"duplicate key {key[:60]!r}", event.start_mark)
+            mark = event.start_mark
+            self._document.keys[*path, key] = (mark.line + 1, mark.column + 1)
+            entries[key], count = self._node(next(self._events), (*path, key))
+            nodes += 1 + count
+        return entries, nodes
+
+    def _key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent) or (event.tag not in (None, "!")):
+            raise _Broken("a key must be a plain text", event.start_mark)
+        if event.value == "<<" and event.implicit[0]:
+            raise _Broken("merge keys (<<) are not allowed", event.start_mark)
+        return str(event.value)
+
+
+def _scalar(event: Any) -> Any:
+    text: str = event.value
+    # Only a plain scalar may be something other than a text.
+    if not event.implicit[0]:
+        return text
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if _INT.match(text) and len(text) <= _INT_DIGITS_MAX:
+        return int(text)
+    if _FLOAT.match(text):
+        return float(text)
+    return text

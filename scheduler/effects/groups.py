@@ -1,0 +1,146 @@
+"""Process groups: started so that none outlives the runner, and ended whole.
+
+Each child leads a session of its own and waits at a gate until the reaper
+knows its group; a runner that is killed in between leaves a child that reads
+end of file at the gate and exits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import trio
+
+GRACE_S = 10.0
+_GATE = 'read -r _ && exec "$@" </dev/null'
+_REAPER = Path(__file__).with_name("reaper.py")
+_POLL_S = 0.02
+
+
+class ProcessGroups:
+    """The children of one runner. Close it when the runner ends."""
+
+    def __init__(self, *, grace_s: float = GRACE_S) -> None:
+        self._grace_s = grace_s
+        self._reaper: subprocess.Popen[bytes] | None = None
+        self._groups: set[int] = set()
+        self._hurry = False
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        pass_fds: Sequence[int] = (),
+    ) -> trio.Process:
+        """Start a command as the leader of a new group, with no input.
+
+        Raises OSError when it cannot be started.
+        """
+        gate_read, gate_write = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        try:
+            process = await trio.lowlevel.open_process(
+                ["/bin/sh", "-c", _GATE, "orc", *argv],
+                stdin=gate_read,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=cwd,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except BaseException:
+            os.close(gate_write)
+            raise
+        finally:
+            os.close(gate_read)
+        self._groups.add(process.pid)
+        self._tell(f"+{process.pid}")
+        try:
+            os.write(gate_write, b"\n")
+        except BrokenPipeError:
+            pass  # It was killed at the gate; waiting for it tells.
+        finally:
+            os.close(gate_write)
+        return process
+
+    async def end(self, process: trio.Process) -> None:
+        """End the whole group: SIGTERM, the grace period, SIGKILL. Cannot be cancelled."""
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                signal_group(process.pid, signal.SIGTERM)
+                deadline = trio.current_time() + self._grace_s
+                while process.poll() is None and trio.current_time() < deadline:
+                    if self._hurry:
+                        break
+                    with trio.move_on_after(_POLL_S):
+                        await process.wait()
+            self.kill(process)
+            await process.wait()
+
+    def kill(self, process: trio.Process) -> None:
+        """Kill what is left of the group, background children included."""
+        signal_group(process.pid, signal.SIGKILL)
+        if process.pid in self._groups:
+            self._groups.discard(process.pid)
+            self._tell(f"-{process.pid}")
+
+    def hurry(self) -> None:
+        """Wait for no grace period any more."""
+        self._hurry = True
+
+    def close(self) -> None:
+        """Kill every group that is left, and let the reaper go."""
+        for group in list(self._groups):
+            signal_group(group, signal.SIGKILL)
+        self._groups.clear()
+        if self._reaper is not None and self._reaper.stdin is not None:
+            self._reaper.stdin.close()
+            self._reaper.wait()
+            self._reaper = None
+
+    def _tell(self, line: str) -> None:
+        if self._reaper is None:
+            self._start_reaper()
+        try:
+            self._write(line)
+        except BrokenPipeError:
+            # Someone killed the reaper: a new one is told of every group.
+            self._start_reaper()
+            for group in self._groups:
+                self._write(f"+{group}")
+
+    def _start_reaper(self) -> None:
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_REAPER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env={},
+        )
+
+    def _write(self, line: str) -> None:
+        assert self._reaper is not None
+        assert self._reaper.stdin is not None
+        self._reaper.stdin.write(line.encode() + b"\n")
+        self._reaper.stdin.flush()
+
+
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Signal a process group; one that is gone is no error."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        # macOS says this of a group whose only member is a zombie.
+        return

@@ -1,0 +1,180 @@
+"""Running a command: its group, its output streamed to the log, its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from ledger.digest import clean_text
+from scheduler.core.commands import Failed
+from scheduler.effects.contract import (
+    LOG_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+    CommandRequest,
+    Result,
+    Stopwatch,
+)
+from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.text import json_result
+
+DRAIN_S = 1.0
+"""How long a finished command's background children may keep its output open."""
+_CHUNK = 64 * 1024
+_TAIL_CHARS = 300
+
+
+async def perform_run(request: CommandRequest, *, groups: ProcessGroups) -> Result:
+    """The command's stdout, less one final newline, or why it failed."""
+    watch = Stopwatch()
+    missing = _missing_command(request)
+    if missing:
+        return Result(failed=Failed(kind="environment", message=missing, duration_s=0.0))
+    try:
+        process = await groups.spawn(
+            request.argv,
+            cwd=request.cwd,
+            env=request.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except OSError as error:
+        message = f"the command cannot be started: {error.strerror or error}"
+        return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
+    output = _Output(request.log_path)
+    try:
+        await _follow(process, output)
+    finally:
+        await groups.end(process)
+        with trio.CancelScope(shield=True):
+            await process.stdout.aclose()  # type: ignore[union-attr]  # both were asked for
+            await process.stderr.aclose()  # type: ignore[union-attr]
+        output.close()
+    return _result(request, process, output, watch)
+
+
+class _Output:
+    """What a command prints: all of it in the log up to a limit, stdout kept up to another."""
+
+    def __init__(self, log_path: Path) -> None:
+        self._log_path = log_path
+        self._log: int | None = None
+        self._log_left = LOG_BYTES_MAX
+        self.stdout = bytearray()
+        self.tail = bytearray()
+        self.too_large = trio.Event()
+        self.warning: str | None = None
+
+    def from_stdout(self, chunk: bytes) -> None:
+        self.stdout += chunk
+        self._write(chunk)
+        if len(self.stdout) > OUTPUT_BYTES_MAX:
+            self.too_large.set()
+
+    def from_stderr(self, chunk: bytes) -> None:
+        self.tail += chunk
+        del self.tail[: -4 * _TAIL_CHARS]
+        self._write(chunk)
+
+    def close(self) -> None:
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+
+    def _write(self, chunk: bytes) -> None:
+        if self._log is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._log = os.open(self._log_path, flags, 0o600)
+        kept = chunk[: self._log_left]
+        self._log_left -= len(kept)
+        if len(kept) < len(chunk):
+            self.warning = f"the log was cut at {LOG_BYTES_MAX // 2**20} MiB"
+        while kept:
+            kept = kept[os.write(self._log, kept) :]
+
+
+async def _follow(process: trio.Process, output: _Output) -> None:
+    """Read until the command has ended and closed its output, or printed too much."""
+    async with trio.open_nursery() as guard:
+        guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_read, process.stdout, output.from_stdout)
+            readers.start_soon(_read, process.stderr, output.from_stderr)
+            await process.wait()
+            # A background child may hold the pipes open for ever.
+            readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
+        if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
+            output.warning = "a background process kept the output open, and was ended"
+        guard.cancel_scope.cancel()
+
+
+async def _read(stream: trio.abc.ReceiveStream | None, keep: Callable[[bytes], None]) -> None:
+    assert stream is not None
+    while chunk := await stream.receive_some(_CHUNK):
+        keep(bytes(chunk))
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+def _result(
+    request: CommandRequest, process: trio.Process, output: _Output, watch: Stopwatch
+) -> Result:
+    duration_s = watch.elapsed()
+    if output.too_large.is_set():
+        limit = f"{OUTPUT_BYTES_MAX // 2**20} MiB"
+        return Result(
+            failed=Failed(
+                kind="output_too_large",
+                message=f"the command printed more than {limit} to stdout; write a file instead",
+                duration_s=duration_s,
+            )
+        )
+    code = process.returncode
+    assert code is not None
+    if code != 0:
+        return Result(failed=_failure(code, bytes(output.tail), duration_s))
+    text = clean_text(bytes(output.stdout).decode("utf-8", "replace")).removesuffix("\n")
+    warning = output.warning
+    if "\ufffd" in text and warning is None:
+        warning = "the output was not valid UTF-8; the log has its bytes"
+    if request.wants_json:
+        return json_result(text, duration_s=duration_s, what="the output")
+    return Result(value=text, text=text, warning=warning)
+
+
+def _failure(code: int, tail: bytes, duration_s: float) -> Failed:
+    said = clean_text(tail.decode("utf-8", "replace")).strip()
+    last = said.splitlines()[-1][-_TAIL_CHARS:] if said else ""
+    because = f": {last}" if last else ""
+    if code < 0:
+        name = _signal_name(-code)
+        message = f"the command was ended by {name}{because}"
+        return Failed(kind="signal", message=message, duration_s=duration_s, signal=name)
+    message = f"the command exited with code {code}{because}"
+    return Failed(kind="exit_code", message=message, duration_s=duration_s, exit_code=code)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _missing_command(request: CommandRequest) -> str:
+    name = request.argv[0]
+    if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
+        return ""
+    if "/" in name and (request.cwd / name).exists():
+        if os.access(request.cwd / name, os.X_OK):
+            return ""
+        return f"the command {name!a} is not executable"
+    return f"there is no command {name!a} on PATH"

@@ -1,0 +1,82 @@
+"""A script of its own: calls Python functions for `python` steps, one after another.
+
+Requests and results are JSON, one a line, on two descriptors that are given as
+arguments, so that whatever a function prints cannot be taken for a result. It
+imports nothing of orc.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(read_fd, False)
+    os.set_inheritable(write_fd, False)
+    with os.fdopen(read_fd, encoding="utf-8") as requests:
+        for line in requests:
+            answer = _answer(json.loads(line)) + "\n"
+            content = answer.encode()
+            while content:
+                content = content[os.write(write_fd, content) :]
+
+
+def _answer(request: dict[str, Any]) -> str:
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.path[0] = request["import_dir"]
+    log = os.open(request["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    try:
+        result = _call(request["function"], request["args"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return result
+
+
+def _call(name: str, arguments: dict[str, Any]) -> str:
+    module_name, _, path = name.partition(":")
+    try:
+        function: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            function = getattr(function, part)
+    except (ImportError, AttributeError) as error:
+        traceback.print_exc()
+        return _failure("environment", f"cannot import {name}: {error}")
+    except BaseException as error:
+        traceback.print_exc()
+        return _failure("exit_code", f"importing {module_name} raised {_said(error)}")
+    try:
+        value = function(**arguments)
+        if inspect.iscoroutine(value):
+            value = asyncio.run(value)
+    except BaseException as error:
+        traceback.print_exc()
+        return _failure("exit_code", f"{name} raised {_said(error)}")
+    try:
+        return json.dumps({"value": value}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return _failure("schema", f"{name} returned what JSON cannot hold: {error}")
+
+
+def _failure(kind: str, message: str) -> str:
+    return json.dumps({"kind": kind, "message": message[:1000]})
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

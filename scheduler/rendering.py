@@ -1,0 +1,314 @@
+"""From a step's definition to its effect's request: templates rendered in the job's state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ledger import LedgerReader
+from ledger.events import FileRef, Payload
+from providers import Message, Request
+from scheduler.core.errors import TemplateError
+from scheduler.core.paths import path_problem
+from scheduler.core.resolved import FileDef, StepDef
+from scheduler.core.shell import VALUE_BYTES_MAX, parse_shell
+from scheduler.core.state import JobState
+from scheduler.core.templates import parse_template, render_value, to_text
+from scheduler.effects.contract import (
+    CommandRequest,
+    EffectRequest,
+    FunctionRequest,
+    KnownReply,
+    PromptRequest,
+    ValueRequest,
+)
+from scheduler.workspace import Workspace
+
+_PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
+_CACHED_VALUES_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A file to write: its path under the project's folder, and its content if the spec gives it."""
+
+    path: str
+    content: str | None
+
+
+class Renderer:
+    """Renders the steps of one job. Reads the ledger for values that are not inline."""
+
+    def __init__(
+        self,
+        state: JobState,
+        *,
+        ledger: LedgerReader,
+        workspace: Workspace,
+        environment: Mapping[str, str],
+        job_id: str,
+    ) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._workspace = workspace
+        self._environment = environment
+        self._job_id = job_id
+        self._values: dict[str, Any] = {}
+        definition = state.definition
+        self._scope: dict[str, Any] = {
+            "project": definition.project,
+            "task_description": definition.task_description,
+            "inputs": definition.inputs,
+            "steps": _StepsView(self),
+            "env": self._env(definition.env, {}),
+            "job": {"id": job_id},
+        }
+
+    def request(self, step_id: str) -> EffectRequest:
+        """What the step's next attempt is to do. Raises TemplateError."""
+        definition = self._state.graph.steps[step_id]
+        match definition.kind:
+            case "prompt":
+                return self._prompt(definition)
+            case "run":
+                return self._command(definition)
+            case "python":
+                return self._function(definition)
+            case "value":
+                return ValueRequest(render_value(definition.value, self._scope))
+
+    def files(self, step_id: str) -> list[RenderedFile]:
+        """The files that the step writes, with their paths checked. Raises TemplateError, ValueError."""
+        return [
+            self._file(file)
+            for file in self._state.graph.steps[step_id].files
+            if file.path is not None
+        ]
+
+    def globs(self, step_id: str) -> list[str]:
+        """The patterns of files that the step leaves."""
+        files = self._state.graph.steps[step_id].files
+        found = [
+            to_text(parse_template(file.glob).render(self._scope)) for file in files if file.glob
+        ]
+        for glob in found:
+            if path_problem(glob, glob=True):
+                raise ValueError(path_problem(glob, glob=True))
+        return found
+
+    def payload(self, payload: Payload | None) -> Any:
+        """The value of a payload; the last ones read are kept."""
+        if payload is None or payload.sha256 is None:
+            return None if payload is None else payload.value
+        if payload.sha256 not in self._values:
+            if len(self._values) >= _CACHED_VALUES_MAX:
+                self._values.pop(next(iter(self._values)))
+            self._values[payload.sha256] = self._ledger.read_payload(payload)
+        return self._values[payload.sha256]
+
+    def _file(self, file: FileDef) -> RenderedFile:
+        assert file.path is not None
+        path = to_text(parse_template(file.path).render(self._scope))
+        problem = path_problem(path)
+        if problem:
+            raise ValueError(problem)
+        content = file.content
+        if content is not None:
+            content = to_text(parse_template(content).render(self._scope))
+        return RenderedFile(path, content)
+
+    def _prompt(self, definition: StepDef) -> PromptRequest:
+        step = self._state.steps[definition.id]
+        provider = self._state.lane_of(definition.id)
+        messages = tuple(
+            Message(role=message.role, content=self._text(message.content))
+            for message in definition.messages
+        )
+        known = tuple(
+            KnownReply(reply.version, reply.request_sha256, self.payload(reply.reply))
+            for reply in step.replies
+        )
+        return PromptRequest(
+            step=definition.id,
+            attempt=step.attempts,
+            provider=provider,
+            request=Request(
+                model=definition.model or "",
+                messages=messages,
+                system=None if definition.system is None else self._text(definition.system),
+                params=definition.params,
+                json_output=definition.format == "json",
+                timeout_s=definition.timeout_s or 120.0,
+                step=definition.id,
+                ordinal=step.calls_ended + 1,
+            ),
+            call=step.calls_ended + 1,
+            known=known,
+            wants_json=definition.format == "json",
+        )
+
+    def _command(self, definition: StepDef) -> CommandRequest:
+        env = self._step_environment(definition)
+        if isinstance(definition.run, str):
+            script = parse_shell(definition.run)
+            for name, expression in script.variables:
+                env[name] = _variable(to_text(expression.evaluate(self._scope)), expression.source)
+            argv: tuple[str, ...] = ("/bin/sh", "-ec", script.script)
+        else:
+            argv = tuple(_variable(self._text(word), word) for word in definition.run or ())
+        return CommandRequest(
+            argv=argv,
+            env=env,
+            cwd=self._workspace.cwd,
+            log_path=self._log_path(definition.id),
+            wants_json=definition.format == "json",
+        )
+
+    def _function(self, definition: StepDef) -> FunctionRequest:
+        submitted = self._state.submitted
+        assert submitted is not None
+        assert definition.function is not None
+        return FunctionRequest(
+            function=definition.function,
+            args=render_value(definition.args, self._scope),
+            env=self._step_environment(definition),
+            cwd=self._workspace.cwd,
+            log_path=self._log_path(definition.id),
+            import_dir=submitted.spec_dir,
+        )
+
+    def _log_path(self, step_id: str) -> Any:
+        return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
+
+    def _text(self, text: str) -> str:
+        return to_text(parse_template(text).render(self._scope))
+
+    def _step_environment(self, definition: StepDef) -> dict[str, str]:
+        """Few variables pass by themselves; the spec names the others."""
+        submitted = self._state.submitted
+        assert submitted is not None
+        env = {
+            name: value
+            for name, value in self._environment.items()
+            if name in _PASSED_THROUGH or name.startswith("ORC_")
+        }
+        env.setdefault("PATH", os.defpath)
+        env |= self._env(self._state.definition.env, {})
+        env |= self._env(definition.env, self._scope)
+        env["ORC_JOB_ID"] = self._job_id
+        env["ORC_STEP"] = definition.id
+        env["ORC_ATTEMPT"] = str(self._state.steps[definition.id].attempts)
+        env["ORC_SPEC_DIR"] = submitted.spec_dir
+        env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / definition.id)
+        return env
+
+    def _env(self, env: Mapping[str, str | None], scope: Mapping[str, Any]) -> dict[str, str]:
+        found = {}
+        for name, value in env.items():
+            if value is not None:
+                text = to_text(parse_template(value).render(scope))
+                found[name] = _variable(text, name) if scope else text
+            elif name in self._environment:
+                found[name] = self._environment[name]
+        return found
+
+
+class _StepsView(Mapping[str, Any]):
+    """`steps` in a template."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    def __getitem__(self, step_id: str) -> Any:
+        return _StepView(self._renderer, step_id)
+
+    def __contains__(self, step_id: object) -> bool:
+        return step_id in self._renderer._state.steps
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._renderer._state.steps)
+
+    def __len__(self) -> int:
+        return len(self._renderer._state.steps)
+
+
+class _StepView(Mapping[str, Any]):
+    """`steps.x` in a template; values are read when they are looked up."""
+
+    _FIELDS = ("output", "status", "error", "files", "attempts")
+
+    def __init__(self, renderer: Renderer, step_id: str) -> None:
+        self._renderer = renderer
+        self._step = renderer._state.steps[step_id]
+        self._project = renderer._state.project
+
+    def __getitem__(self, field: str) -> Any:
+        step = self._step
+        match field:
+            case "output":
+                return self._renderer.payload(step.output)
+            case "status":
+                return step.status
+            case "error" if step.status != "failed" or step.failure is None:
+                return None
+            case "error":
+                assert step.failure is not None
+                return {"kind": step.failure.kind, "message": step.failure.message}
+            case "files":
+                prefix = f"{self._project}/"
+                return {
+                    path.removeprefix(prefix): _FileView(self._renderer, file)
+                    for path, file in step.files.items()
+                }
+            case "attempts":
+                return step.attempts
+        raise KeyError(field)
+
+    def __contains__(self, field: object) -> bool:
+        return field in self._FIELDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._FIELDS)
+
+    def __len__(self) -> int:
+        return len(self._FIELDS)
+
+
+class _FileView(Mapping[str, Any]):
+    """`steps.x.files['a.md']` in a template: `content` can be looked up, and is not listed."""
+
+    def __init__(self, renderer: Renderer, file: FileRef) -> None:
+        self._renderer = renderer
+        self._sha256 = file.sha256
+        self._fields = file.model_dump()
+
+    def __getitem__(self, field: str) -> Any:
+        if field == "content":
+            try:
+                return self._renderer._ledger.read_blob(self._sha256).decode()
+            except UnicodeDecodeError:
+                raise TemplateError(f"{self._fields['path']} is not text") from None
+        return self._fields[field]
+
+    def __contains__(self, field: object) -> bool:
+        return field == "content" or field in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+def _variable(text: str, source: str) -> str:
+    """A text that fits an environment variable or a word of a command. Raises TemplateError."""
+    if "\0" in text:
+        raise TemplateError(f"the value of {source} has a NUL byte; write it to a file (`files:`)")
+    if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
+        raise TemplateError(
+            f"the value of {source} is over {VALUE_BYTES_MAX // 1000} kB; write it to a file "
+            "(`files:`) and read that"
+        )
+    return text

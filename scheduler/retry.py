@@ -1,0 +1,40 @@
+"""How long to wait before the next attempt: tenacity's strategies, computed once and recorded.
+
+Nothing sleeps here, and nothing is retried here: the wait goes into the event,
+and the scheduler keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scheduler.core.resolved import RetryDef
+
+if TYPE_CHECKING:
+    from tenacity.wait import wait_base
+
+
+def wait_before_retry(
+    retry: RetryDef, *, failures: int, retry_after_s: float | None, chance: float
+) -> float:
+    """Seconds to wait after the `failures`-th failure in a row.
+
+    `chance`, from 0 to 1, decides the random part: a wait of w becomes w less up
+    to `jitter` of it. A server's own wish (`retry_after_s`) is the least.
+    """
+    from tenacity import RetryCallState
+
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = failures
+    wait_s = _strategy(retry)(state) * (1.0 - retry.jitter * chance)
+    return round(max(wait_s, retry_after_s or 0.0), 6)
+
+
+def _strategy(retry: RetryDef) -> wait_base:
+    from tenacity import wait_exponential, wait_fixed, wait_incrementing
+
+    if retry.backoff == "fixed":
+        return wait_fixed(min(retry.initial_s, retry.max_s))
+    if retry.backoff == "linear":
+        return wait_incrementing(retry.initial_s, retry.initial_s, retry.max_s)
+    return wait_exponential(multiplier=retry.initial_s, max=retry.max_s)

@@ -1,0 +1,337 @@
+"""The loop that runs one job: commands in, events out, effects started and awaited.
+
+The only writer of its job's stream. Each turn takes every outcome that waits,
+decides, and commits all the events at once; only then does anything act on
+them. Within a turn the state runs ahead of the ledger by events that are not
+committed; should the commit fail, the runner stops and the state is dropped.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trio
+
+from ledger import JobId, Ledger, Recorded
+from ledger.events import AnyEvent
+from providers import Provider
+from scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
+from scheduler.clock import Clock
+from scheduler.core.commands import (
+    CallEvent,
+    CancelJob,
+    Command,
+    ExpireStep,
+    Failed,
+    FinishAttempt,
+    Interrupted,
+    InterruptJob,
+    RecordCall,
+    Settle,
+    StartAttempt,
+    TimeOutJob,
+)
+from scheduler.core.decide import decide
+from scheduler.core.durations import format_duration
+from scheduler.core.state import JobState, evolve, expired, next_due, ready
+from scheduler.effects.groups import GRACE_S, ProcessGroups
+from scheduler.effects.prompt import OnDelta
+from scheduler.effects.python import WorkerPool
+from scheduler.rendering import Renderer
+from scheduler.retry import wait_before_retry
+from scheduler.workspace import Workspace
+
+SIGNALS_POLL_S = 0.25
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDED = ("stopped", "succeeded", "failed", "cancelled")
+
+Observer = Callable[[Sequence[Recorded]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Why the runner is ending the job before its end."""
+
+    reason: Literal["signal", "cancel", "timeout"]
+    command: Command
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one turn commits, and who waits for the commit."""
+
+    recorded: list[Recorded] = field(default_factory=list)
+    blobs: list[bytes] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    journalled: list[trio.Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A command on its way to the loop, with its blobs and the one who waits for its commit."""
+
+    command: Command
+    blobs: tuple[bytes, ...] = ()
+    committed: trio.Event | None = None
+
+
+class Runner:
+    """Runs one job until it ends or is stopped. Its caller holds the job's ownership."""
+
+    def __init__(
+        self,
+        *,
+        job_id: JobId,
+        state: JobState,
+        ledger: Ledger,
+        workspace: Workspace,
+        providers: Mapping[str, Provider],
+        environment: Mapping[str, str],
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        on_delta: OnDelta | None = None,
+        grace_s: float = GRACE_S,
+        only: Iterable[str] | None = None,
+    ) -> None:
+        self._job_id = job_id
+        self._state = state
+        self._ledger = ledger
+        self._clock = clock or Clock()
+        self._observer = observer or (lambda recorded: None)
+        self._groups = ProcessGroups(grace_s=grace_s)
+        capacity = state.definition.concurrency["total"] + 16
+        self._send, self._receive = trio.open_memory_channel[_Message](capacity)
+        self._bench = Bench(
+            state=state,
+            renderer=Renderer(
+                state,
+                ledger=ledger,
+                workspace=workspace,
+                environment=environment,
+                job_id=job_id,
+            ),
+            workspace=workspace,
+            providers=providers,
+            groups=self._groups,
+            workers=WorkerPool(self._groups),
+            journal=self,
+            on_delta=on_delta or (lambda step, text: None),
+        )
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._stop: _Stop | None = None
+        self._signal_seen = state.signal_seen
+
+    async def run(self, opening: Command) -> JobState:
+        """Run the job from the opening command (StartJob or ResumeJob) to its end or stop.
+
+        Raises LedgerError when the ledger cannot be appended to; the job can then
+        be resumed.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_signals)
+                nursery.start_soon(self._poll_wishes)
+                await self._loop(nursery, opening)
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._bench.workers.aclose()
+            self._groups.close()
+        return self._state
+
+    async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
+        """See `Journal.record`."""
+        committed = trio.Event()
+        kept = tuple(blob for blob in blobs if blob is not None)
+        await self._send.send(_Message(RecordCall(event), kept, committed))
+        await committed.wait()
+
+    async def _loop(self, nursery: trio.Nursery, opening: Command) -> None:
+        deadline: float | None = None
+        messages = [_Message(opening)]
+        while True:
+            turn = _Turn()
+            for message in messages:
+                self._take(message, turn)
+            self._advance(turn)
+            self._commit(turn)
+            if self._state.status in _ENDED:
+                return
+            if deadline is None and self._state.timeout_s is not None:
+                left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
+                deadline = trio.current_time() + left_s
+            messages = self._launch(turn.started, nursery)
+            if messages:
+                await trio.lowlevel.checkpoint()
+            else:
+                messages = await self._wait(deadline)
+
+    def _take(self, message: _Message, turn: _Turn) -> None:
+        command = message.command
+        if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
+            self._begin_stop(command)
+            return
+        if isinstance(command, FinishAttempt) and isinstance(command.outcome, Failed):
+            command = self._with_wait(command, command.outcome)
+        turn.blobs += message.blobs
+        if message.committed is not None:
+            turn.journalled.append(message.committed)
+        self._apply(decide(self._state, command), turn)
+
+    def _advance(self, turn: _Turn) -> None:
+        """Everything that follows from the state by itself: expiries, starts, the end."""
+        state = self._state
+        if self._stop is not None:
+            if state.running_total == 0 and state.status == "running":
+                self._apply(decide(state, self._stop.command), turn)
+            return
+        now = self._clock.now()
+        for step_id in expired(state, now):
+            self._apply(decide(state, ExpireStep(step_id)), turn)
+        for step_id in list(ready(state, now)):
+            self._apply(decide(state, StartAttempt(step_id, now)), turn)
+            turn.started.append(step_id)
+        self._apply(decide(state, Settle()), turn)
+
+    def _apply(self, events: list[AnyEvent], turn: _Turn) -> None:
+        if not events:
+            return
+        recorded_at = self._clock.recorded_at()
+        for event in events:
+            recorded = Recorded(self._job_id, self._state.version + 1, recorded_at, event)
+            evolve(self._state, recorded)
+            turn.recorded.append(recorded)
+
+    def _commit(self, turn: _Turn) -> None:
+        if turn.recorded:
+            self._ledger.append(turn.recorded, blobs=turn.blobs)
+            self._observer(turn.recorded)
+        for committed in turn.journalled:
+            committed.set()
+
+    def _launch(self, started: list[str], nursery: trio.Nursery) -> list[_Message]:
+        """Begin the work of committed starts; what needs no task is done at once."""
+        done = []
+        for step_id in started:
+            if self._state.graph.steps[step_id].kind == "value":
+                done.append(self._finish_message(step_id, evaluate_value(self._bench, step_id)))
+            else:
+                self._scopes[step_id] = trio.CancelScope()
+                nursery.start_soon(self._attempt, step_id)
+        return done
+
+    async def _attempt(self, step_id: str) -> None:
+        started = trio.current_time()
+        finished: Finished | None = None
+        with self._scopes[step_id] as scope:
+            deadline_at = self._state.steps[step_id].deadline_at
+            with trio.CancelScope() as total:
+                if deadline_at is not None:
+                    total.deadline = self._clock.deadline(deadline_at)
+                finished = await perform_attempt(self._bench, step_id)
+            if finished is None and total.cancelled_caught:
+                finished = self._cut_short(step_id, started, total_timeout=True)
+        if finished is None:
+            assert scope.cancelled_caught
+            finished = self._cut_short(step_id, started, total_timeout=False)
+        del self._scopes[step_id]
+        # Not cancellable: an outcome that is there is not lost.
+        self._send.send_nowait(self._finish_message(step_id, finished))
+
+    def _finish_message(self, step_id: str, finished: Finished) -> _Message:
+        attempt = self._state.steps[step_id].attempts
+        command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
+        return _Message(command, finished.blobs)
+
+    def _cut_short(self, step_id: str, started: float, *, total_timeout: bool) -> Finished:
+        duration_s = round(trio.current_time() - started, 6)
+        if total_timeout:
+            limit_s = self._state.graph.steps[step_id].total_timeout_s or 0.0
+            message = f"its total_timeout of {format_duration(limit_s)} is over"
+            finished = Finished(Failed("timeout", message, duration_s, final=True))
+        else:
+            assert self._stop is not None
+            if self._stop.reason == "timeout":
+                limit_s = self._state.timeout_s or 0.0
+                message = f"the job's timeout of {format_duration(limit_s)} is over"
+                finished = Finished(Failed("timeout", message, duration_s, final=True))
+            else:
+                finished = Finished(Interrupted(self._stop.reason, duration_s))
+        attempt = self._state.steps[step_id].attempts
+        return with_log(self._bench.workspace, step_id, attempt, finished)
+
+    def _with_wait(self, command: FinishAttempt, failed: Failed) -> FinishAttempt:
+        wait_s = wait_before_retry(
+            self._state.graph.steps[command.step].retry,
+            failures=self._state.steps[command.step].failures + 1,
+            retry_after_s=failed.retry_after_s,
+            chance=self._clock.chance(),
+        )
+        return FinishAttempt(command.step, command.attempt, failed, command.now, wait_s)
+
+    def _begin_stop(self, command: CancelJob | InterruptJob | TimeOutJob) -> None:
+        if self._stop is not None:
+            # A second wish to stop means: now.
+            self._groups.hurry()
+            return
+        reasons: dict[type[Command], Literal["signal", "cancel", "timeout"]] = {
+            CancelJob: "cancel",
+            InterruptJob: "signal",
+            TimeOutJob: "timeout",
+        }
+        self._stop = _Stop(reasons[type(command)], command)
+        for scope in self._scopes.values():
+            scope.cancel()
+
+    async def _wait(self, deadline: float | None) -> list[_Message]:
+        """The next messages; none when a waiting step is due, the job's time over included."""
+        due = next_due(self._state) if self._stop is None else None
+        wake = float("inf") if due is None else self._clock.deadline(due)
+        if deadline is not None and self._stop is None:
+            wake = min(wake, deadline)
+        messages: list[_Message] = []
+        with trio.move_on_at(wake):
+            messages.append(await self._receive.receive())
+        try:
+            while True:
+                messages.append(self._receive.receive_nowait())
+        except trio.WouldBlock:
+            pass
+        if deadline is not None and self._stop is None and trio.current_time() >= deadline:
+            messages.append(_Message(TimeOutJob()))
+        return messages
+
+    async def _watch_signals(self) -> None:
+        async with _open_signals() as received:
+            async for number in received:
+                command = InterruptJob(signal=signal.Signals(number).name)
+                await self._send.send(_Message(command))
+
+    async def _poll_wishes(self) -> None:
+        """Cancel wishes that other processes left in the ledger."""
+        while True:
+            await trio.sleep(SIGNALS_POLL_S)
+            for wish in self._ledger.read_signals(self._job_id, after=self._signal_seen):
+                self._signal_seen = wish.id
+                if wish.kind == "cancel":
+                    reason = wish.data.get("reason")
+                    await self._send.send(_Message(CancelJob(wish.id, reason)))
+
+
+@asynccontextmanager
+async def _open_signals() -> AsyncIterator[AsyncIterator[int]]:
+    """The stopping signals, where this thread may receive them; else none, for ever."""
+    try:
+        with trio.open_signal_receiver(*_STOPPING) as received:
+            yield received
+    except RuntimeError:
+        yield _never()
+
+
+async def _never() -> AsyncIterator[int]:
+    await trio.sleep_forever()
+    yield 0

@@ -1,0 +1,215 @@
+"""The job's folders while it runs: the checkout that steps work in, their logs and artifacts.
+
+The files in `outputs/` are a copy of what the ledger holds; before a command
+or a function starts, the copy is made whole again. What commands leave there
+without capturing it is scratch and stays as it is.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ledger import LedgerReader, pack_bytes
+from ledger.digest import Digest, digest_bytes
+from ledger.events import FileRef, Payload
+from ledger.folder import Folder
+from scheduler.core.paths import path_problem
+from scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
+
+
+class CaptureProblem(Exception):
+    """A file that an attempt left cannot be taken into the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The stamp of a file whose content was compared with its digest."""
+
+    sha256: Digest
+    inode: int
+    mtime_ns: int
+    size_bytes: int
+
+
+class Workspace:
+    """The run folder of one job, as its runner uses it.
+
+    `folder` is `runs/<job_id>`; `project` the folder in `outputs/` that steps work in.
+    """
+
+    def __init__(self, folder: Path, *, project: str, ledger: LedgerReader) -> None:
+        self.folder = folder
+        self.project = project
+        self.cwd = folder / "outputs" / project
+        self._ledger = ledger
+        self._outputs = Folder(folder / "outputs")
+        self._seen: dict[str, _Seen] = {}
+
+    def create(self) -> None:
+        """Make the folders that commands and logs need."""
+        for name in (f"outputs/{self.project}", "logs", "artifacts"):
+            Folder(self.folder / name).create()
+
+    def log_path(self, step_id: str, attempt: int) -> Path:
+        """Where an attempt's log is written while it runs."""
+        return self.folder / "logs" / f"{step_id}.{attempt}.log"
+
+    def clear_artifacts(self, step_id: str) -> Path:
+        """The folder for what the next attempt of a step leaves, empty."""
+        path = self.folder / "artifacts" / step_id
+        folder = Folder(path)
+        for relative in folder.files():
+            folder.remove(relative)
+        folder.create()
+        return path
+
+    def restore(self, files: Iterable[FileRef]) -> None:
+        """Make the committed files in `outputs/` what the ledger says they are.
+
+        Raises OSError (UnsafePath among them) when the disk or a planted link refuses.
+        """
+        self.create()
+        for file in files:
+            if not self._is_intact(file):
+                self._outputs.write(file.path, self._ledger.read_blob(file.sha256))
+                self._remember(file.path, file.sha256)
+
+    def capture(
+        self, globs: Iterable[str], *, taken: Mapping[str, str]
+    ) -> list[tuple[FileRef, bytes]]:
+        """The files in the working folder that match, but for those that other steps wrote.
+
+        `taken` maps paths of other steps' files to their digests. Raises
+        CaptureProblem when one of those was changed, or a file is too large.
+        """
+        patterns = [_glob_pattern(glob) for glob in globs]
+        found = []
+        for relative in Folder(self.cwd).files():
+            path = f"{self.project}/{relative}"
+            if not any(pattern.fullmatch(relative) for pattern in patterns):
+                continue
+            file, content = self._capture_one(relative, path)
+            if path not in taken:
+                found.append((file, content))
+            elif taken[path] != file.sha256:
+                raise CaptureProblem(f"{relative} was written by another step, and was changed")
+        return found
+
+    def capture_artifacts(self, step_id: str) -> list[tuple[FileRef, bytes]]:
+        """What the attempt left in its artifacts folder; an empty folder is removed."""
+        path = self.folder / "artifacts" / step_id
+        folder = Folder(path)
+        found = []
+        for relative in folder.files():
+            content = folder.read(relative, size_max=CAPTURE_BYTES_MAX + 1)
+            if content is None:
+                continue
+            if len(content) > CAPTURE_BYTES_MAX:
+                raise CaptureProblem(f"the artifact {relative!a} is too large")
+            found.append((file_ref(relative, content), content))
+        if not found and path.is_dir():
+            _remove_empty(path)
+        return found
+
+    def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
+        """An attempt's log, ready for its event; none when nothing was printed."""
+        path = self.log_path(step_id, attempt)
+        try:
+            with path.open("rb") as file:
+                content = file.read(LOG_BYTES_MAX)
+        except OSError:
+            return None
+        return pack_bytes(content) if content else None
+
+    def _capture_one(self, relative: str, path: str) -> tuple[FileRef, bytes]:
+        reason = path_problem(relative)
+        if reason:
+            raise CaptureProblem(reason)
+        content = self._outputs.read(path, size_max=CAPTURE_BYTES_MAX + 1)
+        if content is None:
+            raise CaptureProblem(f"{relative} went away while it was read")
+        if len(content) > CAPTURE_BYTES_MAX:
+            raise CaptureProblem(f"{relative} is over {CAPTURE_BYTES_MAX // 2**20} MiB")
+        return file_ref(path, content), content
+
+    def _is_intact(self, file: FileRef) -> bool:
+        found = self._outputs.stat(file.path)
+        if found is None or found.st_size != file.size_bytes:
+            return False
+        seen = self._seen.get(file.path)
+        stamp = (file.sha256, found.st_ino, found.st_mtime_ns, found.st_size)
+        if seen is not None and stamp == (seen.sha256, seen.inode, seen.mtime_ns, seen.size_bytes):
+            return True
+        content = self._outputs.read(file.path)
+        if content is None or digest_bytes(content) != file.sha256:
+            return False
+        self._remember(file.path, file.sha256)
+        return True
+
+    def _remember(self, path: str, sha256: Digest) -> None:
+        found = self._outputs.stat(path)
+        if found is not None:
+            self._seen[path] = _Seen(sha256, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def file_ref(path: str, content: bytes) -> FileRef:
+    """The reference to a file with that path and content."""
+    return FileRef(
+        path=path,
+        sha256=digest_bytes(content),
+        size_bytes=len(content),
+        media_type=media_type_of(path),
+    )
+
+
+def media_type_of(path: str) -> str:
+    """The media type that a file's name suggests (RFC 2046), from a table that is ours alone.
+
+    The system's own table is not asked: two machines must write the same event.
+    """
+    return _media_types().guess_type(f"/{path}")[0] or "application/octet-stream"
+
+
+@lru_cache(maxsize=1)
+def _media_types() -> mimetypes.MimeTypes:
+    types = mimetypes.MimeTypes(filenames=())
+    for media_type, suffix in (
+        ("text/markdown", ".md"),
+        ("text/x-python", ".py"),
+        ("application/yaml", ".yaml"),
+        ("application/yaml", ".yml"),
+        ("application/toml", ".toml"),
+        ("text/x-sh", ".sh"),
+        ("text/plain", ".log"),
+    ):
+        types.add_type(media_type, suffix)
+    return types
+
+
+def _glob_pattern(glob: str) -> re.Pattern[str]:
+    """`*` and `?` stay within one part of a path; `**` stands for any number of parts."""
+    *folders, name = glob.split("/")
+    pattern = "".join(
+        "(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in folders
+    )
+    pattern += "(?:[^/]+/)*[^/]+" if name == "**" else _part_pattern(name)
+    return re.compile(pattern)
+
+
+def _part_pattern(part: str) -> str:
+    wild = {"*": "[^/]*", "?": "[^/]"}
+    return "".join(wild.get(character) or re.escape(character) for character in part)
+
+
+def _remove_empty(path: Path) -> None:
+    for folder, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return
