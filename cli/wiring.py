@@ -376,9 +376,7 @@ class _Run:
         if state.status == "succeeded":
             left = _deliver(self.ledger, job_id, state, force=force)
         status = "interrupted" if state.status == "stopped" else state.status
-        return Ended(
-            job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path
-        )
+        return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
 
 
 async def _keep_published(publisher: Publisher) -> None:

@@ -26,6 +26,7 @@ _WRITER_PRAGMAS = (
     "trusted_schema = OFF",
     "cell_size_check = ON",
     "mmap_size = 0",
+    "cache_size = -65536",
     "wal_autocheckpoint = 1000",
     "journal_size_limit = 67108864",
 )

@@ -30,7 +30,6 @@ _VERSION_1 = (
         UNIQUE (job_id, version)
     ) STRICT
     """,
-    "CREATE INDEX events_by_type ON events (type, job_id)",
     """
     CREATE TABLE blobs (
         sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),

@@ -55,6 +55,7 @@ class Ledger(LedgerReader):
         self._lock = lock
         self._projector = projector
         self._inode = os.stat(path).st_ino
+        self._written: dict[str, Head] = {}
 
     def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
         """Commit events, in order, with the blobs that they name.
@@ -65,8 +66,9 @@ class Ledger(LedgerReader):
         """
         with self._transaction():
             self._insert_blobs(blobs)
-            self._insert_events(batch)
+            heads = self._insert_events(batch)
             self._projector.apply(self.connection, batch)
+        self._written.update(heads)
 
     def append_blobs(self, blobs: Iterable[bytes]) -> None:
         """Commit blobs ahead of the event that will name them."""
@@ -135,6 +137,7 @@ class Ledger(LedgerReader):
                 # A full disk has rolled back already, and a second time is an error.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
+                self._written.clear()
                 raise
 
     def _check_still_there(self) -> None:
@@ -156,14 +159,16 @@ class Ledger(LedgerReader):
                 (digest_bytes(content), len(content), _as_text_if_possible(content)),
             )
 
-    def _insert_events(self, batch: Sequence[Recorded]) -> None:
+    def _insert_events(self, batch: Sequence[Recorded]) -> dict[str, Head]:
         heads: dict[str, Head] = {}
         rows = []
         for recorded in batch:
             job_id, event = recorded.job_id, recorded.event
             head = heads.get(job_id)
             if head is None:
-                head = self.head(job_id)
+                # The head that this object wrote last is the stream's, or else the
+                # insert guard refuses the version: events are never replaced.
+                head = self._written.get(job_id) or self.head(job_id)
             if recorded.version != head.version + 1:
                 raise VersionConflict(
                     f"{job_id}: event {recorded.version} does not follow {head.version}; "
@@ -189,11 +194,18 @@ class Ledger(LedgerReader):
                     link,
                 )
             )
-        self.connection.executemany(
-            "INSERT INTO events (job_id, version, type, step, attempt, recorded_at, data, hash) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
-        )
+        try:
+            self.connection.executemany(
+                "INSERT INTO events "
+                "(job_id, version, type, step, attempt, recorded_at, data, hash) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+        except sqlite3.IntegrityError as error:
+            raise VersionConflict(
+                f"{batch[0].job_id}: another process has appended to the job ({error})"
+            ) from error
+        return heads
 
 
 def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Ledger:
@@ -244,6 +256,8 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
         if len(content) <= INLINE_BYTES_MAX:
             return Payload(value=value), None
         return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
+    if value is None or isinstance(value, bool | int | float):
+        return Payload(value=value), None
     content = canonical_json(value).encode()
     if len(content) <= INLINE_BYTES_MAX:
         return Payload(value=value), None

@@ -40,4 +40,4 @@ class Clock:
 
 def format_time(seconds: float) -> str:
     """Seconds since 1970 as UTC text with microseconds and `Z` (RFC 3339)."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat("T", "microseconds")[:26] + "Z"

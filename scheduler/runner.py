@@ -46,6 +46,7 @@ from scheduler.retry import wait_before_retry
 from scheduler.workspace import Workspace
 
 SIGNALS_POLL_S = 0.25
+YIELD_S = 0.005
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENDED = ("stopped", "succeeded", "failed", "cancelled")
 
@@ -67,6 +68,7 @@ class _Turn:
     recorded: list[Recorded] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
+    recorded_at: str = ""
     journalled: list[trio.Event] = field(default_factory=list)
 
 
@@ -152,9 +154,10 @@ class Runner:
 
     async def _loop(self, nursery: trio.Nursery, opening: Command) -> None:
         deadline: float | None = None
+        yielded = trio.current_time()
         messages = [_Message(opening)]
         while True:
-            turn = _Turn()
+            turn = _Turn(recorded_at=self._clock.recorded_at())
             for message in messages:
                 self._take(message, turn)
             self._advance(turn)
@@ -165,10 +168,13 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            if messages:
-                await trio.lowlevel.checkpoint()
-            else:
+            if not messages:
                 messages = await self._wait(deadline)
+            elif trio.current_time() - yielded >= YIELD_S:
+                # Steps that need no task must not keep the others from their turn.
+                await trio.lowlevel.checkpoint()
+                messages += self._receive_waiting()
+                yielded = trio.current_time()
 
     def _take(self, message: _Message, turn: _Turn) -> None:
         command = message.command
@@ -200,9 +206,8 @@ class Runner:
     def _apply(self, events: list[AnyEvent], turn: _Turn) -> None:
         if not events:
             return
-        recorded_at = self._clock.recorded_at()
         for event in events:
-            recorded = Recorded(self._job_id, self._state.version + 1, recorded_at, event)
+            recorded = Recorded(self._job_id, self._state.version + 1, turn.recorded_at, event)
             evolve(self._state, recorded)
             turn.recorded.append(recorded)
 
@@ -296,14 +301,18 @@ class Runner:
         messages: list[_Message] = []
         with trio.move_on_at(wake):
             messages.append(await self._receive.receive())
+        messages += self._receive_waiting()
+        if deadline is not None and self._stop is None and trio.current_time() >= deadline:
+            messages.append(_Message(TimeOutJob()))
+        return messages
+
+    def _receive_waiting(self) -> list[_Message]:
+        messages = []
         try:
             while True:
                 messages.append(self._receive.receive_nowait())
         except trio.WouldBlock:
-            pass
-        if deadline is not None and self._stop is None and trio.current_time() >= deadline:
-            messages.append(_Message(TimeOutJob()))
-        return messages
+            return messages
 
     async def _watch_signals(self) -> None:
         async with _open_signals() as received:
