@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import trio
 
 from ledger import JobId, Ledger, LedgerReader, OwnerLock, open_ledger, pack
+from ledger.digest import clean_text
 from ledger.errors import LedgerError, NoSuchJob
 from ledger.events import Failure, JobSubmitted, Owner, Payload, Recorded
 from ledger.locks import owner_identity
@@ -166,10 +168,10 @@ def submit(
         project=definition.project,
         spec=_payload(packed[0]),
         source=_payload(packed[1]),
-        source_name=spec.source_name,
-        spec_dir=str(_spec_dir(submission)),
-        submit_dir=os.getcwd(),
-        runs_dir=str(places.runs_dir),
+        source_name=clean_text(spec.source_name),
+        spec_dir=clean_text(str(_spec_dir(submission))),
+        submit_dir=clean_text(os.getcwd()),
+        runs_dir=clean_text(str(places.runs_dir)),
         inputs=_payload(packed[2]),
         replies=packed[3][0],
         orc_version=version,
@@ -386,7 +388,9 @@ async def _keep_published(publisher: Publisher) -> None:
         await trio.sleep(pause_s)
         started = trio.current_time()
         # Not abandoned when the job ends: two threads would use one publisher.
-        await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
+        # A disk that refuses now may take it later; the last publication will say.
+        with suppress(OSError):
+            await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
         pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))
 
 

@@ -106,8 +106,7 @@ def _prepare(bench: Bench, step_id: str, request: EffectRequest, watch: Stopwatc
     if not isinstance(request, CommandRequest | FunctionRequest):
         return None
     try:
-        committed = (file for step in bench.state.steps.values() for file in step.files.values())
-        bench.workspace.restore(committed)
+        bench.workspace.restore(bench.state.files())
         bench.workspace.clear_artifacts(step_id)
     except OSError as error:
         return Failed(
@@ -183,7 +182,11 @@ def _finish(
     except (CaptureProblem, OSError) as error:
         message = clean_text(str(error))
         return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
-    output, blob = pack(result.value)
+    try:
+        output, blob = pack(result.value)
+    except ValueError as error:
+        message = f"the value cannot be kept as JSON: {error}"
+        return Finished(Failed(kind="schema", message=message, duration_s=watch.elapsed()))
     if blob is not None:
         blobs.append(blob)
     outcome = Succeeded(
@@ -213,10 +216,9 @@ def _written(
         found[path] = (file_ref(path, content), content)
     if globs:
         taken = {
-            path: ref.sha256
-            for other, step in bench.state.steps.items()
-            if other != step_id
-            for path, ref in step.files.items()
+            file.path: file.sha256
+            for file in bench.state.files()
+            if bench.state.file_owners[file.path] != step_id
         }
         for ref, content in bench.workspace.capture(globs, taken=taken):
             found.setdefault(ref.path, (ref, content))

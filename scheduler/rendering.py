@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger import LedgerReader
+from ledger.digest import clean_text
 from ledger.events import FileRef, Payload
 from providers import Message, Request
 from scheduler.core.errors import TemplateError
@@ -211,7 +212,7 @@ class Renderer:
                 text = to_text(parse_template(value).render(scope))
                 found[name] = _variable(text, name) if scope else text
             elif name in self._environment:
-                found[name] = self._environment[name]
+                found[name] = clean_text(self._environment[name])
         return found
 
 

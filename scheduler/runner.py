@@ -9,7 +9,7 @@ committed; should the commit fail, the runner stops and the state is dropped.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -97,7 +97,6 @@ class Runner:
         observer: Observer | None = None,
         on_delta: OnDelta | None = None,
         grace_s: float = GRACE_S,
-        only: Iterable[str] | None = None,
     ) -> None:
         self._job_id = job_id
         self._state = state

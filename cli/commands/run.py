@@ -110,7 +110,7 @@ def cancel(
     """End a job: commands get SIGTERM, and SIGKILL after ten seconds."""
     import trio
 
-    from cli.exits import CANCELLED, SUCCEEDED
+    from cli.exits import FAILED, SUCCEEDED
     from cli.options import find_places
     from cli.text import put_json, say
     from cli.wiring import cancel as cancel_job
@@ -125,7 +125,7 @@ def cancel(
         say(f"{job_id} is cancelled; `orc resume {job_id}` would go on with it")
     else:
         say(f"{job_id} had ended already: {status}")
-    return SUCCEEDED if status == "cancelled" else CANCELLED
+    return SUCCEEDED if status == "cancelled" else FAILED
 
 
 def demo(

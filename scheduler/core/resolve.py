@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ledger.digest import clean_json
 from ledger.events import FailureKind
 from scheduler.core.checks import input_problem, kind_of, needs_of
 from scheduler.core.errors import Problem, SpecError, nearest
@@ -264,12 +265,13 @@ class _Resolver:
         return values
 
     def _given_input(self, name: str, spec: InputSpec, given: Any) -> Any:
-        value = given
+        value = given = clean_json(given)
         if isinstance(given, str) and spec.type != "string":
             try:
                 value = json.loads(given)
             except ValueError:
                 value = given
+        value = clean_json(value)
         reason = input_problem(value, spec.type, spec.enum)
         if reason:
             self._report(f"-i {name}: {reason}")

@@ -113,6 +113,11 @@ class JobState:
             return ""
         return self.provider_override or provider
 
+    def files(self) -> Iterator[FileRef]:
+        """Every file that steps have written, as it is now."""
+        for path, step_id in self.file_owners.items():
+            yield self.steps[step_id].files[path]
+
     def summary(self) -> dict[str, Any]:
         """All that decides what happens next, as plain values: equal states have equal summaries."""
         return {

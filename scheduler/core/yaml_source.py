@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ledger.digest import clean_text
 from scheduler.core.errors import Problem, SpecError
 
 SIZE_MAX = 16 * 1024 * 1024
@@ -164,11 +165,11 @@ class _Builder:
             raise _Broken("a key must be a plain text", event.start_mark)
         if event.value == "<<" and event.implicit[0]:
             raise _Broken("merge keys (<<) are not allowed", event.start_mark)
-        return str(event.value)
+        return clean_text(event.value)
 
 
 def _scalar(event: Any) -> Any:
-    text: str = event.value
+    text = clean_text(event.value)
     # Only a plain scalar may be something other than a text.
     if not event.implicit[0]:
         return text
