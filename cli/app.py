@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 
 from cli.commands import look, maintain, run, specs
+from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
     name="orc",
+    cls=LeanGroup,
     help="Run model pipelines from a YAML file; resume them after any crash; browse them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,19 +29,22 @@ def _root(
         raise typer.Exit
 
 
-app.command("run")(run.run)
-app.command("resume")(run.resume)
-app.command("cancel")(run.cancel)
-app.command("demo")(run.demo)
-app.command("list")(look.list_jobs)
-app.command("list-runs", hidden=True)(look.list_jobs)
-app.command("show")(look.show)
-app.command("tail")(look.tail)
-app.command("validate")(specs.validate)
-app.command("graph")(specs.graph)
-app.command("schema")(specs.schema)
-app.command("verify")(maintain.verify)
-app.command("rebuild")(maintain.rebuild)
-app.command("export")(maintain.export)
-app.command("browse")(maintain.browse)
-app.command("doctor")(maintain.doctor)
+for _name, _function in (
+    ("run", run.run),
+    ("resume", run.resume),
+    ("cancel", run.cancel),
+    ("demo", run.demo),
+    ("list", look.list_jobs),
+    ("show", look.show),
+    ("tail", look.tail),
+    ("validate", specs.validate),
+    ("graph", specs.graph),
+    ("schema", specs.schema),
+    ("verify", maintain.verify),
+    ("rebuild", maintain.rebuild),
+    ("export", maintain.export),
+    ("browse", maintain.browse),
+    ("doctor", maintain.doctor),
+):
+    app.command(_name, cls=LeanCommand)(_function)
+app.command("list-runs", cls=LeanCommand, hidden=True)(look.list_jobs)

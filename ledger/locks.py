@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from pathlib import Path
 from types import TracebackType
@@ -170,7 +169,7 @@ def has_owner(database: Path, job_id: str) -> bool:
 
 def owner_identity() -> dict[str, object]:
     """This process, as lock files and events name it: `{"pid", "host"}`."""
-    return {"pid": os.getpid(), "host": socket.gethostname()}
+    return {"pid": os.getpid(), "host": os.uname().nodename}
 
 
 def _describe(path: Path) -> str:

@@ -1,0 +1,167 @@
+"""Measures and prints, each figure with what it is a share of. Options: --json, --rounds N.
+
+Every round measures the yardstick right before and right after the job that is
+compared to it, because a disk's speed changes within seconds; the figure is
+the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import jobs, yardsticks
+
+
+def main() -> None:
+    """Run every measurement; a few minutes at the default of three rounds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    figures: list[dict[str, Any]] = []
+    # Beside the project, not in /tmp: that may be memory, where a sync costs nothing.
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
+        folder = Path(name).absolute()
+        for measure in (_chain, _fans, _layers, _prompts, _commands, _start):
+            for figure in measure(folder, options.rounds):
+                figures.append(figure)
+                if not options.json:
+                    print(_line(figure), flush=True)
+    if options.json:
+        print(json.dumps(figures, indent=2))
+
+
+def _chain(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    rates, raws = _beside_commits(
+        folder, rounds, lambda: 1000 / jobs.run_job(folder, jobs.chain(1000))[0]
+    )
+    return [
+        _figure("chain of 1,000: steps/s", rates, "raw one-row commits/s", raws, target=">= 0.8")
+    ]
+
+
+def _fans(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    small: list[float] = []
+    large: list[float] = []
+    folded: list[float] = []
+    grouped: list[float] = []
+    for _ in range(rounds):
+        small.append(jobs.run_job(folder, jobs.fan(1000))[0] / 1000)
+        grouped.append(yardsticks.commits_per_s(folder, rows=20_000, rows_a_commit=1000))
+        took_s, database = jobs.run_job(folder, jobs.fan(10_000))
+        large.append(took_s / 10_000)
+        folded.append(jobs.events_folded_per_s(database))
+    return [
+        _figure(
+            "fan of 10,000: steps/s",
+            [1 / cost for cost in large],
+            "raw rows/s, 1,000 a commit",
+            grouped,
+            target=">= 5,000 steps/s",
+        ),
+        _figure(
+            "cost of a step, fan of 10,000: us",
+            [cost * 1e6 for cost in large],
+            "the same, fan of 1,000: us",
+            [cost * 1e6 for cost in small],
+            target="<= 1.2",
+        ),
+        _figure("events folded/s", folded, "", [], target=""),
+    ]
+
+
+def _layers(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    rates, raws = _beside_commits(
+        folder, rounds, lambda: 1000 / jobs.run_job(folder, jobs.layers(10, 100))[0]
+    )
+    return [_figure("ten layers of a hundred: steps/s", rates, "raw one-row commits/s", raws)]
+
+
+def _prompts(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    spec, replies = jobs.prompts(1000)
+    rates, raws = _beside_commits(
+        folder, rounds, lambda: 1000 / jobs.run_job(folder, spec, replies=replies)[0]
+    )
+    return [
+        _figure("1,000 replay prompts, 100 at once: steps/s", rates, "raw one-row commits/s", raws)
+    ]
+
+
+def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    rates = [200 / jobs.run_job(folder, jobs.commands(200))[0] for _ in range(rounds)]
+    spawns = [1 / yardsticks.start_s(["/bin/sh", "-ec", "true"]) for _ in range(rounds)]
+    return [
+        _figure(
+            "200 times run: 'true', 4 at once: steps/s",
+            rates,
+            "sh -ec true, one by one: /s",
+            spawns,
+        )
+    ]
+
+
+def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    orc = str(Path(sys.executable).with_name("orc"))
+    _, database = jobs.run_job(folder, jobs.chain(10))
+    version: list[float] = []
+    listing: list[float] = []
+    typer: list[float] = []
+    for _ in range(rounds):
+        typer.append(yardsticks.typer_start_s())
+        version.append(yardsticks.start_s([orc, "--version"]))
+        listing.append(yardsticks.start_s([orc, "list", "--db", str(database)]))
+    name = "python -c 'import typer': s"
+    return [
+        _figure("orc --version: s", version, name, typer, target="<= 1.4"),
+        _figure("orc list: s", listing, name, typer, target="<= 2"),
+    ]
+
+
+def _beside_commits(
+    folder: Path, rounds: int, measure: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    rates, raws = [], []
+    for _ in range(rounds):
+        before = yardsticks.commits_per_s(folder, rows=1000, rows_a_commit=1)
+        rates.append(measure())
+        after = yardsticks.commits_per_s(folder, rows=1000, rows_a_commit=1)
+        raws.append((before + after) / 2)
+    return rates, raws
+
+
+def _figure(
+    name: str, values: list[float], beside: str, yards: list[float], *, target: str = ""
+) -> dict[str, Any]:
+    ratios = [value / yard for value, yard in zip(values, yards, strict=False)]
+    return {
+        "name": name,
+        "value": statistics.median(values),
+        "beside": beside,
+        "beside_value": statistics.median(yards) if yards else None,
+        "ratio": statistics.median(ratios) if ratios else None,
+        "target": target,
+    }
+
+
+def _line(figure: dict[str, Any]) -> str:
+    line = f"{figure['name']:<46} {_number(figure['value']):>9}"
+    if figure["ratio"] is not None:
+        line += (
+            f"  = {figure['ratio']:.2f} of {figure['beside']} ({_number(figure['beside_value'])})"
+        )
+    return line + (f"   target {figure['target']}" if figure["target"] else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Specs of the measured jobs, and running one with a stopwatch on its events."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli import wiring
+from cli.wiring import Listener, Places, Submission
+from ledger import LedgerReader, Recorded
+
+
+def chain(count: int) -> str:
+    """Steps that each need the one before."""
+    lines = ["project: chain", "steps:", "  s0: {value: 0}"]
+    lines += [f"  s{i}: {{value: {i}, needs: s{i - 1}}}" for i in range(1, count)]
+    return "\n".join(lines)
+
+
+def fan(count: int, *, concurrency: int = 1000) -> str:
+    """Steps that need nothing."""
+    lines = ["project: fan", f"concurrency: {concurrency}", "steps:"]
+    lines += [f"  s{i}: {{value: {i}}}" for i in range(count)]
+    return "\n".join(lines)
+
+
+def layers(depth: int, width: int) -> str:
+    """Layers of steps, each step needing all of the layer before."""
+    lines = ["project: layers", "concurrency: 1000", "steps:"]
+    for level in range(depth):
+        needs = ", ".join(f"s{level - 1}_{i}" for i in range(width)) if level else ""
+        lines += [f"  s{level}_{i}: {{value: {i}, needs: [{needs}]}}" for i in range(width)]
+    return "\n".join(lines)
+
+
+def commands(count: int, *, concurrency: int = 4) -> str:
+    """Shell commands that do nothing."""
+    lines = ["project: commands", f"concurrency: {concurrency}", "steps:"]
+    lines += [f"  s{i}: {{run: 'true'}}" for i in range(count)]
+    return "\n".join(lines)
+
+
+def prompts(count: int, *, concurrency: int = 100) -> tuple[str, str]:
+    """Prompts that recorded replies answer at once: the spec, and the replies."""
+    lines = ["project: prompts", f"concurrency: {concurrency}", "provider: replay", "steps:"]
+    lines += [f"  s{i}: {{prompt: 'Say {i}.'}}" for i in range(count)]
+    replies = ["replies:"] + [f"  s{i}: [{{text: 'It is {i}.'}}]" for i in range(count)]
+    return "\n".join(lines), "\n".join(replies)
+
+
+def run_job(folder: Path, spec: str, *, replies: str | None = None) -> tuple[float, Path]:
+    """Seconds from job.started to job.succeeded, and the ledger."""
+    place = folder / f"job-{time.monotonic_ns()}"
+    place.mkdir()
+    path = place / "spec.yaml"
+    path.write_text(spec)
+    if replies is not None:
+        (place / "spec.replay.yaml").write_text(replies)
+    seen: dict[str, float] = {}
+
+    def note(recorded: Sequence[Recorded]) -> None:
+        for item in recorded:
+            if item.event.type in ("job.started", "job.succeeded"):
+                seen[item.event.type] = time.perf_counter()
+
+    places = Places.find(database=place / "runs.db")
+    ended = wiring.run_sync(
+        wiring.run,
+        Submission(path=path),
+        places=places,
+        environment=os.environ,
+        version="benchmark",
+        listener=Listener(on_events=note),
+    )
+    assert ended.status == "succeeded", ended.failures
+    return seen["job.succeeded"] - seen["job.started"], places.database
+
+
+def events_folded_per_s(database: Path) -> float:
+    """Events per second, read from the ledger and folded to the job's state."""
+    with LedgerReader.open(database) as ledger:
+        job_id = ledger.find_job("latest")
+        count = ledger.head(job_id).version
+        started = time.perf_counter()
+        wiring.load_state(ledger, job_id)
+        return count / (time.perf_counter() - started)
