@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from cli.text import put_json, safe, say
+from cli.text import ReaderGone, put_json, safe, say
 from cli.wiring import Ended, Listener
 from ledger import Recorded
 from ledger.events import (
@@ -152,7 +153,7 @@ class JsonDisplay(QuietDisplay):
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
-        put_json({"event": "launch", "job_id": job_id, "folder": str(folder)})
+        self._put({"event": "launch", "job_id": job_id, "folder": str(folder)})
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""
@@ -167,7 +168,7 @@ class JsonDisplay(QuietDisplay):
                     for key in ("seq", "step", "attempt", "kind", "message", "duration_s")
                     if key in shown
                 }
-                put_json({"event": item.event.type, "job_id": item.job_id, **kept})
+                self._put({"event": item.event.type, "job_id": item.job_id, **kept})
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
@@ -182,7 +183,12 @@ class JsonDisplay(QuietDisplay):
             line["failures"] = [failure.model_dump() for failure in ended.failures]
         if ended.left_alone:
             line["left_alone"] = list(ended.left_alone)
-        put_json(line)
+        self._put(line)
+
+    def _put(self, line: dict[str, Any]) -> None:
+        # A script may read the launch alone, and go; the job does not end for that.
+        with suppress(ReaderGone):
+            put_json(line)
 
 
 def describe_change(recorded: Recorded) -> str:
@@ -231,7 +237,8 @@ def say_ending(ended: Ended, totals: Totals) -> None:
             say(f"  not copied to {safe(target)}: orc did not write what is there now: {names}")
             say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         return
-    say(f"  next: orc resume {ended.job_id}")
+    timed_out = ended.state.job_failure is not None
+    say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
 
 
 if TYPE_CHECKING:

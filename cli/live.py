@@ -48,12 +48,6 @@ class LiveTable(QuietDisplay):
     def __init__(self) -> None:
         super().__init__()
         self._console = Console(stderr=True, highlight=False, markup=False)
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._render,
-            refresh_per_second=8,
-            transient=True,
-        )
         self._state: JobState | None = None
         self._job_id = ""
         self._started: dict[str, float] = {}
@@ -61,6 +55,13 @@ class LiveTable(QuietDisplay):
         self._tokens: dict[str, int] = {}
         self._notes: dict[str, str] = {}
         self._recent: deque[str] = deque(maxlen=200)
+        # Last: it renders at once.
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=8,
+            transient=True,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,9 @@ def main() -> None:
     if sys.platform == "win32":
         print("orc runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
         sys.exit(7)
+    # Started with a closed stream: without these, print would take another one for it.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"orc {version()}")
         return
@@ -50,7 +53,7 @@ def _run() -> int:
 
 def _explain(error: Exception) -> int:
     from cli.exits import USAGE, code_for_error
-    from cli.text import safe, say
+    from cli.text import ReaderGone, safe, say
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -59,14 +62,23 @@ def _explain(error: Exception) -> int:
         return USAGE
     if type(error).__name__ == "Abort":
         return 130
+    if isinstance(error, ReaderGone):
+        return 0
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
     if code is None:
         raise error
-    for line in str(error).splitlines():
+    for line in _message(error).splitlines():
         say(f"orc: {safe(line)}")
     return code
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

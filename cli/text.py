@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
+
+
+class ReaderGone(Exception):
+    """Nobody reads stdout any more; what is printed from now on goes nowhere."""
 
 
 def safe(text: object, *, width: int | None = None) -> str:
@@ -26,19 +31,27 @@ def safe_block(text: str) -> str:
 
 
 def say(message: str = "", *, quiet: bool = False) -> None:
-    """A line of talk, on stderr. The caller has made it safe."""
-    if not quiet:
+    """A line of talk, on stderr. The caller has made it safe. It is lost where nobody can hear it."""
+    if quiet:
+        return
+    try:
         print(message, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
 
 
-def put(line: str = "") -> None:
-    """A line of data, on stdout. The caller has made it safe."""
-    print(line)
+def put(line: str = "", *, flush: bool = False) -> None:
+    """A line of data, on stdout. The caller has made it safe. Raises ReaderGone."""
+    try:
+        print(line, flush=flush)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise ReaderGone from None
 
 
 def put_json(value: Any) -> None:
-    """A JSON value as one line of data, in ASCII, at once."""
-    print(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
+    """A JSON value as one line of data, in ASCII, at once. Raises ReaderGone."""
+    put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -53,6 +66,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead the stream nowhere, so that what is still in its buffer raises no second error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _shown(character: str) -> str:

@@ -112,8 +112,9 @@ class Ended:
 
     @property
     def failures(self) -> list[Failure]:
-        """The failures that the job failed for."""
-        return list(self.state.failed.values())
+        """The failures that the job failed for: the job's own first, then the steps'."""
+        of_job = [] if self.state.job_failure is None else [self.state.job_failure]
+        return of_job + list(self.state.failed.values())
 
 
 def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
@@ -140,47 +141,56 @@ def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spe
     return build_job(text, source_name=name, settings=settings)
 
 
-def submit(
-    ledger: Ledger,
-    submission: Submission,
-    *,
-    places: Places,
-    environment: Mapping[str, str],
-    version: str,
-) -> tuple[JobId, JobState, dict[str, Provider]]:
-    """Make the job durable, with everything that a resume will need.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that can become a job: checked, with its replies read and its providers made."""
 
-    Raises SpecError, UsageProblem, EnvironmentProblem (before the job exists) and
-    LedgerError.
+    submission: Submission
+    spec: Spec
+    definition: JobDef
+    replies: Any
+    providers: dict[str, Provider]
+
+
+def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
+    """All that can fail before there is a job; nothing is written.
+
+    Raises SpecError, UsageProblem, EnvironmentProblem.
     """
     spec, definition = prepare(submission, environment)
     replies = _read_replies(submission, definition)
     providers = build_providers(definition, environment, replies=replies)
     if submission.strict:
         _refuse_dropped(definition, providers)
-    packed = [
-        pack(dump_job(definition)),
-        pack(spec.text),
-        pack(definition.inputs),
-        (None, None) if replies is None else pack(replies),
-    ]
+    return Prepared(submission, spec, definition, replies, providers)
+
+
+def submit(
+    ledger: Ledger, prepared: Prepared, *, job_id: JobId, places: Places, version: str
+) -> JobState:
+    """Make the job durable, with everything that a resume will need. Raises LedgerError."""
+    definition = prepared.definition
+    spec, spec_blob = pack(dump_job(definition))
+    source, source_blob = pack(prepared.spec.text)
+    inputs, inputs_blob = pack(definition.inputs)
+    replies, replies_blob = (None, None) if prepared.replies is None else pack(prepared.replies)
     event = JobSubmitted(
         project=definition.project,
-        spec=_payload(packed[0]),
-        source=_payload(packed[1]),
-        source_name=clean_text(spec.source_name),
-        spec_dir=clean_text(str(_spec_dir(submission))),
+        spec=spec,
+        source=source,
+        source_name=clean_text(prepared.spec.source_name),
+        spec_dir=clean_text(str(_spec_dir(prepared.submission))),
         submit_dir=clean_text(os.getcwd()),
         runs_dir=clean_text(str(places.runs_dir)),
-        inputs=_payload(packed[2]),
-        replies=packed[3][0],
+        inputs=inputs,
+        replies=replies,
         orc_version=version,
     )
     state = initial_state(definition, build_graph(definition.steps))
-    job_id = new_job_id()
-    blobs = [blob for _, blob in packed if blob is not None]
+    found = (spec_blob, source_blob, inputs_blob, replies_blob)
+    blobs = [blob for blob in found if blob is not None]
     _append(ledger, job_id, state, SubmitJob(event), blobs=blobs)
-    return job_id, state, providers
+    return state
 
 
 def load_state(ledger: LedgerReader, job_id: str) -> JobState:
@@ -213,14 +223,16 @@ async def run(
     listener: Listener | None = None,
     force: bool = False,
 ) -> Ended:
-    """Submit a spec and run the job to its end. Raises what `submit` raises."""
+    """Submit a spec and run the job to its end. Raises what `prepare_run` and `submit` raise."""
+    prepared = prepare_run(submission, environment)
+    providers = prepared.providers
+    job_id = new_job_id()
     with open_for_writing(places, create=True) as ledger:
-        job_id, state, providers = submit(
-            ledger, submission, places=places, environment=environment, version=version
-        )
+        # Owned before it exists, so that no one else can take it up.
         lock = OwnerLock(places.database, job_id)
         lock.acquire()
         try:
+            state = submit(ledger, prepared, job_id=job_id, places=places, version=version)
             opening = StartJob(Owner.model_validate(owner_identity()))
             folder = run_folder(state, job_id, places)
             run_one = _Run(ledger, job_id, state, folder, providers, environment, listener)
@@ -543,12 +555,6 @@ def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> No
                 f"step {step.id!r}: {step.provider} does not know {', '.join(dropped)}; "
                 "remove it, or run without --strict"
             )
-
-
-def _payload(packed: tuple[Payload | None, bytes | None]) -> Payload:
-    payload = packed[0]
-    assert payload is not None
-    return payload
 
 
 def run_sync(function: Callable[..., Awaitable[Ended]], *args: Any, **kwargs: Any) -> Ended:

@@ -28,23 +28,32 @@ class UnsafePath(OSError):
 
 
 class Folder:
-    """A folder by its path; created, mode 0700, when something is first written."""
+    """A folder by its path; created when something is first written.
 
-    def __init__(self, path: Path) -> None:
+    `private` folders and files are for their owner alone, whatever the umask.
+    """
+
+    def __init__(self, path: Path, *, private: bool = True) -> None:
         self.path = path
+        self._folder_mode = 0o700 if private else 0o777
+        self._file_mode = 0o600 if private else 0o666
 
     def create(self) -> None:
         """Make the folder and its parents."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [self.path]
+        while not missing[-1].exists() and missing[-1].parent != missing[-1]:
+            missing.append(missing[-1].parent)
+        for path in reversed(missing):
+            path.mkdir(mode=self._folder_mode, exist_ok=True)
 
-    def write(self, relative: str, content: bytes, *, mode: int = 0o600) -> None:
+    def write(self, relative: str, content: bytes) -> None:
         """Put a file there, whole or not at all, in place of what had its name.
 
         Raises UnsafePath, and OSError when the disk refuses.
         """
         with self._parent(relative, create=True) as (parent, name):
             temporary = f".{name[:60]}.{os.getpid()}-{threading.get_ident()}.orc-tmp"
-            fd = _open_temporary(temporary, parent, mode)
+            fd = _open_temporary(temporary, parent, self._file_mode)
             try:
                 _write_all(fd, content)
                 os.fsync(fd)
@@ -101,7 +110,7 @@ class Folder:
         current = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in parts:
-                following = _enter(part, current, create=create)
+                following = _enter(part, current, mode=self._folder_mode if create else None)
                 os.close(current)
                 current = following
             yield current, name
@@ -116,18 +125,18 @@ def _split(relative: str) -> list[str]:
     return parts
 
 
-def _enter(part: str, parent: int, *, create: bool) -> int:
+def _enter(part: str, parent: int, *, mode: int | None) -> int:
     try:
         return os.open(part, _DIRECTORY, dir_fd=parent)
     except FileNotFoundError:
-        if not create:
+        if mode is None:
             raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             raise UnsafePath(errno.ENOTDIR, "a link or a file stands in the way", part) from error
         raise
     with suppress(FileExistsError):
-        os.mkdir(part, 0o700, dir_fd=parent)
+        os.mkdir(part, mode, dir_fd=parent)
     return os.open(part, _DIRECTORY, dir_fd=parent)
 
 

@@ -71,6 +71,12 @@ _VERSION_1 = (
     WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = NEW.sha256)
     BEGIN SELECT RAISE(IGNORE); END
     """,
+    # A row number of someone else's choice would replace another row's content.
+    """
+    CREATE TRIGGER blobs_no_replace BEFORE INSERT ON blobs
+    WHEN EXISTS (SELECT 1 FROM blobs WHERE rowid = NEW.rowid AND sha256 IS NOT NEW.sha256)
+    BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no replace'); END
+    """,
     """
     CREATE TRIGGER blobs_no_update BEFORE UPDATE ON blobs
     BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no update'); END

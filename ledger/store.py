@@ -164,11 +164,7 @@ class Ledger(LedgerReader):
         rows = []
         for recorded in batch:
             job_id, event = recorded.job_id, recorded.event
-            head = heads.get(job_id)
-            if head is None:
-                # The head that this object wrote last is the stream's, or else the
-                # insert guard refuses the version: events are never replaced.
-                head = self._written.get(job_id) or self.head(job_id)
+            head = heads.get(job_id) or self._head_before(job_id, recorded.version)
             if recorded.version != head.version + 1:
                 raise VersionConflict(
                     f"{job_id}: event {recorded.version} does not follow {head.version}; "
@@ -206,6 +202,15 @@ class Ledger(LedgerReader):
                 f"{batch[0].job_id}: another process has appended to the job ({error})"
             ) from error
         return heads
+
+    def _head_before(self, job_id: str, version: int) -> Head:
+        # The head that this object wrote last saves a query. Another writer may
+        # have gone on from it: then the version does not follow, or the insert
+        # guard refuses it, for events are never replaced.
+        known = self._written.get(job_id)
+        if known is not None and known.version + 1 == version:
+            return known
+        return self.head(job_id)
 
 
 def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Ledger:

@@ -82,7 +82,7 @@ def deliver(
             project = recorded.event.project
         elif isinstance(recorded.event, FileWritten):
             files[recorded.event.path] = recorded.event
-    folder = Folder(target)
+    folder = Folder(target, private=False)
     left = []
     for path, event in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
@@ -93,7 +93,7 @@ def deliver(
         if digest is not None and not force and not ledger.knows_blob(digest):
             left.append(relative)
             continue
-        folder.write(relative, ledger.read_blob(event.sha256), mode=0o644)
+        folder.write(relative, ledger.read_blob(event.sha256))
         if on_written is not None:
             on_written(relative)
     return left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,7 +92,7 @@ def tail(
     step: StepFilter = None,
     as_json: Json = False,
 ) -> int:
-    """Print a job's events as they are in the ledger; with -f until the job stops."""
+    """Print a job's events; with -f, go on until the job stops."""
     from ledger import has_owner
 
     with read_ledger(database) as ledger:
@@ -129,7 +130,7 @@ def _put_event(recorded: Recorded, *, as_json: bool) -> None:
     from projections.jsonl import event_line, event_object
 
     if as_json:
-        print(event_line(recorded), flush=True)
+        put(event_line(recorded), flush=True)
         return
     shown = event_object(recorded)
     place = f"{recorded.version:>5}  {recorded.recorded_at[11:23]}  {recorded.event.type:<16}"
@@ -140,16 +141,19 @@ def _put_event(recorded: Recorded, *, as_json: bool) -> None:
         for key, value in shown.items()
         if key not in ("type", "job_id", "timestamp", "seq", "step", "attempt")
     }
-    details = "  ".join(f"{key}={_brief(value)}" for key, value in rest.items())
-    put(safe(f"{place}  {step}{attempt}  {details}".rstrip(), width=200))
+    details = "  ".join(f"{key}={_brief(key, value)}" for key, value in rest.items())
+    put(safe(f"{place}  {step}{attempt}  {details}".rstrip(), width=200), flush=True)
 
 
-def _brief(value: Any) -> str:
+def _brief(key: str, value: Any) -> str:
+    if isinstance(value, dict) and "sha256" in value:
+        return f"{value['sha256'][:12]}..."
+    if key.endswith("sha256"):
+        return f"{value[:12]}..."
     if isinstance(value, dict):
-        if "sha256" in value:
-            return f"{str(value['sha256'])[:12]}..."
         value = value.get("value", value)
-    return str(value)[:60]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
@@ -194,6 +198,8 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
                   "failure_kind", "needs")  # fmt: skip
         steps = [dict(zip(fields, row, strict=True)) for row in rows]
+        for step in steps:
+            step["needs"] = step["needs"].split(", ") if step["needs"] else []
         put_json({**job, "project": job["name"], "folder": str(folder), "steps": steps})
         return 0
     put(f"{job_id}  {safe(job['name'])}  {job['status']}")

@@ -17,7 +17,10 @@ def verify(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Check hash chains, blobs and published files; exit 5 when anything differs."""
+    """Check hash chains, blobs and published files.
+
+    Exits 5 when anything differs.
+    """
     from cli.exits import SUCCEEDED, VERIFICATION
     from cli.text import put_json, safe, say
     from projections import verify_job

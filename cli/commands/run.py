@@ -134,7 +134,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Run the example offline, on recorded replies, and say where to look next."""
+    """Run the example offline, on recorded replies."""
     from cli.options import find_places
     from cli.text import say
     from cli.wiring import Submission

@@ -16,7 +16,7 @@ def validate(
     provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
     as_json: Json = False,
 ) -> int:
-    """Check specs and print every error with its place; nothing is run or written."""
+    """Check specs and print every error with its place."""
     import os
 
     from cli.commands.run import _parse_inputs
@@ -60,7 +60,7 @@ def graph(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Draw the graph of a spec, or of a job with the state of each step."""
+    """Draw the graph of a spec, or of a job and its progress."""
     from cli.text import put, put_json
     from projections import mermaid_graph, text_graph
 

@@ -97,6 +97,7 @@ class JobState:
     running_total: int = 0
     unfinished: int = 0
     failed: dict[str, Failure] = field(default_factory=dict)
+    job_failure: Failure | None = None
     owned_s: float = 0.0
     owned_since: str | None = None
     last_at: str = ""
@@ -172,7 +173,7 @@ def ready(state: JobState, now: float) -> Iterator[str]:
     room = limits["total"] - state.running_total
     heads: list[tuple[int, str, str, Iterator[tuple[int, str]], int]] = []
     for lane, queue in state.lanes.items():
-        lane_room = limits.get(lane, room) - state.running.get(lane, 0) if lane else room
+        lane_room = limits[lane] - state.running.get(lane, 0) if lane in limits else room
         if queue and lane_room > 0:
             entries = iter(queue)
             heads.append((*next(entries), lane, entries, lane_room))
@@ -268,6 +269,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case JobSucceeded():
             _stop(state, "succeeded")
         case JobFailed():
+            of_job = (failure for failure in event.failures if failure.step is None)
+            state.job_failure = next(of_job, None)
             _stop(state, "failed")
         case JobCancelled():
             _job_cancelled(state, event)
@@ -280,11 +283,12 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     step_id = event.step
     step = state.steps[step_id]
     lane = state.lane_of(step_id)
-    queue = state.lanes[lane]
-    if queue[0][1] == step_id:
+    queue = state.lanes.get(lane)
+    if queue and queue[0][1] == step_id:
         queue.popleft()
     else:
-        queue.remove(next(entry for entry in queue if entry[1] == step_id))
+        # A retry that is read back was never woken, and is in no lane: only a live clock wakes it.
+        _drop_from_lane(state, step_id)
     step.status = "running"
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
@@ -401,6 +405,7 @@ def _job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at
         state.owned_s += _seconds_between(state.owned_since, before_at)
     state.status = "running"
     state.stopped_by = None
+    state.job_failure = None
     state.owned_since = recorded_at
     if event.timeout_s is not None:
         state.timeout_s = event.timeout_s

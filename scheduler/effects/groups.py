@@ -45,7 +45,7 @@ class ProcessGroups:
 
         Raises OSError when it cannot be started.
         """
-        gate_read, gate_write = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        gate_read, gate_write = os.pipe()
         try:
             process = await trio.lowlevel.open_process(
                 ["/bin/sh", "-c", _GATE, "orc", *argv],
