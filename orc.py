@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cli.wiring import Ended, Submission
+    from cli.submission import Submission
+    from cli.wiring import Ended
     from ledger import Ledger
     from ledger.events import Failure
     from scheduler.core.spec_model import JobSpec as JobSpec
@@ -145,7 +146,7 @@ def _submission(
     inputs: Mapping[str, Any] | None,
     replies: str | Path | None,
 ) -> Submission:
-    from cli.wiring import Submission
+    from cli.submission import Submission
 
     given: dict[str, Any] = {
         "provider": provider,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import wiring
-from cli.wiring import Listener, Places, Submission
+from cli.submission import Submission
+from cli.wiring import Listener, Places
 from ledger import LedgerReader, Recorded
 
 

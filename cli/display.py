@@ -163,7 +163,7 @@ class JsonDisplay(QuietDisplay):
         for item in recorded:
             if item.event.type.startswith("step."):
                 shown = event_object(item)
-                kept = {
+                kept: dict[str, Any] = {
                     key: shown[key]
                     for key in ("seq", "step", "attempt", "kind", "message", "duration_s")
                     if key in shown

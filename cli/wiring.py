@@ -8,26 +8,35 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from cli.submission import (
+    EnvironmentProblem,
+    Prepared,
+    Submission,
+    UsageProblem,
+    build_providers,
+    prepare_run,
+    read_replies_for_resume,
+    spec_dir_of,
+)
 from ledger import JobId, Ledger, LedgerReader, OwnerLock, open_ledger, pack
 from ledger.digest import clean_text
 from ledger.errors import LedgerError, NoSuchJob
 from ledger.events import Failure, JobSubmitted, Owner, Payload, Recorded
 from ledger.locks import owner_identity
 from projections import Publisher, ReadModel, deliver
-from providers import REGISTRY, PermanentError, Provider, build_provider
+from providers import Provider
 from scheduler.clock import Clock
 from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob, SubmitJob
 from scheduler.core.decide import decide
 from scheduler.core.graph import build_graph
-from scheduler.core.resolve import REPLAY, ProviderFacts, Settings, build_job
-from scheduler.core.resolved import JobDef, dump_job, load_job
-from scheduler.core.spec import Spec
+from scheduler.core.resolve import REPLAY
+from scheduler.core.resolved import dump_job, load_job
 from scheduler.core.state import JobState, evolve, initial_state
 from scheduler.ids import new_job_id
 from scheduler.runner import Observer, Runner
@@ -36,14 +45,6 @@ from scheduler.workspace import Workspace
 REFRESH_S = 2.0
 _PUBLISH_SHARE = 10
 _CANCEL_WAIT_S = 30.0
-
-
-class UsageProblem(Exception):
-    """Something that the caller gave cannot be used; the message says what to do."""
-
-
-class EnvironmentProblem(Exception):
-    """Something around orc is missing; the message says how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,6 @@ class Places:
         environment = os.environ if environment is None else environment
         path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
         return cls(path, (runs_dir or path.parent / "runs").absolute())
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A spec and how it is to be run; `text` stands for a file where there is none."""
-
-    path: Path | None = None
-    text: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    replies: Path | None = None
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,49 +110,6 @@ def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
     return open_ledger(places.database, projector=ReadModel(), create=create)
 
 
-def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spec, JobDef]:
-    """Read and check a spec; nothing is written. Raises SpecError, UsageProblem."""
-    text, name = _read_spec(submission)
-    settings = Settings(
-        providers={
-            entry.name: ProviderFacts(
-                entry.default_model, entry.model_variables, ready=entry.module is not None
-            )
-            for entry in REGISTRY.values()
-        },
-        environment=environment,
-        provider=submission.provider,
-        model=submission.model,
-        inputs=submission.inputs,
-        submit_dir=os.getcwd(),
-    )
-    return build_job(text, source_name=name, settings=settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A submission that can become a job: checked, with its replies read and its providers made."""
-
-    submission: Submission
-    spec: Spec
-    definition: JobDef
-    replies: Any
-    providers: dict[str, Provider]
-
-
-def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
-    """All that can fail before there is a job; nothing is written.
-
-    Raises SpecError, UsageProblem, EnvironmentProblem.
-    """
-    spec, definition = prepare(submission, environment)
-    replies = _read_replies(submission, definition)
-    providers = build_providers(definition, environment, replies=replies)
-    if submission.strict:
-        _refuse_dropped(definition, providers)
-    return Prepared(submission, spec, definition, replies, providers)
-
-
 def submit(
     ledger: Ledger, prepared: Prepared, *, job_id: JobId, places: Places, version: str
 ) -> JobState:
@@ -179,7 +124,7 @@ def submit(
         spec=spec,
         source=source,
         source_name=clean_text(prepared.spec.source_name),
-        spec_dir=clean_text(str(_spec_dir(prepared.submission))),
+        spec_dir=clean_text(str(spec_dir_of(prepared.submission))),
         submit_dir=clean_text(os.getcwd()),
         runs_dir=clean_text(str(places.runs_dir)),
         inputs=inputs,
@@ -271,7 +216,7 @@ async def resume(
                 Publisher(ledger, job_id, folder).publish()
                 left = _deliver(ledger, job_id, state, force=force)
                 return Ended(job_id, "succeeded", state, folder, None, left, places.database)
-            document = _replies_for_resume(ledger, state, provider=provider, replies=replies)
+            document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
             override = REPLAY if provider == REPLAY else None
             providers = build_providers(
                 state.definition, environment, replies=document, override=override
@@ -313,28 +258,6 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
             finally:
                 lock.release()
         raise UsageProblem(f"{job_id} is still being ended by its owner; `orc show` tells")
-
-
-def build_providers(
-    definition: JobDef,
-    environment: Mapping[str, str],
-    *,
-    replies: Any,
-    override: str | None = None,
-) -> dict[str, Provider]:
-    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
-    named = {override or step.provider for step in definition.steps if step.provider is not None}
-    found: dict[str, Provider] = {}
-    for name in sorted(named - {None}, key=str):
-        assert name is not None
-        if name == REPLAY:
-            found[name] = _build_replay(replies)
-            continue
-        try:
-            found[name] = build_provider(name, environment)
-        except PermanentError as error:
-            raise EnvironmentProblem(error.message) from error
-    return found
 
 
 class _Run:
@@ -462,99 +385,6 @@ def _deliver(ledger: LedgerReader, job_id: str, state: JobState, *, force: bool)
             f"the job succeeded, and its files could not be copied to {target}: "
             f"{error.strerror or error}; mend that, and `orc resume {job_id}` copies them"
         ) from error
-
-
-def _read_spec(submission: Submission) -> tuple[str, str]:
-    if submission.path is None:
-        assert submission.text is not None
-        return submission.text, "spec.yaml"
-    path = submission.path
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig"), str(path)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageProblem(f"{path}:{line}: not UTF-8 text") from error
-
-
-def _spec_dir(submission: Submission) -> Path:
-    path = submission.path
-    return Path.cwd() if path is None else path.absolute().parent
-
-
-def replies_path(spec: Path) -> Path:
-    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
-    return spec.with_name(f"{spec.stem}.replay.yaml")
-
-
-def _read_replies(submission: Submission, definition: JobDef) -> Any:
-    if not any(step.provider == REPLAY for step in definition.steps):
-        return None
-    path = submission.replies
-    if path is None:
-        if submission.path is None:
-            raise UsageProblem("provider replay needs recorded replies: name a file of them")
-        path = replies_path(submission.path)
-    return _load_replies(path)
-
-
-def _replies_for_resume(
-    ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
-) -> Any:
-    if replies is not None:
-        return _load_replies(replies)
-    if state.replies is not None:
-        return ledger.read_payload(state.replies)
-    if provider != REPLAY:
-        return None
-    assert state.submitted is not None
-    spec = Path(state.submitted.source_name)
-    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
-    return _load_replies(beside)
-
-
-def _load_replies(path: Path) -> Any:
-    from providers.replay import RepliesError, parse_replies
-    from scheduler.core.yaml_source import parse_yaml
-
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise UsageProblem(
-            f"there are no recorded replies at {path}; name a file of them with --replies"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"cannot read the recorded replies {path}: {error}") from error
-    document = parse_yaml(text, source_name=str(path)).value
-    try:
-        parse_replies(document)
-    except RepliesError as error:
-        raise UsageProblem(f"{path}: {error}") from error
-    return document
-
-
-def _build_replay(document: Any) -> Provider:
-    from ledger.digest import digest_json
-    from providers.replay import Replay, parse_replies
-
-    if document is None:
-        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
-    return Replay(parse_replies(document), digest=digest_json)
-
-
-def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
-    for step in definition.steps:
-        if step.provider is None:
-            continue
-        dropped = sorted(set(step.params) - providers[step.provider].params)
-        if dropped:
-            raise UsageProblem(
-                f"step {step.id!r}: {step.provider} does not know {', '.join(dropped)}; "
-                "remove it, or run without --strict"
-            )
 
 
 def run_sync(function: Callable[..., Awaitable[Ended]], *args: Any, **kwargs: Any) -> Ended:

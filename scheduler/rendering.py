@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ledger import LedgerReader
 from ledger.digest import clean_text
-from ledger.events import FileRef, Payload
+from ledger.events import Payload
 from providers import Message, Request
 from scheduler.core.errors import TemplateError
 from scheduler.core.paths import path_problem
@@ -25,6 +25,7 @@ from scheduler.effects.contract import (
     PromptRequest,
     ValueRequest,
 )
+from scheduler.views import StepsView
 from scheduler.workspace import Workspace
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -62,7 +63,7 @@ class Renderer:
             "project": definition.project,
             "task_description": definition.task_description,
             "inputs": definition.inputs,
-            "steps": _StepsView(self),
+            "steps": StepsView(state, ledger=ledger, read=self.payload),
             "env": self._env(definition.env, {}),
             "job": {"id": job_id},
         }
@@ -214,93 +215,6 @@ class Renderer:
             elif name in self._environment:
                 found[name] = clean_text(self._environment[name])
         return found
-
-
-class _StepsView(Mapping[str, Any]):
-    """`steps` in a template."""
-
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
-
-    def __getitem__(self, step_id: str) -> Any:
-        return _StepView(self._renderer, step_id)
-
-    def __contains__(self, step_id: object) -> bool:
-        return step_id in self._renderer._state.steps
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._renderer._state.steps)
-
-    def __len__(self) -> int:
-        return len(self._renderer._state.steps)
-
-
-class _StepView(Mapping[str, Any]):
-    """`steps.x` in a template; values are read when they are looked up."""
-
-    _FIELDS = ("output", "status", "error", "files", "attempts")
-
-    def __init__(self, renderer: Renderer, step_id: str) -> None:
-        self._renderer = renderer
-        self._step = renderer._state.steps[step_id]
-        self._project = renderer._state.project
-
-    def __getitem__(self, field: str) -> Any:
-        step = self._step
-        match field:
-            case "output":
-                return self._renderer.payload(step.output)
-            case "status":
-                return step.status
-            case "error" if step.status != "failed" or step.failure is None:
-                return None
-            case "error":
-                assert step.failure is not None
-                return {"kind": step.failure.kind, "message": step.failure.message}
-            case "files":
-                prefix = f"{self._project}/"
-                return {
-                    path.removeprefix(prefix): _FileView(self._renderer, file)
-                    for path, file in step.files.items()
-                }
-            case "attempts":
-                return step.attempts
-        raise KeyError(field)
-
-    def __contains__(self, field: object) -> bool:
-        return field in self._FIELDS
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._FIELDS)
-
-    def __len__(self) -> int:
-        return len(self._FIELDS)
-
-
-class _FileView(Mapping[str, Any]):
-    """`steps.x.files['a.md']` in a template: `content` can be looked up, and is not listed."""
-
-    def __init__(self, renderer: Renderer, file: FileRef) -> None:
-        self._renderer = renderer
-        self._sha256 = file.sha256
-        self._fields = file.model_dump()
-
-    def __getitem__(self, field: str) -> Any:
-        if field == "content":
-            try:
-                return self._renderer._ledger.read_blob(self._sha256).decode()
-            except UnicodeDecodeError:
-                raise TemplateError(f"{self._fields['path']} is not text") from None
-        return self._fields[field]
-
-    def __contains__(self, field: object) -> bool:
-        return field == "content" or field in self._fields
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
 
 
 def _variable(text: str, source: str) -> str:

@@ -9,8 +9,7 @@ committed; should the commit fail, the runner stops and the state is dropped.
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,11 +42,11 @@ from scheduler.effects.prompt import OnDelta
 from scheduler.effects.python import WorkerPool
 from scheduler.rendering import Renderer
 from scheduler.retry import wait_before_retry
+from scheduler.stop_signals import open_stop_signals
 from scheduler.workspace import Workspace
 
 SIGNALS_POLL_S = 0.25
 YIELD_S = 0.005
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENDED = ("stopped", "succeeded", "failed", "cancelled")
 
 Observer = Callable[[Sequence[Recorded]], None]
@@ -314,7 +313,7 @@ class Runner:
             return messages
 
     async def _watch_signals(self) -> None:
-        async with _open_signals() as received:
+        async with open_stop_signals() as received:
             async for number in received:
                 command = InterruptJob(signal=signal.Signals(number).name)
                 await self._send.send(_Message(command))
@@ -328,18 +327,3 @@ class Runner:
                 if wish.kind == "cancel":
                     reason = wish.data.get("reason")
                     await self._send.send(_Message(CancelJob(wish.id, reason)))
-
-
-@asynccontextmanager
-async def _open_signals() -> AsyncIterator[AsyncIterator[int]]:
-    """The stopping signals, where this thread may receive them; else none, for ever."""
-    try:
-        with trio.open_signal_receiver(*_STOPPING) as received:
-            yield received
-    except RuntimeError:
-        yield _never()
-
-
-async def _never() -> AsyncIterator[int]:
-    await trio.sleep_forever()
-    yield 0

@@ -73,8 +73,8 @@ def export(
     as_json: Json = False,
 ) -> int:
     """Publish a job's folder from the ledger alone."""
+    from cli.submission import UsageProblem
     from cli.text import put_json, safe, say
-    from cli.wiring import UsageProblem
     from projections import Publisher
 
     with read_ledger(database) as ledger:

@@ -10,7 +10,8 @@ import typer
 from cli.options import Database, Force, Job, Json, NoInput, Quiet, Replies, RunsDir, SpecFile
 
 if TYPE_CHECKING:
-    from cli.wiring import Ended, Places, Submission
+    from cli.submission import Submission
+    from cli.wiring import Ended, Places
 
 Provider = Annotated[
     str | None,
@@ -46,7 +47,7 @@ def run(
 ) -> int:
     """Submit a spec as a job and run it to its end."""
     from cli.options import find_places
-    from cli.wiring import Submission
+    from cli.submission import Submission
 
     submission = Submission(
         path=spec,
@@ -136,8 +137,8 @@ def demo(
 ) -> int:
     """Run the example offline, on recorded replies."""
     from cli.options import find_places
+    from cli.submission import Submission
     from cli.text import say
-    from cli.wiring import Submission
 
     spec = example_spec()
     places = find_places(database, runs_dir)
@@ -202,8 +203,8 @@ def _report(ended: Ended, display: Any, *, strict: bool) -> int:
 def _show_plan(submission: Submission, *, as_json: bool) -> int:
     import os
 
+    from cli.submission import prepare
     from cli.text import put, put_json, safe
-    from cli.wiring import prepare
     from projections import text_graph
 
     _, definition = prepare(submission, os.environ)
@@ -219,7 +220,7 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
 
 
 def _parse_inputs(pairs: list[str]) -> dict[str, str]:
-    from cli.wiring import UsageProblem
+    from cli.submission import UsageProblem
 
     found = {}
     for pair in pairs:
@@ -231,7 +232,7 @@ def _parse_inputs(pairs: list[str]) -> dict[str, str]:
 
 
 def _parse_timeout(text: str | None) -> float | None:
-    from cli.wiring import UsageProblem
+    from cli.submission import UsageProblem
     from scheduler.core.durations import parse_duration
 
     if text is None:

@@ -21,8 +21,8 @@ def validate(
 
     from cli.commands.run import _parse_inputs
     from cli.exits import SUCCEEDED, USAGE
+    from cli.submission import Submission, UsageProblem, prepare
     from cli.text import put_json, safe, say
-    from cli.wiring import Submission, UsageProblem, prepare
     from scheduler.core.errors import SpecError
 
     code = SUCCEEDED
@@ -100,13 +100,13 @@ def schema(
 
 
 def _needs_of_spec(path: Path) -> dict[str, list[str]]:
-    from cli.wiring import Submission, UsageProblem, _read_spec
+    from cli.submission import Submission, UsageProblem, read_spec
     from scheduler.core.checks import needs_of
     from scheduler.core.spec import parse_spec
 
     if not path.is_file():
         raise UsageProblem(f"cannot read the spec {path}: no such file")
-    text, name = _read_spec(Submission(path=path))
+    text, name = read_spec(Submission(path=path))
     steps = parse_spec(text, source_name=name).steps
     return {step_id: list(needs_of(step_id, step, steps)) for step_id, step in steps.items()}
 

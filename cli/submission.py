@@ -1,0 +1,195 @@
+"""From a file and options to a job that can be submitted: all that can fail before it exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ledger import LedgerReader
+from providers import REGISTRY, PermanentError, Provider, build_provider
+from scheduler.core.resolve import REPLAY, ProviderFacts, Settings, build_job
+from scheduler.core.resolved import JobDef
+from scheduler.core.spec import Spec
+from scheduler.core.state import JobState
+
+
+class UsageProblem(Exception):
+    """Something that the caller gave cannot be used; the message says what to do."""
+
+
+class EnvironmentProblem(Exception):
+    """Something around orc is missing; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A spec and how it is to be run; `text` stands for a file where there is none."""
+
+    path: Path | None = None
+    text: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    replies: Path | None = None
+    strict: bool = False
+
+
+def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spec, JobDef]:
+    """Read and check a spec; nothing is written. Raises SpecError, UsageProblem."""
+    text, name = read_spec(submission)
+    settings = Settings(
+        providers={
+            entry.name: ProviderFacts(
+                entry.default_model, entry.model_variables, ready=entry.module is not None
+            )
+            for entry in REGISTRY.values()
+        },
+        environment=environment,
+        provider=submission.provider,
+        model=submission.model,
+        inputs=submission.inputs,
+        submit_dir=os.getcwd(),
+    )
+    return build_job(text, source_name=name, settings=settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that can become a job: checked, with its replies read and its providers made."""
+
+    submission: Submission
+    spec: Spec
+    definition: JobDef
+    replies: Any
+    providers: dict[str, Provider]
+
+
+def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
+    """All that can fail before there is a job; nothing is written.
+
+    Raises SpecError, UsageProblem, EnvironmentProblem.
+    """
+    spec, definition = prepare(submission, environment)
+    replies = _read_replies(submission, definition)
+    providers = build_providers(definition, environment, replies=replies)
+    if submission.strict:
+        _refuse_dropped(definition, providers)
+    return Prepared(submission, spec, definition, replies, providers)
+
+
+def build_providers(
+    definition: JobDef,
+    environment: Mapping[str, str],
+    *,
+    replies: Any,
+    override: str | None = None,
+) -> dict[str, Provider]:
+    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
+    named = {override or step.provider for step in definition.steps if step.provider is not None}
+    found: dict[str, Provider] = {}
+    for name in sorted(named - {None}, key=str):
+        assert name is not None
+        if name == REPLAY:
+            found[name] = _build_replay(replies)
+            continue
+        try:
+            found[name] = build_provider(name, environment)
+        except PermanentError as error:
+            raise EnvironmentProblem(error.message) from error
+    return found
+
+
+def read_spec(submission: Submission) -> tuple[str, str]:
+    if submission.path is None:
+        assert submission.text is not None
+        return submission.text, "spec.yaml"
+    path = submission.path
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig"), str(path)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UsageProblem(f"{path}:{line}: not UTF-8 text") from error
+
+
+def spec_dir_of(submission: Submission) -> Path:
+    path = submission.path
+    return Path.cwd() if path is None else path.absolute().parent
+
+
+def replies_path(spec: Path) -> Path:
+    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
+    return spec.with_name(f"{spec.stem}.replay.yaml")
+
+
+def _read_replies(submission: Submission, definition: JobDef) -> Any:
+    if not any(step.provider == REPLAY for step in definition.steps):
+        return None
+    path = submission.replies
+    if path is None:
+        if submission.path is None:
+            raise UsageProblem("provider replay needs recorded replies: name a file of them")
+        path = replies_path(submission.path)
+    return _load_replies(path)
+
+
+def read_replies_for_resume(
+    ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
+) -> Any:
+    if replies is not None:
+        return _load_replies(replies)
+    if state.replies is not None:
+        return ledger.read_payload(state.replies)
+    if provider != REPLAY:
+        return None
+    assert state.submitted is not None
+    spec = Path(state.submitted.source_name)
+    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
+    return _load_replies(beside)
+
+
+def _load_replies(path: Path) -> Any:
+    from providers.replay import RepliesError, parse_replies
+    from scheduler.core.yaml_source import parse_yaml
+
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise UsageProblem(
+            f"there are no recorded replies at {path}; name a file of them with --replies"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"cannot read the recorded replies {path}: {error}") from error
+    document = parse_yaml(text, source_name=str(path)).value
+    try:
+        parse_replies(document)
+    except RepliesError as error:
+        raise UsageProblem(f"{path}: {error}") from error
+    return document
+
+
+def _build_replay(document: Any) -> Provider:
+    from ledger.digest import digest_json
+    from providers.replay import Replay, parse_replies
+
+    if document is None:
+        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
+    return Replay(parse_replies(document), digest=digest_json)
+
+
+def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+    for step in definition.steps:
+        if step.provider is None:
+            continue
+        dropped = sorted(set(step.params) - providers[step.provider].params)
+        if dropped:
+            raise UsageProblem(
+                f"step {step.id!r}: {step.provider} does not know {', '.join(dropped)}; "
+                "remove it, or run without --strict"
+            )

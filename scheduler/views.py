@@ -1,0 +1,103 @@
+"""What `steps` is in a template: read-only mappings over the job's state, filled when looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ledger import LedgerReader
+from ledger.events import FileRef, Payload
+from scheduler.core.checks import STEP_FIELDS
+from scheduler.core.errors import TemplateError
+from scheduler.core.state import JobState, StepState
+
+ReadPayload = Callable[[Payload | None], Any]
+
+
+class StepsView(Mapping[str, Any]):
+    """`steps`: each step of the job by its id."""
+
+    def __init__(self, state: JobState, *, ledger: LedgerReader, read: ReadPayload) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._read = read
+
+    def __getitem__(self, step_id: str) -> Any:
+        return _StepView(self._state.steps[step_id], self._state.project, self._ledger, self._read)
+
+    def __contains__(self, step_id: object) -> bool:
+        return step_id in self._state.steps
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state.steps)
+
+    def __len__(self) -> int:
+        return len(self._state.steps)
+
+
+class _StepView(Mapping[str, Any]):
+    """`steps.x`."""
+
+    def __init__(
+        self, step: StepState, project: str, ledger: LedgerReader, read: ReadPayload
+    ) -> None:
+        self._step = step
+        self._project = project
+        self._ledger = ledger
+        self._read = read
+
+    def __getitem__(self, field: str) -> Any:
+        step = self._step
+        match field:
+            case "output":
+                return self._read(step.output)
+            case "status":
+                return step.status
+            case "error" if step.status != "failed" or step.failure is None:
+                return None
+            case "error":
+                assert step.failure is not None
+                return {"kind": step.failure.kind, "message": step.failure.message}
+            case "files":
+                prefix = f"{self._project}/"
+                return {
+                    path.removeprefix(prefix): _FileView(file, self._ledger)
+                    for path, file in step.files.items()
+                }
+            case "attempts":
+                return step.attempts
+        raise KeyError(field)
+
+    def __contains__(self, field: object) -> bool:
+        return field in STEP_FIELDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STEP_FIELDS)
+
+    def __len__(self) -> int:
+        return len(STEP_FIELDS)
+
+
+class _FileView(Mapping[str, Any]):
+    """`steps.x.files['a.md']`: `content` can be looked up, and is not listed."""
+
+    def __init__(self, file: FileRef, ledger: LedgerReader) -> None:
+        self._fields = file.model_dump()
+        self._ledger = ledger
+
+    def __getitem__(self, field: str) -> Any:
+        if field != "content":
+            return self._fields[field]
+        try:
+            return self._ledger.read_blob(self._fields["sha256"]).decode()
+        except UnicodeDecodeError:
+            raise TemplateError(f"{self._fields['path']} is not text") from None
+
+    def __contains__(self, field: object) -> bool:
+        return field == "content" or field in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
