@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import jobs, yardsticks
+from cli.main import tune_collector
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    tune_collector()
     figures: list[dict[str, Any]] = []
     # Beside the project, not in /tmp: that may be memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:

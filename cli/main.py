@@ -5,6 +5,7 @@ Errors that people can cause end here, as one message and an exit code.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -34,8 +35,18 @@ def version() -> str:
         return "0 (not installed)"
 
 
+def tune_collector() -> None:
+    """Let the cyclic collector run seldom: the state of a job is large, lives long and has no cycles.
+
+    At Python's own threshold it walks all of it again and again while a large job runs.
+    """
+    gc.set_threshold(100_000, 20, 50)
+
+
 def _run() -> int:
     from cli.app import app
+
+    tune_collector()
 
     try:
         code = app(standalone_mode=False)
