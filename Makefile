@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check torture bench clean
+.PHONY: demo test check torture bench docs clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where to look next.
 	@mkdir -p demo
@@ -23,6 +23,9 @@ torture: $(VENV)/.installed-test  ## The long crash and contention runs.
 
 bench: $(VENV)/.installed-test  ## Measure; each figure beside what it is compared to.
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed  ## Write the generated parts of the pages anew.
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) demo

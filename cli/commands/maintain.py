@@ -94,12 +94,13 @@ def browse(
     database: Database = None,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 8001,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Show the ledger in Datasette, on this machine only."""
     import os
     import sys
 
-    from cli.text import say
+    from cli.text import put_json, say
 
     with read_ledger(database) as ledger:
         path = ledger.path
@@ -107,7 +108,11 @@ def browse(
     arguments += ["--host", "127.0.0.1", "--port", str(port)]
     if not no_open:
         arguments.append("--open")
-    say(f"http://127.0.0.1:{port}/    (Ctrl-C ends it)")
+    url = f"http://127.0.0.1:{port}/"
+    if as_json:
+        put_json({"url": url, "pid": os.getpid()})
+    else:
+        say(f"{url}    (Ctrl-C ends it)")
     os.execv(sys.executable, arguments)
 
 

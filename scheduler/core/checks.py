@@ -92,7 +92,7 @@ def check_steps(
     document: Document,
     *,
     all_ids: Mapping[str, Any],
-    job: JobSpec | None,
+    job: JobSpec,
 ) -> Iterator[Problem]:
     """Problems of the steps, each by itself and together."""
     yield from _check_ids(all_ids, document)
@@ -248,7 +248,7 @@ def _check_env(
 
 
 def _check_text(
-    path: Path, text: str, document: Document, job: JobSpec | None, all_ids: Mapping[str, Any]
+    path: Path, text: str, document: Document, job: JobSpec, all_ids: Mapping[str, Any]
 ) -> Iterator[Problem]:
     line, column = document.place(path)
     if path in document.blocks:
@@ -272,7 +272,7 @@ def _check_text(
 def _reference_problem(
     reference: Reference,
     expression: Expression,
-    job: JobSpec | None,
+    job: JobSpec,
     all_ids: Mapping[str, Any],
     path: Path,
 ) -> str:
@@ -283,9 +283,9 @@ def _reference_problem(
     first = keys[0] if keys else None
     if root == "steps":
         return _step_reference_problem(keys, shown, all_ids, path)
-    if root == "inputs" and job is not None and first is not None and first not in job.inputs:
+    if root == "inputs" and first is not None and first not in job.inputs:
         return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
-    if root == "env" and job is not None and first is not None and first not in job.env:
+    if root == "env" and first is not None and first not in job.env:
         return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
     if root == "job" and first not in _JOB_FIELDS:
         return f"{shown}: a job shows {', '.join(_JOB_FIELDS)}"

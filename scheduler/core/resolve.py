@@ -63,8 +63,6 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     Raises SpecError with every problem found in either.
     """
     spec, problems = examine(text, source_name=source_name)
-    if spec is None:
-        raise SpecError(source_name, problems)
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
     if problems or resolver.problems:

@@ -57,13 +57,13 @@ class Spec:
 def parse_spec(text: str, *, source_name: str = "spec.yaml") -> Spec:
     """The spec in the text. Raises SpecError with every problem found."""
     spec, problems = examine(text, source_name=source_name)
-    if problems or spec is None:
+    if problems:
         raise SpecError(source_name, problems)
     return spec
 
 
-def examine(text: str, *, source_name: str) -> tuple[Spec | None, list[Problem]]:
-    """The spec, where it has a usable form, and all its problems.
+def examine(text: str, *, source_name: str) -> tuple[Spec, list[Problem]]:
+    """The spec, or the usable part of it, and all its problems.
 
     Raises SpecError when the text is not even a YAML mapping.
     """
@@ -78,12 +78,23 @@ def examine(text: str, *, source_name: str) -> tuple[Spec | None, list[Problem]]
     raw_steps = raw.pop("steps", None)
     job = _validate(JobSpec, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
-    if job is not None:
-        problems += check_job(job, document, uses_app="steps" not in document.value)
+    checked = job or _usable_part(raw)
+    problems += check_job(checked, document, uses_app="steps" not in document.value)
     all_ids = raw_steps if isinstance(raw_steps, dict) else steps
-    problems += check_steps(steps, document, all_ids=all_ids, job=job)
-    spec = None if job is None else Spec(job, steps, document, text, source_name)
-    return spec, problems[:_PROBLEMS_MAX]
+    problems += check_steps(steps, document, all_ids=all_ids, job=checked)
+    return Spec(checked, steps, document, text, source_name), problems[:_PROBLEMS_MAX]
+
+
+def _usable_part(raw: dict[str, Any]) -> JobSpec:
+    """The job's keys that have a usable form, so that a broken one hides no other problem."""
+    usable = {"project": "unnamed", **raw}
+    while True:
+        try:
+            return JobSpec.model_validate(usable)
+        except ValidationError as error:
+            for broken in {str(item["loc"][0]) for item in error.errors()}:
+                usable.pop(broken)
+            usable.setdefault("project", "unnamed")
 
 
 def _validate_steps(
@@ -157,7 +168,7 @@ def _explain(item: dict[str, Any]) -> str:
             return f"must be a whole number; got {shown}"
         case "model_type" | "dict_type":
             return f"must be a mapping; got {shown}"
-    message = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    message = item["msg"].removeprefix("Input should be ").replace("a valid ", "a ", 1)
     return f"must be {message}; got {shown}"
 
 

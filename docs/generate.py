@@ -1,0 +1,286 @@
+"""Rewrites the generated parts of the documentation: `python docs/generate.py`, or `--check`.
+
+A generated part stands between `<!-- generated: NAME -->` and
+`<!-- end of NAME -->`. With `--check` nothing is written, and the exit code is
+1 when a file differs from its source.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/cli.md", "docs/events.md", "docs/spec.md")
+_PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
+
+
+def main() -> int:
+    """Write or check every page; the process's exit code."""
+    check = sys.argv[1:] == ["--check"]
+    stale = [page for page in PAGES if (ROOT / page).read_text("utf-8") != render_page(page)]
+    for page in stale:
+        if not check:
+            (ROOT / page).write_text(render_page(page), "utf-8")
+        sys.stdout.write(f"{page}: {'is stale' if check else 'rewritten'}\n")
+    return 1 if check and stale else 0
+
+
+def render_page(page: str) -> str:
+    """The page's text with each of its generated parts made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match["name"]
+        body = PARTS[name]().strip("\n")
+        return f"<!-- generated: {name} -->\n{body}\n<!-- end of {name} -->"
+
+    return _PART.sub(fill, (ROOT / page).read_text("utf-8"))
+
+
+def render_graph() -> str:
+    """The example's graph, as `orc graph --mermaid` draws it."""
+    from projections import mermaid_graph
+    from scheduler.core.checks import needs_of
+    from scheduler.core.spec import parse_spec
+
+    text = (ROOT / "examples/tiny_spec.yaml").read_text("utf-8")
+    steps = parse_spec(text).steps
+    needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
+    return f"```mermaid\n{mermaid_graph(needs)}\n```"
+
+
+def render_providers() -> str:
+    """Every provider that the registry names."""
+    from providers import REGISTRY
+
+    rows = [
+        (
+            f"`{entry.name}`",
+            "yes" if entry.module else "not in this version yet",
+            f"`{entry.default_model}`" if entry.module and entry.model_variables else "",
+            ", ".join(f"`{name}`" for name in entry.model_variables),
+        )
+        for entry in REGISTRY.values()
+    ]
+    return _table(("provider", "works", "default model", "model from"), rows)
+
+
+def render_commands() -> str:
+    """Every command, with its arguments and options as the command line declares them."""
+    from typer.main import get_command
+
+    from cli.app import app
+
+    root: Any = get_command(app)
+    shown = {name: command for name, command in root.commands.items() if not command.hidden}
+    parts = []
+    for name, command in shown.items():
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
+        usage = " ".join(["orc", name, *(str(p.metavar) for p in arguments), "[OPTIONS]"])
+        rows = [(f"`{p.metavar}`", str(p.help or "")) for p in arguments]
+        rows += [(_option_names(p), str(p.help or "") + _default(p)) for p in options]
+        parts.append(f"### {name}\n\n`{usage}`\n\n{command.help}\n\n{_table(('', ''), rows)}")
+    hidden = [name for name, command in root.commands.items() if command.hidden]
+    parts.append(f"Other names of commands: {', '.join(f'`{name}`' for name in hidden)}.")
+    return "\n\n".join(parts)
+
+
+def render_events() -> str:
+    """Every event type with its own fields."""
+    from ledger.events import EVENT_TYPES
+
+    parts = []
+    for name, model in EVENT_TYPES.items():
+        fields = [
+            (f"`{field}`", _type_name(info.annotation), "" if info.is_required() else "optional")
+            for field, info in model.model_fields.items()
+            if field not in ("type", "step", "attempt")
+        ]
+        body = _table(("field", "type", ""), fields) if fields else "No fields of its own."
+        parts.append(f"### {name}\n\n{_paragraphs(model.__doc__)}\n\n{body}")
+    return "\n\n".join(parts)
+
+
+def render_values() -> str:
+    """The shapes that events hold."""
+    from ledger import events
+
+    parts = []
+    for model in (events.Payload, events.FileRef, events.Owner, events.TokenUsage, events.Failure):
+        fields = [
+            (f"`{field}`", _type_name(info.annotation), "" if info.is_required() else "optional")
+            for field, info in model.model_fields.items()
+        ]
+        table = _table(("field", "type", ""), fields)
+        parts.append(f"### {model.__name__}\n\n{_paragraphs(model.__doc__)}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def render_failure_kinds() -> str:
+    """The closed list of failure kinds."""
+    from ledger.events import FailureKind
+
+    return _names(get_args(FailureKind))
+
+
+def render_filters() -> str:
+    """The filters of the template language."""
+    from scheduler.core.templates import FILTERS
+
+    return _names(FILTERS)
+
+
+def render_tests() -> str:
+    """The tests of the template language."""
+    from scheduler.core.templates import TESTS
+
+    return _names(TESTS)
+
+
+def render_later_keys() -> str:
+    """Keys that are refused as not supported yet."""
+    from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+
+    return (
+        f"Of a job: {_names(sorted(LATER_JOB_KEYS))}\n\n"
+        f"Of a step: {_names(sorted(LATER_STEP_KEYS))}"
+    )
+
+
+def _keys(name: str) -> Callable[[], str]:
+    """A renderer of one mapping of the spec, key by key."""
+
+    def render() -> str:
+        from scheduler.core import spec_model
+
+        model: type[BaseModel] = getattr(spec_model, name)
+        of_step = spec_model.StepSpec.model_json_schema()["properties"]
+        schema = model.model_json_schema()
+        required = schema.get("required", [])
+        rows = []
+        for key, shape in schema["properties"].items():
+            about = shape.get("description") or of_step.get(key, {}).get("description", "")
+            default = shape.get("default")
+            if key in required:
+                about = f"Required. {about}"
+            elif default not in (None, [], {}) and not isinstance(default, dict):
+                about = f"{about} Default: `{json.dumps(default)}`."
+            rows.append((f"`{key}`", _shape_name(shape), about.strip()))
+        return _table(("key", "type", ""), rows)
+
+    return render
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "graph": render_graph,
+    "providers": render_providers,
+    "commands": render_commands,
+    "events": render_events,
+    "values": render_values,
+    "failure-kinds": render_failure_kinds,
+    "filters": render_filters,
+    "tests": render_tests,
+    "later-keys": render_later_keys,
+    "job-keys": _keys("JobSpec"),
+    "step-keys": _keys("StepSpec"),
+    "defaults-keys": _keys("DefaultsSpec"),
+    "input-keys": _keys("InputSpec"),
+    "params-keys": _keys("ParamsSpec"),
+    "retry-keys": _keys("RetrySpec"),
+    "output-keys": _keys("OutputSpec"),
+    "message-keys": _keys("MessageSpec"),
+    "file-keys": _keys("FileSpec"),
+    "concurrency-keys": _keys("ConcurrencySpec"),
+}
+
+
+def _table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(headers), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(
+        "|".join(["", *(f" {cell} " if cell else " " for cell in line), ""]) for line in lines
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in names)
+
+
+def _paragraphs(text: str | None) -> str:
+    blocks = (text or "").strip().split("\n\n")
+    return "\n\n".join(" ".join(block.split()) for block in blocks)
+
+
+def _option_names(option: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    takes_value = not option.is_flag
+    return f"{names} {option.metavar or 'VALUE'}" if takes_value else names
+
+
+def _default(option: Any) -> str:
+    is_shown = isinstance(option.default, int | str) and not isinstance(option.default, bool)
+    return f" Default: {option.default}." if is_shown else ""
+
+
+def _type_name(annotation: Any) -> str:
+    """A Python annotation for people."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(each) for each in arguments if each is not NoneType)
+    if origin is Literal:
+        return "failure kind" if len(arguments) > 10 else _choice(arguments)
+    if origin is tuple:
+        return f"list of {_type_name(arguments[0])}"
+    if annotation is Any:
+        return "any JSON value"
+    names = {str: "text", int: "integer", float: "number", bool: "boolean"}
+    return names.get(annotation) or str(annotation.__name__)
+
+
+def _shape_name(shape: dict[str, Any]) -> str:
+    """A JSON Schema for people."""
+    if "$ref" in shape:
+        return _MAPPINGS[shape["$ref"].rpartition("/")[2]]
+    if "anyOf" in shape:
+        kinds = [each for each in shape["anyOf"] if each.get("type") != "null"]
+        if {"number", "integer", "string"} == {each.get("type") for each in kinds}:
+            return "duration"
+        return " or ".join(dict.fromkeys(_shape_name(each) for each in kinds))
+    if "enum" in shape:
+        return "failure kind" if len(shape["enum"]) > 10 else _choice(shape["enum"])
+    kind = shape.get("type")
+    if kind == "array":
+        return f"list of {_shape_name(shape['items'])}"
+    if kind == "object" and isinstance(shape.get("additionalProperties"), dict):
+        return f"mapping to {_shape_name(shape['additionalProperties'])}"
+    names = {"string": "text", "object": "mapping", None: "any value"}
+    return names.get(kind) or str(kind)
+
+
+_MAPPINGS = {
+    "ConcurrencySpec": "[mapping](#concurrency)",
+    "DefaultsSpec": "[mapping](#defaults)",
+    "FileSpec": "[mapping](#files)",
+    "InputSpec": "[input](#inputs)",
+    "MessageSpec": "[message](#messages)",
+    "OutputSpec": "[mapping](#output)",
+    "ParamsSpec": "[mapping](#params)",
+    "RetrySpec": "[mapping](#retry)",
+    "StepSpec": "[step](#steps)",
+}
+
+
+def _choice(values: Iterable[Any]) -> str:
+    return " or ".join(f"`{value}`" for value in values)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

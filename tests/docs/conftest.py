@@ -1,0 +1,83 @@
+"""What the tests of the documentation share: its pages, and the blocks and commands in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
+) + sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
+WAIT_S = 60.0
+
+_BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+
+Orc = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def read_page(page: str) -> str:
+    """The page's text."""
+    return (ROOT / page).read_text("utf-8")
+
+
+def blocks_of(*pages: str, language: str) -> list[Block]:
+    """The blocks of that language, in order."""
+    return [
+        Block(page, text[: match.start()].count("\n") + 1, language, match["text"])
+        for page in pages
+        for text in [read_page(page)]
+        for match in _BLOCK.finditer(text)
+        if match["language"] == language
+    ]
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment of a user who has set nothing, with this installation's `orc` first."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+    }
+
+
+def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A script, as a reader would type it; stderr goes where stdout goes."""
+    return subprocess.run(
+        ["/bin/sh", "-ec", script],
+        cwd=folder,
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder that has the examples where the repository has them."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path

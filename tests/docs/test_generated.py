@@ -1,0 +1,53 @@
+"""The generated parts of the pages say what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+
+from cli import exits
+from ledger.events import EVENT_TYPES
+from tests.docs.conftest import PAGES, ROOT, read_page
+
+
+def load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generator()
+
+
+@pytest.mark.parametrize("page", generate.PAGES)
+def test_a_page_equals_what_would_be_generated(page: str) -> None:
+    assert read_page(page) == generate.render_page(page), "run python docs/generate.py"
+
+
+def test_every_part_is_used_and_every_page_that_has_one_is_generated() -> None:
+    found = {page: re.findall(r"<!-- generated: ([\w-]+) -->", read_page(page)) for page in PAGES}
+    with_parts = {page for page, names in found.items() if names}
+    assert with_parts == set(generate.PAGES)
+    assert {name for names in found.values() for name in names} == set(generate.PARTS)
+
+
+def test_every_type_of_event_has_a_heading() -> None:
+    page = read_page("docs/events.md")
+    assert set(EVENT_TYPES) <= set(re.findall(r"^### ([\w.]+)$", page, re.MULTILINE))
+
+
+def test_the_table_of_exit_codes_has_every_code_and_no_other() -> None:
+    section = read_page("docs/cli.md").partition("## Exit codes")[2]
+    shown = [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
+    named = {
+        value
+        for name, value in vars(exits).items()
+        if name.isupper() and name[0] != "_" and isinstance(value, int)
+    }
+    assert shown == sorted(named | set(exits.SIGNALS.values()))

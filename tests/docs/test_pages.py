@@ -1,0 +1,122 @@
+"""What every page has to hold: links that lead somewhere, commands that exist, nothing private."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from cli.app import app
+from tests.docs.conftest import PAGES, ROOT, blocks_of, read_page
+
+_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`([^`\n]+)`")
+_PRIVATE = re.compile(
+    r"(?<![\w.])/(home|root|work|Users|tmp|opt|mnt|private)/|pypi|simple/|index-url|extra-index"
+)
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def anchors_of(page: Path) -> set[str]:
+    text = _FENCED.sub("", page.read_text("utf-8"))
+    return {anchor_of(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    here = ROOT / page
+    for link in _LINK.findall(_FENCED.sub("", read_page(page))):
+        name, _, anchor = link.partition("#")
+        target = (here.parent / name).resolve() if name else here
+        assert target.exists(), f"{page}: {link}"
+        assert not anchor or anchor in anchors_of(target), f"{page}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_line_has_a_path_of_one_machine_or_the_address_of_a_registry(page: str) -> None:
+    found = [line for line in read_page(page).splitlines() if _PRIVATE.search(line)]
+    assert found == []
+
+
+def commands_in(page: str) -> list[list[str]]:
+    """The words of each `orc ...` that stands in code."""
+    text = read_page(page)
+    lines = [line for block in blocks_of(page, language="sh") for line in block.text.splitlines()]
+    lines += _CODE.findall(_FENCED.sub("", text))
+    found = []
+    for line in lines:
+        command = line.strip().removeprefix(".venv/bin/")
+        if command.startswith("orc "):
+            found.append(shlex.split(command.partition(" &")[0].partition(" | ")[0])[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
+    root: Any = get_command(app)
+    known = {name for p in root.params for name in (*p.opts, "-h", "--help")}
+    for name, *words in commands_in(page):
+        if name.startswith("-"):
+            assert name in known | {"--install-completion"}, f"{page}: orc {name}"
+            continue
+        assert name in root.commands, f"{page}: orc {name}"
+        options = {
+            option
+            for p in root.commands[name].params
+            for option in (*p.opts, *p.secondary_opts)
+            if option.startswith("-")
+        }
+        for word in words:
+            if word.startswith("-") and word.strip("-"):
+                assert word.partition("=")[0] in options, f"{page}: orc {name} {word}"
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in PAGES:
+        named = {code.split()[1] for code in _CODE.findall(read_page(page)) if code[:5] == "make "}
+        assert named <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_in_the_repository_that_a_page_names_is_there(page: str) -> None:
+    pattern = r"(?:cli|ledger|scheduler|projections|providers|tests|docs|examples)/[\w./-]*"
+    for code in _CODE.findall(_FENCED.sub("", read_page(page))):
+        if re.fullmatch(pattern, code) and "NAME" not in code:
+            assert (ROOT / code).exists(), f"{page}: {code}"
+
+
+def test_every_decision_has_its_number_and_its_three_parts() -> None:
+    paths = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:4] for path in paths] == [f"{n:04}" for n in range(1, len(paths) + 1)]
+    for path in paths:
+        headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+        assert headings[0].startswith(path.name[:4])
+        assert headings[1:] == ["Context", "Decision", "Consequences"]
+
+
+def test_the_workflow_may_only_read_and_pins_its_actions_by_major_version() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    jobs = workflow["jobs"]
+    assert jobs["test"]["strategy"]["matrix"] == {
+        "os": ["ubuntu-latest", "macos-latest"],
+        "python": ["3.11", "3.12", "3.13"],
+    }
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    assert all(
+        re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step
+    )
+    assert [step["run"] for step in steps if "run" in step][:2] == ["make test", "make demo"]
+    assert not any("continue-on-error" in step for step in [*jobs.values(), *steps])

@@ -1,0 +1,114 @@
+"""Each spec on a page is one that orc accepts, and, where it asks no model, one that succeeds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+import orc
+from providers.replay import parse_replies
+from scheduler.core import spec_model
+from scheduler.core.errors import SpecError
+from scheduler.core.spec import parse_spec
+from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from tests.docs.conftest import Block, blocks_of, run_shell
+
+YAML = blocks_of("README.md", "docs/spec.md", "docs/migration.md", language="yaml")
+SPECS = [block for block in YAML if block.text.startswith("project:")]
+OFFLINE = [
+    block
+    for block in SPECS
+    if "steps:" in block.text and not re.search(r"\b(prompt|messages):", block.text)
+]
+
+
+def test_every_yaml_block_is_a_spec_or_a_file_of_replies() -> None:
+    others = [block for block in YAML if block not in SPECS]
+    assert [block.text.splitlines()[0] for block in others] == ["# replies"]
+    replies = parse_replies(yaml.safe_load(others[0].text))
+    assert [reply.error is None for reply in replies["article"]] == [False, True]
+
+
+def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:
+    names = [f"{Path(block.page).stem}-{block.line}.yaml" for block in SPECS]
+    for name, block in zip(names, SPECS, strict=True):
+        (tmp_path / name).write_text(block.text, "utf-8")
+    done = run_shell(f"orc validate {' '.join(names)}", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count(": valid, ") == len(SPECS) > 15
+
+
+@pytest.mark.parametrize("block", OFFLINE, ids=str)
+def test_a_spec_on_a_page_that_asks_no_model_succeeds(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(block.text, "utf-8")
+    job = orc.run(path, db=tmp_path / "runs.db")
+    assert job.status == "succeeded", job.failures
+
+
+def test_the_examples_give_what_the_page_says(tmp_path: Path) -> None:
+    by_project = {yaml.safe_load(block.text)["project"]: block for block in OFFLINE}
+
+    def outputs(project: str, **inputs: Any) -> dict[str, Any]:
+        path = tmp_path / f"{project}.yaml"
+        path.write_text(by_project[project].text, "utf-8")
+        return dict(orc.run(path, db=tmp_path / "runs.db", inputs=inputs).outputs)
+
+    assert outputs("commands")["shell"] == "name: a; echo b\nagain: a; echo b"
+    assert outputs("values")["result"] == {"largest": 3, "sentence": "there are 3"}
+    assert outputs("failures")["report"] == "failed: exit_code"
+    shown = outputs("templates")["shown"]
+    assert (shown["joined"], shown["missing"], shown["plain"]) == (
+        "a, b",
+        "none",
+        "{{ this is left alone }}",
+    )
+
+
+def test_every_key_of_the_language_stands_in_an_example() -> None:
+    used: set[tuple[str, str]] = set()
+    for block in SPECS:
+        collect_keys(spec_model.JobSpec.model_validate(yaml.safe_load(block.text)), used)
+    models = [
+        model
+        for model in vars(spec_model).values()
+        if isinstance(model, type)
+        and issubclass(model, spec_model.Strict)
+        and model is not spec_model.Strict
+    ]
+    assert len(models) == 10
+    every = {(model.__name__, key) for model in models for key in model.model_fields}
+    assert every - used == set()
+
+
+@pytest.mark.parametrize("key", sorted(LATER_JOB_KEYS))
+def test_a_later_key_of_a_job_is_refused_as_not_supported_yet(key: str) -> None:
+    text = f"project: p\n{key}: 1\nsteps: {{a: {{value: 1}}}}\n"
+    with pytest.raises(SpecError, match="not supported yet"):
+        parse_spec(text)
+
+
+@pytest.mark.parametrize("key", sorted(LATER_STEP_KEYS))
+def test_a_later_key_of_a_step_is_refused_as_not_supported_yet(key: str) -> None:
+    text = f"project: p\nsteps: {{a: {{value: 1, {key}: 1}}}}\n"
+    with pytest.raises(SpecError, match="not supported yet"):
+        parse_spec(text)
+
+
+def collect_keys(value: Any, used: set[tuple[str, str]]) -> None:
+    """Every key that the value was given, with the name of its mapping's model."""
+    if isinstance(value, BaseModel):
+        for key in value.model_fields_set:
+            used.add((type(value).__name__, key))
+            collect_keys(getattr(value, key), used)
+    elif isinstance(value, dict):
+        for item in value.values():
+            collect_keys(item, used)
+    elif isinstance(value, list):
+        for item in value:
+            collect_keys(item, used)
