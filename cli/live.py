@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -72,16 +73,21 @@ class LiveTable(QuietDisplay):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
-        if self._state is not None:
-            self._console.print(self._render())
+        # A terminal that was closed takes nothing more; the job's end is not lost with it.
+        with suppress(OSError):
+            self._live.stop()
+            if self._state is not None:
+                self._console.print(self._render())
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
         self._state = state
         self._job_id = job_id
-        self._console.print(Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold"))
-        self._live.start()
+        with suppress(OSError):
+            self._console.print(
+                Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold")
+            )
+            self._live.start()
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""

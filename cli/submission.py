@@ -10,8 +10,9 @@ from typing import Any
 
 from ledger import LedgerReader
 from providers import REGISTRY, PermanentError, Provider, build_provider
-from scheduler.core.resolve import REPLAY, ProviderFacts, Settings, build_job
-from scheduler.core.resolved import JobDef
+from scheduler.core.errors import Problem, SpecError
+from scheduler.core.resolve import ProviderFacts, Settings, build_job
+from scheduler.core.resolved import REPLAY, JobDef
 from scheduler.core.spec import Spec
 from scheduler.core.state import JobState
 
@@ -114,8 +115,9 @@ def read_spec(submission: Submission) -> tuple[str, str]:
     try:
         return content.decode("utf-8-sig"), str(path)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UsageProblem(f"{path}:{line}: not UTF-8 text") from error
+        before = content[: error.start].split(b"\n")
+        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
+        raise SpecError(str(path), [problem]) from error
 
 
 def spec_dir_of(submission: Submission) -> Path:
@@ -164,8 +166,10 @@ def _load_replies(path: Path) -> Any:
         raise UsageProblem(
             f"there are no recorded replies at {path}; name a file of them with --replies"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"cannot read the recorded replies {path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"the recorded replies {path} are not UTF-8 text") from error
+    except OSError as error:
+        raise UsageProblem(f"cannot read the recorded replies {path}: {error.strerror}") from error
     document = parse_yaml(text, source_name=str(path)).value
     try:
         parse_replies(document)

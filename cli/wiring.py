@@ -28,6 +28,7 @@ from ledger import JobId, Ledger, LedgerReader, OwnerLock, open_ledger, pack
 from ledger.digest import clean_text
 from ledger.errors import LedgerError, NoSuchJob
 from ledger.events import Failure, JobSubmitted, Owner, Payload, Recorded
+from ledger.folder import Folder
 from ledger.locks import owner_identity
 from projections import Publisher, ReadModel, deliver
 from providers import Provider
@@ -35,8 +36,7 @@ from scheduler.clock import Clock
 from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob, SubmitJob
 from scheduler.core.decide import decide
 from scheduler.core.graph import build_graph
-from scheduler.core.resolve import REPLAY
-from scheduler.core.resolved import dump_job, load_job
+from scheduler.core.resolved import REPLAY, dump_job, load_job
 from scheduler.core.state import JobState, evolve, initial_state
 from scheduler.ids import new_job_id
 from scheduler.runner import Observer, Runner
@@ -172,6 +172,7 @@ async def run(
     prepared = prepare_run(submission, environment)
     providers = prepared.providers
     job_id = new_job_id()
+    _check_runs_dir(places.runs_dir)
     with open_for_writing(places, create=True) as ledger:
         # Owned before it exists, so that no one else can take it up.
         lock = OwnerLock(places.database, job_id)
@@ -221,7 +222,7 @@ async def resume(
             providers = build_providers(
                 state.definition, environment, replies=document, override=override
             )
-            opening = _opening(ledger, state, override, document, timeout_s)
+            opening = _opening(ledger, job_id, state, override, document, timeout_s)
             run_one = _Run(ledger, job_id, state, folder, providers, environment, listener)
             return await run_one.to_the_end(opening, force=force)
         finally:
@@ -316,6 +317,18 @@ class _Run:
         return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
 
 
+def _check_runs_dir(path: Path) -> None:
+    """Refuse a folder that cannot take the run's files, before anything is spent."""
+    try:
+        Folder(path).create()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"run folders cannot be made in {path}: {error.strerror}; name another --runs-dir"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise EnvironmentProblem(f"run folders cannot be made in {path}: it is not writable")
+
+
 async def _keep_published(publisher: Publisher) -> None:
     """Refresh the folder every two seconds; less often when that takes long."""
     pause_s = REFRESH_S
@@ -343,6 +356,7 @@ def _append(
 
 def _opening(
     ledger: Ledger,
+    job_id: JobId,
     state: JobState,
     override: str | None,
     replies: Any,
@@ -358,7 +372,13 @@ def _opening(
             payload = None
         elif blob is not None:
             ledger.append_blobs([blob])
-    return ResumeJob(owner, provider=override, replies=payload, timeout_s=timeout_s)
+    last_wish = None
+    if state.status in ("failed", "cancelled"):
+        # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
+        last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
+    return ResumeJob(
+        owner, provider=override, replies=payload, timeout_s=timeout_s, signal_id=last_wish
+    )
 
 
 def _cancel_unowned(

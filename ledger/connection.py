@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, StorageError
+from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, NotALedger, StorageError
 from ledger.schema import check_header
 
 _BUSY_TIMEOUT_S = 30
@@ -37,6 +37,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
     The caller holds the write lock. Raises StorageError, NotALedger, LedgerTooNew.
     """
+    _refuse_folder(path)
     with storage_errors(path):
         _create_private(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
@@ -65,6 +66,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     It may move between threads, one at a time. Raises NoLedger, NotALedger,
     LedgerTooNew, StorageError.
     """
+    _refuse_folder(path)
     if not path.exists():
         raise NoLedger(
             f"there is no ledger at {path}: run a spec first, or name one with --db or ORC_DB"
@@ -116,6 +118,12 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     if name.startswith("SQLITE_FULL"):
         return StorageError(f"{path}: the disk is full; make room, then resume the job")
     return StorageError(f"{path}: {error}")
+
+
+def _refuse_folder(path: Path) -> None:
+    # SQLite would call it an I/O error.
+    if path.is_dir():
+        raise NotALedger(f"{path} is a folder; a ledger is a file, such as {path / 'runs.db'}")
 
 
 def _create_private(path: Path) -> None:

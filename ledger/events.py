@@ -140,6 +140,7 @@ class JobResumed(JobEvent):
     """A process took over a job that had stopped; unfinished steps are open again.
 
     `timeout_s` replaces the job's time limit, counted over all its owners.
+    `signal_id` is the last wish that an ended job had been sent: it asks for nothing more.
     """
 
     type: Literal["job.resumed"] = "job.resumed"
@@ -147,6 +148,7 @@ class JobResumed(JobEvent):
     replies: Payload | None = None
     provider: str | None = None
     timeout_s: float | None = None
+    signal_id: int | None = None
 
 
 class JobInterrupted(JobEvent):

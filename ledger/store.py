@@ -137,7 +137,6 @@ class Ledger(LedgerReader):
                 # A full disk has rolled back already, and a second time is an error.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-                self._written.clear()
                 raise
 
     def _check_still_there(self) -> None:

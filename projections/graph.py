@@ -21,6 +21,10 @@ _COLOURS = {
     "skipped": "#e2e3e5",
     "cancelled": "#e2e3e5",
 }
+_MERMAID = str.maketrans(
+    {'"': "#quot;", "<": "#lt;", ">": "#gt;", "#": "#35;", "\n": " ", "\r": " "}
+)
+"""Mermaid's own entities for what would end a label or be read as markup."""
 
 
 def mermaid_graph(
@@ -32,7 +36,7 @@ def mermaid_graph(
     for step_id, number in numbers.items():
         status = (statuses or {}).get(step_id)
         suffix = f":::{status}" if status in _COLOURS else ""
-        lines.append(f'    {number}["{step_id}"]{suffix}')
+        lines.append(f'    {number}["{step_id.translate(_MERMAID)}"]{suffix}')
     for step_id, names in needs.items():
         lines += [f"    {numbers[name]} --> {numbers[step_id]}" for name in names]
     if statuses:

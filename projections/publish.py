@@ -6,12 +6,13 @@ it may be called from any thread, one call at a time, with a reader of its own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from ledger import LedgerReader
-from ledger.digest import digest_bytes
+from ledger.digest import Digest, digest_bytes
 from ledger.events import FileWritten, JobSubmitted
 from ledger.folder import TEMPORARY_NAME, Folder
 from projections.run_folder import FOLDERS, RunFolder
@@ -90,10 +91,17 @@ def deliver(
         digest = None if there is None else digest_bytes(there)
         if digest == event.sha256:
             continue
-        if digest is not None and not force and not ledger.knows_blob(digest):
+        if not force and _is_unknown(ledger, digest, target / relative):
             left.append(relative)
             continue
         folder.write(relative, ledger.read_blob(event.sha256))
         if on_written is not None:
             on_written(relative)
     return left
+
+
+def _is_unknown(ledger: LedgerReader, digest: Digest | None, path: Path) -> bool:
+    """Whether somebody put there what the ledger never held: bytes, a link, what cannot be read."""
+    if digest is not None:
+        return not ledger.knows_blob(digest)
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())

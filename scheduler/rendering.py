@@ -144,7 +144,7 @@ class Renderer:
                 json_output=definition.format == "json",
                 timeout_s=definition.timeout_s or 120.0,
                 step=definition.id,
-                ordinal=step.calls_ended + 1,
+                ordinal=step.calls_recorded + 1,
             ),
             call=step.calls_ended + 1,
             known=known,

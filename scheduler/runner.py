@@ -123,7 +123,7 @@ class Runner:
         )
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: _Stop | None = None
-        self._signal_seen = state.signal_seen
+        self._signal_seen = 0
 
     async def run(self, opening: Command) -> JobState:
         """Run the job from the opening command (StartJob or ResumeJob) to its end or stop.
@@ -133,7 +133,8 @@ class Runner:
         """
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch_signals)
+                # Before the first event: from then on a signal ends the job in good order.
+                await nursery.start(self._watch_signals)
                 nursery.start_soon(self._poll_wishes)
                 await self._loop(nursery, opening)
                 nursery.cancel_scope.cancel()
@@ -312,8 +313,11 @@ class Runner:
         except trio.WouldBlock:
             return messages
 
-    async def _watch_signals(self) -> None:
+    async def _watch_signals(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         async with open_stop_signals() as received:
+            task_status.started()
             async for number in received:
                 command = InterruptJob(signal=signal.Signals(number).name)
                 await self._send.send(_Message(command))
@@ -322,7 +326,8 @@ class Runner:
         """Cancel wishes that other processes left in the ledger."""
         while True:
             await trio.sleep(SIGNALS_POLL_S)
-            for wish in self._ledger.read_signals(self._job_id, after=self._signal_seen):
+            seen = max(self._signal_seen, self._state.signal_seen)
+            for wish in self._ledger.read_signals(self._job_id, after=seen):
                 self._signal_seen = wish.id
                 if wish.kind == "cancel":
                     reason = wish.data.get("reason")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,11 +15,11 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @asynccontextmanager
 async def open_stop_signals() -> AsyncIterator[AsyncIterator[int]]:
     """The stopping signals, where this thread may receive them; else none, for ever."""
-    try:
-        with trio.open_signal_receiver(*STOPPING) as received:
-            yield received
-    except RuntimeError:
+    if threading.current_thread() is not threading.main_thread():
         yield _never()
+        return
+    with trio.open_signal_receiver(*STOPPING) as received:
+        yield received
 
 
 async def _never() -> AsyncIterator[int]:

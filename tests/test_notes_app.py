@@ -1,11 +1,10 @@
 """The app that the example job generates is real: it starts, validates, stores, and survives.
 
-The source comes from the recorded reply of the builder step; `serve` does not care.
+The source is what a run of the example left in its `output_dir`; `serve` does not care.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -17,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import yaml
+import pytest
 
-REPLIES = Path(__file__).parents[1] / "examples" / "tiny_spec.replay.yaml"
+import orc
+from tests.cli.command_line import TINY_SPEC, work_in
 
 # A server lives at most LIFE_S, and then two waits of STOP_S: two servers fit into a minute.
 LIFE_S = 25.0
@@ -27,10 +27,20 @@ STOP_S = 2.0
 POLL_S = 0.02
 
 
-def test_the_generated_app_stores_notes_and_keeps_them_over_a_restart(tmp_path: Path) -> None:
-    (tmp_path / "main.py").write_text(without_fence(recorded_reply("builder")), encoding="utf-8")
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> orc.Job:
+    """A run of the example on its recorded replies."""
+    work_in(tmp_path, monkeypatch)
+    return orc.run(TINY_SPEC, provider="replay")
 
-    with serve(tmp_path) as client:
+
+def test_the_generated_app_stores_notes_and_keeps_them_over_a_restart(
+    job: orc.Job, tmp_path: Path
+) -> None:
+    app = tmp_path / "src" / "generated"
+    assert (app / "main.py").read_bytes() == job.files["tiny_notes_api/main.py"].read_bytes()
+
+    with serve(app) as client:
         assert client.get("/notes").json() == []
         first = client.post("/notes", json={"title": " Shopping ", "content": "Milk"})
         second = client.post("/notes", json={"title": "x" * 200, "content": ""})
@@ -52,12 +62,12 @@ def test_the_generated_app_stores_notes_and_keeps_them_over_a_restart(tmp_path: 
             assert client.post("/notes", json=body).status_code == 422, body
         assert client.get("/notes").json() == newest_first
 
-    with serve(tmp_path) as client:
+    with serve(app) as client:
         assert client.get("/notes").json() == newest_first
 
 
-def test_the_recorded_review_is_a_json_object_with_a_score() -> None:
-    review = json.loads(recorded_reply("qa"))
+def test_the_review_is_a_json_object_with_a_score(job: orc.Job) -> None:
+    review = job.outputs["qa"]
 
     assert set(review) == {"score", "issues", "summary"}
     assert isinstance(review["score"], int)
@@ -99,20 +109,6 @@ def serve(folder: Path) -> Iterator[httpx.Client]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(STOP_S)
-
-
-def recorded_reply(step: str) -> str:
-    """The text of the first recorded reply of a step of the example."""
-    text = yaml.safe_load(REPLIES.read_text(encoding="utf-8"))["replies"][step][0]["text"]
-    assert isinstance(text, str)
-    return text
-
-
-def without_fence(reply: str) -> str:
-    """The code in a reply that is one fenced block and nothing else."""
-    found = re.fullmatch(r"```python\n(.*\n)```\n?", reply, re.DOTALL)
-    assert found is not None, reply
-    return found[1]
 
 
 def _environment(folder: Path) -> dict[str, str]:

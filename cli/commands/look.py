@@ -97,6 +97,7 @@ def tail(
 
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
+        _check_step(ledger.connection, job_id, step)
         version = 0
         ended = False
         while True:
@@ -109,6 +110,16 @@ def tail(
             if not follow or ended or not owned:
                 return 0
             time.sleep(_FOLLOW_S)
+
+
+def _check_step(connection: sqlite3.Connection, job_id: str, step: str | None) -> None:
+    from cli.submission import UsageProblem
+    from scheduler.core.errors import nearest
+
+    rows = connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,)).fetchall()
+    names = {row[0] for row in rows}
+    if step is not None and step not in names:
+        raise UsageProblem(f"{job_id} has no step {step!r}{nearest(step, names)}")
 
 
 def _wanted(recorded: Recorded, type_: str | None, step: str | None) -> bool:

@@ -75,6 +75,7 @@ def export(
     """Publish a job's folder from the ledger alone."""
     from cli.submission import UsageProblem
     from cli.text import put_json, safe, say
+    from ledger import has_owner
     from projections import Publisher
 
     with read_ledger(database) as ledger:
@@ -82,7 +83,9 @@ def export(
         folder = to.absolute() if to is not None else _folder_of(ledger, job_id)
         if to is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageProblem(f"{folder} is there and not an empty folder; name another")
-        Publisher(ledger, job_id, folder).publish()
+        # The artifacts of a job that runs are its commands' until they end.
+        is_live = to is None and has_owner(ledger.path, job_id)
+        Publisher(ledger, job_id, folder).publish(final=not is_live)
     if as_json:
         put_json({"job_id": job_id, "folder": str(folder)})
     else:

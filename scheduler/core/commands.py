@@ -83,6 +83,7 @@ class ResumeJob:
     provider: str | None = None
     replies: Payload | None = None
     timeout_s: float | None = None
+    signal_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
             provider=command.provider,
             replies=command.replies,
             timeout_s=command.timeout_s,
+            signal_id=command.signal_id,
         )
     ]
     # What was in flight when the last owner died has said nothing; it starts again.

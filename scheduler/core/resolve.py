@@ -15,7 +15,7 @@ from ledger.digest import clean_json
 from ledger.events import FailureKind
 from scheduler.core.checks import input_problem, kind_of, needs_of
 from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.resolved import FileDef, JobDef, MessageDef, RetryDef, StepDef
+from scheduler.core.resolved import REPLAY, FileDef, JobDef, MessageDef, RetryDef, StepDef
 from scheduler.core.spec import Spec, examine
 from scheduler.core.spec_model import InputSpec, ParamsSpec, RetrySpec, StepSpec
 
@@ -29,7 +29,6 @@ PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
 PROMPT_ATTEMPTS = 3
 PROMPT_TIMEOUT_S = 120.0
 JITTER = 0.1
-REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)

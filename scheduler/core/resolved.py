@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ledger.events import FailureKind
 
+REPLAY = "replay"
+"""The provider that answers from recorded replies; it can stand in for every other."""
+
 StepKind = Literal["prompt", "run", "python", "value"]
 
 

@@ -32,6 +32,12 @@ from scheduler.core.yaml_source import Document, Path, parse_yaml
 
 _LATER_OUTPUT_KEYS = frozenset({"schema", "repair"})
 _PROBLEMS_MAX = 100
+_BARE_VALUES: dict[str | int, str] = {
+    "concurrency": "a whole number",
+    "retry": "a whole number",
+}
+"""What may stand for a whole mapping, at the keys where something may."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -166,6 +172,8 @@ def _explain(item: dict[str, Any]) -> str:
             return f"must be true or false; got {shown}"
         case "int_type":
             return f"must be a whole number; got {shown}"
+        case "model_type" if item["loc"] and item["loc"][-1] in _BARE_VALUES:
+            return f"must be {_BARE_VALUES[item['loc'][-1]]} or a mapping; got {shown}"
         case "model_type" | "dict_type":
             return f"must be a mapping; got {shown}"
     message = item["msg"].removeprefix("Input should be ").replace("a valid ", "a ", 1)

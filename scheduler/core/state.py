@@ -39,7 +39,7 @@ from ledger.events import (
     StepSucceeded,
 )
 from scheduler.core.graph import Graph
-from scheduler.core.resolved import JobDef
+from scheduler.core.resolved import REPLAY, JobDef
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
 JobStatus = Literal["submitted", "running", "stopped", "succeeded", "failed", "cancelled"]
@@ -58,7 +58,11 @@ class CommittedReply:
 
 @dataclass(slots=True)
 class StepState:
-    """One step, now. `needs_left` counts the needs that have not yet ended well enough for it."""
+    """One step, now.
+
+    `needs_left` counts the needs that have not yet ended well enough for it,
+    `calls_recorded` the calls that recorded replies would have answered so far.
+    """
 
     index: int
     needs_left: int
@@ -73,6 +77,7 @@ class StepState:
     delay_s: float | None = None
     deadline_at: float | None = None
     calls_ended: int = 0
+    calls_recorded: int = 0
     replies: list[CommittedReply] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
 
@@ -241,11 +246,15 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case LlmResponded():
             step = state.steps[event.step]
             step.calls_ended += 1
+            step.calls_recorded += 1
             step.replies.append(
                 CommittedReply(recorded.version, event.request_sha256, event.reply, event.provider)
             )
         case LlmFailed():
-            state.steps[event.step].calls_ended += 1
+            step = state.steps[event.step]
+            step.calls_ended += 1
+            # A failure of a real provider uses up no recorded reply; a recorded failure does.
+            step.calls_recorded += event.provider == REPLAY
         case FileWritten():
             state.file_owners[event.path] = event.step
             state.steps[event.step].files[event.path] = FileRef(
@@ -412,6 +421,7 @@ def _job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at
     if event.replies is not None:
         state.replies = event.replies
     state.provider_override = event.provider
+    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
     _reopen(state, _epoch(recorded_at))
 
 
@@ -434,6 +444,7 @@ def _reopen(state: JobState, now: float) -> None:
             step.status = "pending"
             step.failures = 0
             step.failure = step.skipped = None
+        _clamp_deadline(state, step_id, now)
         if step.status == "running":
             lane = state.lane_of(step_id)
             state.running[lane] = state.running.get(lane, 0) + 1
@@ -449,10 +460,17 @@ def _clamp(state: JobState, step_id: str, now: float) -> None:
     step = state.steps[step_id]
     delay_s = step.delay_s or 0.0
     retry_at = step.retry_at if step.retry_at is not None else now
-    total_s = state.graph.steps[step_id].total_timeout_s
-    if step.deadline_at is not None and total_s is not None:
-        step.deadline_at = min(step.deadline_at, now + total_s)
     _wait(state, step_id, min(retry_at, now + delay_s), delay_s)
+
+
+def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
+    step = state.steps[step_id]
+    total_s = state.graph.steps[step_id].total_timeout_s
+    if step.deadline_at is None or total_s is None:
+        return
+    step.deadline_at = min(step.deadline_at, now + total_s)
+    if step.status == "pending":
+        heapq.heappush(state._deadlines, (step.deadline_at, step_id))
 
 
 def _clear_queues(state: JobState) -> None:

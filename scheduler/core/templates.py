@@ -208,7 +208,10 @@ def _parse_parts(text: str) -> list[str | Expression]:
     try:
         body = _jinja().parse(text).body
     except TemplateSyntaxError as error:
-        raise TemplateError(f"{error.message} (line {error.lineno} of the text)") from None
+        message = (error.message or "").rstrip(".").replace("end of print statement", "}}")
+        raise TemplateError(
+            f"not a valid expression: {message} (line {error.lineno} of the text)"
+        ) from None
     except RecursionError:
         raise TemplateError("the expression is nested too deeply") from None
     parts: list[str | Expression] = []

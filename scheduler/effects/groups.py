@@ -144,3 +144,11 @@ def signal_group(group: int, number: signal.Signals) -> None:
     except PermissionError:
         # macOS says this of a group whose only member is a zombie.
         return
+
+
+def signal_name(number: int) -> str:
+    """The signal as people write it, `SIGTERM`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

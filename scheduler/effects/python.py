@@ -13,7 +13,7 @@ import trio
 from ledger.digest import clean_json, clean_text
 from scheduler.core.commands import Failed
 from scheduler.effects.contract import FunctionRequest, Result, Stopwatch
-from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.groups import ProcessGroups, signal_name
 from scheduler.effects.text import parse_json
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -31,7 +31,7 @@ class WorkerPool:
         """The function's value, or why there is none. Cancelled, it ends the worker's group."""
         watch = Stopwatch()
         try:
-            worker = self._idle.pop() if self._idle else await self._start(request)
+            worker = await self._take_idle() or await self._start(request)
         except OSError as error:
             message = f"no worker process can be started: {error.strerror or error}"
             return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
@@ -51,6 +51,15 @@ class WorkerPool:
         """End the idle workers."""
         while self._idle:
             await self._end(self._idle.pop())
+
+    async def _take_idle(self) -> _Worker | None:
+        """A worker that still lives: a thread of an earlier function may have ended one."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                return worker
+            await self._end(worker)
+        return None
 
     async def _start(self, request: FunctionRequest) -> _Worker:
         requests_read, requests_write = os.pipe()
@@ -129,5 +138,10 @@ def _read_answer(line: bytes, duration_s: float) -> Result:
 
 def _died(worker: _Worker, duration_s: float) -> Failed:
     code = worker.process.returncode
+    assert code is not None
+    if code < 0:
+        name = signal_name(-code)
+        message = f"the worker process was ended by {name}"
+        return Failed(kind="signal", message=message, duration_s=duration_s, signal=name)
     message = f"the worker process ended without an answer (exit status {code})"
     return Failed(kind="exit_code", message=message, duration_s=duration_s, exit_code=code)

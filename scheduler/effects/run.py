@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from scheduler.effects.contract import (
     Result,
     Stopwatch,
 )
-from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.groups import ProcessGroups, signal_name
 from scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
@@ -65,6 +64,7 @@ class _Output:
         self._log_path = log_path
         self._log: int | None = None
         self._log_left = LOG_BYTES_MAX
+        self._lost = False
         self.stdout = bytearray()
         self.tail = bytearray()
         self.too_large = trio.Event()
@@ -87,6 +87,16 @@ class _Output:
             self._log = None
 
     def _write(self, chunk: bytes) -> None:
+        if self._lost:
+            return
+        try:
+            self._append(chunk)
+        except OSError as error:
+            # The step may have deleted the run folder around itself; its result still counts.
+            self._lost = True
+            self.warning = f"the log could not be written: {error.strerror or error}"
+
+    def _append(self, chunk: bytes) -> None:
         if self._log is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             self._log = os.open(self._log_path, flags, 0o600)
@@ -155,26 +165,20 @@ def _failure(code: int, tail: bytes, duration_s: float) -> Failed:
     last = said.splitlines()[-1][-_TAIL_CHARS:] if said else ""
     because = f": {last}" if last else ""
     if code < 0:
-        name = _signal_name(-code)
+        name = signal_name(-code)
         message = f"the command was ended by {name}{because}"
         return Failed(kind="signal", message=message, duration_s=duration_s, signal=name)
     message = f"the command exited with code {code}{because}"
     return Failed(kind="exit_code", message=message, duration_s=duration_s, exit_code=code)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _missing_command(request: CommandRequest) -> str:
     name = request.argv[0]
     if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
         return ""
-    if "/" in name and (request.cwd / name).exists():
-        if os.access(request.cwd / name, os.X_OK):
+    path = request.cwd / name
+    if "/" in name and path.exists():
+        if path.is_file() and os.access(path, os.X_OK):
             return ""
         return f"the command {name!a} is not executable"
     return f"there is no command {name!a} on PATH"

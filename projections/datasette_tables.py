@@ -1,0 +1,111 @@
+"""What Datasette says of a ledger's tables: titles, descriptions, orders, facets, labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HIDDEN = ("orc_meta", "sqlite_sequence")
+
+TABLES: dict[str, dict[str, Any]] = {
+    "jobs": {
+        "title": "Jobs",
+        "description": "One row for each submitted spec, newest first. A job that has not ended and "
+        "that no live process runs is shown as interrupted: orc resume goes on with it.",
+        "sort_desc": "submitted_at",
+        "label_column": "name",
+        "facets": ["status", "provider", "model"],
+        "columns": {
+            "name": "The project of the spec.",
+            "status": "running, waiting, succeeded, failed, cancelled; interrupted is worked out here.",
+            "duration_s": "From the first start to the end, in seconds.",
+            "cost_usd": "Of the calls whose price is known; empty where none is.",
+            "failure": "The first failure that the job ended with.",
+            "owner": "The process that ran the job last.",
+        },
+    },
+    "steps": {
+        "title": "Steps",
+        "description": "One row for each node of a job's graph, latest started first.",
+        "sort_desc": "started_at",
+        "label_column": "name",
+        "facets": ["status", "kind", "provider", "model", "failure_kind"],
+        "columns": {
+            "position": "The step's place in the spec, from 0.",
+            "needs": "The steps that it waits for.",
+            "attempts": "How often it was tried.",
+            "output": "The first of its result, where the result is small.",
+            "output_sha256": "The blob with its result, where the result is large.",
+            "tolerated": "1 when the step failed and the job went on (continue_on_error).",
+        },
+    },
+    "attempts": {
+        "title": "Attempts",
+        "description": "One row for each try of a step, latest first.",
+        "sort_desc": "started_at",
+        "label_column": "name",
+        "facets": ["status", "failure_kind"],
+        "columns": {
+            "retry_delay_s": "The wait before the next try, in seconds.",
+            "log": "The first of what the command printed, where that is little.",
+            "log_sha256": "The blob with what the command printed, where that is much.",
+        },
+    },
+    "llm_calls": {
+        "title": "Calls to models",
+        "description": "One row for each request to a model, latest first. The query 'Prompts and "
+        "replies' shows their text.",
+        "sort_desc": "requested_at",
+        "label_column": "name",
+        "facets": ["status", "provider", "model", "finish_reason", "failure_kind"],
+        "columns": {
+            "status": "sent, answered, failed; 'from ledger' when a kept reply was used again.",
+            "request_sha256": "The digest of all that was asked.",
+            "request_blob": "The blob with the request, where it is large.",
+            "reply_blob": "The blob with the reply, where it is large.",
+        },
+    },
+    "files": {
+        "title": "Files",
+        "description": "One row for each file that a step wrote, as it is now, latest first.",
+        "sort_desc": "written_at",
+        "label_column": "name",
+        "facets": ["media_type"],
+        "columns": {"sha256": "The blob with the file's bytes."},
+    },
+    "events": {
+        "title": "Events",
+        "description": "Everything that happened, append-only, latest first. The other tables are "
+        "derived from this one.",
+        "sort_desc": "position",
+        "columns": {
+            "position": "The event's number in the whole ledger.",
+            "version": "The event's number in its job.",
+            "hash": "SHA-256 over the job's previous hash and this row.",
+        },
+    },
+    "blobs": {
+        "title": "Blobs",
+        "description": "Prompts, replies, outputs, logs and files, each kept once under the SHA-256 "
+        "of its bytes.",
+    },
+    "signals": {
+        "title": "Signals",
+        "description": "Wishes from outside to the process that runs a job, latest first.",
+        "sort_desc": "id",
+    },
+}
+
+
+def ledger_metadata() -> dict[str, Any]:
+    """Datasette's metadata for one ledger; a new value each time, for Datasette changes it."""
+    tables: dict[str, dict[str, Any]] = {
+        name: {
+            key: dict(value) if isinstance(value, dict) else value for key, value in shown.items()
+        }
+        for name, shown in TABLES.items()
+    }
+    tables |= {name: {"hidden": True} for name in _HIDDEN}
+    return {
+        "description": "A ledger of orc. Begin with the jobs, or with one of the queries.",
+        "tables": tables,
+    }

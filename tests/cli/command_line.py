@@ -1,0 +1,94 @@
+"""`orc` for tests: in this process, which is fast, with what it said and how it ended.
+
+Real processes are `tests/processes.py`'s business.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from cli.main import main
+from tests.processes import orc_environment
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TINY_SPEC = EXAMPLES / "tiny_spec.yaml"
+
+PASSING = """\
+project: passing
+steps:
+  first: {run: "echo one", files: [{path: first.txt, content: "one"}]}
+  second: {value: "${{ steps.first.output }} and two"}
+"""
+FAILING = """\
+project: failing
+steps:
+  broken: {run: "echo reason >&2; exit 3"}
+  after: {needs: broken, run: "true"}
+  beside: {value: 1}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self) -> list[dict[str, Any]]:
+        """stdout as one JSON object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def json(self) -> dict[str, Any]:
+        """stdout as a single JSON object."""
+        (line,) = self.lines()
+        return line
+
+
+def orc(*arguments: str | Path) -> Said:
+    """Run the command line here, as `orc` with these arguments."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["orc", *map(str, arguments)]
+    code: object = 0
+    with patch.object(sys, "argv", argv), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    assert code is None or isinstance(code, int), code
+    return Said(code or 0, out.getvalue(), err.getvalue())
+
+
+def work_in(folder: Path, patches: pytest.MonkeyPatch) -> Path:
+    """Make the folder the current one, and forget the settings in the caller's environment."""
+    kept = orc_environment()
+    for name in set(os.environ) - set(kept):
+        patches.delenv(name)
+    patches.setenv("COLUMNS", "100")
+    patches.chdir(folder)
+    return folder
+
+
+def write(name: str, text: str) -> Path:
+    """A file in the current folder."""
+    path = Path(name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def submit(text: str, *options: str | Path) -> str:
+    """Run a spec in the current folder to its end; the id of the job."""
+    said = orc("run", write("spec.yaml", text), "--json", *options)
+    assert said.out, said.err
+    return str(said.lines()[0]["job_id"])

@@ -1,0 +1,37 @@
+"""Every test of the command line works in a folder of its own; readers share one ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A ledger with three ended jobs, for commands that change nothing."""
+
+    database: Path
+    passed: str
+    failed: str
+    tiny: str
+    """The newest one: the example on recorded replies."""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty."""
+    return work_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """One ledger for all tests that only read."""
+    with pytest.MonkeyPatch.context() as patches:
+        folder = work_in(tmp_path_factory.mktemp("kept"), patches)
+        passed, failed = submit(PASSING), submit(FAILING)
+        tiny = orc("run", TINY_SPEC, "--provider", "replay", "--json").lines()[0]["job_id"]
+    return Kept(folder / "runs.db", passed, failed, tiny)

@@ -1,0 +1,181 @@
+"""A spec that cannot run is refused with the place and the reason, before anything happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import PASSING, Said, orc, write
+
+BAD = Path(__file__).parent / "specs" / "bad"
+
+# For each file in specs/bad what must be said of it: line:column, and words.
+EXPECTED = {
+    "absolute_path": ["3:28 steps.a.files[0] not relative", "4:28 steps.b.files[0] not relative"],
+    "bad_duration": ["2:10 timeout soon 15m", "4:29 steps.a.timeout", "5:37 retry.initial"],
+    "bad_env": ["2:7 env.A-B variable's name", "3:32 steps.a.env"],
+    "bad_function": ["2:21 steps.a.python module:function os.system"],
+    "bad_id": ["3:3 '1st' step id letters", "4:3 'a/b' step id"],
+    "bad_project": ["1:10 project '../x' must match"],
+    "broken": ["3:1 not valid YAML"],
+    "cycle": ["3:3 a -> c -> b -> a"],
+    "deep_nesting": ["4:73 nested more than 64"],
+    "duplicate_key": ["4:3 duplicate key 'a'"],
+    "empty": ["1:1 project task_description"],
+    "hyphen": ["4:14 steps['first-draft']"],
+    "ids_differ_by_case": ["4:3 steps.Build 'build' case"],
+    "list": ["1:1 mapping"],
+    "merge_key": ["5:5 merge keys"],
+    "no_kind": ["3:3 steps.a exactly one none"],
+    "no_project": ["1:1 project required"],
+    "no_steps": ["2:8 steps at least one"],
+    "no_task": ["1:1 task_description required"],
+    "not_supported_yet": [
+        "2:1 budget not supported yet",
+        "4:20 steps.a.for_each not supported yet",
+        "5:7 steps.b.approval not supported yet",
+        "6:19 steps.c.tools not supported yet",
+        "7:20 steps.d.if not supported yet",
+    ],
+    "not_utf8": ["2:22 not UTF-8"],
+    "one_path_twice": ["4:28 'x.txt' written by 'a' already"],
+    "path_escapes": [
+        "3:28 '../up.txt' leaves the output folder",
+        "4:28 'a/../../up.txt' leaves the output folder",
+        "5:28 '../*' leaves the output folder",
+    ],
+    "recursive_alias": ["3:6 alias *all"],
+    "required_input": ["3:10 inputs.topic what to write about -i topic=VALUE"],
+    "self_need": ["3:3 a -> a"],
+    "single_quotes": ["6:1 steps.b.run single quotes double quotes"],
+    "strange_paths": [r"3:28 a\x1b[2Jb not allowed", "4:28 con.txt reserved", "5:28 empty"],
+    "tab": ["3:1 not valid YAML"],
+    "tag": ["3:14 tags are not allowed os.system"],
+    "template_errors": [
+        "3:14 steps.a.value '}}'",
+        "4:14 steps.b.value expected '}}'",
+        "5:14 steps.c.value calls are not allowed",
+        "6:14 steps.d.value literal step id",
+    ],
+    "text": ["1:1 mapping"],
+    "two_documents": ["2:1 one YAML document"],
+    "two_kinds": ["3:3 steps.a exactly one prompt and run"],
+    "unknown_job_key": ["2:1 concurency did you mean 'concurrency'?"],
+    "unknown_key": ["5:5 steps.a.nedes did you mean 'needs'?"],
+    "unknown_need": ["4:17 steps.test.needs 'biuld' did you mean 'build'?"],
+    "unknown_provider": ["2:11 provider 'olama' did you mean 'ollama'?"],
+    "unknown_reference": [
+        "4:14 'topik' did you mean 'topic'?",
+        "5:14 no step 'c'",
+        "6:14 output, status, error, files, attempts 'result'",
+        "7:14 there is no 'nothing'",
+    ],
+    "unsupported_provider": ["3:29 'openai' not supported yet --provider replay"],
+    "wrong_default": ["3:35 inputs.count.default integer", "4:41 'small', 'large'"],
+    "wrong_types": [
+        "2:14 concurrency mapping 'many'",
+        "3:12 timeout_s number 'yes please'",
+        "5:12 steps.a.run string 3",
+        "6:39 continue_on_error true or false 1",
+        "7:41 params.temperature number 'hot'",
+        "7:53 params.top_p 7",
+    ],
+    "yaml_bomb": ["6:38 aliases 10000"],
+}
+
+
+def test_the_table_of_expectations_has_every_bad_spec() -> None:
+    assert {path.stem for path in BAD.iterdir()} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_validate_says_where_and_why_a_spec_is_bad(name: str) -> None:
+    path = BAD / f"{name}.yaml"
+    said = orc("validate", path)
+
+    assert_refused(said)
+    for expected in EXPECTED[name]:
+        place, *words = expected.split(" ")
+        of_place = [line for line in said.err.splitlines() if line.startswith(f"{path}:{place}: ")]
+        assert any(all(word in line for word in words) for line in of_place), (
+            expected,
+            said.err,
+        )
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_run_refuses_a_bad_spec_and_makes_no_ledger(name: str, here: Path) -> None:
+    said = orc("run", BAD / f"{name}.yaml")
+
+    assert_refused(said)
+    assert f"{name}.yaml" in said.err
+    assert list(here.iterdir()) == []
+
+
+def test_validate_json_has_the_places_as_numbers() -> None:
+    said = orc("validate", "--json", BAD / "not_utf8.yaml", write("good.yaml", PASSING))
+
+    assert said.code == 2
+    bad, good = said.lines()
+    assert bad["problems"] == [{"line": 2, "column": 22, "message": "not UTF-8 text"}]
+    assert (bad["valid"], good["valid"], good["problems"]) == (False, True, [])
+    assert said.err == ""
+
+
+def test_validate_names_each_good_spec() -> None:
+    said = orc("validate", write("one.yaml", PASSING), write("two.yaml", PASSING))
+
+    assert said.code == 0
+    assert said.err.splitlines() == ["one.yaml: valid, 2 steps", "two.yaml: valid, 2 steps"]
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_a_spec_that_cannot_be_read_is_named(command: str, here: Path) -> None:
+    (here / "folder").mkdir()
+    for path, reason in (("missing.yaml", "No such file"), ("folder", "Is a directory")):
+        said = orc(command, path)
+        assert_refused(said)
+        assert path in said.err
+        assert reason in said.err
+    assert [path.name for path in here.iterdir()] == ["folder"]
+
+
+def test_inputs_are_checked_against_their_declaration() -> None:
+    spec = write(
+        "spec.yaml",
+        """\
+project: x
+inputs:
+  count: {type: integer}
+  size: {enum: [small, large], default: small}
+steps: {a: {value: "${{ inputs.count }} ${{ inputs.size }}"}}
+""",
+    )
+
+    wrong_type = orc("run", spec, "-i", "count=many")
+    not_allowed = orc("run", spec, "-i", "count=1", "-i", "size=huge")
+    unknown = orc("run", spec, "-i", "count=1", "-i", "sise=small")
+    without_value = orc("run", spec, "-i", "count")
+
+    for said in (wrong_type, not_allowed, unknown, without_value):
+        assert_refused(said)
+    assert "-i count: must be of type integer; got 'many'" in wrong_type.err
+    assert "-i size: must be one of 'small', 'large'; got 'huge'" in not_allowed.err
+    assert "-i sise: the spec has no such input; did you mean 'size'?" in unknown.err
+    assert "KEY=VALUE; got 'count'" in without_value.err
+
+
+def test_a_number_in_the_environment_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_RETRIES", "lots")
+    said = orc("run", write("spec.yaml", "project: x\nsteps: {a: {prompt: hi}}\n"))
+
+    assert_refused(said)
+    assert "MAX_RETRIES must be a number" in said.err
+
+
+def assert_refused(said: Said) -> None:
+    assert said.code == 2, said
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    assert "\x1b" not in said.err

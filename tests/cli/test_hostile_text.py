@@ -1,0 +1,178 @@
+"""What models and commands write reaches no terminal raw: it could rewrite what a person sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc, submit, write
+from tests.processes import ORC, orc_environment
+
+TITLE = "\x1b]0;owned\x07"
+BLINKING = "\x1b[5;35;47m"
+CLEAR = "\x1b[2J"
+C1 = "\x9b5m"
+RIGHT_TO_LEFT = "\u202e"
+INVISIBLE = "\u200b"
+INJECTED = [TITLE, BLINKING, CLEAR, C1, RIGHT_TO_LEFT, INVISIBLE, "\x07", "\x7f", "\r ", "\u2028"]
+HOSTILE = "before " + " ".join(INJECTED) + "\0 after"
+
+SPEC = """\
+project: hostile
+provider: replay
+steps:
+  talk: {prompt: say it, files: [{path: said.md}]}
+  echo:
+    needs: talk
+    run: ["cat", "said.md"]
+  shell:
+    run: |
+      printf '%b' '\\033]0;owned\\007\\033[5;35;47m\\033[2J\\302\\233\\342\\200\\256\\000'
+      printf '%b' 'because \\033[2J\\033]0;owned\\007\\302\\233\\342\\200\\256\\n' >&2
+      exit 1
+  ready: {prompt: "Answer in JSON", output: {format: json}, continue_on_error: true}
+"""
+
+
+@pytest.fixture
+def spec() -> Path:
+    """A job that hears hostile text from a model, from a file and from a command."""
+    replies = {"talk": [{"text": HOSTILE, "latency_s": 0.6}], "ready": [{"text": HOSTILE}]}
+    write("spec.replay.yaml", json.dumps({"replies": replies}))
+    return write("spec.yaml", SPEC)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--quiet",)], ids=" ".join)
+def test_run_prints_no_character_that_a_terminal_obeys(
+    options: tuple[str, ...], spec: Path
+) -> None:
+    said = orc("run", spec, *options)
+
+    assert said.code == 1
+    assert obeyed(said.out + said.err) == set()
+    # It is shown, as what it is.
+    assert r"because \x1b[2J" in said.err or r"because \u001b[2J" in said.out
+
+
+def test_no_reader_prints_a_character_that_a_terminal_obeys(spec: Path) -> None:
+    orc("run", spec)
+
+    for command in (
+        ("show", "latest"),
+        ("show", "latest", "-e"),
+        ("show", "latest", "-f"),
+        ("tail", "latest"),
+        ("list",),
+        ("graph", "latest"),
+        ("verify",),
+        ("resume", "latest"),
+    ):
+        for options in ((), ("--json",)):
+            said = orc(*command, *options)
+            assert obeyed(said.out + said.err) == set(), command
+            assert not options or said.out.isascii()
+
+
+def test_the_published_json_is_plain_ascii(spec: Path, here: Path) -> None:
+    job = orc("run", spec, "--json").lines()[0]["job_id"]
+
+    published = [here / "runs" / job / name for name in ("manifest.json", "events.jsonl")]
+    published += (here / "runs" / job / ".cache").iterdir()
+    assert len(published) >= 4
+    for path in published:
+        text = path.read_text("ascii")
+        assert obeyed(text) == set(), path
+    assert TITLE in json.loads((published[-1]).read_text())["reply"]["text"], "kept as it was"
+
+
+def test_a_spec_that_is_refused_is_quoted_harmlessly() -> None:
+    spec = write("spec.yaml", 'project: x\nsteps: {"a\\e]0;owned\\a": {run: "true"}}\n')
+    title = write("\u202eevil.yaml", "project: 3\n")
+
+    for command in ("run", "validate"):
+        for path in (spec, title):
+            said = orc(command, path)
+            assert said.code == 2
+            assert obeyed(said.out + said.err) == set()
+
+
+def test_a_project_with_a_hostile_description_is_listed_harmlessly() -> None:
+    submit(f"project: x\ntask_description: {json.dumps(HOSTILE)}\nsteps: {{a: {{value: 1}}}}\n")
+
+    for command in (("show", "latest"), ("tail", "latest"), ("list",)):
+        assert obeyed(orc(*command).out) == set()
+
+
+def test_the_live_table_shows_steps_as_they_change_and_nothing_raw(spec: Path, here: Path) -> None:
+    code, screen = run_on_a_terminal("run", str(spec), cwd=here)
+
+    assert code == 1
+    for injected in (*INJECTED, "\0"):
+        # A terminal's own line end is \r\n.
+        assert injected.encode() not in screen, injected
+    shown = screen.decode()
+    for words in (r"talk +running", r"talk +succeeded", r"shell +failed", r"echo +pending"):
+        assert re.search(words, plain(shown)), words
+    assert r"\x1b]0;owned\x07" in shown
+    assert "\x1b[" in shown, "the table is redrawn in place"
+    assert "next: orc resume job_" in shown
+
+
+def test_no_color_takes_the_colours_from_the_live_table(spec: Path, here: Path) -> None:
+    _, coloured = run_on_a_terminal("run", str(spec), cwd=here)
+    _, grey = run_on_a_terminal("run", str(spec), cwd=here, NO_COLOR="1")
+
+    assert re.search(rb"\x1b\[[0-9;]*3[1-6]m", coloured)
+    assert not re.search(rb"\x1b\[[0-9;]*3[1-6]m", grey)
+
+
+def run_on_a_terminal(*arguments: str, cwd: Path, **extra: str) -> tuple[int, bytes]:
+    """Run `orc` on a terminal of its own; its exit code, and all that reached the screen."""
+    keyboard, screen = pty.openpty()
+    environment = orc_environment(TERM="xterm-256color", COLUMNS="120", LINES="40", **extra)
+    process = subprocess.Popen(
+        [ORC, *arguments], cwd=cwd, env=environment, stdin=screen, stdout=screen, stderr=screen
+    )
+    os.close(screen)
+    received = bytearray()
+    deadline = time.monotonic() + 30
+    try:
+        while time.monotonic() < deadline:
+            ready, _, _ = select.select([keyboard], [], [], 1.0)
+            if not ready:
+                continue
+            try:
+                piece = os.read(keyboard, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            received += piece
+        return process.wait(10), bytes(received)
+    finally:
+        os.close(keyboard)
+        process.kill()
+        process.wait(10)
+
+
+def obeyed(text: str) -> set[str]:
+    """Characters in the text that control, hide or reorder what a terminal shows."""
+    return {
+        character
+        for character in text
+        if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+    }
+
+
+def plain(screen: str) -> str:
+    """What reached the screen without the codes for colour and place."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)

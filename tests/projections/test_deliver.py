@@ -1,0 +1,112 @@
+"""Copying a job's files to the author's folder: no unknown work is lost, no link is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger import Ledger
+from ledger.folder import UnsafePath
+from projections import deliver
+from scheduler.core.commands import Settle
+from tests.builders import JOB, step
+from tests.projections.support import OTHER, begun, open_in, write
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger with two jobs of one project: the first wrote what the second improves on."""
+    files = {"demo/main.py": b"old\n", "demo/deep/er.txt": b"same\n"}
+    first = begun(step("a"), job_id=OTHER).start("a").succeed("a", files=files).tell(Settle())
+    files["demo/main.py"] = b"new\n"
+    second = begun(step("a")).start("a").succeed("a", files=files).tell(Settle())
+    with open_in(tmp_path) as opened:
+        write(opened, first, second)
+        yield opened
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "generated"
+
+
+def test_files_arrive_without_the_projects_folder(ledger: Ledger, target: Path) -> None:
+    written: list[str] = []
+    assert deliver(ledger, JOB, target, force=False, on_written=written.append) == []
+    assert (target / "main.py").read_bytes() == b"new\n"
+    assert (target / "deep/er.txt").read_bytes() == b"same\n"
+    assert written == ["deep/er.txt", "main.py"]
+
+
+def test_a_second_delivery_writes_nothing(ledger: Ledger, target: Path) -> None:
+    deliver(ledger, JOB, target, force=False)
+    written: list[str] = []
+    deliver(ledger, JOB, target, force=False, on_written=written.append)
+    assert written == []
+
+
+def test_an_earlier_jobs_file_is_replaced(ledger: Ledger, target: Path) -> None:
+    deliver(ledger, OTHER, target, force=False)
+    assert deliver(ledger, JOB, target, force=False) == []
+    assert (target / "main.py").read_bytes() == b"new\n"
+
+
+def test_a_file_that_the_ledger_does_not_know_is_left_alone(ledger: Ledger, target: Path) -> None:
+    target.mkdir()
+    (target / "main.py").write_bytes(b"somebody's work\n")
+    assert deliver(ledger, JOB, target, force=False) == ["main.py"]
+    assert (target / "main.py").read_bytes() == b"somebody's work\n"
+    assert (target / "deep/er.txt").exists()
+
+
+def test_force_overwrites_it(ledger: Ledger, target: Path) -> None:
+    target.mkdir()
+    (target / "main.py").write_bytes(b"somebody's work\n")
+    assert deliver(ledger, JOB, target, force=True) == []
+    assert (target / "main.py").read_bytes() == b"new\n"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_linked_folder_on_the_way_is_refused(
+    ledger: Ledger, target: Path, tmp_path: Path, force: bool
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target.mkdir()
+    (target / "deep").symlink_to(outside)
+    with pytest.raises(UnsafePath):
+        deliver(ledger, JOB, target, force=force)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_to_somebodys_file_is_left_alone(
+    ledger: Ledger, target: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "precious"
+    outside.write_bytes(b"precious\n")
+    target.mkdir()
+    (target / "main.py").symlink_to(outside)
+    assert deliver(ledger, JOB, target, force=False) == ["main.py"]
+    assert (target / "main.py").is_symlink()
+
+
+def test_force_replaces_a_link_and_not_what_it_points_to(
+    ledger: Ledger, target: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "precious"
+    outside.write_bytes(b"precious\n")
+    target.mkdir()
+    (target / "main.py").symlink_to(outside)
+    assert deliver(ledger, JOB, target, force=True) == []
+    assert outside.read_bytes() == b"precious\n"
+    assert not (target / "main.py").is_symlink()
+
+
+def test_a_folder_with_the_files_name_is_kept(ledger: Ledger, target: Path) -> None:
+    (target / "main.py").mkdir(parents=True)
+    (target / "main.py/notes").write_bytes(b"mine\n")
+    with pytest.raises(OSError):
+        deliver(ledger, JOB, target, force=False)
+    assert (target / "main.py/notes").read_bytes() == b"mine\n"

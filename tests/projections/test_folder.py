@@ -1,0 +1,131 @@
+"""Nothing is written outside a folder, whatever the path says and whatever links stand in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ledger.folder import Folder, UnsafePath
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    path = tmp_path / "outside"
+    path.mkdir()
+    (path / "kept").write_bytes(b"kept")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    inside = Folder(tmp_path / "inside")
+    inside.create()
+    return inside
+
+
+def _untouched(outside: Path) -> bool:
+    return [path.name for path in outside.iterdir()] == ["kept"] and (
+        outside / "kept"
+    ).read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/etc/x", "../x", "a/../../x", "a/..", ".", "a//b", "a/./b", "a/", "a\x00b"],
+)
+def test_a_path_that_is_not_plain_and_relative_is_refused(folder: Folder, path: str) -> None:
+    with pytest.raises(UnsafePath):
+        folder.write(path, b"x")
+    assert list(folder.path.parent.rglob("x")) == []
+
+
+def test_a_linked_folder_is_never_walked_through(folder: Folder, outside: Path) -> None:
+    (folder.path / "link").symlink_to(outside)
+    with pytest.raises(UnsafePath):
+        folder.write("link/new", b"x")
+    with pytest.raises(UnsafePath):
+        folder.write("link/deep/new", b"x")
+    assert folder.read("link/kept") is None
+    assert folder.stat("link/kept") is None
+    with pytest.raises(OSError):
+        folder.remove("link/kept")
+    assert _untouched(outside)
+
+
+def test_a_linked_file_is_replaced_and_not_written_through(folder: Folder, outside: Path) -> None:
+    (folder.path / "file").symlink_to(outside / "kept")
+    folder.write("file", b"new")
+    assert (folder.path / "file").read_bytes() == b"new"
+    assert not (folder.path / "file").is_symlink()
+    assert _untouched(outside)
+
+
+def test_a_dangling_link_makes_no_file_at_its_target(folder: Folder, outside: Path) -> None:
+    (folder.path / "file").symlink_to(outside / "made")
+    folder.write("file", b"new")
+    assert _untouched(outside)
+
+
+def test_links_are_neither_read_nor_listed(folder: Folder, outside: Path) -> None:
+    (folder.path / "file").symlink_to(outside / "kept")
+    (folder.path / "link").symlink_to(outside)
+    folder.write("real", b"x")
+    assert folder.read("file") is None
+    assert folder.stat("file") is None
+    assert list(folder.files()) == ["real"]
+
+
+def test_a_file_where_a_folder_should_be_is_kept(folder: Folder) -> None:
+    folder.write("a", b"x")
+    with pytest.raises(UnsafePath):
+        folder.write("a/b", b"y")
+    assert folder.read("a") == b"x"
+
+
+def test_a_pipe_is_not_waited_for(folder: Folder) -> None:
+    os.mkfifo(folder.path / "pipe")
+    assert folder.read("pipe") is None
+    assert list(folder.files()) == []
+
+
+def test_a_planted_temporary_link_is_not_followed(
+    folder: Folder, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.get_ident", lambda: 7)
+    (folder.path / f".file.{os.getpid()}-7.orc-tmp").symlink_to(outside / "kept")
+    folder.write("file", b"new")
+    assert folder.read("file") == b"new"
+    assert _untouched(outside)
+
+
+def test_a_write_leaves_one_whole_private_file(folder: Folder) -> None:
+    folder.write("deep/er/file", b"one")
+    folder.write("deep/er/file", b"two")
+    assert list(folder.files()) == ["deep/er/file"]
+    assert folder.read("deep/er/file") == b"two"
+    for path, mode in (("deep/er/file", 0o600), ("deep/er", 0o700), ("", 0o700)):
+        assert (folder.path / path).stat().st_mode & 0o777 == mode
+
+
+def test_a_failed_write_leaves_what_was_there(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("file", b"one")
+
+    def refuse(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(OSError):
+        folder.write("file", b"two")
+    assert folder.read("file") == b"one"
+    assert list(folder.files()) == ["file"]
+
+
+def test_removing_what_is_not_there_is_no_error(folder: Folder) -> None:
+    folder.remove("nothing")
+    folder.write("file", b"x")
+    folder.remove("file")
+    assert list(folder.files()) == []

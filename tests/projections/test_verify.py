@@ -1,0 +1,208 @@
+"""`verify_job` finds each kind of change; the guards are dropped first, as an attacker would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger import LedgerReader, Payload
+from ledger.digest import digest_bytes
+from projections import Publisher, verify_job
+from projections.verify import Verdict
+from scheduler.core.commands import Settle
+from tests.builders import JOB, step
+from tests.processes import run_orc
+from tests.projections.support import OTHER, Story, begun, open_in, tamper, write
+
+TEXT = b"chapter one\n"
+
+
+@pytest.fixture
+def story() -> Story:
+    told = begun(step("a", prompt="?"), step("b", needs="a")).start("a")
+    told.call("a", number=1, ends="replied", text="long " * 300)
+    told.succeed("a", "x" * 2000, files={"demo/a.md": TEXT}, log=Payload(value="said\n"))
+    return told.start("b").succeed("b").tell(Settle())
+
+
+@pytest.fixture
+def database(tmp_path: Path, story: Story) -> Path:
+    other = begun(step("a"), job_id=OTHER)
+    with open_in(tmp_path) as ledger:
+        write(ledger, story, other)
+        Publisher(ledger, JOB, tmp_path / "out").publish()
+    return tmp_path / "runs.db"
+
+
+def _verify(database: Path, *, folder: bool = False, job_id: str = JOB) -> Verdict:
+    with LedgerReader.open(database) as ledger:
+        return verify_job(ledger, job_id, folder=database.parent / "out" if folder else None)
+
+
+def test_an_untouched_job_is_intact(database: Path, story: Story) -> None:
+    verdict = _verify(database, folder=True)
+    assert verdict.problems == ()
+    assert verdict.events == len(story.stream)
+    with LedgerReader.open(database) as ledger:
+        assert verdict.head == ledger.head(JOB).hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data = replace(data, '0.5', '0.4')",
+        "data = data || ' '",
+        "step = 'b'",
+        "attempt = 2",
+        "attempt = NULL",
+        "type = 'step.failed'",
+        "recorded_at = '2026-01-01T00:00:00.000000Z'",
+    ],
+)
+def test_a_changed_column_of_an_event_is_found(database: Path, change: str) -> None:
+    version = _version_of(database, "step.succeeded")
+    tamper(database, f"UPDATE events SET {change} WHERE job_id = '{JOB}' AND version = {version}")
+    assert _verify(database).problems == (f"event {version} was changed: its hash does not fit",)
+
+
+def test_a_changed_hash_is_found_at_its_event_and_at_the_next(database: Path) -> None:
+    tamper(
+        database,
+        f"UPDATE events SET hash = '{'0' * 64}' WHERE job_id = '{JOB}' AND version = 3",
+    )
+    assert _verify(database).problems == (
+        "event 3 was changed: its hash does not fit",
+        "event 4 was changed: its hash does not fit",
+    )
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_missing_event_is_found(database: Path, version: int) -> None:
+    tamper(database, f"DELETE FROM events WHERE job_id = '{JOB}' AND version = {version}")
+    problems = _verify(database).problems
+    assert problems[0] == f"event {version} is missing"
+
+
+def test_events_in_another_order_are_found(database: Path) -> None:
+    tamper(
+        database,
+        f"UPDATE events SET version = 99 WHERE job_id = '{JOB}' AND version = 3",
+        f"UPDATE events SET version = 3 WHERE job_id = '{JOB}' AND version = 4",
+        f"UPDATE events SET version = 4 WHERE job_id = '{JOB}' AND version = 99",
+    )
+    assert _verify(database).problems
+
+
+def test_an_event_moved_to_another_job_is_found(database: Path) -> None:
+    tamper(
+        database,
+        f"UPDATE events SET job_id = '{OTHER}', version = 3 WHERE job_id = '{JOB}' AND version = 3",
+    )
+    assert _verify(database).problems
+    assert _verify(database, job_id=OTHER).problems
+
+
+def test_a_change_in_one_job_says_nothing_of_another(database: Path) -> None:
+    tamper(database, f"UPDATE events SET data = '{{}}' WHERE job_id = '{JOB}' AND version = 2")
+    assert _verify(database).problems
+    assert _verify(database, job_id=OTHER).problems == ()
+
+
+def test_data_that_is_no_json_any_more_is_a_finding_and_no_crash(database: Path) -> None:
+    tamper(
+        database,
+        f"UPDATE events SET data = 'sha256 {{' WHERE job_id = '{JOB}' AND type = 'file.written'",
+    )
+    (problem,) = _verify(database, folder=True).problems
+    assert problem.endswith("was changed: its hash does not fit")
+
+
+def test_a_missing_blob_is_found(database: Path) -> None:
+    digest = digest_bytes(TEXT)
+    tamper(database, "PRAGMA foreign_keys = OFF", f"DELETE FROM blobs WHERE sha256 = '{digest}'")
+    version = _version_of(database, "file.written")
+    assert _verify(database).problems == (
+        f"event {version} names blob {digest[:12]}..., which is missing",
+    )
+
+
+@pytest.mark.parametrize("content", ["'chapter two'", "x'00ff'", "content || ' '", "''"])
+def test_a_changed_blob_is_found(database: Path, content: str) -> None:
+    digest = digest_bytes(TEXT)
+    tamper(database, f"UPDATE blobs SET content = {content} WHERE sha256 = '{digest}'")
+    assert _verify(database).problems == (f"blob {digest[:12]}... was changed",)
+
+
+def test_every_blob_of_the_job_is_looked_at(database: Path, story: Story) -> None:
+    tamper(database, "UPDATE blobs SET content = 'x'")
+    assert len(_verify(database).problems) == len({digest_bytes(blob) for blob in story.blobs})
+
+
+def test_each_changed_published_file_is_found(database: Path) -> None:
+    folder = database.parent / "out"
+    published = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert len(published) >= 6
+    for path in published:
+        before = path.read_bytes()
+        path.write_bytes(before + b" ")
+        name = path.relative_to(folder)
+        assert f"{name} was changed in the run folder" in _verify(database, folder=True).problems
+        path.write_bytes(before)
+    assert _verify(database, folder=True).problems == ()
+
+
+def test_each_missing_published_file_is_found(database: Path) -> None:
+    folder = database.parent / "out"
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        before = path.read_bytes()
+        path.unlink()
+        name = path.relative_to(folder)
+        problems = _verify(database, folder=True).problems
+        assert problems == (f"{name} is missing from the run folder",)
+        path.write_bytes(before)
+
+
+def test_a_published_file_behind_a_link_counts_as_missing(database: Path) -> None:
+    path = database.parent / "out/outputs/demo/a.md"
+    path.rename(database.parent / "elsewhere")
+    path.symlink_to(database.parent / "elsewhere")
+    assert _verify(database, folder=True).problems == (
+        "outputs/demo/a.md is missing from the run folder",
+    )
+
+
+def test_a_cut_tail_shows_against_the_manifest_only(database: Path, story: Story) -> None:
+    last = len(story.stream)
+    tamper(database, f"DELETE FROM events WHERE job_id = '{JOB}' AND version = {last}")
+    assert _verify(database).problems == ()
+    assert _verify(database, folder=True).problems == (
+        f"the manifest knows event {last}, and the ledger ends at {last - 1}",
+    )
+
+
+def test_a_stale_folder_is_told_from_a_changed_one(tmp_path: Path) -> None:
+    told = begun(step("a"))
+    with open_in(tmp_path) as ledger:
+        write(ledger, told)
+        Publisher(ledger, JOB, tmp_path / "out").publish()
+        before = len(told.stream)
+        told.start("a").succeed("a").tell(Settle())
+        ledger.append(told.stream[before:])
+    (problem,) = _verify(tmp_path / "runs.db", folder=True).problems
+    assert problem == (
+        f"the folder shows event {before} of {len(told.stream)}; `orc export` brings it up"
+    )
+
+
+def test_the_command_exits_5_and_names_the_change(database: Path) -> None:
+    assert run_orc("verify", cwd=database.parent).returncode == 0
+    tamper(database, f"UPDATE blobs SET content = 'x' WHERE sha256 = '{digest_bytes(TEXT)}'")
+    done = run_orc("verify", JOB, cwd=database.parent)
+    assert done.returncode == 5
+    assert f"blob {digest_bytes(TEXT)[:12]}... was changed" in done.stdout + done.stderr
+
+
+def _version_of(database: Path, type_name: str) -> int:
+    with LedgerReader.open(database) as ledger:
+        return next(r.version for r in ledger.read_stream(JOB) if r.event.type == type_name)

@@ -1,0 +1,186 @@
+"""The Python API, as somebody's program uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import orc
+from ledger.errors import NoLedger, NoSuchJob
+from scheduler.core.errors import SpecError
+from tests.cli.command_line import EXAMPLES, TINY_SPEC, work_in, write
+
+SPEC = """\
+project: api
+inputs: {name: {default: nobody}}
+steps:
+  greet:
+    run: |
+      echo "hello ${{ inputs.name }}" > greeting.txt
+      echo draft > "$ORC_ARTIFACTS/draft.txt"
+      cat greeting.txt
+    files: [greeting.txt]
+  shout: {value: {text: "${{ steps.greet.output }}!", count: 1}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty."""
+    return work_in(tmp_path, monkeypatch)
+
+
+def test_run_of_a_path_gives_outputs_files_and_artifacts(here: Path) -> None:
+    job = orc.run(write("spec.yaml", SPEC), inputs={"name": "you"})
+
+    assert job.status == "succeeded"
+    assert job.outputs == {"greet": "hello you", "shout": {"text": "hello you!", "count": 1}}
+    assert job.folder == here / "runs" / job.job_id
+    assert list(job.files) == ["api/greeting.txt"]
+    assert job.files["api/greeting.txt"].read_text() == "hello you\n"
+    assert {name: path.read_text() for name, path in job.artifacts.items()} == {
+        "greet/draft.txt": "draft\n"
+    }
+    assert job.failures == ()
+
+
+def test_run_takes_a_path_as_text_and_recorded_replies() -> None:
+    job = orc.run(str(TINY_SPEC), provider="replay")
+
+    assert job.outputs["qa"]["score"] == 86
+    assert set(job.files) == {"tiny_notes_api/main.py", "tiny_notes_api/README.md"}
+
+
+def test_run_of_a_spec_made_in_python_does_what_its_yaml_does() -> None:
+    made = orc.JobSpec.model_validate(
+        {
+            "project": "api",
+            "concurrency": 2,
+            "steps": {
+                "first": {"value": ["a", 1, None, True]},
+                "second": {"run": ["printf", "%s", "${{ steps.first.output }}"], "retry": 2},
+            },
+        }
+    )
+    job = orc.run(made)
+
+    assert job.outputs["first"] == ["a", 1, None, True]
+    assert json.loads(job.outputs["second"]) == ["a", 1, None, True]
+
+
+def test_a_loaded_spec_can_be_looked_at_and_run() -> None:
+    loaded = orc.load_spec(write("spec.yaml", SPEC))
+
+    assert isinstance(loaded, orc.JobSpec)
+    assert loaded.steps is not None
+    assert list(loaded.steps) == ["greet", "shout"]
+    assert orc.run(loaded).outputs["greet"] == "hello nobody"
+
+
+@pytest.mark.parametrize("name", ["tiny_spec", "diamond", "python_map", "retry"])
+def test_every_example_can_be_loaded(name: str) -> None:
+    assert orc.load_spec(EXAMPLES / f"{name}.yaml").project
+
+
+def test_a_bad_spec_raises_every_problem_with_its_place() -> None:
+    bad = write("bad.yaml", "project: x\nsteps:\n  a: {run: 3}\n  b: {nedes: a}\n")
+
+    for call in (orc.load_spec, orc.run):
+        with pytest.raises(SpecError) as raised:
+            call(bad)
+        assert {(problem.line, problem.column) for problem in raised.value.problems} >= {
+            (3, 12),
+            (4, 7),
+        }
+    assert not Path("runs.db").exists()
+
+
+def test_a_failed_job_is_returned_and_resume_goes_on_with_it() -> None:
+    spec = (
+        "project: x\nsteps:\n  a: {value: 1}\n  b: {needs: a, run: 'test -e $ORC_SPEC_DIR/open'}\n"
+    )
+    failed = orc.run(write("spec.yaml", spec), db="mine.db")
+    write("open", "")
+    resumed = orc.resume(failed.job_id, db="mine.db")
+
+    assert failed.status == "failed"
+    assert [(f.step, f.kind) for f in failed.failures] == [("b", "exit_code")]
+    assert failed.outputs == {"a": 1}
+    assert (resumed.job_id, resumed.status) == (failed.job_id, "succeeded")
+    assert orc.resume(db="mine.db").status == "succeeded"
+
+
+def test_a_job_or_a_ledger_that_is_not_there_is_its_own_error() -> None:
+    with pytest.raises(NoLedger):
+        orc.resume("latest")
+    with pytest.raises(NoLedger):
+        orc.open_ledger()
+    orc.run(write("spec.yaml", "project: x\nsteps: {a: {value: 1}}\n"))
+    with pytest.raises(NoSuchJob):
+        orc.resume("job_nobody")
+
+
+def test_an_open_ledger_reads_streams_and_blobs(here: Path) -> None:
+    job = orc.run(write("spec.yaml", SPEC), db=here / "mine.db", runs_dir=here / "folders")
+
+    with orc.open_ledger(here / "mine.db") as ledger:
+        events = list(ledger.read_stream(ledger.find_job("latest")))
+        written = [e.event for e in events if e.event.type == "file.written"]
+        contents = [ledger.read_blob(getattr(event, "sha256")) for event in written]  # noqa: B009
+    assert [event.version for event in events] == list(range(1, len(events) + 1))
+    assert contents == [b"hello nobody\n"]
+    assert job.folder == here / "folders" / job.job_id
+
+
+async def test_the_asynchronous_twins_run_beside_other_tasks() -> None:
+    spec = write("spec.yaml", "project: x\nsteps: {a: {run: 'test -e $ORC_SPEC_DIR/open'}}\n")
+    jobs: list[orc.Job] = []
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+
+            async def run_one() -> None:
+                jobs.append(await orc.run_async(spec))
+
+            nursery.start_soon(run_one)
+            nursery.start_soon(run_one)
+        write("open", "")
+        resumed = await orc.resume_async(jobs[0].job_id)
+
+    assert [job.status for job in jobs] == ["failed", "failed"]
+    assert len({job.job_id for job in jobs}) == 2
+    assert resumed.status == "succeeded"
+
+
+def test_a_job_runs_in_a_thread_that_gets_no_signals() -> None:
+    jobs: list[orc.Job] = []
+    spec = write("spec.yaml", SPEC)
+    thread = threading.Thread(target=lambda: jobs.append(orc.run(spec)))
+    thread.start()
+    thread.join(30)
+
+    assert [job.status for job in jobs] == ["succeeded"]
+
+
+def test_importing_orc_loads_nothing_heavy() -> None:
+    code = "import sys, orc; print(' '.join(sys.modules))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    heavy = {"pydantic", "trio", "sqlite3", "jinja2", "yaml", "typer", "httpx", "rich", "openai"}
+    assert heavy & set(said.stdout.split()) == set()
+
+
+def test_the_names_of_the_api_are_all_there() -> None:
+    found: dict[str, Any] = {name: getattr(orc, name) for name in orc.__all__}
+
+    assert all(value is not None for value in found.values())
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = orc.nonsense
