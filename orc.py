@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cli.ownership import Ended
     from cli.submission import Submission
-    from cli.wiring import Ended
     from ledger import Ledger
     from ledger.events import Failure
     from scheduler.core.spec_model import JobSpec as JobSpec

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import wiring
+from cli.ownership import Listener, load_state
 from cli.submission import Submission
-from cli.wiring import Listener, Places
+from cli.wiring import Places
 from ledger import LedgerReader, Recorded
 
 
@@ -85,5 +86,5 @@ def events_folded_per_s(database: Path) -> float:
         job_id = ledger.find_job("latest")
         count = ledger.head(job_id).version
         started = time.perf_counter()
-        wiring.load_state(ledger, job_id)
+        load_state(ledger, job_id)
         return count / (time.perf_counter() - started)

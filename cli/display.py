@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from cli.ownership import Ended, Listener
 from cli.text import ReaderGone, put_json, safe, say
-from cli.wiring import Ended, Listener
 from ledger import Recorded
 from ledger.events import (
     JobResumed,

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.display import QuietDisplay, say_ending
+from cli.ownership import Ended
 from cli.text import safe
-from cli.wiring import Ended
 from ledger import Recorded
 from ledger.events import (
     LlmResponded,

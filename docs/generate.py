@@ -47,7 +47,7 @@ def render_page(page: str) -> str:
 def render_graph() -> str:
     """The example's graph, as `orc graph --mermaid` draws it."""
     from projections import mermaid_graph
-    from scheduler.core.checks import needs_of
+    from scheduler.core.references import needs_of
     from scheduler.core.spec import parse_spec
 
     text = (ROOT / "examples/tiny_spec.yaml").read_text("utf-8")
@@ -133,14 +133,14 @@ def render_failure_kinds() -> str:
 
 def render_filters() -> str:
     """The filters of the template language."""
-    from scheduler.core.templates import FILTERS
+    from scheduler.core.evaluation import FILTERS
 
     return _names(FILTERS)
 
 
 def render_tests() -> str:
     """The tests of the template language."""
-    from scheduler.core.templates import TESTS
+    from scheduler.core.evaluation import TESTS
 
     return _names(TESTS)
 

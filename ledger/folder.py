@@ -30,11 +30,14 @@ class UnsafePath(OSError):
 class Folder:
     """A folder by its path; created when something is first written.
 
-    `private` folders and files are for their owner alone, whatever the umask.
+    `private` folders and files are for their owner alone, whatever the umask; a
+    link that stands where one of their folders belongs is removed. Anywhere else
+    it is somebody's, and refused.
     """
 
     def __init__(self, path: Path, *, private: bool = True) -> None:
         self.path = path
+        self._private = private
         self._folder_mode = 0o700 if private else 0o777
         self._file_mode = 0o600 if private else 0o666
 
@@ -110,6 +113,8 @@ class Folder:
         current = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in parts:
+                if create and self._private:
+                    _remove_link(part, current)
                 following = _enter(part, current, mode=self._folder_mode if create else None)
                 os.close(current)
                 current = following
@@ -138,6 +143,15 @@ def _enter(part: str, parent: int, *, mode: int | None) -> int:
     with suppress(FileExistsError):
         os.mkdir(part, mode, dir_fd=parent)
     return os.open(part, _DIRECTORY, dir_fd=parent)
+
+
+def _remove_link(part: str, parent: int) -> None:
+    try:
+        found = os.stat(part, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        os.unlink(part, dir_fd=parent)
 
 
 def _open_temporary(name: str, parent: int, mode: int) -> int:

@@ -16,7 +16,6 @@ from ledger.digest import clean_text
 from ledger.events import FileRef
 from providers import Provider
 from scheduler.core.commands import Failed, Outcome, Succeeded
-from scheduler.core.durations import format_duration
 from scheduler.core.errors import TemplateError
 from scheduler.core.state import JobState
 from scheduler.effects.contract import (
@@ -28,6 +27,7 @@ from scheduler.effects.contract import (
     Result,
     Stopwatch,
     ValueRequest,
+    attempt_timeout_message,
 )
 from scheduler.effects.groups import ProcessGroups
 from scheduler.effects.prompt import OnDelta, perform_prompt
@@ -122,12 +122,15 @@ async def _perform_in_time(
 ) -> Result:
     definition = bench.state.graph.steps[step_id]
     limit_s = definition.timeout_s
+    if isinstance(request, PromptRequest):
+        # It keeps its own time, so that a call that took too long has its end in the ledger.
+        return await _perform(bench, replace(request, timeout_s=limit_s))
     with trio.move_on_after(float("inf") if limit_s is None else limit_s):
         return await _perform(bench, request)
     return Result(
         failed=Failed(
             kind="timeout",
-            message=f"the attempt took longer than its timeout of {format_duration(limit_s or 0)}",
+            message=attempt_timeout_message(limit_s or 0.0),
             duration_s=watch.elapsed(),
         )
     )

@@ -12,11 +12,12 @@ from ledger.digest import clean_text
 from ledger.events import Payload
 from providers import Message, Request
 from scheduler.core.errors import TemplateError
+from scheduler.core.evaluation import to_text
 from scheduler.core.paths import path_problem
 from scheduler.core.resolved import FileDef, StepDef
 from scheduler.core.shell import VALUE_BYTES_MAX, parse_shell
 from scheduler.core.state import JobState
-from scheduler.core.templates import parse_template, render_value, to_text
+from scheduler.core.templates import parse_template, render_value
 from scheduler.effects.contract import (
     CommandRequest,
     EffectRequest,

@@ -192,7 +192,10 @@ class Runner:
         state = self._state
         if self._stop is not None:
             if state.running_total == 0 and state.status == "running":
-                self._apply(decide(state, self._stop.command), turn)
+                # A wish that comes with the last step's end changes nothing any more.
+                self._apply(decide(state, Settle()), turn)
+                if state.status == "running":
+                    self._apply(decide(state, self._stop.command), turn)
             return
         now = self._clock.now()
         for step_id in expired(state, now):
@@ -262,7 +265,8 @@ class Runner:
             if self._stop.reason == "timeout":
                 limit_s = self._state.timeout_s or 0.0
                 message = f"the job's timeout of {format_duration(limit_s)} is over"
-                finished = Finished(Failed("timeout", message, duration_s, final=True))
+                failed = Failed("timeout", message, duration_s, final=True, tolerable=False)
+                finished = Finished(failed)
             else:
                 finished = Finished(Interrupted(self._stop.reason, duration_s))
         attempt = self._state.steps[step_id].attempts

@@ -7,8 +7,8 @@ from typing import Any
 
 from ledger import LedgerReader
 from ledger.events import FileRef, Payload
-from scheduler.core.checks import STEP_FIELDS
 from scheduler.core.errors import TemplateError
+from scheduler.core.references import STEP_FIELDS
 from scheduler.core.state import JobState, StepState
 
 ReadPayload = Callable[[Payload | None], Any]

@@ -10,8 +10,9 @@ import typer
 from cli.options import Database, Force, Job, Json, NoInput, Quiet, Replies, RunsDir, SpecFile
 
 if TYPE_CHECKING:
+    from cli.ownership import Ended
     from cli.submission import Submission
-    from cli.wiring import Ended, Places
+    from cli.wiring import Places
 
 Provider = Annotated[
     str | None,

@@ -101,7 +101,7 @@ def schema(
 
 def _needs_of_spec(path: Path) -> dict[str, list[str]]:
     from cli.submission import Submission, UsageProblem, read_spec
-    from scheduler.core.checks import needs_of
+    from scheduler.core.references import needs_of
     from scheduler.core.spec import parse_spec
 
     if not path.is_file():

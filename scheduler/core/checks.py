@@ -1,4 +1,4 @@
-"""What the keys of a spec mean together: references, kinds, paths, cycles.
+"""What the keys of a spec mean together: kinds, names, paths, cycles.
 
 Each check yields problems with their place and goes on; nothing is raised.
 """
@@ -9,18 +9,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scheduler.core.errors import Problem, TemplateError, nearest
+from scheduler.core.errors import Problem, nearest
 from scheduler.core.paths import path_problem
-from scheduler.core.shell import parse_shell
+from scheduler.core.references import check_text, needs_of, texts_of
 from scheduler.core.spec_model import STEP_ID_PATTERN, JobSpec, StepSpec
-from scheduler.core.templates import Expression, Reference, has_template, parse_template
+from scheduler.core.templates import has_template
 from scheduler.core.yaml_source import Document, Path
 
 STEP_ID_LENGTH_MAX = 64
-STEP_FIELDS = ("output", "status", "error", "files", "attempts")
-_SCOPE = ("project", "task_description", "inputs", "steps", "env", "job")
-_JOB_FIELDS = ("id",)
+
+
 _KIND_KEYS = ("prompt", "messages", "run", "python", "value")
+
+
 _ONLY_FOR = {
     "system": ("prompt", "messages"),
     "provider": ("prompt", "messages"),
@@ -30,8 +31,14 @@ _ONLY_FOR = {
     "env": ("run", "python"),
     "output": ("prompt", "messages", "run"),
 }
+
+
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+
+
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
+
+
 _INPUT_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -74,7 +81,7 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
             yield from _check_env(name, value, env_path, document, templates=False)
     if job.defaults.system:
-        yield from _check_text(("defaults", "system"), job.defaults.system, document, job, {})
+        yield from check_text(("defaults", "system"), job.defaults.system, document, job, {})
 
 
 def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
@@ -104,7 +111,7 @@ def check_steps(
         for name, value in (step.env or {}).items():
             yield from _check_env(name, value, (*path, "env", name), document, templates=True)
         for text_path, text in texts_of(step):
-            yield from _check_text((*path, *text_path), text, document, job, all_ids)
+            yield from check_text((*path, *text_path), text, document, job, all_ids)
     yield from _check_owners(steps, document)
     yield from _check_cycle(steps, document)
 
@@ -115,44 +122,6 @@ def kind_of(step: StepSpec) -> str | None:
     if len(given) != 1:
         return None
     return "prompt" if given[0] == "messages" else given[0]
-
-
-def texts_of(step: StepSpec) -> Iterator[tuple[Path, str]]:
-    """Every text of the step in which templates are looked for, with its path in the step."""
-    for key in ("prompt", "system", "messages", "run", "args", "value", "files", "env"):
-        value = getattr(step, key)
-        if value is not None:
-            yield from _texts((key,), value)
-
-
-def needs_of(step_id: str, step: StepSpec, known: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the step waits for: the steps that it names, then those that its templates refer to."""
-    found = dict.fromkeys(step.needs)
-    for _, text in texts_of(step):
-        try:
-            expressions = parse_template(text).expressions
-        except TemplateError:
-            continue
-        for expression in expressions:
-            for reference in expression.references:
-                if reference.path[0] == "steps" and len(reference.path) > 1:
-                    found[reference.path[1]] = None
-    return tuple(name for name in found if name in known)
-
-
-def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        if has_template(value):
-            yield path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts((*path, key), item)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts((*path, index), item)
-    elif hasattr(value, "model_fields_set"):
-        for key in ("content", "path", "glob"):
-            yield from _texts((*path, key), getattr(value, key, None))
 
 
 def _check_ids(all_ids: Mapping[str, Any], document: Document) -> Iterator[Problem]:
@@ -245,72 +214,6 @@ def _check_env(
         yield Problem(f"{where}: not a variable's name", *document.place(path, key=True))
     if value is not None and has_template(value) and not templates:
         yield Problem(f"{where}: templates work in a step's own env only", *document.place(path))
-
-
-def _check_text(
-    path: Path, text: str, document: Document, job: JobSpec, all_ids: Mapping[str, Any]
-) -> Iterator[Problem]:
-    line, column = document.place(path)
-    if path in document.blocks:
-        line, column = line + 1, 1
-    where = ".".join(str(part) for part in path)
-    try:
-        is_script = path[-1] == "run" and len(path) == 3
-        template = parse_template(text)
-        if is_script:
-            parse_shell(text)
-    except TemplateError as error:
-        yield Problem(f"{where}: {error}", line, column)
-        return
-    for expression in template.expressions:
-        for reference in expression.references:
-            message = _reference_problem(reference, expression, job, all_ids, path)
-            if message:
-                yield Problem(f"{where}: {message}", line + expression.line - 1, column)
-
-
-def _reference_problem(
-    reference: Reference,
-    expression: Expression,
-    job: JobSpec,
-    all_ids: Mapping[str, Any],
-    path: Path,
-) -> str:
-    root, *keys = reference.path
-    shown = f"${{{{ {expression.source} }}}}"
-    if root not in _SCOPE:
-        return f"{shown}: there is no {root!r}{nearest(root, _SCOPE)}"
-    first = keys[0] if keys else None
-    if root == "steps":
-        return _step_reference_problem(keys, shown, all_ids, path)
-    if root == "inputs" and first is not None and first not in job.inputs:
-        return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
-    if root == "env" and first is not None and first not in job.env:
-        return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
-    if root == "job" and first not in _JOB_FIELDS:
-        return f"{shown}: a job shows {', '.join(_JOB_FIELDS)}"
-    return ""
-
-
-def _step_reference_problem(
-    keys: list[str], shown: str, all_ids: Mapping[str, Any], path: Path
-) -> str:
-    if not keys:
-        return f"{shown}: name a step: steps.<id>.output"
-    if path[:1] == ("defaults",):
-        return f"{shown}: defaults cannot refer to steps"
-    name = keys[0]
-    if name not in all_ids:
-        hyphened = [known for known in all_ids if known.startswith(f"{name}-")]
-        if hyphened:
-            return f"{shown}: an id with a hyphen is written steps['{hyphened[0]}']"
-        return f"{shown}: there is no step {name!r}{nearest(name, all_ids)}"
-    if path[:2] == ("steps", name):
-        return f"{shown}: the step refers to itself"
-    if len(keys) < 2 or keys[1] not in STEP_FIELDS:
-        got = f"; got {keys[1]!r}" if len(keys) > 1 else ""
-        return f"{shown}: a step shows {', '.join(STEP_FIELDS)}{got}"
-    return ""
 
 
 def _check_owners(steps: Mapping[str, StepSpec], document: Document) -> Iterator[Problem]:

@@ -35,7 +35,11 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed; `final` when another try is not wanted whatever the spec says."""
+    """The attempt failed.
+
+    `final` when another try is not wanted whatever the spec says; not `tolerable`
+    when the job itself is at its end, and goes on from nothing.
+    """
 
     kind: FailureKind
     message: str
@@ -43,6 +47,7 @@ class Failed:
     retry_after_s: float | None = None
     on_content: bool = False
     final: bool = False
+    tolerable: bool = True
     exit_code: int | None = None
     signal: str | None = None
     log: Payload | None = None

@@ -182,7 +182,7 @@ def _finish_failed(state: JobState, command: FinishAttempt, failed: Failed) -> l
 
 
 def _fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:
-    tolerated = state.graph.steps[step_id].continue_on_error
+    tolerated = failed.tolerable and state.graph.steps[step_id].continue_on_error
     event = _failed_event(state, step_id, failed, tolerated=tolerated)
     if tolerated:
         return [event]

@@ -13,8 +13,9 @@ from typing import Any
 
 from ledger.digest import clean_json
 from ledger.events import FailureKind
-from scheduler.core.checks import input_problem, kind_of, needs_of
+from scheduler.core.checks import input_problem, kind_of
 from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.references import needs_of
 from scheduler.core.resolved import REPLAY, FileDef, JobDef, MessageDef, RetryDef, StepDef
 from scheduler.core.spec import Spec, examine
 from scheduler.core.spec_model import InputSpec, ParamsSpec, RetrySpec, StepSpec

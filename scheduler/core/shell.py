@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.core.errors import TemplateError
-from scheduler.core.templates import Expression, parse_template
+from scheduler.core.expressions import Expression
+from scheduler.core.templates import parse_template
 
 VALUE_BYTES_MAX = 100_000
 

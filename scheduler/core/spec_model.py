@@ -150,7 +150,7 @@ class DefaultsSpec(Strict):
     params: ParamsSpec | None = None
     system: str | None = None
     retry: Retry | None = None
-    retry_on: list[FailureKind] | None = None
+    retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = None
     timeout: Duration | None = None
     total_timeout: Duration | None = None
     continue_on_error: bool | None = None
@@ -181,7 +181,7 @@ class StepSpec(Strict):
         None, description="Environment of commands; null passes the caller's value through."
     )
     retry: Retry | None = Field(None, description="Attempts in all, or how to try again.")
-    retry_on: list[FailureKind] | None = Field(
+    retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = Field(
         None, description="The kinds of failure that are tried again."
     )
     timeout: Duration | None = Field(None, description="Of one attempt, without waits for a slot.")

@@ -1,4 +1,4 @@
-"""The state of a job: a fold of its events, and which steps are ready in it.
+"""The state of a job as a fold of its events.
 
 `evolve` changes the state that it is given, in time that does not grow with
 the number of steps; purity here means no I/O, no clock and no chance.
@@ -7,13 +7,9 @@ the number of steps; purity here means no I/O, no clock and no chance.
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, assert_never
+from typing import assert_never
 
-from ledger.digest import Digest
 from ledger.events import (
     CacheHit,
     Failure,
@@ -29,9 +25,7 @@ from ledger.events import (
     LlmFailed,
     LlmRequested,
     LlmResponded,
-    Payload,
     Recorded,
-    SkipReason,
     StepFailed,
     StepInterrupted,
     StepSkipped,
@@ -39,116 +33,28 @@ from ledger.events import (
     StepSucceeded,
 )
 from scheduler.core.graph import Graph
+from scheduler.core.job_state import CommittedReply, JobState, JobStatus, StepState, StepStatus
+from scheduler.core.queues import (
+    clear_queues,
+    drop_from_lane,
+    enqueue,
+    expired,
+    leave_running,
+    next_due,
+    ready,
+    wait,
+)
 from scheduler.core.resolved import REPLAY, JobDef
 
-StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
-JobStatus = Literal["submitted", "running", "stopped", "succeeded", "failed", "cancelled"]
-"""`stopped` is not ended and no owner has said that it runs it; readers show it as interrupted."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommittedReply:
-    """A reply that the ledger holds, which a later attempt may be answered from."""
-
-    version: int
-    request_sha256: Digest
-    reply: Payload
-    provider: str
-
-
-@dataclass(slots=True)
-class StepState:
-    """One step, now.
-
-    `needs_left` counts the needs that have not yet ended well enough for it,
-    `calls_recorded` the calls that recorded replies would have answered so far.
-    """
-
-    index: int
-    needs_left: int
-    status: StepStatus = "pending"
-    attempts: int = 0
-    failures: int = 0
-    output: Payload | None = None
-    failure: Failure | None = None
-    tolerated: bool = False
-    skipped: SkipReason | None = None
-    retry_at: float | None = None
-    delay_s: float | None = None
-    deadline_at: float | None = None
-    calls_ended: int = 0
-    calls_recorded: int = 0
-    replies: list[CommittedReply] = field(default_factory=list)
-    files: dict[str, FileRef] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class JobState:
-    """A job, now: what its events say, and the indexes that keep each question cheap."""
-
-    definition: JobDef
-    graph: Graph
-    steps: dict[str, StepState]
-    lanes: dict[str, deque[tuple[int, str]]]
-    version: int = 0
-    status: JobStatus = "submitted"
-    project: str = ""
-    submitted: JobSubmitted | None = None
-    timeout_s: float | None = None
-    provider_override: str | None = None
-    replies: Payload | None = None
-    file_owners: dict[str, str] = field(default_factory=dict)
-    running: dict[str, int] = field(default_factory=dict)
-    running_total: int = 0
-    unfinished: int = 0
-    failed: dict[str, Failure] = field(default_factory=dict)
-    job_failure: Failure | None = None
-    owned_s: float = 0.0
-    owned_since: str | None = None
-    last_at: str = ""
-    signal_seen: int = 0
-    stopped_by: str | None = None
-    _retries: list[tuple[float, str]] = field(default_factory=list)
-    _deadlines: list[tuple[float, str]] = field(default_factory=list)
-    _ticket: int = 0
-
-    def lane_of(self, step_id: str) -> str:
-        """The limit that the step counts against besides the total: its provider, or none."""
-        provider = self.graph.steps[step_id].provider
-        if provider is None:
-            return ""
-        return self.provider_override or provider
-
-    def files(self) -> Iterator[FileRef]:
-        """Every file that steps have written, as it is now."""
-        for path, step_id in self.file_owners.items():
-            yield self.steps[step_id].files[path]
-
-    def summary(self) -> dict[str, Any]:
-        """All that decides what happens next, as plain values: equal states have equal summaries."""
-        return {
-            "status": self.status,
-            "version": self.version,
-            "unfinished": self.unfinished,
-            "running": {lane: count for lane, count in sorted(self.running.items()) if count},
-            "failed": sorted(self.failed),
-            "file_owners": dict(sorted(self.file_owners.items())),
-            "steps": {
-                step_id: (
-                    step.status,
-                    step.attempts,
-                    step.failures,
-                    step.needs_left,
-                    step.output,
-                    step.failure,
-                    step.calls_ended,
-                    len(step.replies),
-                    step.retry_at,
-                    step.deadline_at,
-                )
-                for step_id, step in self.steps.items()
-            },
-        }
+__all__ = [
+    "JobState",
+    "StepState",
+    "evolve",
+    "expired",
+    "initial_state",
+    "next_due",
+    "ready",
+]
 
 
 def initial_state(definition: JobDef, graph: Graph) -> JobState:
@@ -168,54 +74,6 @@ def initial_state(definition: JobDef, graph: Graph) -> JobState:
     )
 
 
-def ready(state: JobState, now: float) -> Iterator[str]:
-    """The steps that may start now, longest ready first, as many as the limits have room for.
-
-    `now` is in seconds since 1970. Start none but in this order, or all of them.
-    """
-    _wake(state, now)
-    limits = state.definition.concurrency
-    room = limits["total"] - state.running_total
-    heads: list[tuple[int, str, str, Iterator[tuple[int, str]], int]] = []
-    for lane, queue in state.lanes.items():
-        lane_room = limits[lane] - state.running.get(lane, 0) if lane in limits else room
-        if queue and lane_room > 0:
-            entries = iter(queue)
-            heads.append((*next(entries), lane, entries, lane_room))
-    heapq.heapify(heads)
-    while heads and room > 0:
-        _, step_id, lane, entries, lane_room = heapq.heappop(heads)
-        yield step_id
-        room -= 1
-        following = next(entries, None)
-        if following is not None and lane_room > 1:
-            heapq.heappush(heads, (*following, lane, entries, lane_room - 1))
-
-
-def next_due(state: JobState) -> float | None:
-    """When a waiting step has to be looked at next, in seconds since 1970."""
-    times = []
-    while state._retries and not _is_waiting(state, *state._retries[0]):
-        heapq.heappop(state._retries)
-    if state._retries:
-        times.append(state._retries[0][0])
-    while state._deadlines and not _has_deadline(state, *state._deadlines[0]):
-        heapq.heappop(state._deadlines)
-    if state._deadlines:
-        times.append(state._deadlines[0][0])
-    return min(times, default=None)
-
-
-def expired(state: JobState, now: float) -> list[str]:
-    """The steps whose total time is over while no attempt of theirs runs."""
-    found = []
-    while state._deadlines and state._deadlines[0][0] <= now:
-        deadline, step_id = heapq.heappop(state._deadlines)
-        if _has_deadline(state, deadline, step_id):
-            found.append(step_id)
-    return found
-
-
 def evolve(state: JobState, recorded: Recorded) -> JobState:
     """The state after the event: the same object, changed. Accepts every event ever recorded."""
     before_at, state.last_at = state.last_at, recorded.recorded_at
@@ -225,7 +83,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepStarted():
             _step_started(state, event)
         case StepSucceeded():
-            step = _leave_running(state, event.step)
+            step = leave_running(state, event.step)
             step.output = event.output
             step.replies.clear()
             _end(state, event.step, "succeeded")
@@ -236,11 +94,11 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.steps[event.step].skipped = event.reason
             _end(state, event.step, "skipped")
         case StepInterrupted():
-            step = _leave_running(state, event.step)
+            step = leave_running(state, event.step)
             step.status = "pending"
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
-            _enqueue(state, event.step)
+            enqueue(state, event.step)
         case LlmRequested() | CacheHit():
             pass
         case LlmResponded():
@@ -297,7 +155,7 @@ def _step_started(state: JobState, event: StepStarted) -> None:
         queue.popleft()
     else:
         # A retry that is read back was never woken, and is in no lane: only a live clock wakes it.
-        _drop_from_lane(state, step_id)
+        drop_from_lane(state, step_id)
     step.status = "running"
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
@@ -310,15 +168,15 @@ def _step_started(state: JobState, event: StepStarted) -> None:
 def _step_failed(state: JobState, event: StepFailed) -> None:
     step = state.steps[event.step]
     if step.status == "running":
-        _leave_running(state, event.step)
+        leave_running(state, event.step)
     else:
-        _drop_from_lane(state, event.step)
+        drop_from_lane(state, event.step)
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:
         step.replies.clear()
     if event.retry_at is not None and event.delay_s is not None:
-        _wait(state, event.step, event.retry_at, event.delay_s)
+        wait(state, event.step, event.retry_at, event.delay_s)
         return
     step.tolerated = bool(event.tolerated)
     _end(state, event.step, "failed")
@@ -326,23 +184,6 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
         _open_dependents(state, event.step)
     else:
         state.failed[event.step] = step.failure
-
-
-def _leave_running(state: JobState, step_id: str) -> StepState:
-    lane = state.lane_of(step_id)
-    state.running[lane] -= 1
-    state.running_total -= 1
-    return state.steps[step_id]
-
-
-def _wait(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
-    step = state.steps[step_id]
-    step.status = "waiting"
-    step.retry_at = retry_at
-    step.delay_s = delay_s
-    heapq.heappush(state._retries, (retry_at, step_id))
-    if step.deadline_at is not None:
-        heapq.heappush(state._deadlines, (step.deadline_at, step_id))
 
 
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
@@ -357,38 +198,7 @@ def _open_dependents(state: JobState, step_id: str) -> None:
         step = state.steps[name]
         step.needs_left -= 1
         if step.needs_left == 0 and step.status == "pending":
-            _enqueue(state, name)
-
-
-def _enqueue(state: JobState, step_id: str) -> None:
-    lane = state.lane_of(step_id)
-    queue = state.lanes.setdefault(lane, deque())
-    state._ticket += 1
-    queue.append((state._ticket, step_id))
-
-
-def _drop_from_lane(state: JobState, step_id: str) -> None:
-    queue = state.lanes.get(state.lane_of(step_id))
-    if queue:
-        state.lanes[state.lane_of(step_id)] = deque(e for e in queue if e[1] != step_id)
-
-
-def _wake(state: JobState, now: float) -> None:
-    while state._retries and state._retries[0][0] <= now:
-        retry_at, step_id = heapq.heappop(state._retries)
-        if _is_waiting(state, retry_at, step_id):
-            # Still `waiting` to every reader: only step.started makes it run.
-            _enqueue(state, step_id)
-
-
-def _is_waiting(state: JobState, retry_at: float, step_id: str) -> bool:
-    step = state.steps[step_id]
-    return step.status == "waiting" and step.retry_at == retry_at
-
-
-def _has_deadline(state: JobState, deadline_at: float, step_id: str) -> bool:
-    step = state.steps[step_id]
-    return step.status in ("waiting", "pending") and step.deadline_at == deadline_at
+            enqueue(state, name)
 
 
 def _stop(state: JobState, status: JobStatus) -> None:
@@ -405,7 +215,7 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
             step.status = "cancelled"
             step.retry_at = step.delay_s = step.deadline_at = None
     state.unfinished = 0
-    _clear_queues(state)
+    clear_queues(state)
 
 
 def _job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
@@ -427,7 +237,7 @@ def _job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at
 
 def _reopen(state: JobState, now: float) -> None:
     """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
-    _clear_queues(state)
+    clear_queues(state)
     state.failed.clear()
     state.unfinished = 0
     done = {
@@ -452,7 +262,7 @@ def _reopen(state: JobState, now: float) -> None:
         elif step.status == "waiting":
             _clamp(state, step_id, now)
         elif step.needs_left == 0:
-            _enqueue(state, step_id)
+            enqueue(state, step_id)
 
 
 def _clamp(state: JobState, step_id: str, now: float) -> None:
@@ -460,7 +270,7 @@ def _clamp(state: JobState, step_id: str, now: float) -> None:
     step = state.steps[step_id]
     delay_s = step.delay_s or 0.0
     retry_at = step.retry_at if step.retry_at is not None else now
-    _wait(state, step_id, min(retry_at, now + delay_s), delay_s)
+    wait(state, step_id, min(retry_at, now + delay_s), delay_s)
 
 
 def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
@@ -473,18 +283,10 @@ def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
         heapq.heappush(state._deadlines, (step.deadline_at, step_id))
 
 
-def _clear_queues(state: JobState) -> None:
-    state.lanes.clear()
-    state.running.clear()
-    state.running_total = 0
-    state._retries.clear()
-    state._deadlines.clear()
-
-
 def _enqueue_roots(state: JobState) -> None:
     for step_id, step in state.steps.items():
         if step.needs_left == 0:
-            _enqueue(state, step_id)
+            enqueue(state, step_id)
 
 
 def _seconds_between(start: str | None, end: str) -> float:

@@ -16,6 +16,7 @@ from ledger.digest import Digest
 from ledger.events import FileRef, Payload
 from providers import Request
 from scheduler.core.commands import CallEvent, Failed
+from scheduler.core.durations import format_duration
 
 OUTPUT_BYTES_MAX = 1024 * 1024
 LOG_BYTES_MAX = 64 * 1024 * 1024
@@ -50,7 +51,7 @@ class KnownReply:
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """Ask a model. `call` is the number of the next call that goes out."""
+    """Ask a model. `call` is the number of the next call; `timeout_s` is the attempt's."""
 
     step: str
     attempt: int
@@ -59,6 +60,7 @@ class PromptRequest:
     call: int
     known: tuple[KnownReply, ...]
     wants_json: bool
+    timeout_s: float | None = None
     dropped: tuple[str, ...] = ()
 
 
@@ -103,6 +105,11 @@ class Captured:
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
     blobs: tuple[bytes, ...] = ()
+
+
+def attempt_timeout_message(limit_s: float) -> str:
+    """What is said of an attempt that took too long."""
+    return f"the attempt took longer than its timeout of {format_duration(limit_s)}"
 
 
 @dataclass(slots=True)

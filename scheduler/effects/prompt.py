@@ -6,12 +6,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import trio
+
 from ledger import pack
 from ledger.digest import clean_text, digest_json
 from ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, TokenUsage
-from providers import PermanentError, Provider, ProviderError, Reply, TransientError
+from providers import Provider, ProviderError, Reply, TransientError
 from scheduler.core.commands import Failed
-from scheduler.effects.contract import Journal, PromptRequest, Result, Stopwatch
+from scheduler.effects.contract import (
+    Journal,
+    PromptRequest,
+    Result,
+    Stopwatch,
+    attempt_timeout_message,
+)
 from scheduler.effects.text import json_result
 
 OnDelta = Callable[[str, str], None]
@@ -52,10 +60,15 @@ async def perform_prompt(
         blob,
     )
     call_watch = Stopwatch()
+    reply: Reply | None = None
+    limit_s = float("inf") if request.timeout_s is None else request.timeout_s
     try:
-        reply = await provider.send(
-            request.request, on_delta=lambda text: on_delta(request.step, text)
-        )
+        with trio.move_on_after(limit_s):
+            reply = await provider.send(
+                request.request, on_delta=lambda text: on_delta(request.step, text)
+            )
+        if reply is None:
+            raise TransientError("timeout", attempt_timeout_message(limit_s))
     except ProviderError as error:
         return await _record_failure(request, error, journal, call_watch.elapsed())
     except Exception as error:
@@ -124,6 +137,5 @@ async def _record_failure(
             message=message,
             duration_s=duration_s,
             retry_after_s=retry_after_s,
-            final=isinstance(error, PermanentError),
         )
     )

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -73,7 +74,8 @@ class _Output:
     def from_stdout(self, chunk: bytes) -> None:
         self.stdout += chunk
         self._write(chunk)
-        if len(self.stdout) > OUTPUT_BYTES_MAX:
+        # One final newline is not part of the output.
+        if len(self.stdout.removesuffix(b"\n")) > OUTPUT_BYTES_MAX:
             self.too_large.set()
 
     def from_stderr(self, chunk: bytes) -> None:
@@ -156,7 +158,8 @@ def _result(
     if "\ufffd" in text and warning is None:
         warning = "the output was not valid UTF-8; the log has its bytes"
     if request.wants_json:
-        return json_result(text, duration_s=duration_s, what="the output")
+        result = json_result(text, duration_s=duration_s, what="the output")
+        return replace(result, warning=warning)
     return Result(value=text, text=text, warning=warning)
 
 

@@ -43,14 +43,23 @@ def test_a_path_that_is_not_plain_and_relative_is_refused(folder: Folder, path: 
 
 def test_a_linked_folder_is_never_walked_through(folder: Folder, outside: Path) -> None:
     (folder.path / "link").symlink_to(outside)
+    somebodys = Folder(folder.path, private=False)
     with pytest.raises(UnsafePath):
-        folder.write("link/new", b"x")
+        somebodys.write("link/new", b"x")
     with pytest.raises(UnsafePath):
-        folder.write("link/deep/new", b"x")
+        somebodys.write("link/deep/new", b"x")
     assert folder.read("link/kept") is None
     assert folder.stat("link/kept") is None
     with pytest.raises(OSError):
         folder.remove("link/kept")
+    assert _untouched(outside)
+
+
+def test_a_link_in_the_way_of_a_private_folder_makes_room(folder: Folder, outside: Path) -> None:
+    (folder.path / "link").symlink_to(outside)
+    folder.write("link/deep/new", b"x")
+    assert (folder.path / "link/deep/new").read_bytes() == b"x"
+    assert not (folder.path / "link").is_symlink()
     assert _untouched(outside)
 
 

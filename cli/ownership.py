@@ -1,0 +1,187 @@
+"""One ownership of a job: the runner, the publisher beside it, and what is left at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from cli.submission import (
+    EnvironmentProblem,
+)
+from ledger import JobId, Ledger, LedgerReader
+from ledger.errors import NoSuchJob
+from ledger.events import Failure, JobSubmitted
+from ledger.folder import Folder
+from projections import Publisher, deliver
+from providers import Provider
+from scheduler.core.commands import Command
+from scheduler.core.graph import build_graph
+from scheduler.core.resolved import load_job
+from scheduler.core.state import JobState, evolve, initial_state
+from scheduler.runner import Observer, Runner
+from scheduler.workspace import Workspace
+
+REFRESH_S = 2.0
+
+
+_PUBLISH_SHARE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What hears of a run while it goes on: committed events, and pieces of text."""
+
+    on_job: Callable[[JobState, str, Path], None] = lambda state, job_id, folder: None
+    on_events: Observer = lambda recorded: None
+    on_delta: Callable[[str, str], None] = lambda step, text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: `status` is succeeded, failed, cancelled or interrupted."""
+
+    job_id: JobId
+    status: str
+    state: JobState
+    folder: Path
+    signal: str | None = None
+    left_alone: tuple[str, ...] = ()
+    database: Path = Path()
+
+    def outputs(self) -> dict[str, Any]:
+        """The output of each succeeded step, read from the ledger."""
+        with LedgerReader.open(self.database) as ledger:
+            return {
+                step_id: ledger.read_payload(step.output)
+                for step_id, step in self.state.steps.items()
+                if step.status == "succeeded"
+            }
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures that the job failed for: the job's own first, then the steps'."""
+        of_job = [] if self.state.job_failure is None else [self.state.job_failure]
+        return of_job + list(self.state.failed.values())
+
+
+def load_state(ledger: LedgerReader, job_id: str) -> JobState:
+    """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
+    state: JobState | None = None
+    for recorded in ledger.read_stream(job_id):
+        if state is None:
+            assert isinstance(recorded.event, JobSubmitted)
+            definition = load_job(ledger.read_payload(recorded.event.spec))
+            state = initial_state(definition, build_graph(definition.steps))
+        evolve(state, recorded)
+    if state is None:
+        raise NoSuchJob(f"there is no job {job_id}")
+    return state
+
+
+def run_folder(state: JobState, job_id: str, runs_dir: Path) -> Path:
+    """Where the job's folder is: as recorded, unless the ledger was moved away from there."""
+    assert state.submitted is not None
+    recorded = Path(state.submitted.runs_dir)
+    return (recorded if recorded.parent.is_dir() else runs_dir) / job_id
+
+
+class Ownership:
+    """One ownership of a job: the runner, and the publisher beside it."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        job_id: JobId,
+        state: JobState,
+        folder: Path,
+        providers: Mapping[str, Provider],
+        environment: Mapping[str, str],
+        listener: Listener | None,
+    ) -> None:
+        self.ledger = ledger
+        self.job_id = job_id
+        self.state = state
+        self.folder = folder
+        self.providers = providers
+        self.environment = environment
+        self.listener = listener or Listener()
+
+    async def to_the_end(self, opening: Command, *, force: bool) -> Ended:
+        state, job_id = self.state, self.job_id
+        with LedgerReader.open(self.ledger.path) as reader:
+            publisher = Publisher(reader, job_id, self.folder)
+            publisher.sweep()
+            publisher.publish(final=False)
+            self.listener.on_job(state, job_id, self.folder)
+            workspace = Workspace(self.folder, project=state.project, ledger=self.ledger)
+            runner = Runner(
+                job_id=job_id,
+                state=state,
+                ledger=self.ledger,
+                workspace=workspace,
+                providers=self.providers,
+                environment=self.environment,
+                observer=self.listener.on_events,
+                on_delta=self.listener.on_delta,
+            )
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_keep_published, publisher)
+                    await runner.run(opening)
+                    nursery.cancel_scope.cancel()
+            finally:
+                with trio.CancelScope(shield=True):
+                    for provider in self.providers.values():
+                        await provider.aclose()
+            publisher.publish()
+        left: tuple[str, ...] = ()
+        if state.status == "succeeded":
+            left = deliver_files(self.ledger, job_id, state, force=force)
+        status = "interrupted" if state.status == "stopped" else state.status
+        return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
+
+
+def check_runs_dir(path: Path) -> None:
+    """Refuse a folder that cannot take the run's files, before anything is spent."""
+    try:
+        Folder(path).create()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"run folders cannot be made in {path}: {error.strerror}; name another --runs-dir"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise EnvironmentProblem(f"run folders cannot be made in {path}: it is not writable")
+
+
+async def _keep_published(publisher: Publisher) -> None:
+    """Refresh the folder every two seconds; less often when that takes long."""
+    pause_s = REFRESH_S
+    while True:
+        await trio.sleep(pause_s)
+        started = trio.current_time()
+        # Not abandoned when the job ends: two threads would use one publisher.
+        # A disk that refuses now may take it later; the last publication will say.
+        with suppress(OSError):
+            await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
+        pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))
+
+
+def deliver_files(
+    ledger: LedgerReader, job_id: str, state: JobState, *, force: bool
+) -> tuple[str, ...]:
+    target = state.definition.output_dir
+    if target is None:
+        return ()
+    try:
+        return tuple(deliver(ledger, job_id, Path(target), force=force))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the job succeeded, and its files could not be copied to {target}: "
+            f"{error.strerror or error}; mend that, and `orc resume {job_id}` copies them"
+        ) from error

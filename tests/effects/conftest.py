@@ -1,0 +1,84 @@
+"""What the effects' tests share: process groups with a short grace period, requests, a spec to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import orc
+from scheduler.effects.contract import CommandRequest, FunctionRequest
+from scheduler.effects.groups import ProcessGroups
+
+GRACE_S = 0.3
+
+Command = Callable[..., CommandRequest]
+Function = Callable[..., FunctionRequest]
+RunSpec = Callable[..., orc.Job]
+
+
+@pytest.fixture
+def groups() -> Iterator[ProcessGroups]:
+    """Closed at the end, which kills whatever a test has left running."""
+    groups = ProcessGroups(grace_s=GRACE_S)
+    yield groups
+    groups.close()
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Makes requests for commands: a text for the shell, or words."""
+
+    def build(
+        run: str | tuple[str, ...],
+        *,
+        env: Mapping[str, str] | None = None,
+        wants_json: bool = False,
+    ) -> CommandRequest:
+        argv = ("/bin/sh", "-ec", run) if isinstance(run, str) else run
+        return CommandRequest(
+            argv=argv,
+            env={"PATH": os.environ["PATH"], **(env or {})},
+            cwd=tmp_path,
+            log_path=tmp_path / "step.log",
+            wants_json=wants_json,
+        )
+
+    return build
+
+
+@pytest.fixture
+def function(tmp_path: Path) -> Function:
+    """Makes requests for functions; their modules are looked for in `tmp_path / "code"`."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "work").mkdir()
+
+    def build(
+        name: str, args: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None
+    ) -> FunctionRequest:
+        return FunctionRequest(
+            function=name,
+            args=args or {},
+            env={"PATH": os.environ["PATH"], **(env or {})},
+            cwd=tmp_path / "work",
+            log_path=tmp_path / "step.log",
+            import_dir=str(tmp_path / "code"),
+        )
+
+    return build
+
+
+@pytest.fixture
+def run_spec(tmp_path: Path) -> RunSpec:
+    """Runs a job of the given steps in this process, with its ledger in `tmp_path`."""
+
+    def run(steps: Mapping[str, Any], **job: Any) -> orc.Job:
+        path = tmp_path / "spec.yaml"
+        path.write_text(yaml.safe_dump({"project": "trial", **job, "steps": dict(steps)}))
+        return orc.run(path, db=tmp_path / "runs.db")
+
+    return run

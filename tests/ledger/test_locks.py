@@ -1,0 +1,215 @@
+"""Ownership of a job: one process at a time, told by name, and gone with its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ledger import OwnerLock, has_owner
+from ledger.errors import OwnedElsewhere, VersionConflict
+from ledger.locks import OWNER_WAIT_S, FileLock, locks_dir
+from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
+from tests.processes import end_process, start_python
+
+_OWNER = """
+import sys
+from pathlib import Path
+from ledger import OwnerLock
+from ledger.errors import OwnedElsewhere
+
+lock = OwnerLock(Path(sys.argv[1]), sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    lock.acquire(wait_s=float(sys.argv[3]))
+except OwnedElsewhere as error:
+    print(error, flush=True)
+else:
+    print("owner", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def candidates(
+    database: Path, count: int, *, wait_s: float
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that stand ready to ask for the ownership of the job."""
+    processes = [start_python(_OWNER, str(database), JOB, str(wait_s)) for _ in range(count)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield processes
+    finally:
+        for process in processes:
+            end_process(process)
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    open_at(tmp_path / "runs.db").close()
+    return tmp_path / "runs.db"
+
+
+def test_of_many_racing_processes_one_wins_and_the_others_are_told_its_pid_and_host(
+    database: Path,
+) -> None:
+    with candidates(database, 8, wait_s=0.3) as processes:
+        for process in processes:
+            go(process)
+        answers = {process.pid: answer(process) for process in processes}
+        winners = [pid for pid, said in answers.items() if said == "owner"]
+        assert len(winners) == 1
+        told = f"{JOB} is being run by process {winners[0]} on {socket.gethostname()}"
+        assert {said for pid, said in answers.items() if pid != winners[0]} == {told}
+
+
+def test_a_killed_owner_gives_the_job_free(database: Path) -> None:
+    with candidates(database, 1, wait_s=1) as [owner]:
+        go(owner)
+        assert answer(owner) == "owner"
+        assert has_owner(database, JOB)
+        with pytest.raises(OwnedElsewhere, match=f"process {owner.pid} on"):
+            OwnerLock(database, JOB).acquire(wait_s=0)
+        owner.send_signal(signal.SIGKILL)
+        owner.wait(10)
+        assert not has_owner(database, JOB)
+        lock = OwnerLock(database, JOB)
+        lock.acquire(wait_s=0)
+        lock.release()
+
+
+def test_a_stopped_owner_still_owns_the_job(database: Path) -> None:
+    with candidates(database, 1, wait_s=1) as [owner]:
+        go(owner)
+        assert answer(owner) == "owner"
+        owner.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(OwnedElsewhere):
+                OwnerLock(database, JOB).acquire(wait_s=0.05)
+        finally:
+            owner.send_signal(signal.SIGCONT)
+
+
+def test_a_second_owner_gives_up_after_about_a_second(database: Path) -> None:
+    first = OwnerLock(database, JOB)
+    first.acquire()
+    begun_s = time.monotonic()
+    with pytest.raises(OwnedElsewhere):
+        OwnerLock(database, JOB).acquire()
+    assert OWNER_WAIT_S <= time.monotonic() - begun_s < OWNER_WAIT_S + 2
+    first.release()
+
+
+def test_jobs_have_owners_of_their_own(database: Path) -> None:
+    one, two = OwnerLock(database, JOB), OwnerLock(database, OTHER)
+    one.acquire(wait_s=0)
+    two.acquire(wait_s=0)
+    one.release()
+    assert not has_owner(database, JOB)
+    assert has_owner(database, OTHER)
+    two.release()
+
+
+def test_a_released_lock_file_stays_and_says_who_was_last(database: Path) -> None:
+    lock = OwnerLock(database, JOB)
+    lock.acquire()
+    lock.release()
+    note = json.loads((locks_dir(database) / JOB).read_text())
+    assert note == {"pid": os.getpid(), "host": socket.gethostname()}
+    assert not has_owner(database, JOB)
+
+
+def test_a_lock_file_with_nonsense_in_it_still_refuses(database: Path) -> None:
+    lock = OwnerLock(database, JOB)
+    lock.acquire()
+    (locks_dir(database) / JOB).write_text("\x1b[31mnonsense")
+    with pytest.raises(OwnedElsewhere, match="being run by another process"):
+        OwnerLock(database, JOB).acquire(wait_s=0)
+    lock.release()
+
+
+def test_the_probe_of_readers_never_makes_an_owner_fail(database: Path) -> None:
+    done = threading.Event()
+
+    def probe() -> None:
+        while not done.is_set():
+            has_owner(database, JOB)
+
+    probes = [threading.Thread(target=probe) for _ in range(3)]
+    for thread in probes:
+        thread.start()
+    try:
+        for _ in range(100):
+            lock = OwnerLock(database, JOB)
+            lock.acquire()
+            assert has_owner(database, JOB)
+            lock.release()
+    finally:
+        done.set()
+        for thread in probes:
+            thread.join()
+
+
+def test_a_job_that_never_ran_has_no_owner_and_the_probe_makes_no_file(database: Path) -> None:
+    assert not has_owner(database, JOB)
+    assert not (locks_dir(database) / JOB).exists()
+
+
+def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = FileLock(path)
+    assert lock.try_acquire()
+    path.unlink()
+    other = FileLock(path)
+    assert other.try_acquire()
+    assert not FileLock(path).try_acquire()
+    other.release()
+    lock.release()
+
+
+def test_behind_a_deleted_lock_file_the_versions_stop_the_second_owner(database: Path) -> None:
+    first, second = OwnerLock(database, JOB), OwnerLock(database, JOB)
+    with open_at(database) as one, open_at(database) as two:
+        first.acquire()
+        one.append([submitted()])
+        (locks_dir(database) / JOB).unlink()
+        second.acquire()
+        two.append([started(2)])
+        with pytest.raises(VersionConflict):
+            one.append([skipped(2)])
+    first.release()
+    second.release()
+
+
+def test_a_command_that_an_owner_starts_does_not_inherit_the_lock(database: Path) -> None:
+    lock = OwnerLock(database, JOB)
+    lock.acquire()
+    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    try:
+        lock.release()
+        assert not has_owner(database, JOB)
+    finally:
+        end_process(child)

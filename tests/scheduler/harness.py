@@ -1,0 +1,295 @@
+"""A job as the model plans it, run by the real runner on a real ledger, in time that the test owns."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import trio
+from trio.testing import MockClock
+
+from cli.ownership import load_state
+from cli.wiring import first_error
+from ledger import Ledger, Recorded, open_ledger
+from ledger.digest import digest_json
+from ledger.events import LlmFailed, LlmResponded
+from projections import ReadModel
+from providers import OnDelta, PermanentError, Provider, Reply, Request, TransientError, Usage
+from scheduler.clock import Clock
+from scheduler.core.commands import Command, ResumeJob, StartJob
+from scheduler.core.resolved import JobDef, RetryDef
+from scheduler.core.state import JobState
+from scheduler.runner import Runner
+from scheduler.workspace import Workspace
+from tests.builders import EPOCH_S, JOB, OWNER, fold_recorded, job, record, step, submitted
+from tests.model import CONTENT, NEVER, TRANSIENT, Plan, Task
+
+REAL_LIMIT_S = 60.0
+VIRTUAL_LIMIT_S = 10_000.0
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class ScriptedModel:
+    """A provider that meets each call of a step with what its task says.
+
+    `paid` counts the replies that it gave: a test compares them with what the
+    ledger kept. A call that was cut short counts as one; `recall` adds those of
+    a stream that another object served.
+    """
+
+    params = frozenset({"temperature"})
+
+    def __init__(self, name: str, plan: Plan) -> None:
+        self.name = name
+        self.paid = {task.id: 0 for task in plan.tasks}
+        self._sent = {task.id: 0 for task in plan.tasks}
+        self._plan = plan
+
+    def recall(self, stream: Sequence[Recorded]) -> None:
+        """Go on after the calls that ended in this stream."""
+        for recorded in stream:
+            if isinstance(recorded.event, LlmResponded | LlmFailed):
+                self._sent[recorded.event.step] += 1
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        self._sent[request.step] += 1
+        met = self._plan.task(request.step).attempt(self._sent[request.step])
+        await trio.sleep(met.duration_s)
+        if met.kind in TRANSIENT:
+            raise TransientError(
+                cast(Any, met.kind), "as the test says", retry_after_s=met.retry_after_s
+            )
+        if met.kind not in (None, CONTENT):
+            raise PermanentError(cast(Any, met.kind), "as the test says")
+        self.paid[request.step] += 1
+        answer = f'"{digest_json(request.asked())[:16]}"'
+        text = answer if met.kind is None else "this is no JSON"
+        on_delta(text)
+        return Reply(text, "model-1", "stop", Usage(3, 5))
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass
+class Stand:
+    """A ledger in a folder of its own with one job in it, to run, crash and run again."""
+
+    plan: Plan
+    folder: Path
+    models: dict[str, ScriptedModel]
+    definition: JobDef
+    environment: dict[str, str] = field(default_factory=dict)
+    wall_s: float = EPOCH_S
+    """When the next run begins, by the wall's clock."""
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "runs.db"
+
+    def open(self) -> Ledger:
+        return open_ledger(self.database, projector=ReadModel())
+
+    def stream(self) -> list[Recorded]:
+        with self.open() as ledger:
+            return list(ledger.read_stream(JOB))
+
+    def state(self) -> JobState:
+        with self.open() as ledger:
+            return load_state(ledger, JOB)
+
+    def output(self, step_id: str) -> Any:
+        with self.open() as ledger:
+            return ledger.read_payload(load_state(ledger, JOB).steps[step_id].output)
+
+    def submit(self) -> None:
+        with self.open() as ledger:
+            ledger.append(record([submitted(self.definition, runs_dir=str(self.folder))]))
+
+    def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
+        """Fill this ledger with the beginning of another stream, and the blobs that there are."""
+        with self.open() as ledger, _reader(source) as other:
+            blobs = [row[0] for row in other.connection.execute("SELECT content FROM blobs")]
+            content = [blob.encode() if isinstance(blob, str) else blob for blob in blobs]
+            ledger.append(stream, blobs=content)
+        for model in self.models.values():
+            model.recall(stream)
+
+    def run(
+        self,
+        *,
+        observe: Callable[[float, Sequence[Recorded]], None] = lambda now, batch: None,
+        beside: Callable[[Runner, Ledger], Any] | None = None,
+        commits: float = NEVER,
+        dies: str = "after",
+        wall: Callable[[float], float] = lambda seconds: seconds,
+        opening: Command | None = None,
+        chance: float = 0.0,
+        on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
+    ) -> JobState:
+        """Start or resume the job; it ends, stops, or dies around the commit that is named.
+
+        `wall` turns the run's seconds into the wall's; `beside` is an async
+        function that runs as long as the job does.
+        """
+        clock = Clock(
+            wall=lambda: self.wall_s + wall(trio.current_time()),
+            chance=lambda: chance,
+        )
+        with self.open() as ledger:
+            state = load_state(ledger, JOB)
+            if opening is None:
+                fresh = state.status == "submitted"
+                opening = StartJob(OWNER) if fresh else ResumeJob(OWNER)
+            mortal = _Mortal(ledger, commits=commits, dies=dies)
+            workspace = Workspace(self.folder / JOB, project=state.project, ledger=ledger)
+
+            def committed(batch: Sequence[Recorded]) -> None:
+                observe(trio.current_time(), batch)
+                on_state(state, batch)
+
+            runner = Runner(
+                job_id=JOB,
+                state=state,
+                ledger=cast(Ledger, mortal),
+                workspace=workspace,
+                providers=cast(dict[str, Provider], self.models),
+                environment=self.environment,
+                clock=clock,
+                observer=committed,
+            )
+            _run_in_own_time(self, runner, opening, ledger, beside)
+        return state
+
+
+def _run_in_own_time(
+    stand: Stand,
+    runner: Runner,
+    opening: Command,
+    ledger: Ledger,
+    beside: Callable[[Runner, Ledger], Any] | None,
+) -> None:
+    async def main() -> None:
+        try:
+            with trio.fail_after(VIRTUAL_LIMIT_S):
+                async with trio.open_nursery() as nursery:
+                    if beside is not None:
+                        nursery.start_soon(beside, runner, ledger)
+                    await runner.run(opening)
+                    nursery.cancel_scope.cancel()
+        finally:
+            stand.wall_s += trio.current_time()
+
+    try:
+        with _real_limit():
+            trio.run(main, clock=MockClock(autojump_threshold=0))
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+@contextmanager
+def _real_limit() -> Iterator[None]:
+    """Autojump makes a hang a busy loop or an endless sleep; an alarm ends both."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise TimeoutError(f"the run took more than {REAL_LIMIT_S} real seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, REAL_LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Mortal:
+    """A ledger whose process dies before or after a commit is made."""
+
+    def __init__(self, ledger: Ledger, *, commits: float, dies: str) -> None:
+        self._ledger = ledger
+        self._left = commits
+        self._dies = dies
+
+    def append(self, batch: Sequence[Recorded], *, blobs: Sequence[bytes] = ()) -> None:
+        self._left -= 1
+        if self._left <= 0 and self._dies == "before":
+            raise Crash
+        self._ledger.append(batch, blobs=blobs)
+        if self._left <= 0:
+            raise Crash
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+
+def _reader(path: Path) -> Ledger:
+    return open_ledger(path, projector=ReadModel())
+
+
+@contextmanager
+def stand_for(plan: Plan, definition: JobDef | None = None) -> Iterator[Stand]:
+    """A new ledger with the plan's job submitted to it, in a folder that goes away."""
+    with empty_stand(plan, definition) as stand:
+        stand.submit()
+        yield stand
+
+
+@contextmanager
+def empty_stand(plan: Plan, definition: JobDef | None = None) -> Iterator[Stand]:
+    """The same without the submission."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+    lanes = {task.lane for task in plan.tasks if task.lane}
+    models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}
+    try:
+        yield Stand(plan, folder, models, definition or definition_of(plan))
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def definition_of(plan: Plan) -> JobDef:
+    """The job that the plan describes: prompts in lanes, values outside them."""
+    limits = {lane: limit for lane, limit in plan.limits.items() if lane}
+    timeout_s = None if plan.timeout_s == NEVER else plan.timeout_s
+    steps = [_definition_of(task) for task in plan.tasks]
+    return job(*steps, total=plan.total, lanes=limits, timeout_s=timeout_s)
+
+
+def _definition_of(task: Task) -> Any:
+    text = " ".join([task.id, *(f"${{{{ steps['{name}'].output }}}}" for name in task.needs)])
+    if not task.lane:
+        return step(task.id, needs=task.needs, value=text, continue_on_error=task.tolerated)
+    return step(
+        task.id,
+        needs=task.needs,
+        prompt=text,
+        provider=task.lane,
+        format="json",
+        retry=RetryDef(
+            max_attempts=task.attempts_max,
+            backoff=cast(Any, task.backoff),
+            initial_s=task.initial_s,
+            max_s=task.longest_s,
+            jitter=0.0,
+        ),
+        retry_on=cast(Any, task.retry_on),
+        timeout_s=None if task.timeout_s == NEVER else task.timeout_s,
+        total_timeout_s=None if task.total_timeout_s == NEVER else task.total_timeout_s,
+        continue_on_error=task.tolerated,
+    )
+
+
+def replayed(definition: JobDef, stream: Sequence[Recorded]) -> dict[str, Any]:
+    """The summary of the state that a stream folds to."""
+    return fold_recorded(definition, stream).summary()

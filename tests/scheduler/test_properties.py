@@ -1,0 +1,243 @@
+"""Random jobs on the real runner and a real ledger, judged by the independent model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import Recorded
+from ledger.events import LlmResponded, StepFailed
+from scheduler.core.state import JobState
+from tests.builders import EPOCH_S
+from tests.model import Foreseen, Plan, Referee, foresee, steadfast
+from tests.scheduler.harness import Crash, Stand, empty_stand, replayed, stand_for
+from tests.scheduler.profiles import bounded, long
+from tests.strategies import plans, timed_plans
+
+
+def watch(stand: Stand, referee: Referee, **options: Any) -> JobState:
+    """Run with the referee looking on; what was committed before does not concern it."""
+    began_s = stand.wall_s - EPOCH_S
+
+    def observe(now: float, batch: Sequence[Recorded]) -> None:
+        referee.observe(began_s + now, [recorded.event for recorded in batch])
+
+    return stand.run(observe=observe, **options)
+
+
+def referee_for(stand: Stand) -> Referee:
+    referee = Referee(stand.plan, epoch_s=EPOCH_S)
+    referee.observe(0.0, [recorded.event for recorded in stand.stream()])
+    return referee
+
+
+def check_end(plan: Plan, state: JobState, expected: Foreseen) -> None:
+    fates = expected.fates
+    assert {name: step.status for name, step in state.steps.items()} == {
+        name: fate.status for name, fate in fates.items()
+    }
+    assert state.status == expected.status
+    kinds = {name: step.failure and step.failure.kind for name, step in state.steps.items()}
+    for task in plan.tasks:
+        if fates[task.id].status == "failed":
+            assert kinds[task.id] == fates[task.id].kind
+
+
+def check_rules_hold(plan: Plan) -> None:
+    with stand_for(plan) as stand:
+        referee = referee_for(stand)
+        state = watch(stand, referee)
+        referee.finished()
+    expected = foresee(plan)
+    check_end(plan, state, expected)
+    assert referee.attempts == {name: fate.attempts for name, fate in expected.fates.items()}
+
+
+def check_to_the_instant(plan: Plan) -> None:
+    with stand_for(plan) as stand:
+        referee = referee_for(stand)
+        state = watch(stand, referee)
+        ended_at = stand.wall_s - EPOCH_S
+    expected = foresee(plan)
+    referee.finished(timed_out=expected.ended_at == plan.timeout_s)
+    check_end(plan, state, expected)
+    assert referee.starts == {name: fate.starts for name, fate in expected.fates.items()}
+    assert ended_at == expected.ended_at
+
+
+def check_every_prefix_folds_to_the_state_of_its_moment(plan: Plan) -> None:
+    with stand_for(plan) as stand:
+        then: dict[int, dict[str, Any]] = {}
+
+        def keep(state: JobState, batch: Sequence[Recorded]) -> None:
+            then[state.version] = state.summary()
+
+        stand.run(on_state=keep)
+        stream = stand.stream()
+        assert stand.state().summary() == then[len(stream)]
+    for version, summary in then.items():
+        assert replayed(stand.definition, stream[:version]) == summary
+
+
+def check_a_crash_changes_nothing_that_lasts(
+    plan: Plan, crashes: Sequence[tuple[int, str]]
+) -> None:
+    with stand_for(plan) as stand:
+        referee = referee_for(stand)
+        died = 0
+        for commits, dies in crashes:
+            try:
+                watch(stand, referee, commits=commits, dies=dies)
+                break
+            except Crash:
+                died += 1
+                # What was committed as the process died, nobody has observed.
+                stream = stand.stream()
+                seen = [recorded.event for recorded in stream[referee.versions :]]
+                referee.recall(seen)
+        else:
+            if stand.state().status != "succeeded":
+                watch(stand, referee)
+        check_after_crashes(stand, referee, died)
+
+
+def check_after_crashes(stand: Stand, referee: Referee, died: int) -> None:
+    referee.finished()
+    state = stand.state()
+    check_end(stand.plan, state, foresee(stand.plan))
+    for model in stand.models.values():
+        for name, paid in model.paid.items():
+            assert paid <= referee.replies[name] + died
+    with stand_for(stand.plan) as calm:
+        calm.run()
+        for name, step in state.steps.items():
+            if step.status == "succeeded":
+                assert stand.output(name) == calm.output(name)
+
+
+crashes = st.lists(
+    st.tuples(st.integers(1, 25), st.sampled_from(("before", "after"))), min_size=1, max_size=4
+)
+
+
+@bounded(100)
+@given(plans(limited=True))
+def test_a_job_under_limits_keeps_every_rule(plan: Plan) -> None:
+    check_rules_hold(plan)
+
+
+@bounded(60)
+@given(plans(limited=False))
+def test_a_job_without_limits_goes_as_foreseen_to_the_instant(plan: Plan) -> None:
+    check_to_the_instant(plan)
+
+
+@bounded(60)
+@given(timed_plans())
+def test_timeouts_of_attempts_steps_and_jobs_cut_at_the_instant(plan: Plan) -> None:
+    check_to_the_instant(plan)
+
+
+@bounded(40)
+@given(plans(limited=True))
+def test_every_prefix_of_the_events_folds_to_the_state_of_its_moment(plan: Plan) -> None:
+    check_every_prefix_folds_to_the_state_of_its_moment(plan)
+
+
+@bounded(60)
+@given(plans(limited=True, tasks_max=6).map(steadfast), crashes)
+def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
+    plan: Plan, crashes: list[tuple[int, str]]
+) -> None:
+    check_a_crash_changes_nothing_that_lasts(plan, crashes)
+
+
+@bounded(25)
+@given(plans(limited=True, tasks_max=5).map(steadfast), st.data())
+def test_a_stream_cut_after_any_event_goes_on_to_the_same_end(
+    plan: Plan, data: st.DataObject
+) -> None:
+    check_cut(plan, lambda length: data.draw(st.integers(1, length - 1)))
+
+
+def check_cut(plan: Plan, choose: Callable[[int], int]) -> None:
+    with stand_for(plan) as whole:
+        whole.run()
+        stream = whole.stream()
+        with empty_stand(plan) as cut:
+            version = choose(len(stream))
+            cut.truncate(stream[:version], whole.database)
+            cut.wall_s = whole.wall_s
+            referee = Referee(plan, epoch_s=EPOCH_S)
+            referee.recall([recorded.event for recorded in stream[:version]])
+            watch(cut, referee)
+            referee.finished()
+            check_end(plan, cut.state(), foresee(plan))
+            kept = [r.event for r in stream[:version] if isinstance(r.event, LlmResponded)]
+            used = {event.step for event in kept}
+            for name in used & {
+                s for s, step in cut.state().steps.items() if step.status == "succeeded"
+            }:
+                assert cut.output(name) == whole.output(name)
+
+
+@bounded(30)
+@given(plans(limited=False, tasks_max=5), st.floats(-1e6, 1e6), st.floats(0.1, 10.0))
+def test_a_jump_of_the_wall_clock_changes_recorded_times_and_nothing_else(
+    plan: Plan, jump_s: float, after_s: float
+) -> None:
+    def starts(wall: Callable[[float], float]) -> tuple[dict[str, list[float]], list[Any]]:
+        found: dict[str, list[float]] = {task.id: [] for task in plan.tasks}
+
+        def observe(now: float, batch: Sequence[Recorded]) -> None:
+            for recorded in batch:
+                if recorded.event.type == "step.started":
+                    found[recorded.event.step].append(now)
+
+        with stand_for(plan) as stand:
+            state = stand.run(observe=observe, wall=wall)
+            waits = [
+                (r.event.step, r.event.delay_s)
+                for r in stand.stream()
+                if isinstance(r.event, StepFailed)
+            ]
+        return found, [sorted(waits, key=str), {n: s.status for n, s in state.steps.items()}]
+
+    jumped = starts(lambda now: now if now < after_s else now + jump_s)
+    assert jumped == starts(lambda now: now)
+
+
+@pytest.mark.torture
+class TestForLong:
+    """The same properties over many more jobs."""
+
+    @long
+    @given(plans(limited=True, tasks_max=20))
+    def test_a_job_under_limits_keeps_every_rule(self, plan: Plan) -> None:
+        check_rules_hold(plan)
+
+    @long
+    @given(plans(limited=False, tasks_max=20))
+    def test_a_job_without_limits_goes_as_foreseen_to_the_instant(self, plan: Plan) -> None:
+        check_to_the_instant(plan)
+
+    @long
+    @given(timed_plans())
+    def test_timeouts_cut_at_the_instant(self, plan: Plan) -> None:
+        check_to_the_instant(plan)
+
+    @long
+    @given(plans(limited=True, tasks_max=12).map(steadfast), crashes)
+    def test_crashes_change_nothing_that_lasts(
+        self, plan: Plan, crashes: list[tuple[int, str]]
+    ) -> None:
+        check_a_crash_changes_nothing_that_lasts(plan, crashes)
+
+    @long
+    @given(plans(limited=True).map(steadfast), st.data())
+    def test_a_cut_stream_goes_on_to_the_same_end(self, plan: Plan, data: st.DataObject) -> None:
+        check_cut(plan, lambda length: data.draw(st.integers(1, length - 1)))

@@ -1,0 +1,156 @@
+"""The rules of the folders, read from the sources: who may import what, and what loads when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from ledger import open_ledger
+from projections import ReadModel
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
+OURS = (*PACKAGES, "orc")
+
+# What each folder may import from here. `scheduler/core` is judged by its own row.
+INSIDE = {
+    "ledger": (),
+    "providers": (),
+    "scheduler/core": ("ledger.events", "ledger.digest"),
+    "scheduler": ("ledger", "providers", "scheduler.core"),
+    "projections": ("ledger",),
+    "cli": OURS,
+}
+# What each folder may use besides the standard library. The providers also use trio:
+# they wait for the network, and trio is what waits here. The command line uses httpx for
+# one question: whether a model's server answers (`orc doctor`).
+OUTSIDE = {
+    "ledger": {"pydantic", "sqlite_utils"},
+    "providers": {"httpx", "openai", "anthropic", "mlx_lm", "trio"},
+    "scheduler/core": {"pydantic", "yaml", "jinja2"},
+    "scheduler": {"trio", "tenacity", "pydantic"},
+    "projections": {"pydantic", "sqlite_utils", "datasette", "markupsafe"},
+    "cli": {"typer", "click", "rich", "trio", "datasette", "yaml", "pydantic", "httpx"},
+}
+IMPURE = set(
+    "asyncio io logging multiprocessing os pathlib random secrets shutil signal socket sqlite3 "
+    "subprocess tempfile threading time urllib uuid trio".split()
+)
+LINES_MAX = 320
+# Tables of one entry an event, and the one loop: each is read from top to bottom, and
+# would not be clearer in two. May only shrink.
+LONGER = {
+    "ledger/events.py": 420,
+    "projections/read_model.py": 370,
+    "scheduler/runner.py": 340,
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def folder_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return "scheduler/core" if relative.parts[:2] == ("scheduler", "core") else relative.parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
+    folder = folder_of(path)
+    own = folder.replace("/", ".")
+    for name in imports(path):
+        root = name.partition(".")[0]
+        if root in OURS:
+            allowed = (own, *INSIDE[folder])
+            assert any(name == one or name.startswith(f"{one}.") for one in allowed), name
+        elif root not in sys.stdlib_module_names:
+            assert root in OUTSIDE[folder], name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").glob("*.py")), ids=str)
+def test_the_core_imports_nothing_that_reads_clocks_dice_or_disks(path: Path) -> None:
+    assert not IMPURE.intersection(name.partition(".")[0] for name in imports(path))
+
+
+def test_the_python_worker_imports_nothing_of_ours() -> None:
+    names = {name.partition(".")[0] for name in imports(ROOT / "scheduler/effects/worker.py")}
+    assert names <= sys.stdlib_module_names
+
+
+def test_the_tests_of_purity_would_notice_a_clock() -> None:
+    assert "time" in set(imports(ROOT / "scheduler" / "clock.py")) & IMPURE
+
+
+@pytest.mark.parametrize("package", ["ledger", "providers", "projections"])
+def test_a_package_root_lists_its_lazy_names_and_their_types_alike(package: str) -> None:
+    module = import_module(package)
+    tree = ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))
+    typed = {
+        alias.name: (node.module or "").removeprefix(f"{package}.")
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == module._HOMES
+    assert set(module.__all__) == set(typed)
+    for name in typed:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = module.no_such_name
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_of_a_length_that_can_be_read(path: Path) -> None:
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines <= LONGER.get(str(path.relative_to(ROOT)), LINES_MAX)
+
+
+HEAVY = {"pydantic", "trio", "openai", "anthropic", "datasette", "jinja2", "sqlite_utils", "httpx"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--version"], HEAVY | {"rich", "typer"}),
+        (["--help"], HEAVY),
+        # Typer itself loads pydantic to read a value; the events' models stay away.
+        (["list", "--db", "runs.db"], HEAVY - {"pydantic"} | {"rich", "ledger.events"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_short_command_loads_nothing_heavy(
+    arguments: list[str], absent: set[str], tmp_path: Path
+) -> None:
+    open_ledger(tmp_path / "runs.db", projector=ReadModel()).close()
+    program = (
+        "import sys\n"
+        f"sys.argv = ['orc', *{arguments!r}]\n"
+        "from cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('\\n'.join(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "cli" in loaded
+    assert not loaded & absent
