@@ -183,6 +183,9 @@ class JsonDisplay(QuietDisplay):
             line["failures"] = [failure.model_dump() for failure in ended.failures]
         if ended.left_alone:
             line["left_alone"] = list(ended.left_alone)
+        if ended.status != "succeeded":
+            line["next"] = f"orc resume {ended.job_id}"
+            say(f"next: {line['next']}")
         self._put(line)
 
     def _put(self, line: dict[str, Any]) -> None:

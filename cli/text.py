@@ -25,11 +25,6 @@ def safe(text: object, *, width: int | None = None) -> str:
     return shown
 
 
-def safe_block(text: str) -> str:
-    """The same for text of several lines."""
-    return "\n".join(safe(line) for line in text.split("\n"))
-
-
 def say(message: str = "", *, quiet: bool = False) -> None:
     """A line of talk, on stderr. The caller has made it safe. It is lost where nobody can hear it."""
     if quiet:

@@ -249,8 +249,6 @@ def _cancel_unowned(
     state = load_state(ledger, job_id)
     if state.status in ("succeeded", "failed", "cancelled"):
         return state.status
-    # What was in flight died with the last owner.
-    state.running_total = 0
     _append(ledger, job_id, state, CancelJob(signal_id, reason), blobs=[])
     Publisher(ledger, job_id, run_folder(state, job_id, places.runs_dir)).publish()
     return state.status

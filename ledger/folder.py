@@ -18,6 +18,9 @@ from pathlib import Path
 TEMPORARY_NAME = r"\..+\.[0-9]+-[0-9]+\.orc-tmp"
 """What the names of temporary files match."""
 
+DEPTH_MAX = 64
+"""How deep folders are looked into; deeper paths are refused wherever a file is captured."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -92,9 +95,19 @@ class Folder:
             return None
         return found if stat.S_ISREG(found.st_mode) else None
 
-    def files(self) -> Iterator[str]:
-        """The relative paths of all regular files, sorted; links are passed over."""
-        yield from sorted(_walk(self.path, ""))
+    def files(self, under: str = "") -> Iterator[str]:
+        """The relative paths of all regular files, sorted, or of those under one folder.
+
+        Links are neither followed nor listed, the folder `under` included.
+        """
+        start = self.path / under
+        if not under or stat.S_ISDIR(_mode(start)):
+            yield from sorted(_walk(start, f"{under}/" if under else ""))
+
+    def create_folder(self, relative: str) -> None:
+        """Make a folder in this one; a link in its place gives way where `write` lets it."""
+        with self._parent(f"{relative}/any", create=True):
+            pass
 
     def remove(self, relative: str) -> None:
         """Remove a file if it is there."""
@@ -187,12 +200,22 @@ def _unlink_quietly(name: str, parent: int) -> None:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
+    pending = [(folder, prefix, 0)]
+    while pending:
+        path, shown, depth = pending.pop()
+        try:
+            entries = list(os.scandir(path))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield f"{shown}{entry.name}"
+            elif entry.is_dir(follow_symlinks=False) and depth < DEPTH_MAX:
+                pending.append((Path(entry.path), f"{shown}{entry.name}/", depth + 1))
+
+
+def _mode(path: Path) -> int:
     try:
-        entries = list(os.scandir(folder))
+        return os.lstat(path).st_mode
     except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False):
-            yield f"{prefix}{entry.name}"
+        return 0

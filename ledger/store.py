@@ -151,8 +151,7 @@ class Ledger(LedgerReader):
 
     def _insert_blobs(self, blobs: Iterable[bytes]) -> None:
         for content in blobs:
-            if len(content) > BLOB_BYTES_MAX:
-                raise ValueError(f"a blob of {len(content)} bytes is over {BLOB_BYTES_MAX}")
+            _within_limit(content)
             self.connection.execute(
                 "INSERT INTO blobs VALUES (?, ?, ?)",
                 (digest_bytes(content), len(content), _as_text_if_possible(content)),
@@ -254,15 +253,18 @@ def chain_hash(previous: str, columns: Iterable[str | int | None]) -> str:
 
 
 def pack(value: Any) -> tuple[Payload, bytes | None]:
-    """A JSON value as a payload, and the blob that has to be stored with it, if any."""
+    """A JSON value as a payload, and the blob that has to be stored with it, if any.
+
+    Raises ValueError for what JSON cannot hold and for more than a blob may have.
+    """
     if isinstance(value, str):
-        content = value.encode()
+        content = _within_limit(value.encode())
         if len(content) <= INLINE_BYTES_MAX:
             return Payload(value=value), None
         return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
     if value is None or isinstance(value, bool | int | float):
         return Payload(value=value), None
-    content = canonical_json(value).encode()
+    content = _within_limit(canonical_json(value).encode())
     if len(content) <= INLINE_BYTES_MAX:
         return Payload(value=value), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content)), content
@@ -274,6 +276,12 @@ def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
     if isinstance(text, str) and len(content) <= INLINE_BYTES_MAX:
         return Payload(value=text), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
+
+
+def _within_limit(content: bytes) -> bytes:
+    if len(content) > BLOB_BYTES_MAX:
+        raise ValueError(f"{len(content)} bytes are more than the {BLOB_BYTES_MAX} of a blob")
+    return content
 
 
 def _as_text_if_possible(content: bytes) -> str | bytes:

@@ -28,11 +28,19 @@ class Publisher:
         self._projection = RunFolder(ledger)
 
     def publish(self, *, final: bool = True) -> None:
-        """Bring the folder up to the ledger's last event. Raises OSError when the disk refuses.
+        """Bring the folder up to the ledger's last event.
 
-        While the job runs (`final` false) the artifacts are left to the commands
+        Raises OSError when the disk refuses; the next call then writes all that is
+        missing. While the job runs (`final` false) the artifacts are left to the commands
         that are writing them.
         """
+        try:
+            self._publish(final=final)
+        except OSError:
+            self._projection = RunFolder(self._ledger)
+            raise
+
+    def _publish(self, *, final: bool) -> None:
         before = self._projection.version
         if before == 0:
             for name in FOLDERS:

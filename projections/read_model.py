@@ -53,14 +53,14 @@ _PHASES: dict[type, int] = {
     LlmResponded: 3,
     LlmFailed: 3,
     FileWritten: 4,
-    StepSucceeded: 5,
-    StepFailed: 5,
     StepInterrupted: 5,
-    StepSkipped: 6,
-    StepStarted: 7,
-    JobSucceeded: 8,
-    JobFailed: 8,
-    JobCancelled: 8,
+    StepSucceeded: 6,
+    StepFailed: 6,
+    StepSkipped: 7,
+    StepStarted: 8,
+    JobSucceeded: 9,
+    JobFailed: 9,
+    JobCancelled: 9,
 }
 
 

@@ -37,6 +37,7 @@ STATEMENTS = {
     "media_type, written_at, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (file_id) DO UPDATE SET sha256 = excluded.sha256, size_bytes = "
     "excluded.size_bytes, written_at = excluded.written_at, attempt = excluded.attempt",
+    "step_interrupted": "UPDATE steps SET status = 'pending' WHERE step_id = ?",
     "attempt_ended": "UPDATE attempts SET status = ?, finished_at = ?, duration_s = ?, "
     "failure_kind = ?, failure = ?, exit_code = ?, retry_delay_s = ?, log = ?, log_sha256 = ? "
     "WHERE attempt_id = ?",
@@ -44,7 +45,6 @@ STATEMENTS = {
     "output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL WHERE step_id = ?",
     "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
     "failure = ?, tolerated = ? WHERE step_id = ?",
-    "step_interrupted": "UPDATE steps SET status = 'pending' WHERE step_id = ?",
     "step_skipped": "UPDATE steps SET status = 'skipped', skip_reason = ?, finished_at = ? "
     "WHERE step_id = ?",
     "step_started": "UPDATE steps SET status = 'running', attempts = ?, started_at = "

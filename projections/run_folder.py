@@ -36,7 +36,7 @@ class RunFolder:
         self._ledger = ledger
         self._manifest = Manifest(ledger.read_payload)
         self._lines = bytearray()
-        self._requests: dict[str, Payload] = {}
+        self._requests: dict[tuple[str, int, int], Payload] = {}
         self._artifacts: dict[str, tuple[FileRef, ...]] = {}
         self.version = 0
 
@@ -61,7 +61,7 @@ class RunFolder:
                 if not isinstance(event, StepInterrupted) and event.artifacts:
                     self._artifacts[event.step] = event.artifacts
             case LlmRequested():
-                self._requests[event.request_sha256] = event.request
+                self._requests[event.step, event.attempt, event.call] = event.request
             case LlmResponded():
                 yield f".cache/{event.request_sha256}.json", self._cached_reply(event)
             case _:
@@ -79,7 +79,7 @@ class RunFolder:
         yield "manifest.json", self._manifest.render()
 
     def _cached_reply(self, event: LlmResponded) -> bytes:
-        request = self._requests.pop(event.request_sha256, None)
+        request = self._requests.pop((event.step, event.attempt, event.call), None)
         return _pretty(
             {
                 "request": self._ledger.read_payload(request),

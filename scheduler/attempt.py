@@ -11,7 +11,7 @@ from typing import assert_never
 
 import trio
 
-from ledger import pack
+from ledger import LedgerError, pack
 from ledger.digest import clean_text
 from ledger.events import FileRef
 from providers import Provider
@@ -19,6 +19,7 @@ from scheduler.core.commands import Failed, Outcome, Succeeded
 from scheduler.core.errors import TemplateError
 from scheduler.core.state import JobState
 from scheduler.effects.contract import (
+    CAPTURE_BYTES_MAX,
     CommandRequest,
     EffectRequest,
     FunctionRequest,
@@ -33,8 +34,8 @@ from scheduler.effects.groups import ProcessGroups
 from scheduler.effects.prompt import OnDelta, perform_prompt
 from scheduler.effects.python import WorkerPool
 from scheduler.effects.run import perform_run
-from scheduler.effects.text import without_fence
-from scheduler.rendering import RenderedFile, Renderer
+from scheduler.effects.text import check_depth, without_fence
+from scheduler.rendering import PathProblem, RenderedFile, Renderer
 from scheduler.workspace import CaptureProblem, Workspace, file_ref
 
 
@@ -64,25 +65,43 @@ def evaluate_value(bench: Bench, step_id: str) -> Finished:
     """An attempt of a `value` step: no task, no wait, the loop itself can do it."""
     watch = Stopwatch()
     try:
-        request = bench.renderer.request(step_id)
-        files = bench.renderer.files(step_id)
-    except (TemplateError, ValueError) as error:
-        return Finished(_template_failure(error, watch))
-    assert isinstance(request, ValueRequest)
-    text = request.value if isinstance(request.value, str) else None
-    return _finish(bench, step_id, Result(value=request.value, text=text or ""), files, watch)
+        return _evaluate_value(bench, step_id, watch)
+    except LedgerError:
+        raise
+    except Exception as error:
+        return Finished(_internal_failure(error, watch))
 
 
 async def perform_attempt(bench: Bench, step_id: str) -> Finished:
     """An attempt of any other step. Cancelled, it ends what it started and says nothing."""
     watch = Stopwatch()
     try:
+        return await _perform_attempt(bench, step_id, watch)
+    except LedgerError:
+        raise
+    except Exception as error:
+        return Finished(_internal_failure(error, watch))
+
+
+def _evaluate_value(bench: Bench, step_id: str, watch: Stopwatch) -> Finished:
+    try:
+        request = bench.renderer.request(step_id)
+        files = bench.renderer.files(step_id)
+    except (TemplateError, PathProblem) as error:
+        return Finished(_rendering_failure(error, watch))
+    assert isinstance(request, ValueRequest)
+    text = request.value if isinstance(request.value, str) else None
+    return _finish(bench, step_id, Result(value=request.value, text=text or ""), files, watch)
+
+
+async def _perform_attempt(bench: Bench, step_id: str, watch: Stopwatch) -> Finished:
+    try:
         request = bench.renderer.request(step_id)
         files = bench.renderer.files(step_id)
         globs = bench.renderer.globs(step_id)
-    except (TemplateError, ValueError) as error:
-        return Finished(_template_failure(error, watch))
-    problem = _prepare(bench, step_id, request, watch)
+    except (TemplateError, PathProblem) as error:
+        return Finished(_rendering_failure(error, watch))
+    problem = _prepare(bench, step_id, request, globs, watch)
     if problem is not None:
         return Finished(problem)
     result = await _perform_in_time(bench, step_id, request, watch)
@@ -102,11 +121,15 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
     return Finished(replace(finished.outcome, log=payload), blobs)
 
 
-def _prepare(bench: Bench, step_id: str, request: EffectRequest, watch: Stopwatch) -> Failed | None:
+def _prepare(
+    bench: Bench, step_id: str, request: EffectRequest, globs: list[str], watch: Stopwatch
+) -> Failed | None:
     if not isinstance(request, CommandRequest | FunctionRequest):
         return None
     try:
         bench.workspace.restore(bench.state.files())
+        if bench.state.steps[step_id].attempts > 1:
+            bench.workspace.clear_captures(globs, kept=bench.state.file_owners)
         bench.workspace.clear_artifacts(step_id)
     except OSError as error:
         return Failed(
@@ -186,6 +209,7 @@ def _finish(
         message = clean_text(str(error))
         return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
     try:
+        check_depth(result.value)
         output, blob = pack(result.value)
     except ValueError as error:
         message = f"the value cannot be kept as JSON: {error}"
@@ -216,6 +240,10 @@ def _written(
         text = without_fence(result.text) if file.content is None else file.content
         path = f"{bench.state.project}/{file.path}"
         content = clean_text(text).encode()
+        if len(content) > CAPTURE_BYTES_MAX:
+            raise CaptureProblem(f"{file.path} would be over {CAPTURE_BYTES_MAX // 2**20} MiB")
+        if path in found:
+            raise CaptureProblem(f"{file.path} is written twice by the same step")
         found[path] = (file_ref(path, content), content)
     if globs:
         taken = {
@@ -228,11 +256,18 @@ def _written(
     return [found[path] for path in sorted(found)]
 
 
-def _template_failure(error: Exception, watch: Stopwatch) -> Failed:
-    kind = "template" if isinstance(error, TemplateError) else "path"
+def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> Failed:
     return Failed(
-        kind=kind,  # type: ignore[arg-type]  # two literals of the closed list
+        kind="template" if isinstance(error, TemplateError) else "path",
         message=clean_text(str(error)),
         duration_s=watch.elapsed(),
         final=True,
+    )
+
+
+def _internal_failure(error: Exception, watch: Stopwatch) -> Failed:
+    """What no rule foresaw. One step must not take the whole job down, again at each resume."""
+    message = clean_text(f"orc could not perform the step: {type(error).__name__}: {error}")
+    return Failed(
+        kind="environment", message=message[:1000], duration_s=watch.elapsed(), final=True
     )

@@ -33,6 +33,10 @@ _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _CACHED_VALUES_MAX = 256
 
 
+class PathProblem(Exception):
+    """A path that came out of a template may not be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
     """A file to write: its path under the project's folder, and its content if the spec gives it."""
@@ -83,7 +87,7 @@ class Renderer:
                 return ValueRequest(render_value(definition.value, self._scope))
 
     def files(self, step_id: str) -> list[RenderedFile]:
-        """The files that the step writes, with their paths checked. Raises TemplateError, ValueError."""
+        """The files that the step writes, paths checked. Raises TemplateError, PathProblem."""
         return [
             self._file(file)
             for file in self._state.graph.steps[step_id].files
@@ -98,7 +102,7 @@ class Renderer:
         ]
         for glob in found:
             if path_problem(glob, glob=True):
-                raise ValueError(path_problem(glob, glob=True))
+                raise PathProblem(path_problem(glob, glob=True))
         return found
 
     def payload(self, payload: Payload | None) -> Any:
@@ -116,7 +120,7 @@ class Renderer:
         path = to_text(parse_template(file.path).render(self._scope))
         problem = path_problem(path)
         if problem:
-            raise ValueError(problem)
+            raise PathProblem(problem)
         content = file.content
         if content is not None:
             content = to_text(parse_template(content).render(self._scope))

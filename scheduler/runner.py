@@ -174,6 +174,8 @@ class Runner:
                 await trio.lowlevel.checkpoint()
                 messages += self._receive_waiting()
                 yielded = trio.current_time()
+            if deadline is not None and self._stop is None and trio.current_time() >= deadline:
+                messages.append(_Message(TimeOutJob()))
 
     def _take(self, message: _Message, turn: _Turn) -> None:
         command = message.command
@@ -305,8 +307,6 @@ class Runner:
         with trio.move_on_at(wake):
             messages.append(await self._receive.receive())
         messages += self._receive_waiting()
-        if deadline is not None and self._stop is None and trio.current_time() >= deadline:
-            messages.append(_Message(TimeOutJob()))
         return messages
 
     def _receive_waiting(self) -> list[_Message]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from ledger import LedgerReader, pack_bytes
-from ledger.digest import Digest, digest_bytes
+from ledger.digest import Digest, clean_text, digest_bytes
 from ledger.events import FileRef, Payload
 from ledger.folder import Folder
 from scheduler.core.paths import path_problem
@@ -48,6 +48,7 @@ class Workspace:
         self.project = project
         self.cwd = folder / "outputs" / project
         self._ledger = ledger
+        self._folder = Folder(folder)
         self._outputs = Folder(folder / "outputs")
         self._seen: dict[str, _Seen] = {}
 
@@ -60,14 +61,18 @@ class Workspace:
         """Where an attempt's log is written while it runs."""
         return self.folder / "logs" / f"{step_id}.{attempt}.log"
 
-    def clear_artifacts(self, step_id: str) -> Path:
-        """The folder for what the next attempt of a step leaves, empty."""
-        path = self.folder / "artifacts" / step_id
-        folder = Folder(path)
-        for relative in folder.files():
-            folder.remove(relative)
-        folder.create()
-        return path
+    def clear_artifacts(self, step_id: str) -> None:
+        """Empty the folder for what the next attempt of a step leaves."""
+        relative = f"artifacts/{step_id}"
+        for path in list(self._folder.files(relative)):
+            self._folder.remove(path)
+        self._folder.create_folder(relative)
+
+    def clear_captures(self, globs: Iterable[str], *, kept: Container[str]) -> None:
+        """Remove what an attempt that was cut short has left for capture, but committed files."""
+        for path in self._matching(globs):
+            if path not in kept:
+                self._outputs.remove(path)
 
     def restore(self, files: Iterable[FileRef]) -> None:
         """Make the committed files in `outputs/` what the ledger says they are.
@@ -88,12 +93,9 @@ class Workspace:
         `taken` maps paths of other steps' files to their digests. Raises
         CaptureProblem when one of those was changed, or a file is too large.
         """
-        patterns = [_glob_pattern(glob) for glob in globs]
         found = []
-        for relative in Folder(self.cwd).files():
-            path = f"{self.project}/{relative}"
-            if not any(pattern.fullmatch(relative) for pattern in patterns):
-                continue
+        for path in self._matching(globs):
+            relative = path.removeprefix(f"{self.project}/")
             file, content = self._capture_one(relative, path)
             if path not in taken:
                 found.append((file, content))
@@ -103,29 +105,39 @@ class Workspace:
 
     def capture_artifacts(self, step_id: str) -> list[tuple[FileRef, bytes]]:
         """What the attempt left in its artifacts folder; an empty folder is removed."""
-        path = self.folder / "artifacts" / step_id
-        folder = Folder(path)
+        under = f"artifacts/{step_id}"
         found = []
-        for relative in folder.files():
-            content = folder.read(relative, size_max=CAPTURE_BYTES_MAX + 1)
+        for path in self._folder.files(under):
+            relative = path.removeprefix(f"{under}/")
+            reason = path_problem(relative)
+            if reason:
+                raise CaptureProblem(f"an artifact cannot be kept: {clean_text(reason)}")
+            content = self._folder.read(path, size_max=CAPTURE_BYTES_MAX + 1)
             if content is None:
                 continue
             if len(content) > CAPTURE_BYTES_MAX:
                 raise CaptureProblem(f"the artifact {relative!a} is too large")
             found.append((file_ref(relative, content), content))
-        if not found and path.is_dir():
-            _remove_empty(path)
+        if not found:
+            _remove_empty(self.folder / under)
         return found
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's log, ready for its event; none when nothing was printed."""
-        path = self.log_path(step_id, attempt)
-        try:
-            with path.open("rb") as file:
-                content = file.read(LOG_BYTES_MAX)
-        except OSError:
-            return None
+        content = self._folder.read(f"logs/{step_id}.{attempt}.log", size_max=LOG_BYTES_MAX)
         return pack_bytes(content) if content else None
+
+    def _matching(self, globs: Iterable[str]) -> list[str]:
+        """The files in the working folder that match, by their paths in `outputs/`."""
+        patterns = [_glob_pattern(glob) for glob in globs]
+        if not patterns:
+            return []
+        skipped = len(self.project) + 1
+        return [
+            path
+            for path in self._outputs.files(self.project)
+            if any(pattern.fullmatch(path[skipped:]) for pattern in patterns)
+        ]
 
     def _capture_one(self, relative: str, path: str) -> tuple[FileRef, bytes]:
         reason = path_problem(relative)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scheduler.core.errors import Problem, nearest
+from scheduler.core.file_names import FileNames
 from scheduler.core.paths import path_problem
 from scheduler.core.references import check_text, needs_of, texts_of
 from scheduler.core.spec_model import STEP_ID_PATTERN, JobSpec, StepSpec
@@ -33,6 +34,7 @@ _ONLY_FOR = {
 }
 
 
+_SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 
 
@@ -168,10 +170,24 @@ def _check_kind(step_id: str, step: StepSpec, path: Path, document: Document) ->
             f"steps.{step_id}.python: must be package.module:function; got {step.python!r}",
             *document.place((*path, "python")),
         )
+    if isinstance(step.run, list) and _is_shell_text(step.run):
+        yield Problem(
+            f"steps.{step_id}.run: a value would become shell text here; write the script as a "
+            "text, `run: ...`, where values travel in variables",
+            *document.place((*path, "run")),
+        )
     if step.run is not None and (
         not step.run or (isinstance(step.run, str) and not step.run.strip())
     ):
         yield Problem(f"steps.{step_id}.run: is empty", *document.place((*path, "run")))
+
+
+def _is_shell_text(words: list[str]) -> bool:
+    """`[sh, -c, "... ${{ }} ..."]`."""
+    shell, *rest = words or [""]
+    if shell.rpartition("/")[2] not in _SHELLS or len(rest) < 2:
+        return False
+    return rest[0].startswith("-") and "c" in rest[0] and has_template(rest[1])
 
 
 def _check_needs(
@@ -217,18 +233,24 @@ def _check_env(
 
 
 def _check_owners(steps: Mapping[str, StepSpec], document: Document) -> Iterator[Problem]:
-    """Two steps that write one path, as far as it can be seen before they run."""
+    """Paths that cannot stand beside each other, as far as it shows before they are written."""
+    names = FileNames()
     owners: dict[str, str] = {}
     for step_id, step in steps.items():
         for index, file in enumerate(step.files):
             if file.path is None or has_template(file.path):
                 continue
-            owner = owners.setdefault(file.path.casefold(), step_id)
-            if owner != step_id or any(other.path == file.path for other in step.files[:index]):
-                yield Problem(
-                    f"steps.{step_id}.files[{index}]: {file.path!r} is written by {owner!r} already",
-                    *document.place(("steps", step_id, "files", index)),
-                )
+            other = file.path if file.path in owners else names.clash(file.path)
+            if other is not None:
+                where = f"steps.{step_id}.files[{index}]: {file.path!r}"
+                reason = f"cannot stand beside {other!r}, which {owners[other]!r} writes"
+                if other == file.path:
+                    reason = f"is written by {owners[other]!r} already"
+                place = document.place(("steps", step_id, "files", index))
+                yield Problem(f"{where} {reason}", *place)
+                continue
+            names.add(file.path)
+            owners[file.path] = step_id
 
 
 def _check_cycle(steps: Mapping[str, StepSpec], document: Document) -> Iterator[Problem]:

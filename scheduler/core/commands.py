@@ -133,7 +133,7 @@ class InterruptJob:
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Someone wants the job to end; no attempt runs any more."""
+    """Someone wants the job to end; no attempt runs any more, or none with a live owner."""
 
     signal_id: int | None = None
     reason: str | None = None

@@ -46,6 +46,7 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.durations import format_duration
+from scheduler.core.file_names import FileNames
 from scheduler.core.state import JobState, StepState
 
 BECAUSE_MAX = 20
@@ -78,8 +79,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             assert state.running_total == 0
             return [JobInterrupted(signal=command.signal)]
         case CancelJob():
-            assert state.running_total == 0
-            return [JobCancelled(signal_id=command.signal_id, reason=command.reason)]
+            cancelled = JobCancelled(signal_id=command.signal_id, reason=command.reason)
+            return [*_cut_by_crash(state), cancelled]
         case TimeOutJob():
             assert state.running_total == 0
             return _time_out(state)
@@ -111,12 +112,16 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         )
     ]
     # What was in flight when the last owner died has said nothing; it starts again.
-    events += [
+    return [*events, *_cut_by_crash(state)]
+
+
+def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
+    """An end for each attempt that was running when the last owner died; a live one has none."""
+    return [
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
         if step.status == "running"
     ]
-    return events
 
 
 def _start_attempt(state: JobState, command: StartAttempt) -> StepStarted:
@@ -233,17 +238,28 @@ def _skip_downstream(state: JobState, step_id: str) -> list[AnyEvent]:
 def _with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
     if not isinstance(outcome, Succeeded):
         return outcome
+    own = FileNames()
     for file in outcome.files:
-        owner = state.file_owners.get(file.path, step_id)
-        if owner != step_id:
+        other = file.path if state.file_owners.get(file.path, step_id) != step_id else None
+        other = other or state.file_names.clash(file.path) or own.clash(file.path)
+        own.add(file.path)
+        if other is not None:
             return Failed(
                 kind="path",
-                message=f"{file.path} was written by step {owner!r}; two steps cannot write one file",
+                message=_conflict(state, file.path, other),
                 duration_s=outcome.duration_s,
                 log=outcome.log,
                 artifacts=outcome.artifacts,
             )
     return outcome
+
+
+def _conflict(state: JobState, path: str, other: str) -> str:
+    owner = state.file_owners.get(other)
+    by = f"by step {owner!r}" if owner else "by the same step"
+    if path == other:
+        return f"{path} was written {by}; two steps cannot write one file"
+    return f"{path} cannot stand beside {other}, which was written {by}"
 
 
 def _file_events(step: StepState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ def to_text(value: Any) -> str:
 
 def to_plain(value: Any) -> Any:
     """The value in JSON's own types: views and tuples opened, the rest refused."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TemplateError("gives a number that JSON does not have")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):

@@ -45,6 +45,9 @@ class Expression:
             return evaluate(self.tree, scope)
         except TemplateError as error:
             raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # Any operation on any JSON value: which of them Python refuses is no business of ours.
+            raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
 
 
 def check_node(node: nodes.Node) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ledger.digest import Digest
 from ledger.events import Failure, FileRef, JobSubmitted, Payload, SkipReason
+from scheduler.core.file_names import FileNames
 from scheduler.core.graph import Graph
 from scheduler.core.resolved import JobDef
 
@@ -37,6 +38,7 @@ class StepState:
     """One step, now.
 
     `needs_left` counts the needs that have not yet ended well enough for it,
+    `ticket` is its place in the queue of ready steps, 0 outside of it;
     `calls_recorded` the calls that recorded replies would have answered so far.
     """
 
@@ -54,6 +56,7 @@ class StepState:
     deadline_at: float | None = None
     calls_ended: int = 0
     calls_recorded: int = 0
+    ticket: int = 0
     replies: list[CommittedReply] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
 
@@ -74,6 +77,7 @@ class JobState:
     provider_override: str | None = None
     replies: Payload | None = None
     file_owners: dict[str, str] = field(default_factory=dict)
+    file_names: FileNames = field(default_factory=FileNames)
     running: dict[str, int] = field(default_factory=dict)
     running_total: int = 0
     unfinished: int = 0

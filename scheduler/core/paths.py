@@ -36,6 +36,8 @@ def _part_problem(part: str, *, glob: bool) -> str:
         return "it has an empty part"
     if part == "..":
         return "it leaves the output folder"
+    if part.casefold() == ".git":
+        return "what stands in .git can make git run commands"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
     for character in part:
         if character in forbidden or unicodedata.category(character)[0] == "C":

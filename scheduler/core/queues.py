@@ -1,6 +1,6 @@
 """Which step is next: lanes of ready steps under their limits, and the times of waiting ones.
 
-A lane is a provider, or none. Entries of the two heaps are never searched for:
+A lane is a provider, or none. Entries of lanes and heaps are never searched for:
 one that no longer holds is passed over when it comes up.
 """
 
@@ -22,10 +22,13 @@ def ready(state: JobState, now: float) -> Iterator[str]:
     limits = state.definition.concurrency
     room = limits["total"] - state.running_total
     heads: list[tuple[int, str, str, Iterator[tuple[int, str]], int]] = []
+    entries: Iterator[tuple[int, str]]
     for lane, queue in state.lanes.items():
         lane_room = limits[lane] - state.running.get(lane, 0) if lane in limits else room
+        while queue and not _is_queued(state, queue[0]):
+            queue.popleft()
         if queue and lane_room > 0:
-            entries = iter(queue)
+            entries = (entry for entry in queue if _is_queued(state, entry))
             heads.append((*next(entries), lane, entries, lane_room))
     heapq.heapify(heads)
     while heads and room > 0:
@@ -82,13 +85,18 @@ def enqueue(state: JobState, step_id: str) -> None:
     lane = state.lane_of(step_id)
     queue = state.lanes.setdefault(lane, deque())
     state._ticket += 1
+    state.steps[step_id].ticket = state._ticket
     queue.append((state._ticket, step_id))
 
 
-def drop_from_lane(state: JobState, step_id: str) -> None:
-    queue = state.lanes.get(state.lane_of(step_id))
-    if queue:
-        state.lanes[state.lane_of(step_id)] = deque(e for e in queue if e[1] != step_id)
+def leave_queue(state: JobState, step_id: str) -> None:
+    """The step is not to be started; its entry is passed over when it comes up."""
+    state.steps[step_id].ticket = 0
+
+
+def _is_queued(state: JobState, entry: tuple[int, str]) -> bool:
+    ticket, step_id = entry
+    return state.steps[step_id].ticket == ticket
 
 
 def _wake(state: JobState, now: float) -> None:
@@ -111,6 +119,8 @@ def _has_deadline(state: JobState, deadline_at: float, step_id: str) -> bool:
 
 def clear_queues(state: JobState) -> None:
     state.lanes.clear()
+    for step in state.steps.values():
+        step.ticket = 0
     state.running.clear()
     state.running_total = 0
     state._retries.clear()

@@ -36,9 +36,9 @@ from scheduler.core.graph import Graph
 from scheduler.core.job_state import CommittedReply, JobState, JobStatus, StepState, StepStatus
 from scheduler.core.queues import (
     clear_queues,
-    drop_from_lane,
     enqueue,
     expired,
+    leave_queue,
     leave_running,
     next_due,
     ready,
@@ -115,6 +115,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.calls_recorded += event.provider == REPLAY
         case FileWritten():
             state.file_owners[event.path] = event.step
+            state.file_names.add(event.path)
             state.steps[event.step].files[event.path] = FileRef(
                 path=event.path,
                 sha256=event.sha256,
@@ -150,12 +151,7 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     step_id = event.step
     step = state.steps[step_id]
     lane = state.lane_of(step_id)
-    queue = state.lanes.get(lane)
-    if queue and queue[0][1] == step_id:
-        queue.popleft()
-    else:
-        # A retry that is read back was never woken, and is in no lane: only a live clock wakes it.
-        drop_from_lane(state, step_id)
+    leave_queue(state, step_id)
     step.status = "running"
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
@@ -170,7 +166,7 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
     if step.status == "running":
         leave_running(state, event.step)
     else:
-        drop_from_lane(state, event.step)
+        leave_queue(state, event.step)
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:

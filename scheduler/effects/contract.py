@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ledger.digest import Digest
-from ledger.events import FileRef, Payload
 from providers import Request
 from scheduler.core.commands import CallEvent, Failed
 from scheduler.core.durations import format_duration
@@ -95,16 +94,6 @@ class ValueRequest:
 
 
 EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """What an attempt leaves besides its result: files and artifacts with the bytes of both."""
-
-    files: tuple[FileRef, ...] = ()
-    artifacts: tuple[FileRef, ...] | None = None
-    log: Payload | None = None
-    blobs: tuple[bytes, ...] = ()
 
 
 def attempt_timeout_message(limit_s: float) -> str:

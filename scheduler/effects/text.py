@@ -62,7 +62,7 @@ def parse_json(text: str) -> Any:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_depth(value)
+    check_depth(value)
     return clean_json(value)
 
 
@@ -84,7 +84,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_depth(value: Any) -> None:
+def check_depth(value: Any) -> None:
+    """Refuse a value that is nested more than 200 levels deep. Raises ValueError."""
     level = [value]
     for _ in range(JSON_DEPTH_MAX):
         level = [

@@ -33,7 +33,7 @@ def _answer(request: dict[str, Any]) -> str:
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.path[0] = request["import_dir"]
-    log = os.open(request["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = _open_log(request["log_path"])
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -43,6 +43,16 @@ def _answer(request: dict[str, Any]) -> str:
         sys.stdout.flush()
         sys.stderr.flush()
     return result
+
+
+def _open_log(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError:
+        # Somebody's link stands there: the log takes its place.
+        os.unlink(path)
+        return os.open(path, flags, 0o600)
 
 
 def _call(name: str, arguments: dict[str, Any]) -> str:

@@ -1,0 +1,39 @@
+"""Which paths can stand beside each other in one folder, on every disk.
+
+Two paths clash when they are one file on a disk that ignores case, or when one
+would have to be a file and a folder at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class FileNames:
+    """The paths of some files; asking costs the same however many there are."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def add(self, path: str) -> None:
+        """Take in a path."""
+        self._files[path.casefold()] = path
+        for folder in _folders_of(path):
+            self._folders.setdefault(folder, path)
+
+    def clash(self, path: str) -> str | None:
+        """A path that is there and that this one cannot stand beside; itself does not count."""
+        folded = path.casefold()
+        there = self._files.get(folded)
+        if there is not None and there != path:
+            return there
+        if folded in self._folders:
+            return self._folders[folded]
+        return next((self._files[name] for name in _folders_of(path) if name in self._files), None)
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    parts = path.casefold().split("/")
+    for count in range(1, len(parts)):
+        yield "/".join(parts[:count])

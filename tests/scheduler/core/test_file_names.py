@@ -1,0 +1,29 @@
+"""Which paths can stand beside each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.core.file_names import FileNames
+
+
+@pytest.mark.parametrize(
+    ("there", "path", "clash"),
+    [
+        ("a.md", "a.md", None),
+        ("a.md", "b.md", None),
+        ("d/a.md", "d/b.md", None),
+        ("a.md", "A.md", "a.md"),
+        ("main.py", "main.py/evil.txt", "main.py"),
+        ("Main.py", "main.py/x/evil.txt", "Main.py"),
+        ("d/a.md", "d", "d/a.md"),
+        ("d/e/a.md", "D/E", "d/e/a.md"),
+        ("d", "dd", None),
+    ],
+)
+def test_a_path_clashes_with_what_cannot_stand_beside_it(
+    there: str, path: str, clash: str | None
+) -> None:
+    names = FileNames()
+    names.add(there)
+    assert names.clash(path) == clash
