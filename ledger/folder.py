@@ -204,7 +204,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[str]:
     while pending:
         path, shown, depth = pending.pop()
         try:
-            entries = list(os.scandir(path))
+            with os.scandir(path) as found:
+                entries = list(found)
         except OSError:
             continue
         for entry in entries:

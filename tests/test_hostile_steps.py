@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,13 @@ def test_folders_nested_without_end_do_not_end_the_runner() -> None:
         "import os\n\ndef dig():\n    for _ in range(1300):\n"
         "        os.mkdir('d')\n        os.chdir('d')\n"
     )
-    job = run(
-        "project: x\nsteps:\n  a: {python: 'dig:dig', files: ['**/*.txt']}\n  b: {value: 1}\n"
-    )
+    try:
+        job = run(
+            "project: x\nsteps:\n  a: {python: 'dig:dig', files: ['**/*.txt']}\n  b: {value: 1}\n"
+        )
+    finally:
+        # Deeper than Python's own rmtree goes, which pytest clears its folders with.
+        subprocess.run(["rm", "-rf", "runs"], check=True)
     assert job.status == "succeeded"
 
 

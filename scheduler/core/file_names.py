@@ -7,14 +7,15 @@ would have to be a file and a folder at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 
+@dataclass(slots=True)
 class FileNames:
     """The paths of some files; asking costs the same however many there are."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
+    _files: dict[str, str] = field(default_factory=dict)
+    _folders: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: str) -> None:
         """Take in a path."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ledger import Recorded
 from ledger.digest import digest_bytes
 from ledger.events import LlmFailed, LlmResponded
-from scheduler.core.commands import CancelJob, InterruptJob, ResumeJob, Settle
+from scheduler.core.commands import CancelJob, ExpireStep, InterruptJob, ResumeJob, Settle
 from scheduler.core.resolved import RetryDef
 from tests.builders import OWNER, step, written
 from tests.projections.support import OTHER, Story, begun, ledger_of, states, stories, tables
@@ -173,6 +173,13 @@ def test_an_interrupted_job_stays_open_until_it_is_resumed_and_ends() -> None:
     with ledger_of(story) as ledger:
         assert _column(ledger, "status", "attempts") == ["interrupted", "succeeded"]
         assert _column(ledger, "status", "jobs") == ["succeeded"]
+
+
+def test_a_step_whose_total_time_was_over_when_the_job_was_resumed_is_shown_as_failed() -> None:
+    story = begun(step("a", total_timeout_s=1.0)).start("a").tell(ResumeJob(OWNER), ExpireStep("a"))
+    with ledger_of(story) as ledger:
+        assert _statuses(ledger) == {"a": "failed"}
+        assert _column(ledger, "status", "attempts") == ["failed"]
 
 
 def test_a_cancelled_job_cancels_what_had_not_ended() -> None:

@@ -254,8 +254,16 @@ def test_an_interrupted_attempt_leaves_its_step_to_be_started_again() -> None:
 )
 def test_a_job_stops_when_no_attempt_runs_any_more(command: Any, event: AnyEvent) -> None:
     assert decide(running(CHAIN), command) == [event]
+
+
+def test_an_interrupted_job_has_no_attempt_that_runs() -> None:
     with pytest.raises(AssertionError):
-        decide(running(CHAIN, started("a")), command)
+        decide(running(CHAIN, started("a")), InterruptJob("SIGINT"))
+
+
+def test_cancelling_a_job_whose_owner_died_ends_the_attempts_that_it_left() -> None:
+    events = decide(running(CHAIN, started("a")), CancelJob())
+    assert events == [interrupted("a", reason="crash"), JobCancelled()]
 
 
 def test_the_jobs_timeout_skips_what_has_not_ended_and_fails_the_job() -> None:

@@ -100,7 +100,7 @@ class TestProblems:
             ("{a: {value: 1, files: ['*.txt']}}", "only commands and functions"),
             (
                 "{a: {value: 1, files: [{path: x}]}, b: {value: 1, files: [{path: X}]}}",
-                "is written by 'a' already",
+                "'X' cannot stand beside 'x', which 'a' writes",
             ),
             ("{a: {value: 1}, A: {value: 1}}", "by case only"),
             ("{1a: {value: 1}}", "not a step id"),
