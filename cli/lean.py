@@ -1,4 +1,4 @@
-"""A typer command that loads pydantic only for values that somebody typed.
+"""A typer command that loads pydantic only for typed values that are no plain text or path.
 
 Typer converts every value through pydantic, defaults included, and pydantic
 takes as long to load as typer itself: `orc list` would start half as fast.
@@ -6,7 +6,8 @@ takes as long to load as typer itself: `orc list` would start half as fast.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from typer.core import TyperCommand, TyperGroup
 
@@ -31,10 +32,21 @@ class LeanGroup(TyperGroup):
 
 class _WhenTyped:
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        if not param.multiple and (value is None or value is param.default):
-            return value
+        if not param.multiple and param.nargs == 1:
+            if value is None or value is param.default:
+                return value
+            wanted = _plain_type(param.type_descriptor.annotation)
+            if wanted in (str, Path) and isinstance(value, str):
+                # No option of ours asks more of a text or a path than to be one.
+                return wanted(value)
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type of an option, `| None` taken off."""
+    types = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return types[0] if len(types) == 1 else annotation
 
 
 def _convert_when_typed(params: list[Any]) -> None:
