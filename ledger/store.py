@@ -228,8 +228,12 @@ def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Led
         with lock:
             connection = connect_writer(path)
         ledger = Ledger(path, connection, lock, projector)
-        with storage_errors(path):
-            ledger._prepare()
+        try:
+            with storage_errors(path):
+                ledger._prepare()
+        except BaseException:
+            connection.close()
+            raise
     except BaseException:
         lock.close()
         raise
