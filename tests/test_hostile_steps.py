@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import orc
+from ledger import LedgerReader
+from projections import Publisher
 from tests.cli import command_line
 
 
@@ -147,3 +149,23 @@ def test_a_call_that_took_too_long_has_its_end_in_the_ledger() -> None:
     calls = connection.execute("SELECT status, failure_kind FROM llm_calls").fetchall()
     connection.close()
     assert calls == [("failed", "timeout")]
+
+
+def test_a_refresh_that_the_disk_refused_is_made_up_for_by_the_next() -> None:
+    Path("spec.replay.yaml").write_text("replies:\n  a: [{text: hello}]\n")
+    job = run("project: x\nprovider: replay\nsteps:\n  a: {prompt: hi}\n")
+    copy = Path("copy").absolute()
+    copy.mkdir()
+    with LedgerReader.open(Path("runs.db")) as ledger:
+        publisher = Publisher(ledger, job.job_id, copy)
+        (copy / "outputs").mkdir()
+        (copy / "manifest.json").mkdir()
+        (copy / "manifest.json" / "in the way").touch()
+        with pytest.raises(OSError):
+            publisher.publish()
+        (copy / "manifest.json" / "in the way").unlink()
+        for path in (copy / ".cache").iterdir():
+            path.unlink()
+        publisher.publish()
+    assert len(list((copy / ".cache").iterdir())) == 1
+    assert (copy / "manifest.json").read_bytes() == (job.folder / "manifest.json").read_bytes()
