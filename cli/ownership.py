@@ -11,9 +11,7 @@ from typing import Any
 
 import trio
 
-from cli.submission import (
-    EnvironmentProblem,
-)
+from cli.submission import EnvironmentProblem
 from ledger import JobId, Ledger, LedgerReader
 from ledger.errors import NoSuchJob
 from ledger.events import Failure, JobSubmitted
@@ -28,8 +26,6 @@ from scheduler.runner import Observer, Runner
 from scheduler.workspace import Workspace
 
 REFRESH_S = 2.0
-
-
 _PUBLISH_SHARE = 10
 
 
@@ -113,6 +109,10 @@ class Ownership:
         self.listener = listener or Listener()
 
     async def to_the_end(self, opening: Command, *, force: bool) -> Ended:
+        """Run the job until it ends or stops, publish its folder, deliver its files.
+
+        Raises LedgerError, EnvironmentProblem, and OSError when the folder cannot be written.
+        """
         state, job_id = self.state, self.job_id
         with LedgerReader.open(self.ledger.path) as reader:
             publisher = Publisher(reader, job_id, self.folder)
@@ -175,6 +175,10 @@ async def _keep_published(publisher: Publisher) -> None:
 def deliver_files(
     ledger: LedgerReader, job_id: str, state: JobState, *, force: bool
 ) -> tuple[str, ...]:
+    """Copy the files to the spec's `output_dir`, if it has one; the paths that were left alone.
+
+    Raises EnvironmentProblem when the disk refuses.
+    """
     target = state.definition.output_dir
     if target is None:
         return ()

@@ -19,7 +19,7 @@ TEMPORARY_NAME = r"\..+\.[0-9]+-[0-9]+\.orc-tmp"
 """What the names of temporary files match."""
 
 DEPTH_MAX = 64
-"""How deep folders are looked into; deeper paths are refused wherever a file is captured."""
+"""How deep folders are looked into; what lies deeper is passed over."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
