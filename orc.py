@@ -158,7 +158,9 @@ def _submission(
         return Submission(path=Path(spec), **given)
     import yaml
 
-    text = yaml.safe_dump(spec.model_dump(mode="json", exclude_unset=True), sort_keys=False)
+    text = yaml.safe_dump(
+        spec.model_dump(mode="json", exclude_unset=True, by_alias=True), sort_keys=False
+    )
     return Submission(text=text, **given)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jobs, yardsticks
+from benchmarks import calls, jobs, yardsticks
 from cli.main import tune_collector
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     # Beside the project, not in /tmp: that may be memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
-        for measure in (_chain, _fans, _layers, _prompts, _commands, _start):
+        for measure in (_chain, _fans, _layers, _prompts, _calls, _commands, _start):
             for figure in measure(folder, options.rounds):
                 figures.append(figure)
                 if not options.json:
@@ -93,6 +93,30 @@ def _prompts(folder: Path, rounds: int) -> list[dict[str, Any]]:
     )
     return [
         _figure("1,000 replay prompts, 100 at once: steps/s", rates, "raw one-row commits/s", raws)
+    ]
+
+
+def _calls(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Calls to an API on loopback; one round of each before the measured ones loads the SDK."""
+    durable: list[float] = []
+    bare: list[float] = []
+    with calls.model_server() as url:
+        spec, environment = jobs.calls(1000), calls.environment(url)
+        calls.sdk_s(url, calls=100, at_once=100)
+        jobs.run_job(folder, jobs.calls(100), environment=environment)
+        for _ in range(rounds):
+            before = calls.sdk_s(url, calls=1000, at_once=100)
+            durable.append(jobs.run_job(folder, spec, environment=environment)[0])
+            after = calls.sdk_s(url, calls=1000, at_once=100)
+            bare.append((before + after) / 2)
+    return [
+        _figure(
+            "1,000 calls, 100 at once, each durable: ms a call",
+            durable,
+            "OpenAI SDK alone: ms a call",
+            bare,
+            target="<= 1.3",
+        )
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cli import wiring
@@ -52,7 +52,20 @@ def prompts(count: int, *, concurrency: int = 100) -> tuple[str, str]:
     return "\n".join(lines), "\n".join(replies)
 
 
-def run_job(folder: Path, spec: str, *, replies: str | None = None) -> tuple[float, Path]:
+def calls(count: int, *, concurrency: int = 100) -> str:
+    """Prompts for a model API."""
+    lines = ["project: calls", f"concurrency: {concurrency}", "provider: openai/model-a", "steps:"]
+    lines += [f"  s{i}: {{prompt: 'Say {i}.'}}" for i in range(count)]
+    return "\n".join(lines)
+
+
+def run_job(
+    folder: Path,
+    spec: str,
+    *,
+    replies: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[float, Path]:
     """Seconds from job.started to job.succeeded, and the ledger."""
     place = folder / f"job-{time.monotonic_ns()}"
     place.mkdir()
@@ -72,7 +85,7 @@ def run_job(folder: Path, spec: str, *, replies: str | None = None) -> tuple[flo
         wiring.run,
         Submission(path=path),
         places=places,
-        environment=os.environ,
+        environment=os.environ if environment is None else environment,
         version="benchmark",
         listener=Listener(on_events=note),
     )

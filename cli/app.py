@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import look, maintain, run, specs
+from cli.commands import look, maintain, replay, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for _name, _function in (
     ("run", run.run),
     ("resume", run.resume),
     ("cancel", run.cancel),
+    ("replay", replay.replay),
     ("demo", run.demo),
     ("list", look.list_jobs),
     ("show", look.show),

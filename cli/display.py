@@ -16,19 +16,29 @@ from cli.ownership import Ended, Listener
 from cli.text import ReaderGone, put_json, safe, say
 from ledger import Recorded
 from ledger.events import (
+    CacheHit,
+    CircuitClosed,
+    CircuitOpened,
     JobResumed,
-    LlmResponded,
+    LlmRequested,
     StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
+    ToolCalled,
 )
+from projections.money import cost_text
+from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
 from scheduler.core.state import JobState
 
 if TYPE_CHECKING:
     from cli.live import LiveTable
+
+
+_WHY_CHARS = 160
 
 
 class Display(Protocol):
@@ -50,51 +60,59 @@ class Display(Protocol):
         """Say how the run ended, and what to do next."""
 
 
-def make_display(*, as_json: bool, quiet: bool) -> Display:
-    """The display for this process's streams and options."""
+def make_display(
+    *,
+    as_json: bool,
+    quiet: bool,
+    stream: str | None = None,
+    prices: PriceTable = NO_PRICES,
+) -> Display:
+    """The display for this process's streams and options; `stream` is a step whose text is wanted."""
+    if stream is not None:
+        from cli.stream import StreamDisplay
+
+        return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
     if as_json:
-        return JsonDisplay()
+        return JsonDisplay(prices)
     if quiet:
-        return QuietDisplay()
+        return QuietDisplay(prices)
     if sys.stderr.isatty():
         from cli.live import LiveTable
 
-        return LiveTable()
-    return LineDisplay()
+        return LiveTable(prices)
+    return LineDisplay(prices)
 
 
 class Totals:
-    """Tokens and cost of the job so far, this process's part included."""
+    """Tokens and cost of the calls that this process has made for the job."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
-        self.cost_usd: float | None = None
-        self._unknown = False
+        self.spent = Spending()
+        self._pricer = CallPricer(prices)
 
-    def take(self, recorded: Recorded) -> None:
-        """Count the event if it is a paid reply."""
-        from projections.prices import cost_usd
+    def take(self, recorded: Recorded) -> PricedCall | None:
+        """Count the event if it ends a call that used tokens; that call."""
+        call = self._pricer.take(recorded.event)
+        if call is not None:
+            self.tokens += call.usage.input_tokens + call.usage.output_tokens
+            self.spent.add(call.cost_usd)
+        return call
 
-        event = recorded.event
-        if not isinstance(event, LlmResponded):
-            return
-        self.tokens += event.usage.input_tokens + event.usage.output_tokens
-        cost = cost_usd(event.provider)
-        if cost is None:
-            self._unknown = True
-        else:
-            self.cost_usd = (self.cost_usd or 0.0) + cost
-
-    def known_cost(self) -> float | None:
-        """The cost where every call's price is known."""
-        return None if self._unknown else self.cost_usd
+    def summary(self) -> str:
+        """`1200 tokens, cost $0.0012`; what there is nothing of is left out."""
+        tokens = f"{self.tokens} tokens" if self.tokens else ""
+        cost = ""
+        if self.spent.total_usd != 0:
+            cost = f"cost {cost_text(self.spent.known_usd, self.spent.calls_unpriced)}"
+        return ", ".join(filter(None, (tokens, cost)))
 
 
 class QuietDisplay:
     """Says nothing but what went wrong."""
 
-    def __init__(self) -> None:
-        self.totals = Totals()
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        self.totals = Totals(prices)
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +135,12 @@ class QuietDisplay:
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """Events were committed."""
         for item in recorded:
-            self.totals.take(item)
+            call = self.totals.take(item)
+            if call is not None:
+                self.on_call(call)
+
+    def on_call(self, call: PricedCall) -> None:
+        """A call has ended and used tokens."""
 
     def on_delta(self, step: str, text: str) -> None:
         """A model wrote something."""
@@ -176,7 +199,7 @@ class JsonDisplay(QuietDisplay):
             "event": "done",
             "job_id": ended.job_id,
             "status": ended.status,
-            "cost_usd": self.totals.known_cost(),
+            "cost_usd": self.totals.spent.total_usd,
             "tokens": self.totals.tokens,
         }
         if ended.failures:
@@ -212,19 +235,45 @@ def describe_change(recorded: Recorded) -> str:
             return f"{event.step} skipped{because}"
         case StepInterrupted():
             return f"{event.step} interrupted ({event.reason})"
+        case StepSwitched():
+            why = safe(event.message, width=_WHY_CHARS)
+            return f"{event.step} goes on with {safe(event.to_target)}: {why}"
+        case LlmRequested():
+            return _describe_request(event)
+        case CacheHit() if event.paid_by is not None:
+            by = event.paid_by
+            return f"{event.step} answered from the cache: {by.job_id} {by.step} paid for it"
+        case ToolCalled():
+            return f"{event.step} calls {safe(event.tool)}"
+        case CircuitOpened():
+            wait = format_duration(event.cooldown_s)
+            return (
+                f"{safe(event.target)} failed {event.failures} times in a row: "
+                f"no step asks it for {wait}"
+            )
+        case CircuitClosed():
+            return f"{safe(event.target)} answers again"
         case JobResumed():
             return "resumed"
     return ""
+
+
+def _describe_request(event: LlmRequested) -> str:
+    said = []
+    if event.dropped and event.call == 1:
+        said.append(f"{event.provider} cannot honour {', '.join(event.dropped)}: dropped")
+    if event.changed:
+        changed = safe(", ".join(event.changed), width=_WHY_CHARS)
+        said.append(f"not in the cache, since its last request differs in {changed}")
+    return f"{event.step}: {'; '.join(said)}" if said else ""
 
 
 def say_ending(ended: Ended, totals: Totals) -> None:
     """The last lines: status, failures, and the exact next command."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
-    used = f", {totals.tokens} tokens" if totals.tokens else ""
-    cost = totals.known_cost()
-    used += f", ${cost:.4f}" if cost else ""
-    say(f"{ended.job_id} {ended.status}: {good} of {len(steps)} steps{used}")
+    used = totals.summary()
+    say(f"{ended.job_id} {ended.status}: {good} of {len(steps)} steps{used and f', {used}'}")
     failures = ended.failures
     for failure in failures[:20]:
         say(f"  {failure.step or 'the job'}: {failure.kind}: {safe(failure.message)}")

@@ -1,4 +1,4 @@
-"""What `orc doctor` looks at: versions, the linked SQLite, the ledger, the providers."""
+"""What `orc doctor` looks at: versions, the linked SQLite, the ledger, prices, the providers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import sqlite3
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
@@ -20,25 +20,31 @@ _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was looked at; `details` are for programs."""
 
     level: Literal["ok", "note", "bad"]
     name: str
     message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         """As a JSON value."""
-        return {"level": self.level, "name": self.name, "message": self.message}
+        return {"level": self.level, "name": self.name, "message": self.message, **self.details}
 
 
 def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
     """Everything, in the order in which it is shown; nothing is changed."""
+    import trio
+
+    from cli.provider_health import examine_providers
+
     return [
         Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}"),
         _sqlite(),
         *_packages(),
         *_ledger(database),
-        *_providers(environment),
+        _prices(database, environment),
+        *trio.run(examine_providers, environment),
     ]
 
 
@@ -95,27 +101,21 @@ def _ledger(database: Path) -> list[Finding]:
     return findings
 
 
-def _providers(environment: Mapping[str, str]) -> list[Finding]:
-    from providers import REGISTRY
+def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
+    from cli.pricing import find_own_prices, read_prices
+    from cli.submission import UsageProblem
+    from scheduler.core.errors import SpecError
 
-    findings = []
-    for entry in REGISTRY.values():
-        if entry.module is None:
-            findings.append(Finding("note", entry.name, "not supported yet"))
-        elif entry.name == "ollama":
-            findings.append(_ollama(environment))
-        else:
-            findings.append(Finding("ok", entry.name, "ready"))
-    return findings
-
-
-def _ollama(environment: Mapping[str, str]) -> Finding:
-    import httpx
-
-    base = environment.get("OLLAMA_BASE_URL") or "http://localhost:11434"
+    own = find_own_prices(database, environment)
     try:
-        answer = httpx.get(f"{base.rstrip('/')}/api/tags", timeout=2.0)
-        models = [str(model["name"]) for model in answer.json()["models"]]
-    except Exception:
-        return Finding("note", "ollama", "does not answer; start it with `ollama serve`")
-    return Finding("ok", "ollama", f"answers; models: {', '.join(models[:20]) or 'none'}")
+        shipped, table = read_prices(None), read_prices(own)
+    except (UsageProblem, SpecError) as error:
+        return Finding("bad", "prices", "; ".join(str(error).splitlines()))
+    seen = {price.seen for prices in shipped.models.values() for price in prices.values()}
+    days = sorted(filter(None, seen))
+    count = sum(len(prices) for prices in table.models.values())
+    message = f"of {count} models; those that come with orc were seen from {days[0]} to {days[-1]}"
+    if own is not None:
+        message += f"; your own are in {own}"
+    details = {"date": str(shipped.date), "file": None if own is None else str(own)}
+    return Finding("ok", "prices", message, details)

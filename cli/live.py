@@ -20,14 +20,16 @@ from cli.ownership import Ended
 from cli.text import safe
 from ledger import Recorded
 from ledger.events import (
-    LlmResponded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
 )
+from projections.money import cost_text
+from projections.prices import NO_PRICES, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
+from scheduler.core.limits import held_by_circuit
 from scheduler.core.state import JobState
 
 _STYLES = {
@@ -44,16 +46,17 @@ _OTHER_ROWS = 6
 
 
 class LiveTable(QuietDisplay):
-    """A table of steps with state, time, tokens and what they are doing."""
+    """A table of steps with state, time, tokens, cost and what they are doing."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        super().__init__(prices)
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._state: JobState | None = None
         self._job_id = ""
         self._started: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._tokens: dict[str, int] = {}
+        self._spent: dict[str, Spending] = {}
         self._notes: dict[str, str] = {}
         self._recent: deque[str] = deque(maxlen=200)
         # Last: it renders at once.
@@ -95,6 +98,13 @@ class LiveTable(QuietDisplay):
         for item in recorded:
             self._take(item)
 
+    def on_call(self, call: PricedCall) -> None:
+        """See `QuietDisplay`."""
+        used = call.usage.input_tokens + call.usage.output_tokens
+        self._tokens[call.step] = self._tokens.get(call.step, 0) + used
+        self._spent.setdefault(call.step, Spending()).add(call.cost_usd)
+        self._bring_up(call.step)
+
     def on_delta(self, step: str, text: str) -> None:
         """See `QuietDisplay`."""
         self._notes[step] = (self._notes.get(step, "") + text)[-_TAIL_CHARS:]
@@ -119,31 +129,29 @@ class LiveTable(QuietDisplay):
                 self._notes[event.step] = f"because of {', '.join(event.because)}"
             case StepInterrupted():
                 self._notes[event.step] = f"interrupted ({event.reason})"
-            case LlmResponded():
-                usage = event.usage
-                used = usage.input_tokens + usage.output_tokens
-                self._tokens[event.step] = self._tokens.get(event.step, 0) + used
             case _:
                 return
-        if event.step in self._recent:
-            self._recent.remove(event.step)
-        self._recent.append(event.step)
+        self._bring_up(event.step)
+
+    def _bring_up(self, step: str) -> None:
+        if step in self._recent:
+            self._recent.remove(step)
+        self._recent.append(step)
 
     def _render(self) -> RenderableType:
         state = self._state
         if state is None:
             return Text("")
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-        for header in ("step", "state", "time", "tokens", ""):
+        for header in ("step", "state", "time", "tokens", "cost", ""):
             table.add_column(header, no_wrap=True, overflow="ellipsis")
         for step_id in self._shown(state):
             table.add_row(*self._row(state, step_id))
         hidden = len(state.steps) - table.row_count
         counts = _counts(state)
-        cost = self.totals.known_cost()
-        money = f"  ${cost:.4f}" if cost else ""
+        used = self.totals.summary()
         more = f"  ({hidden} not shown)" if hidden > 0 else ""
-        summary = Text(f"{counts}  {self.totals.tokens} tokens{money}{more}", style="dim")
+        summary = Text(f"{counts}{used and f'  {used}'}{more}", style="dim")
         return Group(table, summary)
 
     def _shown(self, state: JobState) -> list[str]:
@@ -157,6 +165,9 @@ class LiveTable(QuietDisplay):
     def _row(self, state: JobState, step_id: str) -> list[Text]:
         step = state.steps[step_id]
         status = step.status
+        held = held_by_circuit(state, step_id, time.time())
+        if held is not None:
+            status = "waiting"
         took = self._took.get(step_id)
         if status == "running":
             took = time.monotonic() - self._started.get(step_id, time.monotonic())
@@ -167,13 +178,22 @@ class LiveTable(QuietDisplay):
             if status == "running"
             else safe(self._notes.get(step_id, ""), width=_TAIL_CHARS)
         )
+        if held is not None:
+            note = safe(f"for the circuit of {held}", width=_TAIL_CHARS)
         return [
             Text(step_id),
             Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
             Text("" if took is None else format_duration(took), justify="right"),
             Text("" if tokens is None else str(tokens), justify="right"),
+            Text(_cost(self._spent.get(step_id)), justify="right"),
             Text(note, style="dim"),
         ]
+
+
+def _cost(spent: Spending | None) -> str:
+    if spent is None:
+        return ""
+    return cost_text(spent.known_usd, spent.calls_unpriced, brief=True)
 
 
 def _counts(state: JobState) -> str:

@@ -96,17 +96,38 @@ def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
 
 @contextmanager
 def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """The read model alone, for commands that should start fast, and the ledger's path."""
+    """The read model alone, for commands that should start fast, and the ledger's path.
+
+    Tables of an older version of orc are derived anew first.
+    """
     from ledger import connect_reader
     from ledger.connection import storage_errors
 
     path = database_path(database)
     connection = connect_reader(path)
+    if _has_old_tables(connection):
+        connection.close()
+        _derive_tables(path)
+        connection = connect_reader(path)
     try:
         with storage_errors(path):
             yield connection, path
     finally:
         connection.close()
+
+
+def _has_old_tables(connection: sqlite3.Connection) -> bool:
+    from projections.read_model_schema import VERSION
+
+    row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
+    return row is not None and int(row[0]) < VERSION
+
+
+def _derive_tables(path: Path) -> None:
+    from cli.wiring import open_for_writing
+
+    # Opening does it.
+    open_for_writing(find_places(path)).close()
 
 
 def database_path(database: Path | None) -> Path:

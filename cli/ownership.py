@@ -16,7 +16,8 @@ from ledger import JobId, Ledger, LedgerReader
 from ledger.errors import NoSuchJob
 from ledger.events import Failure, JobSubmitted
 from ledger.folder import Folder
-from projections import Publisher, deliver
+from projections import Publisher, ReplyCache, deliver
+from projections.prices import PriceTable
 from providers import Provider
 from scheduler.core.commands import Command
 from scheduler.core.graph import build_graph
@@ -99,6 +100,8 @@ class Ownership:
         providers: Mapping[str, Provider],
         environment: Mapping[str, str],
         listener: Listener | None,
+        *,
+        prices: PriceTable,
     ) -> None:
         self.ledger = ledger
         self.job_id = job_id
@@ -107,6 +110,7 @@ class Ownership:
         self.providers = providers
         self.environment = environment
         self.listener = listener or Listener()
+        self.prices = prices
 
     async def to_the_end(self, opening: Command, *, force: bool) -> Ended:
         """Run the job until it ends or stops, publish its folder, deliver its files.
@@ -115,7 +119,7 @@ class Ownership:
         """
         state, job_id = self.state, self.job_id
         with LedgerReader.open(self.ledger.path) as reader:
-            publisher = Publisher(reader, job_id, self.folder)
+            publisher = Publisher(reader, job_id, self.folder, prices=self.prices)
             publisher.sweep()
             publisher.publish(final=False)
             self.listener.on_job(state, job_id, self.folder)
@@ -129,6 +133,7 @@ class Ownership:
                 environment=self.environment,
                 observer=self.listener.on_events,
                 on_delta=self.listener.on_delta,
+                cache=ReplyCache(self.ledger, job_id),
             )
             try:
                 async with trio.open_nursery() as nursery:

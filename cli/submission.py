@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cli.spec_files import SpecFiles
 from ledger import LedgerReader
 from providers import REGISTRY, PermanentError, Provider, build_provider
-from scheduler.core.errors import Problem, SpecError
-from scheduler.core.resolve import ProviderFacts, Settings, build_job
-from scheduler.core.resolved import REPLAY, JobDef
+from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.params import PROVIDER_SECTIONS
+from scheduler.core.resolve import build_job
+from scheduler.core.resolve_prompt import ProviderFacts, Settings
+from scheduler.core.resolved import REPLAY, JobDef, StepDef, TargetDef
 from scheduler.core.spec import Spec
 from scheduler.core.state import JobState
 
@@ -27,7 +30,10 @@ class EnvironmentProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A spec and how it is to be run; `text` stands for a file where there is none."""
+    """A spec and how it is to be run; `text` stands for a file where there is none.
+
+    `stream` is the prompt step whose text is wanted as it comes.
+    """
 
     path: Path | None = None
     text: str | None = None
@@ -36,16 +42,21 @@ class Submission:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     replies: Path | None = None
     strict: bool = False
+    stream: str | None = None
 
 
-def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spec, JobDef]:
-    """Read and check a spec; nothing is written. Raises SpecError, UsageProblem."""
+def prepare(
+    submission: Submission, environment: Mapping[str, str], *, files: SpecFiles | None = None
+) -> tuple[Spec, JobDef]:
+    """Read and check a spec, and the files that it names; nothing is written.
+
+    Raises SpecError, UsageProblem.
+    """
     text, name = read_spec(submission)
+    files = files or SpecFiles(spec_dir_of(submission))
     settings = Settings(
         providers={
-            entry.name: ProviderFacts(
-                entry.default_model, entry.model_variables, ready=entry.module is not None
-            )
+            entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
             for entry in REGISTRY.values()
         },
         environment=environment,
@@ -53,6 +64,7 @@ def prepare(submission: Submission, environment: Mapping[str, str]) -> tuple[Spe
         model=submission.model,
         inputs=submission.inputs,
         submit_dir=os.getcwd(),
+        take_file=files.take,
     )
     return build_job(text, source_name=name, settings=settings)
 
@@ -66,6 +78,7 @@ class Prepared:
     definition: JobDef
     replies: Any
     providers: dict[str, Provider]
+    files: SpecFiles
 
 
 def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
@@ -73,12 +86,15 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
 
     Raises SpecError, UsageProblem, EnvironmentProblem.
     """
-    spec, definition = prepare(submission, environment)
+    files = SpecFiles(spec_dir_of(submission))
+    spec, definition = prepare(submission, environment, files=files)
+    if submission.stream is not None:
+        _check_stream(submission.stream, definition)
     replies = _read_replies(submission, definition)
     providers = build_providers(definition, environment, replies=replies)
     if submission.strict:
         _refuse_dropped(definition, providers)
-    return Prepared(submission, spec, definition, replies, providers)
+    return Prepared(submission, spec, definition, replies, providers, files)
 
 
 def build_providers(
@@ -89,18 +105,40 @@ def build_providers(
     override: str | None = None,
 ) -> dict[str, Provider]:
     """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
-    named = {override or step.provider for step in definition.steps if step.provider is not None}
+    targets = {target for step in definition.steps for target in targets_of(step, override)}
     found: dict[str, Provider] = {}
-    for name in sorted(named - {None}, key=str):
-        assert name is not None
-        if name == REPLAY:
-            found[name] = _build_replay(replies)
+    for target in sorted(targets, key=lambda target: target.name):
+        if target.server in found:
+            continue
+        if target.provider == REPLAY:
+            found[target.server] = _build_replay(replies)
             continue
         try:
-            found[name] = build_provider(name, environment)
+            found[target.server] = build_provider(
+                target.provider, environment, base_url=target.base_url
+            )
         except PermanentError as error:
             raise EnvironmentProblem(error.message) from error
     return found
+
+
+def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
+    """Whom the step may ask, in order; `override` stands in for all of them."""
+    if override is None or step.provider is None:
+        return step.targets()
+    return (TargetDef(provider=override, model=step.model or ""),)
+
+
+def find_dropped(
+    definition: JobDef, providers: Mapping[str, Provider]
+) -> Iterator[tuple[str, TargetDef, list[str]]]:
+    """Steps, targets, and the parameters of the step that the target cannot honour."""
+    for step in definition.steps:
+        asked = set(step.params) - set(PROVIDER_SECTIONS)
+        for target in targets_of(step):
+            dropped = sorted(asked - providers[target.server].params)
+            if dropped:
+                yield step.id, target, dropped
 
 
 def read_spec(submission: Submission) -> tuple[str, str]:
@@ -187,13 +225,17 @@ def _build_replay(document: Any) -> Provider:
     return Replay(parse_replies(document), digest=digest_json)
 
 
+def _check_stream(step_id: str, definition: JobDef) -> None:
+    kinds = {step.id: step.kind for step in definition.steps}
+    if step_id not in kinds:
+        raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
+    if kinds[step_id] != "prompt":
+        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {kinds[step_id]})")
+
+
 def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
-    for step in definition.steps:
-        if step.provider is None:
-            continue
-        dropped = sorted(set(step.params) - providers[step.provider].params)
-        if dropped:
-            raise UsageProblem(
-                f"step {step.id!r}: {step.provider} does not know {', '.join(dropped)}; "
-                "remove it, or run without --strict"
-            )
+    for step_id, target, dropped in find_dropped(definition, providers):
+        raise UsageProblem(
+            f"step {step_id!r}: {target.provider} does not know {', '.join(dropped)}; "
+            "remove it, or run without --strict"
+        )

@@ -25,6 +25,11 @@ def safe(text: object, *, width: int | None = None) -> str:
     return shown
 
 
+def safe_lines(text: str) -> str:
+    """The text made safe, but for its line feeds and tabs."""
+    return "".join(character if character in "\n\t" else _shown(character) for character in text)
+
+
 def say(message: str = "", *, quiet: bool = False) -> None:
     """A line of talk, on stderr. The caller has made it safe. It is lost where nobody can hear it."""
     if quiet:
@@ -39,6 +44,16 @@ def put(line: str = "", *, flush: bool = False) -> None:
     """A line of data, on stdout. The caller has made it safe. Raises ReaderGone."""
     try:
         print(line, flush=flush)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise ReaderGone from None
+
+
+def put_piece(text: str) -> None:
+    """A piece of data, at once and without a line's end. Raises ReaderGone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)
         raise ReaderGone from None

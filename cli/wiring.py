@@ -22,6 +22,8 @@ from cli.ownership import (
     load_state,
     run_folder,
 )
+from cli.pricing import find_own_prices, read_prices
+from cli.recordings import check_target, write_recording
 from cli.submission import (
     Prepared,
     Submission,
@@ -37,6 +39,7 @@ from ledger.errors import LedgerError
 from ledger.events import JobSubmitted, Owner, Payload, Recorded
 from ledger.locks import owner_identity
 from projections import Publisher, ReadModel
+from projections.prices import PriceTable
 from scheduler.clock import Clock
 from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob, SubmitJob
 from scheduler.core.decide import decide
@@ -50,10 +53,11 @@ _CANCEL_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are: the ledger, and the folder of run folders. Both absolute."""
+    """Where things are: the ledger, and the folder of run folders, both absolute; and the prices."""
 
     database: Path
     runs_dir: Path
+    prices: PriceTable
 
     @classmethod
     def find(
@@ -63,15 +67,19 @@ class Places:
         runs_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Places:
-        """From options, else the environment's ORC_DB, else `runs.db` and `runs` here."""
+        """From options, else the environment's ORC_DB, else `runs.db` and `runs` here.
+
+        Raises what `read_prices` raises for a broken table.
+        """
         environment = os.environ if environment is None else environment
         path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
-        return cls(path, (runs_dir or path.parent / "runs").absolute())
+        prices = read_prices(find_own_prices(path, environment))
+        return cls(path, (runs_dir or path.parent / "runs").absolute(), prices)
 
 
 def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
     """The ledger, with the read model kept. Raises LedgerError."""
-    return open_ledger(places.database, projector=ReadModel(), create=create)
+    return open_ledger(places.database, projector=ReadModel(places.prices), create=create)
 
 
 def submit(
@@ -98,7 +106,8 @@ def submit(
     state = initial_state(definition, build_graph(definition.steps))
     found = (spec_blob, source_blob, inputs_blob, replies_blob)
     blobs = [blob for blob in found if blob is not None]
-    _append(ledger, job_id, state, SubmitJob(event), blobs=blobs)
+    blobs += prepared.files.contents.values()
+    append_command(ledger, job_id, state, SubmitJob(event), blobs=blobs)
     return state
 
 
@@ -110,8 +119,14 @@ async def run(
     version: str,
     listener: Listener | None = None,
     force: bool = False,
+    record: Path | None = None,
 ) -> Ended:
-    """Submit a spec and run the job to its end. Raises what `prepare_run` and `submit` raise."""
+    """Submit a spec and run the job to its end; its replies go to the file `record`.
+
+    Raises what `prepare_run` and `submit` raise.
+    """
+    if record is not None:
+        check_target(record, force=force)
     prepared = prepare_run(submission, environment)
     providers = prepared.providers
     job_id = new_job_id()
@@ -124,8 +139,22 @@ async def run(
             state = submit(ledger, prepared, job_id=job_id, places=places, version=version)
             opening = StartJob(Owner.model_validate(owner_identity()))
             folder = run_folder(state, job_id, places.runs_dir)
-            run_one = Ownership(ledger, job_id, state, folder, providers, environment, listener)
-            return await run_one.to_the_end(opening, force=force)
+            run_one = Ownership(
+                ledger,
+                job_id,
+                state,
+                folder,
+                providers,
+                environment,
+                listener,
+                prices=places.prices,
+            )
+            try:
+                return await run_one.to_the_end(opening, force=force)
+            finally:
+                # However it ended: what was paid for is worth keeping.
+                if record is not None:
+                    write_recording(ledger, job_id, record)
         finally:
             lock.release()
 
@@ -157,7 +186,7 @@ async def resume(
             state = load_state(ledger, job_id)
             folder = run_folder(state, job_id, places.runs_dir)
             if state.status == "succeeded":
-                Publisher(ledger, job_id, folder).publish()
+                Publisher(ledger, job_id, folder, prices=places.prices).publish()
                 left = deliver_files(ledger, job_id, state, force=force)
                 return Ended(job_id, "succeeded", state, folder, None, left, places.database)
             document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
@@ -166,7 +195,16 @@ async def resume(
                 state.definition, environment, replies=document, override=override
             )
             opening = _opening(ledger, job_id, state, override, document, timeout_s)
-            run_one = Ownership(ledger, job_id, state, folder, providers, environment, listener)
+            run_one = Ownership(
+                ledger,
+                job_id,
+                state,
+                folder,
+                providers,
+                environment,
+                listener,
+                prices=places.prices,
+            )
             return await run_one.to_the_end(opening, force=force)
         finally:
             lock.release()
@@ -204,9 +242,10 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
         raise UsageProblem(f"{job_id} is still being ended by its owner; `orc show` tells")
 
 
-def _append(
+def append_command(
     ledger: Ledger, job_id: JobId, state: JobState, command: Command, *, blobs: list[bytes]
 ) -> None:
+    """Decide on a command outside of a run, and commit its events. Raises LedgerError."""
     at = Clock().recorded_at()
     batch = []
     for event in decide(state, command):
@@ -249,8 +288,9 @@ def _cancel_unowned(
     state = load_state(ledger, job_id)
     if state.status in ("succeeded", "failed", "cancelled"):
         return state.status
-    _append(ledger, job_id, state, CancelJob(signal_id, reason), blobs=[])
-    Publisher(ledger, job_id, run_folder(state, job_id, places.runs_dir)).publish()
+    append_command(ledger, job_id, state, CancelJob(signal_id, reason), blobs=[])
+    folder = run_folder(state, job_id, places.runs_dir)
+    Publisher(ledger, job_id, folder, prices=places.prices).publish()
     return state.status
 
 

@@ -63,13 +63,12 @@ def render_providers() -> str:
     rows = [
         (
             f"`{entry.name}`",
-            "yes" if entry.module else "not in this version yet",
-            f"`{entry.default_model}`" if entry.module and entry.model_variables else "",
+            f"`{entry.default_model}`" if entry.model_variables else "",
             ", ".join(f"`{name}`" for name in entry.model_variables),
         )
         for entry in REGISTRY.values()
     ]
-    return _table(("provider", "works", "default model", "model from"), rows)
+    return _table(("provider", "default model", "model from"), rows)
 
 
 def render_commands() -> str:
@@ -114,7 +113,14 @@ def render_values() -> str:
     from ledger import events
 
     parts = []
-    for model in (events.Payload, events.FileRef, events.Owner, events.TokenUsage, events.Failure):
+    for model in (
+        events.Payload,
+        events.FileRef,
+        events.Owner,
+        events.TokenUsage,
+        events.CallRef,
+        events.Failure,
+    ):
         fields = [
             (f"`{field}`", _type_name(info.annotation), "" if info.is_required() else "optional")
             for field, info in model.model_fields.items()
@@ -159,9 +165,10 @@ def _keys(name: str) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
     def render() -> str:
-        from scheduler.core import spec_model
+        from scheduler.core import spec_model, spec_prompt
 
-        model: type[BaseModel] = getattr(spec_model, name)
+        home = spec_model if hasattr(spec_model, name) else spec_prompt
+        model: type[BaseModel] = getattr(home, name)
         of_step = spec_model.StepSpec.model_json_schema()["properties"]
         schema = model.model_json_schema()
         required = schema.get("required", [])
@@ -199,6 +206,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "message-keys": _keys("MessageSpec"),
     "file-keys": _keys("FileSpec"),
     "concurrency-keys": _keys("ConcurrencySpec"),
+    "part-keys": _keys("PartSpec"),
+    "target-keys": _keys("TargetSpec"),
+    "tool-keys": _keys("ToolSpec"),
+    "rate-keys": _keys("RateSpec"),
 }
 
 
@@ -273,8 +284,12 @@ _MAPPINGS = {
     "MessageSpec": "[message](#messages)",
     "OutputSpec": "[mapping](#output)",
     "ParamsSpec": "[mapping](#params)",
+    "PartSpec": "[part](#messages)",
+    "RateSpec": "[mapping](#rate)",
     "RetrySpec": "[mapping](#retry)",
     "StepSpec": "[step](#steps)",
+    "TargetSpec": "[mapping](#fallback)",
+    "ToolSpec": "[mapping](#tools)",
 }
 
 

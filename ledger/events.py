@@ -9,93 +9,20 @@ freely. A change that old data does not fit raises the type's number in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NewType
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Literal
 
 from ledger.digest import Digest
-from ledger.errors import LedgerTooNew
-from ledger.upcasts import upcast
-
-JobId = NewType("JobId", str)
-"""`job_` and twelve lower-case letters or digits, sortable by time."""
-
-StepId = NewType("StepId", str)
-"""A step's name in its spec; later also `name[item]` and `name#round`."""
-
-FailureKind = Literal[
-    "rate_limit",
-    "timeout",
-    "connection",
-    "server_error",
-    "protocol",
-    "auth",
-    "bad_request",
-    "refused",
-    "context_length",
-    "schema",
-    "exit_code",
-    "signal",
-    "output_too_large",
-    "path",
-    "template",
-    "budget",
-    "rejected",
-    "environment",
-]
-SkipReason = Literal["dependency_failed", "dependency_skipped", "job_timeout"]
-
-
-class Frozen(BaseModel):
-    """Base of the values that cross the disk: immutable, and strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Payload(Frozen):
-    """A JSON value: inline when it is small, else the digest of its blob.
-
-    With `text`, the blob holds the value, a string, as it is; otherwise the
-    value's canonical JSON. With neither `value` nor `sha256` the value is null.
-    """
-
-    value: Any = None
-    sha256: Digest | None = None
-    size_bytes: int | None = None
-    text: bool | None = None
-
-
-class FileRef(Frozen):
-    """A file by name and content; `path` is relative, with `/` between its parts."""
-
-    path: str
-    sha256: Digest
-    size_bytes: int
-    media_type: str
-
-
-class Owner(Frozen):
-    """The process that runs a job."""
-
-    pid: int
-    host: str
-
-
-class TokenUsage(Frozen):
-    """Tokens of one call, as the provider counted them."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-
-class Failure(Frozen):
-    """One failed step, as `job.failed` lists it."""
-
-    step: str | None = None
-    kind: FailureKind
-    message: str
+from ledger.values import CallRef as CallRef
+from ledger.values import Failure as Failure
+from ledger.values import FailureKind as FailureKind
+from ledger.values import FileRef as FileRef
+from ledger.values import Frozen as Frozen
+from ledger.values import JobId as JobId
+from ledger.values import Owner as Owner
+from ledger.values import Payload as Payload
+from ledger.values import SkipReason as SkipReason
+from ledger.values import StepId as StepId
+from ledger.values import TokenUsage as TokenUsage
 
 
 class Event(Frozen):
@@ -114,7 +41,10 @@ class StepEvent(Event):
 
 
 class JobSubmitted(JobEvent):
-    """A job exists: its spec as written and as resolved, and where it was submitted."""
+    """A job exists: its spec as written and as resolved, and where it was submitted.
+
+    `replay_of` is the job whose recorded replies it runs on.
+    """
 
     type: Literal["job.submitted"] = "job.submitted"
     project: str
@@ -126,6 +56,7 @@ class JobSubmitted(JobEvent):
     runs_dir: str
     inputs: Payload
     replies: Payload | None = None
+    replay_of: str | None = None
     orc_version: str
 
 
@@ -158,6 +89,29 @@ class JobInterrupted(JobEvent):
     signal: str
 
 
+class CircuitOpened(JobEvent):
+    """Calls to a model have failed `failures` times in a row: no step of it starts for a while.
+
+    After `cooldown_s`, at `retry_at` in seconds since 1970, one step may try.
+    `kind` and `message` are those of the last failure.
+    """
+
+    type: Literal["circuit.opened"] = "circuit.opened"
+    target: str
+    failures: int
+    cooldown_s: float
+    retry_at: float
+    kind: FailureKind
+    message: str
+
+
+class CircuitClosed(JobEvent):
+    """The model has answered the step that was let through; the others may go on."""
+
+    type: Literal["circuit.closed"] = "circuit.closed"
+    target: str
+
+
 class JobSucceeded(JobEvent):
     """Every step has ended, and none failed that the job needs."""
 
@@ -188,6 +142,22 @@ class StepStarted(StepEvent):
     kind: str
     needs: tuple[str, ...]
     deadline_at: float | None = None
+
+
+class StepSwitched(StepEvent):
+    """The step asks another model from now on: number `fallback` of its list, from 1.
+
+    `attempt` is the last one that was made, 0 for none; `message` says why.
+    """
+
+    type: Literal["step.switched"] = "step.switched"
+    attempt: int
+    fallback: int
+    from_target: str
+    to_target: str
+    provider: str
+    model: str
+    message: str
 
 
 class StepSucceeded(StepEvent):
@@ -244,7 +214,13 @@ class StepInterrupted(StepEvent):
 
 
 class LlmRequested(StepEvent):
-    """A request is about to be sent; `request_sha256` names all of it, `prompt_sha256` what is asked."""
+    """A request is about to be sent; `request_sha256` names all of it, `prompt_sha256` what is asked.
+
+    `endpoint` is the server's address, `identity` what tells the model from a later
+    one of its name. `dropped` are parameters that the provider cannot honour.
+    `changed` says what kept the reply cache from answering: the parts of the
+    request that differ from the one it was compared to.
+    """
 
     type: Literal["llm.requested"] = "llm.requested"
     attempt: int
@@ -255,6 +231,9 @@ class LlmRequested(StepEvent):
     request_sha256: Digest
     prompt_sha256: Digest
     dropped: tuple[str, ...] | None = None
+    endpoint: str | None = None
+    identity: str | None = None
+    changed: tuple[str, ...] | None = None
 
 
 class LlmResponded(StepEvent):
@@ -274,7 +253,7 @@ class LlmResponded(StepEvent):
 
 
 class LlmFailed(StepEvent):
-    """A call ended without a reply that can be used."""
+    """A call ended without a reply that can be used; `usage` is what it cost nevertheless."""
 
     type: Literal["llm.failed"] = "llm.failed"
     attempt: int
@@ -285,12 +264,15 @@ class LlmFailed(StepEvent):
     message: str
     duration_s: float
     retry_after_s: float | None = None
+    usage: TokenUsage | None = None
 
 
 class CacheHit(StepEvent):
     """A call was answered by a reply that the ledger already holds; nothing was sent.
 
-    `version` is that of the `llm.responded` in this stream.
+    `version` is that of the `llm.responded` in this stream, or in that of `paid_by`:
+    the job and the step that asked first, where it was another one. Then `reply` and
+    what follows are copied from there, so that this stream stands by itself.
     """
 
     type: Literal["cache.hit"] = "cache.hit"
@@ -298,6 +280,40 @@ class CacheHit(StepEvent):
     call: int
     request_sha256: Digest
     version: int
+    paid_by: CallRef | None = None
+    prompt_sha256: Digest | None = None
+    provider: str | None = None
+    model: str | None = None
+    reply: Payload | None = None
+    finish_reason: str | None = None
+    usage: TokenUsage | None = None
+
+
+class ToolCalled(StepEvent):
+    """A tool is about to be called for a model; `key` tells this call from every other of the step.
+
+    `call` is the model call that asked for it.
+    """
+
+    type: Literal["tool.called"] = "tool.called"
+    attempt: int
+    call: int
+    tool: str
+    key: Digest
+    arguments: Payload
+
+
+class ToolReturned(StepEvent):
+    """A tool has answered; the model is told `result`, and never again is the tool called for it."""
+
+    type: Literal["tool.returned"] = "tool.returned"
+    attempt: int
+    call: int
+    tool: str
+    key: Digest
+    result: Payload
+    is_error: bool | None = None
+    duration_s: float
 
 
 class FileWritten(StepEvent):
@@ -324,7 +340,10 @@ AnyEvent = (
     | JobSucceeded
     | JobFailed
     | JobCancelled
+    | CircuitOpened
+    | CircuitClosed
     | StepStarted
+    | StepSwitched
     | StepSucceeded
     | StepFailed
     | StepSkipped
@@ -333,6 +352,8 @@ AnyEvent = (
     | LlmResponded
     | LlmFailed
     | CacheHit
+    | ToolCalled
+    | ToolReturned
     | FileWritten
 )
 
@@ -341,8 +362,6 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
 }
 SHAPES: dict[str, int] = {}
 """The number of an event type's present shape, where it is not 1."""
-
-_COLUMNS = ("type", "step", "attempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,50 +377,3 @@ class Recorded:
     event: AnyEvent
     position: int = 0
     hash: str = ""
-
-
-def dump_event(event: AnyEvent) -> dict[str, Any]:
-    """The event's own fields as JSON values, absent ones left out, with `v` where it is not 1."""
-    data = {
-        name: _plain(value)
-        for name, value in event.__dict__.items()
-        if value is not None and name not in _COLUMNS
-    }
-    shape = SHAPES.get(event.type)
-    if shape is not None:
-        data["v"] = shape
-    return data
-
-
-def load_event(
-    type_name: str, *, step: str | None, attempt: int | None, data: dict[str, Any]
-) -> AnyEvent:
-    """The event that a stored row holds, brought to today's shape.
-
-    Raises LedgerTooNew for a type, a shape or a field that this orc does not know.
-    """
-    model = EVENT_TYPES.get(type_name)
-    if model is None:
-        raise LedgerTooNew(f"event type {type_name!r} is unknown to this orc; install a newer one")
-    fields = upcast(type_name, data, target=SHAPES.get(type_name, 1))
-    if step is not None:
-        fields["step"] = step
-        if attempt is not None:
-            fields["attempt"] = attempt
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LedgerTooNew(
-            f"cannot read a {type_name} event: {where}: {first['msg']}; "
-            "a newer orc may have written it (`orc verify` tells whether it was changed)"
-        ) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: _plain(item) for name, item in value.__dict__.items() if item is not None}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ledger.codec import load_event
 from ledger.connection import connect_reader, storage_errors
 from ledger.digest import Digest
 from ledger.errors import CorruptLedger
-from ledger.events import JobId, Payload, Recorded, load_event
+from ledger.events import JobId, Payload, Recorded
 from ledger.names import find_job
 
 _EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
@@ -73,6 +74,13 @@ class LedgerReader:
             f"SELECT {_EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
             (job_id, after),
         )
+
+    def read_event(self, job_id: str, version: int) -> Recorded:
+        """One event of the job. Raises CorruptLedger when it is not there."""
+        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
+        for recorded in self._read(query, (job_id, version)):
+            return recorded
+        raise CorruptLedger(f"{self.path}: event {version} of {job_id} is missing")
 
     def read_all(self, *, after: int = 0) -> Iterator[Recorded]:
         """Every event with a position above `after`, in order of position."""

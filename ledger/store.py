@@ -16,10 +16,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
 from ledger.errors import NoLedger, StorageError, VersionConflict
-from ledger.events import Payload, Recorded, dump_event
+from ledger.events import Payload, Recorded
 from ledger.locks import WriteLock
 from ledger.reader import Head, LedgerReader
 from ledger.schema import is_current, migrate

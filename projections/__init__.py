@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from projections.publish import Publisher as Publisher
     from projections.publish import deliver as deliver
     from projections.read_model import ReadModel as ReadModel
+    from projections.reply_cache import ReplyCache as ReplyCache
     from projections.verify import verify_job as verify_job
 
 _HOMES = {
     "Manifest": "manifest",
     "Publisher": "publish",
     "ReadModel": "read_model",
+    "ReplyCache": "reply_cache",
     "deliver": "publish",
     "event_line": "jsonl",
     "mermaid_graph": "graph",

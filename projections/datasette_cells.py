@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from ledger.locks import has_owner
+from projections.money import cost_text, usd_text
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000
@@ -49,8 +50,11 @@ _LINKED = {
     "attempt_id": "attempts",
     "call_id": "llm_calls",
     "file_id": "files",
+    "paid_by_job": "jobs",
 }
-_BLOBS = frozenset({"sha256", "output_sha256", "log_sha256", "request_blob", "reply_blob"})
+_BLOBS = frozenset(
+    "sha256 output_sha256 log_sha256 request_blob reply_blob arguments_blob result_blob".split()
+)
 _OTHER_DIGESTS = frozenset({"request_sha256", "hash"})
 _COUNTED: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ("jobs", "steps_total"): ("steps", {"_sort": "position"}),
@@ -62,6 +66,8 @@ _COUNTED: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ("steps", "calls"): ("llm_calls", {}),
 }
 """Columns that count rows of another table, and how those are chosen besides by the id."""
+
+_UNPRICED = "a model's price is not known; prices.yaml beside the ledger can name it"
 
 _JOB_ID = re.compile(r"job_[a-z0-9]{1,64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -102,6 +108,10 @@ class Place:
 def render(column: str, value: Any, place: Place) -> str | None:
     """What the cell shows; none leaves it to Datasette."""
     label, value = _label(value), _plain(value)
+    if column == "cost_usd" and isinstance(value, int | float | None):
+        return _cost(value, place)
+    if column == "saved_usd" and isinstance(value, int | float):
+        return usd_text(value)
     if isinstance(value, int) and value > 0 and (place.table, column) in _COUNTED:
         return _counted(column, value, place)
     if not isinstance(value, str) or not value:
@@ -132,6 +142,19 @@ def _job_status(status: str, place: Place) -> str | None:
     )
 
 
+def _cost(cost_usd: Any, place: Place) -> str | None:
+    """A cost, so that neither an unknown one nor a part looks like a whole."""
+    unpriced = place.get("calls_unpriced")
+    if not isinstance(unpriced, int):
+        # A call's own row: tokens that were counted, and no price for them.
+        unpriced = int(cost_usd is None and place.get("input_tokens") is not None)
+    if cost_usd is None and not unpriced:
+        return None
+    title = _UNPRICED if unpriced else f"{cost_usd} US dollars"
+    shown = cost_text(cost_usd, unpriced, brief=True)
+    return Markup('<span title="{}">{}</span>').format(title, shown)
+
+
 def _counted(column: str, count: int, place: Place) -> str | None:
     assert place.table is not None
     table, chosen = _COUNTED[place.table, column]
@@ -156,7 +179,7 @@ def _linked(column: str, key: str, label: str, place: Place) -> str | None:
     table = _LINKED[column]
     if table == place.table:
         return None
-    if column == "job_id":
+    if table == "jobs":
         label = key
     elif label == key:
         # `job/step`, `job/step/attempt`: the job stands in a column of its own.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ledger.events import Recorded, dump_event
+from ledger.codec import dump_event
+from ledger.events import Recorded
 
 
 def event_object(recorded: Recorded) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from ledger.events import (
-    CacheHit,
     FileWritten,
     JobCancelled,
     JobFailed,
@@ -29,7 +28,10 @@ from ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
-from projections.prices import cost_usd
+from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+
+MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
+"""What depends on the table of prices, and not on the events alone."""
 
 _OPEN = ("pending", "running", "waiting")
 
@@ -51,8 +53,13 @@ class Manifest:
     `read_payload` gives the value of a payload that may be in a blob.
     """
 
-    def __init__(self, read_payload: Callable[[Payload], Any]) -> None:
+    def __init__(
+        self, read_payload: Callable[[Payload], Any], *, prices: PriceTable = NO_PRICES
+    ) -> None:
         self._read_payload = read_payload
+        self._prices = prices
+        self._pricer = CallPricer(prices)
+        self._spent = Spending()
         self._head: dict[str, Any] = {}
         self._job: dict[str, Any] = {}
         self._status = "running"
@@ -61,13 +68,14 @@ class Manifest:
         self._steps: dict[str, _Step] = {}
         self._files: dict[str, dict[str, Any]] = {}
         self._job_failure: dict[str, str] | None = None
-        self._cost: float | None = None
-        self._cost_known = True
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next event of the job."""
         self._head = {"version": recorded.version, "hash": recorded.hash}
         event = recorded.event
+        priced = self._pricer.take(event)
+        if priced is not None:
+            self._count(priced)
         match event:
             case JobSubmitted():
                 self._submitted(recorded, event)
@@ -86,9 +94,7 @@ class Manifest:
                 self._attempt_ended(event)
             case StepSkipped():
                 self._steps[event.step].status = "skipped"
-            case LlmResponded():
-                self._call_ended(event.step, event.usage, cost_usd(event.provider))
-            case LlmFailed():
+            case LlmResponded() | LlmFailed():
                 self._steps[event.step].provider_calls += 1
             case FileWritten():
                 self._files[event.path] = {
@@ -98,7 +104,7 @@ class Manifest:
                     "media_type": event.media_type,
                     "step": event.step,
                 }
-            case CacheHit() | _:
+            case _:
                 pass
 
     def value(self) -> dict[str, Any]:
@@ -126,14 +132,16 @@ class Manifest:
             "completed_steps": done,
             "pending_steps": pending,
             "usage": self._usage(),
-            "cost_usd": self._cost if self._cost_known else None,
+            "cost_usd": self._spent.total_usd,
+            "cost_known_usd": self._spent.known_usd,
+            "calls_unpriced": self._spent.calls_unpriced,
+            "prices_sha256": self._prices.digest,
             "ledger_head": self._head,
         }
 
     def render(self) -> bytes:
         """The bytes of `manifest.json`."""
-        text = json.dumps(self.value(), indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
-        return text.encode() + b"\n"
+        return render_manifest(self.value())
 
     def _submitted(self, recorded: Recorded, event: JobSubmitted) -> None:
         spec = self._read_payload(event.spec)
@@ -176,15 +184,11 @@ class Manifest:
             step.failure = {"kind": event.kind, "message": event.message}
             step.tolerated = bool(event.tolerated)
 
-    def _call_ended(self, step_id: str, usage: TokenUsage, cost: float | None) -> None:
-        step = self._steps[step_id]
-        step.provider_calls += 1
-        for name, count in usage.model_dump().items():
-            step.usage[name] = step.usage.get(name, 0) + count
-        if cost is None:
-            self._cost_known = False
-        else:
-            self._cost = (self._cost or 0.0) + cost
+    def _count(self, call: PricedCall) -> None:
+        used = self._steps[call.step].usage
+        for name, count in call.usage.model_dump().items():
+            used[name] = used.get(name, 0) + count
+        self._spent.add(call.cost_usd)
 
     def _failures(self) -> list[dict[str, Any]]:
         of_job = [{**self._job_failure, "step": None}] if self._job_failure else []
@@ -200,6 +204,12 @@ class Manifest:
             for name, count in step.usage.items():
                 total[name] += count
         return total
+
+
+def render_manifest(value: dict[str, Any]) -> bytes:
+    """The bytes of `manifest.json` for its JSON value."""
+    text = json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return text.encode() + b"\n"
 
 
 def _duration(started_at: str | None, finished_at: str | None) -> float | None:

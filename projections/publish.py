@@ -15,17 +15,26 @@ from ledger import LedgerReader
 from ledger.digest import Digest, digest_bytes
 from ledger.events import FileWritten, JobSubmitted
 from ledger.folder import TEMPORARY_NAME, Folder
+from projections.prices import NO_PRICES, PriceTable
 from projections.run_folder import FOLDERS, RunFolder
 
 
 class Publisher:
     """Writes `runs/<job_id>/` for one job, and keeps it up to date."""
 
-    def __init__(self, ledger: LedgerReader, job_id: str, folder: Path) -> None:
+    def __init__(
+        self,
+        ledger: LedgerReader,
+        job_id: str,
+        folder: Path,
+        *,
+        prices: PriceTable = NO_PRICES,
+    ) -> None:
         self._ledger = ledger
+        self._prices = prices
         self._job_id = job_id
         self._folder = Folder(folder)
-        self._projection = RunFolder(ledger)
+        self._projection = RunFolder(ledger, prices=prices)
 
     def publish(self, *, final: bool = True) -> None:
         """Bring the folder up to the ledger's last event.
@@ -37,7 +46,7 @@ class Publisher:
         try:
             self._publish(final=final)
         except OSError:
-            self._projection = RunFolder(self._ledger)
+            self._projection = RunFolder(self._ledger, prices=self._prices)
             raise
 
     def _publish(self, *, final: bool) -> None:

@@ -9,14 +9,14 @@ gives the same rows.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ledger.events import (
     CacheHit,
+    CircuitClosed,
+    CircuitOpened,
     FileWritten,
     JobCancelled,
     JobFailed,
@@ -28,19 +28,29 @@ from ledger.events import (
     LlmFailed,
     LlmRequested,
     LlmResponded,
-    Payload,
     Recorded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
 )
-from projections.prices import cost_usd
-from projections.read_model_schema import create_tables
-from projections.read_model_statements import ORDER, STATEMENTS
-
-PREVIEW_CHARS = 200
+from projections.prices import NO_PRICES, PriceTable
+from projections.read_model_calls import (
+    cache_hit,
+    call_failed,
+    circuit_closed,
+    circuit_opened,
+    requested,
+    responded,
+    tool_called,
+    tool_returned,
+)
+from projections.read_model_schema import VERSION, create_tables
+from projections.read_model_writer import Writer, preview
 
 # The phase of each event: the place of its statements in `ORDER`.
 _PHASES: dict[type, int] = {
@@ -52,11 +62,16 @@ _PHASES: dict[type, int] = {
     LlmRequested: 2,
     LlmResponded: 3,
     LlmFailed: 3,
+    CircuitOpened: 3,
+    CircuitClosed: 3,
+    ToolCalled: 4,
+    ToolReturned: 4,
     FileWritten: 4,
     StepInterrupted: 5,
     StepSucceeded: 6,
     StepFailed: 6,
     StepSkipped: 7,
+    StepSwitched: 7,
     StepStarted: 8,
     JobSucceeded: 9,
     JobFailed: 9,
@@ -65,9 +80,12 @@ _PHASES: dict[type, int] = {
 
 
 class ReadModel:
-    """See `ledger.Projector`."""
+    """See `ledger.Projector`. Costs are those of `prices`."""
 
-    version = 1
+    version = VERSION
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        self._prices = prices
 
     def create(self, connection: sqlite3.Connection) -> None:
         """See `Projector.create`."""
@@ -75,7 +93,7 @@ class ReadModel:
 
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Recorded]) -> None:
         """See `Projector.apply`."""
-        writer = _Writer(connection)
+        writer = Writer(connection, self._prices)
         phase = 0
         for recorded in batch:
             following = _PHASES[type(recorded.event)]
@@ -86,39 +104,7 @@ class ReadModel:
         writer.flush()
 
 
-class _Writer:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self.rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        self.counters: dict[str, list[int]] = {}
-
-    def add(self, statement: str, *values: Any) -> None:
-        self.rows[statement].append(values)
-
-    def count(self, job_id: str, index: int, change: int = 1) -> None:
-        """Succeeded is counter 0, failed 1, skipped 2."""
-        self.counters.setdefault(job_id, [0, 0, 0])[index] += change
-
-    def flush(self) -> None:
-        for job_id, counts in self.counters.items():
-            self.add("counters", *counts, job_id)
-        for statement in ORDER:
-            rows = self.rows.get(statement)
-            if rows:
-                self.connection.executemany(STATEMENTS[statement], rows)
-        self.rows.clear()
-        self.counters.clear()
-
-    def payload(self, payload: Payload) -> Any:
-        if payload.sha256 is None:
-            return payload.value
-        row = self.connection.execute(
-            "SELECT content FROM blobs WHERE sha256 = ?", (payload.sha256,)
-        ).fetchone()
-        return json.loads(row[0])
-
-
-def _submitted(writer: _Writer, recorded: Recorded, event: JobSubmitted) -> None:
+def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
     job_id = recorded.job_id
     spec = writer.payload(event.spec)
     writer.add(
@@ -147,21 +133,22 @@ def _submitted(writer: _Writer, recorded: Recorded, event: JobSubmitted) -> None
         )
 
 
-def _job_started(writer: _Writer, recorded: Recorded, event: JobStarted) -> None:
+def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
     owner = f"{event.owner.pid} on {event.owner.host}"
     writer.add("job_started", recorded.recorded_at, owner, recorded.job_id)
 
 
-def _job_resumed(writer: _Writer, recorded: Recorded, event: JobResumed) -> None:
+def _job_resumed(writer: Writer, recorded: Recorded, event: JobResumed) -> None:
     writer.add("job_resumed", f"{event.owner.pid} on {event.owner.host}", recorded.job_id)
     writer.add("reopened", recorded.job_id)
+    writer.add("circuits_reset", recorded.recorded_at, recorded.job_id)
 
 
-def _job_succeeded(writer: _Writer, recorded: Recorded, event: JobSucceeded) -> None:
+def _job_succeeded(writer: Writer, recorded: Recorded, event: JobSucceeded) -> None:
     _job_ended(writer, recorded, "succeeded", None)
 
 
-def _job_failed(writer: _Writer, recorded: Recorded, event: JobFailed) -> None:
+def _job_failed(writer: Writer, recorded: Recorded, event: JobFailed) -> None:
     first = event.failures[0] if event.failures else None
     others = f" (and {event.failures_total - 1} more)" if event.failures_total > 1 else ""
     named = f"{first.step}: " if first is not None and first.step else ""
@@ -169,17 +156,17 @@ def _job_failed(writer: _Writer, recorded: Recorded, event: JobFailed) -> None:
     _job_ended(writer, recorded, "failed", failure)
 
 
-def _job_cancelled(writer: _Writer, recorded: Recorded, event: JobCancelled) -> None:
+def _job_cancelled(writer: Writer, recorded: Recorded, event: JobCancelled) -> None:
     writer.add("steps_cancelled", recorded.recorded_at, recorded.job_id)
     _job_ended(writer, recorded, "cancelled", event.reason)
 
 
-def _job_ended(writer: _Writer, recorded: Recorded, status: str, failure: str | None) -> None:
+def _job_ended(writer: Writer, recorded: Recorded, status: str, failure: str | None) -> None:
     at = recorded.recorded_at
     writer.add("job_ended", status, at, failure, at, recorded.job_id)
 
 
-def _step_started(writer: _Writer, recorded: Recorded, event: StepStarted) -> None:
+def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> None:
     job_id, step_key = recorded.job_id, f"{recorded.job_id}/{event.step}"
     writer.add("step_started", event.attempt, recorded.recorded_at, step_key)
     writer.add(
@@ -193,16 +180,16 @@ def _step_started(writer: _Writer, recorded: Recorded, event: StepStarted) -> No
     )
 
 
-def _step_succeeded(writer: _Writer, recorded: Recorded, event: StepSucceeded) -> None:
+def _step_succeeded(writer: Writer, recorded: Recorded, event: StepSucceeded) -> None:
     step_key = f"{recorded.job_id}/{event.step}"
     at = recorded.recorded_at
-    output, blob = _preview(event.output)
+    output, blob = preview(event.output)
     writer.add("step_succeeded", at, event.duration_s, output, blob, step_key)
     _attempt_ended(writer, recorded, event, "succeeded")
     writer.count(recorded.job_id, 0)
 
 
-def _step_failed(writer: _Writer, recorded: Recorded, event: StepFailed) -> None:
+def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
     status = "failed" if event.retry_at is None else "waiting"
     writer.add(
         "step_failed",
@@ -214,23 +201,25 @@ def _step_failed(writer: _Writer, recorded: Recorded, event: StepFailed) -> None
         int(bool(event.tolerated)),
         f"{recorded.job_id}/{event.step}",
     )
+    if event.on_content:
+        writer.add("calls_rejected", f"{recorded.job_id}/{event.step}")
     _attempt_ended(writer, recorded, event, "failed")
     if status == "failed":
         writer.count(recorded.job_id, 1)
 
 
-def _step_interrupted(writer: _Writer, recorded: Recorded, event: StepInterrupted) -> None:
+def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted) -> None:
     writer.add("step_interrupted", f"{recorded.job_id}/{event.step}")
     _attempt_ended(writer, recorded, event, "interrupted")
 
 
 def _attempt_ended(
-    writer: _Writer,
+    writer: Writer,
     recorded: Recorded,
     event: StepSucceeded | StepFailed | StepInterrupted,
     status: str,
 ) -> None:
-    log, log_blob = (None, None) if event.log is None else _preview(event.log)
+    log, log_blob = (None, None) if event.log is None else preview(event.log)
     failed = event if isinstance(event, StepFailed) else None
     writer.add(
         "attempt_ended",
@@ -247,59 +236,19 @@ def _attempt_ended(
     )
 
 
-def _step_skipped(writer: _Writer, recorded: Recorded, event: StepSkipped) -> None:
+def _step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:
     because = f"{event.reason}: {', '.join(event.because)}" if event.because else event.reason
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("step_skipped", because, recorded.recorded_at, step_key)
     writer.count(recorded.job_id, 2)
 
 
-def _requested(writer: _Writer, recorded: Recorded, event: LlmRequested) -> None:
-    writer.add(
-        "call_requested",
-        *_call_keys(recorded, event),
-        event.provider,
-        event.model,
-        recorded.recorded_at,
-        event.request_sha256,
-        event.request.sha256,
-    )
+def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> None:
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_switched", event.provider, event.model, step_key)
 
 
-def _cache_hit(writer: _Writer, recorded: Recorded, event: CacheHit) -> None:
-    keys = _call_keys(recorded, event)
-    writer.add("cache_hit", *keys, recorded.recorded_at, event.request_sha256)
-
-
-def _responded(writer: _Writer, recorded: Recorded, event: LlmResponded) -> None:
-    usage = event.usage
-    cost = cost_usd(event.provider)
-    writer.add(
-        "call_responded",
-        event.model,
-        event.duration_s,
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_tokens,
-        usage.reasoning_tokens,
-        cost,
-        event.finish_reason,
-        event.reply.sha256,
-        _call_keys(recorded, event)[0],
-    )
-    spent = (usage.input_tokens, usage.output_tokens, cost, cost)
-    writer.add("step_usage", *spent, f"{recorded.job_id}/{event.step}")
-    writer.add("job_usage", *spent, recorded.job_id)
-
-
-def _call_failed(writer: _Writer, recorded: Recorded, event: LlmFailed) -> None:
-    key = _call_keys(recorded, event)[0]
-    writer.add("call_failed", event.duration_s, event.kind, event.message, key)
-    writer.add("step_usage", 0, 0, None, None, f"{recorded.job_id}/{event.step}")
-    writer.add("job_usage", 0, 0, None, None, recorded.job_id)
-
-
-def _file_written(writer: _Writer, recorded: Recorded, event: FileWritten) -> None:
+def _file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
     if event.reason == "nochange":
         return
     writer.add(
@@ -317,31 +266,11 @@ def _file_written(writer: _Writer, recorded: Recorded, event: FileWritten) -> No
     )
 
 
-def _nothing(writer: _Writer, recorded: Recorded, event: Any) -> None:
+def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
     """The event changes no table: an interrupted job is one that has not ended."""
 
 
-def _call_keys(
-    recorded: Recorded, event: LlmRequested | LlmResponded | LlmFailed | CacheHit
-) -> tuple[str, str, str, str, str, int]:
-    step_key = f"{recorded.job_id}/{event.step}"
-    attempt_key = f"{step_key}/{event.attempt}"
-    name = f"{event.step} {event.attempt}.{event.call}"
-    return f"{attempt_key}/{event.call}", name, recorded.job_id, step_key, attempt_key, event.call
-
-
-def _preview(payload: Payload) -> tuple[str | None, str | None]:
-    """The first of a value, for a table, and the digest of all of it where it is a blob."""
-    if payload.sha256 is not None:
-        return None, payload.sha256
-    if payload.value is None:
-        return None, None
-    value = payload.value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text[:PREVIEW_CHARS], None
-
-
-_HANDLERS: dict[type, Callable[[_Writer, Recorded, Any], None]] = {
+_HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     JobSubmitted: _submitted,
     JobStarted: _job_started,
     JobResumed: _job_resumed,
@@ -354,9 +283,14 @@ _HANDLERS: dict[type, Callable[[_Writer, Recorded, Any], None]] = {
     StepFailed: _step_failed,
     StepSkipped: _step_skipped,
     StepInterrupted: _step_interrupted,
-    LlmRequested: _requested,
-    LlmResponded: _responded,
-    LlmFailed: _call_failed,
-    CacheHit: _cache_hit,
+    LlmRequested: requested,
+    LlmResponded: responded,
+    LlmFailed: call_failed,
+    CacheHit: cache_hit,
+    ToolCalled: tool_called,
+    ToolReturned: tool_returned,
+    CircuitOpened: circuit_opened,
+    CircuitClosed: circuit_closed,
+    StepSwitched: _step_switched,
     FileWritten: _file_written,
 }

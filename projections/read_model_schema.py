@@ -9,7 +9,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-TABLES = ("files", "llm_calls", "attempts", "steps", "jobs")
+VERSION = 2
+"""Raised with every change of the tables: a ledger that has an older one derives them anew."""
+
+TABLES = ("files", "tool_calls", "circuits", "llm_calls", "attempts", "steps", "jobs")
 """In an order in which they can be dropped."""
 
 _JOBS: dict[str, type] = {
@@ -31,6 +34,7 @@ _JOBS: dict[str, type] = {
     "input_tokens": int,
     "output_tokens": int,
     "cost_usd": float,
+    "calls_unpriced": int,
     "failure": str,
     "spec_file": str,
     "runs_dir": str,
@@ -54,6 +58,7 @@ _STEPS: dict[str, type] = {
     "input_tokens": int,
     "output_tokens": int,
     "cost_usd": float,
+    "calls_unpriced": int,
     "output": str,
     "output_sha256": str,
     "failure_kind": str,
@@ -95,12 +100,52 @@ _LLM_CALLS: dict[str, type] = {
     "cached_tokens": int,
     "reasoning_tokens": int,
     "cost_usd": float,
+    "price_date": str,
+    "saved_usd": float,
     "finish_reason": str,
     "failure_kind": str,
     "failure": str,
     "request_sha256": str,
     "request_blob": str,
     "reply_blob": str,
+    "endpoint": str,
+    "identity": str,
+    "request_version": int,
+    "reply_version": int,
+    "rejected": int,
+    "dropped": str,
+    "changed": str,
+    "paid_by_job": str,
+    "paid_by_step": str,
+}
+_TOOL_CALLS: dict[str, type] = {
+    "tool_call_id": str,
+    "name": str,
+    "job_id": str,
+    "step_id": str,
+    "attempt_id": str,
+    "call_id": str,
+    "tool": str,
+    "status": str,
+    "called_at": str,
+    "duration_s": float,
+    "arguments": str,
+    "result": str,
+    "arguments_blob": str,
+    "result_blob": str,
+}
+_CIRCUITS: dict[str, type] = {
+    "circuit_id": str,
+    "name": str,
+    "job_id": str,
+    "status": str,
+    "opened_at": str,
+    "closed_at": str,
+    "failures": int,
+    "times_opened": int,
+    "cooldown_s": float,
+    "failure_kind": str,
+    "failure": str,
 }
 _FILES: dict[str, type] = {
     "file_id": str,
@@ -140,6 +185,20 @@ def create_tables(connection: sqlite3.Connection) -> None:
             ("reply_blob", "blobs", "sha256"),
         ],
     )
+    _create(
+        database,
+        "tool_calls",
+        _TOOL_CALLS,
+        links=[
+            job,
+            step,
+            ("attempt_id", "attempts", "attempt_id"),
+            ("call_id", "llm_calls", "call_id"),
+            ("arguments_blob", "blobs", "sha256"),
+            ("result_blob", "blobs", "sha256"),
+        ],
+    )
+    _create(database, "circuits", _CIRCUITS, links=[job])
     _create(database, "files", _FILES, links=[job, step, ("sha256", "blobs", "sha256")])
     # Each index is one more page in every commit that touches it: these are the
     # ones that pages and commands look rows up by.
@@ -151,6 +210,10 @@ def create_tables(connection: sqlite3.Connection) -> None:
         ("llm_calls", ("job_id",)),
         ("llm_calls", ("step_id",)),
         ("llm_calls", ("provider", "model")),
+        ("llm_calls", ("request_sha256",)),
+        ("tool_calls", ("job_id",)),
+        ("tool_calls", ("step_id",)),
+        ("circuits", ("job_id",)),
         ("files", ("job_id",)),
         ("files", ("sha256",)),
     ):

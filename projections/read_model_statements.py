@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from projections.prices import USD_DIGITS
+
 STATEMENTS = {
     "job": "INSERT INTO jobs (job_id, name, status, task_description, provider, model, "
     "submitted_at, steps_total, steps_succeeded, steps_failed, steps_skipped, calls, input_tokens, "
-    "output_tokens, spec_file, runs_dir) "
-    "VALUES (?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, ?, ?)",
+    "output_tokens, calls_unpriced, spec_file, runs_dir) "
+    "VALUES (?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
     "step": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
-    "model, attempts, calls, input_tokens, output_tokens, tolerated) "
-    "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, 0, 0, 0)",
+    "model, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated) "
+    "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, 0, 0, 0, 0)",
     "job_started": "UPDATE jobs SET started_at = ?, owner = ? WHERE job_id = ?",
     "job_resumed": "UPDATE jobs SET status = 'running', finished_at = NULL, duration_s = NULL, "
     "failure = NULL, owner = ?, steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
@@ -17,22 +19,41 @@ STATEMENTS = {
     "reopened": "UPDATE steps SET status = 'pending', failure_kind = NULL, failure = NULL, "
     "skip_reason = NULL, finished_at = NULL, duration_s = NULL WHERE job_id = ? AND status IN "
     "('failed', 'cancelled', 'skipped') AND NOT tolerated",
+    "circuits_reset": "UPDATE circuits SET status = 'closed', closed_at = ? "
+    "WHERE job_id = ? AND status = 'open'",
     "cache_hit": "INSERT INTO llm_calls (call_id, name, job_id, step_id, attempt_id, call, status, "
-    "requested_at, request_sha256) VALUES (?, ?, ?, ?, ?, ?, 'from ledger', ?, ?)",
+    "provider, model, requested_at, finish_reason, request_sha256, reply_blob, paid_by_job, "
+    "paid_by_step, saved_usd) VALUES (?, ?, ?, ?, ?, ?, 'from ledger', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "call_requested": "INSERT INTO llm_calls (call_id, name, job_id, step_id, attempt_id, call, "
-    "status, provider, model, requested_at, request_sha256, request_blob) "
-    "VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
+    "status, provider, model, requested_at, request_sha256, request_blob, endpoint, identity, "
+    "dropped, changed, request_version, rejected) "
+    "VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
     "call_responded": "UPDATE llm_calls SET status = 'answered', model = ?, duration_s = ?, "
     "input_tokens = ?, output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, cost_usd = ?, "
-    "finish_reason = ?, reply_blob = ? WHERE call_id = ?",
-    "call_failed": "UPDATE llm_calls SET status = 'failed', duration_s = ?, failure_kind = ?, "
-    "failure = ? WHERE call_id = ?",
+    "price_date = ?, finish_reason = ?, reply_blob = ?, reply_version = ? WHERE call_id = ?",
+    "call_failed": "UPDATE llm_calls SET status = 'failed', duration_s = ?, input_tokens = ?, "
+    "output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, cost_usd = ?, price_date = ?, "
+    "failure_kind = ?, failure = ? WHERE call_id = ?",
     "step_usage": "UPDATE steps SET calls = calls + 1, input_tokens = input_tokens + ?, "
     "output_tokens = output_tokens + ?, cost_usd = CASE WHEN ? IS NULL THEN cost_usd "
-    "ELSE coalesce(cost_usd, 0) + ? END WHERE step_id = ?",
+    f"ELSE round(coalesce(cost_usd, 0) + ?, {USD_DIGITS}) END, "
+    "calls_unpriced = calls_unpriced + ? WHERE step_id = ?",
     "job_usage": "UPDATE jobs SET calls = calls + 1, input_tokens = input_tokens + ?, "
     "output_tokens = output_tokens + ?, cost_usd = CASE WHEN ? IS NULL THEN cost_usd "
-    "ELSE coalesce(cost_usd, 0) + ? END WHERE job_id = ?",
+    f"ELSE round(coalesce(cost_usd, 0) + ?, {USD_DIGITS}) END, "
+    "calls_unpriced = calls_unpriced + ? WHERE job_id = ?",
+    "circuit_opened": "INSERT INTO circuits (circuit_id, name, job_id, status, opened_at, failures, "
+    "cooldown_s, failure_kind, failure, times_opened) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, 1) "
+    "ON CONFLICT (circuit_id) DO UPDATE SET status = 'open', opened_at = excluded.opened_at, "
+    "closed_at = NULL, failures = excluded.failures, cooldown_s = excluded.cooldown_s, "
+    "failure_kind = excluded.failure_kind, failure = excluded.failure, "
+    "times_opened = times_opened + 1",
+    "circuit_closed": "UPDATE circuits SET status = 'closed', closed_at = ? WHERE circuit_id = ?",
+    "tool_called": "INSERT INTO tool_calls (tool_call_id, name, job_id, step_id, attempt_id, "
+    "call_id, tool, status, called_at, arguments, arguments_blob) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, 'called', ?, ?, ?)",
+    "tool_returned": "UPDATE tool_calls SET status = ?, duration_s = ?, result = ?, "
+    "result_blob = ? WHERE tool_call_id = ?",
     "file": "INSERT INTO files (file_id, name, job_id, step_id, path, sha256, size_bytes, "
     "media_type, written_at, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (file_id) DO UPDATE SET sha256 = excluded.sha256, size_bytes = "
@@ -45,8 +66,10 @@ STATEMENTS = {
     "output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL WHERE step_id = ?",
     "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
     "failure = ?, tolerated = ? WHERE step_id = ?",
+    "calls_rejected": "UPDATE llm_calls SET rejected = 1 WHERE step_id = ?",
     "step_skipped": "UPDATE steps SET status = 'skipped', skip_reason = ?, finished_at = ? "
     "WHERE step_id = ?",
+    "step_switched": "UPDATE steps SET provider = ?, model = ? WHERE step_id = ?",
     "step_started": "UPDATE steps SET status = 'running', attempts = ?, started_at = "
     "coalesce(started_at, ?) WHERE step_id = ?",
     "attempt": "INSERT INTO attempts (attempt_id, name, job_id, step_id, attempt, status, "

@@ -22,6 +22,7 @@ from ledger.events import (
 )
 from projections.jsonl import event_line
 from projections.manifest import Manifest
+from projections.prices import NO_PRICES, PriceTable
 
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
@@ -32,9 +33,9 @@ File = tuple[str, bytes]
 class RunFolder:
     """What `runs/<job_id>/` holds after the events that it was given, in order."""
 
-    def __init__(self, ledger: LedgerReader) -> None:
+    def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
-        self._manifest = Manifest(ledger.read_payload)
+        self._manifest = Manifest(ledger.read_payload, prices=prices)
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._artifacts: dict[str, tuple[FileRef, ...]] = {}
@@ -91,9 +92,11 @@ class RunFolder:
         )
 
 
-def expected_files(ledger: LedgerReader, job_id: str) -> dict[str, Digest]:
+def expected_files(
+    ledger: LedgerReader, job_id: str, *, prices: PriceTable = NO_PRICES
+) -> dict[str, Digest]:
     """The digest of every file of the job's run folder, by path."""
-    folder = RunFolder(ledger)
+    folder = RunFolder(ledger, prices=prices)
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
         for relative, content in folder.apply(recorded):

@@ -14,6 +14,8 @@ from ledger.connection import storage_errors
 from ledger.digest import digest_bytes
 from ledger.folder import Folder
 from ledger.store import chain_hash
+from projections.manifest import MONEY_KEYS, Manifest, render_manifest
+from projections.prices import NO_PRICES, PriceTable
 from projections.run_folder import expected_files
 
 
@@ -27,11 +29,14 @@ class Verdict:
     problems: tuple[str, ...]
 
 
-def verify_job(ledger: LedgerReader, job_id: str, *, folder: Path | None) -> Verdict:
+def verify_job(
+    ledger: LedgerReader, job_id: str, *, folder: Path | None, prices: PriceTable = NO_PRICES
+) -> Verdict:
     """Walk the job's chain, check each blob that its events name, and its folder if it is there.
 
     A cut-off tail shows only against a head that is known from elsewhere: the
-    manifest in the folder has one.
+    manifest in the folder has one. Costs are no part of the ledger: those of a
+    manifest that was made with other prices are not checked.
     """
     problems: list[str] = []
     head = ""
@@ -43,7 +48,7 @@ def verify_job(ledger: LedgerReader, job_id: str, *, folder: Path | None) -> Ver
             problems.append(problem)
     problems += _check_blobs(ledger, job_id)
     if not problems and folder is not None and folder.is_dir():
-        problems += _check_folder(ledger, job_id, folder, head_version=count)
+        problems += _check_folder(ledger, job_id, folder, head_version=count, prices=prices)
     return Verdict(job_id, count, head, tuple(problems))
 
 
@@ -105,7 +110,7 @@ def _named_blobs(value: Any) -> Iterator[str]:
 
 
 def _check_folder(
-    ledger: LedgerReader, job_id: str, path: Path, *, head_version: int
+    ledger: LedgerReader, job_id: str, path: Path, *, head_version: int, prices: PriceTable
 ) -> Iterator[str]:
     folder = Folder(path)
     published = folder.read("manifest.json")
@@ -121,9 +126,30 @@ def _check_folder(
         if isinstance(known, int) and known < head_version:
             yield f"the folder shows event {known} of {head_version}; `orc export` brings it up"
             return
-    for relative, digest in sorted(expected_files(ledger, job_id).items()):
+    for relative, digest in sorted(expected_files(ledger, job_id, prices=prices).items()):
         content = folder.read(relative)
         if content is None:
             yield f"{relative} is missing from the run folder"
-        elif digest_bytes(content) != digest:
+        elif digest_bytes(content) == digest:
+            continue
+        elif relative != "manifest.json" or not _has_other_prices(ledger, job_id, content, prices):
             yield f"{relative} was changed in the run folder"
+
+
+def _has_other_prices(
+    ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
+) -> bool:
+    """Whether a manifest says what the ledger does, but for costs of another table of prices."""
+    manifest = Manifest(ledger.read_payload, prices=prices)
+    for recorded in ledger.read_stream(job_id):
+        manifest.apply(recorded)
+    published, expected = json.loads(content), manifest.value()
+    if published.get("prices_sha256") == expected["prices_sha256"]:
+        return False
+    for key in MONEY_KEYS:
+        # A manifest of an older version has fewer of them.
+        if key in published:
+            expected[key] = published[key]
+        else:
+            del expected[key]
+    return render_manifest(expected) == content

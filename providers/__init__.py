@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from providers.contract import Provider as Provider
     from providers.contract import Reply as Reply
     from providers.contract import Request as Request
+    from providers.contract import Tool as Tool
+    from providers.contract import ToolCall as ToolCall
     from providers.contract import Usage as Usage
     from providers.errors import PermanentError as PermanentError
     from providers.errors import ProviderError as ProviderError
@@ -27,6 +29,8 @@ _HOMES = {
     "REGISTRY": "registry",
     "Reply": "contract",
     "Request": "contract",
+    "Tool": "contract",
+    "ToolCall": "contract",
     "TransientError": "errors",
     "Usage": "contract",
     "build_provider": "registry",

@@ -108,7 +108,7 @@ def build_status_error(
             return TransientError("timeout", message, retry_after_s=retry_after_s)
         case 429:
             return TransientError("rate_limit", message, retry_after_s=retry_after_s)
-        case _ if status >= 500:
+        case _ if status >= 500 or status == 409:
             return TransientError("server_error", message, retry_after_s=retry_after_s)
         case _ if status >= 300:
             return PermanentError("bad_request", message)

@@ -2,7 +2,8 @@
 
 Bytes, lines and waits are bounded, and a stream is a reply only when each line
 has the shape of docs/api.md in ollama/ollama and the end mark has come.
-Connections, status codes and what is asked belong to `providers.ollama`.
+Connections and status codes belong to `providers.ollama_server`, what is asked
+to `providers.ollama_body`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, TypeVar, cast
 import httpx
 import trio
 
-from providers.contract import OnDelta, Reply, Request, Usage
-from providers.errors import TransientError
+from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
+from providers.errors import PermanentError, ProviderError, TransientError
 from providers.http import (
     LineCutter,
     parse_error_words,
@@ -28,6 +29,7 @@ BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024
 AFTER_END_WAIT_S = 0.5
 
+_CALLS_MAX = 1000
 _COUNT_MAX = 2**53
 _NAME_MAX = 200
 
@@ -39,11 +41,11 @@ async def read_reply(
 ) -> Reply:
     """The whole reply, each piece of its text handed to `on_delta` as it comes.
 
-    Raises TransientError for what is not a reply to its end, and what httpx raises
+    Raises ProviderError for what is not a reply to its end, and what httpx raises
     while the end mark is missing. `secrets` are masked where the server is quoted.
     """
-    arriving = _Arriving(on_delta, secrets=secrets)
-    async with aclosing(raw_chunks(response)) as chunks:
+    arriving = _Arriving(request, on_delta, secrets=secrets)
+    async with raw_chunks(response) as chunks:
         async for chunk in chunks:
             arriving.take(chunk)
             if arriving.end is not None:
@@ -57,23 +59,47 @@ async def read_reply(
             async for chunk in chunks:
                 arriving.take(chunk)
             arriving.finish_line()
-    return arriving.build_reply(asked_model=request.model)
+    return arriving.build_reply()
 
 
-def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, as the generator that it is: `aclosing` can end it early."""
-    return cast(AsyncGenerator[bytes, None], response.aiter_raw())
+async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
+    """The whole body; raises TransientError past the bound, and what httpx raises."""
+    body = bytearray()
+    async with raw_chunks(response) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > max_bytes:
+                raise _protocol_error(f"is longer than {max_bytes} bytes")
+    return bytes(body)
+
+
+def raw_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes, None]]:
+    """The body's chunks as they come; they are closed where the caller ends early."""
+    return aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw()))
+
+
+def is_too_long(words: str) -> bool:
+    """Whether a failure's words say that the prompt does not fit the model's context.
+
+    Ollama has no code for it; its engines say that it "exceeds" the "context
+    length", or the "context size".
+    """
+    return "exceed" in words and ("context length" in words or "context size" in words)
 
 
 class _Arriving:
     """A reply as its bytes come in; `end` is the line that says `done`."""
 
-    def __init__(self, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:
+    def __init__(self, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:
         self.end: dict[str, Any] | None = None
+        self._request = request
         self._on_delta = on_delta
         self._secrets = secrets
         self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
         self._pieces: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._earlier_calls = sum(len(said.get("tool_calls", ())) for said in request.messages)
 
     def take(self, chunk: bytes) -> None:
         """Adds what has arrived; raises TransientError where it does not belong in a reply."""
@@ -88,12 +114,18 @@ class _Arriving:
         """Takes the line that has begun for a whole one."""
         self._take_line(self._lines.cut())
 
-    def build_reply(self, *, asked_model: str) -> Reply:
+    def build_reply(self) -> Reply:
         assert self.end is not None, "the caller waits for the end mark"
         reason = _field(self.end, "done_reason", of=str, default="") or "stop"
         if reason in ("load", "unload"):
             raise _protocol_error(f"says that it did no more than {reason} the model")
-        model = _field(self.end, "model", of=str, default="") or asked_model
+        if reason == "stop" and self._calls:
+            reason = "tool_calls"
+        model = _field(self.end, "model", of=str, default="") or self._request.model
+        native = None
+        if self._calls and self._thoughts:
+            # A model that thinks before it calls a tool is to find its thoughts again.
+            native = {"thinking": "".join(self._thoughts)}
         return Reply(
             text="".join(self._pieces),
             model=safe_text(model, length_max=_NAME_MAX),
@@ -102,6 +134,8 @@ class _Arriving:
                 input_tokens=_parse_count(self.end, "prompt_eval_count"),
                 output_tokens=_parse_count(self.end, "eval_count"),
             ),
+            tool_calls=tuple(self._calls),
+            native=native,
         )
 
     def _take_line(self, line: bytes) -> None:
@@ -111,15 +145,41 @@ class _Arriving:
             raise _protocol_error("goes on after its end mark")
         document, text = _parse_line(line)
         if document.get("error") is not None:
-            words = parse_error_words(text, secrets=self._secrets)
-            raise TransientError("server_error", f"Ollama failed in mid-reply: {words}")
+            raise _build_error(parse_error_words(text, secrets=self._secrets))
         done = _field(document, "done", of=bool, default=False)
-        piece = _parse_piece(document, done=done)
-        if piece:
-            self._pieces.append(piece)
-            self._on_delta(piece)
+        message = document.get("message")
+        if message is not None or not done:
+            self._take_message(message)
         if done:
             self.end = document
+
+    def _take_message(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            raise _protocol_error("has a line without a message")
+        calls = message.get("tool_calls")
+        if calls:
+            self._take_calls(calls)
+        thought = message.get("thinking")
+        if thought and isinstance(thought, str):
+            # A draft of the model's, counted in its usage and no part of its answer.
+            self._thoughts.append(replace_surrogates(thought))
+        content = message.get("content")
+        if content is None and calls:
+            return
+        if not isinstance(content, str):
+            raise _protocol_error("has a message whose content is no text")
+        if content:
+            self._pieces.append(replace_surrogates(content))
+            self._on_delta(self._pieces[-1])
+
+    def _take_calls(self, calls: Any) -> None:
+        if not self._request.tools:
+            raise _protocol_error("calls a tool, and none was offered")
+        if not isinstance(calls, list) or len(self._calls) + len(calls) > _CALLS_MAX:
+            raise _protocol_error(f"has calls that are no list of at most {_CALLS_MAX}")
+        for call in calls:
+            number = self._earlier_calls + len(self._calls)
+            self._calls.append(_parse_call(call, default_id=f"call_{number}"))
 
 
 def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
@@ -135,19 +195,40 @@ def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
     return document, text
 
 
-def _parse_piece(document: dict[str, Any], *, done: bool) -> str:
-    message = document.get("message")
-    if message is None and done:
-        return ""
-    if not isinstance(message, dict):
-        raise _protocol_error("has a line without a message")
-    if message.get("tool_calls"):
-        raise _protocol_error("calls a tool, and none was offered")
-    # `thinking` is a draft of the model's, counted in its usage and no part of its answer.
-    content = message.get("content")
-    if not isinstance(content, str):
-        raise _protocol_error("has a message whose content is no text")
-    return replace_surrogates(content)
+def _build_error(words: str) -> ProviderError:
+    message = f"Ollama failed in mid-reply: {words}"
+    if is_too_long(words):
+        return PermanentError("context_length", message)
+    return TransientError("server_error", message)
+
+
+def _parse_call(call: Any, *, default_id: str) -> ToolCall:
+    """A call, with an id of ours where there is none: not every server gives one."""
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):
+        raise _protocol_error("has a tool call without a function")
+    name = safe_text(_field(function, "name", of=str, default=""), length_max=_NAME_MAX)
+    if not name:
+        raise _protocol_error("has a tool call without a name")
+    given_id = safe_text(_field(call, "id", of=str, default=""), length_max=_NAME_MAX)
+    arguments = _parse_arguments(function.get("arguments"))
+    return ToolCall(id=given_id or default_id, name=name, arguments=arguments)
+
+
+def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
+    """An object. A text is OpenAI's way, and that of servers that imitate both."""
+    match arguments:
+        case None:
+            return {}
+        case dict():
+            return arguments
+        case str():
+            try:
+                parsed = parse_json(arguments)
+            except ValueError:
+                parsed = None
+            return parsed if isinstance(parsed, dict) else replace_surrogates(arguments)
+    raise _protocol_error("has a tool call whose arguments are no object")
 
 
 def _parse_count(document: dict[str, Any], key: str) -> int:

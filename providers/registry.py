@@ -16,10 +16,10 @@ Environment = Mapping[str, str]
 class ProviderEntry:
     """A provider by name.
 
-    `module` has a function `build(environment) -> Provider`; `default_model` is
+    `module` has a function `build(environment, base_url) -> Provider`; `default_model` is
     used where neither spec nor environment names one, and `model_variables` are
     the environment's names for it, the first that is set counting.
-    `local` providers cost nothing a token.
+    `local` providers cost nothing a token; `has_address` ones can be told a `base_url`.
     """
 
     name: str
@@ -27,32 +27,37 @@ class ProviderEntry:
     default_model: str
     model_variables: tuple[str, ...]
     local: bool = False
+    has_address: bool = True
 
 
 _ENTRIES = (
     ProviderEntry("ollama", "providers.ollama", "llama3.2", ("OLLAMA_MODEL",), local=True),
-    ProviderEntry("replay", "providers.replay", "recorded", ()),
-    ProviderEntry("openai", None, "gpt-4o-mini", ("OPENAI_MODEL",)),
-    ProviderEntry("anthropic", None, "claude-haiku-4-5", ("ANTHROPIC_MODEL",)),
+    ProviderEntry("replay", "providers.replay", "recorded", (), has_address=False),
+    ProviderEntry("openai", "providers.openai", "gpt-4o-mini", ("OPENAI_MODEL",)),
+    ProviderEntry(
+        "openai-responses", "providers.openai_responses", "gpt-4o-mini", ("OPENAI_MODEL",)
+    ),
+    ProviderEntry("anthropic", "providers.anthropic", "claude-haiku-4-5", ("ANTHROPIC_MODEL",)),
     ProviderEntry(
         "mlx",
         None,
         "mlx-community/Llama-3.2-3B-Instruct-4bit",
         ("MLX_MODEL_PATH", "MLX_MODEL"),
         local=True,
+        has_address=False,
     ),
 )
 
 REGISTRY: dict[str, ProviderEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
-def build_provider(name: str, environment: Environment) -> Provider:
-    """A new provider, set up from the environment.
+def build_provider(name: str, environment: Environment, *, base_url: str | None = None) -> Provider:
+    """A new provider, set up from the environment; `base_url` comes before its variable.
 
     Raises PermanentError (kind `environment`) when something that it needs is
     missing. `replay` is built with `providers.replay.Replay`, from its file.
     """
     module = REGISTRY[name].module
     assert module is not None, f"the spec's check lets no step use {name}"
-    build = cast(Callable[[Environment], Provider], import_module(module).build)
-    return build(environment)
+    build = cast(Callable[[Environment, str | None], Provider], import_module(module).build)
+    return build(environment, base_url)

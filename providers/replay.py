@@ -6,18 +6,21 @@ is the caller's business.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from providers.contract import OnDelta, Reply, Request, Usage
+from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
 from providers.errors import PermanentError, ProviderError, TransientError
 
 _CHUNKS = 8
-_REPLY_KEYS = {"text", "model", "finish_reason", "usage", "latency_s", "request", "error"}
+_TEXT_KEYS = ("text", "provider", "model", "finish_reason", "request")
+_REPLY_KEYS = {*_TEXT_KEYS, "tool_calls", "native", "usage", "latency_s", "error"}
+_CALL_KEYS = {"id", "name", "arguments"}
 _ERROR_KEYS = {"kind", "message", "retry_after_s"}
 _TRANSIENT = ("rate_limit", "timeout", "connection", "server_error", "protocol")
 _PERMANENT = ("auth", "bad_request", "refused", "context_length", "environment")
@@ -29,26 +32,37 @@ class RepliesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """One answer: a text, or an error that the call ends in, after `latency_s` seconds.
+    """One answer: a text, calls of tools, or an error that the call ends in, after `latency_s` seconds.
 
+    Without a `finish_reason` it is `tool_calls` where there are some, else `stop`.
     With `request`, the SHA-256 of what was asked when it was recorded, another
-    question is refused.
+    question is refused. `provider` says who gave the reply, for who reads the file.
     """
 
     text: str
     latency_s: float = 0.0
     model: str | None = None
-    finish_reason: str = "stop"
+    finish_reason: str | None = None
     usage: Usage | None = None
     request: str | None = None
     error: Mapping[str, Any] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    native: Any = None
+    provider: str | None = None
 
 
 class Replay:
-    """A provider that gives a step's n-th call the n-th recorded reply of that step."""
+    """A provider that gives a step's n-th call the n-th recorded reply of that step.
+
+    It takes every parameter: whoever gave the reply has honoured it.
+    """
 
     name = "replay"
-    params = frozenset({"temperature", "top_p", "max_tokens", "stop", "seed"})
+    params = frozenset(
+        "temperature top_p top_k min_p max_tokens stop seed presence_penalty frequency_penalty "
+        "repeat_penalty reasoning_effort num_ctx num_thread num_predict keep_alive".split()
+    )
+    endpoint = ""
 
     def __init__(
         self,
@@ -72,7 +86,7 @@ class Replay:
             )
         if recorded.error is not None:
             await trio.sleep(recorded.latency_s)
-            raise _as_error(recorded.error)
+            raise _as_error(recorded.error, usage=recorded.usage)
         size = max(1, -(-len(recorded.text) // _CHUNKS))
         pieces = [recorded.text[i : i + size] for i in range(0, len(recorded.text), size)] or [""]
         for piece in pieces:
@@ -81,9 +95,20 @@ class Replay:
         return Reply(
             text=recorded.text,
             model=recorded.model or request.model,
-            finish_reason=recorded.finish_reason,
+            finish_reason=recorded.finish_reason
+            or ("tool_calls" if recorded.tool_calls else "stop"),
             usage=recorded.usage or Usage(),
+            tool_calls=recorded.tool_calls,
+            native=recorded.native,
         )
+
+    async def models(self) -> tuple[str, ...]:
+        """None: a recording has replies, and no models."""
+        return ()
+
+    async def identify(self, model: str) -> str | None:
+        """None: a recorded reply is its own identity."""
+        return None
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -135,25 +160,58 @@ def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
     if unknown:
         raise RepliesError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(_REPLY_KEYS)}")
     error = entry.get("error")
-    if (error is None) == ("text" not in entry):
-        raise RepliesError(f"{where} must have either `text` or `error`")
+    if (error is None) == ("text" not in entry and "tool_calls" not in entry):
+        raise RepliesError(f"{where} must have either `text` or `tool_calls`, or else `error`")
     if error is not None:
         _check_error(error, where=where)
     latency_s = entry.get("latency_s", 0.0)
     if not _is_duration(latency_s):
         raise RepliesError(f"{where}.latency_s must be a number of seconds")
-    for key in ("text", "model", "finish_reason", "request"):
-        if key in entry and not isinstance(entry[key], str):
-            raise RepliesError(f"{where}.{key} must be a text")
+    _check_texts(entry, _TEXT_KEYS, where=where)
+    if not _is_json(entry.get("native")):
+        raise RepliesError(f"{where}.native must be a JSON value")
     return RecordedReply(
         text=entry.get("text", ""),
         latency_s=float(latency_s),
         model=entry.get("model"),
-        finish_reason=entry.get("finish_reason", "stop"),
+        finish_reason=entry.get("finish_reason"),
         usage=_parse_usage(entry.get("usage"), where=where),
         request=entry.get("request"),
         error=error,
+        tool_calls=_parse_calls(entry.get("tool_calls", []), where=f"{where}.tool_calls"),
+        native=entry.get("native"),
+        provider=entry.get("provider"),
     )
+
+
+def _check_texts(entry: Mapping[str, Any], keys: Iterable[str], *, where: str) -> None:
+    for key in keys:
+        if key in entry and not isinstance(entry[key], str):
+            raise RepliesError(f"{where}.{key} must be a text")
+
+
+def _parse_calls(calls: Any, *, where: str) -> tuple[ToolCall, ...]:
+    if not isinstance(calls, list):
+        raise RepliesError(f"{where} must be a list")
+    return tuple(_parse_call(call, where=f"{where}[{i}]") for i, call in enumerate(calls))
+
+
+def _parse_call(call: Any, *, where: str) -> ToolCall:
+    if not isinstance(call, dict) or set(call) != _CALL_KEYS:
+        raise RepliesError(f"{where} must map {', '.join(sorted(_CALL_KEYS))}, and nothing else")
+    _check_texts(call, ("id", "name"), where=where)
+    arguments = call["arguments"]
+    if not isinstance(arguments, dict | str) or not _is_json(arguments):
+        raise RepliesError(f"{where}.arguments must be a mapping of JSON values, or a text")
+    return ToolCall(id=call["id"], name=call["name"], arguments=arguments)
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON gives the value back as it is; YAML knows dates, and keys that are no texts."""
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 def _check_error(error: Any, *, where: str) -> None:
@@ -183,9 +241,9 @@ def _parse_usage(usage: Any, *, where: str) -> Usage | None:
     return Usage(**usage)
 
 
-def _as_error(error: Mapping[str, Any]) -> ProviderError:
+def _as_error(error: Mapping[str, Any], *, usage: Usage | None) -> ProviderError:
     kind = error["kind"]
     message = str(error.get("message", f"recorded failure: {kind}"))
     if kind in _TRANSIENT:
-        return TransientError(kind, message, retry_after_s=error.get("retry_after_s"))
-    return PermanentError(kind, message)
+        return TransientError(kind, message, retry_after_s=error.get("retry_after_s"), usage=usage)
+    return PermanentError(kind, message, usage=usage)

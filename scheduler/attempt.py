@@ -17,7 +17,9 @@ from ledger.events import FileRef
 from providers import Provider
 from scheduler.core.commands import Failed, Outcome, Succeeded
 from scheduler.core.errors import TemplateError
+from scheduler.core.params import PROVIDER_SECTIONS, section_of
 from scheduler.core.state import JobState
+from scheduler.effects.calls import OnDelta
 from scheduler.effects.contract import (
     CAPTURE_BYTES_MAX,
     CommandRequest,
@@ -25,16 +27,19 @@ from scheduler.effects.contract import (
     FunctionRequest,
     Journal,
     PromptRequest,
+    ReplyCache,
     Result,
     Stopwatch,
+    Toolbox,
     ValueRequest,
     attempt_timeout_message,
 )
 from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.prompt import OnDelta, perform_prompt
+from scheduler.effects.prompt import perform_prompt
 from scheduler.effects.python import WorkerPool
 from scheduler.effects.run import perform_run
 from scheduler.effects.text import check_depth, without_fence
+from scheduler.effects.tools import open_toolbox
 from scheduler.rendering import PathProblem, RenderedFile, Renderer
 from scheduler.workspace import CaptureProblem, Workspace, file_ref
 
@@ -59,6 +64,7 @@ class Bench:
     workers: WorkerPool
     journal: Journal
     on_delta: OnDelta
+    cache: ReplyCache | None = None
 
 
 def evaluate_value(bench: Bench, step_id: str) -> Finished:
@@ -106,7 +112,8 @@ async def _perform_attempt(bench: Bench, step_id: str, watch: Stopwatch) -> Fini
         return Finished(problem)
     result = await _perform_in_time(bench, step_id, request, watch)
     finished = _finish(bench, step_id, result, files, watch, globs=globs)
-    if isinstance(request, CommandRequest | FunctionRequest):
+    leaves_log = isinstance(request, CommandRequest | FunctionRequest)
+    if leaves_log or bench.state.graph.steps[step_id].tools:
         return with_log(bench.workspace, step_id, bench.state.steps[step_id].attempts, finished)
     return finished
 
@@ -162,15 +169,7 @@ async def _perform_in_time(
 async def _perform(bench: Bench, request: EffectRequest) -> Result:
     match request:
         case PromptRequest():
-            provider = bench.providers[request.provider]
-            kept = {k: v for k, v in request.request.params.items() if k in provider.params}
-            dropped = tuple(sorted(set(request.request.params) - set(kept)))
-            request = replace(
-                request, request=replace(request.request, params=kept), dropped=dropped
-            )
-            return await perform_prompt(
-                request, provider=provider, journal=bench.journal, on_delta=bench.on_delta
-            )
+            return await _ask(bench, request)
         case CommandRequest():
             return await perform_run(request, groups=bench.groups)
         case FunctionRequest():
@@ -179,6 +178,45 @@ async def _perform(bench: Bench, request: EffectRequest) -> Result:
             return Result(value=request.value)
         case _:
             assert_never(request)
+
+
+async def _ask(bench: Bench, request: PromptRequest) -> Result:
+    provider = bench.providers[request.target.server]
+    params = dict(request.request.params)
+    # What stands under a provider's name is meant for it alone, and lost on no other.
+    options = {name: params.pop(name) for name in PROVIDER_SECTIONS if name in params}
+    kept = {key: value for key, value in params.items() if key in provider.params}
+    request = replace(
+        request,
+        request=replace(
+            request.request, params=kept, options=options.get(section_of(provider.name), {})
+        ),
+        dropped=tuple(sorted(set(params) - set(kept))),
+    )
+    toolbox = _open_toolbox(bench, request.step)
+    result = await perform_prompt(
+        request,
+        provider=provider,
+        journal=bench.journal,
+        on_delta=bench.on_delta,
+        toolbox=toolbox,
+        cache=None if request.cache == "off" else bench.cache,
+    )
+    if toolbox is None or result.failed is not None:
+        return result
+    return replace(result, written=toolbox.written())
+
+
+def _open_toolbox(bench: Bench, step_id: str) -> Toolbox | None:
+    tools = bench.state.graph.steps[step_id].tools
+    if not tools:
+        return None
+    return open_toolbox(
+        tools,
+        bench.renderer.surroundings(step_id),
+        workers=bench.workers,
+        groups=bench.groups,
+    )
 
 
 def _finish(
@@ -244,6 +282,11 @@ def _written(
             raise CaptureProblem(f"{file.path} would be over {CAPTURE_BYTES_MAX // 2**20} MiB")
         if path in found:
             raise CaptureProblem(f"{file.path} is written twice by the same step")
+        found[path] = (file_ref(path, content), content)
+    for relative, content in result.written.items():
+        path = f"{bench.state.project}/{relative}"
+        if path in found:
+            raise CaptureProblem(f"{relative} is written by the step, and by its model's tool")
         found[path] = (file_ref(path, content), content)
     if globs:
         taken = {

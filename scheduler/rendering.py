@@ -9,8 +9,8 @@ from typing import Any
 
 from ledger import LedgerReader
 from ledger.digest import clean_text
-from ledger.events import Payload
-from providers import Message, Request
+from ledger.events import FileRef, Payload
+from providers import Request
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_text
 from scheduler.core.paths import path_problem
@@ -23,9 +23,12 @@ from scheduler.effects.contract import (
     EffectRequest,
     FunctionRequest,
     KnownReply,
+    KnownResult,
     PromptRequest,
     ValueRequest,
 )
+from scheduler.effects.tools import ToolSurroundings
+from scheduler.messages import render_messages
 from scheduler.views import StepsView
 from scheduler.workspace import Workspace
 
@@ -105,6 +108,21 @@ class Renderer:
                 raise PathProblem(path_problem(glob, glob=True))
         return found
 
+    def surroundings(self, step_id: str) -> ToolSurroundings:
+        """What the tools of the step's model work with."""
+        definition = self._state.graph.steps[step_id]
+        submitted = self._state.submitted
+        assert submitted is not None
+        return ToolSurroundings(
+            env=self.step_environment(definition),
+            cwd=self._workspace.cwd,
+            log_path=self._log_path(step_id),
+            import_dir=submitted.spec_dir,
+            files=self._project_files,
+            read=lambda file: self._ledger.read_blob(file.sha256),
+            restore=lambda: self._workspace.restore(self._state.files()),
+        )
+
     def payload(self, payload: Payload | None) -> Any:
         """The value of a payload; the last ones read are kept."""
         if payload is None or payload.sha256 is None:
@@ -114,6 +132,10 @@ class Renderer:
                 self._values.pop(next(iter(self._values)))
             self._values[payload.sha256] = self._ledger.read_payload(payload)
         return self._values[payload.sha256]
+
+    def _project_files(self) -> dict[str, FileRef]:
+        prefix = f"{self._state.project}/"
+        return {file.path.removeprefix(prefix): file for file in self._state.files()}
 
     def _file(self, file: FileDef) -> RenderedFile:
         assert file.path is not None
@@ -128,36 +150,49 @@ class Renderer:
 
     def _prompt(self, definition: StepDef) -> PromptRequest:
         step = self._state.steps[definition.id]
-        provider = self._state.lane_of(definition.id)
-        messages = tuple(
-            Message(role=message.role, content=self._text(message.content))
-            for message in definition.messages
-        )
+        target = self._state.target_of(definition.id)
+        assert target is not None
+        messages = render_messages(definition, self._state, text=self._text, ledger=self._ledger)
         known = tuple(
-            KnownReply(reply.version, reply.request_sha256, self.payload(reply.reply))
+            KnownReply(
+                reply.version,
+                reply.call,
+                reply.request_sha256,
+                self.payload(reply.reply),
+                reply.finish_reason,
+            )
             for reply in step.replies
         )
+        results = {
+            key: KnownResult(self.payload(found.result), found.is_error)
+            for key, found in step.results.items()
+        }
         return PromptRequest(
             step=definition.id,
             attempt=step.attempts,
-            provider=provider,
+            target=target,
             request=Request(
-                model=definition.model or "",
+                model=target.model,
                 messages=messages,
                 system=None if definition.system is None else self._text(definition.system),
                 params=definition.params,
                 json_output=definition.format == "json",
+                output_schema=definition.output_schema,
                 timeout_s=definition.timeout_s or 120.0,
                 step=definition.id,
                 ordinal=step.calls_recorded + 1,
             ),
             call=step.calls_ended + 1,
             known=known,
+            known_results=results,
             wants_json=definition.format == "json",
+            repair=definition.repair,
+            max_turns=definition.max_turns,
+            cache="off" if step.fresh else definition.cache,
         )
 
     def _command(self, definition: StepDef) -> CommandRequest:
-        env = self._step_environment(definition)
+        env = self.step_environment(definition)
         if isinstance(definition.run, str):
             script = parse_shell(definition.run)
             for name, expression in script.variables:
@@ -171,6 +206,7 @@ class Renderer:
             cwd=self._workspace.cwd,
             log_path=self._log_path(definition.id),
             wants_json=definition.format == "json",
+            output_schema=definition.output_schema,
         )
 
     def _function(self, definition: StepDef) -> FunctionRequest:
@@ -180,7 +216,7 @@ class Renderer:
         return FunctionRequest(
             function=definition.function,
             args=render_value(definition.args, self._scope),
-            env=self._step_environment(definition),
+            env=self.step_environment(definition),
             cwd=self._workspace.cwd,
             log_path=self._log_path(definition.id),
             import_dir=submitted.spec_dir,
@@ -192,8 +228,8 @@ class Renderer:
     def _text(self, text: str) -> str:
         return to_text(parse_template(text).render(self._scope))
 
-    def _step_environment(self, definition: StepDef) -> dict[str, str]:
-        """Few variables pass by themselves; the spec names the others."""
+    def step_environment(self, definition: StepDef) -> dict[str, str]:
+        """The environment of a command or a function: few variables pass by themselves."""
         submitted = self._state.submitted
         assert submitted is not None
         env = {

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Literal
 
 import trio
 
 from ledger import JobId, Ledger, Recorded
-from ledger.events import AnyEvent
+from ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from providers import Provider
 from scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
 from scheduler.clock import Clock
@@ -37,12 +37,15 @@ from scheduler.core.commands import (
 from scheduler.core.decide import decide
 from scheduler.core.durations import format_duration
 from scheduler.core.state import JobState, evolve, expired, next_due, ready
+from scheduler.effects.calls import OnDelta
+from scheduler.effects.contract import ReplyCache
 from scheduler.effects.groups import GRACE_S, ProcessGroups
-from scheduler.effects.prompt import OnDelta
 from scheduler.effects.python import WorkerPool
+from scheduler.rates import Rates
 from scheduler.rendering import Renderer
 from scheduler.retry import wait_before_retry
 from scheduler.stop_signals import open_stop_signals
+from scheduler.turn import Message, Stop, Turn
 from scheduler.workspace import Workspace
 
 SIGNALS_POLL_S = 0.25
@@ -50,34 +53,6 @@ YIELD_S = 0.005
 _ENDED = ("stopped", "succeeded", "failed", "cancelled")
 
 Observer = Callable[[Sequence[Recorded]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """Why the runner is ending the job before its end."""
-
-    reason: Literal["signal", "cancel", "timeout"]
-    command: Command
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What one turn commits, and who waits for the commit."""
-
-    recorded: list[Recorded] = field(default_factory=list)
-    blobs: list[bytes] = field(default_factory=list)
-    started: list[str] = field(default_factory=list)
-    recorded_at: str = ""
-    journalled: list[trio.Event] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A command on its way to the loop, with its blobs and the one who waits for its commit."""
-
-    command: Command
-    blobs: tuple[bytes, ...] = ()
-    committed: trio.Event | None = None
 
 
 class Runner:
@@ -95,6 +70,7 @@ class Runner:
         clock: Clock | None = None,
         observer: Observer | None = None,
         on_delta: OnDelta | None = None,
+        cache: ReplyCache | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         self._job_id = job_id
@@ -104,7 +80,7 @@ class Runner:
         self._observer = observer or (lambda recorded: None)
         self._groups = ProcessGroups(grace_s=grace_s)
         capacity = state.definition.concurrency["total"] + 16
-        self._send, self._receive = trio.open_memory_channel[_Message](capacity)
+        self._send, self._receive = trio.open_memory_channel[Message](capacity)
         self._bench = Bench(
             state=state,
             renderer=Renderer(
@@ -120,9 +96,12 @@ class Runner:
             workers=WorkerPool(self._groups),
             journal=self,
             on_delta=on_delta or (lambda step, text: None),
+            cache=cache,
         )
+        self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
-        self._stop: _Stop | None = None
+        self._stop: Stop | None = None
+        self._looked_at = 0.0
         self._signal_seen = 0
 
     async def run(self, opening: Command) -> JobState:
@@ -145,18 +124,24 @@ class Runner:
         return self._state
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
-        """See `Journal.record`."""
+        """See `Journal.record`. A request waits here until its provider's rate lets it go."""
+        if isinstance(event, LlmRequested):
+            await self._rates.admit(self._state.provider_of(event.step), event.step)
         committed = trio.Event()
         kept = tuple(blob for blob in blobs if blob is not None)
-        await self._send.send(_Message(RecordCall(event), kept, committed))
+        await self._send.send(Message(RecordCall(event), kept, committed))
         await committed.wait()
+        if isinstance(event, LlmResponded | LlmFailed):
+            used = event.usage
+            tokens = None if used is None else used.input_tokens + used.output_tokens
+            self._rates.settle(event.step, tokens)
 
     async def _loop(self, nursery: trio.Nursery, opening: Command) -> None:
         deadline: float | None = None
         yielded = trio.current_time()
-        messages = [_Message(opening)]
+        messages = [Message(opening)]
         while True:
-            turn = _Turn(recorded_at=self._clock.recorded_at())
+            turn = Turn(recorded_at=self._clock.recorded_at())
             for message in messages:
                 self._take(message, turn)
             self._advance(turn)
@@ -175,21 +160,23 @@ class Runner:
                 messages += self._receive_waiting()
                 yielded = trio.current_time()
             if deadline is not None and self._stop is None and trio.current_time() >= deadline:
-                messages.append(_Message(TimeOutJob()))
+                messages.append(Message(TimeOutJob()))
 
-    def _take(self, message: _Message, turn: _Turn) -> None:
+    def _take(self, message: Message, turn: Turn) -> None:
         command = message.command
         if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
             self._begin_stop(command)
             return
         if isinstance(command, FinishAttempt) and isinstance(command.outcome, Failed):
             command = self._with_wait(command, command.outcome)
+        if isinstance(command, RecordCall):
+            command = replace(command, now=self._clock.now())
         turn.blobs += message.blobs
         if message.committed is not None:
             turn.journalled.append(message.committed)
         self._apply(decide(self._state, command), turn)
 
-    def _advance(self, turn: _Turn) -> None:
+    def _advance(self, turn: Turn) -> None:
         """Everything that follows from the state by itself: expiries, starts, the end."""
         state = self._state
         if self._stop is not None:
@@ -199,15 +186,16 @@ class Runner:
                 if state.status == "running":
                     self._apply(decide(state, self._stop.command), turn)
             return
-        now = self._clock.now()
+        now = self._looked_at = self._clock.now()
         for step_id in expired(state, now):
             self._apply(decide(state, ExpireStep(step_id)), turn)
-        for step_id in list(ready(state, now)):
+        for step_id in list(ready(state, now, room=self._rates.room)):
             self._apply(decide(state, StartAttempt(step_id, now)), turn)
+            self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)
 
-    def _apply(self, events: list[AnyEvent], turn: _Turn) -> None:
+    def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
         if not events:
             return
         for event in events:
@@ -215,14 +203,14 @@ class Runner:
             evolve(self._state, recorded)
             turn.recorded.append(recorded)
 
-    def _commit(self, turn: _Turn) -> None:
+    def _commit(self, turn: Turn) -> None:
         if turn.recorded:
             self._ledger.append(turn.recorded, blobs=turn.blobs)
             self._observer(turn.recorded)
         for committed in turn.journalled:
             committed.set()
 
-    def _launch(self, started: list[str], nursery: trio.Nursery) -> list[_Message]:
+    def _launch(self, started: list[str], nursery: trio.Nursery) -> list[Message]:
         """Begin the work of committed starts; what needs no task is done at once."""
         done = []
         for step_id in started:
@@ -248,13 +236,14 @@ class Runner:
             assert scope.cancelled_caught
             finished = self._cut_short(step_id, started, total_timeout=False)
         del self._scopes[step_id]
+        self._rates.release(step_id)
         # Not cancellable: an outcome that is there is not lost.
         self._send.send_nowait(self._finish_message(step_id, finished))
 
-    def _finish_message(self, step_id: str, finished: Finished) -> _Message:
+    def _finish_message(self, step_id: str, finished: Finished) -> Message:
         attempt = self._state.steps[step_id].attempts
         command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
-        return _Message(command, finished.blobs)
+        return Message(command, finished.blobs)
 
     def _cut_short(self, step_id: str, started: float, *, total_timeout: bool) -> Finished:
         duration_s = round(trio.current_time() - started, 6)
@@ -293,23 +282,26 @@ class Runner:
             InterruptJob: "signal",
             TimeOutJob: "timeout",
         }
-        self._stop = _Stop(reasons[type(command)], command)
+        self._stop = Stop(reasons[type(command)], command)
         for scope in self._scopes.values():
             scope.cancel()
 
-    async def _wait(self, deadline: float | None) -> list[_Message]:
+    async def _wait(self, deadline: float | None) -> list[Message]:
         """The next messages; none when a waiting step is due, the job's time over included."""
-        due = next_due(self._state) if self._stop is None else None
-        wake = float("inf") if due is None else self._clock.deadline(due)
-        if deadline is not None and self._stop is None:
-            wake = min(wake, deadline)
-        messages: list[_Message] = []
+        wake = float("inf")
+        if self._stop is None:
+            # Of the moment at which the steps were looked at: what came due since then is due.
+            due = next_due(self._state, self._looked_at)
+            wake = self._rates.next_at()
+            wake = wake if due is None else min(wake, self._clock.deadline(due))
+            wake = wake if deadline is None else min(wake, deadline)
+        messages: list[Message] = []
         with trio.move_on_at(wake):
             messages.append(await self._receive.receive())
         messages += self._receive_waiting()
         return messages
 
-    def _receive_waiting(self) -> list[_Message]:
+    def _receive_waiting(self) -> list[Message]:
         messages = []
         try:
             while True:
@@ -324,7 +316,7 @@ class Runner:
             task_status.started()
             async for number in received:
                 command = InterruptJob(signal=signal.Signals(number).name)
-                await self._send.send(_Message(command))
+                await self._send.send(Message(command))
 
     async def _poll_wishes(self) -> None:
         """Cancel wishes that other processes left in the ledger."""
@@ -335,4 +327,4 @@ class Runner:
                 self._signal_seen = wish.id
                 if wish.kind == "cancel":
                     reason = wish.data.get("reason")
-                    await self._send.send(_Message(CancelJob(wish.id, reason)))
+                    await self._send.send(Message(CancelJob(wish.id, reason)))

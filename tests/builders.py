@@ -10,6 +10,8 @@ from ledger.digest import Digest, digest_bytes, digest_json
 from ledger.events import (
     AnyEvent,
     CacheHit,
+    CircuitClosed,
+    CircuitOpened,
     FailureKind,
     FileRef,
     FileWritten,
@@ -25,12 +27,15 @@ from ledger.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
     TokenUsage,
+    ToolCalled,
+    ToolReturned,
 )
 from scheduler.clock import format_time
 from scheduler.core.graph import build_graph
-from scheduler.core.resolve import ProviderFacts, Settings
-from scheduler.core.resolved import JobDef, MessageDef, StepDef, dump_job
+from scheduler.core.resolve_prompt import ProviderFacts, Settings
+from scheduler.core.resolved import JobDef, MessageDef, StepDef, TargetDef, dump_job
 from scheduler.core.state import JobState, evolve, initial_state
 
 JOB = JobId("job_000000000001")
@@ -63,13 +68,11 @@ def job(*steps: StepDef, total: int = 4, **fields: Any) -> JobDef:
     return JobDef(steps=steps, concurrency=concurrency, **fields)
 
 
-def facts(*ready: str, **models: str) -> dict[str, ProviderFacts]:
-    """What `Settings` knows of providers: these are ready, with their models' variables."""
+def facts(*names: str, **models: str) -> dict[str, ProviderFacts]:
+    """What `Settings` knows of providers: these there are, with their models' variables."""
     return {
-        name: ProviderFacts(
-            models.get(name, f"{name}-default"), (f"{name.upper()}_MODEL",), ready=True
-        )
-        for name in ready
+        name: ProviderFacts(models.get(name, f"{name}-default"), (f"{name.upper()}_MODEL",))
+        for name in names
     }
 
 
@@ -170,14 +173,29 @@ def interrupted(step_id: str, attempt: int = 1, **fields: Any) -> StepInterrupte
     return StepInterrupted(step=step_id, attempt=attempt, **{"reason": "signal", **fields})
 
 
-def requested(step_id: str, attempt: int = 1, call: int = 1, asked: Any = "?") -> LlmRequested:
+def targets(*names: str) -> tuple[TargetDef, ...]:
+    """Targets by their names, `provider/model`."""
+    parts = (name.split("/") for name in names)
+    return tuple(TargetDef(provider=provider, model=model) for provider, model in parts)
+
+
+def switched(step_id: str, attempt: int = 1, fallback: int = 1, **fields: Any) -> StepSwitched:
+    """The step asks its next target from now on."""
+    fields = {"from_target": "fake/m", "to_target": "b/n", "provider": "b", "model": "n", **fields}
+    return StepSwitched(
+        step=step_id, attempt=attempt, fallback=fallback, **{"message": "why", **fields}
+    )
+
+
+def requested(
+    step_id: str, attempt: int = 1, call: int = 1, asked: Any = "?", **fields: Any
+) -> LlmRequested:
     """A request is about to be sent."""
     return LlmRequested(
         step=step_id,
         attempt=attempt,
         call=call,
-        provider="fake",
-        model="m",
+        **{"provider": "fake", "model": "m", **fields},
         request=Payload(value=asked),
         request_sha256=digest_json(asked),
         prompt_sha256=digest_json(asked),
@@ -202,16 +220,52 @@ def responded(
     )
 
 
-def call_failed(step_id: str, attempt: int = 1, call: int = 1) -> LlmFailed:
+def call_failed(
+    step_id: str, attempt: int = 1, call: int = 1, kind: FailureKind = "timeout", **fields: Any
+) -> LlmFailed:
     """A call ended without a reply."""
     return LlmFailed(
         step=step_id,
         attempt=attempt,
         call=call,
-        provider="fake",
-        model="m",
-        kind="timeout",
-        message="too late",
+        **{"provider": "fake", "model": "m", "message": "too late", **fields},
+        kind=kind,
+        duration_s=0.5,
+    )
+
+
+def opened(target: str = "fake/m", *, retry_at: float = 60.0, **fields: Any) -> CircuitOpened:
+    """Calls to a target stop until `retry_at`, in seconds after the beginning."""
+    fields = {"failures": 5, "cooldown_s": 60.0, "kind": "timeout", "message": "too late", **fields}
+    return CircuitOpened(target=target, retry_at=EPOCH_S + retry_at, **fields)
+
+
+def closed(target: str = "fake/m") -> CircuitClosed:
+    """The target has answered again."""
+    return CircuitClosed(target=target)
+
+
+def tool_called(step_id: str, attempt: int = 1, call: int = 1, key: str = "k") -> ToolCalled:
+    """A tool is about to be called."""
+    return ToolCalled(
+        step=step_id,
+        attempt=attempt,
+        call=call,
+        tool="search",
+        key=digest_json(key),
+        arguments=Payload(value={}),
+    )
+
+
+def tool_returned(step_id: str, attempt: int = 1, call: int = 1, key: str = "k") -> ToolReturned:
+    """A tool has answered."""
+    return ToolReturned(
+        step=step_id,
+        attempt=attempt,
+        call=call,
+        tool="search",
+        key=digest_json(key),
+        result=Payload(value="found"),
         duration_s=0.5,
     )
 

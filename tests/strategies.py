@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from tests.model import CONTENT, NEVER, TRANSIENT, Plan, Task, Try
+from tests.model import CONTENT, NEVER, TRANSIENT, Choice, Plan, Task, Try
 
 PERMANENT = ("auth", "bad_request", "refused", "context_length")
 LANES = ("alpha", "beta", "")
+MODELS = ("m", "n")
 
 eighths = st.integers(0, 24).map(lambda count: count / 8)
 """Durations that binary fractions hold exactly, so that times can be compared with `==`."""
@@ -31,9 +32,11 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 
 @st.composite
-def tries(draw: st.DrawFn, *, attempts_max: int) -> tuple[Try, ...]:
+def tries(
+    draw: st.DrawFn, *, attempts_max: int, transient: tuple[str, ...] = TRANSIENT
+) -> tuple[Try, ...]:
     """Failures before an end that repeats for ever: a success, or one more failure."""
-    kinds = st.sampled_from((*TRANSIENT, CONTENT))
+    kinds = st.sampled_from((*transient, CONTENT))
     wishes = st.sampled_from((0.0, 0.0, 2.5))
     failures = []
     for _ in range(draw(st.integers(0, attempts_max))):
@@ -45,7 +48,14 @@ def tries(draw: st.DrawFn, *, attempts_max: int) -> tuple[Try, ...]:
 
 
 @st.composite
-def tasks(draw: st.DrawFn, task_id: str, before: list[str]) -> Task:
+def tasks(
+    draw: st.DrawFn,
+    task_id: str,
+    before: list[str],
+    *,
+    transient: tuple[str, ...] = TRANSIENT,
+    falls_back: bool = True,
+) -> Task:
     """A task that may need any of those before it."""
     needs = draw(st.lists(st.sampled_from(before), max_size=2, unique=True)) if before else []
     lane = draw(st.sampled_from(LANES))
@@ -54,11 +64,13 @@ def tasks(draw: st.DrawFn, task_id: str, before: list[str]) -> Task:
         return Task(task_id, tuple(needs), lane, (Try(0.0),), tolerated=tolerated)
     attempts_max = draw(st.integers(1, 3))
     retry_on = draw(st.sampled_from((TRANSIENT, (*TRANSIENT, CONTENT), ("rate_limit",))))
+    all_tries = tries(attempts_max=attempts_max, transient=transient)
     return Task(
         task_id,
         tuple(needs),
         lane,
-        draw(tries(attempts_max=attempts_max)),
+        draw(all_tries),
+        fallback=draw(_fallbacks(lane, all_tries)) if falls_back else (),
         attempts_max=attempts_max,
         retry_on=retry_on,
         tolerated=tolerated,
@@ -69,13 +81,29 @@ def tasks(draw: st.DrawFn, task_id: str, before: list[str]) -> Task:
 
 
 @st.composite
-def plans(draw: st.DrawFn, *, limited: bool, tasks_max: int = 9) -> Plan:
-    """A job on a random graph; with `limited`, under limits that bind."""
+def _fallbacks(
+    draw: st.DrawFn, lane: str, all_tries: st.SearchStrategy[tuple[Try, ...]]
+) -> tuple[Choice, ...]:
+    others = [(name, model) for name in LANES[:2] for model in MODELS]
+    others.remove((lane, MODELS[0]))
+    drawn = st.lists(st.sampled_from(others), max_size=2, unique=True)
+    return tuple(Choice(name, model, draw(all_tries)) for name, model in draw(st.just([]) | drawn))
+
+
+@st.composite
+def plans(draw: st.DrawFn, *, limited: bool, tasks_max: int = 9, falls_back: bool = True) -> Plan:
+    """A job on a random graph; with `limited`, under limits that bind, and without circuits.
+
+    A provider that says it was asked too often takes room away; without limits it
+    says so only where each task has providers of its own.
+    """
+    apart = not limited and draw(st.booleans())
+    transient = TRANSIENT if limited or apart else TRANSIENT[1:]
     ids: list[str] = []
     found: list[Task] = []
     for index in range(draw(st.integers(1, tasks_max))):
-        task = draw(tasks(f"s{index}", ids))
-        found.append(task)
+        task = draw(tasks(f"s{index}", ids, transient=transient, falls_back=falls_back))
+        found.append(_with_own_lanes(task) if apart and task.lane else task)
         ids.append(task.id)
     if not limited:
         return Plan(tuple(found))
@@ -83,6 +111,22 @@ def plans(draw: st.DrawFn, *, limited: bool, tasks_max: int = 9) -> Plan:
     drawn = {lane: draw(limit) for lane in LANES[:2]}
     limits = {lane: most for lane, most in drawn.items() if most is not None}
     return Plan(tuple(found), total=draw(st.integers(1, 6)), limits=limits)
+
+
+def _with_own_lanes(task: Task) -> Task:
+    fallback = tuple(replace(choice, lane=f"{task.id}-{choice.lane}") for choice in task.fallback)
+    return replace(task, lane=f"{task.id}-{task.lane}", fallback=fallback)
+
+
+@st.composite
+def circuit_plans(draw: st.DrawFn, *, falls_back: bool, tasks_max: int = 9) -> Plan:
+    """A job whose circuits open after few failures, and close again after a short while."""
+    plan = draw(plans(limited=True, tasks_max=tasks_max, falls_back=falls_back))
+    return replace(
+        plan,
+        threshold=draw(st.integers(1, 3)),
+        cooldown_s=draw(st.sampled_from((0.0, 0.5, 2.0, 8.0))),
+    )
 
 
 @st.composite

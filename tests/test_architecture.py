@@ -28,15 +28,14 @@ INSIDE = {
     "cli": OURS,
 }
 # What each folder may use besides the standard library. The providers also use trio:
-# they wait for the network, and trio is what waits here. The command line uses httpx for
-# one question: whether a model's server answers (`orc doctor`).
+# they wait for the network, and trio is what waits here.
 OUTSIDE = {
     "ledger": {"pydantic", "sqlite_utils"},
-    "providers": {"httpx", "openai", "anthropic", "mlx_lm", "trio"},
-    "scheduler/core": {"pydantic", "yaml", "jinja2"},
-    "scheduler": {"trio", "tenacity", "pydantic"},
+    "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
+    "scheduler/core": {"pydantic", "yaml", "jinja2", "jsonschema"},
+    "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
     "projections": {"pydantic", "sqlite_utils", "datasette", "markupsafe"},
-    "cli": {"typer", "click", "rich", "trio", "datasette", "yaml", "pydantic", "httpx"},
+    "cli": {"typer", "click", "rich", "trio", "datasette", "yaml", "pydantic"},
 }
 IMPURE = set(
     "asyncio io logging multiprocessing os pathlib random secrets shutil signal socket sqlite3 "
@@ -85,12 +84,15 @@ def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").glob("*.py")), ids=str)
 def test_the_core_imports_nothing_that_reads_clocks_dice_or_disks(path: Path) -> None:
-    assert not IMPURE.intersection(name.partition(".")[0] for name in imports(path))
+    # The parser of URLs shares its package with a client, and touches nothing itself.
+    names = set(imports(path)) - {"urllib.parse"}
+    assert not IMPURE.intersection(name.partition(".")[0] for name in names)
 
 
 def test_the_python_worker_imports_nothing_of_ours() -> None:
     names = {name.partition(".")[0] for name in imports(ROOT / "scheduler/effects/worker.py")}
-    assert names <= sys.stdlib_module_names
+    # pydantic, and only to describe a function and check its arguments as a model's tool.
+    assert names <= sys.stdlib_module_names | {"pydantic"}
 
 
 def test_the_tests_of_purity_would_notice_a_clock() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import orc
+from cli.pricing import read_prices
 from ledger import LedgerReader
 from projections import Publisher
 from tests.cli import command_line
@@ -157,7 +158,7 @@ def test_a_refresh_that_the_disk_refused_is_made_up_for_by_the_next() -> None:
     copy = Path("copy").absolute()
     copy.mkdir()
     with LedgerReader.open(Path("runs.db")) as ledger:
-        publisher = Publisher(ledger, job.job_id, copy)
+        publisher = Publisher(ledger, job.job_id, copy, prices=read_prices(None))
         (copy / "outputs").mkdir()
         (copy / "manifest.json").mkdir()
         (copy / "manifest.json" / "in the way").touch()

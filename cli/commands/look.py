@@ -34,7 +34,7 @@ def list_jobs(
         status = live_status(path)
         rows = connection.execute(
             "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-            "input_tokens + output_tokens, cost_usd, submitted_at "
+            "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at "
             "FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
             (limit,),
         ).fetchall()
@@ -42,10 +42,10 @@ def list_jobs(
     if as_json:
         names = (
             "job_id", "status", "project", "steps_succeeded", "steps_total",
-            "duration_s", "tokens", "cost_usd", "submitted_at",
+            "duration_s", "tokens", "cost_usd", "calls_unpriced", "submitted_at",
         )  # fmt: skip
         for row in shown:
-            put_json(dict(zip(names, row, strict=True)))
+            put_json(_with_whole_cost(dict(zip(names, row, strict=True))))
         return 0
     if not shown:
         say("no job yet: `orc run SPEC` submits one, `orc demo` runs an example")
@@ -55,7 +55,7 @@ def list_jobs(
             ("JOB", "STATUS", "PROJECT", "STEPS", "TIME", "TOKENS", "SUBMITTED"),
             [
                 (row[0], row[1], row[2], f"{row[3]}/{row[4]}", _seconds(row[5]), row[6],
-                 f"{row[8][:10]} {row[8][11:19]}")
+                 f"{row[9][:10]} {row[9][11:19]}")
                 for row in shown
             ],
         )
@@ -188,6 +188,7 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
 
 def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_json: bool) -> int:
     from cli.text import put, put_json, safe, table
+    from projections.money import cost_text
 
     names = [row[1] for row in connection.execute("PRAGMA table_info(jobs)")]
     job = dict(
@@ -200,43 +201,81 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
     job["status"] = live_status(path)(job_id, job["status"])
     rows = connection.execute(
         "SELECT name, status, kind, attempts, duration_s, input_tokens + output_tokens, "
-        "coalesce(failure, skip_reason, ''), failure_kind, needs FROM steps WHERE job_id = ? "
-        "ORDER BY position",
+        "coalesce(failure, skip_reason, ''), failure_kind, needs, cost_usd, calls_unpriced "
+        "FROM steps WHERE job_id = ? ORDER BY position",
+        (job_id,),
+    ).fetchall()
+    circuits = connection.execute(
+        "SELECT name, opened_at, failures, failure FROM circuits "
+        "WHERE job_id = ? AND status = 'open' ORDER BY name",
         (job_id,),
     ).fetchall()
     folder = Path(job.pop("runs_dir")) / job_id
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
-                  "failure_kind", "needs")  # fmt: skip
-        steps = [dict(zip(fields, row, strict=True)) for row in rows]
+                  "failure_kind", "needs", "cost_usd", "calls_unpriced")  # fmt: skip
+        steps = [_with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
         for step in steps:
             step["needs"] = step["needs"].split(", ") if step["needs"] else []
-        put_json({**job, "project": job["name"], "folder": str(folder), "steps": steps})
+        opened = [
+            dict(zip(("target", "opened_at", "failures", "failure"), row, strict=True))
+            for row in circuits
+        ]
+        put_json(
+            {
+                **_with_whole_cost(job),
+                "project": job["name"],
+                "folder": str(folder),
+                "open_circuits": opened,
+                "steps": steps,
+            }
+        )
         return 0
     put(f"{job_id}  {safe(job['name'])}  {job['status']}")
     put(f"  spec       {safe(job['spec_file'])}, {safe(job['provider'])}/{safe(job['model'])}")
     put(f"  submitted  {job['submitted_at']}")
     if job["finished_at"]:
         put(f"  finished   {job['finished_at']} ({_seconds(job['duration_s'])})")
-    cost = "unknown" if job["cost_usd"] is None else f"${job['cost_usd']:.4f}"
+    cost = cost_text(job["cost_usd"], job["calls_unpriced"])
     put(
         f"  used       {job['calls']} calls, {job['input_tokens']} tokens in, "
-        f"{job['output_tokens']} out, cost {cost if job['calls'] else '$0.0000'}"
+        f"{job['output_tokens']} out, cost {cost}"
     )
     put(f"  folder     {safe(folder)}")
+    for target, opened_at, failures, failure in circuits:
+        why = f"{failures} failures in a row, the last: {safe(failure, width=80)}"
+        put(f"  circuit    {safe(target)} is open since {opened_at[11:19]}: {why}")
     if job["failure"]:
         put(f"  failure    {safe(job['failure'])}")
     put()
     put(
         table(
-            ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "NOTE"),
-            [(*row[:4], _seconds(row[4]), row[5] or "", row[6]) for row in rows],
+            ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
+            [
+                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:]), row[6])
+                for row in rows
+            ],
         )
     )
     if job["status"] in ("failed", "interrupted", "cancelled"):
         put()
         put(f"next: orc resume {job_id}")
     return 0
+
+
+def _with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with null for a cost that is not the whole one, and the known part beside it."""
+    known = row["cost_usd"] or 0.0
+    return {**row, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
+
+
+def _brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
+    """A step's cost; nothing for a step that has called no model."""
+    from projections.money import cost_text
+
+    if known_usd is None and not calls_unpriced:
+        return ""
+    return cost_text(known_usd, calls_unpriced, brief=True)
 
 
 def _seconds(duration_s: float | None) -> str:

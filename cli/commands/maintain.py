@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import Database, Job, Json, find_places, read_ledger
+from cli.options import Database, Job, Json, database_path, find_places, read_ledger
 
 
 def verify(
@@ -26,10 +26,12 @@ def verify(
     from projections import verify_job
 
     code = SUCCEEDED
+    prices = find_places(database).prices
     with read_ledger(database) as ledger:
         jobs = [ledger.find_job(job)] if job else _all_jobs(ledger)
         for job_id in jobs:
-            verdict = verify_job(ledger, job_id, folder=_folder_of(ledger, job_id))
+            folder = _folder_of(ledger, job_id)
+            verdict = verify_job(ledger, job_id, folder=folder, prices=prices)
             code = VERIFICATION if verdict.problems else code
             if as_json:
                 put_json(
@@ -78,6 +80,7 @@ def export(
     from ledger import has_owner
     from projections import Publisher
 
+    prices = find_places(database).prices
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
         folder = to.absolute() if to is not None else _folder_of(ledger, job_id)
@@ -85,7 +88,7 @@ def export(
             raise UsageProblem(f"{folder} is there and not an empty folder; name another")
         # The artifacts of a job that runs are its commands' until they end.
         is_live = to is None and has_owner(ledger.path, job_id)
-        Publisher(ledger, job_id, folder).publish(final=not is_live)
+        Publisher(ledger, job_id, folder, prices=prices).publish(final=not is_live)
     if as_json:
         put_json({"job_id": job_id, "folder": str(folder)})
     else:
@@ -127,7 +130,7 @@ def doctor(database: Database = None, as_json: Json = False) -> int:
     from cli.health import examine
     from cli.text import put, put_json, safe
 
-    findings = examine(find_places(database).database, os.environ)
+    findings = examine(database_path(database), os.environ)
     bad = [finding for finding in findings if finding.level == "bad"]
     if as_json:
         put_json({"healthy": not bad, "findings": [finding.as_json() for finding in findings]})

@@ -38,6 +38,16 @@ def run(
     runs_dir: RunsDir = None,
     replies: Replies = None,
     strict: Strict = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the replies to a file that `replay` answers from.", metavar="FILE"
+        ),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(help="Print what this step's model writes, as it comes.", metavar="STEP"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the spec, show the graph, submit nothing.")
     ] = False,
@@ -57,11 +67,19 @@ def run(
         inputs=_parse_inputs(inputs or []),
         replies=replies,
         strict=strict,
+        stream=stream,
     )
     if dry_run:
         return _show_plan(submission, as_json=as_json)
     places = find_places(database, runs_dir)
-    return _run(submission, places, force=force, quiet=quiet, as_json=as_json)
+    return _run(
+        submission,
+        places,
+        force=force,
+        quiet=quiet,
+        as_json=as_json,
+        record=record,
+    )
 
 
 def resume(
@@ -87,12 +105,13 @@ def resume(
     from cli.display import make_display
     from cli.options import find_places
 
-    display = make_display(as_json=as_json, quiet=quiet)
+    places = find_places(database)
+    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
     with display:
         ended = wiring.run_sync(
             wiring.resume,
             job,
-            places=find_places(database),
+            places=places,
             environment=os.environ,
             provider=provider,
             replies=replies,
@@ -145,7 +164,7 @@ def demo(
     places = find_places(database, runs_dir)
     say(f"$ orc run {spec.name} --provider replay", quiet=quiet)
     submission = Submission(path=spec, provider="replay")
-    code = _run(submission, places, force=False, quiet=quiet, as_json=as_json)
+    code = _run(submission, places, quiet=quiet, as_json=as_json)
     if code == 0 and not quiet:
         say()
         say("Look next:")
@@ -165,14 +184,24 @@ def example_spec() -> Path:
     raise FileNotFoundError("the example spec is missing from this installation")
 
 
-def _run(submission: Submission, places: Places, *, force: bool, quiet: bool, as_json: bool) -> int:
+def _run(
+    submission: Submission,
+    places: Places,
+    *,
+    force: bool = False,
+    quiet: bool,
+    as_json: bool,
+    record: Path | None = None,
+) -> int:
     import os
 
     from cli import wiring
     from cli.display import make_display
     from cli.main import version
 
-    display = make_display(as_json=as_json, quiet=quiet)
+    display = make_display(
+        as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
+    )
     with display:
         ended = wiring.run_sync(
             wiring.run,
@@ -182,6 +211,7 @@ def _run(submission: Submission, places: Places, *, force: bool, quiet: bool, as
             version=version(),
             listener=display.listener(),
             force=force,
+            record=record,
         )
     return _report(ended, display, strict=submission.strict)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from scheduler.core.check_prompt import FUNCTION, check_prompt
 from scheduler.core.errors import Problem, nearest
 from scheduler.core.file_names import FileNames
 from scheduler.core.paths import path_problem
@@ -27,7 +28,12 @@ _ONLY_FOR = {
     "system": ("prompt", "messages"),
     "provider": ("prompt", "messages"),
     "model": ("prompt", "messages"),
+    "base_url": ("prompt", "messages"),
+    "fallback": ("prompt", "messages"),
     "params": ("prompt", "messages"),
+    "tools": ("prompt", "messages"),
+    "max_turns": ("prompt", "messages"),
+    "cache": ("prompt", "messages"),
     "args": ("python",),
     "env": ("run", "python"),
     "output": ("prompt", "messages", "run"),
@@ -36,9 +42,6 @@ _ONLY_FOR = {
 
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
-
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
 
 
 _INPUT_TYPES: dict[str, tuple[type, ...]] = {
@@ -108,6 +111,7 @@ def check_steps(
     for step_id, step in steps.items():
         path: Path = ("steps", step_id)
         yield from _check_kind(step_id, step, path, document)
+        yield from check_prompt(step_id, step, path, document)
         yield from _check_needs(step_id, step, path, document, all_ids)
         yield from _check_files(step_id, step, path, document)
         for name, value in (step.env or {}).items():
@@ -165,7 +169,7 @@ def _check_kind(step_id: str, step: StepSpec, path: Path, document: Document) ->
                 f"has {given[0]}",
                 *document.place((*path, key), key=True),
             )
-    if step.python is not None and not _FUNCTION.match(step.python):
+    if step.python is not None and not FUNCTION.match(step.python):
         yield Problem(
             f"steps.{step_id}.python: must be package.module:function; got {step.python!r}",
             *document.place((*path, "python")),

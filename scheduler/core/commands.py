@@ -15,9 +15,11 @@ from ledger.events import (
     LlmResponded,
     Owner,
     Payload,
+    ToolCalled,
+    ToolReturned,
 )
 
-CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit
+CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
 """What an effect may journal while it runs."""
 
 
@@ -101,9 +103,10 @@ class StartAttempt:
 
 @dataclass(frozen=True, slots=True)
 class RecordCall:
-    """Keep what an attempt says of its calls to a model."""
+    """Keep what an attempt says of its calls to models and tools; `now` in seconds since 1970."""
 
     event: CallEvent
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,21 @@ from typing import assert_never
 from ledger.events import (
     AnyEvent,
     Failure,
-    FileWritten,
     JobCancelled,
     JobFailed,
     JobInterrupted,
     JobResumed,
     JobStarted,
     JobSucceeded,
+    LlmFailed,
+    LlmResponded,
     SkipReason,
     StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
 )
 from scheduler.core.commands import (
     CancelJob,
@@ -35,7 +37,6 @@ from scheduler.core.commands import (
     FinishAttempt,
     Interrupted,
     InterruptJob,
-    Outcome,
     RecordCall,
     ResumeJob,
     Settle,
@@ -45,12 +46,14 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
+from scheduler.core.decide_files import file_events, with_file_conflicts
 from scheduler.core.durations import format_duration
-from scheduler.core.file_names import FileNames
-from scheduler.core.state import JobState, StepState
+from scheduler.core.limits import TRANSIENT, circuit_events, pick_target
+from scheduler.core.state import JobState
 
 BECAUSE_MAX = 20
 FAILURES_MAX = 1000
+_SWITCHED_ON = TRANSIENT | {"auth", "bad_request", "refused", "context_length", "schema"}
 
 
 def decide(state: JobState, command: Command) -> list[AnyEvent]:
@@ -65,12 +68,9 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case ResumeJob():
             return _resume(state, command)
         case StartAttempt():
-            return [_start_attempt(state, command)]
+            return _start_attempt(state, command)
         case RecordCall():
-            step = state.steps[command.event.step]
-            assert step.status == "running"
-            assert step.attempts == command.event.attempt
-            return [command.event]
+            return _record_call(state, command)
         case FinishAttempt():
             return _finish_attempt(state, command)
         case ExpireStep():
@@ -124,7 +124,17 @@ def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
     ]
 
 
-def _start_attempt(state: JobState, command: StartAttempt) -> StepStarted:
+def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
+    event = command.event
+    step = state.steps[event.step]
+    assert step.status == "running"
+    assert step.attempts == event.attempt
+    if isinstance(event, LlmResponded | LlmFailed):
+        return [event, *circuit_events(state, event, command.now)]
+    return [event]
+
+
+def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
     definition = state.graph.steps[command.step]
     step = state.steps[command.step]
     assert step.status in ("pending", "waiting")
@@ -132,12 +142,34 @@ def _start_attempt(state: JobState, command: StartAttempt) -> StepStarted:
     deadline_at = step.deadline_at
     if deadline_at is None and definition.total_timeout_s is not None:
         deadline_at = command.now + definition.total_timeout_s
-    return StepStarted(
+    started = StepStarted(
         step=command.step,
         attempt=step.attempts + 1,
         kind=definition.kind,
         needs=definition.needs,
         deadline_at=deadline_at,
+    )
+    lane = state.lane_of(command.step)
+    place = pick_target(state, lane, command.now) if state.routes[lane] else 0
+    assert place is not None, "only a step whose target may be asked is ready"
+    if place == 0:
+        return [started]
+    return [_switch(state, command.step, place, "its circuit is open"), started]
+
+
+def _switch(state: JobState, step_id: str, places: int, message: str) -> StepSwitched:
+    """The step goes on with the target that stands `places` further in its list."""
+    step = state.steps[step_id]
+    route = state.routes[state.lane_of(step_id)]
+    return StepSwitched(
+        step=step_id,
+        attempt=step.attempts,
+        fallback=step.fallback + places,
+        from_target=route[0].name,
+        to_target=route[places].name,
+        provider=route[places].provider,
+        model=route[places].model,
+        message=message,
     )
 
 
@@ -145,11 +177,11 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
     step = state.steps[command.step]
     assert step.status == "running"
     assert step.attempts == command.attempt
-    outcome = _with_file_conflicts(state, command.step, command.outcome)
+    outcome = with_file_conflicts(state, command.step, command.outcome)
     match outcome:
         case Succeeded():
             return [
-                *_file_events(step, command, outcome),
+                *file_events(step, command, outcome),
                 StepSucceeded(
                     step=command.step,
                     attempt=command.attempt,
@@ -177,13 +209,25 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
 
 
 def _finish_failed(state: JobState, command: FinishAttempt, failed: Failed) -> list[AnyEvent]:
-    if not retries(state, command.step, failed):
-        return _fail_finally(state, command.step, failed)
-    retry_at = command.now + command.wait_s
-    deadline_at = state.steps[command.step].deadline_at
-    if deadline_at is not None and retry_at >= deadline_at:
-        return _fail_finally(state, command.step, failed)
-    return [_failed_event(state, command.step, failed, wait_s=command.wait_s, retry_at=retry_at)]
+    step_id = command.step
+    is_retried = retries(state, step_id, failed)
+    wait_s = command.wait_s if is_retried else 0.0
+    is_switched = not is_retried and _has_fallback(state, step_id, failed)
+    retry_at = command.now + wait_s
+    deadline_at = state.steps[step_id].deadline_at
+    in_time = deadline_at is None or retry_at < deadline_at
+    if not in_time or not (is_retried or is_switched):
+        return _fail_finally(state, step_id, failed)
+    event = _failed_event(state, step_id, failed, wait_s=wait_s, retry_at=retry_at)
+    if not is_switched:
+        return [event]
+    return [event, _switch(state, step_id, 1, f"{failed.kind}: {failed.message}")]
+
+
+def _has_fallback(state: JobState, step_id: str, failed: Failed) -> bool:
+    if failed.final or failed.kind not in _SWITCHED_ON:
+        return False
+    return len(state.routes[state.lane_of(step_id)]) > 1
 
 
 def _fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:
@@ -233,52 +277,6 @@ def _skip_downstream(state: JobState, step_id: str) -> list[AnyEvent]:
             skipped[dependent] = StepSkipped(step=dependent, reason=reason, because=(name,))
             queue.append(dependent)
     return list(skipped.values())
-
-
-def _with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
-    if not isinstance(outcome, Succeeded):
-        return outcome
-    own = FileNames()
-    for file in outcome.files:
-        other = file.path if state.file_owners.get(file.path, step_id) != step_id else None
-        other = other or state.file_names.clash(file.path) or own.clash(file.path)
-        own.add(file.path)
-        if other is not None:
-            return Failed(
-                kind="path",
-                message=_conflict(state, file.path, other),
-                duration_s=outcome.duration_s,
-                log=outcome.log,
-                artifacts=outcome.artifacts,
-            )
-    return outcome
-
-
-def _conflict(state: JobState, path: str, other: str) -> str:
-    owner = state.file_owners.get(other)
-    by = f"by step {owner!r}" if owner else "by the same step"
-    if path == other:
-        return f"{path} was written {by}; two steps cannot write one file"
-    return f"{path} cannot stand beside {other}, which was written {by}"
-
-
-def _file_events(step: StepState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
-    events = []
-    for file in outcome.files:
-        there = step.files.get(file.path)
-        same = there is not None and there.sha256 == file.sha256
-        events.append(
-            FileWritten(
-                step=command.step,
-                attempt=command.attempt,
-                path=file.path,
-                sha256=file.sha256,
-                size_bytes=file.size_bytes,
-                media_type=file.media_type,
-                reason="nochange" if same else None,
-            )
-        )
-    return events
 
 
 def _total_timeout(state: JobState, step_id: str) -> Failed:

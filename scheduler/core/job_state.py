@@ -14,7 +14,7 @@ from ledger.digest import Digest
 from ledger.events import Failure, FileRef, JobSubmitted, Payload, SkipReason
 from scheduler.core.file_names import FileNames
 from scheduler.core.graph import Graph
-from scheduler.core.resolved import JobDef
+from scheduler.core.resolved import JobDef, TargetDef
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
 
@@ -28,9 +28,38 @@ class CommittedReply:
     """A reply that the ledger holds, which a later attempt may be answered from."""
 
     version: int
+    call: int
     request_sha256: Digest
     reply: Payload
-    provider: str
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedResult:
+    """What a tool answered, in the ledger."""
+
+    result: Payload
+    is_error: bool
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Failures in a row of one target. Open while `retry_at` is set, in seconds since 1970.
+
+    `probe` is the step that was let through after it.
+    """
+
+    failures: int = 0
+    retry_at: float | None = None
+    probe: str | None = None
+
+
+@dataclass(slots=True)
+class AdaptiveRoom:
+    """How many steps may ask a provider at once, and the version of the event that halved it."""
+
+    limit: float
+    halved_at: int
 
 
 @dataclass(slots=True)
@@ -40,6 +69,8 @@ class StepState:
     `needs_left` counts the needs that have not yet ended well enough for it,
     `ticket` is its place in the queue of ready steps, 0 outside of it;
     `calls_recorded` the calls that recorded replies would have answered so far.
+    `fallback` is the place of its target in its list; `lane` names the route from
+    there on, none until it is asked for. `fresh` steps ask anew whatever a cache has.
     """
 
     index: int
@@ -57,6 +88,11 @@ class StepState:
     calls_ended: int = 0
     calls_recorded: int = 0
     ticket: int = 0
+    fallback: int = 0
+    lane: str | None = None
+    fresh: bool = False
+    requested_version: int = 0
+    results: dict[str, CommittedResult] = field(default_factory=dict)
     replies: list[CommittedReply] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
 
@@ -69,6 +105,9 @@ class JobState:
     graph: Graph
     steps: dict[str, StepState]
     lanes: dict[str, deque[tuple[int, str]]]
+    routes: dict[str, tuple[TargetDef, ...]] = field(default_factory=dict)
+    circuits: dict[str, Circuit] = field(default_factory=dict)
+    adaptive: dict[str, AdaptiveRoom] = field(default_factory=dict)
     version: int = 0
     status: JobStatus = "submitted"
     project: str = ""
@@ -93,11 +132,29 @@ class JobState:
     _ticket: int = 0
 
     def lane_of(self, step_id: str) -> str:
-        """The limit that the step counts against besides the total: its provider, or none."""
-        provider = self.graph.steps[step_id].provider
-        if provider is None:
-            return ""
-        return self.provider_override or provider
+        """The queue that the step waits in: the route of targets that it may ask, or none."""
+        step = self.steps[step_id]
+        if step.lane is None:
+            route = self._route_of(step_id)
+            step.lane = " > ".join(target.name for target in route)
+            self.routes[step.lane] = route
+        return step.lane
+
+    def target_of(self, step_id: str) -> TargetDef | None:
+        """Whom the step asks now; none where it asks no model."""
+        route = self.routes[self.lane_of(step_id)]
+        return route[0] if route else None
+
+    def provider_of(self, step_id: str) -> str:
+        """The provider that the step counts against besides the total; empty for none."""
+        target = self.target_of(step_id)
+        return "" if target is None else target.provider
+
+    def _route_of(self, step_id: str) -> tuple[TargetDef, ...]:
+        definition = self.graph.steps[step_id]
+        if self.provider_override is None or definition.provider is None:
+            return definition.targets()[self.steps[step_id].fallback :]
+        return (TargetDef(provider=self.provider_override, model=definition.model or ""),)
 
     def files(self) -> Iterator[FileRef]:
         """Every file that steps have written, as it is now."""
@@ -112,6 +169,13 @@ class JobState:
             "unfinished": self.unfinished,
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},
             "failed": sorted(self.failed),
+            "circuits": {
+                name: (circuit.failures, circuit.retry_at, circuit.probe)
+                for name, circuit in sorted(self.circuits.items())
+            },
+            "adaptive": {
+                name: (room.limit, room.halved_at) for name, room in sorted(self.adaptive.items())
+            },
             "file_owners": dict(sorted(self.file_owners.items())),
             "steps": {
                 step_id: (
@@ -126,6 +190,9 @@ class JobState:
                     len(step.replies),
                     step.retry_at,
                     step.deadline_at,
+                    step.fallback,
+                    step.fresh,
+                    sorted(step.results),
                 )
                 for step_id, step in self.steps.items()
             },

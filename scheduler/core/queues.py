@@ -1,48 +1,91 @@
 """Which step is next: lanes of ready steps under their limits, and the times of waiting ones.
 
-A lane is a provider, or none. Entries of lanes and heaps are never searched for:
+A lane holds the steps that may ask the same targets in the same order, or none.
+Entries of lanes and heaps are never searched for:
 one that no longer holds is passed over when it comes up.
 """
 
 from __future__ import annotations
 
 import heapq
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scheduler.core.job_state import JobState, StepState
+from scheduler.core.limits import pick_target, room_of, step_left
+
+Room = Callable[[str], int]
+"""How many more steps may ask a provider, by what the state does not know: rates."""
 
 
-def ready(state: JobState, now: float) -> Iterator[str]:
+def _unbounded(_provider: str) -> int:
+    return sys.maxsize
+
+
+def ready(state: JobState, now: float, *, room: Room = _unbounded) -> Iterator[str]:
     """The steps that may start now, longest ready first, as many as the limits have room for.
 
     `now` is in seconds since 1970. Start none but in this order, or all of them.
     """
     _wake(state, now)
-    limits = state.definition.concurrency
-    room = limits["total"] - state.running_total
-    heads: list[tuple[int, str, str, Iterator[tuple[int, str]], int]] = []
+    left = state.definition.concurrency["total"] - state.running_total
+    rooms: dict[str, int] = {}
+    probing: set[str] = set()
+    heads: list[tuple[int, str, str, Iterator[tuple[int, str]]]] = []
     entries: Iterator[tuple[int, str]]
     for lane, queue in state.lanes.items():
-        lane_room = limits[lane] - state.running.get(lane, 0) if lane in limits else room
         while queue and not _is_queued(state, queue[0]):
             queue.popleft()
-        if queue and lane_room > 0:
+        if queue:
             entries = (entry for entry in queue if _is_queued(state, entry))
-            heads.append((*next(entries), lane, entries, lane_room))
+            heads.append((*next(entries), lane, entries))
     heapq.heapify(heads)
-    while heads and room > 0:
-        _, step_id, lane, entries, lane_room = heapq.heappop(heads)
+    while heads and left > 0:
+        _, step_id, lane, entries = heapq.heappop(heads)
+        if state.routes[lane] and not _take_room(state, lane, now, rooms, probing, room):
+            continue
         yield step_id
-        room -= 1
+        left -= 1
         following = next(entries, None)
-        if following is not None and lane_room > 1:
-            heapq.heappush(heads, (*following, lane, entries, lane_room - 1))
+        if following is not None:
+            heapq.heappush(heads, (*following, lane, entries))
 
 
-def next_due(state: JobState) -> float | None:
-    """When a waiting step has to be looked at next, in seconds since 1970."""
-    times = []
+def _take_room(
+    state: JobState,
+    lane: str,
+    now: float,
+    rooms: dict[str, int],
+    probing: set[str],
+    room: Room,
+) -> bool:
+    place = pick_target(state, lane, now, probing=probing)
+    if place is None:
+        return False
+    target = state.routes[lane][place]
+    provider = target.provider
+    if provider not in rooms:
+        rooms[provider] = min(room_of(state, provider), room(provider))
+    if rooms[provider] <= 0:
+        return False
+    rooms[provider] -= 1
+    circuit = state.circuits.get(target.name)
+    if circuit is not None and circuit.retry_at is not None:
+        probing.add(target.name)
+    return True
+
+
+def next_due(state: JobState, now: float) -> float | None:
+    """When a waiting step has to be looked at next, after `ready` was asked at `now`.
+
+    Both in seconds since 1970.
+    """
+    times = [
+        circuit.retry_at
+        for circuit in state.circuits.values()
+        if circuit.retry_at is not None and circuit.retry_at > now
+    ]
     while state._retries and not _is_waiting(state, *state._retries[0]):
         heapq.heappop(state._retries)
     if state._retries:
@@ -64,10 +107,16 @@ def expired(state: JobState, now: float) -> list[str]:
     return found
 
 
+def enter_running(state: JobState, step_id: str) -> None:
+    provider = state.provider_of(step_id)
+    state.running[provider] = state.running.get(provider, 0) + 1
+    state.running_total += 1
+
+
 def leave_running(state: JobState, step_id: str) -> StepState:
-    lane = state.lane_of(step_id)
-    state.running[lane] -= 1
+    state.running[state.provider_of(step_id)] -= 1
     state.running_total -= 1
+    step_left(state, step_id)
     return state.steps[step_id]
 
 

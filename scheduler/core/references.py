@@ -55,7 +55,7 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
         for index, item in enumerate(value):
             yield from _texts((*path, index), item)
     elif hasattr(value, "model_fields_set"):
-        for key in ("content", "path", "glob"):
+        for key in ("content", "path", "glob", "text", "image"):
             yield from _texts((*path, key), getattr(value, key, None))
 
 

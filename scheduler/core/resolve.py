@@ -7,8 +7,6 @@ the provider the environment comes before the spec.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.digest import clean_json
@@ -16,9 +14,10 @@ from ledger.events import FailureKind
 from scheduler.core.checks import input_problem, kind_of
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.references import needs_of
-from scheduler.core.resolved import REPLAY, FileDef, JobDef, MessageDef, RetryDef, StepDef
+from scheduler.core.resolve_prompt import ModelChoice, Settings
+from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
 from scheduler.core.spec import Spec, examine
-from scheduler.core.spec_model import InputSpec, ParamsSpec, RetrySpec, StepSpec
+from scheduler.core.spec_model import InputSpec, RetrySpec, StepSpec
 
 PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
     "rate_limit",
@@ -30,31 +29,7 @@ PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
 PROMPT_ATTEMPTS = 3
 PROMPT_TIMEOUT_S = 120.0
 JITTER = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderFacts:
-    """What has to be known of a provider to check a spec; `ready` is false until it is built."""
-
-    default_model: str
-    model_variables: tuple[str, ...]
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What surrounds a spec: the environment, the command line, and the providers there are.
-
-    `inputs` are texts from the command line, or JSON values from Python.
-    `submit_dir` is absolute.
-    """
-
-    providers: Mapping[str, ProviderFacts]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    provider: str | None = None
-    model: str | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    submit_dir: str = "/"
+CIRCUIT = CircuitDef()
 
 
 def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec, JobDef]:
@@ -76,25 +51,16 @@ class _Resolver:
         self.settings = settings
         self.problems: list[Problem] = []
         self.environment = settings.environment
-        self.switched = (
-            settings.provider
-            or settings.environment.get("PROVIDER")
-            or settings.environment.get("MODEL_BACKEND")
-            or ""
-        )
-        self.replayed = self.switched.partition("/")[0] == REPLAY
-        self.provider, self.model = self._job_provider()
+        self.models = ModelChoice(spec, settings, report=self._report)
 
     def job(self) -> JobDef:
         job = self.spec.job
         inputs = self._inputs()
         concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
-        for name in concurrency:
-            if name != "total" and name not in self.settings.providers:
+        for key, names in (("concurrency", set(concurrency) - {"total"}), ("rate", set(job.rate))):
+            for name in sorted(names - set(self.settings.providers)):
                 hint = nearest(name, self.settings.providers)
-                self._report(
-                    f"concurrency: there is no provider {name!r}{hint}", "concurrency", name
-                )
+                self._report(f"{key}: there is no provider {name!r}{hint}", key, name)
         output_dir = job.output_dir
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
@@ -106,51 +72,17 @@ class _Resolver:
         return JobDef(
             project=job.project,
             task_description=job.task_description,
-            provider=self.provider,
-            model=self.model,
+            provider=self.models.provider,
+            model=self.models.model,
             concurrency=concurrency,
+            rate={name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
+            circuit=self._circuit(),
             timeout_s=job.timeout if job.timeout is not None else job.timeout_s,
             output_dir=output_dir,
             env=job.env,
             inputs=inputs,
             steps=steps,
         )
-
-    def _job_provider(self) -> tuple[str, str]:
-        """The job-level provider and model; a switched provider drops the spec's model."""
-        job = self.spec.job
-        from_spec = job.provider or job.defaults.provider or "ollama"
-        named = "" if self.replayed else self.switched
-        name, _, model = (named or from_spec).partition("/")
-        if not self.replayed:
-            self._check_provider(name, None if named else "provider")
-        spec_name, _, spec_model = from_spec.partition("/")
-        own_model = job.model or job.defaults.model or spec_model if name == spec_name else ""
-        model = self.settings.model or model or own_model or self._default_model(name)
-        return (REPLAY if self.replayed else name), model
-
-    def _default_model(self, provider: str) -> str:
-        facts = self.settings.providers.get(provider)
-        if facts is None:
-            return "unknown"
-        for variable in facts.model_variables:
-            if self.environment.get(variable):
-                return self.environment[variable]
-        return facts.default_model
-
-    def _check_provider(self, name: str, *path: str | None) -> None:
-        facts = self.settings.providers.get(name)
-        place = [part for part in path if part is not None]
-        if facts is None:
-            hint = nearest(name, self.settings.providers)
-            self._report(f"provider: there is no provider {name!r}{hint}", *place)
-        elif not facts.ready and not self.replayed:
-            ready = ", ".join(key for key, found in self.settings.providers.items() if found.ready)
-            self._report(
-                f"provider: {name!r} is not supported yet by this version of orc; it has {ready}; "
-                "recorded replies run with --provider replay",
-                *place,
-            )
 
     def _step(self, step_id: str, step: StepSpec) -> StepDef:
         defaults = self.spec.job.defaults
@@ -175,7 +107,11 @@ class _Resolver:
         }
         common["continue_on_error"] = bool(common["continue_on_error"])
         if is_prompt:
-            return StepDef(**common, **self._prompt(step_id, step))
+            if step.output is not None:
+                common["output_schema"] = step.output.json_schema
+                common["repair"] = step.output.repair
+            params = self._params(step)
+            return StepDef(**common, **self.models.prompt(step_id, step), params=params)
         if kind == "run":
             run = step.run if isinstance(step.run, str) else tuple(step.run or ())
             return StepDef(**common, run=run, env={**(defaults.env or {}), **(step.env or {})})
@@ -183,30 +119,6 @@ class _Resolver:
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(**common, function=step.python, args=step.args or {}, env=env)
         return StepDef(**common, value=step.value)
-
-    def _prompt(self, step_id: str, step: StepSpec) -> dict[str, Any]:
-        defaults = self.spec.job.defaults
-        # A provider named under `defaults` is the job-level one, by another name.
-        provider, model = self.provider, self.model
-        if step.provider is not None:
-            provider, _, own_model = step.provider.partition("/")
-            self._check_provider(provider, "steps", step_id, "provider")
-            if provider != self.provider or own_model:
-                model = own_model or self._default_model(provider)
-        if step.model is not None:
-            model = step.model
-        if self.replayed:
-            provider = REPLAY
-        messages = [MessageDef(role=m.role, content=m.content) for m in step.messages or ()]
-        if step.prompt is not None:
-            messages = [MessageDef(role="user", content=step.prompt)]
-        return {
-            "provider": provider,
-            "model": model,
-            "params": self._params(step),
-            "system": step.system if step.system is not None else defaults.system,
-            "messages": tuple(messages),
-        }
 
     def _params(self, step: StepSpec) -> dict[str, Any]:
         job = self.spec.job
@@ -221,8 +133,13 @@ class _Resolver:
                 found[name] = None if value is None else convert(value)
         for params in (job.params, job.defaults.params, step.params):
             if params is not None:
-                found.update(_given(params))
-        return {name: value for name, value in found.items() if value is not None}
+                found.update(params.model_dump(exclude_unset=True))
+        return {name: clean_json(value) for name, value in found.items() if value is not None}
+
+    def _circuit(self) -> CircuitDef:
+        threshold = self._env_number("CB_THRESHOLD", CIRCUIT.threshold)
+        cooldown_s = self._env_number("CB_COOLDOWN_S", CIRCUIT.cooldown_s)
+        return CircuitDef(threshold=int(threshold or 0), cooldown_s=cooldown_s or 0.0)
 
     def _retry(self, step: StepSpec, *, is_prompt: bool) -> RetryDef:
         spec = step.retry or self.spec.job.defaults.retry
@@ -293,8 +210,7 @@ class _Resolver:
         return value
 
     def _report(self, message: str, *path: str | int) -> None:
-        self.problems.append(self.spec.problem(message, *path) if path else Problem(message))
-
-
-def _given(params: ParamsSpec) -> dict[str, Any]:
-    return params.model_dump(exclude_unset=True)
+        problem = self.spec.problem(message, *path) if path else Problem(message)
+        # A default of the job is looked at again for each step.
+        if problem not in self.problems:
+            self.problems.append(problem)

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ledger.digest import Digest
 from ledger.events import FailureKind
 
 REPLAY = "replay"
 """The provider that answers from recorded replies; it can stand in for every other."""
 
+CacheScope = Literal["off", "job", "ledger"]
 StepKind = Literal["prompt", "run", "python", "value"]
 
 
@@ -34,11 +36,22 @@ class RetryDef(Resolved):
     jitter: float = 0.1
 
 
+class PartDef(Resolved):
+    """A part of a message: `text`, a template; or an image.
+
+    An image is a blob (`sha256`), or the file of a step whose path the template `image` gives.
+    """
+
+    text: str | None = None
+    image: str | None = None
+    sha256: Digest | None = None
+
+
 class MessageDef(Resolved):
-    """One turn; `content` is a template."""
+    """One turn; `content` is a template, or parts."""
 
     role: Literal["system", "user", "assistant"]
-    content: str
+    content: str | tuple[PartDef, ...]
 
 
 class FileDef(Resolved):
@@ -49,14 +62,73 @@ class FileDef(Resolved):
     glob: str | None = None
 
 
+class TargetDef(Resolved):
+    """Whom a prompt asks: a model of a provider, at `base_url` where the spec says so."""
+
+    provider: str
+    model: str = ""
+    base_url: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The key of the provider that is built for it: one for each address."""
+        return server_key(self.provider, self.base_url)
+
+    @property
+    def name(self) -> str:
+        """What people and events call it; equal names have one circuit."""
+        at = f" at {self.base_url}" if self.base_url else ""
+        return f"{self.provider}/{self.model}{at}"
+
+
+def server_key(provider: str, base_url: str | None) -> str:
+    """The name of a built provider: the provider's, with its address where the spec gives one."""
+    return f"{provider} at {base_url}" if base_url else provider
+
+
+class ToolDef(Resolved):
+    """A tool of a prompt: built in, or the Python function `function`.
+
+    Without `description` and `parameters` a function's own words and annotations
+    count. `allow` names the programs that `run_command` may start; empty: any.
+    """
+
+    name: str
+    function: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    allow: tuple[str, ...] = ()
+
+
+class RateDef(Resolved):
+    """What a provider may be asked in a minute."""
+
+    requests_per_min: float | None = None
+    tokens_per_min: float | None = None
+
+
+class CircuitDef(Resolved):
+    """When calls to a model stop for a while: after `threshold` failures in a row; 0 is never."""
+
+    threshold: int = 5
+    cooldown_s: float = 60.0
+
+
 class StepDef(Resolved):
-    """One step. `retry_on` empty means any failure."""
+    """One step. `retry_on` empty means any failure.
+
+    `provider`, `model` and `base_url` are the first whom a prompt asks, `fallback` the
+    others. `output_schema` is a JSON Schema, `repair` how often the model is shown
+    what is wrong with its reply; a conversation with tools has at most `max_turns` calls.
+    """
 
     id: str
     kind: StepKind
     needs: tuple[str, ...] = ()
     provider: str | None = None
     model: str | None = None
+    base_url: str | None = None
+    fallback: tuple[TargetDef, ...] = ()
     params: dict[str, Any] = {}
     system: str | None = None
     messages: tuple[MessageDef, ...] = ()
@@ -65,6 +137,11 @@ class StepDef(Resolved):
     args: dict[str, Any] = {}
     value: Any = None
     format: Literal["text", "json"] = "text"
+    output_schema: dict[str, Any] | None = None
+    repair: int = 0
+    tools: tuple[ToolDef, ...] = ()
+    max_turns: int = 10
+    cache: CacheScope = "off"
     files: tuple[FileDef, ...] = ()
     env: dict[str, str | None] = {}
     retry: RetryDef = RetryDef()
@@ -72,6 +149,13 @@ class StepDef(Resolved):
     timeout_s: float | None = None
     total_timeout_s: float | None = None
     continue_on_error: bool = False
+
+    def targets(self) -> tuple[TargetDef, ...]:
+        """Whom the step may ask, in order; none where it asks no model."""
+        if self.provider is None:
+            return ()
+        first = TargetDef(provider=self.provider, model=self.model or "", base_url=self.base_url)
+        return (first, *self.fallback)
 
 
 class JobDef(Resolved):
@@ -82,6 +166,8 @@ class JobDef(Resolved):
     provider: str
     model: str
     concurrency: dict[str, int]
+    rate: dict[str, RateDef] = {}
+    circuit: CircuitDef = CircuitDef()
     timeout_s: float | None = None
     output_dir: str | None = None
     env: dict[str, str | None] = {}

@@ -22,15 +22,20 @@ from scheduler.core.spec_model import (
     FileSpec,
     InputSpec,
     JobSpec,
-    MessageSpec,
-    OutputSpec,
-    ParamsSpec,
     RetrySpec,
     StepSpec,
 )
+from scheduler.core.spec_prompt import (
+    MessageSpec,
+    OutputSpec,
+    ParamsSpec,
+    PartSpec,
+    RateSpec,
+    TargetSpec,
+    ToolSpec,
+)
 from scheduler.core.yaml_source import Document, Path, parse_yaml
 
-_LATER_OUTPUT_KEYS = frozenset({"schema", "repair"})
 _PROBLEMS_MAX = 100
 _BARE_VALUES: dict[str | int, str] = {
     "concurrency": "a whole number",
@@ -208,13 +213,17 @@ def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
         ("params", ParamsSpec),
         ("retry", RetrySpec),
         ("files", FileSpec),
+        ("content", PartSpec),
         ("messages", MessageSpec),
         ("concurrency", ConcurrencySpec),
+        ("fallback", TargetSpec),
+        ("tools", ToolSpec),
+        ("rate", RateSpec),
         ("prompt", StepSpec),
     ):
         if name in parent:
-            later = _LATER_OUTPUT_KEYS if name == "output" else frozenset()
-            return later, list(fields.model_fields)
+            known = fields.model_fields.items()
+            return frozenset(), [field.alias or key for key, field in known]
     return frozenset(), []
 
 

@@ -7,63 +7,31 @@ what is left out is filled in by `resolve.py`. The descriptions are what
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from ledger.events import FailureKind
-from scheduler.core.durations import parse_duration
+from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, shorthand
+from scheduler.core.spec_prompt import (
+    MessageSpec,
+    OutputSpec,
+    ParamsSpec,
+    RateSpec,
+    Target,
+    Tool,
+)
 
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
 LATER_STEP_KEYS = frozenset(
-    "if for_each as max_parallel key matrix loop approval workflow with steps tools max_turns "
-    "fallback base_url cache budget on_unknown idempotent secrets limits template".split()
+    "if for_each as max_parallel key matrix loop approval workflow with steps "
+    "budget on_unknown idempotent secrets limits template".split()
 )
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
-LATER_JOB_KEYS = frozenset(
-    "budget cache fallback rate base_url tools max_turns on_unknown secrets limits template".split()
-)
-
-
-class Strict(BaseModel):
-    """Base of the spec's mappings: no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def _shorthand(key: str, *types: type) -> Callable[[Any], Any]:
-    """A validator that takes a bare value for a mapping with one key."""
-
-    def expand(value: Any) -> Any:
-        return {key: value} if isinstance(value, types) and not isinstance(value, bool) else value
-
-    return expand
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Duration = Annotated[
-    float, BeforeValidator(parse_duration, json_schema_input_type=float | int | str)
-]
-Names = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
-
-
-class ParamsSpec(Strict):
-    """Sampling parameters, by portable names."""
-
-    temperature: float | None = Field(None, ge=0, description="0 is the least random.")
-    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")
-    max_tokens: int | None = Field(None, gt=0, description="The longest reply, in tokens.")
-    stop: Annotated[
-        list[str] | None, BeforeValidator(_as_list, json_schema_input_type=str | list[str])
-    ] = Field(None, description="Texts at which the reply ends.")
-    seed: int | None = Field(None, description="For providers that can repeat a reply.")
+LATER_JOB_KEYS = frozenset("budget tools max_turns on_unknown secrets limits template".split())
 
 
 class RetrySpec(Strict):
@@ -82,24 +50,8 @@ class RetrySpec(Strict):
 
 Retry = Annotated[
     RetrySpec,
-    BeforeValidator(_shorthand("max_attempts", int), json_schema_input_type=int | RetrySpec),
+    BeforeValidator(shorthand("max_attempts", int), json_schema_input_type=int | RetrySpec),
 ]
-
-
-class OutputSpec(Strict):
-    """What a step's output is."""
-
-    format: Literal["text", "json"] = Field(
-        "text",
-        description="`json`: the text is parsed, and a text that is not JSON fails the step.",
-    )
-
-
-class MessageSpec(Strict):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class FileSpec(Strict):
@@ -113,7 +65,7 @@ class FileSpec(Strict):
 
 
 File = Annotated[
-    FileSpec, BeforeValidator(_shorthand("glob", str), json_schema_input_type=str | FileSpec)
+    FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
 ]
 
 
@@ -128,7 +80,7 @@ class ConcurrencySpec(Strict):
 
 Concurrency = Annotated[
     ConcurrencySpec,
-    BeforeValidator(_shorthand("total", int), json_schema_input_type=int | ConcurrencySpec),
+    BeforeValidator(shorthand("total", int), json_schema_input_type=int | ConcurrencySpec),
 ]
 
 
@@ -147,6 +99,8 @@ class DefaultsSpec(Strict):
 
     provider: str | None = Field(None, description="provider, or provider/model.")
     model: str | None = None
+    fallback: list[Target] | None = Field(None, description="Whom to ask when that fails.")
+    cache: CacheScope | None = None
     params: ParamsSpec | None = None
     system: str | None = None
     retry: Retry | None = None
@@ -167,7 +121,14 @@ class StepSpec(Strict):
     system: str | None = Field(None, description="The system message of a prompt.")
     provider: str | None = Field(None, description="provider, or provider/model.")
     model: str | None = Field(None, description="The model's name at its provider.")
-    params: ParamsSpec | None = Field(None, description="Sampling parameters of a prompt.")
+    base_url: str | None = Field(None, description="The server's address, without credentials.")
+    fallback: list[Target] | None = Field(
+        None, description="Models to ask, in this order, when the first fails."
+    )
+    params: ParamsSpec | None = Field(None, description="Parameters of a prompt's calls.")
+    tools: list[Tool] = Field([], description="What the model may call, and how.")
+    max_turns: int = Field(10, ge=1, le=1000, description="Calls of a conversation with tools.")
+    cache: CacheScope | None = Field(None, description="Where equal requests are looked up.")
     run: str | list[str] | None = Field(
         None, description="A command: a text for /bin/sh -ec, or a list of words without a shell."
     )
@@ -184,7 +145,9 @@ class StepSpec(Strict):
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = Field(
         None, description="The kinds of failure that are tried again."
     )
-    timeout: Duration | None = Field(None, description="Of one attempt, without waits for a slot.")
+    timeout: Duration | None = Field(
+        None, description="Of one attempt, without waits for a slot, a rate or a circuit."
+    )
     total_timeout: Duration | None = Field(
         None, description="Of all attempts and waits from the first start on."
     )
@@ -202,7 +165,18 @@ class JobSpec(Strict):
     task_description: str | None = Field(None, description="Free text, `${{ task_description }}`.")
     provider: str | None = Field(None, description="provider, or provider/model; default ollama.")
     model: str | None = Field(None, description="The model of steps that name none.")
-    params: ParamsSpec | None = Field(None, description="Sampling parameters of every prompt.")
+    base_url: str | None = Field(
+        None, description="Address of the job-level provider's server, without credentials."
+    )
+    fallback: list[Target] | None = Field(
+        None, description="Models to ask, in this order, when a step's first fails."
+    )
+    params: ParamsSpec | None = Field(None, description="Parameters of every prompt.")
+    rate: dict[str, RateSpec] = Field({}, description="Limits a minute, by provider.")
+    cache: CacheScope | None = Field(
+        None,
+        description="Answer equal requests from replies of this job, or of the whole ledger.",
+    )
     concurrency: Concurrency = Field(
         ConcurrencySpec(), description="How many steps run at once: a number, or a mapping."
     )

@@ -7,11 +7,12 @@ the number of steps; purity here means no I/O, no clock and no chance.
 from __future__ import annotations
 
 import heapq
-from datetime import datetime
 from typing import assert_never
 
 from ledger.events import (
     CacheHit,
+    CircuitClosed,
+    CircuitOpened,
     Failure,
     FileRef,
     FileWritten,
@@ -25,18 +26,31 @@ from ledger.events import (
     LlmFailed,
     LlmRequested,
     LlmResponded,
+    Payload,
     Recorded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
 )
 from scheduler.core.graph import Graph
-from scheduler.core.job_state import CommittedReply, JobState, JobStatus, StepState, StepStatus
+from scheduler.core.job_state import (
+    CommittedReply,
+    CommittedResult,
+    JobState,
+    JobStatus,
+    StepState,
+    StepStatus,
+)
+from scheduler.core.limits import call_ended, circuit_closed, circuit_opened, step_began
 from scheduler.core.queues import (
     clear_queues,
     enqueue,
+    enter_running,
     expired,
     leave_queue,
     leave_running,
@@ -44,6 +58,7 @@ from scheduler.core.queues import (
     ready,
     wait,
 )
+from scheduler.core.reopen import job_resumed, seconds_between
 from scheduler.core.resolved import REPLAY, JobDef
 
 __all__ = [
@@ -85,7 +100,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepSucceeded():
             step = leave_running(state, event.step)
             step.output = event.output
-            step.replies.clear()
+            _forget_calls(step)
             _end(state, event.step, "succeeded")
             _open_dependents(state, event.step)
         case StepFailed():
@@ -99,20 +114,24 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
             enqueue(state, event.step)
-        case LlmRequested() | CacheHit():
+        case StepSwitched():
+            step = state.steps[event.step]
+            step.fallback = event.fallback
+            step.lane = None
+            step.failures = 0
+            _forget_calls(step)
+        case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
+            _call(state, event, recorded.version)
+        case ToolCalled():
             pass
-        case LlmResponded():
-            step = state.steps[event.step]
-            step.calls_ended += 1
-            step.calls_recorded += 1
-            step.replies.append(
-                CommittedReply(recorded.version, event.request_sha256, event.reply, event.provider)
+        case ToolReturned():
+            state.steps[event.step].results[event.key] = CommittedResult(
+                event.result, bool(event.is_error)
             )
-        case LlmFailed():
-            step = state.steps[event.step]
-            step.calls_ended += 1
-            # A failure of a real provider uses up no recorded reply; a recorded failure does.
-            step.calls_recorded += event.provider == REPLAY
+        case CircuitOpened():
+            circuit_opened(state, event)
+        case CircuitClosed():
+            circuit_closed(state, event)
         case FileWritten():
             state.file_owners[event.path] = event.step
             state.file_names.add(event.path)
@@ -130,7 +149,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.status = "running"
             state.owned_since = recorded.recorded_at
         case JobResumed():
-            _job_resumed(state, event, recorded.recorded_at, before_at)
+            job_resumed(state, event, recorded.recorded_at, before_at)
         case JobInterrupted():
             state.stopped_by = event.signal
             _stop(state, "stopped")
@@ -150,15 +169,14 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
 def _step_started(state: JobState, event: StepStarted) -> None:
     step_id = event.step
     step = state.steps[step_id]
-    lane = state.lane_of(step_id)
     leave_queue(state, step_id)
     step.status = "running"
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
     if event.deadline_at is not None:
         step.deadline_at = event.deadline_at
-    state.running[lane] = state.running.get(lane, 0) + 1
-    state.running_total += 1
+    enter_running(state, step_id)
+    step_began(state, step_id)
 
 
 def _step_failed(state: JobState, event: StepFailed) -> None:
@@ -170,7 +188,8 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:
-        step.replies.clear()
+        _forget_calls(step)
+        step.fresh = True
     if event.retry_at is not None and event.delay_s is not None:
         wait(state, event.step, event.retry_at, event.delay_s)
         return
@@ -180,6 +199,44 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
         _open_dependents(state, event.step)
     else:
         state.failed[event.step] = step.failure
+
+
+def _call(
+    state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
+) -> None:
+    step = state.steps[event.step]
+    match event:
+        case LlmRequested():
+            step.requested_version = version
+        case LlmResponded():
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+            call_ended(state, event, version)
+        case LlmFailed():
+            step.calls_ended += 1
+            # A failure of a real provider uses up no recorded reply; a recorded failure does.
+            step.calls_recorded += event.provider == REPLAY
+            call_ended(state, event, version)
+        case CacheHit() if event.reply is not None:
+            # Another call's reply, which this stream holds from now on.
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+
+
+def _keep_reply(
+    step: StepState, event: LlmResponded | CacheHit, reply: Payload, version: int
+) -> None:
+    kept = CommittedReply(
+        version, event.call, event.request_sha256, reply, event.finish_reason or "stop"
+    )
+    step.replies.append(kept)
+
+
+def _forget_calls(step: StepState) -> None:
+    step.replies.clear()
+    step.results.clear()
 
 
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
@@ -199,7 +256,7 @@ def _open_dependents(state: JobState, step_id: str) -> None:
 
 def _stop(state: JobState, status: JobStatus) -> None:
     state.status = status
-    state.owned_s += _seconds_between(state.owned_since, state.last_at)
+    state.owned_s += seconds_between(state.owned_since, state.last_at)
     state.owned_since = None
 
 
@@ -214,80 +271,7 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     clear_queues(state)
 
 
-def _job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
-    if state.owned_since is not None:
-        # The last owner died without a word: its time ran to its last event.
-        state.owned_s += _seconds_between(state.owned_since, before_at)
-    state.status = "running"
-    state.stopped_by = None
-    state.job_failure = None
-    state.owned_since = recorded_at
-    if event.timeout_s is not None:
-        state.timeout_s = event.timeout_s
-    if event.replies is not None:
-        state.replies = event.replies
-    state.provider_override = event.provider
-    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
-    _reopen(state, _epoch(recorded_at))
-
-
-def _reopen(state: JobState, now: float) -> None:
-    """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
-    clear_queues(state)
-    state.failed.clear()
-    state.unfinished = 0
-    done = {
-        step_id
-        for step_id, step in state.steps.items()
-        if step.status == "succeeded" or (step.status == "failed" and step.tolerated)
-    }
-    for step_id, step in state.steps.items():
-        if step_id in done:
-            continue
-        state.unfinished += 1
-        step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
-        if step.status in ("failed", "cancelled", "skipped"):
-            step.status = "pending"
-            step.failures = 0
-            step.failure = step.skipped = None
-        _clamp_deadline(state, step_id, now)
-        if step.status == "running":
-            lane = state.lane_of(step_id)
-            state.running[lane] = state.running.get(lane, 0) + 1
-            state.running_total += 1
-        elif step.status == "waiting":
-            _clamp(state, step_id, now)
-        elif step.needs_left == 0:
-            enqueue(state, step_id)
-
-
-def _clamp(state: JobState, step_id: str, now: float) -> None:
-    """A recorded time is trusted no further than its own length from now: clocks jump."""
-    step = state.steps[step_id]
-    delay_s = step.delay_s or 0.0
-    retry_at = step.retry_at if step.retry_at is not None else now
-    wait(state, step_id, min(retry_at, now + delay_s), delay_s)
-
-
-def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
-    step = state.steps[step_id]
-    total_s = state.graph.steps[step_id].total_timeout_s
-    if step.deadline_at is None or total_s is None:
-        return
-    step.deadline_at = min(step.deadline_at, now + total_s)
-    if step.status == "pending":
-        heapq.heappush(state._deadlines, (step.deadline_at, step_id))
-
-
 def _enqueue_roots(state: JobState) -> None:
     for step_id, step in state.steps.items():
         if step.needs_left == 0:
             enqueue(state, step_id)
-
-
-def _seconds_between(start: str | None, end: str) -> float:
-    return 0.0 if start is None else max(0.0, _epoch(end) - _epoch(start))
-
-
-def _epoch(recorded_at: str) -> float:
-    return datetime.fromisoformat(recorded_at).timestamp()

@@ -1,141 +1,221 @@
-"""Asking a model: each call is in the ledger before it is sent, and after it is answered."""
+"""Asking a model until it has answered: calls of tools, and repairs of an answer that does not fit.
+
+The conversation is a function of its replies and of its tools' results, and
+both are in the ledger before it goes on: a later attempt walks through those
+that are there, and asks and calls only from where they end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import trio
-
 from ledger import pack
-from ledger.digest import clean_text, digest_json
-from ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, TokenUsage
-from providers import Provider, ProviderError, Reply, TransientError
+from ledger.digest import canonical_json, clean_json, digest_json
+from ledger.events import ToolCalled, ToolReturned
+from providers import Message, Provider, Request, Tool, ToolCall
 from scheduler.core.commands import Failed
+from scheduler.effects.calls import Answer, Budget, Caller, CallFailed, OnDelta
 from scheduler.effects.contract import (
     Journal,
+    KnownResult,
     PromptRequest,
+    ReplyCache,
     Result,
     Stopwatch,
-    attempt_timeout_message,
+    Toolbox,
+    ToolProblem,
 )
 from scheduler.effects.text import json_result
 
-OnDelta = Callable[[str, str], None]
+CUT_WARNING = "the reply was cut at its limit of tokens (max_tokens)"
 
 
 async def perform_prompt(
-    request: PromptRequest, *, provider: Provider, journal: Journal, on_delta: OnDelta
+    request: PromptRequest,
+    *,
+    provider: Provider,
+    journal: Journal,
+    on_delta: OnDelta,
+    toolbox: Toolbox | None = None,
+    cache: ReplyCache | None = None,
 ) -> Result:
-    """The model's answer, from the ledger where an equal request was answered before."""
+    """The model's answer, from the ledger as far as equal requests were answered before."""
+    budget = Budget(float("inf") if request.timeout_s is None else request.timeout_s)
+    caller = Caller(
+        request,
+        provider=provider,
+        journal=journal,
+        cache=cache,
+        on_delta=on_delta,
+        budget=budget,
+    )
+    conversation = _Conversation(request, caller, journal, toolbox, budget)
     watch = Stopwatch()
-    canonical = request.request.canonical(request.provider)
-    request_sha256 = digest_json(canonical)
-    known = request.known[0] if request.known else None
-    if known is not None and known.request_sha256 == request_sha256:
-        await journal.record(
-            CacheHit(
+    try:
+        return await conversation.hold()
+    except CallFailed as error:
+        return Result(failed=error.failed)
+    except ToolProblem as error:
+        failed = Failed(kind="environment", message=str(error), duration_s=watch.elapsed())
+        return Result(failed=failed)
+
+
+class _Conversation:
+    def __init__(
+        self,
+        request: PromptRequest,
+        caller: Caller,
+        journal: Journal,
+        toolbox: Toolbox | None,
+        budget: Budget,
+    ) -> None:
+        self._request = request
+        self._caller = caller
+        self._journal = journal
+        self._toolbox = toolbox
+        self._budget = budget
+        self._messages: list[Message] = list(request.request.messages)
+        self._watch = Stopwatch()
+
+    async def hold(self) -> Result:
+        """Every turn until an answer, a failure, or the bound on turns."""
+        request = self._request
+        tools: tuple[Tool, ...] = ()
+        if self._toolbox is not None:
+            tools = await self._budget.spend(self._toolbox.open)
+        repairs = 0
+        turns_max = request.max_turns if tools else 1 + request.repair
+        for _ in range(turns_max):
+            asked = replace(request.request, messages=tuple(self._messages), tools=tools)
+            answer = await self._caller.ask(asked)
+            if answer.tool_calls:
+                await self._call_tools(answer)
+                continue
+            result = self._result(answer, asked)
+            if result.failed is None or repairs >= request.repair:
+                return result
+            repairs += 1
+            self._ask_again(answer, result.failed.message)
+        return self._fail(
+            f"the model had not answered after {turns_max} calls (max_turns); the last one "
+            "called more tools"
+        )
+
+    def _result(self, answer: Answer, asked: Request) -> Result:
+        is_cut = answer.finish_reason == "length"
+        if not self._request.wants_json:
+            warning = CUT_WARNING if is_cut else None
+            return Result(value=answer.text, text=answer.text, warning=warning)
+        result = json_result(
+            answer.text,
+            duration_s=self._watch.elapsed(),
+            what="the reply",
+            schema=asked.output_schema,
+        )
+        if result.failed is None or not is_cut:
+            return result
+        message = f"{result.failed.message}; {CUT_WARNING}"
+        return replace(result, failed=replace(result.failed, message=message))
+
+    def _ask_again(self, answer: Answer, problem: str) -> None:
+        """Show the model what is wrong. Nothing is made up in its place."""
+        self._messages += [
+            self._assistant_message(answer),
+            Message(
+                role="user",
+                content=f"That cannot be used: {problem}\nAnswer again, with the corrected JSON "
+                "and nothing else.",
+            ),
+        ]
+
+    async def _call_tools(self, answer: Answer) -> None:
+        if self._toolbox is None:
+            raise CallFailed(
+                Failed(
+                    kind="protocol",
+                    message=f"the model called {answer.tool_calls[0]['name']!a}, and no tool was "
+                    "offered",
+                    duration_s=self._watch.elapsed(),
+                    on_content=True,
+                )
+            )
+        self._messages.append(self._assistant_message(answer))
+        for index, call in enumerate(answer.tool_calls):
+            result = await self._call_tool(self._toolbox, answer, index, call)
+            self._messages.append(_tool_message(call, result))
+
+    async def _call_tool(
+        self, toolbox: Toolbox, answer: Answer, index: int, call: ToolCall
+    ) -> KnownResult:
+        name, arguments = call["name"], call["arguments"]
+        key = digest_json(
+            {"after": answer.request_sha256, "index": index, "tool": name, "arguments": arguments}
+        )
+        known = self._request.known_results.get(key)
+        if known is not None:
+            toolbox.recall(name, arguments, known)
+            return known
+        request = self._request
+        payload, blob = pack(arguments)
+        await self._journal.record(
+            ToolCalled(
                 step=request.step,
                 attempt=request.attempt,
-                call=request.call,
-                request_sha256=request_sha256,
-                version=known.version,
-            )
+                call=answer.call,
+                tool=name,
+                key=key,
+                arguments=payload,
+            ),
+            blob,
         )
-        return _result(request, str(known.reply["text"]), watch)
-    payload, blob = pack(canonical)
-    await journal.record(
-        LlmRequested(
-            step=request.step,
-            attempt=request.attempt,
-            call=request.call,
-            provider=request.provider,
-            model=request.request.model,
-            request=payload,
-            request_sha256=request_sha256,
-            prompt_sha256=digest_json(request.request.asked()),
-            dropped=request.dropped or None,
-        ),
-        blob,
-    )
-    call_watch = Stopwatch()
-    reply: Reply | None = None
-    limit_s = float("inf") if request.timeout_s is None else request.timeout_s
-    try:
-        with trio.move_on_after(limit_s):
-            reply = await provider.send(
-                request.request, on_delta=lambda text: on_delta(request.step, text)
-            )
-        if reply is None:
-            raise TransientError("timeout", attempt_timeout_message(limit_s))
-    except ProviderError as error:
-        return await _record_failure(request, error, journal, call_watch.elapsed())
-    except Exception as error:
-        # A provider that breaks its contract fails the step; it does not end the job.
-        broken = TransientError("protocol", f"{request.provider}: {type(error).__name__}: {error}")
-        return await _record_failure(request, broken, journal, call_watch.elapsed())
-    text = clean_text(reply.text)
-    await _record_reply(request, reply, text, request_sha256, journal, call_watch.elapsed())
-    return _result(request, text, watch)
-
-
-def _result(request: PromptRequest, text: str, watch: Stopwatch) -> Result:
-    if request.wants_json:
-        return json_result(text, duration_s=watch.elapsed(), what="the reply")
-    return Result(value=text, text=text)
-
-
-async def _record_reply(
-    request: PromptRequest,
-    reply: Reply,
-    text: str,
-    request_sha256: Any,
-    journal: Journal,
-    duration_s: float,
-) -> None:
-    payload, blob = pack({"text": text})
-    await journal.record(
-        LlmResponded(
-            step=request.step,
-            attempt=request.attempt,
-            call=request.call,
-            provider=request.provider,
-            model=clean_text(reply.model),
-            reply=payload,
-            request_sha256=request_sha256,
-            finish_reason=clean_text(reply.finish_reason),
-            usage=TokenUsage(**asdict(reply.usage)),
-            duration_s=duration_s,
-            request_id=reply.request_id,
-        ),
-        blob,
-    )
-
-
-async def _record_failure(
-    request: PromptRequest, error: ProviderError, journal: Journal, duration_s: float
-) -> Result:
-    retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
-    message = clean_text(error.message)
-    await journal.record(
-        LlmFailed(
-            step=request.step,
-            attempt=request.attempt,
-            call=request.call,
-            provider=request.provider,
-            model=request.request.model,
-            kind=error.kind,
-            message=message,
-            duration_s=duration_s,
-            retry_after_s=retry_after_s,
+        watch = Stopwatch()
+        result: KnownResult = await self._budget.spend(_bound(toolbox, name, arguments))
+        payload, blob = pack(clean_json(result.result))
+        await self._journal.record(
+            ToolReturned(
+                step=request.step,
+                attempt=request.attempt,
+                call=answer.call,
+                tool=name,
+                key=key,
+                result=payload,
+                is_error=result.is_error or None,
+                duration_s=watch.elapsed(),
+            ),
+            blob,
         )
-    )
-    return Result(
-        failed=Failed(
-            kind=error.kind,
-            message=message,
-            duration_s=duration_s,
-            retry_after_s=retry_after_s,
+        return result
+
+    def _assistant_message(self, answer: Answer) -> Message:
+        message = Message(role="assistant", content=answer.text)
+        if answer.tool_calls:
+            message["tool_calls"] = list(answer.tool_calls)
+        if answer.native is not None:
+            provider = self._request.target.provider
+            message["native"] = {"provider": provider, "content": answer.native}
+        return message
+
+    def _fail(self, message: str) -> Result:
+        failed = Failed(
+            kind="schema", message=message, duration_s=self._watch.elapsed(), on_content=True
         )
+        return Result(failed=failed)
+
+
+def _bound(toolbox: Toolbox, name: str, arguments: Mapping[str, Any] | str) -> Callable[[], Any]:
+    return lambda: toolbox.call(name, arguments)
+
+
+def _tool_message(call: ToolCall, result: KnownResult) -> Message:
+    content = result.result
+    message = Message(
+        role="tool",
+        tool_call_id=call["id"],
+        name=call["name"],
+        content=content if isinstance(content, str) else canonical_json(content),
     )
+    if result.is_error:
+        message["is_error"] = True
+    return message

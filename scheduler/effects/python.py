@@ -104,6 +104,7 @@ class _Worker:
                 "cwd": str(request.cwd),
                 "log_path": str(request.log_path),
                 "import_dir": request.import_dir,
+                "use": request.use,
             }
         )
         try:

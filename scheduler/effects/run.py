@@ -158,7 +158,9 @@ def _result(
     if "\ufffd" in text and warning is None:
         warning = "the output was not valid UTF-8; the log has its bytes"
     if request.wants_json:
-        result = json_result(text, duration_s=duration_s, what="the output")
+        result = json_result(
+            text, duration_s=duration_s, what="the output", schema=request.output_schema
+        )
         return replace(result, warning=warning)
     return Result(value=text, text=text, warning=warning)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NoReturn
 
-from ledger.digest import clean_json
+from ledger.digest import clean_json, clean_text
 from scheduler.core.commands import Failed
 from scheduler.effects.contract import Result
 
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*\Z")
 _PROSE = ("markdown", "md", "text", "txt")
 JSON_DEPTH_MAX = 200
+MISFITS_MAX = 5
+_MISFIT_CHARS = 300
 
 
 def without_fence(text: str) -> str:
@@ -35,20 +39,43 @@ def without_fence(text: str) -> str:
     return "\n".join([*inner, ""])
 
 
-def json_result(text: str, *, duration_s: float, what: str) -> Result:
-    """The result of a step with `format: json`: the parsed text, or a failure of kind `schema`."""
+def json_result(
+    text: str, *, duration_s: float, what: str, schema: Mapping[str, Any] | None = None
+) -> Result:
+    """The result of a step with `format: json`: the parsed text, or a failure of kind `schema`.
+
+    With `schema`, a JSON Schema (draft 2020-12), the value must fit it.
+    """
     try:
-        return Result(value=parse_json(without_fence(text)), text=text)
+        value = parse_json(without_fence(text))
     except ValueError as error:
         shown = " ".join(text.split())[:80]
-        return Result(
-            failed=Failed(
-                kind="schema",
-                message=f"{what} is not JSON: {error}; it begins {shown!a}",
-                duration_s=duration_s,
-                on_content=True,
-            )
+        problem = f"{what} is not JSON: {error}; it begins {shown!a}"
+    else:
+        misfits = [] if schema is None else find_misfits(value, schema)
+        if not misfits:
+            return Result(value=value, text=text)
+        problem = f"{what} does not fit the schema: {'; '.join(misfits)}"
+    failed = Failed(kind="schema", message=problem, duration_s=duration_s, on_content=True)
+    return Result(failed=failed)
+
+
+def find_misfits(value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """Where and why the value does not fit, the first few; nothing is fetched for a `$ref`."""
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    validator = Draft202012Validator(schema, registry=Registry())
+    try:
+        errors = sorted(
+            islice(validator.iter_errors(value), MISFITS_MAX), key=lambda error: error.json_path
         )
+    except Unresolvable as error:
+        return [f"the schema cannot be followed: {clean_text(str(error))[:_MISFIT_CHARS]}"]
+    except RecursionError:
+        return ["the schema or the value is nested too deeply"]
+    return [f"{error.json_path}: {clean_text(error.message)[:_MISFIT_CHARS]}" for error in errors]
 
 
 def parse_json(text: str) -> Any:

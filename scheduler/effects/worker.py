@@ -1,4 +1,4 @@
-"""A script of its own: calls Python functions for `python` steps, one after another.
+"""A script of its own: calls Python functions for steps and models, one after another.
 
 Requests and results are JSON, one a line, on two descriptors that are given as
 arguments, so that whatever a function prints cannot be taken for a result. It
@@ -38,7 +38,7 @@ def _answer(request: dict[str, Any]) -> str:
     os.dup2(log, 2)
     os.close(log)
     try:
-        result = _call(request["function"], request["args"])
+        result = _answer_of(request["function"], request["args"], request["use"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -55,7 +55,7 @@ def _open_log(path: str) -> int:
         return os.open(path, flags, 0o600)
 
 
-def _call(name: str, arguments: dict[str, Any]) -> str:
+def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
     module_name, _, path = name.partition(":")
     try:
         function: Any = importlib.import_module(module_name)
@@ -67,10 +67,53 @@ def _call(name: str, arguments: dict[str, Any]) -> str:
     except BaseException as error:
         traceback.print_exc()
         return _failure("exit_code", f"importing {module_name} raised {_said(error)}")
+    if use == "describe":
+        return _describe(name, function)
+    if use == "tool":
+        return _call_checked(name, function, arguments)
+    return _call(name, function, arguments)
+
+
+def _describe(name: str, function: Any) -> str:
+    """The function as a tool: its docstring, and the JSON Schema of its arguments."""
+    from pydantic import TypeAdapter
+
+    try:
+        schema = TypeAdapter(function).json_schema()
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        return _failure("environment", f"the arguments of {name} cannot be described: {reason}")
+    if schema.get("type") != "object":
+        return _failure("environment", f"{name} must take each of its arguments by name")
+    words = inspect.getdoc(function) if not isinstance(function, type) else None
+    value = {"description": (words or name)[:4000], "parameters": schema}
+    return json.dumps({"value": value})
+
+
+def _call_checked(name: str, function: Any, arguments: dict[str, Any]) -> str:
+    from pydantic import ConfigDict, ValidationError, validate_call
+
+    checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
+    try:
+        return _call(name, checked, arguments, mistakes=(ValidationError,))
+    except ValidationError as error:
+        if error.title != getattr(function, "__name__", ""):
+            # The function's own, of something that it read.
+            return _failure("exit_code", f"{name} raised {_said(error)}")
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
+        return _failure("schema", f"the arguments do not fit: {said}")
+
+
+def _call(
+    name: str, function: Any, arguments: dict[str, Any], *, mistakes: tuple[Any, ...] = ()
+) -> str:
     try:
         value = function(**arguments)
         if inspect.iscoroutine(value):
             value = asyncio.run(value)
+    except mistakes:
+        raise
     except BaseException as error:
         traceback.print_exc()
         return _failure("exit_code", f"{name} raised {_said(error)}")

@@ -65,7 +65,7 @@ def write_spec(folder: Path, *, stubborn: bool = False) -> None:
     """A job that waits until it is stopped, and ends at once when there is a file `go`."""
     text = _SPEC.format(
         trap=_STUBBORN if stubborn else ":",
-        wait="while :; do sleep 0.05; done" if stubborn else "wait",
+        wait="while :; do sleep 0.05 || :; done" if stubborn else "wait",
     )
     (folder / "spec.yaml").write_text(text)
     (folder / "waiting.py").write_text(_MODULE)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import orc
 from providers.replay import parse_replies
-from scheduler.core import spec_model
+from scheduler.core import spec_base, spec_model, spec_prompt
 from scheduler.core.errors import SpecError
 from scheduler.core.spec import parse_spec
 from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
@@ -74,14 +74,15 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
     used: set[tuple[str, str]] = set()
     for block in SPECS:
         collect_keys(spec_model.JobSpec.model_validate(yaml.safe_load(block.text)), used)
-    models = [
+    models = {
         model
-        for model in vars(spec_model).values()
+        for module in (spec_model, spec_prompt)
+        for model in vars(module).values()
         if isinstance(model, type)
-        and issubclass(model, spec_model.Strict)
-        and model is not spec_model.Strict
-    ]
-    assert len(models) == 10
+        and issubclass(model, spec_base.Strict)
+        and model is not spec_base.Strict
+    }
+    assert len(models) == 14
     every = {(model.__name__, key) for model in models for key in model.model_fields}
     assert every - used == set()
 

@@ -7,44 +7,55 @@ holds, and today's code must read it for ever.
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scheduler.core.state import JobState
-from tests.builders import JOB
-from tests.model import Plan
+from tests.model import Plan, Task, Try
 from tests.scheduler.harness import Crash, Stand, stand_for
-from tests.scheduler.test_resume import SHAPES
+from tests.scheduler.talks import talking
+from tests.scheduler.test_conversations import TALK, hindered
+from tests.scheduler.test_reply_cache import asks, shelf
+from tests.scheduler.test_resume import SHAPES, cancels, stops_with
+
+History = Callable[[], AbstractContextManager[Stand]]
+"""Gives a stand whose job has run."""
 
 FOLDER = Path(__file__).parent
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 
 
-def histories() -> dict[str, Any]:
-    """How each history comes about: a plan, and a function that runs it."""
-    found: dict[str, Any] = {
-        name: (plan, lambda stand: stand.run()) for name, plan in SHAPES.items()
+def histories() -> dict[str, History]:
+    """How each history comes about."""
+    found: dict[str, History] = {name: partial(_run, plan) for name, plan in SHAPES.items()}
+    return found | {
+        "crash": _crash_and_resume,
+        "stops": _stop_and_cancel,
+        "tools": _call_tools,
+        "cache": _hit_the_cache,
     }
-    found["crash"] = (SHAPES["diamond"], _crash_and_resume)
-    return found
 
 
 def main() -> None:
     """Record what is missing."""
-    for name, (plan, go) in histories().items():
+    for name, history in histories().items():
         path = FOLDER / f"{name}.jsonl"
         if not path.exists():
-            path.write_text(record_history(plan, go), "utf-8")
+            path.write_text(record_history(history), "utf-8")
 
 
-def record_history(plan: Plan, go: Any) -> str:
+def record_history(history: History) -> str:
     """The stored columns of each event, one a line, and the summary of their fold on the last."""
-    with stand_for(plan) as stand:
-        go(stand)
+    with history() as stand:
         with sqlite3.connect(stand.database) as connection:
             rows = connection.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM events WHERE job_id = ? ORDER BY version", (JOB,)
+                f"SELECT {', '.join(COLUMNS)} FROM events WHERE job_id = ? ORDER BY version",
+                (stand.job_id,),
             ).fetchall()
         summary = plain_summary(stand.state())
     lines = [json.dumps(dict(zip(COLUMNS, row, strict=True))) for row in rows]
@@ -56,11 +67,45 @@ def plain_summary(state: JobState) -> Any:
     return json.loads(json.dumps(state.summary(), default=lambda value: value.model_dump()))
 
 
-def _crash_and_resume(stand: Stand) -> None:
-    try:
-        stand.run(commits=6)
-    except Crash:
+@contextmanager
+def _run(plan: Plan) -> Iterator[Stand]:
+    with stand_for(plan) as stand:
         stand.run()
+        yield stand
+
+
+@contextmanager
+def _crash_and_resume() -> Iterator[Stand]:
+    with stand_for(SHAPES["diamond"]) as stand:
+        try:
+            stand.run(commits=6)
+        except Crash:
+            stand.run()
+        yield stand
+
+
+@contextmanager
+def _stop_and_cancel() -> Iterator[Stand]:
+    with stand_for(Plan((Task("a", tries=(Try(5.0),)), Task("b", ("a",))))) as stand:
+        stand.run(beside=stops_with(signal.SIGTERM, after_s=1.0))
+        stand.run(beside=cancels(after_s=1.0))
+        stand.run()
+        yield stand
+
+
+@contextmanager
+def _call_tools() -> Iterator[Stand]:
+    with talking(hindered(), TALK) as (stand, _):
+        stand.submit()
+        stand.run()
+        yield stand
+
+
+@contextmanager
+def _hit_the_cache() -> Iterator[Stand]:
+    with shelf() as found:
+        found.run(asks("first"))
+        yield found.run(asks("second"), asks("third", prompt="Is it not?"))
 
 
 if __name__ == "__main__":

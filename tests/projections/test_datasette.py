@@ -364,3 +364,32 @@ def _fetch(address: str) -> str:
 
 def _tilde(key: str) -> str:
     return str(tilde_encode(key))
+
+
+def test_a_cost_is_dollars_and_an_unknown_one_is_called_so(tmp_path: Path) -> None:
+    told = begun(step("a", prompt="?"), step("b", prompt="?")).start("a", "b")
+    told.call("a", number=1, ends="replied").call("b", number=2, ends="replied")
+    told.call("a", number=3, ends="open")
+    with open_in(tmp_path) as ledger:
+        write(ledger, told)
+
+    async def look(get: Get) -> None:
+        def cells(page: Any, column: str) -> list[str]:
+            found = re.findall(rf'<td class="col-{column}[^>]*>(.*?)</td>', page.text, re.DOTALL)
+            return [re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in found]
+
+        assert cells(await get("/runs/jobs"), "cost_usd") == ["unknown"]
+        assert sorted(cells(await get("/runs/steps"), "cost_usd")) == ["$0.0000", "unknown"]
+        calls = cells(await get("/runs/llm_calls"), "cost_usd")
+        assert sorted(calls) == ["", "$0.0000", "unknown"]
+        by_model = await get("/runs/cost_and_tokens_by_model")
+        assert sorted(cells(by_model, "cost_usd")) == ["$0.0000", "unknown"]
+        by_project = await get("/runs/cost_by_project_and_model")
+        assert sorted(cells(by_project, "cost_usd")) == ["$0.0000", "unknown"]
+        rows = (await get("/runs/cost_by_project_and_model.json?_shape=array")).json()
+        assert {(row["project"], row["provider"], row["calls_unpriced"]) for row in rows} == {
+            ("demo", "ollama", 0),
+            ("demo", "fake", 1),
+        }
+
+    browse(tmp_path / "runs.db", then=look)

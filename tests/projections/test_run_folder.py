@@ -36,6 +36,9 @@ MANIFEST_KEYS = {
     "pending_steps",
     "usage",
     "cost_usd",
+    "cost_known_usd",
+    "calls_unpriced",
+    "prices_sha256",
     "ledger_head",
 }
 

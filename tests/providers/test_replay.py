@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 import trio
 
 from ledger.digest import digest_json
-from providers import PermanentError, Request, TransientError, Usage
+from providers import PermanentError, ProviderError, Request, TransientError, Usage
 from providers.replay import RecordedReply, Replay, RepliesError, parse_replies
+from scheduler.core.params import PROVIDER_SECTIONS
+from scheduler.core.spec_prompt import ParamsSpec
+from tests.providers.acts import CLOCK, ignore
+
+CALL = {"id": "call_a1", "name": "find_weather", "arguments": {"city": "Köln"}}
+NOON = date(2026, 11, 22)  # what YAML makes of such a text
+NESTED: list[Any] = []
+for _ in range(100_000):
+    NESTED = [NESTED]
 
 
 def ask(step: str = "write", ordinal: int = 1, text: str = "Why?") -> Request:
@@ -24,10 +35,6 @@ def ask(step: str = "write", ordinal: int = 1, text: str = "Why?") -> Request:
 
 def build_replay(**replies: list[Any]) -> Replay:
     return Replay(parse_replies({"replies": replies}), digest=digest_json)
-
-
-def ignore(_piece: str) -> None:
-    pass
 
 
 async def test_the_nth_call_of_a_step_gets_its_nth_reply() -> None:
@@ -56,6 +63,33 @@ async def test_a_bare_text_is_a_reply_of_the_model_that_was_asked() -> None:
     assert reply.usage == Usage()
 
 
+async def test_recorded_calls_of_tools_are_made_again() -> None:
+    broken = {**CALL, "id": "call_b2", "arguments": '{"city": '}
+    recorded = {"tool_calls": [CALL, broken], "native": {"thinking": "Hm."}, "provider": "ollama"}
+    reply = await build_replay(write=[recorded]).send(ask(), on_delta=ignore)
+    assert reply.tool_calls == (CALL, broken)
+    assert reply.native == {"thinking": "Hm."}
+    assert (reply.text, reply.finish_reason) == ("", "tool_calls")
+
+
+@pytest.mark.parametrize("more", [{}, {"tool_calls": [CALL]}])
+async def test_a_recorded_reason_to_finish_stands(more: dict[str, Any]) -> None:
+    recorded = {"text": "Because.", "finish_reason": "length", **more}
+    reply = await build_replay(write=[recorded]).send(ask(), on_delta=ignore)
+    assert reply.finish_reason == "length"
+
+
+def test_every_parameter_that_a_spec_can_name_is_honoured() -> None:
+    assert Replay.params == set(ParamsSpec.model_fields) - set(PROVIDER_SECTIONS)
+
+
+async def test_a_recording_has_no_models_and_no_identity() -> None:
+    replay = build_replay(write=["one"])
+    assert await replay.models() == ()
+    assert await replay.identify("m") is None
+    assert replay.endpoint == ""
+
+
 async def test_a_step_without_replies_fails_and_names_the_steps_that_have_some() -> None:
     with pytest.raises(PermanentError, match=r"'draft'.* for: other, write") as caught:
         await build_replay(write=["one"], other=["two"]).send(ask(step="draft"), on_delta=ignore)
@@ -71,6 +105,19 @@ async def test_a_call_beyond_the_recorded_ones_fails_and_counts_them() -> None:
 async def test_a_reply_to_the_same_question_is_given() -> None:
     replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
     assert (await replay.send(ask(), on_delta=ignore)).text == "one"
+
+
+async def test_the_digest_of_a_request_without_tools_is_what_it_always_was() -> None:
+    recorded = "614948a26d32904a36a6f2821680bd7771705bf4e7159a70f7cf6fff07ad828c"
+    replay = build_replay(write=[{"text": "one", "request": recorded}])
+    assert (await replay.send(ask(), on_delta=ignore)).text == "one"
+
+
+@pytest.mark.parametrize("changes", [{"tools": (CLOCK,)}, {"output_schema": {"type": "object"}}])
+async def test_tools_and_a_schema_are_part_of_the_question(changes: dict[str, Any]) -> None:
+    replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
+    with pytest.raises(PermanentError, match="answers another request"):
+        await replay.send(replace(ask(), **changes), on_delta=ignore)
 
 
 async def test_a_reply_to_another_question_is_refused_before_any_text_comes() -> None:
@@ -98,6 +145,14 @@ async def test_a_recorded_lasting_failure_ends_the_call_in_a_permanent_error(kin
     with pytest.raises(PermanentError, match=f"^recorded failure: {kind}$") as caught:
         await build_replay(write=[{"error": {"kind": kind}}]).send(ask(), on_delta=ignore)
     assert caught.value.kind == kind
+
+
+async def test_a_recorded_failure_tells_what_it_cost() -> None:
+    for kind in ("refused", "protocol"):
+        recorded = {"error": {"kind": kind}, "usage": {"input_tokens": 7}}
+        with pytest.raises(ProviderError) as caught:
+            await build_replay(write=[recorded]).send(ask(), on_delta=ignore)
+        assert caught.value.usage == Usage(input_tokens=7)
 
 
 @pytest.mark.parametrize("outcome", [{"text": "abcdefgh"}, {"error": {"kind": "timeout"}}])
@@ -149,11 +204,28 @@ def test_a_file_of_another_shape_is_refused(document: Any, message: str) -> None
     ("entry", "message"),
     [
         (7, "must be a text or a mapping"),
-        ({}, "must have either `text` or `error`"),
-        ({"text": "one", "error": {"kind": "auth"}}, "must have either `text` or `error`"),
+        ({}, "must have either `text` or `tool_calls`, or else `error`"),
+        (
+            {"text": "one", "error": {"kind": "auth"}},
+            "must have either `text` or `tool_calls`, or else `error`",
+        ),
+        ({"tool_calls": [CALL], "error": {"kind": "auth"}}, "must have either `text`"),
         ({"text": "one", "colour": "red"}, "unknown key 'colour'"),
         ({"text": 7}, "text must be a text"),
         ({"text": "one", "model": 7}, "model must be a text"),
+        ({"text": "one", "provider": 7}, "provider must be a text"),
+        ({"text": "one", "tool_calls": CALL}, "tool_calls must be a list"),
+        ({"tool_calls": [CALL, 7]}, r"tool_calls\[1\] must map arguments, id, name"),
+        ({"tool_calls": [{"id": "a", "name": "b"}]}, r"tool_calls\[0\] must map"),
+        ({"tool_calls": [{**CALL, "colour": "red"}]}, r"tool_calls\[0\] must map"),
+        ({"tool_calls": [{**CALL, "id": 7}]}, r"tool_calls\[0\]\.id must be a text"),
+        ({"tool_calls": [{**CALL, "name": None}]}, r"tool_calls\[0\]\.name must be a text"),
+        ({"tool_calls": [{**CALL, "arguments": []}]}, r"tool_calls\[0\]\.arguments must be"),
+        ({"tool_calls": [{**CALL, "arguments": {"on": NOON}}]}, r"\[0\]\.arguments must be"),
+        ({"tool_calls": [{**CALL, "arguments": {1: "a"}}]}, r"\[0\]\.arguments must be"),
+        ({"text": "one", "native": NOON}, "native must be a JSON value"),
+        ({"text": "one", "native": [math.inf]}, "native must be a JSON value"),
+        ({"text": "one", "native": NESTED}, "native must be a JSON value"),
         ({"text": "one", "latency_s": -1}, "latency_s must be a number of seconds"),
         ({"text": "one", "latency_s": True}, "latency_s must be a number of seconds"),
         ({"text": "one", "latency_s": "1s"}, "latency_s must be a number of seconds"),

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +17,18 @@ from trio.testing import MockClock
 
 from cli.ownership import load_state
 from cli.wiring import first_error
-from ledger import Ledger, Recorded, open_ledger
-from ledger.digest import digest_json
-from ledger.events import LlmFailed, LlmResponded
-from projections import ReadModel
-from providers import OnDelta, PermanentError, Provider, Reply, Request, TransientError, Usage
+from ledger import JobId, Ledger, Recorded, open_ledger
+from projections import ReadModel, ReplyCache
+from providers import Provider
 from scheduler.clock import Clock
 from scheduler.core.commands import Command, ResumeJob, StartJob
-from scheduler.core.resolved import JobDef, RetryDef
+from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
 from scheduler.core.state import JobState
 from scheduler.runner import Runner
 from scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, fold_recorded, job, record, step, submitted
-from tests.model import CONTENT, NEVER, TRANSIENT, Plan, Task
+from tests.model import NEVER, Plan, Task
+from tests.scheduler.scripted import ScriptedModel
 
 REAL_LIMIT_S = 60.0
 VIRTUAL_LIMIT_S = 10_000.0
@@ -39,56 +38,16 @@ class Crash(Exception):
     """The process dies here."""
 
 
-class ScriptedModel:
-    """A provider that meets each call of a step with what its task says.
-
-    `paid` counts the replies that it gave: a test compares them with what the
-    ledger kept. A call that was cut short counts as one; `recall` adds those of
-    a stream that another object served.
-    """
-
-    params = frozenset({"temperature"})
-
-    def __init__(self, name: str, plan: Plan) -> None:
-        self.name = name
-        self.paid = {task.id: 0 for task in plan.tasks}
-        self._sent = {task.id: 0 for task in plan.tasks}
-        self._plan = plan
-
-    def recall(self, stream: Sequence[Recorded]) -> None:
-        """Go on after the calls that ended in this stream."""
-        for recorded in stream:
-            if isinstance(recorded.event, LlmResponded | LlmFailed):
-                self._sent[recorded.event.step] += 1
-
-    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        self._sent[request.step] += 1
-        met = self._plan.task(request.step).attempt(self._sent[request.step])
-        await trio.sleep(met.duration_s)
-        if met.kind in TRANSIENT:
-            raise TransientError(
-                cast(Any, met.kind), "as the test says", retry_after_s=met.retry_after_s
-            )
-        if met.kind not in (None, CONTENT):
-            raise PermanentError(cast(Any, met.kind), "as the test says")
-        self.paid[request.step] += 1
-        answer = f'"{digest_json(request.asked())[:16]}"'
-        text = answer if met.kind is None else "this is no JSON"
-        on_delta(text)
-        return Reply(text, "model-1", "stop", Usage(3, 5))
-
-    async def aclose(self) -> None: ...
-
-
 @dataclass
 class Stand:
     """A ledger in a folder of its own with one job in it, to run, crash and run again."""
 
     plan: Plan
     folder: Path
-    models: dict[str, ScriptedModel]
+    models: Mapping[str, Any]
     definition: JobDef
     environment: dict[str, str] = field(default_factory=dict)
+    job_id: JobId = JOB
     wall_s: float = EPOCH_S
     """When the next run begins, by the wall's clock."""
 
@@ -101,19 +60,20 @@ class Stand:
 
     def stream(self) -> list[Recorded]:
         with self.open() as ledger:
-            return list(ledger.read_stream(JOB))
+            return list(ledger.read_stream(self.job_id))
 
     def state(self) -> JobState:
         with self.open() as ledger:
-            return load_state(ledger, JOB)
+            return load_state(ledger, self.job_id)
 
     def output(self, step_id: str) -> Any:
         with self.open() as ledger:
-            return ledger.read_payload(load_state(ledger, JOB).steps[step_id].output)
+            return ledger.read_payload(load_state(ledger, self.job_id).steps[step_id].output)
 
     def submit(self) -> None:
         with self.open() as ledger:
-            ledger.append(record([submitted(self.definition, runs_dir=str(self.folder))]))
+            event = submitted(self.definition, runs_dir=str(self.folder))
+            ledger.append(record([event], job_id=self.job_id, seconds=self.wall_s - EPOCH_S))
 
     def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
         """Fill this ledger with the beginning of another stream, and the blobs that there are."""
@@ -146,23 +106,24 @@ class Stand:
             chance=lambda: chance,
         )
         with self.open() as ledger:
-            state = load_state(ledger, JOB)
+            state = load_state(ledger, self.job_id)
             if opening is None:
                 fresh = state.status == "submitted"
                 opening = StartJob(OWNER) if fresh else ResumeJob(OWNER)
             mortal = _Mortal(ledger, commits=commits, dies=dies)
-            workspace = Workspace(self.folder / JOB, project=state.project, ledger=ledger)
+            workspace = Workspace(self.folder / self.job_id, project=state.project, ledger=ledger)
 
             def committed(batch: Sequence[Recorded]) -> None:
                 observe(trio.current_time(), batch)
                 on_state(state, batch)
 
             runner = Runner(
-                job_id=JOB,
+                job_id=self.job_id,
                 state=state,
                 ledger=cast(Ledger, mortal),
                 workspace=workspace,
-                providers=cast(dict[str, Provider], self.models),
+                providers=cast(Mapping[str, Provider], self.models),
+                cache=ReplyCache(ledger, self.job_id),
                 environment=self.environment,
                 clock=clock,
                 observer=committed,
@@ -237,20 +198,25 @@ def _reader(path: Path) -> Ledger:
 
 
 @contextmanager
-def stand_for(plan: Plan, definition: JobDef | None = None) -> Iterator[Stand]:
+def stand_for(
+    plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
+) -> Iterator[Stand]:
     """A new ledger with the plan's job submitted to it, in a folder that goes away."""
-    with empty_stand(plan, definition) as stand:
+    with empty_stand(plan, definition, models) as stand:
         stand.submit()
         yield stand
 
 
 @contextmanager
-def empty_stand(plan: Plan, definition: JobDef | None = None) -> Iterator[Stand]:
+def empty_stand(
+    plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
+) -> Iterator[Stand]:
     """The same without the submission."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
-    lanes = {task.lane for task in plan.tasks if task.lane}
-    models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}
+    lanes = {choice.lane for task in plan.tasks for choice in task.choices if choice.lane}
+    if models is None:
+        models = {lane: ScriptedModel(lane, plan) for lane in sorted(lanes)}
     try:
         yield Stand(plan, folder, models, definition or definition_of(plan))
     finally:
@@ -260,13 +226,16 @@ def empty_stand(plan: Plan, definition: JobDef | None = None) -> Iterator[Stand]
 
 def definition_of(plan: Plan) -> JobDef:
     """The job that the plan describes: prompts in lanes, values outside them."""
-    limits = {lane: limit for lane, limit in plan.limits.items() if lane}
-    timeout_s = None if plan.timeout_s == NEVER else plan.timeout_s
-    steps = [_definition_of(task) for task in plan.tasks]
-    return job(*steps, total=plan.total, lanes=limits, timeout_s=timeout_s)
+    return job(
+        *(_definition_of(task) for task in plan.tasks),
+        total=plan.total,
+        lanes=plan.limits,
+        timeout_s=None if plan.timeout_s == NEVER else plan.timeout_s,
+        circuit=CircuitDef(threshold=plan.threshold, cooldown_s=plan.cooldown_s),
+    )
 
 
-def _definition_of(task: Task) -> Any:
+def _definition_of(task: Task) -> StepDef:
     text = " ".join([task.id, *(f"${{{{ steps['{name}'].output }}}}" for name in task.needs)])
     if not task.lane:
         return step(task.id, needs=task.needs, value=text, continue_on_error=task.tolerated)
@@ -275,6 +244,10 @@ def _definition_of(task: Task) -> Any:
         needs=task.needs,
         prompt=text,
         provider=task.lane,
+        model=task.model,
+        fallback=tuple(
+            TargetDef(provider=choice.lane, model=choice.model) for choice in task.fallback
+        ),
         format="json",
         retry=RetryDef(
             max_attempts=task.attempts_max,

@@ -13,10 +13,11 @@ from ledger import Recorded
 from ledger.events import LlmResponded, StepFailed
 from scheduler.core.state import JobState
 from tests.builders import EPOCH_S
-from tests.model import Foreseen, Plan, Referee, foresee, steadfast
+from tests.model import Foreseen, Plan, foresee, steadfast
 from tests.scheduler.harness import Crash, Stand, empty_stand, replayed, stand_for
 from tests.scheduler.profiles import bounded, long
-from tests.strategies import plans, timed_plans
+from tests.scheduler.referee import Referee
+from tests.strategies import circuit_plans, plans, timed_plans
 
 
 def watch(stand: Stand, referee: Referee, **options: Any) -> JobState:
@@ -55,6 +56,14 @@ def check_rules_hold(plan: Plan) -> None:
     expected = foresee(plan)
     check_end(plan, state, expected)
     assert referee.attempts == {name: fate.attempts for name, fate in expected.fates.items()}
+
+
+def check_circuits(plan: Plan) -> None:
+    """Where circuits move steps to their fallback, the end is a matter of when; the rules are not."""
+    with stand_for(plan) as stand:
+        referee = referee_for(stand)
+        watch(stand, referee)
+        referee.finished()
 
 
 def check_to_the_instant(plan: Plan) -> None:
@@ -111,9 +120,9 @@ def check_after_crashes(stand: Stand, referee: Referee, died: int) -> None:
     referee.finished()
     state = stand.state()
     check_end(stand.plan, state, foresee(stand.plan))
-    for model in stand.models.values():
-        for name, paid in model.paid.items():
-            assert paid <= referee.replies[name] + died
+    for name, course in referee.courses.items():
+        paid = sum(model.paid[name] for model in stand.models.values())
+        assert paid <= course.replies + died
     with stand_for(stand.plan) as calm:
         calm.run()
         for name, step in state.steps.items():
@@ -133,6 +142,18 @@ def test_a_job_under_limits_keeps_every_rule(plan: Plan) -> None:
 
 
 @bounded(60)
+@given(circuit_plans(falls_back=False))
+def test_circuits_hold_steps_back_and_change_neither_ends_nor_attempts(plan: Plan) -> None:
+    check_rules_hold(plan)
+
+
+@bounded(100)
+@given(circuit_plans(falls_back=True))
+def test_steps_move_to_their_fallback_when_the_rules_say_so(plan: Plan) -> None:
+    check_circuits(plan)
+
+
+@bounded(60)
 @given(plans(limited=False))
 def test_a_job_without_limits_goes_as_foreseen_to_the_instant(plan: Plan) -> None:
     check_to_the_instant(plan)
@@ -145,7 +166,7 @@ def test_timeouts_of_attempts_steps_and_jobs_cut_at_the_instant(plan: Plan) -> N
 
 
 @bounded(40)
-@given(plans(limited=True))
+@given(plans(limited=True) | circuit_plans(falls_back=True))
 def test_every_prefix_of_the_events_folds_to_the_state_of_its_moment(plan: Plan) -> None:
     check_every_prefix_folds_to_the_state_of_its_moment(plan)
 
@@ -158,8 +179,21 @@ def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
     check_a_crash_changes_nothing_that_lasts(plan, crashes)
 
 
+@bounded(30)
+@given(circuit_plans(falls_back=False, tasks_max=6).map(steadfast), crashes)
+def test_crashes_with_open_circuits_change_neither_ends_nor_outputs(
+    plan: Plan, crashes: list[tuple[int, str]]
+) -> None:
+    check_a_crash_changes_nothing_that_lasts(plan, crashes)
+
+
 @bounded(25)
-@given(plans(limited=True, tasks_max=5).map(steadfast), st.data())
+@given(
+    (plans(limited=True, tasks_max=5) | circuit_plans(falls_back=False, tasks_max=5)).map(
+        steadfast
+    ),
+    st.data(),
+)
 def test_a_stream_cut_after_any_event_goes_on_to_the_same_end(
     plan: Plan, data: st.DataObject
 ) -> None:
@@ -221,6 +255,23 @@ class TestForLong:
     @given(plans(limited=True, tasks_max=20))
     def test_a_job_under_limits_keeps_every_rule(self, plan: Plan) -> None:
         check_rules_hold(plan)
+
+    @long
+    @given(circuit_plans(falls_back=False, tasks_max=15))
+    def test_circuits_hold_steps_back(self, plan: Plan) -> None:
+        check_rules_hold(plan)
+
+    @long
+    @given(circuit_plans(falls_back=True, tasks_max=15))
+    def test_steps_move_to_their_fallback(self, plan: Plan) -> None:
+        check_circuits(plan)
+
+    @long
+    @given(circuit_plans(falls_back=False, tasks_max=12).map(steadfast), crashes)
+    def test_crashes_with_open_circuits_change_nothing_that_lasts(
+        self, plan: Plan, crashes: list[tuple[int, str]]
+    ) -> None:
+        check_a_crash_changes_nothing_that_lasts(plan, crashes)
 
     @long
     @given(plans(limited=False, tasks_max=20))

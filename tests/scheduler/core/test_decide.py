@@ -41,12 +41,14 @@ from tests.builders import (
     OWNER,
     cache_hit,
     call_failed,
+    closed,
     failed,
     file,
     fold,
     interrupted,
     job,
     new_state,
+    opened,
     record,
     requested,
     responded,
@@ -57,6 +59,9 @@ from tests.builders import (
     step,
     submitted,
     succeeded,
+    switched,
+    tool_called,
+    tool_returned,
     written,
 )
 
@@ -229,7 +234,7 @@ def test_a_waiting_step_expires_at_its_deadline_and_says_why() -> None:
     waits = failed("a", retry_at=9.0, message="the gate was shut")
     state = running(definition, started("a", deadline_at=EPOCH_S + 5.0), waits)
     assert expired(state, EPOCH_S + 4.9) == []
-    assert next_due(state) == EPOCH_S + 5.0
+    assert next_due(state, EPOCH_S) == EPOCH_S + 5.0
     assert expired(state, EPOCH_S + 5.0) == ["a"]
     (event,) = decide(state, ExpireStep("a"))
     assert "the gate was shut" in event.message  # type: ignore[union-attr]
@@ -270,7 +275,8 @@ def test_the_jobs_timeout_skips_what_has_not_ended_and_fails_the_job() -> None:
     state = running(CHAIN, started("a"), succeeded("a"), started("b"), failed("b", retry_at=9.0))
     events = decide(state, TimeOutJob())
     assert told(events) == ["step.skipped b", "step.skipped c", "step.skipped z", "job.failed"]
-    assert events[-1].failures[0].kind == "timeout"  # type: ignore[union-attr]
+    assert isinstance(events[-1], JobFailed)
+    assert events[-1].failures[0].kind == "timeout"
 
 
 def test_a_job_ends_when_every_step_has_and_not_before() -> None:
@@ -351,9 +357,13 @@ EVERY: list[AnyEvent] = [
     requested("a"),
     call_failed("a"),
     failed("a", retry_at=0.0),
+    opened(retry_at=0.0),
     started("a", 2),
     requested("a", 2, 2),
     responded("a", 2, 2),
+    closed(),
+    tool_called("a", 2, 2),
+    tool_returned("a", 2, 2),
     interrupted("a", 2),
     JobInterrupted(signal="SIGTERM"),
     resumed(),
@@ -363,7 +373,12 @@ EVERY: list[AnyEvent] = [
     succeeded("a", 3),
     JobSucceeded(),
 ]
-OTHERS: list[AnyEvent] = [skipped("a"), JobCancelled(), JobFailed(failures=(), failures_total=0)]
+OTHERS: list[AnyEvent] = [
+    skipped("a"),
+    switched("a", 0),
+    JobCancelled(),
+    JobFailed(failures=(), failures_total=0),
+]
 
 
 def test_evolve_accepts_every_type_of_event() -> None:
@@ -380,4 +395,5 @@ def test_evolve_accepts_every_type_of_event() -> None:
 
 def test_a_resume_is_asked_of_the_provider_that_replaces_the_others() -> None:
     state = running(PROMPT, JobInterrupted(signal="SIGINT"), JobResumed(owner=OWNER, provider="r"))
-    assert state.lane_of("a") == "r"
+    assert state.lane_of("a") == "r/m"
+    assert state.provider_of("a") == "r"

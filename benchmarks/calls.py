@@ -1,0 +1,61 @@
+"""Calls to a model API on loopback: by the vendor's SDK alone, and through orc."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def model_server() -> Iterator[str]:
+    """The address of a server that answers "ok" at once, in a process of its own."""
+    command = [sys.executable, "-m", "tests.model_server"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def environment(url: str) -> dict[str, str]:
+    """What leads orc's `openai` there."""
+    return {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "none"}
+
+
+def sdk_s(url: str, *, calls: int, at_once: int) -> float:
+    """Seconds for so many streamed calls of the OpenAI SDK under trio, `at_once` at a time."""
+    import trio
+    from openai import AsyncOpenAI
+
+    async def call(client: AsyncOpenAI, number: int, limit: trio.CapacityLimiter) -> None:
+        async with limit:
+            stream = await client.chat.completions.create(
+                model="model-a",
+                messages=[{"role": "user", "content": f"Say {number}."}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            async with stream:
+                async for _ in stream:
+                    pass
+
+    async def all_calls() -> float:
+        client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        limit = trio.CapacityLimiter(at_once)
+        started = time.perf_counter()
+        async with trio.open_nursery() as nursery:
+            for number in range(calls):
+                nursery.start_soon(call, client, number, limit)
+        took_s = time.perf_counter() - started
+        await client.close()
+        return took_s
+
+    return trio.run(all_calls)

@@ -1,0 +1,74 @@
+"""`orc replay`: does a job go the same way again, when its models say the same?"""
+
+from __future__ import annotations
+
+from cli.options import Database, Job, Json, Quiet, RunsDir
+
+SHOWN_MAX = 200
+
+
+def replay(
+    job: Job,
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Run a job again, offline, on its recorded replies.
+
+    Shows the first difference, and exits with 5 if there is one. No model is asked. Commands
+    and functions do run again, in a folder of their own.
+    """
+    import os
+
+    import trio
+
+    from cli.display import make_display
+    from cli.exits import SUCCEEDED, VERIFICATION
+    from cli.main import version
+    from cli.options import find_places
+    from cli.replaying import Replayed
+    from cli.replaying import replay as replay_job
+    from cli.text import put, put_json, safe
+    from cli.wiring import first_error
+
+    # What is said of the run is talk; the comparison is the data.
+    places = find_places(database, runs_dir)
+    display = make_display(as_json=False, quiet=quiet or as_json, prices=places.prices)
+
+    async def call() -> Replayed:
+        return await replay_job(
+            job,
+            places=places,
+            environment=os.environ,
+            version=version(),
+            listener=display.listener(),
+        )
+
+    try:
+        with display:
+            replayed = trio.run(call)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+    first = replayed.differences[0] if replayed.differences else None
+    if as_json:
+        put_json(
+            {
+                "job_id": replayed.original,
+                "replay": replayed.ended.job_id,
+                "status": replayed.ended.status,
+                "differences": len(replayed.differences),
+                "first": None if first is None else first.as_json(),
+            }
+        )
+    elif first is None:
+        put(f"{replayed.original} and its replay {replayed.ended.job_id} went the same way")
+    else:
+        put(f"step {first.step}: {safe(first.what)} differs")
+        put(f"  recorded: {safe(str(first.recorded), width=SHOWN_MAX)}")
+        put(f"  replayed: {safe(str(first.found), width=SHOWN_MAX)}")
+        others = len(replayed.differences) - 1
+        if others:
+            put(f"  (and {others} more)")
+        put(f"  see: orc show {replayed.ended.job_id} --events")
+    return SUCCEEDED if first is None else VERIFICATION

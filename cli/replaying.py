@@ -1,0 +1,123 @@
+"""Running a job again from its own ledger: its recorded replies stand in for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from cli.submission import UsageProblem, build_providers
+from cli.wiring import Places, append_command, open_for_writing
+from ledger import JobId, Ledger, OwnerLock, pack
+from ledger.events import Owner
+from ledger.locks import owner_identity
+from projections.recording import Difference, build_recording, find_differences
+from scheduler.core.commands import StartJob, SubmitJob
+from scheduler.core.graph import build_graph
+from scheduler.core.resolved import REPLAY, JobDef, StepDef, dump_job
+from scheduler.core.state import JobState, initial_state
+from scheduler.ids import new_job_id
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A job, its replay, and where they differ."""
+
+    original: JobId
+    ended: Ended
+    differences: tuple[Difference, ...]
+
+
+async def replay(
+    name: str,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+    listener: Listener | None = None,
+) -> Replayed:
+    """Run the job again as a new job of the same ledger, and compare the two.
+
+    Models are not asked; commands and functions run again, in a folder of their
+    own, and nothing is copied to the job's `output_dir`. Raises NoSuchJob,
+    UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    with open_for_writing(places) as ledger:
+        original = ledger.find_job(name)
+        before = load_state(ledger, original)
+        if before.status in ("submitted", "running"):
+            raise UsageProblem(f"{original} has not ended; resume it first: orc resume {original}")
+        check_runs_dir(places.runs_dir)
+        job_id = new_job_id()
+        lock = OwnerLock(places.database, job_id)
+        lock.acquire()
+        try:
+            state, document = _submit(ledger, original, before, job_id, places, version)
+            providers = build_providers(state.definition, environment, replies=document)
+            folder = run_folder(state, job_id, places.runs_dir)
+            owned = Ownership(
+                ledger,
+                job_id,
+                state,
+                folder,
+                providers,
+                environment,
+                listener,
+                prices=places.prices,
+            )
+            opening = StartJob(Owner.model_validate(owner_identity()))
+            ended = await owned.to_the_end(opening, force=False)
+        finally:
+            lock.release()
+        differences = find_differences(
+            ledger.read_stream(original), ledger.read_stream(job_id), ledger.read_payload
+        )
+        return Replayed(original, ended, tuple(differences))
+
+
+def _submit(
+    ledger: Ledger,
+    original: JobId,
+    before: JobState,
+    job_id: JobId,
+    places: Places,
+    version: str,
+) -> tuple[JobState, dict[str, object]]:
+    document = build_recording(ledger.read_stream(original), ledger.read_payload)
+    definition = on_recorded_replies(before.definition)
+    spec, spec_blob = pack(dump_job(definition))
+    replies, replies_blob = pack(document)
+    assert before.submitted is not None
+    event = before.submitted.model_copy(
+        update={
+            "spec": spec,
+            "replies": replies,
+            "replay_of": original,
+            "runs_dir": str(places.runs_dir),
+            "orc_version": version,
+        }
+    )
+    state = initial_state(definition, build_graph(definition.steps))
+    blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
+    append_command(ledger, job_id, state, SubmitJob(event), blobs=blobs)
+    return state, document
+
+
+def on_recorded_replies(definition: JobDef) -> JobDef:
+    """The job with `replay` in place of every provider, and nothing that reaches outside."""
+    return definition.model_copy(
+        update={
+            "provider": REPLAY,
+            "rate": {},
+            "output_dir": None,
+            "steps": tuple(_on_recorded_replies(step) for step in definition.steps),
+        }
+    )
+
+
+def _on_recorded_replies(step: StepDef) -> StepDef:
+    if step.provider is None:
+        return step
+    return step.model_copy(
+        update={"provider": REPLAY, "base_url": None, "fallback": (), "cache": "off"}
+    )

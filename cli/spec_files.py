@@ -1,0 +1,30 @@
+"""The files beside a spec that it names: read once, when it is submitted, and kept in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.digest import Digest, digest_bytes
+
+FILE_BYTES_MAX = 20 * 1024 * 1024
+
+
+class SpecFiles:
+    """Reads files relative to the spec's folder; `contents` has what was read, by digest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.contents: dict[Digest, bytes] = {}
+
+    def take(self, name: str) -> Digest:
+        """The digest of the file's content. Raises ValueError, which says why it cannot be taken."""
+        path = self._folder / name
+        try:
+            if path.stat().st_size > FILE_BYTES_MAX:
+                raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
+            content = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        digest = digest_bytes(content)
+        self.contents[digest] = content
+        return digest

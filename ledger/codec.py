@@ -1,0 +1,60 @@
+"""Events as rows and back: the `data` column, in the event type's present shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ledger.errors import LedgerTooNew
+from ledger.events import EVENT_TYPES, SHAPES, AnyEvent
+from ledger.upcasts import upcast
+
+_COLUMNS = ("type", "step", "attempt")
+
+
+def dump_event(event: AnyEvent) -> dict[str, Any]:
+    """The event's own fields as JSON values, absent ones left out, with `v` where it is not 1."""
+    data = {
+        name: _plain(value)
+        for name, value in event.__dict__.items()
+        if value is not None and name not in _COLUMNS
+    }
+    shape = SHAPES.get(event.type)
+    if shape is not None:
+        data["v"] = shape
+    return data
+
+
+def load_event(
+    type_name: str, *, step: str | None, attempt: int | None, data: dict[str, Any]
+) -> AnyEvent:
+    """The event that a stored row holds, brought to today's shape.
+
+    Raises LedgerTooNew for a type, a shape or a field that this orc does not know.
+    """
+    model = EVENT_TYPES.get(type_name)
+    if model is None:
+        raise LedgerTooNew(f"event type {type_name!r} is unknown to this orc; install a newer one")
+    fields = upcast(type_name, data, target=SHAPES.get(type_name, 1))
+    if step is not None:
+        fields["step"] = step
+        if attempt is not None:
+            fields["attempt"] = attempt
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LedgerTooNew(
+            f"cannot read a {type_name} event: {where}: {first['msg']}; "
+            "a newer orc may have written it (`orc verify` tells whether it was changed)"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {name: _plain(item) for name, item in value.__dict__.items() if item is not None}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

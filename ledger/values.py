@@ -1,0 +1,110 @@
+"""The values that events are made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NewType
+
+from pydantic import BaseModel, ConfigDict
+
+from ledger.digest import Digest
+
+JobId = NewType("JobId", str)
+"""`job_` and twelve lower-case letters or digits, sortable by time."""
+
+StepId = NewType("StepId", str)
+"""A step's name in its spec; later also `name[item]` and `name#round`."""
+
+FailureKind = Literal[
+    "rate_limit",
+    "timeout",
+    "connection",
+    "server_error",
+    "protocol",
+    "auth",
+    "bad_request",
+    "refused",
+    "context_length",
+    "schema",
+    "exit_code",
+    "signal",
+    "output_too_large",
+    "path",
+    "template",
+    "budget",
+    "rejected",
+    "environment",
+]
+SkipReason = Literal["dependency_failed", "dependency_skipped", "job_timeout"]
+
+
+class Frozen(BaseModel):
+    """Base of the values that cross the disk: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Payload(Frozen):
+    """A JSON value: inline when it is small, else the digest of its blob.
+
+    With `text`, the blob holds the value, a string, as it is; otherwise the
+    value's canonical JSON. With neither `value` nor `sha256` the value is null.
+    """
+
+    value: Any = None
+    sha256: Digest | None = None
+    size_bytes: int | None = None
+    text: bool | None = None
+
+
+class FileRef(Frozen):
+    """A file by name and content; `path` is relative, with `/` between its parts."""
+
+    path: str
+    sha256: Digest
+    size_bytes: int
+    media_type: str
+
+
+class Owner(Frozen):
+    """The process that runs a job."""
+
+    pid: int
+    host: str
+
+
+class TokenUsage(Frozen):
+    """Tokens of one call, as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class CallRef(Frozen):
+    """A call to a model in some job of the ledger."""
+
+    job_id: str
+    step: str
+    attempt: int
+    call: int
+
+
+class Failure(Frozen):
+    """One failed step, as `job.failed` lists it."""
+
+    step: str | None = None
+    kind: FailureKind
+    message: str
+
+
+class CachedReply(Frozen):
+    """A reply in some job's stream, at `version`, that answers an equal request of another call."""
+
+    paid_by: CallRef
+    version: int
+    provider: str
+    model: str
+    reply: dict[str, Any]
+    finish_reason: str
+    usage: TokenUsage

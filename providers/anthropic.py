@@ -1,0 +1,170 @@
+"""Anthropic's Messages API over the vendor's SDK, always streamed.
+
+What is asked is built in `providers.anthropic_body`, and what comes back read in
+`providers.anthropic_reply`; connections and failures are the business of `providers.sdk`.
+Importing the SDK takes seconds, so nothing else imports it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import anthropic
+import httpx2
+import trio
+
+from providers.anthropic_body import PARAMS, build_asked
+from providers.anthropic_reply import Arriving
+from providers.contract import OnDelta, Provider, Reply, Request
+from providers.errors import PermanentError, PermanentKind, TransientError
+from providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from providers.sdk_errors import Api, Said
+from providers.sdk_wire import Text, Wire
+
+PAGES_MAX = 10
+
+_PLACEHOLDER_KEY = "none"
+_OWN_HOST = "anthropic.com"
+_PAGE_LENGTH = 1000
+_TOO_LONG = re.compile(r"prompt is too long|exceed\w* (the )?context (limit|window)", re.IGNORECASE)
+_FILTERED = re.compile("blocked by content filtering", re.IGNORECASE)
+
+
+def recognise(said: Said) -> PermanentKind | None:
+    """The kind of a bad request, which Anthropic tells by its words, but for one with too many bytes."""
+    if said.type == "request_too_large" or _TOO_LONG.search(said.words):
+        return "context_length"
+    return "refused" if _FILTERED.search(said.words) else None
+
+
+API = Api(
+    name="Anthropic",
+    default_url="https://api.anthropic.com",
+    url_variable="ANTHROPIC_BASE_URL",
+    key_variable="ANTHROPIC_API_KEY",
+    # platform.claude.com/docs/en/api/errors
+    statuses={
+        "invalid_request_error": 400,
+        "authentication_error": 401,
+        "billing_error": 402,
+        "permission_error": 403,
+        "not_found_error": 404,
+        "conflict_error": 409,
+        "request_too_large": 413,
+        "rate_limit_error": 429,
+        "api_error": 500,
+        "timeout_error": 504,
+        "overloaded_error": 529,
+    },
+    recognise=recognise,
+)
+
+
+def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
+    """Anthropic at `base_url`, else `ANTHROPIC_BASE_URL`; PermanentError without a key it needs."""
+    key = read_key(environment, API.key_variable)
+    url = base_url or environment.get(API.url_variable, "").strip() or API.default_url
+    peer = Peer(API, url, key=key)
+    host = peer.url.host
+    if not key and (host == _OWN_HOST or host.endswith(f".{_OWN_HOST}")):
+        raise PermanentError(
+            "environment",
+            f"{API.key_variable} is not set: set it to a key of Anthropic's, or "
+            f"{API.url_variable} to the address of a server that needs none",
+        )
+    return Anthropic(peer, key or _PLACEHOLDER_KEY)
+
+
+class Anthropic:
+    """The Messages API at one address."""
+
+    name = "anthropic"
+    params = PARAMS
+
+    def __init__(self, peer: Peer, key: str) -> None:
+        self.endpoint = peer.endpoint
+        self._peer = peer
+        self._key = key
+        self._client: anthropic.AsyncAnthropic | None = None
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`."""
+        asked = build_asked(request)
+        arriving = Arriving(request, on_delta, self._peer.failures, by_tool=asked.by_tool)
+        opening = self._open_client().post(
+            "/v1/messages",
+            content=encode_body(asked.body),
+            cast_to=object,
+            options={"headers": asked.headers, "timeout": build_timeout(request.timeout_s)},
+            stream=True,
+            stream_cls=anthropic.AsyncStream[object],
+        )
+        headers = await self._peer.hear(opening, arriving.take)
+        return arriving.build_reply(self._peer.failures.show(headers.get("request-id", "")) or None)
+
+    async def models(self) -> tuple[str, ...]:
+        """See `Provider.models`."""
+        with trio.move_on_after(MODELS_WAIT_S):
+            return tuple(sorted(await self._read_names()))
+        raise TransientError(
+            "timeout",
+            f"{API.name} at {self.endpoint} did not say within {MODELS_WAIT_S:g} s which models "
+            "it has",
+        )
+
+    async def identify(self, model: str) -> str | None:
+        """See `Provider.identify`: a model's name is all that the API tells."""
+        return None
+
+    async def aclose(self) -> None:
+        """See `Provider.aclose`."""
+        await self._peer.aclose()
+
+    async def _read_names(self) -> list[str]:
+        names: list[str] = []
+        after: dict[str, object] = {}
+        for _ in range(PAGES_MAX):
+            getting = self._open_client().get(
+                "/v1/models",
+                cast_to=httpx2.Response,
+                options={
+                    "params": {"limit": _PAGE_LENGTH, **after},
+                    "timeout": build_timeout(MODELS_WAIT_S),
+                },
+            )
+            page = _Page.parse(await self._peer.get_json(getting), self._peer.failures)
+            names += (self._peer.failures.show(model.id) for model in page.data)
+            if not page.has_more:
+                return names
+            after = {"after_id": page.last_id}
+        raise self._peer.failures.build_protocol_error(
+            f"lists more than {PAGES_MAX} pages of models"
+        )
+
+    def _open_client(self) -> anthropic.AsyncAnthropic:
+        http = self._peer.open_http()
+        if self._client is None:
+            self._client = anthropic.AsyncAnthropic(
+                api_key=self._key,
+                webhook_key="",
+                base_url=self._peer.url,
+                http_client=http,
+                max_retries=0,
+                open_telemetry=False,
+            )
+            # The constructor takes these from the process's environment, whatever it is given.
+            self._client._custom_headers = {}
+            # For a header of its statistics, the SDK would begin a thread at the first call.
+            self._client._platform = "Unknown"
+        return self._client
+
+
+class _Model(Wire):
+    id: Text
+
+
+class _Page(Wire):
+    data: list[_Model]
+    has_more: bool = False
+    last_id: Text | None = None

@@ -1,0 +1,244 @@
+"""A server of Ollama's at one address, over httpx: its connections, and what their failures mean.
+
+What the server sends is taken for hostile: redirects are refused, and so is
+compression (a small gzip body can unfold to any size). What a body says is read
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import shlex
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import httpx
+import trio
+
+from providers.errors import PermanentError, ProviderError, TransientError
+from providers.http import (
+    ERROR_BODY_MAX_BYTES,
+    build_status_error,
+    describe_failure,
+    find_causes,
+    is_loopback,
+    parse_error_words,
+    parse_retry_after,
+    safe_text,
+)
+from providers.ollama_reply import is_too_long, raw_chunks
+
+DEFAULT_BASE_URL = "http://localhost:11434"
+ERROR_BODY_WAIT_S = 5.0
+JSON = "application/json"
+JSON_LINES = "application/x-ndjson"
+
+_NAME_MAX = 200
+
+
+class OllamaServer:
+    """The server at a base URL, which may hold credentials; `where` shows it without them."""
+
+    def __init__(self, base_url: str) -> None:
+        self._url = _parse_base_url(base_url)
+        self._path = self._url.path.rstrip("/")
+        netloc = self._url.netloc.decode("ascii")
+        self.where = f"{self._url.scheme}://{netloc}{safe_text(self._path)}"
+        self.secrets = _secrets_of(self._url)
+        self._client: httpx.AsyncClient | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: tuple[str, ...],
+        content: bytes | None = None,
+        timeout_s: float = math.inf,
+        model: str = "",
+    ) -> AsyncIterator[httpx.Response]:
+        """The answer to one request, its head checked and its body yet to be read.
+
+        Raises ProviderError, for the reading of the body too. `timeout_s` bounds
+        each wait for the server; `model` is the one to name where it has none of it.
+        """
+        client = self._open_client()
+        url = self._url.copy_with(path=f"{self._path}{path}")
+        headers = {"accept": ", ".join(accept), "accept-encoding": "identity"}
+        if content is not None:
+            headers["content-type"] = JSON
+        answered = False
+        try:
+            async with client.stream(
+                method, url, content=content, headers=headers, timeout=timeout_s
+            ) as response:
+                answered = True
+                if response.status_code != 200:
+                    raise await self._build_refusal(response, model)
+                self._check_headers(response, accept)
+                yield response
+        except httpx.TimeoutException as error:
+            raise TransientError("timeout", self._describe_timeout(error, timeout_s)) from error
+        except httpx.RequestError as error:
+            raise self._build_connection_error(error, answered=answered) from error
+
+    async def aclose(self) -> None:
+        """Close the connections, for ever."""
+        self._closed = True
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _open_client(self) -> httpx.AsyncClient:
+        if self._closed:
+            raise PermanentError("environment", f"the provider of {self.where} is closed")
+        if self._client is None:
+            # The scheduler bounds how many calls run at once: a second bound here
+            # would make calls wait in a pool, and count that as the server's silence.
+            # A proxy never stands between this machine and itself.
+            self._client = httpx.AsyncClient(
+                follow_redirects=False,
+                event_hooks={"response": [self._refuse_redirect]},
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                trust_env=not is_loopback(self._url.host),
+            )
+        return self._client
+
+    async def _refuse_redirect(self, response: httpx.Response) -> None:
+        """A hook, since httpx parses `Location` even if it does not follow, and fails over it."""
+        if not 300 <= response.status_code < 400:
+            return
+        target = _parse_host(response.headers.get("location", ""))
+        to = f" to {target}" if target else ""
+        raise PermanentError(
+            "bad_request",
+            f"Ollama at {self.where} answered {response.status_code}, a redirect{to}, which was "
+            "refused; set OLLAMA_BASE_URL to the address that answers itself",
+        )
+
+    async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
+        status = response.status_code
+        answer = f"Ollama at {self.where} answered {status}"
+        words = await self._read_error_words(response)
+        if status == 404 and model and "model" in words and "not found" in words:
+            pull = f"ollama pull {shlex.quote(safe_text(model, length_max=_NAME_MAX))}"
+            return PermanentError("bad_request", f"{answer}: {words}. Get it with `{pull}`")
+        message = f"{answer}: {words}" if words else answer
+        if is_too_long(words):
+            return PermanentError("context_length", message)
+        retry_after_s = parse_retry_after(response.headers, now=datetime.now(UTC))
+        return build_status_error(status, message, retry_after_s=retry_after_s)
+
+    async def _read_error_words(self, response: httpx.Response) -> str:
+        """The status already tells the failure: its body may be late, cut or endless."""
+        if _is_encoded(response):
+            return ""
+        body = bytearray()
+        with suppress(httpx.RequestError), trio.move_on_after(ERROR_BODY_WAIT_S):
+            async with raw_chunks(response) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) >= ERROR_BODY_MAX_BYTES:
+                        break
+        text = body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace")
+        return parse_error_words(text, secrets=self.secrets)
+
+    def _check_headers(self, response: httpx.Response, accept: tuple[str, ...]) -> None:
+        content_type = response.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() not in accept:
+            shown = safe_text(content_type, length_max=80, secrets=self.secrets)
+            raise TransientError(
+                "protocol",
+                f"Ollama at {self.where} answered with {shown or 'no content type'} in place of "
+                "JSON; is OLLAMA_BASE_URL the address of an Ollama?",
+            )
+        if _is_encoded(response):
+            raise TransientError(
+                "protocol", f"Ollama at {self.where} compressed its reply, which was not asked for"
+            )
+
+    def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
+        if isinstance(error, httpx.ConnectTimeout):
+            return f"Ollama at {self.where} took no connection within {timeout_s:g} s"
+        return (
+            f"Ollama at {self.where} sent nothing for {timeout_s:g} s; a large model may "
+            "still be loading: raise TIMEOUT_S if it needs longer"
+        )
+
+    def _build_connection_error(
+        self, error: httpx.RequestError, *, answered: bool
+    ) -> ProviderError:
+        for cause in find_causes(error):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                why = safe_text(cause.verify_message)
+                return PermanentError(
+                    "environment",
+                    f"the certificate of Ollama at {self.where} is not trusted ({why})",
+                )
+        if answered:
+            return TransientError(
+                "protocol" if isinstance(error, httpx.RemoteProtocolError) else "connection",
+                f"Ollama at {self.where} broke off in the middle of its reply",
+            )
+        # h11 and httpcore give one class both to a peer that closes without a word
+        # and to one that does not speak HTTP; only their words differ.
+        gone = str(error).startswith("Server disconnected")
+        if isinstance(error, httpx.RemoteProtocolError) and not gone:
+            return TransientError("protocol", f"what answers at {self.where} does not speak HTTP")
+        return TransientError(
+            "connection",
+            f"Ollama does not answer at {self.where} ({describe_failure(error)}). Start it with "
+            "`ollama serve`, or run the recorded replies: `orc run SPEC --provider replay`",
+        )
+
+
+def _parse_base_url(text: str) -> httpx.URL:
+    """The URL, checked as far as a name or number that no socket takes.
+
+    The messages do not quote the text: it may hold a password in any place.
+    """
+    try:
+        url = httpx.URL(text)
+        # What the resolver will do; its UnicodeError would come in mid-call.
+        url.raw_host.decode("ascii").encode("idna")
+        host = url.host
+    except (httpx.InvalidURL, ValueError):
+        raise _build_url_error("it is no URL") from None
+    if url.scheme not in ("http", "https"):
+        raise _build_url_error("it does not start with http:// or https://")
+    if not host:
+        raise _build_url_error("it names no host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise _build_url_error("its port is not between 1 and 65535")
+    if url.query or url.fragment:
+        raise _build_url_error("it has a query or a fragment")
+    return url
+
+
+def _build_url_error(why: str) -> PermanentError:
+    return PermanentError(
+        "environment", f"OLLAMA_BASE_URL must look like {DEFAULT_BASE_URL}, and {why}"
+    )
+
+
+def _secrets_of(url: httpx.URL) -> tuple[str, ...]:
+    if not url.password:
+        return ()
+    pair = f"{url.username}:{url.password}".encode()
+    return (url.password, base64.b64encode(pair).decode("ascii"))
+
+
+def _parse_host(location: str) -> str:
+    try:
+        return safe_text(httpx.URL(location).raw_host.decode("ascii"), length_max=_NAME_MAX)
+    except (httpx.InvalidURL, ValueError):
+        return ""
+
+
+def _is_encoded(response: httpx.Response) -> bool:
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower() != "identity"

@@ -1,0 +1,246 @@
+"""OpenAI's chat completions, and every server that speaks that API, over the vendor's SDK.
+
+Always streamed. A reply is whole when a `finish_reason` has come: not every server
+adds the tokens' counts, or `[DONE]`. Connections and failures are the business
+of `providers.sdk`, what the responses API shares that of `providers.openai_api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall, Usage
+from providers.openai_api import (
+    Account,
+    AccountProvider,
+    InputDetails,
+    OutputDetails,
+    build_refusal,
+    build_usage,
+    read_arguments,
+)
+from providers.openai_body import (
+    add_options,
+    build_content,
+    build_function,
+    build_schema,
+    build_system,
+    check_params,
+    count_calls,
+    join_text,
+    write_arguments,
+)
+from providers.sdk_errors import Failures
+from providers.sdk_wire import Count, Text, Wire
+
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_completion_tokens",
+    "stop": "stop",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "reasoning_effort": "reasoning_effort",
+}
+_ASKED = ("messages", "tools", "response_format")
+
+
+def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
+    """OpenAI at `base_url`, else `OPENAI_BASE_URL`; PermanentError without a key that it needs."""
+    return OpenAI(Account(environment, base_url))
+
+
+class OpenAI(AccountProvider):
+    """The chat completions of one account."""
+
+    name = "openai"
+    params = frozenset(_PARAMS)
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`."""
+        body = _build_body(request)
+        arriving = _Arriving(request, on_delta, self._failures)
+        request_id = await self._account.hear(
+            "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
+        )
+        return arriving.build_reply(request_id)
+
+
+def _build_body(request: Request) -> dict[str, Any]:
+    check_params(request.params, _PARAMS)
+    words = build_system(request)
+    system = [] if words is None else [{"role": "system", "content": words}]
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [*system, *map(_build_message, request.messages)],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **{_PARAMS[name]: value for name, value in request.params.items()},
+    }
+    if request.tools:
+        functions = map(build_function, request.tools)
+        body["tools"] = [{"type": "function", "function": function} for function in functions]
+    if request.output_schema is not None:
+        schema = build_schema(request.output_schema)
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.json_output:
+        body["response_format"] = {"type": "json_object"}
+    add_options(body, request.options, asked=_ASKED)
+    return body
+
+
+def _build_message(message: Message) -> dict[str, Any]:
+    match message["role"]:
+        case "user":
+            content = build_content(
+                message,
+                text=lambda text: {"type": "text", "text": text},
+                image=lambda url: {"type": "image_url", "image_url": {"url": url}},
+            )
+            return {"role": "user", "content": content}
+        case "tool":
+            call_id = message["tool_call_id"]
+            return {"role": "tool", "tool_call_id": call_id, "content": join_text(message)}
+        case role:
+            built: dict[str, Any] = {"role": role, "content": join_text(message)}
+    if calls := message.get("tool_calls"):
+        built["content"] = built["content"] or None
+        built["tool_calls"] = [_build_call(call) for call in calls]
+    return built
+
+
+def _build_call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": write_arguments(call)}
+    return {"id": call["id"], "type": "function", "function": function}
+
+
+class _Function(Wire):
+    name: Text | None = None
+    arguments: Text | None = None
+
+
+class _CallDelta(Wire):
+    index: Count | None = None
+    id: Text | None = None
+    function: _Function | None = None
+
+
+class _Delta(Wire):
+    content: Text | None = None
+    refusal: Text | None = None
+    tool_calls: list[_CallDelta] | None = None
+
+
+class _Choice(Wire):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: Text | None = None
+
+
+class _Usage(Wire):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+
+
+class _Chunk(Wire):
+    id: Text | None = None
+    model: Text | None = None
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+
+
+class _Call:
+    """A call of a tool as its pieces come in."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class _Arriving:
+    """A reply as its chunks come in."""
+
+    def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
+        self._request = request
+        self._on_delta = on_delta
+        self._failures = failures
+        self._pieces: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: list[_Call] = []
+        self._open_calls: dict[int | None, _Call] = {}
+        self._finish_reason = ""
+        self._model = ""
+        self._id = ""
+        self._usage = Usage()
+
+    def take(self, event: object) -> bool:
+        """Adds a chunk; says whether the reply is whole."""
+        chunk = _Chunk.parse(event, self._failures)
+        self._model = chunk.model or self._model
+        self._id = chunk.id or self._id
+        if (usage := chunk.usage) is not None:
+            self._usage = build_usage(
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.prompt_tokens_details,
+                usage.completion_tokens_details,
+            )
+        for choice in chunk.choices or ():
+            if choice.index == 0:
+                self._take_choice(choice)
+        return bool(self._finish_reason)
+
+    def build_reply(self, request_id: str) -> Reply:
+        """The whole reply; PermanentError where it is a refusal."""
+        if self._refusal or self._finish_reason == "content_filter":
+            words = self._failures.show("".join(self._refusal))
+            raise build_refusal(words, self._usage)
+        first = count_calls(self._request.messages) + 1
+        calls = tuple(self._build_call(*numbered) for numbered in enumerate(self._calls, first))
+        reason = "tool_calls" if calls and self._finish_reason == "stop" else self._finish_reason
+        return Reply(
+            text="".join(self._pieces),
+            model=self._failures.show(self._model or self._request.model),
+            finish_reason=self._failures.show(reason),
+            usage=self._usage,
+            request_id=self._failures.show(request_id or self._id) or None,
+            tool_calls=calls,
+        )
+
+    def _take_choice(self, choice: _Choice) -> None:
+        self._finish_reason = self._finish_reason or choice.finish_reason or ""
+        if choice.delta is None:
+            return
+        if choice.delta.content:
+            self._pieces.append(choice.delta.content)
+            self._on_delta(choice.delta.content)
+        if choice.delta.refusal:
+            self._refusal.append(choice.delta.refusal)
+        for delta in choice.delta.tool_calls or ():
+            self._take_call(delta)
+
+    def _take_call(self, delta: _CallDelta) -> None:
+        function = delta.function or _Function()
+        call = self._open_calls.get(delta.index)
+        # A server that sends calls whole may give them no index, or one index to all.
+        is_other = call is not None and bool(delta.id and call.id and delta.id != call.id)
+        if call is None or is_other or (delta.index is None and function.name):
+            call = self._open_calls[delta.index] = _Call()
+            self._calls.append(call)
+        call.id = call.id or delta.id or ""
+        call.name = call.name or function.name or ""
+        call.arguments.append(function.arguments or "")
+
+    def _build_call(self, number: int, call: _Call) -> ToolCall:
+        if not call.name:
+            raise self._failures.build_protocol_error("calls a tool without a name")
+        return {
+            "id": self._failures.show(call.id) or f"call_{number}",
+            "name": self._failures.show(call.name),
+            "arguments": read_arguments("".join(call.arguments)),
+        }

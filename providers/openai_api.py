@@ -1,0 +1,194 @@
+"""What both of OpenAI's APIs share: the client and its settings, and the forms of what comes back.
+
+A server of another's that speaks these APIs is reached by its base URL; it needs no
+key. Settings come from the given environment alone: the SDK would read more from
+the process's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx2
+import openai
+
+from providers.contract import Usage
+from providers.errors import PermanentError, PermanentKind
+from providers.http import parse_json
+from providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from providers.sdk_errors import Api, Said
+from providers.sdk_wire import Count, Wire
+
+_PLACEHOLDER_KEY = "none"
+_OWN_HOST = "openai.com"
+_CONTEXT_WORDS = re.compile(
+    r"maximum context length"
+    r"|exceed\w* (the |its )?(available |max(imum)? )?context (size|length|window)",
+    re.IGNORECASE,
+)
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_REFUSED_CODES = frozenset(
+    "content_filter content_policy_violation image_content_policy_violation bio_policy "
+    "misalignment_policy_violation".split()
+)
+# What is not here is the server's own failure.
+_CODES_OF_STATUS = {
+    400: _CONTEXT_CODES
+    | _REFUSED_CODES
+    | frozenset(
+        "invalid_request_error invalid_prompt data_residency_mismatch invalid_image "
+        "invalid_image_format invalid_base64_image invalid_image_url invalid_image_mode "
+        "image_too_large image_too_small image_parse_error image_file_too_large "
+        "image_file_not_found unsupported_image_media_type empty_image_file".split()
+    ),
+    401: {"invalid_api_key", "authentication_error"},
+    403: {"permission_error"},
+    404: {"model_not_found"},
+    429: {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"},
+}
+
+
+def recognise(said: Said) -> PermanentKind | None:
+    """The kind of a bad request, by the code of OpenAI's and the words of servers that have none."""
+    names = {said.code, said.type}
+    if names & _CONTEXT_CODES or _CONTEXT_WORDS.search(said.words):
+        return "context_length"
+    return "refused" if names & _REFUSED_CODES else None
+
+
+API = Api(
+    name="OpenAI",
+    default_url="https://api.openai.com/v1",
+    url_variable="OPENAI_BASE_URL",
+    key_variable="OPENAI_API_KEY",
+    statuses={code: status for status, codes in _CODES_OF_STATUS.items() for code in codes},
+    recognise=recognise,
+)
+
+
+class Account:
+    """OpenAI, or a server that speaks its API, as the environment describes it."""
+
+    def __init__(self, environment: Mapping[str, str], base_url: str | None) -> None:
+        key = read_key(environment, API.key_variable)
+        url = base_url or environment.get(API.url_variable, "").strip() or API.default_url
+        self.peer = Peer(API, url, key=key)
+        host = self.peer.url.host
+        if not key and (host == _OWN_HOST or host.endswith(f".{_OWN_HOST}")):
+            raise PermanentError(
+                "environment",
+                f"{API.key_variable} is not set: set it to a key of OpenAI's, or "
+                f"{API.url_variable} to the address of a server that needs none",
+            )
+        self._key = key or _PLACEHOLDER_KEY
+        self._organization = read_key(environment, "OPENAI_ORG_ID") or None
+        self._project = read_key(environment, "OPENAI_PROJECT_ID") or None
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def hear(
+        self, path: str, body: Mapping[str, Any], take: Callable[[Any], bool], *, timeout_s: float
+    ) -> str:
+        """Posts the body, and has `take` hear the events; gives the request's id, if any."""
+        opening = self._open_client().post(
+            path,
+            content=encode_body(body),
+            cast_to=object,
+            options={"timeout": build_timeout(timeout_s)},
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        )
+        headers = await self.peer.hear(opening, take)
+        return str(headers.get("x-request-id", ""))
+
+    async def list_models(self) -> tuple[str, ...]:
+        """The models that the account can ask, sorted."""
+        getting = self._open_client().get(
+            "/models", cast_to=httpx2.Response, options={"timeout": build_timeout(MODELS_WAIT_S)}
+        )
+        return await self.peer.list_models(getting)
+
+    def _open_client(self) -> openai.AsyncOpenAI:
+        http = self.peer.open_http()
+        if self._client is None:
+            self._client = self._build_client(http)
+        return self._client
+
+    def _build_client(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+        client = openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=self.peer.url,
+            http_client=http,
+            max_retries=0,
+        )
+        # What the constructor would take from the process's environment, where none is given.
+        client.organization = self._organization
+        client.project = self._project
+        client._custom_headers = {}
+        # For a header of its statistics, the SDK would begin a thread at the first call.
+        client._platform = "Unknown"
+        return client
+
+
+class AccountProvider:
+    """What is the same for both APIs of an account."""
+
+    def __init__(self, account: Account) -> None:
+        self.endpoint = account.peer.endpoint
+        self._account = account
+        self._failures = account.peer.failures
+
+    async def models(self) -> tuple[str, ...]:
+        """See `Provider.models`."""
+        return await self._account.list_models()
+
+    async def identify(self, model: str) -> str | None:
+        """See `Provider.identify`: a model's name is all that the APIs tell."""
+        return None
+
+    async def aclose(self) -> None:
+        """See `Provider.aclose`."""
+        await self._account.peer.aclose()
+
+
+class InputDetails(Wire):
+    """Of the tokens of input, which were cached."""
+
+    cached_tokens: Count | None = None
+
+
+class OutputDetails(Wire):
+    """Of the tokens of output, which were thought and not said."""
+
+    reasoning_tokens: Count | None = None
+
+
+def build_usage(
+    input_tokens: int | None,
+    output_tokens: int | None,
+    input_details: InputDetails | None,
+    output_details: OutputDetails | None,
+) -> Usage:
+    """The counts as a Usage, in which no part is more than its whole."""
+    read, written = input_tokens or 0, output_tokens or 0
+    cached = input_details.cached_tokens if input_details else None
+    reasoning = output_details.reasoning_tokens if output_details else None
+    return Usage(read, written, min(cached or 0, read), min(reasoning or 0, written))
+
+
+def build_refusal(words: str, usage: Usage) -> PermanentError:
+    """The error of a model, or a filter, that will not answer; `words` must be safe."""
+    said = words or "a content filter stopped it"
+    return PermanentError("refused", f"OpenAI refused to answer: {said}", usage=usage)
+
+
+def read_arguments(text: str) -> dict[str, Any] | str:
+    """The arguments of a call: none where the model wrote nothing, a text where it wrote no object."""
+    if not text.strip():
+        return {}
+    try:
+        arguments = parse_json(text)
+    except ValueError:
+        return text
+    return arguments if isinstance(arguments, dict) else text

@@ -1,0 +1,283 @@
+"""OpenAI's responses API over the vendor's SDK: streamed, and nothing stored at the vendor's.
+
+A reply is whole when the event that ends it has come, with the whole response in it.
+What the chat completions share stands in `providers.openai_api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall
+from providers.openai_api import (
+    Account,
+    AccountProvider,
+    InputDetails,
+    OutputDetails,
+    build_refusal,
+    build_usage,
+    read_arguments,
+)
+from providers.openai_body import (
+    add_options,
+    build_content,
+    build_function,
+    build_schema,
+    build_system,
+    check_params,
+    count_calls,
+    join_text,
+    write_arguments,
+)
+from providers.sdk_errors import Failures
+from providers.sdk_wire import Count, Text, Wire
+
+_PARAMS = ("temperature", "top_p", "max_tokens", "reasoning_effort")
+_ASKED = ("instructions", "tools")
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+
+def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
+    """OpenAI at `base_url`, else `OPENAI_BASE_URL`; PermanentError without a key that it needs."""
+    return OpenAIResponses(Account(environment, base_url))
+
+
+class OpenAIResponses(AccountProvider):
+    """The responses API of one account."""
+
+    name = "openai-responses"
+    params = frozenset(_PARAMS)
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`."""
+        body = _build_body(request)
+        arriving = _Arriving(request, on_delta, self._failures)
+        request_id = await self._account.hear(
+            "/responses", body, arriving.take, timeout_s=request.timeout_s
+        )
+        return arriving.build_reply(request_id)
+
+
+def _build_body(request: Request) -> dict[str, Any]:
+    check_params(request.params, _PARAMS)
+    system = build_system(request)
+    body: dict[str, Any] = {
+        "model": request.model,
+        **({} if system is None else {"instructions": system}),
+        "input": [item for message in request.messages for item in _build_items(message)],
+        "stream": True,
+        "store": False,
+        **_build_params(request.params),
+    }
+    if request.tools:
+        body["tools"] = [{"type": "function", **build_function(tool)} for tool in request.tools]
+    if request.output_schema is not None:
+        schema = build_schema(request.output_schema)
+        body["text"] = {"format": {"type": "json_schema", **schema}}
+    elif request.json_output:
+        body["text"] = {"format": {"type": "json_object"}}
+    add_options(body, request.options, asked=_ASKED)
+    return body
+
+
+def _build_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    built = dict(params)
+    if "max_tokens" in built:
+        built["max_output_tokens"] = built.pop("max_tokens")
+    if "reasoning_effort" in built:
+        built["reasoning"] = {"effort": built.pop("reasoning_effort")}
+    return built
+
+
+def _build_items(message: Message) -> Iterator[dict[str, Any]]:
+    native = message.get("native")
+    if native is not None and native["provider"] == OpenAIResponses.name:
+        yield from native["content"]
+        return
+    match message["role"]:
+        case "user":
+            content = build_content(
+                message,
+                text=lambda text: {"type": "input_text", "text": text},
+                image=lambda url: {"type": "input_image", "image_url": url},
+            )
+            yield {"role": "user", "content": content}
+        case "tool":
+            call_id = message["tool_call_id"]
+            output = join_text(message)
+            yield {"type": "function_call_output", "call_id": call_id, "output": output}
+        case role:
+            text, calls = join_text(message), message.get("tool_calls", [])
+            if text or not calls:
+                yield {"role": role, "content": text}
+            yield from map(_build_call, calls)
+
+
+def _build_call(call: ToolCall) -> dict[str, Any]:
+    arguments = write_arguments(call)
+    return {
+        "type": "function_call",
+        "call_id": call["id"],
+        "name": call["name"],
+        "arguments": arguments,
+    }
+
+
+class _Part(Wire):
+    text: Text | None = None
+    refusal: Text | None = None
+
+
+class _Message(Wire):
+    content: list[_Part] | None = None
+
+
+class _FunctionCall(Wire):
+    call_id: Text = ""
+    name: Text
+    arguments: Text = ""
+
+
+class _Usage(Wire):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class _Incomplete(Wire):
+    reason: Text | None = None
+
+
+class _Response(Wire):
+    id: Text = ""
+    model: Text | None = None
+    output: list[dict[str, Any]] | None = None
+    usage: _Usage | None = None
+    error: dict[str, Any] | None = None
+    incomplete_details: _Incomplete | None = None
+
+
+class _Event(Wire):
+    type: Text = ""
+
+
+class _TextDelta(Wire):
+    delta: Text
+
+
+class _ItemDone(Wire):
+    item: dict[str, Any]
+
+
+class _End(Wire):
+    response: _Response
+
+
+class _Arriving:
+    """A response as its events come in."""
+
+    def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
+        self._request = request
+        self._on_delta = on_delta
+        self._failures = failures
+        self._pieces: list[str] = []
+        self._items: list[dict[str, Any]] = []
+        self._end = ""
+        self._response = _Response()
+
+    def take(self, event: object) -> bool:
+        """Adds an event; says whether the reply is whole."""
+        failures = self._failures
+        match _Event.parse(event, failures).type:
+            case "error":
+                raise failures.build_event_error(event)
+            case "response.output_text.delta":
+                self._say(_TextDelta.parse(event, failures).delta)
+            case "response.output_item.done":
+                self._items.append(_ItemDone.parse(event, failures).item)
+            case end if end in _ENDS:
+                self._end, self._response = end, _End.parse(event, failures).response
+        return bool(self._end)
+
+    def build_reply(self, request_id: str) -> Reply:
+        """The whole reply; ProviderError where the response failed, or is a refusal."""
+        response = self._response
+        counted = response.usage or _Usage()
+        usage = build_usage(
+            counted.input_tokens,
+            counted.output_tokens,
+            counted.input_tokens_details,
+            counted.output_tokens_details,
+        )
+        if self._end == "response.failed":
+            error = self._failures.build_event_error(response.error or {})
+            error.usage = usage
+            raise error
+        # Not every server repeats in its last event what it has sent before.
+        items = response.output or self._items
+        parts = [part for item in _of_type(items, "message") for part in self._read_parts(item)]
+        refusal = "".join(part.refusal or "" for part in parts)
+        cut_by = response.incomplete_details and response.incomplete_details.reason
+        if refusal or cut_by == "content_filter":
+            raise build_refusal(self._failures.show(refusal), usage)
+        if not self._pieces:
+            self._say("".join(part.text or "" for part in parts))
+        calls = self._read_calls(items)
+        return Reply(
+            text="".join(self._pieces),
+            model=self._failures.show(response.model or self._request.model),
+            finish_reason=self._read_finish(cut_by or "", is_calling=bool(calls)),
+            usage=usage,
+            request_id=self._failures.show(request_id or response.id) or None,
+            tool_calls=calls,
+            native=_keep_thoughts(items),
+        )
+
+    def _say(self, piece: str) -> None:
+        if piece:
+            self._pieces.append(piece)
+            self._on_delta(piece)
+
+    def _read_parts(self, item: dict[str, Any]) -> list[_Part]:
+        return _Message.parse(item, self._failures).content or []
+
+    def _read_calls(self, items: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
+        calls = []
+        first = count_calls(self._request.messages) + 1
+        for number, item in enumerate(_of_type(items, "function_call"), first):
+            call = _FunctionCall.parse(item, self._failures)
+            calls.append(
+                ToolCall(
+                    id=self._failures.show(call.call_id) or f"call_{number}",
+                    name=self._failures.show(call.name),
+                    arguments=read_arguments(call.arguments),
+                )
+            )
+        return tuple(calls)
+
+    def _read_finish(self, cut_by: str, *, is_calling: bool) -> str:
+        if self._end == "response.completed":
+            return "tool_calls" if is_calling else "stop"
+        return (
+            "length"
+            if cut_by == "max_output_tokens"
+            else self._failures.show(cut_by or "incomplete")
+        )
+
+
+def _of_type(items: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [item for item in items if item.get("type") == kind]
+
+
+def _keep_thoughts(items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """The output as the API wants it back, where it holds thoughts that the API can read again.
+
+    Nothing is stored there, so a thought that is not in the item is lost, and what the
+    model made of it is refused without it: such a turn is sent back in plain form.
+    """
+    thoughts = _of_type(items, "reasoning")
+    if thoughts and all(thought.get("encrypted_content") for thought in thoughts):
+        return items
+    return None

@@ -1,0 +1,252 @@
+"""The HTTP client that the vendors' SDKs get, and how their streams are read.
+
+Both SDKs are built on httpx2, so what goes wrong on the wire is met there, before an
+SDK sees it: statuses, redirects, compression, silence, cuts and bounds. The SDKs
+are asked for JSON as it came: their own models are built unchecked, with any
+field missing or of any type. What is asked, and what an answer must look like,
+is the providers' business; what a failure becomes, that of `providers.sdk_errors`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from typing import Any, Protocol
+
+import httpx2
+import trio
+
+from providers.errors import PermanentError, TransientError
+from providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
+from providers.sdk_errors import Api, BrokenOff, Failures
+from providers.sdk_wire import BoundedBody, Text, Wire
+
+AFTER_END_WAIT_S = 5.0
+ERROR_BODY_WAIT_S = 5.0
+MODELS_WAIT_S = 10.0
+
+_END = object()
+_HEADER_WORD = re.compile("[!-~]*")
+
+
+class EventStream(Protocol):
+    """What is used of an SDK's `AsyncStream[object]`."""
+
+    response: httpx2.Response
+
+    async def __anext__(self) -> object:
+        """The next event's JSON value."""
+
+    async def close(self) -> None:
+        """Ends the answer, read to its end or not."""
+
+
+class Peer:
+    """An API at one address; its key, and a password in its URL, go there and are shown nowhere.
+
+    `url` has no credentials, and `endpoint` is the same, fit to be shown.
+    """
+
+    def __init__(self, api: Api, base_url: str, *, key: str = "") -> None:
+        url = _parse_base_url(base_url, api)
+        path = safe_text(url.path.rstrip("/"))
+        self.url = url.copy_with(userinfo=b"")
+        self.endpoint = f"{url.scheme}://{url.netloc.decode('ascii')}{path}"
+        self._auth = (url.username, url.password) if url.userinfo else None
+        self.failures = Failures(api, self.endpoint, (key, *_secrets_of(url)))
+        self._http: httpx2.AsyncClient | None = None
+        self._closed = False
+
+    def open_http(self) -> httpx2.AsyncClient:
+        """The one HTTP client; made when it is first asked for, since that takes a while."""
+        if self._closed:
+            raise PermanentError("environment", f"the provider of {self.endpoint} is closed")
+        if self._http is None:
+            self._http = self._build_http()
+        return self._http
+
+    async def aclose(self) -> None:
+        """Close the connections, for good."""
+        self._closed = True
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def hear(
+        self, opening: Awaitable[EventStream], take: Callable[[Any], bool]
+    ) -> httpx2.Headers:
+        """Hands each event of a stream to `take`, and gives the answer's headers.
+
+        `take` says whether the reply is whole. What follows is handed over too, for
+        AFTER_END_WAIT_S at most; neither silence nor a cut can spoil the reply any
+        more. Raises ProviderError, and what `take` raises.
+        """
+        with self._translating():
+            stream = await opening
+        try:
+            whole = False
+            while not whole:
+                event = await self._next(stream)
+                if event is _END:
+                    raise self.failures.build_protocol_error("stopped before its end")
+                whole = take(event)
+            with suppress(BrokenOff), trio.move_on_after(AFTER_END_WAIT_S):
+                while (event := await self._next(stream)) is not _END:
+                    take(event)
+        finally:
+            await stream.close()
+        return stream.response.headers
+
+    async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
+        """The JSON value of an answer that is no stream."""
+        with self._translating():
+            return parse_json((await getting).content.decode("utf-8"))
+
+    async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
+        """The ids of a `{"data": [{"id": ...}, ...]}`, sorted, within MODELS_WAIT_S."""
+        with trio.move_on_after(MODELS_WAIT_S):
+            models = _Models.parse(await self.get_json(getting), self.failures).data
+            return tuple(sorted(self.failures.show(model.id) for model in models))
+        raise TransientError(
+            "timeout", f"{self.endpoint} did not say within {MODELS_WAIT_S:g} s what models it has"
+        )
+
+    def _build_http(self) -> httpx2.AsyncClient:
+        try:
+            # The scheduler bounds how many calls run at once: a second bound here
+            # would make calls wait in a pool, and count that as the server's silence.
+            # A proxy never stands between this machine and itself.
+            return httpx2.AsyncClient(
+                auth=self._auth,
+                event_hooks={"response": [self._check]},
+                follow_redirects=False,
+                headers={"accept-encoding": "identity"},
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+                trust_env=not is_loopback(self.url.host),
+            )
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL):
+            raise PermanentError(
+                "environment",
+                "the proxy or the certificates that the environment names cannot be used; look at "
+                "HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
+            ) from None
+
+    async def _next(self, stream: EventStream) -> object:
+        with self._translating():
+            try:
+                return await stream.__anext__()
+            except StopAsyncIteration:
+                return _END
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self.failures.translate(error) from None
+
+    async def _check(self, response: httpx2.Response) -> None:
+        """A hook: past it, httpx2 parses `Location` even if it does not follow, and an SDK waits
+        for all of a failure's body."""
+        failures, status, headers = self.failures, response.status_code, response.headers
+        if 300 <= status < 400:
+            raise failures.build_redirect_error(status, headers.get("location", ""))
+        if status >= 400:
+            raise failures.build_status_error(status, headers, await _read_error_body(response))
+        if _is_encoded(response):
+            raise failures.build_protocol_error("is compressed, which was not asked for")
+        if "html" in headers.get("content-type", "").lower():
+            raise failures.build_protocol_error(
+                f"is an HTML page; is {failures.api.url_variable} the address of its API?"
+            )
+        response.stream = BoundedBody(response, failures)
+
+
+class _Model(Wire):
+    id: Text
+
+
+class _Models(Wire):
+    data: list[_Model]
+
+
+def read_key(environment: Mapping[str, str], variable: str) -> str:
+    """The key or id that the variable holds, empty without one; PermanentError for no such thing."""
+    key = environment.get(variable, "").strip()
+    if not _HEADER_WORD.fullmatch(key):
+        raise PermanentError(
+            "environment", f"{variable} holds a character that cannot be sent in a header"
+        )
+    return key
+
+
+def build_timeout(timeout_s: float) -> httpx2.Timeout:
+    """The bounds of one call's waits; no wait for a connection to be free is among them."""
+    return httpx2.Timeout(timeout_s, pool=None)
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """The body's JSON; PermanentError where it has none."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PermanentError(
+            "bad_request",
+            f"the request cannot be written as JSON in UTF-8: {safe_text(str(error))}",
+        ) from error
+
+
+async def _read_error_body(response: httpx2.Response) -> str:
+    """The status already tells the failure: its body may be late, cut or endless."""
+    body = bytearray()
+    if not _is_encoded(response):
+        with suppress(Exception), trio.move_on_after(ERROR_BODY_WAIT_S):
+            async with aclosing(response.aiter_raw()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) >= ERROR_BODY_MAX_BYTES:
+                        break
+    return body[:ERROR_BODY_MAX_BYTES].decode("utf-8", "replace")
+
+
+def _is_encoded(response: httpx2.Response) -> bool:
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower() != "identity"
+
+
+def _parse_base_url(text: str, api: Api) -> httpx2.URL:
+    """The URL, checked as far as a name or number that no socket takes.
+
+    The messages do not quote the text: it may hold a password in any place.
+    """
+
+    def refuse(why: str) -> PermanentError:
+        return PermanentError(
+            "environment", f"{api.url_variable} must look like {api.default_url}, and {why}"
+        )
+
+    try:
+        url = httpx2.URL(text.strip())
+        # What the resolver will do; its UnicodeError would come in mid-call.
+        url.raw_host.decode("ascii").encode("idna")
+        host = url.host
+    except (httpx2.InvalidURL, ValueError):
+        raise refuse("it is no URL") from None
+    if url.scheme not in ("http", "https"):
+        raise refuse("it does not start with http:// or https://")
+    if not host:
+        raise refuse("it names no host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise refuse("its port is not between 1 and 65535")
+    if url.query or url.fragment:
+        raise refuse("it has a query or a fragment")
+    return url
+
+
+def _secrets_of(url: httpx2.URL) -> tuple[str, ...]:
+    if not url.password:
+        return ()
+    pair = f"{url.username}:{url.password}".encode()
+    return (url.password, base64.b64encode(pair).decode("ascii"))

@@ -1,0 +1,105 @@
+"""What comes over the wire to a provider on a vendor's SDK: bytes in bounds, JSON of a known shape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any, Self, cast
+
+import httpx2
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from providers.http import LineCutter, replace_surrogates, safe_text
+from providers.sdk_errors import Failures
+
+BODY_MAX_BYTES = 64 * 1024 * 1024
+LINE_MAX_BYTES = 4 * 1024 * 1024
+EVENT_MAX_BYTES = 4 * 1024 * 1024
+EVENT_MAX_LINES = 1000
+
+_COUNT_MAX = 2**53
+
+
+class BoundedBody(httpx2.AsyncByteStream):
+    """An answer's body, in bounds, its failures translated before an SDK can hide them."""
+
+    def __init__(self, response: httpx2.Response, failures: Failures) -> None:
+        self._stream = cast(httpx2.AsyncByteStream, response.stream)
+        self._request = response.request
+        self._failures = failures
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # What is posted here is answered as a stream of events, whatever it calls itself.
+        bounds = _EventBounds() if self._request.method == "POST" else _Bounds()
+        async with aclosing(cast(AsyncGenerator[bytes, None], aiter(self._stream))) as chunks:
+            while (chunk := await self._read(chunks)) is not None:
+                try:
+                    bounds.feed(chunk)
+                except ValueError as error:
+                    raise self._failures.build_protocol_error(str(error)) from None
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Ends the answer, read to its end or not."""
+        await self._stream.aclose()
+
+    async def _read(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
+        try:
+            return await anext(chunks, None)
+        except Exception as error:
+            raise self._failures.build_broken_off(error, self._request) from None
+
+
+class _Bounds:
+    """Raises ValueError for a body, or a line of it, that is too long."""
+
+    def __init__(self) -> None:
+        self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
+
+    def feed(self, chunk: bytes) -> None:
+        self._lines.feed(chunk)
+
+
+class _EventBounds(_Bounds):
+    """Raises ValueError for an event that is too long too: an SDK may take a time for it that
+    grows with its lines times its bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._event_lines = 0
+        self._event_bytes = 0
+
+    def feed(self, chunk: bytes) -> None:
+        for line in self._lines.feed(chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")):
+            self._event_lines = self._event_lines + 1 if line else 0
+            self._event_bytes = self._event_bytes + len(line) if line else 0
+            if self._event_lines > EVENT_MAX_LINES or self._event_bytes > EVENT_MAX_BYTES:
+                raise ValueError(
+                    f"has an event of more than {EVENT_MAX_LINES} lines or {EVENT_MAX_BYTES} bytes"
+                )
+
+
+def _clean(value: Any) -> Any:
+    return replace_surrogates(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_clean)]
+"""A text of the server's; JSON can hold lone surrogates, and UTF-8 cannot."""
+Count = Annotated[int, Field(ge=0, le=_COUNT_MAX)]
+"""A number of tokens, or a place in a list."""
+
+
+class Wire(BaseModel):
+    """A JSON object of the server's; what is not read of it may be there or not."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    @classmethod
+    def parse(cls, document: object, failures: Failures) -> Self:
+        """The object, if it has the right shape; TransientError (protocol) where it has not."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = safe_text(".".join(map(str, first["loc"])), length_max=80) or "event"
+            raise failures.build_protocol_error(f"has a wrong {place}: {first['msg']}") from None

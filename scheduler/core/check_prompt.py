@@ -1,0 +1,120 @@
+"""What the keys of a prompt mean together: tools, and the form of the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError
+
+from scheduler.core.errors import Problem
+from scheduler.core.spec_model import StepSpec
+from scheduler.core.spec_prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
+from scheduler.core.yaml_source import Document, Path
+
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
+_TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+
+
+def check_prompt(step_id: str, step: StepSpec, path: Path, document: Document) -> Iterator[Problem]:
+    """Problems of a step's `messages`, `tools` and `output`."""
+    if step.output is not None:
+        yield from _check_output(step_id, step.output, path, document)
+        asks = step.prompt is not None or step.messages is not None
+        if step.output.repair and not asks:
+            place = document.place((*path, "output", "repair"))
+            yield Problem(
+                f"steps.{step_id}.output.repair: only a model can be shown its mistake", *place
+            )
+    if "max_turns" in step.model_fields_set and not step.tools:
+        place = document.place((*path, "max_turns"), key=True)
+        yield Problem(f"steps.{step_id}.max_turns: goes with `tools`", *place)
+    for turn, message in enumerate(step.messages or ()):
+        yield from _check_parts(step_id, message, (*path, "messages", turn), document)
+    names: dict[str, int] = {}
+    for index, tool in enumerate(step.tools):
+        place = document.place((*path, "tools", index))
+        for reason in _tool_problems(tool):
+            yield Problem(f"steps.{step_id}.tools[{index}]: {reason}", *place)
+        name = tool_name(tool)
+        if names.setdefault(name, index) != index:
+            yield Problem(
+                f"steps.{step_id}.tools[{index}]: {name!r} is the name of tools[{names[name]}] "
+                "too; give one of them a `name`",
+                *place,
+            )
+
+
+def schema_problem(schema: Mapping[str, Any]) -> str:
+    """Why this is no JSON Schema that can be used; empty when it is one."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        where = "/".join(str(part) for part in error.absolute_path)
+        return f"is no JSON Schema: {f'{where}: ' if where else ''}{error.message[:200]}"
+    for reference in _references(schema):
+        if not reference.startswith("#"):
+            return f"refers to {reference[:80]!r}; nothing is fetched: only `#...` works"
+    return ""
+
+
+def _check_parts(
+    step_id: str, message: MessageSpec, path: Path, document: Document
+) -> Iterator[Problem]:
+    if isinstance(message.content, str):
+        return
+    for place, part in enumerate(message.content):
+        if (part.text is None) == (part.image is None):
+            at = document.place((*path, "content", place))
+            yield Problem(f"steps.{step_id}.messages: a part has either `text` or `image`", *at)
+
+
+def _check_output(
+    step_id: str, output: OutputSpec, path: Path, document: Document
+) -> Iterator[Problem]:
+    if output.json_schema is not None:
+        reason = schema_problem(output.json_schema)
+        if reason:
+            place = document.place((*path, "output", "schema"))
+            yield Problem(f"steps.{step_id}.output.schema: {reason}", *place)
+    for key in ("schema", "repair"):
+        given = (*path, "output", key)
+        if given in document.values and output.format != "json":
+            yield Problem(
+                f"steps.{step_id}.output.{key}: goes with `format: json`",
+                *document.place(given, key=True),
+            )
+
+
+def _tool_problems(tool: ToolSpec) -> Iterator[str]:
+    if (tool.builtin is None) == (tool.python is None):
+        yield "has either `builtin` or `python`"
+        return
+    if tool.python is not None and not FUNCTION.match(tool.python):
+        yield f"must be package.module:function; got {tool.python!r}"
+    name = tool_name(tool)
+    if not _TOOL_NAME.match(name):
+        yield f"{name!r} is no name for a tool: letters, digits, - and _, at most 64"
+    if tool.builtin is not None:
+        for key in ("name", "description", "parameters"):
+            if getattr(tool, key) is not None:
+                yield f"`{key}` goes with `python`; a built-in has its own"
+    if tool.allow is not None and tool.builtin != "run_command":
+        yield "`allow` goes with `builtin: run_command`"
+    if tool.parameters is not None:
+        reason = schema_problem(tool.parameters)
+        if reason or tool.parameters.get("type") != "object":
+            yield f"parameters: {reason or 'must be a JSON Schema of type: object'}"
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                yield value
+            else:
+                yield from _references(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _references(item)

@@ -1,0 +1,286 @@
+"""One call to a model: answered from the ledger where it holds the reply, else sent, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import trio
+
+from ledger import pack
+from ledger.digest import clean_json, clean_text, digest_json
+from ledger.events import CacheHit, FailureKind, LlmFailed, LlmRequested, LlmResponded, TokenUsage
+from ledger.values import CachedReply
+from providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
+from scheduler.core.commands import Failed
+from scheduler.effects.contract import (
+    Journal,
+    PromptRequest,
+    ReplyCache,
+    Stopwatch,
+    attempt_timeout_message,
+)
+
+IDENTIFY_S = 10.0
+
+OnDelta = Callable[[str, str], None]
+
+
+class CallFailed(Exception):
+    """The call gave no reply that can be used; `failed` is what the attempt ends in."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.message)
+        self.failed = failed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, wherever it came from, and the call that it answers."""
+
+    call: int
+    request_sha256: str
+    text: str
+    finish_reason: str
+    tool_calls: tuple[ToolCall, ...]
+    native: Any
+
+
+@dataclass(slots=True)
+class Budget:
+    """The attempt's time: only what is spent asking and calling tools counts against it."""
+
+    limit_s: float
+    left_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left_s = self.limit_s
+
+    async def spend(self, work: Callable[[], Any]) -> Any:
+        """The work's value; raises CallFailed (kind `timeout`) when the time is over before it."""
+        started = trio.current_time()
+        try:
+            with trio.move_on_after(self.left_s):
+                return await work()
+        finally:
+            self.left_s -= trio.current_time() - started
+        message = attempt_timeout_message(self.limit_s)
+        raise CallFailed(Failed(kind="timeout", message=message, duration_s=self.limit_s))
+
+
+class Caller:
+    """The calls of one attempt, numbered as the ledger numbers them."""
+
+    def __init__(
+        self,
+        request: PromptRequest,
+        *,
+        provider: Provider,
+        journal: Journal,
+        cache: ReplyCache | None,
+        on_delta: OnDelta,
+        budget: Budget,
+    ) -> None:
+        self._request = request
+        self._provider = provider
+        self._journal = journal
+        self._cache = cache
+        self._on_delta = on_delta
+        self._budget = budget
+        self._known = list(request.known)
+        self._call = request.call
+        self._ordinal = request.request.ordinal
+        self._identity: str | None = None
+
+    async def ask(self, asked: Request) -> Answer:
+        """The model's reply. Raises CallFailed."""
+        canonical = asked.canonical(self._request.target.provider)
+        request_sha256 = digest_json(canonical)
+        if self._known and self._known[0].request_sha256 == request_sha256:
+            return await self._from_stream(request_sha256)
+        # The conversation has left the recorded one: what follows there answers others.
+        self._known.clear()
+        changed: tuple[str, ...] | None = None
+        if self._cache is not None:
+            await self._identify(asked.model)
+            found = self._cache.find(
+                request_sha256,
+                canonical,
+                step=self._request.step,
+                endpoint=self._provider.endpoint,
+                identity=self._identity,
+                scope=self._request.cache,
+            )
+            if isinstance(found, CachedReply):
+                return await self._from_cache(asked, request_sha256, found)
+            changed = found or None
+        return await self._send(asked, canonical, request_sha256, changed)
+
+    async def _identify(self, model: str) -> None:
+        if self._identity is None:
+            with trio.move_on_after(IDENTIFY_S):
+                self._identity = await self._provider.identify(model)
+
+    async def _from_stream(self, request_sha256: Any) -> Answer:
+        known = self._known.pop(0)
+        await self._journal.record(
+            CacheHit(
+                step=self._request.step,
+                attempt=self._request.attempt,
+                call=known.call,
+                request_sha256=request_sha256,
+                version=known.version,
+            )
+        )
+        return _answer(known.call, request_sha256, known.reply, known.finish_reason)
+
+    async def _from_cache(self, asked: Request, request_sha256: Any, found: CachedReply) -> Answer:
+        call = self._next_call()
+        payload, blob = pack(found.reply)
+        await self._journal.record(
+            CacheHit(
+                step=self._request.step,
+                attempt=self._request.attempt,
+                call=call,
+                request_sha256=request_sha256,
+                version=found.version,
+                paid_by=found.paid_by,
+                prompt_sha256=digest_json(asked.asked()),
+                provider=found.provider,
+                model=found.model,
+                reply=payload,
+                finish_reason=found.finish_reason,
+                usage=found.usage,
+            ),
+            blob,
+        )
+        self._on_delta(self._request.step, str(found.reply["text"]))
+        return _answer(call, request_sha256, found.reply, found.finish_reason)
+
+    async def _send(
+        self,
+        asked: Request,
+        canonical: Mapping[str, Any],
+        request_sha256: Any,
+        changed: tuple[str, ...] | None,
+    ) -> Answer:
+        request = self._request
+        call = self._next_call()
+        payload, blob = pack(canonical)
+        await self._journal.record(
+            LlmRequested(
+                step=request.step,
+                attempt=request.attempt,
+                call=call,
+                provider=request.target.provider,
+                model=asked.model,
+                request=payload,
+                request_sha256=request_sha256,
+                prompt_sha256=digest_json(asked.asked()),
+                dropped=request.dropped or None,
+                endpoint=self._provider.endpoint or None,
+                identity=self._identity,
+                changed=changed,
+            ),
+            blob,
+        )
+        watch = Stopwatch()
+        reply = await self._receive(asked, call, watch)
+        try:
+            content = _reply_content(reply)
+            payload, blob = pack(content)
+        except (ValueError, TypeError, RecursionError) as error:
+            broken = TransientError("protocol", f"the reply cannot be kept as JSON: {error}")
+            raise await self._failed(asked, call, broken, watch.elapsed()) from None
+        await self._journal.record(
+            LlmResponded(
+                step=request.step,
+                attempt=request.attempt,
+                call=call,
+                provider=request.target.provider,
+                model=clean_text(reply.model),
+                reply=payload,
+                request_sha256=request_sha256,
+                finish_reason=clean_text(reply.finish_reason),
+                usage=TokenUsage(**asdict(reply.usage)),
+                duration_s=watch.elapsed(),
+                request_id=None if reply.request_id is None else clean_text(reply.request_id),
+            ),
+            blob,
+        )
+        return _answer(call, request_sha256, content, reply.finish_reason)
+
+    async def _receive(self, asked: Request, call: int, watch: Stopwatch) -> Reply:
+        step, name = self._request.step, self._request.target.provider
+        sent = replace(asked, ordinal=self._ordinal - 1)
+
+        async def send() -> Reply:
+            return await self._provider.send(sent, on_delta=lambda text: self._on_delta(step, text))
+
+        try:
+            reply: Reply = await self._budget.spend(send)
+        except CallFailed as timed_out:
+            error: ProviderError = TransientError("timeout", timed_out.failed.message)
+        except ProviderError as raised:
+            error = raised
+        except Exception as raised:
+            # A provider that breaks its contract fails the step; it does not end the job.
+            error = TransientError("protocol", f"{name}: {type(raised).__name__}: {raised}")
+        else:
+            return reply
+        raise await self._failed(asked, call, error, watch.elapsed()) from error
+
+    async def _failed(
+        self, asked: Request, call: int, error: ProviderError, duration_s: float
+    ) -> CallFailed:
+        retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
+        message, kind = clean_text(error.message), error.kind
+        await self._journal.record(
+            LlmFailed(
+                step=self._request.step,
+                attempt=self._request.attempt,
+                call=call,
+                provider=self._request.target.provider,
+                model=asked.model,
+                kind=kind,
+                message=message,
+                duration_s=duration_s,
+                retry_after_s=retry_after_s,
+                usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
+            )
+        )
+        return CallFailed(_as_failed(kind, message, duration_s, retry_after_s))
+
+    def _next_call(self) -> int:
+        call = self._call
+        self._call += 1
+        self._ordinal += 1
+        return call
+
+
+def _as_failed(
+    kind: FailureKind, message: str, duration_s: float, retry_after_s: float | None
+) -> Failed:
+    return Failed(kind=kind, message=message, duration_s=duration_s, retry_after_s=retry_after_s)
+
+
+def _reply_content(reply: Reply) -> dict[str, Any]:
+    """The reply as the ledger keeps it: its text, and what else it has."""
+    content: dict[str, Any] = {"text": clean_text(reply.text)}
+    if reply.tool_calls:
+        content["tool_calls"] = clean_json(reply.tool_calls)
+    if reply.native is not None:
+        content["native"] = clean_json(reply.native)
+    return content
+
+
+def _answer(call: int, request_sha256: str, reply: Mapping[str, Any], finish_reason: str) -> Answer:
+    return Answer(
+        call=call,
+        request_sha256=request_sha256,
+        text=str(reply["text"]),
+        finish_reason=finish_reason,
+        tool_calls=tuple(reply.get("tool_calls", ())),
+        native=reply.get("native"),
+    )

@@ -1,0 +1,102 @@
+"""The built-in tool `run_command`: a program, without a shell, in the job's working folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from ledger.digest import clean_text
+from providers import Tool
+from scheduler.effects.contract import LOG_BYTES_MAX, KnownResult
+from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.tool_files import ToolMistake
+
+SHOWN_BYTES_MAX = 64 * 1024
+DRAIN_S = 1.0
+_CHUNK = 64 * 1024
+
+
+def describe_command(allow: Sequence[str]) -> Tool:
+    """The tool as a model is shown it."""
+    programs = f" Programs: {', '.join(allow)}." if allow else ""
+    argument: dict[str, Any] = {"type": "string"}
+    first = {"type": "string", "enum": list(allow)} if allow else argument
+    return {
+        "name": "run_command",
+        "description": "Run a program in the project's folder, without a shell, and see what it "
+        f"prints.{programs} Files that it changes are not kept: write_file keeps a file.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "argv": {
+                    "type": "array",
+                    "prefixItems": [first],
+                    "items": argument,
+                    "minItems": 1,
+                    "description": "The program and its arguments.",
+                }
+            },
+            "required": ["argv"],
+            "additionalProperties": False,
+        },
+    }
+
+
+async def run_tool_command(
+    argv: Sequence[str],
+    *,
+    allow: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    log_path: Path,
+    groups: ProcessGroups,
+) -> KnownResult:
+    """What the program printed, stdout and stderr together, and how it ended.
+
+    Raises ToolMistake for a program that may not or cannot be started. Cancelled,
+    it ends the program's whole group.
+    """
+    if allow and argv[0] not in allow:
+        raise ToolMistake(f"{argv[0]!a} may not be run here; what may: {', '.join(allow)}")
+    if any("\0" in word for word in argv):
+        raise ToolMistake("a word of a command has no NUL in it")
+    try:
+        process = await groups.spawn(
+            list(argv), cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
+    shown = bytearray()
+    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    try:
+        async with trio.open_nursery() as readers:
+            readers.start_soon(_follow, process, shown, log)
+            await process.wait()
+            # A background child may hold the pipe open for ever.
+            readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
+    finally:
+        os.close(log)
+        await groups.end(process)
+        with trio.CancelScope(shield=True):
+            await process.stdout.aclose()  # type: ignore[union-attr]  # it was asked for
+    text = clean_text(bytes(shown).decode("utf-8", "replace"))
+    result: dict[str, Any] = {"exit_code": process.returncode, "output": text}
+    if len(shown) == SHOWN_BYTES_MAX:
+        result["note"] = f"the output was cut at {SHOWN_BYTES_MAX // 1024} KiB"
+    return KnownResult(result, is_error=process.returncode != 0)
+
+
+async def _follow(process: trio.Process, shown: bytearray, log: int) -> None:
+    assert process.stdout is not None
+    log_left = LOG_BYTES_MAX
+    while chunk := await process.stdout.receive_some(_CHUNK):
+        shown += chunk[: SHOWN_BYTES_MAX - len(shown)]
+        kept = chunk[:log_left]
+        log_left -= len(kept)
+        while kept:
+            kept = kept[os.write(log, kept) :]

@@ -1,0 +1,166 @@
+"""The built-in tools for files: the job's committed files, and what the model writes over them.
+
+A path that a model names is a key into these two, never a place on the disk. What
+it writes is kept in memory until the step succeeds, and then committed with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger.digest import clean_text
+from ledger.events import FileRef
+from ledger.folder import Folder
+from providers import Tool
+from scheduler.core.file_names import FileNames
+from scheduler.core.paths import path_problem
+from scheduler.effects.contract import KnownResult
+
+FILE_BYTES_MAX = 16 * 1024 * 1024
+WRITTEN_BYTES_MAX = 64 * 1024 * 1024
+READ_CHARS_MAX = 100_000
+LISTED_MAX = 1000
+
+_PATH = {"type": "string", "description": "Relative to the project's folder, with / in it."}
+DESCRIPTIONS: dict[str, Tool] = {
+    "read_file": {
+        "name": "read_file",
+        "description": "Read a text file of the project. A long one comes in parts: ask again "
+        "with the offset that the answer names.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "path": _PATH,
+                "offset": {"type": "integer", "minimum": 0, "description": "In characters."},
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    },
+    "write_file": {
+        "name": "write_file",
+        "description": "Write a text file of the project, in place of what you wrote there before.",
+        "parameters": {
+            "type": "object",
+            "properties": {"path": _PATH, "content": {"type": "string"}},
+            "required": ["path", "content"],
+            "additionalProperties": False,
+        },
+    },
+    "list_files": {
+        "name": "list_files",
+        "description": "List the project's files with their sizes.",
+        "parameters": {
+            "type": "object",
+            "properties": {"folder": {**_PATH, "description": "Only files in this folder."}},
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+class ToolMistake(Exception):
+    """The model asked for what cannot be; the message tells it so."""
+
+
+@dataclass(slots=True)
+class ToolFiles:
+    """The files as one attempt's model sees them.
+
+    `committed` are the job's files now, by path under the project's folder; `disk`
+    is the working folder, where commands of the model may have left more.
+    """
+
+    committed: Callable[[], Mapping[str, FileRef]]
+    read_blob: Callable[[FileRef], bytes]
+    disk: Folder | None = None
+    written: dict[str, bytes] = field(default_factory=dict)
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> KnownResult:
+        """The tool's answer. Raises ToolMistake."""
+        match name:
+            case "read_file":
+                return KnownResult(self._read(**arguments), is_error=False)
+            case "list_files":
+                return KnownResult(self._list(**arguments), is_error=False)
+        self._check_write(**arguments)
+        self.keep(arguments)
+        size = len(self.written[arguments["path"]])
+        return KnownResult(f"written: {size} bytes", is_error=False)
+
+    def keep(self, arguments: Mapping[str, Any]) -> None:
+        """What `write_file` does, without asking whether it may."""
+        self.written[arguments["path"]] = clean_text(arguments["content"]).encode()
+
+    def _read(self, path: str, offset: int = 0) -> Any:
+        content = self._content(path)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            raise ToolMistake(f"{path} is not text; it has {len(content)} bytes") from None
+        part = text[offset : offset + READ_CHARS_MAX]
+        if len(part) == len(text):
+            return text
+        end = offset + len(part)
+        return {
+            "text": part,
+            "total_chars": len(text),
+            "next_offset": end if end < len(text) else None,
+        }
+
+    def _content(self, path: str) -> bytes:
+        problem = path_problem(path)
+        if problem:
+            raise ToolMistake(problem)
+        if path in self.written:
+            return self.written[path]
+        file = self.committed().get(path)
+        if file is not None:
+            if file.size_bytes > FILE_BYTES_MAX:
+                raise ToolMistake(f"{path} is over {FILE_BYTES_MAX // 2**20} MiB")
+            return self.read_blob(file)
+        found = None if self.disk is None else self.disk.read(path, size_max=FILE_BYTES_MAX)
+        if found is None:
+            raise ToolMistake(f"there is no file {path!r}; list_files names those that there are")
+        return found
+
+    def _list(self, folder: str = "") -> Any:
+        prefix = f"{folder.strip('/')}/" if folder.strip("/.") else ""
+        sizes = {path: file.size_bytes for path, file in self.committed().items()}
+        if self.disk is not None:
+            for path in self.disk.files():
+                found = self.disk.stat(path)
+                if found is not None:
+                    sizes[path] = found.st_size
+        sizes |= {path: len(content) for path, content in self.written.items()}
+        paths = sorted(path for path in sizes if path.startswith(prefix))
+        listed: dict[str, Any] = {
+            "files": [
+                {"path": clean_text(path), "size_bytes": sizes[path]} for path in paths[:LISTED_MAX]
+            ]
+        }
+        if len(paths) > LISTED_MAX:
+            listed["not_listed"] = len(paths) - LISTED_MAX
+        return listed
+
+    def _check_write(self, path: str, content: str) -> None:
+        problem = path_problem(path)
+        if problem:
+            raise ToolMistake(problem)
+        size = len(content.encode("utf-8", "replace"))
+        if size > FILE_BYTES_MAX:
+            raise ToolMistake(f"a file may have {FILE_BYTES_MAX // 2**20} MiB at most")
+        others = sum(len(kept) for name, kept in self.written.items() if name != path)
+        if others + size > WRITTEN_BYTES_MAX:
+            raise ToolMistake(f"all files together may have {WRITTEN_BYTES_MAX // 2**20} MiB")
+        committed = self.committed()
+        if path in committed:
+            raise ToolMistake(f"{path} was written by another step; choose another name")
+        names = FileNames()
+        for name in (*committed, *self.written):
+            names.add(name)
+        clash = names.clash(path)
+        if clash is not None:
+            raise ToolMistake(f"{path} cannot stand beside {clash}; choose another name")

@@ -1,0 +1,190 @@
+"""The tools of one attempt, built-in and of the spec's own, behind one box.
+
+What a model gets wrong (a name, an argument, a path) is answered to the model.
+Arguments are checked against the schema that it was shown before anything is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger.digest import canonical_json, clean_json
+from ledger.events import FileRef
+from ledger.folder import Folder
+from providers import Tool
+from scheduler.core.resolved import ToolDef
+from scheduler.effects.contract import (
+    FunctionRequest,
+    FunctionUse,
+    KnownResult,
+    Result,
+    Toolbox,
+    ToolProblem,
+)
+from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.python import WorkerPool
+from scheduler.effects.text import find_misfits
+from scheduler.effects.tool_command import describe_command, run_tool_command
+from scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
+
+RESULT_CHARS_MAX = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSurroundings:
+    """What tools work with: environment and folders of the step, and the job's files.
+
+    `files` are the committed ones at the time of asking, by path under the
+    project's folder, `read` gives one's bytes, and `restore` makes them whole in
+    `cwd`; it may raise OSError.
+    """
+
+    env: Mapping[str, str]
+    cwd: Path
+    log_path: Path
+    import_dir: str
+    files: Callable[[], Mapping[str, FileRef]]
+    read: Callable[[FileRef], bytes]
+    restore: Callable[[], None]
+
+
+def open_toolbox(
+    tools: tuple[ToolDef, ...],
+    surroundings: ToolSurroundings,
+    *,
+    workers: WorkerPool,
+    groups: ProcessGroups,
+) -> Toolbox:
+    """The box of these tools; nothing is read or started before it is opened."""
+    return _Toolbox(tools, surroundings, workers, groups)
+
+
+class _Toolbox:
+    def __init__(
+        self,
+        tools: tuple[ToolDef, ...],
+        surroundings: ToolSurroundings,
+        workers: WorkerPool,
+        groups: ProcessGroups,
+    ) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._shown: dict[str, Tool] = {}
+        self._around = surroundings
+        self._workers = workers
+        self._groups = groups
+        has_commands = "run_command" in self._tools
+        self._files = ToolFiles(
+            committed=surroundings.files,
+            read_blob=surroundings.read,
+            disk=Folder(surroundings.cwd) if has_commands else None,
+        )
+
+    async def open(self) -> tuple[Tool, ...]:
+        """See `Toolbox.open`."""
+        if any(tool.function for tool in self._tools.values()):
+            self._lay_out()
+        for name, tool in self._tools.items():
+            self._shown[name] = await self._describe(tool)
+        return tuple(self._shown.values())
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | str) -> KnownResult:
+        """See `Toolbox.call`."""
+        try:
+            checked = self._check(name, arguments)
+            return _bounded(await self._call(self._tools[name], checked))
+        except ToolMistake as mistake:
+            return KnownResult(str(mistake), is_error=True)
+
+    def recall(self, name: str, arguments: Mapping[str, Any] | str, known: KnownResult) -> None:
+        """See `Toolbox.recall`."""
+        if name == "write_file" and isinstance(arguments, Mapping) and not known.is_error:
+            self._files.keep(arguments)
+
+    def written(self) -> Mapping[str, bytes]:
+        """See `Toolbox.written`."""
+        return self._files.written
+
+    def _check(self, name: str, arguments: Mapping[str, Any] | str) -> Mapping[str, Any]:
+        if name not in self._shown:
+            raise ToolMistake(f"there is no tool {name!a}; there are: {', '.join(self._shown)}")
+        if isinstance(arguments, str):
+            raise ToolMistake("the arguments are no JSON object; call it again with one")
+        misfits = find_misfits(arguments, self._shown[name]["parameters"])
+        if misfits:
+            raise ToolMistake(f"the arguments do not fit: {'; '.join(misfits)}")
+        return arguments
+
+    async def _call(self, tool: ToolDef, arguments: Mapping[str, Any]) -> KnownResult:
+        if tool.function is not None:
+            result = await self._ask_worker(tool.function, arguments, use="tool")
+            if result.failed is not None:
+                return KnownResult(result.failed.message, is_error=True)
+            return KnownResult(result.value, is_error=False)
+        if tool.name != "run_command":
+            return self._files.call(tool.name, arguments)
+        self._lay_out()
+        return await run_tool_command(
+            arguments["argv"],
+            allow=tool.allow,
+            env=self._around.env,
+            cwd=self._around.cwd,
+            log_path=self._around.log_path,
+            groups=self._groups,
+        )
+
+    async def _describe(self, tool: ToolDef) -> Tool:
+        if tool.function is None:
+            if tool.name == "run_command":
+                return describe_command(tool.allow)
+            return DESCRIPTIONS[tool.name]
+        description, parameters = tool.description, tool.parameters
+        if description is None or parameters is None:
+            result = await self._ask_worker(tool.function, {}, use="describe")
+            if result.failed is not None:
+                raise ToolProblem(
+                    f"the tool {tool.name!r} cannot be offered: {result.failed.message}"
+                )
+            description = description or result.value["description"]
+            parameters = parameters or result.value["parameters"]
+        return {"name": tool.name, "description": description, "parameters": parameters}
+
+    async def _ask_worker(
+        self, function: str, arguments: Mapping[str, Any], *, use: FunctionUse
+    ) -> Result:
+        return await self._workers.call(
+            FunctionRequest(
+                function=function,
+                args=arguments,
+                env=self._around.env,
+                cwd=self._around.cwd,
+                log_path=self._around.log_path,
+                import_dir=self._around.import_dir,
+                use=use,
+            )
+        )
+
+    def _lay_out(self) -> None:
+        """Make the working folder what the ledger and the model say it is."""
+        disk = Folder(self._around.cwd)
+        try:
+            self._around.restore()
+            for path, content in self._files.written.items():
+                disk.write(path, content)
+        except OSError as error:
+            raise ToolProblem(f"the working folder cannot be laid out: {error}") from error
+
+
+def _bounded(known: KnownResult) -> KnownResult:
+    """The result as JSON that a conversation can hold."""
+    try:
+        value = clean_json(known.result)
+        text = value if isinstance(value, str) else canonical_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ToolMistake(f"the tool answered what JSON cannot hold: {error}") from None
+    if len(text) <= RESULT_CHARS_MAX:
+        return KnownResult(value, known.is_error)
+    cut = {"cut_at_chars": RESULT_CHARS_MAX, "text": text[:RESULT_CHARS_MAX]}
+    return KnownResult(cut, known.is_error)

@@ -1,0 +1,39 @@
+"""What one turn of the loop is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trio
+
+from ledger import Recorded
+from scheduler.core.commands import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the runner is ending the job before its end."""
+
+    reason: Literal["signal", "cancel", "timeout"]
+    command: Command
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn commits, and who waits for the commit."""
+
+    recorded: list[Recorded] = field(default_factory=list)
+    blobs: list[bytes] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    recorded_at: str = ""
+    journalled: list[trio.Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A command on its way to the loop, with its blobs and the one who waits for its commit."""
+
+    command: Command
+    blobs: tuple[bytes, ...] = ()
+    committed: trio.Event | None = None

@@ -1,0 +1,137 @@
+"""The tables of prices: the shipped one, a person's own over it, and what is wrong with a broken one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from cli.pricing import find_own_prices, parse_prices, read_prices
+from cli.submission import UsageProblem
+from scheduler.core.errors import SpecError
+from tests.cli.command_line import PASSING, orc, write
+
+OWN = """\
+date: 2026-11-01
+models:
+  openai:
+    gpt-4o-mini: {input: 1, cached_input: 0.5, output: 2}
+    mine: {input: 3, output: 4, seen: 2026-11-02}
+"""
+
+
+def test_every_shipped_price_is_dated_not_in_the_future_and_has_its_sources() -> None:
+    table = read_prices(None)
+    prices = [price for prices in table.models.values() for price in prices.values()]
+
+    assert set(table.models) == {"openai", "anthropic"}
+    assert table.sources
+    assert all(price.seen and price.seen <= dt.date.today() for price in prices)
+
+
+def test_a_shipped_price_of_cached_input_is_below_that_of_input_and_output_is_above() -> None:
+    for prices in read_prices(None).models.values():
+        for name, price in prices.items():
+            assert price.cached_input is None or price.cached_input < price.input, name
+            assert price.input < price.output, name
+
+
+def test_the_default_models_of_the_hosted_providers_have_a_price() -> None:
+    table = read_prices(None)
+
+    assert table.find("openai", "gpt-4o-mini") is not None
+    assert table.find("anthropic", "claude-haiku-4-5-20251001") is not None
+
+
+def test_a_table_beside_the_ledger_is_over_the_shipped_one_and_one_that_is_named_over_both(
+    here: Path,
+) -> None:
+    database = here / "runs.db"
+    assert find_own_prices(database, {}) is None
+    beside = write("prices.yaml", OWN).absolute()
+
+    assert find_own_prices(database, {}) == beside
+    assert find_own_prices(database, {"ORC_PRICES": ""}) == beside
+    assert find_own_prices(database, {"ORC_PRICES": "other.yaml"}) == here / "other.yaml"
+
+
+def test_own_entries_keep_their_date_and_stand_for_their_model_alone(here: Path) -> None:
+    table = read_prices(write("prices.yaml", OWN))
+    mini, mine = table.find("openai", "gpt-4o-mini"), table.find("openai", "mine")
+
+    assert mini is not None
+    assert (mini.input, mini.seen) == (1.0, dt.date(2026, 11, 1))
+    assert mine is not None
+    assert mine.seen == dt.date(2026, 11, 2)
+    assert table.find("openai", "gpt-4o") == read_prices(None).find("openai", "gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[]", "f:1:1: it must be a mapping that has `models`"),
+        ("models: 3", "f:1:9: models: must be a mapping; got 3"),
+        ("date: 2026-08-01", "f:1:1: models: this key is required"),
+        ("model: {}\nmodels: {}", "f:1:1: model: unknown key; did you mean 'models'?"),
+        ("models: {}\nmodels: {}", "f:2:1: duplicate key 'models'"),
+        ("models: {}\ncurrency: EUR", "f:2:11: currency: must be 'USD'; got 'EUR'"),
+        ("models: {}\ndate: soon", "f:2:7: date: must be a date such as 2026-08-01; got 'soon'"),
+        ("models: {}\ndate: 2026", "f:2:7: date: must be a date such as 2026-08-01; got 2026"),
+        ("models: {opnai: {}}", "f:1:10: models.opnai: no provider that has prices; did you mean "
+         "'openai'?"),
+        ("models: {openai-responses: {}}", "f:1:10: models.openai-responses: no provider that has "
+         "prices; its prices are those of 'openai'"),
+        ("models: {openai: {m: {input: 1}}}", "f:1:22: models.openai.m.output: this key is required"),
+        ("models: {openai: {m: {input: 1, output: -1}}}", "f:1:41: models.openai.m.output: must be "
+         "greater than or equal to 0; got -1"),
+        ("models: {openai: {m: {input: '1', output: 1}}}", "f:1:30: models.openai.m.input: must be "
+         "a number; got '1'"),
+        ("models: {openai: {m: {input: true, output: 1}}}", "f:1:30: models.openai.m.input: must be "
+         "a number; got True"),
+        ("models: {openai: {m: {input: 1, output: 1, cached: 1}}}", "f:1:44: models.openai.m.cached:"
+         " unknown key; did you mean 'cached_input'?"),
+    ],
+)  # fmt: skip
+def test_a_broken_table_is_refused_with_file_place_key_and_reason(text: str, problem: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_prices(text, source_name="f")
+
+    assert caught.value.lines() == [problem]
+
+
+def test_a_file_that_cannot_be_read_or_is_no_text_is_refused_with_its_name(here: Path) -> None:
+    (here / "bytes.yaml").write_bytes(b"\xff")
+
+    with pytest.raises(UsageProblem, match=r"cannot read the prices in .*none\.yaml"):
+        read_prices(here / "none.yaml")
+    with pytest.raises(UsageProblem, match=r"bytes\.yaml are not UTF-8"):
+        read_prices(here / "bytes.yaml")
+
+
+def test_a_broken_table_stops_a_run_before_there_is_a_job(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write("spec.yaml", PASSING)
+    write("prices.yaml", "models: {openai: {m: {input: 1}}}")
+    beside = orc("run", spec)
+    monkeypatch.setenv("ORC_PRICES", "nowhere.yaml")
+    named = orc("run", spec)
+
+    assert (beside.code, named.code) == (2, 2)
+    assert "prices.yaml:1:22: models.openai.m.output: this key is required" in beside.err
+    assert "nowhere.yaml: No such file or directory" in named.err
+    assert not (here / "runs.db").exists()
+
+
+def test_the_doctor_finds_a_broken_table_and_names_a_good_one(here: Path) -> None:
+    own = write("prices.yaml", OWN).absolute()
+    good = {found["name"]: found for found in orc("doctor", "--json").json()["findings"]}["prices"]
+    write("prices.yaml", "models: 3")
+    broken = orc("doctor")
+
+    assert (good["level"], good["file"]) == ("ok", str(own))
+    assert good["date"] == str(read_prices(None).date)
+    assert broken.code == 7
+    assert "bad   prices: " in broken.out
+    assert "prices.yaml:1:9: models: must be a mapping; got 3" in broken.out

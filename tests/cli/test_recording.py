@@ -1,0 +1,174 @@
+"""Recorded runs and their replays: `orc run --record FILE`, `orc replay JOB`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.command_line import orc, write
+from tests.model_server import Asked, Fails, ModelServer, Says
+
+SPEC = """\
+project: rivers
+provider: ollama/model-a
+defaults: {retry: {max_attempts: 3, initial: 10ms}}
+steps:
+  name: {prompt: Name a river.}
+  facts:
+    prompt: "Facts on ${{ steps.name.output }}"
+    output: {format: json, repair: 1}
+    files: [{path: facts.json}]
+  shout: {run: "echo ${{ steps.name.output }} | tr a-z A-Z"}
+"""
+
+
+def answer(asked: Asked) -> Says | Fails:
+    if "cannot be used" in asked.last:
+        return Says('{"km": 1233}', input_tokens=31, output_tokens=7)
+    return Says("no JSON") if "Facts" in asked.last else Says("Rhine ☃\x1b")
+
+
+@pytest.fixture
+def recorded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was recorded as `rivers.yaml`; its server is gone."""
+    with ModelServer(answer) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", SPEC), "--record", "rivers.yaml").code == 0
+    return here / "rivers.yaml"
+
+
+def test_a_recording_answers_the_same_spec_without_its_server(recorded: Path) -> None:
+    first = orc("show", "latest", "--json").json()
+    said = orc("run", "spec.yaml", "-p", "replay", "--replies", recorded)
+    assert said.code == 0, said.err
+    second = orc("show", "latest", "--json").json()
+    outputs = Path("runs")
+    for job in (first, second):
+        assert (outputs / job["job_id"] / "outputs/rivers/facts.json").read_text() == '{"km": 1233}'
+
+
+def test_a_recording_holds_what_was_said_by_whom_and_to_which_request(recorded: Path) -> None:
+    replies = yaml.safe_load(recorded.read_text("utf-8"))["replies"]
+    assert [reply["text"] for reply in replies["facts"]] == ["no JSON", '{"km": 1233}']
+    assert replies["name"][0]["text"] == "Rhine ☃\x1b"
+    last = replies["facts"][1]
+    assert (last["provider"], last["model"], last["finish_reason"]) == ("ollama", "model-a", "stop")
+    assert last["usage"] == {"input_tokens": 31, "output_tokens": 7}
+    assert len(last["request"]) == 64
+
+
+def test_a_recorded_reply_refuses_another_question(recorded: Path) -> None:
+    write("spec.yaml", SPEC.replace("a river", "a lake"))
+    said = orc("run", "spec.yaml", "-p", "replay", "--replies", recorded)
+    assert said.code == 1
+    assert "answers another request" in said.err
+
+
+def test_a_recording_that_ends_in_json_is_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ModelServer(answer) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", SPEC), "--record", "rivers.json").code == 0
+    assert set(json.loads(Path("rivers.json").read_text("utf-8"))["replies"]) == {"name", "facts"}
+    assert orc("run", "spec.yaml", "-p", "replay", "--replies", "rivers.json").code == 0
+
+
+def test_a_failed_run_keeps_the_replies_that_were_paid_for_and_fails_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(asked: Asked) -> Says | Fails:
+        return Fails(401) if "Facts" in asked.last else answer(asked)
+
+    with ModelServer(refuse) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", SPEC), "--record", "rivers.yaml").code == 1
+    said = orc("run", "spec.yaml", "-p", "replay", "--replies", "rivers.yaml")
+    assert said.code == 1
+    assert "facts: auth:" in said.err
+
+
+def test_a_file_that_is_there_is_not_replaced_without_force(recorded: Path) -> None:
+    before = recorded.read_bytes()
+    said = orc("run", "spec.yaml", "--record", recorded)
+    assert said.code == 2
+    assert "is there already" in said.err
+    assert recorded.read_bytes() == before
+    again = orc("run", "spec.yaml", "-p", "replay", "--replies", recorded, "--record", recorded)
+    assert again.code == 2
+
+
+def test_a_place_that_cannot_hold_a_recording_is_refused_before_anything_runs(here: Path) -> None:
+    spec = write("spec.yaml", SPEC)
+    assert "there is no folder" in orc("run", spec, "--record", "gone/x.yaml").err
+    assert "is a folder" in orc("run", spec, "--record", here).err
+    assert not Path("runs.db").exists()
+
+
+def test_a_replay_goes_the_same_way_offline(recorded: Path) -> None:
+    job = orc("list", "--json").json()["job_id"]
+    said = orc("replay", job, "--json")
+    assert said.code == 0
+    result = said.json()
+    assert (result["job_id"], result["differences"], result["first"]) == (job, 0, None)
+    with sqlite3.connect("runs.db") as connection:
+        (data,) = connection.execute(
+            "SELECT data FROM events WHERE job_id = ? AND version = 1", (result["replay"],)
+        ).fetchone()
+    connection.close()
+    assert json.loads(data)["replay_of"] == job
+    assert "went the same way" in orc("replay", job).out
+
+
+def test_a_replay_of_a_replay_goes_the_same_way_too(recorded: Path) -> None:
+    assert orc("replay", "latest").code == 0
+    assert orc("replay", "latest").code == 0
+
+
+def test_a_replay_shows_the_first_difference(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = SPEC + '  dice: {run: "od -An -N8 -tx8 /dev/urandom"}\n'
+    with ModelServer(answer) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", chance)).code == 0
+    said = orc("replay", "latest")
+    assert said.code == 5
+    lines = said.out.splitlines()
+    assert lines[0] == "step dice: output differs"
+    assert lines[1].startswith("  recorded: ")
+    assert lines[1].split(": ")[1] != lines[2].split(": ")[1]
+
+
+def test_a_replay_copies_nothing_to_the_output_dir(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ModelServer(answer) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        spec = write("spec.yaml", SPEC.replace("provider:", "output_dir: out\nprovider:"))
+        assert orc("run", spec).code == 0
+    (here / "out/facts.json").unlink()
+    assert orc("replay", "latest").code == 0
+    assert not (here / "out/facts.json").exists()
+
+
+def test_a_job_that_has_not_ended_is_not_replayed(here: Path) -> None:
+    assert orc("replay", "latest").code == 6
+
+
+def test_a_run_that_was_switched_and_answered_from_the_cache_is_replayed_alike(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_model_b(asked: Asked) -> Says | Fails:
+        return Fails(503) if asked.model == "model-a" else answer(asked)
+
+    spec = SPEC.replace("steps:", "fallback: [ollama/model-b]\ncache: ledger\nsteps:")
+    with ModelServer(answer_model_b) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        monkeypatch.setenv("CB_THRESHOLD", "0")
+        assert orc("run", write("spec.yaml", spec)).code == 0
+        assert orc("replay", "latest").code == 0
+        assert orc("run", "spec.yaml").code == 0
+        asked = len(server.seen)
+    assert orc("replay", "latest").code == 0
+    assert len(server.seen) == asked

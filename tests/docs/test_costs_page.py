@@ -1,0 +1,33 @@
+"""The page on costs: its table can be used, and its numbers are those that come out."""
+
+from __future__ import annotations
+
+import re
+
+from cli.pricing import parse_prices, read_prices
+from ledger.events import TokenUsage
+from projections.money import cost_text, usd_text
+from tests.docs.conftest import blocks_of, read_page
+
+PAGE = "docs/costs.md"
+
+
+def test_the_table_of_the_page_is_one_and_gives_the_cost_that_the_page_says() -> None:
+    [block] = blocks_of(PAGE, language="yaml")
+    table = read_prices(None).merged(parse_prices(block.text, source_name=PAGE))
+    price = table.find("openai", "gpt-4o-mini")
+    usage = TokenUsage(input_tokens=10_000, cached_tokens=4_000, output_tokens=2_000)
+    [said] = re.findall(r"of output costs (\$[\d.]+)\.\n", read_page(PAGE))
+
+    assert price is not None
+    cost_usd = price.cost_usd(usage)
+    assert cost_usd is not None
+    assert said == f"${cost_usd}"
+    assert usd_text(cost_usd) == "$0.0019"
+
+
+def test_the_forms_of_a_cost_are_those_that_the_page_shows() -> None:
+    page = read_page(PAGE)
+    for known_usd, calls_unpriced in ((0.0036, 0), (0.0018, 1), (None, 1)):
+        assert f"`{cost_text(known_usd, calls_unpriced)}`" in page
+    assert f"`{cost_text(0.0018, 1, brief=True)}`" in page

@@ -1,0 +1,46 @@
+"""Acts as recorded replies."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from ledger.digest import digest_json
+from providers import Provider, Usage
+from providers.replay import RecordedReply, Replay
+from tests.fault_server import FaultServer
+from tests.providers.acts import (
+    STALL_S,
+    Act,
+    Calls,
+    Fails,
+    IsCut,
+    Lists,
+    Refuses,
+    Says,
+    Stalls,
+    Stops,
+)
+
+
+def stand(_server: FaultServer, acts: tuple[Act, ...]) -> Provider:
+    """A Replay whose recorded replies are the acts."""
+    return Replay({"write": tuple(map(_record, acts))}, digest=digest_json)
+
+
+def _record(act: Act) -> RecordedReply:
+    match act:
+        case Says(pieces, usage):
+            return RecordedReply("".join(pieces), usage=usage)
+        case Fails(kind):
+            return RecordedReply("", error={"kind": kind})
+        case Stalls():
+            return RecordedReply("Because.", latency_s=STALL_S)
+        case Calls(calls, pieces, usage):
+            return RecordedReply("".join(pieces), usage=usage, tool_calls=calls)
+        case Refuses():
+            return RecordedReply("", usage=Usage(7, 1), error={"kind": "refused"})
+        case IsCut():
+            return RecordedReply("Because", finish_reason="length")
+        case Stops() | Lists():
+            raise AssertionError("a recorded reply is always whole, and a recording has no models")
+    assert_never(act)

@@ -1,0 +1,259 @@
+"""What Anthropic's provider takes for a reply: text, calls, thoughts, counts, and why it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from providers import Message, PermanentError, Provider, Reply, Request, ToolCall, Usage
+from providers.anthropic import build
+from tests.fault_server import FaultServer, Wait
+from tests.providers.acts import CLOCK, USER
+from tests.providers.anthropic_script import (
+    SSE,
+    Fields,
+    ask,
+    block,
+    call,
+    end,
+    event,
+    failure,
+    sent,
+    start,
+    stream,
+    text,
+    text_deltas,
+    thought,
+)
+
+PING = event("ping")
+SEARCH: Fields = {"type": "server_tool_use", "id": "srv_1", "name": "web_search", "input": {}}
+FOUND: Fields = {"type": "web_search_tool_result", "tool_use_id": "srv_1", "content": [{"a": 1}]}
+REDACTED: Fields = {"type": "redacted_thinking", "data": "b3BhcXVl"}
+NOVEL: Fields = {"type": "novel_block", "input": "x", "text": {"y": [1]}, "id": 7}
+
+
+@pytest.fixture
+async def provider(server: FaultServer) -> AsyncIterator[Provider]:
+    """The provider of an Anthropic that the server plays."""
+    provider = build({}, server.url)
+    yield provider
+    await provider.aclose()
+
+
+async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
+    server: FaultServer, provider: Provider
+) -> None:
+    begun = start(input_tokens=3, cache_read_input_tokens=5, cache_creation_input_tokens=7)
+    last = end(output_tokens=11, output_tokens_details={"thinking_tokens": 2})
+    server.will(stream(begun, text("Be", "cause."), last))
+    usage = Usage(input_tokens=15, output_tokens=11, cached_tokens=5, reasoning_tokens=2)
+    assert await ask(provider) == Reply("Because.", "claude-m-1", "stop", usage, request_id="req_1")
+
+
+async def test_the_last_counts_are_those_that_count(
+    server: FaultServer, provider: Provider
+) -> None:
+    early = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 4})
+    begun = start(input_tokens=3, cache_read_input_tokens=5)
+    stop = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5})
+    late = event("message_delta", delta={}, usage={"output_tokens": 11, "input_tokens": 30})
+    server.will(stream(begun, early, stop, late, event("message_stop")))
+    assert (await ask(provider)).usage == Usage(35, 11, cached_tokens=5)
+
+
+async def test_counts_that_are_not_told_are_none(server: FaultServer, provider: Provider) -> None:
+    begun = event("message_start", message={})
+    last = event("message_delta", delta={"stop_reason": "end_turn"}, usage=None)
+    server.will(stream(begun, text("Because."), last, event("message_stop"), headers=SSE[:1]))
+    assert await ask(provider, model="m-9") == Reply("Because.", "m-9", "stop", Usage())
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "finish_reason"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("pause_turn", "pause_turn"),
+        ("compac\u202etion\x1b[31m", "compaction [31m"),
+    ],
+)
+async def test_a_reply_says_why_it_stopped(
+    server: FaultServer, provider: Provider, stop_reason: str, finish_reason: str
+) -> None:
+    server.will(stream(start(), text("Because"), end(stop_reason)))
+    assert (await ask(provider)).finish_reason == finish_reason
+
+
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        (None, "Anthropic's model refused to answer"),
+        ({"category": "bio", "explanation": None}, "Anthropic's model refused to answer (bio)"),
+        (
+            {"category": "bio", "explanation": "No\x1b[31m."},
+            "Anthropic's model refused to answer (bio: No [31m.)",
+        ),
+    ],
+)
+async def test_a_refusal_says_why_and_what_it_cost(
+    server: FaultServer, provider: Provider, details: Any, shown: str
+) -> None:
+    last = end("refusal", details=details, output_tokens=2)
+    server.will(stream(start(input_tokens=9), text("Well"), last))
+    error = await failure(provider)
+    assert isinstance(error, PermanentError)
+    assert error.kind == "refused"
+    assert error.message == shown
+    assert error.usage == Usage(9, 2)
+
+
+async def test_pieces_are_heard_as_they_come_and_thoughts_are_not(
+    server: FaultServer, provider: Provider, autojump_clock: MockClock
+) -> None:
+    hm: Fields = {"type": "thinking_delta", "thinking": "Hm."}
+    pieces = [event("content_block_delta", index=1, delta=delta) for delta in text_deltas("ab")]
+    begun = event("content_block_start", index=1, content_block={"type": "text", "text": ""})
+    thinking = block({"type": "thinking", "thinking": ""}, hm)
+    server.will(
+        stream(start(), thinking, Wait(10), begun, pieces[0], PING, Wait(10), pieces[1], end())
+    )
+    heard: list[tuple[float, str]] = []
+    begun_s = trio.current_time()
+    with trio.fail_after(600):
+        reply = await provider.send(
+            Request(model="m", messages=(USER,)),
+            on_delta=lambda piece: heard.append((trio.current_time() - begun_s, piece)),
+        )
+    assert [piece for _, piece in heard] == ["a", "b"]
+    assert [at_s for at_s, _ in heard] == pytest.approx([10, 20])
+    assert reply.text == "ab"
+
+
+async def test_a_reply_is_the_same_however_its_bytes_are_cut(
+    server: FaultServer, provider: Provider
+) -> None:
+    whole = (start() + text("Größe 😀") + end()).replace(b"\n", b"\r\n")
+    server.will(stream(*(whole[i : i + 1] for i in range(len(whole)))), stream(whole))
+    assert (await ask(provider)).text == "Größe 😀"
+    assert (await ask(provider)).text == "Größe 😀"
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        PING,
+        b": keep-alive\n\n",
+        event("novelty", index=70, x=[1]),
+        b"retry: 10\n\n",
+        event("content_block_delta", index=0, delta={"type": "novel_delta", "x": 1}),
+    ],
+)
+async def test_events_that_mean_nothing_to_a_reply_are_passed_over(
+    server: FaultServer, provider: Provider, noise: bytes
+) -> None:
+    early = noise if b"novel_delta" not in noise else b""
+    server.will(stream(early, start(), early, text("Because."), noise, end(), early))
+    assert (await ask(provider)).text == "Because."
+
+
+async def test_lone_surrogates_become_a_character_that_a_file_can_hold(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(stream(start(), text("a\ud800"), end()))
+    assert (await ask(provider)).text == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "arguments"),
+    [
+        ((), {}),
+        (("",), {}),
+        (('{"zone"', ': "U', 'TC"}'), {"zone": "UTC"}),
+        (('{"zone": "UTC"',), '{"zone": "UTC"'),
+        (('["UTC"]',), '["UTC"]'),
+        (('{"zone": NaN}',), '{"zone": NaN}'),
+        (("[" * 100_000,), "[" * 100_000),
+        (('"\ud800"',), '"\ufffd"'),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+async def test_a_call_has_what_the_model_wrote_for_it(
+    server: FaultServer, provider: Provider, pieces: tuple[str, ...], arguments: Any
+) -> None:
+    server.will(stream(start(), call(*pieces), end("tool_use")))
+    reply = await ask(provider, tools=(CLOCK,))
+    wanted: ToolCall = {"id": "toolu_1", "name": "read_clock", "arguments": arguments}
+    assert reply.tool_calls == (wanted,)
+    assert reply.finish_reason == "tool_calls"
+
+
+async def test_a_call_that_was_cut_before_its_input_began_has_no_empty_input(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(stream(start(), call(), call(index=1, id_="toolu_2"), end("max_tokens")))
+    reply = await ask(provider, tools=(CLOCK,))
+    assert [wanted["arguments"] for wanted in reply.tool_calls] == [{}, ""]
+    assert reply.finish_reason == "length"
+
+
+async def test_a_call_makes_a_turn_that_says_it_ended_one_of_calls(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(stream(start(), call("{}"), end("end_turn")))
+    assert (await ask(provider, tools=(CLOCK,))).finish_reason == "tool_calls"
+
+
+async def test_a_reply_of_text_alone_needs_no_form_of_its_own(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(stream(start(), text("Be"), text("cause.", index=1), end()))
+    reply = await ask(provider)
+    assert (reply.text, reply.native) == ("Because.", None)
+
+
+@pytest.mark.parametrize(
+    ("events", "content"),
+    [
+        (
+            thought("Hm, ", "time."),
+            [{"type": "thinking", "thinking": "Hm, time.", "signature": "c2ln"}],
+        ),
+        (thought("Hm", signature=""), []),
+        (block(REDACTED), [REDACTED]),
+        (block(FOUND), [FOUND]),
+        (block(NOVEL), [NOVEL]),
+        (
+            block(SEARCH, {"type": "input_json_delta", "partial_json": '{"query": "x"}'}),
+            [{**SEARCH, "input": {"query": "x"}}],
+        ),
+        (call('{"a"'), [{**SEARCH, "type": "tool_use", "id": "toolu_1", "name": "read_clock"}]),
+    ],
+    ids=["thought", "unsigned", "redacted", "found", "novel", "search", "broken call"],
+)
+async def test_blocks_go_back_as_they_came(
+    server: FaultServer, provider: Provider, events: bytes, content: list[Fields]
+) -> None:
+    if b"tool_use" in events and b"toolu_1" in events:
+        content = [{**content[0], "input": {"INVALID_JSON": '{"a"'}}]
+    cited: Fields = {"type": "citations_delta", "citation": {"cited_text": "c"}}
+    said = block({"type": "text", "text": "", "citations": []}, *text_deltas("ab"), cited, index=1)
+    server.will(stream(start(), events, said, text("", index=2), end()))
+    reply = await ask(provider, tools=(CLOCK,))
+    whole = {"type": "text", "text": "ab", "citations": [{"cited_text": "c"}]}
+    assert reply.native == [*content, whole]
+    assert reply.text == "ab"
+    again: Message = {
+        "role": "assistant",
+        "content": reply.text,
+        "tool_calls": list(reply.tool_calls),
+        "native": {"provider": "anthropic", "content": reply.native},
+    }
+    body = await sent(server, provider, messages=(USER, again), tools=(CLOCK,))
+    assert body["messages"][1] == {"role": "assistant", "content": reply.native}

@@ -1,0 +1,66 @@
+"""The wish for JSON in words, and which providers say it when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers import Message, Request
+from providers.instructions import instruct, speaks_of_json
+from providers.ollama_body import build_body
+from providers.openai_body import build_system
+
+SCHEMA = {"type": "object", "properties": {"km": {"type": "integer"}}}
+TOOL: Any = {"name": "t", "description": "", "parameters": {"type": "object"}}
+
+
+def ask(text: str = "How long is the Rhine?", **more: Any) -> Request:
+    message: Message = {"role": "user", "content": text}
+    return Request(model="m", messages=(message,), **more)
+
+
+def test_nothing_is_said_of_json_where_none_is_wanted() -> None:
+    assert instruct(None, ask()) is None
+    assert instruct("Be brief.", ask()) == "Be brief."
+
+
+def test_the_wish_follows_the_system_text_and_has_the_schema() -> None:
+    said = instruct("Be brief.", ask(json_output=True, output_schema=SCHEMA))
+    assert said is not None
+    assert said.startswith("Be brief.\n\n")
+    assert '"km": {"type": "integer"}' in said
+    assert "Schema" not in (instruct(None, ask(json_output=True)) or "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "speaks"),
+    [
+        (ask("Answer in JSON."), True),
+        (ask(system="Use json only."), True),
+        (ask(), False),
+        (ask(system="Be brief."), False),
+    ],
+)
+def test_openai_is_told_only_where_no_text_speaks_of_json(request_: Request, speaks: bool) -> None:
+    assert speaks_of_json(request_) == speaks
+    asked = Request(model="m", messages=request_.messages, system=request_.system, json_output=True)
+    assert (build_system(asked) == request_.system) == speaks
+
+
+def test_a_part_of_a_message_may_speak_of_json() -> None:
+    parts: Message = {"role": "user", "content": [{"type": "text", "text": "as JSON"}]}
+    assert speaks_of_json(Request(model="m", messages=(parts,)))
+
+
+def test_openai_needs_no_words_beside_a_schema() -> None:
+    asked = ask(json_output=True, output_schema=SCHEMA)
+    assert build_system(asked) is None
+
+
+def test_ollama_is_told_in_words_where_tools_keep_it_from_being_bound() -> None:
+    with_tools = ask(json_output=True, output_schema=SCHEMA, tools=(TOOL,))
+    assert b"JSON Schema" in build_body(with_tools)
+    assert b'"format"' not in build_body(with_tools)
+    alone = ask(json_output=True, output_schema=SCHEMA)
+    assert b"JSON Schema" not in build_body(alone)

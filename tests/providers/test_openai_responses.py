@@ -1,0 +1,240 @@
+"""What OpenAI's responses API answers: its items, its events, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from providers import Message, PermanentError, Provider, Reply, ToolCall, TransientError, Usage
+from providers.openai_responses import build
+from tests.fault_server import Answer, FaultServer
+from tests.providers.acts import USER
+from tests.providers.openai_script import failure, send
+from tests.providers.stands.openai import EVENTS, event, stream
+from tests.providers.stands.openai_responses import (
+    BEGIN,
+    call_item,
+    delta,
+    end,
+    named,
+    text_item,
+)
+
+CALL: ToolCall = {"id": "call_1", "name": "find_weather", "arguments": {"city": "Köln"}}
+THOUGHT: dict[str, Any] = {
+    "id": "rs_1",
+    "type": "reasoning",
+    "summary": [],
+    "encrypted_content": "c2VjcmV0",
+}
+
+
+@pytest.fixture
+async def provider(server: FaultServer) -> AsyncIterator[Provider]:
+    """The responses API of an OpenAI that the server plays."""
+    provider = build({}, f"{server.url}/v1")
+    yield provider
+    await provider.aclose()
+
+
+async def answer(server: FaultServer, provider: Provider, *events: bytes, **changes: Any) -> Reply:
+    """The reply that these events make."""
+    server.will(stream(BEGIN, *events))
+    return await send(provider, **changes)
+
+
+async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
+    server: FaultServer, provider: Provider
+) -> None:
+    usage = Usage(input_tokens=11, output_tokens=7, cached_tokens=5, reasoning_tokens=3)
+    reply = await answer(server, provider, delta("Be"), end(text_item("Be"), usage=usage))
+    assert reply == Reply("Be", "m-2026", "stop", usage, request_id="req_1")
+
+
+async def test_a_server_without_a_header_is_told_by_what_it_says(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(Answer(headers=EVENTS, chunks=(end(),)))
+    assert (await send(provider)).request_id == "resp_1"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (delta("Be"), delta("cause"), end(text_item("Because"))),
+        (delta("Because"), end()),
+        (end(text_item("Because")),),
+        (named("response.output_item.done", item=text_item("Because")), end()),
+        (delta("Because"), named("response.completed", response={})),
+        (delta("Because"), named("response.completed", response={"output": None, "usage": None})),
+        (event({"type": "response.output_text.delta", "delta": "Because"}), end()),
+        (event({"no": "type"}), named("response.new_thing", item=7), delta("Because"), end()),
+        (named("response.reasoning_text.delta", delta="Hm"), delta("Because"), end()),
+    ],
+)
+async def test_the_text_is_whole_however_it_is_sent(
+    server: FaultServer, provider: Provider, events: tuple[bytes, ...]
+) -> None:
+    reply = await answer(server, provider, *events)
+    assert (reply.text, reply.finish_reason, reply.usage) == ("Because", "stop", Usage())
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (end(call_item(CALL)),),
+        (named("response.output_item.done", item=call_item(CALL)), end()),
+        (named("response.output_item.done", item=call_item(CALL)), end(call_item(CALL))),
+    ],
+)
+async def test_a_call_is_told_once_however_it_is_sent(
+    server: FaultServer, provider: Provider, events: tuple[bytes, ...]
+) -> None:
+    reply = await answer(server, provider, *events)
+    assert reply.tool_calls == (CALL,)
+    assert reply.finish_reason == "tool_calls"
+
+
+async def test_a_call_without_an_id_gets_one_that_is_new_to_the_conversation(
+    server: FaultServer, provider: Provider
+) -> None:
+    turns: tuple[Message, ...] = (USER, {"role": "assistant", "tool_calls": [CALL]})
+    item = {"type": "function_call", "name": "f", "arguments": ""}
+    reply = await answer(server, provider, end(item), messages=turns)
+    assert reply.tool_calls == ({"id": "call_2", "name": "f", "arguments": {}},)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        [text_item("Because"), call_item(CALL)],
+        [{**THOUGHT, "encrypted_content": None}, call_item(CALL)],
+        [THOUGHT, {**THOUGHT, "encrypted_content": ""}, call_item(CALL)],
+    ],
+    ids=["no thought", "a thought that is kept nowhere", "one of two"],
+)
+async def test_a_turn_without_thoughts_that_can_be_read_again_has_no_form_of_its_own(
+    server: FaultServer, provider: Provider, output: list[dict[str, Any]]
+) -> None:
+    assert (await answer(server, provider, end(*output))).native is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish_reason"),
+    [("max_output_tokens", "length"), ("max_messages", "max_messages"), (None, "incomplete")],
+)
+async def test_a_reply_that_is_cut_says_by_what(
+    server: FaultServer, provider: Provider, reason: str | None, finish_reason: str
+) -> None:
+    last = end(text_item("Be"), status="incomplete", incomplete_details={"reason": reason})
+    reply = await answer(server, provider, delta("Be"), last)
+    assert (reply.text, reply.finish_reason) == ("Be", finish_reason)
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (end(text_item("", type="refusal", refusal="I will not."), usage=Usage(7, 1)), "I will"),
+        (
+            end(
+                status="incomplete",
+                incomplete_details={"reason": "content_filter"},
+                usage=Usage(7, 1),
+            ),
+            "filter",
+        ),
+        (
+            end(
+                status="failed",
+                error={"code": "bio_policy", "message": "I will not."},
+                usage=Usage(7, 1),
+            ),
+            "I will",
+        ),
+    ],
+)
+async def test_a_refusal_tells_why_and_what_it_cost(
+    server: FaultServer, provider: Provider, last: bytes, words: str
+) -> None:
+    server.will(stream(BEGIN, last))
+    error = await failure(provider)
+    assert isinstance(error, PermanentError)
+    assert error.kind == "refused"
+    assert words in error.message
+    assert error.usage == Usage(7, 1)
+
+
+FAILURES: list[tuple[Any, str]] = [
+    ({"code": "server_error", "message": "no"}, "server_error"),
+    ({"code": "vector_store_timeout", "message": "no"}, "server_error"),
+    ({"code": "rate_limit_exceeded", "message": "no"}, "rate_limit"),
+    ({"code": "invalid_prompt", "message": "no"}, "bad_request"),
+    ({"code": "image_too_large", "message": "no"}, "bad_request"),
+    ({"code": "image_content_policy_violation", "message": "no"}, "refused"),
+    ({"code": "context_length_exceeded", "message": "no"}, "context_length"),
+    ({"message": "no: your input exceeds the context window of this model"}, "context_length"),
+    ({"code": None, "message": "no"}, "server_error"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), FAILURES)
+async def test_a_response_that_failed_says_who_acts_next(
+    server: FaultServer, provider: Provider, error: Any, kind: str
+) -> None:
+    server.will(stream(BEGIN, delta("Be"), end(status="failed", error=error, usage=Usage(7, 1))))
+    found = await failure(provider)
+    assert found.kind == kind
+    assert "no" in found.message
+    assert found.usage == Usage(7, 1)
+
+
+@pytest.mark.parametrize(("error", "kind"), FAILURES)
+@pytest.mark.parametrize("form", ["flat", "nested"])
+async def test_an_error_event_says_who_acts_next(
+    server: FaultServer, provider: Provider, error: Any, kind: str, form: str
+) -> None:
+    flat = named("error", **error, param=None)
+    server.will(stream(BEGIN, flat if form == "flat" else named("error", error=error)))
+    found = await failure(provider)
+    assert found.kind == kind
+    assert "no" in found.message
+
+
+async def test_a_response_that_failed_without_a_word_is_the_servers_error(
+    server: FaultServer, provider: Provider
+) -> None:
+    server.will(stream(BEGIN, end(status="failed", error=None)))
+    assert (await failure(provider)).kind == "server_error"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        delta("Be"),
+        b"data: [DONE]\n\n",
+        named("response.completed"),
+        named("response.completed", response=7),
+        named("response.completed", response={"output": 7}),
+        named("response.completed", response={"output": [7]}),
+        named("response.completed", response={"usage": {"input_tokens": -1}}),
+        named("response.completed", response={"usage": {"output_tokens": "7"}}),
+        end({"type": "message", "content": 7}),
+        end({"type": "message", "content": [{"text": 7}]}),
+        end({"type": "function_call", "arguments": "{}"}),
+        end({"type": "function_call", "name": "f", "arguments": 7}),
+        named("response.output_text.delta", delta=7),
+        named("response.output_text.delta"),
+        named("response.output_item.done", item=7),
+        event({"type": 7}),
+        event([]),
+    ],
+)
+async def test_a_stream_of_another_shape_is_a_protocol_error(
+    server: FaultServer, provider: Provider, last: bytes
+) -> None:
+    server.will(stream(BEGIN, last))
+    error = await failure(provider)
+    assert isinstance(error, TransientError)
+    assert error.kind == "protocol"

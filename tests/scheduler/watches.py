@@ -1,0 +1,172 @@
+"""What the referee knows of steps, circuits and room: the rules of limits, said a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.model import NEVER, TRANSIENT, Choice, Task
+
+
+class Objection(AssertionError):
+    """A run did what the rules forbid."""
+
+
+def demand(holds: bool, objection: str) -> None:
+    """Object unless it holds."""
+    if not holds:
+        raise Objection(objection)
+
+
+@dataclass
+class Course:
+    """How it goes with one task: `place` is that of its target, `kept` the replies it may use."""
+
+    task: Task
+    status: str = "pending"
+    attempts: int = 0
+    failures: int = 0
+    place: int = 0
+    kept: int = 0
+    replies: int = 0
+    due: float = 0.0
+    has_succeeded: bool = False
+    cut_by_job: bool = False
+    starts: list[float] = field(default_factory=list)
+
+    @property
+    def choice(self) -> Choice:
+        """Whom it asks now."""
+        return self.task.choices[self.place]
+
+    @property
+    def is_tolerated(self) -> bool:
+        """Whether the job goes on from its failure; what the job's own end cut off is opened again."""
+        return self.task.tolerated and not self.cut_by_job
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what needs it may start."""
+        return self.status == "succeeded" or (self.status == "failed" and self.is_tolerated)
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether what needs it will not run."""
+        return self.status in ("failed", "skipped") and not self.is_good
+
+
+@dataclass
+class CircuitWatch:
+    """The circuits of one ownership, by target. A `threshold` of 0 opens none."""
+
+    threshold: int
+    cooldown_s: float
+    failures: dict[str, int] = field(default_factory=dict)
+    retry_at: dict[str, float] = field(default_factory=dict)
+    probes: dict[str, str] = field(default_factory=dict)
+
+    def may_ask(self, target: str, now: float, *, strictly_before: bool = False) -> bool:
+        """Whether a step may start at the target now, or might have just before."""
+        if target not in self.retry_at:
+            return True
+        due = self.retry_at[target]
+        is_due = due < now if strictly_before else due <= now
+        return is_due and target not in self.probes
+
+    def began(self, name: str, target: str, now: float) -> None:
+        """A step started at the target."""
+        demand(self.may_ask(target, now), f"{name} asked {target}, whose circuit is open")
+        if target in self.retry_at:
+            self.probes[target] = name
+
+    def left(self, name: str) -> None:
+        """The step's attempt is over."""
+        self.probes = {target: probe for target, probe in self.probes.items() if probe != name}
+
+    def call_ended(self, name: str, target: str, event: Any, now: float) -> Ruling | None:
+        """What must be recorded of the circuit with the end of a call."""
+        fails = event.type == "llm.failed" and event.kind in TRANSIENT
+        self.failures[target] = self.failures.get(target, 0) + 1 if fails else 0
+        is_open, is_probe = target in self.retry_at, self.probes.get(target) == name
+        if is_open and not is_probe:
+            return None
+        if not fails:
+            return Ruling("circuit.closed", target) if is_probe else None
+        if not is_probe and not 0 < self.threshold <= self.failures[target]:
+            return None
+        cooldown_s = max(self.cooldown_s, event.retry_after_s or 0.0)
+        return Ruling("circuit.opened", target, now + cooldown_s, event.kind)
+
+    def opened(self, target: str, retry_at: float) -> None:
+        """The event is there."""
+        self.retry_at[target] = retry_at
+        self.probes.pop(target, None)
+
+    def closed(self, target: str) -> None:
+        """The event is there."""
+        del self.retry_at[target]
+        del self.probes[target]
+        self.failures[target] = 0
+
+    def forget(self) -> None:
+        """The job is resumed."""
+        for known in (self.failures, self.retry_at, self.probes):
+            known.clear()
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """An event that has to come next."""
+
+    type: str
+    target: str
+    retry_at: float = NEVER
+    kind: str | None = None
+
+    def check(self, event: Any, *, epoch_s: float, timed: bool) -> None:
+        """Object to any other event."""
+        told = (event.type, getattr(event, "target", None))
+        demand(told == (self.type, self.target), f"{told} where {self} was due")
+        if self.type == "circuit.opened":
+            demand(event.kind == self.kind, f"it opened for {event.kind}, not {self.kind}")
+            on_time = not timed or event.retry_at - epoch_s == self.retry_at
+            demand(on_time, f"{event.target} is closed until {event.retry_at - epoch_s}: {self}")
+
+
+@dataclass
+class RoomWatch:
+    """How many steps each provider may be asked by, after it has said that it is too many."""
+
+    limits: Mapping[str, int]
+    total: int
+    left: dict[str, float] = field(default_factory=dict)
+    _halved_at: dict[str, int] = field(default_factory=dict)
+    _sent_at: dict[str, int] = field(default_factory=dict)
+
+    def of(self, lane: str) -> float:
+        """The room of a provider."""
+        return min(self.limits.get(lane, NEVER), int(self.left.get(lane, self.total)))
+
+    def sent(self, name: str, version: int) -> None:
+        """The step's call is the event of that version."""
+        self._sent_at[name] = version
+
+    def refused(self, name: str, lane: str, *, in_flight: int, version: int) -> None:
+        """The provider has said that it was asked too often."""
+        if self._sent_at[name] < self._halved_at.get(lane, 0):
+            return
+        self._halved_at[lane] = version
+        self.left[lane] = max(1.0, min(in_flight, self.left.get(lane, in_flight)) / 2)
+
+    def answered(self, lane: str) -> None:
+        """The provider has answered."""
+        if lane in self.left:
+            self.left[lane] += 1 / self.left[lane]
+            if self.left[lane] >= self.limits.get(lane, self.total):
+                del self.left[lane]
+
+    def forget(self) -> None:
+        """The job is resumed."""
+        self.left.clear()
+        self._halved_at.clear()
