@@ -23,17 +23,6 @@ MODELS_SHOWN = 10
 _CLOSE_MAX_S = 1.0
 _MESSAGE_CHARS = 1000
 _NAME_CHARS = 80
-_KEY_VARIABLES = {
-    "openai": "OPENAI_API_KEY",
-    "openai-responses": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-}
-_ADDRESS_VARIABLES = {
-    "ollama": "OLLAMA_BASE_URL",
-    "openai": "OPENAI_BASE_URL",
-    "openai-responses": "OPENAI_BASE_URL",
-    "anthropic": "ANTHROPIC_BASE_URL",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +70,6 @@ async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | _Target:
-    if entry.module is None:
-        return Finding("note", entry.name, "not supported yet")
     if entry.name == "replay":
         return Finding("ok", entry.name, "ready: answers from recorded replies")
     setting = _read_setting(entry, environment)
@@ -100,10 +87,9 @@ def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | 
 
 
 def _read_setting(entry: ProviderEntry, environment: Mapping[str, str]) -> _Setting:
-    key_variable = _KEY_VARIABLES.get(entry.name)
-    key = environment.get(key_variable, "").strip() if key_variable is not None else ""
-    address = _ADDRESS_VARIABLES.get(entry.name)
-    return _Setting(key_variable, key, bool(address and environment.get(address)))
+    key = environment.get(entry.key_variable or "", "").strip()
+    has_address = bool(environment.get(entry.address_variable or ""))
+    return _Setting(entry.key_variable, key, has_address)
 
 
 async def _ask(target: _Target, findings: dict[str, Finding]) -> None:

@@ -20,27 +20,56 @@ class ProviderEntry:
     used where neither spec nor environment names one, and `model_variables` are
     the environment's names for it, the first that is set counting.
     `local` providers cost nothing a token; `has_address` ones can be told a `base_url`.
+    `key_variable` and `address_variable` name the environment's key and address.
     """
 
     name: str
-    module: str | None
+    module: str
     default_model: str
     model_variables: tuple[str, ...]
     local: bool = False
     has_address: bool = True
+    key_variable: str | None = None
+    address_variable: str | None = None
 
 
 _ENTRIES = (
-    ProviderEntry("ollama", "providers.ollama", "llama3.2", ("OLLAMA_MODEL",), local=True),
-    ProviderEntry("replay", "providers.replay", "recorded", (), has_address=False),
-    ProviderEntry("openai", "providers.openai", "gpt-4o-mini", ("OPENAI_MODEL",)),
     ProviderEntry(
-        "openai-responses", "providers.openai_responses", "gpt-4o-mini", ("OPENAI_MODEL",)
+        "ollama",
+        "providers.ollama",
+        "llama3.2",
+        ("OLLAMA_MODEL",),
+        local=True,
+        address_variable="OLLAMA_BASE_URL",
     ),
-    ProviderEntry("anthropic", "providers.anthropic", "claude-haiku-4-5", ("ANTHROPIC_MODEL",)),
+    ProviderEntry("replay", "providers.replay", "recorded", (), has_address=False),
+    ProviderEntry(
+        "openai",
+        "providers.openai",
+        "gpt-4o-mini",
+        ("OPENAI_MODEL",),
+        key_variable="OPENAI_API_KEY",
+        address_variable="OPENAI_BASE_URL",
+    ),
+    ProviderEntry(
+        "openai-responses",
+        "providers.openai_responses",
+        "gpt-4o-mini",
+        ("OPENAI_MODEL",),
+        key_variable="OPENAI_API_KEY",
+        address_variable="OPENAI_BASE_URL",
+    ),
+    ProviderEntry(
+        "anthropic",
+        "providers.anthropic",
+        "claude-haiku-4-5",
+        ("ANTHROPIC_MODEL",),
+        key_variable="ANTHROPIC_API_KEY",
+        address_variable="ANTHROPIC_BASE_URL",
+    ),
     ProviderEntry(
         "mlx",
-        None,
+        "providers.mlx",
         "mlx-community/Llama-3.2-3B-Instruct-4bit",
         ("MLX_MODEL_PATH", "MLX_MODEL"),
         local=True,
@@ -57,7 +86,6 @@ def build_provider(name: str, environment: Environment, *, base_url: str | None 
     Raises PermanentError (kind `environment`) when something that it needs is
     missing. `replay` is built with `providers.replay.Replay`, from its file.
     """
-    module = REGISTRY[name].module
-    assert module is not None, f"the spec's check lets no step use {name}"
-    build = cast(Callable[[Environment, str | None], Provider], import_module(module).build)
+    module = import_module(REGISTRY[name].module)
+    build = cast(Callable[[Environment, str | None], Provider], module.build)
     return build(environment, base_url)

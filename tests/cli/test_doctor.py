@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,13 +21,16 @@ OFFLINE = {"OLLAMA_BASE_URL": "http://127.0.0.1:1"}
 
 
 @pytest.fixture(autouse=True)
-def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+def fakes() -> Iterator[None]:
     """Fakes in place of the hosted providers."""
+    everyone = dict(REGISTRY)
+    for name in set(everyone) - {"openai", "anthropic", "ollama", "replay"}:
+        del REGISTRY[name]
     for name in ("openai", "anthropic"):
-        fake = replace(REGISTRY[name], module="tests.cli.fake_provider")
-        monkeypatch.setitem(REGISTRY, name, fake)
-    for name in set(REGISTRY) - {"openai", "anthropic", "ollama", "replay"}:
-        monkeypatch.delitem(REGISTRY, name)
+        REGISTRY[name] = replace(everyone[name], module="tests.cli.fake_provider")
+    yield
+    REGISTRY.clear()  # Its order is what pages show.
+    REGISTRY.update(everyone)
 
 
 async def examine(**environment: str) -> dict[str, Finding]:

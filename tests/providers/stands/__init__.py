@@ -8,7 +8,7 @@ fault server play the acts and are listed in `WIRED` too.
 from __future__ import annotations
 
 from tests.providers.acts import Stand
-from tests.providers.stands import anthropic, ollama, openai, openai_responses, replay
+from tests.providers.stands import anthropic, mlx, ollama, openai, openai_responses, replay
 
 STANDS: dict[str, Stand] = {
     "replay": replay.stand,
@@ -16,5 +16,6 @@ STANDS: dict[str, Stand] = {
     "anthropic": anthropic.stand,
     "openai": openai.stand,
     "openai-responses": openai_responses.stand,
+    "mlx": mlx.stand,
 }
 WIRED = ["ollama", "anthropic", "openai", "openai-responses"]

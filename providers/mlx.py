@@ -1,0 +1,216 @@
+"""Models that run on this machine with mlx-lm: one call at a time, in a thread.
+
+mlx-lm itself is behind `providers.mlx_store` and `providers.mlx_model`; here is what a
+request means to it, and what it wrote means to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import trio
+
+from providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
+from providers.errors import PermanentError, ProviderError, TransientError
+from providers.http import replace_surrogates, safe_text
+from providers.instructions import instruct
+from providers.mlx_model import LocalModel
+from providers.mlx_store import Store, open_store
+from providers.mlx_text import Splitter
+
+MAX_TOKENS = 4096
+"""Where the request has no `max_tokens`: mlx-lm's own 256 would cut most answers."""
+
+
+class Mlx:
+    """Models of a store; one is in memory at a time, and one call runs at a time."""
+
+    name = "mlx"
+    params = frozenset(
+        "temperature top_p top_k min_p max_tokens stop seed presence_penalty frequency_penalty "
+        "repeat_penalty".split()
+    )
+    endpoint = ""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._one = trio.CapacityLimiter(1)
+        self._loaded: tuple[str, LocalModel] | None = None
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        """See `Provider.send`. Cancellation is noticed at the next token, or block of the prompt.
+
+        `timeout_s` bounds nothing here: a thread cannot be left while it uses the model.
+        """
+        work = partial(self._answer, request, on_delta)
+        return await trio.to_thread.run_sync(work, limiter=self._one)
+
+    async def models(self) -> tuple[str, ...]:
+        """See `Provider.models`: the folder that is set, and what the hub's cache holds."""
+        found = await trio.to_thread.run_sync(self._store.names)
+        return tuple(sorted(found))
+
+    async def identify(self, model: str) -> str | None:
+        """See `Provider.identify`: of the files, or the hub's commit."""
+        return await trio.to_thread.run_sync(self._store.identify, model)
+
+    async def aclose(self) -> None:
+        """Let the model go."""
+        self._loaded = None
+
+    def _answer(self, request: Request, on_delta: OnDelta) -> Reply:
+        try:
+            return self._generate(self._load(request.model), request, on_delta)
+        except ProviderError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise PermanentError("bad_request", _words(error)) from error
+        except Exception as error:
+            # Whatever a model's code raises: no memory, a kernel that failed.
+            raise TransientError("server_error", _words(error)) from error
+
+    def _load(self, name: str) -> LocalModel:
+        if self._loaded is None or self._loaded[0] != name:
+            self._loaded = None
+            self._loaded = (name, self._store.load(name))
+        return self._loaded[1]
+
+    def _generate(self, model: LocalModel, request: Request, on_delta: OnDelta) -> Reply:
+        prompt = _render(model, request)
+        splitter = Splitter(
+            stops=_stops(request.params.get("stop")),
+            thought=model.thought,
+            call=model.call if request.tools else None,
+            thinking=model.begins_with_thought(prompt),
+        )
+        finish = "stop"
+        used = Usage(input_tokens=len(prompt))
+        thought = 0
+        settings = {"max_tokens": MAX_TOKENS, **request.params}
+        writing = model.generate(
+            prompt, settings, request.options, trio.from_thread.check_cancelled
+        )
+        with closing(writing):  # However this ends: mlx-lm gives its memory back then.
+            for piece in writing:
+                trio.from_thread.check_cancelled()
+                thought += splitter.is_thinking
+                used = Usage(piece.prompt_tokens, piece.generation_tokens, reasoning_tokens=thought)
+                _tell(on_delta, splitter.feed(replace_surrogates(piece.text)))
+                if splitter.stopped:
+                    break
+                finish = piece.finish_reason or finish
+        _tell(on_delta, splitter.finish())
+        calls = _read_calls(model, request, splitter.calls, cut=finish == "length", usage=used)
+        return Reply(
+            text=splitter.text,
+            model=request.model,
+            finish_reason="tool_calls" if calls else finish,
+            usage=used,
+            tool_calls=calls,
+        )
+
+
+def build(environment: Mapping[str, str], base_url: str | None) -> Mlx:
+    """The provider over the models of this machine; mlx-lm is imported here.
+
+    Raises PermanentError (environment) when mlx-lm is not installed.
+    """
+    assert base_url is None, "the spec's check lets mlx have no address"
+    return Mlx(open_store(environment))
+
+
+def _tell(on_delta: OnDelta, text: str) -> None:
+    if text:
+        trio.from_thread.run_sync(on_delta, text)
+
+
+def _render(model: LocalModel, request: Request) -> list[int]:
+    if request.tools and model.call is None:
+        raise PermanentError("bad_request", f"{safe_text(request.model)} knows no tools")
+    messages = [_turn(message) for message in request.messages]
+    system = instruct(request.system, request)
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    tools = [{"type": "function", "function": dict(tool)} for tool in request.tools]
+    prompt = model.render(messages, tools, request.options)
+    if model.context_max is not None and len(prompt) >= model.context_max:
+        raise PermanentError(
+            "context_length",
+            f"the prompt has {len(prompt)} tokens, and {safe_text(request.model)} takes "
+            f"{model.context_max}",
+            usage=Usage(),
+        )
+    return prompt
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message["role"], "content": _text(message.get("content", ""))}
+    if message.get("tool_calls"):
+        turn["tool_calls"] = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {"name": call["name"], "arguments": call["arguments"]},
+            }
+            for call in message["tool_calls"]
+        ]
+    if message["role"] == "tool":
+        turn |= {"tool_call_id": message["tool_call_id"], "name": message.get("name", "")}
+    return turn
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if any(part["type"] != "text" for part in content):
+        raise PermanentError("bad_request", "mlx-lm takes text alone: a message has an image")
+    return "\n".join(part["text"] for part in content)
+
+
+def _stops(stop: Any) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def _read_calls(
+    model: LocalModel, request: Request, texts: list[str], *, cut: bool, usage: Usage
+) -> tuple[ToolCall, ...]:
+    """The calls in what the model wrote between its marks.
+
+    Raises TransientError (protocol) for a text that is none, unless the limit of tokens cut it.
+    """
+    found: list[ToolCall] = []
+    for text in texts:
+        try:
+            parsed = model.parse_call(text, request.tools)
+            for call in parsed if isinstance(parsed, list) else [parsed]:
+                found.append(_call(call, f"call_{request.ordinal}_{len(found) + 1}"))
+        except Exception as error:
+            # The parsers are many, and each raises what it likes.
+            if cut:
+                continue
+            what = safe_text(text, length_max=80)
+            raise TransientError(
+                "protocol", f"the model wrote a tool call that is none: {what}", usage=usage
+            ) from error
+    return tuple(found)
+
+
+def _call(call: Mapping[str, Any], own_id: str) -> ToolCall:
+    arguments = call.get("arguments", {})
+    if not isinstance(call["name"], str) or not isinstance(arguments, dict | str):
+        raise ValueError("a call has a name, and arguments by name")
+    given = call.get("id")
+    return {
+        "id": given if isinstance(given, str) and given else own_id,
+        "name": call["name"],
+        "arguments": arguments,
+    }
+
+
+def _words(error: Exception) -> str:
+    return f"mlx-lm: {type(error).__name__}: {safe_text(str(error))}"

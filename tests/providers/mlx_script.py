@@ -1,0 +1,119 @@
+"""A store of one made-up model, which writes what the test's script says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from providers import PermanentError, Tool, ToolCall, Usage
+from providers.mlx_store import Store
+from providers.mlx_text import Marks
+
+
+@dataclass(slots=True)
+class Written:
+    """What a model of mlx-lm gives for a token."""
+
+    text: str
+    prompt_tokens: int = 7
+    generation_tokens: int = 1
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One call's answer: its pieces, each a token, and how it ends; or the error that it ends in."""
+
+    pieces: tuple[str, ...]
+    finish_reason: str = "stop"
+    usage: Usage | None = None
+    error: Exception | None = None
+
+
+@dataclass
+class FakeModel:
+    """Gives its n-th call the n-th script, and keeps what it was asked."""
+
+    scripts: tuple[Script, ...] = ()
+    thought: Marks | None = ("<think>", "</think>")
+    call: Marks | None = ("<tool_call>", "</tool_call>")
+    context_max: int | None = None
+    thinks_at_once: bool = False
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    at_work: int = 0
+    most_at_work: int = 0
+    given: int = 0
+
+    def render(
+        self, messages: list[dict[str, Any]], tools: list[Any], options: Mapping[str, Any]
+    ) -> list[int]:
+        """Seven tokens, whatever is asked."""
+        self.asked.append({"messages": messages, "tools": tools, "options": options})
+        return list(range(7))
+
+    def begins_with_thought(self, prompt: Sequence[int]) -> bool:
+        """Whether the test says so."""
+        return self.thinks_at_once
+
+    def generate(
+        self,
+        prompt: list[int],
+        params: Mapping[str, Any],
+        options: Mapping[str, Any],
+        checkpoint: Callable[[], None],
+    ) -> Generator[Written, None, None]:
+        """The next script, token by token."""
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        try:
+            self.asked[-1] |= {"params": params, "thread": threading.get_ident()}
+            checkpoint()
+            script = self.scripts[len(self.asked) - 1]
+            used = script.usage or Usage(len(prompt), len(script.pieces))
+            for count, piece in enumerate(script.pieces, start=1):
+                self.given += 1
+                yield Written(piece, used.input_tokens, count)
+            if script.error is not None:
+                raise script.error
+            yield Written("", used.input_tokens, used.output_tokens, script.finish_reason)
+        finally:
+            self.at_work -= 1
+
+    def parse_call(self, text: str, tools: Sequence[Tool]) -> Any:
+        """The call, which is JSON. Raises ValueError."""
+        return json.loads(text)
+
+
+@dataclass
+class FakeStore:
+    """Has the one model, under any name but `absent`."""
+
+    model: FakeModel
+    listed: tuple[str, ...] = ()
+    loaded: list[str] = field(default_factory=list)
+
+    def load(self, name: str) -> FakeModel:
+        """The model. Raises PermanentError for `absent`."""
+        if name == "absent":
+            raise PermanentError("environment", "absent is not on this machine")
+        self.loaded.append(name)
+        return self.model
+
+    def names(self) -> list[str]:
+        """What the test says."""
+        return list(self.listed)
+
+    def identify(self, name: str) -> str | None:
+        """A made-up digest."""
+        return f"digest of {name}"
+
+
+def write_call(call: ToolCall) -> str:
+    """The call between the model's marks."""
+    return f"<tool_call>{json.dumps(call)}</tool_call>"
+
+
+_: type[Store] = FakeStore

@@ -1,0 +1,303 @@
+"""The provider of local models: what it asks mlx-lm for, and what it makes of the answer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from providers import PermanentError, TransientError, Usage, build_provider
+from providers.mlx import MAX_TOKENS, Mlx
+from providers.mlx_store import MlxStore, _hub_offline
+from tests.providers.acts import WEATHER, ask, ignore
+from tests.providers.mlx_script import FakeModel, FakeStore, Script
+
+
+def play(*scripts: Script, **model: Any) -> tuple[Mlx, FakeModel]:
+    fake = FakeModel(scripts, **model)
+    return Mlx(FakeStore(fake)), fake
+
+
+async def test_without_the_package_the_message_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("providers.mlx_store.find_spec", lambda name: None)
+    with pytest.raises(PermanentError, match=r"pip install 'orc\[mlx\]'") as caught:
+        build_provider("mlx", {})
+    assert caught.value.kind == "environment"
+
+
+async def test_a_package_that_cannot_be_imported_is_told_the_same_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(name: str) -> None:
+        raise ImportError("No module named 'mlx.core'")
+
+    monkeypatch.setattr("providers.mlx_store.find_spec", lambda name: object())
+    monkeypatch.setattr("providers.mlx_store.import_module", fail)
+    with pytest.raises(PermanentError, match=r"orc\[mlx\].*No module named 'mlx.core'"):
+        build_provider("mlx", {})
+
+
+def test_the_hub_is_switched_off_for_the_import_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with _hub_offline(True):
+        assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in os.environ
+    with _hub_offline(False):
+        assert "HF_HUB_OFFLINE" not in os.environ
+
+
+async def test_the_conversation_goes_to_the_template_with_the_system_text_first() -> None:
+    provider, model = play(Script(("Ja.",)))
+    messages = (
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Wetter"}, {"type": "text", "text": "?"}],
+        },
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c1", "name": "find_weather", "arguments": {"city": "Köln"}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "name": "find_weather", "content": "rain"},
+    )
+    request = ask(messages=messages, system="Be brief.", tools=(WEATHER,), options={"kv_bits": 4})
+    await provider.send(request, on_delta=ignore)
+    assert model.asked[0]["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Wetter\n?"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {
+                    "id": "c1",
+                    "type": "function",
+                    "function": {"name": "find_weather", "arguments": {"city": "Köln"}},
+                }
+            ],
+        },
+        {"role": "tool", "content": "rain", "tool_call_id": "c1", "name": "find_weather"},
+    ]
+    assert model.asked[0]["tools"] == [{"type": "function", "function": dict(WEATHER)}]
+    assert model.asked[0]["options"] == {"kv_bits": 4}
+
+
+async def test_a_schema_is_asked_for_in_words() -> None:
+    provider, model = play(Script(("1",)))
+    await provider.send(ask(json_output=True, output_schema={"type": "integer"}), on_delta=ignore)
+    system = model.asked[0]["messages"][0]
+    assert system["role"] == "system"
+    assert '{"type": "integer"}' in system["content"]
+
+
+async def test_an_image_is_refused() -> None:
+    provider, _ = play()
+    image = {"type": "image", "media_type": "image/png", "data": "aGk="}
+    with pytest.raises(PermanentError, match="an image") as caught:
+        await provider.send(ask(messages=({"role": "user", "content": [image]},)), on_delta=ignore)
+    assert caught.value.kind == "bad_request"
+
+
+async def test_tools_are_refused_by_a_model_that_knows_none() -> None:
+    provider, _ = play(call=None)
+    with pytest.raises(PermanentError, match="m knows no tools") as caught:
+        await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
+    assert caught.value.kind == "bad_request"
+
+
+async def test_a_prompt_that_fills_the_context_is_refused() -> None:
+    provider, _ = play(context_max=7)
+    with pytest.raises(PermanentError, match="7 tokens") as caught:
+        await provider.send(ask(), on_delta=ignore)
+    assert caught.value.kind == "context_length"
+
+
+async def test_an_answer_may_be_long_unless_the_request_says_otherwise() -> None:
+    provider, model = play(Script(()), Script(()))
+    await provider.send(ask(1, params={"seed": 3}), on_delta=ignore)
+    await provider.send(ask(2, params={"max_tokens": 5}), on_delta=ignore)
+    assert model.asked[0]["params"] == {"max_tokens": MAX_TOKENS, "seed": 3}
+    assert model.asked[1]["params"] == {"max_tokens": 5}
+
+
+async def test_a_stop_text_ends_the_work() -> None:
+    provider, model = play(Script(("one ", "EN", "D", "two", "three")))
+    reply = await provider.send(ask(params={"stop": ["END"]}), on_delta=ignore)
+    assert (reply.text, reply.finish_reason) == ("one ", "stop")
+    assert reply.usage == Usage(7, 3)
+    assert model.given == 3
+    assert model.at_work == 0
+
+
+async def test_thoughts_are_counted_and_not_told() -> None:
+    heard: list[str] = []
+    provider, _ = play(Script(("Hm", "</think>", "So."), usage=Usage(7, 3)), thinks_at_once=True)
+    reply = await provider.send(ask(), on_delta=heard.append)
+    assert reply.text == "".join(heard) == "So."
+    assert reply.usage == Usage(7, 3, reasoning_tokens=2)
+
+
+async def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+    text = '<tool_call>{"name": "find_weather", "arguments": {}}</tool_call>'
+    provider, _ = play(Script((text, text)), Script((text,)))
+    first = await provider.send(ask(1, tools=(WEATHER,)), on_delta=ignore)
+    second = await provider.send(ask(2, tools=(WEATHER,)), on_delta=ignore)
+    ids = [call["id"] for reply in (first, second) for call in reply.tool_calls]
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize("text", ["{", "[]]", '{"name": 7}', '{"arguments": {}}', "null"])
+async def test_a_call_that_is_none_is_a_reply_that_is_none(text: str) -> None:
+    provider, _ = play(Script((f"<tool_call>{text}</tool_call>",), usage=Usage(7, 2)))
+    with pytest.raises(TransientError, match="a tool call that is none") as caught:
+        await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
+    assert caught.value.kind == "protocol"
+    assert caught.value.usage == Usage(7, 2)
+
+
+async def test_a_call_that_the_limit_cut_leaves_a_cut_answer() -> None:
+    provider, _ = play(Script(("Look", '<tool_call>{"na'), finish_reason="length"))
+    reply = await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
+    assert (reply.text, reply.finish_reason, reply.tool_calls) == ("Look", "length", ())
+
+
+@pytest.mark.parametrize(
+    ("error", "of", "kind"),
+    [
+        (ValueError("bad \x1b[31m top_p"), PermanentError, "bad_request"),
+        (RuntimeError("out of memory"), TransientError, "server_error"),
+    ],
+)
+async def test_what_mlx_raises_becomes_a_failure(
+    error: Exception, of: type[PermanentError], kind: str
+) -> None:
+    provider, _ = play(Script(("a",), error=error))
+    with pytest.raises(of, match="mlx-lm: ") as caught:
+        await provider.send(ask(), on_delta=ignore)
+    assert caught.value.kind == kind
+    assert caught.value.message.isprintable()
+
+
+async def test_the_model_stays_in_memory_until_another_is_asked_for() -> None:
+    store = FakeStore(FakeModel(tuple(Script(()) for _ in range(4))))
+    provider = Mlx(store)
+    for ordinal, name in enumerate(("a", "a", "b", "a"), start=1):
+        await provider.send(ask(ordinal, model=name), on_delta=ignore)
+    assert store.loaded == ["a", "b", "a"]
+
+
+async def test_a_model_that_cannot_be_loaded_leaves_none_in_memory() -> None:
+    store = FakeStore(FakeModel((Script(()), Script(()))))
+    provider = Mlx(store)
+    await provider.send(ask(1, model="a"), on_delta=ignore)
+    with pytest.raises(PermanentError, match="not on this machine"):
+        await provider.send(ask(2, model="absent"), on_delta=ignore)
+    await provider.send(ask(3, model="a"), on_delta=ignore)
+    assert store.loaded == ["a", "a"]
+
+
+async def test_one_call_at_a_time_in_a_thread_of_its_own() -> None:
+    provider, model = play(*(Script(("a", "b")) for _ in range(8)))
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for ordinal in range(1, 9):
+                nursery.start_soon(_send, provider, ordinal)
+    assert model.most_at_work == 1
+    assert threading.get_ident() not in {asked["thread"] for asked in model.asked}
+
+
+async def _send(provider: Mlx, ordinal: int) -> None:
+    await provider.send(ask(ordinal), on_delta=ignore)
+
+
+async def test_a_cancelled_call_stops_at_the_next_token_and_frees_the_model() -> None:
+    pieces = tuple("abcdefgh")
+    provider, model = play(Script(pieces), Script(("Because.",)))
+
+    def hear(_piece: str) -> None:
+        scope.cancel()
+
+    with trio.fail_after(30):
+        with trio.CancelScope() as scope:
+            await provider.send(ask(1), on_delta=hear)
+        assert scope.cancelled_caught
+        assert model.given == 2
+        assert model.at_work == 0
+        assert (await provider.send(ask(2), on_delta=ignore)).text == "Because."
+
+
+async def test_the_models_are_listed_in_order() -> None:
+    provider = Mlx(FakeStore(FakeModel(), ("b/b", "/a")))
+    assert await provider.models() == ("/a", "b/b")
+    assert await provider.identify("b/b") == "digest of b/b"
+
+
+def test_a_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    store = MlxStore(None, download=False)
+    (tmp_path / "config.json").write_text("{}")
+    first = store.identify(str(tmp_path))
+    assert first is not None
+    assert store.identify(str(tmp_path)) == first
+    (tmp_path / "config.json").write_text("[]")
+    assert store.identify(str(tmp_path)) != first
+
+
+def test_a_snapshot_of_the_hub_is_known_by_its_commit(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots" / "abc123"
+    folder.mkdir(parents=True)
+    assert MlxStore(None, download=False).identify(str(folder)) == "abc123"
+
+
+@pytest.mark.parametrize("name", ["/no/such", "./model", "~/model-that-is-not", "a/b/c", "model"])
+def test_what_is_no_name_on_the_hub_is_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(PermanentError, match="there is no model folder") as caught:
+        MlxStore(None, download=False).load(name)
+    assert caught.value.kind == "environment"
+
+
+class _Hub:
+    """The hub's package, as far as a download goes."""
+
+    class errors:  # noqa: N801
+        class RepositoryNotFoundError(OSError):
+            """The hub's own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.offline: list[bool] = []
+
+    def snapshot_download(
+        self, name: str, *, local_files_only: bool, allow_patterns: Sequence[str]
+    ) -> str:
+        """Raises the error."""
+        self.offline.append(local_files_only)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("download", "error", "of", "words"),
+    [
+        (False, OSError("no snapshot"), PermanentError, "set MLX_DOWNLOAD=1"),
+        (True, _Hub.errors.RepositoryNotFoundError(), PermanentError, "has no model a/b for you"),
+        (True, OSError("no network"), TransientError, "could not be downloaded: no network"),
+    ],
+)
+def test_the_hub_is_asked_only_where_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+    download: bool,
+    error: Exception,
+    of: type[PermanentError],
+    words: str,
+) -> None:
+    hub = _Hub(error)
+    monkeypatch.setattr("providers.mlx_store.import_module", lambda name: hub)
+    with pytest.raises(of, match=words):
+        MlxStore(None, download=download).load("a/b")
+    assert hub.offline == [not download]
