@@ -22,7 +22,7 @@ OFFLINE = {"OLLAMA_BASE_URL": "http://127.0.0.1:1"}
 
 @pytest.fixture(autouse=True)
 def fakes() -> Iterator[None]:
-    """Fakes in place of the hosted providers."""
+    """Fakes in place of the hosted providers; undone here alone, whatever a test put there."""
     everyone = dict(REGISTRY)
     for name in set(everyone) - {"openai", "anthropic", "ollama", "replay"}:
         del REGISTRY[name]
@@ -116,10 +116,8 @@ async def test_a_provider_that_cannot_be_reached_is_a_note(autojump_clock: MockC
     assert (found.level, found.message) == ("note", "nobody answers")
 
 
-async def test_a_provider_whose_package_is_missing_is_a_note(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(REGISTRY, "openai", replace(REGISTRY["openai"], module="no_such_package"))
+async def test_a_provider_whose_package_is_missing_is_a_note() -> None:
+    REGISTRY["openai"] = replace(REGISTRY["openai"], module="no_such_package")
     found = (await examine(**KEY))["openai"]
 
     assert found.level == "note"
