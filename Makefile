@@ -1,9 +1,11 @@
 # Everything that a fresh machine needs is Python 3.11 or newer, git and make.
 PYTHON ?= python3
 VENV ?= .venv
+PROVIDERS_VENV ?= .venv-providers
+NODE ?= .node
 BIN := $(VENV)/bin
 
-.PHONY: demo test check torture bench docs clean
+.PHONY: demo test check test-providers torture bench docs clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where to look next.
 	@mkdir -p demo
@@ -18,6 +20,9 @@ check: $(VENV)/.installed-test  ## Style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## What needs mlx-lm or Node; skips what cannot be had.
+	$(PROVIDERS_VENV)/bin/python -m pytest -m providers -rs $(PYTEST_ARGS) tests/heavy
+
 torture: $(VENV)/.installed-test  ## The long crash and contention runs.
 	$(BIN)/python -m pytest -m torture $(PYTEST_ARGS)
 
@@ -28,7 +33,7 @@ docs: $(VENV)/.installed  ## Write the generated parts of the pages anew.
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(PROVIDERS_VENV) $(NODE) demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orc needs Python 3.11 or newer; set PYTHON=")'
@@ -41,3 +46,18 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
+
+# mlx has wheels for Apple silicon and for Linux; elsewhere its tests are skipped.
+$(PROVIDERS_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(PROVIDERS_VENV)
+	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mlx]' || \
+	  { echo "mlx-lm cannot be installed here: its tests are skipped" >&2; \
+	    $(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; }
+	@touch $@
+
+# A server that nobody here wrote: @copilotkit/aimock, from npm.
+$(NODE)/.installed: Makefile
+	@mkdir -p $(NODE)
+	npm install --silent --no-save --no-package-lock --prefix $(NODE) @copilotkit/aimock@1.43.0 || \
+	  echo "aimock cannot be installed here: its tests are skipped" >&2
+	@touch $@

@@ -7,15 +7,16 @@ back is read in `providers.anthropic_reply`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
-from itertools import chain, groupby, takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
+from providers.anthropic_schema import fit_schema
 from providers.contract import Message, Request, Tool, ToolCall
 from providers.errors import PermanentError
 from providers.http import safe_text
+from providers.instructions import instruct
 
 MAX_TOKENS_DEFAULT = 8192
 """The longest reply where nobody says: the API sets no limit of its own, and asks for one."""
@@ -30,16 +31,6 @@ _ASKED = frozenset({"model", "messages", "stream", "system", "tools", "max_token
 # The API's own proposal for a call whose input was no JSON object
 # (platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming).
 _BROKEN_INPUT = "INVALID_JSON"
-
-# What structured outputs take, by platform.claude.com/docs/en/build-with-claude/structured-outputs.
-_KEYWORDS = set(
-    "type properties required additionalProperties items minItems anyOf enum const $ref title "
-    "description default format".split()
-)
-_FORMATS = set("date-time time date duration email hostname uri ipv4 ipv6 uuid".split())
-_SAYS_WHAT = {"type", "anyOf", "enum", "const", "$ref"}
-OPTIONAL_MAX = 24
-UNIONS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +47,23 @@ def build_asked(request: Request) -> Asked:
     _check_params(request.params)
     # One further down stays in its place: the API has the role, for models that know it.
     leading = [*takewhile(lambda message: message["role"] == "system", request.messages)]
-    system = [text for text in (request.system, *map(_join_text, leading)) if text]
+    system = "\n\n".join(filter(None, (request.system, *map(_join_text, leading))))
+    fitted = None if request.output_schema is None else fit_schema(request.output_schema)
+    by_tool = fitted is None and _can_force_tool(request)
+    if fitted is None and not by_tool:
+        system = instruct(system, request) or ""
     body: dict[str, Any] = {"model": request.model, "stream": True}
     if system:
-        body["system"] = "\n\n".join(system)
+        body["system"] = system
     body["messages"] = _build_messages(request.messages[len(leading) :])
     body |= _build_settings(request.params)
     if request.tools:
         body["tools"] = [_build_tool(tool) for tool in request.tools]
-    by_tool = _add_schema(body, request)
+    if fitted is not None:
+        form = {"type": "json_schema", "schema": fitted}
+        body["output_config"] = {**body.get("output_config", {}), "format": form}
+    elif by_tool:
+        body |= _build_answer_tool(request)
     headers = _add_options(body, request.options)
     return Asked(body, headers, by_tool)
 
@@ -95,29 +94,22 @@ def _build_settings(params: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _add_schema(body: dict[str, Any], request: Request) -> bool:
-    """Asks for the schema by the API's own means, else by a tool that must be called.
+def _can_force_tool(request: Request) -> bool:
+    """Whether the answer can come as the input of a tool: that takes an object.
 
-    No tool can be forced while the model thinks, nor beside others that it is to call:
-    then the scheduler's own check has to do. Says whether the answer comes by the tool.
+    No tool can be forced while the model thinks, nor beside others that it is to call.
     """
-    schema = request.output_schema
-    if schema is None:
-        return False
-    fitted = fit_schema(schema)
-    if fitted is not None:
-        form = {"type": "json_schema", "schema": fitted}
-        body["output_config"] = {**body.get("output_config", {}), "format": form}
-        return False
+    schema = request.output_schema or {}
     is_free = not request.tools and not request.options.keys() & {"thinking", "tool_choice"}
-    if not is_free or schema.get("type") != "object":
-        return False
+    return is_free and schema.get("type") == "object"
+
+
+def _build_answer_tool(request: Request) -> dict[str, Any]:
     description = "Gives the answer. Call it once, with all of the answer as its input."
-    body["tools"] = [
-        _build_tool(Tool(name=ANSWER_TOOL, description=description, parameters=dict(schema)))
-    ]
-    body["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL}
-    return True
+    schema = dict(request.output_schema or {})
+    tool = Tool(name=ANSWER_TOOL, description=description, parameters=schema)
+    choice = {"type": "tool", "name": ANSWER_TOOL}
+    return {"tools": [_build_tool(tool)], "tool_choice": choice}
 
 
 def _add_options(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, str]:
@@ -226,74 +218,3 @@ def _build_result(message: Message) -> dict[str, Any]:
         "content": _build_parts(message),
     }
     return {**result, "is_error": True} if message.get("is_error") else result
-
-
-def fit_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema as structured outputs take it; none where they do not.
-
-    They take closed objects only. One that does not say whether it is open is closed:
-    what fits it then fits the schema as it was.
-    """
-    root = {key: value for key, value in schema.items() if key not in ("$schema", "$defs")}
-    try:
-        fitted = _close(root)
-        definitions = {name: _close(inner) for name, inner in schema.get("$defs", {}).items()}
-        _check_whole(fitted, definitions)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
-    return {**fitted, "$defs": definitions} if definitions else fitted
-
-
-def _close(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with every object closed; raises ValueError for what is not taken."""
-    kind = schema.get("type", [])
-    types = [kind] if isinstance(kind, str) else kind
-    is_taken = (
-        _KEYWORDS.issuperset(schema)
-        and not _SAYS_WHAT.isdisjoint(schema)
-        and schema.get("format", "date") in _FORMATS
-        and schema.get("minItems", 0) in (0, 1)
-        and all(not isinstance(value, dict | list) for value in schema.get("enum", ()))
-        and schema.get("additionalProperties", False) is False
-        and ("array" in types) == ("items" in schema)
-        # Without properties, an object that may be open is a map.
-        and ("object" in types) == bool(schema.keys() & {"properties", "additionalProperties"})
-    )
-    if not is_taken:
-        raise ValueError
-    closed = dict(schema)
-    if "object" in types:
-        properties = schema.get("properties", {})
-        closed["properties"] = {name: _close(inner) for name, inner in properties.items()}
-        closed["additionalProperties"] = False
-    if "items" in schema:
-        closed["items"] = _close(schema["items"])
-    if "anyOf" in schema:
-        closed["anyOf"] = [_close(inner) for inner in schema["anyOf"]]
-    return closed
-
-
-def _check_whole(root: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> None:
-    """Raises ValueError for a reference to elsewhere or in a circle, and past a limit."""
-    places = {"#": root, **{f"#/$defs/{name}": inner for name, inner in definitions.items()}}
-    levels = {place: list(_levels(schema)) for place, schema in places.items()}
-    references = {
-        place: {inner["$ref"] for inner in within if "$ref" in inner}
-        for place, within in levels.items()
-    }
-    TopologicalSorter(references).prepare()
-    optional = unions = 0
-    for inner in chain(*levels.values()):
-        optional += len(inner.get("properties", {}).keys() - inner.get("required", []))
-        unions += "anyOf" in inner or isinstance(inner.get("type"), list)
-    known = places.keys() >= set().union(*references.values())
-    if not known or optional > OPTIONAL_MAX or unions > UNIONS_MAX:
-        raise ValueError
-
-
-def _levels(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schema and every one in it."""
-    yield schema
-    items = [schema["items"]] if "items" in schema else []
-    for inner in (*schema.get("properties", {}).values(), *schema.get("anyOf", ()), *items):
-        yield from _levels(inner)

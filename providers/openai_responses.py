@@ -152,6 +152,7 @@ class _Incomplete(Wire):
 
 class _Response(Wire):
     id: Text = ""
+    status: Text | None = None
     model: Text | None = None
     output: list[dict[str, Any]] | None = None
     usage: _Usage | None = None
@@ -198,7 +199,10 @@ class _Arriving:
             case "response.output_item.done":
                 self._items.append(_ItemDone.parse(event, failures).item)
             case end if end in _ENDS:
-                self._end, self._response = end, _End.parse(event, failures).response
+                self._response = _End.parse(event, failures).response
+                # Some servers end every response with "completed", and say inside what it is.
+                said = f"response.{self._response.status}"
+                self._end = said if said in _ENDS else end
         return bool(self._end)
 
     def build_reply(self, request_id: str) -> Reply:

@@ -83,7 +83,7 @@ def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for page in PAGES:
         named = {code.split()[1] for code in _CODE.findall(read_page(page)) if code[:5] == "make "}
         assert named <= targets, page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,8 @@ import trio
 
 from providers import Provider, Request
 from providers.anthropic import build
-from providers.anthropic_body import ANSWER_TOOL, OPTIONAL_MAX, UNIONS_MAX, fit_schema
+from providers.anthropic_body import ANSWER_TOOL
+from providers.anthropic_schema import OPTIONAL_MAX, UNIONS_MAX, fit_schema
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER
 from tests.providers.anthropic_script import (
@@ -114,6 +116,7 @@ async def test_a_schema_that_is_taken_is_the_form_of_the_output(
 ) -> None:
     body = await sent(server, provider, output_schema=UNSAID, json_output=True, tools=(CLOCK,))
     assert body["output_config"] == {"format": {"type": "json_schema", "schema": CLOSED}}
+    assert "system" not in body
     assert [tool["name"] for tool in body["tools"]] == ["read_clock"]
     assert "tool_choice" not in body
 
@@ -126,7 +129,7 @@ async def test_another_schema_is_the_input_of_a_tool_that_must_be_called(
     assert tool["name"] == ANSWER_TOOL
     assert tool["input_schema"] == MAP
     assert body["tool_choice"] == {"type": "tool", "name": ANSWER_TOOL}
-    assert "output_config" not in body
+    assert not body.keys() & {"output_config", "system"}
 
 
 @pytest.mark.parametrize(
@@ -140,13 +143,14 @@ async def test_another_schema_is_the_input_of_a_tool_that_must_be_called(
     ],
     ids=str,
 )
-async def test_a_tool_that_could_not_be_forced_is_not_offered(
+async def test_where_no_tool_can_be_forced_the_schema_is_asked_for_in_words(
     server: FaultServer, provider: Provider, changes: dict[str, Any]
 ) -> None:
     body = await sent(server, provider, **changes)
     assert ANSWER_TOOL not in [tool["name"] for tool in body.get("tools", ())]
     assert body.get("tool_choice") in (None, {"type": "none"})
     assert "output_config" not in body
+    assert json.dumps(changes["output_schema"]) in body["system"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,14 @@ async def test_a_reply_that_is_cut_says_by_what(
     assert (reply.text, reply.finish_reason) == ("Be", finish_reason)
 
 
+async def test_a_response_that_is_incomplete_is_so_whatever_its_last_event_is_called(
+    server: FaultServer, provider: Provider
+) -> None:
+    last = named("response.completed", response={"status": "incomplete"})
+    reply = await answer(server, provider, delta("Be"), last)
+    assert (reply.text, reply.finish_reason) == ("Be", "incomplete")
+
+
 @pytest.mark.parametrize(
     ("last", "words"),
     [
