@@ -13,32 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cli.ownership import Ended, Listener
+from cli.talk import Totals, count_steps, describe_change, say_ending
 from cli.text import ReaderGone, put_json, safe, say
 from ledger import Recorded
-from ledger.events import (
-    CacheHit,
-    CircuitClosed,
-    CircuitOpened,
-    JobResumed,
-    LlmRequested,
-    StepFailed,
-    StepInterrupted,
-    StepSkipped,
-    StepStarted,
-    StepSucceeded,
-    StepSwitched,
-    ToolCalled,
-)
-from projections.money import cost_text
-from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
-from scheduler.core.durations import format_duration
+from projections.prices import NO_PRICES, PricedCall, PriceTable
 from scheduler.core.state import JobState
 
 if TYPE_CHECKING:
-    from cli.live import LiveTable
-
-
-_WHY_CHARS = 160
+    pass
 
 
 class Display(Protocol):
@@ -81,31 +63,6 @@ def make_display(
 
         return LiveTable(prices)
     return LineDisplay(prices)
-
-
-class Totals:
-    """Tokens and cost of the calls that this process has made for the job."""
-
-    def __init__(self, prices: PriceTable) -> None:
-        self.tokens = 0
-        self.spent = Spending()
-        self._pricer = CallPricer(prices)
-
-    def take(self, recorded: Recorded) -> PricedCall | None:
-        """Count the event if it ends a call that used tokens; that call."""
-        call = self._pricer.take(recorded.event)
-        if call is not None:
-            self.tokens += call.usage.input_tokens + call.usage.output_tokens
-            self.spent.add(call.cost_usd)
-        return call
-
-    def summary(self) -> str:
-        """`1200 tokens, cost $0.0012`; what there is nothing of is left out."""
-        tokens = f"{self.tokens} tokens" if self.tokens else ""
-        cost = ""
-        if self.spent.total_usd != 0:
-            cost = f"cost {cost_text(self.spent.known_usd, self.spent.calls_unpriced)}"
-        return ", ".join(filter(None, (tokens, cost)))
 
 
 class QuietDisplay:
@@ -156,7 +113,7 @@ class LineDisplay(QuietDisplay):
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
-        say(f"{job_id}  {safe(state.project)}: {len(state.steps)} steps, in {safe(folder)}")
+        say(f"{job_id}  {safe(state.project)}: {count_steps(state)}, in {safe(folder)}")
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""
@@ -217,81 +174,7 @@ class JsonDisplay(QuietDisplay):
             put_json(line)
 
 
-def describe_change(recorded: Recorded) -> str:
-    """One line for a person; empty for events that are details."""
-    event = recorded.event
-    match event:
-        case StepStarted():
-            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-            return f"{event.step} started{again}"
-        case StepSucceeded():
-            warning = f"; {safe(event.warning)}" if event.warning else ""
-            return f"{event.step} succeeded in {format_duration(event.duration_s)}{warning}"
-        case StepFailed():
-            again = f"; again in {format_duration(event.delay_s)}" if event.delay_s else ""
-            return f"{event.step} failed ({event.kind}): {safe(event.message)}{again}"
-        case StepSkipped():
-            because = f" because of {', '.join(event.because)}" if event.because else ""
-            return f"{event.step} skipped{because}"
-        case StepInterrupted():
-            return f"{event.step} interrupted ({event.reason})"
-        case StepSwitched():
-            why = safe(event.message, width=_WHY_CHARS)
-            return f"{event.step} goes on with {safe(event.to_target)}: {why}"
-        case LlmRequested():
-            return _describe_request(event)
-        case CacheHit() if event.paid_by is not None:
-            by = event.paid_by
-            return f"{event.step} answered from the cache: {by.job_id} {by.step} paid for it"
-        case ToolCalled():
-            return f"{event.step} calls {safe(event.tool)}"
-        case CircuitOpened():
-            wait = format_duration(event.cooldown_s)
-            return (
-                f"{safe(event.target)} failed {event.failures} times in a row: "
-                f"no step asks it for {wait}"
-            )
-        case CircuitClosed():
-            return f"{safe(event.target)} answers again"
-        case JobResumed():
-            return "resumed"
-    return ""
-
-
-def _describe_request(event: LlmRequested) -> str:
-    said = []
-    if event.dropped and event.call == 1:
-        said.append(f"{event.provider} cannot honour {', '.join(event.dropped)}: dropped")
-    if event.changed:
-        changed = safe(", ".join(event.changed), width=_WHY_CHARS)
-        said.append(f"not in the cache, since its last request differs in {changed}")
-    return f"{event.step}: {'; '.join(said)}" if said else ""
-
-
-def say_ending(ended: Ended, totals: Totals) -> None:
-    """The last lines: status, failures, and the exact next command."""
-    steps = ended.state.steps
-    good = sum(1 for step in steps.values() if step.status == "succeeded")
-    used = totals.summary()
-    say(f"{ended.job_id} {ended.status}: {good} of {len(steps)} steps{used and f', {used}'}")
-    failures = ended.failures
-    for failure in failures[:20]:
-        say(f"  {failure.step or 'the job'}: {failure.kind}: {safe(failure.message)}")
-    if len(failures) > 20:
-        say(f"  and {len(failures) - 20} more: orc show {ended.job_id}")
-    if ended.status == "succeeded":
-        say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
-        target = ended.state.definition.output_dir
-        if target and not ended.left_alone:
-            say(f"  copied to: {safe(target)}")
-        elif ended.left_alone:
-            names = ", ".join(safe(name) for name in ended.left_alone[:5])
-            say(f"  not copied to {safe(target)}: orc did not write what is there now: {names}")
-            say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
-        return
-    timed_out = ended.state.job_failure is not None
-    say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
-
-
 if TYPE_CHECKING:
+    from cli.live import LiveTable
+
     _: type[Display] = LiveTable

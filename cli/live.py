@@ -15,8 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.display import QuietDisplay, say_ending
+from cli.display import QuietDisplay
 from cli.ownership import Ended
+from cli.talk import say_ending
 from cli.text import safe
 from ledger import Recorded
 from ledger.events import (

@@ -6,6 +6,7 @@ Errors that people can cause end here, as one message and an exit code.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -18,6 +19,9 @@ def main() -> None:
     # Started with a closed stream: without these, print would take another one for it.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding has no sign for is escaped, as on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"orc {version()}")
         return

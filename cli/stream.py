@@ -10,7 +10,7 @@ from typing import Self
 
 from cli.display import Display, JsonDisplay, LineDisplay, QuietDisplay
 from cli.ownership import Ended, Listener
-from cli.text import ReaderGone, put_json, put_piece, safe_lines
+from cli.text import ReaderGone, put_json, put_piece, safe, safe_lines, say
 from ledger import Recorded
 from ledger.events import (
     CacheHit,
@@ -100,3 +100,7 @@ class StreamDisplay:
         except ReaderGone:
             # A reader who has seen enough may go; the job does not end for that.
             self._is_gone = True
+        except OSError as error:
+            # A reply that is paid for is not lost because nobody could be shown it.
+            self._is_gone = True
+            say(f"orc: --stream: {safe(error.strerror)}; the job goes on")
