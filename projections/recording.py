@@ -23,10 +23,6 @@ from ledger.events import (
 )
 
 ReadPayload = Callable[[Payload | None], Any]
-_RECORDED_KINDS = frozenset(
-    "rate_limit timeout connection server_error protocol auth bad_request refused context_length "
-    "environment".split()
-)
 
 
 def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, Any]:
@@ -74,13 +70,11 @@ class _Take:
             case CacheHit() if event.reply is not None:
                 entry = _entry(event, event.usage, read(event.reply))
                 self.entries.append(entry | {"request": event.prompt_sha256})
-            case LlmFailed() if event.kind in _RECORDED_KINDS:
+            case LlmFailed():
                 self.failure = {"error": {"kind": event.kind, "message": event.message}}
             case StepFailed():
                 # A resumed step asks anew after an answer that was of no use.
                 self.is_spoilt = bool(event.on_content) and event.retry_at is None
-            case StepSucceeded():
-                self.failure = None
 
     def replies(self) -> list[dict[str, Any]]:
         return self.entries if self.failure is None else [*self.entries, self.failure]

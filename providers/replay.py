@@ -10,20 +10,26 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import trio
 
 from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from providers.errors import PermanentError, ProviderError, TransientError
+from providers.errors import (
+    PermanentError,
+    PermanentKind,
+    ProviderError,
+    TransientError,
+    TransientKind,
+)
 
 _CHUNKS = 8
 _TEXT_KEYS = ("text", "provider", "model", "finish_reason", "request")
 _REPLY_KEYS = {*_TEXT_KEYS, "tool_calls", "native", "usage", "latency_s", "error"}
 _CALL_KEYS = {"id", "name", "arguments"}
 _ERROR_KEYS = {"kind", "message", "retry_after_s"}
-_TRANSIENT = ("rate_limit", "timeout", "connection", "server_error", "protocol")
-_PERMANENT = ("auth", "bad_request", "refused", "context_length", "environment")
+_TRANSIENT = get_args(TransientKind)
+_PERMANENT = get_args(PermanentKind)
 
 
 class RepliesError(ValueError):

@@ -259,3 +259,19 @@ def test_steps_wait_while_a_circuit_is_open_and_none_of_them_fails(
     (circuit,) = rows("SELECT * FROM circuits")
     assert (circuit["status"], circuit["failures"], circuit["times_opened"]) == ("closed", 3, 1)
     assert len(server.seen) == 3 + 6
+
+
+def test_show_names_what_is_left_alone_until_a_resume_asks_it_again(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = lambda asked: Fails(503)
+    monkeypatch.setenv("CB_THRESHOLD", "1")
+    text = "project: p\nprovider: ollama/model-a\nsteps:\n"
+    text += "  a: {prompt: hi, retry: {max_attempts: 1}}\n"
+    assert orc("run", write("spec.yaml", text)).code == 1
+    (circuit,) = orc("show", "latest", "--json").json()["open_circuits"]
+    assert (circuit["target"], circuit["failures"]) == ("ollama/model-a", 1)
+    assert "ollama/model-a is open since" in orc("show", "latest").out
+    server.answer = lambda asked: Says("Elbe")
+    assert orc("resume", "latest").code == 0
+    assert orc("show", "latest", "--json").json()["open_circuits"] == []

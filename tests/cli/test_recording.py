@@ -172,3 +172,31 @@ def test_a_run_that_was_switched_and_answered_from_the_cache_is_replayed_alike(
         asked = len(server.seen)
     assert orc("replay", "latest").code == 0
     assert len(server.seen) == asked
+
+
+def test_of_a_switched_step_the_last_models_replies_are_recorded(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_model_b(asked: Asked) -> Says | Fails:
+        return Says('{"km": 1233}') if asked.model == "model-b" else Says("no JSON")
+
+    spec = SPEC.replace("steps:", "fallback: [ollama/model-b]\nsteps:")
+    with ModelServer(answer_model_b) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", spec), "--record", "rivers.yaml").code == 0
+    replies = yaml.safe_load(Path("rivers.yaml").read_text("utf-8"))["replies"]
+    assert [reply["model"] for reply in replies["facts"]] == ["model-b"]
+    said = orc("run", "spec.yaml", "-p", "replay", "--replies", "rivers.yaml")
+    assert said.code == 0, said.err
+
+
+def test_what_failed_a_step_that_a_resume_mended_is_not_played_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ModelServer(lambda asked: Says("no JSON")) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        assert orc("run", write("spec.yaml", SPEC)).code == 1
+        server.answer = answer
+        assert orc("resume", "latest").code == 0
+    said = orc("replay", "latest")
+    assert said.code == 0, said.out + said.err
