@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import look, maintain, replay, run, specs
+from cli.commands import decide, look, maintain, replay, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -33,6 +33,8 @@ for _name, _function in (
     ("run", run.run),
     ("resume", run.resume),
     ("cancel", run.cancel),
+    ("approve", decide.approve),
+    ("reject", decide.reject),
     ("replay", replay.replay),
     ("demo", run.demo),
     ("list", look.list_jobs),

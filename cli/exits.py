@@ -59,5 +59,7 @@ def code_for_job(
         return FAILED if strict and tolerated else SUCCEEDED
     if status == "cancelled":
         return CANCELLED
+    if status == "waiting":
+        return WAITING
     kinds = set(failure_kinds)
     return ENVIRONMENT if kinds and kinds <= _OF_ENVIRONMENT else FAILED

@@ -142,7 +142,7 @@ def live_status(path: Path) -> Callable[[str, str], str]:
     from ledger import has_owner
 
     def status(job_id: str, stored: str) -> str:
-        if stored in ("running", "waiting") and not has_owner(path, job_id):
+        if stored == "running" and not has_owner(path, job_id):
             return "interrupted"
         return stored
 

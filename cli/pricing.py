@@ -16,8 +16,7 @@ from cli.submission import UsageProblem
 from projections.prices import BILLED_AS, Price, PriceTable
 from providers import REGISTRY
 from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.spec import dotted
-from scheduler.core.yaml_source import Document, parse_yaml
+from scheduler.core.yaml_source import Document, dotted, parse_yaml
 
 PRICES_VARIABLE = "ORC_PRICES"
 FILE_NAME = "prices.yaml"

@@ -116,6 +116,8 @@ def on_recorded_replies(definition: JobDef) -> JobDef:
 
 
 def _on_recorded_replies(step: StepDef) -> StepDef:
+    if step.steps:
+        return step.model_copy(update={"steps": tuple(map(_on_recorded_replies, step.steps))})
     if step.provider is None:
         return step
     return step.model_copy(

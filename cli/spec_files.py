@@ -16,6 +16,15 @@ class SpecFiles:
         self._folder = folder
         self.contents: dict[Digest, bytes] = {}
 
+    def read_text(self, name: str) -> str:
+        """A file that is part of the spec. Raises ValueError, which says why it cannot be read."""
+        content = self.contents[self.take(name)]
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise ValueError(f"{self._folder / name}:{line}: not UTF-8 text") from None
+
     def take(self, name: str) -> Digest:
         """The digest of the file's content. Raises ValueError, which says why it cannot be taken."""
         path = self._folder / name

@@ -15,7 +15,7 @@ from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.params import PROVIDER_SECTIONS
 from scheduler.core.resolve import build_job
 from scheduler.core.resolve_prompt import ProviderFacts, Settings
-from scheduler.core.resolved import REPLAY, JobDef, StepDef, TargetDef
+from scheduler.core.resolved import REPLAY, JobDef, StepDef, TargetDef, walk_steps
 from scheduler.core.spec import Spec
 from scheduler.core.state import JobState
 
@@ -65,6 +65,7 @@ def prepare(
         inputs=submission.inputs,
         submit_dir=os.getcwd(),
         take_file=files.take,
+        read_text=files.read_text,
     )
     return build_job(text, source_name=name, settings=settings)
 
@@ -105,7 +106,9 @@ def build_providers(
     override: str | None = None,
 ) -> dict[str, Provider]:
     """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
-    targets = {target for step in definition.steps for target in targets_of(step, override)}
+    targets = {
+        target for step in walk_steps(definition.steps) for target in targets_of(step, override)
+    }
     found: dict[str, Provider] = {}
     for target in sorted(targets, key=lambda target: target.name):
         if target.server in found:
@@ -133,7 +136,7 @@ def find_dropped(
     definition: JobDef, providers: Mapping[str, Provider]
 ) -> Iterator[tuple[str, TargetDef, list[str]]]:
     """Steps, targets, and the parameters of the step that the target cannot honour."""
-    for step in definition.steps:
+    for step in walk_steps(definition.steps):
         asked = set(step.params) - set(PROVIDER_SECTIONS)
         for target in targets_of(step):
             dropped = sorted(asked - providers[target.server].params)
@@ -169,7 +172,7 @@ def replies_path(spec: Path) -> Path:
 
 
 def _read_replies(submission: Submission, definition: JobDef) -> Any:
-    if not any(step.provider == REPLAY for step in definition.steps):
+    if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
         return None
     path = submission.replies
     if path is None:

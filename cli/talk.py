@@ -6,11 +6,14 @@ from cli.ownership import Ended
 from cli.text import safe, say
 from ledger import Recorded
 from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
     JobResumed,
     LlmRequested,
+    StepExpanded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
@@ -67,7 +70,16 @@ def describe_change(recorded: Recorded) -> str:
             return f"{event.step} failed ({event.kind}): {safe(event.message)}{again}"
         case StepSkipped():
             because = f" because of {', '.join(event.because)}" if event.because else ""
+            if event.condition is not None:
+                because = f": not {safe(event.condition, width=_WHY_CHARS)}"
             return f"{event.step} skipped{because}"
+        case StepExpanded() if event.first <= 1:
+            return f"{event.step} has {event.total} inside" if event.total > 1 else ""
+        case ApprovalRequested():
+            return f"{event.step} asks: {safe(event.message, width=_WHY_CHARS)}"
+        case ApprovalDecided():
+            who = f" by {safe(event.by)}" if event.by else ", since nobody decided in time"
+            return f"{event.step} decided: {event.option}{who}"
         case StepInterrupted():
             return f"{event.step} interrupted ({event.reason})"
         case StepSwitched():
@@ -111,6 +123,9 @@ def say_ending(ended: Ended, totals: Totals) -> None:
     say(
         f"{ended.job_id} {ended.status}: {good} of {count_steps(ended.state)}{used and f', {used}'}"
     )
+    if ended.status == "waiting":
+        say_questions(ended)
+        return
     failures = ended.failures
     for failure in failures[:20]:
         say(f"  {failure.step or 'the job'}: {failure.kind}: {safe(failure.message)}")
@@ -128,6 +143,16 @@ def say_ending(ended: Ended, totals: Totals) -> None:
         return
     timed_out = ended.state.job_failure is not None
     say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
+
+
+def say_questions(ended: Ended) -> None:
+    """What a person is asked, and the commands that answer."""
+    for step_id in sorted(ended.state.questions)[:20]:
+        question = ended.state.steps[step_id].question
+        options = ", ".join(question.options) if question is not None else ""
+        say(f"  {step_id} waits for a decision: {options}")
+        say(f"  next: orc approve {ended.job_id} '{step_id}'    or orc reject")
+    say(f"  then: orc resume {ended.job_id}")
 
 
 def count_steps(state: JobState) -> str:

@@ -165,12 +165,12 @@ def _keys(name: str) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
     def render() -> str:
-        from scheduler.core import spec_model, spec_prompt
+        from scheduler.core import spec_flow, spec_model, spec_prompt
 
-        home = spec_model if hasattr(spec_model, name) else spec_prompt
-        model: type[BaseModel] = getattr(home, name)
-        of_step = spec_model.StepSpec.model_json_schema()["properties"]
-        schema = model.model_json_schema()
+        homes = (spec_model, spec_flow, spec_prompt)
+        model: type[BaseModel] = next(getattr(home, name) for home in homes if hasattr(home, name))
+        of_step = _own_schema(spec_model.StepSpec)["properties"]
+        schema = _own_schema(model)
         required = schema.get("required", [])
         rows = []
         for key, shape in schema["properties"].items():
@@ -184,6 +184,12 @@ def _keys(name: str) -> Callable[[], str]:
         return _table(("key", "type", ""), rows)
 
     return render
+
+
+def _own_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of the mapping itself: one that can hold itself is a reference at first."""
+    schema = model.model_json_schema()
+    return schema if "properties" in schema else schema["$defs"][model.__name__]
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -210,6 +216,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "target-keys": _keys("TargetSpec"),
     "tool-keys": _keys("ToolSpec"),
     "rate-keys": _keys("RateSpec"),
+    "loop-keys": _keys("LoopSpec"),
+    "approval-keys": _keys("ApprovalSpec"),
 }
 
 
@@ -289,6 +297,8 @@ _MAPPINGS = {
     "RetrySpec": "[mapping](#retry)",
     "StepSpec": "[step](#steps)",
     "TargetSpec": "[mapping](#fallback)",
+    "LoopSpec": "[mapping](#loop)",
+    "ApprovalSpec": "[mapping](#approval)",
     "ToolSpec": "[mapping](#tools)",
 }
 

@@ -11,8 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ledger.call_events import CacheHit as CacheHit
+from ledger.call_events import LlmFailed as LlmFailed
+from ledger.call_events import LlmRequested as LlmRequested
+from ledger.call_events import LlmResponded as LlmResponded
+from ledger.call_events import ToolCalled as ToolCalled
+from ledger.call_events import ToolReturned as ToolReturned
 from ledger.digest import Digest
+from ledger.event_base import Event as Event
+from ledger.event_base import JobEvent as JobEvent
+from ledger.event_base import StepEvent as StepEvent
 from ledger.values import CallRef as CallRef
+from ledger.values import ChildShape as ChildShape
 from ledger.values import Failure as Failure
 from ledger.values import FailureKind as FailureKind
 from ledger.values import FileRef as FileRef
@@ -23,21 +33,6 @@ from ledger.values import Payload as Payload
 from ledger.values import SkipReason as SkipReason
 from ledger.values import StepId as StepId
 from ledger.values import TokenUsage as TokenUsage
-
-
-class Event(Frozen):
-    """Base of all events."""
-
-
-class JobEvent(Event):
-    """An event of the job as a whole."""
-
-
-class StepEvent(Event):
-    """An event of one step; `attempt` is the try that it belongs to, from 1."""
-
-    step: str
-    attempt: int | None = None
 
 
 class JobSubmitted(JobEvent):
@@ -72,6 +67,7 @@ class JobResumed(JobEvent):
 
     `timeout_s` replaces the job's time limit, counted over all its owners.
     `signal_id` is the last wish that an ended job had been sent: it asks for nothing more.
+    `kept` are steps that stay skipped, or failed inside what has succeeded.
     """
 
     type: Literal["job.resumed"] = "job.resumed"
@@ -80,6 +76,7 @@ class JobResumed(JobEvent):
     provider: str | None = None
     timeout_s: float | None = None
     signal_id: int | None = None
+    kept: tuple[str, ...] | None = None
 
 
 class JobInterrupted(JobEvent):
@@ -110,6 +107,14 @@ class CircuitClosed(JobEvent):
 
     type: Literal["circuit.closed"] = "circuit.closed"
     target: str
+
+
+class JobWaiting(JobEvent):
+    """The owner stopped, because only a person can say how the job goes on; `steps` are asked for."""
+
+    type: Literal["job.waiting"] = "job.waiting"
+    reason: Literal["approval", "in_doubt", "budget"]
+    steps: tuple[str, ...]
 
 
 class JobSucceeded(JobEvent):
@@ -195,12 +200,59 @@ class StepFailed(StepEvent):
     artifacts: tuple[FileRef, ...] | None = None
 
 
+class StepExpanded(StepEvent):
+    """Steps came into being inside this one: items of a fan-out, a round, members of a group.
+
+    `children` are their ids, the first of them number `first` of `total`; at most 1,000
+    an event. `values` are the values of these items, in order, or a group's inputs.
+    `shapes` says what they are: one for all, or one each.
+    """
+
+    type: Literal["step.expanded"] = "step.expanded"
+    attempt: int
+    children: tuple[str, ...]
+    first: int
+    total: int
+    values: Payload | None = None
+    shapes: tuple[ChildShape, ...]
+
+
 class StepSkipped(StepEvent):
-    """The step will not run; `because` names the steps that decided it (at most 20)."""
+    """The step will not run; `because` names the steps that decided it (at most 20).
+
+    `condition` is the one of its own that did not hold.
+    """
 
     type: Literal["step.skipped"] = "step.skipped"
     reason: SkipReason
     because: tuple[str, ...]
+    condition: str | None = None
+
+
+class ApprovalRequested(StepEvent):
+    """A person is asked; without an answer, `on_timeout` is chosen at `expires_at`.
+
+    `expires_at` is in seconds since 1970 and `timeout_s` after the question.
+    """
+
+    type: Literal["approval.requested"] = "approval.requested"
+    attempt: int
+    message: str
+    options: tuple[str, ...]
+    timeout_s: float | None = None
+    expires_at: float | None = None
+    on_timeout: str | None = None
+
+
+class ApprovalDecided(StepEvent):
+    """Someone has decided, or the time was over: then `by` is none. Nothing else is an answer."""
+
+    type: Literal["approval.decided"] = "approval.decided"
+    attempt: int
+    option: str
+    comment: str | None = None
+    by: str | None = None
+    signal_id: int | None = None
 
 
 class StepInterrupted(StepEvent):
@@ -211,109 +263,6 @@ class StepInterrupted(StepEvent):
     reason: Literal["signal", "cancel", "crash"]
     duration_s: float | None = None
     log: Payload | None = None
-
-
-class LlmRequested(StepEvent):
-    """A request is about to be sent; `request_sha256` names all of it, `prompt_sha256` what is asked.
-
-    `endpoint` is the server's address, `identity` what tells the model from a later
-    one of its name. `dropped` are parameters that the provider cannot honour.
-    `changed` says what kept the reply cache from answering: the parts of the
-    request that differ from the one it was compared to.
-    """
-
-    type: Literal["llm.requested"] = "llm.requested"
-    attempt: int
-    call: int
-    provider: str
-    model: str
-    request: Payload
-    request_sha256: Digest
-    prompt_sha256: Digest
-    dropped: tuple[str, ...] | None = None
-    endpoint: str | None = None
-    identity: str | None = None
-    changed: tuple[str, ...] | None = None
-
-
-class LlmResponded(StepEvent):
-    """A reply arrived and is kept: it is never paid for again."""
-
-    type: Literal["llm.responded"] = "llm.responded"
-    attempt: int
-    call: int
-    provider: str
-    model: str
-    reply: Payload
-    request_sha256: Digest
-    finish_reason: str
-    usage: TokenUsage
-    duration_s: float
-    request_id: str | None = None
-
-
-class LlmFailed(StepEvent):
-    """A call ended without a reply that can be used; `usage` is what it cost nevertheless."""
-
-    type: Literal["llm.failed"] = "llm.failed"
-    attempt: int
-    call: int
-    provider: str
-    model: str
-    kind: FailureKind
-    message: str
-    duration_s: float
-    retry_after_s: float | None = None
-    usage: TokenUsage | None = None
-
-
-class CacheHit(StepEvent):
-    """A call was answered by a reply that the ledger already holds; nothing was sent.
-
-    `version` is that of the `llm.responded` in this stream, or in that of `paid_by`:
-    the job and the step that asked first, where it was another one. Then `reply` and
-    what follows are copied from there, so that this stream stands by itself.
-    """
-
-    type: Literal["cache.hit"] = "cache.hit"
-    attempt: int
-    call: int
-    request_sha256: Digest
-    version: int
-    paid_by: CallRef | None = None
-    prompt_sha256: Digest | None = None
-    provider: str | None = None
-    model: str | None = None
-    reply: Payload | None = None
-    finish_reason: str | None = None
-    usage: TokenUsage | None = None
-
-
-class ToolCalled(StepEvent):
-    """A tool is about to be called for a model; `key` tells this call from every other of the step.
-
-    `call` is the model call that asked for it.
-    """
-
-    type: Literal["tool.called"] = "tool.called"
-    attempt: int
-    call: int
-    tool: str
-    key: Digest
-    arguments: Payload
-
-
-class ToolReturned(StepEvent):
-    """A tool has answered; the model is told `result`, and never again is the tool called for it."""
-
-    type: Literal["tool.returned"] = "tool.returned"
-    attempt: int
-    call: int
-    tool: str
-    key: Digest
-    result: Payload
-    is_error: bool | None = None
-    duration_s: float
 
 
 class FileWritten(StepEvent):
@@ -337,6 +286,7 @@ AnyEvent = (
     | JobStarted
     | JobResumed
     | JobInterrupted
+    | JobWaiting
     | JobSucceeded
     | JobFailed
     | JobCancelled
@@ -344,6 +294,9 @@ AnyEvent = (
     | CircuitClosed
     | StepStarted
     | StepSwitched
+    | StepExpanded
+    | ApprovalRequested
+    | ApprovalDecided
     | StepSucceeded
     | StepFailed
     | StepSkipped

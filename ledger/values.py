@@ -34,7 +34,7 @@ FailureKind = Literal[
     "rejected",
     "environment",
 ]
-SkipReason = Literal["dependency_failed", "dependency_skipped", "job_timeout"]
+SkipReason = Literal["dependency_failed", "dependency_skipped", "condition", "job_timeout"]
 
 
 class Frozen(BaseModel):
@@ -79,6 +79,15 @@ class TokenUsage(Frozen):
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+
+
+class ChildShape(Frozen):
+    """What a step is that came into being inside another one; `needs` are ids of its siblings."""
+
+    kind: str
+    needs: tuple[str, ...] = ()
+    provider: str | None = None
+    model: str | None = None
 
 
 class CallRef(Frozen):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.events import (
+    ApprovalRequested,
     FileWritten,
     JobCancelled,
     JobFailed,
@@ -17,10 +18,12 @@ from ledger.events import (
     JobStarted,
     JobSubmitted,
     JobSucceeded,
+    JobWaiting,
     LlmFailed,
     LlmResponded,
     Payload,
     Recorded,
+    StepExpanded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
@@ -45,6 +48,7 @@ class _Step:
     usage: dict[str, int] = field(default_factory=dict)
     failure: dict[str, str] | None = None
     tolerated: bool = False
+    holds: bool = False
 
 
 class Manifest:
@@ -82,9 +86,16 @@ class Manifest:
             case JobStarted():
                 self._started_at = recorded.recorded_at
             case JobResumed():
-                self._resumed()
+                self._resumed(event)
             case JobInterrupted():
                 self._status = "interrupted"
+            case JobWaiting():
+                self._status = "waiting"
+            case StepExpanded():
+                self._steps[event.step].holds = True
+                self._steps.update((child, _Step()) for child in event.children)
+            case ApprovalRequested():
+                self._steps[event.step].status = "waiting"
             case JobSucceeded() | JobFailed() | JobCancelled():
                 self._ended(recorded, event)
             case StepStarted():
@@ -154,11 +165,13 @@ class Manifest:
         }
         self._steps = {step["id"]: _Step() for step in spec["steps"]}
 
-    def _resumed(self) -> None:
+    def _resumed(self, event: JobResumed) -> None:
         self._status, self._finished_at, self._job_failure = "running", None, None
-        for step in self._steps.values():
-            if step.status in ("failed", "cancelled", "skipped") and not step.tolerated:
-                step.status, step.failure = "pending", None
+        kept = set(event.kept or ())
+        for name, step in self._steps.items():
+            is_over = step.status in ("failed", "cancelled", "skipped") and not step.tolerated
+            if is_over and name not in kept:
+                step.status, step.failure = "running" if step.holds else "pending", None
 
     def _ended(self, recorded: Recorded, event: JobSucceeded | JobFailed | JobCancelled) -> None:
         self._status = event.type.removeprefix("job.")

@@ -9,11 +9,14 @@ gives the same rows.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -25,10 +28,12 @@ from ledger.events import (
     JobStarted,
     JobSubmitted,
     JobSucceeded,
+    JobWaiting,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Recorded,
+    StepExpanded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
@@ -49,6 +54,7 @@ from projections.read_model_calls import (
     tool_called,
     tool_returned,
 )
+from projections.read_model_flow import asked, decided, expanded, job_waiting, shape_of
 from projections.read_model_schema import VERSION, create_tables
 from projections.read_model_writer import Writer, preview
 
@@ -58,6 +64,7 @@ _PHASES: dict[type, int] = {
     JobStarted: 1,
     JobResumed: 1,
     JobInterrupted: 1,
+    JobWaiting: 10,
     CacheHit: 2,
     LlmRequested: 2,
     LlmResponded: 3,
@@ -73,9 +80,12 @@ _PHASES: dict[type, int] = {
     StepSkipped: 7,
     StepSwitched: 7,
     StepStarted: 8,
-    JobSucceeded: 9,
-    JobFailed: 9,
-    JobCancelled: 9,
+    StepExpanded: 9,
+    ApprovalRequested: 9,
+    ApprovalDecided: 5,
+    JobSucceeded: 10,
+    JobFailed: 10,
+    JobCancelled: 10,
 }
 
 
@@ -126,10 +136,11 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
             step["id"],
             job_id,
             position,
-            step["kind"],
+            shape_of(step),
             ", ".join(step.get("needs", ())),
             step.get("provider"),
             step.get("model"),
+            None,
         )
 
 
@@ -140,7 +151,8 @@ def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
 
 def _job_resumed(writer: Writer, recorded: Recorded, event: JobResumed) -> None:
     writer.add("job_resumed", f"{event.owner.pid} on {event.owner.host}", recorded.job_id)
-    writer.add("reopened", recorded.job_id)
+    writer.add("reopened", recorded.job_id, json.dumps(event.kept or ()))
+    writer.add("recounted", recorded.job_id)
     writer.add("circuits_reset", recorded.recorded_at, recorded.job_id)
 
 
@@ -275,6 +287,10 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     JobStarted: _job_started,
     JobResumed: _job_resumed,
     JobInterrupted: _nothing,
+    JobWaiting: job_waiting,
+    StepExpanded: expanded,
+    ApprovalRequested: asked,
+    ApprovalDecided: decided,
     JobSucceeded: _job_succeeded,
     JobFailed: _job_failed,
     JobCancelled: _job_cancelled,

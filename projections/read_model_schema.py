@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the tables: a ledger that has an older one derives them anew."""
 
 TABLES = ("files", "tool_calls", "circuits", "llm_calls", "attempts", "steps", "jobs")
@@ -65,6 +65,11 @@ _STEPS: dict[str, type] = {
     "failure": str,
     "skip_reason": str,
     "tolerated": int,
+    "parent": str,
+    "children": int,
+    "question": str,
+    "decision": str,
+    "decided_by": str,
 }
 _ATTEMPTS: dict[str, type] = {
     "attempt_id": str,

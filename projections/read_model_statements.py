@@ -10,15 +10,19 @@ STATEMENTS = {
     "output_tokens, calls_unpriced, spec_file, runs_dir) "
     "VALUES (?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
     "step": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
-    "model, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated) "
-    "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, 0, 0, 0, 0)",
+    "model, parent, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated, "
+    "children) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)",
     "job_started": "UPDATE jobs SET started_at = ?, owner = ? WHERE job_id = ?",
     "job_resumed": "UPDATE jobs SET status = 'running', finished_at = NULL, duration_s = NULL, "
-    "failure = NULL, owner = ?, steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
-    "jobs.job_id AND status = 'failed' AND tolerated), steps_skipped = 0 WHERE job_id = ?",
-    "reopened": "UPDATE steps SET status = 'pending', failure_kind = NULL, failure = NULL, "
-    "skip_reason = NULL, finished_at = NULL, duration_s = NULL WHERE job_id = ? AND status IN "
-    "('failed', 'cancelled', 'skipped') AND NOT tolerated",
+    "failure = NULL, owner = ? WHERE job_id = ?",
+    "reopened": "UPDATE steps SET status = iif(children, 'running', 'pending'), "
+    "failure_kind = NULL, failure = NULL, skip_reason = NULL, finished_at = NULL, "
+    "duration_s = NULL WHERE job_id = ? AND status IN ('failed', 'cancelled', 'skipped') "
+    "AND NOT tolerated AND name NOT IN (SELECT value FROM json_each(?))",
+    "recounted": "UPDATE jobs SET steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
+    "jobs.job_id AND status = 'failed'), steps_skipped = (SELECT count(*) FROM steps "
+    "WHERE steps.job_id = jobs.job_id AND status = 'skipped') WHERE job_id = ?",
+    "job_waiting": "UPDATE jobs SET status = 'waiting' WHERE job_id = ?",
     "circuits_reset": "UPDATE circuits SET status = 'closed', closed_at = ? "
     "WHERE job_id = ? AND status = 'open'",
     "cache_hit": "INSERT INTO llm_calls (call_id, name, job_id, step_id, attempt_id, call, status, "
@@ -74,6 +78,14 @@ STATEMENTS = {
     "coalesce(started_at, ?) WHERE step_id = ?",
     "attempt": "INSERT INTO attempts (attempt_id, name, job_id, step_id, attempt, status, "
     "started_at) VALUES (?, ?, ?, ?, ?, 'running', ?)",
+    "child": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
+    "model, parent, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated, "
+    "children) VALUES (?, ?, ?, (SELECT count(*) FROM steps WHERE job_id = ?), ?, 'pending', "
+    "?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)",
+    "expanded": "UPDATE steps SET children = ? WHERE step_id = ?",
+    "more_steps": "UPDATE jobs SET steps_total = steps_total + ? WHERE job_id = ?",
+    "asked": "UPDATE steps SET status = 'waiting', question = ? WHERE step_id = ?",
+    "decided": "UPDATE steps SET decision = ?, decided_by = ? WHERE step_id = ?",
     "counters": "UPDATE jobs SET steps_succeeded = steps_succeeded + ?, "
     "steps_failed = steps_failed + ?, steps_skipped = steps_skipped + ? WHERE job_id = ?",
     "steps_cancelled": "UPDATE steps SET status = 'cancelled', finished_at = ? "

@@ -20,6 +20,7 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
+from ledger.folder import folder_name
 from projections.jsonl import event_line
 from projections.manifest import Manifest
 from projections.prices import NO_PRICES, PriceTable
@@ -57,7 +58,7 @@ class RunFolder:
                 self._artifacts.pop(event.step, None)
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
-                    name = f"logs/{event.step}.{event.attempt}.log"
+                    name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
                     yield name, self._ledger.read_payload_bytes(event.log)
                 if not isinstance(event, StepInterrupted) and event.artifacts:
                     self._artifacts[event.step] = event.artifacts
@@ -72,7 +73,10 @@ class RunFolder:
         """What each step's last attempt left in $ORC_ARTIFACTS."""
         for step, files in self._artifacts.items():
             for file in files:
-                yield f"artifacts/{step}/{file.path}", self._ledger.read_blob(file.sha256)
+                yield (
+                    f"artifacts/{folder_name(step)}/{file.path}",
+                    self._ledger.read_blob(file.sha256),
+                )
 
     def summaries(self) -> Iterator[File]:
         """The two files that are about all events so far."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ledger import LedgerReader
 from ledger.digest import clean_text
 from ledger.events import FileRef, Payload
+from ledger.folder import folder_name
 from providers import Request
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_text
@@ -29,7 +31,8 @@ from scheduler.effects.contract import (
 )
 from scheduler.effects.tools import ToolSurroundings
 from scheduler.messages import render_messages
-from scheduler.views import StepsView
+from scheduler.scopes import Scopes, Variables
+from scheduler.views import StepViews
 from scheduler.workspace import Workspace
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
@@ -67,32 +70,45 @@ class Renderer:
         self._job_id = job_id
         self._values: dict[str, Any] = {}
         definition = state.definition
-        self._scope: dict[str, Any] = {
-            "project": definition.project,
-            "task_description": definition.task_description,
-            "inputs": definition.inputs,
-            "steps": StepsView(state, ledger=ledger, read=self.payload),
-            "env": self._env(definition.env, {}),
-            "job": {"id": job_id},
-        }
+        self._views = StepViews(state, ledger=ledger, read=self.payload)
+        self._scopes = Scopes(
+            state,
+            read=self.payload,
+            views=self._views,
+            base={
+                "project": definition.project,
+                "task_description": definition.task_description,
+                "inputs": definition.inputs,
+                "env": self._env(definition.env, {}),
+                "job": {"id": job_id},
+            },
+        )
 
     def request(self, step_id: str) -> EffectRequest:
         """What the step's next attempt is to do. Raises TemplateError."""
         definition = self._state.graph.steps[step_id]
+        scope = self._scopes.inside(step_id)
         match definition.kind:
             case "prompt":
-                return self._prompt(definition)
+                return self._prompt(step_id, definition, scope)
             case "run":
-                return self._command(definition)
+                return self._command(step_id, definition, scope)
             case "python":
-                return self._function(definition)
+                return self._function(step_id, definition, scope)
             case "value":
-                return ValueRequest(render_value(definition.value, self._scope))
+                return ValueRequest(render_value(definition.value, scope))
+            case "group" | "approval":
+                raise AssertionError("nothing is performed for these")
+
+    def scopes(self) -> Scopes:
+        """What the expressions of each step may name."""
+        return self._scopes
 
     def files(self, step_id: str) -> list[RenderedFile]:
         """The files that the step writes, paths checked. Raises TemplateError, PathProblem."""
+        scope = self._scopes.inside(step_id)
         return [
-            self._file(file)
+            _file(file, scope)
             for file in self._state.graph.steps[step_id].files
             if file.path is not None
         ]
@@ -100,9 +116,8 @@ class Renderer:
     def globs(self, step_id: str) -> list[str]:
         """The patterns of files that the step leaves."""
         files = self._state.graph.steps[step_id].files
-        found = [
-            to_text(parse_template(file.glob).render(self._scope)) for file in files if file.glob
-        ]
+        scope = self._scopes.inside(step_id)
+        found = [to_text(parse_template(file.glob).render(scope)) for file in files if file.glob]
         for glob in found:
             if path_problem(glob, glob=True):
                 raise PathProblem(path_problem(glob, glob=True))
@@ -110,11 +125,10 @@ class Renderer:
 
     def surroundings(self, step_id: str) -> ToolSurroundings:
         """What the tools of the step's model work with."""
-        definition = self._state.graph.steps[step_id]
         submitted = self._state.submitted
         assert submitted is not None
         return ToolSurroundings(
-            env=self.step_environment(definition),
+            env=self.step_environment(step_id),
             cwd=self._workspace.cwd,
             log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
@@ -137,22 +151,12 @@ class Renderer:
         prefix = f"{self._state.project}/"
         return {file.path.removeprefix(prefix): file for file in self._state.files()}
 
-    def _file(self, file: FileDef) -> RenderedFile:
-        assert file.path is not None
-        path = to_text(parse_template(file.path).render(self._scope))
-        problem = path_problem(path)
-        if problem:
-            raise PathProblem(problem)
-        content = file.content
-        if content is not None:
-            content = to_text(parse_template(content).render(self._scope))
-        return RenderedFile(path, content)
-
-    def _prompt(self, definition: StepDef) -> PromptRequest:
-        step = self._state.steps[definition.id]
-        target = self._state.target_of(definition.id)
+    def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
+        step = self._state.steps[step_id]
+        target = self._state.target_of(step_id)
         assert target is not None
-        messages = render_messages(definition, self._state, text=self._text, ledger=self._ledger)
+        text = partial(_text, scope=scope)
+        messages = render_messages(definition, self._state, text=text, ledger=self._ledger)
         known = tuple(
             KnownReply(
                 reply.version,
@@ -168,18 +172,18 @@ class Renderer:
             for key, found in step.results.items()
         }
         return PromptRequest(
-            step=definition.id,
+            step=step_id,
             attempt=step.attempts,
             target=target,
             request=Request(
                 model=target.model,
                 messages=messages,
-                system=None if definition.system is None else self._text(definition.system),
+                system=None if definition.system is None else text(definition.system),
                 params=definition.params,
                 json_output=definition.format == "json",
                 output_schema=definition.output_schema,
                 timeout_s=definition.timeout_s or 120.0,
-                step=definition.id,
+                step=step_id,
                 ordinal=step.calls_recorded + 1,
             ),
             call=step.calls_ended + 1,
@@ -191,44 +195,41 @@ class Renderer:
             cache="off" if step.fresh else definition.cache,
         )
 
-    def _command(self, definition: StepDef) -> CommandRequest:
-        env = self.step_environment(definition)
+    def _command(self, step_id: str, definition: StepDef, scope: Variables) -> CommandRequest:
+        env = self.step_environment(step_id)
         if isinstance(definition.run, str):
             script = parse_shell(definition.run)
             for name, expression in script.variables:
-                env[name] = _variable(to_text(expression.evaluate(self._scope)), expression.source)
+                env[name] = _variable(to_text(expression.evaluate(scope)), expression.source)
             argv: tuple[str, ...] = ("/bin/sh", "-ec", script.script)
         else:
-            argv = tuple(_variable(self._text(word), word) for word in definition.run or ())
+            argv = tuple(_variable(_text(word, scope=scope), word) for word in definition.run or ())
         return CommandRequest(
             argv=argv,
             env=env,
             cwd=self._workspace.cwd,
-            log_path=self._log_path(definition.id),
+            log_path=self._log_path(step_id),
             wants_json=definition.format == "json",
             output_schema=definition.output_schema,
         )
 
-    def _function(self, definition: StepDef) -> FunctionRequest:
+    def _function(self, step_id: str, definition: StepDef, scope: Variables) -> FunctionRequest:
         submitted = self._state.submitted
         assert submitted is not None
         assert definition.function is not None
         return FunctionRequest(
             function=definition.function,
-            args=render_value(definition.args, self._scope),
-            env=self.step_environment(definition),
+            args=render_value(definition.args, scope),
+            env=self.step_environment(step_id),
             cwd=self._workspace.cwd,
-            log_path=self._log_path(definition.id),
+            log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
         )
 
     def _log_path(self, step_id: str) -> Any:
         return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
 
-    def _text(self, text: str) -> str:
-        return to_text(parse_template(text).render(self._scope))
-
-    def step_environment(self, definition: StepDef) -> dict[str, str]:
+    def step_environment(self, step_id: str) -> dict[str, str]:
         """The environment of a command or a function: few variables pass by themselves."""
         submitted = self._state.submitted
         assert submitted is not None
@@ -239,12 +240,12 @@ class Renderer:
         }
         env.setdefault("PATH", os.defpath)
         env |= self._env(self._state.definition.env, {})
-        env |= self._env(definition.env, self._scope)
+        env |= self._env(self._state.graph.steps[step_id].env, self._scopes.inside(step_id))
         env["ORC_JOB_ID"] = self._job_id
-        env["ORC_STEP"] = definition.id
-        env["ORC_ATTEMPT"] = str(self._state.steps[definition.id].attempts)
+        env["ORC_STEP"] = step_id
+        env["ORC_ATTEMPT"] = str(self._state.steps[step_id].attempts)
         env["ORC_SPEC_DIR"] = submitted.spec_dir
-        env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / definition.id)
+        env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / folder_name(step_id))
         return env
 
     def _env(self, env: Mapping[str, str | None], scope: Mapping[str, Any]) -> dict[str, str]:
@@ -256,6 +257,20 @@ class Renderer:
             elif name in self._environment:
                 found[name] = clean_text(self._environment[name])
         return found
+
+
+def _text(text: str, *, scope: Variables) -> str:
+    return to_text(parse_template(text).render(scope))
+
+
+def _file(file: FileDef, scope: Variables) -> RenderedFile:
+    assert file.path is not None
+    path = _text(file.path, scope=scope)
+    problem = path_problem(path)
+    if problem:
+        raise PathProblem(problem)
+    content = file.content
+    return RenderedFile(path, None if content is None else _text(content, scope=scope))
 
 
 def _variable(text: str, source: str) -> str:

@@ -8,7 +8,6 @@ committed; should the commit fail, the runner stops and the state is dropped.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -24,33 +23,37 @@ from scheduler.core.commands import (
     CallEvent,
     CancelJob,
     Command,
+    DecideApproval,
     ExpireStep,
     Failed,
     FinishAttempt,
     Interrupted,
     InterruptJob,
     RecordCall,
+    Rest,
     Settle,
     StartAttempt,
     TimeOutJob,
 )
 from scheduler.core.decide import decide
 from scheduler.core.durations import format_duration
+from scheduler.core.questions import REJECT, unanswered
+from scheduler.core.queues import is_at_rest
 from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from scheduler.effects.calls import OnDelta
 from scheduler.effects.contract import ReplyCache
 from scheduler.effects.groups import GRACE_S, ProcessGroups
 from scheduler.effects.python import WorkerPool
+from scheduler.overseer import Overseer
 from scheduler.rates import Rates
 from scheduler.rendering import Renderer
 from scheduler.retry import wait_before_retry
-from scheduler.stop_signals import open_stop_signals
 from scheduler.turn import Message, Stop, Turn
+from scheduler.wishes import poll_wishes, watch_signals
 from scheduler.workspace import Workspace
 
-SIGNALS_POLL_S = 0.25
 YIELD_S = 0.005
-_ENDED = ("stopped", "succeeded", "failed", "cancelled")
+_ENDED = ("stopped", "waiting", "succeeded", "failed", "cancelled")
 
 Observer = Callable[[Sequence[Recorded]], None]
 
@@ -98,11 +101,11 @@ class Runner:
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,
         )
+        self._overseer = Overseer(state, self._bench.renderer, self._clock)
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
         self._looked_at = 0.0
-        self._signal_seen = 0
 
     async def run(self, opening: Command) -> JobState:
         """Run the job from the opening command (StartJob or ResumeJob) to its end or stop.
@@ -113,8 +116,8 @@ class Runner:
         try:
             async with trio.open_nursery() as nursery:
                 # Before the first event: from then on a signal ends the job in good order.
-                await nursery.start(self._watch_signals)
-                nursery.start_soon(self._poll_wishes)
+                await nursery.start(watch_signals, self._send)
+                nursery.start_soon(poll_wishes, self._ledger, self._job_id, self._state, self._send)
                 await self._loop(nursery, opening)
                 nursery.cancel_scope.cancel()
         finally:
@@ -152,7 +155,8 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            if not messages:
+            looked = self._look(messages)
+            if not messages and not looked:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
                 # Steps that need no task must not keep the others from their turn.
@@ -189,11 +193,28 @@ class Runner:
         now = self._looked_at = self._clock.now()
         for step_id in expired(state, now):
             self._apply(decide(state, ExpireStep(step_id)), turn)
+        for step_id in unanswered(state, now):
+            question = state.steps[step_id].question
+            assert question is not None
+            late = DecideApproval(step_id, question.on_timeout or REJECT)
+            self._apply(decide(state, late), turn)
         for step_id in list(ready(state, now, room=self._rates.room)):
             self._apply(decide(state, StartAttempt(step_id, now)), turn)
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)
+        if state.status == "running" and is_at_rest(state):
+            self._apply(decide(state, Rest()), turn)
+
+    def _look(self, messages: list[Message]) -> bool:
+        """Look at what is due, now that all of it is committed; says whether anything was."""
+        if self._stop is not None or not self._state.due:
+            return False
+        while self._state.due:
+            message = self._overseer.look(self._state.due.popleft())
+            if message is not None:
+                messages.append(message)
+        return True
 
     def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
         if not events:
@@ -308,23 +329,3 @@ class Runner:
                 messages.append(self._receive.receive_nowait())
         except trio.WouldBlock:
             return messages
-
-    async def _watch_signals(
-        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        async with open_stop_signals() as received:
-            task_status.started()
-            async for number in received:
-                command = InterruptJob(signal=signal.Signals(number).name)
-                await self._send.send(Message(command))
-
-    async def _poll_wishes(self) -> None:
-        """Cancel wishes that other processes left in the ledger."""
-        while True:
-            await trio.sleep(SIGNALS_POLL_S)
-            seen = max(self._signal_seen, self._state.signal_seen)
-            for wish in self._ledger.read_signals(self._job_id, after=seen):
-                self._signal_seen = wish.id
-                if wish.kind == "cancel":
-                    reason = wish.data.get("reason")
-                    await self._send.send(Message(CancelJob(wish.id, reason)))

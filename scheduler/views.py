@@ -14,25 +14,37 @@ from scheduler.core.state import JobState, StepState
 ReadPayload = Callable[[Payload | None], Any]
 
 
-class StepsView(Mapping[str, Any]):
-    """`steps`: each step of the job by its id."""
+class StepViews:
+    """What each step of the job shows."""
 
     def __init__(self, state: JobState, *, ledger: LedgerReader, read: ReadPayload) -> None:
         self._state = state
         self._ledger = ledger
         self._read = read
 
-    def __getitem__(self, step_id: str) -> Any:
+    def of(self, step_id: str) -> Mapping[str, Any]:
+        """The step with that whole id."""
         return _StepView(self._state.steps[step_id], self._state.project, self._ledger, self._read)
 
-    def __contains__(self, step_id: object) -> bool:
-        return step_id in self._state.steps
+
+class StepsView(Mapping[str, Any]):
+    """`steps`: the steps that can be named from one place, by what they are called there."""
+
+    def __init__(self, names: Mapping[str, str], views: StepViews) -> None:
+        self._names = names
+        self._views = views
+
+    def __getitem__(self, name: str) -> Any:
+        return self._views.of(self._names[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._state.steps)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._state.steps)
+        return len(self._names)
 
 
 class _StepView(Mapping[str, Any]):

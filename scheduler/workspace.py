@@ -18,7 +18,7 @@ from pathlib import Path
 from ledger import LedgerReader, pack_bytes
 from ledger.digest import Digest, clean_text, digest_bytes
 from ledger.events import FileRef, Payload
-from ledger.folder import Folder
+from ledger.folder import Folder, folder_name
 from scheduler.core.paths import path_problem
 from scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
 
@@ -59,11 +59,11 @@ class Workspace:
 
     def log_path(self, step_id: str, attempt: int) -> Path:
         """Where an attempt's log is written while it runs."""
-        return self.folder / "logs" / f"{step_id}.{attempt}.log"
+        return self.folder / "logs" / f"{folder_name(step_id)}.{attempt}.log"
 
     def clear_artifacts(self, step_id: str) -> None:
         """Empty the folder for what the next attempt of a step leaves."""
-        relative = f"artifacts/{step_id}"
+        relative = f"artifacts/{folder_name(step_id)}"
         for path in list(self._folder.files(relative)):
             self._folder.remove(path)
         self._folder.create_folder(relative)
@@ -105,7 +105,7 @@ class Workspace:
 
     def capture_artifacts(self, step_id: str) -> list[tuple[FileRef, bytes]]:
         """What the attempt left in its artifacts folder; an empty folder is removed."""
-        under = f"artifacts/{step_id}"
+        under = f"artifacts/{folder_name(step_id)}"
         found = []
         for path in self._folder.files(under):
             relative = path.removeprefix(f"{under}/")
@@ -124,7 +124,9 @@ class Workspace:
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's log, ready for its event; none when nothing was printed."""
-        content = self._folder.read(f"logs/{step_id}.{attempt}.log", size_max=LOG_BYTES_MAX)
+        content = self._folder.read(
+            f"logs/{folder_name(step_id)}.{attempt}.log", size_max=LOG_BYTES_MAX
+        )
         return pack_bytes(content) if content else None
 
     def _matching(self, globs: Iterable[str]) -> list[str]:

@@ -257,7 +257,16 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
             ],
         )
     )
-    if job["status"] in ("failed", "interrupted", "cancelled"):
+    if job["status"] == "waiting":
+        put()
+        for name, question in connection.execute(
+            "SELECT name, question FROM steps WHERE job_id = ? AND status = 'waiting' "
+            "AND question IS NOT NULL ORDER BY position LIMIT 20",
+            (job_id,),
+        ):
+            put(f"{safe(name)} asks: {safe(question, width=300)}")
+            put(f"next: orc approve {job_id} '{safe(name)}'    or orc reject")
+    if job["status"] in ("failed", "interrupted", "cancelled", "waiting"):
         put()
         put(f"next: orc resume {job_id}")
     return 0

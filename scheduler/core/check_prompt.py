@@ -11,36 +11,35 @@ from jsonschema import Draft202012Validator, SchemaError
 from scheduler.core.errors import Problem
 from scheduler.core.spec_model import StepSpec
 from scheduler.core.spec_prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
-from scheduler.core.yaml_source import Document, Path
+from scheduler.core.yaml_source import Document, Path, dotted
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 
 
-def check_prompt(step_id: str, step: StepSpec, path: Path, document: Document) -> Iterator[Problem]:
+def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
     """Problems of a step's `messages`, `tools` and `output`."""
+    where = dotted(path)
     if step.output is not None:
-        yield from _check_output(step_id, step.output, path, document)
+        yield from _check_output(where, step.output, path, document)
         asks = step.prompt is not None or step.messages is not None
         if step.output.repair and not asks:
             place = document.place((*path, "output", "repair"))
-            yield Problem(
-                f"steps.{step_id}.output.repair: only a model can be shown its mistake", *place
-            )
+            yield Problem(f"{where}.output.repair: only a model can be shown its mistake", *place)
     if "max_turns" in step.model_fields_set and not step.tools:
         place = document.place((*path, "max_turns"), key=True)
-        yield Problem(f"steps.{step_id}.max_turns: goes with `tools`", *place)
+        yield Problem(f"{where}.max_turns: goes with `tools`", *place)
     for turn, message in enumerate(step.messages or ()):
-        yield from _check_parts(step_id, message, (*path, "messages", turn), document)
+        yield from _check_parts(where, message, (*path, "messages", turn), document)
     names: dict[str, int] = {}
     for index, tool in enumerate(step.tools):
         place = document.place((*path, "tools", index))
         for reason in _tool_problems(tool):
-            yield Problem(f"steps.{step_id}.tools[{index}]: {reason}", *place)
+            yield Problem(f"{where}.tools[{index}]: {reason}", *place)
         name = tool_name(tool)
         if names.setdefault(name, index) != index:
             yield Problem(
-                f"steps.{step_id}.tools[{index}]: {name!r} is the name of tools[{names[name]}] "
+                f"{where}.tools[{index}]: {name!r} is the name of tools[{names[name]}] "
                 "too; give one of them a `name`",
                 *place,
             )
@@ -60,29 +59,29 @@ def schema_problem(schema: Mapping[str, Any]) -> str:
 
 
 def _check_parts(
-    step_id: str, message: MessageSpec, path: Path, document: Document
+    where: str, message: MessageSpec, path: Path, document: Document
 ) -> Iterator[Problem]:
     if isinstance(message.content, str):
         return
     for place, part in enumerate(message.content):
         if (part.text is None) == (part.image is None):
             at = document.place((*path, "content", place))
-            yield Problem(f"steps.{step_id}.messages: a part has either `text` or `image`", *at)
+            yield Problem(f"{where}.messages: a part has either `text` or `image`", *at)
 
 
 def _check_output(
-    step_id: str, output: OutputSpec, path: Path, document: Document
+    where: str, output: OutputSpec, path: Path, document: Document
 ) -> Iterator[Problem]:
     if output.json_schema is not None:
         reason = schema_problem(output.json_schema)
         if reason:
             place = document.place((*path, "output", "schema"))
-            yield Problem(f"steps.{step_id}.output.schema: {reason}", *place)
+            yield Problem(f"{where}.output.schema: {reason}", *place)
     for key in ("schema", "repair"):
         given = (*path, "output", key)
         if given in document.values and output.format != "json":
             yield Problem(
-                f"steps.{step_id}.output.{key}: goes with `format: json`",
+                f"{where}.output.{key}: goes with `format: json`",
                 *document.place(given, key=True),
             )
 

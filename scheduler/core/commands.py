@@ -128,6 +128,58 @@ class ExpireStep:
 
 
 @dataclass(frozen=True, slots=True)
+class SkipStep:
+    """The step's own condition does not hold."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailStep:
+    """The step cannot begin: its condition, its items or its question cannot be worked out."""
+
+    step: str
+    failed: Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandStep:
+    """Bring steps into being inside this one, which begins with the first of them.
+
+    `children` are their ids; `values` the items' values, for each thousand of them.
+    """
+
+    step: str
+    children: tuple[str, ...]
+    values: tuple[Payload, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskPerson:
+    """Begin an approval: `message` is what the person reads; `now` in seconds since 1970."""
+
+    step: str
+    message: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecideApproval:
+    """A person has decided, or nobody has in time: then `by` is none."""
+
+    step: str
+    option: str
+    comment: str | None = None
+    by: str | None = None
+    signal_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Stop where only a person can say how the job goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class InterruptJob:
     """The owner stops because of a signal; no attempt runs any more."""
 
@@ -160,6 +212,12 @@ Command = (
     | RecordCall
     | FinishAttempt
     | ExpireStep
+    | SkipStep
+    | FailStep
+    | ExpandStep
+    | AskPerson
+    | DecideApproval
+    | Rest
     | InterruptJob
     | CancelJob
     | TimeOutJob

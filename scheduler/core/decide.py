@@ -7,7 +7,6 @@ can send fails an assertion.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import assert_never
 
 from ledger.events import (
@@ -21,39 +20,60 @@ from ledger.events import (
     JobSucceeded,
     LlmFailed,
     LlmResponded,
-    SkipReason,
-    StepFailed,
     StepInterrupted,
     StepSkipped,
     StepStarted,
     StepSucceeded,
-    StepSwitched,
 )
 from scheduler.core.commands import (
+    AskPerson,
     CancelJob,
     Command,
+    DecideApproval,
+    ExpandStep,
     ExpireStep,
     Failed,
+    FailStep,
     FinishAttempt,
     Interrupted,
     InterruptJob,
     RecordCall,
+    Rest,
     ResumeJob,
     Settle,
+    SkipStep,
     StartAttempt,
     StartJob,
     SubmitJob,
     Succeeded,
     TimeOutJob,
 )
+from scheduler.core.decide_failures import (
+    fail_finally,
+    failed_event,
+    finish_failed,
+    skip,
+    switch,
+)
 from scheduler.core.decide_files import file_events, with_file_conflicts
+from scheduler.core.decide_inside import (
+    approval_given,
+    ask,
+    decision,
+    expand,
+    is_asked,
+    rejection,
+    rest,
+)
 from scheduler.core.durations import format_duration
-from scheduler.core.limits import TRANSIENT, circuit_events, pick_target
+from scheduler.core.limits import circuit_events, pick_target
+from scheduler.core.questions import REJECT
+from scheduler.core.queues import takes_slot
+from scheduler.core.reopen import find_kept
 from scheduler.core.state import JobState
 
 BECAUSE_MAX = 20
 FAILURES_MAX = 1000
-_SWITCHED_ON = TRANSIENT | {"auth", "bad_request", "refused", "context_length", "schema"}
 
 
 def decide(state: JobState, command: Command) -> list[AnyEvent]:
@@ -74,7 +94,19 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case FinishAttempt():
             return _finish_attempt(state, command)
         case ExpireStep():
-            return _fail_finally(state, command.step, _total_timeout(state, command.step))
+            return fail_finally(state, command.step, _total_timeout(state, command.step))
+        case SkipStep():
+            return skip(state, command.step)
+        case FailStep():
+            return fail_finally(state, command.step, command.failed)
+        case ExpandStep():
+            return expand(state, command)
+        case AskPerson():
+            return ask(state, command)
+        case DecideApproval():
+            return _decide_approval(state, command)
+        case Rest():
+            return rest(state)
         case InterruptJob():
             assert state.running_total == 0
             return [JobInterrupted(signal=command.signal)]
@@ -90,18 +122,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             assert_never(command)
 
 
-def retries(state: JobState, step_id: str, failed: Failed) -> bool:
-    """Whether the spec lets the step be tried again after this failure."""
-    definition = state.graph.steps[step_id]
-    if failed.final or state.steps[step_id].failures + 1 >= definition.retry.max_attempts:
-        return False
-    if definition.retry_on:
-        return failed.kind in definition.retry_on
-    return failed.kind not in ("template", "path", "environment")
-
-
 def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
-    assert state.status in ("running", "stopped", "failed", "cancelled")
+    assert state.status in ("running", "stopped", "waiting", "failed", "cancelled")
     events: list[AnyEvent] = [
         JobResumed(
             owner=command.owner,
@@ -109,6 +131,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
             replies=command.replies,
             timeout_s=command.timeout_s,
             signal_id=command.signal_id,
+            kept=find_kept(state) or None,
         )
     ]
     # What was in flight when the last owner died has said nothing; it starts again.
@@ -120,7 +143,7 @@ def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
     return [
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
-        if step.status == "running"
+        if step.status == "running" and takes_slot(state, step_id)
     ]
 
 
@@ -146,7 +169,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         step=command.step,
         attempt=step.attempts + 1,
         kind=definition.kind,
-        needs=definition.needs,
+        needs=state.graph.needs[command.step],
         deadline_at=deadline_at,
     )
     lane = state.lane_of(command.step)
@@ -154,23 +177,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
     assert place is not None, "only a step whose target may be asked is ready"
     if place == 0:
         return [started]
-    return [_switch(state, command.step, place, "its circuit is open"), started]
-
-
-def _switch(state: JobState, step_id: str, places: int, message: str) -> StepSwitched:
-    """The step goes on with the target that stands `places` further in its list."""
-    step = state.steps[step_id]
-    route = state.routes[state.lane_of(step_id)]
-    return StepSwitched(
-        step=step_id,
-        attempt=step.attempts,
-        fallback=step.fallback + places,
-        from_target=route[0].name,
-        to_target=route[places].name,
-        provider=route[places].provider,
-        model=route[places].model,
-        message=message,
-    )
+    return [switch(state, command.step, place, "its circuit is open"), started]
 
 
 def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
@@ -203,80 +210,18 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                 )
             ]
         case Failed():
-            return _finish_failed(state, command, outcome)
+            return finish_failed(state, command, outcome)
         case _:
             assert_never(outcome)
 
 
-def _finish_failed(state: JobState, command: FinishAttempt, failed: Failed) -> list[AnyEvent]:
-    step_id = command.step
-    is_retried = retries(state, step_id, failed)
-    wait_s = command.wait_s if is_retried else 0.0
-    is_switched = not is_retried and _has_fallback(state, step_id, failed)
-    retry_at = command.now + wait_s
-    deadline_at = state.steps[step_id].deadline_at
-    in_time = deadline_at is None or retry_at < deadline_at
-    if not in_time or not (is_retried or is_switched):
-        return _fail_finally(state, step_id, failed)
-    event = _failed_event(state, step_id, failed, wait_s=wait_s, retry_at=retry_at)
-    if not is_switched:
-        return [event]
-    return [event, _switch(state, step_id, 1, f"{failed.kind}: {failed.message}")]
-
-
-def _has_fallback(state: JobState, step_id: str, failed: Failed) -> bool:
-    if failed.final or failed.kind not in _SWITCHED_ON:
-        return False
-    return len(state.routes[state.lane_of(step_id)]) > 1
-
-
-def _fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:
-    tolerated = failed.tolerable and state.graph.steps[step_id].continue_on_error
-    event = _failed_event(state, step_id, failed, tolerated=tolerated)
-    if tolerated:
-        return [event]
-    return [event, *_skip_downstream(state, step_id)]
-
-
-def _failed_event(
-    state: JobState,
-    step_id: str,
-    failed: Failed,
-    *,
-    wait_s: float | None = None,
-    retry_at: float | None = None,
-    tolerated: bool = False,
-) -> StepFailed:
-    return StepFailed(
-        step=step_id,
-        attempt=state.steps[step_id].attempts,
-        kind=failed.kind,
-        message=failed.message,
-        duration_s=failed.duration_s,
-        delay_s=wait_s,
-        retry_at=retry_at,
-        tolerated=tolerated or None,
-        on_content=failed.on_content or None,
-        exit_code=failed.exit_code,
-        signal=failed.signal,
-        log=failed.log,
-        artifacts=failed.artifacts,
-    )
-
-
-def _skip_downstream(state: JobState, step_id: str) -> list[AnyEvent]:
-    """Everything that waits for the failed step, directly or not, in breadth-first order."""
-    skipped: dict[str, StepSkipped] = {}
-    queue = deque([step_id])
-    while queue:
-        name = queue.popleft()
-        for dependent in state.graph.dependents[name]:
-            if dependent in skipped or state.steps[dependent].status != "pending":
-                continue
-            reason: SkipReason = "dependency_failed" if name == step_id else "dependency_skipped"
-            skipped[dependent] = StepSkipped(step=dependent, reason=reason, because=(name,))
-            queue.append(dependent)
-    return list(skipped.values())
+def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]:
+    if not is_asked(state, command):
+        return []
+    decided = decision(state, command)
+    if command.option == REJECT:
+        return [decided, *fail_finally(state, command.step, rejection(command))]
+    return [decided, approval_given(state, decided)]
 
 
 def _total_timeout(state: JobState, step_id: str) -> Failed:
@@ -297,6 +242,12 @@ def _time_out(state: JobState) -> list[AnyEvent]:
     for step_id, step in state.steps.items():
         if step.status in ("pending", "waiting"):
             events.append(StepSkipped(step=step_id, reason="job_timeout", because=()))
+    over = Failed("timeout", message, 0.0, final=True, tolerable=False)
+    events += [
+        failed_event(state, step_id, over)
+        for step_id, step in reversed(state.steps.items())
+        if step.status == "running"
+    ]
     failures = [Failure(kind="timeout", message=message), *state.failed.values()]
     events.append(JobFailed(failures=tuple(failures[:FAILURES_MAX]), failures_total=len(failures)))
     return events

@@ -31,6 +31,10 @@ TESTS = (
 ).split()
 
 
+STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
+"""What a condition can ask of the steps before it; keys of its scope."""
+
+
 def to_text(value: Any) -> str:
     """A value inside a longer text: texts as they are, everything else as JSON."""
     if isinstance(value, str):
@@ -154,7 +158,17 @@ def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
         nodes.Compare: _compare,
         nodes.Filter: _filter,
         nodes.Test: _test,
+        nodes.Call: lambda node, scope: scope[status_call(node) or ""],
     }
+
+
+def status_call(node: Any) -> str | None:
+    """`success()` and its like, which take no arguments; none for any other call."""
+    from jinja2 import nodes
+
+    name = f"{node.node.name}()" if isinstance(node.node, nodes.Name) else ""
+    bare = not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
+    return name if bare and name in STATUS_CALLS else None
 
 
 def _getitem(node: Any, scope: Scope) -> Any:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import FILTERS, TESTS, evaluate, evaluators, walk_path
+from scheduler.core.evaluation import (
+    FILTERS,
+    STATUS_CALLS,
+    TESTS,
+    evaluate,
+    evaluators,
+    status_call,
+    walk_path,
+)
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -28,13 +36,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One parsed expression. `path` is set for a plain dotted path, else `tree`."""
+    """One parsed expression. `path` is set for a plain dotted path, else `tree`.
+
+    `calls` are the functions of a condition that it has.
+    """
 
     source: str
     references: tuple[Reference, ...]
     path: tuple[str, ...] | None = None
     tree: nodes.Expr | None = None
     line: int = 1
+    calls: frozenset[str] = frozenset()
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """The expression's value. Raises TemplateError, which quotes the expression."""
@@ -50,12 +62,18 @@ class Expression:
             raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
 
 
-def check_node(node: nodes.Node) -> None:
+def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
     """Refuse what the language does not have. Raises TemplateError."""
     from jinja2 import nodes
 
     if isinstance(node, nodes.Call):
-        raise TemplateError("calls are not allowed; filters are written `value | filter`")
+        if is_condition and status_call(node) is not None:
+            return
+        raise TemplateError(
+            "calls are not allowed; filters are written `value | filter`"
+            if not is_condition
+            else f"the functions of a condition are {', '.join(STATUS_CALLS)}"
+        )
     if isinstance(node, nodes.Filter):
         _check_known("filter", node.name, FILTERS)
     if isinstance(node, nodes.Test):
@@ -65,7 +83,7 @@ def check_node(node: nodes.Node) -> None:
     ):
         raise TemplateError(f"{type(node).__name__.lower()} is not allowed in an expression")
     for child in node.iter_child_nodes():
-        check_node(child)
+        check_node(child, is_condition=is_condition)
 
 
 def _check_known(what: str, name: str, known: list[str]) -> None:
@@ -79,6 +97,8 @@ def references_in(node: nodes.Node) -> list[Reference]:
     path = _literal_path(node)
     if path is not None:
         return [Reference(path)]
+    if isinstance(node, nodes.Call):
+        return []
     found = [ref for child in node.iter_child_nodes() for ref in references_in(child)]
     if isinstance(node, nodes.Getitem | nodes.Getattr):
         base = _literal_path(node.node)
@@ -102,3 +122,12 @@ def _literal_path(node: nodes.Node) -> tuple[str, ...] | None:
             return None
         return (*base, str(key.value))
     return None
+
+
+def calls_in(node: nodes.Node) -> frozenset[str]:
+    """The functions of a condition in it."""
+    from jinja2 import nodes
+
+    found = [node] if isinstance(node, nodes.Call) else []
+    found += node.find_all(nodes.Call)
+    return frozenset(name for call in found if (name := status_call(call)))

@@ -3,26 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from scheduler.core.errors import Problem, SpecError
 from scheduler.core.resolved import StepDef
 
+Names = tuple[str, ...]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Graph:
-    """An acyclic graph of steps, in the spec's order.
+    """An acyclic graph of steps, in the spec's order; it grows while it runs.
 
     `needs[x]` are the steps that x waits for, `dependents[x]` those that wait for x.
+    Steps that came of one definition share it: the key is the id, not the definition's.
     """
 
     steps: dict[str, StepDef]
     needs: dict[str, tuple[str, ...]]
     dependents: dict[str, tuple[str, ...]]
+    _bodies: dict[int, Body] = field(default_factory=dict)
 
     def levels(self) -> list[list[str]]:
         """The steps by the length of the longest way to them; a step only needs earlier levels."""
         return _levels(self.needs, self.dependents)
+
+    def body(self, step_id: str) -> Body:
+        """What a step that holds others brings into being."""
+        definition = self.steps[step_id]
+        found = self._bodies.get(id(definition))
+        if found is None:
+            found = self._bodies[id(definition)] = Body.of(definition)
+        return found
+
+    def add(self, child_id: str, definition: StepDef, *, needs: Names, dependents: Names) -> None:
+        """A step that came into being while the job ran."""
+        self.steps[child_id] = definition
+        self.needs[child_id] = needs
+        self.dependents[child_id] = dependents
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The steps that a definition holds: one for all items or rounds, or those of a group.
+
+    `needs` and `dependents` are those within a group, by the ids that its definition has.
+    """
+
+    steps: tuple[StepDef, ...]
+    dependents: tuple[Names, ...]
+
+    @classmethod
+    def of(cls, definition: StepDef) -> Body:
+        """The body of a definition that has a shape."""
+        match definition.shape:
+            case "for_each":
+                changes: dict[str, Any] = {"for_each": None, "item_condition": None}
+                changes["condition"] = definition.item_condition
+            case "loop":
+                # A round that fails ends the loop; the loop itself may be tolerated.
+                changes = {"loop": None, "condition": None, "continue_on_error": False}
+            case _:
+                waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
+                for step in definition.steps:
+                    for name in step.needs:
+                        waiting[name].append(step.id)
+                return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
+        changes |= {"needs": (), "runs_after": "success"}
+        return cls((definition.model_copy(update=changes),), ((),))
 
 
 def build_graph(steps: Iterable[StepDef]) -> Graph:

@@ -19,8 +19,15 @@ from scheduler.core.resolved import JobDef, TargetDef
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
 
 
-JobStatus = Literal["submitted", "running", "stopped", "succeeded", "failed", "cancelled"]
-"""`stopped` is not ended and no owner has said that it runs it; readers show it as interrupted."""
+JobStatus = Literal[
+    "submitted", "running", "stopped", "waiting", "succeeded", "failed", "cancelled"
+]
+"""`stopped` is not ended and no owner has said that it runs it; readers show it as interrupted.
+
+`waiting` is stopped because only a person can say how it goes on.
+"""
+
+WaitsFor = Literal["retry", "approval", "in_doubt", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,31 @@ class AdaptiveRoom:
 
 
 @dataclass(slots=True)
+class Inside:
+    """What a step that holds others knows of them.
+
+    `children` are their ids in order, `open` how many have not ended, of `total` in
+    all. `held` ones wait until another one has ended; `values` has the values of
+    each thousand of items, or the inputs of a group.
+    """
+
+    total: int = 0
+    open: int = 0
+    children: list[str] = field(default_factory=list)
+    held: deque[str] = field(default_factory=deque)
+    values: list[Payload] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """What a person is asked; at `expires_at` (seconds since 1970) the answer is `on_timeout`."""
+
+    options: tuple[str, ...]
+    expires_at: float | None = None
+    on_timeout: str | None = None
+
+
+@dataclass(slots=True)
 class StepState:
     """One step, now.
 
@@ -71,6 +103,9 @@ class StepState:
     `calls_recorded` the calls that recorded replies would have answered so far.
     `fallback` is the place of its target in its list; `lane` names the route from
     there on, none until it is asked for. `fresh` steps ask anew whatever a cache has.
+    `parent` is the step that holds it, `number` its place there: an item's from 0, a
+    round's from 1; `began_at` is when one that holds others began, in seconds since
+    1970. `upstream_failed`: a step before it, near or far, has failed.
     """
 
     index: int
@@ -95,6 +130,13 @@ class StepState:
     results: dict[str, CommittedResult] = field(default_factory=dict)
     replies: list[CommittedReply] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
+    parent: str | None = None
+    number: int = 0
+    upstream_failed: bool = False
+    waits_for: WaitsFor | None = None
+    question: OpenQuestion | None = None
+    inside: Inside | None = None
+    began_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -127,8 +169,13 @@ class JobState:
     last_at: str = ""
     signal_seen: int = 0
     stopped_by: str | None = None
+    is_cancelling: bool = False
+    due: deque[str] = field(default_factory=deque)
+    """Steps that somebody who can read values has to look at: to judge, to expand, to gather."""
+    questions: set[str] = field(default_factory=set)
     _retries: list[tuple[float, str]] = field(default_factory=list)
     _deadlines: list[tuple[float, str]] = field(default_factory=list)
+    _expiries: list[tuple[float, str]] = field(default_factory=list)
     _ticket: int = 0
 
     def lane_of(self, step_id: str) -> str:
@@ -193,6 +240,9 @@ class JobState:
                     step.fallback,
                     step.fresh,
                     sorted(step.results),
+                    step.waits_for,
+                    step.upstream_failed,
+                    None if step.inside is None else (step.inside.total, step.inside.open),
                 )
                 for step_id, step in self.steps.items()
             },

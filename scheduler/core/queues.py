@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from scheduler.core.job_state import JobState, StepState
 from scheduler.core.limits import pick_target, room_of, step_left
+from scheduler.core.questions import next_expiry
 
 Room = Callable[[str], int]
 """How many more steps may ask a provider, by what the state does not know: rates."""
@@ -86,6 +87,9 @@ def next_due(state: JobState, now: float) -> float | None:
         for circuit in state.circuits.values()
         if circuit.retry_at is not None and circuit.retry_at > now
     ]
+    expiry = next_expiry(state)
+    if expiry is not None:
+        times.append(expiry)
     while state._retries and not _is_waiting(state, *state._retries[0]):
         heapq.heappop(state._retries)
     if state._retries:
@@ -107,6 +111,29 @@ def expired(state: JobState, now: float) -> list[str]:
     return found
 
 
+def became_ready(state: JobState, step_id: str) -> None:
+    """All that the step waits for has ended: it may start, or has to be looked at first."""
+    if state.graph.steps[step_id].is_plain:
+        enqueue(state, step_id)
+    else:
+        state.due.append(step_id)
+
+
+def takes_slot(state: JobState, step_id: str) -> bool:
+    """Whether the step counts against the limits while it runs: not if it holds others, or asks."""
+    definition = state.graph.steps[step_id]
+    return definition.shape is None and definition.kind != "approval"
+
+
+def is_at_rest(state: JobState) -> bool:
+    """Whether nothing goes on by itself any more, and persons are asked."""
+    if not state.questions or state.running_total or state.due:
+        return False
+    if any(_is_queued(state, entry) for queue in state.lanes.values() for entry in queue):
+        return False
+    return not any(_is_waiting(state, *entry) for entry in state._retries)
+
+
 def enter_running(state: JobState, step_id: str) -> None:
     provider = state.provider_of(step_id)
     state.running[provider] = state.running.get(provider, 0) + 1
@@ -123,6 +150,7 @@ def leave_running(state: JobState, step_id: str) -> StepState:
 def wait(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
     step = state.steps[step_id]
     step.status = "waiting"
+    step.waits_for = "retry"
     step.retry_at = retry_at
     step.delay_s = delay_s
     heapq.heappush(state._retries, (retry_at, step_id))
@@ -172,5 +200,8 @@ def clear_queues(state: JobState) -> None:
         step.ticket = 0
     state.running.clear()
     state.running_total = 0
+    state.due.clear()
+    state.questions.clear()
+    state._expiries.clear()
     state._retries.clear()
     state._deadlines.clear()

@@ -3,45 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from scheduler.core.errors import Problem, TemplateError, nearest
 from scheduler.core.expressions import Expression, Reference
 from scheduler.core.shell import parse_shell
 from scheduler.core.spec_model import JobSpec, StepSpec
-from scheduler.core.templates import has_template, parse_template
+from scheduler.core.templates import has_template, parse_condition, parse_template
 from scheduler.core.yaml_source import Document, Path
 
 STEP_FIELDS = ("output", "status", "error", "files", "attempts")
-
-
-_SCOPE = ("project", "task_description", "inputs", "steps", "env", "job")
-
-
+LOOP_FIELDS = ("index", "previous")
+ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
 _JOB_FIELDS = ("id",)
 
+_BEFORE = ("for_each", "matrix")
+_INSIDE = (
+    "key", "with_", "prompt", "system", "messages", "run", "args", "value", "approval", "files", "env",
+)  # fmt: skip
+_PARTS = ("content", "path", "glob", "text", "image", "message")
 
-def texts_of(step: StepSpec) -> Iterator[tuple[Path, str]]:
-    """Every text of the step in which templates are looked for, with its path in the step."""
-    for key in ("prompt", "system", "messages", "run", "args", "value", "files", "env"):
+Place = Literal["before", "condition", "inside", "until"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the texts of a step may name: steps, inputs, and the items and rounds around it.
+
+    `of_group` is the path of the group that it is in, empty at the top.
+    """
+
+    job: JobSpec
+    steps: Mapping[str, Any]
+    variables: tuple[str, ...] = ()
+    of_group: Path = ()
+
+    def inside(self, step: StepSpec, place: Place, step_id: str = "") -> Scope:
+        """What can be named in one of the step's texts."""
+        if place == "before":
+            return self
+        added = item_variables(step)
+        if place != "condition" and step.loop is not None:
+            added += ("loop",)
+        steps = self.steps
+        if place == "until":
+            steps = {**steps, **(step.steps or {step_id: step})}
+        return replace(self, variables=self.variables + added, steps=steps)
+
+    def members(self, step: StepSpec, path: Path) -> Scope:
+        """What can be named in the steps of a group."""
+        inner = self.inside(step, "inside")
+        return replace(inner, steps={**self.steps, **(step.steps or {})}, of_group=path)
+
+
+def item_variables(step: StepSpec) -> tuple[str, ...]:
+    """What the items of a step are called in it."""
+    if step.for_each is not None:
+        return (step.as_,)
+    return ("matrix",) if step.matrix is not None else ()
+
+
+def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
+    """Every text of the step itself in which expressions are looked for, with its path in the step."""
+    for key in _BEFORE:
         value = getattr(step, key)
         if value is not None:
-            yield from _texts((key,), value)
+            for path, text in _texts((key,), value):
+                yield path, text, "before"
+    if step.if_ is not None:
+        yield ("if",), step.if_, "condition"
+    for key in _INSIDE:
+        value = getattr(step, key)
+        if value is not None:
+            for path, text in _texts((key.rstrip("_"),), value):
+                yield path, text, "inside"
+    if step.loop is not None and step.loop.until is not None:
+        yield ("loop", "until"), step.loop.until, "until"
+
+
+def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:
+    """The expressions of a text. Raises TemplateError."""
+    if place in ("condition", "until"):
+        return (parse_condition(text),)
+    return parse_template(text).expressions
 
 
 def needs_of(step_id: str, step: StepSpec, known: Mapping[str, Any]) -> tuple[str, ...]:
     """What the step waits for: the steps that it names, then those that its templates refer to."""
+    return tuple(name for name in _named_by(step_id, step) if name in known)
+
+
+def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
+    """The steps that it and those inside it name, but for those inside it."""
     found = dict.fromkeys(step.needs)
-    for _, text in texts_of(step):
+    for _, text, place in texts_of(step):
         try:
-            expressions = parse_template(text).expressions
+            expressions = expressions_in(text, place)
         except TemplateError:
             continue
         for expression in expressions:
             for reference in expression.references:
                 if reference.path[0] == "steps" and len(reference.path) > 1:
                     found[reference.path[1]] = None
-    return tuple(name for name in found if name in known)
+    members = step.steps or {}
+    for member_id, member in members.items():
+        found.update(_named_by(member_id, member))
+    for name in (*members, *([step_id] if step.loop is not None else ())):
+        found.pop(name, None)
+    return found
 
 
 def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
@@ -55,71 +125,83 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
         for index, item in enumerate(value):
             yield from _texts((*path, index), item)
     elif hasattr(value, "model_fields_set"):
-        for key in ("content", "path", "glob", "text", "image"):
+        for key in _PARTS:
             yield from _texts((*path, key), getattr(value, key, None))
 
 
 def check_text(
-    path: Path, text: str, document: Document, job: JobSpec, all_ids: Mapping[str, Any]
+    path: Path, text: str, document: Document, scope: Scope, place: Place = "inside"
 ) -> Iterator[Problem]:
+    """Problems of one text, which stands at the path."""
     line, column = document.place(path)
     if path in document.blocks:
         line, column = line + 1, 1
     where = ".".join(str(part) for part in path)
     try:
-        is_script = path[-1] == "run" and len(path) == 3
-        template = parse_template(text)
-        if is_script:
+        expressions = expressions_in(text, place)
+        if path[-1] == "run" and place == "inside":
             parse_shell(text)
+        if place == "until" and expressions[0].calls:
+            raise TemplateError("success() and its like are for `if`")
     except TemplateError as error:
         yield Problem(f"{where}: {error}", line, column)
         return
-    for expression in template.expressions:
+    for expression in expressions:
         for reference in expression.references:
-            message = _reference_problem(reference, expression, job, all_ids, path)
+            message = _reference_problem(reference, expression, scope, path, place)
             if message:
                 yield Problem(f"{where}: {message}", line + expression.line - 1, column)
 
 
 def _reference_problem(
-    reference: Reference,
-    expression: Expression,
-    job: JobSpec,
-    all_ids: Mapping[str, Any],
-    path: Path,
+    reference: Reference, expression: Expression, scope: Scope, path: Path, place: Place
 ) -> str:
     root, *keys = reference.path
     shown = f"${{{{ {expression.source} }}}}"
-    if root not in _SCOPE:
-        return f"{shown}: there is no {root!r}{nearest(root, _SCOPE)}"
+    job = scope.job
+    if root not in ROOTS and root not in scope.variables:
+        known = (*ROOTS, *scope.variables)
+        return f"{shown}: there is no {root!r}{nearest(root, known)}"
     first = keys[0] if keys else None
     if root == "steps":
-        return _step_reference_problem(keys, shown, all_ids, path)
+        return _step_reference_problem(keys, shown, scope, path, place)
     if root == "inputs" and first is not None and first not in job.inputs:
         return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
     if root == "env" and first is not None and first not in job.env:
         return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
     if root == "job" and first not in _JOB_FIELDS:
         return f"{shown}: a job shows {', '.join(_JOB_FIELDS)}"
+    if root == "loop" and "loop" in scope.variables and first not in LOOP_FIELDS:
+        return f"{shown}: a loop shows {', '.join(LOOP_FIELDS)}"
     return ""
 
 
 def _step_reference_problem(
-    keys: list[str], shown: str, all_ids: Mapping[str, Any], path: Path
+    keys: list[str], shown: str, scope: Scope, path: Path, place: Place
 ) -> str:
     if not keys:
         return f"{shown}: name a step: steps.<id>.output"
     if path[:1] == ("defaults",):
         return f"{shown}: defaults cannot refer to steps"
     name = keys[0]
-    if name not in all_ids:
-        hyphened = [known for known in all_ids if known.startswith(f"{name}-")]
+    if name not in scope.steps:
+        hyphened = [known for known in scope.steps if known.startswith(f"{name}-")]
         if hyphened:
             return f"{shown}: an id with a hyphen is written steps['{hyphened[0]}']"
-        return f"{shown}: there is no step {name!r}{nearest(name, all_ids)}"
-    if path[:2] == ("steps", name):
+        for group, step in scope.steps.items():
+            if name in (getattr(step, "steps", None) or ()):
+                return f"{shown}: {name!r} is inside {group!r}: steps.{group}.output.{name}"
+        return f"{shown}: there is no step {name!r}{nearest(name, scope.steps)}"
+    if place != "until" and _is_around(name, path, scope):
         return f"{shown}: the step refers to itself"
     if len(keys) < 2 or keys[1] not in STEP_FIELDS:
         got = f"; got {keys[1]!r}" if len(keys) > 1 else ""
         return f"{shown}: a step shows {', '.join(STEP_FIELDS)}{got}"
     return ""
+
+
+def _is_around(name: str, path: Path, scope: Scope) -> bool:
+    """Whether the text at the path belongs to the step, or to one inside it."""
+    return any(
+        path[place] == "steps" and path[place + 1] == name for place in range(0, len(path) - 1, 2)
+    )

@@ -6,8 +6,15 @@ import heapq
 from datetime import datetime
 
 from ledger.events import JobResumed
-from scheduler.core.job_state import JobState
-from scheduler.core.queues import clear_queues, enqueue, enter_running, wait
+from scheduler.core.containers import reopen_inside
+from scheduler.core.job_state import Inside, JobState, StepState
+from scheduler.core.queues import (
+    became_ready,
+    clear_queues,
+    enter_running,
+    takes_slot,
+    wait,
+)
 
 
 def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
@@ -25,7 +32,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
         state.replies = event.replies
     state.provider_override = event.provider
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
-    _reopen(state, _epoch(recorded_at))
+    _reopen(state, seconds_of(recorded_at))
 
 
 def _reopen(state: JobState, now: float) -> None:
@@ -36,31 +43,107 @@ def _reopen(state: JobState, now: float) -> None:
     state.adaptive.clear()
     state.failed.clear()
     state.unfinished = 0
-    done = {
-        step_id
-        for step_id, step in state.steps.items()
-        if step.status == "succeeded" or (step.status == "failed" and step.tolerated)
-    }
+    done = find_done(state)
+    holders = []
     for step_id, step in state.steps.items():
         if step_id in done:
             continue
-        if step.fallback and not step.replies:
-            # There is nothing to go on from: the first of its targets is asked again, as at first.
-            step.fallback = step.failures = 0
-        step.lane = None
-        state.unfinished += 1
-        step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
-        if step.status in ("failed", "cancelled", "skipped"):
-            step.status = "pending"
-            step.failures = 0
-            step.failure = step.skipped = None
-        _clamp_deadline(state, step_id, now)
-        if step.status == "running":
-            enter_running(state, step_id)
-        elif step.status == "waiting":
-            _clamp(state, step_id, now)
-        elif step.needs_left == 0:
-            enqueue(state, step_id)
+        _open(state, step_id, done, now)
+        if step.inside is not None:
+            holders.append(step_id)
+    # The innermost first: what is open inside is known before it is counted.
+    for step_id in reversed(holders):
+        reopen_inside(state, step_id)
+    held = {name for step_id in holders for name in _inside(state, step_id).held}
+    for step_id in state.steps:
+        if step_id not in done and step_id not in held:
+            _go_on(state, step_id, now)
+
+
+def _inside(state: JobState, step_id: str) -> Inside:
+    inside = state.steps[step_id].inside
+    assert inside is not None
+    return inside
+
+
+def find_kept(state: JobState) -> tuple[str, ...]:
+    """The steps without a result of their own that a resume leaves as they are."""
+    done = find_done(state)
+    return tuple(
+        step_id
+        for step_id, step in state.steps.items()
+        if step_id in done and (step.status == "skipped" or _has_failed(step))
+    )
+
+
+def _has_failed(step: StepState) -> bool:
+    return step.status == "failed" and not step.tolerated
+
+
+def find_done(state: JobState) -> set[str]:
+    """What stays as it is: what has succeeded, all inside it, and what was skipped because of that."""
+    done: set[str] = set()
+    for level in state.graph.levels():
+        for step_id in level:
+            step = state.steps[step_id]
+            if step.status == "succeeded" or (step.status == "failed" and step.tolerated):
+                done.add(step_id)
+            elif step.status == "skipped" and step.skipped != "job_timeout":
+                needs = state.graph.needs[step_id]
+                is_shut = any(_is_skipped(state, name, done) for name in needs)
+                if all(name in done for name in needs) or (
+                    is_shut and state.graph.steps[step_id].runs_after == "success"
+                ):
+                    done.add(step_id)
+    for step_id, step in state.steps.items():
+        # Who holds a step stands before it.
+        if step.parent in done:
+            done.add(step_id)
+    return done
+
+
+def _is_skipped(state: JobState, step_id: str, done: set[str]) -> bool:
+    return step_id in done and state.steps[step_id].status == "skipped"
+
+
+def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
+    step = state.steps[step_id]
+    if step.fallback and not step.replies:
+        # There is nothing to go on from: the first of its targets is asked again, as at first.
+        step.fallback = step.failures = 0
+    step.lane = None
+    state.unfinished += 1
+    step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
+    step.upstream_failed = False
+    if step.status in ("failed", "cancelled", "skipped"):
+        step.status = "pending"
+        step.failures = 0
+        step.failure = step.skipped = step.output = None
+        if step.inside is not None:
+            step.status = "running"
+    _clamp_deadline(state, step_id, now)
+
+
+def _go_on(state: JobState, step_id: str, now: float) -> None:
+    step = state.steps[step_id]
+    if step.inside is not None:
+        return
+    if step.status == "running" and takes_slot(state, step_id):
+        enter_running(state, step_id)
+    elif step.status == "waiting" and step.waits_for == "retry":
+        _clamp(state, step_id, now)
+    elif step.status == "waiting":
+        _ask_again(state, step_id)
+    elif step.needs_left == 0:
+        became_ready(state, step_id)
+
+
+def _ask_again(state: JobState, step_id: str) -> None:
+    """The question stands, and so does its time: days, by the clock on the wall."""
+    question = state.steps[step_id].question
+    state.questions.add(step_id)
+    if question is not None and question.expires_at is not None:
+        heapq.heappush(state._expiries, (question.expires_at, step_id))
 
 
 def _clamp(state: JobState, step_id: str, now: float) -> None:
@@ -83,8 +166,9 @@ def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
 
 def seconds_between(start: str | None, end: str) -> float:
     """From one recorded time to another; 0 without a start, and where a clock went back."""
-    return 0.0 if start is None else max(0.0, _epoch(end) - _epoch(start))
+    return 0.0 if start is None else max(0.0, seconds_of(end) - seconds_of(start))
 
 
-def _epoch(recorded_at: str) -> float:
+def seconds_of(recorded_at: str) -> float:
+    """A recorded time in seconds since 1970."""
     return datetime.fromisoformat(recorded_at).timestamp()

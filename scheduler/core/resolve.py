@@ -7,17 +7,21 @@ the provider the environment comes before the spec.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ledger.digest import clean_json
 from ledger.events import FailureKind
-from scheduler.core.checks import input_problem, kind_of
+from scheduler.core.checks import input_problem
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.references import needs_of
+from scheduler.core.resolve_flow import resolve_flow
 from scheduler.core.resolve_prompt import ModelChoice, Settings
+from scheduler.core.resolve_workflow import read_workflow
 from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
 from scheduler.core.spec import Spec, examine
-from scheduler.core.spec_model import InputSpec, RetrySpec, StepSpec
+from scheduler.core.spec_model import InputSpec, RetrySpec, StepSpec, kind_of
+from scheduler.core.yaml_source import Path, dotted
 
 PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
     "rate_limit",
@@ -46,8 +50,9 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
 
 
 class _Resolver:
-    def __init__(self, spec: Spec, settings: Settings) -> None:
+    def __init__(self, spec: Spec, settings: Settings, chain: tuple[str, ...] = ()) -> None:
         self.spec = spec
+        self.chain = chain
         self.settings = settings
         self.problems: list[Problem] = []
         self.environment = settings.environment
@@ -64,11 +69,7 @@ class _Resolver:
         output_dir = job.output_dir
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
-        steps = tuple(
-            self._step(step_id, step)
-            for step_id, step in self.spec.steps.items()
-            if kind_of(step) is not None
-        )
+        steps = self._steps(self.spec.steps, ("steps",))
         return JobDef(
             project=job.project,
             task_description=job.task_description,
@@ -84,7 +85,16 @@ class _Resolver:
             steps=steps,
         )
 
-    def _step(self, step_id: str, step: StepSpec) -> StepDef:
+    def _steps(self, steps: Mapping[str, StepSpec], base: Path) -> tuple[StepDef, ...]:
+        return tuple(
+            self._step(step_id, step, steps, (*base, step_id))
+            for step_id, step in steps.items()
+            if kind_of(step) is not None
+        )
+
+    def _step(
+        self, step_id: str, step: StepSpec, siblings: Mapping[str, StepSpec], path: Path
+    ) -> StepDef:
         defaults = self.spec.job.defaults
         kind = kind_of(step)
         is_prompt = kind == "prompt"
@@ -93,7 +103,8 @@ class _Resolver:
         common: dict[str, Any] = {
             "id": step_id,
             "kind": kind,
-            "needs": needs_of(step_id, step, self.spec.steps),
+            "needs": needs_of(step_id, step, siblings),
+            **resolve_flow(step),
             "files": tuple(
                 FileDef(path=file.path, content=file.content, glob=file.glob) for file in step.files
             ),
@@ -111,7 +122,13 @@ class _Resolver:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
             params = self._params(step)
-            return StepDef(**common, **self.models.prompt(step_id, step), params=params)
+            return StepDef(**common, **self.models.prompt(path, step), params=params)
+        if step.workflow is not None:
+            return StepDef(**common, **self._workflow(step, path))
+        if kind == "group":
+            return StepDef(**common, steps=self._steps(step.steps or {}, (*path, "steps")))
+        if kind == "approval":
+            return StepDef(**common)
         if kind == "run":
             run = step.run if isinstance(step.run, str) else tuple(step.run or ())
             return StepDef(**common, run=run, env={**(defaults.env or {}), **(step.env or {})})
@@ -119,6 +136,29 @@ class _Resolver:
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(**common, function=step.python, args=step.args or {}, env=env)
         return StepDef(**common, value=step.value)
+
+    def _workflow(self, step: StepSpec, path: Path) -> dict[str, Any]:
+        workflow, problems = read_workflow(step, self.spec.job, self.settings, chain=self.chain)
+        for problem in problems:
+            self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
+        if workflow is None:
+            return {}
+        inner = _Resolver(workflow.spec, workflow.settings, workflow.chain)
+        steps = inner.members()
+        for found in inner.problems:
+            place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
+            self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
+        return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
+
+    def members(self) -> tuple[StepDef, ...]:
+        """The steps of a workflow, with its own environment for each command."""
+        env = self.spec.job.env
+        return tuple(
+            step.model_copy(update={"env": {**env, **step.env}})
+            if step.kind in ("run", "python")
+            else step
+            for step in self._steps(self.spec.steps, ("steps",))
+        )
 
     def _params(self, step: StepSpec) -> dict[str, Any]:
         job = self.spec.job

@@ -11,10 +11,11 @@ from ledger.digest import Digest
 from scheduler.core.errors import nearest
 from scheduler.core.images import image_type
 from scheduler.core.resolved import REPLAY, MessageDef, PartDef, TargetDef, ToolDef
-from scheduler.core.spec import Spec, dotted
+from scheduler.core.spec import Spec
 from scheduler.core.spec_model import StepSpec
 from scheduler.core.spec_prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
 from scheduler.core.templates import has_template
+from scheduler.core.yaml_source import Path, dotted
 
 
 class Report(Protocol):
@@ -24,6 +25,11 @@ class Report(Protocol):
 
 
 def refuse_file(name: str) -> Digest:
+    """For specs that have no folder."""
+    raise ValueError(f"there is no folder to read {name} from")
+
+
+def refuse_text(name: str) -> str:
     """For specs that have no folder."""
     raise ValueError(f"there is no folder to read {name} from")
 
@@ -43,7 +49,7 @@ class Settings:
 
     `inputs` are texts from the command line, or JSON values from Python.
     `submit_dir` is absolute. `take_file` keeps a file that the spec names, by its
-    path, and gives its digest, or raises ValueError.
+    path, and gives its digest; `read_text` gives the text of one. Both raise ValueError.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -53,6 +59,7 @@ class Settings:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     submit_dir: str = "/"
     take_file: Callable[[str], Digest] = refuse_file
+    read_text: Callable[[str], str] = refuse_text
 
 
 class ModelChoice:
@@ -71,16 +78,19 @@ class ModelChoice:
         self._replayed = self._switched.partition("/")[0] == REPLAY
         self.provider, self.model, self._base_url = self._of_job()
 
-    def prompt(self, step_id: str, step: StepSpec) -> dict[str, Any]:
+    def prompt(self, path: Path, step: StepSpec) -> dict[str, Any]:
         """The fields of the step's definition that say what is asked, and whom."""
         defaults = self._spec.job.defaults
         messages = [
-            MessageDef(role=message.role, content=self._content(message, step_id, place))
+            MessageDef(
+                role=message.role,
+                content=self._content(message, (*path, "messages", place, "content")),
+            )
             for place, message in enumerate(step.messages or ())
         ]
         if step.prompt is not None:
             messages = [MessageDef(role="user", content=step.prompt)]
-        first, *others = self._targets(step_id, step)
+        first, *others = self._targets(path, step)
         return {
             "provider": first.provider,
             "model": first.model,
@@ -93,10 +103,9 @@ class ModelChoice:
             "cache": step.cache or defaults.cache or self._spec.job.cache or "off",
         }
 
-    def _content(self, message: MessageSpec, step_id: str, place: int) -> str | tuple[PartDef, ...]:
+    def _content(self, message: MessageSpec, path: Path) -> str | tuple[PartDef, ...]:
         if isinstance(message.content, str):
             return message.content
-        path = ("steps", step_id, "messages", place, "content")
         return tuple(
             self._part(part, (*path, number)) for number, part in enumerate(message.content)
         )
@@ -128,28 +137,28 @@ class ModelChoice:
         base_url = self._base_url_of(name, job.base_url, "base_url") if is_specs else None
         return (REPLAY if self._replayed else name), model, base_url
 
-    def _targets(self, step_id: str, step: StepSpec) -> list[TargetDef]:
-        first = self._first_target(step_id, step)
+    def _targets(self, path: Path, step: StepSpec) -> list[TargetDef]:
+        first = self._first_target(path, step)
         if self._replayed:
             # A recorded reply stands in for whoever gave it.
             return [TargetDef(provider=REPLAY, model=first.model)]
         job = self._spec.job
-        for fallback, path in (
-            (step.fallback, ("steps", step_id, "fallback")),
+        for fallback, place in (
+            (step.fallback, (*path, "fallback")),
             (job.defaults.fallback, ("defaults", "fallback")),
             (job.fallback, ("fallback",)),
         ):
             if fallback is not None:
-                found = [self._target(spec, *path, n) for n, spec in enumerate(fallback)]
+                found = [self._target(spec, *place, n) for n, spec in enumerate(fallback)]
                 return [first, *(target for target in found if target != first)]
         return [first]
 
-    def _first_target(self, step_id: str, step: StepSpec) -> TargetDef:
+    def _first_target(self, path: Path, step: StepSpec) -> TargetDef:
         # A provider named under `defaults` is the job-level one, by another name.
         provider, model, base_url = self.provider, self.model, self._base_url
         if step.provider is not None:
             provider, _, own_model = step.provider.partition("/")
-            self._check_provider(provider, "steps", step_id, "provider")
+            self._check_provider(provider, *path, "provider")
             if provider != self.provider:
                 base_url = None
             if provider != self.provider or own_model:
@@ -157,7 +166,7 @@ class ModelChoice:
         if step.model is not None:
             model = step.model
         if step.base_url is not None:
-            base_url = self._base_url_of(provider, step.base_url, "steps", step_id, "base_url")
+            base_url = self._base_url_of(provider, step.base_url, *path, "base_url")
         return TargetDef(provider=provider, model=model, base_url=base_url)
 
     def _target(self, spec: TargetSpec, *path: str | int) -> TargetDef:

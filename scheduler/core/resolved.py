@@ -6,6 +6,7 @@ be added with a default, and none is renamed or given another meaning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,8 @@ REPLAY = "replay"
 """The provider that answers from recorded replies; it can stand in for every other."""
 
 CacheScope = Literal["off", "job", "ledger"]
-StepKind = Literal["prompt", "run", "python", "value"]
+StepKind = Literal["prompt", "run", "python", "value", "group", "approval"]
+Shape = Literal["for_each", "loop", "group"]
 
 
 class Resolved(BaseModel):
@@ -114,8 +116,45 @@ class CircuitDef(Resolved):
     cooldown_s: float = 60.0
 
 
+class ForEachDef(Resolved):
+    """A fan-out: `items` is a template, or a list with templates in it; `name` what each is called.
+
+    `key` is a template that names an item, in place of its number from 0.
+    """
+
+    items: Any
+    name: str = "item"
+    key: str | None = None
+    max_parallel: int | None = None
+
+
+class LoopDef(Resolved):
+    """Rounds: until the condition holds after one, at most `max_iterations`.
+
+    `on_exhausted` says what the last round's result is worth where it never held.
+    """
+
+    until: str | None = None
+    max_iterations: int
+    on_exhausted: Literal["continue", "fail"] = "continue"
+
+
+class ApprovalDef(Resolved):
+    """A person's decision: `message` is a template; after `timeout_s`, `on_timeout` is chosen."""
+
+    message: str
+    options: tuple[str, ...] = ("approve", "reject")
+    timeout_s: float | None = None
+    on_timeout: str = "reject"
+
+
 class StepDef(Resolved):
     """One step. `retry_on` empty means any failure.
+
+    `condition` is judged once when all it waits for has ended, `item_condition` once
+    for each item. A step that `runs_after` any end waits for its needs however they
+    end, another one for their success. A group's `steps` see `inputs` alone of what
+    is around them, where it has any.
 
     `provider`, `model` and `base_url` are the first whom a prompt asks, `fallback` the
     others. `output_schema` is a JSON Schema, `repair` how often the model is shown
@@ -125,6 +164,14 @@ class StepDef(Resolved):
     id: str
     kind: StepKind
     needs: tuple[str, ...] = ()
+    condition: str | None = None
+    item_condition: str | None = None
+    runs_after: Literal["success", "any"] = "success"
+    for_each: ForEachDef | None = None
+    loop: LoopDef | None = None
+    steps: tuple[StepDef, ...] = ()
+    inputs: dict[str, Any] | None = None
+    approval: ApprovalDef | None = None
     provider: str | None = None
     model: str | None = None
     base_url: str | None = None
@@ -157,6 +204,20 @@ class StepDef(Resolved):
         first = TargetDef(provider=self.provider, model=self.model or "", base_url=self.base_url)
         return (first, *self.fallback)
 
+    @property
+    def shape(self) -> Shape | None:
+        """How the step holds others, outermost first; none where it is itself what is done."""
+        if self.for_each is not None:
+            return "for_each"
+        if self.loop is not None:
+            return "loop"
+        return "group" if self.kind == "group" else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it starts as soon as its needs let it, in a slot."""
+        return self.condition is None and self.shape is None and self.kind != "approval"
+
 
 class JobDef(Resolved):
     """A whole job. `concurrency` has `total` and provider names; `output_dir` is absolute."""
@@ -173,6 +234,13 @@ class JobDef(Resolved):
     env: dict[str, str | None] = {}
     inputs: dict[str, Any] = {}
     steps: tuple[StepDef, ...]
+
+
+def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
+    """The steps, and those inside them, in order."""
+    for step in steps:
+        yield step
+        yield from walk_steps(step.steps)
 
 
 def dump_job(definition: JobDef) -> dict[str, Any]:

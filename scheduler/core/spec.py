@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from scheduler.core.app_template import APP_STEPS
 from scheduler.core.checks import check_job, check_steps
 from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.spec_flow import ApprovalSpec, LoopSpec
 from scheduler.core.spec_model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -34,7 +35,7 @@ from scheduler.core.spec_prompt import (
     TargetSpec,
     ToolSpec,
 )
-from scheduler.core.yaml_source import Document, Path, parse_yaml
+from scheduler.core.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
 _BARE_VALUES: dict[str | int, str] = {
@@ -200,10 +201,12 @@ def _unknown_key(path: Path) -> str:
 
 def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
     """The keys of the language to come, and the known ones, of the mapping at the path."""
+    while len(parent) > 3 and parent[0] == parent[2] == "steps":
+        parent = parent[2:]
     if not parent:
-        return LATER_JOB_KEYS, list(JobSpec.model_fields)
+        return LATER_JOB_KEYS, _keys_of(JobSpec)
     if len(parent) == 2 and parent[0] == "steps":
-        return LATER_STEP_KEYS, list(StepSpec.model_fields)
+        return LATER_STEP_KEYS, _keys_of(StepSpec)
     if parent == ("defaults",):
         return LATER_STEP_KEYS, list(DefaultsSpec.model_fields)
     if parent[0] == "inputs":
@@ -219,17 +222,14 @@ def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
         ("fallback", TargetSpec),
         ("tools", ToolSpec),
         ("rate", RateSpec),
+        ("loop", LoopSpec),
+        ("approval", ApprovalSpec),
         ("prompt", StepSpec),
     ):
         if name in parent:
-            known = fields.model_fields.items()
-            return frozenset(), [field.alias or key for key, field in known]
+            return frozenset(), _keys_of(fields)
     return frozenset(), []
 
 
-def dotted(path: Path) -> str:
-    """A path for people: `steps.build.files[0]`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
-    return text or "the spec"
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or key for key, field in model.model_fields.items()]

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from ledger.events import FailureKind
 from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, shorthand
+from scheduler.core.spec_flow import Approval, Condition, LoopSpec
 from scheduler.core.spec_prompt import (
     MessageSpec,
     OutputSpec,
@@ -25,13 +26,14 @@ from scheduler.core.spec_prompt import (
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
-LATER_STEP_KEYS = frozenset(
-    "if for_each as max_parallel key matrix loop approval workflow with steps "
-    "budget on_unknown idempotent secrets limits template".split()
-)
+LATER_STEP_KEYS = frozenset("budget on_unknown idempotent secrets limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
 LATER_JOB_KEYS = frozenset("budget tools max_turns on_unknown secrets limits template".split())
+
+
+KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
+"""One of these says what a step is."""
 
 
 class RetrySpec(Strict):
@@ -112,7 +114,7 @@ class DefaultsSpec(Strict):
 
 
 class StepSpec(Strict):
-    """A node of the graph. Exactly one of prompt, messages, run, python and value says its kind."""
+    """A node of the graph. One of prompt, messages, run, python, value, approval, steps or workflow."""
 
     prompt: str | None = Field(None, description="Ask a model: the user's message.")
     messages: list[MessageSpec] | None = Field(
@@ -135,6 +137,36 @@ class StepSpec(Strict):
     python: str | None = Field(None, description="A Python function: `package.module:function`.")
     args: dict[str, Any] | None = Field(None, description="Keyword arguments of the function.")
     value: Any = Field(None, description="Pure data, usually with templates in it.")
+    approval: Approval | None = Field(None, description="Ask a person, and wait for the answer.")
+    steps: dict[str, StepSpec] | None = Field(
+        None, min_length=1, description="A group: steps of its own, by their ids."
+    )
+    workflow: str | None = Field(
+        None, description="A group whose steps stand in another spec, relative to this one."
+    )
+    with_: dict[str, Any] | None = Field(
+        None, alias="with", description="The inputs of the workflow."
+    )
+    if_: Condition | None = Field(
+        None,
+        alias="if",
+        description="An expression; where it is false, the step is skipped. It may ask "
+        "success(), failure(), always() and cancelled().",
+    )
+    for_each: str | list[Any] | None = Field(
+        None, description="A list, or an expression that gives one: the step once for each item."
+    )
+    as_: str = Field("item", alias="as", description="What an item is called in the step.")
+    key: str | None = Field(
+        None, description="Names each item in its step's id: x[key] in place of x[0]."
+    )
+    max_parallel: int | None = Field(
+        None, ge=1, description="How many items are under way at once."
+    )
+    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
+        None, min_length=1, description="Lists: the step once for each combination, `matrix.name`."
+    )
+    loop: LoopSpec | None = Field(None, description="The step again and again, until it is good.")
     needs: Names = Field([], description="Steps that must end first; references add themselves.")
     output: OutputSpec | None = Field(None, description="What the step's output is.")
     files: list[File] = Field([], description="Files to write or to capture.")
@@ -193,3 +225,11 @@ class JobSpec(Strict):
     steps: dict[str, StepSpec] | None = Field(
         None, min_length=1, description="The graph: step ids to steps."
     )
+
+
+def kind_of(step: StepSpec) -> str | None:
+    """The step's kind; none when it has no kind or several."""
+    given = [key for key in KIND_KEYS if key in step.model_fields_set]
+    if len(given) != 1:
+        return None
+    return {"messages": "prompt", "steps": "group", "workflow": "group"}.get(given[0], given[0])

@@ -10,6 +10,8 @@ import heapq
 from typing import assert_never
 
 from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -23,11 +25,13 @@ from ledger.events import (
     JobStarted,
     JobSubmitted,
     JobSucceeded,
+    JobWaiting,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Payload,
     Recorded,
+    StepExpanded,
     StepFailed,
     StepInterrupted,
     StepSkipped,
@@ -37,6 +41,7 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from scheduler.core.containers import child_ended, expanded
 from scheduler.core.graph import Graph
 from scheduler.core.job_state import (
     CommittedReply,
@@ -47,7 +52,9 @@ from scheduler.core.job_state import (
     StepStatus,
 )
 from scheduler.core.limits import call_ended, circuit_closed, circuit_opened, step_began
+from scheduler.core.questions import asked, close_question, decided
 from scheduler.core.queues import (
+    became_ready,
     clear_queues,
     enqueue,
     enter_running,
@@ -56,9 +63,10 @@ from scheduler.core.queues import (
     leave_running,
     next_due,
     ready,
+    takes_slot,
     wait,
 )
-from scheduler.core.reopen import job_resumed, seconds_between
+from scheduler.core.reopen import job_resumed, seconds_between, seconds_of
 from scheduler.core.resolved import REPLAY, JobDef
 
 __all__ = [
@@ -98,16 +106,23 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepStarted():
             _step_started(state, event)
         case StepSucceeded():
-            step = leave_running(state, event.step)
+            step = _leave(state, event.step)
             step.output = event.output
             _forget_calls(step)
             _end(state, event.step, "succeeded")
-            _open_dependents(state, event.step)
+            _tell_dependents(state, event.step, ended_well=True)
         case StepFailed():
             _step_failed(state, event)
         case StepSkipped():
             state.steps[event.step].skipped = event.reason
             _end(state, event.step, "skipped")
+            _tell_dependents(state, event.step, ended_well=False)
+        case StepExpanded():
+            expanded(state, event)
+        case ApprovalRequested():
+            asked(state, event)
+        case ApprovalDecided():
+            decided(state, event)
         case StepInterrupted():
             step = leave_running(state, event.step)
             step.status = "pending"
@@ -153,6 +168,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case JobInterrupted():
             state.stopped_by = event.signal
             _stop(state, "stopped")
+        case JobWaiting():
+            _stop(state, "waiting")
         case JobSucceeded():
             _stop(state, "succeeded")
         case JobFailed():
@@ -171,8 +188,12 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     step = state.steps[step_id]
     leave_queue(state, step_id)
     step.status = "running"
+    step.waits_for = None
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
+    if not takes_slot(state, step_id):
+        step.began_at = seconds_of(state.last_at)
+        return
     if event.deadline_at is not None:
         step.deadline_at = event.deadline_at
     enter_running(state, step_id)
@@ -180,11 +201,7 @@ def _step_started(state: JobState, event: StepStarted) -> None:
 
 
 def _step_failed(state: JobState, event: StepFailed) -> None:
-    step = state.steps[event.step]
-    if step.status == "running":
-        leave_running(state, event.step)
-    else:
-        leave_queue(state, event.step)
+    step = _leave(state, event.step)
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:
@@ -195,10 +212,9 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
         return
     step.tolerated = bool(event.tolerated)
     _end(state, event.step, "failed")
-    if step.tolerated:
-        _open_dependents(state, event.step)
-    else:
+    if step.parent is None and not step.tolerated:
         state.failed[event.step] = step.failure
+    _tell_dependents(state, event.step, ended_well=step.tolerated)
 
 
 def _call(
@@ -239,19 +255,35 @@ def _forget_calls(step: StepState) -> None:
     step.results.clear()
 
 
+def _leave(state: JobState, step_id: str) -> StepState:
+    step = state.steps[step_id]
+    if step.status == "running" and takes_slot(state, step_id):
+        leave_running(state, step_id)
+    else:
+        leave_queue(state, step_id)
+    return step
+
+
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step = state.steps[step_id]
     state.unfinished -= 1
     step.status = status
+    step.waits_for = None
     step.retry_at = step.delay_s = step.deadline_at = None
+    close_question(state, step_id)
+    child_ended(state, step_id)
 
 
-def _open_dependents(state: JobState, step_id: str) -> None:
+def _tell_dependents(state: JobState, step_id: str, *, ended_well: bool) -> None:
+    ended = state.steps[step_id]
+    has_failed = ended.upstream_failed or (ended.status == "failed" and not ended.tolerated)
     for name in state.graph.dependents[step_id]:
         step = state.steps[name]
-        step.needs_left -= 1
-        if step.needs_left == 0 and step.status == "pending":
-            enqueue(state, name)
+        step.upstream_failed |= has_failed
+        if ended_well or state.graph.steps[name].runs_after == "any":
+            step.needs_left -= 1
+            if step.needs_left == 0 and step.status == "pending":
+                became_ready(state, name)
 
 
 def _stop(state: JobState, status: JobStatus) -> None:
@@ -266,6 +298,7 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     for step in state.steps.values():
         if step.status in ("pending", "running", "waiting"):
             step.status = "cancelled"
+            step.waits_for = step.question = None
             step.retry_at = step.delay_s = step.deadline_at = None
     state.unfinished = 0
     clear_queues(state)
@@ -274,4 +307,4 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
 def _enqueue_roots(state: JobState) -> None:
     for step_id, step in state.steps.items():
         if step.needs_left == 0:
-            enqueue(state, step_id)
+            became_ready(state, step_id)

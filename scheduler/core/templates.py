@@ -14,7 +14,13 @@ from typing import Any
 
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import jinja_environment, to_plain, to_text
-from scheduler.core.expressions import Expression, Reference, check_node, references_in
+from scheduler.core.expressions import (
+    Expression,
+    Reference,
+    calls_in,
+    check_node,
+    references_in,
+)
 
 RESULT_CHARS_MAX = 64 * 1024 * 1024
 
@@ -72,6 +78,20 @@ def parse_template(text: str) -> Template:
     return Template(tuple(_parse_parts(text)))
 
 
+@lru_cache(maxsize=32768)
+def parse_condition(text: str) -> Expression:
+    """The expression of an `if` or an `until`; its braces are optional. Raises TemplateError."""
+    source = text.strip()
+    if source.startswith("${{") and source.endswith("}}") and source.count("${{") == 1:
+        source = source[3:-2].strip()
+    if not source or "${{" in source:
+        raise TemplateError("must be one expression, such as steps.x.output.ok")
+    parts = _parse_parts(f"${{{{ {source} }}}}", is_condition=True)
+    if len(parts) != 1 or not isinstance(parts[0], Expression):
+        raise TemplateError("must be one expression, such as steps.x.output.ok")
+    return parts[0]
+
+
 def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
     """The JSON value with every text in it rendered; keys stay as they are.
 
@@ -110,7 +130,7 @@ def _parse_single_path(text: str) -> Template | None:
     return Template((Expression(source, (Reference(path),), path=path),))
 
 
-def _parse_parts(text: str) -> list[str | Expression]:
+def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Expression]:
     from jinja2 import TemplateSyntaxError, nodes
 
     try:
@@ -130,9 +150,16 @@ def _parse_parts(text: str) -> list[str | Expression]:
             if isinstance(node, nodes.TemplateData):
                 parts.append(node.data)
             else:
-                check_node(node)
-                references = tuple(references_in(node))
-                parts.append(Expression(next(sources), references, tree=node, line=node.lineno))
+                check_node(node, is_condition=is_condition)
+                parts.append(
+                    Expression(
+                        next(sources),
+                        tuple(references_in(node)),
+                        tree=node,
+                        line=node.lineno,
+                        calls=calls_in(node) if is_condition else frozenset(),
+                    )
+                )
     return parts
 
 

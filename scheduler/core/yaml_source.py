@@ -55,6 +55,14 @@ class Document:
         return table.get(path) or self.values.get(path, (1, 1))
 
 
+def dotted(path: Path) -> str:
+    """A path for people: `steps.build.files[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text or "the spec"
+
+
 def parse_yaml(text: str, *, source_name: str) -> Document:
     """The one document in the text.
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import orc
 from providers.replay import parse_replies
-from scheduler.core import spec_base, spec_model, spec_prompt
+from scheduler.core import spec_base, spec_flow, spec_model, spec_prompt
 from scheduler.core.errors import SpecError
 from scheduler.core.spec import parse_spec
 from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
@@ -23,8 +23,11 @@ SPECS = [block for block in YAML if block.text.startswith("project:")]
 OFFLINE = [
     block
     for block in SPECS
-    if "steps:" in block.text and not re.search(r"\b(prompt|messages):", block.text)
+    if "steps:" in block.text
+    and not re.search(r"\b(prompt|messages|approval|workflow):", block.text)
 ]
+REVIEW = "project: review\ninputs: {text: {}}\nsteps: {a: {value: '${{ inputs.text }}'}}\n"
+"""What the page's example of a workflow names."""
 
 
 def test_every_yaml_block_is_a_spec_or_a_file_of_replies() -> None:
@@ -38,6 +41,7 @@ def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:
     names = [f"{Path(block.page).stem}-{block.line}.yaml" for block in SPECS]
     for name, block in zip(names, SPECS, strict=True):
         (tmp_path / name).write_text(block.text, "utf-8")
+    (tmp_path / "review.yaml").write_text(REVIEW, "utf-8")
     done = run_shell(f"orc validate {' '.join(names)}", tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(": valid, ") == len(SPECS) > 15
@@ -63,6 +67,11 @@ def test_the_examples_give_what_the_page_says(tmp_path: Path) -> None:
     assert outputs("values")["result"] == {"largest": 3, "sentence": "there are 3"}
     assert outputs("failures")["report"] == "failed: exit_code"
     shown = outputs("templates")["shown"]
+    assert outputs("conditions")["report"] == "many was skipped"
+    assert outputs("fan_out")["all"] == "Rome: 3000 m, Oslo: 5000 m"
+    assert outputs("product")["build"] == ["linux 1", "linux 2", "mac 1", "mac 2"]
+    assert outputs("rounds")["halve"] == 7
+    assert outputs("draft_and_judge")["end"] == "draft 2"
     assert (shown["joined"], shown["missing"], shown["plain"]) == (
         "a, b",
         "none",
@@ -76,13 +85,13 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
         collect_keys(spec_model.JobSpec.model_validate(yaml.safe_load(block.text)), used)
     models = {
         model
-        for module in (spec_model, spec_prompt)
+        for module in (spec_model, spec_flow, spec_prompt)
         for model in vars(module).values()
         if isinstance(model, type)
         and issubclass(model, spec_base.Strict)
         and model is not spec_base.Strict
     }
-    assert len(models) == 14
+    assert len(models) == 16
     every = {(model.__name__, key) for model in models for key in model.model_fields}
     assert every - used == set()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from scheduler.core.state import JobState
 from tests.model import Plan, Task, Try
+from tests.scheduler.flows import ASKING, FLOW, decide_here, flow_stand
 from tests.scheduler.harness import Crash, Stand, stand_for
 from tests.scheduler.talks import talking
 from tests.scheduler.test_conversations import TALK, hindered
@@ -38,6 +39,9 @@ def histories() -> dict[str, History]:
         "stops": _stop_and_cancel,
         "tools": _call_tools,
         "cache": _hit_the_cache,
+        "flow": partial(_flow, FLOW),
+        "approval": partial(_flow, ASKING, decides="approve"),
+        "rejection": partial(_flow, ASKING, decides="reject"),
     }
 
 
@@ -106,6 +110,16 @@ def _hit_the_cache() -> Iterator[Stand]:
     with shelf() as found:
         found.run(asks("first"))
         yield found.run(asks("second"), asks("third", prompt="Is it not?"))
+
+
+@contextmanager
+def _flow(text: str, *, decides: str = "") -> Iterator[Stand]:
+    with flow_stand(text) as stand:
+        stand.run()
+        if decides:
+            decide_here(stand, "gate", decides)
+            stand.run()
+        yield stand
 
 
 if __name__ == "__main__":

@@ -9,13 +9,19 @@ import pytest
 from ledger.events import (
     EVENT_TYPES,
     AnyEvent,
+    ApprovalDecided,
+    ApprovalRequested,
+    ChildShape,
     JobCancelled,
     JobFailed,
     JobInterrupted,
     JobResumed,
     JobStarted,
     JobSucceeded,
+    JobWaiting,
     Payload,
+    StepExpanded,
+    StepStarted,
 )
 from scheduler.core.commands import (
     CancelJob,
@@ -34,7 +40,7 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.decide import decide
-from scheduler.core.resolved import JobDef, RetryDef
+from scheduler.core.resolved import ApprovalDef, ForEachDef, JobDef, RetryDef, StepDef
 from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from tests.builders import (
     EPOCH_S,
@@ -378,6 +384,23 @@ OTHERS: list[AnyEvent] = [
     switched("a", 0),
     JobCancelled(),
     JobFailed(failures=(), failures_total=0),
+    JobWaiting(reason="approval", steps=()),
+]
+ASKED: list[AnyEvent] = [
+    StepStarted(step="gate", attempt=1, kind="approval", needs=()),
+    ApprovalRequested(step="gate", attempt=1, message="?", options=("approve",)),
+    ApprovalDecided(step="gate", attempt=1, option="approve"),
+]
+EXPANDED: list[AnyEvent] = [
+    StepStarted(step="all", attempt=1, kind="for_each", needs=()),
+    StepExpanded(
+        step="all",
+        attempt=1,
+        children=("all[0]",),
+        first=0,
+        total=1,
+        shapes=(ChildShape(kind="value"),),
+    ),
 ]
 
 
@@ -390,7 +413,12 @@ def test_evolve_accepts_every_type_of_event() -> None:
     assert (state.status, state.version) == ("succeeded", len(EVERY))
     for event in OTHERS:
         evolve(running(PROMPT), record([event], after=2)[0])
-    assert {event.type for event in [*EVERY, *OTHERS]} == set(EVENT_TYPES)
+    holding = StepDef(id="all", kind="value", for_each=ForEachDef(items=[1]))
+    asking = StepDef(id="gate", kind="approval", approval=ApprovalDef(message="?"))
+    state = running(job(holding, asking), *ASKED, *EXPANDED)
+    assert (state.steps["gate"].question, "all[0]" in state.steps) == (None, True)
+    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED]
+    assert {event.type for event in every} == set(EVENT_TYPES)
 
 
 def test_a_resume_is_asked_of_the_provider_that_replaces_the_others() -> None:

@@ -1,0 +1,56 @@
+"""The projector's handlers for steps that hold others, and for questions to persons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    JobWaiting,
+    Recorded,
+    StepExpanded,
+)
+from projections.read_model_writer import Writer
+
+
+def shape_of(step: Mapping[str, Any]) -> str:
+    """What a step of a recorded spec is: how it holds others, else its kind."""
+    return next((shape for shape in ("for_each", "loop") if step.get(shape)), str(step["kind"]))
+
+
+def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
+    """Steps came into being inside another one."""
+    job_id = recorded.job_id
+    for number, child in enumerate(event.children):
+        shape = event.shapes[number if len(event.shapes) > 1 else 0]
+        writer.add(
+            "child",
+            f"{job_id}/{child}",
+            child,
+            job_id,
+            job_id,
+            shape.kind,
+            ", ".join(shape.needs),
+            shape.provider,
+            shape.model,
+            event.step,
+        )
+    writer.add("expanded", event.total, f"{job_id}/{event.step}")
+    writer.add("more_steps", len(event.children), job_id)
+
+
+def asked(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:
+    """A person is asked."""
+    writer.add("asked", event.message, f"{recorded.job_id}/{event.step}")
+
+
+def decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
+    """Someone has decided, or nobody in time."""
+    writer.add("decided", event.option, event.by, f"{recorded.job_id}/{event.step}")
+
+
+def job_waiting(writer: Writer, recorded: Recorded, event: JobWaiting) -> None:
+    """The job waits for a person."""
+    writer.add("job_waiting", recorded.job_id)

@@ -1,0 +1,139 @@
+"""What the expressions of each step may name: the job, the steps around it, its item and its round."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ledger.events import Payload
+from scheduler.core.containers import CHILDREN_MAX
+from scheduler.core.job_state import StepState
+from scheduler.core.state import JobState
+from scheduler.views import StepsView, StepViews
+
+Variables = Mapping[str, Any]
+ReadPayload = Callable[[Payload | None], Any]
+
+
+class Scopes:
+    """The scopes of one job's steps; `base` is what every one of them has."""
+
+    def __init__(
+        self, state: JobState, *, base: Variables, views: StepViews, read: ReadPayload
+    ) -> None:
+        self._state = state
+        self._read = read
+        self._views = views
+        # Which steps the spec has at the top is settled before anything runs.
+        self._top = {name: name for name, step in state.steps.items() if step.parent is None}
+        self._base = {**base, "steps": StepsView(self._top, views)}
+
+    def inside(self, step_id: str) -> Variables:
+        """What the step's own texts may name."""
+        parent = self._state.steps[step_id].parent
+        if parent is None:
+            return self._base
+        variables, names = self._around(step_id)
+        return {**self._base, **variables, "steps": StepsView(names, self._views)}
+
+    def condition(self, step_id: str) -> Variables:
+        """What the step's condition may name: also how the steps before it have ended."""
+        step = self._state.steps[step_id]
+        return {**self.inside(step_id), **self._statuses(step_id, step)}
+
+    def item(self, step_id: str, value: Any) -> Variables:
+        """What may be named of an item that is not there yet."""
+        definition = self._state.graph.steps[step_id]
+        assert definition.for_each is not None
+        return {**self.inside(step_id), definition.for_each.name: value}
+
+    def after_round(self, step_id: str, round_id: str) -> Variables:
+        """What a loop's `until` may name: its round, and what is inside that."""
+        inner = dict(self.inside(round_id))
+        names = dict(self._names_from(round_id))
+        inside = self._state.steps[round_id].inside
+        if inside is not None and self._state.graph.steps[round_id].shape == "group":
+            names |= {_local(child): child for child in inside.children}
+        else:
+            names[_own_name(step_id)] = round_id
+        return {**inner, "steps": StepsView(names, self._views)}
+
+    def _statuses(self, step_id: str, step: StepState) -> dict[str, bool]:
+        needs = self._state.graph.needs[step_id]
+        before = (self._state.steps[name] for name in needs)
+        return {
+            "success()": all(
+                need.status == "succeeded" or (need.status == "failed" and need.tolerated)
+                for need in before
+            ),
+            "failure()": step.upstream_failed,
+            "always()": True,
+            "cancelled()": self._state.is_cancelling,
+        }
+
+    def _around(self, step_id: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The variables of the items and rounds around a step, and the steps that it can name."""
+        chain = []
+        name: str | None = step_id
+        while name is not None:
+            chain.append(name)
+            name = self._state.steps[name].parent
+        variables: dict[str, Any] = {}
+        for child_id in reversed(chain[:-1]):
+            step = self._state.steps[child_id]
+            assert step.parent is not None
+            holder = self._state.graph.steps[step.parent]
+            match holder.shape:
+                case "for_each":
+                    assert holder.for_each is not None
+                    variables[holder.for_each.name] = self._item_value(step)
+                case "loop":
+                    variables["loop"] = self._loop(step)
+                case _ if holder.inputs is not None:
+                    # A workflow sees nothing of what is around it.
+                    inside = self._state.steps[step.parent].inside
+                    assert inside is not None
+                    env = {name: text for name, text in holder.env.items() if text is not None}
+                    variables = {"inputs": self._read(inside.values[0]), "env": env}
+        return variables, self._names_from(step_id)
+
+    def _names_from(self, step_id: str) -> Mapping[str, str]:
+        layers: list[Mapping[str, str]] = []
+        parent = self._state.steps[step_id].parent
+        is_closed = False
+        while parent is not None and not is_closed:
+            definition = self._state.graph.steps[parent]
+            if definition.shape == "group":
+                layers.append({step.id: f"{parent}/{step.id}" for step in definition.steps})
+                is_closed = definition.inputs is not None
+            parent = self._state.steps[parent].parent
+        if not is_closed:
+            layers.append(self._top)
+        return ChainMap(*(dict(layer) if layer is not self._top else self._top for layer in layers))
+
+    def _item_value(self, step: StepState) -> Any:
+        assert step.parent is not None
+        inside = self._state.steps[step.parent].inside
+        assert inside is not None
+        values = self._read(inside.values[step.number // CHILDREN_MAX])
+        return values[step.number % CHILDREN_MAX]
+
+    def _loop(self, step: StepState) -> dict[str, Any]:
+        assert step.parent is not None
+        inside = self._state.steps[step.parent].inside
+        assert inside is not None
+        previous = None
+        if step.number > 1:
+            before = self._state.steps[inside.children[step.number - 2]]
+            previous = self._read(before.output)
+        return {"index": step.number, "previous": previous}
+
+
+def _local(step_id: str) -> str:
+    return step_id.rpartition("/")[2]
+
+
+def _own_name(step_id: str) -> str:
+    """What a loop is called by itself: without the group, the items and the rounds around it."""
+    return _local(step_id).partition("[")[0].partition("#")[0]

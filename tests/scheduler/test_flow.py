@@ -1,0 +1,284 @@
+"""Conditions, fan-outs, loops, groups and approvals: what runs, and what it gives, crash or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from ledger import Recorded
+from ledger.events import ApprovalDecided, StepExpanded, StepSkipped, StepStarted
+from scheduler.core.job_state import JobState
+from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
+from tests.scheduler.harness import Crash
+
+FAILING = """
+project: demo
+steps:
+  bad: {value: "${{ steps.none.output.x }}"}
+  none: {value: null}
+  after: {needs: bad, value: 1}
+  mend: {needs: after, if: failure(), value: mended}
+  never: {needs: none, if: failure(), value: 1}
+  always: {needs: [after, none], if: always(), value: done}
+"""
+
+
+def run(text: str, **inputs: object) -> tuple[JobState, dict[str, object]]:
+    with flow_stand(text, **inputs) as stand:
+        state = stand.run()
+        assert state.summary() == stand.state().summary()
+        outputs = {
+            name: stand.output(name)
+            for name, step in state.steps.items()
+            if step.status == "succeeded"
+        }
+        return state, outputs
+
+
+def test_a_flow_gives_what_its_parts_say() -> None:
+    state, outputs = run(FLOW)
+    assert state.status == "succeeded"
+    assert outputs["end"] == ENDS
+    assert outputs["few"] == "skipped"
+    assert statuses(state)["many"] == statuses(state)["after_many"] == "skipped"
+    assert {name for name in state.steps if name.startswith("both[")} == {"both[k1]", "both[k2]"}
+    assert "draft#2/write" in state.steps
+    assert "draft#3" not in state.steps
+
+
+def test_a_run_that_dies_at_any_commit_ends_as_one_that_does_not() -> None:
+    whole, outputs = run(FLOW)
+    commits = 0
+    while True:
+        commits += 1
+        for dies in ("before", "after"):
+            with flow_stand(FLOW) as stand:
+                try:
+                    stand.run(commits=commits, dies=dies)
+                except Crash:
+                    state = stand.state()
+                    state = state if state.status == "succeeded" else stand.run()
+                else:
+                    assert commits > 5
+                    return
+                assert statuses(state) == statuses(whole), (commits, dies)
+                assert stand.output("end") == ENDS
+                assert {name: stand.output(name) for name in outputs} == outputs
+                ended = Counter(
+                    recorded.event.step
+                    for recorded in stand.stream()
+                    if recorded.event.type == "step.succeeded"
+                )
+                assert set(ended.values()) == {1}
+
+
+def test_items_never_outnumber_max_parallel() -> None:
+    text = """
+project: demo
+concurrency: 8
+steps:
+  each: {for_each: [1, 2, 3, 4, 5, 6, 7], as: n, max_parallel: 3, run: "sleep 0.0${{ n }}"}
+"""
+    with flow_stand(text) as stand:
+        most = 0
+
+        def watch(state: JobState, batch: Sequence[Recorded]) -> None:
+            nonlocal most
+            most = max(most, state.running_total)
+
+        assert stand.run(on_state=watch).status == "succeeded"
+    assert most == 3
+
+
+def test_an_empty_list_succeeds_with_nothing() -> None:
+    state, outputs = run("project: demo\nsteps: {a: {for_each: [], value: 1}}\n")
+    assert (state.status, outputs) == ("succeeded", {"a": []})
+
+
+@pytest.mark.parametrize("tolerated", [False, True])
+def test_a_failing_item_leaves_the_others(tolerated: bool) -> None:
+    text = f"""
+project: demo
+steps:
+  a:
+    for_each: [1, 0, 2]
+    continue_on_error: {str(tolerated).lower()}
+    value: "${{{{ 6 // item }}}}"
+  b: {{value: "${{{{ steps.a.output }}}}"}}
+"""
+    state, outputs = run(text)
+    found = statuses(state)
+    assert (found["a[0]"], found["a[1]"], found["a[2]"]) == ("succeeded", "failed", "succeeded")
+    if tolerated:
+        assert outputs["b"] == [6, None, 3]
+    else:
+        assert (found["a"], found["b"], state.status) == ("failed", "skipped", "failed")
+        assert "a[1]" in state.failed["a"].message
+
+
+def test_the_functions_of_a_condition_see_how_what_was_before_has_ended() -> None:
+    state, _ = run(FAILING)
+    assert statuses(state) == {
+        "bad": "failed",
+        "none": "succeeded",
+        "after": "skipped",
+        "mend": "succeeded",
+        "never": "skipped",
+        "always": "succeeded",
+    }
+    assert state.status == "failed"
+    assert list(state.failed) == ["bad"]
+
+
+def test_a_resume_opens_only_what_can_end_otherwise() -> None:
+    with flow_stand(FAILING) as stand:
+        stand.run()
+        state = stand.run()
+    assert statuses(state)["never"] == "skipped"
+    assert state.steps["never"].attempts == 0
+    assert state.steps["mend"].attempts == 1
+    assert state.steps["bad"].attempts == 2
+
+
+def test_a_skipped_step_says_which_condition_did_not_hold() -> None:
+    with flow_stand(FLOW) as stand:
+        stand.run()
+        skipped = [r.event for r in stand.stream() if isinstance(r.event, StepSkipped)]
+    assert [(event.step, event.reason, event.because) for event in skipped] == [
+        ("many", "condition", ()),
+        ("after_many", "dependency_skipped", ("many",)),
+    ]
+    assert skipped[0].condition == "steps.list.output | length > 5"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("${{ item }}", "item 1 gives '../x'; a key has letters"),
+        ("${{ item | first }}x", "item 1 gives '.x'"),
+        ("same", "item 1 gives 'same', and another gave 'same'"),
+    ],
+)
+def test_a_key_that_cannot_be_an_id_is_refused(key: str, message: str) -> None:
+    state, _ = run(
+        f"project: demo\nsteps: {{a: {{for_each: [ok, ../x], key: '{key}', value: 1}}}}\n"
+    )
+    failure = state.failed["a"]
+    assert failure.kind == "template"
+    assert message in failure.message
+
+
+def test_what_is_no_list_is_refused() -> None:
+    state, _ = run(
+        "project: demo\nsteps: {t: {value: {x: 1}}, a: {for_each: '${{ steps.t.output }}', value: 1}}\n"
+    )
+    assert "must be a list; this is dict" in state.failed["a"].message
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "output"), [("continue", "succeeded", 3), ("fail", "failed", None)]
+)
+def test_a_loop_that_is_never_good_says_so(how: str, status: str, output: object) -> None:
+    text = f"""
+project: demo
+steps:
+  a:
+    loop: {{until: "steps.a.output > 5", max_iterations: 3, on_exhausted: {how}}}
+    value: "${{{{ loop.index }}}}"
+"""
+    state, outputs = run(text)
+    assert (state.steps["a"].status, outputs.get("a")) == (status, output)
+    assert [name for name in state.steps if name.startswith("a#")] == ["a#1", "a#2", "a#3"]
+
+
+def test_thousands_of_items_come_a_thousand_an_event() -> None:
+    text = "project: demo\ninputs: {n: {type: list}}\n"
+    text += "steps: {a: {for_each: '${{ inputs.n }}', value: 1}}\n"
+    with flow_stand(text, n=list(range(2500))) as stand:
+        assert stand.run().status == "succeeded"
+        events = [r.event for r in stand.stream() if isinstance(r.event, StepExpanded)]
+        assert [(event.first, len(event.children), event.total) for event in events] == [
+            (0, 1000, 2500),
+            (1000, 1000, 2500),
+            (2000, 500, 2500),
+        ]
+        assert stand.output("a") == [1] * 2500
+
+
+class TestApproval:
+    def test_a_job_waits_without_a_process_and_goes_on_after_the_decision(self) -> None:
+        with flow_stand(ASKING) as stand:
+            assert stand.run().status == "waiting"
+            stand.wall_s += 86_400
+            decide_here(stand, "gate", "approve", "fine")
+            state = stand.run()
+            assert state.status == "succeeded"
+            assert statuses(state)["stay"] == "skipped"
+            assert stand.output("gate") == {"decision": "approve", "comment": "fine", "by": "ann"}
+
+    def test_a_rejection_fails_the_step_and_the_graph_can_branch_on_it(self) -> None:
+        with flow_stand(ASKING) as stand:
+            stand.run()
+            decide_here(stand, "gate", "reject", "not yet")
+            state = stand.run()
+            assert state.status == "succeeded"
+            assert state.steps["gate"].failure is not None
+            assert state.steps["gate"].failure.kind == "rejected"
+            assert stand.output("stay") == "not yet"
+
+    def test_the_first_decision_wins(self) -> None:
+        with flow_stand(ASKING) as stand:
+            stand.run()
+            decide_here(stand, "gate", "later")
+            decide_here(stand, "gate", "approve")
+            decided = [r.event for r in stand.stream() if isinstance(r.event, ApprovalDecided)]
+            assert [event.option for event in decided] == ["later"]
+
+    @pytest.mark.parametrize("option", ["yes", "", "Approve"])
+    def test_what_is_no_option_decides_nothing(self, option: str) -> None:
+        with flow_stand(ASKING) as stand:
+            stand.run()
+            assert decide_here(stand, "gate", option).steps["gate"].status == "waiting"
+
+    @pytest.mark.parametrize("is_running", [True, False])
+    def test_after_its_time_the_default_is_chosen(self, is_running: bool) -> None:
+        beside = "  slow: {run: 'sleep 0.2', needs: before}\n" if is_running else ""
+        text = ASKING.replace("options:", "timeout: 1h, on_timeout: later, options:") + beside
+        with flow_stand(text) as stand:
+            assert stand.run().status == "waiting"
+            assert stand.run().status == "waiting"
+            stand.wall_s += 3600.0
+            state = stand.run()
+            assert state.status == "succeeded"
+            assert stand.output("gate")["decision"] == "later"
+
+    def test_a_question_is_asked_once_over_all_resumes(self) -> None:
+        with flow_stand(ASKING) as stand:
+            for _ in range(3):
+                stand.run()
+            kinds = Counter(recorded.event.type for recorded in stand.stream())
+        assert (kinds["approval.requested"], kinds["job.waiting"]) == (1, 3)
+
+
+def test_a_step_that_holds_others_takes_no_slot() -> None:
+    text = "project: demo\nconcurrency: 1\n"
+    text += "steps: {a: {loop: {max_iterations: 2}, steps: {b: {run: 'true'}}}}\n"
+    state, _ = run(text)
+    assert state.status == "succeeded"
+
+
+def test_each_attempt_of_an_item_is_its_own() -> None:
+    text = """
+project: demo
+steps:
+  a:
+    for_each: [1, 2]
+    retry: {max_attempts: 2, initial: 1ms, jitter: 0}
+    run: '[ "$ORC_ATTEMPT" = "${{ item }}" ]'
+"""
+    with flow_stand(text) as stand:
+        assert stand.run().status == "succeeded"
+        starts = Counter(r.event.step for r in stand.stream() if isinstance(r.event, StepStarted))
+    assert starts == {"a": 1, "a[0]": 1, "a[1]": 2}
