@@ -1,0 +1,122 @@
+"""`orc approve` and `orc reject`, for a job that waits, that runs, and that asks nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc, write
+from tests.processes import end_process, run_orc, start_orc
+
+SPEC = """\
+project: asking
+steps:
+  text: {value: the text}
+  gate:
+    approval: {message: "Publish ${{ steps.text.output }}?", options: [approve, later, reject]}
+    continue_on_error: true
+  go: {if: "steps.gate.output.decision == 'approve'", run: echo gone}
+  after: {needs: gate, value: "${{ steps.gate.output.decision }}"}
+"""
+
+
+@pytest.fixture
+def asked(here: Path) -> str:
+    """A job that waits for a decision."""
+    said = orc("run", write("spec.yaml", SPEC), "--json")
+    assert said.code == 3, said.err
+    return str(said.lines()[0]["job_id"])
+
+
+def test_a_waiting_job_says_what_it_asks_and_how_to_answer(here: Path) -> None:
+    said = orc("run", write("spec.yaml", SPEC))
+    assert said.code == 3
+    assert "gate asks: Publish the text?" in said.err
+    assert "orc approve job_" in said.err
+    shown = orc("show", "latest").out
+    assert "gate asks: Publish the text?" in shown
+    assert orc("list", "--json").json()["status"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision", "went"),
+    [
+        (("approve",), "approve", "succeeded"),
+        (("approve", "--option", "later"), "later", "skipped"),
+        (("reject", "--comment", "not yet"), "reject", "skipped"),
+    ],
+)
+def test_the_job_goes_on_by_what_was_decided(
+    asked: str, answer: tuple[str, ...], decision: str, went: str
+) -> None:
+    command, *options = answer
+    said = orc(command, asked, "gate", *options)
+    assert said.code == 0, said.err
+    assert f"next: orc resume {asked}" in said.err
+    assert orc("resume", asked).code == 0
+    steps = {step["step"]: step for step in orc("show", asked, "--json").json()["steps"]}
+    assert steps["go"]["status"] == went
+    (line,) = orc("tail", asked, "--type", "approval.decided", "--json").lines()
+    assert (line["option"], line.get("comment")) == (
+        decision,
+        "not yet" if decision == "reject" else None,
+    )
+
+
+def test_a_second_decision_is_told_of_the_first(asked: str) -> None:
+    assert orc("approve", asked, "gate").code == 0
+    said = orc("reject", asked, "gate")
+    assert said.code == 2
+    assert "gate was decided already: approve by" in said.err
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "words"),
+    [
+        ("gat", (), "has no step 'gat'; did you mean 'gate'?"),
+        ("text", (), "text is not waiting for a decision: it is succeeded"),
+        ("gate", ("--option", "aprove"), "did you mean 'approve'?"),
+        ("gate", ("--comment", "x" * 10_001), "at most 10,000 characters"),
+    ],
+)
+def test_what_nobody_asked_is_refused(
+    asked: str, step: str, options: tuple[str, ...], words: str
+) -> None:
+    said = orc("approve", asked, step, *options)
+    assert said.code == 2
+    assert words in said.err
+
+
+def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
+    slow = SPEC + '  slow: {run: "until [ -e ../../../../go ]; do sleep 0.05; done"}\n'
+    (tmp_path / "spec.yaml").write_text(slow)
+    process = start_orc("run", "spec.yaml", "--json", cwd=tmp_path)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"approval"' in line:
+                break
+        said = run_orc("approve", "latest", "gate", cwd=tmp_path)
+        assert (said.returncode, said.stderr) == (0, "gate: approve\n")
+        (tmp_path / "go").touch()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        end_process(process)
+
+
+def test_a_job_that_nobody_decided_on_can_be_cancelled(asked: str) -> None:
+    assert orc("cancel", asked).code == 0
+    assert orc("show", asked, "--json").json()["status"] == "cancelled"
+    assert orc("approve", asked, "gate").code == 2
+    assert orc("resume", asked).code == 3
+
+
+def test_the_tables_are_rebuilt_to_equal_rows(asked: str) -> None:
+    orc("reject", asked, "gate")
+    orc("resume", asked)
+    before = orc("show", asked, "--json").json()
+    assert orc("rebuild").code == 0
+    assert orc("show", asked, "--json").json() == before
+    assert orc("verify", asked).code == 0
