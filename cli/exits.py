@@ -51,6 +51,7 @@ def code_for_job(
     failure_kinds: Iterable[str] = (),
     tolerated: int = 0,
     strict: bool = False,
+    over_budget: bool = False,
 ) -> int:
     """The exit code of a command that ran a job until that status."""
     if signal is not None:
@@ -60,6 +61,6 @@ def code_for_job(
     if status == "cancelled":
         return CANCELLED
     if status == "waiting":
-        return WAITING
+        return BUDGET if over_budget else WAITING
     kinds = set(failure_kinds)
     return ENVIRONMENT if kinds and kinds <= _OF_ENVIRONMENT else FAILED

@@ -134,6 +134,7 @@ class Ownership:
                 observer=self.listener.on_events,
                 on_delta=self.listener.on_delta,
                 cache=ReplyCache(self.ledger, job_id),
+                price=self.prices.price_call,
             )
             try:
                 async with trio.open_nursery() as nursery:

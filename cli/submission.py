@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.spec_files import SpecFiles
 from ledger import LedgerReader
+from projections.prices import PriceTable
 from providers import REGISTRY, PermanentError, Provider, build_provider
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.params import PROVIDER_SECTIONS
@@ -43,6 +44,7 @@ class Submission:
     replies: Path | None = None
     strict: bool = False
     stream: str | None = None
+    prices: PriceTable | None = None
 
 
 def prepare(
@@ -67,7 +69,9 @@ def prepare(
         take_file=files.take,
         read_text=files.read_text,
     )
-    return build_job(text, source_name=name, settings=settings)
+    spec, definition = build_job(text, source_name=name, settings=settings)
+    _check_budget(submission, definition, environment)
+    return spec, definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,23 @@ def find_dropped(
             dropped = sorted(asked - providers[target.server].params)
             if dropped:
                 yield step.id, target, dropped
+
+
+def _check_budget(
+    submission: Submission, definition: JobDef, environment: Mapping[str, str]
+) -> None:
+    if definition.budget is None and all(
+        step.budget is None for step in walk_steps(definition.steps)
+    ):
+        return
+    from cli.budgeting import check_prices
+    from cli.pricing import find_own_prices, read_prices
+
+    prices = submission.prices
+    if prices is None:
+        database = Path(environment.get("ORC_DB") or "runs.db").absolute()
+        prices = read_prices(find_own_prices(database, environment))
+    check_prices(definition, prices)
 
 
 def read_spec(submission: Submission) -> tuple[str, str]:

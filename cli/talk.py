@@ -8,6 +8,8 @@ from ledger import Recorded
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BudgetExceeded,
+    BudgetRaised,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -77,6 +79,13 @@ def describe_change(recorded: Recorded) -> str:
             return f"{event.step} has {event.total} inside" if event.total > 1 else ""
         case ApprovalRequested():
             return f"{event.step} asks: {safe(event.message, width=_WHY_CHARS)}"
+        case BudgetExceeded():
+            return (
+                f"{event.step} waits: {event.limit} is {event.maximum:g}, {event.spent:g} is spent, "
+                f"and its next call may need {event.needed:g}"
+            )
+        case BudgetRaised():
+            return "the budget is raised"
         case ApprovalDecided():
             who = f" by {safe(event.by)}" if event.by else ", since nobody decided in time"
             return f"{event.step} decided: {event.option}{who}"
@@ -152,6 +161,11 @@ def say_questions(ended: Ended) -> None:
         options = ", ".join(question.options) if question is not None else ""
         say(f"  {step_id} waits for a decision: {options}")
         say(f"  next: orc approve {ended.job_id} '{step_id}'    or orc reject")
+    for step_id in list(ended.state.short)[:20]:
+        say(f"  {step_id} waits for the budget")
+    if ended.state.short:
+        say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
+        return
     say(f"  then: orc resume {ended.job_id}")
 
 

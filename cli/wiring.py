@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from cli.budgeting import parse_raise
 from cli.ownership import (
     Ended,
     Listener,
@@ -167,6 +168,7 @@ async def resume(
     provider: str | None = None,
     replies: Path | None = None,
     timeout_s: float | None = None,
+    budget: str | None = None,
     listener: Listener | None = None,
     force: bool = False,
 ) -> Ended:
@@ -194,6 +196,9 @@ async def resume(
             providers = build_providers(
                 state.definition, environment, replies=document, override=override
             )
+            if budget is not None:
+                raised = parse_raise(budget, state)
+                append_command(ledger, job_id, state, raised, blobs=[])
             opening = _opening(ledger, job_id, state, override, document, timeout_s)
             run_one = Ownership(
                 ledger,

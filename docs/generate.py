@@ -218,6 +218,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rate-keys": _keys("RateSpec"),
     "loop-keys": _keys("LoopSpec"),
     "approval-keys": _keys("ApprovalSpec"),
+    "budget-keys": _keys("BudgetSpec"),
 }
 
 
@@ -299,6 +300,7 @@ _MAPPINGS = {
     "TargetSpec": "[mapping](#fallback)",
     "LoopSpec": "[mapping](#loop)",
     "ApprovalSpec": "[mapping](#approval)",
+    "BudgetSpec": "[mapping](#budget)",
     "ToolSpec": "[mapping](#tools)",
 }
 

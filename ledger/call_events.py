@@ -6,7 +6,7 @@ from typing import Literal
 
 from ledger.digest import Digest
 from ledger.event_base import StepEvent
-from ledger.values import CallRef, FailureKind, Payload, TokenUsage
+from ledger.values import CallRef, FailureKind, Payload, Reserved, TokenUsage
 
 
 class LlmRequested(StepEvent):
@@ -15,7 +15,8 @@ class LlmRequested(StepEvent):
     `endpoint` is the server's address, `identity` what tells the model from a later
     one of its name. `dropped` are parameters that the provider cannot honour.
     `changed` says what kept the reply cache from answering: the parts of the
-    request that differ from the one it was compared to.
+    request that differ from the one it was compared to. `reserved` is what a budget
+    holds back for it.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -30,10 +31,14 @@ class LlmRequested(StepEvent):
     endpoint: str | None = None
     identity: str | None = None
     changed: tuple[str, ...] | None = None
+    reserved: Reserved | None = None
 
 
 class LlmResponded(StepEvent):
-    """A reply arrived and is kept: it is never paid for again."""
+    """A reply arrived and is kept: it is never paid for again.
+
+    `charged_usd` is what a budget was charged, where it has a limit in money.
+    """
 
     type: Literal["llm.responded"] = "llm.responded"
     attempt: int
@@ -46,6 +51,7 @@ class LlmResponded(StepEvent):
     usage: TokenUsage
     duration_s: float
     request_id: str | None = None
+    charged_usd: float | None = None
 
 
 class LlmFailed(StepEvent):
@@ -61,6 +67,7 @@ class LlmFailed(StepEvent):
     duration_s: float
     retry_after_s: float | None = None
     usage: TokenUsage | None = None
+    charged_usd: float | None = None
 
 
 class CacheHit(StepEvent):

@@ -30,6 +30,7 @@ from ledger.values import Frozen as Frozen
 from ledger.values import JobId as JobId
 from ledger.values import Owner as Owner
 from ledger.values import Payload as Payload
+from ledger.values import Reserved as Reserved
 from ledger.values import SkipReason as SkipReason
 from ledger.values import StepId as StepId
 from ledger.values import TokenUsage as TokenUsage
@@ -107,6 +108,20 @@ class CircuitClosed(JobEvent):
 
     type: Literal["circuit.closed"] = "circuit.closed"
     target: str
+
+
+class BudgetRaised(JobEvent):
+    """Somebody lets more be spent: these limits are in place of those before.
+
+    `account` is a step with a budget of its own; without one it is the job's.
+    """
+
+    type: Literal["budget.raised"] = "budget.raised"
+    account: str | None = None
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+    signal_id: int | None = None
 
 
 class JobWaiting(JobEvent):
@@ -265,6 +280,23 @@ class StepInterrupted(StepEvent):
     log: Payload | None = None
 
 
+class BudgetExceeded(StepEvent):
+    """A call does not fit a limit, and is not sent: its step waits until the budget is raised.
+
+    `account` is the step whose budget it is; without one it is the job's. Amounts
+    are tokens, calls, or US dollars, as `limit` says.
+    """
+
+    type: Literal["budget.exceeded"] = "budget.exceeded"
+    attempt: int
+    account: str | None = None
+    limit: Literal["max_calls", "max_tokens", "max_cost_usd"]
+    maximum: float
+    spent: float
+    needed: float
+    duration_s: float | None = None
+
+
 class FileWritten(StepEvent):
     """A step wrote a file; its bytes are in the ledger with this event.
 
@@ -287,6 +319,8 @@ AnyEvent = (
     | JobResumed
     | JobInterrupted
     | JobWaiting
+    | BudgetRaised
+    | BudgetExceeded
     | JobSucceeded
     | JobFailed
     | JobCancelled

@@ -90,6 +90,13 @@ class ChildShape(Frozen):
     model: str | None = None
 
 
+class Reserved(Frozen):
+    """The most that a call can use: tokens, and US dollars where a limit is in money."""
+
+    tokens: int = 0
+    cost_usd: float | None = None
+
+
 class CallRef(Frozen):
     """A call to a model in some job of the ledger."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.events import (
     ApprovalRequested,
+    BudgetExceeded,
     FileWritten,
     JobCancelled,
     JobFailed,
@@ -94,7 +95,7 @@ class Manifest:
             case StepExpanded():
                 self._steps[event.step].holds = True
                 self._steps.update((child, _Step()) for child in event.children)
-            case ApprovalRequested():
+            case ApprovalRequested() | BudgetExceeded():
                 self._steps[event.step].status = "waiting"
             case JobSucceeded() | JobFailed() | JobCancelled():
                 self._ended(recorded, event)

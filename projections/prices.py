@@ -106,6 +106,11 @@ class PriceTable(Frozen):
                 return price
         return FREE if provider in LOCAL_PROVIDERS else None
 
+    def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
+        """What a call costs, in US dollars; none where that is unknown."""
+        price = self.find(provider, model)
+        return None if price is None else price.cost_usd(usage)
+
     def merged(self, own: PriceTable) -> PriceTable:
         """This table with the entries of another in place of its own, model by model."""
         models = {provider: dict(of_provider) for provider, of_provider in self.models.items()}

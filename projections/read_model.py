@@ -17,6 +17,8 @@ from typing import Any
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BudgetExceeded,
+    BudgetRaised,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -54,7 +56,14 @@ from projections.read_model_calls import (
     tool_called,
     tool_returned,
 )
-from projections.read_model_flow import asked, decided, expanded, job_waiting, shape_of
+from projections.read_model_flow import (
+    asked,
+    decided,
+    expanded,
+    job_waiting,
+    shape_of,
+    short,
+)
 from projections.read_model_schema import VERSION, create_tables
 from projections.read_model_writer import Writer, preview
 
@@ -65,6 +74,8 @@ _PHASES: dict[type, int] = {
     JobResumed: 1,
     JobInterrupted: 1,
     JobWaiting: 10,
+    BudgetRaised: 1,
+    BudgetExceeded: 6,
     CacheHit: 2,
     LlmRequested: 2,
     LlmResponded: 3,
@@ -288,6 +299,8 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     JobResumed: _job_resumed,
     JobInterrupted: _nothing,
     JobWaiting: job_waiting,
+    BudgetExceeded: short,
+    BudgetRaised: _nothing,
     StepExpanded: expanded,
     ApprovalRequested: asked,
     ApprovalDecided: decided,

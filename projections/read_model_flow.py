@@ -8,6 +8,7 @@ from typing import Any
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BudgetExceeded,
     JobWaiting,
     Recorded,
     StepExpanded,
@@ -54,3 +55,24 @@ def decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
 def job_waiting(writer: Writer, recorded: Recorded, event: JobWaiting) -> None:
     """The job waits for a person."""
     writer.add("job_waiting", recorded.job_id)
+
+
+def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
+    """A step waits for a budget."""
+    step_key = f"{recorded.job_id}/{event.step}"
+    needed = f"waits for the budget: {event.limit} is {event.maximum:g}, "
+    needed += f"{event.spent:g} is spent, and it needs {event.needed:g}"
+    writer.add("step_short", needed, step_key)
+    writer.add(
+        "attempt_ended",
+        "interrupted",
+        recorded.recorded_at,
+        event.duration_s,
+        "budget",
+        needed,
+        None,
+        None,
+        None,
+        None,
+        f"{step_key}/{event.attempt}",
+    )

@@ -71,6 +71,8 @@ STATEMENTS = {
     "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
     "failure = ?, tolerated = ? WHERE step_id = ?",
     "calls_rejected": "UPDATE llm_calls SET rejected = 1 WHERE step_id = ?",
+    "step_short": "UPDATE steps SET status = 'waiting', failure_kind = 'budget', failure = ? "
+    "WHERE step_id = ?",
     "step_skipped": "UPDATE steps SET status = 'skipped', skip_reason = ?, finished_at = ? "
     "WHERE step_id = ?",
     "step_switched": "UPDATE steps SET provider = ?, model = ? WHERE step_id = ?",

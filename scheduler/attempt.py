@@ -40,6 +40,7 @@ from scheduler.effects.python import WorkerPool
 from scheduler.effects.run import perform_run
 from scheduler.effects.text import check_depth, without_fence
 from scheduler.effects.tools import open_toolbox
+from scheduler.purse import OverBudget
 from scheduler.rendering import PathProblem, RenderedFile, Renderer
 from scheduler.workspace import CaptureProblem, Workspace, file_ref
 
@@ -85,6 +86,8 @@ async def perform_attempt(bench: Bench, step_id: str) -> Finished:
         return await _perform_attempt(bench, step_id, watch)
     except LedgerError:
         raise
+    except OverBudget as error:
+        return Finished(replace(error.outcome, duration_s=watch.elapsed()))
     except Exception as error:
         return Finished(_internal_failure(error, watch))
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scheduler.clock import Clock
+from scheduler.core.commands import Failed, FinishAttempt
 from scheduler.core.resolved import RetryDef
+from scheduler.core.state import JobState
 
 if TYPE_CHECKING:
     from tenacity.wait import wait_base
@@ -38,3 +41,16 @@ def _strategy(retry: RetryDef) -> wait_base:
     if retry.backoff == "linear":
         return wait_incrementing(retry.initial_s, retry.initial_s, retry.max_s)
     return wait_exponential(multiplier=retry.initial_s, max=retry.max_s)
+
+
+def with_wait(
+    state: JobState, clock: Clock, command: FinishAttempt, failed: Failed
+) -> FinishAttempt:
+    """The failure with how long to wait should it be tried again."""
+    wait_s = wait_before_retry(
+        state.graph.steps[command.step].retry,
+        failures=state.steps[command.step].failures + 1,
+        retry_after_s=failed.retry_after_s,
+        chance=clock.chance(),
+    )
+    return FinishAttempt(command.step, command.attempt, failed, command.now, wait_s)

@@ -45,9 +45,10 @@ from scheduler.effects.contract import ReplyCache
 from scheduler.effects.groups import GRACE_S, ProcessGroups
 from scheduler.effects.python import WorkerPool
 from scheduler.overseer import Overseer
+from scheduler.purse import PriceCall, Purse, unknown_price
 from scheduler.rates import Rates
 from scheduler.rendering import Renderer
-from scheduler.retry import wait_before_retry
+from scheduler.retry import with_wait
 from scheduler.turn import Message, Stop, Turn
 from scheduler.wishes import poll_wishes, watch_signals
 from scheduler.workspace import Workspace
@@ -74,6 +75,7 @@ class Runner:
         observer: Observer | None = None,
         on_delta: OnDelta | None = None,
         cache: ReplyCache | None = None,
+        price: PriceCall = unknown_price,
         grace_s: float = GRACE_S,
     ) -> None:
         self._job_id = job_id
@@ -102,6 +104,7 @@ class Runner:
             cache=cache,
         )
         self._overseer = Overseer(state, self._bench.renderer, self._clock)
+        self._purse = Purse(state, price)
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
@@ -127,13 +130,22 @@ class Runner:
         return self._state
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
-        """See `Journal.record`. A request waits here until its provider's rate lets it go."""
-        if isinstance(event, LlmRequested):
-            await self._rates.admit(self._state.provider_of(event.step), event.step)
+        """See `Journal.record`. A request waits here until budgets and rates let it go.
+
+        Raises OverBudget.
+        """
+        if isinstance(event, LlmResponded | LlmFailed):
+            event = self._purse.charge(event)
         committed = trio.Event()
         kept = tuple(blob for blob in blobs if blob is not None)
-        await self._send.send(Message(RecordCall(event), kept, committed))
-        await committed.wait()
+        try:
+            if isinstance(event, LlmRequested):
+                event = await self._purse.admit(event)
+                await self._rates.admit(self._state.provider_of(event.step), event.step)
+            await self._send.send(Message(RecordCall(event), kept, committed))
+            await committed.wait()
+        finally:
+            self._purse.release(event.step)
         if isinstance(event, LlmResponded | LlmFailed):
             used = event.usage
             tokens = None if used is None else used.input_tokens + used.output_tokens
@@ -172,7 +184,7 @@ class Runner:
             self._begin_stop(command)
             return
         if isinstance(command, FinishAttempt) and isinstance(command.outcome, Failed):
-            command = self._with_wait(command, command.outcome)
+            command = with_wait(self._state, self._clock, command, command.outcome)
         if isinstance(command, RecordCall):
             command = replace(command, now=self._clock.now())
         turn.blobs += message.blobs
@@ -283,15 +295,6 @@ class Runner:
                 finished = Finished(Interrupted(self._stop.reason, duration_s))
         attempt = self._state.steps[step_id].attempts
         return with_log(self._bench.workspace, step_id, attempt, finished)
-
-    def _with_wait(self, command: FinishAttempt, failed: Failed) -> FinishAttempt:
-        wait_s = wait_before_retry(
-            self._state.graph.steps[command.step].retry,
-            failures=self._state.steps[command.step].failures + 1,
-            retry_after_s=failed.retry_after_s,
-            chance=self._clock.chance(),
-        )
-        return FinishAttempt(command.step, command.attempt, failed, command.now, wait_s)
 
     def _begin_stop(self, command: CancelJob | InterruptJob | TimeOutJob) -> None:
         if self._stop is not None:

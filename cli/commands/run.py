@@ -92,6 +92,13 @@ def resume(
     timeout: Annotated[
         str | None, typer.Option(help="A new time limit for the whole job, such as 30m.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Let more be spent: +1.00 (dollars), +5000tokens, +10calls; STEP=+1.00.",
+            metavar="AMOUNT",
+        ),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -116,6 +123,7 @@ def resume(
             provider=provider,
             replies=replies,
             timeout_s=_parse_timeout(timeout),
+            budget=budget,
             listener=display.listener(),
             force=force,
         )
@@ -226,6 +234,7 @@ def _report(ended: Ended, display: Any, *, strict: bool) -> int:
         failure_kinds=[failure.kind for failure in ended.failures],
         tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
         strict=strict,
+        over_budget=bool(ended.state.short),
     )
     display.done(ended)
     return ENVIRONMENT if code == 0 and ended.left_alone else code

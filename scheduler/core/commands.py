@@ -65,7 +65,20 @@ class Interrupted:
     log: Payload | None = None
 
 
-Outcome = Succeeded | Failed | Interrupted
+@dataclass(frozen=True, slots=True)
+class Short:
+    """The attempt has a call to send that does not fit a budget, and waits for more."""
+
+    account: str
+    limit: Literal["max_calls", "max_tokens", "max_cost_usd"]
+    maximum: float
+    spent: float
+    needed: float
+    duration_s: float
+    log: Payload | None = None
+
+
+Outcome = Succeeded | Failed | Interrupted | Short
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +188,17 @@ class DecideApproval:
 
 
 @dataclass(frozen=True, slots=True)
+class RaiseBudget:
+    """Let more be spent: new limits for the job, or for a step's own budget."""
+
+    account: str
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+    signal_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Stop where only a person can say how the job goes on."""
 
@@ -217,6 +241,7 @@ Command = (
     | ExpandStep
     | AskPerson
     | DecideApproval
+    | RaiseBudget
     | Rest
     | InterruptJob
     | CancelJob

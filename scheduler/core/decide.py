@@ -11,6 +11,8 @@ from typing import assert_never
 
 from ledger.events import (
     AnyEvent,
+    BudgetExceeded,
+    BudgetRaised,
     Failure,
     JobCancelled,
     JobFailed,
@@ -37,10 +39,12 @@ from scheduler.core.commands import (
     FinishAttempt,
     Interrupted,
     InterruptJob,
+    RaiseBudget,
     RecordCall,
     Rest,
     ResumeJob,
     Settle,
+    Short,
     SkipStep,
     StartAttempt,
     StartJob,
@@ -105,6 +109,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return ask(state, command)
         case DecideApproval():
             return _decide_approval(state, command)
+        case RaiseBudget():
+            return [_raised(command)]
         case Rest():
             return rest(state)
         case InterruptJob():
@@ -209,10 +215,33 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     log=outcome.log,
                 )
             ]
+        case Short():
+            return [
+                BudgetExceeded(
+                    step=command.step,
+                    attempt=command.attempt,
+                    account=outcome.account or None,
+                    limit=outcome.limit,
+                    maximum=outcome.maximum,
+                    spent=outcome.spent,
+                    needed=outcome.needed,
+                    duration_s=outcome.duration_s,
+                )
+            ]
         case Failed():
             return finish_failed(state, command, outcome)
         case _:
             assert_never(outcome)
+
+
+def _raised(command: RaiseBudget) -> BudgetRaised:
+    return BudgetRaised(
+        account=command.account or None,
+        max_cost_usd=command.max_cost_usd,
+        max_tokens=command.max_tokens,
+        max_calls=command.max_calls,
+        signal_id=command.signal_id,
+    )
 
 
 def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]:

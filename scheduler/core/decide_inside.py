@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ledger.events import (
     AnyEvent,
     ApprovalDecided,
@@ -140,5 +142,7 @@ def rejection(command: DecideApproval) -> Failed:
 
 def rest(state: JobState) -> list[AnyEvent]:
     """The job waits for persons."""
-    steps = tuple(sorted(state.questions, key=lambda name: state.steps[name].index))
-    return [JobWaiting(reason="approval", steps=steps[:NAMED_MAX])]
+    waiting = {*state.questions, *state.short}
+    steps = tuple(sorted(waiting, key=lambda name: state.steps[name].index))
+    reason: Literal["approval", "budget"] = "budget" if state.short else "approval"
+    return [JobWaiting(reason=reason, steps=steps[:NAMED_MAX])]

@@ -70,7 +70,7 @@ class Body:
                     for name in step.needs:
                         waiting[name].append(step.id)
                 return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
-        changes |= {"needs": (), "runs_after": "success"}
+        changes |= {"needs": (), "runs_after": "success", "budget": None}
         return cls((definition.model_copy(update=changes),), ((),))
 
 

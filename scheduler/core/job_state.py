@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ledger.digest import Digest
-from ledger.events import Failure, FileRef, JobSubmitted, Payload, SkipReason
+from ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
 from scheduler.core.file_names import FileNames
 from scheduler.core.graph import Graph
-from scheduler.core.resolved import JobDef, TargetDef
+from scheduler.core.resolved import BudgetDef, JobDef, TargetDef
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
 
@@ -95,6 +95,17 @@ class OpenQuestion:
 
 
 @dataclass(slots=True)
+class Spent:
+    """What was spent on an account, and what calls in flight may add to it."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    held_tokens: int = 0
+    held_usd: float = 0.0
+
+
+@dataclass(slots=True)
 class StepState:
     """One step, now.
 
@@ -136,6 +147,7 @@ class StepState:
     waits_for: WaitsFor | None = None
     question: OpenQuestion | None = None
     inside: Inside | None = None
+    reserved: Reserved | None = None
     began_at: float = 0.0
 
 
@@ -173,6 +185,10 @@ class JobState:
     due: deque[str] = field(default_factory=deque)
     """Steps that somebody who can read values has to look at: to judge, to expand, to gather."""
     questions: set[str] = field(default_factory=set)
+    spent: dict[str, Spent] = field(default_factory=dict)
+    raised: dict[str, BudgetDef] = field(default_factory=dict)
+    short: dict[str, str] = field(default_factory=dict)
+    """Steps that wait for a budget, with the account whose limit holds them."""
     _retries: list[tuple[float, str]] = field(default_factory=list)
     _deadlines: list[tuple[float, str]] = field(default_factory=list)
     _expiries: list[tuple[float, str]] = field(default_factory=list)
@@ -222,6 +238,10 @@ class JobState:
             },
             "adaptive": {
                 name: (room.limit, room.halved_at) for name, room in sorted(self.adaptive.items())
+            },
+            "spent": {
+                account: (spent.calls, spent.tokens, round(spent.usd, 9), spent.held_tokens)
+                for account, spent in sorted(self.spent.items())
             },
             "file_owners": dict(sorted(self.file_owners.items())),
             "steps": {

@@ -127,7 +127,7 @@ def takes_slot(state: JobState, step_id: str) -> bool:
 
 def is_at_rest(state: JobState) -> bool:
     """Whether nothing goes on by itself any more, and persons are asked."""
-    if not state.questions or state.running_total or state.due:
+    if not (state.questions or state.short) or state.running_total or state.due:
         return False
     if any(_is_queued(state, entry) for queue in state.lanes.values() for entry in queue):
         return False
@@ -202,6 +202,7 @@ def clear_queues(state: JobState) -> None:
     state.running_total = 0
     state.due.clear()
     state.questions.clear()
+    state.short.clear()
     state._expiries.clear()
     state._retries.clear()
     state._deadlines.clear()

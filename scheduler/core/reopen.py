@@ -11,6 +11,7 @@ from scheduler.core.job_state import Inside, JobState, StepState
 from scheduler.core.queues import (
     became_ready,
     clear_queues,
+    enqueue,
     enter_running,
     takes_slot,
     wait,
@@ -132,6 +133,9 @@ def _go_on(state: JobState, step_id: str, now: float) -> None:
         enter_running(state, step_id)
     elif step.status == "waiting" and step.waits_for == "retry":
         _clamp(state, step_id, now)
+    elif step.waits_for == "budget":
+        step.status, step.waits_for = "pending", None
+        enqueue(state, step_id)
     elif step.status == "waiting":
         _ask_again(state, step_id)
     elif step.needs_left == 0:

@@ -15,7 +15,7 @@ from ledger.events import FailureKind
 from scheduler.core.checks import input_problem
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.references import needs_of
-from scheduler.core.resolve_flow import resolve_flow
+from scheduler.core.resolve_flow import resolve_budget, resolve_flow, unbounded_prompts
 from scheduler.core.resolve_prompt import ModelChoice, Settings
 from scheduler.core.resolve_workflow import read_workflow
 from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
@@ -44,6 +44,13 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     spec, problems = examine(text, source_name=source_name)
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
+    for step_id in unbounded_prompts(definition):
+        resolver.problems.append(
+            Problem(
+                f"step {step_id!r} is under a budget and needs `params: {{max_tokens: ...}}`: "
+                "what its reply may cost has no limit otherwise"
+            )
+        )
     if problems or resolver.problems:
         raise SpecError(source_name, [*problems, *resolver.problems])
     return spec, definition
@@ -79,6 +86,7 @@ class _Resolver:
             rate={name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
             circuit=self._circuit(),
             timeout_s=job.timeout if job.timeout is not None else job.timeout_s,
+            budget=resolve_budget(job.budget),
             output_dir=output_dir,
             env=job.env,
             inputs=inputs,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any
 
 from scheduler.core.errors import TemplateError
 from scheduler.core.references import item_variables
-from scheduler.core.resolved import ApprovalDef, ForEachDef, LoopDef
+from scheduler.core.resolved import (
+    ApprovalDef,
+    BudgetDef,
+    ForEachDef,
+    JobDef,
+    LoopDef,
+    StepDef,
+)
+from scheduler.core.spec_flow import BudgetSpec
 from scheduler.core.spec_model import StepSpec
 from scheduler.core.templates import parse_condition
 
@@ -38,7 +47,31 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
             timeout_s=step.approval.timeout,
             on_timeout=step.approval.on_timeout,
         )
+    if step.budget is not None:
+        found["budget"] = resolve_budget(step.budget)
     return found
+
+
+def resolve_budget(spec: BudgetSpec | None) -> BudgetDef | None:
+    """The limits as they are recorded."""
+    return None if spec is None else BudgetDef(**spec.model_dump())
+
+
+def unbounded_prompts(job: JobDef) -> Iterator[str]:
+    """The ids of prompts whose replies have no limit, although a budget counts their tokens."""
+    yield from _unbounded(job.steps, counts=_counts_tokens(job.budget))
+
+
+def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
+    for step in steps:
+        is_counted = counts or _counts_tokens(step.budget)
+        if is_counted and step.kind == "prompt" and "max_tokens" not in step.params:
+            yield step.id
+        yield from _unbounded(step.steps, counts=is_counted)
+
+
+def _counts_tokens(budget: BudgetDef | None) -> bool:
+    return budget is not None and (budget.max_tokens is not None or budget.max_cost_usd is not None)
 
 
 def _condition(step: StepSpec) -> dict[str, Any]:

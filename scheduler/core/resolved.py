@@ -116,6 +116,15 @@ class CircuitDef(Resolved):
     cooldown_s: float = 60.0
 
 
+class BudgetDef(Resolved):
+    """What may be spent: US dollars, tokens in and out, calls; and what becomes of a call beyond."""
+
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+    on_exceeded: Literal["pause", "fail"] = "pause"
+
+
 class ForEachDef(Resolved):
     """A fan-out: `items` is a template, or a list with templates in it; `name` what each is called.
 
@@ -172,6 +181,7 @@ class StepDef(Resolved):
     steps: tuple[StepDef, ...] = ()
     inputs: dict[str, Any] | None = None
     approval: ApprovalDef | None = None
+    budget: BudgetDef | None = None
     provider: str | None = None
     model: str | None = None
     base_url: str | None = None
@@ -230,6 +240,7 @@ class JobDef(Resolved):
     rate: dict[str, RateDef] = {}
     circuit: CircuitDef = CircuitDef()
     timeout_s: float | None = None
+    budget: BudgetDef | None = None
     output_dir: str | None = None
     env: dict[str, str | None] = {}
     inputs: dict[str, Any] = {}

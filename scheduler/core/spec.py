@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from scheduler.core.app_template import APP_STEPS
 from scheduler.core.checks import check_job, check_steps
 from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.spec_flow import ApprovalSpec, LoopSpec
+from scheduler.core.spec_flow import ApprovalSpec, BudgetSpec, LoopSpec
 from scheduler.core.spec_model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -201,6 +201,8 @@ def _unknown_key(path: Path) -> str:
 
 def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
     """The keys of the language to come, and the known ones, of the mapping at the path."""
+    if parent[:1] == ("budget",):
+        return frozenset(), _keys_of(BudgetSpec)
     while len(parent) > 3 and parent[0] == parent[2] == "steps":
         parent = parent[2:]
     if not parent:
@@ -224,6 +226,7 @@ def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
         ("rate", RateSpec),
         ("loop", LoopSpec),
         ("approval", ApprovalSpec),
+        ("budget", BudgetSpec),
         ("prompt", StepSpec),
     ):
         if name in parent:

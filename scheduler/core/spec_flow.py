@@ -47,3 +47,14 @@ Approval = Annotated[
     ApprovalSpec,
     BeforeValidator(shorthand("message", str), json_schema_input_type=str | ApprovalSpec),
 ]
+
+
+class BudgetSpec(Strict):
+    """What may be spent; the worst case of a call is reserved before it is sent."""
+
+    max_cost_usd: float | None = Field(None, ge=0, description="US dollars.")
+    max_tokens: int | None = Field(None, ge=0, description="Tokens, in and out.")
+    max_calls: int | None = Field(None, ge=0, description="Calls to models.")
+    on_exceeded: Literal["pause", "fail"] = Field(
+        "pause", description="A call that does not fit waits for more, or fails its step."
+    )

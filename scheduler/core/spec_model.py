@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from ledger.events import FailureKind
 from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, shorthand
-from scheduler.core.spec_flow import Approval, Condition, LoopSpec
+from scheduler.core.spec_flow import Approval, BudgetSpec, Condition, LoopSpec
 from scheduler.core.spec_prompt import (
     MessageSpec,
     OutputSpec,
@@ -26,10 +26,10 @@ from scheduler.core.spec_prompt import (
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
-LATER_STEP_KEYS = frozenset("budget on_unknown idempotent secrets limits template".split())
+LATER_STEP_KEYS = frozenset("on_unknown idempotent secrets limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
-LATER_JOB_KEYS = frozenset("budget tools max_turns on_unknown secrets limits template".split())
+LATER_JOB_KEYS = frozenset("tools max_turns on_unknown secrets limits template".split())
 
 
 KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
@@ -167,6 +167,9 @@ class StepSpec(Strict):
         None, min_length=1, description="Lists: the step once for each combination, `matrix.name`."
     )
     loop: LoopSpec | None = Field(None, description="The step again and again, until it is good.")
+    budget: BudgetSpec | None = Field(
+        None, description="What the step may spend, with all that is inside it."
+    )
     needs: Names = Field([], description="Steps that must end first; references add themselves.")
     output: OutputSpec | None = Field(None, description="What the step's output is.")
     files: list[File] = Field([], description="Files to write or to capture.")
@@ -216,6 +219,7 @@ class JobSpec(Strict):
         None, description="Of the whole job, counted while a process runs it."
     )
     timeout_s: float | None = Field(None, gt=0, description="The same, in seconds.")
+    budget: BudgetSpec | None = Field(None, description="What the whole job may spend.")
     output_dir: str | None = Field(
         None, description="Where the files are also copied to when the job succeeds."
     )

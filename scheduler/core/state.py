@@ -12,6 +12,8 @@ from typing import assert_never
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BudgetExceeded,
+    BudgetRaised,
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -29,7 +31,6 @@ from ledger.events import (
     LlmFailed,
     LlmRequested,
     LlmResponded,
-    Payload,
     Recorded,
     StepExpanded,
     StepFailed,
@@ -41,17 +42,18 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from scheduler.core.budgets import call_lost, exceeded, raised
+from scheduler.core.calls import call_told, forget_calls
 from scheduler.core.containers import child_ended, expanded
 from scheduler.core.graph import Graph
 from scheduler.core.job_state import (
-    CommittedReply,
     CommittedResult,
     JobState,
     JobStatus,
     StepState,
     StepStatus,
 )
-from scheduler.core.limits import call_ended, circuit_closed, circuit_opened, step_began
+from scheduler.core.limits import circuit_closed, circuit_opened, step_began
 from scheduler.core.questions import asked, close_question, decided
 from scheduler.core.queues import (
     became_ready,
@@ -67,7 +69,7 @@ from scheduler.core.queues import (
     wait,
 )
 from scheduler.core.reopen import job_resumed, seconds_between, seconds_of
-from scheduler.core.resolved import REPLAY, JobDef
+from scheduler.core.resolved import JobDef
 
 __all__ = [
     "JobState",
@@ -108,7 +110,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepSucceeded():
             step = _leave(state, event.step)
             step.output = event.output
-            _forget_calls(step)
+            forget_calls(step)
             _end(state, event.step, "succeeded")
             _tell_dependents(state, event.step, ended_well=True)
         case StepFailed():
@@ -123,7 +125,13 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             asked(state, event)
         case ApprovalDecided():
             decided(state, event)
+        case BudgetExceeded():
+            leave_running(state, event.step)
+            exceeded(state, event)
+        case BudgetRaised():
+            raised(state, event)
         case StepInterrupted():
+            call_lost(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
             if step.deadline_at is not None:
@@ -134,9 +142,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.fallback = event.fallback
             step.lane = None
             step.failures = 0
-            _forget_calls(step)
+            forget_calls(step)
         case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
-            _call(state, event, recorded.version)
+            call_told(state, event, recorded.version)
         case ToolCalled():
             pass
         case ToolReturned():
@@ -205,7 +213,7 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:
-        _forget_calls(step)
+        forget_calls(step)
         step.fresh = True
     if event.retry_at is not None and event.delay_s is not None:
         wait(state, event.step, event.retry_at, event.delay_s)
@@ -215,44 +223,6 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
     if step.parent is None and not step.tolerated:
         state.failed[event.step] = step.failure
     _tell_dependents(state, event.step, ended_well=step.tolerated)
-
-
-def _call(
-    state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
-) -> None:
-    step = state.steps[event.step]
-    match event:
-        case LlmRequested():
-            step.requested_version = version
-        case LlmResponded():
-            step.calls_ended += 1
-            step.calls_recorded += 1
-            _keep_reply(step, event, event.reply, version)
-            call_ended(state, event, version)
-        case LlmFailed():
-            step.calls_ended += 1
-            # A failure of a real provider uses up no recorded reply; a recorded failure does.
-            step.calls_recorded += event.provider == REPLAY
-            call_ended(state, event, version)
-        case CacheHit() if event.reply is not None:
-            # Another call's reply, which this stream holds from now on.
-            step.calls_ended += 1
-            step.calls_recorded += 1
-            _keep_reply(step, event, event.reply, version)
-
-
-def _keep_reply(
-    step: StepState, event: LlmResponded | CacheHit, reply: Payload, version: int
-) -> None:
-    kept = CommittedReply(
-        version, event.call, event.request_sha256, reply, event.finish_reason or "stop"
-    )
-    step.replies.append(kept)
-
-
-def _forget_calls(step: StepState) -> None:
-    step.replies.clear()
-    step.results.clear()
 
 
 def _leave(state: JobState, step_id: str) -> StepState:
@@ -271,6 +241,7 @@ def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step.waits_for = None
     step.retry_at = step.delay_s = step.deadline_at = None
     close_question(state, step_id)
+    state.short.pop(step_id, None)
     child_ended(state, step_id)
 
 

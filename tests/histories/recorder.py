@@ -15,10 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cli.wiring import append_command
+from scheduler.core.commands import RaiseBudget
+from scheduler.core.resolved import BudgetDef
 from scheduler.core.state import JobState
 from tests.model import Plan, Task, Try
 from tests.scheduler.flows import ASKING, FLOW, decide_here, flow_stand
-from tests.scheduler.harness import Crash, Stand, stand_for
+from tests.scheduler.harness import Crash, Stand, definition_of, stand_for
 from tests.scheduler.talks import talking
 from tests.scheduler.test_conversations import TALK, hindered
 from tests.scheduler.test_reply_cache import asks, shelf
@@ -41,6 +44,7 @@ def histories() -> dict[str, History]:
         "cache": _hit_the_cache,
         "flow": partial(_flow, FLOW),
         "approval": partial(_flow, ASKING, decides="approve"),
+        "budget": _run_short,
         "rejection": partial(_flow, ASKING, decides="reject"),
     }
 
@@ -110,6 +114,19 @@ def _hit_the_cache() -> Iterator[Stand]:
     with shelf() as found:
         found.run(asks("first"))
         yield found.run(asks("second"), asks("third", prompt="Is it not?"))
+
+
+@contextmanager
+def _run_short() -> Iterator[Stand]:
+    plan = Plan((Task("a"), Task("b")), total=1)
+    limit = BudgetDef(max_calls=1)
+    with stand_for(plan, definition_of(plan).model_copy(update={"budget": limit})) as stand:
+        stand.run()
+        with stand.open() as ledger:
+            command = RaiseBudget("", max_calls=2)
+            append_command(ledger, stand.job_id, stand.state(), command, blobs=[])
+        stand.run()
+        yield stand
 
 
 @contextmanager

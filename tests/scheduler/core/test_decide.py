@@ -11,6 +11,8 @@ from ledger.events import (
     AnyEvent,
     ApprovalDecided,
     ApprovalRequested,
+    BudgetExceeded,
+    BudgetRaised,
     ChildShape,
     JobCancelled,
     JobFailed,
@@ -40,7 +42,7 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.decide import decide
-from scheduler.core.resolved import ApprovalDef, ForEachDef, JobDef, RetryDef, StepDef
+from scheduler.core.resolved import ApprovalDef, BudgetDef, ForEachDef, JobDef, RetryDef, StepDef
 from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from tests.builders import (
     EPOCH_S,
@@ -386,6 +388,11 @@ OTHERS: list[AnyEvent] = [
     JobFailed(failures=(), failures_total=0),
     JobWaiting(reason="approval", steps=()),
 ]
+SHORT: list[AnyEvent] = [
+    started("a"),
+    BudgetExceeded(step="a", attempt=1, limit="max_calls", maximum=1, spent=1, needed=1),
+    BudgetRaised(max_calls=2),
+]
 ASKED: list[AnyEvent] = [
     StepStarted(step="gate", attempt=1, kind="approval", needs=()),
     ApprovalRequested(step="gate", attempt=1, message="?", options=("approve",)),
@@ -417,7 +424,10 @@ def test_evolve_accepts_every_type_of_event() -> None:
     asking = StepDef(id="gate", kind="approval", approval=ApprovalDef(message="?"))
     state = running(job(holding, asking), *ASKED, *EXPANDED)
     assert (state.steps["gate"].question, "all[0]" in state.steps) == (None, True)
-    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED]
+    bounded = PROMPT.model_copy(update={"budget": BudgetDef(max_calls=1)})
+    state = running(bounded, *SHORT)
+    assert (state.steps["a"].waits_for, state.raised[""].max_calls) == ("budget", 2)
+    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT]
     assert {event.type for event in every} == set(EVENT_TYPES)
 
 

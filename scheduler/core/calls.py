@@ -1,0 +1,52 @@
+"""The fold of calls: what was asked and answered, which a later attempt may go on from."""
+
+from __future__ import annotations
+
+from ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
+from scheduler.core.budgets import call_over, call_sent
+from scheduler.core.job_state import CommittedReply, JobState, StepState
+from scheduler.core.limits import call_ended
+from scheduler.core.resolved import REPLAY
+
+
+def call_told(
+    state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
+) -> None:
+    """Fold the event, which has the stream's `version`."""
+    step = state.steps[event.step]
+    match event:
+        case LlmRequested():
+            step.requested_version = version
+            call_sent(state, event)
+        case LlmResponded():
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+            call_over(state, event)
+            call_ended(state, event, version)
+        case LlmFailed():
+            step.calls_ended += 1
+            # A failure of a real provider uses up no recorded reply; a recorded failure does.
+            step.calls_recorded += event.provider == REPLAY
+            call_over(state, event)
+            call_ended(state, event, version)
+        case CacheHit() if event.reply is not None:
+            # Another call's reply, which this stream holds from now on.
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+
+
+def _keep_reply(
+    step: StepState, event: LlmResponded | CacheHit, reply: Payload, version: int
+) -> None:
+    kept = CommittedReply(
+        version, event.call, event.request_sha256, reply, event.finish_reason or "stop"
+    )
+    step.replies.append(kept)
+
+
+def forget_calls(step: StepState) -> None:
+    """Nothing that was said answers the next attempt."""
+    step.replies.clear()
+    step.results.clear()
