@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from ledger.events import (
+    FileRef,
     FileWritten,
+    JobAmended,
     JobCancelled,
     JobFailed,
     JobInterrupted,
@@ -23,6 +25,7 @@ from ledger.events import (
     Recorded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -45,6 +48,7 @@ class _Step:
     usage: dict[str, int] = field(default_factory=dict)
     failure: dict[str, str] | None = None
     tolerated: bool = False
+    reused_from: dict[str, str] | None = None
 
 
 class Manifest:
@@ -68,6 +72,7 @@ class Manifest:
         self._steps: dict[str, _Step] = {}
         self._files: dict[str, dict[str, Any]] = {}
         self._job_failure: dict[str, str] | None = None
+        self._removed: dict[str, _Step] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next event of the job."""
@@ -97,13 +102,11 @@ class Manifest:
             case LlmResponded() | LlmFailed():
                 self._steps[event.step].provider_calls += 1
             case FileWritten():
-                self._files[event.path] = {
-                    "path": event.path,
-                    "sha256": event.sha256,
-                    "size_bytes": event.size_bytes,
-                    "media_type": event.media_type,
-                    "step": event.step,
-                }
+                self._own_file(event.step, event)
+            case StepReused():
+                self._reused(event)
+            case JobAmended():
+                self._amended(event)
             case _:
                 pass
 
@@ -124,6 +127,7 @@ class Manifest:
                     "duration_s": round(step.duration_s, 6),
                     "provider_calls": step.provider_calls,
                     "usage": step.usage,
+                    **({"reused_from": step.reused_from} if step.reused_from else {}),
                 }
                 for name, step in self._steps.items()
             },
@@ -148,11 +152,48 @@ class Manifest:
         self._job = {
             "job_id": recorded.job_id,
             "project": event.project,
-            "task_description": spec.get("task_description"),
-            "provider": spec["provider"],
-            "model": spec["model"],
+            **_about(spec),
+            **({"forked_from": event.forked_from} if event.forked_from else {}),
         }
         self._steps = {step["id"]: _Step() for step in spec["steps"]}
+
+    def _reused(self, event: StepReused) -> None:
+        step = self._steps[event.step]
+        step.status, step.failure = "succeeded", None
+        step.reused_from = {
+            "job_id": event.from_job,
+            "step": event.from_step,
+            "reason": event.reason,
+        }
+        for file in event.files:
+            self._own_file(event.step, file)
+
+    def _amended(self, event: JobAmended) -> None:
+        spec = self._read_payload(event.spec)
+        self._job |= _about(spec)
+        self._resumed()
+        self._status = "interrupted"
+        dropped = {*event.reset, *event.removed}
+        for name in dropped & set(self._steps):
+            # What was spent is spent.
+            step = self._steps[name]
+            step.status, step.failure, step.reused_from = "pending", None, None
+            step.tolerated = False
+        before = self._removed | self._steps
+        self._steps = {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        self._removed = before
+        self._files = {
+            path: file for path, file in self._files.items() if file["step"] not in dropped
+        }
+
+    def _own_file(self, step: str, file: FileWritten | FileRef) -> None:
+        self._files[file.path] = {
+            "path": file.path,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "media_type": file.media_type,
+            "step": step,
+        }
 
     def _resumed(self) -> None:
         self._status, self._finished_at, self._job_failure = "running", None, None
@@ -200,10 +241,18 @@ class Manifest:
 
     def _usage(self) -> dict[str, int]:
         total = TokenUsage().model_dump()
-        for step in self._steps.values():
+        for step in (*self._steps.values(), *self._removed.values()):
             for name, count in step.usage.items():
                 total[name] += count
         return total
+
+
+def _about(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_description": spec.get("task_description"),
+        "provider": spec["provider"],
+        "model": spec["model"],
+    }
 
 
 def render_manifest(value: dict[str, Any]) -> bytes:

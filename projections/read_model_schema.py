@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the tables: a ledger that has an older one derives them anew."""
 
 TABLES = ("files", "tool_calls", "circuits", "llm_calls", "attempts", "steps", "jobs")
@@ -39,6 +39,7 @@ _JOBS: dict[str, type] = {
     "spec_file": str,
     "runs_dir": str,
     "owner": str,
+    "forked_from": str,
 }
 _STEPS: dict[str, type] = {
     "step_id": str,
@@ -65,6 +66,8 @@ _STEPS: dict[str, type] = {
     "failure": str,
     "skip_reason": str,
     "tolerated": int,
+    "reused": str,
+    "reused_from": str,
 }
 _ATTEMPTS: dict[str, type] = {
     "attempt_id": str,
@@ -82,6 +85,8 @@ _ATTEMPTS: dict[str, type] = {
     "retry_delay_s": float,
     "log": str,
     "log_sha256": str,
+    "cache_key": str,
+    "result_version": int,
 }
 _LLM_CALLS: dict[str, type] = {
     "call_id": str,
@@ -220,6 +225,10 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(
             f"CREATE INDEX {table}_by_{'_'.join(columns)} ON {table} ({', '.join(columns)})"
         )
+    # Few attempts have a key, and only those cost a page.
+    connection.execute(
+        "CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL"
+    )
 
 
 def _create(

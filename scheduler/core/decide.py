@@ -30,6 +30,7 @@ from ledger.events import (
     StepSwitched,
 )
 from scheduler.core.commands import (
+    AmendJob,
     CancelJob,
     Command,
     ExpireStep,
@@ -39,6 +40,7 @@ from scheduler.core.commands import (
     InterruptJob,
     RecordCall,
     ResumeJob,
+    ReuseStep,
     Settle,
     StartAttempt,
     StartJob,
@@ -47,6 +49,7 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.decide_files import file_events, with_file_conflicts
+from scheduler.core.decide_reuse import reuse_step, stop_when_reached
 from scheduler.core.durations import format_duration
 from scheduler.core.limits import TRANSIENT, circuit_events, pick_target
 from scheduler.core.state import JobState
@@ -64,9 +67,13 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [command.event]
         case StartJob():
             assert state.status == "submitted"
-            return [JobStarted(owner=command.owner)]
+            return [JobStarted(owner=command.owner, only=command.only)]
         case ResumeJob():
             return _resume(state, command)
+        case AmendJob():
+            return [*_cut_by_crash(state), command.event]
+        case ReuseStep():
+            return [*reuse_step(state, command)]
         case StartAttempt():
             return _start_attempt(state, command)
         case RecordCall():
@@ -102,17 +109,16 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
 
 def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
     assert state.status in ("running", "stopped", "failed", "cancelled")
-    events: list[AnyEvent] = [
-        JobResumed(
-            owner=command.owner,
-            provider=command.provider,
-            replies=command.replies,
-            timeout_s=command.timeout_s,
-            signal_id=command.signal_id,
-        )
-    ]
+    resumed = JobResumed(
+        owner=command.owner,
+        provider=command.provider,
+        replies=command.replies,
+        timeout_s=command.timeout_s,
+        signal_id=command.signal_id,
+        only=command.only,
+    )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [*events, *_cut_by_crash(state)]
+    return [resumed, *_cut_by_crash(state)]
 
 
 def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
@@ -148,6 +154,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         kind=definition.kind,
         needs=definition.needs,
         deadline_at=deadline_at,
+        cache_key=command.cache_key,
     )
     lane = state.lane_of(command.step)
     place = pick_target(state, lane, command.now) if state.routes[lane] else 0
@@ -303,8 +310,10 @@ def _time_out(state: JobState) -> list[AnyEvent]:
 
 
 def _settle(state: JobState) -> list[AnyEvent]:
-    if state.status != "running" or state.unfinished:
+    if state.status != "running":
         return []
+    if state.unfinished:
+        return [*stop_when_reached(state)]
     if not state.failed:
         return [JobSucceeded()]
     failures = tuple(state.failed.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from scheduler.core.errors import Problem, SpecError
@@ -50,6 +50,26 @@ def build_graph(steps: Iterable[StepDef]) -> Graph:
     if placed != len(by_id):
         raise SpecError("the graph", [Problem("some steps wait for each other")])
     return graph
+
+
+def lineage(step_id: str) -> Iterator[str]:
+    """The step's id, and those of what it is an item, a round or a part of: `x#2`, then `x`."""
+    yield step_id
+    while (place := max(step_id.rfind(mark) for mark in "[#/")) > 0:
+        step_id = step_id[:place]
+        yield step_id
+
+
+def downstream(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
+    """The named steps, and all that follow from them by the edges; of `needs`, all that they need."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += dependents[name]
+    return found
 
 
 def _levels(

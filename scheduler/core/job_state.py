@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ledger.digest import Digest
 from ledger.events import Failure, FileRef, JobSubmitted, Payload, SkipReason
 from scheduler.core.file_names import FileNames
-from scheduler.core.graph import Graph
+from scheduler.core.graph import Graph, lineage
 from scheduler.core.resolved import JobDef, TargetDef
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
@@ -96,10 +96,19 @@ class StepState:
     replies: list[CommittedReply] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended so that a resume leaves it as it is."""
+        return self.status == "succeeded" or (self.status == "failed" and self.tolerated)
+
 
 @dataclass(slots=True)
 class JobState:
-    """A job, now: what its events say, and the indexes that keep each question cheap."""
+    """A job, now: what its events say, and the indexes that keep each question cheap.
+
+    `only` are the steps that this owner runs, where not all of them, and `only_left` how
+    many of them have not ended; `retired` are steps that an amendment took out.
+    """
 
     definition: JobDef
     graph: Graph
@@ -127,6 +136,9 @@ class JobState:
     last_at: str = ""
     signal_seen: int = 0
     stopped_by: str | None = None
+    only: frozenset[str] | None = None
+    only_left: int = 0
+    retired: dict[str, StepState] = field(default_factory=dict)
     _retries: list[tuple[float, str]] = field(default_factory=list)
     _deadlines: list[tuple[float, str]] = field(default_factory=list)
     _ticket: int = 0
@@ -156,6 +168,10 @@ class JobState:
             return definition.targets()[self.steps[step_id].fallback :]
         return (TargetDef(provider=self.provider_override, model=definition.model or ""),)
 
+    def wants(self, step_id: str) -> bool:
+        """Whether this owner runs the step: it, or what it is an item, a round or a part of."""
+        return self.only is None or any(name in self.only for name in lineage(step_id))
+
     def files(self) -> Iterator[FileRef]:
         """Every file that steps have written, as it is now."""
         for path, step_id in self.file_owners.items():
@@ -165,6 +181,7 @@ class JobState:
         """All that decides what happens next, as plain values: equal states have equal summaries."""
         return {
             "status": self.status,
+            "only": None if self.only is None else (sorted(self.only), self.only_left),
             "version": self.version,
             "unfinished": self.unfinished,
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},

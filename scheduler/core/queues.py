@@ -131,6 +131,8 @@ def wait(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None
 
 
 def enqueue(state: JobState, step_id: str) -> None:
+    if not state.wants(step_id):
+        return
     lane = state.lane_of(step_id)
     queue = state.lanes.setdefault(lane, deque())
     state._ticket += 1

@@ -6,6 +6,7 @@ import heapq
 from datetime import datetime
 
 from ledger.events import JobResumed
+from scheduler.core.graph import downstream
 from scheduler.core.job_state import JobState
 from scheduler.core.queues import clear_queues, enqueue, enter_running, wait
 
@@ -25,22 +26,29 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
         state.replies = event.replies
     state.provider_override = event.provider
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
-    _reopen(state, _epoch(recorded_at))
+    limit_to(state, event.only)
+    reopen(state, recorded_at)
 
 
-def _reopen(state: JobState, now: float) -> None:
+def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
+    """From now on only these steps, and what they need, are run; none means all of them."""
+    state.only = None if names is None else frozenset(downstream(state.graph.needs, names))
+    state.only_left = sum(1 for name in state.only or () if not state.steps[name].is_done)
+    for step_id, step in state.steps.items():
+        if not state.wants(step_id):
+            step.ticket = 0
+
+
+def reopen(state: JobState, recorded_at: str) -> None:
     """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
+    now = _epoch(recorded_at)
     clear_queues(state)
     # Whoever resumes a job wants its models to be asked now.
     state.circuits.clear()
     state.adaptive.clear()
     state.failed.clear()
     state.unfinished = 0
-    done = {
-        step_id
-        for step_id, step in state.steps.items()
-        if step.status == "succeeded" or (step.status == "failed" and step.tolerated)
-    }
+    done = {step_id for step_id, step in state.steps.items() if step.is_done}
     for step_id, step in state.steps.items():
         if step_id in done:
             continue

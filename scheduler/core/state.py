@@ -16,6 +16,7 @@ from ledger.events import (
     Failure,
     FileRef,
     FileWritten,
+    JobAmended,
     JobCancelled,
     JobFailed,
     JobInterrupted,
@@ -30,6 +31,7 @@ from ledger.events import (
     Recorded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -37,6 +39,7 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from scheduler.core.amend import job_amended, step_reused
 from scheduler.core.graph import Graph
 from scheduler.core.job_state import (
     CommittedReply,
@@ -58,7 +61,7 @@ from scheduler.core.queues import (
     ready,
     wait,
 )
-from scheduler.core.reopen import job_resumed, seconds_between
+from scheduler.core.reopen import job_resumed, limit_to, seconds_between
 from scheduler.core.resolved import REPLAY, JobDef
 
 __all__ = [
@@ -114,6 +117,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
             enqueue(state, event.step)
+        case StepReused():
+            step_reused(state, event)
+            _end(state, event.step, "succeeded")
+            _open_dependents(state, event.step)
         case StepSwitched():
             step = state.steps[event.step]
             step.fallback = event.fallback
@@ -148,6 +155,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case JobStarted():
             state.status = "running"
             state.owned_since = recorded.recorded_at
+            limit_to(state, event.only)
+        case JobAmended():
+            job_amended(state, event, recorded.recorded_at, before_at)
         case JobResumed():
             job_resumed(state, event, recorded.recorded_at, before_at)
         case JobInterrupted():
@@ -242,6 +252,8 @@ def _forget_calls(step: StepState) -> None:
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step = state.steps[step_id]
     state.unfinished -= 1
+    if state.only is not None and step_id in state.only:
+        state.only_left -= 1
     step.status = status
     step.retry_at = step.delay_s = step.deadline_at = None
 

@@ -39,6 +39,7 @@ from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from tests.builders import (
     EPOCH_S,
     OWNER,
+    amended,
     cache_hit,
     call_failed,
     closed,
@@ -53,6 +54,7 @@ from tests.builders import (
     requested,
     responded,
     resumed,
+    reused,
     running,
     skipped,
     started,
@@ -376,6 +378,8 @@ EVERY: list[AnyEvent] = [
 OTHERS: list[AnyEvent] = [
     skipped("a"),
     switched("a", 0),
+    reused("a"),
+    amended(PROMPT, "a"),
     JobCancelled(),
     JobFailed(failures=(), failures_total=0),
 ]
