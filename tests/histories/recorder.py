@@ -15,7 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scheduler.core.commands import StartJob
 from scheduler.core.state import JobState
+from tests.builders import OWNER, amended, reused
 from tests.model import Plan, Task, Try
 from tests.scheduler.harness import Crash, Stand, stand_for
 from tests.scheduler.talks import talking
@@ -38,6 +40,7 @@ def histories() -> dict[str, History]:
         "stops": _stop_and_cancel,
         "tools": _call_tools,
         "cache": _hit_the_cache,
+        "amended": _amend,
     }
 
 
@@ -106,6 +109,20 @@ def _hit_the_cache() -> Iterator[Stand]:
     with shelf() as found:
         found.run(asks("first"))
         yield found.run(asks("second"), asks("third", prompt="Is it not?"))
+
+
+@contextmanager
+def _amend() -> Iterator[Stand]:
+    """Begins with a result of another job, runs one step alone, then goes on with another spec."""
+    with stand_for(Plan((Task("a"), Task("b", ("a",)), Task("c", ("b",)), Task("d")))) as stand:
+        stand.append(reused("a", output="from elsewhere"))
+        stand.run(opening=StartJob(OWNER, only=("b",)))
+        stand.run()
+        steps = [step for step in stand.definition.steps if step.id != "d"]
+        definition = stand.definition.model_copy(update={"steps": tuple(steps)})
+        stand.append(amended(definition, "c", removed=("d",), fresh=("c",)))
+        stand.run()
+        yield stand
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.events import (
+    AnyEvent,
     JobAmended,
     JobCancelled,
     JobInterrupted,
@@ -51,7 +52,7 @@ from tests.builders import (
 )
 
 CHAIN = job(step("a"), step("b", needs="a"), step("c", needs="b"), step("d"))
-DONE = [
+DONE: list[AnyEvent] = [
     started("a"),
     written("a", "demo/a.txt", b"old"),
     succeeded("a", output=1),
@@ -208,7 +209,7 @@ def test_an_amendment_of_a_cancelled_job_answers_the_wish_for_its_end() -> None:
 
 def test_the_time_limit_is_the_new_one_only_where_it_changed() -> None:
     limited = job(*CHAIN.steps, timeout_s=60.0)
-    longer = [JobInterrupted(signal="SIGINT"), resumed(timeout_s=90.0)]
+    longer: list[AnyEvent] = [JobInterrupted(signal="SIGINT"), resumed(timeout_s=90.0)]
     assert running(limited, *longer, amended(limited)).timeout_s == 90.0
     assert running(limited, *longer, amended(CHAIN)).timeout_s is None
 
