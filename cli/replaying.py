@@ -117,7 +117,7 @@ def on_recorded_replies(definition: JobDef) -> JobDef:
 
 def _on_recorded_replies(step: StepDef) -> StepDef:
     if step.provider is None:
-        return step
+        return step.model_copy(update={"cache": "off"})
     return step.model_copy(
         update={"provider": REPLAY, "base_url": None, "fallback": (), "cache": "off"}
     )

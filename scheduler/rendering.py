@@ -238,14 +238,17 @@ class Renderer:
             if name in _PASSED_THROUGH or name.startswith("ORC_")
         }
         env.setdefault("PATH", os.defpath)
-        env |= self._env(self._state.definition.env, {})
-        env |= self._env(definition.env, self._scope)
+        env |= self.named_environment(definition)
         env["ORC_JOB_ID"] = self._job_id
         env["ORC_STEP"] = definition.id
         env["ORC_ATTEMPT"] = str(self._state.steps[definition.id].attempts)
         env["ORC_SPEC_DIR"] = submitted.spec_dir
         env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / definition.id)
         return env
+
+    def named_environment(self, definition: StepDef) -> dict[str, str]:
+        """The variables that the spec names for a command or a function."""
+        return self._env(self._state.definition.env, {}) | self._env(definition.env, self._scope)
 
     def _env(self, env: Mapping[str, str | None], scope: Mapping[str, Any]) -> dict[str, str]:
         found = {}

@@ -30,8 +30,8 @@ from scheduler.core.commands import (
     Interrupted,
     InterruptJob,
     RecordCall,
+    ReuseStep,
     Settle,
-    StartAttempt,
     TimeOutJob,
 )
 from scheduler.core.decide import decide
@@ -44,6 +44,7 @@ from scheduler.effects.python import WorkerPool
 from scheduler.rates import Rates
 from scheduler.rendering import Renderer
 from scheduler.retry import wait_before_retry
+from scheduler.reusing import ResultCache, Reuse
 from scheduler.stop_signals import open_stop_signals
 from scheduler.turn import Message, Stop, Turn
 from scheduler.workspace import Workspace
@@ -71,6 +72,7 @@ class Runner:
         observer: Observer | None = None,
         on_delta: OnDelta | None = None,
         cache: ReplyCache | None = None,
+        results: ResultCache | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         self._job_id = job_id
@@ -98,6 +100,7 @@ class Runner:
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,
         )
+        self._reuse = Reuse(state, self._bench.renderer, results)
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
@@ -152,6 +155,9 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
+            if turn.has_reused:
+                # What follows from those steps is ready now.
+                messages.append(Message(Settle()))
             if not messages:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
@@ -190,7 +196,11 @@ class Runner:
         for step_id in expired(state, now):
             self._apply(decide(state, ExpireStep(step_id)), turn)
         for step_id in list(ready(state, now, room=self._rates.room)):
-            self._apply(decide(state, StartAttempt(step_id, now)), turn)
+            opening = self._reuse.opening(step_id, now)
+            self._apply(decide(state, opening), turn)
+            if isinstance(opening, ReuseStep):
+                turn.has_reused = True
+                continue
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)
