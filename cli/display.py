@@ -145,7 +145,15 @@ class JsonDisplay(QuietDisplay):
                 shown = event_object(item)
                 kept: dict[str, Any] = {
                     key: shown[key]
-                    for key in ("seq", "step", "attempt", "kind", "message", "duration_s")
+                    for key in (
+                        "seq",
+                        "step",
+                        "attempt",
+                        "kind",
+                        "message",
+                        "duration_s",
+                        "from_job",
+                    )
                     if key in shown
                 }
                 self._put({"event": item.event.type, "job_id": item.job_id, **kept})

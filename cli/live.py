@@ -23,6 +23,7 @@ from ledger import Recorded
 from ledger.events import (
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -126,6 +127,8 @@ class LiveTable(QuietDisplay):
             case StepFailed():
                 self._took[event.step] = event.duration_s
                 self._notes[event.step] = f"{event.kind}: {event.message}"
+            case StepReused():
+                self._notes[event.step] = f"reused from {event.from_job} ({event.reason})"
             case StepSkipped():
                 self._notes[event.step] = f"because of {', '.join(event.because)}"
             case StepInterrupted():

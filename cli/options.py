@@ -37,7 +37,8 @@ def _complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
             # The option that is being completed has no value yet, and ends the parsing.
             job_id = find_job(connection, ctx.params["job"] or ctx.args[0], path=path)
             rows = connection.execute(
-                "SELECT name FROM steps WHERE job_id = ? ORDER BY position", (job_id,)
+                "SELECT name FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
+                (job_id,),
             ).fetchall()
     except Exception:
         return []

@@ -16,7 +16,7 @@ from ledger import JobId, Ledger, LedgerReader
 from ledger.errors import NoSuchJob
 from ledger.events import Failure, JobSubmitted
 from ledger.folder import Folder
-from projections import Publisher, ReplyCache, deliver
+from projections import Publisher, ReplyCache, ResultCache, deliver
 from projections.prices import PriceTable
 from providers import Provider
 from scheduler.core.commands import Command
@@ -135,6 +135,7 @@ class Ownership:
                 on_delta=self.listener.on_delta,
                 cache=ReplyCache(self.ledger, job_id),
                 price=self.prices.price_call,
+                results=ResultCache(self.ledger, job_id),
             )
             try:
                 async with trio.open_nursery() as nursery:

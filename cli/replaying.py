@@ -119,7 +119,7 @@ def _on_recorded_replies(step: StepDef) -> StepDef:
     if step.steps:
         return step.model_copy(update={"steps": tuple(map(_on_recorded_replies, step.steps))})
     if step.provider is None:
-        return step
+        return step.model_copy(update={"cache": "off"})
     return step.model_copy(
         update={"provider": REPLAY, "base_url": None, "fallback": (), "cache": "off"}
     )

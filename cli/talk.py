@@ -18,6 +18,7 @@ from ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -91,6 +92,8 @@ def describe_change(recorded: Recorded) -> str:
             return f"{event.step} decided: {event.option}{who}"
         case StepInterrupted():
             return f"{event.step} interrupted ({event.reason})"
+        case StepReused():
+            return f"{event.step} reused from {event.from_job} ({event.reason})"
         case StepSwitched():
             why = safe(event.message, width=_WHY_CHARS)
             return f"{event.step} goes on with {safe(event.to_target)}: {why}"
@@ -110,7 +113,8 @@ def describe_change(recorded: Recorded) -> str:
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
         case JobResumed():
-            return "resumed"
+            only = f", only for {', '.join(event.only)}" if event.only else ""
+            return f"resumed{only}"
     return ""
 
 

@@ -21,6 +21,8 @@ from ledger.digest import Digest
 from ledger.event_base import Event as Event
 from ledger.event_base import JobEvent as JobEvent
 from ledger.event_base import StepEvent as StepEvent
+from ledger.reuse_events import JobAmended as JobAmended
+from ledger.reuse_events import StepReused as StepReused
 from ledger.values import CallRef as CallRef
 from ledger.values import ChildShape as ChildShape
 from ledger.values import Failure as Failure
@@ -39,7 +41,8 @@ from ledger.values import TokenUsage as TokenUsage
 class JobSubmitted(JobEvent):
     """A job exists: its spec as written and as resolved, and where it was submitted.
 
-    `replay_of` is the job whose recorded replies it runs on.
+    `replay_of` is the job whose recorded replies it runs on, `forked_from` the one whose
+    results it begins with.
     """
 
     type: Literal["job.submitted"] = "job.submitted"
@@ -53,14 +56,19 @@ class JobSubmitted(JobEvent):
     inputs: Payload
     replies: Payload | None = None
     replay_of: str | None = None
+    forked_from: str | None = None
     orc_version: str
 
 
 class JobStarted(JobEvent):
-    """A process took the ownership of a new job."""
+    """A process took the ownership of a new job.
+
+    `only` are the steps that it runs, with what they need; then it stops.
+    """
 
     type: Literal["job.started"] = "job.started"
     owner: Owner
+    only: tuple[str, ...] | None = None
 
 
 class JobResumed(JobEvent):
@@ -69,6 +77,7 @@ class JobResumed(JobEvent):
     `timeout_s` replaces the job's time limit, counted over all its owners.
     `signal_id` is the last wish that an ended job had been sent: it asks for nothing more.
     `kept` are steps that stay skipped, or failed inside what has succeeded.
+    `only` is as in `job.started`.
     """
 
     type: Literal["job.resumed"] = "job.resumed"
@@ -78,13 +87,17 @@ class JobResumed(JobEvent):
     timeout_s: float | None = None
     signal_id: int | None = None
     kept: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
 
 
 class JobInterrupted(JobEvent):
-    """The owner stopped before the end, by a signal; the job can be resumed."""
+    """The owner stopped before the end; the job can be resumed.
+
+    By a signal; or, without one, since the steps that alone were asked for have ended.
+    """
 
     type: Literal["job.interrupted"] = "job.interrupted"
-    signal: str
+    signal: str | None = None
 
 
 class CircuitOpened(JobEvent):
@@ -155,13 +168,17 @@ class JobCancelled(JobEvent):
 
 
 class StepStarted(StepEvent):
-    """An attempt is about to begin; committed before its side effects."""
+    """An attempt is about to begin; committed before its side effects.
+
+    `cache_key` names all that its result depends on, where that was asked for.
+    """
 
     type: Literal["step.started"] = "step.started"
     attempt: int
     kind: str
     needs: tuple[str, ...]
     deadline_at: float | None = None
+    cache_key: Digest | None = None
 
 
 class StepSwitched(StepEvent):
@@ -317,6 +334,7 @@ AnyEvent = (
     JobSubmitted
     | JobStarted
     | JobResumed
+    | JobAmended
     | JobInterrupted
     | JobWaiting
     | BudgetRaised
@@ -335,6 +353,7 @@ AnyEvent = (
     | StepFailed
     | StepSkipped
     | StepInterrupted
+    | StepReused
     | LlmRequested
     | LlmResponded
     | LlmFailed

@@ -220,11 +220,3 @@ def _mode(path: Path) -> int:
         return os.lstat(path).st_mode
     except OSError:
         return 0
-
-
-def folder_name(step_id: str) -> str:
-    """What a step's log and its folder of artifacts are called: its id, where a name takes that.
-
-    A member of a group, `review/lint`, is `review.lint`: no id has a dot.
-    """
-    return step_id.replace("/", ".")

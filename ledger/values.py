@@ -124,3 +124,15 @@ class CachedReply(Frozen):
     reply: dict[str, Any]
     finish_reason: str
     usage: TokenUsage
+
+
+class CachedResult(Frozen):
+    """A step's result as some job's stream has it, at `version`: all that can be used again."""
+
+    from_job: str
+    from_step: str
+    version: int
+    output: Payload
+    files: tuple[FileRef, ...] = ()
+    artifacts: tuple[FileRef, ...] | None = None
+    log: Payload | None = None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from projections.publish import deliver as deliver
     from projections.read_model import ReadModel as ReadModel
     from projections.reply_cache import ReplyCache as ReplyCache
+    from projections.result_cache import ResultCache as ResultCache
+    from projections.result_cache import collect_results as collect_results
     from projections.verify import verify_job as verify_job
 
 _HOMES = {
@@ -23,6 +25,8 @@ _HOMES = {
     "Publisher": "publish",
     "ReadModel": "read_model",
     "ReplyCache": "reply_cache",
+    "ResultCache": "result_cache",
+    "collect_results": "result_cache",
     "deliver": "publish",
     "event_line": "jsonl",
     "mermaid_graph": "graph",

@@ -22,6 +22,7 @@ TABLES: dict[str, dict[str, Any]] = {
             "calls_unpriced": "Calls of unknown price, which are not in cost_usd.",
             "failure": "The first failure that the job ended with.",
             "owner": "The process that ran the job last.",
+            "forked_from": "The job whose results it began with.",
         },
     },
     "steps": {
@@ -38,6 +39,9 @@ TABLES: dict[str, dict[str, Any]] = {
             "calls_unpriced": "Calls of unknown price, which are not in cost_usd.",
             "output": "The first of its result, where the result is small.",
             "output_sha256": "The blob with its result, where the result is large.",
+            "status": "Of its last attempt; removed: an amendment of the job took the step out.",
+            "reused": "Why it has a result from elsewhere: fork, cache.",
+            "reused_from": "The job and the step that made the result.",
             "tolerated": "1 when the step failed and the job went on (continue_on_error).",
         },
     },
@@ -51,6 +55,8 @@ TABLES: dict[str, dict[str, Any]] = {
             "retry_delay_s": "The wait before the next try, in seconds.",
             "log": "The first of what the command printed, where that is little.",
             "log_sha256": "The blob with what the command printed, where that is much.",
+            "cache_key": "The digest of all that the result depends on, where a cache was asked for.",
+            "result_version": "The event that has the result.",
         },
     },
     "llm_calls": {

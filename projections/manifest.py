@@ -11,7 +11,9 @@ from typing import Any
 from ledger.events import (
     ApprovalRequested,
     BudgetExceeded,
+    FileRef,
     FileWritten,
+    JobAmended,
     JobCancelled,
     JobFailed,
     JobInterrupted,
@@ -27,11 +29,13 @@ from ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     TokenUsage,
 )
+from ledger.step_names import lineage
 from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
@@ -50,6 +54,7 @@ class _Step:
     failure: dict[str, str] | None = None
     tolerated: bool = False
     holds: bool = False
+    reused_from: dict[str, str] | None = None
 
 
 class Manifest:
@@ -73,6 +78,7 @@ class Manifest:
         self._steps: dict[str, _Step] = {}
         self._files: dict[str, dict[str, Any]] = {}
         self._job_failure: dict[str, str] | None = None
+        self._removed: dict[str, _Step] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next event of the job."""
@@ -94,7 +100,8 @@ class Manifest:
                 self._status = "waiting"
             case StepExpanded():
                 self._steps[event.step].holds = True
-                self._steps.update((child, _Step()) for child in event.children)
+                for child in event.children:
+                    self._steps[child] = self._removed.pop(child, _Step())
             case ApprovalRequested() | BudgetExceeded():
                 self._steps[event.step].status = "waiting"
             case JobSucceeded() | JobFailed() | JobCancelled():
@@ -109,13 +116,11 @@ class Manifest:
             case LlmResponded() | LlmFailed():
                 self._steps[event.step].provider_calls += 1
             case FileWritten():
-                self._files[event.path] = {
-                    "path": event.path,
-                    "sha256": event.sha256,
-                    "size_bytes": event.size_bytes,
-                    "media_type": event.media_type,
-                    "step": event.step,
-                }
+                self._own_file(event.step, event)
+            case StepReused():
+                self._reused(event)
+            case JobAmended():
+                self._amended(event)
             case _:
                 pass
 
@@ -136,6 +141,7 @@ class Manifest:
                     "duration_s": round(step.duration_s, 6),
                     "provider_calls": step.provider_calls,
                     "usage": step.usage,
+                    **({"reused_from": step.reused_from} if step.reused_from else {}),
                 }
                 for name, step in self._steps.items()
             },
@@ -160,11 +166,51 @@ class Manifest:
         self._job = {
             "job_id": recorded.job_id,
             "project": event.project,
-            "task_description": spec.get("task_description"),
-            "provider": spec["provider"],
-            "model": spec["model"],
+            **_about(spec),
+            **({"forked_from": event.forked_from} if event.forked_from else {}),
         }
         self._steps = {step["id"]: _Step() for step in spec["steps"]}
+
+    def _reused(self, event: StepReused) -> None:
+        step = self._steps[event.step]
+        step.status, step.failure = "succeeded", None
+        step.reused_from = {
+            "job_id": event.from_job,
+            "step": event.from_step,
+            "reason": event.reason,
+        }
+        for file in event.files:
+            self._own_file(event.step, file)
+
+    def _amended(self, event: JobAmended) -> None:
+        spec = self._read_payload(event.spec)
+        self._job |= _about(spec)
+        self._finished_at, self._job_failure = None, None
+        self._status = "interrupted"
+        named = {*event.reset, *event.removed}
+        dropped = {name for name in self._steps if not named.isdisjoint(lineage(name))}
+        for name in dropped & set(self._steps):
+            # What was spent is spent.
+            step = self._steps[name]
+            step.status, step.failure, step.reused_from = "pending", None, None
+            step.tolerated = False
+        before = self._removed | self._steps
+        self._steps = {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        inside = [name for name in before if name not in dropped and name not in self._removed]
+        self._steps.update((name, before.pop(name)) for name in inside)
+        self._removed = before
+        self._files = {
+            path: file for path, file in self._files.items() if file["step"] not in dropped
+        }
+
+    def _own_file(self, step: str, file: FileWritten | FileRef) -> None:
+        self._files[file.path] = {
+            "path": file.path,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "media_type": file.media_type,
+            "step": step,
+        }
 
     def _resumed(self, event: JobResumed) -> None:
         self._status, self._finished_at, self._job_failure = "running", None, None
@@ -214,10 +260,18 @@ class Manifest:
 
     def _usage(self) -> dict[str, int]:
         total = TokenUsage().model_dump()
-        for step in self._steps.values():
+        for step in (*self._steps.values(), *self._removed.values()):
             for name, count in step.usage.items():
                 total[name] += count
         return total
+
+
+def _about(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_description": spec.get("task_description"),
+        "provider": spec["provider"],
+        "model": spec["model"],
+    }
 
 
 def render_manifest(value: dict[str, Any]) -> bytes:

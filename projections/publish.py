@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ledger import LedgerReader
 from ledger.digest import Digest, digest_bytes
-from ledger.events import FileWritten, JobSubmitted
+from ledger.events import FileWritten, JobAmended, JobSubmitted, StepReused
 from ledger.folder import TEMPORARY_NAME, Folder
 from projections.prices import NO_PRICES, PriceTable
 from projections.run_folder import FOLDERS, RunFolder
@@ -71,8 +71,12 @@ class Publisher:
             if pattern.fullmatch(relative.rpartition("/")[2]):
                 self._folder.remove(relative)
 
-    def _write(self, relative: str, content: bytes) -> None:
+    def _write(self, relative: str, content: bytes | None) -> None:
         there = self._folder.stat(relative)
+        if content is None:
+            if there is not None:
+                self._folder.remove(relative)
+            return
         same_size = there is not None and there.st_size == len(content)
         if same_size and self._folder.read(relative) == content:
             return
@@ -93,25 +97,37 @@ def deliver(
     work, and is not overwritten without `force`. Paths lose the project's folder.
     Raises OSError when the disk refuses.
     """
-    files: dict[str, FileWritten] = {}
+    files: dict[str, Digest] = {}
+    owners: dict[str, str] = {}
     project = ""
     for recorded in ledger.read_stream(job_id):
-        if isinstance(recorded.event, JobSubmitted):
-            project = recorded.event.project
-        elif isinstance(recorded.event, FileWritten):
-            files[recorded.event.path] = recorded.event
+        match event := recorded.event:
+            case JobSubmitted():
+                project = event.project
+            case FileWritten():
+                files[event.path], owners[event.path] = event.sha256, event.step
+            case StepReused():
+                for file in event.files:
+                    files[file.path], owners[file.path] = file.sha256, event.step
+            case JobAmended():
+                dropped = {*event.reset, *event.removed}
+                files = {
+                    path: found for path, found in files.items() if owners[path] not in dropped
+                }
+            case _:
+                pass
     folder = Folder(target, private=False)
     left = []
-    for path, event in sorted(files.items()):
+    for path, sha256 in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
         there = folder.read(relative)
         digest = None if there is None else digest_bytes(there)
-        if digest == event.sha256:
+        if digest == sha256:
             continue
         if not force and _is_unknown(ledger, digest, target / relative):
             left.append(relative)
             continue
-        folder.write(relative, ledger.read_blob(event.sha256))
+        folder.write(relative, ledger.read_blob(sha256))
         if on_written is not None:
             on_written(relative)
     return left

@@ -23,6 +23,7 @@ from ledger.events import (
     CircuitClosed,
     CircuitOpened,
     FileWritten,
+    JobAmended,
     JobCancelled,
     JobFailed,
     JobInterrupted,
@@ -38,6 +39,7 @@ from ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -61,15 +63,16 @@ from projections.read_model_flow import (
     decided,
     expanded,
     job_waiting,
-    shape_of,
     short,
 )
+from projections.read_model_reuse import job_amended, step_reused, step_rows
 from projections.read_model_schema import VERSION, create_tables
 from projections.read_model_writer import Writer, preview
 
 # The phase of each event: the place of its statements in `ORDER`.
 _PHASES: dict[type, int] = {
     JobSubmitted: 0,
+    JobAmended: 0,
     JobStarted: 1,
     JobResumed: 1,
     JobInterrupted: 1,
@@ -88,6 +91,7 @@ _PHASES: dict[type, int] = {
     StepInterrupted: 5,
     StepSucceeded: 6,
     StepFailed: 6,
+    StepReused: 6,
     StepSkipped: 7,
     StepSwitched: 7,
     StepStarted: 8,
@@ -139,20 +143,10 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
         len(spec["steps"]),
         event.source_name,
         event.runs_dir,
+        event.forked_from,
     )
-    for position, step in enumerate(spec["steps"]):
-        writer.add(
-            "step",
-            f"{job_id}/{step['id']}",
-            step["id"],
-            job_id,
-            position,
-            shape_of(step),
-            ", ".join(step.get("needs", ())),
-            step.get("provider"),
-            step.get("model"),
-            None,
-        )
+    for row in step_rows(job_id, spec):
+        writer.add("step", *row)
 
 
 def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
@@ -200,6 +194,7 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         step_key,
         event.attempt,
         recorded.recorded_at,
+        event.cache_key,
     )
 
 
@@ -255,6 +250,7 @@ def _attempt_ended(
         failed.delay_s if failed else None,
         log,
         log_blob,
+        recorded.version if status == "succeeded" else None,
         f"{recorded.job_id}/{event.step}/{event.attempt}",
     )
 
@@ -297,6 +293,7 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     JobSubmitted: _submitted,
     JobStarted: _job_started,
     JobResumed: _job_resumed,
+    JobAmended: job_amended,
     JobInterrupted: _nothing,
     JobWaiting: job_waiting,
     BudgetExceeded: short,
@@ -311,6 +308,7 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     StepSucceeded: _step_succeeded,
     StepFailed: _step_failed,
     StepSkipped: _step_skipped,
+    StepReused: step_reused,
     StepInterrupted: _step_interrupted,
     LlmRequested: requested,
     LlmResponded: responded,

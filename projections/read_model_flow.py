@@ -74,5 +74,6 @@ def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
         None,
         None,
         None,
+        None,
         f"{step_key}/{event.attempt}",
     )

@@ -39,6 +39,7 @@ _JOBS: dict[str, type] = {
     "spec_file": str,
     "runs_dir": str,
     "owner": str,
+    "forked_from": str,
 }
 _STEPS: dict[str, type] = {
     "step_id": str,
@@ -70,6 +71,8 @@ _STEPS: dict[str, type] = {
     "question": str,
     "decision": str,
     "decided_by": str,
+    "reused": str,
+    "reused_from": str,
 }
 _ATTEMPTS: dict[str, type] = {
     "attempt_id": str,
@@ -87,6 +90,8 @@ _ATTEMPTS: dict[str, type] = {
     "retry_delay_s": float,
     "log": str,
     "log_sha256": str,
+    "cache_key": str,
+    "result_version": int,
 }
 _LLM_CALLS: dict[str, type] = {
     "call_id": str,
@@ -225,6 +230,10 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(
             f"CREATE INDEX {table}_by_{'_'.join(columns)} ON {table} ({', '.join(columns)})"
         )
+    # Few attempts have a key, and only those cost a page.
+    connection.execute(
+        "CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL"
+    )
 
 
 def _create(

@@ -7,11 +7,32 @@ from projections.prices import USD_DIGITS
 STATEMENTS = {
     "job": "INSERT INTO jobs (job_id, name, status, task_description, provider, model, "
     "submitted_at, steps_total, steps_succeeded, steps_failed, steps_skipped, calls, input_tokens, "
-    "output_tokens, calls_unpriced, spec_file, runs_dir) "
-    "VALUES (?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
+    "output_tokens, calls_unpriced, spec_file, runs_dir, forked_from) "
+    "VALUES (?, ?, 'running', ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?, ?)",
     "step": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
-    "model, parent, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated, "
-    "children) VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)",
+    "model, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated) "
+    "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, 0, 0, 0, 0)",
+    "job_amended": "UPDATE jobs SET status = 'running', finished_at = NULL, duration_s = NULL, "
+    "failure = NULL, task_description = ?, provider = ?, model = ?, steps_total = ?, spec_file = ? "
+    "WHERE job_id = ?",
+    "step_cleared": "UPDATE steps SET status = ?, started_at = NULL, finished_at = NULL, "
+    "duration_s = NULL, output = NULL, output_sha256 = NULL, failure_kind = NULL, failure = NULL, "
+    "skip_reason = NULL, tolerated = 0, reused = NULL, reused_from = NULL WHERE step_id = ?",
+    "inside_removed": "UPDATE steps SET status = 'removed', output = NULL, output_sha256 = NULL, "
+    "failure_kind = NULL, failure = NULL, skip_reason = NULL, tolerated = 0 "
+    "WHERE job_id = ? AND substr(name, 1, ?) IN (?, ?, ?)",
+    "files_dropped": "DELETE FROM files WHERE step_id = ? OR substr(step_id, 1, ?) IN (?, ?, ?)",
+    "step_moved": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, "
+    "provider, model, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated) "
+    "VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, 0, 0, 0, 0) ON CONFLICT (step_id) DO UPDATE "
+    "SET position = excluded.position, kind = excluded.kind, needs = excluded.needs, "
+    "provider = CASE WHEN attempts AND status = 'succeeded' THEN provider ELSE excluded.provider "
+    "END, model = CASE WHEN attempts AND status = 'succeeded' THEN model ELSE excluded.model END, "
+    "status = CASE WHEN status = 'removed' THEN 'pending' ELSE status END",
+    "steps_recounted": "UPDATE jobs SET (steps_succeeded, steps_failed, steps_skipped) = (SELECT "
+    "count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'), "
+    "count(*) FILTER (WHERE status = 'skipped') FROM steps WHERE steps.job_id = jobs.job_id) "
+    "WHERE job_id = ?",
     "job_started": "UPDATE jobs SET started_at = ?, owner = ? WHERE job_id = ?",
     "job_resumed": "UPDATE jobs SET status = 'running', finished_at = NULL, duration_s = NULL, "
     "failure = NULL, owner = ? WHERE job_id = ?",
@@ -64,10 +85,13 @@ STATEMENTS = {
     "excluded.size_bytes, written_at = excluded.written_at, attempt = excluded.attempt",
     "step_interrupted": "UPDATE steps SET status = 'pending' WHERE step_id = ?",
     "attempt_ended": "UPDATE attempts SET status = ?, finished_at = ?, duration_s = ?, "
-    "failure_kind = ?, failure = ?, exit_code = ?, retry_delay_s = ?, log = ?, log_sha256 = ? "
-    "WHERE attempt_id = ?",
+    "failure_kind = ?, failure = ?, exit_code = ?, retry_delay_s = ?, log = ?, log_sha256 = ?, "
+    "result_version = ? WHERE attempt_id = ?",
     "step_succeeded": "UPDATE steps SET status = 'succeeded', finished_at = ?, duration_s = ?, "
     "output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL WHERE step_id = ?",
+    "step_reused": "UPDATE steps SET status = 'succeeded', finished_at = ?, reused = ?, "
+    "reused_from = ?, output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL "
+    "WHERE step_id = ?",
     "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
     "failure = ?, tolerated = ? WHERE step_id = ?",
     "calls_rejected": "UPDATE llm_calls SET rejected = 1 WHERE step_id = ?",
@@ -79,11 +103,12 @@ STATEMENTS = {
     "step_started": "UPDATE steps SET status = 'running', attempts = ?, started_at = "
     "coalesce(started_at, ?) WHERE step_id = ?",
     "attempt": "INSERT INTO attempts (attempt_id, name, job_id, step_id, attempt, status, "
-    "started_at) VALUES (?, ?, ?, ?, ?, 'running', ?)",
+    "started_at, cache_key) VALUES (?, ?, ?, ?, ?, 'running', ?, ?)",
     "child": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
     "model, parent, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated, "
     "children) VALUES (?, ?, ?, (SELECT count(*) FROM steps WHERE job_id = ?), ?, 'pending', "
-    "?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)",
+    "?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (step_id) DO UPDATE SET status = 'pending', "
+    "kind = excluded.kind, needs = excluded.needs, parent = excluded.parent, children = 0",
     "expanded": "UPDATE steps SET children = ? WHERE step_id = ?",
     "more_steps": "UPDATE jobs SET steps_total = steps_total + ? WHERE job_id = ?",
     "asked": "UPDATE steps SET status = 'waiting', question = ? WHERE step_id = ?",

@@ -9,12 +9,14 @@ from typing import Any
 from ledger.events import (
     CacheHit,
     FileWritten,
+    JobAmended,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Payload,
     Recorded,
     StepFailed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -37,6 +39,10 @@ def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, 
         step = getattr(event, "step", None)
         if step is not None:
             takes.setdefault(step, _Take()).hear(event, read)
+        elif isinstance(event, JobAmended):
+            # What they were told before is no part of how the job went in the end.
+            for name in (*event.reset, *event.removed):
+                takes.pop(name, None)
     return {
         "version": 1,
         "replies": {step: take.replies() for step, take in takes.items() if take.replies()},
@@ -138,6 +144,9 @@ class _Course:
                 self.files[event.path] = event.sha256
             case StepSucceeded():
                 self.end = ("succeeded", read(event.output))
+            case StepReused():
+                self.files = {file.path: file.sha256 for file in event.files}
+                self.end = ("succeeded", read(event.output))
             case StepFailed() if event.retry_at is None:
                 self.end = ("failed", event.kind)
                 self.is_over = bool(event.on_content)
@@ -145,7 +154,7 @@ class _Course:
                 self.end = ("skipped", None)
             case _:
                 return False
-        return isinstance(event, StepSucceeded | StepFailed | StepSkipped)
+        return isinstance(event, StepSucceeded | StepReused | StepFailed | StepSkipped)
 
 
 def find_differences(
@@ -181,6 +190,10 @@ def _courses(events: Iterable[Recorded], read: ReadPayload) -> dict[str, _Course
     for recorded in events:
         event = recorded.event
         step = getattr(event, "step", None)
+        if isinstance(event, JobAmended):
+            for name in (*event.reset, *event.removed):
+                courses.pop(name, None)
+                ended.pop(name, None)
         if step is None:
             continue
         if courses.setdefault(step, _Course()).follow(event, read):

@@ -11,24 +11,26 @@ from ledger.digest import Digest, canonical_json, digest_bytes
 from ledger.events import (
     FileRef,
     FileWritten,
+    JobAmended,
     JobSubmitted,
     LlmRequested,
     LlmResponded,
     Payload,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepStarted,
     StepSucceeded,
 )
-from ledger.folder import folder_name
+from ledger.step_names import folder_name
 from projections.jsonl import event_line
 from projections.manifest import Manifest
 from projections.prices import NO_PRICES, PriceTable
 
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
-File = tuple[str, bytes]
-"""A path relative to the run folder, and the bytes that belong there."""
+File = tuple[str, bytes | None]
+"""A path relative to the run folder, and the bytes that belong there; none: nothing does any more."""
 
 
 class RunFolder:
@@ -40,6 +42,7 @@ class RunFolder:
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._artifacts: dict[str, tuple[FileRef, ...]] = {}
+        self._owners: dict[str, str] = {}
         self.version = 0
 
     def apply(self, recorded: Recorded) -> Iterator[File]:
@@ -53,7 +56,12 @@ class RunFolder:
                 yield "inputs/spec.yaml", self._ledger.read_payload_bytes(event.source)
                 yield "inputs/inputs.json", _pretty(self._ledger.read_payload(event.inputs))
             case FileWritten():
+                self._owners[event.path] = event.step
                 yield f"outputs/{event.path}", self._ledger.read_blob(event.sha256)
+            case StepReused():
+                yield from self._reused(event)
+            case JobAmended():
+                yield from self._amended(event)
             case StepStarted():
                 self._artifacts.pop(event.step, None)
             case StepSucceeded() | StepFailed() | StepInterrupted():
@@ -68,6 +76,28 @@ class RunFolder:
                 yield f".cache/{event.request_sha256}.json", self._cached_reply(event)
             case _:
                 pass
+
+    def _reused(self, event: StepReused) -> Iterator[File]:
+        for file in event.files:
+            self._owners[file.path] = event.step
+            yield f"outputs/{file.path}", self._ledger.read_blob(file.sha256)
+        if event.log is not None:
+            yield f"logs/{event.step}.reused.log", self._ledger.read_payload_bytes(event.log)
+        if event.artifacts:
+            self._artifacts[event.step] = event.artifacts
+
+    def _amended(self, event: JobAmended) -> Iterator[File]:
+        """The new spec, and an end to all that steps left that run again, or are gone."""
+        yield "inputs/spec.yaml", self._ledger.read_payload_bytes(event.source)
+        yield "inputs/inputs.json", _pretty(self._ledger.read_payload(event.inputs))
+        for step in (*event.reset, *event.removed):
+            for file in self._artifacts.pop(step, ()):
+                yield f"artifacts/{step}/{file.path}", None
+            yield f"logs/{step}.reused.log", None
+        dropped = {*event.reset, *event.removed}
+        for path in [path for path, step in self._owners.items() if step in dropped]:
+            del self._owners[path]
+            yield f"outputs/{path}", None
 
     def artifacts(self) -> Iterator[File]:
         """What each step's last attempt left in $ORC_ARTIFACTS."""
@@ -104,8 +134,11 @@ def expected_files(
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
         for relative, content in folder.apply(recorded):
-            found[relative] = digest_bytes(content)
+            found.pop(relative, None)
+            if content is not None:
+                found[relative] = digest_bytes(content)
     for relative, content in (*folder.artifacts(), *folder.summaries()):
+        assert content is not None
         found[relative] = digest_bytes(content)
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 from ledger import LedgerReader
 from ledger.digest import clean_text
 from ledger.events import FileRef, Payload
-from ledger.folder import folder_name
+from ledger.step_names import folder_name
 from providers import Request
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_text
@@ -239,14 +239,19 @@ class Renderer:
             if name in _PASSED_THROUGH or name.startswith("ORC_")
         }
         env.setdefault("PATH", os.defpath)
-        env |= self._env(self._state.definition.env, {})
-        env |= self._env(self._state.graph.steps[step_id].env, self._scopes.inside(step_id))
+        env |= self.named_environment(step_id)
         env["ORC_JOB_ID"] = self._job_id
         env["ORC_STEP"] = step_id
         env["ORC_ATTEMPT"] = str(self._state.steps[step_id].attempts)
         env["ORC_SPEC_DIR"] = submitted.spec_dir
         env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / folder_name(step_id))
         return env
+
+    def named_environment(self, step_id: str) -> dict[str, str]:
+        """The variables that the spec names for a command or a function."""
+        env = self._env(self._state.definition.env, {})
+        own = self._state.graph.steps[step_id].env
+        return env | self._env(own, self._scopes.inside(step_id))
 
     def _env(self, env: Mapping[str, str | None], scope: Mapping[str, Any]) -> dict[str, str]:
         found = {}

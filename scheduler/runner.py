@@ -23,7 +23,6 @@ from scheduler.core.commands import (
     CallEvent,
     CancelJob,
     Command,
-    DecideApproval,
     ExpireStep,
     Failed,
     FinishAttempt,
@@ -31,13 +30,13 @@ from scheduler.core.commands import (
     InterruptJob,
     RecordCall,
     Rest,
+    ReuseStep,
     Settle,
-    StartAttempt,
     TimeOutJob,
 )
 from scheduler.core.decide import decide
 from scheduler.core.durations import format_duration
-from scheduler.core.questions import REJECT, unanswered
+from scheduler.core.questions import late_decisions
 from scheduler.core.queues import is_at_rest
 from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from scheduler.effects.calls import OnDelta
@@ -49,6 +48,7 @@ from scheduler.purse import PriceCall, Purse, unknown_price
 from scheduler.rates import Rates
 from scheduler.rendering import Renderer
 from scheduler.retry import with_wait
+from scheduler.reusing import ResultCache, Reuse
 from scheduler.turn import Message, Stop, Turn
 from scheduler.wishes import poll_wishes, watch_signals
 from scheduler.workspace import Workspace
@@ -76,6 +76,7 @@ class Runner:
         on_delta: OnDelta | None = None,
         cache: ReplyCache | None = None,
         price: PriceCall = unknown_price,
+        results: ResultCache | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         self._job_id = job_id
@@ -105,6 +106,7 @@ class Runner:
         )
         self._overseer = Overseer(state, self._bench.renderer, self._clock)
         self._purse = Purse(state, price)
+        self._reuse = Reuse(state, self._bench.renderer, results)
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
@@ -167,8 +169,9 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            looked = self._look(messages)
-            if not messages and not looked:
+            # What follows from reused steps, and from what was looked at, is ready now.
+            goes_on = self._look(messages) or turn.has_reused
+            if not messages and not goes_on:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
                 # Steps that need no task must not keep the others from their turn.
@@ -205,13 +208,14 @@ class Runner:
         now = self._looked_at = self._clock.now()
         for step_id in expired(state, now):
             self._apply(decide(state, ExpireStep(step_id)), turn)
-        for step_id in unanswered(state, now):
-            question = state.steps[step_id].question
-            assert question is not None
-            late = DecideApproval(step_id, question.on_timeout or REJECT)
+        for late in late_decisions(state, now):
             self._apply(decide(state, late), turn)
         for step_id in list(ready(state, now, room=self._rates.room)):
-            self._apply(decide(state, StartAttempt(step_id, now)), turn)
+            opening = self._reuse.opening(step_id, now)
+            self._apply(decide(state, opening), turn)
+            if isinstance(opening, ReuseStep):
+                turn.has_reused = True
+                continue
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)

@@ -27,6 +27,7 @@ class Turn:
     blobs: list[bytes] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     recorded_at: str = ""
+    has_reused: bool = False
     journalled: list[trio.Event] = field(default_factory=list)
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from ledger import LedgerReader, pack_bytes
 from ledger.digest import Digest, clean_text, digest_bytes
 from ledger.events import FileRef, Payload
-from ledger.folder import Folder, folder_name
+from ledger.folder import Folder
+from ledger.step_names import folder_name
 from scheduler.core.paths import path_problem
 from scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
 

@@ -15,6 +15,7 @@ from ledger.events import (
     FailureKind,
     FileRef,
     FileWritten,
+    JobAmended,
     JobResumed,
     JobStarted,
     JobSubmitted,
@@ -24,6 +25,7 @@ from ledger.events import (
     Owner,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -39,6 +41,7 @@ from scheduler.core.resolved import JobDef, MessageDef, StepDef, TargetDef, dump
 from scheduler.core.state import JobState, evolve, initial_state
 
 JOB = JobId("job_000000000001")
+OTHER = JobId("job_000000000002")
 EPOCH_S = float(2**30)
 """When time begins in tests: eighths of a second after it are exact in binary."""
 
@@ -138,6 +141,25 @@ def submitted(definition: JobDef, **fields: Any) -> JobSubmitted:
 def resumed(**fields: Any) -> JobResumed:
     """A process took the job over."""
     return JobResumed(owner=OWNER, **fields)
+
+
+def amended(definition: JobDef, *reset: str, **fields: Any) -> JobAmended:
+    """The job goes on with this definition, inline; these steps run again."""
+    return JobAmended(
+        spec=Payload(value=dump_job(definition)),
+        source=Payload(value="(another)"),
+        source_name="spec.yaml",
+        spec_dir="/specs",
+        inputs=Payload(value=definition.inputs),
+        reset=reset,
+        **fields,
+    )
+
+
+def reused(step_id: str, *files: FileRef, output: Any = None, **fields: Any) -> StepReused:
+    """The step has a result from another job."""
+    fields = {"from_job": OTHER, "from_step": step_id, "version": 5, "reason": "fork", **fields}
+    return StepReused(step=step_id, output=pack(output)[0], files=files, **fields)
 
 
 def started(step_id: str, attempt: int = 1, **fields: Any) -> StepStarted:

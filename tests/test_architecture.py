@@ -22,7 +22,7 @@ OURS = (*PACKAGES, "orc")
 INSIDE = {
     "ledger": (),
     "providers": (),
-    "scheduler/core": ("ledger.events", "ledger.digest"),
+    "scheduler/core": ("ledger.events", "ledger.digest", "ledger.step_names"),
     "scheduler": ("ledger", "providers", "scheduler.core"),
     "projections": ("ledger",),
     "cli": OURS,

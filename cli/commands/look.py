@@ -201,8 +201,9 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
     job["status"] = live_status(path)(job_id, job["status"])
     rows = connection.execute(
         "SELECT name, status, kind, attempts, duration_s, input_tokens + output_tokens, "
-        "coalesce(failure, skip_reason, ''), failure_kind, needs, cost_usd, calls_unpriced "
-        "FROM steps WHERE job_id = ? ORDER BY position",
+        "coalesce(failure, skip_reason, 'from ' || substr(reused_from, 1, instr(reused_from, '/') "
+        "- 1) || ' (' || reused || ')', ''), failure_kind, needs, cost_usd, calls_unpriced, "
+        "reused_from FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
         (job_id,),
     ).fetchall()
     circuits = connection.execute(
@@ -213,7 +214,7 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
     folder = Path(job.pop("runs_dir")) / job_id
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
-                  "failure_kind", "needs", "cost_usd", "calls_unpriced")  # fmt: skip
+                  "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from")  # fmt: skip
         steps = [_with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
         for step in steps:
             step["needs"] = step["needs"].split(", ") if step["needs"] else []
@@ -234,6 +235,8 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
     put(f"{job_id}  {safe(job['name'])}  {job['status']}")
     put(f"  spec       {safe(job['spec_file'])}, {safe(job['provider'])}/{safe(job['model'])}")
     put(f"  submitted  {job['submitted_at']}")
+    if job["forked_from"]:
+        put(f"  forked     from {job['forked_from']}")
     if job["finished_at"]:
         put(f"  finished   {job['finished_at']} ({_seconds(job['duration_s'])})")
     cost = cost_text(job["cost_usd"], job["calls_unpriced"])
@@ -252,7 +255,7 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
         table(
             ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
             [
-                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:]), row[6])
+                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:11]), row[6])
                 for row in rows
             ],
         )

@@ -34,7 +34,7 @@ _ONLY_FOR = {
     "params": ("prompt", "messages"),
     "tools": ("prompt", "messages"),
     "max_turns": ("prompt", "messages"),
-    "cache": ("prompt", "messages"),
+    "cache": ("prompt", "messages", "run", "python"),
     "args": ("python",),
     "env": ("run", "python"),
     "output": ("prompt", "messages", "run"),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ledger.digest import Digest
 from ledger.events import (
     CacheHit,
     FailureKind,
     FileRef,
+    JobAmended,
     JobSubmitted,
     LlmFailed,
     LlmRequested,
     LlmResponded,
     Owner,
     Payload,
+    StepReused,
     ToolCalled,
     ToolReturned,
 )
@@ -90,9 +93,10 @@ class SubmitJob:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Begin to run a job that has not run yet, as its owner."""
+    """Begin to run a job that has not run yet, as its owner; `only` these steps, or all."""
 
     owner: Owner
+    only: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,21 @@ class ResumeJob:
     replies: Payload | None = None
     timeout_s: float | None = None
     signal_id: int | None = None
+    only: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AmendJob:
+    """Change a job that nobody runs, so that a resume goes on with the change."""
+
+    event: JobAmended
+
+
+@dataclass(frozen=True, slots=True)
+class ReuseStep:
+    """End a step that has not started with a result that the ledger holds."""
+
+    event: StepReused
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,7 @@ class StartAttempt:
 
     step: str
     now: float
+    cache_key: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +252,8 @@ Command = (
     SubmitJob
     | StartJob
     | ResumeJob
+    | AmendJob
+    | ReuseStep
     | StartAttempt
     | RecordCall
     | FinishAttempt

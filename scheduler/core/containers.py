@@ -47,9 +47,14 @@ def expanded(state: JobState, event: StepExpanded) -> None:
         needs = tuple(f"{event.step}/{name}" for name in member.needs)
         waiting = tuple(f"{event.step}/{name}" for name in body.dependents[place])
         state.graph.add(child_id, member, needs=needs, dependents=waiting)
-        state.steps[child_id] = StepState(
+        child = StepState(
             index=len(state.steps), needs_left=len(needs), parent=event.step, number=number
         )
+        before = state.retired.pop(child_id, None)
+        if before is not None:
+            # Numbers go on: an attempt and a call are named by theirs.
+            child.attempts, child.calls_ended = before.attempts, before.calls_ended
+        state.steps[child_id] = child
         inside.children.append(child_id)
         inside.open += 1
         state.unfinished += 1

@@ -28,6 +28,7 @@ from ledger.events import (
     StepSucceeded,
 )
 from scheduler.core.commands import (
+    AmendJob,
     AskPerson,
     CancelJob,
     Command,
@@ -43,6 +44,7 @@ from scheduler.core.commands import (
     RecordCall,
     Rest,
     ResumeJob,
+    ReuseStep,
     Settle,
     Short,
     SkipStep,
@@ -69,6 +71,7 @@ from scheduler.core.decide_inside import (
     rejection,
     rest,
 )
+from scheduler.core.decide_reuse import reuse_step, stop_when_reached
 from scheduler.core.durations import format_duration
 from scheduler.core.limits import circuit_events, pick_target
 from scheduler.core.questions import REJECT
@@ -88,9 +91,13 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [command.event]
         case StartJob():
             assert state.status == "submitted"
-            return [JobStarted(owner=command.owner)]
+            return [JobStarted(owner=command.owner, only=command.only)]
         case ResumeJob():
             return _resume(state, command)
+        case AmendJob():
+            return [*_cut_by_crash(state), command.event]
+        case ReuseStep():
+            return [*reuse_step(state, command)]
         case StartAttempt():
             return _start_attempt(state, command)
         case RecordCall():
@@ -130,18 +137,17 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
 
 def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
     assert state.status in ("running", "stopped", "waiting", "failed", "cancelled")
-    events: list[AnyEvent] = [
-        JobResumed(
-            owner=command.owner,
-            provider=command.provider,
-            replies=command.replies,
-            timeout_s=command.timeout_s,
-            signal_id=command.signal_id,
-            kept=find_kept(state) or None,
-        )
-    ]
+    resumed = JobResumed(
+        owner=command.owner,
+        provider=command.provider,
+        replies=command.replies,
+        timeout_s=command.timeout_s,
+        signal_id=command.signal_id,
+        only=command.only,
+        kept=find_kept(state) or None,
+    )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [*events, *_cut_by_crash(state)]
+    return [resumed, *_cut_by_crash(state)]
 
 
 def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
@@ -177,6 +183,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         kind=definition.kind,
         needs=state.graph.needs[command.step],
         deadline_at=deadline_at,
+        cache_key=command.cache_key,
     )
     lane = state.lane_of(command.step)
     place = pick_target(state, lane, command.now) if state.routes[lane] else 0
@@ -283,8 +290,10 @@ def _time_out(state: JobState) -> list[AnyEvent]:
 
 
 def _settle(state: JobState) -> list[AnyEvent]:
-    if state.status != "running" or state.unfinished:
+    if state.status != "running":
         return []
+    if state.unfinished:
+        return [*stop_when_reached(state)]
     if not state.failed:
         return [JobSucceeded()]
     failures = tuple(state.failed.values())

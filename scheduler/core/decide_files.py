@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from ledger.events import FileWritten
+from ledger.events import FileRef, FileWritten
 from scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
 from scheduler.core.file_names import FileNames
-from scheduler.core.state import JobState, StepState
+from scheduler.core.job_state import JobState, StepState
 
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
     """The outcome, or a failure where it wrote what cannot stand beside the job's other files."""
     if not isinstance(outcome, Succeeded):
         return outcome
+    conflict = find_conflict(state, step_id, outcome.files)
+    if conflict is None:
+        return outcome
+    return Failed(
+        kind="path",
+        message=conflict,
+        duration_s=outcome.duration_s,
+        log=outcome.log,
+        artifacts=outcome.artifacts,
+    )
+
+
+def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> str | None:
+    """Why the step's files cannot stand beside the job's other ones; none when they can."""
     own = FileNames()
-    for file in outcome.files:
+    for file in files:
         other = file.path if state.file_owners.get(file.path, step_id) != step_id else None
         other = other or state.file_names.clash(file.path) or own.clash(file.path)
         own.add(file.path)
         if other is not None:
-            return Failed(
-                kind="path",
-                message=_conflict(state, file.path, other),
-                duration_s=outcome.duration_s,
-                log=outcome.log,
-                artifacts=outcome.artifacts,
-            )
-    return outcome
+            return _conflict(state, file.path, other)
+    return None
 
 
 def _conflict(state: JobState, path: str, other: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,6 +99,18 @@ def build_graph(steps: Iterable[StepDef]) -> Graph:
     if placed != len(by_id):
         raise SpecError("the graph", [Problem("some steps wait for each other")])
     return graph
+
+
+def downstream(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
+    """The named steps, and all that follow from them by the edges; of `needs`, all that they need."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += dependents[name]
+    return found
 
 
 def _levels(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ledger.digest import Digest
 from ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
+from ledger.step_names import lineage
 from scheduler.core.file_names import FileNames
 from scheduler.core.graph import Graph
 from scheduler.core.resolved import BudgetDef, JobDef, TargetDef
@@ -150,10 +151,19 @@ class StepState:
     reserved: Reserved | None = None
     began_at: float = 0.0
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended so that a resume leaves it as it is."""
+        return self.status == "succeeded" or (self.status == "failed" and self.tolerated)
+
 
 @dataclass(slots=True)
 class JobState:
-    """A job, now: what its events say, and the indexes that keep each question cheap."""
+    """A job, now: what its events say, and the indexes that keep each question cheap.
+
+    `only` are the steps that this owner runs, where not all of them, and `only_left` how
+    many of them have not ended; `retired` are steps that an amendment took out.
+    """
 
     definition: JobDef
     graph: Graph
@@ -189,6 +199,9 @@ class JobState:
     raised: dict[str, BudgetDef] = field(default_factory=dict)
     short: dict[str, str] = field(default_factory=dict)
     """Steps that wait for a budget, with the account whose limit holds them."""
+    only: frozenset[str] | None = None
+    only_left: int = 0
+    retired: dict[str, StepState] = field(default_factory=dict)
     _retries: list[tuple[float, str]] = field(default_factory=list)
     _deadlines: list[tuple[float, str]] = field(default_factory=list)
     _expiries: list[tuple[float, str]] = field(default_factory=list)
@@ -219,6 +232,10 @@ class JobState:
             return definition.targets()[self.steps[step_id].fallback :]
         return (TargetDef(provider=self.provider_override, model=definition.model or ""),)
 
+    def wants(self, step_id: str) -> bool:
+        """Whether this owner runs the step: it, or what it is an item, a round or a part of."""
+        return self.only is None or any(name in self.only for name in lineage(step_id))
+
     def files(self) -> Iterator[FileRef]:
         """Every file that steps have written, as it is now."""
         for path, step_id in self.file_owners.items():
@@ -228,6 +245,7 @@ class JobState:
         """All that decides what happens next, as plain values: equal states have equal summaries."""
         return {
             "status": self.status,
+            "only": None if self.only is None else (sorted(self.only), self.only_left),
             "version": self.version,
             "unfinished": self.unfinished,
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 
 from ledger.events import ApprovalDecided, ApprovalRequested, Payload
+from scheduler.core.commands import DecideApproval
 from scheduler.core.job_state import JobState, OpenQuestion
 
 REJECT = "reject"
@@ -41,14 +42,14 @@ def close_question(state: JobState, step_id: str) -> None:
     state.questions.discard(step_id)
 
 
-def unanswered(state: JobState, now: float) -> list[str]:
-    """The steps whose time for an answer is over."""
+def late_decisions(state: JobState, now: float) -> list[DecideApproval]:
+    """What is decided where the time for an answer is over."""
     found = []
     while state._expiries and state._expiries[0][0] <= now:
         expires_at, step_id = heapq.heappop(state._expiries)
         question = state.steps[step_id].question
         if question is not None and question.expires_at == expires_at:
-            found.append(step_id)
+            found.append(DecideApproval(step_id, question.on_timeout or REJECT))
     return found
 
 

@@ -113,6 +113,8 @@ def expired(state: JobState, now: float) -> list[str]:
 
 def became_ready(state: JobState, step_id: str) -> None:
     """All that the step waits for has ended: it may start, or has to be looked at first."""
+    if not state.wants(step_id):
+        return
     if state.graph.steps[step_id].is_plain:
         enqueue(state, step_id)
     else:
@@ -159,6 +161,8 @@ def wait(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None
 
 
 def enqueue(state: JobState, step_id: str) -> None:
+    if not state.wants(step_id):
+        return
     lane = state.lane_of(step_id)
     queue = state.lanes.setdefault(lane, deque())
     state._ticket += 1

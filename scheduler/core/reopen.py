@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ledger.events import JobResumed
 from scheduler.core.containers import reopen_inside
+from scheduler.core.graph import downstream
 from scheduler.core.job_state import Inside, JobState, StepState
 from scheduler.core.queues import (
     became_ready,
@@ -33,11 +34,23 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
         state.replies = event.replies
     state.provider_override = event.provider
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
-    _reopen(state, seconds_of(recorded_at))
+    limit_to(state, event.only)
+    reopen(state, recorded_at)
 
 
-def _reopen(state: JobState, now: float) -> None:
+def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
+    """From now on only these steps, and what they need, are run; none means all of them."""
+    state.only = None if names is None else frozenset(downstream(state.graph.needs, names))
+    done = find_done(state) if state.only else set()
+    state.only_left = sum(1 for name in state.only or () if name not in done)
+    for step_id, step in state.steps.items():
+        if not state.wants(step_id):
+            step.ticket = 0
+
+
+def reopen(state: JobState, recorded_at: str) -> None:
     """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
+    now = seconds_of(recorded_at)
     clear_queues(state)
     # Whoever resumes a job wants its models to be asked now.
     state.circuits.clear()
@@ -87,7 +100,7 @@ def find_done(state: JobState) -> set[str]:
     for level in state.graph.levels():
         for step_id in level:
             step = state.steps[step_id]
-            if step.status == "succeeded" or (step.status == "failed" and step.tolerated):
+            if step.is_done:
                 done.add(step_id)
             elif step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]

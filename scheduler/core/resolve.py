@@ -139,10 +139,17 @@ class _Resolver:
             return StepDef(**common)
         if kind == "run":
             run = step.run if isinstance(step.run, str) else tuple(step.run or ())
-            return StepDef(**common, run=run, env={**(defaults.env or {}), **(step.env or {})})
+            env = {**(defaults.env or {}), **(step.env or {})}
+            return StepDef(**common, run=run, env=env, cache=step.cache or "off")
         if kind == "python":
             env = {**(defaults.env or {}), **(step.env or {})}
-            return StepDef(**common, function=step.python, args=step.args or {}, env=env)
+            return StepDef(
+                **common,
+                function=step.python,
+                args=step.args or {},
+                env=env,
+                cache=step.cache or "off",
+            )
         return StepDef(**common, value=step.value)
 
     def _workflow(self, step: StepSpec, path: Path) -> dict[str, Any]:

@@ -130,7 +130,9 @@ class StepSpec(Strict):
     params: ParamsSpec | None = Field(None, description="Parameters of a prompt's calls.")
     tools: list[Tool] = Field([], description="What the model may call, and how.")
     max_turns: int = Field(10, ge=1, le=1000, description="Calls of a conversation with tools.")
-    cache: CacheScope | None = Field(None, description="Where equal requests are looked up.")
+    cache: CacheScope | None = Field(
+        None, description="Where equal requests, or equal work, are looked up."
+    )
     run: str | list[str] | None = Field(
         None, description="A command: a text for /bin/sh -ec, or a list of words without a shell."
     )

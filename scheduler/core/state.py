@@ -20,6 +20,7 @@ from ledger.events import (
     Failure,
     FileRef,
     FileWritten,
+    JobAmended,
     JobCancelled,
     JobFailed,
     JobInterrupted,
@@ -35,6 +36,7 @@ from ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -42,6 +44,7 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from scheduler.core.amend import job_amended, step_reused
 from scheduler.core.budgets import call_lost, exceeded, raised
 from scheduler.core.calls import call_told, forget_calls
 from scheduler.core.containers import child_ended, expanded
@@ -68,7 +71,7 @@ from scheduler.core.queues import (
     takes_slot,
     wait,
 )
-from scheduler.core.reopen import job_resumed, seconds_between, seconds_of
+from scheduler.core.reopen import job_resumed, limit_to, seconds_between, seconds_of
 from scheduler.core.resolved import JobDef
 
 __all__ = [
@@ -137,6 +140,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
             enqueue(state, event.step)
+        case StepReused():
+            step_reused(state, event)
+            _end(state, event.step, "succeeded")
+            _tell_dependents(state, event.step, ended_well=True)
         case StepSwitched():
             step = state.steps[event.step]
             step.fallback = event.fallback
@@ -171,6 +178,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case JobStarted():
             state.status = "running"
             state.owned_since = recorded.recorded_at
+            limit_to(state, event.only)
+        case JobAmended():
+            job_amended(state, event, recorded.recorded_at, before_at)
         case JobResumed():
             job_resumed(state, event, recorded.recorded_at, before_at)
         case JobInterrupted():
@@ -237,6 +247,8 @@ def _leave(state: JobState, step_id: str) -> StepState:
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step = state.steps[step_id]
     state.unfinished -= 1
+    if state.only is not None and step_id in state.only:
+        state.only_left -= 1
     step.status = status
     step.waits_for = None
     step.retry_at = step.delay_s = step.deadline_at = None

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.wiring import append_command
-from scheduler.core.commands import RaiseBudget
+from scheduler.core.commands import RaiseBudget, StartJob
 from scheduler.core.resolved import BudgetDef
 from scheduler.core.state import JobState
+from tests.builders import OWNER, amended, reused
 from tests.model import Plan, Task, Try
 from tests.scheduler.flows import ASKING, FLOW, decide_here, flow_stand
 from tests.scheduler.harness import Crash, Stand, definition_of, stand_for
@@ -46,6 +47,7 @@ def histories() -> dict[str, History]:
         "approval": partial(_flow, ASKING, decides="approve"),
         "budget": _run_short,
         "rejection": partial(_flow, ASKING, decides="reject"),
+        "amended": _amend,
     }
 
 
@@ -125,6 +127,20 @@ def _run_short() -> Iterator[Stand]:
         with stand.open() as ledger:
             command = RaiseBudget("", max_calls=2)
             append_command(ledger, stand.job_id, stand.state(), command, blobs=[])
+        stand.run()
+        yield stand
+
+
+@contextmanager
+def _amend() -> Iterator[Stand]:
+    """Begins with a result of another job, runs one step alone, then goes on with another spec."""
+    with stand_for(Plan((Task("a"), Task("b", ("a",)), Task("c", ("b",)), Task("d")))) as stand:
+        stand.append(reused("a", output="from elsewhere"))
+        stand.run(opening=StartJob(OWNER, only=("b",)))
+        stand.run()
+        steps = [step for step in stand.definition.steps if step.id != "d"]
+        definition = stand.definition.model_copy(update={"steps": tuple(steps)})
+        stand.append(amended(definition, "c", removed=("d",), fresh=("c",)))
         stand.run()
         yield stand
 

@@ -27,6 +27,7 @@ from ledger.events import (
 from projections import ReadModel
 from projections.read_model_schema import TABLES
 from scheduler.core.commands import (
+    AmendJob,
     CancelJob,
     Command,
     ExpireStep,
@@ -36,6 +37,7 @@ from scheduler.core.commands import (
     InterruptJob,
     RecordCall,
     ResumeJob,
+    ReuseStep,
     Settle,
     StartAttempt,
     StartJob,
@@ -44,9 +46,22 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.decide import decide
+from scheduler.core.decide_reuse import can_own
+from scheduler.core.graph import downstream
 from scheduler.core.resolved import JobDef, RetryDef
 from scheduler.core.state import JobState, evolve
-from tests.builders import EPOCH_S, JOB, OWNER, at, job, new_state, step, submitted
+from tests.builders import (
+    EPOCH_S,
+    JOB,
+    OWNER,
+    amended,
+    at,
+    job,
+    new_state,
+    reused,
+    step,
+    submitted,
+)
 
 MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
 """A folder in memory, where a commit costs little; none where there is no such."""
@@ -207,6 +222,8 @@ def stories(draw: st.DrawFn, job_id: JobId = JOB) -> Story:
 def _happen(draw: st.DrawFn, story: Story) -> None:
     state = story.state
     if state.status != "running":
+        if draw(st.booleans()):
+            _amend(draw, story)
         if state.status != "succeeded" and draw(st.booleans()):
             story.tell(ResumeJob(OWNER))
         return
@@ -224,12 +241,39 @@ def _happen(draw: st.DrawFn, story: Story) -> None:
         timed = state.graph.steps[name].total_timeout_s is not None
         if timed and state.steps[name].status == "waiting" and draw(st.booleans()):
             story.tell(ExpireStep(name))
+        elif draw(st.integers(0, 3)) == 0:
+            files = (story.file(f"demo/{name}.md", b"reused"),)
+            if can_own(state, name, files):
+                story.tell(ReuseStep(reused(name, *files, output="long " * 300)))
+                story._keep(pack("long " * 300))
         else:
             story.start(name)
     elif not state.unfinished:
         story.tell(Settle())
     else:
         _stop(draw, story, active)
+
+
+def _amend(draw: st.DrawFn, story: Story) -> None:
+    """Another definition: without a step that nothing needs, or with a new one; some run again."""
+    state = story.state
+    steps = list(state.definition.steps)
+    removed: tuple[str, ...] = ()
+    match draw(st.sampled_from(("same", "fewer", "more"))):
+        case "fewer" if len(steps) > 1:
+            last = [name for name in state.steps if not state.graph.dependents[name]][-1]
+            steps = [found for found in steps if found.id != last]
+            removed = (last,)
+        case "more":
+            steps.append(step(f"n{len(story.stream)}", needs=(steps[0].id,), prompt="?"))
+            if story.state.retired:
+                back = next(iter(story.state.retired))
+                steps.insert(0, step(back, prompt="?"))
+    ids = [found.id for found in steps if found.id in state.steps]
+    named = draw(st.lists(st.sampled_from(ids), max_size=2)) if ids else []
+    reset = downstream(state.graph.dependents, named) - set(removed)
+    definition = job(*steps, timeout_s=60.0)
+    story.tell(AmendJob(amended(definition, *sorted(reset), removed=removed)))
 
 
 def _act(draw: st.DrawFn, story: Story, name: str) -> None:

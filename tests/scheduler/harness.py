@@ -18,6 +18,7 @@ from trio.testing import MockClock
 from cli.ownership import load_state
 from cli.wiring import first_error
 from ledger import JobId, Ledger, Recorded, open_ledger
+from ledger.events import AnyEvent
 from projections import ReadModel, ReplyCache
 from providers import Provider
 from scheduler.clock import Clock
@@ -74,6 +75,14 @@ class Stand:
         with self.open() as ledger:
             event = submitted(self.definition, runs_dir=str(self.folder))
             ledger.append(record([event], job_id=self.job_id, seconds=self.wall_s - EPOCH_S))
+
+    def append(self, *events: AnyEvent) -> None:
+        """Put events behind those that there are, as they are."""
+        with self.open() as ledger:
+            version = ledger.head(self.job_id).version
+            seconds = self.wall_s - EPOCH_S
+            batch = record(events, job_id=self.job_id, after=version, seconds=seconds)
+            ledger.append(batch)
 
     def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
         """Fill this ledger with the beginning of another stream, and the blobs that there are."""

@@ -47,6 +47,7 @@ from scheduler.core.state import JobState, evolve, expired, next_due, ready
 from tests.builders import (
     EPOCH_S,
     OWNER,
+    amended,
     cache_hit,
     call_failed,
     closed,
@@ -61,6 +62,7 @@ from tests.builders import (
     requested,
     responded,
     resumed,
+    reused,
     running,
     skipped,
     started,
@@ -384,6 +386,8 @@ EVERY: list[AnyEvent] = [
 OTHERS: list[AnyEvent] = [
     skipped("a"),
     switched("a", 0),
+    reused("a"),
+    amended(PROMPT, "a"),
     JobCancelled(),
     JobFailed(failures=(), failures_total=0),
     JobWaiting(reason="approval", steps=()),
