@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import look, maintain, replay, run, specs
+from cli.commands import look, maintain, replay, reuse, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ def _root(
 for _name, _function in (
     ("run", run.run),
     ("resume", run.resume),
+    ("rerun", reuse.rerun),
     ("cancel", run.cancel),
     ("replay", replay.replay),
     ("demo", run.demo),

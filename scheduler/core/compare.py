@@ -1,0 +1,130 @@
+"""Two definitions of one job: which steps are not what they were, and what that makes run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.core.errors import TemplateError
+from scheduler.core.graph import Graph, downstream
+from scheduler.core.job_state import JobState
+from scheduler.core.resolved import JobDef, StepDef
+from scheduler.core.templates import parse_template, texts_in
+
+_OF_THE_WAY = {
+    "retry",
+    "retry_on",
+    "timeout_s",
+    "total_timeout_s",
+    "continue_on_error",
+    "cache",
+}
+"""Fields that say how a step is tried, and nothing of what it results in."""
+_SURROUNDINGS = ("task_description", "inputs", "env")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a changed job will do: the steps that run, with why, in the spec's order.
+
+    `reset` are those of them that the job knows already, `kept` have their results.
+    """
+
+    runs: Mapping[str, str]
+    reset: tuple[str, ...]
+    kept: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
+    """The steps that both have and that differ, with the fields and inputs that do."""
+    old_steps = {step.id: step for step in before.steps}
+    found = {}
+    for step in after.steps:
+        old = old_steps.get(step.id)
+        if old is None:
+            continue
+        one, other = _content(before, old), _content(after, step)
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        if names:
+            found[step.id] = tuple(names)
+    return found
+
+
+def plan_changes(
+    state: JobState, graph: Graph, changes: Mapping[str, Iterable[str]], asked: Iterable[str] = ()
+) -> Plan:
+    """What runs when the job goes on with the graph; `asked` are to run whatever there is of them."""
+    whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
+    whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
+    whys |= dict.fromkeys(asked, "asked for")
+    again = downstream(graph.dependents, whys)
+    runs = {}
+    for step_id in graph.steps:
+        if step_id in whys:
+            runs[step_id] = whys[step_id]
+        elif step_id in again:
+            after = [name for name in graph.needs[step_id] if name in again]
+            runs[step_id] = f"after {', '.join(after[:3])}{', ...' * (len(after) > 3)}"
+        elif not state.steps[step_id].is_done:
+            runs[step_id] = f"was {state.steps[step_id].status}"
+    return Plan(
+        runs=runs,
+        reset=tuple(name for name in graph.steps if name in again and name in state.steps),
+        kept=tuple(name for name in graph.steps if name not in runs),
+        removed=tuple(name for name in state.steps if name not in graph.steps),
+    )
+
+
+def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:
+    """The edited job with only the edits in it.
+
+    `base` is the spec before the edits under the settings of now, `recorded` under those
+    of its submission: where an edit changed nothing, what was recorded stays.
+    """
+    recorded_steps = {step.id: step for step in recorded.steps}
+    base_steps = {step.id: step for step in base.steps}
+    steps = []
+    for step in edited.steps:
+        then, now = recorded_steps.get(step.id), base_steps.get(step.id)
+        if then is not None and now is not None and now.kind == step.kind == then.kind:
+            step = _merge(then, now, step)
+        steps.append(step)
+    merged: JobDef = _merge(recorded, base, edited)
+    return merged.model_copy(update={"steps": tuple(steps)})
+
+
+def _merge(recorded: Any, base: Any, edited: Any) -> Any:
+    same = {
+        name: getattr(recorded, name)
+        for name in type(edited).model_fields
+        if getattr(base, name) == getattr(edited, name)
+    }
+    return edited.model_copy(update=same)
+
+
+def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
+    """All that the step's result comes from, but for the steps that it needs."""
+    found = step.model_dump(mode="json", exclude=_OF_THE_WAY)
+    for path in _references(found):
+        root, *keys = path[:2]
+        if root in _SURROUNDINGS:
+            value = getattr(definition, root)
+            if keys and isinstance(value, Mapping):
+                value = value.get(keys[0])
+            found[".".join((root, *keys))] = value
+    if step.kind in ("run", "python"):
+        found["the job's env"] = definition.env
+    return found
+
+
+def _references(value: Any) -> Iterator[tuple[str, ...]]:
+    for text in texts_in(value):
+        try:
+            expressions = parse_template(text).expressions
+        except TemplateError:
+            continue
+        for expression in expressions:
+            for reference in expression.references:
+                yield reference.path
