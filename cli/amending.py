@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.editing import Edited, as_recorded, edit_with_file
+from cli.editing import Edited, as_recorded, edit_job
 from cli.ownership import load_state
 from cli.submission import check_step_names
 from cli.text import put_json, safe, say
@@ -44,8 +44,8 @@ class Amendment:
         check_step_names("--step", self.again, state.steps)
         edited = as_recorded(ledger, state)
         if self.spec is not None:
-            edited = edit_with_file(
-                ledger, state, self.spec, inputs=self.inputs, environment=self.environment
+            edited = edit_job(
+                ledger, state, path=self.spec, inputs=self.inputs, environment=self.environment
             )
         changes = find_changes(state.definition, edited.definition)
         intolerant = {step.id for step in edited.definition.steps if not step.continue_on_error}
@@ -54,7 +54,7 @@ class Amendment:
                 changes.setdefault(step_id, ("continue_on_error",))
         graph = build_graph(edited.definition.steps)
         check_step_names("--only", self.only, graph.steps)
-        plan = plan_changes(state, graph, changes, self.again)
+        plan = plan_changes(state, graph, changes, dict.fromkeys(self.again, "asked for"))
         self.announce(job_id, plan)
         if edited.definition == state.definition and not self.again:
             return state
@@ -70,6 +70,11 @@ def say_plan(job_id: JobId, plan: Plan) -> None:
         f"{job_id} amended: {len(plan.runs)} step(s) to run, "
         f"{len(plan.kept)} keep their results{_removed(plan)}"
     )
+    say_runs(plan)
+
+
+def say_runs(plan: Plan) -> None:
+    """The steps that will run, with why."""
     for step_id, why in list(plan.runs.items())[:SHOWN_MAX]:
         say(f"  {step_id}: {safe(why)}")
     if len(plan.runs) > SHOWN_MAX:

@@ -33,6 +33,7 @@ for _name, _function in (
     ("run", run.run),
     ("resume", run.resume),
     ("rerun", reuse.rerun),
+    ("fork", reuse.fork),
     ("cancel", run.cancel),
     ("replay", replay.replay),
     ("demo", run.demo),

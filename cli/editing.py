@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,64 +61,56 @@ def as_recorded(ledger: LedgerReader, state: JobState) -> Edited:
     return Edited(state.definition, source, submitted.source_name, submitted.spec_dir)
 
 
-def edit_with_file(
+def edit_job(
     ledger: LedgerReader,
     state: JobState,
-    path: Path,
     *,
+    path: Path | None = None,
+    change: Callable[[str], str] = str,
     inputs: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> Edited:
-    """The job with the spec in a file. Raises SpecError, UsageProblem."""
-    text, name = read_spec(Submission(path=path))
-    folder = spec_dir_of(Submission(path=path))
-    return _edit(ledger, state, text, name, SpecFiles(folder), folder, inputs, environment)
+    """The job with the spec in a file, else its own; `change` edits the text, `inputs` come over it.
 
-
-def edit_with_text(
-    ledger: LedgerReader,
-    state: JobState,
-    text: str,
-    *,
-    inputs: Mapping[str, Any],
-    environment: Mapping[str, str],
-) -> Edited:
-    """The job with another text for its spec, where it was submitted. Raises as `edit_with_file`."""
-    assert state.submitted is not None
-    folder = Path(state.submitted.spec_dir)
-    name = state.submitted.source_name
-    files = _KnownFiles(folder, state.definition)
-    return _edit(ledger, state, text, name, files, folder, inputs, environment)
-
-
-def _edit(
-    ledger: LedgerReader,
-    state: JobState,
-    text: str,
-    name: str,
-    files: SpecFiles,
-    folder: Path,
-    inputs: Mapping[str, Any],
-    environment: Mapping[str, str],
-) -> Edited:
+    Raises SpecError, UsageProblem.
+    """
     recorded = state.definition
+    before = as_recorded(ledger, state)
+    text, name, folder = before.text, before.source_name, Path(before.spec_dir)
+    known_files = _KnownFiles(folder, recorded)
+    files: SpecFiles = known_files
+    if path is not None:
+        text, name = read_spec(Submission(path=path))
+        folder = spec_dir_of(Submission(path=path))
+        files = SpecFiles(folder)
+    text = change(text)
     spec, _ = examine(text, source_name=name)
     if spec.job.project != recorded.project:
         raise UsageProblem(
             f"{name}: project is {spec.job.project!r}, and the job's is {recorded.project!r}, which "
             "its files are under; keep the project, or submit a new job: orc run"
         )
-    before = read_source(ledger, state)
-    given = _given_inputs(before, recorded)
-    known = {key: value for key, value in given.items() if key in spec.job.inputs}
-    known_files = _KnownFiles(folder, recorded)
-    switched = _switched(before, recorded, given, environment, known_files)
-    _, definition = prepare(
-        Submission(text=text, provider=switched, inputs={**known, **inputs}, name=name),
-        environment,
-        files=files,
-    )
-    base = _resolve(before, switched, given, environment, known_files)
+    given = _given_inputs(before.text, recorded)
+
+    def resolve(provider: str | None) -> JobDef | None:
+        """The spec before the edits, under the settings of now; none where those refuse it."""
+        submission = Submission(text=before.text, provider=provider, inputs=given)
+        try:
+            return prepare(submission, environment, files=known_files)[1]
+        except SpecError:
+            return None
+
+    base = resolve(None)
+    switched = None
+    if base is not None and (base.provider, base.model) != (recorded.provider, recorded.model):
+        # It was switched when it was submitted; none of that is recorded but the outcome.
+        switched = REPLAY
+        if recorded.provider != REPLAY:
+            switched = f"{recorded.provider}/{recorded.model}"
+        base = resolve(switched)
+    kept = {key: value for key, value in given.items() if key in spec.job.inputs}
+    submission = Submission(text=text, name=name, provider=switched, inputs={**kept, **inputs})
+    _, definition = prepare(submission, environment, files=files)
     if base is not None:
         definition = rebase(recorded, base, definition)
     blobs = list(files.contents.values())
@@ -136,32 +128,3 @@ def _given_inputs(source: str, recorded: JobDef) -> dict[str, Any]:
         for name, value in recorded.inputs.items()
         if name not in declared or declared[name].default != value
     }
-
-
-def _switched(
-    source: str,
-    recorded: JobDef,
-    given: Mapping[str, Any],
-    environment: Mapping[str, str],
-    files: SpecFiles,
-) -> str | None:
-    """The provider that the job was switched to at its submission; none where the spec decides."""
-    base = _resolve(source, None, given, environment, files)
-    if base is None or (base.provider, base.model) == (recorded.provider, recorded.model):
-        return None
-    return REPLAY if recorded.provider == REPLAY else f"{recorded.provider}/{recorded.model}"
-
-
-def _resolve(
-    source: str,
-    provider: str | None,
-    given: Mapping[str, Any],
-    environment: Mapping[str, str],
-    files: SpecFiles,
-) -> JobDef | None:
-    """The spec under the settings of now; none where this orc, or these settings, refuse it."""
-    try:
-        submission = Submission(text=source, provider=provider, inputs=given)
-        return prepare(submission, environment, files=files)[1]
-    except SpecError:
-        return None

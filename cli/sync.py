@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
-from cli.ownership import Ended
+Value = TypeVar("Value")
 
 
-def run_sync(function: Callable[..., Awaitable[Ended]], *args: Any, **kwargs: Any) -> Ended:
-    """Run a coroutine that runs a job, with its own error rather than a group of one."""
+def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: Any) -> Value:
+    """Run a coroutine to its end, with its own error rather than a group of one."""
 
-    async def call() -> Ended:
+    async def call() -> Value:
         return await function(*args, **kwargs)
 
     try:

@@ -111,7 +111,11 @@ def resume(
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
-    """Go on with a job that was interrupted, failed or cancelled; or with any, by an edited spec."""
+    """Go on with a job that has stopped; with any job, by --spec.
+
+    An edited spec amends the job: what it does not change keeps its results, what it changes
+    runs again with all that follows from it. What runs, and why, is said first.
+    """
     from cli.going_on import go_on, split_names
     from cli.submission import UsageProblem
 

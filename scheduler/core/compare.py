@@ -53,12 +53,15 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
 
 
 def plan_changes(
-    state: JobState, graph: Graph, changes: Mapping[str, Iterable[str]], asked: Iterable[str] = ()
+    state: JobState,
+    graph: Graph,
+    changes: Mapping[str, Iterable[str]],
+    others: Mapping[str, str] | None = None,
 ) -> Plan:
-    """What runs when the job goes on with the graph; `asked` are to run whatever there is of them."""
+    """What runs when the job goes on with the graph; `others` run for the reasons that they map to."""
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
-    whys |= dict.fromkeys(asked, "asked for")
+    whys |= others or {}
     again = downstream(graph.dependents, whys)
     runs = {}
     for step_id in graph.steps:
