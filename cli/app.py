@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import decide, look, maintain, replay, run, specs
+from cli.commands import decide, look, maintain, plan, replay, reuse, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -32,6 +32,8 @@ def _root(
 for _name, _function in (
     ("run", run.run),
     ("resume", run.resume),
+    ("rerun", reuse.rerun),
+    ("fork", reuse.fork),
     ("cancel", run.cancel),
     ("approve", decide.approve),
     ("reject", decide.reject),
@@ -41,6 +43,7 @@ for _name, _function in (
     ("show", look.show),
     ("tail", look.tail),
     ("validate", specs.validate),
+    ("plan", plan.plan),
     ("graph", specs.graph),
     ("schema", specs.schema),
     ("verify", maintain.verify),

@@ -54,13 +54,16 @@ def code_for_job(
     over_budget: bool = False,
 ) -> int:
     """The exit code of a command that ran a job until that status."""
+    failure_kinds = set(failure_kinds)
     if signal is not None:
         return SIGNALS.get(signal, FAILED)
     if status == "succeeded":
         return FAILED if strict and tolerated else SUCCEEDED
+    if status == "interrupted" and not failure_kinds:
+        # Nothing cut it short: the steps that alone were asked for have ended.
+        return SUCCEEDED
     if status == "cancelled":
         return CANCELLED
     if status == "waiting":
         return BUDGET if over_budget else WAITING
-    kinds = set(failure_kinds)
-    return ENVIRONMENT if kinds and kinds <= _OF_ENVIRONMENT else FAILED
+    return ENVIRONMENT if failure_kinds and failure_kinds <= _OF_ENVIRONMENT else FAILED

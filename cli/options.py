@@ -73,6 +73,13 @@ Replies = Annotated[
     Path | None,
     typer.Option(help="Recorded replies. Default: SPEC's .replay.yaml.", metavar="FILE"),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help="Run only these steps, and what they need; the others stay pending.",
+        metavar="STEP[,STEP]",
+    ),
+]
 StepFilter = Annotated[
     str | None,
     typer.Option("--step", help="Only this step's events.", autocompletion=_complete_steps),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import trio
 from cli.submission import EnvironmentProblem
 from ledger import JobId, Ledger, LedgerReader
 from ledger.errors import NoSuchJob
-from ledger.events import Failure, JobSubmitted
+from ledger.events import Failure, JobAmended, JobSubmitted, Payload
 from ledger.folder import Folder
 from projections import Publisher, ReplyCache, ResultCache, deliver
 from projections.prices import PriceTable
@@ -71,6 +71,10 @@ def load_state(ledger: LedgerReader, job_id: str) -> JobState:
     """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
     state: JobState | None = None
     for recorded in ledger.read_stream(job_id):
+        if isinstance(recorded.event, JobAmended):
+            # The fold reads nothing, and wants the new spec inline.
+            spec = Payload(value=ledger.read_payload(recorded.event.spec))
+            recorded = replace(recorded, event=recorded.event.model_copy(update={"spec": spec}))
         if state is None:
             assert isinstance(recorded.event, JobSubmitted)
             definition = load_job(ledger.read_payload(recorded.event.spec))

@@ -9,10 +9,10 @@ from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state
 from cli.submission import UsageProblem, build_providers
 from cli.wiring import Places, append_command, open_for_writing
 from ledger import JobId, Ledger, OwnerLock, pack
-from ledger.events import Owner
+from ledger.events import JobAmended, Owner, StepReused
 from ledger.locks import owner_identity
 from projections.recording import Difference, build_recording, find_differences
-from scheduler.core.commands import StartJob, SubmitJob
+from scheduler.core.commands import ReuseStep, StartJob, SubmitJob
 from scheduler.core.graph import build_graph
 from scheduler.core.resolved import REPLAY, JobDef, StepDef, dump_job
 from scheduler.core.state import JobState, initial_state
@@ -100,7 +100,23 @@ def _submit(
     state = initial_state(definition, build_graph(definition.steps))
     blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
     append_command(ledger, job_id, state, SubmitJob(event), blobs=blobs)
+    # What the job had from its parent was never run in it.
+    for reused in _given_results(ledger, original):
+        append_command(ledger, job_id, state, ReuseStep(reused), blobs=[])
     return state, document
+
+
+def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
+    """The results that the job was forked with and has kept."""
+    found: dict[str, StepReused] = {}
+    for recorded in ledger.read_stream(original):
+        event = recorded.event
+        if isinstance(event, StepReused) and event.reason == "fork":
+            found[event.step] = event
+        elif isinstance(event, JobAmended):
+            for step in (*event.reset, *event.removed):
+                found.pop(step, None)
+    return list(found.values())
 
 
 def on_recorded_replies(definition: JobDef) -> JobDef:

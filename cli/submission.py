@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class EnvironmentProblem(Exception):
 class Submission:
     """A spec and how it is to be run; `text` stands for a file where there is none.
 
-    `stream` is the prompt step whose text is wanted as it comes.
+    `stream` is the prompt step whose text is wanted as it comes; `until` are the steps to
+    stop after. `name` is what messages call a spec without a file.
     """
 
     path: Path | None = None
@@ -45,6 +46,8 @@ class Submission:
     strict: bool = False
     stream: str | None = None
     prices: PriceTable | None = None
+    until: tuple[str, ...] = ()
+    name: str = "spec.yaml"
 
 
 def prepare(
@@ -95,6 +98,7 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
     spec, definition = prepare(submission, environment, files=files)
     if submission.stream is not None:
         _check_stream(submission.stream, definition)
+    check_step_names("--until", submission.until, {step.id for step in definition.steps})
     replies = _read_replies(submission, definition)
     providers = build_providers(definition, environment, replies=replies)
     if submission.strict:
@@ -168,7 +172,7 @@ def _check_budget(
 def read_spec(submission: Submission) -> tuple[str, str]:
     if submission.path is None:
         assert submission.text is not None
-        return submission.text, "spec.yaml"
+        return submission.text, submission.name
     path = submission.path
     try:
         content = path.read_bytes()
@@ -247,6 +251,13 @@ def _build_replay(document: Any) -> Provider:
     if document is None:
         raise UsageProblem("provider replay needs recorded replies: --replies FILE")
     return Replay(parse_replies(document), digest=digest_json)
+
+
+def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name that is no step's. Raises UsageProblem."""
+    for name in names:
+        if name not in known:
+            raise UsageProblem(f"{option}: there is no step {name!r}{nearest(name, known)}")
 
 
 def _check_stream(step_id: str, definition: JobDef) -> None:

@@ -154,6 +154,8 @@ def say_ending(ended: Ended, totals: Totals) -> None:
             say(f"  not copied to {safe(target)}: orc did not write what is there now: {names}")
             say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         return
+    if ended.status == "interrupted" and ended.signal is None:
+        say("  the steps that were asked for have ended; the others are pending")
     timed_out = ended.state.job_failure is not None
     say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
 

@@ -6,13 +6,14 @@ Free of typer and of the terminal: the command line and `orc.py` both stand on i
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from cli.amending import Amendment
 from cli.budgeting import parse_raise
 from cli.ownership import (
     Ended,
@@ -30,10 +31,13 @@ from cli.submission import (
     Submission,
     UsageProblem,
     build_providers,
+    check_step_names,
     prepare_run,
     read_replies_for_resume,
     spec_dir_of,
 )
+from cli.sync import first_error as first_error
+from cli.sync import run_sync as run_sync
 from ledger import JobId, Ledger, OwnerLock, open_ledger, pack
 from ledger.digest import clean_text
 from ledger.errors import LedgerError
@@ -138,7 +142,8 @@ async def run(
         lock.acquire()
         try:
             state = submit(ledger, prepared, job_id=job_id, places=places, version=version)
-            opening = StartJob(Owner.model_validate(owner_identity()))
+            owner = Owner.model_validate(owner_identity())
+            opening = StartJob(owner, only=submission.until or None)
             folder = run_folder(state, job_id, places.runs_dir)
             run_one = Ownership(
                 ledger,
@@ -171,9 +176,12 @@ async def resume(
     budget: str | None = None,
     listener: Listener | None = None,
     force: bool = False,
+    amendment: Amendment | None = None,
+    only: tuple[str, ...] = (),
 ) -> Ended:
-    """Go on with a job from its last event; a succeeded one is left as it is.
+    """Go on with a job from its last event; a succeeded one is left as it is, unless it is amended.
 
+    `only` are the steps to run, with what they need.
     Raises NoSuchJob, OwnedElsewhere, UsageProblem, LedgerError.
     """
     if provider not in (None, REPLAY):
@@ -186,6 +194,9 @@ async def resume(
         lock.acquire()
         try:
             state = load_state(ledger, job_id)
+            if amendment is not None:
+                state = amendment.apply(ledger, job_id, state)
+            check_step_names("--only", only, state.steps)
             folder = run_folder(state, job_id, places.runs_dir)
             if state.status == "succeeded":
                 Publisher(ledger, job_id, folder, prices=places.prices).publish()
@@ -199,7 +210,7 @@ async def resume(
             if budget is not None:
                 raised = parse_raise(budget, state)
                 append_command(ledger, job_id, state, raised, blobs=[])
-            opening = _opening(ledger, job_id, state, override, document, timeout_s)
+            opening = _opening(ledger, job_id, state, override, document, timeout_s, only or None)
             run_one = Ownership(
                 ledger,
                 job_id,
@@ -267,10 +278,11 @@ def _opening(
     override: str | None,
     replies: Any,
     timeout_s: float | None,
+    only: tuple[str, ...] | None,
 ) -> Command:
     owner = Owner.model_validate(owner_identity())
     if state.status == "submitted":
-        return StartJob(owner)
+        return StartJob(owner, only)
     payload: Payload | None = None
     if replies is not None:
         payload, blob = pack(replies)
@@ -283,7 +295,12 @@ def _opening(
         # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
         last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
     return ResumeJob(
-        owner, provider=override, replies=payload, timeout_s=timeout_s, signal_id=last_wish
+        owner,
+        provider=override,
+        replies=payload,
+        timeout_s=timeout_s,
+        signal_id=last_wish,
+        only=only,
     )
 
 
@@ -297,23 +314,3 @@ def _cancel_unowned(
     folder = run_folder(state, job_id, places.runs_dir)
     Publisher(ledger, job_id, folder, prices=places.prices).publish()
     return state.status
-
-
-def run_sync(function: Callable[..., Awaitable[Ended]], *args: Any, **kwargs: Any) -> Ended:
-    """Run one of the coroutines above to its end, with its own error rather than a group of one."""
-
-    async def call() -> Ended:
-        return await function(*args, **kwargs)
-
-    try:
-        return trio.run(call)
-    except BaseExceptionGroup as group:
-        raise first_error(group) from group
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group, however deep."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -13,6 +13,7 @@ class JobAmended(JobEvent):
 
     The files of both are the job's no more. `fresh` ones are answered from no cache. What is
     not named keeps its result. `signal_id` is the last wish that an ended job had been sent.
+    `kept` is as in `job.resumed`.
     """
 
     type: Literal["job.amended"] = "job.amended"
@@ -26,6 +27,7 @@ class JobAmended(JobEvent):
     fresh: tuple[str, ...] | None = None
     replies: Payload | None = None
     signal_id: int | None = None
+    kept: tuple[str, ...] | None = None
 
 
 class StepReused(StepEvent):

@@ -185,7 +185,7 @@ class Manifest:
     def _amended(self, event: JobAmended) -> None:
         spec = self._read_payload(event.spec)
         self._job |= _about(spec)
-        self._finished_at, self._job_failure = None, None
+        self._resumed(event)
         self._status = "interrupted"
         named = {*event.reset, *event.removed}
         dropped = {name for name in self._steps if not named.isdisjoint(lineage(name))}
@@ -212,7 +212,7 @@ class Manifest:
             "step": step,
         }
 
-    def _resumed(self, event: JobResumed) -> None:
+    def _resumed(self, event: JobResumed | JobAmended) -> None:
         self._status, self._finished_at, self._job_failure = "running", None, None
         kept = set(event.kept or ())
         for name, step in self._steps.items():

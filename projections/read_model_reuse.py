@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
         writer.add("files_dropped", f"{job_id}/{step_id}", *_inside(f"{job_id}/{step_id}"))
     for row in step_rows(job_id, spec):
         writer.add("step_moved", *row)
+    writer.add("reopened", job_id, json.dumps(event.kept or ()))
     writer.flush()
     writer.add("steps_recounted", job_id)
     writer.flush()

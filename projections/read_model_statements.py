@@ -43,7 +43,6 @@ STATEMENTS = {
     "recounted": "UPDATE jobs SET steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
     "jobs.job_id AND status = 'failed'), steps_skipped = (SELECT count(*) FROM steps "
     "WHERE steps.job_id = jobs.job_id AND status = 'skipped') WHERE job_id = ?",
-    "job_waiting": "UPDATE jobs SET status = 'waiting' WHERE job_id = ?",
     "circuits_reset": "UPDATE circuits SET status = 'closed', closed_at = ? "
     "WHERE job_id = ? AND status = 'open'",
     "cache_hit": "INSERT INTO llm_calls (call_id, name, job_id, step_id, attempt_id, call, status, "
@@ -89,9 +88,6 @@ STATEMENTS = {
     "result_version = ? WHERE attempt_id = ?",
     "step_succeeded": "UPDATE steps SET status = 'succeeded', finished_at = ?, duration_s = ?, "
     "output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL WHERE step_id = ?",
-    "step_reused": "UPDATE steps SET status = 'succeeded', finished_at = ?, reused = ?, "
-    "reused_from = ?, output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL "
-    "WHERE step_id = ?",
     "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
     "failure = ?, tolerated = ? WHERE step_id = ?",
     "calls_rejected": "UPDATE llm_calls SET rejected = 1 WHERE step_id = ?",
@@ -104,6 +100,9 @@ STATEMENTS = {
     "coalesce(started_at, ?) WHERE step_id = ?",
     "attempt": "INSERT INTO attempts (attempt_id, name, job_id, step_id, attempt, status, "
     "started_at, cache_key) VALUES (?, ?, ?, ?, ?, 'running', ?, ?)",
+    "step_reused": "UPDATE steps SET status = 'succeeded', finished_at = ?, reused = ?, "
+    "reused_from = ?, output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL "
+    "WHERE step_id = ?",
     "child": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, provider, "
     "model, parent, attempts, calls, input_tokens, output_tokens, calls_unpriced, tolerated, "
     "children) VALUES (?, ?, ?, (SELECT count(*) FROM steps WHERE job_id = ?), ?, 'pending', "
@@ -117,6 +116,7 @@ STATEMENTS = {
     "steps_failed = steps_failed + ?, steps_skipped = steps_skipped + ? WHERE job_id = ?",
     "steps_cancelled": "UPDATE steps SET status = 'cancelled', finished_at = ? "
     "WHERE job_id = ? AND status IN ('pending', 'running', 'waiting')",
+    "job_waiting": "UPDATE jobs SET status = 'waiting' WHERE job_id = ?",
     "job_ended": "UPDATE jobs SET status = ?, finished_at = ?, failure = ?, duration_s = "
     "round((julianday(?) - julianday(started_at)) * 86400, 3) WHERE job_id = ?",
 }

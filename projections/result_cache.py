@@ -9,6 +9,7 @@ from ledger import LedgerReader
 from ledger.digest import Digest
 from ledger.errors import CorruptLedger
 from ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
+from ledger.step_names import lineage
 from ledger.values import CachedResult
 
 _CANDIDATES_MAX = 5
@@ -65,14 +66,17 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
             case FileWritten():
                 files.setdefault(event.step, []).append(_file(event))
             case StepSucceeded():
-                own = tuple(files.pop(event.step, ()))
+                inside = [name for name in files if event.step in lineage(name)]
+                own = tuple(file for name in inside for file in files[name])
                 found[event.step] = _result(recorded, event, own)
             case StepReused():
                 fields = {name: getattr(event, name) for name in CachedResult.model_fields}
                 found[event.step] = CachedResult(**fields)
             case JobAmended():
-                for step in (*event.reset, *event.removed):
+                named = {*event.reset, *event.removed}
+                for step in [name for name in {**found, **files} if named & {*lineage(name)}]:
                     found.pop(step, None)
+                    files.pop(step, None)
             case _:
                 pass
     return found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Database, Force, Job, Json, NoInput, Quiet, Replies, RunsDir, SpecFile
+from cli.options import Database, Force, Job, Json, NoInput, Only, Quiet, Replies, RunsDir, SpecFile
 
 if TYPE_CHECKING:
-    from cli.ownership import Ended
     from cli.submission import Submission
     from cli.wiring import Places
 
@@ -51,12 +50,17 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the spec, show the graph, submit nothing.")
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Run this step, or these, and what they need.", metavar="STEP[,STEP]"),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""
+    from cli.going_on import split_names
     from cli.options import find_places
     from cli.submission import Submission
 
@@ -68,6 +72,7 @@ def run(
         replies=replies,
         strict=strict,
         stream=stream,
+        until=split_names(until),
     )
     if dry_run:
         return _show_plan(submission, as_json=as_json)
@@ -99,35 +104,46 @@ def resume(
             metavar="AMOUNT",
         ),
     ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            help="Amend the job: what this edited spec changes runs again.", metavar="SPEC"
+        ),
+    ] = None,
+    inputs: Inputs = None,
+    only: Only = None,
     force: Force = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
-    """Go on with a job that was interrupted, failed or cancelled."""
-    import os
+    """Go on with a job that has stopped; with any job, by --spec.
 
-    from cli import wiring
-    from cli.display import make_display
-    from cli.options import find_places
+    An edited spec amends the job: what it does not change keeps its results, what it changes
+    runs again with all that follows from it. What runs, and why, is said first.
+    """
+    from cli.going_on import go_on, split_names
+    from cli.submission import UsageProblem
 
-    places = find_places(database)
-    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
-    with display:
-        ended = wiring.run_sync(
-            wiring.resume,
-            job,
-            places=places,
-            environment=os.environ,
-            provider=provider,
-            replies=replies,
-            timeout_s=_parse_timeout(timeout),
-            budget=budget,
-            listener=display.listener(),
-            force=force,
-        )
-    return _report(ended, display, strict=strict)
+    if inputs and spec is None:
+        raise UsageProblem("-i changes an input of an amended job: add --spec, or use `orc fork`")
+    return go_on(
+        job,
+        database,
+        amend=spec is not None,
+        spec=spec,
+        inputs=_parse_inputs(inputs or []),
+        only=split_names(only),
+        provider=provider,
+        replies=replies,
+        timeout_s=_parse_timeout(timeout),
+        budget=budget,
+        force=force,
+        quiet=quiet,
+        strict=strict,
+        as_json=as_json,
+    )
 
 
 def cancel(
@@ -205,6 +221,7 @@ def _run(
 
     from cli import wiring
     from cli.display import make_display
+    from cli.going_on import report
     from cli.main import version
 
     display = make_display(
@@ -221,23 +238,7 @@ def _run(
             force=force,
             record=record,
         )
-    return _report(ended, display, strict=submission.strict)
-
-
-def _report(ended: Ended, display: Any, *, strict: bool) -> int:
-    from cli.exits import ENVIRONMENT, code_for_job
-
-    steps = ended.state.steps.values()
-    code = code_for_job(
-        ended.status,
-        signal=ended.signal,
-        failure_kinds=[failure.kind for failure in ended.failures],
-        tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
-        strict=strict,
-        over_budget=bool(ended.state.short),
-    )
-    display.done(ended)
-    return ENVIRONMENT if code == 0 and ended.left_alone else code
+    return report(ended, display, strict=submission.strict)
 
 
 def _show_plan(submission: Submission, *, as_json: bool) -> int:

@@ -76,7 +76,7 @@ from scheduler.core.durations import format_duration
 from scheduler.core.limits import circuit_events, pick_target
 from scheduler.core.questions import REJECT
 from scheduler.core.queues import takes_slot
-from scheduler.core.reopen import find_kept
+from scheduler.core.reopen import find_kept, with_kept
 from scheduler.core.state import JobState
 
 BECAUSE_MAX = 20
@@ -95,7 +95,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case ResumeJob():
             return _resume(state, command)
         case AmendJob():
-            return [*_cut_by_crash(state), command.event]
+            return [*_cut_by_crash(state), with_kept(state, command.event)]
         case ReuseStep():
             return [*reuse_step(state, command)]
         case StartAttempt():

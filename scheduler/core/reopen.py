@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from datetime import datetime
 
-from ledger.events import JobResumed
+from ledger.events import JobAmended, JobResumed
+from ledger.step_names import lineage
 from scheduler.core.containers import reopen_inside
 from scheduler.core.graph import downstream
 from scheduler.core.job_state import Inside, JobState, StepState
@@ -88,6 +89,13 @@ def find_kept(state: JobState) -> tuple[str, ...]:
         for step_id, step in state.steps.items()
         if step_id in done and (step.status == "skipped" or _has_failed(step))
     )
+
+
+def with_kept(state: JobState, event: JobAmended) -> JobAmended:
+    """The event with what it leaves as it is."""
+    named = {*event.reset, *event.removed}
+    kept = tuple(name for name in find_kept(state) if named.isdisjoint(lineage(name)))
+    return event.model_copy(update={"kept": kept or None})
 
 
 def _has_failed(step: StepState) -> bool:

@@ -1,0 +1,84 @@
+"""The command that says what a run would do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Database, Json, SpecFile
+
+
+def plan(
+    spec: SpecFile,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m")] = None,
+    exit_code: Annotated[
+        bool,
+        typer.Option("--exit-code", help="Exit 1 if anything would run that is new or changed."),
+    ] = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Say what a run of a spec would do, and why, and what it would cost; run nothing.
+
+    It is compared to the last job of its project. What is expected is the mean of the
+    ledger's earlier runs of the same step and model.
+    """
+    import os
+
+    from cli.commands.run import _parse_inputs
+    from cli.options import find_places
+    from cli.planning import expected_of, plan_run
+    from cli.submission import Submission, prepare
+    from cli.text import put, put_json, safe, table
+
+    places = find_places(database)
+    submission = Submission(
+        path=spec,
+        inputs=_parse_inputs(inputs or []),
+        provider=provider,
+        model=model,
+        prices=places.prices,
+    )
+    _, definition = prepare(submission, os.environ)
+    found = plan_run(definition, places.database, places.prices)
+    code = 1 if exit_code and found.runs_anything else 0
+    if as_json:
+        put_json(expected_of(found))
+        return code
+    against = f", against {found.base}" if found.base else ", which has not run before"
+    put(f"{safe(found.project)}: {len(found.steps)} steps{against}")
+    put()
+    rows = [
+        (
+            step.step,
+            step.what,
+            ", ".join(step.needs),
+            step.why,
+            _money(step.expected.cost_usd),
+            _time(step.expected.duration_s),
+            _money(step.worst_usd),
+        )
+        for step in found.steps
+    ]
+    put(table(("STEP", "WHAT", "NEEDS", "WHY", "EXPECTED", "TIME", "WORST"), rows))
+    put()
+    put(
+        f"expected {_money(found.expected_usd())} in {_time(found.expected_s()) or 'unknown time'}, "
+        f"at worst {_money(found.worst_usd())}"
+    )
+    return code
+
+
+def _money(amount: float | None) -> str:
+    from projections.money import UNKNOWN, usd_text
+
+    return UNKNOWN if amount is None else usd_text(amount)
+
+
+def _time(duration_s: float | None) -> str:
+    from scheduler.core.durations import format_duration
+
+    return "" if duration_s is None else format_duration(duration_s)

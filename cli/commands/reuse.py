@@ -1,0 +1,138 @@
+"""Commands that go on from results that are there: rerun, fork."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.run import Strict
+from cli.options import (
+    Database,
+    Force,
+    Job,
+    Json,
+    NoInput,
+    Only,
+    Quiet,
+    Replies,
+    RunsDir,
+)
+
+
+def rerun(
+    job: Job,
+    steps: Annotated[
+        list[str],
+        typer.Option("--step", help="A step to run again; may be given again.", metavar="STEP"),
+    ],
+    database: Database = None,
+    replies: Replies = None,
+    only: Only = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> int:
+    """Run steps of a job again, with all that follows.
+
+    No cache answers the steps that are named.
+    """
+    from cli.going_on import go_on, split_names
+
+    return go_on(
+        job,
+        database,
+        amend=True,
+        again=tuple(dict.fromkeys(steps)),
+        only=split_names(only),
+        replies=replies,
+        force=force,
+        quiet=quiet,
+        strict=strict,
+        as_json=as_json,
+    )
+
+
+def fork(
+    job: Job,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Run this step anew, and what follows.", metavar="STEP"),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A value of the spec: steps.x.model=NAME, inputs.k=3; may be given again.",
+            metavar="PATH=VALUE",
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="Another spec of the same project.", metavar="SPEC")
+    ] = None,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Submit the job and print its id; do not run it.")
+    ] = False,
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    replies: Replies = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> int:
+    """Submit a new job with the results of another.
+
+    Steps that the options change, and all that follows from them, run anew; the others
+    have their results from the job, which may be in any state, at no cost.
+    """
+    import os
+
+    from cli.display import make_display
+    from cli.forking import Fork
+    from cli.forking import fork as fork_job
+    from cli.going_on import report
+    from cli.main import version
+    from cli.options import find_places
+    from cli.sync import run_sync
+    from cli.text import put, put_json, say
+    from ledger import JobId
+    from scheduler.core.compare import Plan
+
+    def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:
+        from cli.amending import say_runs
+
+        if as_json:
+            runs, kept = dict(plan.runs), list(plan.kept)
+            line = {"event": "forked", "job_id": job_id, "forked_from": parent}
+            put_json({**line, "runs": runs, "kept": kept})
+        elif not quiet:
+            counts = f"{len(plan.kept)} step(s) reused, {len(plan.runs)} to run"
+            say(f"{job_id} forked from {parent}: {counts}")
+            say_runs(plan)
+
+    places = find_places(database, runs_dir)
+    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    with display:
+        forked = run_sync(
+            fork_job,
+            job,
+            Fork(start, tuple(sets or ()), spec, replies),
+            places=places,
+            environment=os.environ,
+            version=version(),
+            run=not no_run,
+            listener=display.listener(),
+            announce=announce,
+            force=force,
+        )
+    if forked.ended is not None:
+        return report(forked.ended, display, strict=strict)
+    if not as_json:
+        put(forked.job_id)
+        say(f"next: orc resume {forked.job_id}", quiet=quiet)
+    return 0

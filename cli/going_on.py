@@ -1,0 +1,69 @@
+"""Going on with a job for a command: amended first where that is wanted, shown, and its exit code."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cli import wiring
+from cli.amending import Amendment, put_plan, say_plan
+from cli.display import Display, make_display
+from cli.exits import ENVIRONMENT, code_for_job
+from cli.options import find_places
+from cli.ownership import Ended
+
+
+def go_on(
+    job: str,
+    database: Path | None,
+    *,
+    amend: bool,
+    spec: Path | None = None,
+    inputs: dict[str, str] | None = None,
+    again: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    quiet: bool,
+    strict: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Resume a job, amended first where that is wanted; the exit code."""
+    places = find_places(database)
+    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    amendment = Amendment(os.environ, spec, inputs or {}, again, only)
+    if as_json or not quiet:
+        amendment = replace(amendment, announce=put_plan if as_json else say_plan)
+    with display:
+        ended = wiring.run_sync(
+            wiring.resume,
+            job,
+            places=places,
+            environment=os.environ,
+            amendment=amendment if amend else None,
+            only=only,
+            listener=display.listener(),
+            **options,
+        )
+    return report(ended, display, strict=strict)
+
+
+def report(ended: Ended, display: Display, *, strict: bool) -> int:
+    """Say how the run ended; its exit code."""
+    steps = ended.state.steps.values()
+    code = code_for_job(
+        ended.status,
+        signal=ended.signal,
+        failure_kinds=[failure.kind for failure in ended.failures],
+        tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
+        strict=strict,
+        over_budget=bool(ended.state.short),
+    )
+    display.done(ended)
+    return ENVIRONMENT if code == 0 and ended.left_alone else code
+
+
+def split_names(text: str | None) -> tuple[str, ...]:
+    """`a,b` as names."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
