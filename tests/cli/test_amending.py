@@ -304,3 +304,13 @@ def test_a_tolerated_failure_is_tried_again_when_it_is_tolerated_no_more() -> No
     said = amend(tolerant.replace("    continue_on_error: true\n", ""), "--json")
     assert said.code == 1
     assert planned(said)["runs"] == {"b": "changed: continue_on_error", "c": "after b"}
+
+
+def test_the_jobs_own_model_can_be_edited(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("spec.replay.yaml", REPLIES)
+    spec = f"provider: ollama\nmodel: small\n{ASKING}"
+    submit(spec, "-p", "replay")
+    monkeypatch.setenv("PROVIDER", "openai")
+    said = amend(spec.replace("small", "large"), "--json")
+    assert planned(said)["runs"] == {"one": "changed: model", "two": "changed: model"}
+    assert planned(amend(spec.replace("small", "large"), "--json"))["runs"] == {}
