@@ -100,14 +100,13 @@ def edit_job(
         except SpecError:
             return None
 
-    base = resolve(None)
-    switched = None
-    if base is not None and (base.provider, base.model) != (recorded.provider, recorded.model):
-        # It was switched when it was submitted; none of that is recorded but the outcome.
-        switched = REPLAY
-        if recorded.provider != REPLAY:
-            switched = f"{recorded.provider}/{recorded.model}"
+    # None of what it was switched to at its submission is recorded but the outcome.
+    by_name = recorded.provider
+    switches = (None, by_name, by_name if by_name == REPLAY else f"{by_name}/{recorded.model}")
+    for switched in switches:
         base = resolve(switched)
+        if base is not None and (base.provider, base.model) == (by_name, recorded.model):
+            break
     kept = {key: value for key, value in given.items() if key in spec.job.inputs}
     submission = Submission(text=text, name=name, provider=switched, inputs={**kept, **inputs})
     _, definition = prepare(submission, environment, files=files)

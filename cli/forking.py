@@ -138,7 +138,7 @@ def _edit(
         if wish.spec is not None:
             raise
         # Lines of a text that nobody has seen would help nobody.
-        said = "; ".join(problem.message for problem in error.problems)
+        said = "; ".join(problem.message for problem in error.problems).replace("-i ", "inputs.")
         raise UsageProblem(f"--set: {said}") from error
 
 

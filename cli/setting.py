@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from scheduler.core.app_template import APP_STEPS
 from scheduler.core.errors import SpecError, nearest
 from scheduler.core.spec_model import JobSpec, StepSpec
 from scheduler.core.yaml_source import parse_yaml
+
+_UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+"""What JSON leaves as it is in a text, and YAML takes for a break of the line, or refuses."""
 
 
 def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, Any]]:
@@ -121,4 +125,5 @@ def _dump(document: Any) -> str:
     except SpecError:
         pass
     # The two disagree about what is a number, say; JSON leaves nothing to guess.
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _UNLIKE_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

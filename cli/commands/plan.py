@@ -21,7 +21,7 @@ def plan(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Say what a run of a spec would do, and why, and what it would cost; run nothing.
+    """Say what a run would do, why, and what it would cost.
 
     It is compared to the last job of its project. What is expected is the mean of the
     ledger's earlier runs of the same step and model.

@@ -118,7 +118,9 @@ def _needs_of_job(name: str, database: Path | None) -> tuple[dict[str, list[str]
     with read_tables(database) as (connection, path):
         job_id = find_job(connection, name, path=path)
         rows = connection.execute(
-            "SELECT name, needs, status FROM steps WHERE job_id = ? ORDER BY position", (job_id,)
+            "SELECT name, needs, status FROM steps WHERE job_id = ? AND status <> 'removed' "
+            "ORDER BY position",
+            (job_id,),
         ).fetchall()
     needs = {row[0]: row[1].split(", ") if row[1] else [] for row in rows}
     return needs, {row[0]: row[2] for row in rows}

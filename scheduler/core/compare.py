@@ -50,7 +50,8 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
         if old is None:
             continue
         one, other = _content(before, old), _content(after, step)
-        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        # What only one of them refers to shows in the text that does.
+        names = [name for name in one if name in other and one[name] != other[name]]
         if names:
             found[step.id] = tuple(names)
     return found
