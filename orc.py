@@ -56,9 +56,12 @@ class Job:
 
 def load_spec(path: str | Path) -> JobSpec:
     """The checked spec in a file. Raises SpecError with every problem found."""
+    from cli.spec_files import SpecFiles
     from scheduler.core.spec import parse_spec
 
-    return parse_spec(Path(path).read_text("utf-8"), source_name=str(path)).job_with_steps()
+    files = SpecFiles(Path(path).absolute().parent)
+    text = Path(path).read_text("utf-8")
+    return parse_spec(text, source_name=str(path), read_text=files.read_text).job_with_steps()
 
 
 def run(

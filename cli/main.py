@@ -84,6 +84,12 @@ def _explain(error: Exception) -> int:
     code = code_for_error(error)
     if code is None:
         raise error
+    if type(error).__name__ == "SpecError":
+        from cli.problems import problem_lines
+
+        for line in problem_lines(error):  # type: ignore[arg-type]
+            say(line if line.startswith("  ") else f"orc: {line}")
+        return code
     for line in _message(error).splitlines():
         say(f"orc: {safe(line)}")
     return code

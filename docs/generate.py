@@ -298,6 +298,7 @@ _MAPPINGS = {
     "RetrySpec": "[mapping](#retry)",
     "StepSpec": "[step](#steps)",
     "TargetSpec": "[mapping](#fallback)",
+    "FileText": "`{file: PATH}`",
     "LoopSpec": "[mapping](#loop)",
     "ApprovalSpec": "[mapping](#approval)",
     "BudgetSpec": "[mapping](#budget)",

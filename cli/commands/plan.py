@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from cli.options import Database, Json, SpecFile
 def plan(
     spec: SpecFile,
     inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
+    inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
     provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m")] = None,
     exit_code: Annotated[
@@ -28,16 +30,18 @@ def plan(
     """
     import os
 
-    from cli.commands.run import _parse_inputs
+    from cli.inputs import check_names, parse_inputs
     from cli.options import find_places
     from cli.planning import expected_of, plan_run
     from cli.submission import Submission, prepare
     from cli.text import put, put_json, safe, table
 
     places = find_places(database)
+    given = parse_inputs(inputs or [], inputs_file)
+    check_names(inputs_file, given, spec)
     submission = Submission(
         path=spec,
-        inputs=_parse_inputs(inputs or []),
+        inputs=given,
         provider=provider,
         model=model,
         prices=places.prices,

@@ -22,6 +22,10 @@ Inputs = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", help="A value for an input of the spec.", metavar="KEY=VALUE"),
 ]
+InputsFile = Annotated[
+    Path | None,
+    typer.Option("--inputs", help="A YAML or JSON file of inputs; -i wins.", metavar="FILE"),
+]
 Strict = Annotated[
     bool,
     typer.Option(help="Refuse parameters that a provider drops; a tolerated failure exits 1."),
@@ -33,6 +37,7 @@ def run(
     provider: Provider = None,
     model: Model = None,
     inputs: Inputs = None,
+    inputs_file: InputsFile = None,
     database: Database = None,
     runs_dir: RunsDir = None,
     replies: Replies = None,
@@ -61,14 +66,19 @@ def run(
 ) -> int:
     """Submit a spec as a job and run it to its end."""
     from cli.going_on import split_names
+    from cli.inputs import ask_missing, check_names, parse_inputs
     from cli.options import find_places
     from cli.submission import Submission
 
+    given = parse_inputs(inputs or [], inputs_file)
+    check_names(inputs_file, given, spec)
+    if not (no_input or dry_run):
+        given = ask_missing(spec, given)
     submission = Submission(
         path=spec,
         provider=provider,
         model=model,
-        inputs=_parse_inputs(inputs or []),
+        inputs=given,
         replies=replies,
         strict=strict,
         stream=stream,
@@ -124,6 +134,7 @@ def resume(
     runs again with all that follows from it. What runs, and why, is said first.
     """
     from cli.going_on import go_on, split_names
+    from cli.inputs import parse_inputs
     from cli.submission import UsageProblem
 
     if inputs and spec is None:
@@ -133,7 +144,7 @@ def resume(
         database,
         amend=spec is not None,
         spec=spec,
-        inputs=_parse_inputs(inputs or []),
+        inputs=parse_inputs(inputs or []),
         only=split_names(only),
         provider=provider,
         replies=replies,
@@ -258,18 +269,6 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
         what = f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
         put(f"{step.id}: {safe(what)}, at most {step.retry.max_attempts} attempt(s)")
     return 0
-
-
-def _parse_inputs(pairs: list[str]) -> dict[str, str]:
-    from cli.submission import UsageProblem
-
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageProblem(f"-i takes KEY=VALUE; got {pair!r}")
-        found[name] = value
-    return found
 
 
 def _parse_timeout(text: str | None) -> float | None:

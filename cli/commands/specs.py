@@ -13,23 +13,26 @@ from cli.options import Database, Json
 def validate(
     specs: Annotated[list[Path], typer.Argument(help="Specs to check.", metavar="SPEC...")],
     inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
+    inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
     provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
     as_json: Json = False,
 ) -> int:
     """Check specs and print every error with its place."""
     import os
 
-    from cli.commands.run import _parse_inputs
     from cli.exits import SUCCEEDED, USAGE
+    from cli.inputs import check_names, parse_inputs
+    from cli.problems import problem_lines
     from cli.submission import Submission, UsageProblem, prepare
     from cli.text import put_json, safe, say
     from scheduler.core.errors import SpecError
 
     code = SUCCEEDED
-    given = _parse_inputs(inputs or [])
+    given = parse_inputs(inputs or [], inputs_file)
     for path in specs:
         problems: list[dict[str, object]] = []
         try:
+            check_names(inputs_file, given, path)
             _, definition = prepare(
                 Submission(path=path, inputs=given, provider=provider), os.environ
             )
@@ -38,17 +41,17 @@ def validate(
                 {"line": found.line, "column": found.column, "message": found.message}
                 for found in error.problems
             ]
-            lines = error.lines()
+            lines = list(problem_lines(error))
         except UsageProblem as error:
             problems = [{"line": 0, "column": 0, "message": str(error)}]
-            lines = [str(error)]
+            lines = [safe(error)]
         if problems:
             code = USAGE
         if as_json:
             put_json({"spec": str(path), "valid": not problems, "problems": problems})
         elif problems:
             for line in lines:
-                say(safe(line))
+                say(line)
         else:
             say(f"{safe(path)}: valid, {len(definition.steps)} steps")
     return code
@@ -100,6 +103,7 @@ def schema(
 
 
 def _needs_of_spec(path: Path) -> dict[str, list[str]]:
+    from cli.spec_files import SpecFiles
     from cli.submission import Submission, UsageProblem, read_spec
     from scheduler.core.references import needs_of
     from scheduler.core.spec import parse_spec
@@ -107,7 +111,9 @@ def _needs_of_spec(path: Path) -> dict[str, list[str]]:
     if not path.is_file():
         raise UsageProblem(f"cannot read the spec {path}: no such file")
     text, name = read_spec(Submission(path=path))
-    steps = parse_spec(text, source_name=name).steps
+    steps = parse_spec(
+        text, source_name=name, read_text=SpecFiles(path.absolute().parent).read_text
+    ).steps
     return {step_id: list(needs_of(step_id, step, steps)) for step_id, step in steps.items()}
 
 

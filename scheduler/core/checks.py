@@ -13,6 +13,7 @@ from scheduler.core.check_files import ENV_NAME, check_env, check_files, check_o
 from scheduler.core.check_flow import check_flow
 from scheduler.core.check_prompt import FUNCTION, check_prompt
 from scheduler.core.errors import Problem, nearest
+from scheduler.core.inputs import input_problem
 from scheduler.core.paths import path_problem
 from scheduler.core.references import Scope, check_text, needs_of, texts_of
 from scheduler.core.spec_model import KIND_KEYS, STEP_ID_PATTERN, JobSpec, StepSpec
@@ -44,16 +45,6 @@ _ONLY_FOR = {
 
 
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
-
-
-_INPUT_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "number": (int, float),
-    "integer": (int,),
-    "boolean": (bool,),
-    "list": (list,),
-    "object": (dict,),
-}
 
 
 def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[Problem]:
@@ -90,16 +81,6 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
     if job.defaults.system:
         scope = Scope(job, {})
         yield from check_text(("defaults", "system"), job.defaults.system, document, scope)
-
-
-def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
-    """Why a value does not fit an input's declaration; empty when it does."""
-    is_bool = isinstance(value, bool)
-    if not isinstance(value, _INPUT_TYPES[type_name]) or (is_bool and type_name != "boolean"):
-        return f"must be of type {type_name}; got {value!r}"
-    if enum is not None and value not in enum:
-        return f"must be one of {', '.join(map(repr, enum))}; got {value!r}"
-    return ""
 
 
 def check_steps(

@@ -137,6 +137,7 @@ def check_text(
     if path in document.blocks:
         line, column = line + 1, 1
     where = ".".join(str(part) for part in path)
+    in_file = document.files.get(path)
     try:
         expressions = expressions_in(text, place)
         if path[-1] == "run" and place == "inside":
@@ -144,12 +145,15 @@ def check_text(
         if place == "until" and expressions[0].calls:
             raise TemplateError("success() and its like are for `if`")
     except TemplateError as error:
-        yield Problem(f"{where}: {error}", line, column)
+        named = f"{in_file}: " if in_file is not None else ""
+        yield Problem(f"{where}: {named}{error}", line, column)
         return
     for expression in expressions:
         for reference in expression.references:
             message = _reference_problem(reference, expression, scope, path, place)
-            if message:
+            if message and in_file is not None:
+                yield Problem(f"{where}: {in_file}:{expression.line}: {message}", line, column)
+            elif message:
                 yield Problem(f"{where}: {message}", line + expression.line - 1, column)
 
 

@@ -6,21 +6,20 @@ the provider the environment comes before the spec.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ledger.digest import clean_json
 from ledger.events import FailureKind
-from scheduler.core.checks import input_problem
 from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.inputs import is_required, read_input
 from scheduler.core.references import needs_of
 from scheduler.core.resolve_flow import resolve_budget, resolve_flow, unbounded_prompts
 from scheduler.core.resolve_prompt import ModelChoice, Settings
 from scheduler.core.resolve_workflow import read_workflow
 from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
 from scheduler.core.spec import Spec, examine
-from scheduler.core.spec_model import InputSpec, RetrySpec, StepSpec, kind_of
+from scheduler.core.spec_model import RetrySpec, StepSpec, kind_of
 from scheduler.core.yaml_source import Path, dotted
 
 PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
@@ -41,7 +40,7 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
 
     Raises SpecError with every problem found in either.
     """
-    spec, problems = examine(text, source_name=source_name)
+    spec, problems = examine(text, source_name=source_name, read_text=settings.read_text)
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
     for step_id in unbounded_prompts(definition):
@@ -224,8 +223,10 @@ class _Resolver:
                 self._report(f"-i {name}: the spec has no such input{nearest(name, declared)}")
         for name, spec in declared.items():
             if name in self.settings.inputs:
-                values[name] = self._given_input(name, spec, self.settings.inputs[name])
-            elif spec.required is True or (spec.required is None and spec.default is None):
+                values[name], reason = read_input(self.settings.inputs[name], spec)
+                if reason:
+                    self._report(f"-i {name}: {reason}")
+            elif is_required(spec):
                 about = f" ({spec.description})" if spec.description else ""
                 self._report(
                     f"inputs.{name}: a value is required{about}: -i {name}=VALUE", "inputs", name
@@ -233,19 +234,6 @@ class _Resolver:
             else:
                 values[name] = spec.default
         return values
-
-    def _given_input(self, name: str, spec: InputSpec, given: Any) -> Any:
-        value = given = clean_json(given)
-        if isinstance(given, str) and spec.type != "string":
-            try:
-                value = json.loads(given)
-            except ValueError:
-                value = given
-        value = clean_json(value)
-        reason = input_problem(value, spec.type, spec.enum)
-        if reason:
-            self._report(f"-i {name}: {reason}")
-        return value
 
     def _env_number(self, name: str, default: float | None) -> float | None:
         text = self.environment.get(name)

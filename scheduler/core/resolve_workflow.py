@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from posixpath import dirname, join, normpath
 from typing import Any
 
-from scheduler.core.checks import input_problem
 from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.inputs import input_problem, is_required
 from scheduler.core.resolve_prompt import Settings
 from scheduler.core.spec import Spec, examine
 from scheduler.core.spec_model import InputSpec, JobSpec, StepSpec
@@ -44,9 +44,14 @@ def read_workflow(
         return None, [f"{' -> '.join((*chain, path))}: a workflow cannot contain itself"]
     if len(chain) >= DEPTH_MAX:
         return None, [f"workflows are nested more than {DEPTH_MAX} deep"]
+    inner_folder = dirname(path)
     try:
         text = settings.read_text(path)
-        spec, problems = examine(text, source_name=path)
+        spec, problems = examine(
+            text,
+            source_name=path,
+            read_text=lambda name: settings.read_text(join(inner_folder, name)),
+        )
     except ValueError as error:
         return None, [str(error)]
     except SpecError as error:
@@ -54,7 +59,6 @@ def read_workflow(
     said = [_shown(path, problem) for problem in problems]
     said += _input_problems(step.with_ or {}, spec.job.inputs, path)
     inputs = {name: declared.default for name, declared in spec.job.inputs.items()}
-    inner_folder = dirname(path)
     inner = replace(
         settings,
         inputs={},
@@ -84,8 +88,7 @@ def _input_problems(
             if reason:
                 yield f"with.{name}: {reason}"
     for name, spec in declared.items():
-        is_required = spec.required is True or (spec.required is None and spec.default is None)
-        if is_required and name not in given:
+        if is_required(spec) and name not in given:
             yield f"with: {path} requires the input {name!r}"
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from scheduler.core.app_template import APP_STEPS
 from scheduler.core.checks import check_job, check_steps
 from scheduler.core.errors import Problem, SpecError, nearest
+from scheduler.core.file_texts import ReadText, read_texts
 from scheduler.core.spec_flow import ApprovalSpec, BudgetSpec, LoopSpec
 from scheduler.core.spec_model import (
     LATER_JOB_KEYS,
@@ -25,6 +26,7 @@ from scheduler.core.spec_model import (
     JobSpec,
     RetrySpec,
     StepSpec,
+    kind_of,
 )
 from scheduler.core.spec_prompt import (
     MessageSpec,
@@ -66,15 +68,22 @@ class Spec:
         return Problem(message, *self.document.place(path, key=key))
 
 
-def parse_spec(text: str, *, source_name: str = "spec.yaml") -> Spec:
-    """The spec in the text. Raises SpecError with every problem found."""
-    spec, problems = examine(text, source_name=source_name)
+def parse_spec(
+    text: str, *, source_name: str = "spec.yaml", read_text: ReadText | None = None
+) -> Spec:
+    """The spec in the text. Raises SpecError with every problem found.
+
+    Without `read_text`, texts in files of their own are taken to be empty.
+    """
+    spec, problems = examine(text, source_name=source_name, read_text=read_text)
     if problems:
         raise SpecError(source_name, problems)
     return spec
 
 
-def examine(text: str, *, source_name: str) -> tuple[Spec, list[Problem]]:
+def examine(
+    text: str, *, source_name: str, read_text: ReadText | None = None
+) -> tuple[Spec, list[Problem]]:
     """The spec, or the usable part of it, and all its problems.
 
     Raises SpecError when the text is not even a YAML mapping.
@@ -85,7 +94,7 @@ def examine(text: str, *, source_name: str) -> tuple[Spec, list[Problem]]:
             source_name,
             [Problem("a spec is a mapping with at least `project` and `task_description`", 1, 1)],
         )
-    problems: list[Problem] = []
+    problems = read_texts(document, read_text or (lambda name: ""))
     raw = dict(document.value)
     raw_steps = raw.pop("steps", None)
     job = _validate(JobSpec, raw, (), document, problems)
@@ -122,9 +131,25 @@ def _validate_steps(
     steps = {}
     for step_id, raw_step in raw.items():
         step = _validate(StepSpec, raw_step, ("steps", step_id), document, problems)
+        step = step or _usable_step(raw_step)
         if step is not None:
             steps[step_id] = step
     return steps
+
+
+def _usable_step(raw: Any) -> StepSpec | None:
+    """What is left of a broken step without its broken keys, so that they hide no other problem."""
+    try:
+        return StepSpec.model_validate(raw)
+    except ValidationError as error:
+        broken = {item["loc"][0] for item in error.errors() if item["loc"]}
+    if not isinstance(raw, dict):
+        return None
+    try:
+        step = StepSpec.model_validate({key: raw[key] for key in raw if key not in broken})
+    except ValidationError:
+        return None
+    return None if kind_of(step) is None else step
 
 
 def _validate(
@@ -155,8 +180,8 @@ def _as_problem(item: dict[str, Any], path: Path, document: Document) -> Problem
     if item["type"] == "extra_forbidden":
         return Problem(_unknown_key(path), *document.place(path, key=True))
     where = dotted(path if item["type"] == "missing" else _trim(path, document)[0])
-    if where.endswith(".prompt") and isinstance(item["input"], dict):
-        return Problem(f"{where}: a prompt in a file is not supported yet", *document.place(path))
+    if path[-1] in ("prompt", "system") and isinstance(item["input"], dict):
+        return Problem(f"{where}: must be a text, or {{file: PATH}}", *document.place(path))
     if item["type"] == "missing":
         return Problem(f"{where}: this key is required", *document.place(path[:-1]))
     return Problem(f"{where}: {_explain(item)}", *document.place(path))

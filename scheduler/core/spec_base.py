@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from scheduler.core.durations import parse_duration
 
@@ -41,4 +41,16 @@ CacheScope = Annotated[
     Literal["off", "job", "ledger"],
     BeforeValidator(_off, json_schema_input_type=Literal["off", "job", "ledger"]),
 ]
+
+
+class FileText(Strict):
+    """A text that stands in a file of its own, relative to the spec."""
+
+    file: str = Field(description="Read when the job is submitted, and kept.")
+
+
+Text = Annotated[str, BeforeValidator(lambda value: value, json_schema_input_type=str | FileText)]
+"""A text; in the spec also `{file: PATH}`."""
+
+
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from ledger.events import FailureKind
-from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, shorthand
+from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, Text, shorthand
 from scheduler.core.spec_flow import Approval, BudgetSpec, Condition, LoopSpec
 from scheduler.core.spec_prompt import (
     MessageSpec,
@@ -104,7 +104,7 @@ class DefaultsSpec(Strict):
     fallback: list[Target] | None = Field(None, description="Whom to ask when that fails.")
     cache: CacheScope | None = None
     params: ParamsSpec | None = None
-    system: str | None = None
+    system: Text | None = None
     retry: Retry | None = None
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = None
     timeout: Duration | None = None
@@ -116,11 +116,11 @@ class DefaultsSpec(Strict):
 class StepSpec(Strict):
     """A node of the graph. One of prompt, messages, run, python, value, approval, steps or workflow."""
 
-    prompt: str | None = Field(None, description="Ask a model: the user's message.")
+    prompt: Text | None = Field(None, description="Ask a model: the user's message.")
     messages: list[MessageSpec] | None = Field(
         None, min_length=1, description="Ask a model: a whole conversation."
     )
-    system: str | None = Field(None, description="The system message of a prompt.")
+    system: Text | None = Field(None, description="The system message of a prompt.")
     provider: str | None = Field(None, description="provider, or provider/model.")
     model: str | None = Field(None, description="The model's name at its provider.")
     base_url: str | None = Field(None, description="The server's address, without credentials.")

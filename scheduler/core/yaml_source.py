@@ -44,6 +44,8 @@ class Document:
     value: Any = None
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
+    files: dict[Path, str] = field(default_factory=dict)
+    """Paths of texts that stand in files of their own, with the files' names."""
     blocks: set[Path] = field(default_factory=set)
     """Paths of block scalars (`|`, `>`), whose text starts on the line after their place."""
 
