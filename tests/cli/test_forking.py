@@ -73,6 +73,13 @@ def test_a_fork_stands_by_itself() -> None:
     assert orc("rerun", child, "--step", "c").code == 0
 
 
+def test_the_files_that_a_fork_has_from_its_parent_are_delivered_too() -> None:
+    parent = submit(SPEC.replace("project: demo", "project: demo\noutput_dir: out"))
+    shutil.rmtree("out")
+    assert orc("fork", parent, "--from", "c").code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.txt", "b.txt", "d.txt"]
+
+
 def test_a_fork_of_a_fork_names_who_did_the_work() -> None:
     parent = submit(SPEC)
     orc("fork", parent, "--from", "c")
