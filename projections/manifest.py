@@ -180,7 +180,10 @@ class Manifest:
             step.status, step.failure, step.reused_from = "pending", None, None
             step.tolerated = False
         before = self._removed | self._steps
+        gone = {*self._removed, *event.removed}
         self._steps = {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        # Items and rounds of steps that stay are in no spec.
+        self._steps |= {name: before.pop(name) for name in list(before) if name not in gone}
         self._removed = before
         self._files = {
             path: file for path, file in self._files.items() if file["step"] not in dropped

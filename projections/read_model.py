@@ -74,7 +74,7 @@ _PHASES: dict[type, int] = {
     StepInterrupted: 5,
     StepSucceeded: 6,
     StepFailed: 6,
-    StepReused: 6,
+    StepReused: 7,
     StepSkipped: 7,
     StepSwitched: 7,
     StepStarted: 8,

@@ -82,11 +82,11 @@ STATEMENTS = {
     "result_version = ? WHERE attempt_id = ?",
     "step_succeeded": "UPDATE steps SET status = 'succeeded', finished_at = ?, duration_s = ?, "
     "output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL WHERE step_id = ?",
+    "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
+    "failure = ?, tolerated = ? WHERE step_id = ?",
     "step_reused": "UPDATE steps SET status = 'succeeded', finished_at = ?, reused = ?, "
     "reused_from = ?, output = ?, output_sha256 = ?, failure_kind = NULL, failure = NULL "
     "WHERE step_id = ?",
-    "step_failed": "UPDATE steps SET status = ?, finished_at = ?, duration_s = ?, failure_kind = ?, "
-    "failure = ?, tolerated = ? WHERE step_id = ?",
     "calls_rejected": "UPDATE llm_calls SET rejected = 1 WHERE step_id = ?",
     "step_skipped": "UPDATE steps SET status = 'skipped', skip_reason = ?, finished_at = ? "
     "WHERE step_id = ?",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ledger.events import JobAmended, StepReused
 from scheduler.core.file_names import FileNames
-from scheduler.core.graph import build_graph
+from scheduler.core.graph import Graph, build_graph
 from scheduler.core.job_state import JobState, StepState
 from scheduler.core.queues import leave_queue
 from scheduler.core.reopen import limit_to, reopen, seconds_between
@@ -48,19 +48,19 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
     if definition.timeout_s != state.definition.timeout_s:
         state.timeout_s = definition.timeout_s
     state.definition = definition
-    state.graph = build_graph(definition.steps)
+    old_graph, state.graph = state.graph, build_graph(definition.steps)
     assert state.submitted is not None
     same_fields = ("spec", "source", "source_name", "spec_dir", "inputs")
     state.submitted = state.submitted.model_copy(
         update={name: getattr(event, name) for name in same_fields}
     )
-    _replace_steps(state, event)
+    _replace_steps(state, event, old_graph)
     _drop_files(state, set(event.reset))
     limit_to(state, None)
     reopen(state, recorded_at)
 
 
-def _replace_steps(state: JobState, event: JobAmended) -> None:
+def _replace_steps(state: JobState, event: JobAmended, old_graph: Graph) -> None:
     reset = set(event.reset)
     fresh = set(event.fresh or ())
     before = state.retired | state.steps
@@ -76,7 +76,23 @@ def _replace_steps(state: JobState, event: JobAmended) -> None:
             # Numbers go on: an attempt and a call are named by theirs.
             step.attempts, step.calls_ended = old.attempts, old.calls_ended
         state.steps[step_id] = step
+    gone = {*state.retired, *event.removed}
+    for step_id in [name for name in before if name not in gone]:
+        # An item or a round of a step that stays: no definition has it.
+        state.steps[step_id] = before.pop(step_id)
+        state.steps[step_id].index = len(state.steps) - 1
+        _carry(old_graph, state.graph, step_id)
     state.retired = before
+
+
+def _carry(old: Graph, new: Graph, step_id: str) -> None:
+    """Take a step over into another graph, with its edges to what is there or comes after it."""
+    new.steps[step_id] = old.steps[step_id]
+    for one, other in ((old.needs, new.dependents), (old.dependents, new.needs)):
+        for name in one[step_id]:
+            other[name] = tuple(dict.fromkeys((*other.get(name, ()), step_id)))
+    new.needs.setdefault(step_id, ())
+    new.dependents.setdefault(step_id, ())
 
 
 def _drop_files(state: JobState, reset: set[str]) -> None:

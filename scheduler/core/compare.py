@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.core.errors import TemplateError
-from scheduler.core.graph import Graph, downstream
+from scheduler.core.graph import Graph, downstream, lineage
 from scheduler.core.job_state import JobState
 from scheduler.core.resolved import JobDef, StepDef
 from scheduler.core.templates import parse_template, texts_in
@@ -77,8 +77,17 @@ def plan_changes(
         runs=runs,
         reset=tuple(name for name in graph.steps if name in again and name in state.steps),
         kept=tuple(name for name in graph.steps if name not in runs),
-        removed=tuple(name for name in state.steps if name not in graph.steps),
+        removed=tuple(_removed(state, graph, again)),
     )
+
+
+def _removed(state: JobState, graph: Graph, again: set[str]) -> Iterator[str]:
+    """The steps that go: those of no step any more, and the items and rounds of what runs again."""
+    for name in state.steps:
+        if name not in graph.steps:
+            above = [found for found in lineage(name) if found in graph.steps]
+            if not above or not again.isdisjoint(above):
+                yield name
 
 
 def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:
