@@ -240,7 +240,7 @@ def test_values_have_the_type_that_they_are_written_in() -> None:
         None,
         "x=y",
     ]
-    assert inputs == {"n": 1e5}
+    assert inputs == {"n": "1e5"}, "its own type decides"
 
 
 @pytest.mark.parametrize(
@@ -258,3 +258,13 @@ def test_no_values_leave_the_text_as_it_is() -> None:
     assert set_values(text, {}) == text
     with pytest.raises(UsageProblem):
         set_values(text, {("nope",): 1})
+
+
+def test_an_input_that_is_set_has_the_type_that_the_spec_says() -> None:
+    spec = "project: p\ninputs: {n: {type: integer, default: 1}, s: {default: x}}\nsteps:\n"
+    submit(spec + "  a: {value: ['${{ inputs.n }}', '${{ inputs.s }}']}\n")
+    assert orc("fork", "latest", "--set", "inputs.n=3", "--set", "inputs.s=3").code == 0
+    with sqlite3.connect("runs.db") as connection:
+        rows = connection.execute("SELECT output FROM steps ORDER BY step_id").fetchall()
+    assert [row[0] for row in rows] == ['[1, "x"]', '[3, "3"]']
+    assert orc("fork", "latest", "--set", "inputs.n=three").code == 2
