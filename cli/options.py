@@ -80,6 +80,24 @@ Only = Annotated[
         metavar="STEP[,STEP]",
     ),
 ]
+Again = Annotated[
+    list[str],
+    typer.Option(
+        "--step",
+        help="A step to run again; may be given again.",
+        metavar="STEP",
+        autocompletion=_complete_steps,
+    ),
+]
+FromStep = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Run this step anew, and what follows.",
+        metavar="STEP",
+        autocompletion=_complete_steps,
+    ),
+]
 StepFilter = Annotated[
     str | None,
     typer.Option("--step", help="Only this step's events.", autocompletion=_complete_steps),

@@ -17,10 +17,13 @@ _UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 """What JSON leaves as it is in a text, and YAML takes for a break of the line, or refuses."""
 
 
-def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, Any]]:
-    """The values by their paths in the spec, and those for its inputs. Raises UsageProblem."""
+def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, str]]:
+    """The values by their paths in the spec, and those for its inputs, texts as with `-i`.
+
+    Raises UsageProblem.
+    """
     values: dict[tuple[str, ...], Any] = {}
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         path = tuple(name.strip().split("."))
@@ -29,7 +32,7 @@ def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[s
         if path[0] == "inputs":
             if len(path) != 2:
                 raise UsageProblem(f"--set {name}: an input is inputs.NAME")
-            inputs[path[1]] = _parse_value(text)
+            inputs[path[1]] = text
         else:
             values[path] = _parse_value(text)
     return values, inputs

@@ -58,7 +58,10 @@ class ResultCache:
 
 
 def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
-    """The result of each step that has one at the end of a job's stream."""
+    """The result of each step that has one at the end of a job's stream.
+
+    The files of its items and rounds are the step's.
+    """
     files: dict[str, list[FileRef]] = {}
     found: dict[str, CachedResult] = {}
     for recorded in stream:
@@ -79,6 +82,13 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
                     files.pop(step, None)
             case _:
                 pass
+    for step in list(found):
+        above = step
+        while (place := max(above.rfind(mark) for mark in "[#/")) > 0:
+            above = above[:place]
+            if above in found:
+                both = (*found[above].files, *found[step].files)
+                found[above] = found[above].model_copy(update={"files": both})
     return found
 
 

@@ -9,6 +9,7 @@ reads is not seen; that is why only a step's own `cache:` asks for this.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,10 +107,11 @@ class Reuse:
         folder = Path(self._state.submitted.spec_dir)
         found = {}
         for name in names:
-            try:
-                found[name] = digest_bytes((folder / name).read_bytes())
-            except OSError:
-                continue
+            path = folder / name
+            # A pipe would be waited for.
+            if path.is_file():
+                with suppress(OSError):
+                    found[name] = digest_bytes(path.read_bytes())
         return found
 
 

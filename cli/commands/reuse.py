@@ -9,8 +9,10 @@ import typer
 
 from cli.commands.run import Strict
 from cli.options import (
+    Again,
     Database,
     Force,
+    FromStep,
     Job,
     Json,
     NoInput,
@@ -23,10 +25,7 @@ from cli.options import (
 
 def rerun(
     job: Job,
-    steps: Annotated[
-        list[str],
-        typer.Option("--step", help="A step to run again; may be given again.", metavar="STEP"),
-    ],
+    steps: Again,
     database: Database = None,
     replies: Replies = None,
     only: Only = None,
@@ -58,10 +57,7 @@ def rerun(
 
 def fork(
     job: Job,
-    start: Annotated[
-        str | None,
-        typer.Option("--from", help="Run this step anew, and what follows.", metavar="STEP"),
-    ] = None,
+    start: FromStep = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(

@@ -120,7 +120,7 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
 def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
     """All that the step's result comes from, but for the steps that it needs."""
     found = step.model_dump(mode="json", exclude=_OF_THE_WAY)
-    for path in _references(found):
+    for path in list(_references(found)):
         root, *keys = path[:2]
         if root in _SURROUNDINGS:
             value = getattr(definition, root)

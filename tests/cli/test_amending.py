@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger import JobId, OwnerLock
+from ledger import JobId, OwnerLock, open_ledger
+from projections import ReadModel
 from tests.cli.command_line import Said, orc, submit, write
 
 SPEC = """\
@@ -152,6 +153,23 @@ def test_a_cancelled_job_can_be_amended() -> None:
     assert planned(said)["runs"] == dict.fromkeys("bcd", "was cancelled")
 
 
+def test_a_wish_for_the_end_that_came_too_late_ends_no_amended_job(here: Path) -> None:
+    failing = SPEC.replace("cat a.txt", "exit 3")
+    assert orc("run", write("spec.yaml", failing)).code == 1
+    with open_ledger(here / "runs.db", projector=ReadModel()) as ledger:
+        ledger.send_signal(JobId(jobs()[0]), kind="cancel", data={}, created_at="2026-01-01")
+    # Long enough for the owner to look for wishes.
+    assert amend(SPEC.replace("cat a.txt", "sleep 0.6")).code == 0
+
+
+def test_the_files_of_steps_that_are_gone_are_delivered_no_more() -> None:
+    spec = SPEC.replace("project: demo", "project: demo\noutput_dir: out")
+    submit(spec)
+    shutil.rmtree("out")
+    assert amend(spec[: spec.index("  d:")]).code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.txt", "b.txt"]
+
+
 def test_a_job_that_runs_is_not_amended(here: Path) -> None:
     job_id = submit(SPEC)
     lock = OwnerLock(here / "runs.db", JobId(job_id))
@@ -203,6 +221,8 @@ def test_the_provider_that_a_job_was_switched_to_is_no_change() -> None:
     assert planned(said)["runs"] == {"two": "changed: messages"}
     # It is answered by the first of its replies: what it was told before is gone.
     assert attempts() == {"one": 1, "two": 2}
+    replayed = orc("replay", "latest")
+    assert replayed.code == 0, replayed.err
 
 
 def test_the_environment_of_today_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,13 @@ def test_a_fork_stands_by_itself() -> None:
     assert orc("rerun", child, "--step", "c").code == 0
 
 
+def test_the_files_that_a_fork_has_from_its_parent_are_delivered_too() -> None:
+    parent = submit(SPEC.replace("project: demo", "project: demo\noutput_dir: out"))
+    shutil.rmtree("out")
+    assert orc("fork", parent, "--from", "c").code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.txt", "b.txt", "d.txt"]
+
+
 def test_a_fork_of_a_fork_names_who_did_the_work() -> None:
     parent = submit(SPEC)
     orc("fork", parent, "--from", "c")
@@ -233,7 +240,7 @@ def test_values_have_the_type_that_they_are_written_in() -> None:
         None,
         "x=y",
     ]
-    assert inputs == {"n": 1e5}
+    assert inputs == {"n": "1e5"}, "its own type decides"
 
 
 @pytest.mark.parametrize(
@@ -251,3 +258,13 @@ def test_no_values_leave_the_text_as_it_is() -> None:
     assert set_values(text, {}) == text
     with pytest.raises(UsageProblem):
         set_values(text, {("nope",): 1})
+
+
+def test_an_input_that_is_set_has_the_type_that_the_spec_says() -> None:
+    spec = "project: p\ninputs: {n: {type: integer, default: 1}, s: {default: x}}\nsteps:\n"
+    submit(spec + "  a: {value: ['${{ inputs.n }}', '${{ inputs.s }}']}\n")
+    assert orc("fork", "latest", "--set", "inputs.n=3", "--set", "inputs.s=3").code == 0
+    with sqlite3.connect("runs.db") as connection:
+        rows = connection.execute("SELECT output FROM steps ORDER BY step_id").fetchall()
+    assert [row[0] for row in rows] == ['[1, "x"]', '[3, "3"]']
+    assert orc("fork", "latest", "--set", "inputs.n=three").code == 2

@@ -153,6 +153,8 @@ def test_the_shell_completes_commands_jobs_and_steps(here: Path) -> None:
     assert completed("orc resume nothing", here) == []
     assert completed("orc tail latest --step ", here) == ["first", "wait"]
     assert completed("orc tail latest --step w", here) == ["wait"]
+    assert completed("orc rerun latest --step w", here) == ["wait"]
+    assert completed("orc fork latest --from f", here) == ["first"]
 
 
 def completed(line: str, folder: Path) -> list[str]:

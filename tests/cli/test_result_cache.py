@@ -145,11 +145,12 @@ def test_a_result_whose_blobs_are_gone_is_not_reused() -> None:
 
 
 def test_a_result_whose_file_another_step_has_written_is_not_taken() -> None:
-    steps = "".join(
-        f"  {name}: {{run: 'echo 1 > x.txt', cache: job, files: [x.txt]}}\n" for name in "ab"
-    )
-    job_id = submit(f"project: p\nconcurrency: 1\nsteps:\n{steps}")
-    assert how(job_id, "b") == ["step.started", "step.succeeded"]
+    b = "  b: {run: 'echo 1 > x.txt', cache: ledger, files: [x.txt]}\n"
+    first = submit(f"project: p\nsteps:\n{b}")
+    assert how(submit(f"project: p\nsteps:\n{b}"), "b") == ["step.reused"]
+    a = "  a: {run: 'echo 1 > x.txt', files: [x.txt]}\n"
+    job_id = submit(f"project: p\nconcurrency: 1\nsteps:\n{a}{b}")
+    assert how(job_id, "b") == how(first, "b") == ["step.started", "step.succeeded"]
     assert [line["step"] for line in orc("show", job_id, "-f", "--json").lines()] == ["a"]
 
 

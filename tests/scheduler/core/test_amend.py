@@ -26,9 +26,11 @@ from scheduler.core.commands import (
     StartJob,
     Succeeded,
 )
+from scheduler.core.compare import find_changes, rebase
 from scheduler.core.decide import decide
 from scheduler.core.decide_reuse import can_own
 from scheduler.core.job_state import JobState
+from scheduler.core.resolved import JobDef, RetryDef
 from scheduler.core.state import evolve, ready
 from tests.builders import (
     EPOCH_S,
@@ -195,7 +197,7 @@ def test_an_amendment_ends_the_attempts_that_a_crash_cut_off() -> None:
 
 
 def test_an_amendment_of_a_job_that_never_started_leaves_it_to_be_started() -> None:
-    state = fold(CHAIN, amended(job(step("a"), step("z"))))
+    state = fold(CHAIN, amended(job(step("a"), step("z")), removed=("b", "c", "d")))
     assert state.status == "submitted"
     (event,) = decide(state, StartJob(OWNER))
     evolve(state, record([event], after=state.version)[0])
@@ -266,3 +268,46 @@ def test_steps_alone_that_are_all_there_are_end_the_job() -> None:
 
 def test_an_item_belongs_to_its_step() -> None:
     assert list(lineage("x#2/y[k]")) == ["x#2/y[k]", "x#2/y", "x#2", "x"]
+
+
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [
+        (job(step("a"), step("b", needs="a", value=1)), {"b": ("value",)}),
+        (job(step("a", retry=RetryDef(max_attempts=9), timeout_s=1.0), step("b", needs="a")), {}),
+        (job(step("a"), step("b"), step("new")), {"b": ("needs",)}),
+        (job(step("a")), {}),
+    ],
+)
+def test_a_step_has_changed_when_its_definition_has_but_for_how_it_is_tried(
+    after: JobDef, changes: dict[str, tuple[str, ...]]
+) -> None:
+    assert find_changes(job(step("a"), step("b", needs="a")), after) == changes
+
+
+def test_a_step_has_changed_when_a_value_that_it_refers_to_has() -> None:
+    steps = (
+        step("one", value="${{ inputs.x }}"),
+        step("whole", value="${{ inputs }}"),
+        step("other", value="${{ inputs.y }}"),
+        step("about", value=["${{ task_description }}"]),
+        step("command", kind="run", run="true"),
+    )
+    before = job(*steps, inputs={"x": 1, "y": 1}, task_description="a")
+    after = job(*steps, inputs={"x": 2, "y": 1}, task_description="b", env={"A": "b"})
+    assert find_changes(before, after) == {
+        "one": ("inputs.x",),
+        "whole": ("inputs",),
+        "about": ("task_description",),
+        "command": ("the job's env",),
+    }
+
+
+def test_an_edit_is_taken_where_it_differs_from_the_same_text_of_today() -> None:
+    recorded = job(step("a", prompt="?", timeout_s=1.0), step("b", prompt="?"), timeout_s=9.0)
+    base = job(step("a", prompt="?", timeout_s=5.0), step("b", prompt="?"), timeout_s=5.0)
+    edited = job(step("a", prompt="!", timeout_s=5.0), step("c"), timeout_s=5.0)
+    merged = rebase(recorded, base, edited)
+    assert merged.timeout_s == 9.0
+    assert [found.id for found in merged.steps] == ["a", "c"]
+    assert merged.steps[0] == step("a", prompt="!", timeout_s=1.0)
