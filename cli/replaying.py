@@ -125,6 +125,7 @@ def on_recorded_replies(definition: JobDef) -> JobDef:
         update={
             "provider": REPLAY,
             "rate": {},
+            "budget": None,
             "output_dir": None,
             "steps": tuple(_on_recorded_replies(step) for step in definition.steps),
         }
@@ -132,6 +133,7 @@ def on_recorded_replies(definition: JobDef) -> JobDef:
 
 
 def _on_recorded_replies(step: StepDef) -> StepDef:
+    step = step.model_copy(update={"budget": None})
     if step.steps:
         return step.model_copy(update={"steps": tuple(map(_on_recorded_replies, step.steps))})
     if step.provider is None:

@@ -13,6 +13,7 @@ from ledger.events import (
     CacheHit,
     CircuitClosed,
     CircuitOpened,
+    JobCancelling,
     JobResumed,
     LlmRequested,
     StepExpanded,
@@ -112,6 +113,8 @@ def describe_change(recorded: Recorded) -> str:
             )
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
+        case JobCancelling():
+            return f"cancelling: {', '.join(event.steps[:5])} still to run"
         case JobResumed():
             only = f", only for {', '.join(event.only)}" if event.only else ""
             return f"resumed{only}"

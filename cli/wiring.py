@@ -310,7 +310,7 @@ def _cancel_unowned(
     state = load_state(ledger, job_id)
     if state.status in ("succeeded", "failed", "cancelled"):
         return state.status
-    append_command(ledger, job_id, state, CancelJob(signal_id, reason), blobs=[])
+    append_command(ledger, job_id, state, CancelJob(signal_id, reason, at_once=True), blobs=[])
     folder = run_folder(state, job_id, places.runs_dir)
     Publisher(ledger, job_id, folder, prices=places.prices).publish()
     return state.status

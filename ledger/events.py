@@ -159,6 +159,19 @@ class JobFailed(JobEvent):
     failures_total: int
 
 
+class JobCancelling(JobEvent):
+    """Someone asked for the end of the job: all is cancelled but `steps`, which run for that.
+
+    They are those whose condition has `always()` or `cancelled()`; when they have
+    ended, the job is cancelled.
+    """
+
+    type: Literal["job.cancelling"] = "job.cancelling"
+    steps: tuple[str, ...]
+    signal_id: int | None = None
+    reason: str | None = None
+
+
 class JobCancelled(JobEvent):
     """Someone asked for the end of the job; what had not ended is cancelled."""
 
@@ -341,6 +354,7 @@ AnyEvent = (
     | BudgetExceeded
     | JobSucceeded
     | JobFailed
+    | JobCancelling
     | JobCancelled
     | CircuitOpened
     | CircuitClosed

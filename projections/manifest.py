@@ -15,6 +15,7 @@ from ledger.events import (
     FileWritten,
     JobAmended,
     JobCancelled,
+    JobCancelling,
     JobFailed,
     JobInterrupted,
     JobResumed,
@@ -96,6 +97,10 @@ class Manifest:
                 self._resumed(event)
             case JobInterrupted():
                 self._status = "interrupted"
+            case JobCancelling():
+                for name, step in self._steps.items():
+                    if step.status in _OPEN and name not in event.steps:
+                        step.status = "cancelled"
             case JobWaiting():
                 self._status = "waiting"
             case StepExpanded():

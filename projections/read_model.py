@@ -25,6 +25,7 @@ from ledger.events import (
     FileWritten,
     JobAmended,
     JobCancelled,
+    JobCancelling,
     JobFailed,
     JobInterrupted,
     JobResumed,
@@ -100,6 +101,7 @@ _PHASES: dict[type, int] = {
     ApprovalDecided: 5,
     JobSucceeded: 10,
     JobFailed: 10,
+    JobCancelling: 10,
     JobCancelled: 10,
 }
 
@@ -173,8 +175,14 @@ def _job_failed(writer: Writer, recorded: Recorded, event: JobFailed) -> None:
     _job_ended(writer, recorded, "failed", failure)
 
 
+def _job_cancelling(writer: Writer, recorded: Recorded, event: JobCancelling) -> None:
+    writer.add(
+        "steps_cancelled", recorded.recorded_at, recorded.job_id, json.dumps(list(event.steps))
+    )
+
+
 def _job_cancelled(writer: Writer, recorded: Recorded, event: JobCancelled) -> None:
-    writer.add("steps_cancelled", recorded.recorded_at, recorded.job_id)
+    writer.add("steps_cancelled", recorded.recorded_at, recorded.job_id, "[]")
     _job_ended(writer, recorded, "cancelled", event.reason)
 
 
@@ -303,6 +311,7 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     ApprovalDecided: decided,
     JobSucceeded: _job_succeeded,
     JobFailed: _job_failed,
+    JobCancelling: _job_cancelling,
     JobCancelled: _job_cancelled,
     StepStarted: _step_started,
     StepSucceeded: _step_succeeded,

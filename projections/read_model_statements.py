@@ -115,7 +115,8 @@ STATEMENTS = {
     "counters": "UPDATE jobs SET steps_succeeded = steps_succeeded + ?, "
     "steps_failed = steps_failed + ?, steps_skipped = steps_skipped + ? WHERE job_id = ?",
     "steps_cancelled": "UPDATE steps SET status = 'cancelled', finished_at = ? "
-    "WHERE job_id = ? AND status IN ('pending', 'running', 'waiting')",
+    "WHERE job_id = ? AND status IN ('pending', 'running', 'waiting') "
+    "AND name NOT IN (SELECT value FROM json_each(?))",
     "job_waiting": "UPDATE jobs SET status = 'waiting' WHERE job_id = ?",
     "job_ended": "UPDATE jobs SET status = ?, finished_at = ?, failure = ?, duration_s = "
     "round((julianday(?) - julianday(started_at)) * 86400, 3) WHERE job_id = ?",

@@ -25,6 +25,7 @@ from scheduler.core.commands import (
     Succeeded,
 )
 from scheduler.core.containers import CHILDREN_MAX, child_ids, round_id
+from scheduler.core.decide_doubt import lost
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_plain, to_text
 from scheduler.core.queues import enqueue
@@ -56,6 +57,8 @@ class Overseer:
             return self._gather(step_id)
         if step.status != "pending" or step.needs_left:
             return None
+        if step.is_lost:
+            return Message(FailStep(step_id, lost(self._state, step_id)))
         try:
             if not self._holds(step_id):
                 return Message(SkipStep(step_id))

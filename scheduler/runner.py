@@ -204,11 +204,16 @@ class Runner:
                 self._apply(decide(state, Settle()), turn)
                 if state.status == "running":
                     self._apply(decide(state, self._stop.command), turn)
+                if state.is_cancelling:
+                    # What is meant for the end of the job still runs.
+                    self._stop = None
             return
         now = self._looked_at = self._clock.now()
-        for step_id in expired(state, now):
-            self._apply(decide(state, ExpireStep(step_id)), turn)
-        for late in late_decisions(state, now):
+        overdue: list[Command] = [
+            *map(ExpireStep, expired(state, now)),
+            *late_decisions(state, now),
+        ]
+        for late in overdue:
             self._apply(decide(state, late), turn)
         for step_id in list(ready(state, now, room=self._rates.room)):
             opening = self._reuse.opening(step_id, now)

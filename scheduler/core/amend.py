@@ -41,6 +41,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
     if state.status != "submitted":
         state.status = "stopped"
     state.stopped_by = state.job_failure = None
+    state.had_ended = True
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
     if event.replies is not None:
         state.replies = event.replies

@@ -17,14 +17,17 @@ def call_told(
     match event:
         case LlmRequested():
             step.requested_version = version
+            step.in_flight = True
             call_sent(state, event)
         case LlmResponded():
+            step.in_flight = False
             step.calls_ended += 1
             step.calls_recorded += 1
             _keep_reply(step, event, event.reply, version)
             call_over(state, event)
             call_ended(state, event, version)
         case LlmFailed():
+            step.in_flight = False
             step.calls_ended += 1
             # A failure of a real provider uses up no recorded reply; a recorded failure does.
             step.calls_recorded += event.provider == REPLAY

@@ -24,6 +24,7 @@ STEP_ID_LENGTH_MAX = 64
 
 
 _DONE_HERE = ("prompt", "messages", "run", "python", "value")
+_REACHES_OUT = ("prompt", "messages", "run", "python")
 
 
 _ONLY_FOR = {
@@ -40,6 +41,7 @@ _ONLY_FOR = {
     "env": ("run", "python"),
     "output": ("prompt", "messages", "run"),
     "with_": ("workflow",),
+    "on_unknown": _REACHES_OUT,
     **dict.fromkeys(("files", "retry", "retry_on", "timeout", "total_timeout"), _DONE_HERE),
 }
 

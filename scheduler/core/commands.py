@@ -232,10 +232,14 @@ class InterruptJob:
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Someone wants the job to end; no attempt runs any more, or none with a live owner."""
+    """Someone wants the job to end; no attempt runs any more, or none with a live owner.
+
+    `at_once` where nobody is there to run the steps that are meant for that.
+    """
 
     signal_id: int | None = None
     reason: str | None = None
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

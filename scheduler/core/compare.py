@@ -68,7 +68,7 @@ def plan_changes(
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
     whys |= others or {}
     again = downstream(graph.dependents, whys)
-    done = find_done(state)
+    done = find_done(state, had_ended=True)
     runs = {}
     for step_id in graph.steps:
         if step_id in whys:

@@ -14,7 +14,6 @@ from ledger.events import (
     BudgetExceeded,
     BudgetRaised,
     Failure,
-    JobCancelled,
     JobFailed,
     JobInterrupted,
     JobResumed,
@@ -27,6 +26,7 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
+from scheduler.core.cancelling import cancelled, end_cancelled
 from scheduler.core.commands import (
     AmendJob,
     AskPerson,
@@ -54,6 +54,7 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
+from scheduler.core.decide_doubt import end_in_doubt
 from scheduler.core.decide_failures import (
     fail_finally,
     failed_event,
@@ -124,8 +125,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             assert state.running_total == 0
             return [JobInterrupted(signal=command.signal)]
         case CancelJob():
-            cancelled = JobCancelled(signal_id=command.signal_id, reason=command.reason)
-            return [*_cut_by_crash(state), cancelled]
+            return [*_cut_by_crash(state), end_cancelled(state, command)]
         case TimeOutJob():
             assert state.running_total == 0
             return _time_out(state)
@@ -147,15 +147,16 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         kept=find_kept(state) or None,
     )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [resumed, *_cut_by_crash(state)]
+    return [resumed, *_cut_by_crash(state, goes_on=True)]
 
 
-def _cut_by_crash(state: JobState) -> list[StepInterrupted]:
+def _cut_by_crash(state: JobState, *, goes_on: bool = False) -> list[AnyEvent]:
     """An end for each attempt that was running when the last owner died; a live one has none."""
     return [
-        StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
+        event
         for step_id, step in state.steps.items()
         if step.status == "running" and takes_slot(state, step_id)
+        for event in end_in_doubt(state, step_id, goes_on=goes_on)
     ]
 
 
@@ -257,6 +258,8 @@ def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]
     decided = decision(state, command)
     if command.option == REJECT:
         return [decided, *fail_finally(state, command.step, rejection(command))]
+    if state.graph.steps[command.step].kind != "approval":
+        return [decided]
     return [decided, approval_given(state, decided)]
 
 
@@ -290,6 +293,8 @@ def _time_out(state: JobState) -> list[AnyEvent]:
 
 
 def _settle(state: JobState) -> list[AnyEvent]:
+    if state.is_cancelling and not state.unfinished:
+        return [cancelled(state)]
     if state.status != "running":
         return []
     if state.unfinished:

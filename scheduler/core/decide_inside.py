@@ -144,5 +144,8 @@ def rest(state: JobState) -> list[AnyEvent]:
     """The job waits for persons."""
     waiting = {*state.questions, *state.short}
     steps = tuple(sorted(waiting, key=lambda name: state.steps[name].index))
-    reason: Literal["approval", "budget"] = "budget" if state.short else "approval"
+    doubts = [name for name in steps if state.steps[name].waits_for == "in_doubt"]
+    reason: Literal["approval", "in_doubt", "budget"] = "budget" if state.short else "approval"
+    if doubts and len(doubts) == len(steps):
+        reason = "in_doubt"
     return [JobWaiting(reason=reason, steps=steps[:NAMED_MAX])]

@@ -116,7 +116,9 @@ class StepState:
     `fallback` is the place of its target in its list; `lane` names the route from
     there on, none until it is asked for. `fresh` steps ask anew whatever a cache has.
     `parent` is the step that holds it, `number` its place there: an item's from 0, a
-    round's from 1; `began_at` is when one that holds others began, in seconds since
+    round's from 1; `in_flight`: a call was sent, or a tool called, and has not ended;
+    `is_lost`: one may have been done when its process died, and is not to be done again;
+    `began_at` is when one that holds others began, in seconds since
     1970. `upstream_failed`: a step before it, near or far, has failed.
     """
 
@@ -149,6 +151,8 @@ class StepState:
     question: OpenQuestion | None = None
     inside: Inside | None = None
     reserved: Reserved | None = None
+    in_flight: bool = False
+    is_lost: bool = False
     began_at: float = 0.0
 
     @property
@@ -192,6 +196,9 @@ class JobState:
     signal_seen: int = 0
     stopped_by: str | None = None
     is_cancelling: bool = False
+    cancel_reason: str | None = None
+    had_ended: bool = False
+    """Whether the last resume was of a job that had ended: then a person's no is asked again."""
     due: deque[str] = field(default_factory=deque)
     """Steps that somebody who can read values has to look at: to judge, to expand, to gather."""
     questions: set[str] = field(default_factory=set)

@@ -9,13 +9,22 @@ from scheduler.core.commands import DecideApproval
 from scheduler.core.job_state import JobState, OpenQuestion
 
 REJECT = "reject"
+YES_OR_NO = ("approve", REJECT)
+
+
+def is_in_doubt(state: JobState, step_id: str) -> bool:
+    """Whether an attempt that is cut short may have done something that nobody has heard of."""
+    kind = state.graph.steps[step_id].kind
+    return state.steps[step_id].in_flight or kind in ("run", "python")
 
 
 def asked(state: JobState, event: ApprovalRequested) -> None:
     """Fold the event."""
     step = state.steps[event.step]
+    is_approval = state.graph.steps[event.step].kind == "approval"
     step.status = "waiting"
-    step.waits_for = "approval"
+    step.waits_for = "approval" if is_approval else "in_doubt"
+    step.ticket = 0
     step.question = OpenQuestion(event.options, event.expires_at, event.on_timeout)
     state.questions.add(event.step)
     if event.expires_at is not None:
@@ -26,7 +35,11 @@ def decided(state: JobState, event: ApprovalDecided) -> None:
     """Fold the event; what follows from the answer is told by the event after it."""
     step = state.steps[event.step]
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
-    step.output = answer_of(event)
+    if step.waits_for == "in_doubt":
+        # What follows a yes is another attempt; what follows a no is a failure, told next.
+        step.status, step.waits_for = "pending", None
+    else:
+        step.output = answer_of(event)
     close_question(state, event.step)
 
 

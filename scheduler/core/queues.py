@@ -116,9 +116,17 @@ def became_ready(state: JobState, step_id: str) -> None:
     if not state.wants(step_id):
         return
     if state.graph.steps[step_id].is_plain:
-        enqueue(state, step_id)
+        go_on(state, step_id)
     else:
         state.due.append(step_id)
+
+
+def go_on(state: JobState, step_id: str) -> None:
+    """The step, which nothing has to be judged of, may start; a lost one is looked at."""
+    if state.steps[step_id].is_lost:
+        state.due.append(step_id)
+    else:
+        enqueue(state, step_id)
 
 
 def takes_slot(state: JobState, step_id: str) -> bool:

@@ -25,8 +25,10 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
     if state.owned_since is not None:
         # The last owner died without a word: its time ran to its last event.
         state.owned_s += seconds_between(state.owned_since, before_at)
+    state.had_ended = has_ended(state)
     state.status = "running"
     state.stopped_by = None
+    state.is_cancelling = False
     state.job_failure = None
     state.owned_since = recorded_at
     if event.timeout_s is not None:
@@ -42,7 +44,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
 def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
     """From now on only these steps, and what they need, are run; none means all of them."""
     state.only = None if names is None else frozenset(downstream(state.graph.needs, names))
-    done = find_done(state) if state.only else set()
+    done = find_done(state, had_ended=state.had_ended) if state.only else set()
     state.only_left = sum(1 for name in state.only or () if name not in done)
     for step_id, step in state.steps.items():
         if not state.wants(step_id):
@@ -58,7 +60,11 @@ def reopen(state: JobState, recorded_at: str) -> None:
     state.adaptive.clear()
     state.failed.clear()
     state.unfinished = 0
-    done = find_done(state)
+    done = find_done(state, had_ended=state.had_ended)
+    for step_id in done:
+        step = state.steps[step_id]
+        if step.parent is None and _has_failed(step) and step.failure is not None:
+            state.failed[step_id] = step.failure
     holders = []
     for step_id, step in state.steps.items():
         if step_id in done:
@@ -83,7 +89,7 @@ def _inside(state: JobState, step_id: str) -> Inside:
 
 def find_kept(state: JobState) -> tuple[str, ...]:
     """The steps without a result of their own that a resume leaves as they are."""
-    done = find_done(state)
+    done = find_done(state, had_ended=has_ended(state))
     return tuple(
         step_id
         for step_id, step in state.steps.items()
@@ -102,13 +108,22 @@ def _has_failed(step: StepState) -> bool:
     return step.status == "failed" and not step.tolerated
 
 
-def find_done(state: JobState) -> set[str]:
-    """What stays as it is: what has succeeded, all inside it, and what was skipped because of that."""
+def has_ended(state: JobState) -> bool:
+    """Whether the job has come to an end, whatever that was."""
+    return state.status in ("succeeded", "failed", "cancelled")
+
+
+def find_done(state: JobState, *, had_ended: bool) -> set[str]:
+    """What stays as it is: what has succeeded, all inside it, and what was skipped because of that.
+
+    And what a person has said no to, unless the job had ended with that.
+    """
     done: set[str] = set()
     for level in state.graph.levels():
         for step_id in level:
             step = state.steps[step_id]
-            if step.is_done:
+            is_no = step.failure is not None and step.failure.kind == "rejected"
+            if step.is_done or (step.status == "failed" and is_no and not had_ended):
                 done.add(step_id)
             elif step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]
@@ -141,6 +156,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
         step.status = "pending"
         step.failures = 0
         step.failure = step.skipped = step.output = None
+        step.is_lost = False
         if step.inside is not None:
             step.status = "running"
     _clamp_deadline(state, step_id, now)

@@ -124,6 +124,8 @@ class _Resolver:
             "continue_on_error": defaults.continue_on_error if tolerant is None else tolerant,
         }
         common["continue_on_error"] = bool(common["continue_on_error"])
+        if kind in ("prompt", "run", "python"):
+            common["on_unknown"] = step.on_unknown or defaults.on_unknown or "retry"
         if is_prompt:
             if step.output is not None:
                 common["output_schema"] = step.output.json_schema

@@ -19,6 +19,7 @@ REPLAY = "replay"
 
 CacheScope = Literal["off", "job", "ledger"]
 StepKind = Literal["prompt", "run", "python", "value", "group", "approval"]
+OnUnknown = Literal["retry", "ask", "fail"]
 Shape = Literal["for_each", "loop", "group"]
 
 
@@ -163,7 +164,8 @@ class StepDef(Resolved):
     `condition` is judged once when all it waits for has ended, `item_condition` once
     for each item. A step that `runs_after` any end waits for its needs however they
     end, another one for their success. A group's `steps` see `inputs` alone of what
-    is around them, where it has any.
+    is around them, where it has any. `on_unknown` is what becomes of an attempt whose
+    process died when it had asked or begun something, and nobody knows how that ended.
 
     `provider`, `model` and `base_url` are the first whom a prompt asks, `fallback` the
     others. `output_schema` is a JSON Schema, `repair` how often the model is shown
@@ -182,6 +184,7 @@ class StepDef(Resolved):
     inputs: dict[str, Any] | None = None
     approval: ApprovalDef | None = None
     budget: BudgetDef | None = None
+    on_unknown: OnUnknown = "retry"
     provider: str | None = None
     model: str | None = None
     base_url: str | None = None

@@ -26,10 +26,10 @@ from scheduler.core.spec_prompt import (
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
-LATER_STEP_KEYS = frozenset("on_unknown idempotent secrets limits template".split())
+LATER_STEP_KEYS = frozenset("idempotent secrets limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
-LATER_JOB_KEYS = frozenset("tools max_turns on_unknown secrets limits template".split())
+LATER_JOB_KEYS = frozenset("tools max_turns secrets limits template".split())
 
 
 KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
@@ -110,6 +110,7 @@ class DefaultsSpec(Strict):
     timeout: Duration | None = None
     total_timeout: Duration | None = None
     continue_on_error: bool | None = None
+    on_unknown: Literal["retry", "ask", "fail"] | None = None
     env: dict[str, str | None] | None = None
 
 
@@ -171,6 +172,11 @@ class StepSpec(Strict):
     loop: LoopSpec | None = Field(None, description="The step again and again, until it is good.")
     budget: BudgetSpec | None = Field(
         None, description="What the step may spend, with all that is inside it."
+    )
+    on_unknown: Literal["retry", "ask", "fail"] | None = Field(
+        None,
+        description="When the process died with a call or a command under way: do it again, ask a "
+        "person first, or fail. Default: retry.",
     )
     needs: Names = Field([], description="Steps that must end first; references add themselves.")
     output: OutputSpec | None = Field(None, description="What the step's output is.")

@@ -22,6 +22,7 @@ from ledger.events import (
     FileWritten,
     JobAmended,
     JobCancelled,
+    JobCancelling,
     JobFailed,
     JobInterrupted,
     JobResumed,
@@ -47,6 +48,7 @@ from ledger.events import (
 from scheduler.core.amend import job_amended, step_reused
 from scheduler.core.budgets import call_lost, exceeded, raised
 from scheduler.core.calls import call_told, forget_calls
+from scheduler.core.cancelling import cancelling
 from scheduler.core.containers import child_ended, expanded
 from scheduler.core.graph import Graph
 from scheduler.core.job_state import (
@@ -57,13 +59,14 @@ from scheduler.core.job_state import (
     StepStatus,
 )
 from scheduler.core.limits import circuit_closed, circuit_opened, step_began
-from scheduler.core.questions import asked, close_question, decided
+from scheduler.core.questions import REJECT, asked, close_question, decided, is_in_doubt
 from scheduler.core.queues import (
     became_ready,
     clear_queues,
     enqueue,
     enter_running,
     expired,
+    go_on,
     leave_queue,
     leave_running,
     next_due,
@@ -127,7 +130,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case ApprovalRequested():
             asked(state, event)
         case ApprovalDecided():
+            is_about_call = state.steps[event.step].waits_for == "in_doubt"
             decided(state, event)
+            if is_about_call and event.option != REJECT:
+                enqueue(state, event.step)
         case BudgetExceeded():
             leave_running(state, event.step)
             exceeded(state, event)
@@ -135,11 +141,13 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             raised(state, event)
         case StepInterrupted():
             call_lost(state, event.step)
+            crashed = event.reason == "crash" and is_in_doubt(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
-            enqueue(state, event.step)
+            step.is_lost = crashed and state.graph.steps[event.step].on_unknown == "fail"
+            go_on(state, event.step)
         case StepReused():
             step_reused(state, event)
             _end(state, event.step, "succeeded")
@@ -153,8 +161,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
             call_told(state, event, recorded.version)
         case ToolCalled():
-            pass
+            state.steps[event.step].in_flight = True
         case ToolReturned():
+            state.steps[event.step].in_flight = False
             state.steps[event.step].results[event.key] = CommittedResult(
                 event.result, bool(event.is_error)
             )
@@ -194,6 +203,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             of_job = (failure for failure in event.failures if failure.step is None)
             state.job_failure = next(of_job, None)
             _stop(state, "failed")
+        case JobCancelling():
+            cancelling(state, event)
         case JobCancelled():
             _job_cancelled(state, event)
         case _:
@@ -207,6 +218,7 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     leave_queue(state, step_id)
     step.status = "running"
     step.waits_for = None
+    step.in_flight = step.is_lost = False
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
     if not takes_slot(state, step_id):
@@ -277,6 +289,7 @@ def _stop(state: JobState, status: JobStatus) -> None:
 
 def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     _stop(state, "cancelled")
+    state.is_cancelling = False
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
     for step in state.steps.values():
         if step.status in ("pending", "running", "waiting"):

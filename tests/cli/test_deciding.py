@@ -106,6 +106,25 @@ def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
         end_process(process)
 
 
+def test_a_no_ends_what_depends_on_it_and_is_asked_again_only_after_the_end(here: Path) -> None:
+    spec = SPEC.replace("    continue_on_error: true\n", "")
+    assert orc("run", write("spec.yaml", spec)).code == 3
+    assert orc("reject", "latest", "gate", "--comment", "not yet").code == 0
+    said = orc("resume", "latest")
+    assert said.code == 1
+    assert "gate: rejected: rejected by" in said.err
+    assert "not yet" in said.err
+    steps = {step["step"]: step for step in orc("show", "latest", "--json").json()["steps"]}
+    assert {name: steps[name]["status"] for name in ("gate", "go", "after")} == {
+        "gate": "failed",
+        "go": "skipped",
+        "after": "skipped",
+    }
+    assert orc("rebuild").code == 0
+    assert orc("show", "latest", "--json").json()["status"] == "failed"
+    assert orc("resume", "latest").code == 3
+
+
 def test_a_job_that_nobody_decided_on_can_be_cancelled(asked: str) -> None:
     assert orc("cancel", asked).code == 0
     assert orc("show", asked, "--json").json()["status"] == "cancelled"

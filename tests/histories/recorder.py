@@ -46,6 +46,7 @@ def histories() -> dict[str, History]:
         "flow": partial(_flow, FLOW),
         "approval": partial(_flow, ASKING, decides="approve"),
         "budget": _run_short,
+        "cancelling": _cancel_with_steps_left,
         "rejection": partial(_flow, ASKING, decides="reject"),
         "amended": _amend,
     }
@@ -142,6 +143,14 @@ def _amend() -> Iterator[Stand]:
         definition = stand.definition.model_copy(update={"steps": tuple(steps)})
         stand.append(amended(definition, "c", removed=("d",), fresh=("c",)))
         stand.run()
+        yield stand
+
+
+@contextmanager
+def _cancel_with_steps_left() -> Iterator[Stand]:
+    text = "project: demo\nsteps: {a: {run: 'sleep 30'}, b: {needs: a, if: always(), value: 1}}\n"
+    with flow_stand(text) as stand:
+        stand.run(beside=cancels(after_s=1.0))
         yield stand
 
 

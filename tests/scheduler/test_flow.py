@@ -12,6 +12,7 @@ from ledger.events import ApprovalDecided, StepExpanded, StepSkipped, StepStarte
 from scheduler.core.job_state import JobState
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
 from tests.scheduler.harness import Crash
+from tests.scheduler.test_resume import cancels
 
 FAILING = """
 project: demo
@@ -205,6 +206,44 @@ def test_thousands_of_items_come_a_thousand_an_event() -> None:
             (2000, 500, 2500),
         ]
         assert stand.output("a") == [1] * 2500
+
+
+CLEANED = """
+project: demo
+steps:
+  slow: {run: "sleep 30"}
+  after: {needs: slow, value: 1}
+  inside: {loop: {max_iterations: 3}, steps: {wait: {run: "sleep 30"}}}
+  clean: {needs: [after, inside], if: cancelled(), value: "${{ steps.slow.status }}"}
+  tell: {needs: clean, if: always(), value: "${{ steps.clean.output }}"}
+  never: {needs: slow, if: failure(), value: 1}
+"""
+
+
+def test_what_is_meant_for_a_cancelled_job_runs_before_its_end() -> None:
+    with flow_stand(CLEANED) as stand:
+        state = stand.run(beside=cancels(after_s=1.0))
+        assert state.status == "cancelled"
+        assert statuses(state) == {
+            "slow": "cancelled",
+            "after": "cancelled",
+            "inside": "cancelled",
+            "inside#1": "cancelled",
+            "inside#1/wait": "cancelled",
+            "clean": "succeeded",
+            "tell": "succeeded",
+            "never": "cancelled",
+        }
+        assert stand.output("tell") == "cancelled"
+        assert state.summary() == stand.state().summary()
+
+
+def test_a_resume_of_a_cancelled_job_does_what_was_not_done() -> None:
+    text = CLEANED.replace("sleep 30", "true")
+    with flow_stand(text) as stand:
+        state = stand.run()
+    assert state.status == "succeeded"
+    assert statuses(state)["clean"] == "skipped"
 
 
 class TestApproval:

@@ -15,6 +15,7 @@ from ledger.events import (
     BudgetRaised,
     ChildShape,
     JobCancelled,
+    JobCancelling,
     JobFailed,
     JobInterrupted,
     JobResumed,
@@ -391,6 +392,7 @@ OTHERS: list[AnyEvent] = [
     JobCancelled(),
     JobFailed(failures=(), failures_total=0),
     JobWaiting(reason="approval", steps=()),
+    JobCancelling(steps=("a",)),
 ]
 SHORT: list[AnyEvent] = [
     started("a"),
