@@ -23,7 +23,6 @@ from scheduler.core.commands import (
     CallEvent,
     CancelJob,
     Command,
-    ExpireStep,
     Failed,
     FinishAttempt,
     Interrupted,
@@ -36,9 +35,8 @@ from scheduler.core.commands import (
 )
 from scheduler.core.decide import decide
 from scheduler.core.durations import format_duration
-from scheduler.core.questions import late_decisions
 from scheduler.core.queues import is_at_rest
-from scheduler.core.state import JobState, evolve, expired, next_due, ready
+from scheduler.core.state import JobState, evolve, next_due, ready
 from scheduler.effects.calls import OnDelta
 from scheduler.effects.contract import ReplyCache
 from scheduler.effects.groups import GRACE_S, ProcessGroups
@@ -50,7 +48,7 @@ from scheduler.rendering import Renderer
 from scheduler.retry import with_wait
 from scheduler.reusing import ResultCache, Reuse
 from scheduler.turn import Message, Stop, Turn
-from scheduler.wishes import poll_wishes, watch_signals
+from scheduler.wishes import overdue, poll_wishes, watch_signals
 from scheduler.workspace import Workspace
 
 YIELD_S = 0.005
@@ -209,11 +207,7 @@ class Runner:
                     self._stop = None
             return
         now = self._looked_at = self._clock.now()
-        overdue: list[Command] = [
-            *map(ExpireStep, expired(state, now)),
-            *late_decisions(state, now),
-        ]
-        for late in overdue:
+        for late in overdue(state, now):
             self._apply(decide(state, late), turn)
         for step_id in list(ready(state, now, room=self._rates.room)):
             opening = self._reuse.opening(step_id, now)

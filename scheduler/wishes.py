@@ -1,4 +1,4 @@
-"""Wishes from outside on their way to the loop: signals of the system, and those in the ledger."""
+"""Wishes on their way to the loop: signals of the system, those in the ledger, and those of time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import signal
 import trio
 
 from ledger import JobId, LedgerReader, Signal
-from scheduler.core.commands import CancelJob, DecideApproval, InterruptJob
-from scheduler.core.state import JobState
+from scheduler.core.commands import (
+    CancelJob,
+    Command,
+    DecideApproval,
+    ExpireStep,
+    InterruptJob,
+)
+from scheduler.core.questions import late_decisions
+from scheduler.core.state import JobState, expired
 from scheduler.stop_signals import open_stop_signals
 from scheduler.turn import Message
 
 POLL_S = 0.25
+
+
+def overdue(state: JobState, now: float) -> list[Command]:
+    """What time wishes: steps whose time is over, and questions that nobody has answered in theirs."""
+    return [*map(ExpireStep, expired(state, now)), *late_decisions(state, now)]
 
 
 async def watch_signals(
