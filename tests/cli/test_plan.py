@@ -1,0 +1,105 @@
+"""`orc plan`: what would run and why, and what it would cost by what it cost before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import orc, submit, write
+from tests.model_server import ModelServer, Says
+
+SPEC = """\
+project: planned
+provider: ollama/model-a
+params: {max_tokens: 100}
+steps:
+  words: {value: [a, b]}
+  ask: {prompt: Name a river.}
+  each: {for_each: "${{ steps.words.output }}", prompt: "Say ${{ item }}"}
+  end: {needs: [ask, each], run: echo done}
+"""
+
+
+@pytest.fixture
+def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
+    with ModelServer(lambda asked: Says("ok", input_tokens=1000, output_tokens=100)) as server:
+        monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
+        write("prices.yaml", "models: {ollama: {model-a: {input: 10, output: 100}}}\n")
+        yield server
+
+
+def plan(text: str, *options: str) -> dict[str, Any]:
+    said = orc("plan", write("spec.yaml", text), "--json", *options)
+    assert said.out, said.err
+    return said.json()
+
+
+def changes(found: dict[str, Any]) -> dict[str, str]:
+    return {step["step"]: step["change"] for step in found["steps"]}
+
+
+def test_before_the_first_run_all_is_new_and_nothing_is_known(server: ModelServer) -> None:
+    found = plan(SPEC)
+    assert set(changes(found).values()) == {"new"}
+    assert (found["against"], found["expected_cost_usd"]) == (None, None)
+    assert not Path("runs.db").exists()
+    assert server.seen == []
+
+
+def test_what_is_expected_is_what_it_took_before(server: ModelServer) -> None:
+    job = submit(SPEC)
+    found = plan(SPEC)
+    assert found["against"] == job
+    assert set(changes(found).values()) == {"same"}
+    costs = {step["step"]: step["expected_cost_usd"] for step in found["steps"]}
+    assert costs == {"words": 0.0, "ask": 0.02, "each": 0.04, "end": 0.0}
+    assert found["expected_cost_usd"] == pytest.approx(0.06)
+    assert found["expected_duration_s"] > 0
+
+
+def test_what_changed_and_what_follows_from_it_says_why(server: ModelServer) -> None:
+    submit(SPEC)
+    found = plan(SPEC.replace("Name a river", "Name a sea"))
+    assert changes(found) == {"words": "same", "ask": "changed", "each": "same", "end": "upstream"}
+    whys = {step["step"]: step["why"] for step in found["steps"]}
+    assert "messages" in whys["ask"]
+    assert whys["end"] == "what is before it: ask"
+    assert changes(plan(SPEC + "  more: {value: 1}\n"))["more"] == "new"
+    assert changes(plan(SPEC.replace("river.}", "river., cache: ledger}")))["ask"] == "cached"
+
+
+@pytest.mark.parametrize(("text", "code"), [(SPEC, 0), (SPEC.replace("river", "sea"), 1)])
+def test_the_exit_code_tells_whether_anything_is_new(
+    server: ModelServer, text: str, code: int
+) -> None:
+    submit(SPEC)
+    assert orc("plan", write("spec.yaml", text), "--exit-code").code == code
+    assert orc("plan", "spec.yaml").code == 0
+
+
+def test_the_worst_case_counts_every_attempt_and_is_bounded_by_a_budget(
+    server: ModelServer,
+) -> None:
+    submit(SPEC)
+    worst = {step["step"]: step["worst_cost_usd"] for step in plan(SPEC)["steps"]}
+    # Three attempts, each with the longest prompt so far and the longest reply.
+    assert worst["ask"] == pytest.approx(3 * (1000 * 10 + 100 * 100) / 1e6)
+    assert worst["each"] is None
+    assert plan(SPEC)["worst_cost_usd"] is None
+    assert plan("budget: {max_cost_usd: 0.5}\n" + SPEC)["worst_cost_usd"] == 0.5
+
+
+def test_for_people_it_is_a_table(server: ModelServer) -> None:
+    submit(SPEC)
+    said = orc("plan", "spec.yaml")
+    assert "for_each of prompt" in said.out
+    assert said.out.splitlines()[-1].startswith("expected $0.0600 in ")
+
+
+def test_a_broken_spec_is_refused_with_its_place(here: Path) -> None:
+    said = orc("plan", write("spec.yaml", "project: p\nsteps: {a: {promt: hi}}\n"))
+    assert said.code == 2
+    assert "did you mean 'prompt'?" in said.err
