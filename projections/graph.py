@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+_INSIDE_MAX = 20
 _MARKS = {
     "pending": "·",
     "running": "▶",
@@ -46,9 +47,15 @@ def mermaid_graph(
 
 
 def text_graph(
-    needs: Mapping[str, Sequence[str]], statuses: Mapping[str, str] | None = None
+    needs: Mapping[str, Sequence[str]],
+    statuses: Mapping[str, str] | None = None,
+    inside: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The graph as text: a line a step, indented by its depth, with what it waits for."""
+    """The graph as text: a line a step, indented by its depth, with what it waits for.
+
+    `inside` has what steps hold that came into being while the job ran: it stands
+    below them, the first twenty of each.
+    """
     depths: dict[str, int] = {}
     for step_id in _in_order(needs):
         depths[step_id] = max((depths[name] + 1 for name in needs[step_id]), default=0)
@@ -59,7 +66,22 @@ def text_graph(
         name = f"{'  ' * depths[step_id]}{step_id}"
         waits = f"  <- {', '.join(needs[step_id])}" if needs[step_id] else ""
         lines.append(f"{mark}{name:<{width}}{waits}".rstrip())
+        lines += _inside(step_id, inside or {}, statuses or {}, depths[step_id] + 2)
     return "\n".join(lines)
+
+
+def _inside(
+    step_id: str, inside: Mapping[str, Sequence[str]], statuses: Mapping[str, str], depth: int
+) -> list[str]:
+    children = inside.get(step_id, ())
+    lines = []
+    for child in children[:_INSIDE_MAX]:
+        mark = f"{_MARKS.get(statuses.get(child, ''), ' ')} "
+        lines.append(f"{mark}{'  ' * depth}{child}")
+        lines += _inside(child, inside, statuses, depth + 1)
+    if len(children) > _INSIDE_MAX:
+        lines.append(f"  {'  ' * depth}and {len(children) - _INSIDE_MAX} more")
+    return lines
 
 
 def _in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:

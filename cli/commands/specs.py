@@ -69,16 +69,17 @@ def graph(
 
     path = Path(target)
     statuses: dict[str, str] | None = None
+    inside: dict[str, list[str]] = {}
     if path.suffix in (".yaml", ".yml") or path.is_file():
         needs = _needs_of_spec(path)
     else:
-        needs, statuses = _needs_of_job(target, database)
+        needs, statuses, inside = _needs_of_job(target, database)
     if as_json:
         put_json({"needs": needs, "statuses": statuses})
     elif mermaid:
         put(mermaid_graph(needs, statuses))
     else:
-        put(text_graph(needs, statuses))
+        put(text_graph(needs, statuses, inside))
     return 0
 
 
@@ -117,16 +118,23 @@ def _needs_of_spec(path: Path) -> dict[str, list[str]]:
     return {step_id: list(needs_of(step_id, step, steps)) for step_id, step in steps.items()}
 
 
-def _needs_of_job(name: str, database: Path | None) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _needs_of_job(
+    name: str, database: Path | None
+) -> tuple[dict[str, list[str]], dict[str, str], dict[str, list[str]]]:
+    """The steps of the spec with what they need, how all steps are, and what is inside which."""
     from cli.options import read_tables
     from ledger import find_job
 
     with read_tables(database) as (connection, path):
         job_id = find_job(connection, name, path=path)
         rows = connection.execute(
-            "SELECT name, needs, status FROM steps WHERE job_id = ? AND status <> 'removed' "
+            "SELECT name, needs, status, parent FROM steps WHERE job_id = ? AND status <> 'removed' "
             "ORDER BY position",
             (job_id,),
         ).fetchall()
-    needs = {row[0]: row[1].split(", ") if row[1] else [] for row in rows}
-    return needs, {row[0]: row[2] for row in rows}
+    needs = {row[0]: row[1].split(", ") if row[1] else [] for row in rows if row[3] is None}
+    inside: dict[str, list[str]] = {}
+    for name, _, _, parent in rows:
+        if parent is not None:
+            inside.setdefault(parent, []).append(name)
+    return needs, {row[0]: row[2] for row in rows}, inside

@@ -96,7 +96,7 @@ def needs_of(step_id: str, step: StepSpec, known: Mapping[str, Any]) -> tuple[st
 
 def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
     """The steps that it and those inside it name, but for those inside it."""
-    found = dict.fromkeys(step.needs)
+    found: dict[str, None] = {}
     for _, text, place in texts_of(step):
         try:
             expressions = expressions_in(text, place)
@@ -109,9 +109,10 @@ def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
     members = step.steps or {}
     for member_id, member in members.items():
         found.update(_named_by(member_id, member))
-    for name in (*members, *([step_id] if step.loop is not None else ())):
+    for name in (*members, step_id):
+        # A step that names itself is told so, and is no cycle besides.
         found.pop(name, None)
-    return found
+    return dict.fromkeys(step.needs) | found
 
 
 def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:

@@ -205,6 +205,8 @@ def _explain(item: dict[str, Any]) -> str:
             return f"must be a whole number; got {shown}"
         case "model_type" if item["loc"] and item["loc"][-1] in _BARE_VALUES:
             return f"must be {_BARE_VALUES[item['loc'][-1]]} or a mapping; got {shown}"
+        case "too_short":
+            return f"must have at least {context['min_length']}; got {shown}"
         case "model_type" | "dict_type":
             return f"must be a mapping; got {shown}"
     message = item["msg"].removeprefix("Input should be ").replace("a valid ", "a ", 1)
