@@ -68,6 +68,9 @@ def show(
     database: Database = None,
     events: Annotated[bool, typer.Option("--events", "-e", help="Show the events.")] = False,
     files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Also every item and round, however many there are.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Show one job: its steps, or its events, or its files."""
@@ -79,7 +82,7 @@ def show(
         job_id = find_job(connection, job, path=path)
         if files:
             return _show_files(connection, job_id, as_json=as_json)
-        return _show_steps(connection, path, job_id, as_json=as_json)
+        return _show_steps(connection, path, job_id, is_all=is_all, as_json=as_json)
 
 
 def tail(
@@ -186,7 +189,10 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
     return 0
 
 
-def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_json: bool) -> int:
+def _show_steps(
+    connection: sqlite3.Connection, path: Path, job_id: str, *, is_all: bool, as_json: bool
+) -> int:
+    from cli.inside import fold_inside
     from cli.text import put, put_json, safe, table
     from projections.money import cost_text
 
@@ -203,7 +209,7 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
         "SELECT name, status, kind, attempts, duration_s, input_tokens + output_tokens, "
         "coalesce(failure, skip_reason, 'from ' || substr(reused_from, 1, instr(reused_from, '/') "
         "- 1) || ' (' || reused || ')', ''), failure_kind, needs, cost_usd, calls_unpriced, "
-        "reused_from FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
+        "reused_from, parent FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
         (job_id,),
     ).fetchall()
     circuits = connection.execute(
@@ -214,7 +220,8 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
     folder = Path(job.pop("runs_dir")) / job_id
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
-                  "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from")  # fmt: skip
+                  "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from",
+                  "parent")  # fmt: skip
         steps = [_with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
         for step in steps:
             step["needs"] = step["needs"].split(", ") if step["needs"] else []
@@ -250,16 +257,19 @@ def _show_steps(connection: sqlite3.Connection, path: Path, job_id: str, *, as_j
         put(f"  circuit    {safe(target)} is open since {opened_at[11:19]}: {why}")
     if job["failure"]:
         put(f"  failure    {safe(job['failure'])}")
+    shown, hidden = fold_inside(rows, is_all=is_all)
     put()
     put(
         table(
             ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
             [
                 (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:11]), row[6])
-                for row in rows
+                for row in shown
             ],
         )
     )
+    if hidden:
+        put(f"and {hidden:,} more inside these: orc show {job_id} --all")
     if job["status"] == "waiting":
         put()
         for name, question in connection.execute(

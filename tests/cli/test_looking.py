@@ -111,6 +111,17 @@ def test_show_has_each_step_and_the_next_command_for_a_failed_job(kept: Kept) ->
     assert "reason" in steps["broken"]["note"]
 
 
+def test_show_leaves_out_the_quiet_ones_of_very_many_items(here: Path) -> None:
+    items = ", ".join(["1"] * 150 + ["0"])
+    submit(f"project: many\nsteps: {{a: {{for_each: [{items}], value: '${{{{ 1 // item }}}}'}}}}\n")
+    shown = orc("show", "latest").out
+    assert "a[150]" in shown
+    assert "a[0]" not in shown
+    assert "and 150 more inside these: orc show job_" in shown
+    assert "a[0]" in orc("show", "latest", "--all").out
+    assert len(orc("show", "latest", "--json").json()["steps"]) == 152
+
+
 def test_show_files_names_what_each_step_wrote(kept: Kept) -> None:
     files = orc("show", "latest", "-f", "--json", "--db", kept.database).lines()
 
