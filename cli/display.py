@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cli.ownership import Ended, Listener
-from cli.talk import Totals, count_steps, describe_change, say_ending
+from cli.talk import Drops, Totals, count_steps, describe_change, say_ending
 from cli.text import ReaderGone, put_json, safe, say
 from ledger import Recorded
 from projections.prices import NO_PRICES, PricedCall, PriceTable
@@ -105,11 +105,15 @@ class QuietDisplay:
     def done(self, ended: Ended) -> None:
         """See `Display`."""
         if ended.status != "succeeded" or ended.left_alone:
-            say_ending(ended, self.totals)
+            say_ending(ended)
 
 
 class LineDisplay(QuietDisplay):
     """One line a change, for logs and pipes."""
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        super().__init__(prices)
+        self._drops = Drops()
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
@@ -119,13 +123,12 @@ class LineDisplay(QuietDisplay):
         """See `QuietDisplay`."""
         super().on_events(recorded)
         for item in recorded:
-            line = describe_change(item)
-            if line:
+            for line in filter(None, (self._drops.take(item), describe_change(item))):
                 say(f"{item.recorded_at[11:23]}  {line}")
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
-        say_ending(ended, self.totals)
+        say_ending(ended)
 
 
 class JsonDisplay(QuietDisplay):
@@ -160,12 +163,13 @@ class JsonDisplay(QuietDisplay):
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
+        totals = Totals.of_job(ended)
         line: dict[str, Any] = {
             "event": "done",
             "job_id": ended.job_id,
             "status": ended.status,
-            "cost_usd": self.totals.spent.total_usd,
-            "tokens": self.totals.tokens,
+            "cost_usd": totals.spent.total_usd,
+            "tokens": totals.tokens,
         }
         if ended.failures:
             line["failures"] = [failure.model_dump() for failure in ended.failures]

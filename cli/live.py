@@ -113,7 +113,7 @@ class LiveTable(QuietDisplay):
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
-        say_ending(ended, self.totals)
+        say_ending(ended)
 
     def _take(self, recorded: Recorded) -> None:
         event = recorded.event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.ownership import Ended
 from cli.text import safe, say
-from ledger import Recorded
+from ledger import LedgerReader, Recorded
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -27,11 +27,12 @@ from ledger.events import (
     ToolCalled,
 )
 from projections.money import cost_text
-from projections.prices import CallPricer, PricedCall, PriceTable, Spending
+from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
 from scheduler.core.state import JobState
 
 _WHY_CHARS = 160
+_SPENT = "SELECT input_tokens + output_tokens, cost_usd, calls_unpriced FROM jobs WHERE job_id = ?"
 
 
 class Totals:
@@ -49,6 +50,16 @@ class Totals:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
             self.spent.add(call.cost_usd)
         return call
+
+    @classmethod
+    def of_job(cls, ended: Ended) -> Totals:
+        """Tokens and cost of the whole job, over all processes that ran it."""
+        found = cls(NO_PRICES)
+        with LedgerReader.open(ended.database) as ledger:
+            row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
+        found.tokens, known_usd, found.spent.calls_unpriced = row
+        found.spent.known_usd = known_usd or 0.0
+        return found
 
     def summary(self) -> str:
         """`1200 tokens, cost $0.0012`; what there is nothing of is left out."""
@@ -122,20 +133,35 @@ def describe_change(recorded: Recorded) -> str:
 
 
 def _describe_request(event: LlmRequested) -> str:
-    said = []
-    if event.dropped and event.call == 1:
-        said.append(f"{event.provider} cannot honour {', '.join(event.dropped)}: dropped")
-    if event.changed:
-        changed = safe(", ".join(event.changed), width=_WHY_CHARS)
-        said.append(f"not in the cache, since its last request differs in {changed}")
-    return f"{event.step}: {'; '.join(said)}" if said else ""
+    """Why no cache answered, where that is of the request itself."""
+    if not event.changed or event.changed[0].startswith("nothing"):
+        return ""
+    changed = safe(", ".join(event.changed), width=_WHY_CHARS)
+    return f"{event.step}: not in the cache, since its last request differs in {changed}"
 
 
-def say_ending(ended: Ended, totals: Totals) -> None:
+class Drops:
+    """Tells once for each step and provider which parameters were not sent."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def take(self, recorded: Recorded) -> str:
+        """A line for a person; empty where there is nothing new to tell."""
+        event = recorded.event
+        if not isinstance(event, LlmRequested) or not event.dropped:
+            return ""
+        if (event.step, event.provider) in self._told:
+            return ""
+        self._told.add((event.step, event.provider))
+        return f"{event.step}: {event.provider} cannot honour {', '.join(event.dropped)}: dropped"
+
+
+def say_ending(ended: Ended) -> None:
     """The last lines: status, failures, and the exact next command."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
-    used = totals.summary()
+    used = Totals.of_job(ended).summary()
     say(
         f"{ended.job_id} {ended.status}: {good} of {count_steps(ended.state)}{used and f', {used}'}"
     )

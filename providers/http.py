@@ -24,6 +24,7 @@ ERROR_BODY_MAX_BYTES = 64 * 1024
 
 _SCANNED_MAX = 64 * 1024
 _SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_PART_MIN = 6
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
 
@@ -43,8 +44,19 @@ def safe_text(text: str, *, length_max: int = WORDS_MAX, secrets: tuple[str, ...
             kept.append(character)
     line = " ".join("".join(kept).split())
     for secret in filter(None, secrets):
-        line = line.replace(secret, "***")
+        line = _mask(line.replace(secret, "***"), secret)
     return line if len(line) <= length_max else line[: length_max - 3] + "..."
+
+
+def _mask(line: str, secret: str) -> str:
+    """The line without parts of the secret, as servers repeat them: `sk-abc***xyz`."""
+    words = line.split(" ")
+    for place, word in enumerate(words):
+        is_abridged = len(secret) >= _PART_MIN and any(sign in word for sign in ("**", "...", "…"))
+        begins = len(secret) > _PART_MIN and secret[:_PART_MIN] in word
+        if begins or (is_abridged and secret[:3] in word):
+            words[place] = "***"
+    return " ".join(words)
 
 
 def replace_surrogates(text: str) -> str:

@@ -29,6 +29,7 @@ from providers.openai_body import (
     check_params,
     count_calls,
     join_text,
+    takes_schema,
     write_arguments,
 )
 from providers.sdk_errors import Failures
@@ -61,6 +62,9 @@ class OpenAI(AccountProvider):
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
         body = _build_body(request)
+        if not self._is_vendors_own and "max_completion_tokens" in body:
+            # Compatible servers know the older name, some of them that alone.
+            body.setdefault("max_tokens", body["max_completion_tokens"])
         arriving = _Arriving(request, on_delta, self._failures)
         request_id = await self._account.hear(
             "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
@@ -82,10 +86,10 @@ def _build_body(request: Request) -> dict[str, Any]:
     if request.tools:
         functions = map(build_function, request.tools)
         body["tools"] = [{"type": "function", "function": function} for function in functions]
-    if request.output_schema is not None:
+    if request.output_schema is not None and takes_schema(request.output_schema):
         schema = build_schema(request.output_schema)
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif request.json_output:
+    elif request.json_output and request.output_schema is None:
         body["response_format"] = {"type": "json_object"}
     add_options(body, request.options, asked=_ASKED)
     return body

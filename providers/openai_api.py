@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -136,6 +137,8 @@ class AccountProvider:
 
     def __init__(self, account: Account) -> None:
         self.endpoint = account.peer.endpoint
+        host = urlsplit(self.endpoint).hostname or ""
+        self._is_vendors_own = host.endswith((".openai.com", ".openai.azure.com"))
         self._account = account
         self._failures = account.peer.failures
 

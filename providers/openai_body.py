@@ -50,7 +50,12 @@ def add_options(
 
 
 def build_system(request: Request) -> str | None:
-    """The system text. Both APIs refuse to bind an answer to JSON if no text speaks of JSON."""
+    """The system text. Both APIs refuse to bind an answer to JSON if no text speaks of JSON.
+
+    A schema that they cannot take is asked for in words.
+    """
+    if request.output_schema is not None and not takes_schema(request.output_schema):
+        return instruct(request.system, request)
     is_bound = request.json_output and request.output_schema is None
     if not is_bound or speaks_of_json(request):
         return request.system
@@ -96,6 +101,11 @@ def build_function(tool: Tool) -> dict[str, Any]:
 def build_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of an answer, with the name and the strictness that both APIs ask for."""
     return {"name": "output", "schema": dict(schema), "strict": is_strict(schema)}
+
+
+def takes_schema(schema: Mapping[str, Any]) -> bool:
+    """Whether both APIs take it as the form of an answer: its root must be an object."""
+    return schema.get("type") == "object"
 
 
 def count_calls(messages: tuple[Message, ...]) -> int:

@@ -28,6 +28,7 @@ from providers.openai_body import (
     check_params,
     count_calls,
     join_text,
+    takes_schema,
     write_arguments,
 )
 from providers.sdk_errors import Failures
@@ -72,10 +73,10 @@ def _build_body(request: Request) -> dict[str, Any]:
     }
     if request.tools:
         body["tools"] = [{"type": "function", **build_function(tool)} for tool in request.tools]
-    if request.output_schema is not None:
+    if request.output_schema is not None and takes_schema(request.output_schema):
         schema = build_schema(request.output_schema)
         body["text"] = {"format": {"type": "json_schema", **schema}}
-    elif request.json_output:
+    elif request.json_output and request.output_schema is None:
         body["text"] = {"format": {"type": "json_object"}}
     add_options(body, request.options, asked=_ASKED)
     return body

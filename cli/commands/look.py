@@ -209,7 +209,9 @@ def _show_steps(
         "SELECT name, status, kind, attempts, duration_s, input_tokens + output_tokens, "
         "coalesce(failure, skip_reason, 'from ' || substr(reused_from, 1, instr(reused_from, '/') "
         "- 1) || ' (' || reused || ')', ''), failure_kind, needs, cost_usd, calls_unpriced, "
-        "reused_from, parent FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
+        "reused_from, (SELECT group_concat(DISTINCT dropped) FROM llm_calls WHERE "
+        "llm_calls.step_id = steps.step_id), parent FROM steps "
+        "WHERE job_id = ? AND status <> 'removed' ORDER BY position",
         (job_id,),
     ).fetchall()
     circuits = connection.execute(
@@ -221,7 +223,7 @@ def _show_steps(
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
                   "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from",
-                  "parent")  # fmt: skip
+                  "dropped", "parent")  # fmt: skip
         steps = [_with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
         for step in steps:
             step["needs"] = step["needs"].split(", ") if step["needs"] else []
@@ -263,7 +265,7 @@ def _show_steps(
         table(
             ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
             [
-                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:11]), row[6])
+                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:11]), _note(row))
                 for row in shown
             ],
         )
@@ -283,6 +285,12 @@ def _show_steps(
         put()
         put(f"next: orc resume {job_id}")
     return 0
+
+
+def _note(row: tuple[Any, ...]) -> str:
+    """What a person should know of the step: how it failed, and what its providers were not sent."""
+    dropped = f"not sent: {row[12]}" if row[12] else ""
+    return "; ".join(filter(None, (row[6], dropped)))
 
 
 def _with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:

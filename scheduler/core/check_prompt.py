@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, SchemaError
 
@@ -55,7 +56,27 @@ def schema_problem(schema: Mapping[str, Any]) -> str:
     for reference in _references(schema):
         if not reference.startswith("#"):
             return f"refers to {reference[:80]!r}; nothing is fetched: only `#...` works"
+        if not _is_there(reference, schema):
+            return f"refers to {reference[:80]!r}, which is not in it"
     return ""
+
+
+def _is_there(reference: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a pointer leads somewhere (RFC 6901); an anchor has to be set by somebody."""
+    if reference in ("#", "#/"):
+        return True
+    if not reference.startswith("#/"):
+        return f"'{reference[1:]}'" in str(schema)
+    found: Any = schema
+    for part in unquote(reference[2:]).split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, Mapping) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            return False
+    return True
 
 
 def _check_parts(

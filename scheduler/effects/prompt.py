@@ -86,18 +86,23 @@ class _Conversation:
         if self._toolbox is not None:
             tools = await self._budget.spend(self._toolbox.open)
         repairs = 0
+        unfit: Result | None = None
         turns_max = request.max_turns if tools else 1 + request.repair
         for _ in range(turns_max):
             asked = replace(request.request, messages=tuple(self._messages), tools=tools)
             answer = await self._caller.ask(asked)
             if answer.tool_calls:
                 await self._call_tools(answer)
+                unfit = None
                 continue
             result = self._result(answer, asked)
             if result.failed is None or repairs >= request.repair:
                 return result
             repairs += 1
+            unfit = result
             self._ask_again(answer, result.failed.message)
+        if unfit is not None:
+            return unfit
         return self._fail(
             f"the model had not answered after {turns_max} calls (max_turns); the last one "
             "called more tools"

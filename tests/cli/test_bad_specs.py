@@ -51,6 +51,7 @@ EXPECTED = {
         "5:50 steps.c.output.schema https://example.org nothing is fetched",
         "6:51 steps.d.output.repair model",
         "7:50 steps.e.output.repair -1",
+        "8:50 steps.f.output.schema #/nope not in it",
     ],
     "bad_targets": [
         "2:11 base_url http://localhost:8080/v1",

@@ -275,3 +275,26 @@ def test_show_names_what_is_left_alone_until_a_resume_asks_it_again(
     server.answer = lambda asked: Says("Elbe")
     assert orc("resume", "latest").code == 0
     assert orc("show", "latest", "--json").json()["open_circuits"] == []
+
+
+def test_what_the_next_model_cannot_honour_is_shown_too(server: ModelServer) -> None:
+    server.answer = lambda asked: Fails(503) if asked.api == "chat" else Says("Elbe")
+    text = "project: p\nprovider: openai/model-a\nfallback: [anthropic/model-b]\n"
+    text += "params: {temperature: 0}\nsteps: {a: {prompt: hi, retry: 1}}\n"
+    said = orc("run", write("spec.yaml", text))
+    assert said.code == 0, said.err
+    assert said.err.count("a: anthropic cannot honour temperature: dropped") == 1
+    assert "not sent: temperature" in orc("show", "latest").out
+
+
+def test_the_end_of_a_resumed_job_counts_what_every_process_spent(server: ModelServer) -> None:
+    server.answer = lambda asked: Fails(401) if "second" in asked.last else Says("Elbe")
+    text = "project: p\nprovider: ollama/model-a\nsteps:\n"
+    text += "  a: {prompt: first}\n  b: {needs: a, prompt: second}\n"
+    assert orc("run", write("spec.yaml", text)).code == 1
+    server.answer = lambda asked: Says("Elbe")
+    said = orc("resume", "latest", "--json")
+    assert said.lines()[-1]["tokens"] == 30
+    shown = orc("show", "latest", "--json").json()
+    assert shown["input_tokens"] + shown["output_tokens"] == 30
+    assert "45 tokens" in orc("rerun", "latest", "--step", "b").err

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from providers import Message, PermanentError, Provider, ToolCall
-from providers.openai import build
+from providers.openai import OpenAI, build
 from providers.openai_body import is_strict
 from tests.fault_server import FaultServer
 from tests.providers.acts import USER, WEATHER
@@ -66,6 +67,7 @@ async def test_a_request_has_the_published_form(server: FaultServer, provider: P
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_completion_tokens": 7,
+        "max_tokens": 7,
         "stop": "\n",
     }
     seen = server.requests[0]
@@ -216,3 +218,29 @@ def test_a_schema_within_the_published_subset_is_strict(schema: dict[str, Any]) 
 )
 def test_a_schema_outside_the_published_subset_is_not_strict(schema: Any) -> None:
     assert not is_strict(schema)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_vendors_own"),
+    [
+        (None, True),
+        ("http://localhost:11434/v1", False),
+        ("https://api.openai.com.evil.org", False),
+    ],
+)
+async def test_only_other_servers_are_sent_the_older_name_of_the_limit(
+    base_url: str | None, is_vendors_own: bool
+) -> None:
+    provider = build({"OPENAI_API_KEY": "sk-test"}, base_url)
+    assert isinstance(provider, OpenAI)
+    assert provider._is_vendors_own is is_vendors_own
+    await provider.aclose()
+
+
+async def test_a_schema_that_the_api_does_not_take_is_asked_for_in_words(
+    server: FaultServer, provider: Provider
+) -> None:
+    schema = {"type": "array", "items": {"type": "string"}}
+    body = await sent(server, provider, output_schema=schema, json_output=True)
+    assert "response_format" not in body
+    assert json.dumps(schema) in body["messages"][0]["content"]

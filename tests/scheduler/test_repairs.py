@@ -8,7 +8,7 @@ import pytest
 
 from ledger.events import CacheHit, LlmRequested, LlmResponded, StepFailed, StepSucceeded
 from providers import Reply, Request
-from scheduler.core.resolved import FileDef, JobDef, RetryDef
+from scheduler.core.resolved import FileDef, JobDef, RetryDef, ToolDef
 from tests.scheduler.harness import Crash
 from tests.scheduler.talks import Script, check_cuts, events, says, talk, talking, turn_of
 
@@ -41,6 +41,17 @@ class TestRepair:
         assert len(talker.asked) == repair + 1
         assert (failed.kind, failed.on_content) == ("schema", True)
         assert f"mistake {repair + 1}" in failed.message
+
+    def test_a_conversation_with_tools_ends_with_the_last_mistake_too(self) -> None:
+        definition = repairing(5)
+        changes = {"tools": (ToolDef(name="read_file"),), "max_turns": 2}
+        step = definition.steps[0].model_copy(update=changes)
+        with talking(wrong_for(9), definition.model_copy(update={"steps": (step,)})) as (stand, _):
+            stand.submit()
+            assert stand.run().status == "failed"
+            (failed,) = events(stand, StepFailed)
+        assert "$.n: 'x' is not of type 'integer'" in failed.message
+        assert "called more tools" not in failed.message
 
     def test_a_retry_after_exhausted_repairs_asks_anew(self) -> None:
         def second_time(request: Request) -> Reply:
