@@ -84,7 +84,15 @@ class QuietDisplay:
 
     def listener(self) -> Listener:
         """See `Display`."""
-        return Listener(on_job=self.on_job, on_events=self.on_events, on_delta=self.on_delta)
+        return Listener(
+            on_job=self.on_job,
+            on_events=self.on_events,
+            on_delta=self.on_delta,
+            on_notice=self.on_notice,
+        )
+
+    def on_notice(self, text: str) -> None:
+        """Something about the run that a person should know before it matters."""
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """The job is durable."""
@@ -118,6 +126,10 @@ class LineDisplay(QuietDisplay):
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
         say(f"{job_id}  {safe(state.project)}: {count_steps(state)}, in {safe(folder)}")
+
+    def on_notice(self, text: str) -> None:
+        """See `QuietDisplay`."""
+        say(f"orc: {safe(text)}")
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""

@@ -18,7 +18,7 @@ from rich.text import Text
 from cli.display import QuietDisplay
 from cli.ownership import Ended
 from cli.talk import say_ending
-from cli.text import safe
+from cli.text import safe, say
 from ledger import Recorded
 from ledger.events import (
     StepFailed,
@@ -83,6 +83,10 @@ class LiveTable(QuietDisplay):
             self._live.stop()
             if self._state is not None:
                 self._console.print(self._render())
+
+    def on_notice(self, text: str) -> None:
+        """See `QuietDisplay`."""
+        say(f"orc: {safe(text)}")
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""

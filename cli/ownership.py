@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from cli.submission import EnvironmentProblem
+from cli.submission import EnvironmentProblem, unavailable
 from ledger import JobId, Ledger, LedgerReader
 from ledger.errors import NoSuchJob
 from ledger.events import Failure, JobAmended, JobSubmitted, Payload
@@ -37,6 +37,7 @@ class Listener:
     on_job: Callable[[JobState, str, Path], None] = lambda state, job_id, folder: None
     on_events: Observer = lambda recorded: None
     on_delta: Callable[[str, str], None] = lambda step, text: None
+    on_notice: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Ownership:
             publisher.sweep()
             publisher.publish(final=False)
             self.listener.on_job(state, job_id, self.folder)
+            for notice in unavailable(self.providers):
+                self.listener.on_notice(notice)
             workspace = Workspace(self.folder, project=state.project, ledger=self.ledger)
             runner = Runner(
                 job_id=job_id,

@@ -65,7 +65,12 @@ class StreamDisplay:
 
     def listener(self) -> Listener:
         """See `Display`."""
-        return Listener(on_job=self.on_job, on_events=self.on_events, on_delta=self.on_delta)
+        return Listener(
+            on_job=self.on_job,
+            on_events=self.on_events,
+            on_delta=self.on_delta,
+            on_notice=self._hears.on_notice,
+        )
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """The job is durable."""

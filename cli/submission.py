@@ -12,6 +12,7 @@ from cli.spec_files import SpecFiles
 from ledger import LedgerReader
 from projections.prices import PriceTable
 from providers import REGISTRY, PermanentError, Provider, build_provider
+from providers.unavailable import Unavailable
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.params import PROVIDER_SECTIONS
 from scheduler.core.resolve import build_job
@@ -113,10 +114,13 @@ def build_providers(
     replies: Any,
     override: str | None = None,
 ) -> dict[str, Provider]:
-    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem."""
-    targets = {
-        target for step in walk_steps(definition.steps) for target in targets_of(step, override)
-    }
+    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem.
+
+    One that is only a fallback may be unavailable: then its turn fails, if that ever comes.
+    """
+    routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
+    targets = {target for route in routes for target in route}
+    needed = {route[0].server for route in routes if route}
     found: dict[str, Provider] = {}
     for target in sorted(targets, key=lambda target: target.name):
         if target.server in found:
@@ -129,8 +133,17 @@ def build_providers(
                 target.provider, environment, base_url=target.base_url
             )
         except PermanentError as error:
-            raise EnvironmentProblem(error.message) from error
+            if target.server in needed:
+                raise EnvironmentProblem(error.message) from error
+            found[target.server] = Unavailable(target.provider, error)
     return found
+
+
+def unavailable(providers: Mapping[str, Provider]) -> Iterator[str]:
+    """The fallbacks that cannot be used here, and why."""
+    for provider in providers.values():
+        if isinstance(provider, Unavailable):
+            yield f"the fallback {provider.name} cannot be used: {provider.reason}"
 
 
 def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
@@ -147,8 +160,9 @@ def find_dropped(
     for step in walk_steps(definition.steps):
         asked = set(step.params) - set(PROVIDER_SECTIONS)
         for target in targets_of(step):
-            dropped = sorted(asked - providers[target.server].params)
-            if dropped:
+            provider = providers[target.server]
+            dropped = sorted(asked - provider.params)
+            if dropped and not isinstance(provider, Unavailable):
                 yield step.id, target, dropped
 
 

@@ -298,3 +298,21 @@ def test_the_end_of_a_resumed_job_counts_what_every_process_spent(server: ModelS
     shown = orc("show", "latest", "--json").json()
     assert shown["input_tokens"] + shown["output_tokens"] == 30
     assert "45 tokens" in orc("rerun", "latest", "--step", "b").err
+
+
+def test_a_fallback_that_is_not_set_up_keeps_nobody_from_the_first(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = lambda asked: Says("Elbe")
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.delenv("ANTHROPIC_BASE_URL")
+    text = "project: p\nprovider: ollama/model-a\nfallback: [anthropic/model-b]\n"
+    text += "steps: {a: {prompt: hi, retry: 1}}\n"
+    said = orc("run", write("spec.yaml", text))
+    assert said.code == 0, said.err
+    assert "the fallback anthropic cannot be used: " in said.err
+    server.answer = lambda asked: Fails(503)
+    said = orc("run", "spec.yaml")
+    assert said.code == 7
+    assert "a: environment: " in said.err
+    assert "ANTHROPIC_API_KEY" in said.err
