@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import decide, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import decide, init, look, maintain, plan, replay, reuse, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ for _name, _function in (
     ("reject", decide.reject),
     ("replay", replay.replay),
     ("demo", run.demo),
+    ("init", init.init),
     ("list", look.list_jobs),
     ("show", look.show),
     ("tail", look.tail),

@@ -72,6 +72,7 @@ def prepare(
         submit_dir=os.getcwd(),
         take_file=files.take,
         read_text=files.read_text,
+        read_template=lambda name: read_spec_or_template(files, name),
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
     _check_budget(submission, definition, environment)
@@ -164,6 +165,15 @@ def find_dropped(
             dropped = sorted(asked - provider.params)
             if dropped and not isinstance(provider, Unavailable):
                 yield step.id, target, dropped
+
+
+def read_spec_or_template(files: SpecFiles, name: str) -> str:
+    """A template beside the spec, where the name is a file's; else a built-in one."""
+    from cli.starting import read_template
+
+    if name.endswith((".yaml", ".yml")):
+        return files.read_text(name)
+    return read_template(name)
 
 
 def _check_budget(

@@ -99,6 +99,10 @@ def schema(
         **JobSpec.model_json_schema(),
         "title": "orc spec",
     }
+    # What a step has by default means what it means in a step.
+    of_step = document["$defs"]["StepSpec"]["properties"]
+    for key, shape in document["$defs"]["DefaultsSpec"]["properties"].items():
+        shape.setdefault("description", of_step[key].get("description", ""))
     put(json.dumps(document, indent=2))
     return 0
 

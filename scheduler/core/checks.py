@@ -16,12 +16,15 @@ from scheduler.core.errors import Problem, nearest
 from scheduler.core.inputs import input_problem
 from scheduler.core.paths import path_problem
 from scheduler.core.references import Scope, check_text, needs_of, texts_of
-from scheduler.core.spec_model import KIND_KEYS, STEP_ID_PATTERN, JobSpec, StepSpec
+from scheduler.core.spec_model import (
+    KIND_KEYS,
+    STEP_ID_LENGTH_MAX,
+    STEP_ID_PATTERN,
+    JobSpec,
+    StepSpec,
+)
 from scheduler.core.templates import has_template
 from scheduler.core.yaml_source import Document, Path, dotted
-
-STEP_ID_LENGTH_MAX = 64
-
 
 _DONE_HERE = ("prompt", "messages", "run", "python", "value")
 _REACHES_OUT = ("prompt", "messages", "run", "python")

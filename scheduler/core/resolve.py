@@ -40,7 +40,12 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
 
     Raises SpecError with every problem found in either.
     """
-    spec, problems = examine(text, source_name=source_name, read_text=settings.read_text)
+    spec, problems = examine(
+        text,
+        source_name=source_name,
+        read_text=settings.read_text,
+        read_template=settings.read_template,
+    )
     resolver = _Resolver(spec, settings)
     definition = resolver.job()
     for step_id in unbounded_prompts(definition):

@@ -49,7 +49,8 @@ class Settings:
 
     `inputs` are texts from the command line, or JSON values from Python.
     `submit_dir` is absolute. `take_file` keeps a file that the spec names, by its
-    path, and gives its digest; `read_text` gives the text of one. Both raise ValueError.
+    path, and gives its digest; `read_text` gives the text of one,
+    `read_template` that of a spec, or of a built-in template by its name. All raise ValueError.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -60,6 +61,7 @@ class Settings:
     submit_dir: str = "/"
     take_file: Callable[[str], Digest] = refuse_file
     read_text: Callable[[str], str] = refuse_text
+    read_template: Callable[[str], str] = refuse_text
 
 
 class ModelChoice:

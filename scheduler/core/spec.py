@@ -37,6 +37,7 @@ from scheduler.core.spec_prompt import (
     TargetSpec,
     ToolSpec,
 )
+from scheduler.core.templating import APP, ReadTemplate, apply_template
 from scheduler.core.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
@@ -82,7 +83,11 @@ def parse_spec(
 
 
 def examine(
-    text: str, *, source_name: str, read_text: ReadText | None = None
+    text: str,
+    *,
+    source_name: str,
+    read_text: ReadText | None = None,
+    read_template: ReadTemplate | None = None,
 ) -> tuple[Spec, list[Problem]]:
     """The spec, or the usable part of it, and all its problems.
 
@@ -94,16 +99,27 @@ def examine(
             source_name,
             [Problem("a spec is a mapping with at least `project` and `task_description`", 1, 1)],
         )
-    problems = read_texts(document, read_text or (lambda name: ""))
+    problems = []
+    if isinstance(document.value.get("template"), str) and read_template is not None:
+        problems += apply_template(
+            document,
+            read_template,
+            lambda text, name: examine(text, source_name=name, read_text=read_text)[1],
+        )
+    problems += read_texts(document, read_text or (lambda name: ""))
     raw = dict(document.value)
     raw_steps = raw.pop("steps", None)
     job = _validate(JobSpec, raw, (), document, problems)
     steps = _validate_steps(raw_steps, document, problems, given="steps" in document.value)
     checked = job or _usable_part(raw)
-    problems += check_job(checked, document, uses_app="steps" not in document.value)
+    problems += check_job(checked, document, uses_app=_uses_app(document.value))
     all_ids = raw_steps if isinstance(raw_steps, dict) else steps
     problems += check_steps(steps, document, all_ids=all_ids, job=checked)
     return Spec(checked, steps, document, text, source_name), problems[:_PROBLEMS_MAX]
+
+
+def _uses_app(spec: dict[str, Any]) -> bool:
+    return "steps" not in spec and spec.get("template") in (None, APP)
 
 
 def _usable_part(raw: dict[str, Any]) -> JobSpec:

@@ -25,11 +25,16 @@ from scheduler.core.spec_prompt import (
 
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
 STEP_ID_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+STEP_ID_LENGTH_MAX = 64
+STEP_IDS: dict[str, Any] = {
+    "propertyNames": {"pattern": STEP_ID_PATTERN, "maxLength": STEP_ID_LENGTH_MAX}
+}
+"""What an editor is told of the keys under `steps`."""
 
 LATER_STEP_KEYS = frozenset("idempotent secrets limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
-LATER_JOB_KEYS = frozenset("tools max_turns secrets limits template".split())
+LATER_JOB_KEYS = frozenset("tools max_turns secrets limits".split())
 
 
 KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
@@ -89,10 +94,12 @@ Concurrency = Annotated[
 class InputSpec(Strict):
     """A value that the caller gives with `-i NAME=VALUE`."""
 
-    type: Literal["string", "number", "integer", "boolean", "list", "object"] = "string"
-    description: str | None = None
+    type: Literal["string", "number", "integer", "boolean", "list", "object"] = Field(
+        "string", description="What its values are."
+    )
+    description: str | None = Field(None, description="What a person is told who is asked.")
     required: bool | None = Field(None, description="Default: required without a `default`.")
-    default: Any = None
+    default: Any = Field(None, description="The value where none is given.")
     enum: list[Any] | None = Field(None, description="The values that are allowed.")
 
 
@@ -142,7 +149,10 @@ class StepSpec(Strict):
     value: Any = Field(None, description="Pure data, usually with templates in it.")
     approval: Approval | None = Field(None, description="Ask a person, and wait for the answer.")
     steps: dict[str, StepSpec] | None = Field(
-        None, min_length=1, description="A group: steps of its own, by their ids."
+        None,
+        min_length=1,
+        description="A group: steps of its own, by their ids.",
+        json_schema_extra=STEP_IDS,
     )
     workflow: str | None = Field(
         None, description="A group whose steps stand in another spec, relative to this one."
@@ -202,6 +212,9 @@ class StepSpec(Strict):
 class JobSpec(Strict):
     """A whole job. Without `steps` it is the six-field form and runs the template `app`."""
 
+    template: str | None = Field(
+        None, description="Steps, inputs and defaults from another spec, or a built-in one."
+    )
     project: str = Field(
         pattern=PROJECT_PATTERN, max_length=100, description="Names the output folder."
     )
@@ -235,7 +248,10 @@ class JobSpec(Strict):
     inputs: dict[str, InputSpec] = Field({}, description="Values that the caller gives.")
     defaults: DefaultsSpec = Field(DefaultsSpec(), description="What steps have by default.")
     steps: dict[str, StepSpec] | None = Field(
-        None, min_length=1, description="The graph: step ids to steps."
+        None,
+        min_length=1,
+        description="The graph: step ids to steps.",
+        json_schema_extra=STEP_IDS,
     )
 
 

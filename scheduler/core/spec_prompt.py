@@ -61,7 +61,7 @@ class TargetSpec(Strict):
     """Another model to ask; `provider/model` in short."""
 
     provider: str = Field(description="provider, or provider/model.")
-    model: str | None = None
+    model: str | None = Field(None, description="Default: that of the provider.")
     base_url: str | None = Field(None, description="The server's address, without credentials.")
 
 
@@ -75,7 +75,9 @@ class ToolSpec(Strict):
     """A tool that a model may call: a built-in, or a Python function."""
 
     name: str | None = Field(None, description="What the model calls it.")
-    builtin: Literal["read_file", "write_file", "list_files", "run_command"] | None = None
+    builtin: Literal["read_file", "write_file", "list_files", "run_command"] | None = Field(
+        None, description="One of orc's own; in short its name alone."
+    )
     python: str | None = Field(None, description="A Python function: `package.module:function`.")
     description: str | None = Field(None, description="Default: the function's own docstring.")
     parameters: dict[str, Any] | None = Field(
@@ -110,7 +112,7 @@ class RateSpec(Strict):
 class PartSpec(Strict):
     """A part of a message: a text, or an image."""
 
-    text: str | None = None
+    text: str | None = Field(None, description="A text.")
     image: str | None = Field(
         None,
         description="A PNG, JPEG, GIF or WebP file beside the spec; or, as a template, the path of "
@@ -121,5 +123,5 @@ class PartSpec(Strict):
 class MessageSpec(Strict):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
     content: str | list[PartSpec] = Field(description="A text, or parts.")

@@ -1,0 +1,59 @@
+"""The command that writes a starting spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Json
+
+
+def init(
+    template: Annotated[
+        str, typer.Argument(help="A built-in template; --list names them.", metavar="TEMPLATE")
+    ] = "app",
+    to: Annotated[
+        Path, typer.Option("--to", help="The file, or the folder.", metavar="PATH")
+    ] = Path(),
+    show: Annotated[
+        bool, typer.Option("--list", help="Name the templates, write nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write a starting spec, with replies to try it offline."""
+    from cli.starting import ABOUT, read_template
+    from cli.submission import EnvironmentProblem, UsageProblem
+    from cli.text import put, put_json, safe, say, table
+
+    if show:
+        if as_json:
+            put_json(ABOUT)
+        else:
+            put(table(("TEMPLATE", "MAKES"), ABOUT.items()))
+        return 0
+    try:
+        spec = read_template(template)
+        replies = read_template(template, suffix=".replay.yaml")
+    except ValueError as error:
+        raise UsageProblem(str(error)) from error
+    is_file = to.suffix in (".yaml", ".yml")
+    path = to if is_file else to / f"{template}.yaml"
+    beside = path.with_name(f"{path.stem}.replay.yaml")
+    taken = [found for found in (path, beside) if found.exists()]
+    if taken and not force:
+        raise UsageProblem(f"{taken[0]} is there already: name another with --to, or add --force")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(spec, "utf-8")
+        beside.write_text(replies, "utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot write {path}: {error.strerror}") from error
+    if as_json:
+        put_json({"template": template, "spec": str(path), "replies": str(beside)})
+        return 0
+    say(f"wrote {safe(path)}, and {safe(beside)} with replies to try it offline")
+    say(f"next: orc run {safe(path)} -p replay    then: orc run {safe(path)}")
+    return 0

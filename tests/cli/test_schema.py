@@ -1,0 +1,71 @@
+"""`orc schema` and `orc validate` agree, but on what only the meaning of a spec can tell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from cli.starting import ABOUT, read_template
+from scheduler.core.yaml_source import parse_yaml
+from tests.cli.command_line import EXAMPLES, orc
+from tests.docs.conftest import blocks_of
+
+BAD = Path(__file__).parent / "specs" / "bad"
+GOOD = [
+    *(block.text for block in blocks_of("README.md", "docs/spec.md", language="yaml")),
+    *(read_template(name) for name in ABOUT),
+    *(path.read_text("utf-8") for path in EXAMPLES.glob("*_spec.yaml")),
+]
+SEEN_BY_A_SCHEMA = {
+    "bad_flow",
+    "bad_targets",
+    "bad_id",
+    "no_project",
+    "no_steps",
+    "not_supported_yet",
+    "unknown_job_key",
+    "unknown_key",
+    "wrong_types",
+}
+"""Bad specs whose form is wrong; of all others, what they mean is."""
+
+
+@pytest.fixture(scope="module")
+def schema() -> Draft202012Validator:
+    """What `orc schema` prints."""
+    document = json.loads(orc("schema").out)
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+def test_the_schema_takes_every_spec_that_is_good(schema: Draft202012Validator) -> None:
+    specs = [text for text in GOOD if "project:" in text and not text.startswith("# replies")]
+    assert len(specs) > 30
+    for text in specs:
+        found = [
+            error.message
+            for error in schema.iter_errors(parse_yaml(text, source_name="spec.yaml").value)
+        ]
+        assert found == [], text
+
+
+@pytest.mark.parametrize("name", sorted(SEEN_BY_A_SCHEMA))
+def test_the_schema_refuses_what_is_wrong_in_form(schema: Draft202012Validator, name: str) -> None:
+    text = (BAD / f"{name}.yaml").read_text("utf-8")
+    assert not schema.is_valid(parse_yaml(text, source_name="spec.yaml").value), name
+
+
+def test_every_key_is_explained(schema: Draft202012Validator) -> None:
+    document: Any = schema.schema
+    shapes = {"": document, **document["$defs"]}
+    missing = [
+        f"{name}.{key}"
+        for name, shape in shapes.items()
+        for key, value in shape.get("properties", {}).items()
+        if "description" not in value and "$ref" not in value
+    ]
+    assert missing == []
