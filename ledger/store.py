@@ -8,6 +8,7 @@ projector's, which whoever opens the ledger provides.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -271,7 +272,8 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
         return Payload(value=value), None
     content = _within_limit(canonical_json(value).encode())
     if len(content) <= INLINE_BYTES_MAX:
-        return Payload(value=value), None
+        # As a reader will find it, keys in their stored order: texts made of it must not differ.
+        return Payload(value=json.loads(content)), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content)), content
 
 

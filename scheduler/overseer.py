@@ -26,6 +26,7 @@ from scheduler.core.commands import (
 )
 from scheduler.core.containers import CHILDREN_MAX, child_ids, round_id
 from scheduler.core.decide_doubt import lost
+from scheduler.core.decide_failures import find_shut
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_plain, to_text
 from scheduler.core.queues import enqueue
@@ -54,8 +55,12 @@ class Overseer:
         """What becomes of a due step; none where it may now start by itself, or is over."""
         step = self._state.steps[step_id]
         if step.status == "running" and step.inside is not None:
-            return self._gather(step_id)
-        if step.status != "pending" or step.needs_left:
+            return None if step.inside.open else self._gather(step_id)
+        if step.status != "pending":
+            return None
+        if find_shut(self._state, step_id):
+            return Message(SkipStep(step_id))
+        if step.needs_left:
             return None
         if step.is_lost:
             return Message(FailStep(step_id, lost(self._state, step_id)))

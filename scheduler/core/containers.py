@@ -8,6 +8,8 @@ read their results says what becomes of it.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from ledger.events import StepExpanded
 from scheduler.core.job_state import Inside, JobState, StepState
 from scheduler.core.queues import became_ready
@@ -50,17 +52,20 @@ def expanded(state: JobState, event: StepExpanded) -> None:
         child = StepState(
             index=len(state.steps), needs_left=len(needs), parent=event.step, number=number
         )
+        # What failed before the whole, failed before each part of it.
+        child.upstream_failed = parent.upstream_failed
         before = state.retired.pop(child_id, None)
         if before is not None:
             # Numbers go on: an attempt and a call are named by theirs.
             child.attempts, child.calls_ended = before.attempts, before.calls_ended
         state.steps[child_id] = child
+        is_held = _is_full(definition, inside)
         inside.children.append(child_id)
         inside.open += 1
         state.unfinished += 1
         if needs:
             continue
-        if _is_full(definition, inside):
+        if is_held:
             inside.held.append(child_id)
         else:
             became_ready(state, child_id)
@@ -76,29 +81,54 @@ def child_ended(state: JobState, step_id: str) -> None:
     inside = state.steps[parent_id].inside
     assert inside is not None
     inside.open -= 1
-    if inside.held:
-        became_ready(state, inside.held.popleft())
+    if inside.held and not _is_full(state.graph.steps[parent_id], inside):
+        _release(state, inside.held.popleft())
     if not inside.open and len(inside.children) == inside.total:
         state.due.append(parent_id)
 
 
-def reopen_inside(state: JobState, step_id: str) -> None:
-    """Count anew what is open inside, once all of that is; what runs or waits goes before the rest."""
+def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> None:
+    """Count anew what is open inside, once all of that is.
+
+    Of a fan-out's items, those under way go on; the `reopened` ones, which had ended,
+    and those that have not begun wait their turn. Those that need only be gathered take none.
+    """
     inside = state.steps[step_id].inside
     assert inside is not None
-    definition = state.graph.steps[step_id]
     is_open = ("pending", "running", "waiting")
     left = [name for name in inside.children if state.steps[name].status in is_open]
     inside.open = len(left)
     inside.held.clear()
     if not left:
         state.due.append(step_id)
-    if definition.for_each is not None and definition.for_each.max_parallel is not None:
-        left.sort(key=lambda name: state.steps[name].status == "pending")
-        inside.held.extend(left[definition.for_each.max_parallel :])
+    definition = state.graph.steps[step_id]
+    if definition.for_each is None or definition.for_each.max_parallel is None:
+        return
+    busy = [name for name in left if not _is_gathered_next(state, name)]
+    busy.sort(key=lambda name: name in reopened or state.steps[name].status == "pending")
+    inside.held.extend(busy[definition.for_each.max_parallel :])
+
+
+def _is_gathered_next(state: JobState, step_id: str) -> bool:
+    inside = state.steps[step_id].inside
+    return inside is not None and not inside.open and len(inside.children) == inside.total
+
+
+def _release(state: JobState, step_id: str) -> None:
+    """It is the step's turn: it may start, or, if it was reopened, what is left inside it."""
+    inside = state.steps[step_id].inside
+    if inside is None:
+        became_ready(state, step_id)
+        return
+    for name in inside.children:
+        child = state.steps[name]
+        is_left = child.status in ("pending", "running") and not child.needs_left
+        if is_left and name not in inside.held:
+            _release(state, name)
 
 
 def _is_full(definition: StepDef, inside: Inside) -> bool:
+    """Whether as many items are under way as there may be."""
     if definition.for_each is None or definition.for_each.max_parallel is None:
         return False
-    return inside.open - len(inside.held) > definition.for_each.max_parallel
+    return inside.open - len(inside.held) >= definition.for_each.max_parallel

@@ -71,6 +71,7 @@ from scheduler.core.decide_inside import (
     is_asked,
     rejection,
     rest,
+    untold,
 )
 from scheduler.core.decide_reuse import reuse_step, stop_when_reached
 from scheduler.core.durations import format_duration
@@ -147,7 +148,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         kept=find_kept(state) or None,
     )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [resumed, *_cut_by_crash(state, goes_on=True)]
+    return [*untold(state), resumed, *_cut_by_crash(state, goes_on=True)]
 
 
 def _cut_by_crash(state: JobState, *, goes_on: bool = False) -> list[AnyEvent]:

@@ -120,7 +120,30 @@ def skip_downstream(
 
 
 def skip(state: JobState, step_id: str) -> list[AnyEvent]:
-    """The step's own condition does not hold; what needs it is skipped with it."""
-    condition = state.graph.steps[step_id].condition
-    skipped = StepSkipped(step=step_id, reason="condition", because=(), condition=condition)
-    return [skipped, *skip_downstream(state, step_id, "dependency_skipped")]
+    """The step's own condition does not hold, or it should have been; what needs it is skipped too."""
+    if state.steps[step_id].status != "pending":
+        # Another one's skip, of the same turn, has taken it along.
+        return []
+    shut = find_shut(state, step_id)
+    if shut is None:
+        condition = state.graph.steps[step_id].condition
+        event = StepSkipped(step=step_id, reason="condition", because=(), condition=condition)
+    else:
+        has_failed = state.steps[shut].status == "failed"
+        reason: SkipReason = "dependency_failed" if has_failed else "dependency_skipped"
+        event = StepSkipped(step=step_id, reason=reason, because=(shut,))
+    return [event, *skip_downstream(state, step_id, "dependency_skipped")]
+
+
+def find_shut(state: JobState, step_id: str) -> str | None:
+    """What the step needs the success of, and that has been skipped or failed for good.
+
+    It is skipped in the turn in which that ends; a stream may have been cut in between.
+    """
+    if state.graph.steps[step_id].runs_after == "any":
+        return None
+    for name in state.graph.needs[step_id]:
+        need = state.steps[name]
+        if need.status == "skipped" or (need.status == "failed" and not need.tolerated):
+            return name
+    return None

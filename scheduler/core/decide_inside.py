@@ -16,7 +16,8 @@ from ledger.events import (
 )
 from scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed
 from scheduler.core.containers import CHILDREN_MAX
-from scheduler.core.questions import answer_of
+from scheduler.core.decide_failures import fail_finally
+from scheduler.core.questions import REJECT, answer_of
 from scheduler.core.resolved import StepDef
 from scheduler.core.state import JobState
 
@@ -138,6 +139,21 @@ def rejection(command: DecideApproval) -> Failed:
     who = f"rejected by {command.by}" if command.by else "nobody decided in time: rejected"
     said = f": {command.comment}" if command.comment else ""
     return Failed(kind="rejected", message=f"{who}{said}", duration_s=0.0, final=True)
+
+
+def untold(state: JobState) -> list[AnyEvent]:
+    """The ends of steps that were decided, where a stream was cut before it says so."""
+    events: list[AnyEvent] = []
+    for step_id, step in state.steps.items():
+        if step.waits_for != "approval" or step.question is not None or step.output is None:
+            continue
+        answer = step.output.value
+        command = DecideApproval(step_id, answer["decision"], answer["comment"], answer["by"])
+        if command.option == REJECT:
+            events += fail_finally(state, step_id, rejection(command))
+        else:
+            events.append(approval_given(state, decision(state, command)))
+    return events
 
 
 def rest(state: JobState) -> list[AnyEvent]:

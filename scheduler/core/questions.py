@@ -45,7 +45,8 @@ def decided(state: JobState, event: ApprovalDecided) -> None:
 
 def answer_of(event: ApprovalDecided) -> Payload:
     """What the step shows of the decision, a rejected one too."""
-    value = {"decision": event.option, "comment": event.comment, "by": event.by}
+    # In the order in which a stored value has its keys.
+    value = {"by": event.by, "comment": event.comment, "decision": event.option}
     return Payload(value=value)
 
 

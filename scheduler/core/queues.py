@@ -122,7 +122,12 @@ def became_ready(state: JobState, step_id: str) -> None:
 
 
 def go_on(state: JobState, step_id: str) -> None:
-    """The step, which nothing has to be judged of, may start; a lost one is looked at."""
+    """The step, which nothing has to be judged of, may start; a lost one is looked at.
+
+    Not one whose needs are open again: it is told when they have ended.
+    """
+    if state.steps[step_id].needs_left:
+        return
     if state.steps[step_id].is_lost:
         state.due.append(step_id)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Container
 from datetime import datetime
 
 from ledger.events import JobAmended, JobResumed
@@ -13,8 +14,8 @@ from scheduler.core.job_state import Inside, JobState, StepState
 from scheduler.core.queues import (
     became_ready,
     clear_queues,
-    enqueue,
     enter_running,
+    go_on,
     takes_slot,
     wait,
 )
@@ -66,18 +67,29 @@ def reopen(state: JobState, recorded_at: str) -> None:
         if step.parent is None and _has_failed(step) and step.failure is not None:
             state.failed[step_id] = step.failure
     holders = []
+    reopened: set[str] = set()
     for step_id, step in state.steps.items():
         if step_id in done:
             continue
+        if step.status in ("failed", "cancelled", "skipped"):
+            reopened.add(step_id)
         _open(state, step_id, done, now)
         if step.inside is not None:
             holders.append(step_id)
     # The innermost first: what is open inside is known before it is counted.
     for step_id in reversed(holders):
-        reopen_inside(state, step_id)
+        reopen_inside(state, step_id, reopened)
     held = {name for step_id in holders for name in _inside(state, step_id).held}
-    for step_id in state.steps:
-        if step_id not in done and step_id not in held:
+    for step_id, step in state.steps.items():
+        if step.parent in held:
+            # Who holds a step stands before it.
+            held.add(step_id)
+        if step_id in done or step_id in held:
+            continue
+        if _is_shut(state, step_id, done):
+            # Only where a stream was cut between the two; it is looked at, and skipped.
+            state.due.append(step_id)
+        else:
             _go_on(state, step_id, now)
 
 
@@ -127,10 +139,7 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
                 done.add(step_id)
             elif step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]
-                is_shut = any(_is_skipped(state, name, done) for name in needs)
-                if all(name in done for name in needs) or (
-                    is_shut and state.graph.steps[step_id].runs_after == "success"
-                ):
+                if all(name in done for name in needs) or _is_shut(state, step_id, done):
                     done.add(step_id)
     for step_id, step in state.steps.items():
         # Who holds a step stands before it.
@@ -139,8 +148,12 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
     return done
 
 
-def _is_skipped(state: JobState, step_id: str, done: set[str]) -> bool:
-    return step_id in done and state.steps[step_id].status == "skipped"
+def _is_shut(state: JobState, step_id: str, done: Container[str]) -> bool:
+    """Whether the step needs the success of what stays skipped or failed."""
+    if state.graph.steps[step_id].runs_after == "any":
+        return False
+    needs = (state.steps[name] for name in state.graph.needs[step_id] if name in done)
+    return any(need.status == "skipped" or _has_failed(need) for need in needs)
 
 
 def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
@@ -151,7 +164,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     step.lane = None
     state.unfinished += 1
     step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
-    step.upstream_failed = False
+    step.upstream_failed = _had_failure_before(state, step_id, done)
     if step.status in ("failed", "cancelled", "skipped"):
         step.status = "pending"
         step.failures = 0
@@ -159,7 +172,19 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
         step.is_lost = False
         if step.inside is not None:
             step.status = "running"
+    elif step.status == "running" and step.inside is None and not takes_slot(state, step_id):
+        # It had begun, and nothing followed: nobody was asked, nothing came into being.
+        step.status = "pending"
     _clamp_deadline(state, step_id, now)
+
+
+def _had_failure_before(state: JobState, step_id: str, done: set[str]) -> bool:
+    """What stays as it is will not be told of again; and what holds a step stands before it."""
+    before = [state.steps[name] for name in state.graph.needs[step_id] if name in done]
+    parent = state.steps[step_id].parent
+    if parent is not None and state.steps[parent].upstream_failed:
+        return True
+    return any(need.upstream_failed or _has_failed(need) for need in before)
 
 
 def _go_on(state: JobState, step_id: str, now: float) -> None:
@@ -168,11 +193,11 @@ def _go_on(state: JobState, step_id: str, now: float) -> None:
         return
     if step.status == "running" and takes_slot(state, step_id):
         enter_running(state, step_id)
-    elif step.status == "waiting" and step.waits_for == "retry":
+    elif step.waits_for == "retry" and not step.needs_left:
         _clamp(state, step_id, now)
-    elif step.waits_for == "budget":
-        step.status, step.waits_for = "pending", None
-        enqueue(state, step_id)
+    elif step.waits_for in ("retry", "budget"):
+        step.status, step.waits_for, step.retry_at = "pending", None, None
+        go_on(state, step_id)
     elif step.status == "waiting":
         _ask_again(state, step_id)
     elif step.needs_left == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,8 @@ def test_bytes_come_back_from_their_payload(tmp_path: Path, content: bytes) -> N
 def test_only_a_value_of_over_a_kilobyte_becomes_a_blob() -> None:
     assert pack("x" * 1024)[1] is None
     assert pack("x" * 1025)[1] == b"x" * 1025
+
+
+def test_a_packed_value_has_its_keys_as_a_reader_will_find_them() -> None:
+    payload, _ = pack({"b": {"d": 1, "c": 2}, "a": 0})
+    assert json.dumps(payload.value) == '{"a": 0, "b": {"c": 2, "d": 1}}'

@@ -1,0 +1,188 @@
+"""Flows of the model as specs, with a provider that answers as the model says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+import yaml
+
+from cli.ownership import load_state
+from cli.wiring import append_command
+from providers import OnDelta, PermanentError, Reply, Request, Usage
+from scheduler.core.commands import RaiseBudget
+from scheduler.core.state import JobState
+from tests.flow_model import Flow, Limit, Node, all_nodes, checksum, item_values
+from tests.model import Plan, Task
+from tests.scheduler.flows import decide_here, job_of
+from tests.scheduler.harness import Stand, empty_stand
+
+TOKENS = Usage(30, 5)
+MAX_TOKENS = 20
+
+
+class FlowModel:
+    """A provider for the `ask` nodes of a flow; `paid` has the step of each reply that it gave."""
+
+    name = "ollama"
+    params = frozenset({"temperature", "max_tokens"})
+    endpoint = ""
+
+    def __init__(self, flow: Flow) -> None:
+        self._nodes = {node.id: node for node in all_nodes(flow.nodes)}
+        self.paid: list[str] = []
+
+    async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
+        told = json.loads(str(request.messages[-1]["content"]))
+        await trio.sleep(checksum(request.step) % 8 / 4)
+        if self._nodes[told["id"]].fails(request.step):
+            raise PermanentError("bad_request", "as the test says")
+        self.paid.append(request.step)
+        text = json.dumps({"by": request.step, "of": checksum(told)})
+        on_delta(text)
+        return Reply(text, "model-1", "stop", TOKENS)
+
+    def recall(self, stream: Sequence[Any]) -> None:
+        """What it answers depends on nothing that it answered before."""
+
+    async def models(self) -> tuple[str, ...]:
+        return ()
+
+    async def identify(self, model: str) -> str | None:
+        return None
+
+    async def aclose(self) -> None: ...
+
+
+def spec_of(flow: Flow) -> str:
+    """The flow as a person would write it."""
+    spec: dict[str, Any] = {
+        "project": "flow",
+        "provider": "ollama/m",
+        "params": {"max_tokens": MAX_TOKENS},
+        "concurrency": {"total": flow.total, "ollama": flow.abreast},
+        "defaults": {"retry": 1},
+    }
+    if flow.budget is not None:
+        spec["budget"] = _limit(flow.budget)
+    spec["steps"] = {node.id: _step(node, ()) for node in flow.nodes}
+    return yaml.safe_dump(spec, sort_keys=False, width=10_000)
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    return {key: value for key, value in vars(limit).items() if value is not None}
+
+
+def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
+    step: dict[str, Any] = {}
+    if node.needs:
+        step["needs"] = list(node.needs)
+    if node.condition:
+        step["if"] = _condition(node)
+    if node.is_fan:
+        source = f"${{{{ steps.{node.source}.output }}}}"
+        step["for_each"] = item_values(node) if node.source is None else source
+        step["as"] = f"item_{node.id}"
+        around = (*around, step["as"])
+        if node.is_keyed:
+            # What an item is, the spec knows only at run time; where it stands, by its value.
+            step["key"] = f"k${{{{ item_{node.id} }}}}"
+        if node.abreast is not None:
+            step["max_parallel"] = node.abreast
+    if node.rounds is not None:
+        loop: dict[str, Any] = {"max_iterations": node.rounds, "on_exhausted": node.exhausted}
+        if node.until is not None:
+            loop["until"] = f"loop.index >= {node.until}"
+        step["loop"] = loop
+        around = (*around, "loop", "previous")
+    if node.is_tolerated:
+        step["continue_on_error"] = True
+    if node.budget is not None:
+        step["budget"] = _limit(node.budget)
+    return {**step, **_deed(node, around)}
+
+
+def _condition(node: Node) -> Any:
+    match node.condition:
+        case "yes" | "no":
+            return f"'{node.condition}' == 'yes'"
+        case "item":
+            return f"item_{node.id} != 1"
+    return f"{node.condition}()"
+
+
+def _deed(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
+    match node.kind:
+        case "group":
+            return {"steps": {inner.id: _step(inner, around) for inner in node.members}}
+        case "broken":
+            return {"value": "${{ project.nothing.of_that }}"}
+        case "person":
+            return {"approval": {"message": f"Go on with {node.id}?", "options": _OPTIONS}}
+        case "ask":
+            told = _told(node, around, "{", "}")
+            return {"prompt": f"${{{{ {told} | tojson }}}}", "output": {"format": "json"}}
+    return {"value": f"${{{{ {_told(node, around, '{', '}')} }}}}"}
+
+
+_OPTIONS = ["approve", "later", "reject"]
+
+
+def _told(node: Node, around: tuple[str, ...], begin: str, end: str) -> str:
+    needs = ", ".join(f"'{name}': {_gist(f'steps.{name}.output')}" for name in node.needs)
+    names = {"loop": "loop.index", "previous": "loop.previous"}
+    values = ", ".join(f"'{name}': {_gist(names.get(name, name))}" for name in around)
+    parts = [f"'id': '{node.id}'", f"'needs': {{{needs}}}", f"'around': {{{values}}}"]
+    return begin + ", ".join(parts) + end
+
+
+def _gist(expression: str) -> str:
+    return f"[({expression} | tojson)[:60], {expression} | tojson | length]"
+
+
+@contextmanager
+def stand_of(flow: Flow) -> Iterator[Stand]:
+    """A stand with the flow's job submitted to it."""
+    models = {"ollama": FlowModel(flow)}
+    with empty_stand(Plan((Task("unused"),)), job_of(spec_of(flow)), models) as stand:
+        yield stand
+
+
+def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> None:
+    """What a person does for a job that waits: every decision, and a little more of each budget."""
+    options = {node.id: node.option for node in all_nodes(flow.nodes)}
+    for name in sorted(state.questions):
+        decide_here(stand, name, options[own_name(name)])
+    for account in sorted(set(state.short.values())):
+        _raise(stand, account, raise_by)
+
+
+def _raise(stand: Stand, account: str, by: int) -> None:
+    with stand.open() as ledger:
+        state = load_state(ledger, stand.job_id)
+        limit = _limit_of(state, account)
+        more = RaiseBudget(
+            account,
+            max_calls=None if limit.max_calls is None else limit.max_calls + by,
+            max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
+        )
+        append_command(ledger, stand.job_id, state, more, blobs=[])
+
+
+def _limit_of(state: JobState, account: str) -> Any:
+    if account in state.raised:
+        return state.raised[account]
+    return state.graph.steps[account].budget if account else state.definition.budget
+
+
+def own_name(step: str) -> str:
+    """The id that the spec has for a step: without the groups, items and rounds around it."""
+    return step.rpartition("/")[2].partition("[")[0].partition("#")[0]
+
+
+def events_of(stand: Stand, after: int) -> Sequence[Any]:
+    """The events behind a version."""
+    return [recorded.event for recorded in stand.stream()[after:]]

@@ -1,0 +1,103 @@
+"""What a resume leaves as it is, and what it lets start: conditions, rejections, half-begun steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.flow_model import Flow, Node
+from tests.scheduler.flows import decide_here, flow_stand, statuses
+from tests.scheduler.harness import Crash
+from tests.scheduler.test_flow_properties import check_cut
+
+FAILED_BEFORE = """
+project: demo
+steps:
+  bad: {value: "${{ project.nothing.of_that }}"}
+  told: {needs: bad, if: always(), value: "${{ steps.bad.status }}"}
+  mend: {needs: told, if: failure(), value: mended}
+  group:
+    needs: told
+    if: always()
+    steps: {inner: {if: failure(), value: inner}}
+"""
+GATED = """
+project: demo
+steps:
+  gate: {approval: "Publish?"}
+  proof: {approval: "Is the proof read?"}
+  publish: {needs: [gate, proof], value: published}
+  tell: {needs: [gate, proof], if: failure(), value: told}
+"""
+
+
+@pytest.mark.parametrize("dies", ["before", "after"])
+def test_a_failure_is_remembered_over_a_crash_by_what_came_after_it(dies: str) -> None:
+    expected = {
+        "bad": "failed",
+        "told": "succeeded",
+        "mend": "succeeded",
+        "group": "succeeded",
+        "group/inner": "succeeded",
+    }
+    for commits in range(1, 30):
+        with flow_stand(FAILED_BEFORE) as stand:
+            try:
+                state = stand.run(commits=commits, dies=dies)
+            except Crash:
+                state = stand.state()
+                state = stand.run() if state.status != "failed" else state
+                assert statuses(state) == expected, commits
+                continue
+            assert statuses(state) == expected
+            assert commits > 3
+            return
+
+
+def test_what_a_rejection_has_shut_stays_shut_while_others_are_asked() -> None:
+    with flow_stand(GATED) as stand:
+        stand.run()
+        decide_here(stand, "gate", "reject")
+        assert stand.run().status == "waiting"
+        decide_here(stand, "proof", "approve")
+        state = stand.run()
+        assert statuses(state) == {
+            "gate": "failed",
+            "proof": "succeeded",
+            "publish": "skipped",
+            "tell": "succeeded",
+        }
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"approval": "Publish?"},
+        {"for_each": [1, 2], "value": 1},
+        {"loop": {"max_iterations": 2}, "value": 1},
+        {"steps": {"inner": {"value": 1}}},
+    ],
+)
+def test_a_step_of_which_only_the_start_is_there_begins_again(step: dict[str, Any]) -> None:
+    is_asked = "approval" in step
+    text = yaml.safe_dump({"project": "demo", "steps": {"a": step}})
+    with flow_stand(text) as whole:
+        whole.run()
+        stream = whole.stream()
+        (cut,) = [
+            r.version for r in stream if r.event.type == "step.started" and r.event.step == "a"
+        ]
+        with flow_stand(text) as stand:
+            with stand.open() as ledger:
+                ledger.append(stream[1:cut])
+            state = stand.run()
+    assert state.status == ("waiting" if is_asked else "succeeded")
+    assert state.steps["a"].attempts == 2
+
+
+def test_items_that_are_opened_again_wait_their_turn_with_all_that_is_inside() -> None:
+    members = (Node("first"), Node("second", "ask", weak=2))
+    flow = Flow((Node("each", "group", items=3, abreast=1, members=members),), total=4, abreast=4)
+    check_cut(flow, None, None)
