@@ -13,14 +13,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from cli.ownership import Ended, Listener
-from cli.talk import Drops, Totals, count_steps, describe_change, say_ending
+from cli.talk import (
+    Drops,
+    Totals,
+    count_steps,
+    describe_change,
+    next_command,
+    say_ending,
+    say_questions,
+)
 from cli.text import ReaderGone, put_json, safe, say
 from ledger import Recorded
 from projections.prices import NO_PRICES, PricedCall, PriceTable
 from scheduler.core.state import JobState
-
-if TYPE_CHECKING:
-    pass
 
 
 class Display(Protocol):
@@ -187,8 +192,15 @@ class JsonDisplay(QuietDisplay):
             line["failures"] = [failure.model_dump() for failure in ended.failures]
         if ended.left_alone:
             line["left_alone"] = list(ended.left_alone)
+        if ended.status == "waiting":
+            line["waiting"] = [
+                {"step": step_id, "for": ended.state.steps[step_id].waits_for}
+                for step_id in (*sorted(ended.state.questions), *ended.state.short)
+            ]
+            say_questions(ended)
         if ended.status != "succeeded":
-            line["next"] = f"orc resume {ended.job_id}"
+            line["next"] = next_command(ended)
+        if ended.status not in ("succeeded", "waiting"):
             say(f"next: {line['next']}")
         self._put(line)
 

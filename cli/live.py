@@ -17,20 +17,25 @@ from rich.text import Text
 
 from cli.display import QuietDisplay
 from cli.ownership import Ended
-from cli.talk import say_ending
+from cli.talk import describe_change, say_ending
 from cli.text import safe, say
 from ledger import Recorded
 from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BudgetExceeded,
     StepFailed,
     StepInterrupted,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepSwitched,
 )
 from projections.money import cost_text
 from projections.prices import NO_PRICES, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
+from scheduler.core.job_state import Inside
 from scheduler.core.limits import held_by_circuit
 from scheduler.core.state import JobState
 
@@ -131,12 +136,12 @@ class LiveTable(QuietDisplay):
             case StepFailed():
                 self._took[event.step] = event.duration_s
                 self._notes[event.step] = f"{event.kind}: {event.message}"
-            case StepReused():
-                self._notes[event.step] = f"reused from {event.from_job} ({event.reason})"
             case StepSkipped():
-                self._notes[event.step] = f"because of {', '.join(event.because)}"
-            case StepInterrupted():
-                self._notes[event.step] = f"interrupted ({event.reason})"
+                self._notes[event.step] = describe_change(recorded).partition(" skipped")[2]
+            case StepReused() | StepInterrupted():
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
+            case ApprovalRequested() | BudgetExceeded() | ApprovalDecided() | StepSwitched():
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
             case _:
                 return
         self._bring_up(event.step)
@@ -165,10 +170,8 @@ class LiveTable(QuietDisplay):
     def _shown(self, state: JobState) -> list[str]:
         """All steps where the screen has room, else those that changed last."""
         room = max(4, self._console.height - _OTHER_ROWS)
-        if len(state.steps) <= room:
-            return list(state.steps)
-        recent = list(self._recent)[-room:]
-        return sorted(recent, key=lambda step_id: state.steps[step_id].index)
+        shown = list(state.steps) if len(state.steps) <= room else list(self._recent)[-room:]
+        return sorted(shown, key=lambda step_id: _place(state, step_id))
 
     def _row(self, state: JobState, step_id: str) -> list[Text]:
         step = state.steps[step_id]
@@ -188,6 +191,8 @@ class LiveTable(QuietDisplay):
         )
         if held is not None:
             note = safe(f"for the circuit of {held}", width=_TAIL_CHARS)
+        elif status == "running" and step.inside is not None:
+            note = _progress(state, step_id, step.inside)
         return [
             Text(step_id),
             Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
@@ -196,6 +201,20 @@ class LiveTable(QuietDisplay):
             Text(_cost(self._spent.get(step_id)), justify="right"),
             Text(note, style="dim"),
         ]
+
+
+def _place(state: JobState, step_id: str) -> tuple[int, ...]:
+    """Where the step stands: what is inside another one comes right after it."""
+    step = state.steps[step_id]
+    return (*(_place(state, step.parent) if step.parent else ()), step.index)
+
+
+def _progress(state: JobState, step_id: str, inside: Inside) -> str:
+    """How far a step is that holds others."""
+    loop = state.graph.steps[step_id].loop
+    if loop is not None and state.graph.steps[step_id].shape == "loop":
+        return f"round {len(inside.children)} of at most {loop.max_iterations}"
+    return f"{len(inside.children) - inside.open} of {inside.total} have ended"
 
 
 def _cost(spent: Spending | None) -> str:

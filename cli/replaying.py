@@ -9,10 +9,10 @@ from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state
 from cli.submission import UsageProblem, build_providers
 from cli.wiring import Places, append_command, open_for_writing
 from ledger import JobId, Ledger, OwnerLock, pack
-from ledger.events import JobAmended, Owner, StepReused
+from ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
 from ledger.locks import owner_identity
 from projections.recording import Difference, build_recording, find_differences
-from scheduler.core.commands import ReuseStep, StartJob, SubmitJob
+from scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob, SubmitJob
 from scheduler.core.graph import build_graph
 from scheduler.core.resolved import REPLAY, JobDef, StepDef, dump_job
 from scheduler.core.state import JobState, initial_state
@@ -65,8 +65,11 @@ async def replay(
                 listener,
                 prices=places.prices,
             )
-            opening = StartJob(Owner.model_validate(owner_identity()))
-            ended = await owned.to_the_end(opening, force=False)
+            owner = Owner.model_validate(owner_identity())
+            ended = await owned.to_the_end(StartJob(owner), force=False)
+            decisions = _recorded_decisions(ledger, original)
+            while _decide_as_before(ledger, job_id, state, decisions):
+                ended = await owned.to_the_end(ResumeJob(owner), force=False)
         finally:
             lock.release()
         differences = find_differences(
@@ -104,6 +107,28 @@ def _submit(
     for reused in _given_results(ledger, original):
         append_command(ledger, job_id, state, ReuseStep(reused), blobs=[])
     return state, document
+
+
+def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDecided]:
+    """What was decided last, by the step."""
+    return {
+        recorded.event.step: recorded.event
+        for recorded in ledger.read_stream(original)
+        if isinstance(recorded.event, ApprovalDecided)
+    }
+
+
+def _decide_as_before(
+    ledger: Ledger, job_id: JobId, state: JobState, decisions: Mapping[str, ApprovalDecided]
+) -> bool:
+    """Answer the open questions as they were answered then; whether there was one such."""
+    if state.status != "waiting":
+        return False
+    known = [decisions[name] for name in sorted(state.questions) if name in decisions]
+    for before in known:
+        command = DecideApproval(before.step, before.option, before.comment, before.by)
+        append_command(ledger, job_id, state, command, blobs=[])
+    return bool(known)
 
 
 def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:

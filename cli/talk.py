@@ -204,6 +204,14 @@ def say_questions(ended: Ended) -> None:
     say(f"  then: orc resume {ended.job_id}")
 
 
+def next_command(ended: Ended) -> str:
+    """What a person, or a script, does next with a job that has not succeeded."""
+    for step_id in sorted(ended.state.questions):
+        return f"orc approve {ended.job_id} '{step_id}'"
+    more = " --budget +AMOUNT" if ended.state.short else ""
+    return f"orc resume {ended.job_id}{more}"
+
+
 def count_steps(state: JobState) -> str:
     """`1 step`, `2 steps`."""
     total = len(state.steps)

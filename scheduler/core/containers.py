@@ -98,6 +98,7 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
     is_open = ("pending", "running", "waiting")
     left = [name for name in inside.children if state.steps[name].status in is_open]
     inside.open = len(left)
+    held = set(inside.held)
     inside.held.clear()
     if not left:
         state.due.append(step_id)
@@ -105,13 +106,20 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
     if definition.for_each is None or definition.for_each.max_parallel is None:
         return
     busy = [name for name in left if not _is_gathered_next(state, name)]
-    busy.sort(key=lambda name: name in reopened or state.steps[name].status == "pending")
+
+    def is_not_begun(name: str) -> bool:
+        return name in held or name in reopened or state.steps[name].status == "pending"
+
+    busy.sort(key=is_not_begun)
     inside.held.extend(busy[definition.for_each.max_parallel :])
 
 
 def _is_gathered_next(state: JobState, step_id: str) -> bool:
     inside = state.steps[step_id].inside
-    return inside is not None and not inside.open and len(inside.children) == inside.total
+    if inside is None or state.graph.steps[step_id].shape == "loop":
+        # A loop may have another round to come.
+        return False
+    return not inside.open and len(inside.children) == inside.total
 
 
 def _release(state: JobState, step_id: str) -> None:

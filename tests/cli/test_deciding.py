@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.live import LiveTable
+from cli.ownership import load_state
+from ledger import LedgerReader
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc
 
@@ -139,3 +142,52 @@ def test_the_tables_are_rebuilt_to_equal_rows(asked: str) -> None:
     assert orc("rebuild").code == 0
     assert orc("show", asked, "--json").json() == before
     assert orc("verify", asked).code == 0
+
+
+def test_a_replay_decides_as_it_was_decided(here: Path) -> None:
+    text = """\
+project: gated
+steps:
+  gate: {approval: {message: "Publish?", options: [approve, later, reject]}}
+  go: {needs: gate, value: "${{ steps.gate.output.decision }}"}
+"""
+    job = orc("run", write("s.yaml", text), "--json").lines()[-1]["job_id"]
+    assert orc("replay", "latest", "--json").json()["status"] == "waiting"
+    assert orc("approve", job, "gate", "--option", "later", "--comment", "soon").code == 0
+    assert orc("resume", job).code == 0
+    said = orc("replay", job, "--json")
+    assert said.code == 0, said.err
+    assert said.json()["differences"] == 0
+    events = orc("tail", "latest", "--json", "--type", "approval.decided").lines()
+    assert [(one["option"], one["comment"]) for one in events] == [("later", "soon")]
+
+
+def test_the_last_line_of_json_says_what_is_waited_for(here: Path) -> None:
+    text = "project: gated\nsteps: {gate: {approval: Publish?}}\n"
+    last = orc("run", write("s.yaml", text), "--json").lines()[-1]
+    assert (last["status"], last["waiting"]) == ("waiting", [{"step": "gate", "for": "approval"}])
+    assert last["next"] == f"orc approve {last['job_id']} 'gate'"
+
+
+def test_the_live_table_has_what_is_inside_a_step_below_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = """\
+project: inside
+steps:
+  each: {for_each: [1, 2], value: "${{ item }}"}
+  never: {if: "1 > 2", value: 1}
+  gate: {needs: each, approval: "Publish?"}
+"""
+    job_id = orc("run", write("s.yaml", text), "--json").lines()[-1]["job_id"]
+    with LedgerReader.open(here / "runs.db") as ledger:
+        recorded = list(ledger.read_stream(job_id))
+        state = load_state(ledger, job_id)
+    with LiveTable() as table:
+        table.on_job(state, job_id, here)
+        table.on_events(recorded)
+    lines = [line.split() for line in capsys.readouterr().err.splitlines() if line]
+    rows = [line for line in lines if line[0] in state.steps]
+    assert [row[0] for row in rows] == ["each", "each[0]", "each[1]", "never", "gate"]
+    assert " ".join(rows[3]) == "never skipped : not 1 > 2"
+    assert " ".join(rows[4]) == "gate waiting asks: Publish?"
