@@ -137,6 +137,9 @@ def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Express
         body = jinja_environment().parse(text).body
     except TemplateSyntaxError as error:
         message = (error.message or "").rstrip(".").replace("end of print statement", "}}")
+        if is_condition:
+            # Its braces are not the author's.
+            message = message.replace("unexpected '}}'", "something is missing at its end")
         raise TemplateError(
             f"not a valid expression: {message} (line {error.lineno} of the text)"
         ) from None

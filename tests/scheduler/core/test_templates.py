@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_text
 from scheduler.core.shell import parse_shell
-from scheduler.core.templates import parse_template, render_value
+from scheduler.core.templates import parse_condition, parse_template, render_value
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values
 
@@ -197,3 +197,8 @@ def shell(text: str, value: str) -> str:
 def test_a_place_where_the_value_would_not_stay_one_word_is_refused(text: str, where: str) -> None:
     with pytest.raises(TemplateError, match=where):
         parse_shell(text)
+
+
+def test_a_condition_that_is_cut_short_says_so() -> None:
+    with pytest.raises(TemplateError, match="something is missing at its end"):
+        parse_condition("steps.a.output >")
