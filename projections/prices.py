@@ -116,7 +116,7 @@ class PriceTable(Frozen):
         models = {provider: dict(of_provider) for provider, of_provider in self.models.items()}
         for provider, of_provider in own.models.items():
             models.setdefault(provider, {}).update(of_provider)
-        return self.model_copy(update={"models": models})
+        return self._with_models(models)
 
     def dated(self) -> PriceTable:
         """The table with its date on each price that has none of its own."""
@@ -127,12 +127,17 @@ class PriceTable(Frozen):
             }
             for provider, of_provider in self.models.items()
         }
-        return self.model_copy(update={"models": models})
+        return self._with_models(models)
 
     @cached_property
     def digest(self) -> Digest:
         """What tells these prices from any others."""
         return digest_json(self.model_dump(mode="json", include={"models"}))
+
+    def _with_models(self, models: dict[str, dict[str, Price]]) -> PriceTable:
+        # Not by `model_copy`: it would take along a digest that was asked for before.
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        return PriceTable(**{**kept, "models": models})
 
     def _find(self, provider: str, model: str) -> Price | None:
         if provider == "replay":
