@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.editing import Edited, as_recorded, edit_job
 from cli.ownership import load_state
+from cli.removed import refuse_removed
 from cli.submission import UsageProblem, check_step_names
 from cli.text import put_json, safe, say
 from ledger import JobId, Ledger, Recorded, pack
@@ -63,6 +64,7 @@ class Amendment:
         self.announce(job_id, plan)
         if edited.definition == state.definition and not self.again:
             return state
+        refuse_removed(ledger, job_id, state, kept=plan.kept)
         return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import decide, init, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import decide, init, keep, look, maintain, plan, replay, reuse, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -50,6 +50,11 @@ for _name, _function in (
     ("verify", maintain.verify),
     ("rebuild", maintain.rebuild),
     ("export", maintain.export),
+    ("bundle", keep.bundle),
+    ("import", keep.import_),
+    ("backup", keep.backup),
+    ("prune", keep.prune),
+    ("redact", keep.redact),
     ("browse", maintain.browse),
     ("doctor", maintain.doctor),
 ):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import trio
 
-from cli.ownership import load_state, run_folder
+from cli.folders import folder_for
+from cli.ownership import load_state
 from cli.submission import UsageProblem
 from cli.wiring import Places, append_command, open_for_writing
 from ledger import JobId, Ledger, OwnerLock
@@ -89,7 +90,7 @@ async def decide(
 def _decide_unowned(ledger: Ledger, job_id: JobId, command: DecideApproval, places: Places) -> None:
     state = load_state(ledger, job_id)
     append_command(ledger, job_id, state, command, blobs=[])
-    folder = run_folder(state, job_id, places.runs_dir)
+    folder = folder_for(ledger, state, job_id, places.runs_dir)
     Publisher(ledger, job_id, folder, prices=places.prices).publish()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli.bundling import refuse_untrusted
 from cli.editing import Edited, as_recorded, edit_job
 from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
 from cli.setting import parse_sets, set_values
@@ -76,6 +77,7 @@ async def fork(
     """
     with open_for_writing(places) as ledger:
         parent = ledger.find_job(name)
+        refuse_untrusted(ledger, parent)
         before = load_state(ledger, parent)
         edited = _edit(ledger, before, wish, environment)
         graph = build_graph(edited.definition.steps)

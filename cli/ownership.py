@@ -12,14 +12,15 @@ from typing import Any
 import trio
 
 from cli.submission import EnvironmentProblem, unavailable
-from ledger import JobId, Ledger, LedgerReader
+from ledger import JobId, Ledger, LedgerReader, pack
 from ledger.errors import NoSuchJob
-from ledger.events import Failure, JobAmended, JobSubmitted, Payload
+from ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
 from ledger.folder import Folder
+from ledger.locks import owner_identity
 from projections import Publisher, ReplyCache, ResultCache, deliver
 from projections.prices import PriceTable
 from providers import Provider
-from scheduler.core.commands import Command
+from scheduler.core.commands import Command, ResumeJob, StartJob
 from scheduler.core.graph import build_graph
 from scheduler.core.resolved import load_job
 from scheduler.core.state import JobState, evolve, initial_state
@@ -159,6 +160,40 @@ class Ownership:
             left = deliver_files(self.ledger, job_id, state, force=force)
         status = "interrupted" if state.status == "stopped" else state.status
         return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
+
+
+def opening_of(
+    ledger: Ledger,
+    job_id: JobId,
+    state: JobState,
+    override: str | None,
+    replies: Any,
+    timeout_s: float | None,
+    only: tuple[str, ...] | None,
+) -> Command:
+    """The command that an ownership of a job that is there begins with. Raises LedgerError."""
+    owner = Owner.model_validate(owner_identity())
+    if state.status == "submitted":
+        return StartJob(owner, only)
+    payload: Payload | None = None
+    if replies is not None:
+        payload, blob = pack(replies)
+        if payload == state.replies:
+            payload = None
+        elif blob is not None:
+            ledger.append_blobs([blob])
+    last_wish = None
+    if state.status in ("failed", "cancelled"):
+        # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
+        last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
+    return ResumeJob(
+        owner,
+        provider=override,
+        replies=payload,
+        timeout_s=timeout_s,
+        signal_id=last_wish,
+        only=only,
+    )
 
 
 def check_runs_dir(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.ownership import load_state
 from ledger import LedgerReader
+from ledger.errors import RemovedBlob
 from projections.prices import PriceTable
 from scheduler.core.compare import find_changes, plan_changes
 from scheduler.core.graph import build_graph
@@ -113,7 +114,11 @@ def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> RunPlan:
         return _plan(definition, None, None, None, prices)
     with LedgerReader.open(database) as ledger:
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
-        state = None if row is None else load_state(ledger, row[0])
+        try:
+            state = None if row is None else load_state(ledger, row[0])
+        except RemovedBlob:
+            # Nobody knows its spec any more, so nothing can be compared with it.
+            row = state = None
         return _plan(definition, row and row[0], state, ledger.connection, prices)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cli.bundling import refuse_untrusted
 from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
 from cli.submission import UsageProblem, build_providers
 from cli.wiring import Places, append_command, open_for_writing
@@ -44,6 +45,7 @@ async def replay(
     """
     with open_for_writing(places) as ledger:
         original = ledger.find_job(name)
+        refuse_untrusted(ledger, original)
         before = load_state(ledger, original)
         if before.status in ("submitted", "running"):
             raise UsageProblem(f"{original} has not ended; resume it first: orc resume {original}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.spec_files import SpecFiles
 from ledger import LedgerReader
+from ledger.errors import RemovedBlob
 from projections.prices import PriceTable
 from providers import REGISTRY, PermanentError, Provider, build_provider
 from providers.unavailable import Unavailable
@@ -237,7 +238,11 @@ def read_replies_for_resume(
     if replies is not None:
         return _load_replies(replies)
     if state.replies is not None:
-        return ledger.read_payload(state.replies)
+        try:
+            return ledger.read_payload(state.replies)
+        except RemovedBlob as error:
+            said = f"the job's recorded replies are gone: {error}; --replies FILE gives others"
+            raise RemovedBlob(said, error.digest) from None
     if provider != REPLAY:
         return None
     assert state.submitted is not None

@@ -9,12 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from cli.amending import Amendment
 from cli.budgeting import parse_raise
+from cli.bundling import refuse_untrusted
+from cli.folders import folder_for
 from cli.ownership import (
     Ended,
     Listener,
@@ -22,10 +23,12 @@ from cli.ownership import (
     check_runs_dir,
     deliver_files,
     load_state,
+    opening_of,
     run_folder,
 )
 from cli.pricing import find_own_prices, read_prices
 from cli.recordings import check_target, write_recording
+from cli.removed import refuse_removed
 from cli.submission import (
     Prepared,
     Submission,
@@ -41,12 +44,12 @@ from cli.sync import run_sync as run_sync
 from ledger import JobId, Ledger, OwnerLock, open_ledger, pack
 from ledger.digest import clean_text
 from ledger.errors import LedgerError
-from ledger.events import JobSubmitted, Owner, Payload, Recorded
+from ledger.events import JobSubmitted, Owner, Recorded
 from ledger.locks import owner_identity
 from projections import Publisher, ReadModel
 from projections.prices import PriceTable
 from scheduler.clock import Clock
-from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob, SubmitJob
+from scheduler.core.commands import CancelJob, Command, StartJob, SubmitJob
 from scheduler.core.decide import decide
 from scheduler.core.graph import build_graph
 from scheduler.core.resolved import REPLAY, dump_job
@@ -190,6 +193,7 @@ async def resume(
         )
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
+        refuse_untrusted(ledger, job_id)
         lock = OwnerLock(places.database, job_id)
         lock.acquire()
         try:
@@ -197,11 +201,12 @@ async def resume(
             if amendment is not None:
                 state = amendment.apply(ledger, job_id, state)
             check_step_names("--only", only, state.steps)
-            folder = run_folder(state, job_id, places.runs_dir)
+            folder = folder_for(ledger, state, job_id, places.runs_dir)
             if state.status == "succeeded":
                 Publisher(ledger, job_id, folder, prices=places.prices).publish()
                 left = deliver_files(ledger, job_id, state, force=force)
                 return Ended(job_id, "succeeded", state, folder, None, left, places.database)
+            refuse_removed(ledger, job_id, state)
             document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
             override = REPLAY if provider == REPLAY else None
             providers = build_providers(
@@ -210,7 +215,7 @@ async def resume(
             if budget is not None:
                 raised = parse_raise(budget, state)
                 append_command(ledger, job_id, state, raised, blobs=[])
-            opening = _opening(ledger, job_id, state, override, document, timeout_s, only or None)
+            opening = opening_of(ledger, job_id, state, override, document, timeout_s, only or None)
             run_one = Ownership(
                 ledger,
                 job_id,
@@ -271,39 +276,6 @@ def append_command(
     ledger.append(batch, blobs=blobs)
 
 
-def _opening(
-    ledger: Ledger,
-    job_id: JobId,
-    state: JobState,
-    override: str | None,
-    replies: Any,
-    timeout_s: float | None,
-    only: tuple[str, ...] | None,
-) -> Command:
-    owner = Owner.model_validate(owner_identity())
-    if state.status == "submitted":
-        return StartJob(owner, only)
-    payload: Payload | None = None
-    if replies is not None:
-        payload, blob = pack(replies)
-        if payload == state.replies:
-            payload = None
-        elif blob is not None:
-            ledger.append_blobs([blob])
-    last_wish = None
-    if state.status in ("failed", "cancelled"):
-        # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
-        last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
-    return ResumeJob(
-        owner,
-        provider=override,
-        replies=payload,
-        timeout_s=timeout_s,
-        signal_id=last_wish,
-        only=only,
-    )
-
-
 def _cancel_unowned(
     ledger: Ledger, job_id: JobId, signal_id: int, reason: str | None, places: Places
 ) -> str:
@@ -311,6 +283,6 @@ def _cancel_unowned(
     if state.status in ("succeeded", "failed", "cancelled"):
         return state.status
     append_command(ledger, job_id, state, CancelJob(signal_id, reason, at_once=True), blobs=[])
-    folder = run_folder(state, job_id, places.runs_dir)
+    folder = folder_for(ledger, state, job_id, places.runs_dir)
     Publisher(ledger, job_id, folder, prices=places.prices).publish()
     return state.status

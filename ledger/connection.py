@@ -19,6 +19,7 @@ from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, NotA
 from ledger.schema import check_header
 
 _BUSY_TIMEOUT_S = 30
+_VERIFY = "`orc verify` says what is damaged, and a backup has it whole"
 _WRITER_PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -102,6 +103,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
+    except UnicodeDecodeError as error:
+        # Of a damaged file, SQLite's message may be no text either.
+        raise CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
@@ -114,7 +118,9 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
             "close that program, then resume the job"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return CorruptLedger(f"{path}: {error}; `orc verify` says what is damaged")
+        return CorruptLedger(f"{path}: {error}; {_VERIFY}")
+    if str(error).startswith("Could not decode"):
+        return CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}")
     if name.startswith("SQLITE_FULL"):
         return StorageError(f"{path}: the disk is full; make room, then resume the job")
     return StorageError(f"{path}: {error}")

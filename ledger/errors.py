@@ -8,6 +8,9 @@ LedgerError
 ├── NotALedger        the person: the file is something else
 ├── LedgerTooNew      the person: a newer orc wrote it
 ├── LedgerBusy        time: another process kept the write lock too long
+├── FileIsThere       the person: a new file would replace another one
+├── OtherHistory      the person: a job of that id is there, and had other events
+├── RemovedBlob       the person: bytes were pruned or redacted; nobody has them
 ├── StorageError      the machine: disk full, failing or taken away
 └── CorruptLedger     nobody: bytes changed; `orc verify` says which
 """
@@ -50,6 +53,22 @@ class LedgerTooNew(LedgerError):
 
 class LedgerBusy(LedgerError):
     """The write lock was not to be had in time."""
+
+
+class FileIsThere(LedgerError):
+    """A file is to be written, and its name is taken."""
+
+
+class OtherHistory(LedgerError):
+    """The ledger has a job of the same id, whose events are not those of the other one."""
+
+
+class RemovedBlob(LedgerError):
+    """The bytes of a blob were removed from the ledger, and an event says so."""
+
+    def __init__(self, message: str, digest: str) -> None:
+        super().__init__(message)
+        self.digest = digest
 
 
 class StorageError(LedgerError):

@@ -21,6 +21,7 @@ from ledger.digest import Digest
 from ledger.event_base import Event as Event
 from ledger.event_base import JobEvent as JobEvent
 from ledger.event_base import StepEvent as StepEvent
+from ledger.reuse_events import BlobRemoved as BlobRemoved
 from ledger.reuse_events import JobAmended as JobAmended
 from ledger.reuse_events import StepReused as StepReused
 from ledger.values import CallRef as CallRef
@@ -375,6 +376,7 @@ AnyEvent = (
     | ToolCalled
     | ToolReturned
     | FileWritten
+    | BlobRemoved
 )
 
 EVENT_TYPES: dict[str, type[AnyEvent]] = {

@@ -16,7 +16,7 @@ from typing import Any, Self
 from ledger.codec import load_event
 from ledger.connection import connect_reader, storage_errors
 from ledger.digest import Digest
-from ledger.errors import CorruptLedger
+from ledger.errors import CorruptLedger, RemovedBlob
 from ledger.events import JobId, Payload, Recorded
 from ledger.names import find_job
 
@@ -98,7 +98,10 @@ class LedgerReader:
         return Head(*row) if row else Head(0, "")
 
     def read_blob(self, digest: str) -> bytes:
-        """The bytes with that SHA-256. Raises CorruptLedger when they are not there."""
+        """The bytes with that SHA-256.
+
+        Raises CorruptLedger when they are not there, RemovedBlob when they were removed.
+        """
         with storage_errors(self.path):
             row = self.connection.execute(
                 "SELECT content FROM blobs WHERE sha256 = ?", (digest,)
@@ -106,6 +109,9 @@ class LedgerReader:
         if row is None:
             raise CorruptLedger(f"{self.path}: blob {digest} is missing")
         content = row[0]
+        if isinstance(content, int):
+            note = removal_note(self.connection, content)
+            raise RemovedBlob(f"{self.path}: the bytes of blob {digest[:12]}... {note}", digest)
         return content.encode() if isinstance(content, str) else bytes(content)
 
     def read_payload(self, payload: Payload | None) -> Any:
@@ -124,12 +130,18 @@ class LedgerReader:
         return self.read_blob(payload.sha256)
 
     def knows_blob(self, digest: Digest) -> bool:
-        """Whether bytes with that SHA-256 are in the ledger."""
+        """Whether bytes with that SHA-256 are in the ledger, and were not removed."""
         with storage_errors(self.path):
             found = self.connection.execute(
-                "SELECT 1 FROM blobs WHERE sha256 = ?", (digest,)
+                "SELECT 1 FROM blobs WHERE sha256 = ? AND typeof(content) <> 'integer'", (digest,)
             ).fetchone()
         return found is not None
+
+    def names_blob(self, digest: Digest) -> bool:
+        """Whether bytes with that SHA-256 are in the ledger, or were."""
+        with storage_errors(self.path):
+            found = self.connection.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (digest,))
+            return found.fetchone() is not None
 
     def read_signals(self, job_id: str, *, after: int = 0) -> list[Signal]:
         """The job's signals with an id above `after`, oldest first."""
@@ -151,6 +163,24 @@ class LedgerReader:
         with storage_errors(self.path):
             for row in self.connection.execute(query, arguments):
                 yield row_to_recorded(row)
+
+
+def removal_note(connection: sqlite3.Connection, position: int) -> str:
+    """What the event at a position says of the blobs that it removed, for people."""
+    row = connection.execute(
+        "SELECT job_id, version, recorded_at, data FROM events WHERE position = ? "
+        "AND type = 'blob.removed'",
+        (position,),
+    ).fetchone()
+    if row is None:
+        return "are gone, and no event says why; `orc verify` tells more"
+    job_id, version, recorded_at, data = row
+    said = json.loads(data)
+    reason = f": {said['reason']}" if said.get("reason") else ""
+    return (
+        f"were removed by orc {said['cause']} on {recorded_at[:10]} "
+        f"(event {version} of {job_id}){reason}"
+    )
 
 
 def row_to_recorded(row: tuple[Any, ...]) -> Recorded:

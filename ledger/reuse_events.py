@@ -1,9 +1,10 @@
-"""The events of results that are used again, and of jobs that are changed; see `events.py`."""
+"""The events of results that are used again, of jobs that are changed, and of bytes that are gone."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from ledger.digest import Digest
 from ledger.event_base import JobEvent, StepEvent
 from ledger.values import FileRef, Payload
 
@@ -46,3 +47,18 @@ class StepReused(StepEvent):
     files: tuple[FileRef, ...] = ()
     artifacts: tuple[FileRef, ...] | None = None
     log: Payload | None = None
+
+
+class BlobRemoved(JobEvent):
+    """Somebody had the bytes of blobs removed from the ledger, which this stream names.
+
+    `cause` is `prune` for the blobs of an old job, `redact` for bytes that nobody may see;
+    `size_bytes` is what all of them had. At most 1,000 an event. Bytes that a later
+    event brings again are there again.
+    """
+
+    type: Literal["blob.removed"] = "blob.removed"
+    digests: tuple[Digest, ...]
+    size_bytes: int
+    cause: Literal["prune", "redact"]
+    reason: str | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ledger.errors import LedgerTooNew, NotALedger
+from ledger.errors import CorruptLedger, LedgerTooNew, NotALedger
 
 APPLICATION_ID = 0x6F726331
 """`orc1` in ASCII, in the header of the file."""
@@ -100,13 +100,58 @@ _VERSION_1 = (
     """,
 )
 
+# The one door for the bytes of a blob: its content becomes the position of the
+# event that says so, which has to be there first. Bytes that come again are
+# stored again. The index is there for those who ask what was removed; it costs
+# a page for such an event alone.
+_SAYS_SO = (
+    "EXISTS (SELECT 1 FROM events WHERE position = NEW.content AND type = 'blob.removed' "
+    "AND instr(data, NEW.sha256))"
+)
+_VERSION_2 = (
+    "CREATE INDEX events_blob_removed ON events (job_id) WHERE type = 'blob.removed'",
+    "DROP TRIGGER blobs_once",
+    "DROP TRIGGER blobs_no_update",
+    """
+    CREATE TRIGGER blobs_once BEFORE INSERT ON blobs
+    WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = NEW.sha256)
+    BEGIN
+        UPDATE blobs SET content = NEW.content WHERE sha256 = NEW.sha256
+            AND typeof(content) = 'integer' AND typeof(NEW.content) <> 'integer';
+        SELECT RAISE(IGNORE);
+    END
+    """,
+    f"""
+    CREATE TRIGGER blobs_no_empty BEFORE INSERT ON blobs
+    WHEN typeof(NEW.content) NOT IN ('text', 'blob')
+        AND NOT (typeof(NEW.content) = 'integer' AND {_SAYS_SO})
+    BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no content'); END
+    """,
+    f"""
+    CREATE TRIGGER blobs_no_update BEFORE UPDATE ON blobs
+    WHEN NOT (
+        NEW.rowid IS OLD.rowid AND NEW.sha256 IS OLD.sha256 AND NEW.size_bytes IS OLD.size_bytes
+        AND CASE typeof(OLD.content)
+            WHEN 'integer' THEN typeof(NEW.content) IN ('text', 'blob')
+            ELSE typeof(NEW.content) = 'integer' AND {_SAYS_SO}
+        END
+    )
+    BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no update'); END
+    """,
+)
+
 
 def _migrate_to_1(connection: sqlite3.Connection) -> None:
     for statement in _VERSION_1:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_migrate_to_1,)
+def _migrate_to_2(connection: sqlite3.Connection) -> None:
+    for statement in _VERSION_2:
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_migrate_to_1, _migrate_to_2)
 """Entry n brings a file from `user_version` n to n + 1."""
 
 
@@ -134,7 +179,7 @@ def check_header(connection: sqlite3.Connection) -> int:
     """The schema version of the file, 0 for an empty one.
 
     Raises NotALedger for a file of another application, LedgerTooNew for one
-    that a newer orc has migrated.
+    that a newer orc has migrated, CorruptLedger for a version that none has.
     """
     try:
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -153,4 +198,13 @@ def check_header(connection: sqlite3.Connection) -> int:
             f"the ledger has schema {version}, and this orc knows {len(MIGRATIONS)}; "
             "install a newer orc"
         )
+    if version < 1:
+        raise CorruptLedger(f"the header was changed: it says schema {version}")
     return version
+
+
+def schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """The statement of each table, index and trigger, by kind and name, spaces made equal."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    # In a damaged or hostile file these need not be text.
+    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}

@@ -242,7 +242,7 @@ def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Led
     return ledger
 
 
-def chain_hash(previous: str, columns: Iterable[str | int | None]) -> str:
+def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> str:
     """The hash of an event: SHA-256 over the previous hash and the stored columns.
 
     Each column goes in with its length before it, eight bytes, big-endian; a
@@ -253,7 +253,7 @@ def chain_hash(previous: str, columns: Iterable[str | int | None]) -> str:
         if column is None:
             parts.append(_NULL)
         else:
-            content = str(column).encode()
+            content = column if isinstance(column, bytes) else str(column).encode()
             parts += (len(content).to_bytes(8, "big"), content)
     return hashlib.sha256(b"".join(parts)).hexdigest()
 

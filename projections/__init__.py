@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from projections.reply_cache import ReplyCache as ReplyCache
     from projections.result_cache import ResultCache as ResultCache
     from projections.result_cache import collect_results as collect_results
+    from projections.verify import Verifier as Verifier
     from projections.verify import verify_job as verify_job
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "ReadModel": "read_model",
     "ReplyCache": "reply_cache",
     "ResultCache": "result_cache",
+    "Verifier": "verify",
     "collect_results": "result_cache",
     "deliver": "publish",
     "event_line": "jsonl",

@@ -112,6 +112,8 @@ def render(column: str, value: Any, place: Place) -> str | None:
         return _cost(value, place)
     if column == "saved_usd" and isinstance(value, int | float):
         return usd_text(value)
+    if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
+        return _link(place.row_url("events", str(value)), "removed, as this event says")
     if isinstance(value, int) and value > 0 and (place.table, column) in _COUNTED:
         return _counted(column, value, place)
     if not isinstance(value, str) or not value:

@@ -9,8 +9,11 @@ from ledger.codec import dump_event
 from ledger.events import Recorded
 
 
-def event_object(recorded: Recorded) -> dict[str, Any]:
-    """The event as `events.jsonl` shows it: its place first, then its own fields."""
+def event_object(recorded: Recorded, *, with_hash: bool = True) -> dict[str, Any]:
+    """The event as `events.jsonl` shows it: its place first, then its own fields.
+
+    The hash of the last line is the stream's head.
+    """
     event = recorded.event
     shown: dict[str, Any] = {
         "type": event.type,
@@ -18,6 +21,8 @@ def event_object(recorded: Recorded) -> dict[str, Any]:
         "timestamp": recorded.recorded_at,
         "seq": recorded.version,
     }
+    if with_hash and recorded.hash:
+        shown["hash"] = recorded.hash
     for name in ("step", "attempt"):
         value = getattr(event, name, None)
         if value is not None:
@@ -25,6 +30,7 @@ def event_object(recorded: Recorded) -> dict[str, Any]:
     return shown | dump_event(event)
 
 
-def event_line(recorded: Recorded) -> str:
+def event_line(recorded: Recorded, *, with_hash: bool = True) -> str:
     """The event as one line, without its newline."""
-    return json.dumps(event_object(recorded), ensure_ascii=True).replace("\x7f", "\\u007f")
+    shown = event_object(recorded, with_hash=with_hash)
+    return json.dumps(shown, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ledger.errors import RemovedBlob
 from ledger.events import (
     ApprovalRequested,
     BudgetExceeded,
@@ -42,6 +43,9 @@ from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Sp
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
 """What depends on the table of prices, and not on the events alone."""
 
+UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
+"""In place of a spec whose bytes were removed from the ledger."""
+
 _OPEN = ("pending", "running", "waiting")
 
 
@@ -56,6 +60,14 @@ class _Step:
     tolerated: bool = False
     holds: bool = False
     reused_from: dict[str, str] | None = None
+
+
+class _Steps(dict[str, _Step]):
+    """The steps by id. Those of a spec whose bytes were removed are there once an event names them."""
+
+    def __missing__(self, step_id: str) -> _Step:
+        self[step_id] = _Step()
+        return self[step_id]
 
 
 class Manifest:
@@ -76,7 +88,7 @@ class Manifest:
         self._status = "running"
         self._started_at: str | None = None
         self._finished_at: str | None = None
-        self._steps: dict[str, _Step] = {}
+        self._steps = _Steps()
         self._files: dict[str, dict[str, Any]] = {}
         self._job_failure: dict[str, str] | None = None
         self._removed: dict[str, _Step] = {}
@@ -167,14 +179,20 @@ class Manifest:
         return render_manifest(self.value())
 
     def _submitted(self, recorded: Recorded, event: JobSubmitted) -> None:
-        spec = self._read_payload(event.spec)
+        spec = self._read_spec(event)
         self._job = {
             "job_id": recorded.job_id,
             "project": event.project,
             **_about(spec),
             **({"forked_from": event.forked_from} if event.forked_from else {}),
         }
-        self._steps = {step["id"]: _Step() for step in spec["steps"]}
+        self._steps = _Steps({step["id"]: _Step() for step in spec["steps"]})
+
+    def _read_spec(self, event: JobSubmitted | JobAmended) -> Any:
+        try:
+            return self._read_payload(event.spec)
+        except RemovedBlob:
+            return UNKNOWN_SPEC
 
     def _reused(self, event: StepReused) -> None:
         step = self._steps[event.step]
@@ -188,7 +206,7 @@ class Manifest:
             self._own_file(event.step, file)
 
     def _amended(self, event: JobAmended) -> None:
-        spec = self._read_payload(event.spec)
+        spec = self._read_spec(event)
         self._job |= _about(spec)
         self._resumed(event)
         self._status = "interrupted"
@@ -200,7 +218,9 @@ class Manifest:
             step.status, step.failure, step.reused_from = "pending", None, None
             step.tolerated = False
         before = self._removed | self._steps
-        self._steps = {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        self._steps = _Steps(
+            {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        )
         inside = [name for name in before if name not in dropped and name not in self._removed]
         self._steps.update((name, before.pop(name)) for name in inside)
         self._removed = before

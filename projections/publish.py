@@ -64,6 +64,10 @@ class Publisher:
             for relative, content in self._projection.summaries():
                 self._write(relative, content)
 
+    def lost(self) -> dict[str, str]:
+        """The files that could not be made, by path, with why: their bytes were removed."""
+        return {path: lost.why for path, lost in sorted(self._projection.lost.items())}
+
     def sweep(self) -> None:
         """Remove temporary files that a killed process left."""
         pattern = re.compile(TEMPORARY_NAME)
@@ -136,5 +140,5 @@ def deliver(
 def _is_unknown(ledger: LedgerReader, digest: Digest | None, path: Path) -> bool:
     """Whether somebody put there what the ledger never held: bytes, a link, what cannot be read."""
     if digest is not None:
-        return not ledger.knows_blob(digest)
+        return not ledger.names_blob(digest)
     return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())

@@ -17,6 +17,7 @@ from typing import Any
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
     CacheHit,
@@ -99,6 +100,7 @@ _PHASES: dict[type, int] = {
     StepExpanded: 9,
     ApprovalRequested: 9,
     ApprovalDecided: 5,
+    BlobRemoved: 1,
     JobSucceeded: 10,
     JobFailed: 10,
     JobCancelling: 10,
@@ -133,7 +135,7 @@ class ReadModel:
 
 def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
     job_id = recorded.job_id
-    spec = writer.payload(event.spec)
+    spec = writer.spec(event.spec, job_id)
     writer.add(
         "job",
         job_id,
@@ -294,7 +296,7 @@ def _file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> Non
 
 
 def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
-    """The event changes no table: an interrupted job is one that has not ended."""
+    """The event changes no table: an interrupted job is one that has not ended, for one."""
 
 
 _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
@@ -306,6 +308,7 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     JobWaiting: job_waiting,
     BudgetExceeded: short,
     BudgetRaised: _nothing,
+    BlobRemoved: _nothing,
     StepExpanded: expanded,
     ApprovalRequested: asked,
     ApprovalDecided: decided,

@@ -29,7 +29,7 @@ def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]
 def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     """The job's rows as the new spec has them. A removed step's row stays: its calls were made."""
     job_id = recorded.job_id
-    spec = writer.payload(event.spec)
+    spec = writer.spec(event.spec, job_id)
     # Alone in its batch: what it clears must not be in front of what it follows.
     writer.flush()
     writer.add(

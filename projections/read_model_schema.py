@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of the tables: a ledger that has an older one derives them anew."""
 
 TABLES = ("files", "tool_calls", "circuits", "llm_calls", "attempts", "steps", "jobs")

@@ -49,14 +49,24 @@ class Writer:
         row = self.connection.execute(query, (call_id,)).fetchone()
         return None if row is None else row[0]
 
-    def payload(self, payload: Payload) -> Any:
-        """The payload's value."""
+    def spec(self, payload: Payload, job_id: str) -> Any:
+        """A resolved spec; where its bytes were removed, what the job's events tell of it."""
         if payload.sha256 is None:
             return payload.value
         row = self.connection.execute(
             "SELECT content FROM blobs WHERE sha256 = ?", (payload.sha256,)
         ).fetchone()
-        return json.loads(row[0])
+        if not isinstance(row[0], int):
+            return json.loads(row[0])
+        named = self.connection.execute(
+            "SELECT step FROM events WHERE job_id = ? AND step IS NOT NULL "
+            "GROUP BY step ORDER BY min(version)",
+            (job_id,),
+        )
+        # What is inside a step has a row from the event that brought it.
+        steps = [step for (step,) in named if not any(mark in step for mark in "[#/")]
+        rows = [{"id": step, "kind": "unknown"} for step in steps]
+        return {"provider": None, "model": None, "steps": rows}
 
 
 def preview(payload: Payload) -> tuple[str | None, str | None]:
@@ -66,5 +76,8 @@ def preview(payload: Payload) -> tuple[str | None, str | None]:
     if payload.value is None:
         return None, None
     value = payload.value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # Sorted, as the event is stored: a rebuilt row must equal the first one.
+    text = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    )
     return text[:PREVIEW_CHARS], None

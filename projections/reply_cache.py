@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from ledger import LedgerReader
+from ledger.bundle import UNTRUSTED_JOBS
+from ledger.errors import RemovedBlob
 from ledger.events import CallRef, LlmRequested, LlmResponded
 from ledger.values import CachedReply
 
 _ANSWERED = (
     "SELECT job_id, reply_version FROM llm_calls WHERE request_sha256 = ? AND status = 'answered' "
     "AND NOT rejected AND endpoint IS ? AND identity IS ? AND (? OR job_id = ?) "
-    "ORDER BY requested_at DESC LIMIT 1"
+    f"AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY requested_at DESC LIMIT 1"
 )
 _NEAREST = (
     "SELECT llm_calls.job_id, request_version, llm_calls.status, rejected FROM llm_calls "
@@ -46,7 +48,10 @@ class ReplyCache:
             _ANSWERED, (request_sha256, endpoint or None, identity, anywhere, self._job_id)
         ).fetchone()
         if row is not None:
-            return self._reply(*row)
+            try:
+                return self._reply(*row)
+            except RemovedBlob:
+                return ("nothing: its reply was removed from the ledger",)
         row = self._ledger.connection.execute(
             _NEAREST, (step, self._job_id, anywhere, self._job_id)
         ).fetchone()
@@ -55,8 +60,10 @@ class ReplyCache:
         job_id, version, status, rejected = row
         earlier = self._ledger.read_event(job_id, version).event
         assert isinstance(earlier, LlmRequested)
-        before = self._ledger.read_payload(earlier.request)
-        changed = list(find_changes(before, request))
+        try:
+            changed = list(find_changes(self._ledger.read_payload(earlier.request), request))
+        except RemovedBlob:
+            return ()
         changed += ["endpoint"] * (earlier.endpoint != (endpoint or None))
         changed += ["model's identity"] * (earlier.identity != identity)
         if changed:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from ledger import LedgerReader
+from ledger.bundle import UNTRUSTED_JOBS
 from ledger.digest import Digest
 from ledger.errors import CorruptLedger
 from ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
@@ -15,7 +16,7 @@ from ledger.values import CachedResult
 _CANDIDATES_MAX = 5
 _DONE = (
     "SELECT job_id, result_version FROM attempts WHERE cache_key = ? AND status = 'succeeded' "
-    "AND (? OR job_id = ?) ORDER BY started_at DESC LIMIT ?"
+    f"AND (? OR job_id = ?) AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY started_at DESC LIMIT ?"
 )
 
 

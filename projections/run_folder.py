@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ledger import LedgerReader, Recorded
 from ledger.digest import Digest, canonical_json, digest_bytes
+from ledger.errors import RemovedBlob
 from ledger.events import (
     FileRef,
     FileWritten,
@@ -33,8 +35,24 @@ File = tuple[str, bytes | None]
 """A path relative to the run folder, and the bytes that belong there; none: nothing does any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A file that cannot be made any more: the blobs that it was made of, and which one is gone.
+
+    `whole` is the digest of the file itself, where it was one of those blobs.
+    """
+
+    blobs: frozenset[str]
+    why: str
+    whole: Digest | None
+
+
 class RunFolder:
-    """What `runs/<job_id>/` holds after the events that it was given, in order."""
+    """What `runs/<job_id>/` holds after the events that it was given, in order.
+
+    `lost` has the files whose bytes were removed from the ledger. They are left as
+    they are: a published copy may be the last one.
+    """
 
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
@@ -43,6 +61,7 @@ class RunFolder:
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._artifacts: dict[str, tuple[FileRef, ...]] = {}
         self._owners: dict[str, str] = {}
+        self.lost: dict[str, Lost] = {}
         self.version = 0
 
     def apply(self, recorded: Recorded) -> Iterator[File]:
@@ -53,11 +72,10 @@ class RunFolder:
         event = recorded.event
         match event:
             case JobSubmitted():
-                yield "inputs/spec.yaml", self._ledger.read_payload_bytes(event.source)
-                yield "inputs/inputs.json", _pretty(self._ledger.read_payload(event.inputs))
+                yield from self._inputs(event)
             case FileWritten():
                 self._owners[event.path] = event.step
-                yield f"outputs/{event.path}", self._ledger.read_blob(event.sha256)
+                yield from self._blob(f"outputs/{event.path}", event.sha256)
             case StepReused():
                 yield from self._reused(event)
             case JobAmended():
@@ -67,69 +85,116 @@ class RunFolder:
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
                     name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
-                    yield name, self._ledger.read_payload_bytes(event.log)
+                    yield from self._text(name, event.log)
                 if not isinstance(event, StepInterrupted) and event.artifacts:
                     self._artifacts[event.step] = event.artifacts
             case LlmRequested():
                 self._requests[event.step, event.attempt, event.call] = event.request
             case LlmResponded():
-                yield f".cache/{event.request_sha256}.json", self._cached_reply(event)
+                yield from self._cached_reply(event)
             case _:
                 pass
+
+    def _inputs(self, event: JobSubmitted | JobAmended) -> Iterator[File]:
+        yield from self._text("inputs/spec.yaml", event.source)
+        inputs = event.inputs
+        yield from self._made(
+            "inputs/inputs.json", lambda: _pretty(self._ledger.read_payload(inputs)), inputs.sha256
+        )
 
     def _reused(self, event: StepReused) -> Iterator[File]:
         for file in event.files:
             self._owners[file.path] = event.step
-            yield f"outputs/{file.path}", self._ledger.read_blob(file.sha256)
+            yield from self._blob(f"outputs/{file.path}", file.sha256)
         if event.log is not None:
-            yield f"logs/{event.step}.reused.log", self._ledger.read_payload_bytes(event.log)
+            yield from self._text(f"logs/{event.step}.reused.log", event.log)
         if event.artifacts:
             self._artifacts[event.step] = event.artifacts
 
     def _amended(self, event: JobAmended) -> Iterator[File]:
         """The new spec, and an end to all that steps left that run again, or are gone."""
-        yield "inputs/spec.yaml", self._ledger.read_payload_bytes(event.source)
-        yield "inputs/inputs.json", _pretty(self._ledger.read_payload(event.inputs))
+        yield from self._inputs(event)
         for step in (*event.reset, *event.removed):
             for file in self._artifacts.pop(step, ()):
-                yield f"artifacts/{step}/{file.path}", None
-            yield f"logs/{step}.reused.log", None
+                yield self._gone(f"artifacts/{step}/{file.path}")
+            yield self._gone(f"logs/{step}.reused.log")
         dropped = {*event.reset, *event.removed}
         for path in [path for path, step in self._owners.items() if step in dropped]:
             del self._owners[path]
-            yield f"outputs/{path}", None
+            yield self._gone(f"outputs/{path}")
 
     def artifacts(self) -> Iterator[File]:
         """What each step's last attempt left in $ORC_ARTIFACTS."""
         for step, files in self._artifacts.items():
             for file in files:
-                yield (
-                    f"artifacts/{folder_name(step)}/{file.path}",
-                    self._ledger.read_blob(file.sha256),
-                )
+                yield from self._blob(f"artifacts/{folder_name(step)}/{file.path}", file.sha256)
 
     def summaries(self) -> Iterator[File]:
         """The two files that are about all events so far."""
         yield "events.jsonl", bytes(self._lines)
         yield "manifest.json", self._manifest.render()
 
-    def _cached_reply(self, event: LlmResponded) -> bytes:
+    def _cached_reply(self, event: LlmResponded) -> Iterator[File]:
         request = self._requests.pop((event.step, event.attempt, event.call), None)
-        return _pretty(
-            {
-                "request": self._ledger.read_payload(request),
-                "reply": self._ledger.read_payload(event.reply),
-                "model": event.model,
-                "finish_reason": event.finish_reason,
-                "usage": event.usage.model_dump(),
-            }
+
+        def content() -> bytes:
+            return _pretty(
+                {
+                    "request": self._ledger.read_payload(request),
+                    "reply": self._ledger.read_payload(event.reply),
+                    "model": event.model,
+                    "finish_reason": event.finish_reason,
+                    "usage": event.usage.model_dump(),
+                }
+            )
+
+        asked = None if request is None else request.sha256
+        name = f".cache/{event.request_sha256}.json"
+        yield from self._made(name, content, asked, event.reply.sha256)
+
+    def _blob(self, path: str, digest: Digest) -> Iterator[File]:
+        yield from self._made(path, lambda: self._ledger.read_blob(digest), digest, whole=digest)
+
+    def _text(self, path: str, payload: Payload) -> Iterator[File]:
+        digest = payload.sha256
+        yield from self._made(
+            path, lambda: self._ledger.read_payload_bytes(payload), digest, whole=digest
         )
+
+    def _made(
+        self,
+        path: str,
+        content: Callable[[], bytes],
+        *blobs: Digest | None,
+        whole: Digest | None = None,
+    ) -> Iterator[File]:
+        """The file, unless a blob of it was removed."""
+        self.lost.pop(path, None)
+        try:
+            made = content()
+        except RemovedBlob as error:
+            named = frozenset(digest for digest in blobs if digest is not None)
+            self.lost[path] = Lost(named, str(error), whole)
+        else:
+            yield path, made
+
+    def _gone(self, path: str) -> File:
+        self.lost.pop(path, None)
+        return path, None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The digest of every file of a run folder, by path; and the files that nobody can make."""
+
+    files: dict[str, Digest]
+    lost: dict[str, Lost]
 
 
 def expected_files(
     ledger: LedgerReader, job_id: str, *, prices: PriceTable = NO_PRICES
-) -> dict[str, Digest]:
-    """The digest of every file of the job's run folder, by path."""
+) -> Expected:
+    """What the job's run folder should hold."""
     folder = RunFolder(ledger, prices=prices)
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
@@ -140,7 +205,9 @@ def expected_files(
     for relative, content in (*folder.artifacts(), *folder.summaries()):
         assert content is not None
         found[relative] = digest_bytes(content)
-    return found
+    for relative in folder.lost:
+        found.pop(relative, None)
+    return Expected(found, folder.lost)
 
 
 def _pretty(value: Any) -> bytes:

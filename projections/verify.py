@@ -1,155 +1,134 @@
-"""Does the ledger still say what it said? Chain, blobs, and the published files against it."""
+"""Does the ledger still say what it said? Chain, blobs, tables, and the published files against it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ledger import LedgerError, LedgerReader
+from ledger.checking import check_blobs, check_other_blobs, check_structure, find_head, walk_chain
 from ledger.connection import storage_errors
-from ledger.digest import digest_bytes
-from ledger.folder import Folder
-from ledger.store import chain_hash
-from projections.manifest import MONEY_KEYS, Manifest, render_manifest
 from projections.prices import NO_PRICES, PriceTable
-from projections.run_folder import expected_files
+from projections.verify_folder import check_folder, heads_in
+from projections.verify_tables import check_tables, has_today_tables
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying one job found: how far its chain goes, and every difference."""
+    """What verifying one job found: how far its chain goes, and every difference.
+
+    `known_by` says where a head is known from, against which a cut-off tail would show;
+    empty where there is none. `notes` are no differences.
+    """
 
     job_id: str
     events: int
     head: str
     problems: tuple[str, ...]
+    known_by: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Verifier:
+    """Verifies jobs of one ledger; blobs that they share are read once.
+
+    Without `tables` the read model is not looked at. `is_live` jobs are being run: their
+    folders change under whoever reads them.
+    """
+
+    ledger: LedgerReader
+    prices: PriceTable = NO_PRICES
+    tables: bool = True
+    is_live: Callable[[str], bool] = lambda job_id: False
+    _good: set[str] = field(default_factory=set)
+
+    def check_job(
+        self, job_id: str, *, folder: Path | None = None, heads: Iterable[str] = ()
+    ) -> Verdict:
+        """Walk the job's chain, check each blob that it names, its rows, and its folder if it is there.
+
+        `heads` are hashes, or beginnings of them, that the job is known to have had.
+        """
+        problems: list[str] = []
+        notes: list[str] = []
+        known_by: list[str] = []
+        head, count = "", 0
+        # Before the events are read: a folder is never ahead of a ledger that is read after it.
+        found = heads_in(folder) if folder is not None and folder.is_dir() else []
+        try:
+            with storage_errors(self.ledger.path):
+                for link in walk_chain(self.ledger.connection, job_id):
+                    head, count = link.hash, count + 1
+                    problems += [link.problem] if link.problem else []
+                problems += check_blobs(self.ledger.connection, job_id, checked=self._good)
+                for wanted in heads:
+                    known_by.append("--head")
+                    if not find_head(self.ledger.connection, job_id, wanted):
+                        problems.append(_lost_head(wanted, count))
+            known_by += [known.source for known in found]
+            for known in found:
+                problems += known.problems(self.ledger, job_id, count)
+            if not problems:
+                problems += self._check_derived(job_id, folder, count, notes)
+        except LedgerError as error:
+            problems.append(str(error))
+        return Verdict(job_id, count, head, tuple(problems), tuple(known_by), tuple(notes))
+
+    def check_file(self) -> tuple[str, ...]:
+        """What is wrong with the file as such, and with blobs that no job led to; after the jobs."""
+        problems = list(check_structure(self.ledger.connection))
+        try:
+            with storage_errors(self.ledger.path):
+                problems += check_other_blobs(self.ledger.connection, checked=self._good)
+        except LedgerError as error:
+            problems.append(str(error))
+        return tuple(problems)
+
+    def _check_derived(
+        self, job_id: str, folder: Path | None, count: int, notes: list[str]
+    ) -> Iterator[str]:
+        # The events must at least be readable, whatever else is asked for.
+        for _ in self.ledger.read_stream(job_id):
+            pass
+        if self.tables and not has_today_tables(self.ledger.connection):
+            notes.append(
+                "the tables are another version's: not compared; `orc rebuild` derives them"
+            )
+        elif self.tables:
+            yield from check_tables(self.ledger.path, job_id, prices=self.prices)
+        if folder is None or not folder.is_dir():
+            return
+        if self.is_live(job_id):
+            notes.append("the job is being run: its folder is not compared")
+            return
+        yield from check_folder(
+            self.ledger, job_id, folder, head_version=count, prices=self.prices, notes=notes
+        )
 
 
 def verify_job(
     ledger: LedgerReader, job_id: str, *, folder: Path | None, prices: PriceTable = NO_PRICES
 ) -> Verdict:
-    """Walk the job's chain, check each blob that its events name, and its folder if it is there.
+    """One job, with all that `Verifier.check_job` looks at.
 
     A cut-off tail shows only against a head that is known from elsewhere: the
     manifest in the folder has one. Costs are no part of the ledger: those of a
     manifest that was made with other prices are not checked.
     """
-    problems: list[str] = []
-    head = ""
-    count = 0
-    for problem, digest in _walk_chain(ledger, job_id):
-        count += 1
-        head = digest
-        if problem:
-            problems.append(problem)
-    problems += _check_blobs(ledger, job_id)
-    if not problems and folder is not None and folder.is_dir():
-        problems += _check_folder(ledger, job_id, folder, head_version=count, prices=prices)
-    return Verdict(job_id, count, head, tuple(problems))
+    return Verifier(ledger, prices).check_job(job_id, folder=folder)
 
 
-def _walk_chain(ledger: LedgerReader, job_id: str) -> Iterator[tuple[str, str]]:
-    """For each event a problem, or an empty text, and its hash."""
-    previous = ""
-    expected = 1
-    with storage_errors(ledger.path):
-        rows = ledger.connection.execute(
-            "SELECT job_id, version, type, step, attempt, recorded_at, data, hash "
-            "FROM events WHERE job_id = ? ORDER BY version",
-            (job_id,),
-        )
-        for *columns, stored in rows:
-            version = columns[1]
-            problem = ""
-            if version != expected:
-                problem = f"event {expected} is missing"
-            elif chain_hash(previous, columns) != stored:
-                problem = f"event {version} was changed: its hash does not fit"
-            yield problem, stored
-            previous = stored
-            expected = version + 1
+def missing_job(job_id: str, heads: Iterable[str]) -> Verdict:
+    """The verdict on a job that a head is known of, and that the ledger has no event of."""
+    known = ", ".join(f"{head[:12]}..." for head in heads)
+    problem = f"the whole job is missing: its head was {known}"
+    return Verdict(job_id, 0, "", (problem,), ("--head",))
 
 
-def _check_blobs(ledger: LedgerReader, job_id: str) -> Iterator[str]:
-    checked: set[str] = set()
-    with storage_errors(ledger.path):
-        rows = ledger.connection.execute(
-            "SELECT version, data FROM events WHERE job_id = ? AND instr(data, 'sha256')", (job_id,)
-        )
-        for version, data in rows:
-            try:
-                digests = set(_named_blobs(json.loads(data)))
-            except ValueError:
-                continue  # The chain has said so.
-            for digest in sorted(digests - checked):
-                checked.add(digest)
-                try:
-                    content = ledger.read_blob(digest)
-                except LedgerError:
-                    yield f"event {version} names blob {digest[:12]}..., which is missing"
-                    continue
-                if hashlib.sha256(content).hexdigest() != digest:
-                    yield f"blob {digest[:12]}... was changed"
-
-
-def _named_blobs(value: Any) -> Iterator[str]:
-    """Digests of blobs in an event's data: the `sha256` of payloads and files."""
-    if isinstance(value, dict):
-        digest = value.get("sha256")
-        if isinstance(digest, str) and "size_bytes" in value:
-            yield digest
-        for item in value.values():
-            yield from _named_blobs(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _named_blobs(item)
-
-
-def _check_folder(
-    ledger: LedgerReader, job_id: str, path: Path, *, head_version: int, prices: PriceTable
-) -> Iterator[str]:
-    folder = Folder(path)
-    published = folder.read("manifest.json")
-    if published is not None:
-        try:
-            known = json.loads(published)["ledger_head"]["version"]
-        except (ValueError, KeyError, TypeError):
-            yield "manifest.json was changed"
-            known = 0
-        if isinstance(known, int) and known > head_version:
-            yield f"the manifest knows event {known}, and the ledger ends at {head_version}"
-            return
-        if isinstance(known, int) and known < head_version:
-            yield f"the folder shows event {known} of {head_version}; `orc export` brings it up"
-            return
-    for relative, digest in sorted(expected_files(ledger, job_id, prices=prices).items()):
-        content = folder.read(relative)
-        if content is None:
-            yield f"{relative} is missing from the run folder"
-        elif digest_bytes(content) == digest:
-            continue
-        elif relative != "manifest.json" or not _has_other_prices(ledger, job_id, content, prices):
-            yield f"{relative} was changed in the run folder"
-
-
-def _has_other_prices(
-    ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
-) -> bool:
-    """Whether a manifest says what the ledger does, but for costs of another table of prices."""
-    manifest = Manifest(ledger.read_payload, prices=prices)
-    for recorded in ledger.read_stream(job_id):
-        manifest.apply(recorded)
-    published, expected = json.loads(content), manifest.value()
-    if published.get("prices_sha256") == expected["prices_sha256"]:
-        return False
-    for key in MONEY_KEYS:
-        # A manifest of an older version has fewer of them.
-        if key in published:
-            expected[key] = published[key]
-        else:
-            del expected[key]
-    return render_manifest(expected) == content
+def _lost_head(known: str, count: int) -> str:
+    return (
+        f"no event has the known head {known[:12]}...: the ledger ends at {count}, and what came "
+        "after it was cut off, or an event was changed"
+    )

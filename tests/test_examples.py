@@ -19,7 +19,8 @@ FOLDER = {
 }  # fmt: skip
 # What two runs of the same replies may differ in, by the names that files and events use.
 VOLATILE = {
-    "job_id", "timestamp", "started_at", "finished_at", "duration_s", "seq", "ledger_head", "owner",
+    "job_id", "timestamp", "started_at", "finished_at", "duration_s", "seq", "hash", "ledger_head",
+    "owner",
 }  # fmt: skip
 
 

@@ -81,7 +81,9 @@ def show(
     with read_tables(database) as (connection, path):
         job_id = find_job(connection, job, path=path)
         if files:
-            return _show_files(connection, job_id, as_json=as_json)
+            from cli.shown_files import show_files
+
+            return show_files(connection, job_id, as_json=as_json)
         return _show_steps(connection, path, job_id, is_all=is_all, as_json=as_json)
 
 
@@ -153,7 +155,7 @@ def _put_event(recorded: Recorded, *, as_json: bool) -> None:
     rest = {
         key: value
         for key, value in shown.items()
-        if key not in ("type", "job_id", "timestamp", "seq", "step", "attempt")
+        if key not in ("type", "job_id", "timestamp", "seq", "hash", "step", "attempt")
     }
     details = "  ".join(f"{key}={_brief(key, value)}" for key, value in rest.items())
     put(safe(f"{place}  {step}{attempt}  {details}".rstrip(), width=200), flush=True)
@@ -170,29 +172,11 @@ def _brief(key: str, value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
-    from cli.text import put, put_json, say, table
-
-    rows = connection.execute(
-        "SELECT files.path, files.size_bytes, files.media_type, steps.name, files.sha256 "
-        "FROM files JOIN steps USING (step_id) WHERE files.job_id = ? ORDER BY files.path",
-        (job_id,),
-    ).fetchall()
-    if as_json:
-        for row in rows:
-            names = ("path", "size_bytes", "media_type", "step", "sha256")
-            put_json(dict(zip(names, row, strict=True)))
-    elif rows:
-        put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256"), [(*r[:4], r[4][:12]) for r in rows]))
-    else:
-        say(f"{job_id} has written no files")
-    return 0
-
-
 def _show_steps(
     connection: sqlite3.Connection, path: Path, job_id: str, *, is_all: bool, as_json: bool
 ) -> int:
     from cli.inside import fold_inside
+    from cli.notes import import_note, note_lines, removals, shown_folder
     from cli.text import put, put_json, safe, table
     from projections.money import cost_text
 
@@ -219,7 +203,7 @@ def _show_steps(
         "WHERE job_id = ? AND status = 'open' ORDER BY name",
         (job_id,),
     ).fetchall()
-    folder = Path(job.pop("runs_dir")) / job_id
+    folder = shown_folder(connection, path, job_id, job.pop("runs_dir"))
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
                   "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from",
@@ -237,6 +221,8 @@ def _show_steps(
                 "project": job["name"],
                 "folder": str(folder),
                 "open_circuits": opened,
+                "removals": removals(connection, job_id),
+                "imported": import_note(connection, job_id),
                 "steps": steps,
             }
         )
@@ -254,6 +240,8 @@ def _show_steps(
         f"{job['output_tokens']} out, cost {cost}"
     )
     put(f"  folder     {safe(folder)}")
+    for label, line in note_lines(connection, job_id):
+        put(f"  {label:<10} {safe(line, width=200)}")
     for target, opened_at, failures, failure in circuits:
         why = f"{failures} failures in a row, the last: {safe(failure, width=80)}"
         put(f"  circuit    {safe(target)} is open since {opened_at[11:19]}: {why}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,42 +14,31 @@ def verify(
     job: Annotated[
         str | None, typer.Argument(help="A job; default: all of them.", metavar="[JOB]")
     ] = None,
+    heads: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head",
+            help="A head that is known from elsewhere; with JOB, its HASH is enough.",
+            metavar="[JOB=]HASH",
+        ),
+    ] = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Check hash chains, blobs and published files.
+    """Check hash chains, blobs, tables and published files.
 
-    Exits 5 when anything differs.
+    Exits 5 when anything differs. A cut-off tail, or a job that is gone, shows only against a
+    head that is known from elsewhere: from the run folder, or by --head.
     """
-    from cli.exits import SUCCEEDED, VERIFICATION
-    from cli.text import put_json, safe, say
-    from projections import verify_job
+    from cli.verifying import verify_ledger
 
-    code = SUCCEEDED
-    prices = find_places(database).prices
-    with read_ledger(database) as ledger:
-        jobs = [ledger.find_job(job)] if job else _all_jobs(ledger)
-        for job_id in jobs:
-            folder = _folder_of(ledger, job_id)
-            verdict = verify_job(ledger, job_id, folder=folder, prices=prices)
-            code = VERIFICATION if verdict.problems else code
-            if as_json:
-                put_json(
-                    {
-                        "job_id": job_id,
-                        "events": verdict.events,
-                        "head": verdict.head,
-                        "problems": list(verdict.problems),
-                    }
-                )
-                continue
-            good = f"{job_id}: {verdict.events} events, head {verdict.head[:12]}..., intact"
-            say(good if not verdict.problems else f"{job_id}: {len(verdict.problems)} problem(s)")
-            for problem in verdict.problems:
-                say(f"  {safe(problem)}")
-    if not as_json:
-        say("A cut-off tail or a whole removed job shows only against a head known from elsewhere.")
-    return code
+    return verify_ledger(
+        database_path(database),
+        job,
+        heads or [],
+        prices=find_places(database).prices,
+        as_json=as_json,
+    )
 
 
 def rebuild(database: Database = None, as_json: Json = False) -> int:
@@ -75,6 +64,7 @@ def export(
     as_json: Json = False,
 ) -> int:
     """Publish a job's folder from the ledger alone."""
+    from cli.folders import folder_of
     from cli.submission import UsageProblem
     from cli.text import put_json, safe, say
     from ledger import has_owner
@@ -83,16 +73,22 @@ def export(
     prices = find_places(database).prices
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
-        folder = to.absolute() if to is not None else _folder_of(ledger, job_id)
+        folder = to.absolute() if to is not None else folder_of(ledger, job_id)
         if to is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageProblem(f"{folder} is there and not an empty folder; name another")
         # The artifacts of a job that runs are its commands' until they end.
         is_live = to is None and has_owner(ledger.path, job_id)
-        Publisher(ledger, job_id, folder, prices=prices).publish(final=not is_live)
+        publisher = Publisher(ledger, job_id, folder, prices=prices)
+        publisher.publish(final=not is_live)
+        lost = publisher.lost()
     if as_json:
-        put_json({"job_id": job_id, "folder": str(folder)})
+        put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})
     else:
         say(f"{job_id} is in {safe(folder)}")
+        for path, why in list(lost.items())[:20]:
+            say(f"  without {safe(path)}: {safe(why)}")
+        if len(lost) > 20:
+            say(f"  and without {len(lost) - 20} more; --json names them")
     return 0
 
 
@@ -138,15 +134,3 @@ def doctor(database: Database = None, as_json: Json = False) -> int:
         for finding in findings:
             put(f"{finding.level:<5} {safe(finding.name)}: {safe(finding.message)}")
     return ENVIRONMENT if bad else SUCCEEDED
-
-
-def _all_jobs(ledger: Any) -> list[str]:
-    rows = ledger.connection.execute("SELECT job_id FROM events WHERE version = 1").fetchall()
-    return [row[0] for row in rows]
-
-
-def _folder_of(ledger: Any, job_id: str) -> Path:
-    row = ledger.connection.execute(
-        "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
-    ).fetchone()
-    return Path(row[0]) / job_id if row else ledger.path.parent / "runs" / job_id

@@ -209,6 +209,8 @@ class JobState:
     only: frozenset[str] | None = None
     only_left: int = 0
     retired: dict[str, StepState] = field(default_factory=dict)
+    removed: set[Digest] = field(default_factory=set)
+    """Blobs that were removed from the ledger, unless their bytes have come again."""
     _retries: list[tuple[float, str]] = field(default_factory=list)
     _deadlines: list[tuple[float, str]] = field(default_factory=list)
     _expiries: list[tuple[float, str]] = field(default_factory=list)

@@ -12,6 +12,7 @@ from typing import assert_never
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
+    BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
     CacheHit,
@@ -207,6 +208,10 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             cancelling(state, event)
         case JobCancelled():
             _job_cancelled(state, event)
+        case BlobRemoved():
+            state.removed.update(event.digests)
+            # Nobody ran the job then: its owner's time ends where it did.
+            state.last_at = before_at
         case _:
             assert_never(event)
     return state

@@ -211,7 +211,7 @@ def test_export_writes_the_same_folder_elsewhere_and_overwrites_nothing(
     said = orc("export", kept.tiny, "--to", here / "copy", "--json", "--db", kept.database)
     again = orc("export", kept.tiny, "--to", here / "copy", "--db", kept.database)
 
-    assert said.json() == {"job_id": kept.tiny, "folder": str(here / "copy")}
+    assert said.json() == {"job_id": kept.tiny, "folder": str(here / "copy"), "lost": []}
     assert tree(here / "copy") == tree(kept.database.parent / "runs" / kept.tiny)
     assert again.code == 2
     assert "not an empty folder" in again.err

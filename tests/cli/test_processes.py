@@ -148,7 +148,8 @@ def test_a_full_disk_under_the_output_ends_with_74(kept: Kept) -> None:
 def test_the_shell_completes_commands_jobs_and_steps(here: Path) -> None:
     job = submit(SLOW.replace("exec sleep 60", "true"))
 
-    assert completed("orc re", here) == ["resume", "rerun", "reject", "replay", "rebuild"]
+    commands = ["resume", "rerun", "reject", "replay", "rebuild", "redact"]
+    assert completed("orc re", here) == commands
     assert completed("orc show job_", here) == [job]
     assert completed("orc resume nothing", here) == []
     assert completed("orc tail latest --step ", here) == ["first", "wait"]

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.wiring import append_command
+from ledger.digest import digest_bytes
+from ledger.events import BlobRemoved
 from scheduler.core.commands import RaiseBudget, StartJob
 from scheduler.core.resolved import BudgetDef
 from scheduler.core.state import JobState
@@ -49,6 +51,7 @@ def histories() -> dict[str, History]:
         "cancelling": _cancel_with_steps_left,
         "rejection": partial(_flow, ASKING, decides="reject"),
         "amended": _amend,
+        "removed": _remove_bytes,
     }
 
 
@@ -143,6 +146,15 @@ def _amend() -> Iterator[Stand]:
         definition = stand.definition.model_copy(update={"steps": tuple(steps)})
         stand.append(amended(definition, "c", removed=("d",), fresh=("c",)))
         stand.run()
+        yield stand
+
+
+@contextmanager
+def _remove_bytes() -> Iterator[Stand]:
+    with stand_for(Plan((Task("a"), Task("b", ("a",))))) as stand:
+        stand.run()
+        digests = (digest_bytes(b"a reply"), digest_bytes(b"a log"))
+        stand.append(BlobRemoved(digests=digests, size_bytes=12, cause="prune", reason="old"))
         yield stand
 
 

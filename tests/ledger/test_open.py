@@ -67,7 +67,7 @@ def test_a_writer_has_the_settings_that_keep_a_commit(tmp_path: Path) -> None:
         "wal_autocheckpoint": 1000,
         "journal_size_limit": 67108864,
         "application_id": 0x6F726331,
-        "user_version": 1,
+        "user_version": 2,
         "cell_size_check": (1,),
     }
 
@@ -109,7 +109,7 @@ def test_a_ledger_of_a_newer_orc_is_refused_with_both_versions(
     connection = raw(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(LedgerTooNew, match=r"runs\.db: the ledger has schema 99.* knows 1"):
+    with pytest.raises(LedgerTooNew, match=r"runs\.db: the ledger has schema 99.* knows 2"):
         opener(path)  # type: ignore[operator]  # both take a path
 
 
@@ -166,7 +166,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
     with pytest.raises(StorageError):
         open_at(path)
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "PRAGMA user_version") == [(2,)]
     assert rows(path, "SELECT name, sql FROM sqlite_schema ORDER BY name") == before
     monkeypatch.undo()
     with open_at(path) as ledger:
@@ -184,7 +184,7 @@ def test_an_older_file_is_migrated_and_keeps_its_events(
         assert reader.head(JOB).version == 1
     with open_at(path) as ledger:
         ledger.append([started(2)])
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(3,)]
     assert rows(path, "SELECT count(*) FROM added") == [(0,)]
 
 

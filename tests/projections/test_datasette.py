@@ -23,6 +23,7 @@ from datasette.utils import tilde_encode
 from markupsafe import escape
 
 from ledger import JobId, OwnerLock
+from ledger.removal import blobs_of_job, remove_blobs
 from projections.datasette_queries import QUERIES
 from projections.datasette_tables import TABLES
 from projections.read_model_schema import TABLES as READ_MODEL
@@ -129,6 +130,22 @@ def test_described_columns_exist(database: Path) -> None:
             named = [*shown.get("columns", {}), *shown.get("facets", ())]
             named += [shown[key] for key in ("sort_desc", "label_column") if key in shown]
             assert set(named) <= set(columns), table
+
+    browse(database, then=look)
+
+
+def test_a_blob_whose_bytes_were_removed_leads_to_the_event_that_says_so(database: Path) -> None:
+    with open_in(database.parent) as ledger:
+        blobs = blobs_of_job(ledger.connection, JOB)
+        remove_blobs(ledger, {JOB: blobs}, cause="redact", at="2026-01-02T03:04:05.000006Z")
+        (position,) = ledger.connection.execute("SELECT max(position) FROM events").fetchone()
+
+    async def look(get: Get) -> None:
+        for page in (f"/runs/blobs/{min(blobs)}", "/runs/blobs"):
+            text = (await get(page)).text
+            assert f'href="/runs/events/{position}"' in text
+            assert "removed, as this event says" in text
+        assert (await get(f"/runs/prompts_and_replies?job_id={JOB}")).status_code == 200
 
     browse(database, then=look)
 

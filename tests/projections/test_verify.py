@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ledger import LedgerReader, Payload
 from ledger.digest import digest_bytes
+from ledger.store import chain_hash
 from projections import Publisher, verify_job
 from projections.verify import Verdict
 from scheduler.core.commands import Settle
@@ -77,6 +80,39 @@ def test_a_changed_hash_is_found_at_its_event_and_at_the_next(database: Path) ->
     )
 
 
+def _replace_with_its_own_hash(database: Path, version: int) -> None:
+    """Another time of recording for an event, and the hash that fits it."""
+    with LedgerReader.open(database) as ledger:
+        columns = "job_id, version, type, step, attempt, recorded_at, data"
+        *row, data = ledger.connection.execute(
+            f"SELECT {columns} FROM events WHERE job_id = ? AND version = ?", (JOB, version)
+        ).fetchone()
+        row[5] = "2004-01-10T13:37:06.500000Z"
+        before = ledger.read_event(JOB, version - 1).hash
+    link = chain_hash(before, (*row, data))
+    where = f"WHERE job_id = '{JOB}' AND version = {version}"
+    tamper(database, f"UPDATE events SET (recorded_at, hash) = ('{row[5]}', '{link}') {where}")
+
+
+def test_an_event_replaced_with_a_hash_of_its_own_is_found_at_the_next_one(database: Path) -> None:
+    _replace_with_its_own_hash(database, 3)
+    assert _verify(database).problems == ("event 4 was changed: its hash does not fit",)
+
+
+def test_a_last_event_replaced_with_a_hash_of_its_own_shows_against_known_heads(
+    database: Path, story: Story
+) -> None:
+    last = len(story.stream)
+    _replace_with_its_own_hash(database, last)
+    with open_in(database.parent) as ledger:
+        ledger.rebuild()
+    assert _verify(database).problems == ()
+    assert _verify(database, folder=True).problems == (
+        f"the manifest knows another event {last} than the ledger",
+        f"the list of events knows another event {last} than the ledger",
+    )
+
+
 @pytest.mark.parametrize("version", [1, 3])
 def test_a_missing_event_is_found(database: Path, version: int) -> None:
     tamper(database, f"DELETE FROM events WHERE job_id = '{JOB}' AND version = {version}")
@@ -116,6 +152,20 @@ def test_data_that_is_no_json_any_more_is_a_finding_and_no_crash(database: Path)
     )
     (problem,) = _verify(database, folder=True).problems
     assert problem.endswith("was changed: its hash does not fit")
+
+
+def test_data_of_another_type_with_the_same_bytes_is_a_finding(database: Path) -> None:
+    was = "SELECT sql FROM sqlite_schema WHERE name = 'events'"
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        (strict,) = connection.execute(was).fetchone()
+    loose = strict.replace("STRICT", "").replace("data TEXT", "data")
+    tamper(
+        database,
+        "PRAGMA writable_schema = ON",
+        f"UPDATE sqlite_schema SET sql = '{loose}' WHERE name = 'events'",
+    )
+    tamper(database, f"UPDATE events SET data = CAST(data AS BLOB) WHERE job_id = '{JOB}'")
+    assert _verify(database).problems[0] == "event 1 was changed: its hash does not fit"
 
 
 def test_a_missing_blob_is_found(database: Path) -> None:
@@ -172,12 +222,20 @@ def test_a_published_file_behind_a_link_counts_as_missing(database: Path) -> Non
     )
 
 
-def test_a_cut_tail_shows_against_the_manifest_only(database: Path, story: Story) -> None:
+def test_a_cut_tail_shows_against_the_tables_and_else_against_a_known_head_only(
+    database: Path, story: Story
+) -> None:
     last = len(story.stream)
     tamper(database, f"DELETE FROM events WHERE job_id = '{JOB}' AND version = {last}")
+    assert _verify(database).problems == (
+        f"table jobs differs from the events in {JOB}; `orc rebuild` derives it anew",
+    )
+    with open_in(database.parent) as ledger:
+        ledger.rebuild()
     assert _verify(database).problems == ()
     assert _verify(database, folder=True).problems == (
         f"the manifest knows event {last}, and the ledger ends at {last - 1}",
+        f"the list of events knows event {last}, and the ledger ends at {last - 1}",
     )
 
 

@@ -11,6 +11,7 @@ from ledger.events import (
     AnyEvent,
     ApprovalDecided,
     ApprovalRequested,
+    BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
     ChildShape,
@@ -393,6 +394,7 @@ OTHERS: list[AnyEvent] = [
     JobFailed(failures=(), failures_total=0),
     JobWaiting(reason="approval", steps=()),
     JobCancelling(steps=("a",)),
+    BlobRemoved(digests=(), size_bytes=0, cause="prune"),
 ]
 SHORT: list[AnyEvent] = [
     started("a"),

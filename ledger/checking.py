@@ -1,0 +1,199 @@
+"""Does the file still hold what was stored? Structure, guards, chains and blobs, by SQL alone.
+
+Every value is read as it is stored, byte for byte: a changed one need not be
+text any more, nor JSON. Nothing here raises for what it finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ledger.schema import MIGRATIONS, schema_of
+from ledger.store import chain_hash
+
+_TEXTS = "typeof(job_id) || typeof(type) || typeof(recorded_at) || typeof(data) || typeof(hash)"
+_CHAIN = (
+    "SELECT version, CAST(job_id AS BLOB), CAST(type AS BLOB), CAST(step AS BLOB), attempt, "
+    "CAST(recorded_at AS BLOB), CAST(data AS BLOB), CAST(hash AS BLOB), "
+    f"{_TEXTS} = '{'text' * 5}' AND typeof(step) IN ('text', 'null') "
+    "AND typeof(attempt) IN ('integer', 'null') AND typeof(version) = 'integer' "
+    "FROM events WHERE job_id = ? ORDER BY version"
+)
+_STRUCTURE_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One event of a chain: its version and hash, its data, and what is wrong with it, if anything."""
+
+    version: int
+    hash: str
+    data: bytes
+    problem: str
+
+
+def check_structure(connection: sqlite3.Connection) -> Iterator[str]:
+    """What SQLite itself finds wrong with the file, and which of the ledger's guards are not in it."""
+    try:
+        rows = connection.execute(f"PRAGMA integrity_check({_STRUCTURE_MAX})").fetchall()
+        yield from (f"the file: {row[0]}" for row in rows if row[0] != "ok")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        found = schema_of(connection)
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        yield f"the file: {error}"
+        return
+    expected = _schema_of_version(version)
+    for (kind, name), sql in expected.items():
+        if (kind, name) not in found:
+            yield f"the {kind} {name} is missing"
+        elif found[kind, name] != sql:
+            yield f"the {kind} {name} was changed"
+    for kind, name in found:
+        if kind == "trigger" and (kind, name) not in expected:
+            yield f"the trigger {name} is none of orc's"
+
+
+@lru_cache(maxsize=4)
+def _schema_of_version(version: int) -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for migration in MIGRATIONS[:version]:
+            migration(fresh)
+        return schema_of(fresh)
+
+
+def list_jobs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Every job that an event names, in the order of their first ones, and what is wrong with its id."""
+    rows = connection.execute(
+        "SELECT CAST(job_id AS BLOB), typeof(job_id), min(position) FROM events "
+        "GROUP BY 1, 2 ORDER BY 3"
+    )
+    for stored, kind, position in rows:
+        name = bytes(stored or b"").decode("utf-8", "backslashreplace")
+        bad = kind != "text" or name.encode() != stored
+        yield name, f"the event at position {position} names no job" if bad else ""
+
+
+def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
+    """The job's events in order, each checked against the one before it."""
+    previous = ""
+    expected = 1
+    for version, *columns, stored, is_typed in connection.execute(_CHAIN, (job_id,)):
+        link = bytes(stored or b"").decode("ascii", "replace")
+        problem = ""
+        if version != expected:
+            problem = f"event {expected} is missing"
+        elif not is_typed or not _fits(previous, version, columns, link):
+            problem = f"event {version} was changed: its hash does not fit"
+        yield Link(version, link, bytes(columns[-1] or b""), problem)
+        previous = link
+        expected = version + 1 if isinstance(version, int) else expected + 1
+
+
+def blobs_of(data: bytes) -> set[str]:
+    """The digests of the blobs that an event's data names; none where it is no JSON any more."""
+    if b'"sha256"' not in data:
+        return set()
+    try:
+        return set(named_blobs(json.loads(data)))
+    except (ValueError, RecursionError):
+        return set()
+
+
+def removals_of(data: bytes) -> set[str]:
+    """The digests that a `blob.removed` names."""
+    try:
+        return {str(digest) for digest in json.loads(data)["digests"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
+def named_blobs(value: Any) -> Iterator[str]:
+    """The digests in an event's data: the `sha256` of payloads and files."""
+    if isinstance(value, dict):
+        digest = value.get("sha256")
+        if isinstance(digest, str) and "size_bytes" in value:
+            yield digest
+        for item in value.values():
+            yield from named_blobs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from named_blobs(item)
+
+
+def blob_state(connection: sqlite3.Connection, digest: str) -> str:
+    """What is the matter with a blob: `missing`, `changed`, `removed`, or nothing."""
+    row = connection.execute(
+        "SELECT typeof(content), size_bytes, CASE typeof(content) WHEN 'integer' THEN content "
+        "ELSE CAST(content AS BLOB) END FROM blobs WHERE sha256 = ?",
+        (digest,),
+    ).fetchone()
+    if row is None:
+        return "missing"
+    kind, size_bytes, content = row
+    if kind == "integer":
+        return "removed"
+    if kind not in ("text", "blob") or hashlib.sha256(content).hexdigest() != digest:
+        return "changed"
+    return "" if size_bytes == len(content) else "changed"
+
+
+def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str]) -> Iterator[str]:
+    """What is wrong with the blobs that the job's events name; those in `checked` are known good."""
+    named: dict[str, int] = {}
+    removed: set[str] = set()
+    rows = connection.execute(
+        "SELECT version, type = 'blob.removed', CAST(data AS BLOB) FROM events "
+        "WHERE job_id = ? ORDER BY version",
+        (job_id,),
+    )
+    for version, is_removal, data in rows:
+        if is_removal:
+            removed |= removals_of(bytes(data or b""))
+        for digest in sorted(blobs_of(bytes(data or b"")) - checked):
+            named.setdefault(digest, version)
+    for digest, version in named.items():
+        match blob_state(connection, digest):
+            case "":
+                checked.add(digest)
+            case "missing":
+                yield f"event {version} names blob {digest[:12]}..., which is missing"
+            case "changed":
+                yield f"blob {digest[:12]}... was changed"
+            case "removed" if digest not in removed:
+                yield (
+                    f"event {version} names blob {digest[:12]}..., whose bytes were removed, and no "
+                    "event of this job says so"
+                )
+
+
+def check_other_blobs(connection: sqlite3.Connection, *, checked: set[str]) -> Iterator[str]:
+    """What is wrong with blobs that no event has led to."""
+    for (digest,) in connection.execute("SELECT CAST(sha256 AS BLOB) FROM blobs").fetchall():
+        name = bytes(digest or b"").decode("ascii", "replace")
+        if name not in checked and blob_state(connection, name) in ("missing", "changed"):
+            yield f"blob {name[:12]}... was changed"
+
+
+def find_head(connection: sqlite3.Connection, job_id: str, head: str) -> int:
+    """The version of the job's event whose hash begins so; 0 where there is none."""
+    row = connection.execute(
+        "SELECT version FROM events WHERE job_id = ? AND substr(hash, 1, ?) = ?",
+        (job_id, len(head), head),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _fits(previous: str, version: int, columns: list[Any], stored: str) -> bool:
+    job_id, type_name, step, attempt, recorded_at, data = columns
+    try:
+        link = chain_hash(previous, (job_id, version, type_name, step, attempt, recorded_at, data))
+    except ValueError:
+        return False  # The hash before it is no hash.
+    return link == stored

@@ -1,0 +1,225 @@
+"""Removing the bytes of blobs: the one way, which an event in each stream that names them tells of.
+
+The row of a blob stays; its content becomes the position of the event (see the
+triggers in `schema.py`). Which blobs are to go is the caller's business.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from ledger.checking import blobs_of
+from ledger.connection import storage_errors
+from ledger.digest import Digest
+from ledger.events import BlobRemoved, JobId, Recorded
+from ledger.locks import OwnerLock
+from ledger.store import Ledger
+
+DIGESTS_MAX = 1000
+"""How many blobs one event names."""
+
+_JOBS_AT_ONCE = 100
+_OF_SPECS = "('job.submitted', 'job.amended')"
+
+
+def blobs_by_job(
+    connection: sqlite3.Connection, *, wanted: Collection[str] | None = None
+) -> dict[str, set[str]]:
+    """The blobs that each job's events and specs name; of those in `wanted` only, if that is given."""
+    found: dict[str, set[str]] = defaultdict(set)
+    rows = connection.execute(
+        "SELECT job_id, data FROM events WHERE instr(data, '\"sha256\"') ORDER BY position"
+    )
+    for job_id, data in rows:
+        digests = blobs_of(data.encode())
+        found[job_id] |= digests if wanted is None else digests.intersection(wanted)
+    for job_id, digests in _blobs_of_specs(connection, None):
+        found[job_id] |= digests if wanted is None else digests.intersection(wanted)
+    return {job_id: digests for job_id, digests in found.items() if digests}
+
+
+def blobs_of_job(connection: sqlite3.Connection, job_id: str) -> set[str]:
+    """The blobs that the job's events and specs name."""
+    rows = connection.execute(
+        "SELECT data FROM events WHERE job_id = ? AND instr(data, '\"sha256\"')", (job_id,)
+    )
+    found = {digest for (data,) in rows for digest in blobs_of(data.encode())}
+    for _, digests in _blobs_of_specs(connection, job_id):
+        found |= digests
+    return found
+
+
+def spec_blobs(connection: sqlite3.Connection, job_id: str) -> set[str]:
+    """The blobs that the job's specs are in, as they were written and as they were resolved."""
+    return {
+        document["sha256"]
+        for _, fields in _spec_events(connection, job_id)
+        for document in (fields["spec"], fields["source"])
+        if "sha256" in document
+    }
+
+
+def digests_in_specs(
+    connection: sqlite3.Connection, job_id: str | None
+) -> Iterator[tuple[str, set[str]]]:
+    """The digests that each spec names besides events, of one job or of all: images of prompts."""
+    for found_in, fields in _spec_events(connection, job_id):
+        document = fields["spec"]
+        content: Any = document.get("value")
+        if "sha256" in document:
+            row = connection.execute(
+                "SELECT content FROM blobs WHERE sha256 = ?", (document["sha256"],)
+            ).fetchone()
+            content = json.loads(row[0]) if row and isinstance(row[0], str) else None
+        yield found_in, set(_digests_in(content))
+
+
+def remove_blobs(
+    ledger: Ledger,
+    blobs: Mapping[str, Collection[str]],
+    *,
+    cause: Literal["prune", "redact"],
+    reason: str | None = None,
+    at: str,
+    derive_tables: bool = False,
+) -> int:
+    """Remove blobs, each named by the jobs that it is listed under; how many had their bytes still.
+
+    The jobs must have no owner, and are owned meanwhile; a blob goes with the last
+    of its jobs, so that a crash leaves no stream that does not know. `derive_tables`
+    where the tables were made of such a blob. Raises OwnedElsewhere, LedgerError.
+    """
+    ledger.connection.execute("PRAGMA secure_delete = ON")
+    waiting: dict[str, int] = defaultdict(int)
+    for digests in blobs.values():
+        for digest in digests:
+            waiting[digest] += 1
+    jobs = list(blobs)
+    removed = 0
+    for start in range(0, len(jobs), _JOBS_AT_ONCE):
+        some = jobs[start : start + _JOBS_AT_ONCE]
+        with ExitStack() as locks, ledger._transaction():
+            for job_id in some:
+                lock = OwnerLock(ledger.path, job_id)
+                lock.acquire(wait_s=0)
+                locks.callback(lock.release)
+            places: dict[str, tuple[str, int]] = {}
+            batch: list[Recorded] = []
+            for job_id in some:
+                for recorded in _events_of(ledger, JobId(job_id), blobs[job_id], cause, reason, at):
+                    batch.append(recorded)
+                    assert isinstance(recorded.event, BlobRemoved)
+                    for digest in recorded.event.digests:
+                        places[digest] = (job_id, recorded.version)
+                        waiting[digest] -= 1
+            heads = ledger._insert_events(batch)
+            ledger._projector.apply(ledger.connection, batch)
+            for digest, place in places.items():
+                if not waiting[digest]:
+                    removed += _remove_one(ledger.connection, digest, *place)
+            if derive_tables and start + _JOBS_AT_ONCE >= len(jobs):
+                ledger._rebuild()
+        ledger._written.update(heads)
+    return removed
+
+
+def has_much_room(connection: sqlite3.Connection) -> bool:
+    """Whether a tenth of the file or more is free pages, which `compact` would give back."""
+    free, pages = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("freelist_count", "page_count")
+    )
+    return free * 10 >= pages
+
+
+def compact(ledger: Ledger) -> bool:
+    """Write the file anew without what was removed, and empty its log.
+
+    False when another program was reading, so that the log still has old pages.
+    Raises StorageError where there is no room for a second copy.
+    """
+    with storage_errors(ledger.path), ledger._lock:
+        ledger._check_still_there()
+        ledger.connection.execute("VACUUM")
+        busy = ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy
+
+
+def size_of(connection: sqlite3.Connection, digest: str) -> int:
+    """How many bytes a blob has, or had; 0 for one that is not there."""
+    row = connection.execute("SELECT size_bytes FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def has_bytes(connection: sqlite3.Connection, digest: str) -> bool:
+    """Whether the bytes of a blob are there, and were not removed."""
+    row = connection.execute(
+        "SELECT typeof(content) <> 'integer' FROM blobs WHERE sha256 = ?", (digest,)
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _events_of(
+    ledger: Ledger,
+    job_id: JobId,
+    digests: Collection[str],
+    cause: Literal["prune", "redact"],
+    reason: str | None,
+    at: str,
+) -> Iterator[Recorded]:
+    version = ledger.head(job_id).version
+    ordered: Sequence[str] = sorted(digests)
+    for start in range(0, len(ordered), DIGESTS_MAX):
+        some = ordered[start : start + DIGESTS_MAX]
+        size = sum(size_of(ledger.connection, digest) for digest in some)
+        named = tuple(Digest(digest) for digest in some)
+        version += 1
+        event = BlobRemoved(digests=named, size_bytes=size, cause=cause, reason=reason)
+        yield Recorded(job_id, version, at, event)
+
+
+def _remove_one(connection: sqlite3.Connection, digest: str, job_id: str, version: int) -> int:
+    return connection.execute(
+        "UPDATE blobs SET content = (SELECT position FROM events WHERE job_id = ? AND version = ?) "
+        "WHERE sha256 = ? AND typeof(content) <> 'integer'",
+        (job_id, version, digest),
+    ).rowcount
+
+
+def _blobs_of_specs(
+    connection: sqlite3.Connection, job_id: str | None
+) -> Iterator[tuple[str, set[str]]]:
+    for found_in, digests in digests_in_specs(connection, job_id):
+        yield found_in, {digest for digest in digests if _is_named(connection, digest)}
+
+
+def _is_named(connection: sqlite3.Connection, digest: str) -> bool:
+    row = connection.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
+    return row is not None
+
+
+def _spec_events(
+    connection: sqlite3.Connection, job_id: str | None
+) -> list[tuple[str, dict[str, Any]]]:
+    rows = connection.execute(
+        f"SELECT job_id, data FROM events WHERE type IN {_OF_SPECS} AND (? IS NULL OR job_id = ?)",
+        (job_id, job_id),
+    ).fetchall()
+    return [(found, json.loads(data)) for found, data in rows]
+
+
+def _digests_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        digest = value.get("sha256")
+        if isinstance(digest, str):
+            yield digest
+        for item in value.values():
+            yield from _digests_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _digests_in(item)

@@ -1,0 +1,67 @@
+"""A ledger as the first schema made it, recorded: today's code reads it, and takes it further."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledger import LedgerReader
+from ledger.checking import blobs_of, check_blobs, check_structure, walk_chain
+from ledger.removal import remove_blobs
+from tests.ledger.support import AT, open_at, rows
+
+RECORDED = Path(__file__).parents[1] / "histories" / "schema_1.sql"
+JOB = "job_000000000001"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "runs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(RECORDED.read_text("utf-8"))
+    return path
+
+
+def _problems(path: Path) -> list[str]:
+    with LedgerReader.open(path) as ledger:
+        links = [link.problem for link in walk_chain(ledger.connection, JOB) if link.problem]
+        blobs = check_blobs(ledger.connection, JOB, checked=set())
+        return [*check_structure(ledger.connection), *links, *blobs]
+
+
+def test_an_old_ledger_is_read_and_verified_as_it_is(old: Path) -> None:
+    before = rows(old, "SELECT * FROM events ORDER BY position")
+    assert len(before) == 10
+    assert _problems(old) == []
+    with LedgerReader.open(old) as ledger:
+        assert [recorded.version for recorded in ledger.read_stream(JOB)] == list(range(1, 11))
+    assert rows(old, "PRAGMA user_version") == [(1,)]
+
+
+def test_an_old_ledger_is_migrated_keeps_every_row_and_can_lose_bytes_then(old: Path) -> None:
+    tables = ("events", "blobs", "signals")
+    before = [rows(old, f"SELECT * FROM {table}") for table in tables]
+    with open_at(old) as ledger:
+        assert [rows(old, f"SELECT * FROM {table}") for table in tables] == before
+        named = {d for r in before[0] for d in blobs_of(str(r[7]).encode())}
+        assert remove_blobs(ledger, {JOB: named}, cause="prune", at=AT) == len(named) > 2
+    assert rows(old, "PRAGMA user_version") == [(2,)]
+    assert _problems(old) == []
+
+
+def test_a_guard_that_is_gone_or_changed_or_new_is_named(old: Path) -> None:
+    open_at(old).close()
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(
+            "DROP TRIGGER events_no_delete; DROP TRIGGER blobs_no_update;"
+            "CREATE TRIGGER blobs_no_update BEFORE UPDATE ON blobs BEGIN SELECT 1; END;"
+            "CREATE TRIGGER other AFTER INSERT ON events BEGIN SELECT 1; END;"
+        )
+    assert _problems(old) == [
+        "the trigger events_no_delete is missing",
+        "the trigger blobs_no_update was changed",
+        "the trigger other is none of orc's",
+    ]
