@@ -27,6 +27,7 @@ _BY_ERROR = {
     "NotALedger": USAGE,
     "RemovedBlob": USAGE,
     "FileIsThere": USAGE,
+    "BadFailpoint": USAGE,
     "OtherHistory": VERIFICATION,
     "LedgerTooNew": USAGE,
     "OwnedElsewhere": OWNED,

@@ -53,6 +53,10 @@ def _run() -> int:
     tune_collector()
 
     try:
+        if "ORC_FAILPOINTS" in os.environ:
+            from ledger.failpoints import arm_from_environment
+
+            arm_from_environment()
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:

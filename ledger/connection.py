@@ -11,10 +11,11 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from ledger import failpoints
 from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, NotALedger, StorageError
 from ledger.schema import check_header
 
@@ -133,7 +134,9 @@ def _refuse_folder(path: Path) -> None:
 
 
 def _create_private(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
+    if path.exists():
         return
+    failpoints.hit("ledger.before_create")
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    failpoints.hit("ledger.after_create")

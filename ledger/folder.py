@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ledger import failpoints
+
 TEMPORARY_NAME = r"\..+\.[0-9]+-[0-9]+\.orc-tmp"
 """What the names of temporary files match."""
 
@@ -35,11 +37,13 @@ class Folder:
 
     `private` folders and files are for their owner alone, whatever the umask; a
     link that stands where one of their folders belongs is removed. Anywhere else
-    it is somebody's, and refused.
+    it is somebody's, and refused. `publishes` says that it is the run folder's
+    publisher that writes here.
     """
 
-    def __init__(self, path: Path, *, private: bool = True) -> None:
+    def __init__(self, path: Path, *, private: bool = True, publishes: bool = False) -> None:
         self.path = path
+        self._publishes = publishes
         self._private = private
         self._folder_mode = 0o700 if private else 0o777
         self._file_mode = 0o600 if private else 0o666
@@ -62,16 +66,21 @@ class Folder:
             fd = _open_temporary(temporary, parent, self._file_mode)
             try:
                 _write_all(fd, content)
+                failpoints.hit("file.after_write")
                 os.fsync(fd)
+                failpoints.hit("file.after_fsync")
                 os.close(fd)
                 fd = -1
                 _make_room(name, parent)
+                if self._publishes:
+                    failpoints.hit("publish.before_rename")
                 os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
             except BaseException:
                 if fd >= 0:
                     os.close(fd)
                 _unlink_quietly(temporary, parent)
                 raise
+            failpoints.hit("file.after_rename")
             os.fsync(parent)
 
     def read(self, relative: str, *, size_max: int | None = None) -> bytes | None:

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from ledger import failpoints
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
@@ -95,7 +96,9 @@ class Ledger(LedgerReader):
     def close(self) -> None:
         """Close the connection; the last one to close checkpoints, under the write lock."""
         with self._lock:
+            failpoints.hit("checkpoint.before")
             super().close()
+            failpoints.hit("checkpoint.after")
         self._lock.close()
 
     def _rebuild(self) -> int:
@@ -131,15 +134,18 @@ class Ledger(LedgerReader):
     def _transaction(self) -> Iterator[None]:
         with storage_errors(self.path), self._lock:
             self._check_still_there()
+            failpoints.hit("ledger.before_begin")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                failpoints.hit("ledger.after_insert")
                 self.connection.execute("COMMIT")
             except BaseException:
                 # A full disk has rolled back already, and a second time is an error.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+            failpoints.hit("ledger.after_commit")
 
     def _check_still_there(self) -> None:
         try:

@@ -33,7 +33,7 @@ class Publisher:
         self._ledger = ledger
         self._prices = prices
         self._job_id = job_id
-        self._folder = Folder(folder)
+        self._folder = Folder(folder, publishes=True)
         self._projection = RunFolder(ledger, prices=prices)
 
     def publish(self, *, final: bool = True) -> None:

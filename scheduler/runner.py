@@ -14,7 +14,7 @@ from typing import Literal
 
 import trio
 
-from ledger import JobId, Ledger, Recorded
+from ledger import JobId, Ledger, Recorded, failpoints
 from ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from providers import Provider
 from scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
@@ -245,6 +245,8 @@ class Runner:
             self._observer(turn.recorded)
         for committed in turn.journalled:
             committed.set()
+        if turn.recorded:
+            failpoints.hit("ledger.after_apply")
 
     def _launch(self, started: list[str], nursery: trio.Nursery) -> list[Message]:
         """Begin the work of committed starts; what needs no task is done at once."""

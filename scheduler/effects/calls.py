@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from ledger import pack
+from ledger import failpoints, pack
 from ledger.digest import clean_json, clean_text, digest_json
 from ledger.events import CacheHit, FailureKind, LlmFailed, LlmRequested, LlmResponded, TokenUsage
 from ledger.values import CachedReply
@@ -186,7 +186,9 @@ class Caller:
             blob,
         )
         watch = Stopwatch()
+        failpoints.hit("call.before_send")
         reply = await self._receive(asked, call, watch)
+        failpoints.hit("call.after_reply")
         try:
             content = _reply_content(reply)
             payload, blob = pack(content)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import trio
 
+from ledger import failpoints
+
 GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'
 _REAPER = Path(__file__).with_name("reaper.py")
@@ -62,6 +64,7 @@ class ProcessGroups:
             raise
         finally:
             os.close(gate_read)
+        failpoints.hit("process.after_spawn")
         self._groups.add(process.pid)
         self._tell(f"+{process.pid}")
         try:

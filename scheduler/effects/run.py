@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from ledger import failpoints
 from ledger.digest import clean_text
 from scheduler.core.commands import Failed
 from scheduler.effects.contract import (
@@ -55,6 +56,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups) -> Resu
             await process.stdout.aclose()  # type: ignore[union-attr]  # both were asked for
             await process.stderr.aclose()  # type: ignore[union-attr]
         output.close()
+    failpoints.hit("process.after_exit")
     return _result(request, process, output, watch)
 
 
