@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import trio
 
+from tests.forkserver import run_forked
+
 ROOT = Path(__file__).resolve().parents[1]
 ORC = Path(sys.executable).with_name("orc")
 WAIT_S = 60.0
@@ -39,11 +41,18 @@ def orc_environment(**extra: str) -> dict[str, str]:
 
 
 def run_orc(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `orc` to its end; `extra` are environment variables."""
+    """Run `orc` to its end in a process of its own; `extra` are environment variables.
+
+    The process is forked from one that has the imports done already, unless a variable is
+    for the interpreter itself; `start_orc` starts a whole new one.
+    """
+    environment = orc_environment(**extra)
+    if not any(name.startswith("PYTHON") for name in extra):
+        return run_forked(list(map(str, arguments)), cwd=cwd, env=environment, timeout_s=WAIT_S)
     return subprocess.run(
         [ORC, *arguments],
         cwd=cwd,
-        env=orc_environment(**extra),
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,0 +1,168 @@
+"""`orc` processes without the start of an interpreter each time.
+
+A small server that has imported the command line forks a process for each
+request; that process has its own arguments, environment, folder and outputs,
+runs `cli.main` from its beginning and ends. What a whole new interpreter would
+do before that - half a second of imports - is left out. Tests that are about
+the start itself, or that signal the process, start a real one.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_REQUEST_BYTES_MAX = 1 << 20
+_server: _Client | None = None
+
+
+class _Client:
+    """The one server of this process, started when it is first needed."""
+
+    def __init__(self) -> None:
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.forkserver", str(there.fileno())],
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[there.fileno()],
+            )
+        self._socket = here
+        self._pid = os.getpid()
+
+    def is_mine(self) -> bool:
+        return self._pid == os.getpid() and self._process.poll() is None
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            self._socket.close()
+            self._process.wait()
+
+    def run(
+        self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout_s: float
+    ) -> subprocess.CompletedProcess[str]:
+        request = json.dumps({"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)})
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, mine:
+            with its:
+                fds = array.array("i", [its.fileno(), out.fileno(), err.fileno()])
+                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+                self._socket.sendmsg([request.encode()], ancillary)
+            code = _await_code(mine, arguments, timeout_s)
+            out.seek(0)
+            err.seek(0)
+            said = out.read().decode(), err.read().decode()
+        return subprocess.CompletedProcess(["orc", *arguments], code, *said)
+
+
+def run_forked(
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run `orc` to its end, as `subprocess.run` would. Raises TimeoutExpired."""
+    global _server
+    if _server is None or not _server.is_mine():
+        _server = _Client()
+        atexit.register(_server.close)
+    return _server.run(arguments, cwd, env, timeout_s)
+
+
+def _await_code(mine: socket.socket, arguments: Sequence[str], timeout_s: float) -> int:
+    deadline = time.monotonic() + timeout_s
+    lines = mine.makefile("r")
+    mine.settimeout(timeout_s)
+    pid = int(lines.readline())
+    mine.settimeout(max(0.01, deadline - time.monotonic()))
+    try:
+        return os.waitstatus_to_exitcode(int(lines.readline()))
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+        raise subprocess.TimeoutExpired(["orc", *arguments], timeout_s) from None
+
+
+def _serve(fd: int) -> None:
+    import gc
+    from importlib import import_module
+
+    from cli.main import main
+
+    for name in ("cli.app", "cli.wiring", "cli.live", "cli.talk", "cli.planning", "projections"):
+        import_module(name)
+    for path in sorted((Path(__file__).parents[1] / "cli" / "commands").glob("[a-z]*.py")):
+        import_module(f"cli.commands.{path.stem}")
+    sys.path.pop(0)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=fd) as requests:
+        while True:
+            request, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES_MAX, 3)
+            if not request:
+                return
+            if os.fork() == 0:
+                requests.close()
+                _attend(request, fds, main)
+            for taken in fds:
+                os.close(taken)
+            _reap()
+
+
+def _attend(request: bytes, fds: list[int], main: object) -> None:
+    """Between server and `orc`: waits for it, and says how it ended."""
+    reply, out, err = fds
+    pid = os.fork()
+    if pid == 0:
+        os.close(reply)
+        _become_orc(json.loads(request), out, err, main)
+    os.write(reply, f"{pid}\n".encode())
+    _, status = os.waitpid(pid, 0)
+    os.write(reply, f"{status}\n".encode())
+    os._exit(0)
+
+
+def _become_orc(request: dict[str, object], out: int, err: int, main: object) -> None:
+    import traceback
+
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.closerange(3, 64)
+    os.chdir(str(request["cwd"]))
+    os.environ.clear()
+    os.environ.update(request["env"])  # type: ignore[call-overload]
+    time.tzset()
+    sys.argv = list(request["argv"])  # type: ignore[call-overload]
+    code: object = 0
+    try:
+        main()  # type: ignore[operator]
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 120
+    os._exit(code if isinstance(code, int) else int(bool(code)))
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))
