@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/cli.md", "docs/events.md", "docs/spec.md")
+PAGES = ("README.md", "docs/cli.md", "docs/events.md", "docs/promises.md", "docs/spec.md")
 _PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 
 
@@ -161,6 +161,24 @@ def render_later_keys() -> str:
     )
 
 
+def render_promises() -> str:
+    """Every promise, with its limits, its tests, and what they fail without."""
+    import yaml
+
+    parts = []
+    text = (ROOT / "tests/promises/promises.yaml").read_text("utf-8")
+    for entry in yaml.safe_load(text):
+        tests = " \\\n  ".join(entry["tests"])
+        lines = [f"## {entry['name'].capitalize()}", entry["promise"].strip()]
+        lines.append(f"**Limits.** {entry['limits'].strip()}")
+        lines.append(f"```sh\n.venv/bin/python -m pytest -m '' \\\n  {tests}\n```")
+        names = [f"*{guard['name']}* (`{guard['file']}`)" for guard in entry.get("guards", ())]
+        if names:
+            lines.append(f"Tried without: {', '.join(names)}.")
+        parts.append("\n\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def _keys(name: str) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
@@ -202,6 +220,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "filters": render_filters,
     "tests": render_tests,
     "later-keys": render_later_keys,
+    "promises": render_promises,
     "job-keys": _keys("JobSpec"),
     "step-keys": _keys("StepSpec"),
     "defaults-keys": _keys("DefaultsSpec"),

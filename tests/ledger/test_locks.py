@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger import OwnerLock, has_owner
+from ledger import OwnerLock, has_owner, locks
 from ledger.errors import OwnedElsewhere, VersionConflict
 from ledger.locks import OWNER_WAIT_S, FileLock, locks_dir
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
@@ -178,16 +178,24 @@ def test_a_job_that_never_ran_has_no_owner_and_the_probe_makes_no_file(database:
     assert not (locks_dir(database) / JOB).exists()
 
 
-def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_not_taken(tmp_path: Path) -> None:
+def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "lock"
-    lock = FileLock(path)
-    assert lock.try_acquire()
-    path.unlink()
-    other = FileLock(path)
-    assert other.try_acquire()
+    opened = locks._open_lock_file
+
+    def open_and_lose(path: Path) -> int:
+        fd = opened(path)
+        path.unlink()
+        return fd
+
+    with monkeypatch.context() as patch:
+        patch.setattr(locks, "_open_lock_file", open_and_lose)
+        assert not FileLock(path).try_acquire()
+    held = FileLock(path)
+    assert held.try_acquire()
     assert not FileLock(path).try_acquire()
-    other.release()
-    lock.release()
+    held.release()
 
 
 def test_behind_a_deleted_lock_file_the_versions_stop_the_second_owner(database: Path) -> None:

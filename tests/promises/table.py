@@ -1,0 +1,54 @@
+"""The promises as `promises.yaml` lists them: what proves each, and what each stands on.
+
+`docs/promises.md` is made of the same file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+_FILE = Path(__file__).with_name("promises.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A piece of the product that a promise stands on, and what it reads like when it is gone."""
+
+    name: str
+    file: str
+    stands: str
+    gone: str
+    test: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A promise, its limits, and the tests that prove it."""
+
+    name: str
+    promise: str
+    limits: str
+    tests: tuple[str, ...]
+    guards: tuple[Guard, ...]
+
+
+def read_promises() -> list[Promise]:
+    """All of them, in the page's order."""
+    document = yaml.safe_load(_FILE.read_text("utf-8"))
+    return [
+        Promise(
+            name=entry["name"],
+            promise=entry["promise"],
+            limits=entry["limits"],
+            tests=tuple(entry["tests"]),
+            guards=tuple(Guard(**guard) for guard in entry.get("guards", ())),
+        )
+        for entry in document
+    ]
