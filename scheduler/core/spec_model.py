@@ -185,8 +185,8 @@ class StepSpec(Strict):
     )
     on_unknown: Literal["retry", "ask", "fail"] | None = Field(
         None,
-        description="When an attempt was cut short with a call or a command under way: do it again, "
-        "ask a person first, or fail. Default: retry.",
+        description="When an attempt was cut short with a call, a tool or a command under way: do it "
+        "again, ask a person first, or fail. Default: retry.",
     )
     idempotent: bool | None = Field(
         None,
