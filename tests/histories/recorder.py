@@ -226,9 +226,10 @@ def _question(step_id: str, **fields: Any) -> ApprovalRequested:
 @contextmanager
 def _say_all_that_can_be_said() -> Iterator[Stand]:
     """Every optional field that no run above has; a stream by hand, that means little."""
-    value, log = Payload(value="a value"), {"log": Payload(value="a log")}
-    made = {**log, "artifacts": (file("demo/report"),)}
-    used = {"usage": TokenUsage(input_tokens=1), "charged_usd": 0.25}
+    value = Payload(value="a value")
+    log: dict[str, Any] = {"log": Payload(value="a log")}
+    made: dict[str, Any] = {**log, "artifacts": (file("demo/report"),)}
+    used: dict[str, Any] = {"usage": TokenUsage(input_tokens=1), "charged_usd": 0.25}
     money = BudgetDef(max_cost_usd=1.0, max_tokens=1000, max_calls=10)
     approval = ApprovalDef(message="Go on?")
     definition = job(
