@@ -188,6 +188,8 @@ class JsonDisplay(QuietDisplay):
             "cost_usd": totals.spent.total_usd,
             "tokens": totals.tokens,
         }
+        if totals.doubts.calls:
+            line["in_doubt"] = totals.doubts.value()
         if ended.failures:
             line["failures"] = [failure.model_dump() for failure in ended.failures]
         if ended.left_alone:

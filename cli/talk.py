@@ -26,13 +26,17 @@ from ledger.events import (
     StepSwitched,
     ToolCalled,
 )
+from projections.doubts import Doubts
 from projections.money import cost_text
 from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
 from scheduler.core.state import JobState
 
 _WHY_CHARS = 160
-_SPENT = "SELECT input_tokens + output_tokens, cost_usd, calls_unpriced FROM jobs WHERE job_id = ?"
+_SPENT = (
+    "SELECT input_tokens + output_tokens, cost_usd, calls_unpriced, calls_in_doubt, in_doubt_usd, "
+    "in_doubt_unpriced FROM jobs WHERE job_id = ?"
+)
 
 
 class Totals:
@@ -41,6 +45,7 @@ class Totals:
     def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
         self.spent = Spending()
+        self.doubts = Doubts()
         self._pricer = CallPricer(prices)
 
     def take(self, recorded: Recorded) -> PricedCall | None:
@@ -57,7 +62,8 @@ class Totals:
         found = cls(NO_PRICES)
         with LedgerReader.open(ended.database) as ledger:
             row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
-        found.tokens, known_usd, found.spent.calls_unpriced = row
+        found.tokens, known_usd, found.spent.calls_unpriced, *doubts = row
+        found.doubts = Doubts(doubts[0], doubts[1] or 0.0, doubts[2])
         found.spent.known_usd = known_usd or 0.0
         return found
 
@@ -161,10 +167,13 @@ def say_ending(ended: Ended) -> None:
     """The last lines: status, failures, and the exact next command."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
-    used = Totals.of_job(ended).summary()
+    totals = Totals.of_job(ended)
+    used = totals.summary()
     say(
         f"{ended.job_id} {ended.status}: {good} of {count_steps(ended.state)}{used and f', {used}'}"
     )
+    if totals.doubts.calls:
+        say(f"  {totals.doubts.text()}")
     if ended.status == "waiting":
         say_questions(ended)
         return

@@ -6,7 +6,9 @@ from typing import Literal
 
 from ledger.digest import Digest
 from ledger.event_base import StepEvent
-from ledger.values import CallRef, FailureKind, Payload, Reserved, TokenUsage
+from ledger.values import CallRef, FailureKind, Payload, Reserved, TokenUsage, WorstCase
+
+_PERHAPS_ANSWERED: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 
 
 class LlmRequested(StepEvent):
@@ -15,8 +17,8 @@ class LlmRequested(StepEvent):
     `endpoint` is the server's address, `identity` what tells the model from a later
     one of its name. `dropped` are parameters that the provider cannot honour.
     `changed` says what kept the reply cache from answering: the parts of the
-    request that differ from the one it was compared to. `reserved` is what a budget
-    holds back for it.
+    request that differ from the one it was compared to. `worst_case` is the most that
+    it can cost, should nobody hear how it ended; `reserved` what a budget holds back for it.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -32,6 +34,7 @@ class LlmRequested(StepEvent):
     identity: str | None = None
     changed: tuple[str, ...] | None = None
     reserved: Reserved | None = None
+    worst_case: WorstCase | None = None
 
 
 class LlmResponded(StepEvent):
@@ -55,7 +58,10 @@ class LlmResponded(StepEvent):
 
 
 class LlmFailed(StepEvent):
-    """A call ended without a reply that can be used; `usage` is what it cost nevertheless."""
+    """A call ended without a reply that can be used; `usage` is what it cost nevertheless.
+
+    `unsent` marks one whose request cannot have reached the model.
+    """
 
     type: Literal["llm.failed"] = "llm.failed"
     attempt: int
@@ -68,6 +74,12 @@ class LlmFailed(StepEvent):
     retry_after_s: float | None = None
     usage: TokenUsage | None = None
     charged_usd: float | None = None
+    unsent: bool | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the model may have answered, and be paid for it, although nothing came of it."""
+        return self.usage is None and not self.unsent and self.kind in _PERHAPS_ANSWERED
 
 
 class CacheHit(StepEvent):

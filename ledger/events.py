@@ -37,6 +37,7 @@ from ledger.values import Reserved as Reserved
 from ledger.values import SkipReason as SkipReason
 from ledger.values import StepId as StepId
 from ledger.values import TokenUsage as TokenUsage
+from ledger.values import WorstCase as WorstCase
 
 
 class JobSubmitted(JobEvent):

@@ -97,6 +97,18 @@ class Reserved(Frozen):
     cost_usd: float | None = None
 
 
+class WorstCase(Frozen):
+    """The most that a call can use and cost; what nobody knows is absent.
+
+    Input counts a token for each byte of the request. Output is `max_tokens`, and
+    unknown without one; the cost, in US dollars, is of the prices of its day.
+    """
+
+    input_tokens: int
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
 class CallRef(Frozen):
     """A call to a model in some job of the ledger."""
 

@@ -110,7 +110,7 @@ def render(column: str, value: Any, place: Place) -> str | None:
     label, value = _label(value), _plain(value)
     if column == "cost_usd" and isinstance(value, int | float | None):
         return _cost(value, place)
-    if column == "saved_usd" and isinstance(value, int | float):
+    if column in ("saved_usd", "in_doubt_usd", "worst_case_usd") and isinstance(value, int | float):
         return usd_text(value)
     if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
         return _link(place.row_url("events", str(value)), "removed, as this event says")

@@ -38,6 +38,7 @@ from ledger.events import (
     TokenUsage,
 )
 from ledger.step_names import lineage
+from projections.doubts import DoubtFinder, Doubts, worst_cost
 from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
@@ -60,6 +61,7 @@ class _Step:
     tolerated: bool = False
     holds: bool = False
     reused_from: dict[str, str] | None = None
+    doubts: Doubts = field(default_factory=Doubts)
 
 
 class _Steps(dict[str, _Step]):
@@ -83,6 +85,7 @@ class Manifest:
         self._prices = prices
         self._pricer = CallPricer(prices)
         self._spent = Spending()
+        self._finder, self._doubts = DoubtFinder(), Doubts()
         self._head: dict[str, Any] = {}
         self._job: dict[str, Any] = {}
         self._status = "running"
@@ -100,6 +103,9 @@ class Manifest:
         priced = self._pricer.take(event)
         if priced is not None:
             self._count(priced)
+        if (in_doubt := self._finder.take(event)) is not None:
+            for doubts in (self._steps[in_doubt.step].doubts, self._doubts):
+                doubts.add(worst_cost(in_doubt))
         match event:
             case JobSubmitted():
                 self._submitted(recorded, event)
@@ -159,6 +165,7 @@ class Manifest:
                     "provider_calls": step.provider_calls,
                     "usage": step.usage,
                     **({"reused_from": step.reused_from} if step.reused_from else {}),
+                    **({"in_doubt": step.doubts.value()} if step.doubts.calls else {}),
                 }
                 for name, step in self._steps.items()
             },
@@ -170,6 +177,7 @@ class Manifest:
             "cost_usd": self._spent.total_usd,
             "cost_known_usd": self._spent.known_usd,
             "calls_unpriced": self._spent.calls_unpriced,
+            **({"in_doubt": self._doubts.value()} if self._doubts.calls else {}),
             "prices_sha256": self._prices.digest,
             "ledger_head": self._head,
         }

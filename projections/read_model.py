@@ -55,6 +55,7 @@ from projections.read_model_calls import (
     call_failed,
     circuit_closed,
     circuit_opened,
+    cut,
     requested,
     responded,
     tool_called,
@@ -229,6 +230,7 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
         int(bool(event.tolerated)),
         f"{recorded.job_id}/{event.step}",
     )
+    cut(writer, recorded, event)
     if event.on_content:
         writer.add("calls_rejected", f"{recorded.job_id}/{event.step}")
     _attempt_ended(writer, recorded, event, "failed")
@@ -238,7 +240,9 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
 
 def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted) -> None:
     writer.add("step_interrupted", f"{recorded.job_id}/{event.step}")
+    cut(writer, recorded, event)
     _attempt_ended(writer, recorded, event, "interrupted")
+    writer.add("attempt_doubted", f"{recorded.job_id}/{event.step}/{event.attempt}")
 
 
 def _attempt_ended(

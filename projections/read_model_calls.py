@@ -12,8 +12,11 @@ from ledger.events import (
     LlmRequested,
     LlmResponded,
     Recorded,
+    StepFailed,
+    StepInterrupted,
     ToolCalled,
     ToolReturned,
+    WorstCase,
 )
 from projections.prices import Price, saved_usd
 from projections.read_model_writer import Writer, preview
@@ -34,7 +37,16 @@ def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
         ", ".join(event.dropped or ()) or None,
         ", ".join(event.changed or ()) or None,
         recorded.version,
+        *_most(event.worst_case),
     )
+
+
+def _most(worst: WorstCase | None) -> tuple[int | None, float | None]:
+    """The most tokens and dollars; what nobody knows is none."""
+    if worst is None:
+        return None, None
+    is_known = worst.output_tokens is not None
+    return worst.input_tokens + (worst.output_tokens or 0) if is_known else None, worst.cost_usd
 
 
 def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
@@ -76,7 +88,21 @@ def call_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
     """A call ended without a reply."""
     key = _call_keys(recorded, event)[0]
     used = _use_tokens(writer, recorded, event)
-    writer.add("call_failed", event.duration_s, *used, event.kind, event.message, key)
+    if event.is_in_doubt:
+        writer.add("step_failed_doubt", key, f"{recorded.job_id}/{event.step}")
+        writer.add("job_failed_doubt", key, recorded.job_id)
+    in_doubt = int(event.is_in_doubt)
+    writer.add("call_failed", event.duration_s, *used, event.kind, event.message, in_doubt, key)
+
+
+def cut(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted) -> None:
+    """An attempt has ended; a call or a tool that has not is in doubt."""
+    step_key = f"{recorded.job_id}/{event.step}"
+    open_call = (step_key, f"{step_key}/{event.attempt}")
+    writer.add("step_cut_doubt", *open_call, step_key)
+    writer.add("job_cut_doubt", *open_call, recorded.job_id)
+    writer.add("call_cut", *open_call)
+    writer.add("tool_cut", *open_call)
 
 
 def _use_tokens(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of the tables: a ledger that has an older one derives them anew."""
 
 TABLES = ("files", "tool_calls", "circuits", "llm_calls", "attempts", "steps", "jobs")
@@ -35,6 +35,9 @@ _JOBS: dict[str, type] = {
     "output_tokens": int,
     "cost_usd": float,
     "calls_unpriced": int,
+    "calls_in_doubt": int,
+    "in_doubt_usd": float,
+    "in_doubt_unpriced": int,
     "failure": str,
     "spec_file": str,
     "runs_dir": str,
@@ -60,6 +63,9 @@ _STEPS: dict[str, type] = {
     "output_tokens": int,
     "cost_usd": float,
     "calls_unpriced": int,
+    "calls_in_doubt": int,
+    "in_doubt_usd": float,
+    "in_doubt_unpriced": int,
     "output": str,
     "output_sha256": str,
     "failure_kind": str,
@@ -110,6 +116,9 @@ _LLM_CALLS: dict[str, type] = {
     "cached_tokens": int,
     "reasoning_tokens": int,
     "cost_usd": float,
+    "worst_case_tokens": int,
+    "worst_case_usd": float,
+    "in_doubt": int,
     "price_date": str,
     "saved_usd": float,
     "finish_reason": str,

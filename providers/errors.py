@@ -22,7 +22,8 @@ RETRY_AFTER_MAX_S = 3600.0
 class ProviderError(Exception):
     """Base of both; `message` is safe to record: it holds no key and no control byte.
 
-    `usage` has the tokens of a call that was answered and cannot be used, where known.
+    `usage` has the tokens of a call that was answered and cannot be used, where known;
+    `unsent` says that the request cannot have reached the model.
     """
 
     kind: TransientKind | PermanentKind
@@ -31,6 +32,7 @@ class ProviderError(Exception):
         super().__init__(message)
         self.message = message
         self.usage = usage
+        self.unsent = False
 
 
 class TransientError(ProviderError):
@@ -43,9 +45,11 @@ class TransientError(ProviderError):
         *,
         retry_after_s: float | None = None,
         usage: Usage | None = None,
+        unsent: bool = False,
     ) -> None:
         super().__init__(message, usage=usage)
         self.kind = kind
+        self.unsent = unsent
         self.retry_after_s = None if retry_after_s is None else _clamp(retry_after_s)
 
 

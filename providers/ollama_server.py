@@ -83,7 +83,11 @@ class OllamaServer:
                 self._check_headers(response, accept)
                 yield response
         except httpx.TimeoutException as error:
-            raise TransientError("timeout", self._describe_timeout(error, timeout_s)) from error
+            raise TransientError(
+                "timeout",
+                self._describe_timeout(error, timeout_s),
+                unsent=isinstance(error, httpx.ConnectTimeout),
+            ) from error
         except httpx.RequestError as error:
             raise self._build_connection_error(error, answered=answered) from error
 
@@ -193,6 +197,7 @@ class OllamaServer:
             "connection",
             f"Ollama does not answer at {self.where} ({describe_failure(error)}). Start it with "
             "`ollama serve`, or run the recorded replies: `orc run SPEC --provider replay`",
+            unsent=isinstance(error, httpx.ConnectError),
         )
 
 

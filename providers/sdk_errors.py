@@ -174,7 +174,8 @@ class Failures:
                     "environment", f"the certificate of {self._who} is not trusted ({why})"
                 )
         if isinstance(error, httpx2.ConnectTimeout):
-            return TransientError("timeout", f"{self._who} took no connection in time")
+            message = f"{self._who} took no connection in time"
+            return TransientError("timeout", message, unsent=True)
         if isinstance(error, httpx2.TimeoutException):
             return TransientError("timeout", self._describe_silence(error.request))
         # One class stands both for a peer that closes without a word and for one that
@@ -185,7 +186,9 @@ class Failures:
                 "protocol", f"what answers at {self.endpoint} does not speak HTTP"
             )
         return TransientError(
-            "connection", f"{self._who} does not answer ({describe_failure(error)})"
+            "connection",
+            f"{self._who} does not answer ({describe_failure(error)})",
+            unsent=isinstance(error, httpx2.ConnectError),
         )
 
 

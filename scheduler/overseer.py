@@ -15,6 +15,7 @@ from ledger.digest import clean_text
 from ledger.events import Payload
 from scheduler.clock import Clock
 from scheduler.core.commands import (
+    AskAgain,
     AskPerson,
     Command,
     ExpandStep,
@@ -27,6 +28,7 @@ from scheduler.core.commands import (
 from scheduler.core.containers import CHILDREN_MAX, child_ids, round_id
 from scheduler.core.decide_doubt import lost
 from scheduler.core.decide_failures import find_shut
+from scheduler.core.doubt import is_held_back
 from scheduler.core.errors import TemplateError
 from scheduler.core.evaluation import to_plain, to_text
 from scheduler.core.queues import enqueue
@@ -62,7 +64,9 @@ class Overseer:
             return Message(SkipStep(step_id))
         if step.needs_left:
             return None
-        if step.is_lost:
+        if is_held_back(self._state, step_id):
+            if self._state.graph.steps[step_id].on_unknown == "ask":
+                return Message(AskAgain(step_id))
             return Message(FailStep(step_id, lost(self._state, step_id)))
         try:
             if not self._holds(step_id):

@@ -1,4 +1,4 @@
-"""Lets calls be sent that every budget has room for, in the order in which they ask."""
+"""Says what calls can cost at most, and lets those be sent that every budget has room for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable
 import trio
 
 from ledger.digest import canonical_json
-from ledger.events import LlmFailed, LlmRequested, LlmResponded, Payload, Reserved, TokenUsage
+from ledger.events import (
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Payload,
+    Reserved,
+    TokenUsage,
+    WorstCase,
+)
 from scheduler.core.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
 from scheduler.core.commands import Failed, Short
 from scheduler.core.state import JobState
@@ -25,7 +33,7 @@ class OverBudget(Exception):
 
 
 def unknown_price(provider: str, model: str, usage: TokenUsage) -> float | None:
-    """For jobs that have no limit in money."""
+    """For whoever has no table of prices."""
     return None
 
 
@@ -39,10 +47,15 @@ class Purse:
         self._changed = trio.Event()
 
     async def admit(self, event: LlmRequested) -> LlmRequested:
-        """The request with what is reserved for it, once it fits. Raises OverBudget."""
+        """The request with its worst case, and what is reserved for it, once it fits.
+
+        Raises OverBudget.
+        """
+        worst = self._worst_case(event)
+        event = event.model_copy(update={"worst_case": worst})
         if not any(accounts_of(self._state, event.step)):
             return event
-        need = self._worst_case(event)
+        need = self._need(event, worst)
         while True:
             short = find_shortfall(
                 self._state, event.step, need, claims=tuple(self._claims.items())
@@ -69,17 +82,26 @@ class Purse:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _worst_case(self, event: LlmRequested) -> Reserved:
-        output = int(self._state.graph.steps[event.step].params.get("max_tokens", 0))
-        usage = TokenUsage(input_tokens=_size(event.request), output_tokens=output)
-        tokens = usage.input_tokens + usage.output_tokens
+    def _worst_case(self, event: LlmRequested) -> WorstCase:
+        tokens = _size(event.request)
+        longest = self._state.graph.steps[event.step].params.get("max_tokens")
+        if longest is not None:
+            usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
+            cost = self._price(event.provider, event.model, usage)
+            return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_usd=cost)
+        # Without a longest reply only a model that is free has a worst case in money.
+        some = TokenUsage(input_tokens=tokens, output_tokens=1)
+        is_free = self._price(event.provider, event.model, some) == 0
+        return WorstCase(input_tokens=tokens, cost_usd=0.0 if is_free else None)
+
+    def _need(self, event: LlmRequested, worst: WorstCase) -> Reserved:
+        tokens = worst.input_tokens + (worst.output_tokens or 0)
         if not has_money_limit(self._state, event.step):
             return Reserved(tokens=tokens)
-        cost = self._price(event.provider, event.model, usage)
-        if cost is None:
+        if worst.cost_usd is None:
             message = f"nobody knows what {event.provider}/{event.model} costs for so long a prompt"
             raise OverBudget(Failed("budget", message, 0.0, final=True))
-        return Reserved(tokens=tokens, cost_usd=cost)
+        return Reserved(tokens=tokens, cost_usd=worst.cost_usd)
 
 
 def _size(request: Payload) -> int:

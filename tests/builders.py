@@ -301,7 +301,7 @@ def cache_hit(step_id: str, attempt: int = 2, call: int = 2, version: int = 5) -
 
 def written(step_id: str, path: str, content: bytes = b"x", **fields: Any) -> FileWritten:
     """A step wrote a file."""
-    return FileWritten(step=step_id, attempt=1, **file_fields(path, content), **fields)
+    return FileWritten(step=step_id, **{"attempt": 1, **file_fields(path, content), **fields})
 
 
 def file(path: str, content: bytes = b"x") -> FileRef:

@@ -36,12 +36,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """A reply: a text, or calls of tools as (id, name, arguments)."""
+    """A reply: a text, or calls of tools as (id, name, arguments).
+
+    `is_cut`: the connection ends in the middle of it.
+    """
 
     text: str = ""
     calls: tuple[tuple[str, str, dict[str, Any]], ...] = ()
     input_tokens: int = 10
     output_tokens: int = 5
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +132,23 @@ class _Handler(BaseHTTPRequestHandler):
             return
         kind = "application/x-ndjson" if api == "ollama" else "text/event-stream"
         content = "".join(_STREAMS[api](asked, said))
-        self._whole(200, content, {"content-type": kind, "x-request-id": "req-1"})
+        headers = {"content-type": kind, "x-request-id": "req-1"}
+        self._whole(200, content, headers, is_cut=said.is_cut)
 
     def log_message(self, *_: Any) -> None:
         """Nothing: a test says what it wants to know."""
 
-    def _whole(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    def _whole(
+        self, status: int, text: str, headers: dict[str, str] | None = None, *, is_cut: bool = False
+    ) -> None:
         content = text.encode()
         self.send_response(status)
         for name, value in ({"content-type": "application/json"} | (headers or {})).items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) // 2] if is_cut else content)
+        self.close_connection |= is_cut
 
 
 _API_OF = {"completions": "chat", "responses": "responses", "messages": "messages", "chat": ""}

@@ -34,7 +34,7 @@ def list_jobs(
         status = live_status(path)
         rows = connection.execute(
             "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-            "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at "
+            "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt "
             "FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
             (limit,),
         ).fetchall()
@@ -43,6 +43,7 @@ def list_jobs(
         names = (
             "job_id", "status", "project", "steps_succeeded", "steps_total",
             "duration_s", "tokens", "cost_usd", "calls_unpriced", "submitted_at",
+            "calls_in_doubt",
         )  # fmt: skip
         for row in shown:
             put_json(_with_whole_cost(dict(zip(names, row, strict=True))))
@@ -175,6 +176,7 @@ def _brief(key: str, value: Any) -> str:
 def _show_steps(
     connection: sqlite3.Connection, path: Path, job_id: str, *, is_all: bool, as_json: bool
 ) -> int:
+    from cli.doubts import read_doubts
     from cli.inside import fold_inside
     from cli.notes import import_note, note_lines, removals, shown_folder
     from cli.text import put, put_json, safe, table
@@ -204,6 +206,9 @@ def _show_steps(
         (job_id,),
     ).fetchall()
     folder = shown_folder(connection, path, job_id, job.pop("runs_dir"))
+    doubts = read_doubts(connection, job_id, is_interrupted=job["status"] == "interrupted")
+    for column in ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced"):
+        del job[column]
     if as_json:
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
                   "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from",
@@ -220,6 +225,7 @@ def _show_steps(
                 **_with_whole_cost(job),
                 "project": job["name"],
                 "folder": str(folder),
+                "in_doubt": doubts.value(),
                 "open_circuits": opened,
                 "removals": removals(connection, job_id),
                 "imported": import_note(connection, job_id),
@@ -239,6 +245,8 @@ def _show_steps(
         f"  used       {job['calls']} calls, {job['input_tokens']} tokens in, "
         f"{job['output_tokens']} out, cost {cost}"
     )
+    for line in doubts.lines():
+        put(f"  in doubt   {line}")
     put(f"  folder     {safe(folder)}")
     for label, line in note_lines(connection, job_id):
         put(f"  {label:<10} {safe(line, width=200)}")

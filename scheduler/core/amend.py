@@ -77,6 +77,8 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
         if old is not None:
             # Numbers go on: an attempt and a call are named by theirs.
             step.attempts, step.calls_ended = old.attempts, old.calls_ended
+            # What may have been done may have been done, whatever is wanted now.
+            step.in_doubt, step.calls_in_doubt = old.in_doubt, old.calls_in_doubt
         state.steps[step_id] = step
     for step_id, old in list(before.items()):
         if old.parent in state.steps and step_id in graph.steps and old.parent not in reset:

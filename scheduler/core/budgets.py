@@ -14,7 +14,6 @@ from typing import Any, Literal
 from ledger.events import (
     BudgetExceeded,
     BudgetRaised,
-    FailureKind,
     LlmFailed,
     LlmRequested,
     LlmResponded,
@@ -26,7 +25,6 @@ from scheduler.core.resolved import BudgetDef
 JOB = ""
 """The job's own account, among those of steps."""
 
-_PERHAPS_BILLED: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
 _LIMITS: tuple[Limit, ...] = ("max_calls", "max_tokens", "max_cost_usd")
 
@@ -127,7 +125,7 @@ def call_over(state: JobState, event: LlmResponded | LlmFailed) -> None:
     if usage is not None:
         tokens: float = usage.input_tokens + usage.output_tokens
         usd = event.charged_usd if event.charged_usd is not None else reserved.cost_usd
-    elif isinstance(event, LlmFailed) and event.kind not in _PERHAPS_BILLED:
+    elif isinstance(event, LlmFailed) and not event.is_in_doubt:
         tokens, usd = 0, 0.0
     else:
         tokens, usd = reserved.tokens, reserved.cost_usd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
-from scheduler.core.budgets import call_over, call_sent
+from scheduler.core.budgets import call_lost, call_over, call_sent
 from scheduler.core.job_state import CommittedReply, JobState, StepState
 from scheduler.core.limits import call_ended
 from scheduler.core.resolved import REPLAY
@@ -17,18 +17,19 @@ def call_told(
     match event:
         case LlmRequested():
             step.requested_version = version
-            step.in_flight = True
+            step.in_flight = "call"
             call_sent(state, event)
         case LlmResponded():
-            step.in_flight = False
+            step.in_flight = None
             step.calls_ended += 1
             step.calls_recorded += 1
             _keep_reply(step, event, event.reply, version)
             call_over(state, event)
             call_ended(state, event, version)
         case LlmFailed():
-            step.in_flight = False
+            step.in_flight = None
             step.calls_ended += 1
+            step.calls_in_doubt += event.is_in_doubt
             # A failure of a real provider uses up no recorded reply; a recorded failure does.
             step.calls_recorded += event.provider == REPLAY
             call_over(state, event)
@@ -38,6 +39,14 @@ def call_told(
             step.calls_ended += 1
             step.calls_recorded += 1
             _keep_reply(step, event, event.reply, version)
+
+
+def cut_call(state: JobState, step_id: str) -> None:
+    """The attempt has ended: a call that has not may be answered and paid for, unheard."""
+    step = state.steps[step_id]
+    step.calls_in_doubt += step.in_flight == "call"
+    step.in_flight = None
+    call_lost(state, step_id)
 
 
 def _keep_reply(

@@ -45,6 +45,7 @@ _ONLY_FOR = {
     "output": ("prompt", "messages", "run"),
     "with_": ("workflow",),
     "on_unknown": _REACHES_OUT,
+    "idempotent": ("run", "python"),
     **dict.fromkeys(("files", "retry", "retry_on", "timeout", "total_timeout"), _DONE_HERE),
 }
 
@@ -178,6 +179,13 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
                 f"one has {given[0]}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )
+    if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):
+        means = "retry" if step.idempotent else "ask"
+        yield Problem(
+            f"{where}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, and "
+            f"this step has `on_unknown: {step.on_unknown}`; keep one of them",
+            *document.place((*path, "idempotent"), key=True),
+        )
     if step.python is not None and not FUNCTION.match(step.python):
         yield Problem(
             f"{where}.python: must be package.module:function; got {step.python!r}",

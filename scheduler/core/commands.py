@@ -188,6 +188,13 @@ class ExpandStep:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Ask a person whether a step may do again what it may have done."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskPerson:
     """Begin an approval: `message` is what the person reads; `now` in seconds since 1970."""
 
@@ -265,6 +272,7 @@ Command = (
     | SkipStep
     | FailStep
     | ExpandStep
+    | AskAgain
     | AskPerson
     | DecideApproval
     | RaiseBudget

@@ -29,6 +29,7 @@ from ledger.events import (
 from scheduler.core.cancelling import cancelled, end_cancelled
 from scheduler.core.commands import (
     AmendJob,
+    AskAgain,
     AskPerson,
     CancelJob,
     Command,
@@ -54,7 +55,7 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from scheduler.core.decide_doubt import end_in_doubt
+from scheduler.core.decide_doubt import ask_again
 from scheduler.core.decide_failures import (
     fail_finally,
     failed_event,
@@ -116,6 +117,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return expand(state, command)
         case AskPerson():
             return ask(state, command)
+        case AskAgain():
+            return [*ask_again(state, command.step)]
         case DecideApproval():
             return _decide_approval(state, command)
         case RaiseBudget():
@@ -148,16 +151,15 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         kept=find_kept(state) or None,
     )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [*untold(state), resumed, *_cut_by_crash(state, goes_on=True)]
+    return [*untold(state), resumed, *_cut_by_crash(state)]
 
 
-def _cut_by_crash(state: JobState, *, goes_on: bool = False) -> list[AnyEvent]:
+def _cut_by_crash(state: JobState) -> list[AnyEvent]:
     """An end for each attempt that was running when the last owner died; a live one has none."""
     return [
-        event
+        StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
         if step.status == "running" and takes_slot(state, step_id)
-        for event in end_in_doubt(state, step_id, goes_on=goes_on)
     ]
 
 

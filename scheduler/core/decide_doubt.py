@@ -1,37 +1,42 @@
-"""The rules of attempts whose process died: what was under way may have been done, or not."""
+"""The rules of attempts that were cut short: what was under way may have been done, or not."""
 
 from __future__ import annotations
 
-from ledger.events import AnyEvent, ApprovalRequested, StepInterrupted
+from ledger.events import ApprovalRequested
 from scheduler.core.commands import Failed
-from scheduler.core.job_state import JobState
-from scheduler.core.questions import YES_OR_NO, is_in_doubt
+from scheduler.core.doubt import LOST, is_held_back
+from scheduler.core.job_state import Doubt, JobState
+from scheduler.core.questions import YES_OR_NO
+
+_UNDER_WAY: dict[Doubt, str] = {
+    "call": "a call was under way",
+    "tool": "a tool was at work",
+    "work": "it was under way",
+}
 
 
-def end_in_doubt(state: JobState, step_id: str, *, goes_on: bool) -> list[AnyEvent]:
-    """The end of an attempt that was running; what follows is the step's `on_unknown`."""
+def ask_again(state: JobState, step_id: str) -> list[ApprovalRequested]:
+    """The question whether the step may do again what it may have done."""
     step = state.steps[step_id]
-    cut = StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
-    definition = state.graph.steps[step_id]
-    if not goes_on or definition.on_unknown != "ask" or not is_in_doubt(state, step_id):
-        return [cut]
-    asked = ApprovalRequested(
-        step=step_id,
-        attempt=step.attempts,
-        message=f"{what_is_unknown(state, step_id)}: do it again?",
-        options=YES_OR_NO,
-    )
-    return [cut, asked]
+    assert step.status == "pending"
+    assert is_held_back(state, step_id)
+    return [
+        ApprovalRequested(
+            step=step_id,
+            attempt=step.attempts,
+            message=f"{what_is_unknown(state, step_id)}: do it again?",
+            options=YES_OR_NO,
+        )
+    ]
 
 
 def lost(state: JobState, step_id: str) -> Failed:
     """The failure of a step that must not do again what it may have done."""
-    unknown = what_is_unknown(state, step_id)
-    return Failed(kind="connection", message=unknown, duration_s=0.0, final=True)
+    return Failed(LOST, what_is_unknown(state, step_id), 0.0, final=True)
 
 
 def what_is_unknown(state: JobState, step_id: str) -> str:
     """What a person is told of it."""
-    is_prompt = state.graph.steps[step_id].kind == "prompt"
-    what = "a call was under way" if is_prompt else "it was under way"
-    return f"{what} when its process died, and nobody knows how that ended"
+    doubt = state.steps[step_id].in_doubt
+    assert doubt is not None
+    return f"{_UNDER_WAY[doubt]} when it was cut short, and nobody knows how that ended"

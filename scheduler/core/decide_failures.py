@@ -13,9 +13,12 @@ from ledger.events import (
 )
 from scheduler.core.commands import Failed, FinishAttempt
 from scheduler.core.limits import TRANSIENT
+from scheduler.core.resolved import StepDef
 from scheduler.core.state import JobState
 
 _SWITCHED_ON = TRANSIENT | {"auth", "bad_request", "refused", "context_length", "schema"}
+
+_CUT_MIDWAY = ("timeout", "signal", "output_too_large")
 
 
 def retries(state: JobState, step_id: str, failed: Failed) -> bool:
@@ -25,7 +28,15 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
         return False
     if definition.retry_on:
         return failed.kind in definition.retry_on
+    if is_work_cut(definition, failed):
+        return False
     return failed.kind not in ("template", "path", "environment")
+
+
+def is_work_cut(definition: StepDef, failed: Failed) -> bool:
+    """Whether work was ended midway that must not just be done again."""
+    may_repeat = definition.on_unknown == "retry" or definition.kind == "prompt"
+    return not may_repeat and failed.kind in _CUT_MIDWAY
 
 
 def switch(state: JobState, step_id: str, places: int, message: str) -> StepSwitched:

@@ -28,6 +28,9 @@ JobStatus = Literal[
 `waiting` is stopped because only a person can say how it goes on.
 """
 
+Doubt = Literal["call", "tool", "work"]
+"""What may have been done: a call to a model, a tool's, or a command or a function."""
+
 WaitsFor = Literal["retry", "approval", "in_doubt", "budget"]
 
 
@@ -117,8 +120,9 @@ class StepState:
     there on, none until it is asked for. `fresh` steps ask anew whatever a cache has.
     `parent` is the step that holds it, `number` its place there: an item's from 0, a
     round's from 1; `in_flight`: a call was sent, or a tool called, and has not ended;
-    `is_lost`: one may have been done when its process died, and is not to be done again;
-    `began_at` is when one that holds others began, in seconds since
+    `in_doubt`: an attempt was cut short with that under way, and nobody has said yet that
+    it may be done again; `calls_in_doubt` counts the calls that may have been answered,
+    and paid for, unheard. `began_at` is when one that holds others began, in seconds since
     1970. `upstream_failed`: a step before it, near or far, has failed.
     """
 
@@ -151,8 +155,9 @@ class StepState:
     question: OpenQuestion | None = None
     inside: Inside | None = None
     reserved: Reserved | None = None
-    in_flight: bool = False
-    is_lost: bool = False
+    in_flight: Doubt | None = None
+    in_doubt: Doubt | None = None
+    calls_in_doubt: int = 0
     began_at: float = 0.0
 
     @property
@@ -290,6 +295,8 @@ class JobState:
                     step.waits_for,
                     step.upstream_failed,
                     None if step.inside is None else (step.inside.total, step.inside.open),
+                    step.in_doubt,
+                    step.calls_in_doubt,
                 )
                 for step_id, step in self.steps.items()
             },

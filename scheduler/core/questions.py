@@ -12,12 +12,6 @@ REJECT = "reject"
 YES_OR_NO = ("approve", REJECT)
 
 
-def is_in_doubt(state: JobState, step_id: str) -> bool:
-    """Whether an attempt that is cut short may have done something that nobody has heard of."""
-    kind = state.graph.steps[step_id].kind
-    return state.steps[step_id].in_flight or kind in ("run", "python")
-
-
 def asked(state: JobState, event: ApprovalRequested) -> None:
     """Fold the event."""
     step = state.steps[event.step]

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from scheduler.core.doubt import is_held_back
 from scheduler.core.job_state import JobState, StepState
 from scheduler.core.limits import pick_target, room_of, step_left
 from scheduler.core.questions import next_expiry
@@ -122,13 +123,13 @@ def became_ready(state: JobState, step_id: str) -> None:
 
 
 def go_on(state: JobState, step_id: str) -> None:
-    """The step, which nothing has to be judged of, may start; a lost one is looked at.
+    """The step, which nothing has to be judged of, may start; one in doubt is looked at.
 
     Not one whose needs are open again: it is told when they have ended.
     """
-    if state.steps[step_id].needs_left:
+    if state.steps[step_id].needs_left or not state.wants(step_id):
         return
-    if state.steps[step_id].is_lost:
+    if is_held_back(state, step_id):
         state.due.append(step_id)
     else:
         enqueue(state, step_id)

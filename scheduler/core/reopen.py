@@ -169,7 +169,6 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
         step.status = "pending"
         step.failures = 0
         step.failure = step.skipped = step.output = None
-        step.is_lost = False
         if step.inside is not None:
             step.status = "running"
     elif step.status == "running" and step.inside is None and not takes_slot(state, step_id):

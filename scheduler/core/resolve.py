@@ -14,7 +14,12 @@ from ledger.events import FailureKind
 from scheduler.core.errors import Problem, SpecError, nearest
 from scheduler.core.inputs import is_required, read_input
 from scheduler.core.references import needs_of
-from scheduler.core.resolve_flow import resolve_budget, resolve_flow, unbounded_prompts
+from scheduler.core.resolve_flow import (
+    resolve_budget,
+    resolve_doubt,
+    resolve_flow,
+    unbounded_prompts,
+)
 from scheduler.core.resolve_prompt import ModelChoice, Settings
 from scheduler.core.resolve_workflow import read_workflow
 from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
@@ -130,7 +135,7 @@ class _Resolver:
         }
         common["continue_on_error"] = bool(common["continue_on_error"])
         if kind in ("prompt", "run", "python"):
-            common["on_unknown"] = step.on_unknown or defaults.on_unknown or "retry"
+            common["on_unknown"] = resolve_doubt(step, defaults)
         if is_prompt:
             if step.output is not None:
                 common["output_schema"] = step.output.json_schema

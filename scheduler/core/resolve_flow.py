@@ -14,10 +14,11 @@ from scheduler.core.resolved import (
     ForEachDef,
     JobDef,
     LoopDef,
+    OnUnknown,
     StepDef,
 )
 from scheduler.core.spec_flow import BudgetSpec
-from scheduler.core.spec_model import StepSpec
+from scheduler.core.spec_model import DefaultsSpec, StepSpec
 from scheduler.core.templates import parse_condition
 
 
@@ -50,6 +51,17 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
     if step.budget is not None:
         found["budget"] = resolve_budget(step.budget)
     return found
+
+
+def resolve_doubt(step: StepSpec, defaults: DefaultsSpec) -> OnUnknown:
+    """What becomes of an attempt that was cut short: the step's own word first."""
+    if step.on_unknown is not None:
+        return step.on_unknown
+    if step.idempotent is None:
+        return defaults.on_unknown or "retry"
+    if step.idempotent:
+        return "retry"
+    return "fail" if defaults.on_unknown == "fail" else "ask"
 
 
 def resolve_budget(spec: BudgetSpec | None) -> BudgetDef | None:

@@ -31,7 +31,7 @@ STEP_IDS: dict[str, Any] = {
 }
 """What an editor is told of the keys under `steps`."""
 
-LATER_STEP_KEYS = frozenset("idempotent secrets limits template".split())
+LATER_STEP_KEYS = frozenset("secrets limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns secrets limits".split())
@@ -185,8 +185,13 @@ class StepSpec(Strict):
     )
     on_unknown: Literal["retry", "ask", "fail"] | None = Field(
         None,
-        description="When the process died with a call or a command under way: do it again, ask a "
-        "person first, or fail. Default: retry.",
+        description="When an attempt was cut short with a call, a tool or a command under way: do it "
+        "again, ask a person first, or fail. Default: retry.",
+    )
+    idempotent: bool | None = Field(
+        None,
+        description="Whether a command or a function may be done twice. `false`: where it was cut "
+        "short, a person is asked first. Default: true.",
     )
     needs: Names = Field([], description="Steps that must end first; references add themselves.")
     output: OutputSpec | None = Field(None, description="What the step's output is.")

@@ -47,10 +47,11 @@ from ledger.events import (
     ToolReturned,
 )
 from scheduler.core.amend import job_amended, step_reused
-from scheduler.core.budgets import call_lost, exceeded, raised
-from scheduler.core.calls import call_told, forget_calls
+from scheduler.core.budgets import exceeded, raised
+from scheduler.core.calls import call_told, cut_call, forget_calls
 from scheduler.core.cancelling import cancelling
 from scheduler.core.containers import child_ended, expanded
+from scheduler.core.doubt import find_doubt, is_told
 from scheduler.core.graph import Graph
 from scheduler.core.job_state import (
     CommittedResult,
@@ -60,11 +61,10 @@ from scheduler.core.job_state import (
     StepStatus,
 )
 from scheduler.core.limits import circuit_closed, circuit_opened, step_began
-from scheduler.core.questions import REJECT, asked, close_question, decided, is_in_doubt
+from scheduler.core.questions import REJECT, asked, close_question, decided
 from scheduler.core.queues import (
     became_ready,
     clear_queues,
-    enqueue,
     enter_running,
     expired,
     go_on,
@@ -134,20 +134,21 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             is_about_call = state.steps[event.step].waits_for == "in_doubt"
             decided(state, event)
             if is_about_call and event.option != REJECT:
-                enqueue(state, event.step)
+                state.steps[event.step].in_doubt = None
+                go_on(state, event.step)
         case BudgetExceeded():
             leave_running(state, event.step)
             exceeded(state, event)
         case BudgetRaised():
             raised(state, event)
         case StepInterrupted():
-            call_lost(state, event.step)
-            crashed = event.reason == "crash" and is_in_doubt(state, event.step)
+            in_doubt = find_doubt(state, event.step)
+            cut_call(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
             if step.deadline_at is not None:
                 heapq.heappush(state._deadlines, (step.deadline_at, event.step))
-            step.is_lost = crashed and state.graph.steps[event.step].on_unknown == "fail"
+            step.in_doubt = in_doubt
             go_on(state, event.step)
         case StepReused():
             step_reused(state, event)
@@ -162,9 +163,9 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
             call_told(state, event, recorded.version)
         case ToolCalled():
-            state.steps[event.step].in_flight = True
+            state.steps[event.step].in_flight = "tool"
         case ToolReturned():
-            state.steps[event.step].in_flight = False
+            state.steps[event.step].in_flight = None
             state.steps[event.step].results[event.key] = CommittedResult(
                 event.result, bool(event.is_error)
             )
@@ -223,7 +224,7 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     leave_queue(state, step_id)
     step.status = "running"
     step.waits_for = None
-    step.in_flight = step.is_lost = False
+    step.in_flight = step.in_doubt = None
     step.attempts = event.attempt
     step.retry_at = step.delay_s = None
     if not takes_slot(state, step_id):
@@ -236,7 +237,10 @@ def _step_started(state: JobState, event: StepStarted) -> None:
 
 
 def _step_failed(state: JobState, event: StepFailed) -> None:
+    cut_call(state, event.step)
     step = _leave(state, event.step)
+    if is_told(state, event):
+        step.in_doubt = None
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
     if event.on_content:

@@ -250,6 +250,7 @@ class Caller:
                 duration_s=duration_s,
                 retry_after_s=retry_after_s,
                 usage=None if error.usage is None else TokenUsage(**asdict(error.usage)),
+                unsent=error.unsent or None,
             )
         )
         return CallFailed(_as_failed(kind, message, duration_s, retry_after_s))

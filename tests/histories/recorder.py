@@ -16,15 +16,49 @@ from pathlib import Path
 from typing import Any
 
 from cli.wiring import append_command
-from ledger.digest import digest_bytes
-from ledger.events import BlobRemoved
+from ledger.digest import digest_bytes, digest_json
+from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BlobRemoved,
+    BudgetExceeded,
+    BudgetRaised,
+    JobInterrupted,
+    JobStarted,
+    Payload,
+    Reserved,
+    TokenUsage,
+    WorstCase,
+)
 from scheduler.core.commands import RaiseBudget, StartJob
-from scheduler.core.resolved import BudgetDef
+from scheduler.core.resolved import ApprovalDef, BudgetDef
 from scheduler.core.state import JobState
-from tests.builders import OWNER, amended, reused
+from tests.builders import (
+    EPOCH_S,
+    OTHER,
+    OWNER,
+    amended,
+    call_failed,
+    failed,
+    file,
+    interrupted,
+    job,
+    record,
+    requested,
+    responded,
+    resumed,
+    reused,
+    started,
+    step,
+    submitted,
+    succeeded,
+    tool_called,
+    tool_returned,
+    written,
+)
 from tests.model import Plan, Task, Try
 from tests.scheduler.flows import ASKING, FLOW, decide_here, flow_stand
-from tests.scheduler.harness import Crash, Stand, definition_of, stand_for
+from tests.scheduler.harness import Crash, Stand, definition_of, empty_stand, stand_for
 from tests.scheduler.talks import talking
 from tests.scheduler.test_conversations import TALK, hindered
 from tests.scheduler.test_reply_cache import asks, shelf
@@ -52,6 +86,8 @@ def histories() -> dict[str, History]:
         "rejection": partial(_flow, ASKING, decides="reject"),
         "amended": _amend,
         "removed": _remove_bytes,
+        "doubt": _ask_about_work_in_doubt,
+        "optional": _say_all_that_can_be_said,
     }
 
 
@@ -155,6 +191,115 @@ def _remove_bytes() -> Iterator[Stand]:
         stand.run()
         digests = (digest_bytes(b"a reply"), digest_bytes(b"a log"))
         stand.append(BlobRemoved(digests=digests, size_bytes=12, cause="prune", reason="old"))
+        yield stand
+
+
+@contextmanager
+def _ask_about_work_in_doubt() -> Iterator[Stand]:
+    """A call and a command are cut short; each asks, one is done again."""
+    ask, pay = (
+        step("ask", prompt="?", on_unknown="ask"),
+        step("pay", kind="run", run="true", on_unknown="ask"),
+    )
+    with stand_for(Plan(()), job(ask, pay), models={}) as stand:
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started("ask"), started("pay")),
+            requested("ask", worst_case=WorstCase(input_tokens=9, output_tokens=5, cost_usd=0.1)),
+            resumed(),
+            *(interrupted("ask", reason="crash"), interrupted("pay", reason="crash")),
+            *(_question("ask"), _question("pay")),
+            ApprovalDecided(step="ask", attempt=1, option="approve", by="me"),
+            started("ask", 2),
+            requested("ask", 2, worst_case=WorstCase(input_tokens=9)),
+            call_failed("ask", 2, kind="connection", unsent=True),
+            failed("ask", 2, kind="connection"),
+        )
+        yield stand
+
+
+def _question(step_id: str, **fields: Any) -> ApprovalRequested:
+    options = ("approve", "reject")
+    return ApprovalRequested(step=step_id, attempt=1, message="again?", options=options, **fields)
+
+
+@contextmanager
+def _say_all_that_can_be_said() -> Iterator[Stand]:
+    """Every optional field that no run above has; a stream by hand, that means little."""
+    value = Payload(value="a value")
+    log: dict[str, Any] = {"log": Payload(value="a log")}
+    made: dict[str, Any] = {**log, "artifacts": (file("demo/report"),)}
+    used: dict[str, Any] = {"usage": TokenUsage(input_tokens=1), "charged_usd": 0.25}
+    money = BudgetDef(max_cost_usd=1.0, max_tokens=1000, max_calls=10)
+    approval = ApprovalDef(message="Go on?")
+    definition = job(
+        step("ask", prompt="?", budget=money),
+        step("work", kind="run", run="true"),
+        step("more", kind="run", run="true"),
+        step("gate", kind="approval", approval=approval),
+        step("old"),
+    )
+    limits = {"max_cost_usd": 2.0, "max_tokens": 2000, "signal_id": 1}
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        origin = {"replies": value, "replay_of": OTHER, "forked_from": OTHER}
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder), **origin)
+            ledger.append(record([first], job_id=stand.job_id))
+        stand.append(
+            JobStarted(owner=OWNER),
+            reused("old", **made),
+            started("ask", deadline_at=EPOCH_S + 9.0, cache_key=digest_json("key")),
+            requested(
+                "ask",
+                dropped=("seed",),
+                endpoint="http://here",
+                identity="sha",
+                changed=("model",),
+                reserved=Reserved(tokens=3, cost_usd=0.5),
+                worst_case=WorstCase(input_tokens=1, output_tokens=2, cost_usd=0.5),
+            ),
+            call_failed("ask", kind="protocol", retry_after_s=1.0, unsent=True, **used),
+            requested("ask", call=2),
+            responded("ask", call=2).model_copy(
+                update={"request_id": "r", "charged_usd": 0.25, "finish_reason": "tool_calls"}
+            ),
+            tool_called("ask", call=2),
+            tool_returned("ask", call=2).model_copy(update={"is_error": True}),
+            BudgetExceeded(
+                step="ask",
+                attempt=1,
+                account="ask",
+                limit="max_cost_usd",
+                maximum=1.0,
+                spent=0.5,
+                needed=0.75,
+                duration_s=1.0,
+            ),
+            BudgetRaised(account="ask", **limits),
+            started("work"),
+            interrupted("work", duration_s=1.0, **log),
+            started("work", 2),
+            written("work", "demo/a.txt", attempt=2, reason="nochange"),
+            succeeded("work", 2, warning="nearly", **made),
+            started("more"),
+            failed("more", kind="exit_code", exit_code=3, signal="SIGTERM", **made),
+            started("gate", kind="approval"),
+            _question("gate", timeout_s=5.0, expires_at=EPOCH_S + 5.0, on_timeout="reject"),
+            ApprovalDecided(
+                step="gate", attempt=1, option="approve", comment="fine", by="me", signal_id=2
+            ),
+            succeeded("gate"),
+            JobInterrupted(signal="SIGTERM"),
+            amended(definition, "work", replies=value, signal_id=3, kept=("more",)),
+            resumed(
+                replies=value,
+                provider="replay",
+                timeout_s=9.0,
+                signal_id=4,
+                kept=("more",),
+                only=("work",),
+            ),
+        )
         yield stand
 
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger import Recorded
 from ledger.codec import load_event
 from ledger.errors import LedgerTooNew
 from ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
 from ledger.reader import row_to_recorded
 from ledger.store import chain_hash
 from ledger.upcasts import UPCASTS, upcast
+from projections import ReadModel
 from scheduler.core.graph import build_graph
 from scheduler.core.resolved import load_job
 from scheduler.core.state import JobState, evolve, initial_state
 from tests.histories.recorder import COLUMNS, FOLDER, histories, plain_summary
 
+HISTORIES = sorted(FOLDER.glob("*.jsonl"))
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 def test_a_recorded_history_folds_to_what_it_meant(path: Path) -> None:
     *rows, last = map(json.loads, path.read_text("utf-8").splitlines())
     state: JobState | None = None
@@ -49,11 +58,51 @@ def test_each_shape_of_job_has_a_history() -> None:
     assert set(histories()) <= {path.stem for path in FOLDER.glob("*.jsonl")}
 
 
-def test_each_type_of_event_is_in_a_history() -> None:
-    lines = (
-        line for path in FOLDER.glob("*.jsonl") for line in path.read_text("utf-8").splitlines()
-    )
-    assert {json.loads(line).get("type") for line in lines} >= set(EVENT_TYPES)
+def test_each_type_of_event_and_each_field_of_it_is_in_a_history() -> None:
+    found: dict[str, set[str]] = {}
+    for path in FOLDER.glob("*.jsonl"):
+        for row in map(json.loads, path.read_text("utf-8").splitlines()):
+            if "type" in row:
+                found.setdefault(row["type"], set()).update(json.loads(row["data"]))
+    for name, model in EVENT_TYPES.items():
+        missing = set(model.model_fields) - {"type", "step", "attempt"} - found[name]
+        assert not missing, f"no history has {name} with {sorted(missing)}"
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_a_recorded_history_gives_equal_tables_whatever_the_batch(path: Path) -> None:
+    stream = read_stream(path)
+    at_once, one_by_one = (sqlite3.connect(":memory:") for _ in range(2))
+    with closing(at_once), closing(one_by_one):
+        for connection, size in ((at_once, len(stream)), (one_by_one, 1)):
+            projector = ReadModel()
+            # The tables have links there.
+            connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
+            projector.create(connection)
+            for start in range(0, len(stream), size):
+                projector.apply(connection, stream[start : start + size])
+        assert list(at_once.iterdump()) == list(one_by_one.iterdump())
+
+
+def test_every_history_leaves_the_same_steps_ready_under_any_hash_seed() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.histories.ready_sets"],
+            cwd=FOLDER.parents[1],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    (told,) = found
+    assert len(told.splitlines()) > 100
+
+
+def read_stream(path: Path) -> list[Recorded]:
+    *rows, _ = map(json.loads, path.read_text("utf-8").splitlines())
+    return [row_to_recorded((0, *(row[name] for name in COLUMNS))) for row in rows]
 
 
 def read_inline(payload: Any) -> Any:

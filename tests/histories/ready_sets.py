@@ -1,0 +1,38 @@
+"""Prints which steps are ready after each event of each recorded history, in their order.
+
+Run by a test under several hash seeds: `python -m tests.histories.ready_sets`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ledger.events import JobSubmitted
+from ledger.reader import row_to_recorded
+from scheduler.core.graph import build_graph
+from scheduler.core.resolved import load_job
+from scheduler.core.state import JobState, evolve, initial_state, ready
+
+COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
+NOW_S = float(2**30)
+
+
+def main() -> None:
+    """Fold every history, and print."""
+    for path in sorted(Path(__file__).parent.glob("*.jsonl")):
+        *rows, _ = map(json.loads, path.read_text("utf-8").splitlines())
+        state: JobState | None = None
+        for row in rows:
+            recorded = row_to_recorded((0, *(row[name] for name in COLUMNS)))
+            if state is None:
+                assert isinstance(recorded.event, JobSubmitted)
+                definition = load_job(recorded.event.spec.value)
+                state = initial_state(definition, build_graph(definition.steps))
+            evolve(state, recorded)
+            names = ", ".join([*ready(state, NOW_S), *state.due])
+            print(f"{path.stem} {recorded.version}: {names}")
+
+
+if __name__ == "__main__":
+    main()
