@@ -7,6 +7,7 @@ its own thread and is silent elsewhere.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_NUMBER = re.compile(rb"[0-9.eE+-]+")
 _FORBIDDEN = (
     "code.__new__",
     "compile",
@@ -100,4 +102,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 def _is_forbidden(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "open":
         return bool(arguments[2] & _WRITES)
+    if event == "compile" and isinstance(arguments[0], bytes):
+        # Jinja reads the number of an expression as a literal of Python.
+        return _NUMBER.fullmatch(arguments[0]) is None
     return event.startswith(_FORBIDDEN)
