@@ -19,31 +19,38 @@ def safe(text: object, *, width: int | None = None) -> str:
 
     With `width`, cut to that many characters.
     """
-    shown = "".join(_shown(character) for character in str(text))
+    shown = str(text)
+    if not shown.isprintable():
+        shown = "".join(_shown(character) for character in shown)
     if width is not None and len(shown) > width:
         return shown[: max(0, width - 3)] + "..."
     return shown
 
 
 def safe_lines(text: str) -> str:
-    """The text made safe, but for its line feeds and tabs."""
+    """The text made safe, but for its line feeds and tabs. Safe text stays as it is."""
+    if text.isprintable():
+        return text
     return "".join(character if character in "\n\t" else _shown(character) for character in text)
 
 
 def say(message: str = "", *, quiet: bool = False) -> None:
-    """A line of talk, on stderr. The caller has made it safe. It is lost where nobody can hear it."""
+    """A line of talk, on stderr, made safe. It is lost where nobody can hear it.
+
+    What comes from elsewhere the caller puts through `safe` besides, so that it stays on its line.
+    """
     if quiet:
         return
     try:
-        print(message, file=sys.stderr, flush=True)
+        print(safe_lines(message), file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
 
 def put(line: str = "", *, flush: bool = False) -> None:
-    """A line of data, on stdout. The caller has made it safe. Raises ReaderGone."""
+    """A line of data, on stdout, made safe as in `say`. Raises ReaderGone."""
     try:
-        print(line, flush=flush)
+        print(safe_lines(line), flush=flush)
     except BrokenPipeError:
         _silence(sys.stdout)
         raise ReaderGone from None

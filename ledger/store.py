@@ -21,7 +21,7 @@ from ledger import failpoints
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
-from ledger.errors import NoLedger, StorageError, VersionConflict
+from ledger.errors import CorruptLedger, NoLedger, StorageError, VersionConflict
 from ledger.events import Payload, Recorded
 from ledger.locks import WriteLock
 from ledger.reader import Head, LedgerReader
@@ -105,9 +105,22 @@ class Ledger(LedgerReader):
         self._projector.create(self.connection)
         events = self.read_all()
         count = 0
-        while batch := list(islice(events, _REBUILD_BATCH)):
-            self._projector.apply(self.connection, batch)
-            count += len(batch)
+        try:
+            while batch := list(islice(events, _REBUILD_BATCH)):
+                self._projector.apply(self.connection, batch)
+                count += len(batch)
+        except (
+            sqlite3.IntegrityError,
+            LookupError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise CorruptLedger(
+                f"{self.path}: no tables can be made of its events ({said}); "
+                "`orc verify` tells what was changed"
+            ) from error
         self.connection.execute(
             "INSERT INTO orc_meta VALUES ('read_model', ?) "
             "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
