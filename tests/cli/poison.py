@@ -58,7 +58,7 @@ def poison_ledger(database: Path, steps: list[str]) -> int:
 
 def _poison_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str, str]:
     """Add the resolved specs with the steps' other names; their digests by the old ones."""
-    found = {}
+    found: dict[str, str] = {}
     rows = connection.execute(
         "SELECT sha256, content FROM blobs WHERE content LIKE '{%' AND content LIKE '%\"steps\"%'"
     ).fetchall()
@@ -74,7 +74,7 @@ def _renamed(text: str, steps: list[str]) -> str:
     """Canonical JSON with the steps' other names."""
     for name in steps:
         written = json.dumps(name + NAME_POISON)[1:-1]
-        text = re.sub(rf'(?<=["/.]){name}(?=["/.\[#])', lambda _, other=written: other, text)
+        text = re.sub(rf'(?<=["/.]){name}(?=["/.\[#])', lambda _: written, text)  # noqa: B023
     return canonical_json(json.loads(text))
 
 
