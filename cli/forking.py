@@ -98,9 +98,9 @@ async def fork(
         try:
             state = initial_state(edited.definition, graph)
             event, blobs = _submission(before, edited, parent, document, places, version)
-            _submit(
-                ledger, job_id, state, event, blobs, {step: results[step] for step in plan.kept}
-            )
+            # A step that was skipped has no result; its condition decides again.
+            kept = {step: results[step] for step in plan.kept if step in results}
+            _submit(ledger, job_id, state, event, blobs, kept)
             announce(parent, job_id, plan)
             if not run:
                 return Forked(parent, job_id, plan, None)

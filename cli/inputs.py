@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cli.spec_files import read_yaml_bytes
 from cli.submission import Submission, UsageProblem, read_spec
 from cli.text import safe
 from scheduler.core.errors import Problem, SpecError, nearest
@@ -73,7 +74,7 @@ def _tell(text: str) -> None:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_yaml_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageProblem(f"the inputs in {path} are not UTF-8 text") from error
     except OSError as error:
@@ -93,7 +94,7 @@ def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
         declared = examine(text, source_name=name)[0].job.inputs
     except (SpecError, UsageProblem):
         return
-    document = parse_yaml(path.read_text("utf-8-sig"), source_name=str(path))
+    document = parse_yaml(read_yaml_bytes(path).decode("utf-8-sig"), source_name=str(path))
     problems = [
         Problem(
             f"the spec has no input {key!r}{nearest(key, declared)}",

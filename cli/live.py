@@ -194,7 +194,7 @@ class LiveTable(QuietDisplay):
         elif status == "running" and step.inside is not None:
             note = _progress(state, step_id, step.inside)
         return [
-            Text(step_id),
+            Text(safe(step_id)),
             Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
             Text("" if took is None else format_duration(took), justify="right"),
             Text("" if tokens is None else str(tokens), justify="right"),

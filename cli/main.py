@@ -9,6 +9,7 @@ import gc
 import io
 import os
 import sys
+from types import TracebackType
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding has no sign for is escaped, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
+    sys.excepthook = _print_safely
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"orc {version()}")
         return
@@ -76,8 +78,10 @@ def _explain(error: Exception) -> int:
 
     show = getattr(error, "show", None)
     if show is not None:
-        # Typer's own usage errors print themselves.
-        show()
+        # Typer's own usage errors print themselves, with the words of whoever made the command line.
+        told = io.StringIO()
+        show(file=told)
+        say(told.getvalue().rstrip("\n"))
         return USAGE
     if type(error).__name__ == "Abort":
         return 130
@@ -97,6 +101,17 @@ def _explain(error: Exception) -> int:
     for line in _message(error).splitlines():
         say(f"orc: {safe(line)}")
     return code
+
+
+def _print_safely(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A traceback, which only a mistake of ours can lead to: its texts may be anybody's."""
+    import traceback
+
+    from cli.text import say
+
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def _message(error: Exception) -> str:

@@ -13,7 +13,7 @@ import trio
 
 from cli.submission import EnvironmentProblem, unavailable
 from ledger import JobId, Ledger, LedgerReader, pack
-from ledger.errors import NoSuchJob
+from ledger.errors import CorruptLedger, NoSuchJob
 from ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
 from ledger.folder import Folder
 from ledger.locks import owner_identity
@@ -71,6 +71,18 @@ class Ended:
 
 def load_state(ledger: LedgerReader, job_id: str) -> JobState:
     """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
+    try:
+        return _fold(ledger, job_id)
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # Events that were decided here fold; these somebody has changed.
+        said = f"{type(error).__name__}: {error}"
+        raise CorruptLedger(
+            f"{ledger.path}: the events of {job_id} are no job's ({said}); "
+            "`orc verify` tells what was changed"
+        ) from error
+
+
+def _fold(ledger: LedgerReader, job_id: str) -> JobState:
     state: JobState | None = None
     for recorded in ledger.read_stream(job_id):
         if isinstance(recorded.event, JobAmended):

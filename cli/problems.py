@@ -37,6 +37,9 @@ def _excerpt(text: str, line: int, column: int) -> Iterator[str]:
 
 def _read_lines(name: str) -> list[str]:
     try:
+        if not Path(name).is_file():
+            # A pipe has said what it had to say.
+            return []
         return Path(name).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, ValueError):
         return []

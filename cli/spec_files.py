@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 from ledger.digest import Digest, digest_bytes
+from scheduler.core.errors import Problem, SpecError
+from scheduler.core.yaml_source import SIZE_MAX
 
 FILE_BYTES_MAX = 20 * 1024 * 1024
 
@@ -29,11 +34,35 @@ class SpecFiles:
         """The digest of the file's content. Raises ValueError, which says why it cannot be taken."""
         path = self._folder / name
         try:
-            if path.stat().st_size > FILE_BYTES_MAX:
-                raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
-            content = path.read_bytes()
+            content = _read_regular(path)
         except OSError as error:
             raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        if content is None:
+            raise ValueError(f"cannot read {path}: it is no regular file")
+        if len(content) > FILE_BYTES_MAX:
+            raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
         digest = digest_bytes(content)
         self.contents[digest] = content
         return digest
+
+
+def read_yaml_bytes(path: Path) -> bytes:
+    """A file of YAML that the caller names. Raises OSError, and SpecError when it is too large."""
+    with path.open("rb") as file:
+        content = file.read(SIZE_MAX + 1)
+    if len(content) > SIZE_MAX:
+        raise SpecError(str(path), [Problem(f"the file is over {SIZE_MAX // 2**20} MiB")])
+    return content
+
+
+def _read_regular(path: Path) -> bytes | None:
+    """The file's bytes, one more than allowed at most; none when it is a pipe or a device.
+
+    Those may have no end, or never begin, and a spec is not asked which it names.
+    """
+    # Not waiting for the other end of a pipe.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        return file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(mode) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.spec_files import SpecFiles
+from cli.spec_files import SpecFiles, read_yaml_bytes
 from ledger import LedgerReader
 from ledger.errors import RemovedBlob
 from projections.prices import PriceTable
@@ -200,7 +200,7 @@ def read_spec(submission: Submission) -> tuple[str, str]:
         return submission.text, submission.name
     path = submission.path
     try:
-        content = path.read_bytes()
+        content = read_yaml_bytes(path)
     except OSError as error:
         raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
     try:
@@ -256,7 +256,7 @@ def _load_replies(path: Path) -> Any:
     from scheduler.core.yaml_source import parse_yaml
 
     try:
-        text = path.read_text("utf-8")
+        text = read_yaml_bytes(path).decode()
     except FileNotFoundError as error:
         raise UsageProblem(
             f"there are no recorded replies at {path}; name a file of them with --replies"

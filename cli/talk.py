@@ -82,46 +82,47 @@ def describe_change(recorded: Recorded) -> str:
     match event:
         case StepStarted():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-            return f"{event.step} started{again}"
+            return f"{safe(event.step)} started{again}"
         case StepSucceeded():
             warning = f"; {safe(event.warning)}" if event.warning else ""
-            return f"{event.step} succeeded in {format_duration(event.duration_s)}{warning}"
+            return f"{safe(event.step)} succeeded in {format_duration(event.duration_s)}{warning}"
         case StepFailed():
             again = f"; again in {format_duration(event.delay_s)}" if event.delay_s else ""
-            return f"{event.step} failed ({event.kind}): {safe(event.message)}{again}"
+            return f"{safe(event.step)} failed ({event.kind}): {safe(event.message)}{again}"
         case StepSkipped():
-            because = f" because of {', '.join(event.because)}" if event.because else ""
+            because = f" because of {safe(', '.join(event.because))}" if event.because else ""
             if event.condition is not None:
                 because = f": not {safe(event.condition, width=_WHY_CHARS)}"
-            return f"{event.step} skipped{because}"
+            return f"{safe(event.step)} skipped{because}"
         case StepExpanded() if event.first <= 1:
-            return f"{event.step} has {event.total} inside" if event.total > 1 else ""
+            return f"{safe(event.step)} has {event.total} inside" if event.total > 1 else ""
         case ApprovalRequested():
-            return f"{event.step} asks: {safe(event.message, width=_WHY_CHARS)}"
+            return f"{safe(event.step)} asks: {safe(event.message, width=_WHY_CHARS)}"
         case BudgetExceeded():
             return (
-                f"{event.step} waits: {event.limit} is {event.maximum:g}, {event.spent:g} is spent, "
-                f"and its next call may need {event.needed:g}"
+                f"{safe(event.step)} waits: {safe(event.limit)} is {event.maximum:g}, "
+                f"{event.spent:g} is spent, and its next call may need {event.needed:g}"
             )
         case BudgetRaised():
             return "the budget is raised"
         case ApprovalDecided():
             who = f" by {safe(event.by)}" if event.by else ", since nobody decided in time"
-            return f"{event.step} decided: {event.option}{who}"
+            return f"{safe(event.step)} decided: {safe(event.option)}{who}"
         case StepInterrupted():
-            return f"{event.step} interrupted ({event.reason})"
+            return f"{safe(event.step)} interrupted ({safe(event.reason)})"
         case StepReused():
-            return f"{event.step} reused from {event.from_job} ({event.reason})"
+            return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"
         case StepSwitched():
             why = safe(event.message, width=_WHY_CHARS)
-            return f"{event.step} goes on with {safe(event.to_target)}: {why}"
+            return f"{safe(event.step)} goes on with {safe(event.to_target)}: {why}"
         case LlmRequested():
             return _describe_request(event)
         case CacheHit() if event.paid_by is not None:
             by = event.paid_by
-            return f"{event.step} answered from the cache: {by.job_id} {by.step} paid for it"
+            payer = safe(f"{by.job_id} {by.step}")
+            return f"{safe(event.step)} answered from the cache: {payer} paid for it"
         case ToolCalled():
-            return f"{event.step} calls {safe(event.tool)}"
+            return f"{safe(event.step)} calls {safe(event.tool)}"
         case CircuitOpened():
             wait = format_duration(event.cooldown_s)
             return (
@@ -131,9 +132,9 @@ def describe_change(recorded: Recorded) -> str:
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
         case JobCancelling():
-            return f"cancelling: {', '.join(event.steps[:5])} still to run"
+            return f"cancelling: {safe(', '.join(event.steps[:5]))} still to run"
         case JobResumed():
-            only = f", only for {', '.join(event.only)}" if event.only else ""
+            only = f", only for {safe(', '.join(event.only))}" if event.only else ""
             return f"resumed{only}"
     return ""
 
@@ -143,7 +144,7 @@ def _describe_request(event: LlmRequested) -> str:
     if not event.changed or event.changed[0].startswith("nothing"):
         return ""
     changed = safe(", ".join(event.changed), width=_WHY_CHARS)
-    return f"{event.step}: not in the cache, since its last request differs in {changed}"
+    return f"{safe(event.step)}: not in the cache, since its last request differs in {changed}"
 
 
 class Drops:
@@ -160,7 +161,8 @@ class Drops:
         if (event.step, event.provider) in self._told:
             return ""
         self._told.add((event.step, event.provider))
-        return f"{event.step}: {event.provider} cannot honour {', '.join(event.dropped)}: dropped"
+        dropped = safe(", ".join(event.dropped))
+        return f"{safe(event.step)}: {safe(event.provider)} cannot honour {dropped}: dropped"
 
 
 def say_ending(ended: Ended) -> None:
@@ -179,7 +181,7 @@ def say_ending(ended: Ended) -> None:
         return
     failures = ended.failures
     for failure in failures[:20]:
-        say(f"  {failure.step or 'the job'}: {failure.kind}: {safe(failure.message)}")
+        say(f"  {safe(failure.step or 'the job')}: {failure.kind}: {safe(failure.message)}")
     if len(failures) > 20:
         say(f"  and {len(failures) - 20} more: orc show {ended.job_id}")
     if ended.status == "succeeded":
@@ -202,11 +204,11 @@ def say_questions(ended: Ended) -> None:
     """What a person is asked, and the commands that answer."""
     for step_id in sorted(ended.state.questions)[:20]:
         question = ended.state.steps[step_id].question
-        options = ", ".join(question.options) if question is not None else ""
-        say(f"  {step_id} waits for a decision: {options}")
-        say(f"  next: orc approve {ended.job_id} '{step_id}'    or orc reject")
+        options = safe(", ".join(question.options)) if question is not None else ""
+        say(f"  {safe(step_id)} waits for a decision: {options}")
+        say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
     for step_id in list(ended.state.short)[:20]:
-        say(f"  {step_id} waits for the budget")
+        say(f"  {safe(step_id)} waits for the budget")
     if ended.state.short:
         say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
+
+from ledger.visible import visible
 
 
 class ReaderGone(Exception):
@@ -19,31 +20,34 @@ def safe(text: object, *, width: int | None = None) -> str:
 
     With `width`, cut to that many characters.
     """
-    shown = "".join(_shown(character) for character in str(text))
+    shown = visible(str(text))
     if width is not None and len(shown) > width:
         return shown[: max(0, width - 3)] + "..."
     return shown
 
 
 def safe_lines(text: str) -> str:
-    """The text made safe, but for its line feeds and tabs."""
-    return "".join(character if character in "\n\t" else _shown(character) for character in text)
+    """The text made safe, but for its line feeds and tabs. Safe text stays as it is."""
+    return visible(text, kept="\n\t")
 
 
 def say(message: str = "", *, quiet: bool = False) -> None:
-    """A line of talk, on stderr. The caller has made it safe. It is lost where nobody can hear it."""
+    """A line of talk, on stderr, made safe. It is lost where nobody can hear it.
+
+    What comes from elsewhere the caller puts through `safe` besides, so that it stays on its line.
+    """
     if quiet:
         return
     try:
-        print(message, file=sys.stderr, flush=True)
+        print(safe_lines(message), file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
 
 def put(line: str = "", *, flush: bool = False) -> None:
-    """A line of data, on stdout. The caller has made it safe. Raises ReaderGone."""
+    """A line of data, on stdout, made safe as in `say`. Raises ReaderGone."""
     try:
-        print(line, flush=flush)
+        print(safe_lines(line), flush=flush)
     except BrokenPipeError:
         _silence(sys.stdout)
         raise ReaderGone from None
@@ -81,11 +85,3 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _silence(stream: TextIO) -> None:
     """Lead the stream nowhere, so that what is still in its buffer raises no second error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _shown(character: str) -> str:
-    if character.isascii():
-        return character if character.isprintable() else f"\\x{ord(character):02x}"
-    if unicodedata.category(character)[0] in "CZ" and character not in "\u00a0\u3000":
-        return character.encode("unicode_escape").decode()
-    return character

@@ -109,6 +109,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise StorageError(f"{path}: there is not enough memory to write to it") from error
 
 
 def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:

@@ -21,7 +21,7 @@ from ledger import failpoints
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
-from ledger.errors import NoLedger, StorageError, VersionConflict
+from ledger.errors import CorruptLedger, NoLedger, StorageError, VersionConflict
 from ledger.events import Payload, Recorded
 from ledger.locks import WriteLock
 from ledger.reader import Head, LedgerReader
@@ -105,9 +105,22 @@ class Ledger(LedgerReader):
         self._projector.create(self.connection)
         events = self.read_all()
         count = 0
-        while batch := list(islice(events, _REBUILD_BATCH)):
-            self._projector.apply(self.connection, batch)
-            count += len(batch)
+        try:
+            while batch := list(islice(events, _REBUILD_BATCH)):
+                self._projector.apply(self.connection, batch)
+                count += len(batch)
+        except (
+            sqlite3.IntegrityError,
+            LookupError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise CorruptLedger(
+                f"{self.path}: no tables can be made of its events ({said}); "
+                "`orc verify` tells what was changed"
+            ) from error
         self.connection.execute(
             "INSERT INTO orc_meta VALUES ('read_model', ?) "
             "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -160,9 +173,11 @@ class Ledger(LedgerReader):
     def _insert_blobs(self, blobs: Iterable[bytes]) -> None:
         for content in blobs:
             _within_limit(content)
+            # SQLite makes the text: one made here would be another copy of a large blob.
+            kind = "CAST(? AS TEXT)" if _is_text(content) else "?"
             self.connection.execute(
-                "INSERT INTO blobs VALUES (?, ?, ?)",
-                (digest_bytes(content), len(content), _as_text_if_possible(content)),
+                f"INSERT INTO blobs VALUES (?, ?, {kind})",
+                (digest_bytes(content), len(content), content),
             )
 
     def _insert_events(self, batch: Sequence[Recorded]) -> dict[str, Head]:
@@ -285,9 +300,8 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
 
 def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
     """Bytes, such as a log, as a text payload that gives them back unchanged."""
-    text = _as_text_if_possible(content)
-    if isinstance(text, str) and len(content) <= INLINE_BYTES_MAX:
-        return Payload(value=text), None
+    if len(content) <= INLINE_BYTES_MAX and _is_text(content):
+        return Payload(value=content.decode()), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
 
 
@@ -297,11 +311,9 @@ def _within_limit(content: bytes) -> bytes:
     return content
 
 
-def _as_text_if_possible(content: bytes) -> str | bytes:
-    """Text where it is UTF-8 without NUL, so that Datasette shows it; else the bytes."""
-    if b"\0" in content:
-        return content
+def _is_text(content: bytes) -> bool:
+    """Whether it is UTF-8 without NUL, so that Datasette can show it."""
     try:
-        return content.decode()
+        return b"\0" not in content and (content.isascii() or bool(content.decode()))
     except UnicodeDecodeError:
-        return content
+        return False

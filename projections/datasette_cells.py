@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from ledger.locks import has_owner
+from ledger.visible import visible
 from projections.money import cost_text, usd_text
 
 SHORT_CHARS = 200
@@ -106,7 +107,15 @@ class Place:
 
 
 def render(column: str, value: Any, place: Place) -> str | None:
-    """What the cell shows; none leaves it to Datasette."""
+    """What the cell shows; none leaves it to Datasette, which escapes markup and no more."""
+    found = _render(column, value, place)
+    plain = _plain(value)
+    if found is None and isinstance(plain, str) and visible(plain, kept="\n\t") != plain:
+        return Markup('<div class="orc-text">{}</div>').format(visible(plain, kept="\n\t"))
+    return found
+
+
+def _render(column: str, value: Any, place: Place) -> str | None:
     label, value = _label(value), _plain(value)
     if column == "cost_usd" and isinstance(value, int | float | None):
         return _cost(value, place)
@@ -200,6 +209,7 @@ def _text(value: str, place: Place) -> str | None:
         text = _pretty(value)
     else:
         text = _shortened(value, LONG_CHARS if place.table is None else SHORT_CHARS)
+    text = visible(text, kept="\n\t")
     if text == value and "\n" not in text and len(text) < _PLAIN_CHARS_MAX:
         return None
     return Markup('<div class="orc-text">{}</div>').format(text)
@@ -223,6 +233,7 @@ def _short_digest(digest: str) -> str:
 
 
 def _link(url: str, text: str, *, title: str = "") -> Markup:
+    text, title = visible(text), visible(title)
     if title in ("", text):
         return Markup('<a href="{}">{}</a>').format(url, text)
     return Markup('<a href="{}" title="{}">{}</a>').format(url, title, text)

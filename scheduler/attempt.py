@@ -19,6 +19,7 @@ from scheduler.core.commands import Failed, Outcome, Succeeded
 from scheduler.core.errors import TemplateError
 from scheduler.core.params import PROVIDER_SECTIONS, section_of
 from scheduler.core.state import JobState
+from scheduler.core.strict_json import check_depth
 from scheduler.effects.calls import OnDelta
 from scheduler.effects.contract import (
     CAPTURE_BYTES_MAX,
@@ -38,7 +39,7 @@ from scheduler.effects.groups import ProcessGroups
 from scheduler.effects.prompt import perform_prompt
 from scheduler.effects.python import WorkerPool
 from scheduler.effects.run import perform_run
-from scheduler.effects.text import check_depth, without_fence
+from scheduler.effects.text import without_fence
 from scheduler.effects.tools import open_toolbox
 from scheduler.purse import OverBudget
 from scheduler.rendering import PathProblem, RenderedFile, Renderer

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ledger.digest import clean_text
 from scheduler.core.errors import TemplateError
+from scheduler.core.filter_bounds import check_filter
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -91,9 +93,18 @@ def _name(name: str, scope: Mapping[str, Any]) -> Any:
 def jinja_environment() -> SandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    class Environment(ImmutableSandboxedEnvironment):
+        """Filters that take `attribute=` look up keys as well, and never an attribute."""
+
+        def getitem(self, obj: Any, argument: Any) -> Any:
+            try:
+                return look_up(obj, argument)
+            except _Missing:
+                return self.undefined(obj=obj, name=argument)
+
     # Only `${{ }}` is special. The other delimiters begin with NUL, which no
     # YAML text can contain, so that `{{ }}`, `{% %}` and `{# #}` are plain text.
-    environment = ImmutableSandboxedEnvironment(
+    environment = Environment(
         variable_start_string="${{",
         variable_end_string="}}",
         block_start_string="\0{%",
@@ -131,7 +142,7 @@ def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
         return calculate
 
     return {
-        nodes.Const: lambda node, scope: node.value,
+        nodes.Const: _constant,
         nodes.Name: lambda node, scope: _name(node.name, scope),
         nodes.Getattr: lambda node, scope: look_up(evaluate(node.node, scope), node.attr),
         nodes.Getitem: _getitem,
@@ -169,6 +180,11 @@ def status_call(node: Any) -> str | None:
     name = f"{node.node.name}()" if isinstance(node.node, nodes.Name) else ""
     bare = not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
     return name if bare and name in STATUS_CALLS else None
+
+
+def _constant(node: Any, scope: Scope) -> Any:
+    # An escape in the spec's text can make half a character, which no event can hold.
+    return clean_text(node.value) if isinstance(node.value, str) else node.value
 
 
 def _getitem(node: Any, scope: Scope) -> Any:
@@ -226,6 +242,7 @@ def _filter(node: Any, scope: Scope) -> Any:
         value = evaluate(node.node, scope)
     value = to_plain(value)
     try:
+        check_filter(node.name, value, arguments, keywords)
         result = jinja_environment().call_filter(node.name, value, arguments, keywords)
     except TemplateError:
         raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ledger.digest import clean_json
 from scheduler.core.spec_model import InputSpec
+from scheduler.core.strict_json import parse_json
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -38,8 +38,7 @@ def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
     value = given = clean_json(given)
     if isinstance(given, str) and spec.type != "string":
         try:
-            value = json.loads(given)
+            value = parse_json(given)
         except ValueError:
             value = given
-    value = clean_json(value)
     return value, input_problem(value, spec.type, spec.enum)

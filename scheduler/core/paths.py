@@ -11,9 +11,15 @@ import unicodedata
 
 PATH_BYTES_MAX = 1024
 PART_BYTES_MAX = 200
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?\Z", re.IGNORECASE)
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])( *\..*)?\Z", re.IGNORECASE
+)
+# `git~1` is what Windows calls `.git` where names are short.
+_GIT = re.compile(r"\.git|git~[0-9]+", re.IGNORECASE)
+_OURS = ".orc-tmp"
 _FORBIDDEN = set('<>:"|?*\\')
 _GLOB_ALLOWED = set("*?")
+_UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 def path_problem(path: str, *, glob: bool = False) -> str:
@@ -36,11 +42,11 @@ def _part_problem(part: str, *, glob: bool) -> str:
         return "it has an empty part"
     if part == "..":
         return "it leaves the output folder"
-    if part.casefold() == ".git":
+    if _GIT.fullmatch(part):
         return "what stands in .git can make git run commands"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
     for character in part:
-        if character in forbidden or unicodedata.category(character)[0] == "C":
+        if character in forbidden or unicodedata.category(character) in _UNSEEN:
             return f"the character {character!a} is not allowed in a file's name"
     if unicodedata.normalize("NFC", part) != part:
         return "it is not in Unicode normal form C"
@@ -48,6 +54,8 @@ def _part_problem(part: str, *, glob: bool) -> str:
         return "a name may not end in a dot or a space, or start with a space"
     if _RESERVED.match(part):
         return "the name is reserved on some systems"
+    if part.casefold().endswith(_OURS):
+        return f"a name that ends in {_OURS} is taken for an unfinished file, and swept away"
     if len(part.encode()) > PART_BYTES_MAX:
         return f"a name is over {PART_BYTES_MAX} bytes"
     return ""

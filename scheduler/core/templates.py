@@ -21,9 +21,7 @@ from scheduler.core.expressions import (
     check_node,
     references_in,
 )
-
-RESULT_CHARS_MAX = 64 * 1024 * 1024
-
+from scheduler.core.filter_bounds import RESULT_CHARS_MAX
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.ASCII)
 
@@ -131,10 +129,22 @@ def _parse_single_path(text: str) -> Template | None:
 
 
 def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Expression]:
+    try:
+        return _parse(text, is_condition=is_condition)
+    except RecursionError:
+        raise TemplateError("the expression is nested too deeply") from None
+    except ValueError as error:
+        # A number with thousands of digits.
+        raise TemplateError(f"not a valid expression: {error}") from None
+
+
+def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
     from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.parser import Parser
 
     try:
-        body = jinja_environment().parse(text).body
+        # Not `environment.parse`: that compiles a piece of Python for each error's traceback.
+        body = Parser(jinja_environment(), text).parse().body
     except TemplateSyntaxError as error:
         message = (error.message or "").rstrip(".").replace("end of print statement", "}}")
         if is_condition:
@@ -143,8 +153,6 @@ def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Express
         raise TemplateError(
             f"not a valid expression: {message} (line {error.lineno} of the text)"
         ) from None
-    except RecursionError:
-        raise TemplateError("the expression is nested too deeply") from None
     parts: list[str | Expression] = []
     sources = _sources(text)
     for output in body:

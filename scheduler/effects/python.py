@@ -12,9 +12,9 @@ import trio
 
 from ledger.digest import clean_json, clean_text
 from scheduler.core.commands import Failed
+from scheduler.core.strict_json import parse_json
 from scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from scheduler.effects.groups import ProcessGroups, signal_name
-from scheduler.effects.text import parse_json
 
 _WORKER = Path(__file__).with_name("worker.py")
 _ANSWER_BYTES_MAX = 64 * 1024 * 1024

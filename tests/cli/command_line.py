@@ -9,6 +9,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,3 +93,12 @@ def submit(text: str, *options: str | Path) -> str:
     said = orc("run", write("spec.yaml", text), "--json", *options)
     assert said.out, said.err
     return str(said.lines()[0]["job_id"])
+
+
+def obeyed(text: str) -> set[str]:
+    """Characters in the text that control, hide or reorder what a terminal shows."""
+    return {
+        character
+        for character in text
+        if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+    }

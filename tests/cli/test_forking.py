@@ -268,3 +268,14 @@ def test_an_input_that_is_set_has_the_type_that_the_spec_says() -> None:
         rows = connection.execute("SELECT output FROM steps ORDER BY step_id").fetchall()
     assert [row[0] for row in rows] == ['[1, "x"]', '[3, "3"]']
     assert orc("fork", "latest", "--set", "inputs.n=three").code == 2
+
+
+def test_a_step_that_was_skipped_is_decided_anew_in_a_fork() -> None:
+    submit("project: p\nsteps:\n  a: {value: 1}\n  b: {value: 2, if: steps.a.output == 2}\n")
+
+    said = orc("fork", "latest", "--json")
+
+    assert said.code == 0, said
+    with sqlite3.connect("runs.db") as connection:
+        rows = connection.execute("SELECT status FROM steps ORDER BY step_id").fetchall()
+    assert [row[0] for row in rows] == ["succeeded", "skipped"] * 2

@@ -9,12 +9,11 @@ import re
 import select
 import subprocess
 import time
-import unicodedata
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import orc, submit, write
+from tests.cli.command_line import obeyed, orc, submit, write
 from tests.processes import ORC, orc_environment
 
 TITLE = "\x1b]0;owned\x07"
@@ -162,15 +161,6 @@ def run_on_a_terminal(*arguments: str, cwd: Path, **extra: str) -> tuple[int, by
         os.close(keyboard)
         process.kill()
         process.wait(10)
-
-
-def obeyed(text: str) -> set[str]:
-    """Characters in the text that control, hide or reorder what a terminal shows."""
-    return {
-        character
-        for character in text
-        if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
-    }
 
 
 def plain(screen: str) -> str:

@@ -97,6 +97,67 @@ def test_every_page_answers_and_escapes_what_others_wrote(database: Path) -> Non
     browse(database, then=look)
 
 
+MARKUP = (
+    "<script>alert('owned')</script><img src=x onerror=alert(1)></textarea></title></style>"
+    "<svg/onload=alert(1)>\"'><a href=javascript:alert(1)>x</a> javascript:alert(2) {{7*7}} "
+)
+OBEYED = "\x1b[2J\x9b5m\x07\x7f\u202e\u2066\u200b\u2028\ufeff\U000e0041"
+
+
+def poison_tables(database: Path) -> int:
+    """Put markup and controls into every text of the tables that is not what a row is found by."""
+    changed = 0
+    connection = sqlite3.connect(database)
+    for table in READ_MODEL:
+        keys = {row[3] for row in connection.execute(f"PRAGMA foreign_key_list({table})")}
+        for _, name, kind, _, _, is_key in connection.execute(
+            f"PRAGMA table_info({table})"
+        ).fetchall():
+            if kind != "TEXT" or is_key or name in keys or name.endswith("_id"):
+                continue
+            update = f"UPDATE {table} SET {name} = coalesce({name}, '') || ?"
+            changed += connection.execute(update, (MARKUP + OBEYED,)).rowcount
+    connection.commit()
+    connection.close()
+    return changed
+
+
+def test_no_column_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
+    assert poison_tables(database) > 100
+
+    async def look(get: Get) -> None:
+        pages = [f"/runs/{name}" for name in (*TABLES, *QUERIES)]
+        for table in READ_MODEL:
+            rows = (await get(f"/runs/{table}.json?_shape=array")).json()
+            for row in rows[:1]:
+                assert OBEYED in "".join(map(str, row.values())), "as it is, for programs"
+                pages.append(f"/runs/{table}/{_tilde(str(next(iter(row.values()))))}")
+        pages += [f"/runs/{query}?job_id={JOB}" for query in QUERIES]
+        shown = 0
+        for page in pages:
+            answer = await get(page)
+            assert answer.status_code == 200, page
+            for raw in (
+                "<script>alert",
+                "<img src=x",
+                "<svg/onload",
+                "</textarea></title>",
+                "{{49",
+            ):
+                assert raw not in answer.text, (page, raw)
+            assert not re.search(r"""<[a-z][^>]*(href|src)=["']?\s*javascript:""", answer.text), (
+                page
+            )
+            cells = "".join(re.findall(r'<td class="col-.*?</td>', answer.text, re.DOTALL))
+            raw = re.search(r'<td class="[^"]*">[^\x1b\x07\u202e]{0,300}[\x1b\x07\u202e]', cells)
+            assert raw is None, (page, raw)
+            assert not {one for one in OBEYED if not one.isprintable()} & set(cells), page
+            shown += "\\x1b[2J" in cells
+        assert shown > len(READ_MODEL)
+
+    browse(database, then=look)
+
+
 def test_the_tables_have_titles_orders_facets_and_labels(database: Path) -> None:
     async def look(get: Get) -> None:
         metadata = (await get("/-/metadata.json")).json()

@@ -19,6 +19,11 @@ from scheduler.core.file_names import FileNames
         ("d/a.md", "d", "d/a.md"),
         ("d/e/a.md", "D/E", "d/e/a.md"),
         ("d", "dd", None),
+        ("stra\u00dfe", "STRASSE", "stra\u00dfe"),
+        ("e\u0301", "\u00e9", "e\u0301"),
+        ("\u01f0", "J\u030c", "\u01f0"),
+        ("\u1fb4", "\u0386\u0345", "\u1fb4"),
+        ("e\u0301/a", "\u00c9", "e\u0301/a"),
     ],
 )
 def test_a_path_clashes_with_what_cannot_stand_beside_it(

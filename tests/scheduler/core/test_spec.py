@@ -415,7 +415,29 @@ def test_a_duration_for_people(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-@pytest.mark.parametrize("path", ["a", "a/b.txt", "ü.md", "a b", ".hidden", "a..b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a",
+        "a/b.txt",
+        "ü.md",
+        "a b",
+        ".hidden",
+        "a..b",
+        "...a",
+        "\U0001f600.md",
+        "数/é",
+        ".gitignore",
+        "git",
+        "console",
+        "com10",
+        "auxiliary.txt",
+        "a'b",
+        "$(id)",
+        "-rf",
+        "`x`",
+    ],
+)
 def test_a_plain_path_may_be_written(path: str) -> None:
     assert path_problem(path) == ""
 
@@ -423,7 +445,13 @@ def test_a_plain_path_may_be_written(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["", "/a", "~a", "../a", "a/../b", "a//b", "./a", "a/", "a\\b", "a\0", "a\nb", "C:x", "con", "a.",
-     " a", "u\u0308", "\u202ea", "a" * 201, "/".join(["abc"] * 300), "nul.txt", "a*"],
+     " a", "u\u0308", "\u202ea", "a" * 201, "/".join(["abc"] * 300), "nul.txt", "a*",
+     ".", "..", "a/..", "a/.", "/", "~/a", "~root/a", "C:\\x", "\\\\host\\x", "..\\a", "a ", "a. .",
+     "AUX", "lpt9.log", "com\u00b9", "CONOUT$", "nul .txt", "x/con.d/y", ".git/hooks/post-commit",
+     ".GIT/config", "a/.Git/x", "GIT~1/x", "git~2", ".a.1-2.orc-tmp", "x.ORC-TMP", "a\u2028b",
+     "a\u2029b", "a\u200bb", "a\u2066b", "a\u061cb", "a\ufeff", "a\U000e0041", "a\ud800", "a\x1b[2J",
+     "a\x85b", "a\x9b", "a\x7f", "a\tb", "a\rb", "\u212b", "e\u0301", "a:b", "a|b", 'a"b', "a<b", "a?",
+     "\U0001f600" * 51, "a/" * 600 + "a"],
 )  # fmt: skip
 def test_a_path_that_leaves_or_confuses_is_refused(path: str) -> None:
     assert path_problem(path)

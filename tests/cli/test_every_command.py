@@ -1,0 +1,182 @@
+"""Whatever stands in a spec, a ledger or a file's name: no command prints what a terminal obeys."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.app import app
+from cli.main import main
+from tests.cli.command_line import Said, obeyed, orc, work_in, write
+from tests.cli.poison import NAME_POISON, POISON, poison_ledger
+
+SPEC = """\
+project: poisoned
+provider: replay
+task_description: x
+output_dir: out
+steps:
+  talker: {prompt: say it, files: [{path: said.md}]}
+  sheller: {run: "echo out; echo err >&2; exit 3", continue_on_error: true, needs: talker}
+  tooler: {prompt: use, tools: [write_file]}
+  each: {for_each: [1, 2], value: "${{ item }}"}
+  skipper: {value: 1, if: "1 == 2"}
+  asker: {approval: {message: may I, options: [approve, reject]}, needs: [sheller]}
+  after: {value: "${{ steps.asker.output.decision }}"}
+"""
+REPLIES = {
+    "talker": [{"text": "hello"}],
+    "tooler": [
+        {
+            "tool_calls": [
+                {"id": "1", "name": "write_file", "arguments": {"path": "w", "content": "c"}}
+            ]
+        },
+        {"text": "done"},
+    ],
+}
+STEPS = ["talker", "sheller", "tooler", "each", "asker"]
+ASKER = f"asker{NAME_POISON}"
+NAME = f"{NAME_POISON}x"
+HOSTILE = json.dumps(POISON.replace("\0", ""))
+
+COMMANDS: dict[str, list[list[str]]] = {
+    "run": [["hostile.yaml"], ["no such \x1b[2J.yaml"], ["evil.yaml", "-i", NAME], ["evil.yaml"]],
+    "resume": [["latest"], [NAME], ["latest", "--until", NAME], ["latest", "--replies", NAME]],
+    "rerun": [
+        ["latest", "--from", f"talker{NAME_POISON}", "--dry-run"],
+        ["latest", "--from", NAME],
+    ],
+    "fork": [["latest"], ["latest", "--from", NAME]],
+    "cancel": [["latest"], [NAME]],
+    "approve": [["latest", ASKER], ["latest", NAME], [NAME, NAME]],
+    "reject": [["latest", ASKER, "--comment", NAME], ["latest", NAME]],
+    "replay": [["latest"], [NAME]],
+    "demo": [["--quiet"]],
+    "init": [["--list"], [NAME]],
+    "list": [[], ["--limit", NAME]],
+    "list-runs": [[]],
+    "show": [
+        ["latest"],
+        ["latest", "-e"],
+        ["latest", "-f"],
+        ["latest", "--all"],
+        [NAME],
+        ["--" + NAME],
+    ],
+    "tail": [
+        ["latest"],
+        ["latest", "--step", ASKER],
+        ["latest", "--step", NAME],
+        ["latest", "--type", NAME],
+    ],
+    "validate": [["hostile.yaml", "evil.yaml"], [NAME]],
+    "plan": [["evil.yaml"], ["hostile.yaml"], [NAME]],
+    "graph": [
+        ["latest"],
+        ["latest", "--mermaid"],
+        ["evil.yaml"],
+        ["hostile.yaml", "--mermaid"],
+        [NAME],
+    ],
+    "schema": [[]],
+    "verify": [[], ["latest"], [NAME], ["--head", NAME]],
+    "rebuild": [[]],
+    "export": [["latest", "--to", f"out{NAME_POISON}"], [NAME]],
+    "bundle": [["latest", f"b{NAME_POISON}"], [NAME, "b.db"]],
+    "import": [["bundle.db", "--db", "other.db"], ["hostile.yaml"], [NAME]],
+    "backup": [[f"backup{NAME_POISON}"]],
+    "prune": [
+        ["--job", "latest"],
+        ["--job", "latest", "--yes", "--files", "--reason", NAME],
+        ["--job", NAME],
+    ],
+    "redact": [[NAME], ["0123456789ab"]],
+    "browse": [["--no-open"], ["--db", NAME]],
+    "doctor": [[], ["--db", NAME]],
+}
+"""What each command is asked, in a folder with a poisoned ledger."""
+
+
+@pytest.fixture(scope="module")
+def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ledger, a bundle, and specs that are all hostile."""
+    with pytest.MonkeyPatch.context() as patches:
+        folder = work_in(tmp_path_factory.mktemp("poisoned"), patches)
+        write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
+        assert orc("run", write("spec.yaml", SPEC)).code == 3
+        assert poison_ledger(folder / "runs.db", STEPS) > 80
+        assert orc("rebuild").code == 0
+        assert orc("bundle", "latest", "bundle.db").code == 0
+        write(
+            "hostile.yaml", f'project: x\n{HOSTILE}: 1\nsteps: {{{HOSTILE}: {{run: "x"}}, a: 1}}\n'
+        )
+        write(
+            "evil.yaml",
+            f"project: x\ntask_description: {HOSTILE}\ninputs: {{i: {{enum: [{HOSTILE}]}}}}\n"
+            f"steps:\n  a: {{run: [{HOSTILE}], if: {json.dumps(chr(39) + 'x' + chr(39))}}}\n"
+            f"  b: {{value: {HOSTILE}, needs: a, continue_on_error: true}}\n",
+        )
+    return folder
+
+
+def test_every_command_is_tried() -> None:
+    registered = {command.name for command in app.registered_commands}
+    assert set(COMMANDS) == registered, "a new command belongs into the table above"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_prints_nothing_that_a_terminal_obeys(
+    command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `orc browse` becomes Datasette.
+    monkeypatch.setattr(os, "execv", lambda path, arguments: None)
+    shutil.copytree(poisoned, here / "copy")
+    monkeypatch.chdir(here / "copy")
+    for arguments in COMMANDS[command]:
+        for options in ((), ("--json",)):
+            said = orc(command, *arguments, *options)
+
+            assert obeyed(said.out + said.err) == set(), arguments
+            assert "Traceback" not in said.err
+            assert said.code in (0, 1, 2, 3, 5, 6, 7, 8), (arguments, said)
+            if options:
+                assert said.out.isascii()
+                assert all(isinstance(line, dict) for line in _json_of(said))
+
+
+def _json_of(said: Said) -> list[object]:
+    try:
+        return [json.loads(said.out)] if said.out else []
+    except ValueError:
+        return list(said.lines())
+
+
+def test_what_a_ledger_holds_is_shown_as_what_it_is(poisoned: Path, here: Path) -> None:
+    shutil.copytree(poisoned, here / "copy")
+    os.chdir(here / "copy")
+
+    shown = orc("show", "latest").out
+    assert rf"asker{NAME_POISON}".encode("unicode_escape").decode() in shown
+    assert r"\x1b]0;owned\x07" in orc("tail", "latest").out
+
+
+def test_a_mistake_of_ours_is_told_without_what_a_terminal_obeys(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["orc", "--version"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    main()
+    try:
+        raise AssertionError(POISON)
+    except AssertionError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert r"\x1b]0;owned\x07" in told
+    assert obeyed(told.replace("\t", "")) == set()

@@ -1,0 +1,78 @@
+"""What `orc validate` and `orc plan` make of a spec, under watch: problems, or a job that plans."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from cli.planning import expected_of, plan_run
+from cli.problems import problem_lines
+from cli.submission import Submission, UsageProblem, prepare
+from cli.text import safe
+from projections import mermaid_graph, text_graph
+from projections.prices import NO_PRICES
+from scheduler.core.errors import SpecError
+from scheduler.core.graph import build_graph
+from tests.cli.command_line import obeyed
+from tests.fuzz.watched import watched
+
+LONGEST_S = 10.0
+_WARM = (
+    "project: x\nbudget: {max_calls: 3}\ninputs: {n: {type: integer, default: 1}}\nsteps:\n"
+    "  a: {prompt: 'hi ${{ inputs.n + 1 }}', output: {format: json, schema: {type: object}}}\n"
+    "  b: {run: 'echo ${{ steps.a.output.x | default(1) }}', if: always()}\n"
+    "  c: {value: '${{ steps[1] }} é'}\n"
+)
+
+
+def examine(path: Path) -> list[str] | None:
+    """The problems of the spec as lines for a terminal; none when it is a job.
+
+    Any error but those of the spec comes out, and so does anything done besides reading.
+    """
+    _warm_up()
+    started = time.monotonic()
+    with watched():
+        found = _examine(path)
+    took_s = time.monotonic() - started
+    assert took_s < LONGEST_S, f"{path}: {took_s:.1f} s"
+    assert found is None or (found and obeyed("".join(found)) == set()), found
+    return found
+
+
+def _examine(path: Path) -> list[str] | None:
+    try:
+        _, definition = prepare(Submission(path=path, prices=NO_PRICES), {})
+    except SpecError as error:
+        return list(problem_lines(error))
+    except UsageProblem as error:
+        return [safe(error)]
+    needs = {step.id: list(step.needs) for step in definition.steps}
+    build_graph(definition.steps)
+    text_graph(needs)
+    mermaid_graph(needs)
+    expected_of(plan_run(definition, Path("no.db"), NO_PRICES))
+    definition.model_dump_json()
+    return None
+
+
+@lru_cache(maxsize=1)
+def _warm_up() -> None:
+    """Have everything imported that a spec can ask for: imports do what a spec may not."""
+    import encodings.cp037
+    import tempfile
+
+    import jsonschema
+    import referencing
+
+    import cli.budgeting
+    import cli.pricing
+    import cli.starting
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spec.yaml"
+        for text in (_WARM, _WARM.replace("c: {", "d: {nope: 1, "), "project: [", "project: x\n"):
+            path.write_text(text)
+            _examine(path)
+    assert all((cli.pricing, cli.starting, encodings, jsonschema, referencing))
