@@ -65,12 +65,16 @@ class Account:
 
 
 class FlowReferee:
-    """Watches the events of one job, crashes, decisions and resumptions included."""
+    """Watches the events of one job, crashes, decisions and resumptions included.
+
+    While `is_stopping`, nothing need begin.
+    """
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
         self.job = "submitted"
         self.versions = 0
+        self.is_stopping = False
         self.steps: dict[str, Seen] = {}
         self._alive = False
         self._now = 0.0
@@ -133,6 +137,17 @@ class FlowReferee:
             case "job.succeeded" | "job.failed":
                 demand(not self.running, f"{event.type} while {self.running} ran")
                 self.job, self._alive = event.type.removeprefix("job."), False
+            case "job.interrupted":
+                demand(not self.running, f"{event.type} while {self.running} ran")
+                self.job, self._alive = "interrupted", False
+            case "job.cancelling":
+                demand(self._alive and not self.running, f"cancelling while {self.running} ran")
+                self._cancel(but=event.steps)
+            case "job.cancelled":
+                demand(self.job not in ("succeeded", "failed"), f"cancelled when {self.job}")
+                demand(not self.running, f"{event.type} while {self.running} ran")
+                self._cancel(but=())
+                self.job, self._alive = "cancelled", False
             case "approval.decided":
                 step = self.steps[event.step]
                 demand(step.status == "waiting", f"{event.step} decided as {step.status}")
@@ -145,18 +160,26 @@ class FlowReferee:
             case _:
                 self._step(event, self.steps[event.step])
 
+    def _cancel(self, *, but: Sequence[str]) -> None:
+        for name, step in self.steps.items():
+            if step.status not in _ENDS and name not in but:
+                step.status = "cancelled"
+
     def _opened(self, kind: str) -> None:
         demand(not self._alive, f"{kind} of a job that runs")
-        had_ended = self.job in ("succeeded", "failed")
+        had_ended = self.job in ("succeeded", "failed", "cancelled")
         self.job, self._alive = "running", True
         for account in self._accounts.values():
             account.tokens += sum(account.held.values())
             account.held.clear()
         for step in self.steps.values():
             was_rejected = step.decided == "reject" and not had_ended
+            if step.status == "cancelled":
+                step.status = "running" if step.is_expanded else "pending"
             if step.status in ("skipped", "failed") and not step.is_tolerated and not was_rejected:
                 # It may be opened again; where nothing could change, it need not.
                 step.may_stay = True
+                step.decided = ""
                 step.status = "running" if step.holds and step.status == "failed" else "pending"
             elif step.status == "running" and step.holds and not step.is_expanded:
                 # A stream that was cut there: nothing came into being.
@@ -166,7 +189,8 @@ class FlowReferee:
 
     def _step(self, event: Any, step: Seen) -> None:
         name = event.step
-        demand(self._alive or event.type in _DECIDED, f"{event} is late")
+        is_cut = event.type == "step.interrupted" and event.reason == "crash"
+        demand(self._alive or is_cut or event.type in _DECIDED, f"{event} is late")
         match event.type:
             case "step.started":
                 self._started(name, step, event)
@@ -297,6 +321,8 @@ class FlowReferee:
 
     def _object_to_idleness(self) -> None:
         """Nothing that may run waits while there is room for it."""
+        if self.is_stopping:
+            return
         for name, step in self.steps.items():
             if step.status == "pending" and not step.may_stay and self._could_run(name, step):
                 raise Objection(f"{name} could run at {self._now} beside {self.running}")

@@ -10,8 +10,6 @@ from typing import Any
 import trio
 import yaml
 
-from cli.ownership import load_state
-from cli.wiring import append_command
 from providers import OnDelta, PermanentError, Reply, Request, Usage
 from scheduler.core.commands import RaiseBudget
 from scheduler.core.state import JobState
@@ -157,19 +155,17 @@ def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> N
     for name in sorted(state.questions):
         decide_here(stand, name, options[own_name(name)])
     for account in sorted(set(state.short.values())):
-        _raise(stand, account, raise_by)
+        _raise(stand, state, account, raise_by)
 
 
-def _raise(stand: Stand, account: str, by: int) -> None:
-    with stand.open() as ledger:
-        state = load_state(ledger, stand.job_id)
-        limit = _limit_of(state, account)
-        more = RaiseBudget(
-            account,
-            max_calls=None if limit.max_calls is None else limit.max_calls + by,
-            max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
-        )
-        append_command(ledger, stand.job_id, state, more, blobs=[])
+def _raise(stand: Stand, state: JobState, account: str, by: int) -> None:
+    limit = _limit_of(state, account)
+    more = RaiseBudget(
+        account,
+        max_calls=None if limit.max_calls is None else limit.max_calls + by,
+        max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
+    )
+    stand.act(more)
 
 
 def _limit_of(state: JobState, account: str) -> Any:

@@ -23,8 +23,9 @@ from projections import ReadModel, ReplyCache
 from providers import Provider
 from scheduler.clock import Clock
 from scheduler.core.commands import Command, ResumeJob, StartJob
+from scheduler.core.decide import decide
 from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
-from scheduler.core.state import JobState
+from scheduler.core.state import JobState, evolve
 from scheduler.runner import Runner
 from scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, fold_recorded, job, record, step, submitted
@@ -83,6 +84,18 @@ class Stand:
             seconds = self.wall_s - EPOCH_S
             batch = record(events, job_id=self.job_id, after=version, seconds=seconds)
             ledger.append(batch)
+
+    def act(self, command: Command) -> JobState:
+        """What somebody does to the job while nobody runs it; the state after it."""
+        with self.open() as ledger:
+            state = load_state(ledger, self.job_id)
+            events = decide(state, command)
+            seconds = self.wall_s - EPOCH_S
+            batch = record(events, job_id=self.job_id, after=state.version, seconds=seconds)
+            ledger.append(batch)
+            for recorded in batch:
+                evolve(state, recorded)
+            return state
 
     def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
         """Fill this ledger with the beginning of another stream, and the blobs that there are."""
