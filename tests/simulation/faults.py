@@ -78,7 +78,9 @@ class Faults:
 
 def random_faults(chance: Random, *, publishes: bool) -> Faults:
     """None at all, now and then; else up to five lives with up to three each."""
-    lives = tuple(_life(chance, publishes=publishes) for _ in range(chance.choice((0, 1, 2, 2, 3, 5))))
+    lives = tuple(
+        _life(chance, publishes=publishes) for _ in range(chance.choice((0, 1, 2, 2, 3, 5)))
+    )
     return Faults(lives, insists=chance.random() < 0.5)
 
 
@@ -89,9 +91,10 @@ def _life(chance: Random, *, publishes: bool) -> Life:
         match chance.randint(0, 9):
             case 0 | 1 | 2 | 3:
                 # Often early, so that lives die while they resume.
-                count = chance.choice((1, 1, 2, 3)) if chance.random() < 0.4 else chance.randint(1, 14)
-                places = _APPENDING + _CALLING
-                places += _PUBLISHING if publishes else ()
+                count = (
+                    chance.choice((1, 1, 2, 3)) if chance.random() < 0.4 else chance.randint(1, 14)
+                )
+                places = (*_APPENDING, *_CALLING, *(_PUBLISHING if publishes else ()))
                 blows.append(Blow(chance.choice(places), count, "die"))
             case 4:
                 blows.append(Blow(_disk_place(chance, publishes), chance.randint(1, 12), "ENOSPC"))
@@ -125,4 +128,5 @@ def _disk_place(chance: Random, publishes: bool) -> str:
 
 
 def _moment(chance: Random) -> float:
-    return min(chance.randint(0, 64 * 12), chance.randint(0, 64 * 12)) / 128
+    """Early rather than late: most jobs are short. In 64ths, which recorded times hold exactly."""
+    return min(chance.randint(0, 64 * 6), chance.randint(0, 64 * 6)) / 64

@@ -106,7 +106,7 @@ class Watched:
 
 @dataclass
 class WishWatch:
-    """A wish to cancel that is in the ledger is heeded within a look at it, however often its job dies."""
+    """A wish to cancel that is in the ledger is heeded at the next look, however often its job dies."""
 
     pending: dict[int, float] = field(default_factory=dict)
     """When the one who runs the job could know of each: seconds of his life."""

@@ -19,8 +19,8 @@ from tests.scheduler.harness import Stand, definition_of, empty_stand
 from tests.scheduler.referee import Referee
 from tests.scheduler.scripted import ScriptedModel
 from tests.scheduler.watches import demand
-from tests.simulation.oracles import CallWatch, Watched
 from tests.simulation.jobs import is_foreseen, random_flow, random_plan
+from tests.simulation.oracles import CallWatch, Watched
 
 
 class World(Protocol):
@@ -28,7 +28,6 @@ class World(Protocol):
 
     definition: JobDef
     calls: CallWatch
-    versions: int
 
     def stand(self) -> Any:
         """A ledger for it, empty, in a folder that goes away."""
@@ -67,10 +66,6 @@ class PlanWorld:
         self.definition = definition_of(plan).model_copy(update={"steps": steps})
         lanes = sorted({choice.lane for task in plan.tasks for choice in task.choices} - {""})
         self._models = {lane: Watched(ScriptedModel(lane, plan), self.calls) for lane in lanes}
-
-    @property
-    def versions(self) -> int:
-        return self.referee.versions
 
     @contextmanager
     def stand(self) -> Iterator[Stand]:
@@ -113,10 +108,6 @@ class FlowWorld:
         self.definition = job_of(spec_of(flow))
         self._models = {"ollama": Watched(FlowModel(flow), self.calls)}
         self._is_foreseen = True
-
-    @property
-    def versions(self) -> int:
-        return self.referee.versions
 
     @contextmanager
     def stand(self) -> Iterator[Stand]:
