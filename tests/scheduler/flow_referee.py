@@ -33,6 +33,7 @@ class Seen:
     total: int = 0
     is_expanded: bool = False
     attempts: int = 0
+    failures: int = 0
     replies: int = 0
     succeeded: int = 0
     may_stay: bool = False
@@ -175,6 +176,7 @@ class FlowReferee:
         for step in self.steps.values():
             was_rejected = step.decided == "reject" and not had_ended
             if step.status == "cancelled":
+                step.failures = 0
                 step.status = "running" if step.is_expanded else "pending"
             if step.status in ("skipped", "failed") and not step.is_tolerated and not was_rejected:
                 # It may be opened again; where nothing could change, it need not.
@@ -202,7 +204,12 @@ class FlowReferee:
                 step.succeeded += 1
                 self._ended(name, step, "succeeded")
             case "step.failed":
-                demand(event.retry_at is None, f"{name} is tried again")
+                if event.retry_at is not None:
+                    step.failures += 1
+                    demand(step.failures < self.flow.attempts_max, f"{name} is tried again")
+                    demand(step.status == "running", f"{name} failed as {step.status}")
+                    step.status = "waiting"
+                    return
                 step.is_tolerated = bool(event.tolerated)
                 demand(not event.tolerated or step.node.is_tolerated, f"{name} is tolerated")
                 self._ended(name, step, "failed")
@@ -290,6 +297,7 @@ class FlowReferee:
         if status == "succeeded" and step.holds in ("for_each", "group"):
             demand(len(step.children) == step.total, f"{name} ended with some missing")
         step.status = status
+        step.failures = 0
         step.may_stay = False
 
     def _call(self, event: Any, name: str, step: Seen) -> None:

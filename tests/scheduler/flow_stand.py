@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import trio
 import yaml
 
-from providers import OnDelta, PermanentError, Reply, Request, Usage
+from providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from scheduler.core.commands import RaiseBudget
 from scheduler.core.state import JobState
 from tests.flow_model import Flow, Limit, Node, all_nodes, checksum, item_values
-from tests.model import Plan, Task
+from tests.model import TRANSIENT, Plan, Task
 from tests.scheduler.flows import decide_here, job_of
 from tests.scheduler.harness import Stand, empty_stand
 
@@ -32,11 +33,17 @@ class FlowModel:
     def __init__(self, flow: Flow) -> None:
         self._nodes = {node.id: node for node in all_nodes(flow.nodes)}
         self.paid: list[str] = []
+        self._asked: Counter[str] = Counter()
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         told = json.loads(str(request.messages[-1]["content"]))
         await trio.sleep(checksum(request.step) % 8 / 4)
-        if self._nodes[told["id"]].fails(request.step):
+        node = self._nodes[told["id"]]
+        self._asked[request.step] += 1
+        if self._asked[request.step] <= node.hiccups:
+            kind = TRANSIENT[self._asked[request.step] % len(TRANSIENT)]
+            raise TransientError(cast(Any, kind), "as the test says")
+        if node.fails(request.step):
             raise PermanentError("bad_request", "as the test says")
         self.paid.append(request.step)
         text = json.dumps({"by": request.step, "of": checksum(told)})
@@ -62,7 +69,7 @@ def spec_of(flow: Flow) -> str:
         "provider": "ollama/m",
         "params": {"max_tokens": MAX_TOKENS},
         "concurrency": {"total": flow.total, "ollama": flow.abreast},
-        "defaults": {"retry": 1},
+        "defaults": {"retry": {"max_attempts": flow.attempts_max, "jitter": 0}},
     }
     if flow.budget is not None:
         spec["budget"] = _limit(flow.budget)

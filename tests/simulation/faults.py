@@ -36,7 +36,7 @@ class Happening:
 
     at_s: float
     what: str
-    """`die`, `jump` (of the wall's clock), `cancel`, `stop`."""
+    """`die`, `jump` (of the wall's clock), `cancel`, `stop`, `decide` (what is asked)."""
     jump_s: float = 0.0
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ def _life(chance: Random, *, publishes: bool) -> Life:
     blows: list[Blow] = []
     happenings: list[Happening] = []
     for _ in range(chance.choice((1, 1, 2, 3))):
-        match chance.randint(0, 9):
+        match chance.randint(0, 10):
             case 0 | 1 | 2 | 3:
                 # Often early, so that lives die while they resume.
                 count = (
@@ -106,6 +106,8 @@ def _life(chance: Random, *, publishes: bool) -> Life:
                 happenings.append(Happening(_moment(chance), "jump", chance.choice(_JUMPS_S)))
             case 8:
                 happenings.append(Happening(_moment(chance), "stop"))
+            case 9:
+                happenings.append(Happening(_moment(chance), "decide"))
             case _:
                 at_s = _moment(chance)
                 happenings.append(Happening(at_s, "cancel"))

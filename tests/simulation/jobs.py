@@ -19,6 +19,7 @@ _LEAVES = ("pure", "ask", "ask", "person", "broken")
 _CONDITIONS: tuple[Any, ...] = (
     "", "", "", "yes", "no", "success", "failure", "always", "cancelled",
 )  # fmt: skip
+_HICCUPS_MAX = 2
 
 
 def random_plan(chance: Random) -> Plan:
@@ -106,7 +107,8 @@ def random_flow(chance: Random) -> Flow:
         return _budgeted(chance)
     depth = chance.choice((0, 1, 1, 2))
     body = _body(chance, "s", kinds=_LEAVES, depth=depth, in_loop=False)
-    return Flow(body, total=chance.randint(1, 4), abreast=chance.randint(1, 3))
+    total, abreast = chance.randint(1, 4), chance.randint(1, 3)
+    return Flow(body, total=total, abreast=abreast, attempts_max=_HICCUPS_MAX + 1)
 
 
 def _budgeted(chance: Random) -> Flow:
@@ -118,7 +120,9 @@ def _budgeted(chance: Random) -> Flow:
         for node in body
     )
     budget = _limit(chance) if chance.random() < 0.7 else None
-    return Flow(found, total=chance.randint(1, 4), abreast=chance.randint(1, 3), budget=budget)
+    total, abreast = chance.randint(1, 4), chance.randint(1, 3)
+    attempts_max = _HICCUPS_MAX + 1
+    return Flow(found, total=total, abreast=abreast, budget=budget, attempts_max=attempts_max)
 
 
 def _limit(chance: Random) -> Limit:
@@ -155,6 +159,7 @@ def _node(
         condition=chance.choice(_CONDITIONS),
         is_tolerated=chance.random() < 0.33,
         weak=chance.choice((0, 0, 2, 8)) if kind == "ask" else 0,
+        hiccups=chance.choice((0, 0, 1, _HICCUPS_MAX)) if kind == "ask" else 0,
         option=chance.choice(("approve", "later", "reject")) if kind == "person" else "",
     )
     if chance.random() < 0.33:

@@ -15,22 +15,23 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, cast
 
 import trio
 
+from cli.ownership import opening_of
 from ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
 from ledger.digest import digest_json
 from ledger.errors import StorageError
 from projections import Publisher, ReadModel
 from projections.verify import Verifier
 from scheduler.clock import format_time
-from scheduler.core.commands import CancelJob, Command, ResumeJob
+from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
 from scheduler.core.state import JobState, evolve
 from scheduler.runner import Runner
 from tests.builders import EPOCH_S, OWNER, new_state, submitted
@@ -97,7 +98,7 @@ class _Simulation:
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
         self._wishes = WishWatch()
-        self._last_wish: int | None = None
+        self._state: JobState | None = None
         self._versions = 0
 
     def run(self) -> None:
@@ -110,11 +111,12 @@ class _Simulation:
 
     def _live_on(self, stand: Stand) -> JobState:
         """Life after life, until the job is over and nothing more befalls it."""
+        state = stand.state()
         for number in range(LIVES_MAX):
             lives = self._faults.lives
             life = lives[number] if number < len(lives) else _CALM
             self._told.say(f"-- life {number + 1}: {life}")
-            state = self._live(stand, life, number)
+            state = self._live(stand, state, life, number)
             state = self._between(stand, life, state)
             is_faulty = number + 1 < len(lives)
             if state.status == "succeeded":
@@ -126,7 +128,7 @@ class _Simulation:
                 self._catch_up(stand)
         raise AssertionError(f"the job is {state.status} after {LIVES_MAX} lives")
 
-    def _live(self, stand: Stand, life: Life, number: int) -> JobState:
+    def _live(self, stand: Stand, before: JobState, life: Life, number: int) -> JobState:
         process = _Process(self, stand, life)
         self._wishes.born()
         began_s = stand.wall_s - EPOCH_S
@@ -139,7 +141,10 @@ class _Simulation:
             is_stopping = self._is_stopping or bool(self._wishes.pending)
             self._world.observe(began_s + now, events, is_stopping=is_stopping)
 
+        self._state = before
+
         def keep(state: JobState, batch: Sequence[Recorded]) -> None:
+            self._state = state
             if self._sampled.random() < 0.25:
                 self._summaries[state.version] = state.summary()
 
@@ -151,7 +156,7 @@ class _Simulation:
                     on_state=keep,
                     beside=process.beside,
                     wall=lambda seconds: seconds + process.jumped_s,
-                    opening=self._opening(stand),
+                    opening=_opening(stand, before),
                 )
                 process.publish()
         except BaseException as error:
@@ -160,13 +165,6 @@ class _Simulation:
         # What was committed as the process died, nobody has observed.
         seen = self._catch_up(stand)
         return stand.state() if state is None or seen else state
-
-    def _opening(self, stand: Stand) -> Command | None:
-        """As `orc resume` has it: whoever wished for the end of a job that has ended has had it."""
-        status = stand.state().status
-        if status in ("failed", "cancelled"):
-            return ResumeJob(OWNER, signal_id=self._last_wish)
-        return None
 
     def _take(self, error: BaseException, process: _Process) -> None:
         """The end of a life before its job's: how it died, where that is no objection."""
@@ -195,8 +193,15 @@ class _Simulation:
         created_at = format_time(stand.wall_s)
         number = ledger.send_signal(stand.job_id, kind="cancel", data={}, created_at=created_at)
         self._wishes.wished(number, at)
-        self._last_wish = number
         return number
+
+    def decide(self, ledger: Ledger, stand: Stand) -> None:
+        """Persons say what they are asked, as other processes leave it in the ledger."""
+        created_at = format_time(stand.wall_s)
+        assert self._state is not None
+        for step, option in self._world.decisions(self._state).items():
+            data = {"step": step, "option": option, "by": "ann"}
+            ledger.send_signal(stand.job_id, kind="decide", data=data, created_at=created_at)
 
     def stop(self) -> None:
         """The process is asked to stop: it need not begin anything any more."""
@@ -321,11 +326,19 @@ class _Process:
             case "stop":
                 self._simulation.stop()
                 signal.raise_signal(signal.SIGTERM)
+            case "decide":
+                with self._aside():
+                    self._simulation.decide(ledger, self._stand)
             case _:
-                # Another process says so: what befalls this one does not befall it.
-                self._is_aside = True
-                self._simulation.wish(ledger, self._stand, at=trio.current_time())
-                self._is_aside = False
+                with self._aside():
+                    self._simulation.wish(ledger, self._stand, at=trio.current_time())
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """What another process does: what befalls this one does not befall it."""
+        self._is_aside = True
+        yield
+        self._is_aside = False
 
     async def _keep_published(self) -> None:
         assert self._publication is not None
@@ -355,6 +368,15 @@ class _Publication:
             if final:
                 publisher.sweep()
             publisher.publish(final=final)
+
+
+def _opening(stand: Stand, state: JobState) -> Command:
+    """What a process begins with, but for who it is."""
+    with LedgerReader.open(stand.database) as reader:
+        ledger = cast(Ledger, reader)
+        command = opening_of(ledger, stand.job_id, state, None, None, None, None)
+    assert isinstance(command, StartJob | ResumeJob)
+    return replace(command, owner=OWNER)
 
 
 @contextmanager

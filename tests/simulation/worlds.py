@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from scheduler.core.resolved import FileDef, JobDef
 from scheduler.core.state import JobState
 from tests.builders import EPOCH_S
-from tests.flow_model import Flow, job_status, walk
+from tests.flow_model import Flow, all_nodes, job_status, walk
 from tests.model import Plan, Task, foresee
 from tests.scheduler.flow_referee import FlowReferee
-from tests.scheduler.flow_stand import FlowModel, answer, spec_of
+from tests.scheduler.flow_stand import FlowModel, answer, own_name, spec_of
 from tests.scheduler.flows import job_of
 from tests.scheduler.harness import Stand, definition_of, empty_stand
 from tests.scheduler.referee import Referee
@@ -37,6 +37,9 @@ class World(Protocol):
 
     def catch_up(self, events: Sequence[Any]) -> None:
         """What was committed when nobody looked, up to the end of a life. Raises Objection."""
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        """What persons will say to what they are asked now."""
 
     def answer(self, stand: Stand, state: JobState, turn: int) -> None:
         """What a person does for a job that waits."""
@@ -80,6 +83,9 @@ class PlanWorld:
     def catch_up(self, events: Sequence[Any]) -> None:
         self.calls.observe(events)
         self.referee.recall(events)
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        return {}
 
     def answer(self, stand: Stand, state: JobState, turn: int) -> None:
         raise AssertionError(f"{state.status}: nobody is asked in it")
@@ -130,6 +136,10 @@ class FlowWorld:
         # What is meant for the end of a job has then run with less before it than it would have.
         if any(event.type == "job.cancelling" for event in events):
             self._is_foreseen = False
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        options = {node.id: node.option for node in all_nodes(self.flow.nodes)}
+        return {name: options[own_name(name)] for name in sorted(state.questions)}
 
     def answer(self, stand: Stand, state: JobState, turn: int) -> None:
         answer(stand, self.flow, state, raise_by=turn + 1)
