@@ -117,11 +117,13 @@ class Stand:
         opening: Command | None = None,
         chance: float = 0.0,
         on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
+        limit_s: float = VIRTUAL_LIMIT_S,
     ) -> JobState:
         """Start or resume the job; it ends, stops, or dies around the commit that is named.
 
         `wall` turns the run's seconds into the wall's; `beside` is an async
-        function that runs as long as the job does.
+        function that runs as long as the job does. Raises trio.TooSlowError when it
+        takes more than `limit_s` of the run's seconds.
         """
         clock = Clock(
             wall=lambda: self.wall_s + wall(trio.current_time()),
@@ -150,7 +152,7 @@ class Stand:
                 clock=clock,
                 observer=committed,
             )
-            _run_in_own_time(self, runner, opening, ledger, beside)
+            _run_in_own_time(self, runner, opening, ledger, beside, limit_s)
         return state
 
 
@@ -160,10 +162,11 @@ def _run_in_own_time(
     opening: Command,
     ledger: Ledger,
     beside: Callable[[Runner, Ledger], Any] | None,
+    limit_s: float,
 ) -> None:
     async def main() -> None:
         try:
-            with trio.fail_after(VIRTUAL_LIMIT_S):
+            with trio.fail_after(limit_s):
                 async with trio.open_nursery() as nursery:
                     if beside is not None:
                         nursery.start_soon(beside, runner, ledger)

@@ -13,6 +13,7 @@ from providers import OnDelta, Reply, Request
 from scheduler.wishes import POLL_S
 from tests.scheduler.watches import demand
 
+_JOB_ENDS = ("job.succeeded", "job.failed", "job.cancelled")
 _ENDS_ATTEMPT = ("step.succeeded", "step.failed", "step.interrupted")
 
 
@@ -110,6 +111,7 @@ class WishWatch:
 
     pending: dict[int, float] = field(default_factory=dict)
     """When the one who runs the job could know of each: seconds of his life."""
+    has_ended: bool = False
 
     def wished(self, signal_id: int, at: float) -> None:
         """Somebody has left the wish."""
@@ -128,7 +130,12 @@ class WishWatch:
 
     def settle(self, event: Any) -> None:
         """What the event says of wishes."""
-        if event.type in ("job.cancelled", "job.cancelling") and event.signal_id is not None:
-            self.pending = {n: at for n, at in self.pending.items() if n > event.signal_id}
+        number = getattr(event, "signal_id", None)
+        if event.type == "job.resumed":
+            # Whoever wished for the end of a job that has ended has had it; another is still owed it.
+            number = number if self.has_ended else None
+        if event.type in ("job.resumed", "job.cancelled", "job.cancelling") and number is not None:
+            self.pending = {n: at for n, at in self.pending.items() if n > number}
         elif event.type in ("job.succeeded", "job.failed"):
             self.pending.clear()
+        self.has_ended = event.type in _JOB_ENDS or (self.has_ended and event.type != "job.resumed")

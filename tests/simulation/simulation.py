@@ -43,6 +43,7 @@ from tests.simulation.worlds import World, random_world
 
 LIVES_MAX = 60
 EVENTS_MAX = 4000
+LIFE_S_MAX = 2000.0
 PUBLISH_S = 2.0
 _CALM = Life()
 
@@ -92,7 +93,7 @@ class _Simulation:
         chance = Random(f"simulation {seed}")
         self._seed = seed
         self._told = told
-        self._publishes = chance.random() < 0.2
+        self._publishes = chance.random() < 0.12
         self._world: World = random_world(chance)
         self._faults: Faults = random_faults(chance, publishes=self._publishes)
         self._sampled = Random(f"sampled {seed}")
@@ -157,6 +158,7 @@ class _Simulation:
                     beside=process.beside,
                     wall=lambda seconds: seconds + process.jumped_s,
                     opening=_opening(stand, before),
+                    limit_s=LIFE_S_MAX,
                 )
                 process.publish()
         except BaseException as error:

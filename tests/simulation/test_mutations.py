@@ -8,20 +8,24 @@ from typing import Any
 
 import pytest
 
-import scheduler.core.calls
-import scheduler.core.queues
-import scheduler.core.reopen
-import scheduler.core.state
-import scheduler.purse
-import scheduler.runner
+import scheduler.core.calls as calls
+import scheduler.core.queues as queues
+import scheduler.core.reopen as reopening
+import scheduler.core.state as folding
+import scheduler.purse as purse
+import scheduler.runner as running
 from ledger import Ledger, Recorded
 from ledger.errors import StorageError
 from ledger.events import AnyEvent, LlmRequested
 from projections import ReadModel
 from scheduler.clock import Clock
+from scheduler.core.budgets import call_lost
 from scheduler.core.commands import RecordCall
+from scheduler.core.decide import decide
 from scheduler.core.job_state import JobState
+from scheduler.core.limits import room_of
 from scheduler.core.queues import wait
+from scheduler.core.reopen import job_resumed
 from scheduler.runner import Runner
 from scheduler.turn import Message, Stop
 from tests.simulation.simulation import SimulationFailed, simulate
@@ -32,7 +36,7 @@ Break = Callable[[pytest.MonkeyPatch], None]
 
 
 def reopens_a_success(patch: pytest.MonkeyPatch) -> None:
-    reopen = scheduler.core.reopen.reopen
+    reopen = reopening.reopen
 
     def broken(state: JobState, recorded_at: str) -> None:
         done = [step for step in state.steps.values() if step.status == "succeeded"]
@@ -40,19 +44,18 @@ def reopens_a_success(patch: pytest.MonkeyPatch) -> None:
             done[-1].status = "cancelled"
         reopen(state, recorded_at)
 
-    patch.setattr(scheduler.core.reopen, "reopen", broken)
+    patch.setattr(reopening, "reopen", broken)
 
 
 def forgets_a_failure_over_a_crash(patch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: Any) -> bool:
         return False
 
-    patch.setattr(scheduler.core.reopen, "_had_failure_before", broken)
+    patch.setattr(reopening, "_had_failure_before", broken)
 
 
 def lets_one_more_ask_a_provider(patch: pytest.MonkeyPatch) -> None:
-    room_of = scheduler.core.queues.room_of
-    patch.setattr(scheduler.core.queues, "room_of", lambda *told: room_of(*told) + 1)
+    patch.setattr(queues, "room_of", lambda *told: room_of(*told) + 1)
 
 
 def lets_one_more_run(patch: pytest.MonkeyPatch) -> None:
@@ -62,7 +65,7 @@ def lets_one_more_run(patch: pytest.MonkeyPatch) -> None:
         # Every second one is not counted.
         state.running_total += state.running_total % 2 == 0
 
-    patch.setattr(scheduler.core.state, "enter_running", broken)
+    patch.setattr(folding, "enter_running", broken)
 
 
 def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -> None:
@@ -70,7 +73,7 @@ def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -
         step = state.steps[step_id]
         wait(state, step_id, step.retry_at or now, step.delay_s or 0.0)
 
-    patch.setattr(scheduler.core.reopen, "_clamp", broken)
+    patch.setattr(reopening, "_clamp", broken)
 
 
 def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
@@ -78,15 +81,14 @@ def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_what_a_lost_call_may_have_cost(patch: pytest.MonkeyPatch) -> None:
-    call_lost = scheduler.core.state.call_lost
-
     def broken(state: JobState, step_id: str) -> None:
         spent = {account: vars_of(value) for account, value in state.spent.items()}
         call_lost(state, step_id)
-        for account, (calls, tokens) in spent.items():
-            state.spent[account].calls, state.spent[account].tokens = calls, tokens
+        for account, (calls_before, tokens_before) in spent.items():
+            state.spent[account].calls = calls_before
+            state.spent[account].tokens = tokens_before
 
-    patch.setattr(scheduler.core.state, "call_lost", broken)
+    patch.setattr(folding, "call_lost", broken)
 
 
 def vars_of(spent: Any) -> tuple[int, int]:
@@ -94,7 +96,7 @@ def vars_of(spent: Any) -> tuple[int, int]:
 
 
 def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(scheduler.purse, "find_shortfall", lambda *told, **more: None)
+    patch.setattr(purse, "find_shortfall", lambda *told, **more: None)
 
 
 def asks_before_that_is_committed(patch: pytest.MonkeyPatch) -> None:
@@ -111,17 +113,15 @@ def asks_before_that_is_committed(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_replies_that_were_paid(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(scheduler.core.calls, "_keep_reply", lambda *told: None)
+    patch.setattr(calls, "_keep_reply", lambda *told: None)
 
 
 def loses_a_wish_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
-    job_resumed = scheduler.core.state.job_resumed
-
     def broken(state: JobState, *told: Any) -> None:
         job_resumed(state, *told)
         state.signal_seen = 1_000_000
 
-    patch.setattr(scheduler.core.state, "job_resumed", broken)
+    patch.setattr(folding, "job_resumed", broken)
 
 
 def lets_what_runs_go_on_after_a_wish(patch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def lets_what_runs_go_on_after_a_wish(patch: pytest.MonkeyPatch) -> None:
 
 
 def sleeps_through_a_retry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(scheduler.runner, "next_due", lambda state, now: None)
+    patch.setattr(running, "next_due", lambda state, now: None)
 
 
 def goes_on_after_a_commit_that_failed(patch: pytest.MonkeyPatch) -> None:
@@ -167,12 +167,10 @@ def tells_the_tables_less(patch: pytest.MonkeyPatch) -> None:
 
 
 def leaves_out_an_event(patch: pytest.MonkeyPatch) -> None:
-    decide = scheduler.runner.decide
-
     def broken(state: JobState, command: Any) -> list[AnyEvent]:
         return [event for event in decide(state, command) if event.type != "step.skipped"]
 
-    patch.setattr(scheduler.runner, "decide", broken)
+    patch.setattr(running, "decide", broken)
 
 
 BREAKS: tuple[Break, ...] = (
