@@ -28,7 +28,7 @@ from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, Targe
 from scheduler.core.state import JobState, evolve
 from scheduler.runner import Runner
 from scheduler.workspace import Workspace
-from tests.builders import EPOCH_S, JOB, OWNER, fold_recorded, job, record, step, submitted
+from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
 from tests.model import NEVER, Plan, Task
 from tests.scheduler.scripted import ScriptedModel
 
@@ -84,6 +84,12 @@ class Stand:
             seconds = self.wall_s - EPOCH_S
             batch = record(events, job_id=self.job_id, after=version, seconds=seconds)
             ledger.append(batch)
+
+    def leave_wish(self, kind: str, **data: Any) -> int:
+        """What another process leaves in the ledger; the wish's number."""
+        created_at = at(self.wall_s - EPOCH_S)
+        with self.open() as ledger:
+            return ledger.send_signal(self.job_id, kind=kind, data=data, created_at=created_at)
 
     def act(self, command: Command) -> JobState:
         """What somebody does to the job while nobody runs it; the state after it."""

@@ -111,6 +111,8 @@ class WishWatch:
 
     pending: dict[int, float] = field(default_factory=dict)
     """When the one who runs the job could know of each: seconds of his life."""
+    heeded: int = 0
+    """Up to which one this life knows of them: what is meant for the end of a job still runs."""
     has_ended: bool = False
 
     def wished(self, signal_id: int, at: float) -> None:
@@ -120,22 +122,32 @@ class WishWatch:
     def born(self) -> None:
         """Another life: it has not looked yet."""
         self.pending = dict.fromkeys(self.pending, 0.0)
+        self.heeded = 0
 
     def observe(self, now: float, events: Sequence[Any]) -> None:
         """Events that were committed at this time of a life. Raises Objection."""
-        late = [number for number, at in self.pending.items() if now > at + POLL_S]
         for event in events:
+            late = [n for n, at in self.pending.items() if now > at + POLL_S and n > self.heeded]
             demand(not late, f"{event.type} at {now}, long after wish {late}")
             self.settle(event)
 
     def settle(self, event: Any) -> None:
         """What the event says of wishes."""
-        number = getattr(event, "signal_id", None)
-        if event.type == "job.resumed":
-            # Whoever wished for the end of a job that has ended has had it; another is still owed it.
-            number = number if self.has_ended else None
-        if event.type in ("job.resumed", "job.cancelled", "job.cancelling") and number is not None:
-            self.pending = {n: at for n, at in self.pending.items() if n > number}
-        elif event.type in ("job.succeeded", "job.failed"):
-            self.pending.clear()
-        self.has_ended = event.type in _JOB_ENDS or (self.has_ended and event.type != "job.resumed")
+        number = getattr(event, "signal_id", None) or 0
+        match event.type:
+            case "job.cancelling":
+                self.heeded = number
+            case "job.cancelled":
+                self._end(number)
+            case "job.resumed" if self.has_ended:
+                # Only a job that had not ended still owes an answer.
+                self._end(number)
+            case "job.succeeded" | "job.failed":
+                self.pending.clear()
+        if event.type in _JOB_ENDS:
+            self.has_ended = True
+        elif event.type == "job.resumed":
+            self.has_ended = False
+
+    def _end(self, number: int) -> None:
+        self.pending = {n: at for n, at in self.pending.items() if n > number}
