@@ -119,7 +119,7 @@ def forgets_replies_that_were_paid(patch: pytest.MonkeyPatch) -> None:
 def loses_a_wish_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, *told: Any) -> None:
         job_resumed(state, *told)
-        state.signal_seen = 1_000_000
+        state.signal_seen = state.cancel_seen = 1_000_000
 
     patch.setattr(folding, "job_resumed", broken)
 
