@@ -4,8 +4,9 @@ VENV ?= .venv
 PROVIDERS_VENV ?= .venv-providers
 NODE ?= .node
 BIN := $(VENV)/bin
+SEEDS ?= 5000
 
-.PHONY: demo test check test-providers torture bench docs clean
+.PHONY: demo test check test-providers torture simulate bench docs clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where to look next.
 	@mkdir -p demo
@@ -25,6 +26,9 @@ test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## What needs m
 
 torture: $(VENV)/.installed-test  ## The long crash and contention runs.
 	$(BIN)/python -m pytest -m torture $(PYTEST_ARGS)
+
+simulate: $(VENV)/.installed-test  ## Simulated jobs, one for each of SEEDS seeds: make simulate SEEDS=100000
+	ORC_SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest $(PYTEST_ARGS) tests/simulation/test_simulation.py
 
 bench: $(VENV)/.installed-test  ## Measure; each figure beside what it is compared to.
 	$(BIN)/python -m benchmarks

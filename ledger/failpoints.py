@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ledger.errors import BadFailpoint
 
@@ -97,6 +98,19 @@ def hit(place: str) -> None:
         _plan.hit(place)
 
 
+class Follower(Protocol):
+    """What is told of each place that the code comes to, and may raise there."""
+
+    def hit(self, place: str) -> None:
+        """The code is at this place."""
+
+
+def follow(follower: Follower | None) -> None:
+    """Tell this of each place from now on, in place of what the variable asks for; none for nobody."""
+    global _plan
+    _plan = follower
+
+
 def arm(text: str | None) -> None:
     """Follow this text from now on, in place of the variable's; none for nothing.
 
@@ -138,7 +152,7 @@ def _act(entry: _Entry) -> None:
             raise OSError(number, os.strerror(number))
 
 
-_plan: _Plan | None = None
+_plan: Follower | None = None
 
 
 def arm_from_environment() -> None:

@@ -48,11 +48,12 @@ async def poll_wishes(
     last = 0
     while True:
         await trio.sleep(POLL_S)
-        for wish in ledger.read_signals(job_id, after=max(last, state.signal_seen)):
+        seen = min(state.signal_seen, state.cancel_seen)
+        for wish in ledger.read_signals(job_id, after=max(last, seen)):
             last = wish.id
-            if wish.kind == "cancel":
+            if wish.kind == "cancel" and wish.id > state.cancel_seen:
                 await send.send(Message(CancelJob(wish.id, wish.data.get("reason"))))
-            elif wish.kind == "decide":
+            elif wish.kind == "decide" and wish.id > state.signal_seen:
                 await send.send(Message(_decision(wish)))
 
 

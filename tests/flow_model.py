@@ -51,6 +51,7 @@ class Node:
     members: tuple[Node, ...] = ()
     option: str = "approve"
     weak: int = 0
+    hiccups: int = 0
     budget: Limit | None = None
 
     @property
@@ -65,12 +66,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Flow:
-    """A job; each node stands behind what it needs."""
+    """A job; each node stands behind what it needs. No node has as many hiccups as `attempts_max`."""
 
     nodes: tuple[Node, ...]
     total: int = 100
     abreast: int = 100
     budget: Limit | None = None
+    attempts_max: int = 1
 
 
 @dataclass(frozen=True)

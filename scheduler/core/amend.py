@@ -7,6 +7,7 @@ name keeps what it has. `step.reused` ends a step with a result from elsewhere.
 from __future__ import annotations
 
 from ledger.events import JobAmended, StepReused
+from scheduler.core.cancelling import wishes_ended
 from scheduler.core.file_names import FileNames
 from scheduler.core.graph import Graph, build_graph
 from scheduler.core.job_state import JobState, StepState
@@ -42,7 +43,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
         state.status = "stopped"
     state.stopped_by = state.job_failure = None
     state.had_ended = True
-    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+    wishes_ended(state, event.signal_id)
     if event.replies is not None:
         state.replies = event.replies
     definition = load_job(event.spec.value)

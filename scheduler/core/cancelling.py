@@ -29,7 +29,13 @@ def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCan
 
 def cancelled(state: JobState) -> JobCancelled:
     """The end of a job in which what was meant for that has run."""
-    return JobCancelled(signal_id=state.signal_seen or None, reason=state.cancel_reason)
+    return JobCancelled(signal_id=state.cancel_signal, reason=state.cancel_reason)
+
+
+def wishes_ended(state: JobState, signal_id: int | None) -> None:
+    """Whatever was wished up to that one has had its end."""
+    state.signal_seen = max(state.signal_seen, signal_id or 0)
+    state.cancel_seen = max(state.cancel_seen, signal_id or 0)
 
 
 def _is_meant(definition: StepDef) -> bool:
@@ -45,8 +51,8 @@ def cancelling(state: JobState, event: JobCancelling) -> None:
     """Fold the event: what is left is ready when what it needs among the others left has ended."""
     left = set(event.steps)
     state.is_cancelling = True
-    state.cancel_reason = event.reason
-    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+    # The wish is heeded when the job has ended: should it die before, its next owner heeds it.
+    state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
     clear_queues(state)
     for step_id, step in state.steps.items():
         if step.status in ("pending", "running", "waiting") and step_id not in left:

@@ -199,8 +199,12 @@ class JobState:
     owned_since: str | None = None
     last_at: str = ""
     signal_seen: int = 0
+    """The last wish that an event answers, those to cancel left out."""
+    cancel_seen: int = 0
+    """The last wish to cancel that has had its end; a later wish of another kind says nothing of it."""
     stopped_by: str | None = None
     is_cancelling: bool = False
+    cancel_signal: int | None = None
     cancel_reason: str | None = None
     had_ended: bool = False
     """Whether the last resume was of a job that had ended: then a person's no is asked again."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ledger.events import JobAmended, JobResumed
 from ledger.step_names import lineage
+from scheduler.core.cancelling import wishes_ended
 from scheduler.core.containers import reopen_inside
 from scheduler.core.graph import downstream
 from scheduler.core.job_state import Inside, JobState, StepState
@@ -37,7 +38,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
     if event.replies is not None:
         state.replies = event.replies
     state.provider_override = event.provider
-    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+    wishes_ended(state, event.signal_id)
     limit_to(state, event.only)
     reopen(state, recorded_at)
 

@@ -49,7 +49,7 @@ from ledger.events import (
 from scheduler.core.amend import job_amended, step_reused
 from scheduler.core.budgets import exceeded, raised
 from scheduler.core.calls import call_told, cut_call, forget_calls
-from scheduler.core.cancelling import cancelling
+from scheduler.core.cancelling import cancelling, wishes_ended
 from scheduler.core.containers import child_ended, expanded
 from scheduler.core.doubt import find_doubt, is_told
 from scheduler.core.graph import Graph
@@ -299,7 +299,7 @@ def _stop(state: JobState, status: JobStatus) -> None:
 def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     _stop(state, "cancelled")
     state.is_cancelling = False
-    state.signal_seen = max(state.signal_seen, event.signal_id or 0)
+    wishes_ended(state, event.signal_id)
     for step in state.steps.values():
         if step.status in ("pending", "running", "waiting"):
             step.status = "cancelled"

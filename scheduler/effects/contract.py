@@ -6,11 +6,12 @@ no ledger, and could run in another process.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import trio
 
 from ledger.digest import Digest
 from ledger.values import CachedReply
@@ -173,10 +174,10 @@ def attempt_timeout_message(limit_s: float) -> str:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds since it was made, on the monotonic clock."""
+    """Seconds since it was made, on trio's clock, which is monotonic, and which tests own."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=trio.current_time)
 
     def elapsed(self) -> float:
         """Rounded to the microsecond, as events record it."""
-        return round(time.monotonic() - self.started, 6)
+        return round(trio.current_time() - self.started, 6)

@@ -33,6 +33,7 @@ class Seen:
     total: int = 0
     is_expanded: bool = False
     attempts: int = 0
+    failures: int = 0
     replies: int = 0
     succeeded: int = 0
     may_stay: bool = False
@@ -65,12 +66,16 @@ class Account:
 
 
 class FlowReferee:
-    """Watches the events of one job, crashes, decisions and resumptions included."""
+    """Watches the events of one job, crashes, decisions and resumptions included.
+
+    While `is_stopping`, nothing need begin.
+    """
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
         self.job = "submitted"
         self.versions = 0
+        self.is_stopping = False
         self.steps: dict[str, Seen] = {}
         self._alive = False
         self._now = 0.0
@@ -133,6 +138,17 @@ class FlowReferee:
             case "job.succeeded" | "job.failed":
                 demand(not self.running, f"{event.type} while {self.running} ran")
                 self.job, self._alive = event.type.removeprefix("job."), False
+            case "job.interrupted":
+                demand(not self.running, f"{event.type} while {self.running} ran")
+                self.job, self._alive = "interrupted", False
+            case "job.cancelling":
+                demand(self._alive and not self.running, f"cancelling while {self.running} ran")
+                self._cancel(but=event.steps)
+            case "job.cancelled":
+                demand(self.job not in ("succeeded", "failed"), f"cancelled when {self.job}")
+                demand(not self.running, f"{event.type} while {self.running} ran")
+                self._cancel(but=())
+                self.job, self._alive = "cancelled", False
             case "approval.decided":
                 step = self.steps[event.step]
                 demand(step.status == "waiting", f"{event.step} decided as {step.status}")
@@ -145,18 +161,27 @@ class FlowReferee:
             case _:
                 self._step(event, self.steps[event.step])
 
+    def _cancel(self, *, but: Sequence[str]) -> None:
+        for name, step in self.steps.items():
+            if step.status not in _ENDS and name not in but:
+                step.status = "cancelled"
+
     def _opened(self, kind: str) -> None:
         demand(not self._alive, f"{kind} of a job that runs")
-        had_ended = self.job in ("succeeded", "failed")
+        had_ended = self.job in ("succeeded", "failed", "cancelled")
         self.job, self._alive = "running", True
         for account in self._accounts.values():
             account.tokens += sum(account.held.values())
             account.held.clear()
         for step in self.steps.values():
             was_rejected = step.decided == "reject" and not had_ended
+            if step.status == "cancelled":
+                step.failures = 0
+                step.status = "running" if step.is_expanded else "pending"
             if step.status in ("skipped", "failed") and not step.is_tolerated and not was_rejected:
                 # It may be opened again; where nothing could change, it need not.
                 step.may_stay = True
+                step.decided = ""
                 step.status = "running" if step.holds and step.status == "failed" else "pending"
             elif step.status == "running" and step.holds and not step.is_expanded:
                 # A stream that was cut there: nothing came into being.
@@ -166,7 +191,8 @@ class FlowReferee:
 
     def _step(self, event: Any, step: Seen) -> None:
         name = event.step
-        demand(self._alive or event.type in _DECIDED, f"{event} is late")
+        is_cut = event.type == "step.interrupted" and event.reason == "crash"
+        demand(self._alive or is_cut or event.type in _DECIDED, f"{event} is late")
         match event.type:
             case "step.started":
                 self._started(name, step, event)
@@ -178,7 +204,12 @@ class FlowReferee:
                 step.succeeded += 1
                 self._ended(name, step, "succeeded")
             case "step.failed":
-                demand(event.retry_at is None, f"{name} is tried again")
+                if event.retry_at is not None:
+                    step.failures += 1
+                    demand(step.failures < self.flow.attempts_max, f"{name} is tried again")
+                    demand(step.status == "running", f"{name} failed as {step.status}")
+                    step.status = "waiting"
+                    return
                 step.is_tolerated = bool(event.tolerated)
                 demand(not event.tolerated or step.node.is_tolerated, f"{name} is tolerated")
                 self._ended(name, step, "failed")
@@ -266,6 +297,7 @@ class FlowReferee:
         if status == "succeeded" and step.holds in ("for_each", "group"):
             demand(len(step.children) == step.total, f"{name} ended with some missing")
         step.status = status
+        step.failures = 0
         step.may_stay = False
 
     def _call(self, event: Any, name: str, step: Seen) -> None:
@@ -297,6 +329,8 @@ class FlowReferee:
 
     def _object_to_idleness(self) -> None:
         """Nothing that may run waits while there is room for it."""
+        if self.is_stopping:
+            return
         for name, step in self.steps.items():
             if step.status == "pending" and not step.may_stay and self._could_run(name, step):
                 raise Objection(f"{name} could run at {self._now} beside {self.running}")

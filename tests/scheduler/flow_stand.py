@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import trio
 import yaml
 
-from cli.ownership import load_state
-from cli.wiring import append_command
-from providers import OnDelta, PermanentError, Reply, Request, Usage
+from providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from scheduler.core.commands import RaiseBudget
 from scheduler.core.state import JobState
 from tests.flow_model import Flow, Limit, Node, all_nodes, checksum, item_values
-from tests.model import Plan, Task
+from tests.model import TRANSIENT, Plan, Task
 from tests.scheduler.flows import decide_here, job_of
 from tests.scheduler.harness import Stand, empty_stand
 
@@ -34,11 +33,17 @@ class FlowModel:
     def __init__(self, flow: Flow) -> None:
         self._nodes = {node.id: node for node in all_nodes(flow.nodes)}
         self.paid: list[str] = []
+        self._asked: Counter[str] = Counter()
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         told = json.loads(str(request.messages[-1]["content"]))
         await trio.sleep(checksum(request.step) % 8 / 4)
-        if self._nodes[told["id"]].fails(request.step):
+        node = self._nodes[told["id"]]
+        self._asked[request.step] += 1
+        if self._asked[request.step] <= node.hiccups:
+            kind = TRANSIENT[self._asked[request.step] % len(TRANSIENT)]
+            raise TransientError(cast(Any, kind), "as the test says")
+        if node.fails(request.step):
             raise PermanentError("bad_request", "as the test says")
         self.paid.append(request.step)
         text = json.dumps({"by": request.step, "of": checksum(told)})
@@ -64,7 +69,7 @@ def spec_of(flow: Flow) -> str:
         "provider": "ollama/m",
         "params": {"max_tokens": MAX_TOKENS},
         "concurrency": {"total": flow.total, "ollama": flow.abreast},
-        "defaults": {"retry": 1},
+        "defaults": {"retry": {"max_attempts": flow.attempts_max, "jitter": 0}},
     }
     if flow.budget is not None:
         spec["budget"] = _limit(flow.budget)
@@ -157,19 +162,17 @@ def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> N
     for name in sorted(state.questions):
         decide_here(stand, name, options[own_name(name)])
     for account in sorted(set(state.short.values())):
-        _raise(stand, account, raise_by)
+        _raise(stand, state, account, raise_by)
 
 
-def _raise(stand: Stand, account: str, by: int) -> None:
-    with stand.open() as ledger:
-        state = load_state(ledger, stand.job_id)
-        limit = _limit_of(state, account)
-        more = RaiseBudget(
-            account,
-            max_calls=None if limit.max_calls is None else limit.max_calls + by,
-            max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
-        )
-        append_command(ledger, stand.job_id, state, more, blobs=[])
+def _raise(stand: Stand, state: JobState, account: str, by: int) -> None:
+    limit = _limit_of(state, account)
+    more = RaiseBudget(
+        account,
+        max_calls=None if limit.max_calls is None else limit.max_calls + by,
+        max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
+    )
+    stand.act(more)
 
 
 def _limit_of(state: JobState, account: str) -> Any:

@@ -76,14 +76,7 @@ def flow_stand(text: str, **inputs: Any) -> Iterator[Stand]:
 
 def decide_here(stand: Stand, step: str, option: str, comment: str | None = None) -> JobState:
     """A decision for a job that nobody runs, as `orc approve` takes it."""
-    from cli.ownership import load_state
-    from cli.wiring import append_command
-
-    with stand.open() as ledger:
-        state = load_state(ledger, stand.job_id)
-        command = DecideApproval(step, option, comment, "ann")
-        append_command(ledger, stand.job_id, state, command, blobs=[])
-        return load_state(ledger, stand.job_id)
+    return stand.act(DecideApproval(step, option, comment, "ann"))
 
 
 def statuses(state: JobState) -> dict[str, str]:

@@ -23,11 +23,12 @@ from projections import ReadModel, ReplyCache
 from providers import Provider
 from scheduler.clock import Clock
 from scheduler.core.commands import Command, ResumeJob, StartJob
+from scheduler.core.decide import decide
 from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
-from scheduler.core.state import JobState
+from scheduler.core.state import JobState, evolve
 from scheduler.runner import Runner
 from scheduler.workspace import Workspace
-from tests.builders import EPOCH_S, JOB, OWNER, fold_recorded, job, record, step, submitted
+from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
 from tests.model import NEVER, Plan, Task
 from tests.scheduler.scripted import ScriptedModel
 
@@ -84,6 +85,24 @@ class Stand:
             batch = record(events, job_id=self.job_id, after=version, seconds=seconds)
             ledger.append(batch)
 
+    def leave_wish(self, kind: str, **data: Any) -> int:
+        """What another process leaves in the ledger; the wish's number."""
+        created_at = at(self.wall_s - EPOCH_S)
+        with self.open() as ledger:
+            return ledger.send_signal(self.job_id, kind=kind, data=data, created_at=created_at)
+
+    def act(self, command: Command) -> JobState:
+        """What somebody does to the job while nobody runs it; the state after it."""
+        with self.open() as ledger:
+            state = load_state(ledger, self.job_id)
+            events = decide(state, command)
+            seconds = self.wall_s - EPOCH_S
+            batch = record(events, job_id=self.job_id, after=state.version, seconds=seconds)
+            ledger.append(batch)
+            for recorded in batch:
+                evolve(state, recorded)
+            return state
+
     def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
         """Fill this ledger with the beginning of another stream, and the blobs that there are."""
         with self.open() as ledger, _reader(source) as other:
@@ -104,11 +123,13 @@ class Stand:
         opening: Command | None = None,
         chance: float = 0.0,
         on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
+        limit_s: float = VIRTUAL_LIMIT_S,
     ) -> JobState:
         """Start or resume the job; it ends, stops, or dies around the commit that is named.
 
         `wall` turns the run's seconds into the wall's; `beside` is an async
-        function that runs as long as the job does.
+        function that runs as long as the job does. Raises trio.TooSlowError when it
+        takes more than `limit_s` of the run's seconds.
         """
         clock = Clock(
             wall=lambda: self.wall_s + wall(trio.current_time()),
@@ -137,7 +158,7 @@ class Stand:
                 clock=clock,
                 observer=committed,
             )
-            _run_in_own_time(self, runner, opening, ledger, beside)
+            _run_in_own_time(self, runner, opening, ledger, beside, limit_s)
         return state
 
 
@@ -147,10 +168,11 @@ def _run_in_own_time(
     opening: Command,
     ledger: Ledger,
     beside: Callable[[Runner, Ledger], Any] | None,
+    limit_s: float,
 ) -> None:
     async def main() -> None:
         try:
-            with trio.fail_after(VIRTUAL_LIMIT_S):
+            with trio.fail_after(limit_s):
                 async with trio.open_nursery() as nursery:
                     if beside is not None:
                         nursery.start_soon(beside, runner, ledger)

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 import pytest
 
 from ledger import Recorded
-from ledger.events import ApprovalDecided, StepExpanded, StepSkipped, StepStarted
+from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    JobStarted,
+    StepExpanded,
+    StepSkipped,
+    StepStarted,
+)
 from scheduler.core.job_state import JobState
+from tests.builders import OWNER, started, succeeded
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
 from tests.scheduler.harness import Crash
 from tests.scheduler.test_resume import cancels
@@ -244,6 +252,38 @@ def test_a_resume_of_a_cancelled_job_does_what_was_not_done() -> None:
         state = stand.run()
     assert state.status == "succeeded"
     assert statuses(state)["clean"] == "skipped"
+
+
+def test_a_wish_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_for_it() -> None:
+    for commits in range(1, 20):
+        with flow_stand(CLEANED) as stand:
+            with pytest.raises(Crash):
+                stand.run(beside=cancels(after_s=1.0), commits=commits)
+            kinds = [recorded.event.type for recorded in stand.stream()]
+            if "job.cancelling" not in kinds:
+                continue
+            assert "job.cancelled" not in kinds
+            state = stand.run()
+            assert state.status == "cancelled"
+            assert statuses(state)["tell"] == "succeeded"
+            assert state.summary() == stand.state().summary()
+            return
+    pytest.fail("no cut was in the middle of its end")
+
+
+def test_a_decision_does_not_hide_an_older_wish_to_cancel() -> None:
+    with flow_stand(ASKING + "  slow: {run: 'sleep 30'}\n") as stand:
+        stand.leave_wish("cancel")
+        later = stand.leave_wish("decide", step="gate", option="later", by="ann")
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("before"),
+            succeeded("before", output="the text"),
+            started("gate", kind="approval"),
+            ApprovalRequested(step="gate", attempt=1, message="?", options=("later", "reject")),
+            ApprovalDecided(step="gate", attempt=1, option="later", by="ann", signal_id=later),
+        )
+        assert stand.run().status == "cancelled"
 
 
 class TestApproval:

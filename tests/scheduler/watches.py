@@ -31,6 +31,7 @@ class Course:
     kept: int = 0
     replies: int = 0
     due: float = 0.0
+    delay_s: float = 0.0
     has_succeeded: bool = False
     cut_by_job: bool = False
     starts: list[float] = field(default_factory=list)

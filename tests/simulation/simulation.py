@@ -1,0 +1,418 @@
+"""One seed, one run: a job, what befalls it, and the judges, on clocks and chances that the seed owns.
+
+Each life of the job is the real runner on a real ledger. It dies as a process
+does: from the blow on nothing more reaches the ledger, and the next life knows
+what was committed alone. When all that was to befall it has, it must come to
+its end, and to the one that the model foresees.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+from typing import Any, cast
+
+import trio
+
+from cli.ownership import opening_of
+from ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
+from ledger.digest import digest_json
+from ledger.errors import StorageError
+from projections import Publisher, ReadModel
+from projections.verify import Verifier
+from scheduler.clock import format_time
+from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
+from scheduler.core.state import JobState, evolve
+from scheduler.runner import Runner
+from tests.builders import EPOCH_S, OWNER, new_state, submitted
+from tests.scheduler.harness import Stand
+from tests.scheduler.watches import demand
+from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
+from tests.simulation.oracles import WishWatch
+from tests.simulation.worlds import World, random_world
+
+LIVES_MAX = 60
+EVENTS_MAX = 4000
+LIFE_S_MAX = 2000.0
+PUBLISH_S = 2.0
+_CALM = Life()
+
+
+class Death(BaseException):
+    """The process is gone; no handler of errors may live on."""
+
+
+class SimulationFailed(AssertionError):
+    """A seed with which a judge objects, or the job does not come to its end."""
+
+
+@dataclass
+class Told:
+    """What a run was: its events as the ledger has them, what befell it, and how often it died."""
+
+    seed: int
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    struck: Counter[str] = field(default_factory=Counter)
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def digest(self) -> str:
+        """Equal for equal events, to the last byte and the last microsecond."""
+        return digest_json(self.rows)
+
+
+def simulate(seed: int) -> Told:
+    """Run the seed to its end. Raises SimulationFailed, which tells the way there."""
+    told = Told(seed)
+    try:
+        _Simulation(seed, told).run()
+    except Exception as error:
+        last = "\n".join(told.lines[-60:])
+        raise SimulationFailed(
+            f"{type(error).__name__}: {error}\n{last}\n"
+            f"ORC_SIM_SEED={seed} .venv/bin/python -m pytest -n0 tests/simulation\n"
+            "runs this seed alone, and tells all of it"
+        ) from error
+    return told
+
+
+class _Simulation:
+    def __init__(self, seed: int, told: Told) -> None:
+        chance = Random(f"simulation {seed}")
+        self._seed = seed
+        self._told = told
+        self._publishes = chance.random() < 0.12
+        self._world: World = random_world(chance)
+        self._faults: Faults = random_faults(chance, publishes=self._publishes)
+        self._sampled = Random(f"sampled {seed}")
+        self._summaries: dict[int, dict[str, Any]] = {}
+        self._wishes = WishWatch()
+        self._state: JobState | None = None
+        self._versions = 0
+
+    def run(self) -> None:
+        with self._world.stand() as stand:
+            shutil.copyfile(_empty_ledger(), stand.database)
+            stand.append(submitted(self._world.definition))
+            self._catch_up(stand)
+            state = self._live_on(stand)
+            self._judge(stand, state)
+
+    def _live_on(self, stand: Stand) -> JobState:
+        """Life after life, until the job is over and nothing more befalls it."""
+        state = stand.state()
+        for number in range(LIVES_MAX):
+            lives = self._faults.lives
+            life = lives[number] if number < len(lives) else _CALM
+            self._told.say(f"-- life {number + 1}: {life}")
+            state = self._live(stand, state, life, number)
+            state = self._between(stand, life, state)
+            is_faulty = number + 1 < len(lives)
+            if state.status == "succeeded":
+                return state
+            if state.status == "failed" and not (is_faulty and self._faults.insists):
+                return state
+            if state.status == "waiting":
+                self._world.answer(stand, state, number)
+                self._catch_up(stand)
+        raise AssertionError(f"the job is {state.status} after {LIVES_MAX} lives")
+
+    def _live(self, stand: Stand, before: JobState, life: Life, number: int) -> JobState:
+        process = _Process(self, stand, life)
+        self._wishes.born()
+        began_s = stand.wall_s - EPOCH_S
+        self._is_stopping = False
+
+        def observe(now: float, batch: Sequence[Recorded]) -> None:
+            self._tell(now, batch)
+            events = [recorded.event for recorded in batch]
+            self._wishes.observe(now, events)
+            is_stopping = self._is_stopping or bool(self._wishes.pending)
+            self._world.observe(began_s + now, events, is_stopping=is_stopping)
+
+        self._state = before
+
+        def keep(state: JobState, batch: Sequence[Recorded]) -> None:
+            self._state = state
+            if self._sampled.random() < 0.25:
+                self._summaries[state.version] = state.summary()
+
+        state: JobState | None = None
+        try:
+            with _seeded(f"{self._seed} {number}"), process.followed():
+                state = stand.run(
+                    observe=observe,
+                    on_state=keep,
+                    beside=process.beside,
+                    wall=lambda seconds: seconds + process.jumped_s,
+                    opening=_opening(stand, before),
+                    limit_s=LIFE_S_MAX,
+                )
+                process.publish()
+        except BaseException as error:
+            self._take(error, process)
+        stand.wall_s += process.jumped_s
+        # What was committed as the process died, nobody has observed.
+        seen = self._catch_up(stand)
+        return stand.state() if state is None or seen else state
+
+    def _take(self, error: BaseException, process: _Process) -> None:
+        """The end of a life before its job's: how it died, where that is no objection."""
+        found = list(_all_errors(error))
+        left = [one for one in found if not isinstance(one, Death | StorageError | OSError)]
+        left = [one for one in left if not isinstance(one, trio.Cancelled)]
+        if left:
+            raise left[0]
+        demand(process.has_struck, f"nothing befell it, and it ended with {found}")
+
+    def _between(self, stand: Stand, life: Life, state: JobState) -> JobState:
+        stand.wall_s += life.idle_s + life.jump_s
+        if not life.wish or state.status in ("succeeded", "failed", "cancelled"):
+            return state
+        self._told.struck[f"wish {life.wish}"] += 1
+        with stand.open() as ledger:
+            signal_id = self.wish(ledger, stand, at=0.0)
+        if life.wish == "said":
+            return state
+        state = stand.act(CancelJob(signal_id, at_once=True))
+        self._catch_up(stand)
+        return state
+
+    def wish(self, ledger: Ledger, stand: Stand, *, at: float) -> int:
+        """Somebody leaves a wish to cancel."""
+        created_at = format_time(stand.wall_s)
+        number = ledger.send_signal(stand.job_id, kind="cancel", data={}, created_at=created_at)
+        self._wishes.wished(number, at)
+        return number
+
+    def decide(self, ledger: Ledger, stand: Stand) -> None:
+        """Persons say what they are asked, as other processes leave it in the ledger."""
+        created_at = format_time(stand.wall_s)
+        assert self._state is not None
+        for step, option in self._world.decisions(self._state).items():
+            data = {"step": step, "option": option, "by": "ann"}
+            ledger.send_signal(stand.job_id, kind="decide", data=data, created_at=created_at)
+
+    def stop(self) -> None:
+        """The process is asked to stop: it need not begin anything any more."""
+        self._is_stopping = True
+
+    def strike(self, what: str) -> None:
+        self._told.struck[what] += 1
+        self._told.say(f"   !! {what}")
+
+    def _catch_up(self, stand: Stand) -> bool:
+        with LedgerReader.open(stand.database) as reader:
+            left = list(reader.read_stream(stand.job_id, after=self._versions))
+        if left:
+            self._tell(None, left)
+        events = [recorded.event for recorded in left]
+        for event in events:
+            self._wishes.settle(event)
+        self._world.catch_up(events)
+        return bool(left)
+
+    def _tell(self, now: float | None, batch: Sequence[Recorded]) -> None:
+        for recorded in batch:
+            self._versions += 1
+            demand(recorded.version == self._versions, f"{recorded} after {self._versions - 1}")
+            event: Any = recorded.event
+            moment = "unseen" if now is None else f"{now:.6g}"
+            place = f" {event.step}.{event.attempt}" if hasattr(event, "attempt") else ""
+            place = place or f" {getattr(event, 'step', '')}".rstrip()
+            more = getattr(event, "kind", None) or getattr(event, "signal_id", None) or ""
+            self._told.say(
+                f"   {recorded.version:>4} {moment:>8} {event.type}{place} {more}".rstrip()
+            )
+        demand(self._versions <= EVENTS_MAX, "it goes on for ever")
+
+    def _judge(self, stand: Stand, state: JobState) -> None:
+        self._world.calls.check()
+        self._world.check_end(stand, state)
+        folder = None
+        with LedgerReader.open(stand.database) as reader:
+            if self._publishes:
+                folder = stand.folder / stand.job_id
+                _Publication(stand).publish(final=True)
+            # Deriving the tables beside takes as long as a short life: not each time.
+            verifier = Verifier(reader, tables=self._sampled.random() < 0.3)
+            verdict = verifier.check_job(stand.job_id, folder=folder)
+            demand(not verdict.problems, "; ".join(verdict.problems))
+            stream = list(reader.read_stream(stand.job_id))
+            rows = reader.connection.execute(
+                "SELECT type, step, attempt, data, recorded_at FROM events ORDER BY version"
+            )
+            self._told.rows = [tuple(row) for row in rows]
+        folded = new_state(stand.definition)
+        for recorded in stream:
+            evolve(folded, recorded)
+            kept = self._summaries.get(recorded.version)
+            demand(kept in (None, folded.summary()), f"the fold to {recorded.version} differs")
+        demand(folded.summary() == state.summary(), "the fold differs at the end")
+
+
+class _Process:
+    """What befalls one life, and whether it has."""
+
+    def __init__(self, simulation: _Simulation, stand: Stand, life: Life) -> None:
+        self._simulation = simulation
+        self._stand = stand
+        self._life = life
+        self._hits: Counter[str] = Counter()
+        self._is_dead = False
+        self._is_aside = False
+        self._publication = _Publication(stand) if simulation._publishes else None
+        self.has_struck = False
+        self.jumped_s = 0.0
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        failpoints.follow(self)
+        try:
+            yield
+        finally:
+            failpoints.follow(None)
+
+    def hit(self, place: str) -> None:
+        """See `failpoints.Follower`. The dead append nothing."""
+        if self._is_aside or place.startswith("checkpoint"):
+            return
+        if self._is_dead:
+            raise Death
+        self._hits[place] += 1
+        for blow in self._life.blows:
+            if (blow.place, blow.count) == (place, self._hits[place]):
+                self._strike(blow)
+
+    def _strike(self, blow: Blow) -> None:
+        self._simulation.strike(str(blow).partition("@")[0])
+        self.has_struck = True
+        if blow.deed == "die":
+            self._die()
+        number = getattr(errno, blow.deed)
+        raise OSError(number, os.strerror(number))
+
+    def _die(self) -> None:
+        self._is_dead = True
+        raise Death
+
+    async def beside(self, runner: Runner, ledger: Ledger) -> None:
+        """All that happens while the job runs."""
+        async with trio.open_nursery() as nursery:
+            if self._publication is not None:
+                nursery.start_soon(self._keep_published)
+            for happening in self._life.happenings:
+                await trio.sleep_until(happening.at_s)
+                self._happen(happening, ledger)
+
+    def _happen(self, happening: Happening, ledger: Ledger) -> None:
+        self._simulation.strike(happening.what)
+        match happening.what:
+            case "die":
+                self.has_struck = True
+                self._die()
+            case "jump":
+                self.jumped_s += happening.jump_s
+            case "stop":
+                self._simulation.stop()
+                signal.raise_signal(signal.SIGTERM)
+            case "decide":
+                with self._aside():
+                    self._simulation.decide(ledger, self._stand)
+            case _:
+                with self._aside():
+                    self._simulation.wish(ledger, self._stand, at=trio.current_time())
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """What another process does: what befalls this one does not befall it."""
+        self._is_aside = True
+        yield
+        self._is_aside = False
+
+    async def _keep_published(self) -> None:
+        assert self._publication is not None
+        while True:
+            await trio.sleep(PUBLISH_S)
+            with suppress(OSError):
+                self._publication.publish(final=False)
+
+    def publish(self) -> None:
+        """What is done when the job has ended or stopped."""
+        if self._publication is not None:
+            self._publication.publish(final=True)
+
+
+class _Publication:
+    """The folder of the job, as an owner keeps it."""
+
+    def __init__(self, stand: Stand) -> None:
+        self._reader: LedgerReader | None = None
+        self._stand = stand
+        self._publisher: Publisher | None = None
+
+    def publish(self, *, final: bool) -> None:
+        stand = self._stand
+        with LedgerReader.open(stand.database) as reader:
+            publisher = Publisher(reader, stand.job_id, stand.folder / stand.job_id)
+            if final:
+                publisher.sweep()
+            publisher.publish(final=final)
+
+
+def _opening(stand: Stand, state: JobState) -> Command:
+    """What a process begins with, but for who it is."""
+    with LedgerReader.open(stand.database) as reader:
+        ledger = cast(Ledger, reader)
+        command = opening_of(ledger, stand.job_id, state, None, None, None, None)
+    assert isinstance(command, StartJob | ResumeJob)
+    return replace(command, owner=OWNER)
+
+
+@contextmanager
+def _seeded(text: str) -> Iterator[None]:
+    """Trio's own order, and the signals that are sent: the seed's, and nobody else's."""
+    core: Any = trio._core._run
+    before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r.getstate()
+    core._ALLOW_DETERMINISTIC_SCHEDULING = True
+    core._r.seed(text)
+    ignored = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, ignored)
+        core._ALLOW_DETERMINISTIC_SCHEDULING = before[0]
+        core._r.setstate(before[1])
+
+
+def _all_errors(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it was found among."""
+    if isinstance(error.__cause__, BaseExceptionGroup):
+        error = error.__cause__
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        else:
+            yield one
+
+
+@cache
+def _empty_ledger() -> Path:
+    """A ledger with nothing in it, to copy: making its tables takes longer than a short life."""
+    path = Path(mkdtemp(prefix="orc-simulation-")) / "runs.db"
+    open_ledger(path, projector=ReadModel()).close()
+    return path

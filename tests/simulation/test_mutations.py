@@ -1,0 +1,212 @@
+"""The simulation sees what it is there for: each rule of the product, broken, fails some seed soon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import scheduler.core.calls as calls
+import scheduler.core.queues as queues
+import scheduler.core.reopen as reopening
+import scheduler.core.state as folding
+import scheduler.purse as purse
+import scheduler.runner as running
+from ledger import Ledger, Recorded
+from ledger.errors import StorageError
+from ledger.events import AnyEvent, LlmRequested
+from projections import ReadModel
+from scheduler.clock import Clock
+from scheduler.core.budgets import call_lost
+from scheduler.core.commands import RecordCall
+from scheduler.core.decide import decide
+from scheduler.core.job_state import JobState
+from scheduler.core.limits import room_of
+from scheduler.core.queues import wait
+from scheduler.core.reopen import job_resumed
+from scheduler.runner import Runner
+from scheduler.turn import Message, Stop
+from tests.simulation.simulation import SimulationFailed, simulate
+
+SEEDS_MAX = 150
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def reopens_a_success(patch: pytest.MonkeyPatch) -> None:
+    reopen = reopening.reopen
+
+    def broken(state: JobState, recorded_at: str) -> None:
+        done = [step for step in state.steps.values() if step.status == "succeeded"]
+        if done:
+            done[-1].status = "cancelled"
+        reopen(state, recorded_at)
+
+    patch.setattr(reopening, "reopen", broken)
+
+
+def forgets_a_failure_over_a_crash(patch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: Any) -> bool:
+        return False
+
+    patch.setattr(reopening, "_had_failure_before", broken)
+
+
+def lets_one_more_ask_a_provider(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(queues, "room_of", lambda *told: room_of(*told) + 1)
+
+
+def lets_one_more_run(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, step_id: str) -> None:
+        provider = state.provider_of(step_id)
+        state.running[provider] = state.running.get(provider, 0) + 1
+        # Every second one is not counted.
+        state.running_total += state.running_total % 2 == 0
+
+    patch.setattr(folding, "enter_running", broken)
+
+
+def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, step_id: str, now: float) -> None:
+        step = state.steps[step_id]
+        wait(state, step_id, step.retry_at or now, step.delay_s or 0.0)
+
+    patch.setattr(reopening, "_clamp", broken)
+
+
+def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Clock, "now", lambda clock: clock.wall())
+
+
+def forgets_what_a_lost_call_may_have_cost(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, step_id: str) -> None:
+        spent = {account: vars_of(value) for account, value in state.spent.items()}
+        call_lost(state, step_id)
+        for account, (calls_before, tokens_before) in spent.items():
+            state.spent[account].calls = calls_before
+            state.spent[account].tokens = tokens_before
+
+    patch.setattr(folding, "call_lost", broken)
+
+
+def vars_of(spent: Any) -> tuple[int, int]:
+    return spent.calls, spent.tokens
+
+
+def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(purse, "find_shortfall", lambda *told, **more: None)
+
+
+def asks_before_that_is_committed(patch: pytest.MonkeyPatch) -> None:
+    record = Runner.record
+
+    async def broken(runner: Runner, event: Any, *blobs: bytes | None) -> None:
+        if isinstance(event, LlmRequested):
+            kept = tuple(blob for blob in blobs if blob is not None)
+            await runner._send.send(Message(RecordCall(event), kept))
+        else:
+            await record(runner, event, *blobs)
+
+    patch.setattr(Runner, "record", broken)
+
+
+def forgets_replies_that_were_paid(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(calls, "_keep_reply", lambda *told: None)
+
+
+def loses_a_wish_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, *told: Any) -> None:
+        job_resumed(state, *told)
+        state.signal_seen = state.cancel_seen = 1_000_000
+
+    patch.setattr(folding, "job_resumed", broken)
+
+
+def lets_what_runs_go_on_after_a_wish(patch: pytest.MonkeyPatch) -> None:
+    def broken(runner: Runner, command: Any) -> None:
+        runner._stop = Stop("cancel", command)
+
+    patch.setattr(Runner, "_begin_stop", broken)
+
+
+def sleeps_through_a_retry(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(running, "next_due", lambda state, now: None)
+
+
+def goes_on_after_a_commit_that_failed(patch: pytest.MonkeyPatch) -> None:
+    append = Ledger.append
+
+    def broken(ledger: Ledger, batch: Sequence[Recorded], **more: Any) -> None:
+        with suppress(StorageError):
+            append(ledger, batch, **more)
+
+    patch.setattr(Ledger, "append", broken)
+
+
+def commits_a_start_after_what_it_starts(patch: pytest.MonkeyPatch) -> None:
+    apply = Runner._apply
+
+    def broken(runner: Runner, events: list[AnyEvent], turn: Any) -> None:
+        apply(runner, sorted(events, key=lambda event: event.type == "step.started"), turn)
+        turn.recorded.sort(key=lambda recorded: recorded.event.type == "step.skipped")
+
+    patch.setattr(Runner, "_apply", broken)
+
+
+def tells_the_tables_less(patch: pytest.MonkeyPatch) -> None:
+    apply = ReadModel.apply
+
+    def broken(model: ReadModel, connection: Any, batch: Sequence[Recorded]) -> None:
+        is_live = not any(recorded.event.type == "job.submitted" for recorded in batch)
+        left = [one for one in batch if not (is_live and one.event.type == "step.interrupted")]
+        apply(model, connection, left)
+
+    patch.setattr(ReadModel, "apply", broken)
+
+
+def leaves_out_an_event(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: JobState, command: Any) -> list[AnyEvent]:
+        return [event for event in decide(state, command) if event.type != "step.skipped"]
+
+    patch.setattr(running, "decide", broken)
+
+
+BREAKS: tuple[Break, ...] = (
+    reopens_a_success,
+    forgets_a_failure_over_a_crash,
+    lets_one_more_ask_a_provider,
+    lets_one_more_run,
+    trusts_a_recorded_time_that_a_jump_has_made_far,
+    waits_by_the_clock_on_the_wall,
+    forgets_what_a_lost_call_may_have_cost,
+    spends_beyond_a_budget,
+    asks_before_that_is_committed,
+    forgets_replies_that_were_paid,
+    loses_a_wish_when_its_job_dies,
+    lets_what_runs_go_on_after_a_wish,
+    sleeps_through_a_retry,
+    goes_on_after_a_commit_that_failed,
+    commits_a_start_after_what_it_starts,
+    tells_the_tables_less,
+    leaves_out_an_event,
+)
+
+
+def failing_seeds(seeds: range) -> Iterator[int]:
+    """The seeds that object."""
+    for seed in seeds:
+        try:
+            simulate(seed)
+        except SimulationFailed:
+            yield seed
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__)
+def test_a_product_that_is_broken_fails_a_seed(
+    broken: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    assert next(failing_seeds(range(SEEDS_MAX)), None) is not None

@@ -1,0 +1,171 @@
+"""The two kinds of jobs that are simulated, each with its model, its providers and its referee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Protocol
+
+from scheduler.core.resolved import FileDef, JobDef
+from scheduler.core.state import JobState
+from tests.builders import EPOCH_S
+from tests.flow_model import Flow, all_nodes, job_status, walk
+from tests.model import Plan, Task, foresee
+from tests.scheduler.flow_referee import FlowReferee
+from tests.scheduler.flow_stand import FlowModel, answer, own_name, spec_of
+from tests.scheduler.flows import job_of
+from tests.scheduler.harness import Stand, definition_of, empty_stand
+from tests.scheduler.referee import Referee
+from tests.scheduler.scripted import ScriptedModel
+from tests.scheduler.watches import demand
+from tests.simulation.jobs import is_foreseen, random_flow, random_plan
+from tests.simulation.oracles import CallWatch, Watched
+
+
+class World(Protocol):
+    """A job, and those who judge how it goes."""
+
+    definition: JobDef
+    calls: CallWatch
+
+    def stand(self) -> Any:
+        """A ledger for it, empty, in a folder that goes away."""
+
+    def observe(self, now: float, events: Sequence[Any], *, is_stopping: bool) -> None:
+        """One commit, at this time since time began. Raises Objection."""
+
+    def catch_up(self, events: Sequence[Any]) -> None:
+        """What was committed when nobody looked, up to the end of a life. Raises Objection."""
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        """What persons will say to what they are asked now."""
+
+    def answer(self, stand: Stand, state: JobState, turn: int) -> None:
+        """What a person does for a job that waits."""
+
+    def check_end(self, stand: Stand, state: JobState) -> None:
+        """How it ended is what the model says. Raises Objection."""
+
+
+def random_world(chance: Random) -> World:
+    """Either kind."""
+    if chance.random() < 0.55:
+        return PlanWorld(random_plan(chance))
+    return FlowWorld(random_flow(chance))
+
+
+class PlanWorld:
+    """A job of prompts and values: retries, limits, circuits, fallbacks, timeouts."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.calls = CallWatch()
+        self.referee = Referee(plan, epoch_s=EPOCH_S)
+        steps = tuple(
+            step.model_copy(update={"files": (FileDef(path=f"{step.id}.txt"),)})
+            for step in definition_of(plan).steps
+        )
+        self.definition = definition_of(plan).model_copy(update={"steps": steps})
+        lanes = sorted({choice.lane for task in plan.tasks for choice in task.choices} - {""})
+        self._models = {lane: Watched(ScriptedModel(lane, plan), self.calls) for lane in lanes}
+
+    @contextmanager
+    def stand(self) -> Iterator[Stand]:
+        with empty_stand(self.plan, self.definition, self._models) as stand:
+            yield stand
+
+    def observe(self, now: float, events: Sequence[Any], *, is_stopping: bool) -> None:
+        self.referee.is_stopping = is_stopping
+        self.calls.observe(events)
+        self.referee.observe(now, events)
+
+    def catch_up(self, events: Sequence[Any]) -> None:
+        self.calls.observe(events)
+        self.referee.recall(events)
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        return {}
+
+    def answer(self, stand: Stand, state: JobState, turn: int) -> None:
+        raise AssertionError(f"{state.status}: nobody is asked in it")
+
+    def check_end(self, stand: Stand, state: JobState) -> None:
+        self.referee.finished(timed_out=state.job_failure is not None)
+        if not is_foreseen(self.plan):
+            return
+        expected = foresee(self.plan)
+        fates = {name: fate.status for name, fate in expected.fates.items()}
+        _demand_equal({name: step.status for name, step in state.steps.items()}, fates)
+        demand(state.status == expected.status, f"{state.status}, not {expected.status}")
+        for name, fate in expected.fates.items():
+            failure = state.steps[name].failure
+            kind = failure.kind if fate.status == "failed" and failure else None
+            demand(fate.status != "failed" or kind == fate.kind, f"{name}: {kind}, not {fate.kind}")
+
+
+class FlowWorld:
+    """A job with conditions, fan-outs, loops, groups, persons and budgets."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.calls = CallWatch()
+        self.referee = FlowReferee(flow)
+        self.definition = job_of(spec_of(flow))
+        self._models = {"ollama": Watched(FlowModel(flow), self.calls)}
+        self._is_foreseen = True
+
+    @contextmanager
+    def stand(self) -> Iterator[Stand]:
+        models: Mapping[str, Any] = self._models
+        with empty_stand(Plan((Task("unused"),)), self.definition, models) as stand:
+            yield stand
+
+    def observe(self, now: float, events: Sequence[Any], *, is_stopping: bool) -> None:
+        self.referee.is_stopping = is_stopping
+        self.calls.observe(events)
+        self.referee.observe(now, events)
+        self._note(events)
+
+    def catch_up(self, events: Sequence[Any]) -> None:
+        self.calls.observe(events)
+        self.referee.catch_up(events)
+        self._note(events)
+
+    def _note(self, events: Sequence[Any]) -> None:
+        # What is meant for the end of a job has then run with less before it than it would have.
+        if any(event.type == "job.cancelling" for event in events):
+            self._is_foreseen = False
+
+    def decisions(self, state: JobState) -> dict[str, str]:
+        options = {node.id: node.option for node in all_nodes(self.flow.nodes)}
+        return {name: options[own_name(name)] for name in sorted(state.questions)}
+
+    def answer(self, stand: Stand, state: JobState, turn: int) -> None:
+        answer(stand, self.flow, state, raise_by=turn + 1)
+
+    def check_end(self, stand: Stand, state: JobState) -> None:
+        self.referee.finished()
+        if not self._is_foreseen:
+            return
+        expected = walk(self.flow)
+        _demand_equal({name: s.status for name, s in state.steps.items()}, expected.statuses)
+        status = job_status(self.flow, expected.ends)
+        demand(state.status == status, f"{state.status}, not {status}")
+        with stand.open() as ledger:
+            outputs = {
+                name: ledger.read_payload(step.output)
+                for name, step in state.steps.items()
+                if step.status == "succeeded"
+            }
+        _demand_equal(outputs, expected.outputs)
+
+
+def _demand_equal(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    names = sorted({*found, *expected})
+    differ = [
+        f"{name}: {found.get(name)!r}, not {expected.get(name)!r}"
+        for name in names
+        if found.get(name, "nothing") != expected.get(name, "nothing")
+    ]
+    demand(not differ, "; ".join(differ))
