@@ -72,7 +72,7 @@ def _run() -> int:
 
 def _explain(error: Exception) -> int:
     from cli.exits import USAGE, code_for_error
-    from cli.text import ReaderGone, safe, say
+    from cli.text import ReaderGone, hide_keys, safe, say
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -86,8 +86,9 @@ def _explain(error: Exception) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
+    hide_keys(os.environ)
     if code is None:
-        raise error
+        return _own_up(error)
     if type(error).__name__ == "SpecError":
         from cli.problems import problem_lines
 
@@ -97,6 +98,17 @@ def _explain(error: Exception) -> int:
     for line in _message(error).splitlines():
         say(f"orc: {safe(line)}")
     return code
+
+
+def _own_up(error: Exception) -> int:
+    """What no rule foresaw, with all that whoever mends it needs, and without keys."""
+    import traceback
+
+    from cli.exits import FAILED
+    from cli.text import safe_lines, say
+
+    say(safe_lines("".join(traceback.format_exception(error)).rstrip()))
+    return FAILED
 
 
 def _message(error: Exception) -> str:
