@@ -103,25 +103,28 @@ async def run_async(
     return _job(await wiring.run(submission, **_surroundings(db, runs_dir)))
 
 
-def resume(job: str = "latest", *, db: str | Path | None = None) -> Job:
+def resume(job: str = "latest", *, db: str | Path | None = None, trust: bool = False) -> Job:
     """Go on with a job by its id, a part of it, or `latest`.
 
+    `trust` runs the commands of a ledger that somebody else owns or can write to.
     Raises NoSuchJob, and OwnedElsewhere when another process runs it.
     """
     from cli import wiring
 
     places = _surroundings(db, None)
     places.pop("version")
-    return _job(wiring.run_sync(wiring.resume, job, **places))
+    return _job(wiring.run_sync(wiring.resume, job, trust=trust, **places))
 
 
-async def resume_async(job: str = "latest", *, db: str | Path | None = None) -> Job:
+async def resume_async(
+    job: str = "latest", *, db: str | Path | None = None, trust: bool = False
+) -> Job:
     """See `resume`; under trio."""
     from cli import wiring
 
     places = _surroundings(db, None)
     places.pop("version")
-    return _job(await wiring.resume(job, **places))
+    return _job(await wiring.resume(job, trust=trust, **places))
 
 
 def open_ledger(db: str | Path | None = None) -> Ledger:

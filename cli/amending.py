@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.editing import Edited, as_recorded, edit_job
+from cli.editing import Edited, as_recorded, edit_job, without_secrets
 from cli.ownership import load_state
 from cli.removed import refuse_removed
+from cli.secrets import protect
 from cli.submission import UsageProblem, check_step_names
 from cli.text import put_json, safe, say
 from ledger import JobId, Ledger, Recorded, pack
@@ -41,7 +42,7 @@ class Amendment:
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
         """Amend the job, which the caller owns; its state then, the same where nothing changed.
 
-        Raises SpecError, UsageProblem, LedgerError.
+        Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
         """
         for name in self.again:
             root = [*lineage(name)][-1]
@@ -64,6 +65,9 @@ class Amendment:
         self.announce(job_id, plan)
         if edited.definition == state.definition and not self.again:
             return state
+        mask = protect(ledger, edited.definition, self.environment, steps=plan.runs)
+        if self.spec is not None:
+            edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
         return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
 

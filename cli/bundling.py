@@ -1,4 +1,4 @@
-"""`orc bundle` and `orc import`: what is refused, and whose commands may run."""
+"""`orc bundle` and `orc import`: what is refused."""
 
 from __future__ import annotations
 
@@ -74,16 +74,6 @@ def _take_in(
     )
     note = imported(ledger.connection, job_id)
     return Imported(job_id, before, after, note is None or bool(note["trusted"]))
-
-
-def refuse_untrusted(ledger: LedgerReader, job_id: str) -> None:
-    """Refuse to run the commands of a job that came from elsewhere. Raises UsageProblem."""
-    note = imported(ledger.connection, job_id)
-    if note is not None and not note["trusted"]:
-        raise UsageProblem(
-            f"{job_id} was imported from {note['from']}: to run it is to run its author's commands, "
-            f"as you. If you trust it: orc import {note['from']} --trust"
-        )
 
 
 def _examine(bundle: LedgerReader, job_id: str, prices: PriceTable) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 from dataclasses import dataclass
 
 import trio
 
 from cli.folders import folder_for
 from cli.ownership import load_state
+from cli.secrets import protect
 from cli.submission import UsageProblem
 from cli.wiring import Places, append_command, open_for_writing
 from ledger import JobId, Ledger, OwnerLock
@@ -55,11 +57,14 @@ async def decide(
     by = _who()
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
-        _check(ledger, job_id, load_state(ledger, job_id), step, option)
+        state = load_state(ledger, job_id)
+        _check(ledger, job_id, state, step, option)
+        # A comment is kept: it may quote one.
+        mask = protect(ledger, state.definition, os.environ, steps=())
         data = {
             "step": step,
             "option": option,
-            "comment": comment and clean_text(comment),
+            "comment": comment and mask.text(clean_text(comment)),
             "by": by,
         }
         signal_id = ledger.send_signal(

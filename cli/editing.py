@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cli.secrets import hide_in_inputs, refuse_written_out
 from cli.spec_files import SpecFiles
 from cli.submission import Submission, UsageProblem, prepare, read_spec, spec_dir_of
 from ledger import LedgerReader
 from ledger.digest import Digest, clean_text
+from ledger.masking import Mask
 from scheduler.core.compare import rebase
 from scheduler.core.errors import SpecError
 from scheduler.core.resolved import REPLAY, JobDef
@@ -26,7 +28,12 @@ class Edited:
     text: str
     source_name: str
     spec_dir: str
-    blobs: list[bytes] = field(default_factory=list)
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def blobs(self) -> list[bytes]:
+        """What those files hold."""
+        return [content for _, content in self.files]
 
 
 class _KnownFiles(SpecFiles):
@@ -112,8 +119,15 @@ def edit_job(
     _, definition = prepare(submission, environment, files=files)
     if base is not None:
         definition = rebase(recorded, base, definition)
-    blobs = list(files.contents.values())
-    return Edited(definition, text, clean_text(name), clean_text(str(folder)), blobs)
+    found = tuple(files.named())
+    return Edited(definition, text, clean_text(name), clean_text(str(folder)), found)
+
+
+def without_secrets(mask: Mask, edited: Edited) -> Edited:
+    """The job without secrets in its inputs. Raises SpecError where the spec has one."""
+    definition = hide_in_inputs(mask, edited.definition)
+    refuse_written_out(mask, definition, edited.text, edited.source_name, edited.files)
+    return replace(edited, definition=definition)
 
 
 def _given_inputs(source: str, recorded: JobDef) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _BY_ERROR = {
     "RemovedBlob": USAGE,
     "FileIsThere": USAGE,
     "BadFailpoint": USAGE,
+    "SecretFound": ENVIRONMENT,
     "OtherHistory": VERIFICATION,
     "LedgerTooNew": USAGE,
     "OwnedElsewhere": OWNED,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.bundling import refuse_untrusted
-from cli.editing import Edited, as_recorded, edit_job
+from cli.editing import Edited, as_recorded, edit_job, without_secrets
 from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from cli.secrets import protect
 from cli.setting import parse_sets, set_values
 from cli.submission import (
     UsageProblem,
@@ -18,6 +18,7 @@ from cli.submission import (
     check_step_names,
     read_replies_for_resume,
 )
+from cli.trust import refuse_untrusted
 from cli.wiring import Places, open_for_writing
 from ledger import JobId, Ledger, LedgerReader, OwnerLock, Recorded, pack
 from ledger.digest import clean_text
@@ -69,6 +70,7 @@ async def fork(
     listener: Listener | None = None,
     announce: Callable[[JobId, JobId, Plan], None] = lambda parent, job_id, plan: None,
     force: bool = False,
+    trust: bool = False,
 ) -> Forked:
     """Submit a job with the results of another, but for what changes; run it, unless told not to.
 
@@ -77,14 +79,18 @@ async def fork(
     """
     with open_for_writing(places) as ledger:
         parent = ledger.find_job(name)
-        refuse_untrusted(ledger, parent)
+        refuse_untrusted(ledger, parent, trust=trust)
         before = load_state(ledger, parent)
         edited = _edit(ledger, before, wish, environment)
         graph = build_graph(edited.definition.steps)
         check_step_names("--from", (wish.start,) if wish.start else (), graph.steps)
         results = collect_results(ledger.read_stream(parent))
         plan = _plan(ledger, before, edited, graph, results, wish.start)
+        mask = protect(ledger, edited.definition, environment, steps=plan.runs if run else ())
+        if wish.spec is not None or wish.sets:
+            edited = without_secrets(mask, edited)
         document = read_replies_for_resume(ledger, before, provider=None, replies=wish.replies)
+        document = mask.value(document)
         providers: dict[str, Provider] = {}
         if run:
             steps = tuple(step for step in edited.definition.steps if step.id in plan.runs)

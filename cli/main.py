@@ -74,7 +74,7 @@ def _run() -> int:
 
 def _explain(error: Exception) -> int:
     from cli.exits import USAGE, code_for_error
-    from cli.text import ReaderGone, safe, say
+    from cli.text import ReaderGone, hide_keys, safe, say
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -90,8 +90,9 @@ def _explain(error: Exception) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
+    hide_keys(os.environ)
     if code is None:
-        raise error
+        return _own_up(error)
     if type(error).__name__ == "SpecError":
         from cli.problems import problem_lines
 
@@ -112,6 +113,14 @@ def _print_safely(
     from cli.text import say
 
     say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
+
+
+def _own_up(error: Exception) -> int:
+    """What no rule foresaw, with all that whoever mends it needs, and without keys."""
+    from cli.exits import FAILED
+
+    _print_safely(type(error), error, error.__traceback__)
+    return FAILED
 
 
 def _message(error: Exception) -> str:

@@ -69,6 +69,13 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the commands of a job or a ledger that somebody else made or can write to.",
+    ),
+]
 Replies = Annotated[
     Path | None,
     typer.Option(help="Recorded replies. Default: SPEC's .replay.yaml.", metavar="FILE"),

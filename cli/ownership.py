@@ -143,7 +143,8 @@ class Ownership:
             self.listener.on_job(state, job_id, self.folder)
             for notice in unavailable(self.providers):
                 self.listener.on_notice(notice)
-            workspace = Workspace(self.folder, project=state.project, ledger=self.ledger)
+            mask = self.ledger.mask
+            workspace = Workspace(self.folder, project=state.project, ledger=self.ledger, mask=mask)
             runner = Runner(
                 job_id=job_id,
                 state=state,
@@ -156,6 +157,7 @@ class Ownership:
                 cache=ReplyCache(self.ledger, job_id),
                 price=self.prices.price_call,
                 results=ResultCache(self.ledger, job_id),
+                mask=mask,
             )
             try:
                 async with trio.open_nursery() as nursery:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cli.bundling import refuse_untrusted
 from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from cli.secrets import protect
 from cli.submission import UsageProblem, build_providers
+from cli.trust import refuse_untrusted
 from cli.wiring import Places, append_command, open_for_writing
 from ledger import JobId, Ledger, OwnerLock, pack
 from ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
@@ -36,6 +37,7 @@ async def replay(
     environment: Mapping[str, str],
     version: str,
     listener: Listener | None = None,
+    trust: bool = False,
 ) -> Replayed:
     """Run the job again as a new job of the same ledger, and compare the two.
 
@@ -45,10 +47,13 @@ async def replay(
     """
     with open_for_writing(places) as ledger:
         original = ledger.find_job(name)
-        refuse_untrusted(ledger, original)
+        refuse_untrusted(ledger, original, trust=trust)
         before = load_state(ledger, original)
         if before.status in ("submitted", "running"):
             raise UsageProblem(f"{original} has not ended; resume it first: orc resume {original}")
+        given = {reused.step for reused in _given_results(ledger, original)}
+        steps = {step.id for step in before.definition.steps} - given
+        protect(ledger, before.definition, environment, steps=steps)
         check_runs_dir(places.runs_dir)
         job_id = new_job_id()
         lock = OwnerLock(places.database, job_id)

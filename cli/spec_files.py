@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from ledger.digest import Digest, digest_bytes
@@ -20,6 +21,7 @@ class SpecFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.contents: dict[Digest, bytes] = {}
+        self._names: dict[Digest, str] = {}
 
     def read_text(self, name: str) -> str:
         """A file that is part of the spec. Raises ValueError, which says why it cannot be read."""
@@ -43,7 +45,13 @@ class SpecFiles:
             raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
         digest = digest_bytes(content)
         self.contents[digest] = content
+        self._names[digest] = name
         return digest
+
+    def named(self) -> Iterator[tuple[str, bytes]]:
+        """What was read, each with its name."""
+        for digest, name in self._names.items():
+            yield name, self.contents[digest]
 
 
 def read_yaml_bytes(path: Path) -> bytes:

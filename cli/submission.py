@@ -11,6 +11,7 @@ from typing import Any
 from cli.spec_files import SpecFiles, read_yaml_bytes
 from ledger import LedgerReader
 from ledger.errors import RemovedBlob
+from ledger.masking import Mask
 from projections.prices import PriceTable
 from providers import REGISTRY, PermanentError, Provider, build_provider
 from providers.unavailable import Unavailable
@@ -90,6 +91,7 @@ class Prepared:
     replies: Any
     providers: dict[str, Provider]
     files: SpecFiles
+    mask: Mask
 
 
 def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
@@ -97,16 +99,21 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
 
     Raises SpecError, UsageProblem, EnvironmentProblem.
     """
+    from cli.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
+
     files = SpecFiles(spec_dir_of(submission))
     spec, definition = prepare(submission, environment, files=files)
     if submission.stream is not None:
         _check_stream(submission.stream, definition)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
-    replies = _read_replies(submission, definition)
+    mask = read_mask(definition, environment, steps=needed_steps(definition, submission.until))
+    definition = hide_in_inputs(mask, definition)
+    refuse_written_out(mask, definition, spec.text, spec.source_name, files.named())
+    replies = mask.value(_read_replies(submission, definition))
     providers = build_providers(definition, environment, replies=replies)
     if submission.strict:
         _refuse_dropped(definition, providers)
-    return Prepared(submission, spec, definition, replies, providers, files)
+    return Prepared(submission, spec, definition, replies, providers, files, mask)
 
 
 def build_providers(

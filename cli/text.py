@@ -5,14 +5,36 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from ledger.masking import NO_MASK, Mask
 from ledger.visible import visible
+
+_mask = NO_MASK
 
 
 class ReaderGone(Exception):
     """Nobody reads stdout any more; what is printed from now on goes nowhere."""
+
+
+def hide_on_terminal(mask: Mask) -> None:
+    """From now on nothing that is printed here has a secret in it, whatever it is that says so."""
+    global _mask  # there is one terminal
+    _mask = mask
+
+
+def hide_keys(environment: Mapping[str, str]) -> None:
+    """The same for the keys of providers alone, where no job has said more."""
+    if not _mask:
+        from providers.registry import read_keys
+
+        hide_on_terminal(Mask(read_keys(environment)))
+
+
+def hidden(text: str) -> str:
+    """The text as it may be printed."""
+    return _mask.text(text)
 
 
 def safe(text: object, *, width: int | None = None) -> str:
@@ -39,7 +61,7 @@ def say(message: str = "", *, quiet: bool = False) -> None:
     if quiet:
         return
     try:
-        print(safe_lines(message), file=sys.stderr, flush=True)
+        print(safe_lines(hidden(message)), file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
@@ -47,7 +69,7 @@ def say(message: str = "", *, quiet: bool = False) -> None:
 def put(line: str = "", *, flush: bool = False) -> None:
     """A line of data, on stdout, made safe as in `say`. Raises ReaderGone."""
     try:
-        print(safe_lines(line), flush=flush)
+        print(safe_lines(hidden(line)), flush=flush)
     except BrokenPipeError:
         _silence(sys.stdout)
         raise ReaderGone from None
@@ -56,7 +78,7 @@ def put(line: str = "", *, flush: bool = False) -> None:
 def put_piece(text: str) -> None:
     """A piece of data, at once and without a line's end. Raises ReaderGone."""
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(hidden(text))
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)

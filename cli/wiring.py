@@ -14,7 +14,6 @@ import trio
 
 from cli.amending import Amendment
 from cli.budgeting import parse_raise
-from cli.bundling import refuse_untrusted
 from cli.folders import folder_for
 from cli.ownership import (
     Ended,
@@ -29,6 +28,7 @@ from cli.ownership import (
 from cli.pricing import find_own_prices, read_prices
 from cli.recordings import check_target, write_recording
 from cli.removed import refuse_removed
+from cli.secrets import protect, steps_to_run
 from cli.submission import (
     Prepared,
     Submission,
@@ -41,6 +41,7 @@ from cli.submission import (
 )
 from cli.sync import first_error as first_error
 from cli.sync import run_sync as run_sync
+from cli.trust import refuse_untrusted
 from ledger import JobId, Ledger, OwnerLock, open_ledger, pack
 from ledger.digest import clean_text
 from ledger.errors import LedgerError
@@ -139,6 +140,7 @@ async def run(
     providers = prepared.providers
     job_id = new_job_id()
     with open_for_writing(places, create=True) as ledger:
+        ledger.mask = prepared.mask
         check_runs_dir(places.runs_dir)
         # Owned before it exists, so that no one else can take it up.
         lock = OwnerLock(places.database, job_id)
@@ -181,10 +183,11 @@ async def resume(
     force: bool = False,
     amendment: Amendment | None = None,
     only: tuple[str, ...] = (),
+    trust: bool = False,
 ) -> Ended:
     """Go on with a job from its last event; a succeeded one is left as it is, unless it is amended.
 
-    `only` are the steps to run, with what they need.
+    `only` are the steps to run, with what they need; `trust` lets the commands of others run.
     Raises NoSuchJob, OwnedElsewhere, UsageProblem, LedgerError.
     """
     if provider not in (None, REPLAY):
@@ -193,7 +196,7 @@ async def resume(
         )
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
-        refuse_untrusted(ledger, job_id)
+        refuse_untrusted(ledger, job_id, trust=trust)
         lock = OwnerLock(places.database, job_id)
         lock.acquire()
         try:
@@ -207,7 +210,10 @@ async def resume(
                 left = deliver_files(ledger, job_id, state, force=force)
                 return Ended(job_id, "succeeded", state, folder, None, left, places.database)
             refuse_removed(ledger, job_id, state)
-            document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
+            protect(ledger, state.definition, environment, steps=steps_to_run(state, only))
+            document = ledger.mask.value(
+                read_replies_for_resume(ledger, state, provider=provider, replies=replies)
+            )
             override = REPLAY if provider == REPLAY else None
             providers = build_providers(
                 state.definition, environment, replies=document, override=override
@@ -242,6 +248,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
         state = load_state(ledger, job_id)
         if state.status in ("succeeded", "failed", "cancelled"):
             return job_id, state.status
+        protect(ledger, state.definition, os.environ, steps=())
         signal_id = ledger.send_signal(
             job_id,
             kind="cancel",
@@ -257,6 +264,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
                 await trio.sleep(0.1)
                 continue
             try:
+                reason = reason and ledger.mask.text(reason)
                 return job_id, _cancel_unowned(ledger, job_id, signal_id, reason, places)
             finally:
                 lock.release()

@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ledger.digest import canonical_json
 from ledger.errors import LedgerTooNew
 from ledger.events import EVENT_TYPES, SHAPES, AnyEvent
+from ledger.masking import Mask
 from ledger.upcasts import upcast
 
 _COLUMNS = ("type", "step", "attempt")
@@ -24,6 +26,17 @@ def dump_event(event: AnyEvent) -> dict[str, Any]:
     if shape is not None:
         data["v"] = shape
     return data
+
+
+def mask_event(mask: Mask, event: AnyEvent) -> AnyEvent:
+    """The event without secrets in its own fields; the same one where it has none."""
+    if not mask:
+        return event
+    data = dump_event(event)
+    if mask.find(canonical_json(data)) is None:
+        return event
+    step, attempt = getattr(event, "step", None), getattr(event, "attempt", None)
+    return load_event(event.type, step=step, attempt=attempt, data=mask.value(data))
 
 
 def load_event(

@@ -11,6 +11,7 @@ LedgerError
 ├── FileIsThere       the person: a new file would replace another one
 ├── OtherHistory      the person: a job of that id is there, and had other events
 ├── RemovedBlob       the person: bytes were pruned or redacted; nobody has them
+├── SecretFound       nobody: a secret was about to be stored, which a bug let through
 ├── BadFailpoint      the tester: ORC_FAILPOINTS says what cannot be meant
 ├── StorageError      the machine: disk full, failing or taken away
 └── CorruptLedger     nobody: bytes changed; `orc verify` says which
@@ -70,6 +71,10 @@ class RemovedBlob(LedgerError):
     def __init__(self, message: str, digest: str) -> None:
         super().__init__(message)
         self.digest = digest
+
+
+class SecretFound(LedgerError):
+    """What is to be stored has the value of a secret in it."""
 
 
 class BadFailpoint(LedgerError):

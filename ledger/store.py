@@ -21,9 +21,10 @@ from ledger import failpoints
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
-from ledger.errors import CorruptLedger, NoLedger, StorageError, VersionConflict
+from ledger.errors import CorruptLedger, NoLedger, SecretFound, StorageError, VersionConflict
 from ledger.events import Payload, Recorded
 from ledger.locks import WriteLock
+from ledger.masking import NO_MASK, Mask
 from ledger.reader import Head, LedgerReader
 from ledger.schema import is_current, migrate
 
@@ -49,7 +50,11 @@ class Projector(Protocol):
 
 
 class Ledger(LedgerReader):
-    """A ledger that may be appended to, by this object's thread only."""
+    """A ledger that may be appended to, by this object's thread only.
+
+    What still has a secret of `mask` in it when it comes here is refused: to hide it
+    is the business of whoever takes it in, before its digest is made.
+    """
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, lock: WriteLock, projector: Projector
@@ -57,6 +62,7 @@ class Ledger(LedgerReader):
         super().__init__(path, connection)
         self._lock = lock
         self._projector = projector
+        self.mask: Mask = NO_MASK
         self._inode = os.stat(path).st_ino
         self._written: dict[str, Head] = {}
 
@@ -65,7 +71,7 @@ class Ledger(LedgerReader):
 
         The batch may hold events of several streams; each stream's versions go on
         from its head. Raises VersionConflict when one does not, StorageError when
-        the disk does not take them; then nothing of the batch is stored.
+        the disk does not take them, SecretFound; then nothing of the batch is stored.
         """
         with self._transaction():
             self._insert_blobs(blobs)
@@ -83,7 +89,7 @@ class Ledger(LedgerReader):
         with self._transaction():
             cursor = self.connection.execute(
                 "INSERT INTO signals (job_id, kind, data, created_at) VALUES (?, ?, ?, ?)",
-                (job_id, kind, canonical_json(data), created_at),
+                (job_id, kind, canonical_json(self.mask.value(data)), created_at),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
@@ -173,6 +179,7 @@ class Ledger(LedgerReader):
     def _insert_blobs(self, blobs: Iterable[bytes]) -> None:
         for content in blobs:
             _within_limit(content)
+            self._refuse_secret(content, "a blob")
             # SQLite makes the text: one made here would be another copy of a large blob.
             kind = "CAST(? AS TEXT)" if _is_text(content) else "?"
             self.connection.execute(
@@ -194,6 +201,7 @@ class Ledger(LedgerReader):
             step = getattr(event, "step", None)
             attempt = getattr(event, "attempt", None)
             data = canonical_json(dump_event(event))
+            self._refuse_secret(data, f"the event {event.type} of {job_id}")
             link = chain_hash(
                 head.hash,
                 (job_id, recorded.version, event.type, step, attempt, recorded.recorded_at, data),
@@ -223,6 +231,11 @@ class Ledger(LedgerReader):
                 f"{batch[0].job_id}: another process has appended to the job ({error})"
             ) from error
         return heads
+
+    def _refuse_secret(self, content: str | bytes, what: str) -> None:
+        name = self.mask.find(content)
+        if name is not None:
+            raise SecretFound(f"{what} has the value of the secret {name} in it; it is not stored")
 
     def _head_before(self, job_id: str, version: int) -> Head:
         # The head that this object wrote last saves a query. Another writer may

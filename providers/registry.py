@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 from providers.contract import Provider
 
@@ -77,7 +78,31 @@ _ENTRIES = (
     ),
 )
 
+_OTHER_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
 REGISTRY: dict[str, ProviderEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def read_keys(environment: Environment) -> dict[str, str]:
+    """What the providers read of the environment and nobody may be shown, by variable.
+
+    Keys, and the passwords of addresses and proxies.
+    """
+    entries = REGISTRY.values()
+    names = {entry.key_variable for entry in entries if entry.key_variable} | {*_OTHER_KEYS}
+    found = {name: environment.get(name, "") for name in names}
+    addresses = {entry.address_variable for entry in entries if entry.address_variable}
+    for name in (*addresses, *_PROXIES, *map(str.lower, _PROXIES)):
+        found[name] = _password(environment.get(name, ""))
+    return {name: found[name] for name in sorted(found) if found[name].strip()}
+
+
+def _password(address: str) -> str:
+    try:
+        return unquote(urlsplit(address).password or "")
+    except ValueError:
+        return ""
 
 
 def build_provider(name: str, environment: Environment, *, base_url: str | None = None) -> Provider:

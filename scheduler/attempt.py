@@ -14,6 +14,7 @@ import trio
 from ledger import LedgerError, pack
 from ledger.digest import clean_text
 from ledger.events import FileRef
+from ledger.masking import NO_MASK, Mask
 from providers import Provider
 from scheduler.core.commands import Failed, Outcome, Succeeded
 from scheduler.core.errors import TemplateError
@@ -22,7 +23,6 @@ from scheduler.core.state import JobState
 from scheduler.core.strict_json import check_depth
 from scheduler.effects.calls import OnDelta
 from scheduler.effects.contract import (
-    CAPTURE_BYTES_MAX,
     CommandRequest,
     EffectRequest,
     FunctionRequest,
@@ -39,11 +39,11 @@ from scheduler.effects.groups import ProcessGroups
 from scheduler.effects.prompt import perform_prompt
 from scheduler.effects.python import WorkerPool
 from scheduler.effects.run import perform_run
-from scheduler.effects.text import without_fence
 from scheduler.effects.tools import open_toolbox
 from scheduler.purse import OverBudget
 from scheduler.rendering import PathProblem, RenderedFile, Renderer
-from scheduler.workspace import CaptureProblem, Workspace, file_ref
+from scheduler.taking import Taking
+from scheduler.workspace import CaptureProblem, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Bench:
     journal: Journal
     on_delta: OnDelta
     cache: ReplyCache | None = None
+    mask: Mask = NO_MASK
 
 
 def evaluate_value(bench: Bench, step_id: str) -> Finished:
@@ -175,7 +176,7 @@ async def _perform(bench: Bench, request: EffectRequest) -> Result:
         case PromptRequest():
             return await _ask(bench, request)
         case CommandRequest():
-            return await perform_run(request, groups=bench.groups)
+            return await perform_run(request, groups=bench.groups, mask=bench.mask)
         case FunctionRequest():
             return await bench.workers.call(request)
         case ValueRequest():
@@ -205,6 +206,7 @@ async def _ask(bench: Bench, request: PromptRequest) -> Result:
         on_delta=bench.on_delta,
         toolbox=toolbox,
         cache=None if request.cache == "off" else bench.cache,
+        mask=bench.mask,
     )
     if toolbox is None or result.failed is not None:
         return result
@@ -220,6 +222,7 @@ def _open_toolbox(bench: Bench, step_id: str) -> Toolbox | None:
         bench.renderer.surroundings(step_id),
         workers=bench.workers,
         groups=bench.groups,
+        mask=bench.mask,
     )
 
 
@@ -232,75 +235,35 @@ def _finish(
     *,
     globs: list[str] | None = None,
 ) -> Finished:
-    blobs: list[bytes] = []
+    taking = Taking(bench.state, bench.workspace, bench.mask, step_id)
     refs: list[FileRef] = []
-    artifacts: list[FileRef] = []
     try:
-        for ref, content in _capture_artifacts(bench, step_id):
-            artifacts.append(ref)
-            blobs.append(content)
+        artifacts = taking.artifacts()
         if result.failed is not None:
             failed = replace(
                 result.failed, duration_s=watch.elapsed(), artifacts=tuple(artifacts) or None
             )
-            return Finished(failed, tuple(blobs))
-        for ref, content in _written(bench, step_id, result, files, globs or []):
-            refs.append(ref)
-            blobs.append(content)
+            return Finished(failed, tuple(taking.blobs))
+        refs = taking.files(result, files, globs or [])
     except (CaptureProblem, OSError) as error:
-        message = clean_text(str(error))
+        message = bench.mask.text(clean_text(str(error)))
         return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
     try:
         check_depth(result.value)
-        output, blob = pack(result.value)
+        output, blob = pack(bench.mask.value(result.value))
     except ValueError as error:
         message = f"the value cannot be kept as JSON: {error}"
         return Finished(Failed(kind="schema", message=message, duration_s=watch.elapsed()))
     if blob is not None:
-        blobs.append(blob)
+        taking.blobs.append(blob)
     outcome = Succeeded(
         output=output,
         duration_s=watch.elapsed(),
         files=tuple(refs),
         artifacts=tuple(artifacts) or None,
-        warning=result.warning,
+        warning=result.warning or taking.warning,
     )
-    return Finished(outcome, tuple(blobs))
-
-
-def _capture_artifacts(bench: Bench, step_id: str) -> list[tuple[FileRef, bytes]]:
-    if bench.state.graph.steps[step_id].kind not in ("run", "python"):
-        return []
-    return bench.workspace.capture_artifacts(step_id)
-
-
-def _written(
-    bench: Bench, step_id: str, result: Result, files: list[RenderedFile], globs: list[str]
-) -> list[tuple[FileRef, bytes]]:
-    found: dict[str, tuple[FileRef, bytes]] = {}
-    for file in files:
-        text = without_fence(result.text) if file.content is None else file.content
-        path = f"{bench.state.project}/{file.path}"
-        content = clean_text(text).encode()
-        if len(content) > CAPTURE_BYTES_MAX:
-            raise CaptureProblem(f"{file.path} would be over {CAPTURE_BYTES_MAX // 2**20} MiB")
-        if path in found:
-            raise CaptureProblem(f"{file.path} is written twice by the same step")
-        found[path] = (file_ref(path, content), content)
-    for relative, content in result.written.items():
-        path = f"{bench.state.project}/{relative}"
-        if path in found:
-            raise CaptureProblem(f"{relative} is written by the step, and by its model's tool")
-        found[path] = (file_ref(path, content), content)
-    if globs:
-        taken = {
-            file.path: file.sha256
-            for file in bench.state.files()
-            if bench.state.file_owners[file.path] != step_id
-        }
-        for ref, content in bench.workspace.capture(globs, taken=taken):
-            found.setdefault(ref.path, (ref, content))
-    return [found[path] for path in sorted(found)]
+    return Finished(outcome, tuple(taking.blobs))
 
 
 def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> Failed:

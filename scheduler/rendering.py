@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ledger import LedgerReader
+from ledger import LedgerReader, failpoints
 from ledger.digest import clean_text
 from ledger.events import FileRef, Payload
+from ledger.masking import NO_MASK, Mask
 from ledger.step_names import folder_name
 from providers import Request
 from scheduler.core.errors import TemplateError
@@ -36,6 +37,8 @@ from scheduler.views import StepViews
 from scheduler.workspace import Workspace
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
+_KEPT_BACK = (failpoints.VARIABLE,)
+"""What is meant for this process, and would befall an orc that a command starts."""
 _CACHED_VALUES_MAX = 256
 
 
@@ -62,8 +65,10 @@ class Renderer:
         workspace: Workspace,
         environment: Mapping[str, str],
         job_id: str,
+        mask: Mask = NO_MASK,
     ) -> None:
         self._state = state
+        self._mask = mask
         self._ledger = ledger
         self._workspace = workspace
         self._environment = environment
@@ -79,7 +84,7 @@ class Renderer:
                 "project": definition.project,
                 "task_description": definition.task_description,
                 "inputs": definition.inputs,
-                "env": self._env(definition.env, {}),
+                "env": mask.value(self._env(definition.env, {})),
                 "job": {"id": job_id},
             },
         )
@@ -129,6 +134,7 @@ class Renderer:
         assert submitted is not None
         return ToolSurroundings(
             env=self.step_environment(step_id),
+            secrets=self._state.graph.steps[step_id].secrets,
             cwd=self._workspace.cwd,
             log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
@@ -138,13 +144,16 @@ class Renderer:
         )
 
     def payload(self, payload: Payload | None) -> Any:
-        """The value of a payload; the last ones read are kept."""
+        """The value of a payload; the last ones read are kept.
+
+        Without secrets: it may be from a time when their names were not known.
+        """
         if payload is None or payload.sha256 is None:
-            return None if payload is None else payload.value
+            return None if payload is None else self._mask.value(payload.value)
         if payload.sha256 not in self._values:
             if len(self._values) >= _CACHED_VALUES_MAX:
                 self._values.pop(next(iter(self._values)))
-            self._values[payload.sha256] = self._ledger.read_payload(payload)
+            self._values[payload.sha256] = self._mask.value(self._ledger.read_payload(payload))
         return self._values[payload.sha256]
 
     def _project_files(self) -> dict[str, FileRef]:
@@ -224,6 +233,7 @@ class Renderer:
             cwd=self._workspace.cwd,
             log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
+            secrets=definition.secrets,
         )
 
     def _log_path(self, step_id: str) -> Any:
@@ -236,10 +246,14 @@ class Renderer:
         env = {
             name: value
             for name, value in self._environment.items()
-            if name in _PASSED_THROUGH or name.startswith("ORC_")
+            if name in _PASSED_THROUGH or (name.startswith("ORC_") and name not in _KEPT_BACK)
         }
         env.setdefault("PATH", os.defpath)
         env |= self.named_environment(step_id)
+        for name in self._state.graph.steps[step_id].secrets:
+            if name not in self._environment:
+                raise TemplateError(f"the secret {name} is not in the environment")
+            env[name] = clean_text(self._environment[name])
         env["ORC_JOB_ID"] = self._job_id
         env["ORC_STEP"] = step_id
         env["ORC_ATTEMPT"] = str(self._state.steps[step_id].attempts)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import trio
 
 from ledger import JobId, Ledger, Recorded, failpoints
+from ledger.codec import mask_event
 from ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
+from ledger.masking import NO_MASK, Mask
 from providers import Provider
 from scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
 from scheduler.clock import Clock
@@ -25,7 +26,6 @@ from scheduler.core.commands import (
     Command,
     Failed,
     FinishAttempt,
-    Interrupted,
     InterruptJob,
     RecordCall,
     Rest,
@@ -34,7 +34,6 @@ from scheduler.core.commands import (
     TimeOutJob,
 )
 from scheduler.core.decide import decide
-from scheduler.core.durations import format_duration
 from scheduler.core.queues import is_at_rest
 from scheduler.core.state import JobState, evolve, next_due, ready
 from scheduler.effects.calls import OnDelta
@@ -47,7 +46,8 @@ from scheduler.rates import Rates
 from scheduler.rendering import Renderer
 from scheduler.retry import with_wait
 from scheduler.reusing import ResultCache, Reuse
-from scheduler.turn import Message, Stop, Turn
+from scheduler.stopping import Stop, StopCommand, cut_short
+from scheduler.turn import Message, Turn
 from scheduler.wishes import overdue, poll_wishes, watch_signals
 from scheduler.workspace import Workspace
 
@@ -76,8 +76,10 @@ class Runner:
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
         grace_s: float = GRACE_S,
+        mask: Mask = NO_MASK,
     ) -> None:
         self._job_id = job_id
+        self._mask = mask
         self._state = state
         self._ledger = ledger
         self._clock = clock or Clock()
@@ -93,14 +95,16 @@ class Runner:
                 workspace=workspace,
                 environment=environment,
                 job_id=job_id,
+                mask=mask,
             ),
             workspace=workspace,
             providers=providers,
             groups=self._groups,
-            workers=WorkerPool(self._groups),
+            workers=WorkerPool(self._groups, mask=mask),
             journal=self,
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,
+            mask=mask,
         )
         self._overseer = Overseer(state, self._bench.renderer, self._clock)
         self._purse = Purse(state, price)
@@ -234,7 +238,9 @@ class Runner:
     def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
         if not events:
             return
-        for event in events:
+        for found in events:
+            # Before it changes the state: a resumed job sees what this one sees.
+            event = mask_event(self._mask, found)
             recorded = Recorded(self._job_id, self._state.version + 1, turn.recorded_at, event)
             evolve(self._state, recorded)
             turn.recorded.append(recorded)
@@ -269,10 +275,11 @@ class Runner:
                     total.deadline = self._clock.deadline(deadline_at)
                 finished = await perform_attempt(self._bench, step_id)
             if finished is None and total.cancelled_caught:
-                finished = self._cut_short(step_id, started, total_timeout=True)
+                finished = self._cut_short(step_id, started, None)
         if finished is None:
             assert scope.cancelled_caught
-            finished = self._cut_short(step_id, started, total_timeout=False)
+            assert self._stop is not None
+            finished = self._cut_short(step_id, started, self._stop)
         del self._scopes[step_id]
         self._rates.release(step_id)
         # Not cancellable: an outcome that is there is not lost.
@@ -283,35 +290,18 @@ class Runner:
         command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
         return Message(command, finished.blobs)
 
-    def _cut_short(self, step_id: str, started: float, *, total_timeout: bool) -> Finished:
+    def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
         duration_s = round(trio.current_time() - started, 6)
-        if total_timeout:
-            limit_s = self._state.graph.steps[step_id].total_timeout_s or 0.0
-            message = f"its total_timeout of {format_duration(limit_s)} is over"
-            finished = Finished(Failed("timeout", message, duration_s, final=True))
-        else:
-            assert self._stop is not None
-            if self._stop.reason == "timeout":
-                limit_s = self._state.timeout_s or 0.0
-                message = f"the job's timeout of {format_duration(limit_s)} is over"
-                failed = Failed("timeout", message, duration_s, final=True, tolerable=False)
-                finished = Finished(failed)
-            else:
-                finished = Finished(Interrupted(self._stop.reason, duration_s))
+        finished = Finished(cut_short(self._state, step_id, stop, duration_s))
         attempt = self._state.steps[step_id].attempts
         return with_log(self._bench.workspace, step_id, attempt, finished)
 
-    def _begin_stop(self, command: CancelJob | InterruptJob | TimeOutJob) -> None:
+    def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:
             # A second wish to stop means: now.
             self._groups.hurry()
             return
-        reasons: dict[type[Command], Literal["signal", "cancel", "timeout"]] = {
-            CancelJob: "cancel",
-            InterruptJob: "signal",
-            TimeOutJob: "timeout",
-        }
-        self._stop = Stop(reasons[type(command)], command)
+        self._stop = Stop.by(command)
         for scope in self._scopes.values():
             scope.cancel()
 

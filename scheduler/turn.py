@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import trio
 
 from ledger import Recorded
 from scheduler.core.commands import Command
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why the runner is ending the job before its end."""
-
-    reason: Literal["signal", "cancel", "timeout"]
-    command: Command
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from ledger import LedgerReader, pack_bytes
 from ledger.digest import Digest, clean_text, digest_bytes
 from ledger.events import FileRef, Payload
 from ledger.folder import Folder
+from ledger.masking import NO_MASK, Mask
 from ledger.step_names import folder_name
 from scheduler.core.paths import path_problem
 from scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
@@ -42,13 +43,17 @@ class Workspace:
     """The run folder of one job, as its runner uses it.
 
     `folder` is `runs/<job_id>`; `project` the folder in `outputs/` that steps work in.
+    A log that is read has no secrets of the mask's.
     """
 
-    def __init__(self, folder: Path, *, project: str, ledger: LedgerReader) -> None:
+    def __init__(
+        self, folder: Path, *, project: str, ledger: LedgerReader, mask: Mask = NO_MASK
+    ) -> None:
         self.folder = folder
         self.project = project
         self.cwd = folder / "outputs" / project
         self._ledger = ledger
+        self._mask = mask
         self._folder = Folder(folder)
         self._outputs = Folder(folder / "outputs")
         self._seen: dict[str, _Seen] = {}
@@ -128,7 +133,7 @@ class Workspace:
         content = self._folder.read(
             f"logs/{folder_name(step_id)}.{attempt}.log", size_max=LOG_BYTES_MAX
         )
-        return pack_bytes(content) if content else None
+        return pack_bytes(self._mask.data(content)) if content else None
 
     def _matching(self, globs: Iterable[str]) -> list[str]:
         """The files in the working folder that match, by their paths in `outputs/`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.options import Database, Job, Json, Quiet, RunsDir
+from cli.options import Database, Job, Json, Quiet, RunsDir, Trust
 
 SHOWN_MAX = 200
 
@@ -11,6 +11,7 @@ def replay(
     job: Job,
     database: Database = None,
     runs_dir: RunsDir = None,
+    trust: Trust = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -43,6 +44,7 @@ def replay(
             environment=os.environ,
             version=version(),
             listener=display.listener(),
+            trust=trust,
         )
 
     try:

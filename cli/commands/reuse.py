@@ -20,6 +20,7 @@ from cli.options import (
     Quiet,
     Replies,
     RunsDir,
+    Trust,
 )
 
 
@@ -30,6 +31,7 @@ def rerun(
     replies: Replies = None,
     only: Only = None,
     force: Force = False,
+    trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
     strict: Strict = False,
@@ -49,6 +51,7 @@ def rerun(
         only=split_names(only),
         replies=replies,
         force=force,
+        trust=trust,
         quiet=quiet,
         strict=strict,
         as_json=as_json,
@@ -76,6 +79,7 @@ def fork(
     runs_dir: RunsDir = None,
     replies: Replies = None,
     force: Force = False,
+    trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
     strict: Strict = False,
@@ -125,6 +129,7 @@ def fork(
             listener=display.listener(),
             announce=announce,
             force=force,
+            trust=trust,
         )
     if forked.ended is not None:
         return report(forked.ended, display, strict=strict)

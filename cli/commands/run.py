@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Database, Force, Job, Json, NoInput, Only, Quiet, Replies, RunsDir, SpecFile
+from cli.options import (
+    Database,
+    Force,
+    Job,
+    Json,
+    NoInput,
+    Only,
+    Quiet,
+    Replies,
+    RunsDir,
+    SpecFile,
+    Trust,
+)
 
 if TYPE_CHECKING:
     from cli.submission import Submission
@@ -123,6 +135,7 @@ def resume(
     inputs: Inputs = None,
     only: Only = None,
     force: Force = False,
+    trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
     strict: Strict = False,
@@ -151,6 +164,7 @@ def resume(
         timeout_s=_parse_timeout(timeout),
         budget=budget,
         force=force,
+        trust=trust,
         quiet=quiet,
         strict=strict,
         as_json=as_json,

@@ -12,6 +12,7 @@ from typing import Any
 from scheduler.core.check_files import ENV_NAME, check_env, check_files, check_owners
 from scheduler.core.check_flow import check_flow
 from scheduler.core.check_prompt import FUNCTION, check_prompt
+from scheduler.core.check_secrets import check_job_secrets, check_secrets, secrets_in
 from scheduler.core.errors import Problem, nearest
 from scheduler.core.inputs import input_problem
 from scheduler.core.paths import path_problem
@@ -42,6 +43,7 @@ _ONLY_FOR = {
     "cache": ("prompt", "messages", "run", "python"),
     "args": ("python",),
     "env": ("run", "python"),
+    "secrets": _REACHES_OUT,
     "output": ("prompt", "messages", "run"),
     "with_": ("workflow",),
     "on_unknown": _REACHES_OUT,
@@ -84,8 +86,9 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
         for name, value in env.items():
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
             yield from check_env(name, value, env_path, document, templates=False)
+    yield from check_job_secrets(job, document)
     if job.defaults.system:
-        scope = Scope(job, {})
+        scope = Scope(job, {}, secrets=frozenset(job.secrets))
         yield from check_text(("defaults", "system"), job.defaults.system, document, scope)
 
 
@@ -97,7 +100,9 @@ def check_steps(
     job: JobSpec,
 ) -> Iterator[Problem]:
     """Problems of the steps, each by itself and together."""
-    yield from _check_group(steps, document, Scope(job, all_ids), ("steps",), all_ids)
+    secrets = frozenset((*job.secrets, *secrets_in(steps)))
+    scope = Scope(job, all_ids, secrets=secrets)
+    yield from _check_group(steps, document, scope, ("steps",), all_ids)
     yield from check_owners(steps, document)
 
 
@@ -116,6 +121,7 @@ def _check_group(
         yield from check_flow(path, step, document, scope)
         yield from _check_needs(path, step, document, all_ids)
         yield from check_files(path, step, document)
+        yield from check_secrets(path, step, document, scope.job)
         for name, value in (step.env or {}).items():
             yield from check_env(name, value, (*path, "env", name), document, templates=True)
         for text_path, text, place in texts_of(step):

@@ -31,13 +31,15 @@ Place = Literal["before", "condition", "inside", "until"]
 class Scope:
     """What the texts of a step may name: steps, inputs, and the items and rounds around it.
 
-    `of_group` is the path of the group that it is in, empty at the top.
+    `of_group` is the path of the group that it is in, empty at the top; `secrets` are
+    the variables that nothing may name.
     """
 
     job: JobSpec
     steps: Mapping[str, Any]
     variables: tuple[str, ...] = ()
     of_group: Path = ()
+    secrets: frozenset[str] = frozenset()
 
     def inside(self, step: StepSpec, place: Place, step_id: str = "") -> Scope:
         """What can be named in one of the step's texts."""
@@ -172,6 +174,11 @@ def _reference_problem(
         return _step_reference_problem(keys, shown, scope, path, place)
     if root == "inputs" and first is not None and first not in job.inputs:
         return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
+    if root == "env" and first in scope.secrets:
+        return (
+            f"{shown}: {first!r} is a secret, which would stand in the ledger if a template could "
+            f"read it; a command reads ${first} itself"
+        )
     if root == "env" and first is not None and first not in job.env:
         return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
     if root == "job" and first not in _JOB_FIELDS:

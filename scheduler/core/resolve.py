@@ -66,12 +66,19 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
 
 
 class _Resolver:
-    def __init__(self, spec: Spec, settings: Settings, chain: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        settings: Settings,
+        chain: tuple[str, ...] = (),
+        secrets: tuple[str, ...] = (),
+    ) -> None:
         self.spec = spec
         self.chain = chain
         self.settings = settings
         self.problems: list[Problem] = []
         self.environment = settings.environment
+        self.secrets = (*secrets, *spec.job.secrets)
         self.models = ModelChoice(spec, settings, report=self._report)
 
     def job(self) -> JobDef:
@@ -136,6 +143,10 @@ class _Resolver:
         common["continue_on_error"] = bool(common["continue_on_error"])
         if kind in ("prompt", "run", "python"):
             common["on_unknown"] = resolve_doubt(step, defaults)
+        if kind in ("run", "python") or step.tools:
+            common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
+        # Those of a spec around a workflow count too: it is not known whether they are the same.
+        cache = "off" if common.get("secrets") else step.cache or "off"
         if is_prompt:
             if step.output is not None:
                 common["output_schema"] = step.output.json_schema
@@ -151,7 +162,7 @@ class _Resolver:
         if kind == "run":
             run = step.run if isinstance(step.run, str) else tuple(step.run or ())
             env = {**(defaults.env or {}), **(step.env or {})}
-            return StepDef(**common, run=run, env=env, cache=step.cache or "off")
+            return StepDef(**common, run=run, env=env, cache=cache)
         if kind == "python":
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(
@@ -159,7 +170,7 @@ class _Resolver:
                 function=step.python,
                 args=step.args or {},
                 env=env,
-                cache=step.cache or "off",
+                cache=cache,
             )
         return StepDef(**common, value=step.value)
 
@@ -169,7 +180,7 @@ class _Resolver:
             self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
         if workflow is None:
             return {}
-        inner = _Resolver(workflow.spec, workflow.settings, workflow.chain)
+        inner = _Resolver(workflow.spec, workflow.settings, workflow.chain, self.secrets)
         steps = inner.members()
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"

@@ -166,6 +166,7 @@ class StepDef(Resolved):
     end, another one for their success. A group's `steps` see `inputs` alone of what
     is around them, where it has any. `on_unknown` is what becomes of an attempt whose
     process died when it had asked or begun something, and nobody knows how that ended.
+    `secrets` are variables of the caller that its commands get, and that nobody is shown.
 
     `provider`, `model` and `base_url` are the first whom a prompt asks, `fallback` the
     others. `output_schema` is a JSON Schema, `repair` how often the model is shown
@@ -204,6 +205,7 @@ class StepDef(Resolved):
     cache: CacheScope = "off"
     files: tuple[FileDef, ...] = ()
     env: dict[str, str | None] = {}
+    secrets: tuple[str, ...] = ()
     retry: RetryDef = RetryDef()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None

@@ -31,10 +31,10 @@ STEP_IDS: dict[str, Any] = {
 }
 """What an editor is told of the keys under `steps`."""
 
-LATER_STEP_KEYS = frozenset("secrets limits template".split())
+LATER_STEP_KEYS = frozenset("limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
-LATER_JOB_KEYS = frozenset("tools max_turns secrets limits".split())
+LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
 
 
 KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
@@ -199,6 +199,11 @@ class StepSpec(Strict):
     env: dict[str, str | None] | None = Field(
         None, description="Environment of commands; null passes the caller's value through."
     )
+    secrets: list[str] = Field(
+        [],
+        description="Variables of the caller that commands get, whose values are shown and kept "
+        "nowhere.",
+    )
     retry: Retry | None = Field(None, description="Attempts in all, or how to try again.")
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = Field(
         None, description="The kinds of failure that are tried again."
@@ -250,6 +255,9 @@ class JobSpec(Strict):
         None, description="Where the files are also copied to when the job succeeds."
     )
     env: dict[str, str | None] = Field({}, description="Environment of all commands.")
+    secrets: list[str] = Field(
+        [], description="Variables of the caller that all commands get as secrets."
+    )
     inputs: dict[str, InputSpec] = Field({}, description="Values that the caller gives.")
     defaults: DefaultsSpec = Field(DefaultsSpec(), description="What steps have by default.")
     steps: dict[str, StepSpec] | None = Field(

@@ -54,5 +54,7 @@ def _merge(spec: dict[str, Any], template: dict[str, Any]) -> None:
         own = spec.get(key)
         if key not in spec:
             spec[key] = value
+        elif key == "secrets" and isinstance(own, list) and isinstance(value, list):
+            spec[key] = [*own, *(name for name in value if name not in own)]
         elif key in _MERGED and isinstance(own, dict) and isinstance(value, dict):
             spec[key] = {**value, **own}

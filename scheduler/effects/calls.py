@@ -11,6 +11,7 @@ import trio
 from ledger import failpoints, pack
 from ledger.digest import clean_json, clean_text, digest_json
 from ledger.events import CacheHit, FailureKind, LlmFailed, LlmRequested, LlmResponded, TokenUsage
+from ledger.masking import NO_MASK, Mask
 from ledger.values import CachedReply
 from providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
 from scheduler.core.commands import Failed
@@ -81,8 +82,10 @@ class Caller:
         cache: ReplyCache | None,
         on_delta: OnDelta,
         budget: Budget,
+        mask: Mask = NO_MASK,
     ) -> None:
         self._request = request
+        self._mask = mask
         self._provider = provider
         self._journal = journal
         self._cache = cache
@@ -137,7 +140,8 @@ class Caller:
 
     async def _from_cache(self, asked: Request, request_sha256: Any, found: CachedReply) -> Answer:
         call = self._next_call()
-        payload, blob = pack(found.reply)
+        kept = self._mask.value(found.reply)
+        payload, blob = pack(kept)
         await self._journal.record(
             CacheHit(
                 step=self._request.step,
@@ -155,8 +159,8 @@ class Caller:
             ),
             blob,
         )
-        self._on_delta(self._request.step, str(found.reply["text"]))
-        return _answer(call, request_sha256, found.reply, found.finish_reason)
+        self._on_delta(self._request.step, str(kept["text"]))
+        return _answer(call, request_sha256, kept, found.finish_reason)
 
     async def _send(
         self,
@@ -190,7 +194,7 @@ class Caller:
         reply = await self._receive(asked, call, watch)
         failpoints.hit("call.after_reply")
         try:
-            content = _reply_content(reply)
+            content = self._mask.value(_reply_content(reply))
             payload, blob = pack(content)
         except (ValueError, TypeError, RecursionError) as error:
             broken = TransientError("protocol", f"the reply cannot be kept as JSON: {error}")
@@ -216,9 +220,16 @@ class Caller:
     async def _receive(self, asked: Request, call: int, watch: Stopwatch) -> Reply:
         step, name = self._request.step, self._request.target.provider
         sent = replace(asked, ordinal=self._ordinal - 1)
+        masked = self._mask.text_stream()
+
+        def show(text: str) -> None:
+            if text:
+                self._on_delta(step, text)
 
         async def send() -> Reply:
-            return await self._provider.send(sent, on_delta=lambda text: self._on_delta(step, text))
+            reply = await self._provider.send(sent, on_delta=lambda text: show(masked.feed(text)))
+            show(masked.close())
+            return reply
 
         try:
             reply: Reply = await self._budget.spend(send)
@@ -237,7 +248,7 @@ class Caller:
         self, asked: Request, call: int, error: ProviderError, duration_s: float
     ) -> CallFailed:
         retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
-        message, kind = clean_text(error.message), error.kind
+        message, kind = self._mask.text(clean_text(error.message)), error.kind
         await self._journal.record(
             LlmFailed(
                 step=self._request.step,

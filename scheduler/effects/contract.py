@@ -146,6 +146,7 @@ class FunctionRequest:
 
     As a `tool`, its arguments are checked and converted by its annotations;
     `describe` asks for its docstring and the JSON Schema of its arguments.
+    `secrets` names those of its variables that no other function may see.
     """
 
     function: str
@@ -155,6 +156,7 @@ class FunctionRequest:
     log_path: Path
     import_dir: str
     use: FunctionUse = "call"
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 from ledger import pack
 from ledger.digest import canonical_json, clean_json, digest_json
 from ledger.events import ToolCalled, ToolReturned
+from ledger.masking import NO_MASK, Mask
 from providers import Message, Provider, Request, Tool, ToolCall
 from scheduler.core.commands import Failed
 from scheduler.effects.calls import Answer, Budget, Caller, CallFailed, OnDelta
@@ -40,8 +41,12 @@ async def perform_prompt(
     on_delta: OnDelta,
     toolbox: Toolbox | None = None,
     cache: ReplyCache | None = None,
+    mask: Mask = NO_MASK,
 ) -> Result:
-    """The model's answer, from the ledger as far as equal requests were answered before."""
+    """The model's answer, from the ledger as far as equal requests were answered before.
+
+    What the model writes has no secrets in it from there on.
+    """
     budget = Budget(float("inf") if request.timeout_s is None else request.timeout_s)
     caller = Caller(
         request,
@@ -50,6 +55,7 @@ async def perform_prompt(
         cache=cache,
         on_delta=on_delta,
         budget=budget,
+        mask=mask,
     )
     conversation = _Conversation(request, caller, journal, toolbox, budget)
     watch = Stopwatch()

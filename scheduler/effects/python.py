@@ -6,56 +6,75 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
 from ledger.digest import clean_json, clean_text
+from ledger.masking import NO_MASK, Mask
 from scheduler.core.commands import Failed
 from scheduler.core.strict_json import parse_json
 from scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from scheduler.effects.groups import ProcessGroups, signal_name
+from scheduler.effects.log import Log
 
 _WORKER = Path(__file__).with_name("worker.py")
 _ANSWER_BYTES_MAX = 64 * 1024 * 1024
+_MESSAGE_CHARS_MAX = 1000
+_CHUNK = 64 * 1024
+_DRAINED_CHUNKS_MAX = 64
 
 
 class WorkerPool:
-    """Worker processes: one for each call at a time, kept for later calls."""
+    """Worker processes: one for each call at a time, kept for later calls with the same secrets.
 
-    def __init__(self, groups: ProcessGroups) -> None:
+    What a function prints comes here, and goes to the log without secrets.
+    """
+
+    def __init__(self, groups: ProcessGroups, *, mask: Mask = NO_MASK) -> None:
         self._groups = groups
+        self._mask = mask
         self._idle: list[_Worker] = []
 
     async def call(self, request: FunctionRequest) -> Result:
         """The function's value, or why there is none. Cancelled, it ends the worker's group."""
         watch = Stopwatch()
         try:
-            worker = await self._take_idle() or await self._start(request)
+            worker = await self._take_idle(request.secrets) or await self._start(request)
         except OSError as error:
             message = f"no worker process can be started: {error.strerror or error}"
             return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
         answer: bytes | None = None
+        printed = _Printed(request.log_path, self._mask)
         try:
-            answer = await worker.ask(request)
+            answer = await worker.ask(request, printed.take)
         finally:
             if answer is None:
-                await self._end(worker)
+                await self._end(worker, printed.take)
             else:
+                worker.drain(printed.take)
                 self._idle.append(worker)
+            printed.close()
         if answer is None:
             return Result(failed=_died(worker, watch.elapsed()))
-        return _read_answer(answer, watch.elapsed())
+        result = _read_answer(answer, self._mask, watch.elapsed())
+        return replace(result, warning=printed.warning)
 
     async def aclose(self) -> None:
         """End the idle workers."""
         while self._idle:
             await self._end(self._idle.pop())
 
-    async def _take_idle(self) -> _Worker | None:
-        """A worker that still lives: a thread of an earlier function may have ended one."""
-        while self._idle:
-            worker = self._idle.pop()
+    async def _take_idle(self, secrets: tuple[str, ...]) -> _Worker | None:
+        """A worker that still lives: a thread of an earlier function may have ended one.
+
+        What a module has read of the environment stays in its process: no function
+        goes where another one has had secrets that it has not.
+        """
+        for worker in reversed([one for one in self._idle if one.secrets == secrets]):
+            self._idle.remove(worker)
             if worker.process.poll() is None:
                 return worker
             await self._end(worker)
@@ -68,9 +87,13 @@ class WorkerPool:
             process = await self._groups.spawn(
                 [sys.executable, str(_WORKER), str(requests_read), str(answers_write)],
                 cwd=request.cwd,
-                env=request.env,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                env={
+                    name: value
+                    for name, value in request.env.items()
+                    if name not in request.secrets
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 pass_fds=(requests_read, answers_write),
             )
         except BaseException:
@@ -80,29 +103,82 @@ class WorkerPool:
         finally:
             os.close(requests_read)
             os.close(answers_write)
-        return _Worker(process, requests_write, answers_read)
+        return _Worker(process, requests_write, answers_read, request.secrets)
 
-    async def _end(self, worker: _Worker) -> None:
+    async def _end(
+        self, worker: _Worker, keep: Callable[[bytes], None] = lambda chunk: None
+    ) -> None:
         await self._groups.end(worker.process)
+        worker.drain(keep)
         with trio.CancelScope(shield=True):
             await worker.aclose()
 
 
+class _Printed:
+    """What a call prints, on its way to the log."""
+
+    def __init__(self, log_path: Path, mask: Mask) -> None:
+        self._log = Log(log_path)
+        self._masked = mask.byte_stream()
+
+    @property
+    def warning(self) -> str | None:
+        return self._log.warning
+
+    def take(self, chunk: bytes) -> None:
+        self._log.write(self._masked.feed(chunk))
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._log.write(self._masked.close())
+        self._log.close()
+
+
 class _Worker:
-    def __init__(self, process: trio.Process, requests: int, answers: int) -> None:
+    def __init__(
+        self, process: trio.Process, requests: int, answers: int, secrets: tuple[str, ...]
+    ) -> None:
+        assert isinstance(process.stdout, trio.lowlevel.FdStream)
         self.process = process
+        self.secrets = secrets
+        self._printed = process.stdout
         self._requests = trio.lowlevel.FdStream(requests)
         self._answers = trio.lowlevel.FdStream(answers)
 
-    async def ask(self, request: FunctionRequest) -> bytes | None:
-        """The worker's line of answer; none when it died or said too much."""
+    async def ask(self, request: FunctionRequest, keep: Callable[[bytes], None]) -> bytes | None:
+        """The worker's line of answer; none when it died or said too much.
+
+        `keep` takes what the function prints meanwhile.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow, keep)
+            answer = await self._ask(request)
+            nursery.cancel_scope.cancel()
+        return answer
+
+    def drain(self, keep: Callable[[bytes], None]) -> None:
+        """Hand over what was printed and not read yet; a worker prints before it answers."""
+        # A thread of the function's may print for ever.
+        for _ in range(_DRAINED_CHUNKS_MAX):
+            try:
+                chunk = os.read(self._printed.fileno(), _CHUNK)
+            except OSError:
+                return
+            if not chunk:
+                return
+            keep(chunk)
+
+    async def _follow(self, keep: Callable[[bytes], None]) -> None:
+        while chunk := await self._printed.receive_some(_CHUNK):
+            keep(bytes(chunk))
+
+    async def _ask(self, request: FunctionRequest) -> bytes | None:
         line = json.dumps(
             {
                 "function": request.function,
                 "args": request.args,
                 "env": request.env,
                 "cwd": str(request.cwd),
-                "log_path": str(request.log_path),
                 "import_dir": request.import_dir,
                 "use": request.use,
             }
@@ -122,18 +198,20 @@ class _Worker:
     async def aclose(self) -> None:
         await self._requests.aclose()
         await self._answers.aclose()
+        await self._printed.aclose()
 
 
-def _read_answer(line: bytes, duration_s: float) -> Result:
+def _read_answer(line: bytes, mask: Mask, duration_s: float) -> Result:
     try:
         answer = parse_json(line.decode("utf-8", "replace"))
     except ValueError as error:
         message = f"the function's value cannot be kept: {error}"
         return Result(failed=Failed(kind="schema", message=message, duration_s=duration_s))
     if "kind" in answer:
-        message = clean_text(answer["message"])
+        # Hidden first, and then cut: half a secret would not be found.
+        message = mask.text(clean_text(answer["message"]))[:_MESSAGE_CHARS_MAX]
         return Result(failed=Failed(kind=answer["kind"], message=message, duration_s=duration_s))
-    value = clean_json(answer["value"])
+    value = mask.value(clean_json(answer["value"]))
     return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))
 
 

@@ -7,21 +7,23 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from ledger import failpoints
 from ledger.digest import clean_text
+from ledger.masking import NO_MASK, Mask
 from scheduler.core.commands import Failed
 from scheduler.effects.contract import (
-    LOG_BYTES_MAX,
     OUTPUT_BYTES_MAX,
     CommandRequest,
     Result,
     Stopwatch,
 )
 from scheduler.effects.groups import ProcessGroups, signal_name
+from scheduler.effects.log import Log
 from scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
@@ -30,8 +32,10 @@ _CHUNK = 64 * 1024
 _TAIL_CHARS = 300
 
 
-async def perform_run(request: CommandRequest, *, groups: ProcessGroups) -> Result:
-    """The command's stdout, less one final newline, or why it failed."""
+async def perform_run(
+    request: CommandRequest, *, groups: ProcessGroups, mask: Mask = NO_MASK
+) -> Result:
+    """The command's stdout, less one final newline, or why it failed; its log has no secrets."""
     watch = Stopwatch()
     missing = _missing_command(request)
     if missing:
@@ -47,7 +51,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups) -> Resu
     except OSError as error:
         message = f"the command cannot be started: {error.strerror or error}"
         return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
-    output = _Output(request.log_path)
+    output = _Output(request.log_path, mask)
     try:
         await _follow(process, output)
     finally:
@@ -57,59 +61,50 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups) -> Resu
             await process.stderr.aclose()  # type: ignore[union-attr]
         output.close()
     failpoints.hit("process.after_exit")
-    return _result(request, process, output, watch)
+    return _result(request, process, output, watch, mask)
 
 
 class _Output:
-    """What a command prints: all of it in the log up to a limit, stdout kept up to another."""
+    """What a command prints: all of it in the log up to a limit, stdout kept up to another.
 
-    def __init__(self, log_path: Path) -> None:
-        self._log_path = log_path
-        self._log: int | None = None
-        self._log_left = LOG_BYTES_MAX
-        self._lost = False
+    stdout is kept as it came, in memory; nothing else here has a secret in it.
+    """
+
+    def __init__(self, log_path: Path, mask: Mask) -> None:
+        self._log = Log(log_path, begins=True)
+        self._out = mask.byte_stream()
+        self._err = mask.byte_stream()
         self.stdout = bytearray()
         self.tail = bytearray()
         self.too_large = trio.Event()
-        self.warning: str | None = None
+        self.has_left_children = False
+
+    @property
+    def warning(self) -> str | None:
+        if self.has_left_children:
+            return "a background process kept the output open, and was ended"
+        return self._log.warning
 
     def from_stdout(self, chunk: bytes) -> None:
         self.stdout += chunk
-        self._write(chunk)
+        self._log.write(self._out.feed(chunk))
         # One final newline is not part of the output.
         if len(self.stdout.removesuffix(b"\n")) > OUTPUT_BYTES_MAX:
             self.too_large.set()
 
     def from_stderr(self, chunk: bytes) -> None:
-        self.tail += chunk
-        del self.tail[: -4 * _TAIL_CHARS]
-        self._write(chunk)
+        self._take_error(self._err.feed(chunk))
 
     def close(self) -> None:
-        if self._log is not None:
-            os.close(self._log)
-            self._log = None
+        """Nothing more comes."""
+        self._log.write(self._out.close())
+        self._take_error(self._err.close())
+        self._log.close()
 
-    def _write(self, chunk: bytes) -> None:
-        if self._lost:
-            return
-        try:
-            self._append(chunk)
-        except OSError as error:
-            # The step may have deleted the run folder around itself; its result still counts.
-            self._lost = True
-            self.warning = f"the log could not be written: {error.strerror or error}"
-
-    def _append(self, chunk: bytes) -> None:
-        if self._log is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._log = os.open(self._log_path, flags, 0o600)
-        kept = chunk[: self._log_left]
-        self._log_left -= len(kept)
-        if len(kept) < len(chunk):
-            self.warning = f"the log was cut at {LOG_BYTES_MAX // 2**20} MiB"
-        while kept:
-            kept = kept[os.write(self._log, kept) :]
+    def _take_error(self, shown: bytes) -> None:
+        self.tail += shown
+        del self.tail[: -4 * _TAIL_CHARS]
+        self._log.write(shown)
 
 
 async def _follow(process: trio.Process, output: _Output) -> None:
@@ -123,7 +118,7 @@ async def _follow(process: trio.Process, output: _Output) -> None:
             # A background child may hold the pipes open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
-            output.warning = "a background process kept the output open, and was ended"
+            output.has_left_children = True
         guard.cancel_scope.cancel()
 
 
@@ -139,7 +134,7 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 def _result(
-    request: CommandRequest, process: trio.Process, output: _Output, watch: Stopwatch
+    request: CommandRequest, process: trio.Process, output: _Output, watch: Stopwatch, mask: Mask
 ) -> Result:
     duration_s = watch.elapsed()
     if output.too_large.is_set():
@@ -155,15 +150,21 @@ def _result(
     assert code is not None
     if code != 0:
         return Result(failed=_failure(code, bytes(output.tail), duration_s))
-    text = clean_text(bytes(output.stdout).decode("utf-8", "replace")).removesuffix("\n")
+    said = clean_text(bytes(output.stdout).decode("utf-8", "replace")).removesuffix("\n")
+    text = mask.text(said)
     warning = output.warning
     if "\ufffd" in text and warning is None:
         warning = "the output was not valid UTF-8; the log has its bytes"
     if request.wants_json:
-        result = json_result(
-            text, duration_s=duration_s, what="the output", schema=request.output_schema
+        read = partial(
+            json_result, duration_s=duration_s, what="the output", schema=request.output_schema
         )
-        return replace(result, warning=warning)
+        result = read(text)
+        if result.failed is not None and text != said:
+            # A number can be a secret: without it, the text is JSON no more.
+            value = read(said)
+            result = result if value.failed else replace(value, value=mask.value(value.value))
+        return replace(result, warning=warning, text=text)
     return Result(value=text, text=text, warning=warning)
 
 

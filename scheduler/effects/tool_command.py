@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 import trio
 
 from ledger.digest import clean_text
+from ledger.masking import Mask
 from providers import Tool
-from scheduler.effects.contract import LOG_BYTES_MAX, KnownResult
+from scheduler.effects.contract import KnownResult
 from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.log import Log
 from scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
@@ -55,8 +56,9 @@ async def run_tool_command(
     cwd: Path,
     log_path: Path,
     groups: ProcessGroups,
+    mask: Mask,
 ) -> KnownResult:
-    """What the program printed, stdout and stderr together, and how it ended.
+    """What the program printed, stdout and stderr together, without secrets, and how it ended.
 
     Raises ToolMistake for a program that may not or cannot be started. Cancelled,
     it ends the program's whole group.
@@ -71,32 +73,47 @@ async def run_tool_command(
         )
     except OSError as error:
         raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
-    shown = bytearray()
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    output = _Output(log_path, mask)
     try:
         async with trio.open_nursery() as readers:
-            readers.start_soon(_follow, process, shown, log)
+            readers.start_soon(_follow, process, output)
             await process.wait()
             # A background child may hold the pipe open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
     finally:
-        os.close(log)
+        output.close()
         await groups.end(process)
         with trio.CancelScope(shield=True):
             await process.stdout.aclose()  # type: ignore[union-attr]  # it was asked for
-    text = clean_text(bytes(shown).decode("utf-8", "replace"))
+    text = clean_text(bytes(output.shown).decode("utf-8", "replace"))
     result: dict[str, Any] = {"exit_code": process.returncode, "output": text}
-    if len(shown) == SHOWN_BYTES_MAX:
+    if len(output.shown) == SHOWN_BYTES_MAX:
         result["note"] = f"the output was cut at {SHOWN_BYTES_MAX // 1024} KiB"
     return KnownResult(result, is_error=process.returncode != 0)
 
 
-async def _follow(process: trio.Process, shown: bytearray, log: int) -> None:
+class _Output:
+    """What the program prints, its secrets hidden: all of it in the log, the beginning shown."""
+
+    def __init__(self, log_path: Path, mask: Mask) -> None:
+        self.shown = bytearray()
+        self._log = Log(log_path)
+        self._masked = mask.byte_stream()
+
+    def take(self, chunk: bytes) -> None:
+        self._keep(self._masked.feed(chunk))
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._keep(self._masked.close())
+        self._log.close()
+
+    def _keep(self, chunk: bytes) -> None:
+        self.shown += chunk[: SHOWN_BYTES_MAX - len(self.shown)]
+        self._log.write(chunk)
+
+
+async def _follow(process: trio.Process, output: _Output) -> None:
     assert process.stdout is not None
-    log_left = LOG_BYTES_MAX
     while chunk := await process.stdout.receive_some(_CHUNK):
-        shown += chunk[: SHOWN_BYTES_MAX - len(shown)]
-        kept = chunk[:log_left]
-        log_left -= len(kept)
-        while kept:
-            kept = kept[os.write(log, kept) :]
+        output.take(bytes(chunk))

@@ -7,13 +7,14 @@ Arguments are checked against the schema that it was shown before anything is ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ledger.digest import canonical_json, clean_json
 from ledger.events import FileRef
 from ledger.folder import Folder
+from ledger.masking import NO_MASK, Mask
 from providers import Tool
 from scheduler.core.resolved import ToolDef
 from scheduler.effects.contract import (
@@ -39,10 +40,11 @@ class ToolSurroundings:
 
     `files` are the committed ones at the time of asking, by path under the
     project's folder, `read` gives one's bytes, and `restore` makes them whole in
-    `cwd`; it may raise OSError.
+    `cwd`; it may raise OSError. `secrets` are the names of those in `env`.
     """
 
     env: Mapping[str, str]
+    secrets: tuple[str, ...]
     cwd: Path
     log_path: Path
     import_dir: str
@@ -57,9 +59,13 @@ def open_toolbox(
     *,
     workers: WorkerPool,
     groups: ProcessGroups,
+    mask: Mask = NO_MASK,
 ) -> Toolbox:
-    """The box of these tools; nothing is read or started before it is opened."""
-    return _Toolbox(tools, surroundings, workers, groups)
+    """The box of these tools; nothing is read or started before it is opened.
+
+    What they answer has no secrets in it.
+    """
+    return _Toolbox(tools, surroundings, workers, groups, mask)
 
 
 class _Toolbox:
@@ -69,12 +75,14 @@ class _Toolbox:
         surroundings: ToolSurroundings,
         workers: WorkerPool,
         groups: ProcessGroups,
+        mask: Mask,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._shown: dict[str, Tool] = {}
         self._around = surroundings
         self._workers = workers
         self._groups = groups
+        self._mask = mask
         has_commands = "run_command" in self._tools
         self._files = ToolFiles(
             committed=surroundings.files,
@@ -94,9 +102,10 @@ class _Toolbox:
         """See `Toolbox.call`."""
         try:
             checked = self._check(name, arguments)
-            return _bounded(await self._call(self._tools[name], checked))
+            known = await self._call(self._tools[name], checked)
+            return _bounded(replace(known, result=self._mask.value(known.result)))
         except ToolMistake as mistake:
-            return KnownResult(str(mistake), is_error=True)
+            return KnownResult(self._mask.text(str(mistake)), is_error=True)
 
     def recall(self, name: str, arguments: Mapping[str, Any] | str, known: KnownResult) -> None:
         """See `Toolbox.recall`."""
@@ -133,6 +142,7 @@ class _Toolbox:
             cwd=self._around.cwd,
             log_path=self._around.log_path,
             groups=self._groups,
+            mask=self._mask,
         )
 
     async def _describe(self, tool: ToolDef) -> Tool:
@@ -163,6 +173,7 @@ class _Toolbox:
                 log_path=self._around.log_path,
                 import_dir=self._around.import_dir,
                 use=use,
+                secrets=self._around.secrets,
             )
         )
 

@@ -20,39 +20,29 @@ def main() -> None:
     read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(read_fd, False)
     os.set_inheritable(write_fd, False)
+    # A function may close what it prints to, or lead it elsewhere: each call has it anew.
+    printed_fd = os.dup(1)
     with os.fdopen(read_fd, encoding="utf-8") as requests:
         for line in requests:
-            answer = _answer(json.loads(line)) + "\n"
+            answer = _answer(json.loads(line), printed_fd) + "\n"
             content = answer.encode()
             while content:
                 content = content[os.write(write_fd, content) :]
 
 
-def _answer(request: dict[str, Any]) -> str:
+def _answer(request: dict[str, Any], printed_fd: int) -> str:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.path[0] = request["import_dir"]
-    log = _open_log(request["log_path"])
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    os.dup2(printed_fd, 1)
+    os.dup2(printed_fd, 2)
     try:
         result = _answer_of(request["function"], request["args"], request["use"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
     return result
-
-
-def _open_log(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    try:
-        return os.open(path, flags, 0o600)
-    except OSError:
-        # Somebody's link stands there: the log takes its place.
-        os.unlink(path)
-        return os.open(path, flags, 0o600)
 
 
 def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
@@ -124,7 +114,7 @@ def _call(
 
 
 def _failure(kind: str, message: str) -> str:
-    return json.dumps({"kind": kind, "message": message[:1000]})
+    return json.dumps({"kind": kind, "message": message[:65536]})
 
 
 def _said(error: BaseException) -> str:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command_line import obeyed, orc, submit, write
-from tests.processes import ORC, orc_environment
+from tests.cli.terminal import run_on_a_terminal
 
 TITLE = "\x1b]0;owned\x07"
 BLINKING = "\x1b[5;35;47m"
@@ -132,35 +127,6 @@ def test_no_color_takes_the_colours_from_the_live_table(spec: Path, here: Path) 
 
     assert re.search(rb"\x1b\[[0-9;]*3[1-6]m", coloured)
     assert not re.search(rb"\x1b\[[0-9;]*3[1-6]m", grey)
-
-
-def run_on_a_terminal(*arguments: str, cwd: Path, **extra: str) -> tuple[int, bytes]:
-    """Run `orc` on a terminal of its own; its exit code, and all that reached the screen."""
-    keyboard, screen = pty.openpty()
-    environment = orc_environment(TERM="xterm-256color", COLUMNS="120", LINES="40", **extra)
-    process = subprocess.Popen(
-        [ORC, *arguments], cwd=cwd, env=environment, stdin=screen, stdout=screen, stderr=screen
-    )
-    os.close(screen)
-    received = bytearray()
-    deadline = time.monotonic() + 30
-    try:
-        while time.monotonic() < deadline:
-            ready, _, _ = select.select([keyboard], [], [], 1.0)
-            if not ready:
-                continue
-            try:
-                piece = os.read(keyboard, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            received += piece
-        return process.wait(10), bytes(received)
-    finally:
-        os.close(keyboard)
-        process.kill()
-        process.wait(10)
 
 
 def plain(screen: str) -> str:

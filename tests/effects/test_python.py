@@ -263,13 +263,13 @@ async def test_closing_the_pool_ends_its_idle_workers(workers: Workers, function
 
 
 @pytest.mark.usefixtures("code")
-async def test_a_worker_has_its_own_two_descriptors_and_no_other(
+async def test_a_worker_has_its_own_three_descriptors_and_no_other(
     workers: Workers, function: Function
 ) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("lists descriptors by /proc, which Linux has")
-    # Three standard ones, requests, answers, and the folder that is being listed.
-    assert len((await workers.get(function("given:sockets"))).value) == 6
+    # Three standard ones, one to print to, requests, answers, and the folder that is being listed.
+    assert len((await workers.get(function("given:sockets"))).value) == 7
 
 
 @pytest.mark.usefixtures("code")

@@ -116,6 +116,7 @@ async def box(
     def build(*tools: ToolDef) -> Toolbox:
         around = ToolSurroundings(
             env={"PATH": os.environ["PATH"], "GREETING": "hello"},
+            secrets=(),
             cwd=tmp_path / "work",
             log_path=tmp_path / "step.log",
             import_dir=str(tmp_path / "code"),

@@ -27,7 +27,8 @@ from scheduler.core.limits import room_of
 from scheduler.core.queues import wait
 from scheduler.core.reopen import job_resumed
 from scheduler.runner import Runner
-from scheduler.turn import Message, Stop
+from scheduler.stopping import Stop
+from scheduler.turn import Message
 from tests.simulation.simulation import SimulationFailed, simulate
 
 SEEDS_MAX = 150
@@ -88,7 +89,7 @@ def forgets_what_a_lost_call_may_have_cost(patch: pytest.MonkeyPatch) -> None:
             state.spent[account].calls = calls_before
             state.spent[account].tokens = tokens_before
 
-    patch.setattr(folding, "call_lost", broken)
+    patch.setattr(calls, "call_lost", broken)
 
 
 def vars_of(spent: Any) -> tuple[int, int]:

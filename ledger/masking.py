@@ -1,0 +1,209 @@
+"""Secrets made unreadable: their values, and the common spellings of them, wherever they stand.
+
+Which spellings of a value are found is said in `spellings.py`; what a program makes
+of a value otherwise (reversed, encrypted, in hexadecimal) is not.
+
+What is known of the secrets is for others to say; with none, everything here
+gives back what it was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from ledger.spellings import encode_pattern, spell_out
+
+SECRET_CHARS_MIN = 8
+"""A shorter value would be found in ordinary words."""
+
+_OPENING_SIGNS = 4
+
+Piece = TypeVar("Piece", str, bytes)
+
+
+class Mask:
+    """Replaces the values of secrets, given by their names, with `[secret NAME]`."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        stripped = {name: value.strip() for name, value in values.items()}
+        # The longest first: one may begin another.
+        known = sorted(stripped.items(), key=lambda item: (-len(item[1]), item[0]))
+        known = [(name, value) for name, value in known if len(value) >= SECRET_CHARS_MIN]
+        self.names = tuple(name for name, _ in known)
+        self._forms = [spell_out(value) for _, value in known]
+        every = [form for forms in self._forms for form in forms]
+        self._anchors: list[str] | None = None
+        if all(form.anchors for form in every):
+            self._anchors = list(dict.fromkeys(one for form in every for one in form.anchors))
+        self._byte_anchors = [anchor.encode() for anchor in self._anchors or ()]
+        self._labels = [f"[secret {name}]" for name in self.names]
+        if any(self.find(label) for label in self._labels):
+            self._labels = ["***"] * len(self.names)
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    def text(self, text: str) -> str:
+        """The text without secrets; the same object where it has none."""
+        return self._texts.pattern.sub(self._label, text) if self._may_have(text) else text
+
+    def data(self, content: bytes) -> bytes:
+        """The bytes without secrets; the same object where they have none."""
+        if not self._may_have(content):
+            return content
+        return self._bytes.pattern.sub(self._byte_label, content)
+
+    def value(self, value: Any) -> Any:
+        """The JSON value without secrets, keys included; a number that shows one becomes a text."""
+        if not self.names:
+            return value
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.text(str(key)): self.value(item) for key, item in value.items()}
+            case list() | tuple():
+                return type(value)(self.value(item) for item in value)
+            case bool() | None:
+                return value
+            case int() | float():
+                shown = repr(value)
+                masked = self.text(shown)
+                return value if masked == shown else masked
+        return value
+
+    def find(self, content: str | bytes) -> str | None:
+        """The name of the first secret in it, if there is one."""
+        if not self._may_have(content):
+            return None
+        found: re.Match[str] | re.Match[bytes] | None
+        if isinstance(content, bytes):
+            found = self._bytes.pattern.search(content)
+        else:
+            found = self._texts.pattern.search(content)
+        return None if found is None else self.names[(found.lastindex or 1) - 1]
+
+    def text_stream(self) -> MaskedStream[str]:
+        """For a text that comes in pieces."""
+        return MaskedStream("", self.text, self._texts if self.names else None)
+
+    def byte_stream(self) -> MaskedStream[bytes]:
+        """For bytes that come in chunks."""
+        return MaskedStream(b"", self.data, self._bytes if self.names else None)
+
+    @cached_property
+    def _texts(self) -> _Patterns[str]:
+        whole, opening = self._sources()
+        sizes = (self._longest(), self._longest(_OPENING_SIGNS))
+        return _Patterns(lambda: re.compile(whole), re.compile(opening), *sizes, self._label)
+
+    @cached_property
+    def _bytes(self) -> _Patterns[bytes]:
+        whole, opening = map(encode_pattern, self._sources())
+        sizes = (self._longest(), self._longest(_OPENING_SIGNS))
+        return _Patterns(lambda: re.compile(whole), re.compile(opening), *sizes, self._byte_label)
+
+    def _sources(self) -> tuple[str, str]:
+        """The pattern of everything, a group for each secret; and of how anything begins."""
+        whole = "|".join(
+            f"({'|'.join(''.join(form.signs) for form in forms)})" for forms in self._forms
+        )
+        openings = {
+            "".join(form.signs[:_OPENING_SIGNS]): None for forms in self._forms for form in forms
+        }
+        return whole, "|".join(openings)
+
+    def _longest(self, signs_max: int | None = None) -> int:
+        return max(sum(form.sizes[:signs_max]) for forms in self._forms for form in forms)
+
+    def _may_have(self, content: str | bytes) -> bool:
+        """Cheap, and no only where it is sure."""
+        if not self.names:
+            return False
+        if self._anchors is None:
+            return True
+        if isinstance(content, bytes):
+            return any(anchor in content for anchor in self._byte_anchors)
+        return any(anchor in content for anchor in self._anchors)
+
+    def _label(self, found: re.Match[str]) -> str:
+        return self._labels[(found.lastindex or 1) - 1]
+
+    def _byte_label(self, found: re.Match[bytes]) -> bytes:
+        return self._labels[(found.lastindex or 1) - 1].encode()
+
+
+@dataclass(frozen=True)
+class _Patterns(Generic[Piece]):
+    """How any secret begins, and every secret in every spelling; with the most bytes of a match.
+
+    The latter takes long to compile, and is seldom wanted.
+    """
+
+    compile_pattern: Callable[[], re.Pattern[Piece]]
+    opening: re.Pattern[Piece]
+    bytes_max: int
+    opening_bytes_max: int
+    label: Callable[[re.Match[Piece]], Piece]
+
+    @cached_property
+    def pattern(self) -> re.Pattern[Piece]:
+        return self.compile_pattern()
+
+
+class MaskedStream(Generic[Piece]):
+    """Masks what comes in pieces as it would be masked whole; holds back what may begin a secret."""
+
+    _nothing: Piece
+    _held: Piece
+    _mask: Callable[[Piece], Piece]
+    _patterns: _Patterns[Piece] | None
+
+    def __init__(
+        self,
+        nothing: Piece,
+        mask: Callable[[Piece], Piece],
+        patterns: _Patterns[Piece] | None,
+    ) -> None:
+        self._nothing = nothing
+        self._held = nothing
+        self._mask = mask
+        self._patterns = patterns
+
+    def feed(self, piece: Piece) -> Piece:
+        """What can be shown now."""
+        patterns = self._patterns
+        if patterns is None:
+            return piece
+        text = self._held + piece
+        shown: list[Piece] = []
+        # A match that begins up to here is whole: it cannot go on beyond what has come.
+        sure = len(text) - patterns.bytes_max
+        at = 0
+        if self._mask(text) != text:
+            for found in patterns.pattern.finditer(text):
+                if found.start() > sure:
+                    break
+                shown += (text[at : found.start()], patterns.label(found))
+                at = found.end()
+        start = max(at, sure, 0)
+        opening = patterns.opening.search(text, start)
+        # Before the last few bytes, what may become a match has its first signs already.
+        held_from = max(start, len(text) - patterns.opening_bytes_max + 1)
+        if opening is not None:
+            held_from = min(held_from, opening.start())
+        shown.append(text[at:held_from])
+        self._held = text[held_from:]
+        return self._nothing.join(shown)
+
+    def close(self) -> Piece:
+        """What was held back; nothing more comes."""
+        held, self._held = self._held, self._nothing
+        return self._mask(held)
+
+
+NO_MASK = Mask({})
