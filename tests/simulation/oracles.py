@@ -136,7 +136,8 @@ class WishWatch:
         number = getattr(event, "signal_id", None) or 0
         match event.type:
             case "job.cancelling":
-                self.heeded = number
+                # Those that come with it want no more than it does.
+                self.heeded = max((number, *self.pending))
             case "job.cancelled":
                 self._end(number)
             case "job.resumed" if self.has_ended:
