@@ -20,7 +20,6 @@ from ledger.spellings import encode_pattern, spell_out
 SECRET_CHARS_MIN = 8
 """A shorter value would be found in ordinary words."""
 
-_OPENING_SIGNS = 4
 
 Piece = TypeVar("Piece", str, bytes)
 
@@ -98,27 +97,27 @@ class Mask:
     @cached_property
     def _texts(self) -> _Patterns[str]:
         whole, opening = self._sources()
-        sizes = (self._longest(), self._longest(_OPENING_SIGNS))
-        return _Patterns(lambda: re.compile(whole), re.compile(opening), *sizes, self._label)
+        return _Patterns(
+            lambda: re.compile(whole), re.compile(opening), self._longest(), self._label
+        )
 
     @cached_property
     def _bytes(self) -> _Patterns[bytes]:
         whole, opening = map(encode_pattern, self._sources())
-        sizes = (self._longest(), self._longest(_OPENING_SIGNS))
-        return _Patterns(lambda: re.compile(whole), re.compile(opening), *sizes, self._byte_label)
+        return _Patterns(
+            lambda: re.compile(whole), re.compile(opening), self._longest(), self._byte_label
+        )
 
     def _sources(self) -> tuple[str, str]:
         """The pattern of everything, a group for each secret; and of how anything begins."""
         whole = "|".join(
             f"({'|'.join(''.join(form.signs) for form in forms)})" for forms in self._forms
         )
-        openings = {
-            "".join(form.signs[:_OPENING_SIGNS]): None for forms in self._forms for form in forms
-        }
+        openings = {form.opening(): None for forms in self._forms for form in forms}
         return whole, "|".join(openings)
 
-    def _longest(self, signs_max: int | None = None) -> int:
-        return max(sum(form.sizes[:signs_max]) for forms in self._forms for form in forms)
+    def _longest(self) -> int:
+        return max(sum(form.sizes) for forms in self._forms for form in forms)
 
     def _may_have(self, content: str | bytes) -> bool:
         """Cheap, and no only where it is sure."""
@@ -147,7 +146,6 @@ class _Patterns(Generic[Piece]):
     compile_pattern: Callable[[], re.Pattern[Piece]]
     opening: re.Pattern[Piece]
     bytes_max: int
-    opening_bytes_max: int
     label: Callable[[re.Match[Piece]], Piece]
 
     @cached_property
@@ -192,10 +190,7 @@ class MaskedStream(Generic[Piece]):
                 at = found.end()
         start = max(at, sure, 0)
         opening = patterns.opening.search(text, start)
-        # Before the last few bytes, what may become a match has its first signs already.
-        held_from = max(start, len(text) - patterns.opening_bytes_max + 1)
-        if opening is not None:
-            held_from = min(held_from, opening.start())
+        held_from = len(text) if opening is None else opening.start()
         shown.append(text[at:held_from])
         self._held = text[held_from:]
         return self._nothing.join(shown)

@@ -22,6 +22,7 @@ _WRAPPED_CHARS_MIN = 64
 
 _ANCHOR_CHARS_MIN = 4
 _PLAIN = re.compile("[A-Za-z0-9_.~-]+")
+_OPENING_SIGNS = 4
 _BREAK = r"(?:\r?\n|(?:\\r)?\\n)?"
 _BREAK_CHARS = 4
 _JSON_ESCAPES = {"/": r"\/", "'": r"\'"}
@@ -39,12 +40,24 @@ class Form:
     """A way to write a secret: a pattern for each of its signs, and the most bytes of each.
 
     What it matches has one of the anchors in it, plain texts that are fast to look
-    for; without anchors that is not known.
+    for; without anchors that is not known. `begun` are patterns for the beginnings of
+    the first few signs, where a text ends within them.
     """
 
     signs: tuple[str, ...]
     sizes: tuple[int, ...]
     anchors: tuple[str, ...]
+    begun: tuple[str, ...]
+
+    def opening(self) -> str:
+        """A pattern for the first few signs, or for as many of them as a text ends with."""
+        count = len(self.begun)
+        found = ["".join(self.signs[:count])]
+        for number, begun in enumerate(self.begun):
+            before = "".join(self.signs[:number])
+            found += [rf"{before}\Z"] * (number > 0)
+            found += [rf"{before}(?:{begun})\Z"] * bool(begun)
+        return "|".join(found)
 
 
 def encode_pattern(text: str) -> bytes:
@@ -73,16 +86,18 @@ def _forms(value: str) -> Iterator[Form]:
 def _spelled(value: str) -> Form:
     signs = []
     sizes = []
+    begun = []
     for character in value.replace("\r\n", "\n"):
         spellings = _spellings(character)
         patterns = list(dict.fromkeys(re.escape(spelling) for spelling in spellings))
         patterns += [_of_either_case(code) for code in _codes(character)]
         signs.append(patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})")
+        begun.append(_begun(patterns))
         everything = (*spellings, *_codes(character))
         sizes.append(max(len(encode_pattern(spelling)) for spelling in everything))
     plain = max(_PLAIN.findall(value), key=len, default="")
     anchors = (plain,) if len(plain) >= _ANCHOR_CHARS_MIN else ()
-    return Form(tuple(signs), tuple(sizes), anchors)
+    return Form(tuple(signs), tuple(sizes), anchors, tuple(begun[:_OPENING_SIGNS]))
 
 
 def _spellings(character: str) -> list[str]:
@@ -117,6 +132,15 @@ def _codes(character: str) -> list[str]:
     return found
 
 
+def _begun(patterns: list[str]) -> str:
+    """For the beginnings of what the patterns match, which are characters and sets of them."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        parts = re.findall(r"\[[^\]]*\]|\\(?:.|\n)|[^\\]", pattern)
+        found |= dict.fromkeys("".join(parts[:count]) for count in range(1, len(parts)))
+    return "|".join(found)
+
+
 def _of_either_case(code: str) -> str:
     return re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", re.escape(code))
 
@@ -128,10 +152,15 @@ def _in_base64(content: bytes, alignment: int) -> Form:
     core = encoded[skipped : len(encoded) - (1 if (alignment + len(content)) % 3 else 0)]
     signs = []
     sizes = []
+    begun = []
     for sign in core[:_BASE64_CHARS_MAX]:
-        spellings = {"+": [r"\+", "-", "%2[bB]"], "/": ["/", "_", r"\\/", "%2[fF]"]}.get(sign)
-        signs.append((f"(?:{'|'.join(spellings)})" if spellings else sign) + _BREAK)
-        sizes.append((3 if spellings else 1) + _BREAK_CHARS)
+        spellings = {"+": [r"\+", "-", "%2[bB]"], "/": ["/", "_", r"\\/", "%2[fF]"]}
+        patterns = spellings.get(sign, [sign])
+        whole = f"(?:{'|'.join(patterns)})"
+        signs.append(whole + _BREAK)
+        sizes.append((3 if sign in spellings else 1) + _BREAK_CHARS)
+        before_break = rf"{whole}(?:\r|\\|\\r|\\r\\)"
+        begun.append("|".join(filter(None, (_begun(patterns), before_break))))
     # No break after the last sign: that line's end is not the secret's.
     signs[-1] = signs[-1].removesuffix(_BREAK)
     left = len(core) - len(core[:_BASE64_CHARS_MAX])
@@ -140,10 +169,15 @@ def _in_base64(content: bytes, alignment: int) -> Form:
         signs.append(rf"[A-Za-z0-9+/=_%\r\n\\-]{{0,{left + left // 16}}}")
         sizes.append(left + left // 16)
     # A line's end breaks one of the halves at most.
-    begun = core[:_WRAPPED_CHARS_MIN]
-    half = len(begun) // 2
+    first_line = core[:_WRAPPED_CHARS_MIN]
+    half = len(first_line) // 2
     anchors = [
         max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
-        for part in (begun[:half], begun[half:])
+        for part in (first_line[:half], first_line[half:])
     ]
-    return Form(tuple(signs), tuple(sizes), tuple(anchors) if all(anchors) else ())
+    return Form(
+        tuple(signs),
+        tuple(sizes),
+        tuple(anchors) if all(anchors) else (),
+        tuple(begun[:_OPENING_SIGNS]),
+    )
