@@ -22,6 +22,7 @@ from scheduler.effects.contract import (
     Stopwatch,
 )
 from scheduler.effects.groups import ProcessGroups, signal_name
+from scheduler.effects.logs import open_log
 from scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
@@ -102,8 +103,7 @@ class _Output:
 
     def _append(self, chunk: bytes) -> None:
         if self._log is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._log = os.open(self._log_path, flags, 0o600)
+            self._log = open_log(self._log_path, fresh=True)
         kept = chunk[: self._log_left]
         self._log_left -= len(kept)
         if len(kept) < len(chunk):

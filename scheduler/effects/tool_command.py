@@ -14,6 +14,7 @@ from ledger.digest import clean_text
 from providers import Tool
 from scheduler.effects.contract import LOG_BYTES_MAX, KnownResult
 from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.logs import open_log
 from scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
@@ -72,7 +73,7 @@ async def run_tool_command(
     except OSError as error:
         raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
     shown = bytearray()
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    log = open_log(log_path, fresh=False)
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(_follow, process, shown, log)

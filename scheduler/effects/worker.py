@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import os
+import stat
 import sys
 import traceback
 from typing import Any
@@ -46,13 +47,19 @@ def _answer(request: dict[str, Any]) -> str:
 
 
 def _open_log(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    # As in `logs.py`, which this process does not import.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        return os.open(path, flags, 0o600)
+        found = os.open(path, flags, 0o600)
+        status = os.fstat(found)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            return found
+        os.close(found)
     except OSError:
-        # Somebody's link stands there: the log takes its place.
-        os.unlink(path)
-        return os.open(path, flags, 0o600)
+        pass
+    # Somebody's link or pipe stands there: the log takes its place.
+    os.unlink(path)
+    return os.open(path, flags | os.O_EXCL, 0o600)
 
 
 def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
