@@ -35,14 +35,19 @@ class UnsafePath(OSError):
 class Folder:
     """A folder by its path; created when something is first written.
 
+    With `within`, it is that folder in the one at the path, and no link on the way to it is
+    followed either.
     `private` folders and files are for their owner alone, whatever the umask; a
     link that stands where one of their folders belongs is removed. Anywhere else
     it is somebody's, and refused. `publishes` says that it is the run folder's
     publisher that writes here.
     """
 
-    def __init__(self, path: Path, *, private: bool = True, publishes: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, within: str = "", private: bool = True, publishes: bool = False
+    ) -> None:
         self.path = path
+        self._prefix = f"{within}/" if within else ""
         self._publishes = publishes
         self._private = private
         self._folder_mode = 0o700 if private else 0o777
@@ -109,9 +114,11 @@ class Folder:
 
         Links are neither followed nor listed, the folder `under` included.
         """
-        start = self.path / under
-        if not under or stat.S_ISDIR(_mode(start)):
-            yield from sorted(_walk(start, f"{under}/" if under else ""))
+        try:
+            with self._parent(f"{under}/any" if under else "any") as (folder, _):
+                yield from sorted(_walk(folder, f"{under}/" if under else ""))
+        except OSError:
+            return
 
     def create_folder(self, relative: str) -> None:
         """Make a folder in this one; a link in its place gives way where `write` lets it."""
@@ -129,7 +136,7 @@ class Folder:
     @contextmanager
     def _parent(self, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
         """The descriptor of the file's folder, and the file's name in it."""
-        *parts, name = _split(relative)
+        *parts, name = _split(self._prefix + relative)
         if create:
             self.create()
         current = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -208,24 +215,28 @@ def _unlink_quietly(name: str, parent: int) -> None:
         return
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    pending = [(folder, prefix, 0)]
-    while pending:
-        path, shown, depth = pending.pop()
+def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
+    """The regular files below, by descriptors: what is a folder now is no link a moment later."""
+    try:
+        with os.scandir(folder) as found:
+            entries = [
+                (entry.name, entry.is_file(follow_symlinks=False))
+                for entry in found
+                if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return
+    for name, is_file in entries:
+        if is_file:
+            yield f"{prefix}{name}"
+            continue
+        if depth == DEPTH_MAX:
+            continue
         try:
-            with os.scandir(path) as found:
-                entries = list(found)
+            inner = os.open(name, _DIRECTORY, dir_fd=folder)
         except OSError:
             continue
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                yield f"{shown}{entry.name}"
-            elif entry.is_dir(follow_symlinks=False) and depth < DEPTH_MAX:
-                pending.append((Path(entry.path), f"{shown}{entry.name}/", depth + 1))
-
-
-def _mode(path: Path) -> int:
-    try:
-        return os.lstat(path).st_mode
-    except OSError:
-        return 0
+        try:
+            yield from _walk(inner, f"{prefix}{name}/", depth + 1)
+        finally:
+            os.close(inner)

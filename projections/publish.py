@@ -53,7 +53,7 @@ class Publisher:
         before = self._projection.version
         if before == 0:
             for name in FOLDERS:
-                Folder(self._folder.path / name).create()
+                self._folder.create_folder(name)
         for recorded in self._ledger.read_stream(self._job_id, after=before):
             for relative, content in self._projection.apply(recorded):
                 self._write(relative, content)

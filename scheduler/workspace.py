@@ -55,13 +55,13 @@ class Workspace:
         self._ledger = ledger
         self._mask = mask
         self._folder = Folder(folder)
-        self._outputs = Folder(folder / "outputs")
+        self._outputs = Folder(folder, within="outputs")
         self._seen: dict[str, _Seen] = {}
 
     def create(self) -> None:
         """Make the folders that commands and logs need."""
         for name in (f"outputs/{self.project}", "logs", "artifacts"):
-            Folder(self.folder / name).create()
+            self._folder.create_folder(name)
 
     def log_path(self, step_id: str, attempt: int) -> Path:
         """Where an attempt's log is written while it runs."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from scheduler.effects.contract import LOG_BYTES_MAX
 
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+# Neither following a link nor waiting for the reader of a pipe.
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Log:
@@ -21,7 +24,7 @@ class Log:
     def __init__(self, path: Path, *, begins: bool = False) -> None:
         self.warning: str | None = None
         self._path = path
-        self._flags = _FLAGS | (os.O_TRUNC if begins else os.O_APPEND)
+        self._begins = begins
         self._file: int | None = None
         self._left = LOG_BYTES_MAX
 
@@ -44,7 +47,7 @@ class Log:
 
     def _write(self, content: bytes) -> None:
         if self._file is None:
-            self._file = _open(self._path, self._flags)
+            self._file = _open(self._path, fresh=self._begins)
         kept = content[: self._left]
         self._left -= len(kept)
         if len(kept) < len(content):
@@ -53,12 +56,18 @@ class Log:
             kept = kept[os.write(self._file, kept) :]
 
 
-def _open(path: Path, flags: int) -> int:
-    try:
-        return os.open(path, flags, 0o600)
-    except OSError:
-        # Somebody's link may stand there: the log takes its place.
-        if not path.is_symlink():
-            raise
-        path.unlink()
-        return os.open(path, flags, 0o600)
+def _open(path: Path, *, fresh: bool) -> int:
+    """A regular file of its own; a link, a pipe, and a file with another name elsewhere give way.
+
+    `fresh` where nothing that is there belongs to it.
+    """
+    if not fresh:
+        with suppress(OSError):
+            found = os.open(path, _FLAGS, 0o600)
+            status = os.fstat(found)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                return found
+            os.close(found)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    return os.open(path, _FLAGS | os.O_EXCL, 0o600)
