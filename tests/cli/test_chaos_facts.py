@@ -60,6 +60,10 @@ def test_a_committed_reply_that_answers_the_next_attempt_is_not() -> None:
     assert not repeated(*_ANSWERED, cache_hit("a"), requested("a", 2, 3, asked="more"))
 
 
+def test_a_committed_reply_answers_once_and_an_equal_request_after_it_is_another() -> None:
+    assert not repeated(*_ANSWERED, cache_hit("a"), requested("a", 2, 3))
+
+
 def test_a_call_in_doubt_may_be_sent_again() -> None:
     assert not repeated(started("a"), requested("a"), resumed(), started("a", 2), requested("a", 2))
 
@@ -144,6 +148,11 @@ def test_what_a_command_gives_and_what_follows_from_it_may_be_the_specs_doing() 
 def test_a_prompt_or_a_value_that_differs_by_itself_breaks_the_promise(name: str) -> None:
     found = replace(_END, outputs={**_END.outputs, name: "else"})
     assert differences(found) == [(name, True)]
+
+
+def test_a_command_excuses_nothing_that_does_not_follow_from_it() -> None:
+    found = replace(_END, outputs={**_END.outputs, "make": "else", "beside": "else"})
+    assert differences(found) == [("make", False), ("beside", True)]
 
 
 def test_a_file_that_is_missing_differs() -> None:

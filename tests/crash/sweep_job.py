@@ -106,6 +106,11 @@ class Crashes:
     in_doubt: int = 0
     before: list[tuple[Any, ...]] = field(default_factory=list)
 
+    @property
+    def last_type(self) -> str:
+        """The type of the last event that was committed; none where there is none."""
+        return str(self.before[-1][2]) if self.before else ""
+
     def take(self, folder: Path) -> None:
         """Look at what the process that has just died had committed."""
         events = read_committed(folder)

@@ -43,9 +43,14 @@ class Stand:
     orc: ForkedOrc
     model: ModelServer
     root: Path
-    hits: Counter[str]
+    trace: list[str]
     manifest: dict[str, Any]
     _numbers: Iterator[int]
+
+    @property
+    def hits(self) -> Counter[str]:
+        """How often the undisturbed run was at each place."""
+        return Counter(hit.partition("@")[0] for hit in self.trace)
 
     def new_folder(self) -> Path:
         folder = self.root / str(next(self._numbers))
@@ -62,19 +67,19 @@ class Stand:
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     with ModelServer(answer) as model, ForkedOrc() as orc:
-        found = Stand(orc, model, tmp_path_factory.mktemp("sweep"), Counter(), {}, count())
+        found = Stand(orc, model, tmp_path_factory.mktemp("sweep"), [], {}, count())
         folder = found.new_folder()
         traced = found.run(folder, "run", "spec.yaml", "-q", failpoints=f"trace:{folder / 'hits'}")
         assert traced.code == 0, traced.err
         check_end(folder, Crashes(), paid=len(model.seen))
         found.manifest = read_manifest(folder)
-        found.hits.update(line.partition("@")[0] for line in (folder / "hits").read_text().split())
+        found.trace += (folder / "hits").read_text().split()
         yield found
 
 
-def check_killed_at(stand: Stand, *points: str) -> int:
+def check_killed_at(stand: Stand, *points: str, with_reply: bool = False) -> int:
     """Run the job to its death at the first point, resume it to its death at each further one,
-    then to its end; how often it died."""
+    then to its end; how often it died: `with_reply`, with a reply as the last thing committed."""
     folder = stand.new_folder()
     crashes = Crashes()
     paid_before = len(stand.model.seen)
@@ -82,8 +87,8 @@ def check_killed_at(stand: Stand, *points: str) -> int:
     for point in points:
         died = go_on(stand, folder, failpoints=f"{point}=kill")
         assert died.was_killed or died.code == 0, (point, died)
-        killed += died.was_killed
         crashes.take(folder)
+        killed += died.was_killed and (not with_reply or crashes.last_type == "llm.responded")
     ended = go_on(stand, folder)
     assert ended.code == 0, (points, ended)
     verified = stand.run(folder, "verify")
@@ -103,10 +108,6 @@ def go_on(stand: Stand, folder: Path, *, failpoints: str = "") -> Died:
     return stand.run(folder, "resume", "latest", "-q", failpoints=failpoints)
 
 
-def all_hits(stand: Stand) -> list[str]:
-    return [f"{place}@{n}" for place, times in stand.hits.items() for n in range(1, times + 1)]
-
-
 def test_a_run_passes_every_place_that_there_is(stand: Stand) -> None:
     assert set(stand.hits) == set(PLACES)
 
@@ -116,6 +117,17 @@ def test_a_job_killed_at_a_place_and_resumed_ends_as_it_must(stand: Stand, place
     number = random.Random(f"{SEED} {place}").randint(1, stand.hits[place])
     # How many events share a commit is a matter of timing: this hit may not come.
     assert check_killed_at(stand, f"{place}@{number}") or check_killed_at(stand, f"{place}@1")
+
+
+def test_a_job_killed_when_a_reply_was_committed_and_nothing_more_pays_for_none_twice(
+    stand: Stand,
+) -> None:
+    for place, hit in enumerate(stand.trace):
+        if hit.startswith("call.after_reply@"):
+            commits = (later for later in stand.trace[place:] if "after_commit" in later)
+            if check_killed_at(stand, next(commits), with_reply=True):
+                return
+    pytest.fail("no kill came between a reply and its step's end")
 
 
 def test_a_job_killed_while_its_last_file_is_copied_leaves_nothing_unfinished(
@@ -145,7 +157,6 @@ def test_a_job_killed_at_any_of_many_pairs_of_hits_ends_as_it_must(stand: Stand,
 
 def check_pair(stand: Stand, seed: int) -> None:
     chance = random.Random(SEED + seed)
-    hits = all_hits(stand)
     # A resume has fewer hits than a run: the later the first crash, the fewer.
-    first = chance.randrange(len(hits))
-    check_killed_at(stand, hits[first], f"*@{chance.randint(1, len(hits) // 2)}")
+    again = chance.randint(1, len(stand.trace) // 2)
+    check_killed_at(stand, chance.choice(stand.trace), f"*@{again}")
