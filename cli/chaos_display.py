@@ -26,11 +26,8 @@ def say_before(trial: Trial, *, quiet: bool) -> None:
     say(f"{safe(trial.definition.project)}: on recorded replies, in {trial.folder}", quiet=quiet)
     if code:
         names = ", ".join(step.id for step in code[:5]) + (", ..." if len(code) > 5 else "")
-        say(
-            f"Its commands and functions ({safe(names)}) are really run: once or more for each "
-            "commit. One that a kill meets at work runs twice.",
-            quiet=quiet,
-        )
+        say(f"Commands and functions are really run, for each commit: {safe(names)}.", quiet=quiet)
+        say("One that a kill meets at work is begun again, and so runs twice.", quiet=quiet)
 
 
 def _has_code(step: object) -> bool:
@@ -87,7 +84,7 @@ class Bar(Teller):
             transient=True,
         )
         self._task = self._progress.add_task("undisturbed, twice", total=None)
-        self._findings = 0
+        self._known: set[Finding] = set()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -110,8 +107,10 @@ class Bar(Teller):
         """See `Told`."""
         self._progress.advance(self._task)
         for finding in case.findings:
-            where = safe(describe(case.last))
-            self._progress.console.print(f"killed {where}: {_line(finding)}")
+            if finding not in self._known:
+                self._known.add(finding)
+                where = safe(describe(case.last))
+                self._progress.console.print(f"killed {where}: {_line(finding)}")
 
 
 def make_teller(*, quiet: bool) -> Teller:
@@ -134,7 +133,8 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
     """The verdict, and every difference once, with the kills that it came after."""
     cases = report.cases
     kills = sum(case.was_killed for case in cases)
-    yield f"{_VERDICTS[report.verdict]}: {safe(trial.definition.project)}, killed {kills} times"
+    times_killed = "once" if kills == 1 else f"{kills} times"
+    yield f"{_VERDICTS[report.verdict]}: {safe(trial.definition.project)}, killed {times_killed}"
     if report.undisturbed.end.status != "succeeded":
         yield f"  undisturbed, the job is {report.undisturbed.end.status}; so it is to be after a kill"
     if trial.sample is not None and len(cases) < report.undisturbed.commits:
@@ -158,8 +158,8 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
     if len(found) > shown_max:
         yield f"  and {len(found) - shown_max} more; --json has all"
     if report.unsteady:
-        yield "  These steps are no functions of what they are given: no kill is needed for that."
-    if any(not finding.is_broken for finding in found):
+        yield "  No kill is needed for that: a command or a function is no function of what it is given."
+    elif any(not finding.is_broken for finding in found):
         yield "  A command or a function gave another result when it ran again after a kill: it is no"
         yield "  function of what it is given, or it cannot be cut short and begun anew."
     if trial.keep:

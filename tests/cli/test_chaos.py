@@ -62,7 +62,7 @@ def test_a_sound_spec_holds_and_leaves_nothing_behind(
     said = orc("chaos", write_asking())
     assert said.code == 0, said.out + said.err
     assert said.out.splitlines()[0] == "The promises held: asking, killed 2 times"
-    assert "Its commands and functions (shout) are really run" in said.err
+    assert "Commands and functions are really run, for each commit: shout." in said.err
     assert "1/2  killed" in said.err
     assert "killed after event 4, llm.requested of name: resumed, the same" in said.err
     assert "killed before the job was there: resumed, the same" in said.err
@@ -113,7 +113,7 @@ def test_a_command_that_is_no_function_makes_results_differ_and_breaks_no_promis
     assert said.code == 5, said.out + said.err
     assert said.err == ""
     first, second, *_ = said.out.splitlines()
-    assert first == "Nothing was repeated, and results differ: dated, killed 1 times"
+    assert first == "Nothing was repeated, and results differ: dated, killed once"
     assert second.startswith("  undisturbed, a second time: another result: step when: ")
 
 
