@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import decide, init, keep, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import chaos, decide, init, keep, look, maintain, plan, replay, reuse, run, specs
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ for _name, _function in (
     ("redact", keep.redact),
     ("browse", maintain.browse),
     ("doctor", maintain.doctor),
+    ("chaos", chaos.chaos),
 ):
     app.command(_name, cls=LeanCommand)(_function)
 app.command("list-runs", cls=LeanCommand, hidden=True)(look.list_jobs)

@@ -37,7 +37,8 @@ class Submission:
     """A spec and how it is to be run; `text` stands for a file where there is none.
 
     `stream` is the prompt step whose text is wanted as it comes; `until` are the steps to
-    stop after. `name` is what messages call a spec without a file.
+    stop after. `output_dir` is in place of the spec's. `name` is what messages call a spec
+    without a file.
     """
 
     path: Path | None = None
@@ -50,6 +51,7 @@ class Submission:
     stream: str | None = None
     prices: PriceTable | None = None
     until: tuple[str, ...] = ()
+    output_dir: Path | None = None
     name: str = "spec.yaml"
 
 
@@ -72,6 +74,7 @@ def prepare(
         model=submission.model,
         inputs=submission.inputs,
         submit_dir=os.getcwd(),
+        output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
         take_file=files.take,
         read_text=files.read_text,
         read_template=lambda name: read_spec_or_template(files, name),

@@ -131,8 +131,8 @@ def _parse(text: str) -> _Entry:
     known = {
         "kill": not argument,
         "stop": not argument,
-        "errno": hasattr(errno, argument),
-        "sleep": argument.replace(".", "", 1).isdigit(),
+        "errno": isinstance(getattr(errno, argument, None), int),
+        "sleep": argument.isascii() and argument.replace(".", "", 1).isdigit(),
     }
     if not known.get(action, False):
         raise BadFailpoint(f"{text}: must be kill, stop, errno:NAME or sleep:SECONDS")

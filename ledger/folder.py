@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ledger import failpoints
 
-TEMPORARY_NAME = r"\..+\.[0-9]+-[0-9]+\.orc-tmp"
-"""What the names of temporary files match."""
+TEMPORARY_NAME = r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-[0-9]+\.orc-tmp"
+"""What the names of temporary files match: of which file, and of which process."""
 
 DEPTH_MAX = 64
 """How deep folders are looked into; what lies deeper is passed over."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from ledger import LedgerReader
@@ -17,6 +18,8 @@ from ledger.events import FileWritten, JobAmended, JobSubmitted, StepReused
 from ledger.folder import TEMPORARY_NAME, Folder
 from projections.prices import NO_PRICES, PriceTable
 from projections.run_folder import FOLDERS, RunFolder
+
+_TEMPORARY = re.compile(TEMPORARY_NAME)
 
 
 class Publisher:
@@ -70,9 +73,8 @@ class Publisher:
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left."""
-        pattern = re.compile(TEMPORARY_NAME)
         for relative in list(self._folder.files()):
-            if pattern.fullmatch(relative.rpartition("/")[2]):
+            if _TEMPORARY.fullmatch(relative.rpartition("/")[2]):
                 self._folder.remove(relative)
 
     def _write(self, relative: str, content: bytes | None) -> None:
@@ -121,6 +123,7 @@ def deliver(
             case _:
                 pass
     folder = Folder(target, private=False)
+    _sweep_copies(folder, [path.removeprefix(f"{project}/") for path in files])
     left = []
     for path, sha256 in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
@@ -135,6 +138,35 @@ def deliver(
         if on_written is not None:
             on_written(relative)
     return left
+
+
+def _sweep_copies(folder: Folder, paths: Iterable[str]) -> None:
+    """Remove what a process that was killed while it copied left beside the copies.
+
+    The folder is somebody's: nothing but a temporary file of one of these paths is touched,
+    and none of a process that lives.
+    """
+    beside: dict[str, set[str]] = {}
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        beside.setdefault(parent, set()).add(name[:60])
+    for parent, names in beside.items():
+        with suppress(OSError):
+            for entry in os.listdir(folder.path / parent):
+                if (match := _TEMPORARY.fullmatch(entry)) is None:
+                    continue
+                if match["name"] in names and not _is_alive(int(match["pid"])):
+                    folder.remove(f"{parent}/{entry}" if parent else entry)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _is_unknown(ledger: LedgerReader, digest: Digest | None, path: Path) -> bool:

@@ -79,6 +79,8 @@ def export(
         # The artifacts of a job that runs are its commands' until they end.
         is_live = to is None and has_owner(ledger.path, job_id)
         publisher = Publisher(ledger, job_id, folder, prices=prices)
+        if to is None and not is_live:
+            publisher.sweep()
         publisher.publish(final=not is_live)
         lost = publisher.lost()
     if as_json:

@@ -53,6 +53,12 @@ def run(
     database: Database = None,
     runs_dir: RunsDir = None,
     replies: Replies = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy the job's files there, in place of the spec's output_dir.", metavar="DIR"
+        ),
+    ] = None,
     strict: Strict = False,
     record: Annotated[
         Path | None,
@@ -95,6 +101,7 @@ def run(
         strict=strict,
         stream=stream,
         until=split_names(until),
+        output_dir=output_dir,
     )
     if dry_run:
         return _show_plan(submission, as_json=as_json)

@@ -89,7 +89,7 @@ class _Resolver:
             for name in sorted(names - set(self.settings.providers)):
                 hint = nearest(name, self.settings.providers)
                 self._report(f"{key}: there is no provider {name!r}{hint}", key, name)
-        output_dir = job.output_dir
+        output_dir = self.settings.output_dir or job.output_dir
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
         steps = self._steps(self.spec.steps, ("steps",))

@@ -48,8 +48,9 @@ class Settings:
     """What surrounds a spec: the environment, the command line, and the providers there are.
 
     `inputs` are texts from the command line, or JSON values from Python.
-    `submit_dir` is absolute. `take_file` keeps a file that the spec names, by its
-    path, and gives its digest; `read_text` gives the text of one,
+    `submit_dir` is absolute, and so is `output_dir`, which is in place of the spec's.
+    `take_file` keeps a file that the spec names, by its path, and gives its digest;
+    `read_text` gives the text of one,
     `read_template` that of a spec, or of a built-in template by its name. All raise ValueError.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     model: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     submit_dir: str = "/"
+    output_dir: str | None = None
     take_file: Callable[[str], Digest] = refuse_file
     read_text: Callable[[str], str] = refuse_text
     read_template: Callable[[str], str] = refuse_text

@@ -330,6 +330,28 @@ def test_output_dir_gets_the_files_and_somebodys_work_is_left_alone(here: Path) 
     assert (forced.code, copied.read_text()) == (0, "one")
 
 
+@pytest.mark.parametrize("own", ["", "output_dir: build\n"])
+def test_an_output_dir_of_the_command_line_is_in_place_of_the_specs(here: Path, own: str) -> None:
+    said = orc("run", write("spec.yaml", PASSING + own), "--output-dir", "there")
+    assert said.code == 0, said.err
+    assert (here / "there/first.txt").read_text() == "one"
+    assert not (here / "build").exists()
+    (here / "there/first.txt").unlink()
+    assert orc("resume", "latest").code == 0
+    assert (here / "there/first.txt").read_text() == "one"
+    assert not (here / "build").exists()
+
+
+@pytest.mark.parametrize(("text", "command"), [(PASSING, "resume"), (FAILING, "export")])
+def test_publishing_an_ended_job_again_removes_what_a_killed_process_left(
+    here: Path, text: str, command: str
+) -> None:
+    folder = here / "runs" / submit(text)
+    (folder / "outputs" / ".first.txt.99999-7.orc-tmp").write_text("half")
+    assert orc(command, "latest").code == 0
+    assert not list(folder.rglob("*.orc-tmp"))
+
+
 def test_what_was_left_alone_is_named_with_the_command_that_overwrites_it(here: Path) -> None:
     (here / "build").mkdir()
     write("build/first.txt", "somebody's work")

@@ -20,8 +20,10 @@ from tests.crash.thirty_steps import (
 )
 from tests.processes import WAIT_S, end_process, run_orc, start_orc
 
-MOMENTS = 60
-QUICK_MOMENTS = 10
+MOMENTS = 124
+"""With the kills of resumes, more than two hundred kills in all."""
+
+QUICK_MOMENTS = 6
 CHANGES = 60
 """About how many changes of steps a whole run prints: a start and an end each."""
 

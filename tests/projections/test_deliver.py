@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +112,19 @@ def test_a_folder_with_the_files_name_is_kept(ledger: Ledger, target: Path) -> N
     with pytest.raises(OSError):
         deliver(ledger, JOB, target, force=False)
     assert (target / "main.py/notes").read_bytes() == b"mine\n"
+
+
+def test_what_a_killed_delivery_left_is_removed_and_nothing_else(
+    ledger: Ledger, target: Path
+) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    left = [f".main.py.{gone.pid}-7.orc-tmp", f"deep/.er.txt.{gone.pid}-7.orc-tmp"]
+    alive = f".main.py.{os.getppid()}-7.orc-tmp"
+    others = [alive, f".notes.py.{gone.pid}-7.orc-tmp", f"other/.er.txt.{gone.pid}-7.orc-tmp"]
+    for name in [*left, *others]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(b"half")
+    deliver(ledger, JOB, target, force=False)
+    there = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert there == {"main.py", "deep/er.txt", *others}

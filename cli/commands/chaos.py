@@ -1,0 +1,183 @@
+"""`orc chaos`: does a spec's job survive a crash, wherever that comes?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.commands.run import Inputs, InputsFile
+from cli.options import Json, Quiet, Replies, SpecFile
+
+if TYPE_CHECKING:
+    from cli.chaos import Report, Trial
+
+SHOWN_MAX = 20
+
+
+def chaos(
+    spec: SpecFile,
+    inputs: Inputs = None,
+    inputs_file: InputsFile = None,
+    replies: Replies = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(help="Kill after so many of the commits only, drawn by chance.", min=1),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="What --sample draws by.")] = 0,
+    jobs: Annotated[int, typer.Option(help="How many runs at a time.", min=1, max=64)] = 2,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for every ledger and run folder.", metavar="DIR"),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Kill a spec's run after each of its events, resume it, and compare.
+
+    On recorded replies: no model is asked. The spec's commands and functions are really
+    run, again and again. Exits 1 when a promise is broken, 5 when only results differ that
+    commands or functions made.
+    """
+    import os
+
+    from cli.chaos import Trial, remove
+    from cli.inputs import check_names, parse_inputs
+    from cli.pricing import PRICES_VARIABLE, find_own_prices, read_prices
+    from cli.submission import Submission, prepare_run
+
+    given = parse_inputs(inputs or [], inputs_file)
+    check_names(inputs_file, given, spec)
+    submission = Submission(path=spec, provider="replay", inputs=given, replies=replies)
+    # All that is wrong with the spec is said here, before anything runs.
+    definition = prepare_run(submission, os.environ).definition
+    own_prices = find_own_prices(Path(os.environ.get("ORC_DB") or "runs.db").absolute(), os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != "ORC_DB"}
+    if own_prices is not None:
+        environment[PRICES_VARIABLE] = str(own_prices)
+    folder = _make_folder(keep)
+    trial = Trial(
+        spec=spec.absolute(),
+        arguments=_pass_on(inputs, inputs_file, replies),
+        definition=definition,
+        environment=environment,
+        prices=read_prices(own_prices),
+        folder=folder,
+        keep=keep is not None,
+        sample=sample,
+        seed=seed,
+        jobs=jobs,
+    )
+    try:
+        return _try_out(trial, quiet=quiet, as_json=as_json)
+    finally:
+        if keep is None:
+            remove(folder)
+
+
+def _make_folder(keep: Path | None) -> Path:
+    import tempfile
+
+    from cli.submission import UsageProblem
+
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
+    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise UsageProblem(f"{keep} is there and not an empty folder; name another")
+    keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return keep.absolute()
+
+
+def _pass_on(
+    inputs: list[str] | None, inputs_file: Path | None, replies: Path | None
+) -> tuple[str, ...]:
+    """The options that the runs get as they were given here."""
+    arguments = ["--provider", "replay"]
+    for pair in inputs or []:
+        arguments += ["--input", pair]
+    for option, path in (("--inputs", inputs_file), ("--replies", replies)):
+        if path is not None:
+            arguments += [option, str(path.absolute())]
+    return tuple(arguments)
+
+
+def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
+    import signal
+
+    import trio
+
+    from cli.chaos import try_out
+    from cli.chaos_display import make_teller, say_before
+    from cli.exits import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
+    from cli.sync import first_error
+    from cli.text import say
+
+    caught: list[int] = []
+
+    async def until_stopped() -> Report | None:
+        report: Report | None = None
+        async with trio.open_nursery() as nursery:
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+
+                async def watch() -> None:
+                    async for number in signals:
+                        caught.append(number)
+                        nursery.cancel_scope.cancel()
+
+                nursery.start_soon(watch)
+                with make_teller(quiet=quiet or as_json) as told:
+                    report = await try_out(trial, told)
+                nursery.cancel_scope.cancel()
+        return report
+
+    say_before(trial, quiet=quiet or as_json)
+    try:
+        report = trio.run(until_stopped)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+    if caught or report is None:
+        name = signal.Signals(caught[0]).name
+        say(f"stopped by {name}: nothing was found out, and no process is left")
+        return SIGNALS[name]
+    _show(trial, report, as_json=as_json)
+    return {"held": SUCCEEDED, "different": VERIFICATION, "broken": FAILED}[report.verdict]
+
+
+def _show(trial: Trial, report: Report, *, as_json: bool) -> None:
+    from cli.chaos_display import report_lines
+    from cli.text import put, put_json
+
+    if as_json:
+        put_json(_as_json(trial, report))
+        return
+    for line in report_lines(trial, report, shown_max=SHOWN_MAX):
+        put(line)
+
+
+def _as_json(trial: Trial, report: Report) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict,
+        "spec": str(trial.spec),
+        "status": report.undisturbed.end.status,
+        "events": report.undisturbed.events,
+        "commits": report.undisturbed.commits,
+        "runs": len(report.cases),
+        "kills": sum(case.was_killed for case in report.cases),
+        "seed": None if trial.sample is None else trial.seed,
+        "unsteady": [{"step": finding.step, "what": finding.what} for finding in report.unsteady],
+        "findings": [
+            {
+                "commit": case.commit,
+                "seq": None if case.last is None else case.last.version,
+                "after": None if case.last is None else case.last.event.type,
+                "promise": finding.promise,
+                "broken": finding.is_broken,
+                "step": finding.step,
+                "what": finding.what,
+            }
+            for case in report.cases
+            for finding in case.findings
+        ],
+        "folder": str(trial.folder) if trial.keep else None,
+    }

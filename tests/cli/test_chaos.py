@@ -1,0 +1,194 @@
+"""`orc chaos`: real runs that are really killed, and a verdict that can turn."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from cli import chaos
+from projections.prices import NO_PRICES
+from tests.builders import job
+from tests.cli.command_line import EXAMPLES, orc, write
+from tests.processes import (
+    WAIT_S,
+    end_process,
+    needs_proc,
+    new_marker,
+    processes_with,
+    start_orc,
+    wait_until,
+)
+
+ASKING = """\
+project: asking
+output_dir: made
+steps:
+  name:
+    prompt: Name a river.
+    files: [{path: river.txt}]
+  shout: {run: "echo ${{ steps.name.output }} | tr a-z A-Z"}
+"""
+REPLIES = "version: 1\nreplies: {name: [Rhine]}\n"
+# The commits of ASKING: the tables, the submission, the start, the request, the reply, ...
+REQUESTED, RESPONDED = 4, 5
+
+
+@pytest.fixture
+def temporary(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made, empty; what is there afterwards was left behind."""
+    folder = here / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def write_asking() -> Path:
+    write("asking.replay.yaml", REPLIES)
+    return write("asking.yaml", ASKING)
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, *commits: int) -> None:
+    """Only these commits, for a test that has no time for all of them."""
+    monkeypatch.setattr(chaos, "_choose", lambda trial, last: [c for c in commits if c <= last])
+
+
+def test_a_sound_spec_holds_and_leaves_nothing_behind(
+    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_after(monkeypatch, 1, REQUESTED)
+    said = orc("chaos", write_asking())
+    assert said.code == 0, said.out + said.err
+    assert said.out.splitlines()[0] == "The promises held: asking, killed 2 times"
+    assert "Commands and functions are really run, for each commit: shout." in said.err
+    assert "1/2  killed" in said.err
+    assert "killed after event 4, llm.requested of name: resumed, the same" in said.err
+    assert "killed before the job was there: resumed, the same" in said.err
+    assert list(temporary.iterdir()) == []
+    # Neither a ledger nor the spec's own output_dir is touched.
+    assert {path.name for path in here.iterdir()} == {
+        *("asking.yaml", "asking.replay.yaml", "temporary")
+    }
+
+
+_BREAK = """
+import sys
+
+if "resume" in sys.argv:
+    import scheduler.core.calls
+
+    # What was said before is lost on whoever folds it.
+    scheduler.core.calls._keep_reply = lambda *told: None
+"""
+
+
+def test_an_orc_that_pays_twice_is_found_out_and_its_ledger_is_kept(
+    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "broken").mkdir()
+    write("broken/sitecustomize.py", _BREAK)
+    monkeypatch.setenv("PYTHONPATH", str(here / "broken"))
+    kill_after(monkeypatch, RESPONDED)
+    said = orc("chaos", write_asking(), "--json", "--keep", "kept")
+    assert said.code == 1, said.out + said.err
+    found = said.json()
+    assert (found["verdict"], found["kills"], found["events"]) == ("broken", 1, 10)
+    repeated = next(one for one in found["findings"] if one["promise"] == "repeated")
+    assert repeated["broken"] is True
+    assert (repeated["step"], repeated["after"], repeated["seq"]) == ("name", "llm.responded", 5)
+    assert "asks for a reply that was committed already" in repeated["what"]
+    assert (here / "kept/commit-0005/runs.db").exists()
+    assert (here / "kept").stat().st_mode & 0o777 == 0o700
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_command_that_is_no_function_makes_results_differ_and_breaks_no_promise(
+    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_after(monkeypatch, 3)
+    steps = 'steps: {when: {run: "date +%s%N"}, shown: {value: "${{ steps.when.output }}"}}\n'
+    said = orc("chaos", write("dated.yaml", f"project: dated\n{steps}"), "--quiet")
+    assert said.code == 5, said.out + said.err
+    assert said.err == ""
+    first, second, *_ = said.out.splitlines()
+    assert first == "Nothing was repeated, and results differ: dated, killed once"
+    assert second.startswith("  undisturbed, a second time: another result: step when: ")
+
+
+def test_a_bad_spec_is_refused_before_anything_runs(here: Path, temporary: Path) -> None:
+    said = orc("chaos", write("bad.yaml", "project: bad\nsteps: {a: {rum: x}}\n"))
+    assert said.code == 2
+    assert "bad.yaml:2" in said.err
+    assert list(temporary.iterdir()) == []
+
+
+def test_missing_replies_are_said_before_anything_runs(here: Path, temporary: Path) -> None:
+    said = orc("chaos", write("asking.yaml", ASKING))
+    assert said.code == 2
+    assert "there are no recorded replies at" in said.err
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_not_used(here: Path) -> None:
+    (here / "full").mkdir()
+    write("full/mine", "")
+    said = orc("chaos", write_asking(), "--keep", "full")
+    assert said.code == 2
+    assert "not an empty folder" in said.err
+
+
+def test_a_sample_is_drawn_by_its_seed_alone() -> None:
+    def drawn(sample: int | None, seed: int) -> list[int]:
+        trial = chaos.Trial(
+            spec=Path("x"),
+            arguments=(),
+            definition=job(),
+            environment={},
+            prices=NO_PRICES,
+            folder=Path("x"),
+            sample=sample,
+            seed=seed,
+        )
+        return chaos._choose(trial, 50)
+
+    assert drawn(None, 1) == list(range(1, 51))
+    assert drawn(80, 1) == list(range(1, 51))
+    assert len(set(drawn(10, 1))) == 10
+    assert drawn(10, 1) == drawn(10, 1) != drawn(10, 2)
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.torture)]
+)
+def test_a_stop_ends_every_run_and_leaves_nothing(
+    here: Path, temporary: Path, number: signal.Signals
+) -> None:
+    write(
+        "slow.yaml", 'project: slow\nsteps: {slow: {run: ": > $ORC_SPEC_DIR/there; sleep 300"}}\n'
+    )
+    marker = new_marker()
+    process = start_orc("chaos", "slow.yaml", cwd=here, ORC_MARK=marker, TMPDIR=str(temporary))
+    try:
+        wait_until((here / "there").exists, what="the command")
+        process.send_signal(number)
+        _, said = process.communicate(timeout=WAIT_S)
+    finally:
+        end_process(process)
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}" in said
+    assert "Traceback" not in said
+    assert list(temporary.iterdir()) == []
+    wait_until(lambda: not processes_with(marker), what="the end of its processes")
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", ["tiny_spec", "diamond", "python_map", "retry"])
+def test_every_example_holds(name: str) -> None:
+    said = orc("chaos", EXAMPLES / f"{name}.yaml", "--json")
+    assert said.code == 0, said.out + said.err
+    found = said.json()
+    assert found["kills"] == found["runs"] == found["commits"]
+    assert json.loads(said.out)["findings"] == []

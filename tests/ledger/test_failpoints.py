@@ -1,0 +1,174 @@
+"""Failpoints: what the variable may say, and what happens at a place."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger import failpoints
+from ledger.errors import BadFailpoint
+from tests.processes import ROOT, WAIT_S, end_process, start_python, wait_until
+
+PLACE = "ledger.after_commit"
+OTHER = "file.after_write"
+
+
+@pytest.fixture(autouse=True)
+def unarmed() -> Iterator[None]:
+    yield
+    failpoints.arm(None)
+
+
+def refused(*places: str) -> list[bool]:
+    """For each hit of these places, whether the disk refused."""
+    found = []
+    for place in places:
+        try:
+            failpoints.hit(place)
+        except OSError:
+            found.append(True)
+        else:
+            found.append(False)
+    return found
+
+
+def test_a_hit_that_nothing_is_armed_for_does_nothing() -> None:
+    failpoints.hit(PLACE)
+    failpoints.arm(f"{OTHER}=errno:EIO")
+    failpoints.hit(PLACE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("ledger.after_comit=kill", "there is no place ledger.after_comit"),
+        ("ledger.after_commit@0=kill", "after @ stands a number from 1"),
+        ("ledger.after_commit@-1=kill", "after @ stands a number from 1"),
+        ("ledger.after_commit@x=kill", "after @ stands a number from 1"),
+        ("ledger.after_commit@\u00b2=kill", "after @ stands a number from 1"),
+        ("ledger.after_commit", "must be kill, stop, errno:NAME or sleep:SECONDS"),
+        ("ledger.after_commit=explode", "must be kill"),
+        ("ledger.after_commit=kill:9", "must be kill"),
+        ("ledger.after_commit=errno:ENOSUCH", "must be kill"),
+        ("ledger.after_commit=errno", "must be kill"),
+        ("ledger.after_commit=errno:__doc__", "must be kill"),
+        ("ledger.after_commit=sleep:long", "must be kill"),
+        ("ledger.after_commit=sleep:", "must be kill"),
+        ("ledger.after_commit=sleep:\u00b2", "must be kill"),
+        ("=kill", "there is no place"),
+    ],
+)
+def test_an_entry_that_cannot_be_followed_is_named(entry: str, said: str) -> None:
+    with pytest.raises(BadFailpoint) as refusal:
+        failpoints.arm(f"{OTHER}=errno:EIO; {entry}")
+    assert str(refusal.value).startswith(f"{entry}: ")
+    assert said in str(refusal.value)
+
+
+def test_the_command_line_refuses_a_bad_entry_with_one_message_and_exit_code_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "list"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "ORC_FAILPOINTS": "nowhere=kill"},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("orc: nowhere=kill: there is no place nowhere")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_without_a_number_acts_at_its_first_hit_alone() -> None:
+    failpoints.arm(f"{PLACE}=errno:EIO")
+    assert refused(PLACE, PLACE) == [True, False]
+
+
+def test_a_number_is_that_of_the_places_own_hits() -> None:
+    failpoints.arm(f"{PLACE}@2=errno:EIO")
+    assert refused(OTHER, PLACE, OTHER, PLACE, PLACE) == [False, False, False, True, False]
+
+
+def test_a_star_for_a_number_acts_each_time() -> None:
+    failpoints.arm(f"{PLACE}@*=errno:EIO")
+    assert refused(PLACE, OTHER, PLACE) == [True, False, True]
+
+
+def test_a_star_for_a_place_counts_all_hits() -> None:
+    failpoints.arm("*@3=errno:EIO")
+    assert refused(PLACE, OTHER, PLACE, OTHER) == [False, False, True, False]
+
+
+def test_several_entries_are_all_followed() -> None:
+    failpoints.arm(f"{PLACE}=errno:EIO; {OTHER}@2=errno:EIO")
+    assert refused(PLACE, OTHER, OTHER) == [True, False, True]
+
+
+def test_arming_anew_counts_anew() -> None:
+    for _ in range(2):
+        failpoints.arm(f"{PLACE}@2=errno:EIO")
+        assert refused(PLACE, PLACE) == [False, True]
+
+
+def test_a_failing_disk_is_an_oserror_of_that_number() -> None:
+    failpoints.arm(f"{PLACE}=errno:ENOSPC")
+    with pytest.raises(OSError, match="No space left") as error:
+        failpoints.hit(PLACE)
+    assert error.value.errno == errno.ENOSPC
+
+
+def test_a_sleep_lasts_as_long_as_it_says() -> None:
+    failpoints.arm(f"{PLACE}=sleep:0.05")
+    began = time.monotonic()
+    failpoints.hit(PLACE)
+    assert time.monotonic() - began >= 0.05
+
+
+def test_a_trace_has_a_line_for_each_hit_before_what_it_does(tmp_path: Path) -> None:
+    failpoints.arm(f"trace:{tmp_path / 'hits'};{PLACE}@2=errno:EIO")
+    refused(PLACE, OTHER, PLACE)
+    assert (tmp_path / "hits").read_text().split() == [f"{PLACE}@1", f"{OTHER}@1", f"{PLACE}@2"]
+
+
+_PROGRAM = """
+import sys
+from ledger import failpoints
+failpoints.arm_from_environment()
+failpoints.hit("ledger.after_commit")
+print("after", flush=True)
+"""
+
+
+def test_a_kill_leaves_no_time_for_anything() -> None:
+    process = start_python(_PROGRAM, env={failpoints.VARIABLE: f"{PLACE}=kill"})
+    try:
+        out, err = process.communicate(timeout=WAIT_S)
+    finally:
+        end_process(process)
+    assert (process.returncode, out, err) == (-signal.SIGKILL, "", "")
+
+
+def test_a_stop_stands_still_until_it_is_told_to_go_on() -> None:
+    process = start_python(_PROGRAM, env={failpoints.VARIABLE: f"{PLACE}=stop"})
+    try:
+        wait_until(lambda: _state(process.pid) == "T", what="the stop")
+        process.send_signal(signal.SIGCONT)
+        out, _ = process.communicate(timeout=WAIT_S)
+    finally:
+        end_process(process)
+    assert (process.returncode, out) == (0, "after\n")
+
+
+def _state(pid: int) -> str:
+    shown = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.strip()[:1]
