@@ -203,7 +203,9 @@ async def resume(
             check_step_names("--only", only, state.steps)
             folder = folder_for(ledger, state, job_id, places.runs_dir)
             if state.status == "succeeded":
-                Publisher(ledger, job_id, folder, prices=places.prices).publish()
+                publisher = Publisher(ledger, job_id, folder, prices=places.prices)
+                publisher.sweep()
+                publisher.publish()
                 left = deliver_files(ledger, job_id, state, force=force)
                 return Ended(job_id, "succeeded", state, folder, None, left, places.database)
             refuse_removed(ledger, job_id, state)
