@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
 from ledger.errors import NoLedger, StorageError, VersionConflict
 from ledger.events import Payload, Recorded
+from ledger.in_use import FilesInUse
 from ledger.locks import WriteLock
 from ledger.reader import Head, LedgerReader
 from ledger.schema import is_current, migrate
@@ -57,7 +57,9 @@ class Ledger(LedgerReader):
         super().__init__(path, connection)
         self._lock = lock
         self._projector = projector
-        self._inode = os.stat(path).st_ino
+        self.journal_mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        """`wal`, unless the filesystem does not let it."""
+        self._in_use = FilesInUse(path, has_wal=self.journal_mode == "wal")
         self._written: dict[str, Head] = {}
 
     def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
@@ -95,7 +97,7 @@ class Ledger(LedgerReader):
 
     def close(self) -> None:
         """Close the connection; the last one to close checkpoints, under the write lock."""
-        with self._lock:
+        with storage_errors(self.path), self._lock:
             failpoints.hit("checkpoint.before")
             super().close()
             failpoints.hit("checkpoint.after")
@@ -133,7 +135,7 @@ class Ledger(LedgerReader):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with storage_errors(self.path), self._lock:
-            self._check_still_there()
+            self._in_use.check()
             failpoints.hit("ledger.before_begin")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -146,16 +148,6 @@ class Ledger(LedgerReader):
                     self.connection.execute("ROLLBACK")
                 raise
             failpoints.hit("ledger.after_commit")
-
-    def _check_still_there(self) -> None:
-        try:
-            inode = os.stat(self.path).st_ino
-        except FileNotFoundError:
-            inode = -1
-        if inode != self._inode:
-            raise StorageError(
-                f"{self.path} was deleted or replaced while it was in use; nothing more is written"
-            )
 
     def _insert_blobs(self, blobs: Iterable[bytes]) -> None:
         for content in blobs:
