@@ -15,13 +15,13 @@ from ledger import failpoints
 from ledger.digest import clean_text
 from scheduler.core.commands import Failed
 from scheduler.effects.contract import (
-    LOG_BYTES_MAX,
     OUTPUT_BYTES_MAX,
     CommandRequest,
     Result,
     Stopwatch,
 )
 from scheduler.effects.groups import ProcessGroups, signal_name
+from scheduler.effects.log import AttemptLog
 from scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
@@ -64,18 +64,15 @@ class _Output:
     """What a command prints: all of it in the log up to a limit, stdout kept up to another."""
 
     def __init__(self, log_path: Path) -> None:
-        self._log_path = log_path
-        self._log: int | None = None
-        self._log_left = LOG_BYTES_MAX
-        self._lost = False
+        self._log = AttemptLog(log_path)
         self.stdout = bytearray()
         self.tail = bytearray()
         self.too_large = trio.Event()
-        self.warning: str | None = None
+        self.kept_open = False
 
     def from_stdout(self, chunk: bytes) -> None:
         self.stdout += chunk
-        self._write(chunk)
+        self._log.write(chunk)
         # One final newline is not part of the output.
         if len(self.stdout.removesuffix(b"\n")) > OUTPUT_BYTES_MAX:
             self.too_large.set()
@@ -83,33 +80,16 @@ class _Output:
     def from_stderr(self, chunk: bytes) -> None:
         self.tail += chunk
         del self.tail[: -4 * _TAIL_CHARS]
-        self._write(chunk)
+        self._log.write(chunk)
 
     def close(self) -> None:
-        if self._log is not None:
-            os.close(self._log)
-            self._log = None
+        self._log.close()
 
-    def _write(self, chunk: bytes) -> None:
-        if self._lost:
-            return
-        try:
-            self._append(chunk)
-        except OSError as error:
-            # The step may have deleted the run folder around itself; its result still counts.
-            self._lost = True
-            self.warning = f"the log could not be written: {error.strerror or error}"
-
-    def _append(self, chunk: bytes) -> None:
-        if self._log is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._log = os.open(self._log_path, flags, 0o600)
-        kept = chunk[: self._log_left]
-        self._log_left -= len(kept)
-        if len(kept) < len(chunk):
-            self.warning = f"the log was cut at {LOG_BYTES_MAX // 2**20} MiB"
-        while kept:
-            kept = kept[os.write(self._log, kept) :]
+    @property
+    def warning(self) -> str | None:
+        if self.kept_open:
+            return "a background process kept the output open, and was ended"
+        return self._log.warning
 
 
 async def _follow(process: trio.Process, output: _Output) -> None:
@@ -123,7 +103,7 @@ async def _follow(process: trio.Process, output: _Output) -> None:
             # A background child may hold the pipes open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
-            output.warning = "a background process kept the output open, and was ended"
+            output.kept_open = True
         guard.cancel_scope.cancel()
 
 

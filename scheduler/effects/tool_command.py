@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ import trio
 
 from ledger.digest import clean_text
 from providers import Tool
-from scheduler.effects.contract import LOG_BYTES_MAX, KnownResult
+from scheduler.effects.contract import KnownResult
 from scheduler.effects.groups import ProcessGroups
+from scheduler.effects.log import AttemptLog
 from scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
@@ -72,7 +72,7 @@ async def run_tool_command(
     except OSError as error:
         raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
     shown = bytearray()
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    log = AttemptLog(log_path, goes_on=True)
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(_follow, process, shown, log)
@@ -80,7 +80,7 @@ async def run_tool_command(
             # A background child may hold the pipe open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
     finally:
-        os.close(log)
+        log.close()
         await groups.end(process)
         with trio.CancelScope(shield=True):
             await process.stdout.aclose()  # type: ignore[union-attr]  # it was asked for
@@ -91,12 +91,8 @@ async def run_tool_command(
     return KnownResult(result, is_error=process.returncode != 0)
 
 
-async def _follow(process: trio.Process, shown: bytearray, log: int) -> None:
+async def _follow(process: trio.Process, shown: bytearray, log: AttemptLog) -> None:
     assert process.stdout is not None
-    log_left = LOG_BYTES_MAX
     while chunk := await process.stdout.receive_some(_CHUNK):
         shown += chunk[: SHOWN_BYTES_MAX - len(shown)]
-        kept = chunk[:log_left]
-        log_left -= len(kept)
-        while kept:
-            kept = kept[os.write(log, kept) :]
+        log.write(chunk)
