@@ -169,7 +169,10 @@ def test_whatever_runs_out_of_time_leaves_no_process(
     assert {event["data"]["kind"] for event in failed} == {"timeout"}
 
 
-@pytest.mark.parametrize("place", ["process.after_spawn@1", "process.after_spawn@3"])
+@pytest.mark.parametrize(
+    "place",
+    ["process.after_spawn@3", pytest.param("process.after_spawn@1", marks=pytest.mark.torture)],
+)
 def test_a_run_killed_right_after_a_spawn_leaves_no_process(
     here: Path, marker: str, place: str
 ) -> None:
