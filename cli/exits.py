@@ -37,6 +37,7 @@ _BY_ERROR = {
     "StorageError": STORAGE,
     "CorruptLedger": VERIFICATION,
     "EnvironmentProblem": ENVIRONMENT,
+    "MemoryError": ENVIRONMENT,
 }
 _OF_ENVIRONMENT = {"environment", "connection"}
 

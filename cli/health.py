@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from cli.strays import Stray, find_strays
+
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
     "openai", "anthropic", "mlx-lm",
@@ -97,8 +99,20 @@ def _ledger(database: Path) -> list[Finding]:
         findings.append(Finding("note", "ledger", "others may read it: chmod 600"))
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
-        findings.append(Finding("note", "ledger", "a long reader keeps its -wal file growing"))
-    return findings
+        size = f"{wal.stat().st_size // 2**20} MiB"
+        message = f"its -wal file has {size}: a program that reads for long keeps it growing"
+        findings.append(Finding("note", "ledger", message))
+    return findings + [_stray(found, database) for found in find_strays(database)]
+
+
+def _stray(found: Stray, database: Path) -> Finding:
+    return Finding(
+        "note",
+        "process",
+        f"{found.pid} ({found.command}) was left by {found.job_id}, which nobody runs; "
+        f"`kill {found.pid}` ends it",
+        {"pid": found.pid, "command": found.command, "job_id": found.job_id},
+    )
 
 
 def _prices(database: Path, environment: Mapping[str, str]) -> Finding:

@@ -124,6 +124,8 @@ def _own_up(error: Exception) -> int:
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; what the ledger has is kept. Free some, then resume the job"
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"

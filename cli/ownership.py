@@ -13,7 +13,7 @@ import trio
 
 from cli.submission import EnvironmentProblem, unavailable
 from ledger import JobId, Ledger, LedgerReader, pack
-from ledger.errors import CorruptLedger, NoSuchJob
+from ledger.errors import CorruptLedger, NoSuchJob, StorageError
 from ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
 from ledger.folder import Folder
 from ledger.locks import owner_identity
@@ -133,15 +133,14 @@ class Ownership:
     async def to_the_end(self, opening: Command, *, force: bool) -> Ended:
         """Run the job until it ends or stops, publish its folder, deliver its files.
 
-        Raises LedgerError, EnvironmentProblem, and OSError when the folder cannot be written.
+        Raises LedgerError, StorageError where the folder cannot be written, EnvironmentProblem.
         """
         state, job_id = self.state, self.job_id
         with LedgerReader.open(self.ledger.path) as reader:
             publisher = Publisher(reader, job_id, self.folder, prices=self.prices)
-            publisher.sweep()
-            publisher.publish(final=False)
+            self._publish(publisher, final=False)
             self.listener.on_job(state, job_id, self.folder)
-            for notice in unavailable(self.providers):
+            for notice in (*unavailable(self.providers), *_slow_journal(self.ledger)):
                 self.listener.on_notice(notice)
             mask = self.ledger.mask
             workspace = Workspace(self.folder, project=state.project, ledger=self.ledger, mask=mask)
@@ -168,12 +167,23 @@ class Ownership:
                 with trio.CancelScope(shield=True):
                     for provider in self.providers.values():
                         await provider.aclose()
-            publisher.publish()
+            self._publish(publisher, final=True)
         left: tuple[str, ...] = ()
         if state.status == "succeeded":
             left = deliver_files(self.ledger, job_id, state, force=force)
         status = "interrupted" if state.status == "stopped" else state.status
         return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
+
+    def _publish(self, publisher: Publisher, *, final: bool) -> None:
+        try:
+            if not final:
+                publisher.sweep()
+            publisher.publish(final=final)
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder} cannot be written: {error.strerror or error}; the ledger has all "
+                f"of it. Make room, then `orc resume {self.job_id}`"
+            ) from error
 
 
 def opening_of(
@@ -220,6 +230,16 @@ def check_runs_dir(path: Path) -> None:
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise EnvironmentProblem(f"run folders cannot be made in {path}: it is not writable")
+
+
+def _slow_journal(ledger: Ledger) -> list[str]:
+    """That a commit costs more here: on network filesystems and the like there is no WAL."""
+    if ledger.journal_mode == "wal":
+        return []
+    return [
+        f"{ledger.path}: its filesystem allows no write-ahead log; commits are as durable, and "
+        "slower, and nobody can read while one is written"
+    ]
 
 
 async def _keep_published(publisher: Publisher) -> None:

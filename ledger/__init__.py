@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ledger.locks import OwnerLock as OwnerLock
     from ledger.locks import has_owner as has_owner
     from ledger.names import find_job as find_job
+    from ledger.packing import pack as pack
+    from ledger.packing import pack_bytes as pack_bytes
     from ledger.reader import Head as Head
     from ledger.reader import LedgerReader as LedgerReader
     from ledger.reader import Signal as Signal
     from ledger.store import Ledger as Ledger
     from ledger.store import Projector as Projector
     from ledger.store import open_ledger as open_ledger
-    from ledger.store import pack as pack
-    from ledger.store import pack_bytes as pack_bytes
 
 _HOMES = {
     "Head": "reader",
@@ -41,8 +41,8 @@ _HOMES = {
     "find_job": "names",
     "has_owner": "locks",
     "open_ledger": "store",
-    "pack": "store",
-    "pack_bytes": "store",
+    "pack": "packing",
+    "pack_bytes": "packing",
 }
 __all__ = list(_HOMES)
 

@@ -7,6 +7,7 @@ closing any other descriptor of it would drop SQLite's locks in this process.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -20,6 +21,7 @@ from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, NotA
 from ledger.schema import check_header
 
 _BUSY_TIMEOUT_S = 30
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _VERIFY = "`orc verify` says what is damaged, and a backup has it whole"
 _WRITER_PRAGMAS = (
     "synchronous = FULL",
@@ -108,7 +110,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         # Of a damaged file, SQLite's message may be no text either.
         raise CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}") from error
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
+        advice = "make room" if error.errno in _FULL else "see to the disk"
+        message = f"{path}: {error.strerror or error}; {advice}, then resume the job"
+        raise StorageError(message) from error
     except MemoryError as error:
         raise StorageError(f"{path}: there is not enough memory to write to it") from error
 
@@ -126,6 +130,10 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
         return CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}")
     if name.startswith("SQLITE_FULL"):
         return StorageError(f"{path}: the disk is full; make room, then resume the job")
+    if name.startswith("SQLITE_READONLY"):
+        return StorageError(f"{path}: {error}; let its owner write there, then resume the job")
+    if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
+        return StorageError(f"{path}: {error}; see to the disk, then resume the job")
     return StorageError(f"{path}: {error}")
 
 

@@ -2,7 +2,7 @@
 
 Paths are walked part by part from the folder's own descriptor, and no
 symbolic link on the way is followed. A file appears under its name whole:
-temporary file, fsync, rename, fsync of the folder.
+temporary file, fsync, rename, fsync of the folder; new folders are synced too.
 """
 
 from __future__ import annotations
@@ -54,12 +54,14 @@ class Folder:
         self._file_mode = 0o600 if private else 0o666
 
     def create(self) -> None:
-        """Make the folder and its parents."""
+        """Make the folder and its parents, so that a power cut leaves them there."""
         missing = [self.path]
         while not missing[-1].exists() and missing[-1].parent != missing[-1]:
             missing.append(missing[-1].parent)
         for path in reversed(missing):
-            path.mkdir(mode=self._folder_mode, exist_ok=True)
+            if not path.is_dir():
+                path.mkdir(mode=self._folder_mode, exist_ok=True)
+                _sync_folder(path.parent)
 
     def write(self, relative: str, content: bytes) -> None:
         """Put a file there, whole or not at all, in place of what had its name.
@@ -171,6 +173,8 @@ def _enter(part: str, parent: int, *, mode: int | None) -> int:
         raise
     with suppress(FileExistsError):
         os.mkdir(part, mode, dir_fd=parent)
+    # A file is no better kept than the names on the way to it.
+    os.fsync(parent)
     return os.open(part, _DIRECTORY, dir_fd=parent)
 
 
@@ -200,6 +204,14 @@ def _make_room(name: str, parent: int) -> None:
         return
     if stat.S_ISDIR(found.st_mode):
         os.rmdir(name, dir_fd=parent)
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _write_all(fd: int, content: bytes) -> None:

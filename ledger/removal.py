@@ -144,7 +144,7 @@ def compact(ledger: Ledger) -> bool:
     Raises StorageError where there is no room for a second copy.
     """
     with storage_errors(ledger.path), ledger._lock:
-        ledger._check_still_there()
+        ledger._in_use.check()
         ledger.connection.execute("VACUUM")
         busy = ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     return not busy

@@ -7,9 +7,6 @@ projector's, which whoever opens the ledger provides.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,22 +15,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ledger import failpoints
+from ledger.chain import chain_hash
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
 from ledger.errors import CorruptLedger, NoLedger, SecretFound, StorageError, VersionConflict
-from ledger.events import Payload, Recorded
+from ledger.events import Recorded
+from ledger.in_use import FilesInUse
 from ledger.locks import WriteLock
 from ledger.masking import NO_MASK, Mask
+from ledger.packing import is_text, within_limit
 from ledger.reader import Head, LedgerReader
 from ledger.schema import is_current, migrate
 
-INLINE_BYTES_MAX = 1024
-"""Values whose JSON is longer than this become blobs, so that event rows stay small."""
-
-BLOB_BYTES_MAX = 256 * 1024 * 1024
 _REBUILD_BATCH = 1000
-_NULL = b"\xff" * 8
 
 
 class Projector(Protocol):
@@ -63,7 +58,9 @@ class Ledger(LedgerReader):
         self._lock = lock
         self._projector = projector
         self.mask: Mask = NO_MASK
-        self._inode = os.stat(path).st_ino
+        self.journal_mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        """`wal`, unless the filesystem does not let it."""
+        self._in_use = FilesInUse(path, has_wal=self.journal_mode == "wal")
         self._written: dict[str, Head] = {}
 
     def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
@@ -101,7 +98,7 @@ class Ledger(LedgerReader):
 
     def close(self) -> None:
         """Close the connection; the last one to close checkpoints, under the write lock."""
-        with self._lock:
+        with storage_errors(self.path), self._lock:
             failpoints.hit("checkpoint.before")
             super().close()
             failpoints.hit("checkpoint.after")
@@ -152,7 +149,7 @@ class Ledger(LedgerReader):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with storage_errors(self.path), self._lock:
-            self._check_still_there()
+            self._in_use.check()
             failpoints.hit("ledger.before_begin")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -166,22 +163,12 @@ class Ledger(LedgerReader):
                 raise
             failpoints.hit("ledger.after_commit")
 
-    def _check_still_there(self) -> None:
-        try:
-            inode = os.stat(self.path).st_ino
-        except FileNotFoundError:
-            inode = -1
-        if inode != self._inode:
-            raise StorageError(
-                f"{self.path} was deleted or replaced while it was in use; nothing more is written"
-            )
-
     def _insert_blobs(self, blobs: Iterable[bytes]) -> None:
         for content in blobs:
-            _within_limit(content)
+            within_limit(content)
             self._refuse_secret(content, "a blob")
             # SQLite makes the text: one made here would be another copy of a large blob.
-            kind = "CAST(? AS TEXT)" if _is_text(content) else "?"
+            kind = "CAST(? AS TEXT)" if is_text(content) else "?"
             self.connection.execute(
                 f"INSERT INTO blobs VALUES (?, ?, {kind})",
                 (digest_bytes(content), len(content), content),
@@ -274,59 +261,3 @@ def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Led
         lock.close()
         raise
     return ledger
-
-
-def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> str:
-    """The hash of an event: SHA-256 over the previous hash and the stored columns.
-
-    Each column goes in with its length before it, eight bytes, big-endian; a
-    null as eight bytes of 0xff.
-    """
-    parts = [bytes.fromhex(previous)]
-    for column in columns:
-        if column is None:
-            parts.append(_NULL)
-        else:
-            content = column if isinstance(column, bytes) else str(column).encode()
-            parts += (len(content).to_bytes(8, "big"), content)
-    return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-def pack(value: Any) -> tuple[Payload, bytes | None]:
-    """A JSON value as a payload, and the blob that has to be stored with it, if any.
-
-    Raises ValueError for what JSON cannot hold and for more than a blob may have.
-    """
-    if isinstance(value, str):
-        content = _within_limit(value.encode())
-        if len(content) <= INLINE_BYTES_MAX:
-            return Payload(value=value), None
-        return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
-    if value is None or isinstance(value, bool | int | float):
-        return Payload(value=value), None
-    content = _within_limit(canonical_json(value).encode())
-    if len(content) <= INLINE_BYTES_MAX:
-        # As a reader will find it, keys in their stored order: texts made of it must not differ.
-        return Payload(value=json.loads(content)), None
-    return Payload(sha256=digest_bytes(content), size_bytes=len(content)), content
-
-
-def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
-    """Bytes, such as a log, as a text payload that gives them back unchanged."""
-    if len(content) <= INLINE_BYTES_MAX and _is_text(content):
-        return Payload(value=content.decode()), None
-    return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
-
-
-def _within_limit(content: bytes) -> bytes:
-    if len(content) > BLOB_BYTES_MAX:
-        raise ValueError(f"{len(content)} bytes are more than the {BLOB_BYTES_MAX} of a blob")
-    return content
-
-
-def _is_text(content: bytes) -> bool:
-    """Whether it is UTF-8 without NUL, so that Datasette can show it."""
-    try:
-        return b"\0" not in content and (content.isascii() or bool(content.decode()))
-    except UnicodeDecodeError:
-        return False

@@ -7,6 +7,7 @@ end of file at the gate and exits.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -22,6 +23,9 @@ GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
+_SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_SCARCE_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""How long to wait for processes, descriptors or memory that others may give back."""
 
 
 class ProcessGroups:
@@ -45,35 +49,17 @@ class ProcessGroups:
     ) -> trio.Process:
         """Start a command as the leader of a new group, with no input.
 
-        Raises OSError when it cannot be started.
+        Raises OSError when it cannot be started; where the system has run out of
+        processes, descriptors or memory, not before it was tried for some seconds.
         """
-        gate_read, gate_write = os.pipe()
-        try:
-            process = await trio.lowlevel.open_process(
-                ["/bin/sh", "-c", _GATE, "orc", *argv],
-                stdin=gate_read,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=cwd,
-                env=dict(env),
-                start_new_session=True,
-                pass_fds=pass_fds,
-            )
-        except BaseException:
-            os.close(gate_write)
-            raise
-        finally:
-            os.close(gate_read)
-        failpoints.hit("process.after_spawn")
-        self._groups.add(process.pid)
-        self._tell(f"+{process.pid}")
-        try:
-            os.write(gate_write, b"\n")
-        except BrokenPipeError:
-            pass  # It was killed at the gate; waiting for it tells.
-        finally:
-            os.close(gate_write)
-        return process
+        for pause_s in (*_SCARCE_PAUSES_S, None):
+            try:
+                return await self._spawn(argv, cwd, env, stdout, stderr, pass_fds)
+            except OSError as error:
+                if pause_s is None or error.errno not in _SCARCE:
+                    raise
+                await trio.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
 
     async def end(self, process: trio.Process) -> None:
         """End the whole group: SIGTERM, the grace period, SIGKILL. Cannot be cancelled."""
@@ -110,9 +96,60 @@ class ProcessGroups:
             self._reaper.wait()
             self._reaper = None
 
-    def _tell(self, line: str) -> None:
+    async def _spawn(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        pass_fds: Sequence[int],
+    ) -> trio.Process:
         if self._reaper is None:
+            # Before there is a child that nobody would end.
             self._start_reaper()
+        gate_read, gate_write = os.pipe()
+        try:
+            process = await trio.lowlevel.open_process(
+                ["/bin/sh", "-c", _GATE, "orc", *argv],
+                stdin=gate_read,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=cwd,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except BaseException:
+            os.close(gate_write)
+            raise
+        finally:
+            os.close(gate_read)
+        self._groups.add(process.pid)
+        try:
+            failpoints.hit("process.after_spawn")
+            self._tell(f"+{process.pid}")
+            os.write(gate_write, b"\n")
+        except BrokenPipeError:
+            pass  # It was killed at the gate; waiting for it tells.
+        except BaseException:
+            await self._give_up(process)
+            raise
+        finally:
+            os.close(gate_write)
+        return process
+
+    async def _give_up(self, process: trio.Process) -> None:
+        """End a child that nobody will be given."""
+        self._groups.discard(process.pid)
+        signal_group(process.pid, signal.SIGKILL)
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    await stream.aclose()
+
+    def _tell(self, line: str) -> None:
         try:
             self._write(line)
         except BrokenPipeError:

@@ -82,7 +82,12 @@ class WorkerPool:
 
     async def _start(self, request: FunctionRequest) -> _Worker:
         requests_read, requests_write = os.pipe()
-        answers_read, answers_write = os.pipe()
+        try:
+            answers_read, answers_write = os.pipe()
+        except OSError:
+            os.close(requests_read)
+            os.close(requests_write)
+            raise
         try:
             process = await self._groups.spawn(
                 [sys.executable, str(_WORKER), str(requests_read), str(answers_write)],

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ledger import OwnerLock
+from ledger.chain import chain_hash
 from ledger.digest import digest_bytes
-from ledger.store import chain_hash
 from tests.cli.command_line import TINY_SPEC, orc, submit, write
 from tests.processes import end_process, has_event, run_orc, start_orc, wait_until
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from ledger import Recorded
+from ledger.chain import chain_hash
 from ledger.codec import load_event
 from ledger.errors import LedgerTooNew
 from ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
 from ledger.reader import row_to_recorded
-from ledger.store import chain_hash
 from ledger.upcasts import UPCASTS, upcast
 from projections import ReadModel
 from scheduler.core.graph import build_graph

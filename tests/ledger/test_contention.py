@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.ledger.support import open_at, raw, rows
 from tests.ledger.test_chain import recomputed_chain, stored_chain
 from tests.processes import WAIT_S, end_process, start_python
@@ -26,6 +28,51 @@ with open_at(path) as ledger:
     for version in range(2, appends + 1):
         ledger.append([skipped(version, job_id=job_id)], blobs=[b"%d" % version])
 """
+
+
+_FOR_A_WHILE = """
+import sys, time
+from pathlib import Path
+from tests.ledger.support import JobId, open_at, skipped, submitted
+
+path, number, duration_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+job_id = JobId(f"job_{number:012}")
+version = 1
+ends_s = time.monotonic() + duration_s
+with open_at(path) as ledger:
+    ledger.append([submitted(job_id)])
+while time.monotonic() < ends_s:
+    # Connections come and go: each time the last one closes, the log is emptied.
+    with open_at(path) as ledger:
+        for _ in range(50):
+            version += 1
+            ledger.append([skipped(version, job_id=job_id)], blobs=[b"%d" % version * 100])
+print(version)
+"""
+
+
+@pytest.mark.torture
+def test_eight_processes_append_for_a_minute_and_every_event_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    writers = [
+        start_python(_FOR_A_WHILE, str(path), str(number), "60") for number in range(PROCESSES)
+    ]
+    told = []
+    try:
+        for writer in writers:
+            said, complaint = writer.communicate(timeout=4 * WAIT_S)
+            assert (writer.returncode, complaint) == (0, "")
+            told.append(int(said))
+    finally:
+        for writer in writers:
+            end_process(writer)
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    for number, version in enumerate(told):
+        job_id = f"job_{number:012}"
+        counted = rows(path, "SELECT count(*), max(version) FROM events WHERE job_id = ?", job_id)
+        assert counted == [(version, version)]
+        assert stored_chain(path, job_id) == recomputed_chain(path, job_id)
+    assert sum(told) > 1000
 
 
 def append_at_once(path: Path, *, appends: int) -> None:

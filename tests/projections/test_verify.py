@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger import LedgerReader, Payload
+from ledger.chain import chain_hash
 from ledger.digest import digest_bytes
-from ledger.store import chain_hash
 from projections import Publisher, verify_job
 from projections.verify import Verdict
 from scheduler.core.commands import Settle

@@ -1,0 +1,71 @@
+"""Processes that a job has left behind: those that made a session of their own escape its groups.
+
+They are known by `ORC_JOB_ID` in their environment, which only Linux shows.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROCESSES = Path("/proc")
+_MARK = b"ORC_JOB_ID="
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A live process that carries the id of a job without an owner."""
+
+    pid: int
+    command: str
+    job_id: str
+
+
+def find_strays(database: Path) -> list[Stray]:
+    """What jobs of this ledger have left, as far as this user may see it; none but on Linux."""
+    from ledger import LedgerReader, has_owner
+
+    marked = _marked()
+    if not marked:
+        return []
+    with LedgerReader.open(database) as ledger:
+        known = {
+            job_id
+            for job_id in {found.job_id for found in marked}
+            if ledger.head(job_id).version > 0
+        }
+    unowned = {job_id for job_id in known if not has_owner(database, job_id)}
+    return [found for found in marked if found.job_id in unowned]
+
+
+def _marked() -> list[Stray]:
+    found = []
+    try:
+        pids = sorted(int(entry.name) for entry in _PROCESSES.iterdir() if entry.name.isdigit())
+    except OSError:
+        return []
+    for pid in pids:
+        job_id = _job_of(pid)
+        if job_id and pid != os.getpid():
+            found.append(Stray(pid, _command_of(pid), job_id))
+    return found
+
+
+def _job_of(pid: int) -> str:
+    try:
+        environment = (_PROCESSES / str(pid) / "environ").read_bytes()
+    except OSError:
+        return ""
+    for variable in environment.split(b"\0"):
+        if variable.startswith(_MARK):
+            return variable.removeprefix(_MARK).decode("ascii", "replace")
+    return ""
+
+
+def _command_of(pid: int) -> str:
+    # The program's name alone: its arguments may hold what is secret.
+    try:
+        return (_PROCESSES / str(pid) / "comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return "gone"
