@@ -113,8 +113,6 @@ def storage_errors(path: Path) -> Iterator[None]:
         advice = "make room" if error.errno in _FULL else "see to the disk"
         message = f"{path}: {error.strerror or error}; {advice}, then resume the job"
         raise StorageError(message) from error
-    except MemoryError as error:
-        raise StorageError(f"{path}: there is not enough memory to write to it") from error
 
 
 def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:

@@ -34,7 +34,7 @@ def chaos(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Kill a spec's run after each of its events, resume it, and compare.
+    """Kill a spec's run after each commit, resume it, compare.
 
     On recorded replies: no model is asked. The spec's commands and functions are really
     run, again and again. Exits 1 when a promise is broken, 5 when only results differ that

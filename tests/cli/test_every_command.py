@@ -58,6 +58,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "reject": [["latest", ASKER, "--comment", NAME], ["latest", NAME]],
     "replay": [["latest"], [NAME]],
     "demo": [["--quiet"]],
+    "chaos": [["hostile.yaml"], [NAME]],
     "init": [["--list"], [NAME]],
     "list": [[], ["--limit", NAME]],
     "list-runs": [[]],

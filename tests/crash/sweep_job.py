@@ -76,7 +76,8 @@ OUTPUTS: dict[str, Any] = {
     "sum": {"words": _WORDS, "loud": _LOUD.removesuffix("\n")},
 }
 _VOLATILE = frozenset(
-    "job_id started_at finished_at duration_s ledger_head cost_usd usage attempts provider_calls".split()
+    "job_id started_at finished_at duration_s ledger_head cost_usd usage attempts provider_calls "
+    "in_doubt".split()
 )
 
 
@@ -188,6 +189,7 @@ def _check_costs(
     types = Counter(event["type"] for event in events)
     assert types["llm.responded"] == CALLS, "a reply that was committed was asked for again"
     assert CALLS <= paid <= CALLS + crashes.in_doubt
+    assert read_manifest(folder).get("in_doubt", {}).get("calls", 0) == crashes.in_doubt
     ran = Counter((folder / "counter").read_text().split())
     assert set(ran) == set(SIDE_EFFECTS)
     for step, times in ran.items():
