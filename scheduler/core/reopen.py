@@ -165,7 +165,12 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     step.lane = None
     state.unfinished += 1
     step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
-    step.upstream_failed = _had_failure_before(state, step_id, done)
+    # What holds others and is under way goes on, although what it follows may run again:
+    # it began after that failure, and so does what comes after it.
+    began_after_failure = step.status == "running" and step.inside is not None
+    step.upstream_failed = (began_after_failure and step.upstream_failed) or _had_failure_before(
+        state, step_id, done
+    )
     if step.status in ("failed", "cancelled", "skipped"):
         step.status = "pending"
         step.failures = 0

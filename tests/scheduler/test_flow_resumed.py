@@ -101,3 +101,18 @@ def test_items_that_are_opened_again_wait_their_turn_with_all_that_is_inside() -
     members = (Node("first"), Node("second", "ask", weak=2))
     flow = Flow((Node("each", "group", items=3, abreast=1, members=members),), total=4, abreast=4)
     check_cut(flow, None, None)
+
+
+def test_what_follows_a_loop_under_way_knows_of_the_failure_that_the_loop_began_after() -> None:
+    flow = Flow(
+        nodes=(
+            Node("asked", "ask", items=1, rounds=1, weak=8),
+            Node("loop", needs=("asked",), condition="failure", rounds=1),
+            Node("beside"),
+            Node("after", needs=("loop",), condition="failure"),
+        ),
+        total=1,
+        abreast=1,
+        attempts_max=1,
+    )
+    check_cut(flow, None, None)

@@ -135,31 +135,31 @@ crashes = st.lists(
 )
 
 
-@bounded(100)
+@bounded(40)
 @given(plans(limited=True))
 def test_a_job_under_limits_keeps_every_rule(plan: Plan) -> None:
     check_rules_hold(plan)
 
 
-@bounded(60)
+@bounded(40)
 @given(circuit_plans(falls_back=False))
 def test_circuits_hold_steps_back_and_change_neither_ends_nor_attempts(plan: Plan) -> None:
     check_rules_hold(plan)
 
 
-@bounded(100)
+@bounded(40)
 @given(circuit_plans(falls_back=True))
 def test_steps_move_to_their_fallback_when_the_rules_say_so(plan: Plan) -> None:
     check_circuits(plan)
 
 
-@bounded(60)
+@bounded(40)
 @given(plans(limited=False))
 def test_a_job_without_limits_goes_as_foreseen_to_the_instant(plan: Plan) -> None:
     check_to_the_instant(plan)
 
 
-@bounded(60)
+@bounded(40)
 @given(timed_plans())
 def test_timeouts_of_attempts_steps_and_jobs_cut_at_the_instant(plan: Plan) -> None:
     check_to_the_instant(plan)
@@ -171,7 +171,7 @@ def test_every_prefix_of_the_events_folds_to_the_state_of_its_moment(plan: Plan)
     check_every_prefix_folds_to_the_state_of_its_moment(plan)
 
 
-@bounded(60)
+@bounded(40)
 @given(plans(limited=True, tasks_max=6).map(steadfast), crashes)
 def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
     plan: Plan, crashes: list[tuple[int, str]]
