@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from ledger.folder import Folder, UnsafePath
+
+SWAPS = 300
 
 
 @pytest.fixture
@@ -68,6 +71,40 @@ def test_a_linked_file_is_replaced_and_not_written_through(folder: Folder, outsi
     folder.write("file", b"new")
     assert (folder.path / "file").read_bytes() == b"new"
     assert not (folder.path / "file").is_symlink()
+    assert _untouched(outside)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
+    folder: Folder, outside: Path, private: bool
+) -> None:
+    place, aside = folder.path / "place", folder.path / "aside"
+    place.mkdir()
+    writer = Folder(folder.path, private=private)
+    is_over = threading.Event()
+
+    def swap() -> None:
+        while not is_over.is_set():
+            try:
+                os.rename(place, aside)
+                os.symlink(outside, place)
+                os.unlink(place)
+                os.rename(aside, place)
+            except OSError:
+                # The writer was faster, and made a folder of its own.
+                aside.mkdir(exist_ok=True)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for number in range(SWAPS):
+            try:
+                writer.write(f"place/{number}", b"x")
+            except OSError:
+                continue
+    finally:
+        is_over.set()
+        swapper.join()
     assert _untouched(outside)
 
 
