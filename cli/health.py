@@ -81,6 +81,7 @@ def _packages() -> list[Finding]:
 
 
 def _ledger(database: Path) -> list[Finding]:
+    from cli.trust import find_open_places
     from ledger import LedgerError, connect_reader
 
     if not database.exists():
@@ -97,6 +98,9 @@ def _ledger(database: Path) -> list[Finding]:
     findings = [Finding("ok", "ledger", f"{database}: {jobs} jobs, journal mode {mode}")]
     if os.stat(database).st_mode & 0o077:
         findings.append(Finding("note", "ledger", "others may read it: chmod 600"))
+    for path, what, mend in find_open_places(database):
+        message = f"{path} {what}, and `orc resume` refuses its jobs without --trust; {mend}"
+        findings.append(Finding("note", "trust", message))
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
         size = f"{wal.stat().st_size // 2**20} MiB"

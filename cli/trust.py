@@ -24,7 +24,7 @@ def refuse_untrusted(ledger: LedgerReader, job_id: str, *, trust: bool) -> None:
     """Refuse to run the commands of others, unless they are trusted. Raises UsageProblem."""
     if trust:
         return
-    for path, what, mend in _reasons(ledger.path):
+    for path, what, mend in find_open_places(ledger.path):
         raise UsageProblem(
             f"{path} {what}: to go on with its jobs is to run the commands that are in it, as you; "
             f"{mend}, or say --trust"
@@ -37,11 +37,11 @@ def refuse_untrusted(ledger: LedgerReader, job_id: str, *, trust: bool) -> None:
         )
 
 
-def _reasons(database: Path) -> Iterator[tuple[Path, str, str]]:
-    """Where somebody else can change what will run: the place, how, and what mends it."""
+def find_open_places(database: Path) -> Iterator[tuple[Path, str, str]]:
+    """Where somebody else can change what a ledger's jobs run: the place, how, and what mends it."""
     real = database.resolve()
     files = [real, *(real.with_name(real.name + suffix) for suffix in _BESIDE)]
-    for path in (*files, real.parent, database.absolute().parent):
+    for path in dict.fromkeys((*files, real.parent, database.absolute().parent)):
         try:
             found = path.stat()
         except FileNotFoundError:

@@ -61,7 +61,9 @@ def test_a_folder_that_others_can_write_to_is_refused_unless_it_is_sticky(
 ) -> None:
     here.chmod(0o777)
     refused(job, here, f"chmod go-w {here}")
+    assert f"{here} can be written by others" in orc("doctor").out
     here.chmod(0o1777)
+    assert "can be written by others" not in orc("doctor").out
     assert orc("resume", job).code == 0
 
 
