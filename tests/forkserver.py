@@ -13,16 +13,28 @@ import array
 import atexit
 import json
 import os
+import pkgutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_REQUEST_BYTES_MAX = 1 << 20
+ROOT = Path(__file__).parents[1]
+_PACKAGES = ("ledger", "scheduler", "projections", "cli")
+_NOT_NEEDED = ("projections.datasette", "scheduler.effects.worker", "scheduler.effects.reaper")
+_LATE = (
+    *("providers.ollama", "providers.replay", "jinja2.sandbox", "jsonschema", "sqlite_utils"),
+    *("httpx", "httpcore._async.http11", "httpcore._backends.trio", "anyio", "encodings.idna"),
+)
+"""What a run imports when it needs it."""
+
+_SIZE = struct.Struct("!I")
 _server: _Client | None = None
 
 
@@ -30,15 +42,16 @@ class _Client:
     """The one server of this process, started when it is first needed."""
 
     def __init__(self) -> None:
-        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        here, there = socket.socketpair()
         with there:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forkserver", str(there.fileno())],
-                cwd=Path(__file__).parents[1],
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[there.fileno()],
             )
         self._socket = here
+        self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def is_mine(self) -> bool:
@@ -52,13 +65,16 @@ class _Client:
     def run(
         self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout_s: float
     ) -> subprocess.CompletedProcess[str]:
-        request = json.dumps({"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)})
-        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        wish = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
+        request = json.dumps(wish).encode()
+        mine, its = socket.socketpair()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, mine:
             with its:
                 fds = array.array("i", [its.fileno(), out.fileno(), err.fileno()])
                 ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-                self._socket.sendmsg([request.encode()], ancillary)
+                with self._lock:
+                    self._socket.sendmsg([_SIZE.pack(len(request))], ancillary)
+                    self._socket.sendall(request)
             code = _await_code(mine, arguments, timeout_s)
             out.seek(0)
             err.seek(0)
@@ -96,18 +112,22 @@ def _serve(fd: int) -> None:
 
     from cli.main import main
 
-    for name in ("cli.app", "cli.wiring", "cli.live", "cli.talk", "cli.planning", "projections"):
+    for package in _PACKAGES:
+        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if not found.name.startswith(_NOT_NEEDED):
+                import_module(found.name)
+    for name in _LATE:
         import_module(name)
-    for path in sorted((Path(__file__).parents[1] / "cli" / "commands").glob("[a-z]*.py")):
-        import_module(f"cli.commands.{path.stem}")
     sys.path.pop(0)
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=fd) as requests:
         while True:
-            request, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES_MAX, 3)
-            if not request:
+            header, fds, _, _ = socket.recv_fds(requests, _SIZE.size, 3)
+            if len(header) < _SIZE.size:
                 return
+            (size,) = _SIZE.unpack(header)
+            request = requests.recv(size, socket.MSG_WAITALL)
             if os.fork() == 0:
                 requests.close()
                 _attend(request, fds, main)

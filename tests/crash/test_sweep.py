@@ -8,17 +8,18 @@ cost, is `sweep_job.py`'s business.
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from ledger.failpoints import PLACES
-from tests.crash.forked_orc import Died, ForkedOrc
 from tests.crash.sweep_job import (
     Crashes,
     answer,
@@ -30,6 +31,7 @@ from tests.crash.sweep_job import (
     write_job,
 )
 from tests.model_server import ModelServer
+from tests.processes import run_orc
 
 QUICK_PAIRS = 3
 PAIRS = 250
@@ -38,9 +40,8 @@ SEED = 20_261_126
 
 @dataclass
 class Stand:
-    """Where the runs of the sweep happen: the interpreter, the model, and the undisturbed run."""
+    """Where the runs of the sweep happen: the model, and the undisturbed run."""
 
-    orc: ForkedOrc
     model: ModelServer
     root: Path
     trace: list[str]
@@ -58,19 +59,18 @@ class Stand:
         write_job(folder)
         return folder
 
-    def run(self, folder: Path, *arguments: str, failpoints: str = "") -> Died:
-        return self.orc.run(
-            *arguments, cwd=folder, failpoints=failpoints, **environment(folder, self.model.url)
-        )
+    def run(self, folder: Path, *arguments: str, failpoints: str = "") -> CompletedProcess[str]:
+        settings = environment(folder, self.model.url)
+        return run_orc(*arguments, cwd=folder, ORC_FAILPOINTS=failpoints, **settings)
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    with ModelServer(answer) as model, ForkedOrc() as orc:
-        found = Stand(orc, model, tmp_path_factory.mktemp("sweep"), [], {}, count())
+    with ModelServer(answer) as model:
+        found = Stand(model, tmp_path_factory.mktemp("sweep"), [], {}, count())
         folder = found.new_folder()
         traced = found.run(folder, "run", "spec.yaml", "-q", failpoints=f"trace:{folder / 'hits'}")
-        assert traced.code == 0, traced.err
+        assert traced.returncode == 0, traced.stderr
         check_end(folder, Crashes(), paid=len(model.seen))
         found.manifest = read_manifest(folder)
         found.trace += (folder / "hits").read_text().split()
@@ -86,24 +86,25 @@ def check_killed_at(stand: Stand, *points: str, with_reply: bool = False) -> int
     killed = 0
     for point in points:
         died = go_on(stand, folder, failpoints=f"{point}=kill")
-        assert died.was_killed or died.code == 0, (point, died)
+        was_killed = died.returncode == -signal.SIGKILL
+        assert was_killed or died.returncode == 0, (point, died)
         crashes.take(folder)
-        killed += died.was_killed and (not with_reply or crashes.last_type == "llm.responded")
+        killed += was_killed and (not with_reply or crashes.last_type == "llm.responded")
     ended = go_on(stand, folder)
-    assert ended.code == 0, (points, ended)
+    assert ended.returncode == 0, (points, ended)
     verified = stand.run(folder, "verify")
-    assert verified.code == 0, (points, verified)
+    assert verified.returncode == 0, (points, verified)
     check_end(folder, crashes, paid=len(stand.model.seen) - paid_before)
     assert lasting(read_manifest(folder)) == lasting(stand.manifest)
     return killed
 
 
-def go_on(stand: Stand, folder: Path, *, failpoints: str = "") -> Died:
+def go_on(stand: Stand, folder: Path, *, failpoints: str = "") -> CompletedProcess[str]:
     """What a person does next: resume the job, or run the spec while there is no job yet."""
     if not read_committed(folder):
         if (folder / "runs.db").exists():
             none = stand.run(folder, "resume", "latest")
-            assert none.code == 6, none
+            assert none.returncode == 6, none
         return stand.run(folder, "run", "spec.yaml", "-q", failpoints=failpoints)
     return stand.run(folder, "resume", "latest", "-q", failpoints=failpoints)
 
