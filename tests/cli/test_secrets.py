@@ -7,7 +7,7 @@ import json
 import os
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from cli import main as entry
 from tests.cli.command_line import Said, orc, submit, work_in, write
 from tests.cli.terminal import run_on_a_terminal
+from tests.ledger.support import submitted
 from tests.model_server import Asked, Fails, ModelServer, Says
 
 CHANNELS = (
@@ -364,12 +365,17 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
 def test_the_ledger_itself_refuses_what_a_bug_lets_through(here: Path) -> None:
     from cli.wiring import Places, open_for_writing
     from ledger.errors import SecretFound
+    from ledger.events import Payload
     from ledger.masking import Mask
 
     with open_for_writing(Places.find(database=here / "runs.db"), create=True) as ledger:
         ledger.mask = Mask({"TOKEN": KEY})
         with pytest.raises(SecretFound, match="TOKEN"):
             ledger.append_blobs([f"x{KEY}".encode()])
+        recorded = submitted()
+        event = recorded.event.model_copy(update={"source": Payload(value=f"project: {KEY}")})
+        with pytest.raises(SecretFound, match="TOKEN"):
+            ledger.append([replace(recorded, event=event)])
         ledger.send_signal("job_0", kind="decide", data={"comment": KEY}, created_at="now")
     assert leaks(here) == []
 
