@@ -141,7 +141,8 @@ STATEMENTS = {
     "needs = excluded.needs, parent = excluded.parent, children = 0",
     "expanded": "UPDATE steps SET children = ? WHERE step_id = ?",
     "more_steps": "UPDATE jobs SET steps_total = steps_total + ? WHERE job_id = ?",
-    "asked": "UPDATE steps SET status = 'waiting', question = ? WHERE step_id = ?",
+    "asked": "UPDATE steps SET status = 'waiting', question = ?, decision = NULL, "
+    "decided_by = NULL WHERE step_id = ?",
     "decided": "UPDATE steps SET decision = ?, decided_by = ? WHERE step_id = ?",
     "counters": "UPDATE jobs SET steps_succeeded = steps_succeeded + ?, "
     "steps_failed = steps_failed + ?, steps_skipped = steps_skipped + ? WHERE job_id = ?",

@@ -269,12 +269,12 @@ def _show_steps(
     if hidden:
         put(f"and {hidden:,} more inside these: orc show {job_id} --all")
     if job["status"] == "waiting":
-        put()
         for name, question in connection.execute(
             "SELECT name, question FROM steps WHERE job_id = ? AND status = 'waiting' "
-            "AND question IS NOT NULL ORDER BY position LIMIT 20",
+            "AND question IS NOT NULL AND decision IS NULL ORDER BY position LIMIT 20",
             (job_id,),
         ):
+            put()
             put(f"{safe(name)} asks: {safe(question, width=300)}")
             put(f"next: orc approve {job_id} '{safe(name)}'    or orc reject")
     if job["status"] in ("failed", "interrupted", "cancelled", "waiting"):

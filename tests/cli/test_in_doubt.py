@@ -126,12 +126,16 @@ def test_what_must_not_be_done_twice_is_asked_about_first(
     assert "pay asks: it was under way when it was cut short" in said.err
     assert orc("resume", "latest").code == 3
     assert paid() == done
+    assert "pay asks: " in orc("show", "latest").out
     assert orc(answer, "latest", "pay").code == 0
+    # What is answered is asked no more, though the job waits until it is resumed.
+    assert " asks: " not in orc("show", "latest").out
     assert orc("resume", "latest").code == (0 if answer == "approve" else 1)
     assert paid() == done + (answer == "approve")
     if answer == "reject":
         # A no does not say that nothing was done: it is asked again, not done again.
         assert orc("resume", "latest").code == 3
+        assert "pay asks: " in orc("show", "latest").out
         assert paid() == done
 
 
