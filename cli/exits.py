@@ -27,6 +27,7 @@ _BY_ERROR = {
     "NotALedger": USAGE,
     "RemovedBlob": USAGE,
     "FileIsThere": USAGE,
+    "NoFolder": USAGE,
     "BadFailpoint": USAGE,
     "SecretFound": ENVIRONMENT,
     "OtherHistory": VERIFICATION,

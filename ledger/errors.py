@@ -9,6 +9,7 @@ LedgerError
 ├── LedgerTooNew      the person: a newer orc wrote it
 ├── LedgerBusy        time: another process kept the write lock too long
 ├── FileIsThere       the person: a new file would replace another one
+├── NoFolder          the person: a new file's folder is not there
 ├── OtherHistory      the person: a job of that id is there, and had other events
 ├── RemovedBlob       the person: bytes were pruned or redacted; nobody has them
 ├── SecretFound       nobody: a secret was about to be stored, which a bug let through
@@ -59,6 +60,10 @@ class LedgerBusy(LedgerError):
 
 class FileIsThere(LedgerError):
     """A file is to be written, and its name is taken."""
+
+
+class NoFolder(LedgerError):
+    """The folder of a file that is to be written does not exist."""
 
 
 class OtherHistory(LedgerError):

@@ -43,5 +43,5 @@ class FilesInUse:
 def _inode(path: Path) -> int | None:
     try:
         return os.stat(path).st_ino
-    except FileNotFoundError:
+    except OSError:
         return None

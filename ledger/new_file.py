@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ledger.errors import FileIsThere, StorageError
+from ledger.errors import FileIsThere, NoFolder, StorageError
 
 
 def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -> None:
@@ -40,10 +40,15 @@ def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -
         raise StorageError(f"{target}: {error.strerror or error}") from error
 
 
+def require_folder(path: Path) -> None:
+    """Raise NoFolder where the folder of a new file is not there."""
+    if not path.parent.is_dir():
+        raise NoFolder(f"{path}: its folder does not exist; create it first")
+
+
 def refuse_existing(target: Path, *, force: bool) -> None:
-    """Refuse a place that no new file can have, before any work. Raises FileIsThere, StorageError."""
-    if not target.parent.is_dir():
-        raise StorageError(f"{target}: its folder does not exist; create it first")
+    """Refuse a place that no new file can have, before any work. Raises FileIsThere, NoFolder."""
+    require_folder(target)
     if os.path.lexists(target) and (not force or not target.is_file() or target.is_symlink()):
         raise FileIsThere(_is_there(target))
 

@@ -19,11 +19,12 @@ from ledger.chain import chain_hash
 from ledger.codec import dump_event
 from ledger.connection import connect_writer, storage_errors
 from ledger.digest import canonical_json, digest_bytes
-from ledger.errors import CorruptLedger, NoLedger, SecretFound, StorageError, VersionConflict
+from ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
 from ledger.events import Recorded
 from ledger.in_use import FilesInUse
 from ledger.locks import WriteLock
 from ledger.masking import NO_MASK, Mask
+from ledger.new_file import require_folder
 from ledger.packing import is_text, within_limit
 from ledger.reader import Head, LedgerReader
 from ledger.schema import is_current, migrate
@@ -237,15 +238,14 @@ class Ledger(LedgerReader):
 def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Ledger:
     """Open the ledger at `path` for appending, bringing it up to date first.
 
-    Raises NoLedger when there is none and `create` is false, else what
+    Raises NoLedger when there is none and `create` is false, NoFolder, else what
     `connect_writer` raises.
     """
     if not create and not path.exists():
         raise NoLedger(
             f"there is no ledger at {path}: run a spec first, or name one with --db or ORC_DB"
         )
-    if not path.parent.is_dir():
-        raise StorageError(f"{path}: its folder does not exist; create it first")
+    require_folder(path)
     lock = WriteLock(path)
     try:
         with lock:

@@ -59,6 +59,10 @@ class Taking:
 
     def _take(self, found: Iterable[tuple[FileRef, bytes]]) -> Iterator[FileRef]:
         for ref, content in found:
+            name = self._mask.find(ref.path)
+            if name is not None:
+                # Under another name it would be another file, and this one would stay beside it.
+                raise CaptureProblem(f"the name of a file has the value of the secret {name} in it")
             masked = self._mask.data(content)
             if masked != content:
                 self._hidden_in.append(ref.path)

@@ -203,7 +203,7 @@ def test_a_database_that_is_no_ledger_is_left_alone(command: tuple[str, ...], he
 def test_a_ledger_whose_folder_is_missing_is_not_made(here: Path) -> None:
     said = orc("run", write("spec.yaml", PASSING), "--db", here / "nowhere" / "runs.db")
 
-    assert said.code == 74
+    assert said.code == 2
     assert "its folder does not exist" in said.err
 
 

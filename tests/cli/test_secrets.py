@@ -236,6 +236,19 @@ def test_a_file_that_had_a_secret_is_another_one_and_the_step_says_so(ran: Ran) 
     assert orc("verify", "--db", ran.folder / "runs.db").code == 0
 
 
+@pytest.mark.parametrize("place", ["files: ['*.txt']", "env: {UNUSED: x}"])
+def test_a_file_that_has_a_secret_for_a_name_is_not_taken(
+    here: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("TOKEN", KEY)
+    folder = "." if place.startswith("files") else "$ORC_ARTIFACTS"
+    step = f"{{run: 'echo x > {folder}/$TOKEN.txt', secrets: [TOKEN], {place}}}"
+    said = orc("run", write("spec.yaml", f"project: named\nsteps:\n  step: {step}\n"))
+    assert said.code == 1
+    assert "the name of a file has the value of the secret TOKEN in it" in said.err
+    assert KEY not in said.err
+
+
 def test_no_secret_reaches_a_model(ran: Ran) -> None:
     assert "[secret CANARY_TOOL_RUN]" in ran.asked
     assert "[secret CANARY_GIVEN]" in ran.asked

@@ -12,7 +12,7 @@ import pytest
 from ledger import LedgerReader
 from ledger.backup import write_backup
 from ledger.connection import connect_reader
-from ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoLedger, StorageError
+from ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoFolder, NoLedger
 from ledger.new_file import write_new_file
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 
@@ -60,7 +60,7 @@ def test_the_ledger_itself_a_folder_and_a_link_are_never_replaced(
         with pytest.raises(FileIsThere):
             write_backup(tmp_path / "runs.db", tmp_path / name, force=force)
     assert not (tmp_path / "elsewhere").exists()
-    with pytest.raises(StorageError, match="folder does not exist"):
+    with pytest.raises(NoFolder, match="folder does not exist"):
         write_backup(tmp_path / "runs.db", tmp_path / "no" / "copy.db", force=force)
     with pytest.raises(NoLedger):
         write_backup(tmp_path / "none.db", tmp_path / "copy.db", force=force)

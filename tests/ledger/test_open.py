@@ -11,7 +11,7 @@ import pytest
 
 from ledger import LedgerReader, connect_reader, schema
 from ledger.connection import connect_writer
-from ledger.errors import LedgerError, LedgerTooNew, NoLedger, NotALedger, StorageError
+from ledger.errors import LedgerError, LedgerTooNew, NoFolder, NoLedger, NotALedger, StorageError
 from tests.ledger.support import JOB, Tally, open_at, raw, rows, started, submitted
 
 
@@ -123,7 +123,7 @@ def test_a_missing_file_is_not_made_unless_it_is_asked_for(tmp_path: Path) -> No
 
 
 def test_a_missing_folder_is_said_and_not_made(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="its folder does not exist"):
+    with pytest.raises(NoFolder, match="its folder does not exist"):
         open_at(tmp_path / "no" / "runs.db")
     assert list(tmp_path.iterdir()) == []
 
