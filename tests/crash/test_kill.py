@@ -23,7 +23,7 @@ from tests.processes import WAIT_S, end_process, run_orc, start_orc
 MOMENTS = 124
 """With the kills of resumes, more than two hundred kills in all."""
 
-QUICK_MOMENTS = 4
+QUICK_MOMENTS = 2
 CHANGES = 60
 """About how many changes of steps a whole run prints: a start and an end each."""
 

@@ -92,8 +92,9 @@ def test_cut_after_every_event_each_shape_goes_on_to_the_same_end(shape: Plan) -
         check_cut(shape, lambda _, version=version: version)  # type: ignore[misc]
 
 
-# Before a commit is after the one before it, as the ledger sees it: that is the cut's test too.
-@pytest.mark.parametrize("dies", [pytest.param("before", marks=pytest.mark.torture), "after"])
+# What the ledger has then is what a cut leaves; and simulated jobs die there in every run.
+@pytest.mark.torture
+@pytest.mark.parametrize("dies", ["before", "after"])
 def test_dying_at_every_commit_changes_nothing_that_lasts(shape: Plan, dies: str) -> None:
     with stand_for(shape) as stand:
         commits: list[float] = []
