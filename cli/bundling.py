@@ -9,8 +9,9 @@ from pathlib import Path
 from cli.ownership import load_state
 from cli.submission import UsageProblem
 from ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
-from ledger.bundle import import_job, imported, new_tables, project, write_bundle
+from ledger.bundle import import_job, new_tables, project, write_bundle
 from ledger.errors import CorruptLedger, LedgerError, RemovedBlob
+from ledger.imports import imported
 from ledger.reader import Head
 from ledger.untrusted import open_bundle
 from projections import ReadModel

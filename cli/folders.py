@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cli.ownership import run_folder
 from ledger import LedgerReader
-from ledger.bundle import imported
 from ledger.connection import storage_errors
+from ledger.imports import imported
 from scheduler.core.state import JobState
 
 

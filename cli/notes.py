@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ledger.imports import imported
+
 
 def removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:
     """Each removal of bytes that the job has an event of, as a JSON value."""
@@ -25,23 +27,15 @@ def removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]
     return found
 
 
-def import_note(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Where the job was imported from, and whether its commands may run here; none for our own."""
-    row = connection.execute(
-        "SELECT value FROM orc_meta WHERE key = ?", (f"imported:{job_id}",)
-    ).fetchone()
-    return None if row is None else dict(json.loads(row[0]))
-
-
 def shown_folder(connection: sqlite3.Connection, path: Path, job_id: str, runs_dir: str) -> Path:
     """The job's run folder, which for an imported job is always beside the ledger."""
-    foreign = import_note(connection, job_id) is not None
+    foreign = imported(connection, job_id) is not None
     return (path.parent / "runs" if foreign else Path(runs_dir)) / job_id
 
 
 def note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[str, str]]:
     """The same for people, a label and a line each; made safe by the caller."""
-    note = import_note(connection, job_id)
+    note = imported(connection, job_id)
     if note is not None:
         trust = "" if note["trusted"] else "; not trusted: it cannot run here"
         yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cli.submission import UsageProblem
 from ledger import LedgerReader
-from ledger.bundle import imported
+from ledger.imports import imported
 
 _BESIDE = ("-wal", "-shm", "-journal")
 

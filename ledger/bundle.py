@@ -18,18 +18,13 @@ from typing import Any
 from ledger.checking import check_blobs, removals_of, walk_chain
 from ledger.connection import storage_errors
 from ledger.errors import CorruptLedger, OtherHistory
+from ledger.imports import imported, note_import
 from ledger.locks import OwnerLock
 from ledger.new_file import write_new_file
 from ledger.reader import Head, LedgerReader
 from ledger.removal import blobs_of_job
 from ledger.schema import migrate
 from ledger.store import Ledger, Projector
-
-UNTRUSTED_JOBS = (
-    "SELECT substr(key, 10) FROM orc_meta WHERE substr(key, 1, 9) = 'imported:' "
-    "AND instr(value, '\"trusted\": false')"
-)
-"""Gives the imported jobs whose author nobody has vouched for: no cache answers from them."""
 
 _BATCH = 1000
 _COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"
@@ -137,29 +132,11 @@ def import_job(
             is_new = theirs.version > before.version
             # Events of somebody else's may amend a job of one's own.
             if is_new or (is_trusted and imported(ledger.connection, job_id)):
-                _note_import(ledger.connection, job_id, source, at, is_trusted=is_trusted)
+                note_import(ledger.connection, job_id, source, at, is_trusted=is_trusted)
         ledger._written.pop(job_id, None)
         return before.version, max(before.version, theirs.version)
     finally:
         lock.release()
-
-
-def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Where a job came from that was imported, and whether its commands may run here; else none."""
-    row = connection.execute(
-        "SELECT value FROM orc_meta WHERE key = ?", (f"imported:{job_id}",)
-    ).fetchone()
-    return None if row is None else dict(json.loads(row[0]))
-
-
-def _note_import(
-    connection: sqlite3.Connection, job_id: str, source: str, at: str, *, is_trusted: bool
-) -> None:
-    note = json.dumps({"from": source, "at": at, "trusted": is_trusted}, ensure_ascii=True)
-    connection.execute(
-        "INSERT INTO orc_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (f"imported:{job_id}", note),
-    )
 
 
 def _hash_at(ledger: LedgerReader, job_id: str, version: int) -> str:

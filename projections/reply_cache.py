@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from ledger import LedgerReader
-from ledger.bundle import UNTRUSTED_JOBS
 from ledger.errors import RemovedBlob
 from ledger.events import CallRef, LlmRequested, LlmResponded
+from ledger.imports import UNTRUSTED_JOBS
 from ledger.values import CachedReply
 
 _ANSWERED = (

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from ledger import LedgerReader
-from ledger.bundle import UNTRUSTED_JOBS
 from ledger.digest import Digest
 from ledger.errors import CorruptLedger
 from ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
+from ledger.imports import UNTRUSTED_JOBS
 from ledger.step_names import lineage
 from ledger.values import CachedResult
 

@@ -13,7 +13,6 @@ import trio
 
 from ledger import LedgerError, pack
 from ledger.digest import clean_text
-from ledger.events import FileRef
 from ledger.masking import NO_MASK, Mask
 from providers import Provider
 from scheduler.core.commands import Failed, Outcome, Succeeded
@@ -236,7 +235,6 @@ def _finish(
     globs: list[str] | None = None,
 ) -> Finished:
     taking = Taking(bench.state, bench.workspace, bench.mask, step_id)
-    refs: list[FileRef] = []
     try:
         artifacts = taking.artifacts()
         if result.failed is not None:

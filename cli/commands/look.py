@@ -178,8 +178,9 @@ def _show_steps(
 ) -> int:
     from cli.doubts import read_doubts
     from cli.inside import fold_inside
-    from cli.notes import import_note, note_lines, removals, shown_folder
+    from cli.notes import note_lines, removals, shown_folder
     from cli.text import put, put_json, safe, table
+    from ledger.imports import imported
     from projections.money import cost_text
 
     names = [row[1] for row in connection.execute("PRAGMA table_info(jobs)")]
@@ -228,7 +229,7 @@ def _show_steps(
                 "in_doubt": doubts.value(),
                 "open_circuits": opened,
                 "removals": removals(connection, job_id),
-                "imported": import_note(connection, job_id),
+                "imported": imported(connection, job_id),
                 "steps": steps,
             }
         )

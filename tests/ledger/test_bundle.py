@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ledger import Ledger, LedgerReader, OwnerLock, Recorded, untrusted
-from ledger.bundle import import_job, imported, write_bundle
+from ledger.bundle import import_job, write_bundle
 from ledger.checking import check_blobs, check_structure, walk_chain
 from ledger.digest import digest_bytes
 from ledger.errors import (
@@ -24,6 +24,7 @@ from ledger.errors import (
     OwnedElsewhere,
 )
 from ledger.events import JobCancelled
+from ledger.imports import imported
 from ledger.removal import remove_blobs
 from ledger.untrusted import open_bundle
 from tests.ledger.support import (
