@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,11 +173,6 @@ def database_path(database: Path | None) -> Path:
 
 def live_status(path: Path) -> Callable[[str, str], str]:
     """How to show a stored status: a job that has not ended and has no owner is interrupted."""
-    from ledger import has_owner
+    from projections.status import shown_status
 
-    def status(job_id: str, stored: str) -> str:
-        if stored == "running" and not has_owner(path, job_id):
-            return "interrupted"
-        return stored
-
-    return status
+    return partial(shown_status, path)

@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from ledger.locks import has_owner
 from ledger.visible import visible
 from projections.money import cost_text, usd_text
+from projections.status import shown_status
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000
@@ -144,9 +144,9 @@ def _render(column: str, value: Any, place: Place) -> str | None:
 
 def _job_status(status: str, place: Place) -> str | None:
     job_id = place.get("job_id")
-    if status not in ("running", "waiting") or not isinstance(job_id, str):
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
-    if not _JOB_ID.fullmatch(job_id) or has_owner(place.database, job_id):
+    if shown_status(place.database, job_id, status) == status:
         return None
     return Markup('<span title="{}">interrupted</span>').format(
         f"not ended, and no live process runs it; orc resume {job_id} goes on"

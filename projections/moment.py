@@ -1,0 +1,73 @@
+"""The tables of one job as they were at an earlier event: derived anew, from its first events.
+
+What reads them cannot tell them from the ledger's own, so that every page and
+command that shows a job can show it as of then.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice, takewhile
+from pathlib import Path
+from urllib.parse import quote
+
+from ledger.connection import storage_errors
+from ledger.reader import LedgerReader
+from ledger.schema import migrate
+from projections.prices import NO_PRICES, PriceTable
+from projections.read_model import ReadModel
+
+_BATCH = 1000
+
+
+def derive_beside(
+    path: Path,
+    job_id: str | None,
+    *,
+    prices: PriceTable = NO_PRICES,
+    up_to: int | None = None,
+) -> sqlite3.Connection:
+    """A private database with the tables as the events give them, and the ledger beside it.
+
+    Of one job, or of all; of one job's first events, up to version `up_to`. `events`
+    and `blobs` are the ledger's own, whole: tables of the ledger have the prefix
+    `ledger.` there. The caller closes it. Raises LedgerError where events cannot be read.
+    """
+    # In a file that SQLite takes away: a long ledger's tables need not fit into memory.
+    connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        model = ReadModel(prices)
+        migrate(connection)
+        model.create(connection)
+        # From now on these names are the ledger's.
+        for name in ("events", "blobs", "signals", "orc_meta"):
+            connection.execute(f"DROP TABLE {name}")
+        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        connection.execute("ATTACH ? AS ledger", (uri,))
+        # One view of the ledger for both: it may grow meanwhile.
+        connection.execute("BEGIN")
+        reader = LedgerReader(path, connection)
+        events = reader.read_all() if job_id is None else reader.read_stream(job_id)
+        if up_to is not None:
+            events = takewhile(lambda recorded: recorded.version <= up_to, events)
+        while batch := list(islice(events, _BATCH)):
+            model.apply(connection, batch)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def tables_at(
+    path: Path, job_id: str, version: int, *, prices: PriceTable = NO_PRICES
+) -> Iterator[sqlite3.Connection]:
+    """The tables of a job as they were after its event `version`, from 1. Raises LedgerError."""
+    with storage_errors(path):
+        connection = derive_beside(path, job_id, prices=prices, up_to=version)
+        try:
+            yield connection
+        finally:
+            connection.close()
