@@ -1,0 +1,105 @@
+"""A graph as SVG: for pages, styled by their style sheet, or to stand alone in a file.
+
+It has no script, no style of its own inside a page, and nothing from elsewhere.
+What it draws is decided by `fold.py`, where by `layout.py` and `routes.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from projections.pictures.cards import Link, Scale, card_size, draw_card, scale_for
+from projections.pictures.fold import Card, fold_nodes
+from projections.pictures.layout import Box, Layout, place_boxes
+from projections.pictures.lettering import letters
+from projections.pictures.marks import count_text
+from projections.pictures.nodes import GraphNode
+from projections.pictures.routes import route
+from projections.pictures.styles import read_css
+
+_MUTED = frozenset(("skipped", "failed", "cancelled"))
+
+
+def draw_graph(
+    nodes: Sequence[GraphNode], *, link: Link | None = None, standalone: bool = False
+) -> Markup:
+    """The graph of these nodes. `link` gives each step's address; none leads anywhere without.
+
+    Standing alone it is a whole XML document with its styles inside.
+    """
+    cards = fold_nodes(nodes)
+    scale = scale_for(len(cards))
+    boxes = [Box(card.id, *card_size(card, scale), card.needs) for card in cards]
+    layout = place_boxes(
+        boxes,
+        rows_max=scale.rows_max,
+        width_max=scale.width_max,
+        gap_x=scale.gap_x,
+        gap_y=scale.gap_y,
+    )
+    pieces = [_head(nodes, layout, scale, standalone=standalone, is_linked=link is not None)]
+    pieces.append('<g class="g-edges">')
+    pieces += _edges(cards, layout)
+    pieces.append('</g><g class="g-cards">')
+    pieces += [draw_card(card, layout.places[card.id], scale, link) for card in cards]
+    pieces.append("</g></svg>\n" if standalone else "</g></svg>")
+    # Whatever was written elsewhere went through `letters`.
+    return Markup("\n".join(pieces))  # noqa: S704
+
+
+def _head(
+    nodes: Sequence[GraphNode], layout: Layout, scale: Scale, *, standalone: bool, is_linked: bool
+) -> str:
+    width, height = round(layout.width), round(layout.height)
+    said = letters(describe(nodes))
+    role = "group" if is_linked else "img"
+    start = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="g-graph g-at-{scale.name}" '
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="{role}" '
+        f'aria-label="Graph: {said}"><title>{said}</title>'
+    )
+    if not standalone:
+        return start
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{letters_css()}</style>'
+        f'<rect class="g-page" width="{width}" height="{height}"/>'
+    )
+
+
+def letters_css() -> str:
+    """The style sheets as they may stand inside an XML element."""
+    return read_css().replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
+    statuses = {card.id: card.status for card in cards}
+    named = {card.id: letters(card.id) for card in cards}
+    drawn = []
+    for number, card in enumerate(cards):
+        for name in card.needs:
+            state = _edge_class(statuses, name, card.id)
+            drawn.append(
+                f'<path class="g-edge{state}" data-from="{named[name]}" data-to="{named[card.id]}" '
+                f'd="{route(layout, name, card.id, number)}"/>'
+            )
+    return drawn
+
+
+def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) -> str:
+    if statuses[source] in _MUTED or statuses[target] in _MUTED:
+        return " g-muted"
+    if statuses[source] in ("succeeded", "cached"):
+        return " g-passed"
+    return ""
+
+
+def describe(nodes: Sequence[GraphNode]) -> str:
+    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; those that hold others do not count."""
+    holders = {node.parent for node in nodes if node.parent is not None}
+    leaves = [node for node in nodes if node.id not in holders]
+    counts = count_text(Counter(node.status or "" for node in leaves))
+    steps = f"{len(leaves)} step{'' if len(leaves) == 1 else 's'}"
+    return f"{steps}: {counts}" if counts else steps

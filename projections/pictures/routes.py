@@ -1,0 +1,117 @@
+"""How the arrows of a placed graph run: in the free strips, never across a box.
+
+An arrow within a band swings through the gaps of the columns that it passes. One to a
+later band leaves to the right, and takes the strip below its band, as the eye does at
+the end of a line. Arrows to one box share the last part of their way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from projections.pictures.layout import Column, Layout, Place
+
+_AIR = 5.0
+_CORNER = 9.0
+_HEAD = 5
+
+
+def route(layout: Layout, source: str, target: str, number: int) -> str:
+    """The arrow from one box to another, as the data of an SVG path.
+
+    `number` is the target's: arrows to different targets that share a strip lie a little apart.
+    """
+    begin, end = layout.places[source], layout.places[target]
+    if layout.columns[begin.column].band == layout.columns[end.column].band:
+        way = _swing(layout.columns, begin, end, number)
+    else:
+        way = _around(layout, begin, end, number)
+    x, y = round(end.left), round(end.middle)
+    return f"{way}M{x - _HEAD} {y - 4}L{x} {y}L{x - _HEAD} {y + 4}"
+
+
+def _swing(columns: Sequence[Column], begin: Place, end: Place, number: int) -> str:
+    x, y = begin.left + begin.width, begin.middle
+    path = [f"M{x:.0f} {y:.0f}"]
+    for index in range(begin.column + 1, end.column):
+        column = columns[index]
+        # Along the straight way to the end, but through the nearest gap.
+        part = (column.left - x) / (end.left - x)
+        gap_y = _free(column, y + (end.middle - y) * part, number)
+        path += [_curve(x, y, column.left, gap_y), f"H{column.right:.0f}"]
+        x, y = column.right, gap_y
+    path.append(_curve(x, y, end.left, end.middle))
+    return "".join(path)
+
+
+def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
+    if abs(y - to_y) < 1:
+        return f"L{to_x:.0f} {to_y:.0f}"
+    half = (x + to_x) / 2
+    return f"C{half:.0f} {y:.0f} {half:.0f} {to_y:.0f} {to_x:.0f} {to_y:.0f}"
+
+
+def _free(column: Column, y: float, number: int) -> float:
+    """The y nearest to the wanted one that no box of the column covers."""
+    apart = (number % 5 - 2) * 1.5
+    index = bisect_right(column.tops, y + _AIR + 3) - 1
+    if index < 0 or y - _AIR - 3 >= column.bottoms[index]:
+        return y
+    last = len(column.tops) - 1
+    above = (column.bottoms[index - 1] + column.tops[index]) / 2 if index else column.tops[0] - 9
+    below = (
+        (column.bottoms[index] + column.tops[index + 1]) / 2
+        if index < last
+        else column.bottoms[last] + 9
+    )
+    return (above if y - above < below - y else below) + apart
+
+
+def _around(layout: Layout, begin: Place, end: Place, number: int) -> str:
+    """Along the strips below the bands; past whole bands at the left margin."""
+    apart = number % 7
+    first = layout.columns[begin.column].band
+    last = layout.columns[end.column].band - 1
+    room = (layout.lane_height - 8) / 7
+    right = begin.left + begin.width
+    points = [
+        (right, begin.middle),
+        (right + 10 + apart, begin.middle),
+        (right + 10 + apart, layout.lanes[first] + 4 + apart * room),
+    ]
+    if first != last:
+        points += [
+            (4.0 + apart, layout.lanes[first] + 4 + apart * room),
+            (4.0 + apart, layout.lanes[last] + 4 + apart * room),
+        ]
+    entry = end.left - 18 + apart
+    points += [
+        (entry, layout.lanes[last] + 4 + apart * room),
+        (entry, end.middle),
+        (end.left, end.middle),
+    ]
+    return _rounded(points)
+
+
+def _rounded(points: Sequence[tuple[float, float]]) -> str:
+    """Straight stretches with round corners; each is level or upright."""
+    path = [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        into = _towards(corner, before)
+        out = _towards(corner, after)
+        path.append(
+            f"L{into[0]:.0f} {into[1]:.0f}"
+            f"Q{corner[0]:.0f} {corner[1]:.0f} {out[0]:.0f} {out[1]:.0f}"
+        )
+    path.append(f"L{points[-1][0]:.0f} {points[-1][1]:.0f}")
+    return "".join(path)
+
+
+def _towards(corner: tuple[float, float], point: tuple[float, float]) -> tuple[float, float]:
+    across, along = point[0] - corner[0], point[1] - corner[1]
+    length = abs(across) + abs(along)
+    if length == 0:
+        return corner
+    part = min(_CORNER, length / 2) / length
+    return corner[0] + across * part, corner[1] + along * part
