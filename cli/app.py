@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import chaos, decide, init, keep, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import (
+    chaos,
+    decide,
+    graph,
+    init,
+    keep,
+    look,
+    maintain,
+    plan,
+    replay,
+    reuse,
+    run,
+    specs,
+)
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -45,7 +58,7 @@ for _name, _function in (
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),
-    ("graph", specs.graph),
+    ("graph", graph.graph),
     ("schema", specs.schema),
     ("verify", maintain.verify),
     ("rebuild", maintain.rebuild),

@@ -6,219 +6,185 @@ bar and the numbers of their states, and the names of those that fail, run or wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from projections.pictures.fold import Card
 from projections.pictures.layout import Place
 from projections.pictures.lettering import clip, letters, text_width
 from projections.pictures.marks import MARKS, count_text, mark_of
+from projections.pictures.scales import Scale
+from projections.pictures.shapes import Link, draw_icon, draw_link, draw_rect, draw_text
 
 _LOUD_MAX = 3
-_TITLE_MAX = 20
-_BAR = 8
+_SPOKEN_MAX = 20
+_SMALL = 11.0
 _ROW = 16
-
-Link = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How large things are drawn, in pixels, by how many cards there are."""
-
-    name: str
-    height: float
-    narrowest: float
-    widest: float
-    letter: float
-    gap_x: float
-    gap_y: float
-    rows_max: int
-    width_max: float
-
-    @property
-    def has_note(self) -> bool:
-        """Whether there is a second line for the kind and the note."""
-        return self.height > 30
-
-
-SCALES = (
-    (30, Scale("wide", 52, 132, 236, 13.5, 56, 18, 10, 1240)),
-    (120, Scale("medium", 40, 120, 190, 12.5, 52, 12, 16, 1560)),
-    (1 << 30, Scale("dense", 24, 100, 156, 11.5, 48, 8, 30, 1900)),
-)
-
-
-def scale_for(cards: int) -> Scale:
-    """The scale for that many cards."""
-    return next(scale for most, scale in SCALES if cards <= most)
+_SIDE = 12.0
+_WIDEST_OF_MANY = 250.0
 
 
 def card_size(card: Card, scale: Scale) -> tuple[float, float]:
     """Its width and height; a column's cards are all as wide as its widest."""
-    room = scale.height * 0.5 + 28 if card.status else 26.0
-    wanted = text_width(card.title[:60], scale.letter) * 1.04 + room
-    if not card.counts:
-        if scale.has_note:
-            wanted = max(wanted, text_width(_subtitle(card)[:60], 11) + room)
-        return min(max(wanted, scale.narrowest), scale.widest), scale.height
-    wanted = max(wanted + 44, text_width(_numbers(card), 11.5) + 30, 176)
-    rows = min(len(card.loud), _LOUD_MAX) + (len(card.loud) > _LOUD_MAX)
-    return min(wanted, 270), 66 + rows * _ROW + (6 if rows else 0)
+    before = _text_left(card, scale)
+    wanted = before + text_width(card.title[:60], scale.letter) + _SIDE
+    if card.size:
+        wanted = max(wanted + text_width(f"×{card.size}", 12) + 10, 176)
+        wanted = min(max(wanted, _numbers_width(card) + 2 * _SIDE), _WIDEST_OF_MANY)
+        return wanted, _loud_top(card, wanted) + _loud_rows(card) * _ROW + 4
+    if scale.has_note:
+        wanted = max(wanted, before + text_width(_subtitle(card)[:60], _SMALL) + _SIDE)
+    return min(max(wanted, scale.narrowest), scale.widest), scale.height
 
 
 def draw_card(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
     """The card as SVG. Without `link` it leads nowhere."""
-    if card.counts:
-        return _many(card, place, scale, link)
-    spoken = letters(_spoken(card))
-    mark = mark_of(card.status)
-    x, y, width, height = place.left, place.top, place.width, place.height
-    text_x = x + (height * 0.5 + 14 if card.status else 13)
-    room = x + width - text_x - 9
-    is_tall = scale.has_note
-    base = y + (height * 0.43 if is_tall else height * 0.5 + 4)
-    lines = f'<text class="g-name" x="{text_x:.0f}" y="{base:.0f}">{clip(card.title, room, scale.letter)}</text>'
-    if is_tall and (note := _subtitle(card)):
-        lines += (
-            f'<text class="g-note" x="{text_x:.0f}" y="{y + height * 0.78:.0f}">'
-            f"{clip(note, room, 11)}</text>"
-        )
-    size = 1.0 if height > 30 else 0.8
-    icon = _icon(card.status, x + height * 0.25 + 7, y + height / 2, size)
-    inner = f"<title>{spoken}</title>{_box(place, 'g-box')}{icon}{lines}"
-    return _linked(card.id, inner, f"g-card {mark.css_class}", spoken, card, link)
+    if card.size:
+        return _draw_many(card, place, scale, link)
+    left = place.left + _text_left(card, scale)
+    room = place.left + place.width - left - _SIDE * 0.75
+    base = place.top + place.height * 0.43 if scale.has_note else place.middle + 4
+    parts = [
+        _box(place),
+        draw_icon(
+            card.status,
+            place.left + scale.height * 0.25 + 7,
+            place.middle,
+            1.0 if scale.has_note else 0.8,
+        ),
+        draw_text("g-name", left, base, clip(card.title, room, scale.letter)),
+    ]
+    if scale.has_note and (note := _subtitle(card)):
+        y = place.top + place.height * 0.78
+        parts.append(draw_text("g-note", left, y, clip(note, room, _SMALL)))
+    return draw_link(
+        card.id,
+        "".join(parts),
+        name=f"g-card {mark_of(card.status).css_class}",
+        spoken=letters(_spoken(card)),
+        link=link,
+        data=_data(card),
+    )
 
 
-def _many(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
-    spoken = letters(_spoken(card))
-    mark = mark_of(card.status)
+def _draw_many(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
     x, y, width = place.left, place.top, place.width
-    text_x = x + (36 if card.status else 13)
     count = f"×{card.size}"
-    count_width = text_width(count, 12) + 12
-    room = x + width - text_x - count_width - 6
-    behind = f'<rect class="g-behind" x="{x + 7:.0f}" y="{y - 4:.0f}" width="{width - 14:.0f}" height="12" rx="6"/>'
-    inner = (
-        f"<title>{spoken}</title>{behind}{_box(place, 'g-box')}"
-        f"{_icon(card.status, x + 20, y + 18, 0.95)}"
-        f'<text class="g-name" x="{text_x:.0f}" y="{y + 23:.0f}">{clip(card.title, room, scale.letter)}</text>'
-        f'<text class="g-total" x="{x + width - 12:.0f}" y="{y + 23:.0f}" text-anchor="end">{count}</text>'
-        f"{_bar(card, x + 12, y + 34, width - 24)}"
-        f'<text class="g-note" x="{x + 12:.0f}" y="{y + 57:.0f}">{clip(_numbers(card), width - 22, 11.5)}</text>'
+    left = x + (36 if card.status else _SIDE)
+    room = x + width - left - text_width(count, 12) - _SIDE - 6
+    whole = draw_link(
+        card.id,
+        draw_rect("g-behind", x + 7, y - 4, width - 14, 12, 6)
+        + _box(place)
+        + draw_icon(card.status, x + 20, y + 18, 0.95)
+        + draw_text("g-name", left, y + 23, clip(card.title, room, scale.letter))
+        + draw_text("g-total", x + width - _SIDE, y + 23, count, is_right=True)
+        + _draw_bar(card, x + _SIDE, y + 34, width - 2 * _SIDE)
+        + _draw_numbers(card, x + _SIDE, y + 58, width - 2 * _SIDE),
+        name="g-whole",
+        spoken=letters(_spoken(card)),
+        link=link,
     )
-    body = _linked(card.id, inner, "g-whole", spoken, card, link, is_part=True)
-    status = card.status or "none"
-    return (
-        f'<g class="g-card g-many {mark.css_class}" data-step="{letters(card.id)}" '
-        f'data-status="{letters(status)}" data-steps="{len(card.steps)}">{body}'
-        f"{_loud(card, x + 12, y + 57, width - 24, link)}</g>"
-    )
+    loud = _draw_loud(card, x + _SIDE, y + _loud_top(card, width), width - 2 * _SIDE, link)
+    names = f"g-card g-many {mark_of(card.status).css_class}"
+    return f'<g class="{names}"{_data(card)}>{whole}{loud}</g>'
 
 
-def _loud(card: Card, x: float, y: float, width: float, link: Link | None) -> str:
-    rows = []
-    for index, node in enumerate(card.loud[:_LOUD_MAX]):
-        base = y + 7 + (index + 1) * _ROW
-        mark = mark_of(node.status)
-        spoken = letters(", ".join(filter(None, (node.id, node.kind, mark.word, node.note))))
-        inner = (
-            f"<title>{spoken}</title>"
-            f'<rect class="g-line" x="{x - 4:.0f}" y="{base - 12:.0f}" width="{width + 8:.0f}" height="{_ROW}" rx="4"/>'
-            f"{_icon(node.status, x + 6, base - 4, 0.68)}"
-            f'<text class="g-loud" x="{x + 17:.0f}" y="{base:.0f}">{clip(node.id, width - 20, 11.5)}</text>'
-        )
-        rows.append(_anchor(node.id, inner, f"g-inner {mark.css_class}", spoken, link))
-    if len(card.loud) > _LOUD_MAX:
-        base = y + 7 + (_LOUD_MAX + 1) * _ROW
-        more = len(card.loud) - _LOUD_MAX
-        rows.append(f'<text class="g-note" x="{x + 17:.0f}" y="{base:.0f}">and {more} more</text>')
-    return "".join(rows)
-
-
-def _bar(card: Card, x: float, y: float, width: float) -> str:
+def _draw_bar(card: Card, x: float, y: float, width: float) -> str:
     """A segment for each state, as long as its share, but never too short to be seen."""
     states = [state for state in (*MARKS, "none") if card.counts.get(state)]
-    least = min(5.0, width / len(states))
+    least = min(5.0, width / max(len(states), 1))
     spare = width - least * len(states)
     parts = []
     for state in states:
-        length = least + spare * card.counts[state] / card.size
-        parts.append(
-            f'<rect class="g-segment g-{state}" data-count="{card.counts[state]}" x="{x:.1f}" '
-            f'y="{y:.0f}" width="{max(length - 1.5, 1):.1f}" height="{_BAR}" rx="2"/>'
-        )
+        count = card.counts[state]
+        length = least + spare * count / card.size
+        data = f' data-count="{count}"'
+        parts.append(draw_rect(f"g-segment g-{state}", x, y, max(length - 1.5, 1), 8, 2, data))
         x += length
     return "".join(parts)
 
 
-def _icon(status: str | None, x: float, y: float, size: float) -> str:
-    mark = mark_of(status)
-    if not mark.shape:
-        return ""
-    hollow = " g-hollow" if mark.is_hollow else ""
-    glyph = f'<path class="g-glyph" d="{mark.glyph}"/>' if mark.glyph else ""
-    return (
-        f'<g class="g-icon{hollow} {mark.css_class}" transform="translate({x:.1f} {y:.1f}) '
-        f'scale({size:g})"><path class="g-shape" d="{mark.shape}"/>{glyph}</g>'
-    )
+def _numbers(card: Card) -> list[tuple[str, str, float]]:
+    """Each state that is inside, how often, and how wide its icon and number are."""
+    found = [(state, str(card.counts[state])) for state in MARKS if card.counts.get(state)]
+    return [(state, text, 25 + text_width(text, _SMALL)) for state, text in found]
 
 
-def _box(place: Place, name: str) -> str:
+def _numbers_width(card: Card) -> float:
+    return sum(width for _, _, width in _numbers(card))
+
+
+def _draw_numbers(card: Card, x: float, y: float, room: float) -> str:
+    """Icons and numbers side by side, in as many rows as they need."""
+    parts, left = [], x
+    for state, text, width in _numbers(card):
+        if left > x and left + width - 10 > x + room:
+            left, y = x, y + _ROW
+        parts.append(draw_icon(state, left + 5, y - 4, 0.62))
+        parts.append(draw_text("g-note", left + 14, y, text))
+        left += width
+    return "".join(parts) or draw_text("g-note", x, y, clip(card.kind, room, _SMALL))
+
+
+def _loud_top(card: Card, width: float) -> float:
+    """The y in the card below its numbers."""
+    rows, left, room = 1, 0.0, width - 2 * _SIDE
+    for _, _, wide in _numbers(card):
+        if left and left + wide - 10 > room:
+            rows, left = rows + 1, 0.0
+        left += wide
+    return 50.0 + rows * _ROW + (4 if card.loud else 0)
+
+
+def _loud_rows(card: Card) -> int:
+    return min(len(card.loud), _LOUD_MAX) + (len(card.loud) > _LOUD_MAX)
+
+
+def _draw_loud(card: Card, x: float, y: float, width: float, link: Link | None) -> str:
+    parts = []
+    for node in card.loud[:_LOUD_MAX]:
+        mark = mark_of(node.status)
+        said = ", ".join(filter(None, (node.id, node.kind, mark.word, node.note)))
+        inner = (
+            draw_rect("g-line", x - 4, y, width + 8, _ROW, 4)
+            + draw_icon(node.status, x + 5, y + _ROW / 2, 0.62)
+            + draw_text("g-loud", x + 14, y + 12, clip(node.id, width - 16, 11.5))
+        )
+        name = f"g-inner {mark.css_class}"
+        parts.append(draw_link(node.id, inner, name=name, spoken=letters(said), link=link))
+        y += _ROW
+    if len(card.loud) > _LOUD_MAX:
+        more = f"and {len(card.loud) - _LOUD_MAX} more"
+        parts.append(draw_text("g-note", x + 14, y + 12, more))
+    return "".join(parts)
+
+
+def _box(place: Place) -> str:
     radius = 9 if place.height > 30 else 6
-    return (
-        f'<rect class="{name}" x="{place.left:.0f}" y="{place.top:.0f}" '
-        f'width="{place.width:.0f}" height="{place.height:.0f}" rx="{radius}"/>'
-    )
+    return draw_rect("g-box", place.left, place.top, place.width, place.height, radius)
 
 
-def _linked(
-    step_id: str,
-    inner: str,
-    names: str,
-    spoken: str,
-    card: Card,
-    link: Link | None,
-    *,
-    is_part: bool = False,
-) -> str:
-    data = ""
-    if not is_part:
-        status = letters(card.status or "none")
-        data = f' data-step="{letters(step_id)}" data-status="{status}"'
-    return _anchor(step_id, inner, names, spoken, link, data)
+def _text_left(card: Card, scale: Scale) -> float:
+    """Where the text begins, from the card's left edge."""
+    if card.size:
+        return 36.0
+    return scale.height * 0.5 + 14 if card.status else _SIDE
 
 
-def _anchor(
-    step_id: str, inner: str, names: str, spoken: str, link: Link | None, data: str = ""
-) -> str:
-    if link is None:
-        return f'<g class="{names}"{data}>{inner}</g>'
-    return f'<a class="{names}" href="{letters(link(step_id))}"{data} aria-label="{spoken}">{inner}</a>'
+def _data(card: Card) -> str:
+    count = f' data-steps="{len(card.steps)}"' if card.is_stack else ""
+    return f' data-step="{letters(card.id)}" data-status="{letters(card.status or "none")}"{count}'
 
 
 def _subtitle(card: Card) -> str:
     return " · ".join(filter(None, (card.kind, card.note)))
 
 
-def _numbers(card: Card) -> str:
-    marked = [
-        f"{MARKS[state].text} {card.counts[state]}" for state in MARKS if card.counts.get(state)
-    ]
-    return "   ".join(marked) if marked else f"{card.kind}"
-
-
 def _spoken(card: Card) -> str:
     """What a screen reader says and a tooltip shows."""
-    word = mark_of(card.status).word
-    parts = [card.title, card.kind, word, card.note]
-    if card.counts:
-        parts.append(
-            f"{card.size} steps: {count_text(card.counts)}"
-            if count_text(card.counts)
-            else f"{card.size} steps"
-        )
-        parts += [f"{node.id} {mark_of(node.status).word}" for node in card.loud[:_TITLE_MAX]]
-        if len(card.loud) > _TITLE_MAX:
-            parts.append(f"and {len(card.loud) - _TITLE_MAX} more")
+    parts = [card.title, card.kind, mark_of(card.status).word, card.note]
+    if card.size:
+        counts = count_text(card.counts)
+        parts.append(f"{card.size} steps: {counts}" if counts else f"{card.size} steps")
+        parts += [f"{node.id} {mark_of(node.status).word}" for node in card.loud[:_SPOKEN_MAX]]
+        if len(card.loud) > _SPOKEN_MAX:
+            parts.append(f"and {len(card.loud) - _SPOKEN_MAX} more")
     return ", ".join(filter(None, parts))

@@ -7,13 +7,12 @@ two cards and one arrow. No arrow is lost: each need is one of those between two
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from projections.pictures.marks import LOUD, MARKS
-from projections.pictures.nodes import GraphNode
+from projections.pictures.nodes import GraphNode, top_nodes
 
 FEW = 30
 _STACK_MIN = 3
@@ -25,8 +24,8 @@ class Card:
     """Something drawn as one. `id` is that of its step, or of the first of its `steps`.
 
     `steps` are the top steps that it stands for, `needs` the ids of cards. `counts` has
-    the states of what is inside, empty for a plain step; `loud` those inside that fail,
-    run or wait.
+    the states of what is `inside`, both empty for a plain step; `loud` are those inside that
+    fail, run or wait.
     """
 
     id: str
@@ -37,6 +36,7 @@ class Card:
     note: str
     steps: tuple[str, ...]
     counts: Mapping[str, int]
+    inside: tuple[GraphNode, ...]
     loud: tuple[GraphNode, ...]
 
     @property
@@ -53,7 +53,7 @@ class Card:
 def fold_nodes(nodes: Sequence[GraphNode], *, few: int = FEW) -> list[Card]:
     """The cards of a graph, in the order of its steps; alike steps fold where there are over `few`."""
     known = {node.id: node for node in nodes}
-    tops = [node for node in nodes if node.parent not in known]
+    tops = top_nodes(nodes)
     top_ids = {node.id for node in tops}
     needs = {
         node.id: tuple(
@@ -90,6 +90,7 @@ def _card(
         first.note if is_one else "",
         tuple(node.id for node in group),
         counts,
+        tuple(inside),
         tuple(sorted((leaf for leaf in inside if leaf.status in LOUD), key=_loudness)),
     )
 
@@ -208,8 +209,20 @@ def _loudness(node: GraphNode) -> int:
 
 
 def _shared_name(names: Sequence[str]) -> str:
-    prefix = os.path.commonprefix(list(names))
-    suffix = os.path.commonprefix([name[::-1] for name in names])[::-1]
-    if len(prefix) + len(suffix) < 2 or len(prefix) + len(suffix) >= min(map(len, names)):
+    """What all names begin with and end with, and a star between: `draft_*`."""
+    first, last = min(names), max(names)
+    prefix = _shared_start(first, last)
+    backwards = [name[::-1] for name in names]
+    suffix = _shared_start(min(backwards), max(backwards))[::-1]
+    if len(prefix) + len(suffix) >= min(map(len, names)):
         suffix = ""
     return f"{prefix}*{suffix}" if prefix or suffix else f"{names[0]} and alike"
+
+
+def _shared_start(one: str, other: str) -> str:
+    length = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        length += 1
+    return one[:length]

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from projections.pictures.cards import Link, Scale, card_size, draw_card, scale_for
+from projections.pictures.cards import card_size, draw_card
 from projections.pictures.fold import Card, fold_nodes
 from projections.pictures.layout import Box, Layout, place_boxes
 from projections.pictures.lettering import letters
 from projections.pictures.marks import count_text
 from projections.pictures.nodes import GraphNode
-from projections.pictures.routes import route
+from projections.pictures.routes import Bundles, route
+from projections.pictures.scales import Scale, scale_for
+from projections.pictures.shapes import Link
 from projections.pictures.styles import read_css
 
 _MUTED = frozenset(("skipped", "failed", "cancelled"))
@@ -77,13 +79,14 @@ def letters_css() -> str:
 def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
     statuses = {card.id: card.status for card in cards}
     named = {card.id: letters(card.id) for card in cards}
+    bundles = Bundles({card.id: card.needs for card in cards}, layout)
     drawn = []
     for number, card in enumerate(cards):
         for name in card.needs:
             state = _edge_class(statuses, name, card.id)
             drawn.append(
                 f'<path class="g-edge{state}" data-from="{named[name]}" data-to="{named[card.id]}" '
-                f'd="{route(layout, name, card.id, number)}"/>'
+                f'd="{route(layout, name, card.id, number, bundles)}"/>'
             )
     return drawn
 
@@ -97,7 +100,7 @@ def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) ->
 
 
 def describe(nodes: Sequence[GraphNode]) -> str:
-    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; those that hold others do not count."""
+    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; what holds others does not count."""
     holders = {node.parent for node in nodes if node.parent is not None}
     leaves = [node for node in nodes if node.id not in holders]
     counts = count_text(Counter(node.status or "" for node in leaves))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 _SWEEPS = 4
 _SHIFTS = 3
 _MARGIN = 22.0
+LANES = 7
+"""How many arrows lie beside each other in a strip; more share the lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places by id. `lanes` are the free strips below the bands: their upper edges."""
+    """The places by id. `strips` are free, one below each band: upper edge and height."""
 
     places: Mapping[str, Place]
     columns: Sequence[Column]
-    lanes: Sequence[float]
-    lane_height: float
+    strips: Sequence[tuple[float, float]]
     width: float
     height: float
+
+    def lane_y(self, band: int, lane: int) -> float:
+        """The y of one of the lanes, from 0, in the strip below a band."""
+        top, height = self.strips[band]
+        return top + height * (lane % LANES) / (LANES - 1)
 
 
 def place_boxes(
@@ -237,13 +243,13 @@ def _put(
 def _settle(
     columns: Sequence[Column], by_id: Mapping[str, Box], heights: Sequence[float]
 ) -> Layout:
-    lane_height = 26.0 if len(by_id) < 100 else 44.0
-    tops, lanes = [], []
+    tops, strips = [], []
     top = _MARGIN
-    for height in heights:
+    for height, used in zip(heights, _crossings(columns, by_id, len(heights)), strict=True):
         tops.append(top)
-        lanes.append(top + height + _MARGIN / 2)
-        top += height + _MARGIN + lane_height
+        strip = min(5.0 * (used - 1), 30.0) if used else 0.0
+        strips.append((top + height + _MARGIN * 0.7, strip))
+        top += height + strip + _MARGIN * 1.6
     places = {}
     for number, column in enumerate(columns):
         down = tops[column.band]
@@ -253,4 +259,17 @@ def _settle(
             box = by_id[box_id]
             places[box_id] = Place(column.left, y, column.width, box.height, number)
     width = max((column.right for column in columns), default=0.0) + _MARGIN
-    return Layout(places, columns, lanes, lane_height, width, max(top - lane_height, 2 * _MARGIN))
+    bottom = tops[-1] + heights[-1] if tops else _MARGIN
+    return Layout(places, columns, strips, width, bottom + _MARGIN)
+
+
+def _crossings(columns: Sequence[Column], by_id: Mapping[str, Box], bands: int) -> list[int]:
+    """How many boxes get an arrow through the strip below each band."""
+    band_of = {box_id: column.band for column in columns for box_id in column.ids}
+    used: list[set[str]] = [set() for _ in range(bands)]
+    for box in by_id.values():
+        for name in box.needs:
+            if band_of[name] != band_of[box.id]:
+                used[band_of[name]].add(box.id)
+                used[band_of[box.id] - 1].add(box.id)
+    return [len(targets) for targets in used]

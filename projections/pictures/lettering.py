@@ -26,18 +26,21 @@ def text_width(text: str, size: float) -> float:
     total = 0.0
     for character in text:
         if character in _NARROW:
-            total += 0.36
+            total += 0.39
         elif character in _WIDE:
-            total += 0.92
+            total += 1.06
         elif character.isascii():
-            total += 0.7 if character.isupper() else 0.585
+            total += 0.76 if character.isupper() else 0.645
         else:
-            total += 1.05 if east_asian_width(character) in "WFA" else 0.72
+            total += 1.05 if east_asian_width(character) in "WFA" else 0.8
     return total * size
 
 
 def clip(text: str, room: float, size: float) -> str:
-    """The text, safe to show, in that many pixels: a long one loses its middle, for names differ at the end."""
+    """The text, safe to show, in that many pixels: a long one loses its middle.
+
+    Names often differ at their ends alone.
+    """
     shown = visible(text)
     if len(shown) * size * 0.36 > room * 4:
         # Far too long to be measured letter by letter.

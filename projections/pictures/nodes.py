@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from projections.job_view import JobView, StepRow
 
@@ -46,6 +46,16 @@ def nodes_of_needs(
     return [
         GraphNode(step_id, (kinds or {}).get(step_id, ""), None, tuple(names))
         for step_id, names in needs.items()
+    ]
+
+
+def top_nodes(nodes: Sequence[GraphNode]) -> list[GraphNode]:
+    """Those that no other node holds, with their needs among themselves."""
+    known = {node.id for node in nodes}
+    tops = {node.id: node for node in nodes if node.parent not in known}
+    return [
+        replace(node, needs=tuple(name for name in node.needs if name in tops and name != node.id))
+        for node in tops.values()
     ]
 
 

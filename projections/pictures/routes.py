@@ -8,30 +8,63 @@ the end of a line. Arrows to one box share the last part of their way.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from projections.pictures.layout import Column, Layout, Place
+from projections.pictures.layout import LANES, Column, Layout, Place
 
 _AIR = 5.0
 _CORNER = 9.0
 _HEAD = 5
+_BUNDLE_MIN = 3
 
 
-def route(layout: Layout, source: str, target: str, number: int) -> str:
+class Bundles:
+    """Boxes that all need the same ones: their arrows meet, so that ten to ten are twenty lines."""
+
+    def __init__(self, needs: Mapping[str, tuple[str, ...]], layout: Layout) -> None:
+        sharing: dict[tuple[int, tuple[str, ...]], list[str]] = {}
+        for target, names in needs.items():
+            if len(names) >= _BUNDLE_MIN:
+                column = layout.places[target].column
+                sharing.setdefault((column, tuple(sorted(names))), []).append(target)
+        self._meeting: dict[str, tuple[float, int]] = {}
+        for number, targets in enumerate(sharing.values()):
+            if len(targets) < _BUNDLE_MIN:
+                continue
+            middles = [layout.places[target].middle for target in targets]
+            y = sum(middles) / len(middles)
+            for target in targets:
+                self._meeting[target] = (y, number)
+
+    def meeting_y(self, target: str) -> float | None:
+        """The y at which the arrows to a box meet, in the gap before its column."""
+        found = self._meeting.get(target)
+        return None if found is None else found[0]
+
+    def lane_of(self, target: str, number: int) -> int:
+        """The number that the arrows to a box share with those that they are bundled with."""
+        found = self._meeting.get(target)
+        return number if found is None else found[1]
+
+
+def route(layout: Layout, source: str, target: str, number: int, bundles: Bundles) -> str:
     """The arrow from one box to another, as the data of an SVG path.
 
     `number` is the target's: arrows to different targets that share a strip lie a little apart.
     """
     begin, end = layout.places[source], layout.places[target]
+    number = bundles.lane_of(target, number)
     if layout.columns[begin.column].band == layout.columns[end.column].band:
-        way = _swing(layout.columns, begin, end, number)
+        way = _swing(layout.columns, begin, end, number, bundles.meeting_y(target))
     else:
         way = _around(layout, begin, end, number)
     x, y = round(end.left), round(end.middle)
     return f"{way}M{x - _HEAD} {y - 4}L{x} {y}L{x - _HEAD} {y + 4}"
 
 
-def _swing(columns: Sequence[Column], begin: Place, end: Place, number: int) -> str:
+def _swing(
+    columns: Sequence[Column], begin: Place, end: Place, number: int, meeting_y: float | None
+) -> str:
     x, y = begin.left + begin.width, begin.middle
     path = [f"M{x:.0f} {y:.0f}"]
     for index in range(begin.column + 1, end.column):
@@ -41,6 +74,10 @@ def _swing(columns: Sequence[Column], begin: Place, end: Place, number: int) -> 
         gap_y = _free(column, y + (end.middle - y) * part, number)
         path += [_curve(x, y, column.left, gap_y), f"H{column.right:.0f}"]
         x, y = column.right, gap_y
+    if meeting_y is not None:
+        meeting_x = (columns[end.column - 1].right + end.left) / 2
+        path.append(_curve(x, y, meeting_x, meeting_y))
+        x, y = meeting_x, meeting_y
     path.append(_curve(x, y, end.left, end.middle))
     return "".join(path)
 
@@ -70,24 +107,24 @@ def _free(column: Column, y: float, number: int) -> float:
 
 def _around(layout: Layout, begin: Place, end: Place, number: int) -> str:
     """Along the strips below the bands; past whole bands at the left margin."""
-    apart = number % 7
+    apart = number % LANES
     first = layout.columns[begin.column].band
     last = layout.columns[end.column].band - 1
-    room = (layout.lane_height - 8) / 7
     right = begin.left + begin.width
+    down_y, over_y = layout.lane_y(first, apart), layout.lane_y(last, apart)
     points = [
         (right, begin.middle),
         (right + 10 + apart, begin.middle),
-        (right + 10 + apart, layout.lanes[first] + 4 + apart * room),
+        (right + 10 + apart, down_y),
     ]
     if first != last:
         points += [
-            (4.0 + apart, layout.lanes[first] + 4 + apart * room),
-            (4.0 + apart, layout.lanes[last] + 4 + apart * room),
+            (4.0 + apart, down_y),
+            (4.0 + apart, over_y),
         ]
     entry = end.left - 18 + apart
     points += [
-        (entry, layout.lanes[last] + 4 + apart * room),
+        (entry, over_y),
         (entry, end.middle),
         (end.left, end.middle),
     ]
