@@ -76,7 +76,7 @@ def is_plain_terminal() -> bool:
     import sys
 
     try:
-        "│╰✓▶↺".encode(sys.stdout.encoding or "ascii")
+        "│╰✓▶↺".encode(sys.stdout.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return True
     return False

@@ -103,10 +103,11 @@ def _held(nodes: Sequence[GraphNode], known: Mapping[str, GraphNode]) -> dict[st
     for node in nodes:
         if node.parent not in known or node.id in holders:
             continue
-        way = [node.parent]
-        while way[-1] not in roots and known[way[-1]].parent in known:
-            way.append(str(known[way[-1]].parent))
-        root = roots.get(way[-1], way[-1])
+        way, above = [], known.get(node.parent or "")
+        while above is not None and above.id not in roots:
+            way.append(above.id)
+            above = known.get(above.parent or "")
+        root = way[-1] if above is None else roots[above.id]
         roots.update(dict.fromkeys(way, root))
         found.setdefault(root, []).append(node)
     return found

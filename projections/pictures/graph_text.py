@@ -45,7 +45,7 @@ def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = 
             room = width - column - 1
             lines.append(f"{begin:<{column}} {_clip(_said(row.card), room)}".rstrip())
             for inner in _inside(row.card, is_plain=is_plain):
-                lines.append(f"{row.below:<{column}} {_clip('  ' + inner, room)}".rstrip())
+                lines.append(f"{row.below.rstrip():<{column}} {_clip('  ' + inner, room)}".rstrip())
             if row.links:
                 lines.append(row.links)
     return "\n".join(plain(line) for line in lines) if is_plain else "\n".join(lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from projections.pictures.layout import LANES, Column, Layout, Place
 
@@ -133,22 +134,18 @@ def _around(layout: Layout, begin: Place, end: Place, number: int) -> str:
 
 def _rounded(points: Sequence[tuple[float, float]]) -> str:
     """Straight stretches with round corners; each is level or upright."""
-    path = [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        into = _towards(corner, before)
-        out = _towards(corner, after)
+    x, y = points[0]
+    path = [f"M{x:.0f} {y:.0f}"]
+    for (corner_x, corner_y), (next_x, next_y) in pairwise(points[1:]):
+        before = abs(x - corner_x) + abs(y - corner_y)
+        after = abs(next_x - corner_x) + abs(next_y - corner_y)
+        into = min(_CORNER, before / 2) / before if before else 0.0
+        out = min(_CORNER, after / 2) / after if after else 0.0
         path.append(
-            f"L{into[0]:.0f} {into[1]:.0f}"
-            f"Q{corner[0]:.0f} {corner[1]:.0f} {out[0]:.0f} {out[1]:.0f}"
+            f"L{corner_x + (x - corner_x) * into:.0f} {corner_y + (y - corner_y) * into:.0f}"
+            f"Q{corner_x:.0f} {corner_y:.0f} "
+            f"{corner_x + (next_x - corner_x) * out:.0f} {corner_y + (next_y - corner_y) * out:.0f}"
         )
+        x, y = corner_x, corner_y
     path.append(f"L{points[-1][0]:.0f} {points[-1][1]:.0f}")
     return "".join(path)
-
-
-def _towards(corner: tuple[float, float], point: tuple[float, float]) -> tuple[float, float]:
-    across, along = point[0] - corner[0], point[1] - corner[1]
-    length = abs(across) + abs(along)
-    if length == 0:
-        return corner
-    part = min(_CORNER, length / 2) / length
-    return corner[0] + across * part, corner[1] + along * part

@@ -1,61 +1,137 @@
-"""Pictures of a job's graph."""
+"""The graph in a terminal."""
 
 from __future__ import annotations
 
-from projections import mermaid_graph, text_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-DIAMOND = {"top": (), "left": ("top",), "right": ("top",), "end": ("left", "right")}
+from projections import text_graph
+from projections.pictures.nodes import GraphNode
+from tests.projections.pictures.graphs import dags, node, random_dag
 
-
-def test_mermaid_has_a_box_for_each_step_and_an_arrow_for_each_need() -> None:
-    assert mermaid_graph(DIAMOND).splitlines() == [
-        "flowchart LR",
-        '    s0["top"]',
-        '    s1["left"]',
-        '    s2["right"]',
-        '    s3["end"]',
-        "    s0 --> s1",
-        "    s0 --> s2",
-        "    s1 --> s3",
-        "    s2 --> s3",
-    ]
+DIAMOND = [
+    node("top"),
+    node("left", "top", status="failed"),
+    node("right", "top", status="running"),
+    node("end", "left", "right", status="pending"),
+]
 
 
-def test_mermaid_colours_the_statuses_that_occur() -> None:
-    lines = mermaid_graph({"a": (), "b": ("a",)}, {"a": "succeeded", "b": "pending"}).splitlines()
-    assert '    s0["a"]:::succeeded' in lines
-    assert '    s1["b"]' in lines
-    assert [line.split()[1] for line in lines if "classDef" in line] == ["succeeded"]
-
-
-def test_mermaid_escapes_what_would_end_a_label() -> None:
-    (box,) = mermaid_graph({'a["x"] <b> #quot;': ()}).splitlines()[1:]
-    assert box == '    s0["a[#quot;x#quot;] #lt;b#gt; #35;quot;"]'
-
-
-def test_mermaid_keeps_a_label_on_one_line() -> None:
-    assert len(mermaid_graph({"a\n b --> c": ()}).splitlines()) == 2
-
-
-def test_text_indents_by_depth_and_names_the_needs() -> None:
+def test_lanes_lead_from_each_step_to_those_that_need_it() -> None:
     assert text_graph(DIAMOND).splitlines() == [
-        "top",
-        "  left   <- top",
-        "  right  <- top",
-        "    end  <- left, right",
+        "✓   top  run",
+        "├─╮",
+        "✗ │ left  run",
+        "│ ▶ right  run",
+        "├─╯",
+        "·   end  run",
     ]
 
 
-def test_text_marks_the_statuses() -> None:
-    statuses = {"top": "succeeded", "left": "failed", "right": "running", "end": "pending"}
-    assert [line[0] for line in text_graph(DIAMOND, statuses).splitlines()] == ["✓", "✗", "▶", "·"]
+def test_a_plain_terminal_gets_ascii() -> None:
+    assert text_graph(DIAMOND, is_plain=True).splitlines() == [
+        "+   top  run",
+        "+-+",
+        "x | left  run",
+        "| > right  run",
+        "+-+",
+        ".   end  run",
+    ]
 
 
-def test_text_puts_a_step_after_its_needs_however_the_spec_orders_them() -> None:
-    lines = text_graph({"last": ("middle",), "middle": ("first",), "first": ()}).splitlines()
-    assert [line.split()[0] for line in lines] == ["first", "middle", "last"]
+def test_a_lane_that_is_only_passed_is_not_joined() -> None:
+    nodes = [node("a"), node("b", "a"), node("c", "a"), node("d", "a"), node("e", "b", "d")]
+    nodes.append(node("f", "c"))
+
+    assert text_graph(nodes).splitlines() == [
+        "✓     a  run",
+        "├─┬─╮",
+        "✓ │ │ b  run",
+        "│ ✓ │ c  run",
+        "│ ✓ │ f  run",
+        "│   ✓ d  run",
+        "├───╯",
+        "✓     e  run",
+    ]
+
+
+def test_a_step_that_follows_from_nothing_stands_apart() -> None:
+    assert text_graph([node("a"), node("b", "a"), node("c")]).splitlines() == [
+        "✓ a  run",
+        "✓ b  run",
+        "",
+        "✓ c  run",
+    ]
+
+
+def test_a_step_comes_after_its_needs_however_the_spec_orders_them() -> None:
+    nodes = [node("last", "middle"), node("middle", "first"), node("first")]
+
+    assert [line.split()[1] for line in text_graph(nodes).splitlines()] == [
+        "first",
+        "middle",
+        "last",
+    ]
+
+
+def test_a_few_inside_are_listed_and_many_are_counted() -> None:
+    few = [
+        node("x", kind="loop"),
+        node("x#1", parent="x"),
+        node("x#2", parent="x", status="failed"),
+    ]
+    many = [node("x", kind="for_each")]
+    many += [
+        node(f"x[{n}]", parent="x", status="failed" if n % 50 == 7 else "succeeded")
+        for n in range(400)
+    ]
+
+    assert text_graph(few).splitlines() == [
+        "✓ x  loop x2: 1 failed, 1 succeeded",
+        "    ✓ x#1",
+        "    ✗ x#2",
+    ]
+    assert text_graph(many).splitlines() == [
+        "✓ x  for_each x400: 8 failed, 392 succeeded",
+        "    ✗ x[7]",
+        "    ✗ x[57]",
+        "    ✗ x[107]",
+        "    ✗ x[157]",
+        "    ✗ x[207]",
+        "      and 3 more that want a look",
+    ]
+
+
+def test_where_too_much_crosses_it_is_a_list_that_names_the_needs() -> None:
+    lines = text_graph(random_dag(1, 100, edges=3), width=100).splitlines()
+
+    assert len(lines) == 100
+    assert sum("  <- " in line for line in lines) == 99
+
+
+@settings(max_examples=60, deadline=None)
+@given(dags(), st.integers(10, 120), st.booleans())
+def test_no_line_is_wider_than_the_terminal(
+    nodes: list[GraphNode], width: int, is_plain: bool
+) -> None:
+    wide = [GraphNode(f"{n.id}長い名前" * 9, n.kind, n.status) for n in nodes[:3]]
+    for line in text_graph([*nodes, *wide], width=width, is_plain=is_plain).splitlines():
+        assert sum(2 if ord(character) > 0x3000 else 1 for character in line) <= max(20, width)
+
+
+@settings(max_examples=60, deadline=None)
+@given(dags())
+def test_each_card_has_a_line_of_its_own(nodes: list[GraphNode]) -> None:
+    tops = [found for found in nodes if found.parent is None][:30]
+    text = text_graph(tops, width=200)
+
+    for found in tops:
+        assert sum(found.id in line.split("<-")[0].split() for line in text.splitlines()) == 1
+
+
+def test_a_hostile_name_stays_on_its_line() -> None:
+    assert text_graph([node("a\n\x1b[2Jb")]) == "✓ a\\x0a\\x1b[2Jb  run"
 
 
 def test_an_empty_graph_has_no_lines() -> None:
-    assert text_graph({}) == ""
-    assert mermaid_graph({}) == "flowchart LR"
+    assert text_graph([]) == ""
