@@ -19,7 +19,6 @@ from typing import Any
 from benchmarks import big_ledger, calls, jobs, pages, yardsticks
 from cli.main import tune_collector
 
-
 _EVENTS = 1_000_000
 _EARLIER = 1_500
 
