@@ -91,7 +91,7 @@ def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> 
         from cli.submission import UsageProblem
         from scheduler.core.errors import nearest
 
-        hint = nearest(as_format, _FORMATS) or f"; use one of {', '.join(_FORMATS)}"
+        hint = nearest(as_format, _FORMATS)
         raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
     if is_mermaid:
         return "mermaid"

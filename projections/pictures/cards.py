@@ -10,10 +10,11 @@ from projections.pictures.fold import Card
 from projections.pictures.layout import Place
 from projections.pictures.lettering import clip, letters, text_width
 from projections.pictures.marks import MARKS, count_text, mark_of
+from projections.pictures.nodes import GraphNode
 from projections.pictures.scales import Scale
 from projections.pictures.shapes import Link, draw_icon, draw_link, draw_rect, draw_text
 
-_LOUD_MAX = 3
+_NAMED_MAX = 3
 _SPOKEN_MAX = 20
 _SMALL = 11.0
 _ROW = 16
@@ -26,9 +27,9 @@ def card_size(card: Card, scale: Scale) -> tuple[float, float]:
     before = _text_left(card, scale)
     wanted = before + text_width(card.title[:60], scale.letter) + _SIDE
     if card.size:
-        wanted = max(wanted + text_width(f"×{card.size}", 12) + 10, 176)
+        wanted = max(wanted + text_width(_count(card), 12) + 10, 176)
         wanted = min(max(wanted, _numbers_width(card) + 2 * _SIDE), _WIDEST_OF_MANY)
-        return wanted, _loud_top(card, wanted) + _loud_rows(card) * _ROW + 4
+        return wanted, _names_top(card, wanted) + _name_rows(card) * _ROW + 4
     if scale.has_note:
         wanted = max(wanted, before + text_width(_subtitle(card)[:60], _SMALL) + _SIDE)
     return min(max(wanted, scale.narrowest), scale.widest), scale.height
@@ -66,8 +67,8 @@ def draw_card(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
 
 def _draw_many(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
     x, y, width = place.left, place.top, place.width
-    count = f"×{card.size}"
-    left = x + (36 if card.status else _SIDE)
+    count = _count(card)
+    left = x + _text_left(card, scale)
     room = x + width - left - text_width(count, 12) - _SIDE - 6
     whole = draw_link(
         card.id,
@@ -76,21 +77,26 @@ def _draw_many(card: Card, place: Place, scale: Scale, link: Link | None) -> str
         + draw_icon(card.status, x + 20, y + 18, 0.95)
         + draw_text("g-name", left, y + 23, clip(card.title, room, scale.letter))
         + draw_text("g-total", x + width - _SIDE, y + 23, count, is_right=True)
-        + _draw_bar(card, x + _SIDE, y + 34, width - 2 * _SIDE)
-        + _draw_numbers(card, x + _SIDE, y + 58, width - 2 * _SIDE),
+        + _draw_states(card, x + _SIDE, y, width - 2 * _SIDE),
         name="g-whole",
         spoken=letters(_spoken(card)),
         link=link,
     )
-    loud = _draw_loud(card, x + _SIDE, y + _loud_top(card, width), width - 2 * _SIDE, link)
+    loud = _draw_named(card, x + _SIDE, y + _names_top(card, width), width - 2 * _SIDE, link)
     names = f"g-card g-many {mark_of(card.status).css_class}"
     return f'<g class="{names}"{_data(card)}>{whole}{loud}</g>'
 
 
+def _draw_states(card: Card, x: float, y: float, width: float) -> str:
+    if not _numbers(card):
+        return draw_text("g-note", x, y + 41, clip(card.kind, width, _SMALL))
+    return _draw_bar(card, x, y + 34, width) + _draw_numbers(card, x, y + 58, width)
+
+
 def _draw_bar(card: Card, x: float, y: float, width: float) -> str:
     """A segment for each state, as long as its share, but never too short to be seen."""
-    states = [state for state in (*MARKS, "none") if card.counts.get(state)]
-    least = min(5.0, width / max(len(states), 1))
+    states = [state for state in MARKS if card.counts.get(state)]
+    least = min(5.0, width / len(states))
     spare = width - least * len(states)
     parts = []
     for state in states:
@@ -121,11 +127,13 @@ def _draw_numbers(card: Card, x: float, y: float, room: float) -> str:
         parts.append(draw_icon(state, left + 5, y - 4, 0.62))
         parts.append(draw_text("g-note", left + 14, y, text))
         left += width
-    return "".join(parts) or draw_text("g-note", x, y, clip(card.kind, room, _SMALL))
+    return "".join(parts)
 
 
-def _loud_top(card: Card, width: float) -> float:
+def _names_top(card: Card, width: float) -> float:
     """The y in the card below its numbers."""
+    if not _numbers(card):
+        return 50.0
     rows, left, room = 1, 0.0, width - 2 * _SIDE
     for _, _, wide in _numbers(card):
         if left and left + wide - 10 > room:
@@ -134,26 +142,35 @@ def _loud_top(card: Card, width: float) -> float:
     return 50.0 + rows * _ROW + (4 if card.loud else 0)
 
 
-def _loud_rows(card: Card) -> int:
-    return min(len(card.loud), _LOUD_MAX) + (len(card.loud) > _LOUD_MAX)
+def _named(card: Card) -> tuple[GraphNode, ...]:
+    """Which of those inside are worth a name: those that want a look, and all in a spec."""
+    return card.loud if _numbers(card) else card.inside
 
 
-def _draw_loud(card: Card, x: float, y: float, width: float, link: Link | None) -> str:
+def _name_rows(card: Card) -> int:
+    named = len(_named(card))
+    return min(named, _NAMED_MAX) + (named > _NAMED_MAX)
+
+
+def _draw_named(card: Card, x: float, y: float, width: float, link: Link | None) -> str:
     parts = []
-    for node in card.loud[:_LOUD_MAX]:
+    named = _named(card)
+    for node in named[:_NAMED_MAX]:
         mark = mark_of(node.status)
         said = ", ".join(filter(None, (node.id, node.kind, mark.word, node.note)))
+        icon = draw_icon(node.status, x + 5, y + _ROW / 2, 0.62)
+        left = x + (14 if icon else 0)
         inner = (
             draw_rect("g-line", x - 4, y, width + 8, _ROW, 4)
-            + draw_icon(node.status, x + 5, y + _ROW / 2, 0.62)
-            + draw_text("g-loud", x + 14, y + 12, clip(node.id, width - 16, 11.5))
+            + icon
+            + draw_text("g-loud", left, y + 12, clip(node.id, x + width - left, 11.5))
         )
         name = f"g-inner {mark.css_class}"
         parts.append(draw_link(node.id, inner, name=name, spoken=letters(said), link=link))
         y += _ROW
-    if len(card.loud) > _LOUD_MAX:
-        more = f"and {len(card.loud) - _LOUD_MAX} more"
-        parts.append(draw_text("g-note", x + 14, y + 12, more))
+    if len(named) > _NAMED_MAX:
+        more = f"and {len(named) - _NAMED_MAX} more"
+        parts.append(draw_text("g-note", x + (14 if card.loud else 0), y + 12, more))
     return "".join(parts)
 
 
@@ -164,9 +181,13 @@ def _box(place: Place) -> str:
 
 def _text_left(card: Card, scale: Scale) -> float:
     """Where the text begins, from the card's left edge."""
-    if card.size:
-        return 36.0
-    return scale.height * 0.5 + 14 if card.status else _SIDE
+    if not card.status:
+        return _SIDE
+    return 36.0 if card.size else scale.height * 0.5 + 14
+
+
+def _count(card: Card) -> str:
+    return f"{card.kind} ×{card.size}" if card.status and len(card.kind) < 10 else f"×{card.size}"
 
 
 def _data(card: Card) -> str:

@@ -12,7 +12,7 @@ from unicodedata import combining, east_asian_width
 from ledger.visible import visible
 from projections.pictures.fold import Card, fold_nodes
 from projections.pictures.lanes import lay_lanes, plain
-from projections.pictures.marks import MARKS, count_text, mark_of
+from projections.pictures.marks import count_text, mark_of
 from projections.pictures.nodes import GraphNode
 
 _LANES_MAX = 12
@@ -37,11 +37,7 @@ def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = 
         for row in rows:
             if row.is_apart:
                 lines.append(f"{row.before} {row.after}".rstrip())
-            begin = (
-                row.before
-                + _mark(row.card.status, is_plain=is_plain, none="o" if is_plain else "●")
-                + row.after
-            )
+            begin = row.before + _mark(row.card.status, is_plain=is_plain) + row.after
             room = width - column - 1
             lines.append(f"{begin:<{column}} {_clip(_said(row.card), room)}".rstrip())
             for inner in _inside(row.card, is_plain=is_plain):
@@ -99,10 +95,8 @@ def _by_depth(cards: Sequence[Card]) -> list[tuple[Card, int]]:
     )
 
 
-def _mark(status: str | None, *, is_plain: bool, none: str = " ") -> str:
+def _mark(status: str | None, *, is_plain: bool) -> str:
     mark = mark_of(status)
-    if mark.state not in MARKS:
-        return none
     return mark.plain if is_plain else mark.text
 
 

@@ -58,7 +58,7 @@ MARKS: Mapping[str, Mark] = {
         Mark("pending", "pending", "·", ".", _DISC, "", True, "#ffffff"),
     )
 }
-NO_MARK = Mark("none", "", " ", " ", "", "", True, "#ffffff")
+NO_MARK = Mark("none", "", "●", "o", "", "", True, "#ffffff")
 """Of a step that has no state: one of a spec."""
 
 LOUD = frozenset(("failed", "interrupted", "running", "waiting"))

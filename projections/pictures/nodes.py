@@ -75,7 +75,9 @@ def _note(step: StepRow) -> str:
 
 
 def shown_seconds(seconds: float) -> str:
-    """A length of time in a few characters: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A length of time in a few characters: `40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
