@@ -77,18 +77,21 @@ def letters_css() -> str:
 
 
 def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
+    """The arrows; muted ones come first, and so lie below the others."""
     statuses = {card.id: card.status for card in cards}
     named = {card.id: letters(card.id) for card in cards}
     bundles = Bundles({card.id: card.needs for card in cards}, layout)
-    drawn = []
+    muted: list[str] = []
+    others: list[str] = []
     for number, card in enumerate(cards):
         for name in card.needs:
             state = _edge_class(statuses, name, card.id)
-            drawn.append(
-                f'<path class="g-edge{state}" data-from="{named[name]}" data-to="{named[card.id]}" '
-                f'd="{route(layout, name, card.id, number, bundles)}"/>'
+            way = route(layout, name, card.id, number, bundles)
+            (muted if state == " g-muted" else others).append(
+                f'<path class="g-edge{state}" data-from="{named[name]}" '
+                f'data-to="{named[card.id]}" d="{way}"/>'
             )
-    return drawn
+    return muted + others
 
 
 def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) -> str:

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-_SWEEPS = 4
+from projections.pictures.ordering import order_columns
+
 _SHIFTS = 3
-_MARGIN = 22.0
+_MARGIN = 28.0
+_STRETCH = 1.3
+_WIDEST = 1980.0
 LANES = 7
 """How many arrows lie beside each other in a strip; more share the lanes."""
 
@@ -92,7 +95,9 @@ def place_boxes(
         for name in box.needs:
             dependents[name].append(box.id)
     columns = _columns(boxes, dependents, rows_max)
-    _order(columns, by_id, dependents)
+    order_columns(
+        [column.ids for column in columns], {box.id: box.needs for box in boxes}, dependents
+    )
     _wrap(columns, by_id, width_max, gap_x)
     heights = _stack(columns, by_id, dependents, gap_y)
     return _settle(columns, by_id, heights)
@@ -137,37 +142,17 @@ def _with_room(index: int, filled: list[list[str]], roomy: list[int], rows_max: 
     return index
 
 
-def _order(
-    columns: Sequence[Column], by_id: Mapping[str, Box], dependents: Mapping[str, Sequence[str]]
-) -> None:
-    """Sort each column by where the neighbours of its boxes stand, to and fro: fewer crossings."""
-    at: dict[str, float] = {}
-    for column in columns:
-        _spread(column.ids, at)
-    for sweep in range(_SWEEPS):
-        for column in columns if sweep % 2 == 0 else reversed(columns):
-            wanted = {}
-            for box_id in column.ids:
-                near = by_id[box_id].needs if sweep % 2 == 0 else dependents[box_id]
-                wanted[box_id] = (
-                    sum([at[name] for name in near]) / len(near) if near else at[box_id]
-                )
-            column.ids.sort(key=wanted.__getitem__)
-            _spread(column.ids, at)
-
-
-def _spread(ids: Sequence[str], at: dict[str, float]) -> None:
-    for index, box_id in enumerate(ids):
-        at[box_id] = index - (len(ids) - 1) / 2
-
-
 def _wrap(
     columns: Sequence[Column], by_id: Mapping[str, Box], width_max: float, gap_x: float
 ) -> None:
-    """Give each column its band and its x."""
-    band, left = 0, _MARGIN
+    """Give each column its band and its x. What is little wider than the page is not wrapped."""
     for column in columns:
         column.width = max(by_id[box_id].width for box_id in column.ids)
+    whole = sum(column.width + gap_x for column in columns) - gap_x + 2 * _MARGIN
+    if whole <= min(width_max * _STRETCH, _WIDEST):
+        width_max = whole
+    band, left = 0, _MARGIN
+    for column in columns:
         if left > _MARGIN and left + column.width + _MARGIN > width_max:
             band, left = band + 1, _MARGIN
         column.band, column.left = band, left
@@ -197,8 +182,10 @@ def _stack(
     highest = [min(c.tops[0] for c in columns if c.band == band) for band in range(bands)]
     heights = [0.0] * bands
     for column in columns:
-        column.tops = [top - highest[column.band] for top in column.tops]
-        column.bottoms = [bottom - highest[column.band] for bottom in column.bottoms]
+        is_alone = not any(by_id[box_id].needs or dependents[box_id] for box_id in column.ids)
+        up = column.tops[0] if is_alone else highest[column.band]
+        column.tops = [top - up for top in column.tops]
+        column.bottoms = [bottom - up for bottom in column.bottoms]
         heights[column.band] = max(heights[column.band], column.bottoms[-1])
     return heights
 
@@ -245,11 +232,11 @@ def _settle(
 ) -> Layout:
     tops, strips = [], []
     top = _MARGIN
-    for height, used in zip(heights, _crossings(columns, by_id, len(heights)), strict=True):
+    for height, used in zip(heights, _through(columns, by_id, len(heights)), strict=True):
         tops.append(top)
         strip = min(5.0 * (used - 1), 30.0) if used else 0.0
-        strips.append((top + height + _MARGIN * 0.7, strip))
-        top += height + strip + _MARGIN * 1.6
+        strips.append((top + height + 16, strip))
+        top += height + strip + 36
     places = {}
     for number, column in enumerate(columns):
         down = tops[column.band]
@@ -263,7 +250,7 @@ def _settle(
     return Layout(places, columns, strips, width, bottom + _MARGIN)
 
 
-def _crossings(columns: Sequence[Column], by_id: Mapping[str, Box], bands: int) -> list[int]:
+def _through(columns: Sequence[Column], by_id: Mapping[str, Box], bands: int) -> list[int]:
     """How many boxes get an arrow through the strip below each band."""
     band_of = {box_id: column.band for column in columns for box_id in column.ids}
     used: list[set[str]] = [set() for _ in range(bands)]

@@ -16,6 +16,7 @@ from projections.pictures.layout import LANES, Column, Layout, Place
 _AIR = 5.0
 _CORNER = 9.0
 _HEAD = 5
+_APART = 2.5
 _BUNDLE_MIN = 3
 
 
@@ -115,15 +116,15 @@ def _around(layout: Layout, begin: Place, end: Place, number: int) -> str:
     down_y, over_y = layout.lane_y(first, apart), layout.lane_y(last, apart)
     points = [
         (right, begin.middle),
-        (right + 10 + apart, begin.middle),
-        (right + 10 + apart, down_y),
+        (right + 6 + apart * _APART, begin.middle),
+        (right + 6 + apart * _APART, down_y),
     ]
     if first != last:
         points += [
-            (4.0 + apart, down_y),
-            (4.0 + apart, over_y),
+            (3.0 + apart * _APART, down_y),
+            (3.0 + apart * _APART, over_y),
         ]
-    entry = end.left - 18 + apart
+    entry = end.left - 25 + apart * _APART
     points += [
         (entry, over_y),
         (entry, end.middle),
