@@ -25,6 +25,7 @@ def test_a_chain_is_a_straight_line() -> None:
 
 
 def test_a_chain_that_is_too_long_goes_on_below_from_the_left() -> None:
+    needs: dict[str, tuple[str, ...]]
     needs = {f"s{n}": (f"s{n - 1}",) if n else () for n in range(20)}
     layout = placed(needs)
 
