@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import chaos, decide, init, keep, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import (
+    chaos,
+    decide,
+    init,
+    keep,
+    listing,
+    look,
+    maintain,
+    plan,
+    replay,
+    reuse,
+    run,
+    specs,
+)
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -40,7 +53,7 @@ for _name, _function in (
     ("replay", replay.replay),
     ("demo", run.demo),
     ("init", init.init),
-    ("list", look.list_jobs),
+    ("list", listing.list_jobs),
     ("show", look.show),
     ("tail", look.tail),
     ("validate", specs.validate),
@@ -60,4 +73,4 @@ for _name, _function in (
     ("chaos", chaos.chaos),
 ):
     app.command(_name, cls=LeanCommand)(_function)
-app.command("list-runs", cls=LeanCommand, hidden=True)(look.list_jobs)
+app.command("list-runs", cls=LeanCommand, hidden=True)(listing.list_jobs)
