@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cli.commands import (
+    ask,
     chaos,
     decide,
     init,
@@ -55,6 +56,7 @@ for _name, _function in (
     ("init", init.init),
     ("list", listing.list_jobs),
     ("show", look.show),
+    ("blame", ask.blame),
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),

@@ -20,7 +20,7 @@ from projections.job_view import FileRow, JobRow, read_rows
 
 COPY_BYTES_MAX = 256 * 1024 * 1024
 LISTED_MAX = 100
-_HASH = re.compile(r"[0-9a-f]{6,64}\Z")
+_HASH = re.compile(r"[0-9a-f]{4,64}\Z")
 _NEWEST = "ORDER BY written_at DESC, file_id"
 
 By = Literal["path", "copy", "changed", "digest", "nothing"]
@@ -48,7 +48,7 @@ def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) ->
     """The files that `name` means, of one job where it is given. Raises OSError.
 
     A file on the disk comes first, then a path in the ledger: in the latest job that
-    has it, as a whole or as the end of one; then the first six or more digits of a SHA-256.
+    has it, as a whole or as the end of one; then the first four or more digits of a SHA-256.
     """
     disk = Path(name)
     is_on_disk = _is_file(disk)

@@ -84,8 +84,8 @@ class Writing:
 class Lineage:
     """The story of a file. `job`, `step` and what follows are of the job where it was made.
 
-    `calls` are those of the attempt, and `reply` is the one of them whose reply the file
-    is, `tool` the call of the tool that wrote it. `version` is the event of the writing,
+    `calls` are those of the attempt. `reply` is the call whose reply the file is, or whose
+    reply asked for `tool`, the call of the tool that wrote it. `version` is the event of the writing,
     none where it cannot be found. `is_current` is false once other bytes took the path.
     `definition` is the step's in the resolved spec, as `job.submitted` has it.
     `reused` leads from the file's job to where it was made. `upstream` is nearest first;
@@ -125,7 +125,6 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
     calls = () if attempt is None else _calls(reader, attempt)
     tool = _tool(reader, step, file, view.job.name)
     is_lost = bool(hops) and not hops[-1].is_here
-    reply = None if tool is not None else _reply(calls)
     making = "reused" if is_lost else "tool" if tool else _MADE_BY.get(step.kind, "value")
     upstream, upstream_total = read_upstream(reader.connection, view, step)
     same = _same(reader, file)
@@ -139,7 +138,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
         version=written.version or None,
         attempt=attempt,
         calls=calls,
-        reply=reply if making == "reply" else None,
+        reply=_reply(reader, calls, tool) if step.kind == "prompt" else None,
         tool=tool,
         reused=tuple(hops),
         spec=spec,
@@ -225,7 +224,13 @@ def _calls(reader: LedgerReader, attempt: AttemptRow) -> tuple[CallRow, ...]:
     return tuple(call for call in calls if call.attempt_id == attempt.attempt_id)
 
 
-def _reply(calls: tuple[CallRow, ...]) -> CallRow | None:
+def _reply(
+    reader: LedgerReader, calls: tuple[CallRow, ...], tool: ToolRow | None
+) -> CallRow | None:
+    if tool is not None:
+        # The tool may have been called for an earlier attempt, whose replies the later one had.
+        found = read_rows(reader.connection, CallRow, "call_id = ?", tool.call_id)
+        return found[0] if found else None
     return next((call for call in reversed(calls) if call.status in _ANSWERED), None)
 
 

@@ -1,0 +1,53 @@
+"""Commands that people ask a ledger with: blame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Database, Json, complete_jobs, read_tables
+
+if TYPE_CHECKING:
+    from ledger import LedgerReader
+
+Full = Annotated[bool, typer.Option("--full", help="All of every text, and every line.")]
+
+
+def blame(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A file's path in a job, a copy on the disk, or the beginning of a SHA-256.",
+            metavar="FILE",
+        ),
+    ],
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this job's files. Default: the latest that has the path.",
+            metavar="JOB",
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Tell where a file came from: step, prompt, model, reply, command, and what they used."""
+    from cli.asked_files import put_blame
+
+    with _open(database) as ledger:
+        return put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
+
+
+@contextmanager
+def _open(database: Path | None) -> Iterator[LedgerReader]:
+    """The ledger, read-only, with tables of this version."""
+    from ledger import LedgerReader
+
+    with read_tables(database) as (connection, path):
+        yield LedgerReader(path, connection)
