@@ -57,6 +57,7 @@ for _name, _function in (
     ("list", listing.list_jobs),
     ("show", look.show),
     ("blame", ask.blame),
+    ("why", ask.why),
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),

@@ -29,7 +29,7 @@ def complete_jobs(incomplete: str) -> list[str]:
     return [row[0] for row in rows if row[0].startswith(incomplete)]
 
 
-def _complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Step ids of the job that is on the command line."""
     try:
         with read_tables(None) as (connection, path):
@@ -94,7 +94,7 @@ Again = Annotated[
         "--step",
         help="A step to run again; may be given again.",
         metavar="STEP",
-        autocompletion=_complete_steps,
+        autocompletion=complete_steps,
     ),
 ]
 FromStep = Annotated[
@@ -103,12 +103,12 @@ FromStep = Annotated[
         "--from",
         help="Run this step anew, and what follows.",
         metavar="STEP",
-        autocompletion=_complete_steps,
+        autocompletion=complete_steps,
     ),
 ]
 StepFilter = Annotated[
     str | None,
-    typer.Option("--step", help="Only this step's events.", autocompletion=_complete_steps),
+    typer.Option("--step", help="Only this step's events.", autocompletion=complete_steps),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Commands that people ask a ledger with: blame."""
+"""Commands that people ask a ledger with: blame, why, diff, cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Database, Json, complete_jobs, read_tables
+from cli.options import Database, Job, Json, complete_jobs, complete_steps, read_tables
 
 if TYPE_CHECKING:
     from ledger import LedgerReader
@@ -42,6 +42,22 @@ def blame(
 
     with _open(database) as ledger:
         return put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
+
+
+def why(
+    job: Job,
+    step: Annotated[
+        str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
+    ],
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Tell why a step ran, waited, was tried again, skipped, or came from a cache."""
+    from cli.asked_why import put_why
+
+    with _open(database) as ledger:
+        return put_why(ledger, job, step, is_full=is_full, as_json=as_json)
 
 
 @contextmanager
