@@ -58,6 +58,7 @@ for _name, _function in (
     ("show", look.show),
     ("blame", ask.blame),
     ("why", ask.why),
+    ("diff", ask.diff),
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),

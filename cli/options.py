@@ -49,7 +49,7 @@ def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
 Job = Annotated[
     str,
     typer.Argument(
-        help="A job's id, any unique part of one, or `latest`.",
+        help="A job's id, any unique part of one, `latest`, or `latest~1` for the one before.",
         metavar="JOB",
         autocompletion=complete_jobs,
     ),

@@ -60,6 +60,37 @@ def why(
         return put_why(ledger, job, step, is_full=is_full, as_json=as_json)
 
 
+def diff(
+    before: Annotated[
+        str,
+        typer.Argument(help="A job, as everywhere.", metavar="JOB1", autocompletion=complete_jobs),
+    ],
+    after: Annotated[
+        str, typer.Argument(help="Another one.", metavar="JOB2", autocompletion=complete_jobs)
+    ],
+    step: Annotated[
+        str | None,
+        typer.Option(help="Only this step, what is inside it, and its files.", metavar="STEP"),
+    ] = None,
+    is_stat: Annotated[bool, typer.Option("--stat", help="The summary alone.")] = False,
+    has_exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 where anything differs.")
+    ] = False,
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Compare two jobs: spec, steps, prompts, replies, files, cost and time."""
+    from cli.comparing import put_diff
+    from cli.exits import FAILED, SUCCEEDED
+
+    with _open(database) as ledger:
+        is_same = put_diff(
+            ledger, (before, after), step=step, is_stat=is_stat, is_full=is_full, as_json=as_json
+        )
+    return SUCCEEDED if is_same or not has_exit_code else FAILED
+
+
 @contextmanager
 def _open(database: Path | None) -> Iterator[LedgerReader]:
     """The ledger, read-only, with tables of this version."""
