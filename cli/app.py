@@ -59,6 +59,7 @@ for _name, _function in (
     ("blame", ask.blame),
     ("why", ask.why),
     ("diff", ask.diff),
+    ("cost", ask.cost),
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),

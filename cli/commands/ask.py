@@ -13,6 +13,9 @@ from cli.options import Database, Job, Json, complete_jobs, complete_steps, read
 
 if TYPE_CHECKING:
     from ledger import LedgerReader
+    from projections.spending import By
+
+_BY = ("model", "provider", "day", "step", "job", "project")
 
 Full = Annotated[bool, typer.Option("--full", help="All of every text, and every line.")]
 
@@ -89,6 +92,57 @@ def diff(
             ledger, (before, after), step=step, is_stat=is_stat, is_full=is_full, as_json=as_json
         )
     return SUCCEEDED if is_same or not has_exit_code else FAILED
+
+
+def cost(
+    job: Annotated[
+        str | None,
+        typer.Argument(
+            help="Only this job's calls. Default: all of the ledger.",
+            metavar="[JOB]",
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="model, provider, day (UTC), step, job or project. "
+            "Default: step for a job, else model.",
+            metavar="WHAT",
+            autocompletion=lambda: list(_BY),
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Only calls made since: 30m, 2d, or a day (UTC), 2026-11-01.", metavar="WHEN"
+        ),
+    ] = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Add up what calls to models cost, and what the caches saved."""
+    from cli.since import parse_since
+    from cli.spent import put_cost
+    from ledger import find_job
+
+    chosen = _by(by or ("model" if job is None else "step"))
+    moment = parse_since(since)
+    with read_tables(database) as (connection, path):
+        job_id = None if job is None else find_job(connection, job, path=path)
+        put_cost(connection, by=chosen, job_id=job_id, since=moment, as_json=as_json)
+    return 0
+
+
+def _by(name: str) -> By:
+    from typing import cast
+
+    from cli.submission import UsageProblem
+    from scheduler.core.errors import nearest
+
+    if name not in _BY:
+        raise UsageProblem(f"--by {name!r} is nothing that costs go by{nearest(name, _BY)}")
+    return cast("By", name)
 
 
 @contextmanager
