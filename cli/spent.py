@@ -43,10 +43,10 @@ def put_cost(
     put(table(heads, [_row(group) for group in (*groups, total)]))
     put()
     spent = cost_text(total.cost_usd, total.calls_unpriced)
-    saved = f"; {usd_text(total.saved_usd)} saved by replies from the ledger" * bool(
-        total.from_cache
-    )
-    put(f"spent {spent}{saved}")
+    put(f"spent {spent}")
+    if total.from_cache:
+        saved = cost_text(total.saved_usd, total.saved_unpriced)
+        put(f"saved by replies from the ledger {saved}")
     if total.in_doubt:
         put(Doubts(total.in_doubt, total.in_doubt_usd, total.in_doubt_unpriced).text())
 
