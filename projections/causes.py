@@ -64,7 +64,8 @@ def _link(reader: LedgerReader, view: JobView, trace: Trace, mark: Mark) -> tupl
         return Link(event.step, "was skipped", "", mark.version), next(iter(event.because), None)
     assert isinstance(event, StepFailed), event.type
     inside = _failed_inside(view, trace, mark)
-    text = f"{event.kind}: {event.message}"
+    # Of what holds others the message repeats what follows.
+    text = "" if inside is not None else f"{event.kind}: {event.message}"
     return Link(event.step, "failed", text, mark.version), inside
 
 

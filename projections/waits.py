@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.events import CircuitClosed, CircuitOpened, JobResumed, JobStarted, Recorded
+from ledger.events import (
+    CircuitClosed,
+    CircuitOpened,
+    JobResumed,
+    JobStarted,
+    Recorded,
+    StepExpanded,
+)
+from ledger.reader import LedgerReader
 from projections.job_view import JobView, StepRow
 from projections.trace import Mark, Trace
 
@@ -61,6 +69,16 @@ def opening(job_events: list[Recorded], version: int) -> Mark | None:
         if recorded.version < version and isinstance(event, JobStarted | JobResumed):
             found = Mark(recorded.version, event.type, "", recorded.recorded_at, None, True)
     return found
+
+
+def find_birth(reader: LedgerReader, trace: Trace, step: StepRow, version: int) -> Mark | None:
+    """The last event before another one that brought the step into being, inside its parent."""
+    for mark in reversed(trace.of_step.get(step.parent or "", ())):
+        if mark.type == "step.expanded" and mark.version < version:
+            event = reader.read_event(step.job_id, mark.version).event
+            if isinstance(event, StepExpanded) and step.name in event.children:
+                return mark
+    return None
 
 
 def between_s(first: str, second: str) -> float:

@@ -35,11 +35,21 @@ from projections.causes import chain_text, read_causes
 from projections.definitions import read_spec
 from projections.job_view import JobView, StepRow
 from projections.trace import Mark, Trace
-from projections.waits import find_wait, opening
+from projections.waits import find_birth, find_wait, opening
 from projections.why_cache import cache_statement, not_cached
 from projections.why_pending import pending_statements
 from projections.why_retries import retry_rule
-from projections.why_texts import ENDED, Kind, Statement, duration, had, referred
+from projections.why_texts import (
+    CUT,
+    ENDED,
+    HOLDERS,
+    Kind,
+    Statement,
+    duration,
+    expanded_text,
+    had,
+    referred,
+)
 
 _OPEN = ("pending", "running", "waiting")
 
@@ -114,8 +124,7 @@ class Teller:
                 )
                 self.say(recorded, "succeeded", text)
             case StepExpanded():
-                inside = {"loop": "rounds", "group": "members"}.get(self.row.kind, "items")
-                self.say(recorded, "expanded", f"it holds {event.total:,} {inside}")
+                self.say(recorded, "expanded", expanded_text(self.definition, self.row, event))
             case _:
                 self._asked(recorded)
 
@@ -155,7 +164,7 @@ class Teller:
         """What the step had to wait for, and which of these came last."""
         ends = [self.trace.end_of(name, before=recorded.version) for name in event.needs]
         known = [end for end in ends if end is not None]
-        began = f"attempt {event.attempt} began"
+        began = "it began" if event.kind in HOLDERS else f"attempt {event.attempt} began"
         condition = self.definition.get("condition")
         held = (
             f", and its condition held: {condition}" if condition and "[" not in event.step else ""
@@ -168,7 +177,7 @@ class Teller:
             text = f"{began}, since {last.step} {ENDED[last.type]}{all_}{held}"
             self.say(recorded, "started", text, last.version, needs=list(event.needs))
             return
-        born = self._birth(recorded)
+        born = find_birth(self.reader, self.trace, self.row, recorded.version)
         if born is not None:
             self.ready = self.ready or born
             text = f"{began}, as a part of {self.row.parent}, which brought it into being{held}"
@@ -177,16 +186,12 @@ class Teller:
         self.ready = self.ready or opening(self.job_events, recorded.version)
         self.say(recorded, "started", f"{began}: it needs no other step{held}")
 
-    def _birth(self, recorded: Recorded) -> Mark | None:
-        for mark in reversed(self.trace.of_step.get(self.row.parent or "", ())):
-            if mark.type == "step.expanded" and mark.version < recorded.version:
-                event = self.reader.read_event(self.view.job.job_id, mark.version).event
-                if isinstance(event, StepExpanded) and self.row.name in event.children:
-                    return mark
-        return None
-
     def _failed(self, recorded: Recorded, event: StepFailed) -> None:
         self.failures += 1
+        if self.row.kind in HOLDERS:
+            self.status = "failed"
+            self.say(recorded, "failed", f"it failed: {event.kind}: {event.message}")
+            return
         text = f"attempt {event.attempt} failed: {event.kind}: {event.message}"
         facts = {"failure_kind": event.kind, "attempt": event.attempt}
         rule = retry_rule(self.definition, event, self.failures)
@@ -201,12 +206,9 @@ class Teller:
 
     def _interrupted(self, recorded: Recorded, event: StepInterrupted) -> None:
         self.status = "pending"
-        how = {
-            "signal": "the process that ran the job was told to stop",
-            "cancel": "the job was cancelled",
-            "crash": "the process that ran the job died",
-        }[event.reason]
-        self.say(recorded, "interrupted", f"attempt {event.attempt} was cut short: {how}")
+        self.say(
+            recorded, "interrupted", f"attempt {event.attempt} was cut short: {CUT[event.reason]}"
+        )
 
     def _skipped(self, recorded: Recorded, event: StepSkipped) -> None:
         self.status = "skipped"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from projections.job_view import JobView
+from ledger.events import StepExpanded
+from projections.job_view import JobView, StepRow
 
 Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",
@@ -22,6 +23,16 @@ ENDED = {
     "step.reused": "had its result from elsewhere",
 }
 """Ends of steps, in words."""
+
+CUT = {
+    "signal": "the process that ran the job was told to stop",
+    "cancel": "the job was cancelled",
+    "crash": "the process that ran the job died",
+}
+"""What cuts an attempt short, in words."""
+
+HOLDERS = ("for_each", "loop", "group")
+"""Kinds of steps that hold others."""
 
 _VALUE_CHARS = 80
 _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
@@ -65,3 +76,14 @@ def had(status: str) -> str:
     if status in ("pending", "running", "waiting"):
         return "not ended"
     return f"been {status}" if status in ("skipped", "cancelled", "removed") else status
+
+
+def expanded_text(definition: Mapping[str, Any], row: StepRow, event: StepExpanded) -> str:
+    """What came into being inside a step."""
+    if row.kind != "loop":
+        what = "member" if row.kind == "group" else "item"
+        return f"it holds {event.total:,} {what}{'s' * (event.total != 1)}"
+    until = (definition.get("loop") or {}).get("until")
+    if event.total == 1 or until is None:
+        return f"round {event.total} came into being"
+    return f"round {event.total} came into being, since this did not hold: {until}"
