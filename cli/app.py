@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from cli.commands import (
+    ask,
     chaos,
     decide,
     graph,
     init,
     keep,
+    listing,
     look,
     maintain,
     plan,
@@ -53,8 +55,12 @@ for _name, _function in (
     ("replay", replay.replay),
     ("demo", run.demo),
     ("init", init.init),
-    ("list", look.list_jobs),
+    ("list", listing.list_jobs),
     ("show", look.show),
+    ("blame", ask.blame),
+    ("why", ask.why),
+    ("diff", ask.diff),
+    ("cost", ask.cost),
     ("tail", look.tail),
     ("validate", specs.validate),
     ("plan", plan.plan),
@@ -73,4 +79,4 @@ for _name, _function in (
     ("chaos", chaos.chaos),
 ):
     app.command(_name, cls=LeanCommand)(_function)
-app.command("list-runs", cls=LeanCommand, hidden=True)(look.list_jobs)
+app.command("list-runs", cls=LeanCommand, hidden=True)(listing.list_jobs)
