@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import chaos, decide, init, keep, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import (
+    browse,
+    chaos,
+    decide,
+    init,
+    keep,
+    look,
+    maintain,
+    plan,
+    replay,
+    reuse,
+    run,
+    specs,
+)
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -55,7 +68,7 @@ for _name, _function in (
     ("backup", keep.backup),
     ("prune", keep.prune),
     ("redact", keep.redact),
-    ("browse", maintain.browse),
+    ("browse", browse.browse),
     ("doctor", maintain.doctor),
     ("chaos", chaos.chaos),
 ):
