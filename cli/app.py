@@ -16,6 +16,7 @@ from cli.commands import (
     replay,
     reuse,
     run,
+    search,
     specs,
 )
 from cli.lean import LeanCommand, LeanGroup
@@ -56,6 +57,7 @@ for _name, _function in (
     ("list", look.list_jobs),
     ("show", look.show),
     ("tail", look.tail),
+    ("search", search.search),
     ("validate", specs.validate),
     ("plan", plan.plan),
     ("graph", specs.graph),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ledger import LedgerReader
 
 
-def _complete_jobs(incomplete: str) -> list[str]:
+def complete_jobs(incomplete: str) -> list[str]:
     """Job ids for the shell; completion never fails aloud."""
     try:
         with read_tables(None) as (connection, _):
@@ -51,7 +51,7 @@ Job = Annotated[
     typer.Argument(
         help="A job's id, any unique part of one, or `latest`.",
         metavar="JOB",
-        autocompletion=_complete_jobs,
+        autocompletion=complete_jobs,
     ),
 ]
 SpecFile = Annotated[Path, typer.Argument(help="A spec: a YAML file.", metavar="SPEC")]
