@@ -99,7 +99,8 @@ def asgi_wrapper(datasette: Any) -> Callable[[_Asgi], _Asgi]:
             path = str(scope.get("path", ""))
             parts = path.removeprefix(datasette.setting("base_url")).strip("/").split("/")
             _row_page.set(len(parts) == 3)
-            if len(parts) == 2 and parts[1] in TABLES and _is_ledger_at(datasette, parts[0]):
+            table = parts[-1].removesuffix(".json")
+            if len(parts) == 2 and table in TABLES and _is_ledger_at(datasette, parts[0]):
                 query = scope.get("query_string", b"")
                 if b"_nosuggest" not in query:
                     scope = {**scope, "query_string": query + b"&_nosuggest=1"}
