@@ -7,7 +7,7 @@ they are. Datasette imports this at its start, so nothing heavy is imported.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from contextvars import ContextVar
 from pathlib import Path
@@ -20,9 +20,8 @@ from datasette.utils import tilde_decode, tilde_encode
 from ledger.schema import APPLICATION_ID
 from projections.datasette_cells import STYLE, Place, render
 from projections.datasette_queries import ledger_queries
+from projections.datasette_security import Asgi, datasette_policy, with_headers
 from projections.datasette_tables import TABLES, ledger_metadata
-
-_Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -86,15 +85,16 @@ def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
 
 
 @_hook
-def asgi_wrapper(datasette: Any) -> Callable[[_Asgi], _Asgi]:
-    """Two things that no other hook can do, both by the address of the page.
+def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
+    """Three things that no other hook can do, two of them by the address of the page.
 
     `render_cell` is not told whether a page shows one row, and shortens all
     others. And on 100,000 steps Datasette looks two seconds for columns to
-    suggest as facets; a ledger's tables have theirs.
+    suggest as facets; a ledger's tables have theirs. And each answer has the headers
+    of `datasette_security.py`.
     """
 
-    def wrap(app: _Asgi) -> _Asgi:
+    def wrap(app: Asgi) -> Asgi:
         async def by_address(scope: dict[str, Any], receive: Any, send: Any) -> None:
             path = str(scope.get("path", ""))
             parts = path.removeprefix(datasette.setting("base_url")).strip("/").split("/")
@@ -106,7 +106,16 @@ def asgi_wrapper(datasette: Any) -> Callable[[_Asgi], _Asgi]:
                     scope = {**scope, "query_string": query + b"&_nosuggest=1"}
             await app(scope, receive, send)
 
-        return by_address
+        return with_headers(by_address, policy_now)
+
+    policies: list[str] = []
+
+    def policy_now() -> str | None:
+        if not any(_is_ledger(datasette, name) for name in datasette.databases):
+            return None
+        if not policies:
+            policies.append(datasette_policy(datasette))
+        return policies[0]
 
     return wrap
 
