@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from datasette import hookimpl
+from datasette import handle_exception, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
 from ledger.schema import APPLICATION_ID
@@ -82,6 +82,17 @@ def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
     if database is None or not _is_ledger(datasette, database):
         return []
     return [f"data:text/css,{quote(STYLE)}"]
+
+
+@_hook
+def startup(datasette: Any) -> None:
+    """Keep Datasette from drawing its errors with rich, where a ledger is served.
+
+    orc brings rich along. Datasette takes it to print every error with the values of all
+    variables, on stdout; and for an address of which nothing is known it fails in that.
+    """
+    if any(_is_ledger(datasette, name) for name in datasette.databases):
+        handle_exception.rich = None
 
 
 @_hook

@@ -84,6 +84,14 @@ def test_pages_data_files_and_errors_all_have_the_headers(database: Path) -> Non
         assert answer.headers["referrer-policy"] == "same-origin"
 
 
+def test_what_is_not_there_is_said_to_be_so_and_printed_nowhere(
+    database: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for answer in answers(database, "/runs/nothing", "/runs/x/y/z", "/nope"):
+        assert answer.status_code == 404
+    assert capfd.readouterr().out == ""
+
+
 def test_a_datasette_without_a_ledger_is_left_as_it_is(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "other.db").close()
     (answer,) = answers(tmp_path / "other.db", "/")
