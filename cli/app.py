@@ -6,6 +6,7 @@ import typer
 
 from cli.commands import (
     ask,
+    browse,
     chaos,
     decide,
     graph,
@@ -18,6 +19,7 @@ from cli.commands import (
     replay,
     reuse,
     run,
+    search,
     specs,
 )
 from cli.lean import LeanCommand, LeanGroup
@@ -62,6 +64,7 @@ for _name, _function in (
     ("diff", ask.diff),
     ("cost", ask.cost),
     ("tail", look.tail),
+    ("search", search.search),
     ("validate", specs.validate),
     ("plan", plan.plan),
     ("graph", graph.graph),
@@ -74,7 +77,7 @@ for _name, _function in (
     ("backup", keep.backup),
     ("prune", keep.prune),
     ("redact", keep.redact),
-    ("browse", maintain.browse),
+    ("browse", browse.browse),
     ("doctor", maintain.doctor),
     ("chaos", chaos.chaos),
 ):

@@ -88,6 +88,13 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["latest", "--step", NAME],
         ["latest", "--type", NAME],
     ],
+    "search": [
+        ["hello"],
+        ["x* -9", "--best", "--what", "reply"],
+        ["--", NAME],
+        ["x", "--job", NAME],
+        ["x", "--what", NAME],
+    ],
     "validate": [["hostile.yaml", "evil.yaml"], [NAME]],
     "plan": [["evil.yaml"], ["hostile.yaml"], [NAME]],
     "graph": [
