@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import chaos, decide, init, keep, look, maintain, plan, replay, reuse, run, specs
+from cli.commands import (
+    chaos,
+    decide,
+    export,
+    init,
+    keep,
+    look,
+    maintain,
+    plan,
+    replay,
+    reuse,
+    run,
+    specs,
+)
 from cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
@@ -49,7 +62,7 @@ for _name, _function in (
     ("schema", specs.schema),
     ("verify", maintain.verify),
     ("rebuild", maintain.rebuild),
-    ("export", maintain.export),
+    ("export", export.export),
     ("bundle", keep.bundle),
     ("import", keep.import_),
     ("backup", keep.backup),
