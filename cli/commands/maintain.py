@@ -1,13 +1,13 @@
 """Commands about the ledger itself: verify, rebuild, export, doctor."""
+"""Commands about the ledger itself: verify, rebuild, browse, doctor."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import Database, Job, Json, database_path, find_places, read_ledger
+from cli.options import Database, Json, database_path, find_places, read_ledger
 
 
 def verify(
@@ -92,6 +92,22 @@ def export(
         if len(lost) > 20:
             say(f"  and without {len(lost) - 20} more; --json names them")
     return 0
+def browse(
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 8001,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    """Show the ledger in Datasette, on this machine only."""
+    import os
+    import sys
+    from cli.text import put_json, say
+        path = ledger.path
+    arguments = [sys.executable, "-m", "datasette", "serve", str(path)]
+    arguments += ["--host", "127.0.0.1", "--port", str(port)]
+    if not no_open:
+        arguments.append("--open")
+    url = f"http://127.0.0.1:{port}/"
+        put_json({"url": url, "pid": os.getpid()})
+        say(f"{url}    (Ctrl-C ends it)")
+    os.execv(sys.executable, arguments)
 
 
 def doctor(database: Database = None, as_json: Json = False) -> int:
