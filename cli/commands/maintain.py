@@ -1,7 +1,5 @@
 """Commands about the ledger itself: verify, rebuild, doctor."""
 
-"""Commands about the ledger itself: verify, rebuild, browse, doctor."""
-
 from __future__ import annotations
 
 from typing import Annotated
