@@ -166,6 +166,18 @@ def test_failures_among_very_many_are_named_and_lead_to_their_steps() -> None:
     assert counts == {"g-segment g-failed": "2", "g-segment g-succeeded": "298"}
 
 
+def test_arrows_of_all_to_all_meet_in_one_point() -> None:
+    nodes = [node(f"a{n}") for n in range(10)]
+    nodes += [node(f"b{n}", *(f"a{before}" for before in range(10))) for n in range(10)]
+    root = parsed(draw_graph(nodes))
+    ways = [e.attrib["d"] for e in root.iter() if "data-from" in e.attrib]
+    curves = [way.split("C") for way in ways]
+
+    assert len(ways) == 100
+    assert len({(begin, first) for begin, first, _ in curves}) == 10
+    assert len({last for _, _, last in curves}) == 10
+
+
 def test_an_arrow_at_a_failed_or_skipped_step_is_muted() -> None:
     nodes = [
         node("a", status="failed"),
