@@ -125,6 +125,13 @@ def test_alone_it_is_a_document_with_its_styles() -> None:
     assert parsed(picture).tag == f"{SVG}svg"
 
 
+def test_alone_it_says_what_its_shapes_mean() -> None:
+    texts = [e.text for e in parsed(draw_graph(DIAMOND, standalone=True)).iter(f"{SVG}text")]
+
+    assert texts[0] == "4 succeeded"
+    assert "4 succeeded" not in [e.text for e in parsed(draw_graph(DIAMOND)).iter(f"{SVG}text")]
+
+
 def test_each_card_is_a_link_that_says_what_it_is() -> None:
     nodes = [GraphNode("write", "prompt", "failed", (), None, "2 attempts, 3.2 s")]
     (card,) = cards_of(parsed(draw_graph(nodes, link=lambda step: f"/{step}"))).values()
