@@ -17,7 +17,7 @@ from projections.pictures.layout import Box, Layout, place_boxes
 from projections.pictures.lettering import letters, text_width
 from projections.pictures.marks import MARKS, count_text
 from projections.pictures.nodes import GraphNode
-from projections.pictures.routes import Bundles, route
+from projections.pictures.routes import Router
 from projections.pictures.scales import Scale, scale_for
 from projections.pictures.shapes import Link, draw_icon, draw_rect, draw_text
 from projections.pictures.styles import read_css
@@ -97,13 +97,13 @@ def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
     """The arrows; muted ones come first, and so lie below the others."""
     statuses = {card.id: card.status for card in cards}
     named = {card.id: letters(card.id) for card in cards}
-    bundles = Bundles({card.id: card.needs for card in cards}, layout)
+    router = Router(layout, {card.id: card.needs for card in cards})
     muted: list[str] = []
     others: list[str] = []
-    for number, card in enumerate(cards):
+    for card in cards:
         for name in card.needs:
             state = _edge_class(statuses, name, card.id)
-            way = route(layout, name, card.id, number, bundles)
+            way = router.route(name, card.id)
             (muted if state == " g-muted" else others).append(
                 f'<path class="g-edge{state}" data-from="{named[name]}" '
                 f'data-to="{named[card.id]}" d="{way}"/>'
