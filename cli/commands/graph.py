@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def graph(
     as_json: Json = False,
 ) -> int:
     """Draw the graph of a spec, or of a job and its progress."""
-    from cli.text import put, put_json, safe, say
+    from cli.text import put, put_json, safe, say, terminal_width
 
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
@@ -61,25 +62,6 @@ def graph(
     else:
         put(_drawn(nodes, chosen, width=terminal_width()))
     return 0
-
-
-def terminal_width() -> int:
-    """How many cells a line on stdout may have: those of the terminal, or 120 where it is none."""
-    import shutil
-    import sys
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
-
-
-def is_plain_terminal() -> bool:
-    """Whether stdout cannot print the characters that lines and marks are drawn with."""
-    import sys
-
-    try:
-        "│╰✓▶↺".encode(sys.stdout.encoding or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return True
-    return False
 
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
@@ -115,6 +97,7 @@ def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
 
             return mermaid_graph(nodes)
         case _:
+            from cli.text import is_plain_terminal
             from projections import text_graph
 
             return text_graph(nodes, width=width, is_plain=is_plain_terminal())
@@ -125,10 +108,10 @@ def _write(output: Path, text: str, *, force: bool) -> None:
     from ledger.new_file import write_new_file
 
     content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
-    write_new_file(output.absolute(), lambda path: _fill(path, content), force=force)
+    write_new_file(output.absolute(), partial(_fill, content), force=force)
 
 
-def _fill(path: Path, content: bytes) -> None:
+def _fill(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 

@@ -276,9 +276,8 @@ def _run(
 def _show_plan(submission: Submission, *, as_json: bool) -> int:
     import os
 
-    from cli.commands.graph import is_plain_terminal, terminal_width
     from cli.submission import prepare
-    from cli.text import put, put_json, safe
+    from cli.text import is_plain_terminal, put, put_json, safe, terminal_width
     from projections import text_graph
     from projections.pictures.nodes import nodes_of_needs
 

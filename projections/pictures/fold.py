@@ -148,8 +148,9 @@ def _places(
     """The place of each step in the graph, the same for steps that no path tells apart.
 
     Colour refinement: two steps differ if their kinds, depths, or the places of what they
-    need and of what needs them do. None where it does not pay, or takes too many rounds.
-    Steps of one place have one depth, so that cards of places form no cycle.
+    need and of what needs them do. Depths make it quick: most graphs need a round or two.
+    None where it does not pay, or takes too many rounds. Steps of one place have one depth,
+    so that cards of places form no cycle.
     """
     depths = _depths(needs, dependents)
     places: dict[str, int] = _numbered({node.id: (node.kind, depths[node.id]) for node in tops})

@@ -77,7 +77,7 @@ class Layout:
     def lane_y(self, band: int, lane: int) -> float:
         """The y of one of the lanes, from 0, in the strip below a band."""
         top, height = self.strips[band]
-        return top + height * (lane % LANES) / (LANES - 1)
+        return top + height * lane / (LANES - 1)
 
 
 def place_boxes(

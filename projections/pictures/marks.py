@@ -52,7 +52,7 @@ MARKS: Mapping[str, Mark] = {
         Mark("running", "running", "▶", ">", _DISC, "M-2.2-3.4v6.8l5.4-3.4z", False, "#cfe2ff"),
         Mark("waiting", "waiting", "…", "~", _SQUARE, "M-2.2-3v6M2.2-3v6", False, "#fff3cd"),
         Mark("cancelled", "cancelled", "⊘", "/", _DISC, "M-4.4 4.4l8.8-8.8", True, "#efd9ee"),
-        Mark("succeeded", "succeeded", "✓", "+", _DISC, "M-3.6 .2l2.6 2.6l4.6-5", False, "#d1e7dd"),
+        Mark("succeeded", "succeeded", "✓", "*", _DISC, "M-3.6 .2l2.6 2.6l4.6-5", False, "#d1e7dd"),
         Mark("cached", "reused", "↺", "=", _HEXAGON, "M.8-4.4l-3.6 5h5l-3.4 4", False, "#cff4f0"),
         Mark("skipped", "skipped", "-", "-", _DIAMOND, "M-3 0h6", True, "#e2e3e5"),
         Mark("pending", "pending", "·", ".", _DISC, "", True, "#ffffff"),

@@ -8,7 +8,7 @@ the end of a line. Arrows to one box share the last part of their way.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from projections.pictures.layout import LANES, Column, Layout, Place
@@ -20,48 +20,55 @@ _APART = 2.5
 _BUNDLE_MIN = 3
 
 
-class Bundles:
-    """Boxes that all need the same ones: their arrows meet, so that ten to ten are twenty lines."""
+class Router:
+    """Leads all arrows of one layout.
 
-    def __init__(self, needs: Mapping[str, tuple[str, ...]], layout: Layout) -> None:
-        sharing: dict[tuple[int, tuple[str, ...]], list[str]] = {}
-        for target, names in needs.items():
-            if len(names) >= _BUNDLE_MIN:
-                column = layout.places[target].column
-                sharing.setdefault((column, tuple(sorted(names))), []).append(target)
-        self._meeting: dict[str, tuple[float, int]] = {}
-        for number, targets in enumerate(sharing.values()):
-            if len(targets) < _BUNDLE_MIN:
-                continue
-            middles = [layout.places[target].middle for target in targets]
-            y = sum(middles) / len(middles)
-            for target in targets:
-                self._meeting[target] = (y, number)
-
-    def meeting_y(self, target: str) -> float | None:
-        """The y at which the arrows to a box meet, in the gap before its column."""
-        found = self._meeting.get(target)
-        return None if found is None else found[0]
-
-    def lane_of(self, target: str, number: int) -> int:
-        """The number that the arrows to a box share with those that they are bundled with."""
-        found = self._meeting.get(target)
-        return number if found is None else found[1]
-
-
-def route(layout: Layout, source: str, target: str, number: int, bundles: Bundles) -> str:
-    """The arrow from one box to another, as the data of an SVG path.
-
-    `number` is the target's: arrows to different targets that share a strip lie a little apart.
+    Arrows to boxes that all need the same ones meet in a point, so that ten to ten are twenty
+    lines; they count as one. Others that share a strip or a gap lie a little apart.
     """
-    begin, end = layout.places[source], layout.places[target]
-    number = bundles.lane_of(target, number)
-    if layout.columns[begin.column].band == layout.columns[end.column].band:
-        way = _swing(layout.columns, begin, end, number, bundles.meeting_y(target))
-    else:
-        way = _around(layout, begin, end, number)
-    x, y = round(end.left), round(end.middle)
-    return f"{way}M{x - _HEAD} {y - 4}L{x} {y}L{x - _HEAD} {y + 4}"
+
+    def __init__(self, layout: Layout, needs: Mapping[str, tuple[str, ...]]) -> None:
+        self._layout = layout
+        self._meeting_y: dict[str, float] = {}
+        self._number: dict[str, int] = {}
+        self._lane: dict[str, int] = {}
+        lanes: dict[int, int] = {}
+        for number, targets in enumerate(self._bundled(needs)):
+            band = self._band(targets[0])
+            if any(self._band(name) != band for name in needs[targets[0]]):
+                lane = lanes[band] = lanes.get(band, -1) + 1
+                self._lane.update(dict.fromkeys(targets, lane % LANES))
+            self._number.update(dict.fromkeys(targets, number))
+            if len(targets) > 1:
+                middles = [layout.places[target].middle for target in targets]
+                self._meeting_y.update(dict.fromkeys(targets, sum(middles) / len(middles)))
+
+    def route(self, source: str, target: str) -> str:
+        """The arrow from one box to another, as the data of an SVG path."""
+        begin, end = self._layout.places[source], self._layout.places[target]
+        if self._band(source) == self._band(target):
+            meeting_y = self._meeting_y.get(target)
+            way = _swing(self._layout.columns, begin, end, self._number[target], meeting_y)
+        else:
+            way = _around(self._layout, begin, end, self._lane[target])
+        x, y = round(end.left), round(end.middle)
+        return f"{way}M{x - _HEAD} {y - 4}L{x} {y}L{x - _HEAD} {y + 4}"
+
+    def _band(self, box_id: str) -> int:
+        return self._layout.columns[self._layout.places[box_id].column].band
+
+    def _bundled(self, needs: Mapping[str, tuple[str, ...]]) -> Iterator[list[str]]:
+        """The boxes of a column that need the same ones, where it pays; any other by itself."""
+        sharing: dict[object, list[str]] = {}
+        for target, names in needs.items():
+            column = self._layout.places[target].column
+            key = (column, frozenset(names)) if len(names) >= _BUNDLE_MIN else target
+            sharing.setdefault(key, []).append(target)
+        for targets in sharing.values():
+            if len(targets) >= _BUNDLE_MIN:
+                yield targets
+            else:
+                yield from ([target] for target in targets)
 
 
 def _swing(
@@ -107,24 +114,24 @@ def _free(column: Column, y: float, number: int) -> float:
     return (above if y - above < below - y else below) + apart
 
 
-def _around(layout: Layout, begin: Place, end: Place, number: int) -> str:
+def _around(layout: Layout, begin: Place, end: Place, lane: int) -> str:
     """Along the strips below the bands; past whole bands at the left margin."""
-    apart = number % LANES
+    apart = lane * _APART
     first = layout.columns[begin.column].band
     last = layout.columns[end.column].band - 1
     right = begin.left + begin.width
-    down_y, over_y = layout.lane_y(first, apart), layout.lane_y(last, apart)
+    down_y, over_y = layout.lane_y(first, lane), layout.lane_y(last, lane)
     points = [
         (right, begin.middle),
-        (right + 6 + apart * _APART, begin.middle),
-        (right + 6 + apart * _APART, down_y),
+        (right + 6 + apart, begin.middle),
+        (right + 6 + apart, down_y),
     ]
     if first != last:
         points += [
-            (3.0 + apart * _APART, down_y),
-            (3.0 + apart * _APART, over_y),
+            (3.0 + apart, down_y),
+            (3.0 + apart, over_y),
         ]
-    entry = end.left - 25 + apart * _APART
+    entry = end.left - 25 + apart
     points += [
         (entry, over_y),
         (entry, end.middle),

@@ -53,6 +53,24 @@ def test_rows_of_steps_fold_each_place_into_one_card() -> None:
     }
 
 
+def test_long_rows_fold_too() -> None:
+    nodes = [
+        node(f"row{row}_{n}", *([f"row{row}_{n - 1}"] if n else []))
+        for row in range(3)
+        for n in range(40)
+    ]
+
+    assert len(fold_nodes(nodes)) == 40
+
+
+def test_a_stack_has_the_needs_of_all_that_are_in_it() -> None:
+    nodes = [node("left"), node("right")]
+    nodes += [node(f"w{n}", "left" if n % 2 else "right") for n in range(40)]
+    nodes += [node(f"after{n}", f"w{n}") for n in range(40)]
+
+    assert shapes(fold_nodes(nodes))["w*"] == (40, ("right", "left"))
+
+
 def test_steps_that_a_path_tells_apart_do_not_fold() -> None:
     chain = [node(f"c{n}", *([f"c{n - 1}"] if n else [])) for n in range(60)]
 

@@ -125,6 +125,13 @@ def test_alone_it_is_a_document_with_its_styles() -> None:
     assert parsed(picture).tag == f"{SVG}svg"
 
 
+def test_alone_it_says_what_its_shapes_mean() -> None:
+    texts = [e.text for e in parsed(draw_graph(DIAMOND, standalone=True)).iter(f"{SVG}text")]
+
+    assert texts[0] == "4 succeeded"
+    assert "4 succeeded" not in [e.text for e in parsed(draw_graph(DIAMOND)).iter(f"{SVG}text")]
+
+
 def test_each_card_is_a_link_that_says_what_it_is() -> None:
     nodes = [GraphNode("write", "prompt", "failed", (), None, "2 attempts, 3.2 s")]
     (card,) = cards_of(parsed(draw_graph(nodes, link=lambda step: f"/{step}"))).values()
@@ -164,6 +171,18 @@ def test_failures_among_very_many_are_named_and_lead_to_their_steps() -> None:
 
     assert inner == ["/all[117]", "/all[280]"]
     assert counts == {"g-segment g-failed": "2", "g-segment g-succeeded": "298"}
+
+
+def test_arrows_of_all_to_all_meet_in_one_point() -> None:
+    nodes = [node(f"a{n}") for n in range(10)]
+    nodes += [node(f"b{n}", *(f"a{before}" for before in range(10))) for n in range(10)]
+    root = parsed(draw_graph(nodes))
+    ways = [e.attrib["d"] for e in root.iter() if "data-from" in e.attrib]
+    curves = [way.split("C") for way in ways]
+
+    assert len(ways) == 100
+    assert len({(begin, first) for begin, first, _ in curves}) == 10
+    assert len({last for _, _, last in curves}) == 10
 
 
 def test_an_arrow_at_a_failed_or_skipped_step_is_muted() -> None:

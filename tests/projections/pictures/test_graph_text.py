@@ -30,7 +30,7 @@ def test_lanes_lead_from_each_step_to_those_that_need_it() -> None:
 
 def test_a_plain_terminal_gets_ascii() -> None:
     assert text_graph(DIAMOND, is_plain=True).splitlines() == [
-        "+   top  run",
+        "*   top  run",
         "+-+",
         "x | left  run",
         "| > right  run",
@@ -52,6 +52,28 @@ def test_a_lane_that_is_only_passed_is_not_joined() -> None:
         "│   ✓ d  run",
         "├───╯",
         "✓     e  run",
+    ]
+
+
+def test_a_link_jumps_over_the_lanes_between() -> None:
+    nodes = [
+        node("a"),
+        node("b", "a"),
+        node("c", "a"),
+        node("d", "b"),
+        node("e", "b"),
+        node("f", "c"),
+    ]
+
+    assert text_graph(nodes).splitlines() == [
+        "✓     a  run",
+        "├─╮",
+        "✓ │   b  run",
+        "├─│─╮",
+        "✓ │ │ d  run",
+        "  │ ✓ e  run",
+        "  ✓   c  run",
+        "  ✓   f  run",
     ]
 
 

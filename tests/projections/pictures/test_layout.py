@@ -85,3 +85,13 @@ def test_a_tree_keeps_its_branches_apart() -> None:
 
     for column in layout.columns:
         assert column.ids == sorted(column.ids, key=lambda name: int(name[1:]))
+
+
+def test_branches_that_come_together_keep_apart_too() -> None:
+    needs: dict[str, tuple[str, ...]] = {f"t{n}": () for n in range(32, 64)}
+    needs |= {f"t{n}": (f"t{2 * n}", f"t{2 * n + 1}") for n in range(31, 0, -1)}
+    layout = placed(needs, rows_max=16, width_max=2000)
+
+    for column in layout.columns:
+        numbers = [int(name[1:]) for name in column.ids]
+        assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
