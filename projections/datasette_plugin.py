@@ -20,6 +20,7 @@ from datasette.utils import tilde_decode, tilde_encode
 from ledger.schema import APPLICATION_ID
 from projections.datasette_cells import STYLE, Place, render
 from projections.datasette_queries import ledger_queries
+from projections.datasette_routes import routes
 from projections.datasette_security import Asgi, datasette_policy, with_headers
 from projections.datasette_tables import TABLES, ledger_metadata
 
@@ -93,6 +94,12 @@ def startup(datasette: Any) -> None:
     """
     if any(_is_ledger(datasette, name) for name in datasette.databases):
         handle_exception.rich = None
+
+
+@_hook
+def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
+    """The pages of orc's own."""
+    return routes(datasette, _is_ledger)
 
 
 @_hook

@@ -92,9 +92,7 @@ def _unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
     return {job_id: shown_status(database, job_id, status) for job_id, status in rows}
 
 
-def _find(
-    connection: sqlite3.Connection, asked: Asked, unended: Mapping[str, str]
-) -> list[JobRow]:
+def _find(connection: sqlite3.Connection, asked: Asked, unended: Mapping[str, str]) -> list[JobRow]:
     """The jobs of the page, and one more if there are more."""
     conditions, values = ["1"], list[Any]()
     if asked.status in ("running", "interrupted"):
@@ -193,13 +191,17 @@ def _summary(
         "jobs_today": spent.get(days[-1], (0, 0, 0, 0))[3],
         "spent_today": _sum(spent, days[-1:]),
         "spent_week": _sum(spent, days[-7:]),
-        "days": draw_bars(
-            [spent.get(day, (None,))[0] for day in days],
-            said=f"cost a day, {days[0]} to {days[-1]}",
-            chosen=len(days) - 1,
-            step=8,
-        ),
+        "days": _days(spent, days),
     }
+
+
+def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup | None:
+    """The cost of each day, where any is known."""
+    costs = [spent.get(day, (None,))[0] for day in days]
+    if not any(costs):
+        return None
+    said = f"cost a day, {days[0]} to {days[-1]}"
+    return draw_bars(costs, said=said, chosen=len(days) - 1, step=8)
 
 
 def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
@@ -213,6 +215,4 @@ def _place(job: JobRow) -> str:
 
 
 def _address(links: Links, asked: Asked, before: str | None) -> str:
-    return links.home(
-        status=asked.status, project=asked.project, q=asked.text, before=before
-    )
+    return links.home(status=asked.status, project=asked.project, q=asked.text, before=before)

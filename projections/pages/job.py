@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from projections.pages.links import Links
 from projections.pages.render import since_s
 from projections.pictures.graph_svg import draw_graph
 from projections.pictures.nodes import nodes_of_view
-from projections.pictures.timeline_svg import draw_timeline
 from projections.status import shown_status
 from projections.timeline import read_timeline
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20
+_DEPTH_MAX = 4
 _EVENT_CHARS = 300
 
 
@@ -93,6 +94,7 @@ def _read(
         return links.step(job_id, step)
 
     spec = read_spec(reader, job_id, version=moment.version)
+    lines, families = _families(view)
     return {
         "job": view.job,
         "status": status,
@@ -108,9 +110,9 @@ def _read(
             if step.status == "waiting" and step.question and not step.decision
         ][:FAILURES_MAX],
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
-        "timeline": draw_timeline(timeline, link=link),
-        "steps": [step for step in view.steps if step.parent not in view.by_name],
-        "inside": _inside(view),
+        "timeline": timeline and "",
+        "lines": lines,
+        "families": families,
         "state_of": _States(is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
@@ -136,18 +138,45 @@ class _States:
         return step.status
 
 
-def _inside(view: JobView) -> list[tuple[StepRow, list[StepRow], Mapping[str, int]]]:
-    """Each step that holds others, with those, and how many are in which state."""
-    found = []
-    for name, children in view.children_of.items():
-        holder = view.by_name.get(name)
-        if holder is None:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A step in the table, `depth` steps deep. Of many inside it, `folded` are in a table below."""
+
+    step: StepRow
+    depth: int
+    folded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Many steps inside one, in a table of their own; `counts` says how many are in which state."""
+
+    holder: StepRow
+    lines: tuple[Line, ...]
+    counts: Mapping[str, int]
+
+
+def _families(view: JobView) -> tuple[list[Line], list[Family]]:
+    """The steps with what is inside them below; more than a few inside one stand apart."""
+    families: list[Family] = []
+    tops = [step for step in view.steps if step.parent not in view.by_name]
+    return list(_lines(view, tops, 0, families)), families
+
+
+def _lines(
+    view: JobView, steps: Sequence[StepRow], depth: int, families: list[Family]
+) -> Iterator[Line]:
+    for step in steps:
+        children = view.children_of.get(step.name, [])
+        if len(children) <= INSIDE_MAX:
+            yield Line(step, min(depth, _DEPTH_MAX))
+            yield from _lines(view, children, depth + 1, families)
             continue
-        counts: dict[str, int] = {}
-        for child in children:
-            counts[child.status] = counts.get(child.status, 0) + 1
-        found.append((holder, children, counts))
-    return found
+        yield Line(step, min(depth, _DEPTH_MAX), len(children))
+        counts = Counter(child.status for child in children)
+        inner: list[Family] = []
+        families.append(Family(step, tuple(_lines(view, children, 0, inner)), counts))
+        families += inner
 
 
 def _elapsed_s(view: JobView, status: str, now: str) -> float | None:

@@ -104,5 +104,3 @@ def _one_of(value: str | None, known: tuple[str, ...]) -> str | None:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-

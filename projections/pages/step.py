@@ -183,7 +183,9 @@ def _tool_id(step: StepRow, event: ToolCalled | ToolReturned) -> str:
 def _tool_turn(
     reader: LedgerReader, row: ToolRow, arguments: Payload, result: Payload | None
 ) -> ToolTurn:
-    return ToolTurn(row, _text(reader, arguments), None if result is None else _text(reader, result))
+    return ToolTurn(
+        row, _text(reader, arguments), None if result is None else _text(reader, result)
+    )
 
 
 def _output(reader: LedgerReader, events: list[Recorded]) -> Text | None:

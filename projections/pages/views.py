@@ -70,7 +70,9 @@ def _make(page: Page, asked: Asked) -> Any:
         with LedgerReader.open(asked.database) as reader:
             return page(reader, asked)
     except (Gone, NoSuchJob) as error:
-        return html("problem.html", asked, {"problem": str(error), "title": "Not found"}, status=404)
+        return html(
+            "problem.html", asked, {"problem": str(error), "title": "Not found"}, status=404
+        )
     except LedgerError as error:
         values = {"problem": str(error), "title": "The ledger cannot be read"}
         return html("problem.html", asked, values, status=503)
@@ -99,7 +101,8 @@ def html(
 
 def unchanged(asked: Asked, what: str) -> tuple[str, Any | None]:
     """The `ETag` for what a page shows; and the answer, where the browser has just that."""
-    etag = f'W/"{digest_bytes(f"{what} {static_digest("orc.js")}".encode())[:24]}"'
+    named = f"{what} {static_digest('orc.js')} {static_digest('orc.css')}"
+    etag = f'W/"{digest_bytes(named.encode())[:24]}"'
     if asked.known != etag:
         return etag, None
     headers = {**HEADERS, "etag": etag, "cache-control": "no-cache"}
