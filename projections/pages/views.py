@@ -74,8 +74,16 @@ def _make(page: Page, asked: Asked) -> Any:
             "problem.html", asked, {"problem": str(error), "title": "Not found"}, status=404
         )
     except LedgerError as error:
-        values = {"problem": str(error), "title": "The ledger cannot be read"}
-        return html("problem.html", asked, values, status=503)
+        return _unreadable(asked, str(error))
+    except (ValueError, LookupError, TypeError) as error:
+        # Rows that no run of orc has written: whoever can write to the file can do that.
+        said = f"It is not as orc writes it ({type(error).__name__}); `orc verify` tells more."
+        return _unreadable(asked, said)
+
+
+def _unreadable(asked: Asked, problem: str) -> Any:
+    values = {"problem": problem, "title": "The ledger cannot be read"}
+    return html("problem.html", asked, values, status=503)
 
 
 def html(
