@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, sync_playwright
 
 from tests.processes import orc_environment, wait_until
 
@@ -43,11 +43,18 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(viewport={"width": 1024, "height": 900})
     context.set_default_timeout(_WAIT_MS)
     wrong: list[str] = []
-    context.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
+    def listen(said: ConsoleMessage) -> None:
+        if "Content Security" in said.text:
+            wrong.append(said.text)
+
+    context.on("dialog", dismiss)
     context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on(
-        "console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None
-    )
+    context.on("console", listen)
     yield context
     context.close()
     assert wrong == []
