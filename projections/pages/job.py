@@ -21,6 +21,7 @@ from projections.pages.links import Links
 from projections.pages.render import since_s
 from projections.pictures.graph_svg import draw_graph
 from projections.pictures.nodes import nodes_of_view
+from projections.pictures.timeline_svg import draw_timeline
 from projections.status import shown_status
 from projections.timeline import read_timeline
 
@@ -110,7 +111,7 @@ def _read(
             if step.status == "waiting" and step.question and not step.decision
         ][:FAILURES_MAX],
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
-        "timeline": timeline and "",
+        "timeline": draw_timeline(timeline, link=link),
         "lines": lines,
         "families": families,
         "state_of": _States(is_live),
