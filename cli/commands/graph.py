@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Database, Json, read_tables
+from cli.options import At, Database, Json
 
 if TYPE_CHECKING:
     from projections.pictures.nodes import GraphNode
@@ -34,6 +34,7 @@ def graph(
         Path | None, typer.Option("--output", "-o", help="Write it there.", metavar="FILE")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    at: At = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
@@ -43,7 +44,11 @@ def graph(
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
-    nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database)
+    if is_spec and at is not None:
+        from cli.submission import UsageProblem
+
+        raise UsageProblem("--at is for a job: a spec has no events")
+    nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
     if output is not None:
         _write(output, _drawn(nodes, chosen, width=120), force=force)
         if as_json:
@@ -156,13 +161,12 @@ def _kind(step: StepSpec) -> str:
     return "loop" if step.loop is not None else kind_of(step) or ""
 
 
-def _nodes_of_job(name: str, database: Path | None) -> list[GraphNode]:
-    from ledger import find_job
+def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
+    from cli.moments import read_job_at
     from projections.job_view import read_view
     from projections.pictures.nodes import nodes_of_view
-    from projections.status import shown_status
 
-    with read_tables(database) as (connection, path):
-        view = read_view(connection, find_job(connection, name, path=path))
-    is_live = shown_status(path, view.job.job_id, view.job.status) != "interrupted"
+    with read_job_at(database, name, at) as tables:
+        view = read_view(tables.connection, tables.job_id)
+        is_live = tables.status(view.job.status) != "interrupted"
     return nodes_of_view(view, is_live=is_live)

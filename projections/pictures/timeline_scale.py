@@ -28,14 +28,27 @@ class Cut:
 
 
 class TimeScale:
-    """From 0 to `length_s` on `width` pixels, but for the cuts, which have a width of their own."""
+    """From 0 to `length_s` on `width` pixels, or cells; cuts have a width of their own.
 
-    def __init__(self, length_s: float, width: float, cuts: Sequence[Cut] = ()) -> None:
+    `label_room` is what a label takes of the axis.
+    """
+
+    def __init__(
+        self,
+        length_s: float,
+        width: float,
+        cuts: Sequence[Cut] = (),
+        *,
+        cut_width: float = CUT_WIDTH,
+        label_room: float = _LABEL_ROOM,
+    ) -> None:
         self.width = width
+        self._cut_width = cut_width
+        self._label_room = label_room
         self.cuts = tuple(cuts)
         self._length_s = length_s
         cut_s = sum(cut.end_s - cut.begin_s for cut in cuts)
-        self._per_s = (width - CUT_WIDTH * len(self.cuts)) / max(1e-9, length_s - cut_s)
+        self._per_s = (width - cut_width * len(self.cuts)) / max(1e-9, length_s - cut_s)
 
     def x(self, second: float) -> float:
         """Where a second is."""
@@ -46,21 +59,22 @@ class TimeScale:
                 break
             taken = cut.end_s - cut.begin_s
             share = min(1.0, (second - cut.begin_s) / taken)
-            shift += share * (CUT_WIDTH - taken * self._per_s)
+            shift += share * (self._cut_width - taken * self._per_s)
         return second * self._per_s + shift
 
     def ticks(self) -> Iterator[tuple[float, float]]:
         """Round seconds that have room for a label, each with its place."""
-        visible_s = (self.width - CUT_WIDTH * len(self.cuts)) / self._per_s
-        step = _step(visible_s / _TICKS_MAX)
-        last = -_LABEL_ROOM
+        visible_s = (self.width - self._cut_width * len(self.cuts)) / self._per_s
+        room = self._label_room
+        step = _step(visible_s / min(_TICKS_MAX, max(1.0, self.width / room / 1.5)))
+        last = -room
         stretches = [0.0, *(second for cut in self.cuts for second in (cut.begin_s, cut.end_s))]
         stretches.append(self._length_s)
         for begin, end in zip(stretches[::2], stretches[1::2], strict=True):
             number = round(begin / step + 0.499999)
             while number * step <= end:
                 at = self.x(number * step)
-                if at - last >= _LABEL_ROOM and at <= self.width - _LABEL_ROOM / 3:
+                if at - last >= room and at <= self.width - room / 3:
                     yield number * step, at
                     last = at
                 number += 1
