@@ -80,7 +80,9 @@ def check_otlp(document: Any) -> list[dict[str, Any]]:
         assert span.get("parentSpanId", ids[0]) in ids
         assert span["kind"] in (1, 3)
         assert int(span["startTimeUnixNano"]) <= int(span["endTimeUnixNano"])
-        assert isinstance(span["startTimeUnixNano"], str)
+        times = [span["startTimeUnixNano"], span["endTimeUnixNano"]]
+        times += [event["timeUnixNano"] for event in span["events"]]
+        assert all(isinstance(time, str) and time.isdecimal() for time in times)
         assert span["status"].get("code", 0) in (0, 2)
         assert ("error.type" in attributes(span)) == (span["status"].get("code") == 2)
         for held in (span, *span["events"], *span["links"]):
