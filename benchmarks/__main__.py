@@ -16,8 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calls, jobs, yardsticks
+from benchmarks import big_ledger, calls, jobs, pages, yardsticks
 from cli.main import tune_collector
+
+_EVENTS = 1_000_000
+_EARLIER = 1_500
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
     # Beside the project, not in /tmp: that may be memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
-        for measure in (_chain, _fans, _layers, _prompts, _calls, _commands, _start):
+        for measure in (_chain, _fans, _layers, _prompts, _calls, _commands, _start, _pages):
             for figure in measure(folder, options.rounds):
                 figures.append(figure)
                 if not options.json:
@@ -147,6 +150,36 @@ def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
     return [
         _figure("orc --version: s", version, name, typer, target="<= 1.4"),
         _figure("orc list: s", listing, name, typer, target="<= 2"),
+    ]
+
+
+def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Pages of a ledger of a million events; the first load of each is not counted."""
+    database, job_id = big_ledger.make(folder, events=_EVENTS)
+    with pages.server(database) as url:
+        base = f"{url}/-/orc/{database.stem}"
+        addresses = {
+            "home": url,
+            f"job of 1,000 steps as of event {_EARLIER}": f"{base}/{job_id}?at={_EARLIER}",
+            "job of 1,000 steps": f"{base}/{job_id}",
+        }
+        table = f"{url}/{database.stem}/jobs"
+        taken: dict[str, list[float]] = {name: [] for name in (*addresses, table)}
+        for address in (*addresses.values(), table):
+            pages.load_ms(address)
+        for _ in range(max(rounds, 1) * 5):
+            for name, address in addresses.items():
+                taken[name].append(pages.load_ms(address))
+            taken[table].append(pages.load_ms(table))
+    return [
+        _figure(
+            f"a million events, page {name}: ms",
+            taken[name],
+            "Datasette's own page of the table jobs: ms",
+            taken[table],
+            target="" if "as of" in name else "<= 300 ms",
+        )
+        for name in addresses
     ]
 
 

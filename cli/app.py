@@ -5,17 +5,22 @@ from __future__ import annotations
 import typer
 
 from cli.commands import (
+    ask,
+    browse,
     chaos,
     decide,
     export,
+    graph,
     init,
     keep,
+    listing,
     look,
     maintain,
     plan,
     replay,
     reuse,
     run,
+    search,
     specs,
 )
 from cli.lean import LeanCommand, LeanGroup
@@ -53,12 +58,17 @@ for _name, _function in (
     ("replay", replay.replay),
     ("demo", run.demo),
     ("init", init.init),
-    ("list", look.list_jobs),
+    ("list", listing.list_jobs),
     ("show", look.show),
+    ("blame", ask.blame),
+    ("why", ask.why),
+    ("diff", ask.diff),
+    ("cost", ask.cost),
     ("tail", look.tail),
+    ("search", search.search),
     ("validate", specs.validate),
     ("plan", plan.plan),
-    ("graph", specs.graph),
+    ("graph", graph.graph),
     ("schema", specs.schema),
     ("verify", maintain.verify),
     ("rebuild", maintain.rebuild),
@@ -68,9 +78,9 @@ for _name, _function in (
     ("backup", keep.backup),
     ("prune", keep.prune),
     ("redact", keep.redact),
-    ("browse", maintain.browse),
+    ("browse", browse.browse),
     ("doctor", maintain.doctor),
     ("chaos", chaos.chaos),
 ):
     app.command(_name, cls=LeanCommand)(_function)
-app.command("list-runs", cls=LeanCommand, hidden=True)(look.list_jobs)
+app.command("list-runs", cls=LeanCommand, hidden=True)(listing.list_jobs)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ledger import LedgerReader
 
 
-def _complete_jobs(incomplete: str) -> list[str]:
+def complete_jobs(incomplete: str) -> list[str]:
     """Job ids for the shell; completion never fails aloud."""
     try:
         with read_tables(None) as (connection, _):
@@ -29,7 +29,7 @@ def _complete_jobs(incomplete: str) -> list[str]:
     return [row[0] for row in rows if row[0].startswith(incomplete)]
 
 
-def _complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Step ids of the job that is on the command line."""
     try:
         with read_tables(None) as (connection, path):
@@ -49,9 +49,9 @@ def _complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
 Job = Annotated[
     str,
     typer.Argument(
-        help="A job's id, any unique part of one, or `latest`.",
+        help="A job's id, any unique part of one, `latest`, or `latest~1` for the one before.",
         metavar="JOB",
-        autocompletion=_complete_jobs,
+        autocompletion=complete_jobs,
     ),
 ]
 SpecFile = Annotated[Path, typer.Argument(help="A spec: a YAML file.", metavar="SPEC")]
@@ -94,7 +94,7 @@ Again = Annotated[
         "--step",
         help="A step to run again; may be given again.",
         metavar="STEP",
-        autocompletion=_complete_steps,
+        autocompletion=complete_steps,
     ),
 ]
 FromStep = Annotated[
@@ -103,12 +103,12 @@ FromStep = Annotated[
         "--from",
         help="Run this step anew, and what follows.",
         metavar="STEP",
-        autocompletion=_complete_steps,
+        autocompletion=complete_steps,
     ),
 ]
 StepFilter = Annotated[
     str | None,
-    typer.Option("--step", help="Only this step's events.", autocompletion=_complete_steps),
+    typer.Option("--step", help="Only this step's events.", autocompletion=complete_steps),
 ]
 
 

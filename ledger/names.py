@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
 from ledger.errors import NoSuchJob
 
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?", re.ASCII)
+
 
 def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     """The id of the one job that `name` means: an id, any unique part of one, or `latest`.
 
+    `latest~1` is the one before the latest, `latest~2` the one before that.
     Raises NoSuchJob, which lists what the name could have meant.
     """
     first_events = "SELECT job_id FROM events WHERE version = 1"
-    if name == "latest":
-        row = connection.execute(f"{first_events} ORDER BY position DESC LIMIT 1").fetchone()
-        if row is None:
-            raise NoSuchJob(f"{path} holds no job yet; `orc run SPEC` submits one")
-        return str(row[0])
+    if latest := _LATEST.fullmatch(name):
+        return _latest(connection, int(latest[1] or 0), path=path)
     exact = connection.execute(f"{first_events} AND job_id = ?", (name,)).fetchone()
     if exact:
         return str(exact[0])
@@ -32,3 +33,18 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     listed = ", ".join(row[0] for row in rows[:5])
     more = ", ..." if len(rows) > 5 else ""
     raise NoSuchJob(f"{name!r} could be any of {listed}{more}; give more of the id")
+
+
+def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
+    """The job that was submitted `back` jobs before the last one."""
+    row = connection.execute(
+        "SELECT job_id FROM events WHERE version = 1 ORDER BY position DESC LIMIT 1 OFFSET ?",
+        (back,),
+    ).fetchone()
+    if row is not None:
+        return str(row[0])
+    count = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
+    if not count:
+        raise NoSuchJob(f"{path} holds no job yet; `orc run SPEC` submits one")
+    jobs = "1 job" if count == 1 else f"{count} jobs"
+    raise NoSuchJob(f"{path} holds {jobs}: there is none {back} before the latest; see `orc list`")

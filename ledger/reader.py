@@ -153,7 +153,7 @@ class LedgerReader:
         return [Signal(row[0], JobId(row[1]), row[2], json.loads(row[3])) for row in rows]
 
     def find_job(self, name: str) -> JobId:
-        """The one job that `name` means: an id, any unique part of one, or `latest`.
+        """The one job that `name` means: an id, any unique part of one, `latest`, or `latest~1`.
 
         Raises NoSuchJob, which lists what the name could have meant.
         """

@@ -1,4 +1,4 @@
-"""Commands that look at jobs and change nothing: list, show, tail."""
+"""Commands that look at one job and change nothing: show, tail."""
 
 from __future__ import annotations
 
@@ -18,50 +18,6 @@ if TYPE_CHECKING:
 
 _FOLLOW_S = 0.25
 _ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
-
-
-def list_jobs(
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
-    ] = 20,
-    database: Database = None,
-    as_json: Json = False,
-) -> int:
-    """List jobs, newest first."""
-    from cli.text import put, put_json, say, table
-
-    with read_tables(database) as (connection, path):
-        status = live_status(path)
-        rows = connection.execute(
-            "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-            "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt "
-            "FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
-            (limit,),
-        ).fetchall()
-    shown = [(row[0], status(row[0], row[1]), *row[2:]) for row in rows]
-    if as_json:
-        names = (
-            "job_id", "status", "project", "steps_succeeded", "steps_total",
-            "duration_s", "tokens", "cost_usd", "calls_unpriced", "submitted_at",
-            "calls_in_doubt",
-        )  # fmt: skip
-        for row in shown:
-            put_json(_with_whole_cost(dict(zip(names, row, strict=True))))
-        return 0
-    if not shown:
-        say("no job yet: `orc run SPEC` submits one, `orc demo` runs an example")
-        return 0
-    put(
-        table(
-            ("JOB", "STATUS", "PROJECT", "STEPS", "TIME", "TOKENS", "SUBMITTED"),
-            [
-                (row[0], row[1], row[2], f"{row[3]}/{row[4]}", _seconds(row[5]), row[6],
-                 f"{row[9][:10]} {row[9][11:19]}")
-                for row in shown
-            ],
-        )
-    )  # fmt: skip
-    return 0
 
 
 def show(
@@ -176,6 +132,7 @@ def _brief(key: str, value: Any) -> str:
 def _show_steps(
     connection: sqlite3.Connection, path: Path, job_id: str, *, is_all: bool, as_json: bool
 ) -> int:
+    from cli.cells import brief_cost, seconds, with_whole_cost
     from cli.doubts import read_doubts
     from cli.inside import fold_inside
     from cli.notes import note_lines, removals, shown_folder
@@ -214,7 +171,7 @@ def _show_steps(
         fields = ("step", "status", "kind", "attempts", "duration_s", "tokens", "note",
                   "failure_kind", "needs", "cost_usd", "calls_unpriced", "reused_from",
                   "dropped", "parent")  # fmt: skip
-        steps = [_with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
+        steps = [with_whole_cost(dict(zip(fields, row, strict=True))) for row in rows]
         for step in steps:
             step["needs"] = step["needs"].split(", ") if step["needs"] else []
         opened = [
@@ -223,7 +180,7 @@ def _show_steps(
         ]
         put_json(
             {
-                **_with_whole_cost(job),
+                **with_whole_cost(job),
                 "project": job["name"],
                 "folder": str(folder),
                 "in_doubt": doubts.value(),
@@ -240,7 +197,7 @@ def _show_steps(
     if job["forked_from"]:
         put(f"  forked     from {job['forked_from']}")
     if job["finished_at"]:
-        put(f"  finished   {job['finished_at']} ({_seconds(job['duration_s'])})")
+        put(f"  finished   {job['finished_at']} ({seconds(job['duration_s'])})")
     cost = cost_text(job["cost_usd"], job["calls_unpriced"])
     put(
         f"  used       {job['calls']} calls, {job['input_tokens']} tokens in, "
@@ -262,7 +219,7 @@ def _show_steps(
         table(
             ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
             [
-                (*row[:4], _seconds(row[4]), row[5] or "", _brief_cost(*row[9:11]), _note(row))
+                (*row[:4], seconds(row[4]), row[5] or "", brief_cost(*row[9:11]), _note(row))
                 for row in shown
             ],
         )
@@ -288,24 +245,3 @@ def _note(row: tuple[Any, ...]) -> str:
     """What a person should know of the step: how it failed, and what its providers were not sent."""
     dropped = f"not sent: {row[12]}" if row[12] else ""
     return "; ".join(filter(None, (row[6], dropped)))
-
-
-def _with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with null for a cost that is not the whole one, and the known part beside it."""
-    known = row["cost_usd"] or 0.0
-    return {**row, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
-
-
-def _brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
-    """A step's cost; nothing for a step that has called no model."""
-    from projections.money import cost_text
-
-    if known_usd is None and not calls_unpriced:
-        return ""
-    return cost_text(known_usd, calls_unpriced, brief=True)
-
-
-def _seconds(duration_s: float | None) -> str:
-    from scheduler.core.durations import format_duration
-
-    return "" if duration_s is None else format_duration(duration_s)

@@ -43,6 +43,7 @@ REPLIES = {
 STEPS = ["talker", "sheller", "tooler", "each", "asker"]
 ASKER = f"asker{NAME_POISON}"
 NAME = f"{NAME_POISON}x"
+HOSTILE_STEPS = [f"{step}{NAME_POISON}" for step in STEPS]
 HOSTILE = json.dumps(POISON.replace("\0", ""))
 
 COMMANDS: dict[str, list[list[str]]] = {
@@ -60,7 +61,14 @@ COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["--quiet"]],
     "chaos": [["hostile.yaml"], [NAME]],
     "init": [["--list"], [NAME]],
-    "list": [[], ["--limit", NAME]],
+    "list": [
+        [],
+        ["--limit", NAME],
+        ["--status", NAME],
+        ["--project", NAME],
+        ["--since", NAME],
+        ["--status", "interrupted", "--status", "failed"],
+    ],
     "list-runs": [[]],
     "show": [
         ["latest"],
@@ -70,11 +78,22 @@ COMMANDS: dict[str, list[list[str]]] = {
         [NAME],
         ["--" + NAME],
     ],
+    "blame": [["said.md"], ["w", "--full"], [NAME], ["w", "--job", NAME]],
+    "why": [["latest", step] for step in (*HOSTILE_STEPS, "skipper", NAME)],
+    "diff": [["latest", "latest"], ["latest", NAME], ["latest", "latest", "--step", NAME]],
+    "cost": [[], ["latest"], ["--by", "job"], ["--by", NAME], ["--since", NAME]],
     "tail": [
         ["latest"],
         ["latest", "--step", ASKER],
         ["latest", "--step", NAME],
         ["latest", "--type", NAME],
+    ],
+    "search": [
+        ["hello"],
+        ["x* -9", "--best", "--what", "reply"],
+        ["--", NAME],
+        ["x", "--job", NAME],
+        ["x", "--what", NAME],
     ],
     "validate": [["hostile.yaml", "evil.yaml"], [NAME]],
     "plan": [["evil.yaml"], ["hostile.yaml"], [NAME]],
@@ -83,6 +102,10 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["latest", "--mermaid"],
         ["evil.yaml"],
         ["hostile.yaml", "--mermaid"],
+        ["latest", "--format", "dot"],
+        ["latest", "--format", "svg"],
+        ["hostile.yaml", "--format", NAME],
+        ["latest", "--output", f"graph{NAME_POISON}.svg"],
         [NAME],
     ],
     "schema": [[]],

@@ -1,0 +1,70 @@
+"""Unified differences of two texts, with bounds: what would take long is not compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+
+COMPARED_LINES_MAX = 3000
+"""Of the part between the first and the last difference, of each text."""
+
+_CONTEXT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TextDiff:
+    """The lines of a unified difference, without its two heads; `note` says why there are none.
+
+    `added` and `removed` count lines; without a comparison they are all of that part.
+    """
+
+    lines: tuple[str, ...]
+    added: int
+    removed: int
+    note: str | None = None
+
+
+def diff_texts(before: str, after: str) -> TextDiff | None:
+    """The difference of two texts; none for equal ones."""
+    if before == after:
+        return None
+    # Not `splitlines`: a text that differs in what else breaks a line differs in that line.
+    old, new = before.split("\n"), after.split("\n")
+    start = _common(old, new)
+    end = _common(old[start:][::-1], new[start:][::-1])
+    part_old, part_new = old[start : len(old) - end], new[start : len(new) - end]
+    if max(len(part_old), len(part_new)) > COMPARED_LINES_MAX:
+        note = (
+            f"too long to compare: {len(part_old):,} lines from line {start + 1:,} on became "
+            f"{len(part_new):,}"
+        )
+        return TextDiff((), len(part_new), len(part_old), note)
+    first = max(0, start - _CONTEXT)
+    last = max(0, end - _CONTEXT)
+    lines = tuple(_hunks(old[first : len(old) - last], new[first : len(new) - last], first))
+    added = sum(line.startswith("+") for line in lines)
+    return TextDiff(lines, added, sum(line.startswith("-") for line in lines))
+
+
+def _common(old: list[str], new: list[str]) -> int:
+    """How many lines both begin with."""
+    for place, (one, other) in enumerate(zip(old, new, strict=False)):
+        if one != other:
+            return place
+    return min(len(old), len(new))
+
+
+def _hunks(old: list[str], new: list[str], first: int) -> Iterator[str]:
+    for number, line in enumerate(unified_diff(old, new, lineterm="", n=_CONTEXT)):
+        if number >= 2:
+            yield _moved(line, first) if line.startswith("@@") else line
+
+
+def _moved(head: str, first: int) -> str:
+    """The head of a hunk with the numbers of lines that the whole texts have."""
+    ranges = []
+    for part in head.split(" ")[1:3]:
+        start, _, length = part[1:].partition(",")
+        ranges.append(f"{part[0]}{int(start) + first}{',' + length if length else ''}")
+    return f"@@ {' '.join(ranges)} @@"

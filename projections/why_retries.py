@@ -1,0 +1,38 @@
+"""By which rule of the spec a failed attempt was tried again, or was not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.events import StepFailed
+
+_NEVER = ("template", "path", "environment")
+"""What trying again cannot heal; only a `retry_on` that names it has it tried again."""
+
+
+def retry_rule(definition: Mapping[str, Any], event: StepFailed, failures: int) -> str:
+    """The rule in words; `failures` in a row, this one included. `definition` is the resolved step."""
+    most = definition.get("retry", {}).get("max_attempts", 1)
+    retry_on = definition.get("retry_on", ())
+    listed = ", ".join(retry_on)
+    if event.retry_at is not None:
+        if failures >= most or (retry_on and event.kind not in retry_on):
+            return "another model of its fallback list is asked"
+        why = (
+            f"{event.kind} is in its retry_on ({listed})"
+            if retry_on
+            else "its retry takes any failure"
+        )
+        return f"{why}, {most} attempts in a row at most"
+    if not definition:
+        return "the spec is gone that would say why"
+    if most == 1:
+        return "its retry allows one attempt"
+    if failures >= most:
+        return f"that was attempt {failures} of the {most} that its retry allows in a row"
+    if retry_on and event.kind not in retry_on:
+        return f"{event.kind} is not in its retry_on ({listed})"
+    if event.kind in _NEVER:
+        return f"trying again cannot heal a failure of kind {event.kind}"
+    return "its time was over, or it was told to end"
