@@ -11,7 +11,7 @@ from ledger.digest import digest_bytes
 from ledger.folder import Folder
 from projections import Publisher
 from projections.exports.crate_facts import read_facts
-from projections.exports.ro_crate import METADATA, Packed, render_crate
+from projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
 from projections.exports.source import Source
 from projections.prices import PriceTable
 
@@ -30,6 +30,9 @@ def write_crate(source: Source, folder: Path, *, prices: PriceTable) -> tuple[in
     publisher = Publisher(source.reader, source.job_id, folder, prices=prices)
     publisher.publish()
     lost = publisher.lost()
+    if SPEC in lost:
+        # The profile wants a file for the workflow, whatever is known of it.
+        Folder(folder).write(SPEC, f"# {lost[SPEC].partition(': ')[2]}\n".encode())
     files = {packed.path: packed for packed in _packed(Folder(folder))}
     description = render_crate(source, read_facts(source), files, lost)
     Folder(folder).write(METADATA, description)

@@ -21,16 +21,16 @@ from projections.prices import PriceTable
 from projections.status import shown_status
 from scheduler.core.errors import nearest
 
-SUFFIXES = {"html": "html", "otel": "otel.json", "junit": "junit.xml"}
+SUFFIXES = {"otel": "otel.json", "junit": "junit.xml"}
 """The forms that are one file, and what their names end in."""
-FORMS = ("folder", "html", "otel", "ro-crate", "junit")
-_WITH_CONTENT = {"html": True, "otel": False}
+FORMS = ("folder", "otel", "ro-crate", "junit")
+_WITH_CONTENT = {"otel": False}
 _STDOUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a person asked for. `content` is whether prompts, replies and files' texts are in it."""
+    """What a person asked for. `content` is whether prompts and replies are in it."""
 
     form: str
     to: Path | None

@@ -205,11 +205,11 @@ class Actions:
             )
             self._tool(key, f"{step.kind} of {name}", described)
             return [key]
-        asked = dict.fromkeys(
+        asked: list[tuple[str | None, str | None]] = [
             (call.provider, call.model) for call in calls if call.model is not None
-        )
+        ]
         found = []
-        for provider, model in asked or {(step.provider, step.model): None}:
+        for provider, model in dict.fromkeys(asked or [(step.provider, step.model)]):
             key = fragment("model", provider or "unknown", model or "unknown")
             self._tool(key, model or "unknown", f"A language model, asked through {provider}.")
             found.append(key)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from ledger.visible import visible
-from projections.exports.source import Source, in_order, read_log
+from projections.exports.source import Source, in_order, read_log, read_logs, unix_ns
 from projections.job_view import AttemptRow, StepRow
 from projections.money import cost_text
 
@@ -46,6 +46,7 @@ class _Report:
         self._source = source
         self._counts = _Counts()
         self._logs_left = LOGS_BYTES_MAX
+        self._logs = read_logs(source)
 
     def render(self) -> str:
         job = self._source.view.job
@@ -61,11 +62,12 @@ class _Report:
             "failures": str(self._counts.failures),
             "errors": "0",
         }
-        time = {"time": _seconds(job.duration_s)}
-        begun = (job.started_at or job.submitted_at).partition(".")[0]
+        begun_at = job.started_at or job.submitted_at
+        ended_at = job.finished_at or self._source.as_of
+        time = {"time": _seconds((unix_ns(ended_at) - unix_ns(begun_at)) / 1e9)}
         more = {
             "skipped": str(self._counts.skipped),
-            "timestamp": begun,
+            "timestamp": begun_at.partition(".")[0],
             "hostname": _shown((job.owner or "").partition(" on ")[2] or "unknown"),
             "id": "0",
         }
@@ -126,9 +128,7 @@ class _Report:
         failure = ET.SubElement(
             case, "failure", type=_shown(kind), message=_shown(message.partition("\n")[0])
         )
-        log = (
-            read_log(self._source.reader, attempts[-1], bytes_max=LOG_BYTES_MAX) if attempts else ""
-        )
+        log = self._log(attempts[-1]) if attempts else ""
         tail = "\n".join(log.splitlines()[-TAIL_LINES:])
         failure.text = _text(f"{kind}: {message}\n{tail}")
 
@@ -141,13 +141,18 @@ class _Report:
         failure = ET.SubElement(case, "failure", type=status, message=_shown(message))
         failure.text = _text(f"{message}\nas of {self._source.as_of}")
 
+    def _log(self, attempt: AttemptRow) -> str:
+        step = attempt.step_id.removeprefix(f"{attempt.job_id}/")
+        log = self._logs.get((step, attempt.attempt))
+        return read_log(self._source.reader, log, bytes_max=LOG_BYTES_MAX)
+
     def _printed(self, step: StepRow, attempts: list[AttemptRow]) -> str:
         parts = []
         for attempt in attempts:
             if self._logs_left <= 0:
                 parts.append("[logs are left out from here on: the report is long enough]\n")
                 break
-            log = read_log(self._source.reader, attempt, bytes_max=LOG_BYTES_MAX)
+            log = self._log(attempt)
             self._logs_left -= len(log)
             said = f"attempt {attempt.attempt}: {attempt.status}"
             if attempt.failure is not None:

@@ -209,9 +209,9 @@ def _parameters(request: Mapping[str, Any]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name in (*_NUMBERS, *_COUNTS):
         value = params.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and isfinite(value):
-            found[f"gen_ai.request.{name}"] = int(value) if name in _COUNTS else float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            continue
+        found[f"gen_ai.request.{name}"] = int(value) if name in _COUNTS else float(value)
     stop = params.get("stop")
     if stop:
         texts = [stop] if isinstance(stop, str) else stop

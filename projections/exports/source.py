@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ledger.errors import LedgerError, RemovedBlob
-from ledger.events import JobSubmitted
+from ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
 from ledger.reader import Head, LedgerReader
-from projections.job_view import AttemptRow, JobView, StepRow, read_view
+from projections.job_view import JobView, StepRow, read_view
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,12 +78,22 @@ def spec_name(view: JobView, step: StepRow) -> str:
     return at.name + "".join(reversed(parts))
 
 
-def read_log(reader: LedgerReader, attempt: AttemptRow, *, bytes_max: int) -> str:
-    """The end of what the attempt printed, as text; a note says what was cut, removed or damaged."""
-    if attempt.log_sha256 is None:
-        return attempt.log or ""
+def read_logs(source: Source) -> dict[tuple[str, int], Payload]:
+    """What attempts printed, by step and attempt; the tables have the first of it alone."""
+    found: dict[tuple[str, int], Payload] = {}
+    for recorded in source.reader.read_stream(source.job_id):
+        event = recorded.event
+        if isinstance(event, StepSucceeded | StepFailed | StepInterrupted) and event.log:
+            found[event.step, event.attempt] = event.log
+    return found
+
+
+def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> str:
+    """The end of what an attempt printed, as text; a note says what was cut, removed or damaged."""
+    if log is None:
+        return ""
     try:
-        content = reader.read_blob(attempt.log_sha256)
+        content = reader.read_payload_bytes(log)
     except RemovedBlob as error:
         return f"[{str(error).partition(': ')[2]}]\n"
     except LedgerError as error:
