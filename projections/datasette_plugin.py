@@ -23,6 +23,7 @@ from projections.datasette_queries import ledger_queries
 from projections.datasette_routes import routes
 from projections.datasette_security import Asgi, datasette_policy, with_headers
 from projections.datasette_tables import TABLES, ledger_metadata
+from projections.pages.links import DatasetteLinks
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -83,6 +84,18 @@ def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
     if database is None or not _is_ledger(datasette, database):
         return []
     return [f"data:text/css,{quote(STYLE)}"]
+
+
+@_hook
+def menu_links(datasette: Any) -> list[dict[str, str]]:
+    """The way back from Datasette's pages: the jobs and the search of each ledger, in the menu."""
+    found = []
+    for name in datasette.databases:
+        if _is_ledger(datasette, name):
+            links = DatasetteLinks(datasette, name)
+            found.append({"href": links.home(), "label": f"Jobs of {name}"})
+            found.append({"href": links.search(), "label": f"Search {name}"})
+    return found
 
 
 @_hook

@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import NotFound, Response
 
+from projections.pages.decisions import are_decisions_allowed
 from projections.pages.routes import PAGES
 from projections.pages.views import Page, answer, static
 
 _IsLedger = Callable[[Any, str], bool]
+_Shown = Callable[[Any, Any, str], Awaitable[Any]]
 
 _READS = ("GET", "HEAD")
 
 
 def routes(datasette: Any, is_ledger: _IsLedger) -> list[tuple[str, Callable[..., Any]]]:
-    """What `register_routes` gives. Everything only reads."""
+    """What `register_routes` gives. Without leave to decide, there is nothing but reading."""
     found: list[tuple[str, Callable[..., Any]]] = [
         (r"^/-/orc-static/[^/]+/(?P<name>[^/]+)$", static)
     ]
     for address, page in PAGES:
         found.append((rf"^/-/orc/(?P<database>[^/]+){address}/?$", _for_ledger(page, is_ledger)))
+    decide = _checked(_decide, is_ledger, (*_READS, "POST"))
+    found.insert(0, (r"^/-/orc/(?P<database>[^/]+)/decide/(?P<job>[^/]+)/?$", decide))
     home = _home(PAGES[0][1], is_ledger)
     return [(r"^/$", home), *found]
 
 
 def _for_ledger(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
+    async def shown(request: Any, datasette: Any, name: str) -> Any:
+        return await answer(page, request, datasette, name)
+
+    return _checked(shown, is_ledger, _READS)
+
+
+async def _decide(request: Any, datasette: Any, name: str) -> Any:
+    if not are_decisions_allowed(datasette):
+        raise NotFound("nobody may decide here: `orc browse --allow-decisions` lets you")
+    # Loads pydantic, which Datasette's start needs not wait for.
+    from projections.pages.decide import decide_page
+
+    return await decide_page(request, datasette, name)
+
+
+def _checked(shown: _Shown, is_ledger: _IsLedger, methods: tuple[str, ...]) -> Callable[..., Any]:
     async def answered(request: Any, datasette: Any) -> Any:
-        if request.method not in _READS:
-            return Response.text("not allowed\n", status=405, headers={"allow": ", ".join(_READS)})
+        if request.method not in methods:
+            return Response.text("not allowed\n", status=405, headers={"allow": ", ".join(methods)})
         try:
             name = datasette.get_database(route=tilde_decode(request.url_vars["database"])).name
         except KeyError:
             raise NotFound("there is no such database") from None
         if not is_ledger(datasette, name):
             raise NotFound("it is no ledger of orc")
-        return await answer(page, request, datasette, name)
+        return await shown(request, datasette, name)
 
     return answered
 

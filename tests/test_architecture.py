@@ -35,7 +35,7 @@ OUTSIDE = {
     "scheduler/core": {"pydantic", "yaml", "jinja2", "jsonschema"},
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
-    "cli": {"typer", "click", "rich", "trio", "datasette", "yaml", "pydantic"},
+    "cli": {"typer", "click", "rich", "trio", "datasette", "uvicorn", "yaml", "pydantic"},
 }
 IMPURE = set(
     "asyncio io logging multiprocessing os pathlib random secrets shutil signal socket sqlite3 "

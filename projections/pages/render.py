@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ledger.visible import visible
 from projections.money import cost_text, usd_text
@@ -45,6 +45,8 @@ def environment() -> Environment:
         count=lambda number: f"{number:,}",
         day=lambda at: at[:10],
         instant=instant_text,
+        # For what comes back with a form: escaped as all else, but not made visible.
+        plain=escape,
         seconds=lambda taken: "" if taken is None else shown_seconds(taken),
         shorten=shorten,
         usd=usd_text,

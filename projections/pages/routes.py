@@ -82,9 +82,17 @@ def raw(reader: LedgerReader, asked: Asked) -> Any:
     return attachment(reader.read_blob(found.sha256), path)
 
 
+def search(reader: LedgerReader, asked: Asked) -> Any:
+    """What prompts, replies and all that steps said have in them."""
+    from projections.pages.search import search_page
+
+    return search_page(reader, asked)
+
+
 _JOB = "(?P<job>[^/]+)"
 PAGES: tuple[tuple[str, Page], ...] = (
     ("", home),
+    ("/search", search),
     (f"/{_JOB}", job),
     (f"/{_JOB}/step/(?P<step>[^/]+)", step),
     (f"/{_JOB}/file/(?P<path>[^/]+)", file),

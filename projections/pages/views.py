@@ -19,11 +19,12 @@ from datasette.utils.asgi import Response
 from ledger.digest import digest_bytes
 from ledger.errors import LedgerError, NoSuchJob
 from ledger.reader import LedgerReader
+from projections.pages.decisions import are_decisions_allowed
 from projections.pages.links import DatasetteLinks
 from projections.pages.security import HEADERS
 from projections.pages.static import TYPES, read_static, static_digest
 
-_TEXT_MAX = 200
+_TEXT_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ Page = Callable[[LedgerReader, Asked], Any]
 
 async def answer(page: Page, request: Any, datasette: Any, name: str) -> Any:
     """The page for one request, or a page that says why there is none."""
-    asked = Asked(
+    return await asyncio.to_thread(_make, page, asked_of(request, datasette, name))
+
+
+def asked_of(request: Any, datasette: Any, name: str) -> Asked:
+    """What is asked of a ledger."""
+    return Asked(
         database=Path(datasette.databases[name].path).absolute(),
         links=links_of(datasette, name),
         names={key: tilde_decode(value) for key, value in request.url_vars.items()},
@@ -57,12 +63,11 @@ async def answer(page: Page, request: Any, datasette: Any, name: str) -> Any:
         known=request.headers.get("if-none-match", ""),
         csrf=request.scope.get("csrftoken", lambda: ""),
     )
-    return await asyncio.to_thread(_make, page, asked)
 
 
 def links_of(datasette: Any, name: str) -> DatasetteLinks:
     """The links of a ledger's pages."""
-    return DatasetteLinks(datasette, name)
+    return DatasetteLinks(datasette, name, can_decide=are_decisions_allowed(datasette))
 
 
 def _make(page: Page, asked: Asked) -> Any:
@@ -87,7 +92,13 @@ def _unreadable(asked: Asked, problem: str) -> Any:
 
 
 def html(
-    template: str, asked: Asked, values: dict[str, Any], *, status: int = 200, etag: str = ""
+    template: str,
+    asked: Asked,
+    values: dict[str, Any],
+    *,
+    status: int = 200,
+    etag: str = "",
+    cache: str = "no-cache",
 ) -> Any:
     """A page of ours, with its headers."""
     # Jinja and the templates are loaded by the first page, and not by Datasette's start.
@@ -101,7 +112,7 @@ def html(
         "words": "",
         "csrf": asked.csrf,
     }
-    headers = {**HEADERS, "cache-control": "no-cache"}
+    headers = {**HEADERS, "cache-control": cache}
     if etag:
         headers["etag"] = etag
     return Response.html(render(template, {**shared, **values}), status=status, headers=headers)

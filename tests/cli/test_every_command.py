@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +130,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["--job", NAME],
     ],
     "redact": [[NAME], ["0123456789ab"]],
-    "browse": [["--no-open"], ["--db", NAME]],
+    "browse": [["--no-open"], ["latest", "--no-open", "--allow-decisions"], [NAME], ["--db", NAME]],
     "doctor": [[], ["--db", NAME]],
 }
 """What each command is asked, in a folder with a poisoned ledger."""
@@ -164,8 +167,8 @@ def test_every_command_is_tried() -> None:
 def test_a_command_prints_nothing_that_a_terminal_obeys(
     command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # `orc browse` becomes Datasette.
-    monkeypatch.setattr(os, "execv", lambda path, arguments: None)
+    # `orc browse` would answer until Ctrl-C.
+    monkeypatch.setattr("cli.browsing.serve", _serve_nothing)
     shutil.copytree(poisoned, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:
@@ -178,6 +181,11 @@ def test_a_command_prints_nothing_that_a_terminal_obeys(
             if options:
                 assert said.out.isascii()
                 assert all(isinstance(line, dict) for line in _json_of(said))
+
+
+def _serve_nothing(app: Any, listener: socket.socket, *, when_ready: Callable[[], None]) -> None:
+    when_ready()
+    listener.close()
 
 
 def _json_of(said: Said) -> list[object]:

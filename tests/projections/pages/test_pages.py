@@ -102,7 +102,7 @@ def test_pages_say_what_a_browser_may_do_and_it_is_next_to_nothing(database: Pat
             headers = (await get(page)).headers
             assert headers["content-security-policy"] == POLICY, page
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
 
     browse(database, then=look)
 

@@ -1,0 +1,156 @@
+"""The page on which people decide, where that was allowed: `/-/orc/<ledger>/decide/<job>`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from datasette.utils.asgi import Response
+
+from ledger.errors import LedgerError, NoSuchJob
+from ledger.locks import has_owner
+from ledger.reader import LedgerReader
+from ledger.visible import visible
+from projections.job_view import StepRow, read_rows
+from projections.pages.decisions import DecisionRefused, Wish, decider_of
+from projections.pages.views import Asked, answer, asked_of, html
+from projections.questions import read_question, read_questions
+
+BODY_BYTES_MAX = 100_000
+COOKIE = "ds_csrftoken"
+
+
+async def decide_page(request: Any, datasette: Any, name: str) -> Any:
+    """The questions of a job, each with its answers; a POST decides one of them."""
+    if request.method != "POST":
+        return await answer(_shown, request, datasette, name)
+    asked = asked_of(request, datasette, name)
+    try:
+        with LedgerReader.open(asked.database) as reader:
+            job_id = str(reader.find_job(asked.names["job"]))
+        wish = await _read_wish(request, job_id)
+        try:
+            _check(asked.database, wish)
+            await asyncio.to_thread(decider_of(datasette), wish)
+        except DecisionRefused as refusal:
+            return await asyncio.to_thread(_refused, asked, wish, refusal)
+    except NoSuchJob as error:
+        return _plain(visible(str(error)), status=404)
+    except DecisionRefused as refusal:
+        return _plain(str(refusal), status=refusal.status)
+    except LedgerError as error:
+        return _plain(visible(str(error)), status=503)
+    address = f"{asked.links.decide(job_id)}?{urlencode({'decided': wish.step})}"
+    return Response.redirect(address, status=303)
+
+
+def _shown(reader: LedgerReader, asked: Asked) -> Any:
+    job_id = str(reader.find_job(asked.names["job"]))
+    return _page(reader, asked, job_id, decided=asked.query.get("decided", ""))
+
+
+def _refused(asked: Asked, wish: Wish, refusal: DecisionRefused) -> Any:
+    with LedgerReader.open(asked.database) as reader:
+        return _page(reader, asked, wish.job_id, refusal=refusal, wish=wish)
+
+
+async def _read_wish(request: Any, job_id: str) -> Wish:
+    """The form, if it is one of ours. Raises DecisionRefused."""
+    _refuse_foreign(request)
+    form = dict(parse_qsl((await _read_body(request)).decode("utf-8", "replace")))
+    cookie = request.cookies.get(COOKIE, "")
+    # Datasette gives a new one where the cookie is none that it signed, and asks
+    # for neither where a request has no cookie at all, or names a bearer.
+    expected = request.scope["csrftoken"]()
+    given = form.get("csrftoken", "")
+    for token in (cookie, given):
+        if not secrets.compare_digest(token.encode(), expected.encode()):
+            raise DecisionRefused(
+                "this form is not from this server, or from before it was started again: "
+                "load the page again",
+                status=403,
+            )
+    comment = form.get("comment", "").strip().replace("\r\n", "\n")
+    return Wish(job_id, form.get("step", ""), form.get("option", ""), comment or None)
+
+
+def _refuse_foreign(request: Any) -> None:
+    """Raise DecisionRefused for what no form on a page of this server sends."""
+    headers = request.headers
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site != "same-origin":
+        raise DecisionRefused("this form is not from this server", status=403)
+    if origin != f"{request.scheme}://{request.host}" and not (origin is None and site):
+        raise DecisionRefused("this form is not from this server", status=403)
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise DecisionRefused("a decision is a form", status=415)
+
+
+async def _read_body(request: Any) -> bytes:
+    body = b""
+    while True:
+        message = await request.receive()
+        body += bytes(message.get("body", b""))
+        if len(body) > BODY_BYTES_MAX:
+            raise DecisionRefused("the comment is too long", status=413)
+        if not message.get("more_body"):
+            return body
+
+
+def _check(path: Path, wish: Wish) -> None:
+    """Raise DecisionRefused for what can be seen to be wrong without a try."""
+    with LedgerReader.open(path) as reader:
+        step = _step(reader, wish.job_id, wish.step)
+        question = read_question(reader, wish.job_id, wish.step)
+    if step is None:
+        raise DecisionRefused(f"the job has no step {visible(wish.step)}", status=404)
+    if question is None:
+        raise DecisionRefused(f"{visible(step.name)} has asked nothing", status=409)
+    if step.decision is not None:
+        who = f" by {visible(step.decided_by)}" if step.decided_by else ""
+        raise DecisionRefused(
+            f"{visible(step.name)} was decided already: {visible(step.decision)}{who}", status=409
+        )
+    if wish.option not in question.options:
+        raise DecisionRefused(
+            f"{visible(wish.option)} is none of the options of {visible(step.name)}", status=400
+        )
+
+
+def _page(
+    reader: LedgerReader,
+    asked: Asked,
+    job_id: str,
+    *,
+    decided: str = "",
+    refusal: DecisionRefused | None = None,
+    wish: Wish | None = None,
+) -> Any:
+    step = _step(reader, job_id, decided)
+    done = None
+    if step is not None and step.decision is not None:
+        who = f", by {step.decided_by}" if step.decided_by else ""
+        done = f"{step.name} was decided: {step.decision}{who}."
+    values = {
+        "job_id": job_id,
+        "done": done,
+        "is_run": has_owner(asked.database, job_id),
+        "refusal": None if refusal is None else str(refusal),
+        "questions": read_questions(reader, job_id),
+        "wish": wish,
+    }
+    status = 200 if refusal is None else refusal.status
+    return html("decide.html", asked, values, status=status, cache="private, no-store")
+
+
+def _step(reader: LedgerReader, job_id: str, step: str) -> StepRow | None:
+    found = read_rows(reader.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
+    return found[0] if found else None
+
+
+def _plain(message: str, *, status: int) -> Any:
+    return Response.text(f"{message}\n", status=status)

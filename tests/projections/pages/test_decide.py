@@ -1,0 +1,193 @@
+"""Deciding on a page: only where it was allowed, and only from a form of that page."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasette.app import Datasette
+
+from ledger.events import ApprovalRequested
+from projections.pages.decide import BODY_BYTES_MAX
+from projections.pages.decisions import DecisionRefused, Wish, allow_decisions
+from tests.builders import JOB, step
+from tests.projections.support import begun, open_in, write
+
+PAGE = f"/-/orc/runs/decide/{JOB}"
+HOME = {"origin": "http://localhost", "host": "localhost"}
+MESSAGE = "May <b>I</b>\nplease? \x1b[2J"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A ledger of a job with a step that asks, and one that asks nothing."""
+    story = begun(step("gate", kind="approval"), step("other")).start("gate", "other")
+    story.record(
+        ApprovalRequested(step="gate", attempt=1, message=MESSAGE, options=("yes", "<no>"))
+    )
+    with open_in(tmp_path) as ledger:
+        write(ledger, story)
+    return tmp_path / "runs.db"
+
+
+class Visit:
+    """A browser at the page: it keeps the cookie, and fills in the form."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.token = ""
+
+    async def see(self) -> Any:
+        page = await self.client.get(PAGE, headers=HOME)
+        found = re.search(r'name="csrftoken" value="([^"]+)"', page.text)
+        self.token = found[1] if found else ""
+        self.cookies = {"ds_csrftoken": page.cookies.get("ds_csrftoken", self.token)}
+        return page
+
+    async def post(
+        self, headers: dict[str, str] = HOME, *, cookies: dict[str, str] | None = None, **form: str
+    ) -> Any:
+        form = {"csrftoken": self.token, "step": "gate", "option": "yes", **form}
+        given = self.cookies if cookies is None else cookies
+        cookie = {"cookie": "; ".join(f"{name}={value}" for name, value in given.items())}
+        return await self.client.post(
+            PAGE, data=form, headers={**headers, **(cookie if given else {})}
+        )
+
+
+def visit(
+    database: Path,
+    then: Callable[[Visit], Awaitable[None]],
+    *,
+    refusal: DecisionRefused | None = None,
+) -> list[Wish]:
+    """Look at the page where deciding is allowed; what was decided."""
+    wishes: list[Wish] = []
+
+    def decide(wish: Wish) -> None:
+        wishes.append(wish)
+        if refusal is not None:
+            raise refusal
+
+    async def go() -> None:
+        datasette = Datasette([str(database)])
+        allow_decisions(datasette, decide)
+        visitor = Visit(datasette.client)
+        await visitor.see()
+        await then(visitor)
+
+    asyncio.run(asyncio.wait_for(go(), 30))
+    return wishes
+
+
+def test_a_question_is_shown_with_a_button_for_each_option(database: Path) -> None:
+    async def then(visitor: Visit) -> None:
+        page = await visitor.see()
+        assert "May &lt;b&gt;I&lt;/b&gt;\nplease? \\x1b[2J" in page.text
+        assert '<button name="option" value="yes">yes</button>' in page.text
+        assert 'value="&lt;no&gt;">&lt;no&gt;</button>' in page.text
+        assert 'method="post"' in page.text
+        assert page.headers["cache-control"] == "private, no-store"
+
+    assert visit(database, then) == []
+
+
+def test_a_form_of_the_page_decides_and_leads_back_to_it(database: Path) -> None:
+    async def then(visitor: Visit) -> None:
+        done = await visitor.post(option="<no>", comment=" later \r\n")
+        assert done.status_code == 303
+        assert done.headers["location"] == f"{PAGE}?decided=gate"
+        assert (await visitor.post()).status_code == 303
+
+    expected = [Wish(JOB, "gate", "<no>", "later"), Wish(JOB, "gate", "yes", None)]
+    assert visit(database, then) == expected
+
+
+FOREIGN: list[tuple[str, dict[str, Any]]] = [
+    ("another site", {"headers": {**HOME, "origin": "http://evil.example"}}),
+    ("another port", {"headers": {**HOME, "origin": "http://localhost:3000"}}),
+    ("no origin", {"headers": {"host": "localhost"}}),
+    ("a null origin", {"headers": {**HOME, "origin": "null"}}),
+    ("cross-site", {"headers": {**HOME, "sec-fetch-site": "cross-site"}}),
+    ("same-site", {"headers": {**HOME, "sec-fetch-site": "same-site"}}),
+    ("no cookie at all", {"cookies": {}}),
+    ("another cookie", {"cookies": {"other": "1"}}),
+    ("a cookie that nobody signed", {"cookies": {"ds_csrftoken": "x"}, "csrftoken": "x"}),
+    ("no token", {"csrftoken": ""}),
+    ("another token", {"csrftoken": "x"}),
+    (
+        "a bearer, of whom Datasette asks no token",
+        {"headers": {**HOME, "authorization": "Bearer x"}, "csrftoken": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize("post", [post for _, post in FOREIGN], ids=[name for name, _ in FOREIGN])
+def test_a_form_from_elsewhere_is_refused(post: dict[str, Any], database: Path) -> None:
+    async def then(visitor: Visit) -> None:
+        assert (await visitor.post(**post)).status_code == 403
+
+    assert visit(database, then) == []
+
+
+def test_what_is_no_form_or_too_large_is_refused(database: Path) -> None:
+    async def then(visitor: Visit) -> None:
+        headers = {**HOME, "content-type": "application/json"}
+        answer = await visitor.client.post(PAGE, content=b"{}", headers=headers)
+        assert answer.status_code == 415
+        huge = await visitor.post(comment="x" * BODY_BYTES_MAX)
+        assert huge.status_code == 413
+        for method in ("PUT", "DELETE", "PATCH"):
+            answer = await visitor.client.request(method, PAGE, headers=HOME)
+            assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+    assert visit(database, then) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "said"),
+    [
+        ({"option": "maybe"}, 400, "maybe is none of the options of gate"),
+        ({"option": "\x1b"}, 400, "\\x1b is none"),
+        ({"step": "<i>"}, 404, "no step &lt;i&gt;"),
+        ({"step": "other"}, 409, "other has asked nothing"),
+    ],
+)
+def test_a_decision_that_makes_no_sense_is_said_on_the_page(
+    form: dict[str, Any], status: int, said: str, database: Path
+) -> None:
+    async def then(visitor: Visit) -> None:
+        page = await visitor.post(comment="keep <this>", **form)
+        assert page.status_code == status
+        assert said in page.text
+        assert ("keep &lt;this&gt;</textarea>" in page.text) == ("step" not in form)
+
+    assert visit(database, then) == []
+
+
+def test_a_refusal_of_the_one_who_decides_is_said_on_the_page(database: Path) -> None:
+    async def then(visitor: Visit) -> None:
+        page = await visitor.post()
+        assert page.status_code == 409
+        assert "somebody was faster &lt;b&gt;" in page.text
+
+    refusal = DecisionRefused("somebody was faster <b>", status=409)
+    assert len(visit(database, then, refusal=refusal)) == 1
+
+
+def test_without_leave_there_is_no_page_and_a_job_has_to_be_there(database: Path) -> None:
+    async def go() -> None:
+        client = Datasette([str(database)]).client
+        assert (await client.get(PAGE)).status_code == 404
+        assert (await client.post(PAGE, headers=HOME)).status_code == 404
+
+    asyncio.run(asyncio.wait_for(go(), 30))
+
+    async def then(visitor: Visit) -> None:
+        assert (await visitor.client.get("/-/orc/runs/decide/nobody")).status_code == 404
+
+    assert visit(database, then) == []
