@@ -6,8 +6,11 @@ import typer
 
 from cli.commands import (
     ask,
+    browse,
     chaos,
     decide,
+    export,
+    graph,
     init,
     keep,
     listing,
@@ -17,6 +20,7 @@ from cli.commands import (
     replay,
     reuse,
     run,
+    search,
     specs,
 )
 from cli.lean import LeanCommand, LeanGroup
@@ -61,19 +65,20 @@ for _name, _function in (
     ("diff", ask.diff),
     ("cost", ask.cost),
     ("tail", look.tail),
+    ("search", search.search),
     ("validate", specs.validate),
     ("plan", plan.plan),
-    ("graph", specs.graph),
+    ("graph", graph.graph),
     ("schema", specs.schema),
     ("verify", maintain.verify),
     ("rebuild", maintain.rebuild),
-    ("export", maintain.export),
+    ("export", export.export),
     ("bundle", keep.bundle),
     ("import", keep.import_),
     ("backup", keep.backup),
     ("prune", keep.prune),
     ("redact", keep.redact),
-    ("browse", maintain.browse),
+    ("browse", browse.browse),
     ("doctor", maintain.doctor),
     ("chaos", chaos.chaos),
 ):

@@ -111,6 +111,11 @@ StepFilter = Annotated[
     typer.Option("--step", help="Only this step's events.", autocompletion=complete_steps),
 ]
 
+At = Annotated[
+    int | None,
+    typer.Option("--at", help="As it was after this event of the job.", metavar="VERSION", min=1),
+]
+
 
 def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
     """Where the ledger and the run folders are."""

@@ -17,6 +17,7 @@ from projections import Publisher
 from projections.prices import PriceTable
 from projections.removal_plan import IS_RUN, Removal, list_jobs
 from projections.removed_files import delivered_files, files_with, remove_files
+from projections.search_file import remove_index
 from scheduler.clock import Clock
 
 _SHOWN_MAX = 20
@@ -61,6 +62,7 @@ def carry_out(
         at=Clock().recorded_at(),
         derive_tables=not there.isdisjoint(specs),
     )
+    remove_index(ledger.path)
     gone: list[Path] = []
     for job in plan.jobs:
         folder = folder_of(ledger, job.job_id)

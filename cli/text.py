@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
@@ -88,6 +89,20 @@ def put_piece(text: str) -> None:
 def put_json(value: Any) -> None:
     """A JSON value as one line of data, in ASCII, at once. Raises ReaderGone."""
     put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
+
+
+def terminal_width() -> int:
+    """How many cells a line on stdout may have: those of the terminal, or 120 where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
+
+
+def is_plain_terminal() -> bool:
+    """Whether stdout cannot print the characters that lines and marks are drawn with."""
+    try:
+        "│╰●✓▶↺".encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -47,13 +47,14 @@ def render_page(page: str) -> str:
 def render_graph() -> str:
     """The example's graph, as `orc graph --mermaid` draws it."""
     from projections import mermaid_graph
+    from projections.pictures.nodes import nodes_of_needs
     from scheduler.core.references import needs_of
     from scheduler.core.spec import parse_spec
 
     text = (ROOT / "examples/tiny_spec.yaml").read_text("utf-8")
     steps = parse_spec(text).steps
     needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
-    return f"```mermaid\n{mermaid_graph(needs)}\n```"
+    return f"```mermaid\n{mermaid_graph(nodes_of_needs(needs))}\n```"
 
 
 def render_providers() -> str:

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from projections.graph import mermaid_graph as mermaid_graph
-    from projections.graph import text_graph as text_graph
     from projections.jsonl import event_line as event_line
     from projections.manifest import Manifest as Manifest
+    from projections.pictures.graph_mermaid import mermaid_graph as mermaid_graph
+    from projections.pictures.graph_text import text_graph as text_graph
     from projections.publish import Publisher as Publisher
     from projections.publish import deliver as deliver
     from projections.read_model import ReadModel as ReadModel
@@ -31,8 +31,8 @@ _HOMES = {
     "collect_results": "result_cache",
     "deliver": "publish",
     "event_line": "jsonl",
-    "mermaid_graph": "graph",
-    "text_graph": "graph",
+    "mermaid_graph": "pictures.graph_mermaid",
+    "text_graph": "pictures.graph_text",
     "verify_job": "verify",
 }
 __all__ = list(_HOMES)

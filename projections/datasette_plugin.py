@@ -7,22 +7,22 @@ they are. Datasette imports this at its start, so nothing heavy is imported.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from datasette import hookimpl
+from datasette import handle_exception, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
 from ledger.schema import APPLICATION_ID
 from projections.datasette_cells import STYLE, Place, render
 from projections.datasette_queries import ledger_queries
+from projections.datasette_routes import routes
+from projections.datasette_security import Asgi, datasette_policy, with_headers
 from projections.datasette_tables import TABLES, ledger_metadata
-
-_Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -86,26 +86,54 @@ def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
 
 
 @_hook
-def asgi_wrapper(datasette: Any) -> Callable[[_Asgi], _Asgi]:
-    """Two things that no other hook can do, both by the address of the page.
+def startup(datasette: Any) -> None:
+    """Keep Datasette from drawing its errors with rich, where a ledger is served.
+
+    orc brings rich along. Datasette takes it to print every error with the values of all
+    variables, on stdout; and for an address of which nothing is known it fails in that.
+    """
+    if any(_is_ledger(datasette, name) for name in datasette.databases):
+        handle_exception.rich = None
+
+
+@_hook
+def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
+    """The pages of orc's own."""
+    return routes(datasette, _is_ledger)
+
+
+@_hook
+def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
+    """Three things that no other hook can do, two of them by the address of the page.
 
     `render_cell` is not told whether a page shows one row, and shortens all
     others. And on 100,000 steps Datasette looks two seconds for columns to
-    suggest as facets; a ledger's tables have theirs.
+    suggest as facets; a ledger's tables have theirs. And each answer has the headers
+    of `datasette_security.py`.
     """
 
-    def wrap(app: _Asgi) -> _Asgi:
+    def wrap(app: Asgi) -> Asgi:
         async def by_address(scope: dict[str, Any], receive: Any, send: Any) -> None:
             path = str(scope.get("path", ""))
             parts = path.removeprefix(datasette.setting("base_url")).strip("/").split("/")
             _row_page.set(len(parts) == 3)
-            if len(parts) == 2 and parts[1] in TABLES and _is_ledger_at(datasette, parts[0]):
+            table = parts[-1].removesuffix(".json")
+            if len(parts) == 2 and table in TABLES and _is_ledger_at(datasette, parts[0]):
                 query = scope.get("query_string", b"")
                 if b"_nosuggest" not in query:
                     scope = {**scope, "query_string": query + b"&_nosuggest=1"}
             await app(scope, receive, send)
 
-        return by_address
+        return with_headers(by_address, policy_now)
+
+    policies: list[str] = []
+
+    def policy_now() -> str | None:
+        if not any(_is_ledger(datasette, name) for name in datasette.databases):
+            return None
+        if not policies:
+            policies.append(datasette_policy(datasette))
+        return policies[0]
 
     return wrap
 

@@ -5,15 +5,13 @@ Each answers well within Datasette's limit of a second on 100,000 steps.
 
 from __future__ import annotations
 
+from projections.datasette_reports import REPORTS
+
 _JOB = """(
     select case when :job_id in ('', 'latest')
         then (select job_id from jobs order by submitted_at desc limit 1)
         else :job_id end
 )"""
-
-_COSTS = """sum(llm_calls.cost_usd) as cost_usd,
-    sum(llm_calls.input_tokens is not null and llm_calls.cost_usd is null) as calls_unpriced"""
-"""The known part of what some calls cost, and how many calls that leaves out."""
 
 QUERIES: dict[str, dict[str, str | bool]] = {
     "events_of_a_job": {
@@ -79,48 +77,7 @@ order by finished_at desc
 limit 200
 """,
     },
-    "cost_and_tokens_by_model": {
-        "title": "Cost and tokens by model",
-        "description": "Over all jobs. calls_unpriced have an unknown price, and are in no sum of "
-        "costs; saved_usd is what replies from the cache would have cost.",
-        "sql": f"""
-select provider, model, sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
-    sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-    sum(cached_tokens) as cached_tokens, {_COSTS},
-    sum(saved_usd) as saved_usd, max(price_date) as price_date,
-    round(avg(duration_s), 2) as average_s, round(max(duration_s), 2) as longest_s
-from llm_calls
-where provider is not null
-group by provider, model
-order by cost_usd desc, input_tokens + output_tokens desc
-""",
-    },
-    "cost_by_project_and_model": {
-        "title": "Cost by project and model",
-        "description": "Over all jobs of each project; calls_unpriced have an unknown price, and are "
-        "in no sum of costs.",
-        "sql": f"""
-select jobs.name as project, llm_calls.provider, llm_calls.model,
-    count(distinct llm_calls.job_id) as jobs, sum(llm_calls.status <> 'from ledger') as calls,
-    sum(llm_calls.input_tokens) as input_tokens, sum(llm_calls.output_tokens) as output_tokens,
-    {_COSTS}, sum(saved_usd) as saved_usd
-from llm_calls join jobs using (job_id)
-where llm_calls.provider is not null
-group by jobs.name, llm_calls.provider, llm_calls.model
-order by cost_usd desc, project, llm_calls.provider, llm_calls.model
-""",
-    },
-    "slowest_steps": {
-        "title": "Slowest steps",
-        "description": "The 100 steps whose last attempt took longest.",
-        "sql": """
-select duration_s, job_id, step_id, kind, status, attempts, provider, model, started_at
-from steps
-where duration_s is not null
-order by duration_s desc
-limit 100
-""",
-    },
+    **REPORTS,
 }
 
 

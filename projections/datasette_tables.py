@@ -13,7 +13,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "that no live process runs is shown as interrupted: orc resume goes on with it.",
         "sort_desc": "submitted_at",
         "label_column": "name",
-        "facets": ["status", "provider", "model"],
+        "facets": ["status", "provider", "model", {"date": "submitted_at"}],
         "columns": {
             "name": "The project of the spec.",
             "status": "running, waiting, succeeded, failed, cancelled; interrupted is worked out here.",
@@ -73,7 +73,15 @@ TABLES: dict[str, dict[str, Any]] = {
         "replies' shows their text.",
         "sort_desc": "requested_at",
         "label_column": "name",
-        "facets": ["status", "in_doubt", "provider", "model", "finish_reason", "failure_kind"],
+        "facets": [
+            "status",
+            "in_doubt",
+            "provider",
+            "model",
+            "finish_reason",
+            "failure_kind",
+            {"date": "requested_at"},
+        ],
         "columns": {
             "status": "sent, answered, failed; 'in doubt' when it was cut short, 'from ledger' when "
             "a kept reply was used again.",

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from ledger.connection import storage_errors
 from ledger.reader import LedgerReader
 from ledger.schema import migrate
-from projections.prices import NO_PRICES, PriceTable
+from projections.prices import NO_PRICES, USD_DIGITS, PriceTable
 from projections.read_model import ReadModel
 
 _BATCH = 1000
@@ -61,13 +61,32 @@ def derive_beside(
 
 
 @contextmanager
-def tables_at(
-    path: Path, job_id: str, version: int, *, prices: PriceTable = NO_PRICES
-) -> Iterator[sqlite3.Connection]:
-    """The tables of a job as they were after its event `version`, from 1. Raises LedgerError."""
+def tables_at(path: Path, job_id: str, version: int) -> Iterator[sqlite3.Connection]:
+    """The tables of a job as they were after its event `version`, from 1; costs are the ledger's own.
+
+    Raises LedgerError.
+    """
     with storage_errors(path):
-        connection = derive_beside(path, job_id, prices=prices, up_to=version)
+        connection = derive_beside(path, job_id, up_to=version)
         try:
+            for statement in _COSTS_OF_THE_LEDGER:
+                connection.execute(statement)
             yield connection
         finally:
             connection.close()
+
+
+_SUMS = (
+    f"(SELECT round(sum(cost_usd), {USD_DIGITS}), "
+    "count(*) FILTER (WHERE input_tokens IS NOT NULL AND cost_usd IS NULL) FROM llm_calls"
+)
+_COSTS_OF_THE_LEDGER = (
+    # What was not answered then has no tokens yet, and so no price.
+    "UPDATE llm_calls SET (cost_usd, price_date, saved_usd) = (SELECT cost_usd, price_date, "
+    "saved_usd FROM ledger.llm_calls AS kept WHERE kept.call_id = llm_calls.call_id) "
+    "WHERE input_tokens IS NOT NULL OR status = 'from ledger'",
+    f"UPDATE steps SET (cost_usd, calls_unpriced) = {_SUMS} "
+    "WHERE llm_calls.step_id = steps.step_id) WHERE calls",
+    f"UPDATE jobs SET (cost_usd, calls_unpriced) = {_SUMS} "
+    "WHERE llm_calls.job_id = jobs.job_id) WHERE calls",
+)

@@ -34,7 +34,7 @@ OUTSIDE = {
     "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
     "scheduler/core": {"pydantic", "yaml", "jinja2", "jsonschema"},
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
-    "projections": {"pydantic", "sqlite_utils", "datasette", "markupsafe"},
+    "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
     "cli": {"typer", "click", "rich", "trio", "datasette", "yaml", "pydantic"},
 }
 IMPURE = set(

@@ -277,15 +277,21 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
     import os
 
     from cli.submission import prepare
-    from cli.text import put, put_json, safe
+    from cli.text import is_plain_terminal, put, put_json, safe, terminal_width
     from projections import text_graph
+    from projections.pictures.nodes import nodes_of_needs
 
     _, definition = prepare(submission, os.environ)
     needs = {step.id: step.needs for step in definition.steps}
     if as_json:
         put_json({"project": definition.project, "steps": needs})
         return 0
-    put(text_graph(needs))
+    kinds = {step.id: step.shape or step.kind for step in definition.steps}
+    put(
+        text_graph(
+            nodes_of_needs(needs, kinds), width=terminal_width(), is_plain=is_plain_terminal()
+        )
+    )
     for step in definition.steps:
         what = f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
         put(f"{step.id}: {safe(what)}, at most {step.retry.max_attempts} attempt(s)")

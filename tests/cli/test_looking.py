@@ -172,12 +172,15 @@ def test_graph_draws_a_spec_and_a_job_with_the_state_of_its_steps(kept: Kept) ->
     picture = orc("graph", kept.failed, "--mermaid", "--db", kept.database)
 
     assert spec.out.splitlines() == [
-        "architect",
-        "  builder  <- architect",
-        "  docs     <- architect",
-        "    qa     <- builder, docs",
+        "●   architect  prompt",
+        "├─╮",
+        "● │ builder  prompt",
+        "│ ● docs  prompt",
+        "├─╯",
+        "●   qa  prompt",
     ]
-    assert job.out.splitlines() == ["✗ broken", "✓ beside", "-   after  <- broken"]
+    marked = [line.split()[:2] for line in job.out.splitlines() if line]
+    assert marked == [["✗", "broken"], ["-", "after"], ["✓", "beside"]]
     assert picture.out.startswith('flowchart LR\n    s0["broken"]:::failed\n')
     assert "    s0 --> s1\n" in picture.out
     assert orc("graph", TINY_SPEC, "--json").json()["needs"]["qa"] == ["builder", "docs"]

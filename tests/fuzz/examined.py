@@ -11,6 +11,9 @@ from cli.problems import problem_lines
 from cli.submission import Submission, UsageProblem, prepare
 from cli.text import safe
 from projections import mermaid_graph, text_graph
+from projections.pictures.graph_dot import dot_graph
+from projections.pictures.graph_svg import draw_graph
+from projections.pictures.nodes import nodes_of_needs
 from projections.prices import NO_PRICES
 from scheduler.core.errors import SpecError
 from scheduler.core.graph import build_graph
@@ -50,8 +53,11 @@ def _examine(path: Path) -> list[str] | None:
         return [safe(error)]
     needs = {step.id: list(step.needs) for step in definition.steps}
     build_graph(definition.steps)
-    text_graph(needs)
-    mermaid_graph(needs)
+    nodes = nodes_of_needs(needs)
+    text_graph(nodes)
+    mermaid_graph(nodes)
+    dot_graph(nodes)
+    draw_graph(nodes)
     expected_of(plan_run(definition, Path("no.db"), NO_PRICES))
     definition.model_dump_json()
     return None

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from datasette.app import Datasette
 from datasette.utils import tilde_encode
 from markupsafe import escape
 
@@ -27,7 +26,6 @@ from ledger.removal import blobs_of_job, remove_blobs
 from projections.datasette_queries import QUERIES
 from projections.datasette_tables import TABLES
 from projections.read_model_schema import TABLES as READ_MODEL
-from scheduler.core.commands import Settle
 from tests.builders import JOB, step
 from tests.processes import (
     end_process,
@@ -37,33 +35,15 @@ from tests.processes import (
     start_python,
     wait_until,
 )
-from tests.projections.support import OTHER, Story, begun, open_in, write
-
-HOSTILE = "<script>alert('owned')</script><img src=x onerror=alert(1)>"
-Get = Callable[[str], Awaitable[Any]]
-
-
-def browse(*databases: Path, then: Callable[[Get], Awaitable[None]]) -> None:
-    """Look at the databases as `datasette FILE...` shows them."""
-
-    async def look() -> None:
-        client = Datasette([str(path) for path in databases]).client
-
-        async def get(path: str) -> Any:
-            return await client.get(path, follow_redirects=True)
-
-        await asyncio.wait_for(then(get), 30)
-
-    asyncio.run(look())
-
-
-def hostile_story() -> Story:
-    """A job in which every text that others can choose is markup."""
-    first = step("a", prompt="?")
-    told = begun(first, step("b", needs="a"), task_description=HOSTILE, project=HOSTILE)
-    told.start("a").call("a", number=1, ends="replied", text=HOSTILE + "\n" + "long " * 300)
-    told.succeed("a", HOSTILE, files={"demo/<b>.md": HOSTILE.encode()})
-    return told.start("b").fail("b", message=HOSTILE).tell(Settle())
+from tests.projections.served import (
+    HOSTILE,
+    OBEYED,
+    Get,
+    browse,
+    hostile_story,
+    poison_tables,
+)
+from tests.projections.support import OTHER, begun, open_in, write
 
 
 @pytest.fixture
@@ -95,31 +75,6 @@ def test_every_page_answers_and_escapes_what_others_wrote(database: Path) -> Non
         assert shown > 8
 
     browse(database, then=look)
-
-
-MARKUP = (
-    "<script>alert('owned')</script><img src=x onerror=alert(1)></textarea></title></style>"
-    "<svg/onload=alert(1)>\"'><a href=javascript:alert(1)>x</a> javascript:alert(2) {{7*7}} "
-)
-OBEYED = "\x1b[2J\x9b5m\x07\x7f\u202e\u2066\u200b\u2028\ufeff\U000e0041"
-
-
-def poison_tables(database: Path) -> int:
-    """Put markup and controls into every text of the tables that is not what a row is found by."""
-    changed = 0
-    connection = sqlite3.connect(database)
-    for table in READ_MODEL:
-        keys = {row[3] for row in connection.execute(f"PRAGMA foreign_key_list({table})")}
-        for _, name, kind, _, _, is_key in connection.execute(
-            f"PRAGMA table_info({table})"
-        ).fetchall():
-            if kind != "TEXT" or is_key or name in keys or name.endswith("_id"):
-                continue
-            update = f"UPDATE {table} SET {name} = coalesce({name}, '') || ?"
-            changed += connection.execute(update, (MARKUP + OBEYED,)).rowcount
-    connection.commit()
-    connection.close()
-    return changed
 
 
 def test_no_column_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
@@ -188,7 +143,9 @@ def test_described_columns_exist(database: Path) -> None:
     async def look(get: Get) -> None:
         for table, shown in TABLES.items():
             columns = (await get(f"/runs/{table}.json")).json()["columns"]
-            named = [*shown.get("columns", {}), *shown.get("facets", ())]
+            facets = shown.get("facets", ())
+            named = [*shown.get("columns", {})]
+            named += [facet["date"] if isinstance(facet, dict) else facet for facet in facets]
             named += [shown[key] for key in ("sort_desc", "label_column") if key in shown]
             assert set(named) <= set(columns), table
 

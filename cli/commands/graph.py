@@ -1,0 +1,172 @@
+"""`orc graph`: the graph of a spec or of a job, as text or as a picture, on stdout or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import At, Database, Json
+
+if TYPE_CHECKING:
+    from projections.pictures.nodes import GraphNode
+    from scheduler.core.spec_model import StepSpec
+
+_FORMATS = ("text", "mermaid", "dot", "svg")
+_SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".txt": "text"}
+
+
+def graph(
+    target: Annotated[str, typer.Argument(help="A spec, or a job.", metavar="SPEC|JOB")],
+    as_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="text, mermaid, dot or svg. Default: by FILE's name, else text.",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there.", metavar="FILE")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    at: At = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Draw the graph of a spec, or of a job and its progress."""
+    from cli.text import put, put_json, safe, say, terminal_width
+
+    chosen = _format(as_format, is_mermaid=mermaid, output=output)
+    path = Path(target)
+    is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
+    if is_spec and at is not None:
+        from cli.submission import UsageProblem
+
+        raise UsageProblem("--at is for a job: a spec has no events")
+    nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
+    if output is not None:
+        _write(output, _drawn(nodes, chosen, width=120), force=force)
+        if as_json:
+            put_json({"file": str(output.absolute()), "format": chosen})
+        else:
+            say(f"{chosen} in {safe(output)}")
+    elif as_json:
+        tops = [node for node in nodes if node.parent is None]
+        put_json(
+            {
+                "needs": {node.id: node.needs for node in tops},
+                "statuses": None if is_spec else {node.id: _stored(node) for node in nodes},
+                "kinds": {node.id: node.kind for node in nodes},
+            }
+        )
+    else:
+        put(_drawn(nodes, chosen, width=terminal_width()))
+    return 0
+
+
+def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
+    if is_mermaid and as_format not in (None, "mermaid"):
+        from cli.submission import UsageProblem
+
+        raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
+    if as_format is not None and as_format not in _FORMATS:
+        from cli.submission import UsageProblem
+        from scheduler.core.errors import nearest
+
+        hint = nearest(as_format, _FORMATS)
+        raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
+    if is_mermaid:
+        return "mermaid"
+    if as_format is None and output is not None:
+        return _SUFFIXES.get(output.suffix.lower(), "text")
+    return as_format or "text"
+
+
+def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
+    match chosen:
+        case "svg":
+            from projections.pictures.graph_svg import draw_graph
+
+            return str(draw_graph(nodes, standalone=True)).rstrip("\n")
+        case "dot":
+            from projections.pictures.graph_dot import dot_graph
+
+            return dot_graph(nodes)
+        case "mermaid":
+            from projections import mermaid_graph
+
+            return mermaid_graph(nodes)
+        case _:
+            from cli.text import is_plain_terminal
+            from projections import text_graph
+
+            return text_graph(nodes, width=width, is_plain=is_plain_terminal())
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    from cli.text import hidden
+    from ledger.new_file import write_new_file
+
+    content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
+    write_new_file(output.absolute(), partial(_fill, content), force=force)
+
+
+def _fill(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
+def _stored(node: GraphNode) -> str | None:
+    """The status as the tables and other commands have it."""
+    return {"cached": "succeeded", "interrupted": "running"}.get(node.status or "", node.status)
+
+
+def _nodes_of_spec(path: Path) -> list[GraphNode]:
+    from cli.spec_files import SpecFiles
+    from cli.submission import Submission, UsageProblem, read_spec
+    from scheduler.core.spec import parse_spec
+
+    if not path.is_file():
+        raise UsageProblem(f"cannot read the spec {path}: no such file")
+    text, name = read_spec(Submission(path=path))
+    steps = parse_spec(
+        text, source_name=name, read_text=SpecFiles(path.absolute().parent).read_text
+    ).steps
+    return list(_nodes_of_steps(steps, None))
+
+
+def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
+    """The steps, each with those of its group after it; items and rounds come while a job runs."""
+    from projections.pictures.nodes import GraphNode
+    from scheduler.core.references import needs_of
+
+    prefix = f"{parent}/" if parent else ""
+    for step_id, step in steps.items():
+        name = f"{prefix}{step_id}"
+        needs = tuple(f"{prefix}{needed}" for needed in needs_of(step_id, step, steps))
+        yield GraphNode(name, _kind(step), None, needs, parent)
+        if step.steps and step.for_each is None and step.loop is None:
+            yield from _nodes_of_steps(step.steps, name)
+
+
+def _kind(step: StepSpec) -> str:
+    from scheduler.core.spec_model import kind_of
+
+    if step.for_each is not None or step.matrix is not None:
+        return "for_each"
+    return "loop" if step.loop is not None else kind_of(step) or ""
+
+
+def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
+    from cli.moments import read_job_at
+    from projections.job_view import read_view
+    from projections.pictures.nodes import nodes_of_view
+
+    with read_job_at(database, name, at) as tables:
+        view = read_view(tables.connection, tables.job_id)
+        is_live = tables.status(view.job.status) != "interrupted"
+    return nodes_of_view(view, is_live=is_live)

@@ -1,0 +1,189 @@
+"""`orc export`: where each form goes, what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.folders import folder_of
+from cli.submission import UsageProblem
+from cli.text import put_json, put_piece, safe, say
+from ledger import LedgerReader, has_owner
+from ledger.connection import storage_errors
+from ledger.new_file import refuse_existing, write_new_file
+from projections import Publisher
+from projections.exports.source import Source, read_source
+from projections.prices import PriceTable
+from projections.status import shown_status
+from scheduler.core.errors import nearest
+
+SUFFIXES = {"otel": "otel.json", "junit": "junit.xml"}
+"""The forms that are one file, and what their names end in."""
+FORMS = ("folder", "otel", "ro-crate", "junit")
+_WITH_CONTENT = {"otel": False}
+_STDOUT = Path("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for. `content` is whether prompts and replies are in it."""
+
+    form: str
+    to: Path | None
+    content: bool
+    force: bool
+    as_json: bool
+
+    @staticmethod
+    def of(
+        form: str, to: Path | None, *, content: bool | None, force: bool, as_json: bool
+    ) -> Wanted:
+        """The options, if they go together. Raises UsageProblem."""
+        if form not in FORMS:
+            raise UsageProblem(f"--format: there is no format {form!r}{nearest(form, FORMS)}")
+        if content is not None and form not in _WITH_CONTENT:
+            raise UsageProblem(f"--content and --no-content say nothing to --format {form}")
+        if to == _STDOUT and form not in SUFFIXES:
+            raise UsageProblem(f"--to -: a {form} is a folder, and stdout takes one file")
+        if to == _STDOUT and as_json:
+            raise UsageProblem("--to - and --json both want stdout; name a file")
+        if force and form == "folder":
+            raise UsageProblem("--force: an export never replaces files of a folder; name another")
+        is_in = content if content is not None else _WITH_CONTENT.get(form, True)
+        return Wanted(form, to, is_in, force, as_json)
+
+    def target(self, job_id: str) -> Path | None:
+        """Where it goes; none is stdout."""
+        if self.to == _STDOUT:
+            return None
+        if self.to is not None:
+            return self.to.absolute()
+        if self.form not in SUFFIXES:
+            return Path(f"{job_id}.{self.form}").absolute()
+        if self.as_json or sys.stdout.isatty():
+            return Path(f"{job_id}.{SUFFIXES[self.form]}").absolute()
+        return None
+
+
+def export_folder(
+    ledger: LedgerReader, job_id: str, to: Path | None, *, prices: PriceTable, as_json: bool
+) -> int:
+    """Publish the run folder, or a copy of it in an empty or new folder. Raises UsageProblem."""
+    folder = to.absolute() if to is not None else folder_of(ledger, job_id)
+    if to is not None:
+        _refuse_full(folder)
+    # The artifacts of a job that runs are its commands' until they end.
+    is_live = to is None and has_owner(ledger.path, job_id)
+    publisher = Publisher(ledger, job_id, folder, prices=prices)
+    if to is None and not is_live:
+        publisher.sweep()
+    publisher.publish(final=not is_live)
+    lost = publisher.lost()
+    if as_json:
+        put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})
+    else:
+        say(f"{job_id} is in {safe(folder)}")
+        _tell_lost(lost)
+    return 0
+
+
+def export_job(
+    ledger: LedgerReader, job_id: str, wanted: Wanted, *, prices: PriceTable, orc_version: str
+) -> int:
+    """Write the job in any other form. Raises UsageProblem, FileIsThere, NoFolder, StorageError."""
+    target = wanted.target(job_id)
+    is_crate = wanted.form == "ro-crate"
+    if target is not None and is_crate and target.suffix != ".zip":
+        _refuse_full(target)
+    elif target is not None:
+        refuse_existing(target, force=wanted.force)
+    with _moment(ledger, job_id, orc_version) as source:
+        if is_crate:
+            assert target is not None
+            return _export_crate(source, wanted, target, prices)
+        text = _RENDERERS[wanted.form](source, wanted)
+    if target is None:
+        # ASCII, with nothing in it that a terminal obeys: every renderer sees to that.
+        put_piece(text)
+        return 0
+    content = text.encode("ascii")
+    write_new_file(target, lambda path: _fill(path, content), force=wanted.force)
+    facts = {"file": str(target), "size_bytes": len(content)}
+    _tell(job_id, wanted, target, facts)
+    return 0
+
+
+def _junit(source: Source, wanted: Wanted) -> str:
+    from projections.exports.junit import render_junit
+
+    return render_junit(source)
+
+
+def _otel(source: Source, wanted: Wanted) -> str:
+    from projections.exports.otel import render_otel
+
+    return render_otel(source, content=wanted.content)
+
+
+_RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {"otel": _otel, "junit": _junit}
+
+
+def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTable) -> int:
+    from cli.crating import write_crate, write_crate_file
+
+    if target.suffix == ".zip":
+        done: list[tuple[int, dict[str, str]]] = []
+
+        def make(temporary: Path) -> None:
+            done.append(write_crate_file(source, temporary, prices=prices))
+
+        write_new_file(target, make, force=wanted.force)
+        kind, (files, lost) = "file", done[0]
+    else:
+        kind, (files, lost) = "folder", write_crate(source, target, prices=prices)
+    _tell(source.job_id, wanted, target, {kind: str(target), "files": files, "lost": list(lost)})
+    if not wanted.as_json:
+        _tell_lost(lost)
+    return 0
+
+
+@contextmanager
+def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[Source]:
+    """The job as of now, and as of nothing later: a running one goes on meanwhile."""
+    with storage_errors(ledger.path):
+        ledger.connection.execute("BEGIN")
+        try:
+            row = ledger.connection.execute(
+                "SELECT status FROM jobs WHERE job_id = ?", (job_id,)
+            ).fetchone()
+            status = shown_status(ledger.path, job_id, row[0])
+            yield read_source(ledger, job_id, status=status, orc_version=orc_version)
+        finally:
+            ledger.connection.execute("ROLLBACK")
+
+
+def _tell(job_id: str, wanted: Wanted, target: Path, facts: Mapping[str, Any]) -> None:
+    if wanted.as_json:
+        put_json({"job_id": job_id, "format": wanted.form, **facts})
+    else:
+        say(f"{job_id} is in {safe(target)}")
+
+
+def _tell_lost(lost: Mapping[str, str]) -> None:
+    for path, why in list(lost.items())[:20]:
+        say(f"  without {safe(path)}: {safe(why)}")
+    if len(lost) > 20:
+        say(f"  and without {len(lost) - 20} more; --json names them")
+
+
+def _refuse_full(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageProblem(f"{folder} is there and not an empty folder; name another")
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

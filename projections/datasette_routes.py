@@ -1,0 +1,57 @@
+"""The pages that the plugin adds to Datasette, each for a ledger alone, and by which methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from datasette.utils import tilde_decode
+from datasette.utils.asgi import NotFound, Response
+
+from projections.pages.routes import PAGES
+from projections.pages.views import Page, answer, static
+
+_IsLedger = Callable[[Any, str], bool]
+
+_READS = ("GET", "HEAD")
+
+
+def routes(datasette: Any, is_ledger: _IsLedger) -> list[tuple[str, Callable[..., Any]]]:
+    """What `register_routes` gives. Everything only reads."""
+    found: list[tuple[str, Callable[..., Any]]] = [
+        (r"^/-/orc-static/[^/]+/(?P<name>[^/]+)$", static)
+    ]
+    for address, page in PAGES:
+        found.append((rf"^/-/orc/(?P<database>[^/]+){address}/?$", _for_ledger(page, is_ledger)))
+    home = _home(PAGES[0][1], is_ledger)
+    return [(r"^/$", home), *found]
+
+
+def _for_ledger(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
+    async def answered(request: Any, datasette: Any) -> Any:
+        if request.method not in _READS:
+            return Response.text("not allowed\n", status=405, headers={"allow": ", ".join(_READS)})
+        try:
+            name = datasette.get_database(route=tilde_decode(request.url_vars["database"])).name
+        except KeyError:
+            raise NotFound("there is no such database") from None
+        if not is_ledger(datasette, name):
+            raise NotFound("it is no ledger of orc")
+        return await answer(page, request, datasette, name)
+
+    return answered
+
+
+def _home(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
+    """The jobs, where there is nothing but one ledger; else Datasette's list of databases."""
+
+    async def answered(request: Any, datasette: Any, send: Any) -> Any:
+        names = [name for name in datasette.databases if not name.startswith("_")]
+        if len(names) == 1 and is_ledger(datasette, names[0]) and request.method in _READS:
+            return await answer(page, request, datasette, names[0])
+        from datasette.views.index import IndexView
+
+        request.scope["url_route"]["kwargs"]["format"] = None
+        return await IndexView.as_view(datasette)(request, send)
+
+    return answered

@@ -1,0 +1,85 @@
+"""What browsers are told of Datasette's own pages, where one of them may show a ledger.
+
+Nothing of them comes from elsewhere or goes there, and of scripts only Datasette's
+run: its files, and those in its templates, each known by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+_INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
+_ALLOW_FACET = "{{ datasette_allow_facet }}"
+
+
+def script_sources(templates: Iterable[str]) -> list[str]:
+    """A source for each script that stands in templates and has no part that changes.
+
+    But for the one that says whether facets are allowed: that is one of two.
+    """
+    found: set[str] = set()
+    for template in templates:
+        for script in _INLINE_SCRIPT.findall(template):
+            for text in (script.replace(_ALLOW_FACET, value) for value in ("true", "false")):
+                if "{{" not in text and "{%" not in text:
+                    digest = hashlib.sha256(text.encode()).digest()
+                    found.add(f"'sha256-{b64encode(digest).decode()}'")
+    return sorted(found)
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """The Content-Security-Policy of Datasette's pages. Their styles are inline, and change."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            " ".join(("script-src 'self'", *scripts)),
+            "style-src 'self' 'unsafe-inline' data:",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def datasette_policy(datasette: Any) -> str:
+    """The policy for the templates that this Datasette has, a user's own included."""
+    environment = datasette.jinja_env
+    names = [name for name in environment.list_templates() if name.endswith(".html")]
+    sources = (environment.loader.get_source(environment, name)[0] for name in names)
+    return policy(script_sources(sources))
+
+
+def with_headers(app: Asgi, policy_now: Callable[[], str | None]) -> Asgi:
+    """The app, with these headers on each answer that has none of its own; as it is without a policy."""
+
+    async def secured(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (wanted := policy_now()) is None:
+            await app(scope, receive, send)
+            return
+        headers = {
+            b"content-security-policy": wanted.encode(),
+            b"x-content-type-options": b"nosniff",
+            # Not `no-referrer`: a form's Origin would be null with it.
+            b"referrer-policy": b"same-origin",
+        }
+
+        async def send_secured(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                given = list(message.get("headers", ()))
+                has = {bytes(name).lower() for name, _ in given}
+                given += [(name, value) for name, value in headers.items() if name not in has]
+                message = {**message, "headers": given}
+            await send(message)
+
+        await app(scope, receive, send_secured)
+
+    return secured

@@ -1,0 +1,189 @@
+"""A job as a JUnit XML report, for CI: a suite of its steps.
+
+Nobody owns that format. This keeps to what the schemas of Ant, Jenkins and Surefire
+have in common: https://github.com/testmoapp/junitxml describes it. The text is ASCII,
+and valid XML 1.0 whatever the steps printed: characters that XML has no place for
+stand as escapes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from ledger.visible import visible
+from projections.exports.source import Source, in_order, read_log, read_logs, unix_ns
+from projections.job_view import AttemptRow, StepRow
+from projections.money import cost_text
+
+LOG_BYTES_MAX = 64 * 1024
+"""How much of the end of one attempt's log is given."""
+LOGS_BYTES_MAX = 16 * 1024 * 1024
+"""After so many bytes of logs, in the order of the steps, the others are left out."""
+TAIL_LINES = 20
+
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+@dataclass(slots=True)
+class _Counts:
+    tests: int = 0
+    failures: int = 0
+    skipped: int = 0
+
+
+def render_junit(source: Source) -> str:
+    """The report: a case a step, items and rounds too, and one for the job if that alone failed.
+
+    A failure that the spec tolerates is `skipped`, as is what has not run: the report
+    fails when the job does.
+    """
+    return _Report(source).render()
+
+
+class _Report:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._counts = _Counts()
+        self._logs_left = LOGS_BYTES_MAX
+        self._logs = read_logs(source)
+
+    def render(self) -> str:
+        job = self._source.view.job
+        suite = ET.Element("testsuite")
+        suite.append(self._properties())
+        for step in in_order(self._source.view):
+            self._step(suite, step)
+        if self._source.status != "succeeded" and not self._counts.failures:
+            self._job(suite)
+        counts = {
+            "name": _shown(job.name),
+            "tests": str(self._counts.tests),
+            "failures": str(self._counts.failures),
+            "errors": "0",
+        }
+        begun_at = job.started_at or job.submitted_at
+        ended_at = job.finished_at or self._source.as_of
+        time = {"time": _seconds((unix_ns(ended_at) - unix_ns(begun_at)) / 1e9)}
+        more = {
+            "skipped": str(self._counts.skipped),
+            "timestamp": begun_at.partition(".")[0],
+            "hostname": _shown((job.owner or "").partition(" on ")[2] or "unknown"),
+            "id": "0",
+        }
+        suite.attrib.update(counts | time | more)
+        root = ET.Element("testsuites", counts | time)
+        root.append(suite)
+        ET.indent(root)
+        return f"{_HEAD}{ET.tostring(root, encoding='us-ascii').decode('ascii')}\n"
+
+    def _properties(self) -> ET.Element:
+        job = self._source.view.job
+        found = {
+            "orc.job_id": job.job_id,
+            "orc.status": self._source.status,
+            "orc.version": self._source.submitted.orc_version,
+            "orc.spec": job.spec_file,
+            "orc.provider": job.provider,
+            "orc.model": job.model,
+            "orc.calls": job.calls,
+            "orc.input_tokens": job.input_tokens,
+            "orc.output_tokens": job.output_tokens,
+            "orc.cost": cost_text(job.cost_usd, job.calls_unpriced),
+            "orc.events": self._source.head.version,
+            "orc.ledger_head": self._source.head.hash,
+        }
+        properties = ET.Element("properties")
+        for name, value in found.items():
+            if value is not None:
+                ET.SubElement(properties, "property", name=name, value=_shown(str(value)))
+        return properties
+
+    def _step(self, suite: ET.Element, step: StepRow) -> None:
+        case = self._case(suite, step.name, step.duration_s)
+        attempts = self._source.view.attempts_of.get(step.name, [])
+        if step.status == "failed" and not step.tolerated:
+            self._counts.failures += 1
+            self._failure(case, step, attempts)
+        elif step.status != "succeeded":
+            self._counts.skipped += 1
+            kind, why = _not_run(step)
+            ET.SubElement(case, "skipped", type=kind, message=_shown(why))
+        printed = self._printed(step, attempts)
+        if printed:
+            ET.SubElement(case, "system-out").text = printed
+
+    def _case(self, suite: ET.Element, name: str, duration_s: float | None) -> ET.Element:
+        self._counts.tests += 1
+        return ET.SubElement(
+            suite,
+            "testcase",
+            name=_shown(name),
+            classname=_shown(self._source.view.job.name),
+            time=_seconds(duration_s),
+        )
+
+    def _failure(self, case: ET.Element, step: StepRow, attempts: list[AttemptRow]) -> None:
+        kind, message = step.failure_kind or "failed", step.failure or "no reason is recorded"
+        failure = ET.SubElement(
+            case, "failure", type=_shown(kind), message=_shown(message.partition("\n")[0])
+        )
+        log = self._log(attempts[-1]) if attempts else ""
+        tail = "\n".join(log.splitlines()[-TAIL_LINES:])
+        failure.text = _text(f"{kind}: {message}\n{tail}")
+
+    def _job(self, suite: ET.Element) -> None:
+        """The job did not succeed, and no step says so: stopped, out of time, or still at work."""
+        job, status = self._source.view.job, self._source.status
+        case = self._case(suite, "(job)", job.duration_s)
+        self._counts.failures += 1
+        message = job.failure if job.failure and status == "failed" else f"the job is {status}"
+        failure = ET.SubElement(case, "failure", type=status, message=_shown(message))
+        failure.text = _text(f"{message}\nas of {self._source.as_of}")
+
+    def _log(self, attempt: AttemptRow) -> str:
+        step = attempt.step_id.removeprefix(f"{attempt.job_id}/")
+        log = self._logs.get((step, attempt.attempt))
+        return read_log(self._source.reader, log, bytes_max=LOG_BYTES_MAX)
+
+    def _printed(self, step: StepRow, attempts: list[AttemptRow]) -> str:
+        parts = []
+        for attempt in attempts:
+            if self._logs_left <= 0:
+                parts.append("[logs are left out from here on: the report is long enough]\n")
+                break
+            log = self._log(attempt)
+            self._logs_left -= len(log)
+            said = f"attempt {attempt.attempt}: {attempt.status}"
+            if attempt.failure is not None:
+                said += f" ({attempt.failure_kind}): {attempt.failure}"
+            if len(attempts) > 1 or attempt.status not in ("succeeded", "failed"):
+                parts.append(f"{said}\n")
+            if log:
+                parts.append(log if log.endswith("\n") else f"{log}\n")
+        if step.reused is not None and not attempts:
+            parts.append(f"{step.reused} of {step.reused_from}\n")
+        if step.decision is not None:
+            parts.append(f"{step.decision}, by {step.decided_by or 'nobody in time'}\n")
+        return _text("".join(parts))
+
+
+def _not_run(step: StepRow) -> tuple[str, str]:
+    if step.status == "failed":
+        return "tolerated", f"failed, and the job goes on: {step.failure_kind}: {step.failure}"
+    if step.status == "skipped":
+        return "skipped", step.skip_reason or "skipped"
+    return step.status, f"has not ended: {step.status}"
+
+
+def _seconds(duration_s: float | None) -> str:
+    # More decimals are an error for Surefire's schema.
+    return f"{max(0.0, duration_s or 0.0):.3f}"
+
+
+def _shown(text: str) -> str:
+    return visible(text)
+
+
+def _text(text: str) -> str:
+    return visible(text.replace("\r\n", "\n"), kept="\n\t")

@@ -1,0 +1,68 @@
+"""Conversations as the GenAI conventions write them: messages of parts.
+
+The shapes are those of `gen-ai-input-messages.json`, `gen-ai-output-messages.json` and
+`gen-ai-tool-definitions.json`, of the version that `otel.py` names.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.digest import clean_json, digest_bytes
+
+_FINISH = {"tool_calls": "tool_call"}
+"""Words of ours that the conventions have another one for."""
+
+
+def as_json(value: Any) -> str:
+    """A value as the text of an attribute."""
+    return json.dumps(clean_json(value), ensure_ascii=False)
+
+
+def input_messages(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The conversation that a request sends, in order; the system text stands elsewhere."""
+    return [
+        {"role": message["role"], "parts": _parts(message)}
+        for message in request.get("messages", ())
+    ]
+
+
+def output_messages(reply: Mapping[str, Any], finish_reason: str | None) -> list[dict[str, Any]]:
+    """The one answer of a reply."""
+    answer = {"role": "assistant", "content": reply.get("text"), **reply}
+    reason = _FINISH.get(finish_reason or "", finish_reason or "stop")
+    return [{"role": "assistant", "parts": _parts(answer), "finish_reason": reason}]
+
+
+def tool_definitions(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tools that a request offers."""
+    return [{"type": "function", **tool} for tool in request.get("tools", ())]
+
+
+def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    if message.get("role") == "tool":
+        answered = {"type": "tool_call_response", "id": message.get("tool_call_id")}
+        return [{**answered, "response": content}]
+    parts = [_part(part) for part in content] if isinstance(content, list) else []
+    if isinstance(content, str) and content:
+        parts.append({"type": "text", "content": content})
+    for wish in message.get("tool_calls") or ():
+        asked = {key: wish.get(key) for key in ("id", "name", "arguments")}
+        parts.append({"type": "tool_call", **asked})
+    return parts
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part.get("type") == "text":
+        return {"type": "text", "content": part.get("text")}
+    # A trace is no place for the bytes of images; the ledger has them by this digest.
+    try:
+        digest = digest_bytes(base64.b64decode(part.get("data") or ""))
+    except ValueError:
+        digest = digest_bytes(str(part.get("data")).encode())
+    kind = {"type": "uri", "modality": "image", "mime_type": part.get("media_type")}
+    return {**kind, "uri": f"sha256:{digest}"}

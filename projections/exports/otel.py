@@ -1,0 +1,188 @@
+"""A job as a trace: OpenTelemetry spans in one OTLP/JSON document.
+
+The job is the root span, below it its steps, below those what they hold and their
+attempts, and below an attempt its model calls, tools and human decisions
+(`otel_calls.py`). What was named by OpenTelemetry has that name: the GenAI
+semantic conventions of version 1.41.1, the last one that
+https://github.com/open-telemetry/semantic-conventions holds itself, in
+`docs/gen-ai`; all else is `orc.*`. Names of spans have few values, as is asked there:
+an item's and a round's number is in `orc.step`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from projections.exports import otlp
+from projections.exports.otel_calls import Told, call_spans, decision_span, read_told, tool_spans
+from projections.exports.otlp import Span
+from projections.exports.source import Source, in_order, spec_name
+from projections.job_view import AttemptRow, StepRow
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
+_ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")
+
+
+def render_otel(source: Source, *, content: bool = False) -> str:
+    """The document, on one line of ASCII. Prompts, replies and arguments only with `content`."""
+    value = build_otel(source, content=content)
+    return f"{json.dumps(value, ensure_ascii=True)}\n".replace("\x7f", "\\u007f")
+
+
+def build_otel(source: Source, *, content: bool = False) -> dict[str, Any]:
+    """The document as a JSON value."""
+    trace = otlp.trace_id(source.job_id)
+    spans = _Trace(source, read_told(source), content).spans()
+    return otlp.document(
+        [otlp.encode_span(span, trace) for span in spans],
+        resource={
+            "service.name": "orc",
+            "service.version": source.submitted.orc_version,
+        },
+        scope=("orc", source.orc_version),
+        schema_url=SCHEMA_URL,
+    )
+
+
+def step_span_id(job_id: str, step: str) -> str:
+    """The id of a step's span, in the trace of its job."""
+    return otlp.span_id(job_id, "step", step)
+
+
+class _Trace:
+    def __init__(self, source: Source, told: Told, content: bool) -> None:
+        self._source = source
+        self._view = source.view
+        self._told = told
+        self._content = content
+        self._trace = otlp.trace_id(source.job_id)
+        self._begun = {step.name for step in self._view.steps if self._has_begun(step)}
+
+    def spans(self) -> Iterator[Span]:
+        root = self._job()
+        yield root
+        for step in in_order(self._view):
+            if step.name not in self._begun:
+                continue
+            span = self._step(step, root)
+            yield span
+            for attempt in self._view.attempts_of.get(step.name, []):
+                begun = self._attempt(step, attempt, span)
+                yield begun
+                yield from self._inside(step, attempt, begun)
+
+    def _inside(self, step: StepRow, attempt: AttemptRow, span: Span) -> Iterator[Span]:
+        yield from call_spans(self._source, self._told, step, attempt, span, content=self._content)
+        yield from tool_spans(self._source, self._told, step, attempt, span, content=self._content)
+        decision = decision_span(self._told, step, attempt, span, content=self._content)
+        if decision is not None:
+            yield decision
+
+    def _job(self) -> Span:
+        job, status = self._view.job, self._source.status
+        span = Span(
+            key=(job.job_id, "job"),
+            name=f"invoke_workflow {job.name}",
+            begin_at=job.submitted_at,
+            end_at=job.finished_at or self._source.as_of,
+            attributes={
+                "gen_ai.operation.name": "invoke_workflow",
+                "gen_ai.workflow.name": job.name,
+                "orc.job": job.job_id,
+                "orc.status": status,
+                "orc.unfinished": None if self._source.has_ended else True,
+                "orc.steps": job.steps_total,
+                "orc.calls": job.calls,
+                "orc.usage.input_tokens": job.input_tokens,
+                "orc.usage.output_tokens": job.output_tokens,
+                "orc.cost_usd": job.cost_usd,
+                "orc.calls_unpriced": job.calls_unpriced or None,
+                "orc.calls_in_doubt": job.calls_in_doubt or None,
+                "orc.ledger.version": self._source.head.version,
+                "orc.ledger.head": self._source.head.hash,
+            },
+        )
+        if status in _ENDED_BADLY:
+            span.error, span.message = status, job.failure
+        if job.forked_from is not None:
+            other = otlp.span_id(job.forked_from, "job")
+            span.links.append(otlp.link(otlp.trace_id(job.forked_from), other, why="forked_from"))
+        return span
+
+    def _step(self, step: StepRow, root: Span) -> Span:
+        attempts = self._view.attempts_of.get(step.name, [])
+        begins = [step.started_at, *(attempt.started_at for attempt in attempts)]
+        ends = [step.finished_at, *(attempt.finished_at for attempt in attempts)]
+        is_over = step.finished_at is not None
+        end_at = max(filter(None, ends), default=self._source.as_of)
+        holder = step.parent if step.parent in self._begun else None
+        span = Span(
+            key=(step.job_id, "step", step.name),
+            name=f"step {spec_name(self._view, step)}",
+            begin_at=min(filter(None, begins), default=end_at),
+            end_at=end_at if is_over else self._source.as_of,
+            parent=root.span_id if holder is None else step_span_id(step.job_id, holder),
+            attributes={
+                "orc.job": step.job_id,
+                "orc.step": step.name,
+                "orc.kind": step.kind,
+                "orc.status": step.status,
+                "orc.unfinished": None if is_over else True,
+                "orc.attempts": step.attempts,
+                "orc.skip_reason": step.skip_reason,
+                "orc.tolerated": True if step.tolerated else None,
+                "orc.reused": step.reused,
+                "orc.cost_usd": step.cost_usd,
+            },
+        )
+        if step.status in _ENDED_BADLY:
+            span.error, span.message = step.failure_kind or step.status, step.failure
+        span.links = [*self._links(step)]
+        span.events = [
+            otlp.event("orc.fallback", at, {"orc.from": one.from_target, "orc.to": one.to_target})
+            for at, one in self._told.switched.get(step.name, ())
+        ]
+        return span
+
+    def _links(self, step: StepRow) -> Iterator[dict[str, Any]]:
+        for name in step.needed:
+            if name in self._begun:
+                needed = step_span_id(step.job_id, name)
+                yield otlp.link(self._trace, needed, why="needs")
+        if step.reused_from is not None:
+            job_id, _, name = step.reused_from.partition("/")
+            yield otlp.link(otlp.trace_id(job_id), step_span_id(job_id, name), why="reused_from")
+
+    def _attempt(self, step: StepRow, attempt: AttemptRow, parent: Span) -> Span:
+        end_at = attempt.finished_at or self._source.as_of
+        span = Span(
+            key=(step.job_id, "attempt", step.name, attempt.attempt),
+            name=f"attempt {spec_name(self._view, step)}",
+            begin_at=attempt.started_at,
+            end_at=end_at,
+            parent=parent.span_id,
+            attributes={
+                "orc.job": step.job_id,
+                "orc.step": step.name,
+                "orc.attempt": attempt.attempt,
+                "orc.status": attempt.status,
+                "orc.unfinished": None if attempt.finished_at else True,
+                "process.exit.code": attempt.exit_code,
+            },
+        )
+        if attempt.status in _ENDED_BADLY:
+            span.error = attempt.failure_kind or attempt.status.replace(" ", "_")
+            span.message = attempt.failure
+        for at, hit in self._told.hits.get((step.name, attempt.attempt), ()):
+            paid_by = None if hit.paid_by is None else hit.paid_by.job_id
+            of_hit: dict[str, otlp.Value] = {"orc.call": hit.call, "orc.paid_by": paid_by}
+            span.events.append(otlp.event("orc.cache_hit", at, of_hit))
+        if attempt.retry_delay_s is not None:
+            delay: dict[str, otlp.Value] = {"orc.delay_s": attempt.retry_delay_s}
+            span.events.append(otlp.event("orc.retry", end_at, delay))
+        return span
+
+    def _has_begun(self, step: StepRow) -> bool:
+        return bool(step.started_at or step.finished_at or self._view.attempts_of.get(step.name))

@@ -1,0 +1,318 @@
+"""What an attempt did, as spans: calls to models, calls of tools, and questions to a person.
+
+By the GenAI semantic conventions that `otel.py` names. A call that the ledger
+answered is an event of its attempt and no span: nothing was sent, and no token used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+from urllib.parse import urlsplit
+
+from ledger.digest import digest_json
+from ledger.errors import LedgerError, RemovedBlob
+from ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    CacheHit,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Payload,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
+)
+from ledger.reader import LedgerReader
+from projections.exports.messages import as_json, input_messages, output_messages, tool_definitions
+from projections.exports.otlp import CLIENT, INTERNAL, Span, Value
+from projections.exports.source import Source
+from projections.job_view import AttemptRow, CallRow, StepRow, ToolRow, read_calls, read_tools
+
+_Attempt = tuple[str, int]
+_Call = tuple[str, int, int]
+
+_PROVIDERS = {"openai-responses": "openai"}
+"""Names of ours that the conventions have another one for."""
+_RESPONSE_IDS = ("chatcmpl-", "resp_", "msg_")
+"""What ids of replies begin with; where a server names the request, that is another thing."""
+_NUMBERS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
+_COUNTS = ("max_tokens", "seed")
+
+
+@dataclass(slots=True)
+class Told:
+    """What a job's events tell of its attempts beyond the rows of the tables."""
+
+    asked: dict[_Call, LlmRequested] = field(default_factory=dict)
+    answered: dict[_Call, LlmResponded | CacheHit] = field(default_factory=dict)
+    ended_at: dict[_Call, str] = field(default_factory=dict)
+    hits: dict[_Attempt, list[tuple[str, CacheHit]]] = field(default_factory=dict)
+    called: dict[str, ToolCalled] = field(default_factory=dict)
+    returned: dict[str, tuple[str, ToolReturned]] = field(default_factory=dict)
+    questions: dict[_Attempt, tuple[str, ApprovalRequested]] = field(default_factory=dict)
+    decisions: dict[_Attempt, tuple[str, ApprovalDecided]] = field(default_factory=dict)
+    switched: dict[str, list[tuple[str, StepSwitched]]] = field(default_factory=dict)
+
+
+def read_told(source: Source) -> Told:
+    """One pass over the job's events."""
+    told = Told()
+    for recorded in source.reader.read_stream(source.job_id):
+        at = recorded.recorded_at
+        match event := recorded.event:
+            case LlmRequested():
+                told.asked[event.step, event.attempt, event.call] = event
+            case LlmResponded():
+                told.answered[event.step, event.attempt, event.call] = event
+                told.ended_at[event.step, event.attempt, event.call] = at
+            case LlmFailed():
+                told.ended_at[event.step, event.attempt, event.call] = at
+            case CacheHit():
+                told.answered[event.step, event.attempt, event.call] = event
+                told.hits.setdefault((event.step, event.attempt), []).append((at, event))
+            case ToolCalled():
+                told.called[_tool_id(source.job_id, event)] = event
+            case ToolReturned():
+                told.returned[_tool_id(source.job_id, event)] = at, event
+            case ApprovalRequested():
+                told.questions[event.step, event.attempt] = at, event
+            case ApprovalDecided():
+                told.decisions[event.step, event.attempt] = at, event
+            case StepSwitched():
+                told.switched.setdefault(event.step, []).append((at, event))
+            case _:
+                pass
+    return told
+
+
+def call_spans(
+    source: Source, told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
+) -> Iterator[Span]:
+    """The calls of the attempt that were sent to a model."""
+    if not step.calls and step.kind != "prompt":
+        return
+    for call in read_calls(source.reader.connection, step.step_id):
+        place = (step.name, attempt.attempt, call.call)
+        if call.attempt_id == attempt.attempt_id and place in told.asked:
+            yield _call(source.reader, told, step, call, place, parent, content=content)
+
+
+def tool_spans(
+    source: Source, told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
+) -> Iterator[Span]:
+    """The tools that the attempt called for its model."""
+    if step.kind != "prompt":
+        return
+    for tool in read_tools(source.reader.connection, step.step_id):
+        if tool.attempt_id == attempt.attempt_id and tool.tool_call_id in told.called:
+            yield _tool(source.reader, told, step, tool, parent, content=content)
+
+
+def decision_span(
+    told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
+) -> Span | None:
+    """The wait for a person, where the attempt asked one; it ends with the attempt at the latest."""
+    found = told.questions.get((step.name, attempt.attempt))
+    if found is None:
+        return None
+    asked_at, question = found
+    decided_at, decided = told.decisions.get((step.name, attempt.attempt), (parent.end_at, None))
+    span = Span(
+        key=(step.job_id, "decision", step.name, attempt.attempt),
+        name="human_decision",
+        begin_at=asked_at,
+        end_at=decided_at,
+        parent=parent.span_id,
+        attributes={
+            "orc.job": step.job_id,
+            "orc.step": step.name,
+            "orc.decision.options": question.options,
+            "orc.decision.option": None if decided is None else decided.option,
+            "orc.decision.by": None if decided is None else decided.by,
+            "orc.unfinished": True if decided is None else None,
+        },
+    )
+    if content:
+        span.attributes["orc.decision.message"] = question.message
+        span.attributes["orc.decision.comment"] = None if decided is None else decided.comment
+    return span
+
+
+def _call(
+    reader: LedgerReader, told: Told, step: StepRow, call: CallRow, place: _Call, parent: Span,
+    *, content: bool,
+) -> Span:  # fmt: skip
+    asked, answered = told.asked[place], told.answered.get(place)
+    request, lost = _read(reader, asked.request)
+    span = Span(
+        key=(step.job_id, "call", *place),
+        name=f"chat {asked.model}",
+        # What has no address runs in this process, or is a recording.
+        kind=CLIENT if asked.endpoint else INTERNAL,
+        begin_at=call.requested_at or parent.begin_at,
+        end_at=told.ended_at.get(place, parent.end_at),
+        parent=parent.span_id,
+    )
+    span.attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": _PROVIDERS.get(asked.provider, asked.provider),
+        "gen_ai.request.model": asked.model,
+        **_server(asked.endpoint),
+        **_parameters(request),
+        **_outcome(call, answered),
+        "orc.job": step.job_id,
+        "orc.step": step.name,
+        "orc.attempt": place[1],
+        "orc.call": place[2],
+        "orc.status": call.status,
+        "orc.cost_usd": call.cost_usd,
+        "orc.request_sha256": asked.request_sha256,
+    }
+    if call.status in ("failed", "in doubt"):
+        span.error = call.failure_kind or call.status.replace(" ", "_")
+        span.message = call.failure
+    if content:
+        reply, reply_lost = _read(reader, None if answered is None else answered.reply)
+        span.attributes |= _texts(request, reply, call.finish_reason)
+        lost = lost or reply_lost
+    span.attributes["orc.lost"] = lost
+    return span
+
+
+def _outcome(call: CallRow, answered: LlmResponded | CacheHit | None) -> dict[str, Value]:
+    found: dict[str, Value] = {
+        "gen_ai.usage.input_tokens": call.input_tokens,
+        "gen_ai.usage.output_tokens": call.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": call.cached_tokens or None,
+        "gen_ai.usage.reasoning.output_tokens": call.reasoning_tokens or None,
+    }
+    if not isinstance(answered, LlmResponded):
+        return found
+    request_id = answered.request_id
+    is_reply = request_id is not None and request_id.startswith(_RESPONSE_IDS)
+    return {
+        "gen_ai.response.model": answered.model,
+        "gen_ai.response.finish_reasons": [answered.finish_reason],
+        "gen_ai.response.id": request_id if is_reply else None,
+        **found,
+        "orc.request_id": request_id,
+    }
+
+
+def _parameters(request: Mapping[str, Any]) -> dict[str, Value]:
+    """What the conventions have a name for; of the type that they give it."""
+    params = request.get("params") or {}
+    found: dict[str, Value] = {}
+    for name in (*_NUMBERS, *_COUNTS):
+        value = params.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            continue
+        found[f"gen_ai.request.{name}"] = int(value) if name in _COUNTS else float(value)
+    stop = params.get("stop")
+    if stop:
+        texts = [stop] if isinstance(stop, str) else stop
+        found["gen_ai.request.stop_sequences"] = [str(text) for text in texts]
+    if request.get("json_output") or request.get("output_schema"):
+        found["gen_ai.output.type"] = "json"
+    return found
+
+
+def _texts(
+    request: Mapping[str, Any], reply: Mapping[str, Any], finish_reason: str | None
+) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    if request.get("system"):
+        system = [{"type": "text", "content": request["system"]}]
+        found["gen_ai.system_instructions"] = as_json(system)
+    if request:
+        found["gen_ai.input.messages"] = as_json(input_messages(request))
+    if request.get("tools"):
+        found["gen_ai.tool.definitions"] = as_json(tool_definitions(request))
+    if reply:
+        found["gen_ai.output.messages"] = as_json(output_messages(reply, finish_reason))
+    return found
+
+
+def _server(endpoint: str | None) -> dict[str, Value]:
+    if not endpoint:
+        return {}
+    try:
+        address = urlsplit(endpoint)
+        port = address.port or {"https": 443, "http": 80}.get(address.scheme)
+    except ValueError:
+        return {}
+    return {"server.address": address.hostname, "server.port": port}
+
+
+def _tool(
+    reader: LedgerReader, told: Told, step: StepRow, tool: ToolRow, parent: Span, *, content: bool
+) -> Span:
+    called = told.called[tool.tool_call_id]
+    ended_at, returned = told.returned.get(tool.tool_call_id, (parent.end_at, None))
+    span = Span(
+        key=(step.job_id, "tool", tool.tool_call_id),
+        name=f"execute_tool {tool.tool}",
+        begin_at=tool.called_at,
+        end_at=ended_at,
+        parent=parent.span_id,
+        attributes={
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": tool.tool,
+            "gen_ai.tool.type": "function",
+            "gen_ai.tool.call.id": _wish_id(reader, told, called),
+            "orc.job": step.job_id,
+            "orc.step": step.name,
+            "orc.call": called.call,
+            "orc.status": tool.status,
+        },
+    )
+    if tool.status in ("error", "in doubt"):
+        span.error = "tool_error" if tool.status == "error" else "in_doubt"
+    if content:
+        for name, payload in (
+            ("arguments", called.arguments),
+            ("result", None if returned is None else returned.result),
+        ):
+            value, lost = _read_any(reader, payload)
+            if payload is not None and lost is None:
+                span.attributes[f"gen_ai.tool.call.{name}"] = as_json(value)
+            elif lost is not None:
+                span.attributes["orc.lost"] = lost
+    return span
+
+
+def _wish_id(reader: LedgerReader, told: Told, called: ToolCalled) -> str | None:
+    """The id that the model gave the call: that of the wish in its reply with the call's key."""
+    answered = told.answered.get((called.step, called.attempt, called.call))
+    if answered is None:
+        return None
+    reply, _ = _read(reader, answered.reply)
+    for index, wish in enumerate(reply.get("tool_calls") or ()):
+        facts = {"after": answered.request_sha256, "index": index}
+        facts |= {"tool": wish.get("name"), "arguments": wish.get("arguments")}
+        if digest_json(facts) == called.key:
+            found = wish.get("id")
+            return found if isinstance(found, str) else None
+    return None
+
+
+def _tool_id(job_id: str, event: ToolCalled | ToolReturned) -> str:
+    return f"{job_id}/{event.step}/{event.attempt}/{event.call}/{event.key[:16]}"
+
+
+def _read(reader: LedgerReader, payload: Payload | None) -> tuple[dict[str, Any], str | None]:
+    value, lost = _read_any(reader, payload)
+    return (value if isinstance(value, dict) else {}), lost
+
+
+def _read_any(reader: LedgerReader, payload: Payload | None) -> tuple[Any, str | None]:
+    try:
+        return reader.read_payload(payload), None
+    except RemovedBlob as error:
+        return None, str(error).partition(": ")[2]
+    except LedgerError as error:
+        return None, str(error)

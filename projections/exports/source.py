@@ -1,0 +1,108 @@
+"""What every form is made from: a job, its rows and its events, as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ledger.errors import LedgerError, RemovedBlob
+from ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
+from ledger.reader import Head, LedgerReader
+from projections.job_view import JobView, StepRow, read_view
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A job to export. `status` is the one to show, `as_of` the time of its last event, UTC text.
+
+    `orc_version` is that of the orc which exports; `submitted` says which one began the job.
+    """
+
+    reader: LedgerReader
+    view: JobView
+    status: str
+    submitted: JobSubmitted
+    head: Head
+    as_of: str
+    orc_version: str
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.view.job.job_id
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more can come, short of a resume."""
+        return self.status in ("succeeded", "failed", "cancelled")
+
+
+def read_source(reader: LedgerReader, job_id: str, *, status: str, orc_version: str) -> Source:
+    """The job with that id, which has to be there. The caller holds one view of the ledger."""
+    head = reader.head(job_id)
+    submitted = reader.read_event(job_id, 1).event
+    assert isinstance(submitted, JobSubmitted)
+    return Source(
+        reader=reader,
+        view=read_view(reader.connection, job_id),
+        status=status,
+        submitted=submitted,
+        head=head,
+        as_of=reader.read_event(job_id, head.version).recorded_at,
+        orc_version=orc_version,
+    )
+
+
+def in_order(view: JobView) -> Iterator[StepRow]:
+    """The steps in the order of the spec, what is inside a step right after it."""
+    stack = [step for step in reversed(view.steps) if step.parent not in view.by_name]
+    while stack:
+        step = stack.pop()
+        yield step
+        stack += reversed(view.children_of.get(step.name, ()))
+
+
+def spec_name(view: JobView, step: StepRow) -> str:
+    """What the spec calls the step: items and rounds have the name of what they are one of."""
+    parts: list[str] = []
+    at = step
+    while (holder := view.by_name.get(at.parent or "")) is not None:
+        # A member of a group is named after a slash; an item or a round adds nothing.
+        inside = at.name[len(holder.name) :]
+        if inside.startswith("/"):
+            parts.append(inside)
+        at = holder
+    return at.name + "".join(reversed(parts))
+
+
+def read_logs(source: Source) -> dict[tuple[str, int], Payload]:
+    """What attempts printed, by step and attempt; the tables have the first of it alone."""
+    found: dict[tuple[str, int], Payload] = {}
+    for recorded in source.reader.read_stream(source.job_id):
+        event = recorded.event
+        if isinstance(event, StepSucceeded | StepFailed | StepInterrupted) and event.log:
+            found[event.step, event.attempt] = event.log
+    return found
+
+
+def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> str:
+    """The end of what an attempt printed, as text; a note says what was cut, removed or damaged."""
+    if log is None:
+        return ""
+    try:
+        content = reader.read_payload_bytes(log)
+    except RemovedBlob as error:
+        return f"[{str(error).partition(': ')[2]}]\n"
+    except LedgerError as error:
+        return f"[{error}]\n"
+    cut = max(0, len(content) - bytes_max)
+    note = f"[{cut} bytes before this are left out]\n" if cut else ""
+    return note + content[cut:].decode("utf-8", "replace")
+
+
+def unix_ns(at: str) -> int:
+    """UTC text as nanoseconds since 1970; whole microseconds, without a float on the way."""
+    return (datetime.fromisoformat(at) - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,50 @@
+"""The page of one file: what is in it, and where it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.errors import LedgerError
+from ledger.reader import LedgerReader
+from projections.exchange import read_exchange
+from projections.job_view import FileRow, read_rows
+from projections.lineage import read_lineage
+from projections.pages.links import Links
+from projections.pages.step import Text, cut_text
+
+_HEX_BYTES = 256
+
+
+def find_file(reader: LedgerReader, job_id: str, path: str) -> FileRow | None:
+    """The file that the job has at a path."""
+    found = read_rows(reader.connection, FileRow, "file_id = ?", f"{job_id}/{path}")
+    return found[0] if found else None
+
+
+def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, Any]:
+    """What the template `file.html` shows. Raises LedgerError."""
+    lineage = read_lineage(reader, file)
+    call = lineage.reply
+    return {
+        "file": file,
+        "content": _content(reader, file),
+        "lineage": lineage,
+        "call": call,
+        "exchange": None if call is None else read_exchange(reader, call),
+        "links": links,
+    }
+
+
+def _content(reader: LedgerReader, file: FileRow) -> Text:
+    """The first of the file as text; of one that is no text, its first bytes as numbers."""
+    try:
+        content = reader.read_blob(file.sha256)
+    except LedgerError as error:
+        return Text(digest=file.sha256, lost=str(error).partition(": ")[2])
+    try:
+        return cut_text(content.decode("utf-8"), file.sha256)
+    except UnicodeDecodeError:
+        head = content[:_HEX_BYTES]
+        lines = [head[at : at + 16].hex(" ") for at in range(0, len(head), 16)]
+        # Longer than what is shown: a page never says that this is all of it.
+        return Text("\n".join(lines), len(content) * 3, file.sha256)

@@ -1,0 +1,218 @@
+"""The page of all jobs: what runs, what waits for somebody, what was spent, and each job on a line."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from projections.job_view import JobRow, read_rows
+from projections.money import cost_text
+from projections.pages.links import Links
+from projections.pages.render import since_s
+from projections.pictures.bars import draw_bars, draw_progress
+from projections.pictures.nodes import shown_seconds
+from projections.status import shown_status
+
+PAGE_JOBS = 50
+STATUSES = ("running", "waiting", "succeeded", "failed", "cancelled", "interrupted")
+
+_RECENT_JOBS = 1_000
+_SPARK_RUNS = 20
+_DAYS = 14
+_UNENDED_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which jobs are wanted. `before` is the place after which the page begins."""
+
+    status: str | None = None
+    project: str | None = None
+    text: str | None = None
+    before: str | None = None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some jobs are left out."""
+        return bool(self.status or self.project or self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A job as the page shows it: its status now, how far it is, and the runs before it."""
+
+    job: JobRow
+    status: str
+    elapsed_s: float | None
+    progress: Markup
+    spark: Markup | None
+
+
+def read_home(
+    connection: sqlite3.Connection, database: Path, asked: Asked, links: Links, *, now: str
+) -> dict[str, Any]:
+    """What the template `home.html` shows; `now` is UTC text as in `recorded_at`."""
+    unended = _unended(connection, database)
+    found = _find(connection, asked, unended)
+    shown, more = found[:PAGE_JOBS], found[PAGE_JOBS:]
+    runs = _recent_runs(connection)
+    return {
+        "asked": asked,
+        "statuses": STATUSES,
+        "lines": [_line(job, unended, runs, now) for job in shown],
+        "older": _address(links, asked, _place(shown[-1])) if more else None,
+        "newest": _address(links, asked, None) if asked.before else None,
+        "projects": sorted({name for name, _ in runs.values()}, key=str.casefold)[:200],
+        "summary": _summary(connection, unended, now),
+        "is_live": not asked.before,
+        "links": links,
+    }
+
+
+def home_version(connection: sqlite3.Connection, database: Path) -> str:
+    """Changes with whatever the page shows, but for the time that passes."""
+    (position,) = connection.execute("SELECT max(position) FROM events").fetchone()
+    unended = _unended(connection, database)
+    return f"{position or 0}-{sorted(unended.items())}"
+
+
+def _unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
+    """The jobs that have not ended by their tables, with the status that they have now."""
+    rows = connection.execute(
+        "SELECT job_id, status FROM jobs WHERE status IN ('running', 'waiting') "
+        "ORDER BY submitted_at DESC LIMIT ?",
+        (_UNENDED_MAX,),
+    ).fetchall()
+    return {job_id: shown_status(database, job_id, status) for job_id, status in rows}
+
+
+def _find(connection: sqlite3.Connection, asked: Asked, unended: Mapping[str, str]) -> list[JobRow]:
+    """The jobs of the page, and one more if there are more."""
+    conditions, values = ["1"], list[Any]()
+    if asked.status in ("running", "interrupted"):
+        wanted = [job_id for job_id, status in unended.items() if status == asked.status]
+        conditions.append(f"job_id IN ({', '.join('?' * len(wanted))})")
+        values += wanted
+    elif asked.status:
+        conditions.append("status = ?")
+        values.append(asked.status)
+    if asked.project:
+        conditions.append("name = ?")
+        values.append(asked.project)
+    if asked.text:
+        conditions.append("(instr(lower(name), lower(?)) OR instr(job_id, lower(?)))")
+        values += [asked.text, asked.text]
+    if asked.before:
+        at, _, job_id = asked.before.partition("~")
+        conditions.append("(submitted_at, job_id) < (?, ?)")
+        values += [at, job_id]
+    where = " AND ".join(conditions)
+    return read_rows(
+        connection,
+        JobRow,
+        f"{where} ORDER BY submitted_at DESC, job_id DESC LIMIT {PAGE_JOBS + 1}",
+        *values,
+    )
+
+
+def _recent_runs(connection: sqlite3.Connection) -> dict[str, tuple[str, float | None]]:
+    """The last jobs of all, oldest first: project and duration by id."""
+    rows = connection.execute(
+        "SELECT job_id, name, duration_s FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
+        (_RECENT_JOBS,),
+    ).fetchall()
+    return {job_id: (name, duration_s) for job_id, name, duration_s in reversed(rows)}
+
+
+def _line(
+    job: JobRow,
+    unended: Mapping[str, str],
+    runs: Mapping[str, tuple[str, float | None]],
+    now: str,
+) -> Line:
+    status = unended.get(job.job_id, job.status)
+    elapsed_s = job.duration_s
+    if elapsed_s is None and job.started_at and status == "running":
+        elapsed_s = max(0.0, since_s(job.started_at, now))
+    return Line(job, status, elapsed_s, progress_of(job), _spark(job, runs))
+
+
+def progress_of(job: JobRow) -> Markup:
+    """How many of a job's steps have ended, and how."""
+    counts = {
+        "succeeded": job.steps_succeeded,
+        "failed": job.steps_failed,
+        "skipped": job.steps_skipped,
+    }
+    words = [f"{count} {state}" for state, count in counts.items() if count]
+    return draw_progress(
+        counts, job.steps_total, said=f"{', '.join(words) or 'none'} of {job.steps_total} steps"
+    )
+
+
+def _spark(job: JobRow, runs: Mapping[str, tuple[str, float | None]]) -> Markup | None:
+    """How long the project's runs took up to this one, and after it, the last of them."""
+    mine = [job_id for job_id, (name, _) in runs.items() if name == job.name]
+    if job.job_id not in mine or len(mine) < 2:
+        return None
+    end = min(len(mine), mine.index(job.job_id) + _SPARK_RUNS // 2)
+    window = mine[max(0, end - _SPARK_RUNS) : end]
+    taken = [runs[job_id][1] for job_id in window]
+    longest = max((value for value in taken if value is not None), default=0.0)
+    said = f"durations of {len(window)} runs of {job.name}, the longest {shown_seconds(longest)}"
+    return draw_bars(taken, said=said, chosen=window.index(job.job_id))
+
+
+def _summary(
+    connection: sqlite3.Connection, unended: Mapping[str, str], now: str
+) -> dict[str, Any]:
+    today = datetime.fromisoformat(now)
+    days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in reversed(range(_DAYS))]
+    spent = {
+        day: (cost, unpriced, failed, jobs)
+        for day, cost, unpriced, failed, jobs in connection.execute(
+            "SELECT substr(submitted_at, 1, 10), sum(cost_usd), sum(calls_unpriced), "
+            "sum(status = 'failed'), count(*) FROM jobs WHERE submitted_at >= ? GROUP BY 1",
+            (days[0],),
+        )
+    }
+    statuses = list(unended.values())
+    return {
+        "running": statuses.count("running"),
+        "waiting": statuses.count("waiting"),
+        "interrupted": statuses.count("interrupted"),
+        "failed_today": spent.get(days[-1], (0, 0, 0, 0))[2],
+        "jobs_today": spent.get(days[-1], (0, 0, 0, 0))[3],
+        "spent_today": _sum(spent, days[-1:]),
+        "spent_week": _sum(spent, days[-7:]),
+        "days": _days(spent, days),
+    }
+
+
+def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup | None:
+    """The cost of each day, where any is known."""
+    costs = [spent.get(day, (None,))[0] for day in days]
+    if not any(costs):
+        return None
+    said = f"cost a day, {days[0]} to {days[-1]}"
+    return draw_bars(costs, said=said, chosen=len(days) - 1, step=8)
+
+
+def _sum(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> str:
+    chosen = [spent[day] for day in days if day in spent]
+    known = sum(cost or 0.0 for cost, *_ in chosen)
+    return cost_text(known, sum(unpriced for _, unpriced, *_ in chosen), brief=True)
+
+
+def _place(job: JobRow) -> str:
+    return f"{job.submitted_at}~{job.job_id}"
+
+
+def _address(links: Links, asked: Asked, before: str | None) -> str:
+    return links.home(status=asked.status, project=asked.project, q=asked.text, before=before)

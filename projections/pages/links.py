@@ -1,0 +1,89 @@
+"""Where the pages lead to. An export gives links that lead nowhere; Datasette's are made here."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from datasette.utils import tilde_encode
+
+
+class Links(Protocol):
+    """The addresses of a ledger's pages; empty where there is no such page."""
+
+    name: str
+
+    def home(self, **query: str | None) -> str: ...
+    def job(self, job_id: str, *, at: int | None = None) -> str: ...
+    def step(self, job_id: str, step: str) -> str: ...
+    def file(self, job_id: str, path: str) -> str: ...
+    def raw(self, job_id: str, path: str) -> str: ...
+    def blob(self, digest: str) -> str: ...
+    def table(self, name: str, **query: str) -> str: ...
+    def row(self, table: str, key: str) -> str: ...
+    def search(self, **query: str | None) -> str: ...
+    def decide(self, job_id: str) -> str: ...
+
+
+class DatasetteLinks:
+    """The links of one database in a Datasette, whatever its base address is."""
+
+    def __init__(self, datasette: Any, name: str, *, can_decide: bool = False) -> None:
+        self.name = name
+        self._urls = datasette.urls
+        self._route = tilde_encode(datasette.get_database(name).route)
+        self._can_decide = can_decide
+
+    def home(self, **query: str | None) -> str:
+        """The jobs; filtered, by what is not none."""
+        return self._ours("", query)
+
+    def job(self, job_id: str, *, at: int | None = None) -> str:
+        """A job, now or as it was after its event `at`."""
+        return self._ours(f"/{tilde_encode(job_id)}", {"at": None if at is None else str(at)})
+
+    def step(self, job_id: str, step: str) -> str:
+        """A step of a job."""
+        return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}")
+
+    def file(self, job_id: str, path: str) -> str:
+        """A file of a job, and where it came from."""
+        return self._ours(f"/{tilde_encode(job_id)}/file/{tilde_encode(path)}")
+
+    def raw(self, job_id: str, path: str) -> str:
+        """The bytes of a file, to be kept."""
+        return self._ours(f"/{tilde_encode(job_id)}/raw/{tilde_encode(path)}")
+
+    def blob(self, digest: str) -> str:
+        """A blob's row, with all of its text."""
+        return self.row("blobs", digest)
+
+    def table(self, name: str, **query: str) -> str:
+        """A table, filtered."""
+        address = str(self._urls.table(self.name, name))
+        return f"{address}?{urlencode(query)}" if query else address
+
+    def row(self, table: str, key: str) -> str:
+        """A row of a table."""
+        return str(self._urls.row(self.name, table, tilde_encode(key)))
+
+    def search(self, **query: str | None) -> str:
+        """The search."""
+        return self._ours("/search", query)
+
+    def decide(self, job_id: str) -> str:
+        """The questions of a job; nowhere unless decisions are allowed."""
+        return self._ours(f"/decide/{tilde_encode(job_id)}") if self._can_decide else ""
+
+    def database(self) -> str:
+        """Datasette's own page of the ledger: tables and queries."""
+        return str(self._urls.database(self.name))
+
+    def static(self, name: str, digest: str) -> str:
+        """A style sheet or a script; the address changes with its content."""
+        return str(self._urls.path(f"-/orc-static/{quote(digest)}/{quote(name)}"))
+
+    def _ours(self, path: str, query: dict[str, str | None] | None = None) -> str:
+        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        address = str(self._urls.path(f"-/orc/{self._route}{path}"))
+        return f"{address}?{urlencode(given)}" if given else address

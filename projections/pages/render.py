@@ -1,0 +1,95 @@
+"""HTML from templates: everything that is put into one is escaped, and controls are made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from ledger.visible import visible
+from projections.money import cost_text, usd_text
+from projections.pictures.marks import mark_of
+from projections.pictures.nodes import shown_seconds
+
+TEXT_CHARS = 20_000
+"""How much of a text a page shows; the rest is a link away."""
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The template, filled; a name that it does not know is an error."""
+    return environment().get_template(template).render(values)
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with what they may call."""
+    folder = files("projections.pages") / "templates"
+    sources = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir()}
+    made = Environment(
+        loader=DictLoader({name: text for name, text in sources.items() if name.endswith(".html")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    made.globals.update(mark_of=mark_of)
+    made.filters.update(
+        bytes=bytes_text,
+        cost=_cost,
+        count=lambda number: f"{number:,}",
+        day=lambda at: at[:10],
+        instant=instant_text,
+        seconds=lambda taken: "" if taken is None else shown_seconds(taken),
+        shorten=shorten,
+        usd=usd_text,
+    )
+    return made
+
+
+def instant_text(at: str) -> str:
+    """A recorded time for people, in UTC, without its fraction."""
+    return f"{at[:10]} {at[11:19]}"
+
+
+def bytes_text(size_bytes: int) -> str:
+    """A size in the unit that fits it: `512 B`, `3.4 kB`, `12 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.1f} {unit}" if unit != "B" and size < 10 else f"{size:.0f} {unit}"
+
+
+def shorten(text: str, chars: int = TEXT_CHARS) -> str:
+    """The first of a text, with a sign that it goes on."""
+    return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+def since_s(earlier: str, later: str) -> float:
+    """Seconds between two recorded times."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def _cost(row: Any) -> str:
+    """What a job, a step or a call cost; nothing where no model was called."""
+    unpriced = getattr(row, "calls_unpriced", None)
+    if unpriced is None:
+        unpriced = int(row.cost_usd is None and row.input_tokens is not None)
+    if row.cost_usd is None and not unpriced:
+        return ""
+    return cost_text(row.cost_usd, unpriced, brief=True)
+
+
+def _shown(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return visible(value, kept="\n\t")

@@ -1,0 +1,24 @@
+"""The style sheet and the script of the pages, by an address that changes with their content."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from ledger.digest import digest_bytes
+from projections.pictures.styles import read_css
+
+TYPES = {"orc.css": "text/css; charset=utf-8", "orc.js": "text/javascript; charset=utf-8"}
+
+
+@cache
+def read_static(name: str) -> str:
+    """The content of one of `TYPES`; the style sheet includes the pictures'."""
+    text = (files("projections.pages") / "static" / name).read_text(encoding="utf-8")
+    return f"{read_css()}\n{text}" if name == "orc.css" else text
+
+
+@cache
+def static_digest(name: str) -> str:
+    """Names the content in the address."""
+    return digest_bytes(read_static(name).encode())[:16]

@@ -1,0 +1,184 @@
+// What is live on a page: it asks for itself again, and takes over what has changed.
+// Without this script everything is there, and stays as it was loaded.
+"use strict";
+
+(() => {
+  const HIDDEN_MS = 15000;
+  const LOST_MS = 10000;
+  let etag = null;
+  let timer = 0;
+  let asking = 0;
+  let address = location.href;
+
+  document.documentElement.classList.add("scripted");
+  const byId = (id) => document.getElementById(id);
+
+  async function load(wanted, { force = false } = {}) {
+    const mine = ++asking;
+    const headers = etag && !force ? { "If-None-Match": etag } : {};
+    const started = performance.now();
+    const answer = await fetch(wanted, { headers, cache: "no-store", redirect: "error" });
+    if (mine !== asking) return 0;
+    if (answer.status === 200) {
+      const text = await answer.text();
+      if (mine !== asking) return 0;
+      etag = answer.headers.get("ETag");
+      // Parsed apart: nothing in it is loaded or run.
+      take(new DOMParser().parseFromString(text, "text/html"));
+    } else if (answer.status !== 304) {
+      throw new Error(String(answer.status));
+    }
+    return performance.now() - started;
+  }
+
+  function take(page) {
+    const before = states(document);
+    for (const fresh of page.querySelectorAll("[data-live]")) {
+      const old = byId(fresh.id);
+      if (old && old.outerHTML !== fresh.outerHTML && !isSelected(old)) replace(old, fresh);
+    }
+    document.title = page.title;
+    if (page.body.dataset.poll) document.body.dataset.poll = page.body.dataset.poll;
+    else delete document.body.dataset.poll;
+    for (const name of ["version", "job"]) {
+      if (page.body.dataset[name]) document.body.dataset[name] = page.body.dataset[name];
+    }
+    const form = byId("moment");
+    const freshForm = page.getElementById("moment");
+    if (form && freshForm) follow(form, freshForm);
+    tell(before, states(document));
+    tick();
+  }
+
+  function replace(old, fresh) {
+    const focus = old.contains(document.activeElement) ? place(document.activeElement) : null;
+    const open = new Map([...old.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
+    const scrolled = [...old.querySelectorAll(".scroll[id], pre")]
+      .filter((one) => one.scrollTop || one.scrollLeft)
+      .map((one) => [path(old, one), one.scrollTop, one.scrollLeft]);
+    const taken = document.importNode(fresh, true);
+    for (const [id, isOpen] of open) {
+      const one = [...taken.querySelectorAll("details[id]")].find((found) => found.id === id);
+      if (one) one.open = isOpen;
+    }
+    old.replaceWith(taken);
+    for (const [where, top, left] of scrolled) {
+      const one = find(taken, where);
+      if (one) one.scrollTo(left, top);
+    }
+    if (focus) {
+      const links = [...taken.querySelectorAll("a, button, input, [tabindex]")];
+      const next = links.find((one) => place(one) === focus);
+      if (next) next.focus({ preventScroll: true });
+    }
+  }
+
+  function place(element) {
+    const link = element.getAttribute("href") || element.getAttributeNS("http://www.w3.org/1999/xlink", "href");
+    return element.id || link || element.getAttribute("aria-label") || element.textContent.slice(0, 80);
+  }
+
+  function path(root, element) {
+    const steps = [];
+    for (let one = element; one !== root; one = one.parentElement) {
+      steps.unshift([...one.parentElement.children].indexOf(one));
+    }
+    return steps;
+  }
+
+  function find(root, steps) {
+    return steps.reduce((one, index) => one && one.children[index], root);
+  }
+
+  function isSelected(element) {
+    const selection = getSelection();
+    return !!selection && !selection.isCollapsed && selection.containsNode(element, true);
+  }
+
+  // What a person who hears the page is told: steps and jobs whose status has changed.
+  function states(page) {
+    const rows = page.querySelectorAll("tr[data-step], tr[data-job]");
+    return new Map([...rows].map((row) => [row.dataset.step || row.dataset.job, row.dataset.status]));
+  }
+
+  function tell(before, after) {
+    const news = [...after].filter(([name, state]) => before.has(name) && before.get(name) !== state);
+    if (news.length) byId("news").textContent = news.slice(0, 5).map((one) => one.join(" ")).join(", ");
+  }
+
+  function tick() {
+    for (const one of document.querySelectorAll("[data-since]")) {
+      const seconds = Math.max(0, (Date.now() - Date.parse(one.dataset.since)) / 1000);
+      one.textContent = shown(seconds);
+    }
+  }
+
+  function shown(seconds) {
+    if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+    const whole = Math.round(seconds);
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+    return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  }
+
+  function plan(took) {
+    clearTimeout(timer);
+    const every = Number(document.body.dataset.poll || 0);
+    if (!every) return;
+    const wait = document.hidden ? HIDDEN_MS : Math.max(every, 5 * took);
+    timer = setTimeout(poll, wait);
+  }
+
+  async function poll() {
+    let took = 0;
+    try {
+      took = await load(address);
+      byId("lost").hidden = true;
+    } catch {
+      byId("lost").hidden = false;
+      took = LOST_MS / 5;
+    }
+    plan(took);
+  }
+
+  // The slider: the page as it was after an event, while it is moved.
+  function follow(form, fresh) {
+    const head = fresh.dataset.head;
+    if (form.dataset.head === head && form.dataset.moved) return;
+    form.dataset.head = head;
+    for (const name of ["at", "at-range"]) {
+      const input = byId(name);
+      input.max = head;
+      if (document.activeElement !== input) input.value = fresh.querySelector(`#${name}`).value;
+    }
+  }
+
+  function slide() {
+    const form = byId("moment");
+    if (!form) return;
+    const [range, number] = [byId("at-range"), byId("at")];
+    let waiting = 0;
+    const show = () => {
+      const isNow = Number(range.value) >= Number(range.max);
+      const wanted = new URL(form.action);
+      if (!isNow) wanted.searchParams.set("at", range.value);
+      address = wanted.href;
+      history.replaceState(null, "", address);
+      load(address, { force: true }).then(plan, () => { byId("lost").hidden = false; });
+    };
+    const move = (from, to) => {
+      to.value = from.value;
+      clearTimeout(waiting);
+      clearTimeout(timer);
+      waiting = setTimeout(show, 120);
+    };
+    range.addEventListener("input", () => move(range, number));
+    number.addEventListener("input", () => { if (number.value && number.validity.valid) move(number, range); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); show(); });
+  }
+
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) plan(0); });
+  setInterval(tick, 1000);
+  slide();
+  plan(0);
+})();

@@ -1,0 +1,213 @@
+"""The page of one step: why it is as it is, its attempts, what was asked and answered, its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger.events import (
+    Payload,
+    Recorded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSucceeded,
+    ToolCalled,
+    ToolReturned,
+)
+from ledger.reader import LedgerReader, row_to_recorded
+from projections.definitions import read_or_lost, read_spec
+from projections.exchange import Exchange, read_exchange
+from projections.job_view import (
+    AttemptRow,
+    CallRow,
+    FileRow,
+    JobView,
+    StepRow,
+    ToolRow,
+    read_calls,
+    read_rows,
+    read_tools,
+    read_view,
+)
+from projections.pages.links import Links
+from projections.pages.render import TEXT_CHARS
+from projections.status import shown_status
+from projections.why import read_why
+
+CALLS_MAX = 60
+"""How many calls a page shows with their texts; the table of calls has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The first of a text that may be long or gone: `lost` says why, `digest` names the blob."""
+
+    text: str = ""
+    chars: int = 0
+    digest: str | None = None
+    lost: str | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is more of it."""
+        return self.chars > len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTurn:
+    """A call of a tool: what it was given, and what the model was told."""
+
+    row: ToolRow
+    arguments: Text
+    result: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTurn:
+    """A call to a model with its texts, and the tools that its reply had called."""
+
+    row: CallRow
+    exchange: Exchange
+    tools: tuple[ToolTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTurn:
+    """An attempt: its row, what its command printed, and its calls."""
+
+    row: AttemptRow
+    log: Text | None
+    calls: tuple[CallTurn, ...]
+
+
+def read_step(
+    reader: LedgerReader, database: Path, job_id: str, name: str, links: Links
+) -> dict[str, Any] | None:
+    """What the template `step.html` shows; none where the job has no such step. Raises LedgerError."""
+    connection = reader.connection
+    view = read_view(connection, job_id)
+    step = view.by_name.get(name)
+    if step is None:
+        return None
+    status = shown_status(database, job_id, view.job.status)
+    events = list(_events(reader, job_id, name))
+    calls = read_calls(connection, step.step_id)
+    spec = read_spec(reader, job_id)
+    return {
+        "job": view.job,
+        "step": step,
+        "state": _state(step, status),
+        "why": read_why(reader, job_id, name, is_live=status == "running"),
+        "attempts": _attempts(reader, view, step, events, calls[:CALLS_MAX]),
+        "calls_left": max(0, len(calls) - CALLS_MAX),
+        "output": _output(reader, events),
+        "definition": _pretty(spec.step(name)),
+        "files": read_rows(connection, FileRow, "job_id = ? AND step_id = ?", job_id, step.step_id),
+        "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
+        "dependents": [other for other in view.steps if name in other.needed],
+        "children": view.children_of.get(name, []),
+        "links": links,
+    }
+
+
+def cut_text(text: str, digest: str | None = None) -> Text:
+    """The first of a text that is there."""
+    return Text(text[:TEXT_CHARS], len(text), digest)
+
+
+def _state(step: StepRow, job_status: str) -> str:
+    if step.status == "succeeded" and step.reused is not None:
+        return "cached"
+    if step.status == "running" and job_status == "interrupted":
+        return "interrupted"
+    return step.status
+
+
+def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
+    rows = reader.connection.execute(
+        "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash "
+        "FROM events WHERE job_id = ? AND step = ? ORDER BY version",
+        (job_id, step),
+    )
+    return map(row_to_recorded, rows)
+
+
+def _attempts(
+    reader: LedgerReader, view: JobView, step: StepRow, events: list[Recorded], calls: list[CallRow]
+) -> list[AttemptTurn]:
+    logs: dict[int, Text] = {}
+    tools: dict[str, tuple[Payload, Payload | None]] = {}
+    for recorded in events:
+        event = recorded.event
+        match event:
+            case StepSucceeded() | StepFailed() | StepInterrupted() if event.log is not None:
+                logs[event.attempt] = _text(reader, event.log)
+            case ToolCalled():
+                tools[_tool_id(step, event)] = (event.arguments, None)
+            case ToolReturned():
+                given = tools.get(_tool_id(step, event), (Payload(), None))[0]
+                tools[_tool_id(step, event)] = (given, event.result)
+            case _:
+                pass
+    rows = read_tools(reader.connection, step.step_id)
+    turns = [
+        CallTurn(
+            call,
+            read_exchange(reader, call),
+            tuple(
+                _tool_turn(reader, row, *tools.get(row.tool_call_id, (Payload(), None)))
+                for row in rows
+                if row.call_id == call.call_id
+            ),
+        )
+        for call in calls
+    ]
+    return [
+        AttemptTurn(
+            attempt,
+            logs.get(attempt.attempt),
+            tuple(turn for turn in turns if turn.row.attempt_id == attempt.attempt_id),
+        )
+        for attempt in reversed(view.attempts_of.get(step.name, []))
+    ]
+
+
+def _tool_id(step: StepRow, event: ToolCalled | ToolReturned) -> str:
+    return f"{step.step_id}/{event.attempt}/{event.call}/{event.key[:16]}"
+
+
+def _tool_turn(
+    reader: LedgerReader, row: ToolRow, arguments: Payload, result: Payload | None
+) -> ToolTurn:
+    return ToolTurn(
+        row, _text(reader, arguments), None if result is None else _text(reader, result)
+    )
+
+
+def _output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
+    """The result that the step has now."""
+    found: Payload | None = None
+    for recorded in events:
+        match recorded.event:
+            case StepSucceeded() | StepReused():
+                found = recorded.event.output
+            case StepFailed():
+                found = None
+            case _:
+                pass
+    return None if found is None else _text(reader, found)
+
+
+def _text(reader: LedgerReader, payload: Payload) -> Text:
+    value, lost = read_or_lost(reader, payload)
+    if lost is not None:
+        return Text(digest=payload.sha256, lost=lost)
+    return cut_text(value if isinstance(value, str) else _pretty(value), payload.sha256)
+
+
+def _pretty(value: Any) -> str:
+    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)

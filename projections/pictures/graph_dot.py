@@ -1,0 +1,47 @@
+"""A graph in the language of Graphviz: for those who lay it out themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.visible import visible
+from projections.pictures.fold import Card, fold_nodes
+from projections.pictures.marks import NO_MARK, count_text, mark_of
+from projections.pictures.nodes import GraphNode
+
+_NO_FOLDING = 1 << 62
+
+
+def dot_graph(nodes: Sequence[GraphNode]) -> str:
+    """A directed graph, a node for each step that nothing holds; states as colours and marks."""
+    cards = fold_nodes(nodes, few=_NO_FOLDING)
+    numbers = {card.id: f"s{index}" for index, card in enumerate(cards)}
+    lines = [
+        "digraph {",
+        "    rankdir=LR",
+        '    node [shape=box, style="rounded,filled", fillcolor="#ffffff", fontname="sans-serif"]',
+    ]
+    lines += [f"    {numbers[card.id]} [{_attributes(card)}]" for card in cards]
+    lines += [f"    {numbers[name]} -> {numbers[card.id]}" for card in cards for name in card.needs]
+    return "\n".join([*lines, "}"])
+
+
+def _attributes(card: Card) -> str:
+    mark = mark_of(card.status)
+    title = f"{mark.text} {card.title}" if mark is not NO_MARK else card.title
+    below = [card.kind, card.note]
+    if card.size:
+        below.append(f"{card.size}: {count_text(card.counts)}".removesuffix(": "))
+    rows = [title, ", ".join(filter(None, below))]
+    # `\n` is Graphviz's own: it centres the line before it.
+    label = "\\n".join(_escape(row) for row in rows if row)
+    if mark is NO_MARK:
+        return f'label="{label}"'
+    dashed = ', style="rounded,filled,dashed"' if mark.is_hollow else ""
+    return f'label="{label}", class="{mark.state}", fillcolor="{mark.colour}"{dashed}'
+
+
+def _escape(text: str) -> str:
+    """Quotes end a label, backslashes begin its escapes, and ampersands an entity."""
+    shown = visible(text).replace("\\", "\\\\").replace('"', '\\"')
+    return shown.replace("&", "&amp;")

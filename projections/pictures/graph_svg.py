@@ -1,0 +1,131 @@
+"""A graph as SVG: for pages, styled by their style sheet, or to stand alone in a file.
+
+It has no script, no style of its own inside a page, and nothing from elsewhere.
+What it draws is decided by `fold.py`, where by `layout.py` and `routes.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from projections.pictures.cards import card_size, draw_card
+from projections.pictures.fold import Card, fold_nodes
+from projections.pictures.layout import Box, Layout, place_boxes
+from projections.pictures.lettering import letters, text_width
+from projections.pictures.marks import MARKS, count_text
+from projections.pictures.nodes import GraphNode
+from projections.pictures.routes import Router
+from projections.pictures.scales import Scale, scale_for
+from projections.pictures.shapes import Link, draw_icon, draw_rect, draw_text
+from projections.pictures.styles import read_css
+
+_LEGEND = 20
+_MUTED = frozenset(("skipped", "failed", "cancelled"))
+
+
+def draw_graph(
+    nodes: Sequence[GraphNode], *, link: Link | None = None, standalone: bool = False
+) -> Markup:
+    """The graph of these nodes. `link` gives each step's address; none leads anywhere without.
+
+    Standing alone it is a whole XML document with its styles inside, and says what shapes mean.
+    """
+    cards = fold_nodes(nodes)
+    scale = scale_for(len(cards))
+    boxes = [Box(card.id, *card_size(card, scale), card.needs) for card in cards]
+    layout = place_boxes(
+        boxes,
+        rows_max=scale.rows_max,
+        width_max=scale.width_max,
+        gap_x=scale.gap_x,
+        gap_y=scale.gap_y,
+    )
+    pieces = [_head(nodes, layout, scale, standalone=standalone, is_linked=link is not None)]
+    pieces.append('<g class="g-edges">')
+    pieces += _edges(cards, layout)
+    pieces.append('</g><g class="g-cards">')
+    pieces += [draw_card(card, layout.places[card.id], scale, link) for card in cards]
+    pieces.append("</g></svg>\n" if standalone else "</g></svg>")
+    # Whatever was written elsewhere went through `letters`.
+    return Markup("\n".join(pieces))  # noqa: S704
+
+
+def _head(
+    nodes: Sequence[GraphNode], layout: Layout, scale: Scale, *, standalone: bool, is_linked: bool
+) -> str:
+    counts = _count_leaves(nodes)
+    legend, legend_width = _legend(counts) if standalone else ("", 0.0)
+    above = _LEGEND if legend else 0
+    width, height = round(max(layout.width, legend_width)), round(layout.height) + above
+    said = letters(describe(nodes))
+    role = "group" if is_linked else "img"
+    start = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="g-graph g-at-{scale.name}" '
+        f'width="{width}" height="{height}" viewBox="0 {-above} {width} {height}" role="{role}" '
+        f'aria-label="Graph: {said}"><title>{said}</title>'
+    )
+    if not standalone:
+        return start
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{letters_css()}</style>'
+        f"{draw_rect('g-page', 0, -above, width, height, 0)}{legend}"
+    )
+
+
+def _legend(counts: Mapping[str, int]) -> tuple[str, float]:
+    """What each shape means, and how many steps are so; with its width."""
+    parts = []
+    left = 28.0
+    for mark in MARKS.values():
+        if counts.get(mark.state):
+            text = f"{counts[mark.state]} {mark.word}"
+            parts.append(draw_icon(mark.state, left + 8, -8, 0.85))
+            parts.append(draw_text("g-note", left + 21, -4, text))
+            left += 38 + text_width(text, 11)
+    return "".join(parts), left
+
+
+def letters_css() -> str:
+    """The style sheets as they may stand inside an XML element."""
+    return read_css().replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
+    """The arrows; muted ones come first, and so lie below the others."""
+    statuses = {card.id: card.status for card in cards}
+    named = {card.id: letters(card.id) for card in cards}
+    router = Router(layout, {card.id: card.needs for card in cards})
+    muted: list[str] = []
+    others: list[str] = []
+    for card in cards:
+        for name in card.needs:
+            state = _edge_class(statuses, name, card.id)
+            way = router.route(name, card.id)
+            (muted if state == " g-muted" else others).append(
+                f'<path class="g-edge{state}" data-from="{named[name]}" '
+                f'data-to="{named[card.id]}" d="{way}"/>'
+            )
+    return muted + others
+
+
+def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) -> str:
+    if statuses[source] in _MUTED or statuses[target] in _MUTED:
+        return " g-muted"
+    if statuses[source] in ("succeeded", "cached"):
+        return " g-passed"
+    return ""
+
+
+def describe(nodes: Sequence[GraphNode]) -> str:
+    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; what holds others does not count."""
+    counts = _count_leaves(nodes)
+    steps = f"{counts.total()} step{'' if counts.total() == 1 else 's'}"
+    return f"{steps}: {said}" if (said := count_text(counts)) else steps
+
+
+def _count_leaves(nodes: Sequence[GraphNode]) -> Counter[str]:
+    holders = {node.parent for node in nodes if node.parent is not None}
+    return Counter(node.status or "" for node in nodes if node.id not in holders)

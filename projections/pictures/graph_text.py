@@ -1,0 +1,120 @@
+"""A graph as text: lanes beside a list of steps, or, where too much crosses, an indented list.
+
+What is inside a step, and steps that are alike, stand on one line with their numbers
+where they are many; those that fail, run or wait are named in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from unicodedata import combining, east_asian_width
+
+from ledger.visible import visible
+from projections.pictures.fold import Card, fold_nodes
+from projections.pictures.lanes import lay_lanes, plain
+from projections.pictures.marks import count_text, mark_of
+from projections.pictures.nodes import GraphNode
+
+_LANES_MAX = 12
+_INSIDE_MAX = 8
+_LOUD_MAX = 5
+
+
+def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = False) -> str:
+    """The graph in lines of at most `width` cells (at least 20).
+
+    With `is_plain` all but names is ASCII.
+    """
+    width = max(width, 20)
+    cards = fold_nodes(nodes)
+    rows = lay_lanes(cards, lanes_max=min(_LANES_MAX, width // 5))
+    lines: list[str] = []
+    if rows is None:
+        for card, depth in _by_depth(cards):
+            lines += _listed(card, depth, width, is_plain=is_plain)
+    else:
+        column = max((len(row.before) + len(row.after) for row in rows), default=0) + 1
+        for row in rows:
+            if row.is_apart:
+                lines.append(f"{row.before} {row.after}".rstrip())
+            begin = row.before + _mark(row.card.status, is_plain=is_plain) + row.after
+            room = width - column - 1
+            lines.append(f"{begin:<{column}} {_clip(_said(row.card), room)}".rstrip())
+            for inner in _inside(row.card, is_plain=is_plain):
+                lines.append(f"{row.below.rstrip():<{column}} {_clip('  ' + inner, room)}".rstrip())
+            if row.links:
+                lines.append(row.links)
+    return "\n".join(plain(line) for line in lines) if is_plain else "\n".join(lines)
+
+
+def _said(card: Card) -> str:
+    name = visible(card.title)
+    if card.size:
+        counts = count_text(card.counts)
+        return f"{name}  {card.kind} x{card.size}" + (f": {counts}" if counts else "")
+    rest = ", ".join(filter(None, (card.kind, card.note)))
+    return f"{name}  {rest}" if rest else name
+
+
+def _inside(card: Card, *, is_plain: bool) -> Iterator[str]:
+    shown = card.inside if card.size <= _INSIDE_MAX else card.loud[:_LOUD_MAX]
+    for node in shown:
+        note = f"  {node.note}" if node.note else ""
+        yield f"{_mark(node.status, is_plain=is_plain)} {visible(node.id)}{note}"
+    if card.size > _INSIDE_MAX and len(card.loud) > len(shown):
+        yield f"  and {len(card.loud) - len(shown)} more that want a look"
+
+
+def _listed(card: Card, depth: int, width: int, *, is_plain: bool) -> Iterator[str]:
+    indent = "  " * min(depth, max(0, width // 2 - 10) // 2)
+    mark = f"{_mark(card.status, is_plain=is_plain)} " if card.status else ""
+    waits = f"  <- {', '.join(map(visible, card.needs))}" if card.needs else ""
+    yield _clip(f"{mark}{indent}{_said(card)}{waits}", width)
+    for inner in _inside(card, is_plain=is_plain):
+        yield _clip(f"    {indent}{inner}", width)
+
+
+def _by_depth(cards: Sequence[Card]) -> list[tuple[Card, int]]:
+    """The cards so that each comes after its needs, with the length of the longest way to it."""
+    depths: dict[str, int] = {}
+    by_id = {card.id: card for card in cards}
+    waiting = {card.id: len(card.needs) for card in cards}
+    dependents: dict[str, list[str]] = {card.id: [] for card in cards}
+    for card in cards:
+        for name in card.needs:
+            dependents[name].append(card.id)
+    order = [card.id for card in cards if not card.needs]
+    for card_id in order:
+        depths[card_id] = max((depths[name] + 1 for name in by_id[card_id].needs), default=0)
+        for name in dependents[card_id]:
+            waiting[name] -= 1
+            if waiting[name] == 0:
+                order.append(name)
+    return sorted(
+        ((by_id[card_id], depths[card_id]) for card_id in order), key=lambda pair: pair[1]
+    )
+
+
+def _mark(status: str | None, *, is_plain: bool) -> str:
+    mark = mark_of(status)
+    return mark.plain if is_plain else mark.text
+
+
+def _clip(text: str, room: int) -> str:
+    """The text in that many cells of a terminal; East Asian letters take two."""
+    if text.isascii():
+        return text if len(text) <= room else f"{text[: room - 3]}..."
+    used, fitting = 0, 0
+    for index, character in enumerate(text):
+        used += _cells(character)
+        if used <= room - 3:
+            fitting = index + 1
+        if used > room:
+            return f"{text[:fitting]}..."
+    return text
+
+
+def _cells(character: str) -> int:
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1

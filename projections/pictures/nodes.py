@@ -1,0 +1,88 @@
+"""The graph of a job or of a spec as nodes: what every picture of it is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from projections.job_view import JobView, StepRow
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A step: `status` is a state that `marks.py` knows, or none in a spec.
+
+    `needs` are ids of nodes beside it, `parent` is the one that holds it. `note` is short:
+    attempts and time.
+    """
+
+    id: str
+    kind: str = ""
+    status: str | None = None
+    needs: tuple[str, ...] = ()
+    parent: str | None = None
+    note: str = ""
+
+
+def nodes_of_view(view: JobView, *, is_live: bool = True) -> list[GraphNode]:
+    """The steps of a job. Where no process runs it, steps that were running are `interrupted`."""
+    return [
+        GraphNode(
+            step.name,
+            step.kind,
+            _state(step, is_live=is_live),
+            step.needed,
+            step.parent,
+            _note(step),
+        )
+        for step in view.steps
+    ]
+
+
+def nodes_of_needs(
+    needs: Mapping[str, Sequence[str]], kinds: Mapping[str, str] | None = None
+) -> list[GraphNode]:
+    """The steps of a spec, by what they need."""
+    return [
+        GraphNode(step_id, (kinds or {}).get(step_id, ""), None, tuple(names))
+        for step_id, names in needs.items()
+    ]
+
+
+def top_nodes(nodes: Sequence[GraphNode]) -> list[GraphNode]:
+    """Those that no other node holds, with their needs among themselves."""
+    known = {node.id for node in nodes}
+    tops = {node.id: node for node in nodes if node.parent not in known}
+    return [
+        replace(node, needs=tuple(name for name in node.needs if name in tops and name != node.id))
+        for node in tops.values()
+    ]
+
+
+def _state(step: StepRow, *, is_live: bool) -> str:
+    if step.reused is not None and step.status == "succeeded":
+        return "cached"
+    if step.status == "running" and not is_live:
+        return "interrupted"
+    return step.status
+
+
+def _note(step: StepRow) -> str:
+    parts = [f"{step.attempts} attempts"] if step.attempts > 1 else []
+    if step.duration_s is not None and step.attempts:
+        parts.append(shown_seconds(step.duration_s))
+    return ", ".join(parts)
+
+
+def shown_seconds(seconds: float) -> str:
+    """A length of time in a few characters: `40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,53 @@
+"""The small parts of which cards are made, as SVG: boxes, icons, lines of text, links.
+
+Texts that come here are escaped already: `lettering.py` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from projections.pictures.lettering import letters
+from projections.pictures.marks import mark_of
+
+Link = Callable[[str], str]
+
+
+def draw_text(name: str, x: float, y: float, text: str, *, is_right: bool = False) -> str:
+    """A line of text of that class, its base line at `y`; it begins at `x`, or ends there."""
+    anchor = ' text-anchor="end"' if is_right else ""
+    return f'<text class="{name}" x="{x:.0f}" y="{y:.0f}"{anchor}>{text}</text>'
+
+
+def draw_rect(
+    name: str, x: float, y: float, width: float, height: float, radius: float, data: str = ""
+) -> str:
+    """A box of that class with round corners."""
+    return (
+        f'<rect class="{name}"{data} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+        f'height="{height:.1f}" rx="{radius:g}"/>'
+    )
+
+
+def draw_icon(status: str | None, x: float, y: float, size: float) -> str:
+    """The shape of a state around a point; nothing for none. `size` 1 is 16 pixels."""
+    mark = mark_of(status)
+    if not mark.shape:
+        return ""
+    hollow = " g-hollow" if mark.is_hollow else ""
+    glyph = f'<path class="g-glyph" d="{mark.glyph}"/>' if mark.glyph else ""
+    return (
+        f'<g class="g-icon{hollow} {mark.css_class}" transform="translate({x:.1f} {y:.1f}) '
+        f'scale({size:g})"><path class="g-shape" d="{mark.shape}"/>{glyph}</g>'
+    )
+
+
+def draw_link(
+    step_id: str, inner: str, *, name: str, spoken: str, link: Link | None, data: str = ""
+) -> str:
+    """What leads to a step's page, or would: a group with a tooltip where there is no link."""
+    titled = f"<title>{spoken}</title>{inner}"
+    if link is None:
+        return f'<g class="{name}"{data}>{titled}</g>'
+    address = letters(link(step_id))
+    return f'<a class="{name}" href="{address}"{data} aria-label="{spoken}">{titled}</a>'

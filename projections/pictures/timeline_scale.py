@@ -1,0 +1,117 @@
+"""Seconds to pixels: an axis that leaves out long stretches in which nothing worked.
+
+A job that waited overnight for somebody would else be two slivers with nothing between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from projections.timeline import Timeline
+
+CUT_WIDTH = 46.0
+_IDLE_SHARE = 0.25
+_IDLE_S = 30.0
+_TICKS_MAX = 9
+_LABEL_ROOM = 58.0
+_NICE = (1, 2, 5)
+_LONG_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A stretch, in seconds, that is drawn much shorter than it was."""
+
+    begin_s: float
+    end_s: float
+
+
+class TimeScale:
+    """From 0 to `length_s` on `width` pixels, or cells; cuts have a width of their own.
+
+    `label_room` is what a label takes of the axis.
+    """
+
+    def __init__(
+        self,
+        length_s: float,
+        width: float,
+        cuts: Sequence[Cut] = (),
+        *,
+        cut_width: float = CUT_WIDTH,
+        label_room: float = _LABEL_ROOM,
+    ) -> None:
+        self.width = width
+        self._cut_width = cut_width
+        self._label_room = label_room
+        self.cuts = tuple(cuts)
+        self._length_s = length_s
+        cut_s = sum(cut.end_s - cut.begin_s for cut in cuts)
+        self._per_s = (width - cut_width * len(self.cuts)) / max(1e-9, length_s - cut_s)
+
+    def x(self, second: float) -> float:
+        """Where a second is."""
+        second = min(max(0.0, second), self._length_s)
+        shift = 0.0
+        for cut in self.cuts:
+            if second <= cut.begin_s:
+                break
+            taken = cut.end_s - cut.begin_s
+            share = min(1.0, (second - cut.begin_s) / taken)
+            shift += share * (self._cut_width - taken * self._per_s)
+        return second * self._per_s + shift
+
+    def ticks(self) -> Iterator[tuple[float, float]]:
+        """Round seconds that have room for a label, each with its place."""
+        visible_s = (self.width - self._cut_width * len(self.cuts)) / self._per_s
+        room = self._label_room
+        step = _step(visible_s / min(_TICKS_MAX, max(1.0, self.width / room / 1.5)))
+        last = -room
+        stretches = [0.0, *(second for cut in self.cuts for second in (cut.begin_s, cut.end_s))]
+        stretches.append(self._length_s)
+        for begin, end in zip(stretches[::2], stretches[1::2], strict=True):
+            number = round(begin / step + 0.499999)
+            while number * step <= end:
+                at = self.x(number * step)
+                if at - last >= room and at <= self.width - room / 3:
+                    yield number * step, at
+                    last = at
+                number += 1
+
+
+def find_cuts(timeline: Timeline) -> list[Cut]:
+    """The stretches of at least a quarter of all the time, and half a minute, without any work."""
+    busy = sorted(
+        (span.begin_s, span.end_s)
+        for row in timeline.rows
+        for span in row.spans
+        if span.kind == "attempt" and not row.step.children
+    )
+    least_s = max(_IDLE_S, timeline.length_s * _IDLE_SHARE)
+    return [Cut(*idle) for idle in _between(busy, timeline.length_s) if idle[1] - idle[0] > least_s]
+
+
+def _between(busy: Iterable[tuple[float, float]], end_s: float) -> Iterator[tuple[float, float]]:
+    """The stretches that none of the others covers, a little in from their ends."""
+    reached = 0.0
+    for begin, end in (*busy, (end_s, end_s)):
+        if begin > reached:
+            edge = (begin - reached) * 0.02
+            yield reached + edge, begin - edge
+        reached = max(reached, end)
+
+
+def _step(least_s: float) -> float:
+    """The smallest round number of seconds that is at least so much."""
+    size = 0.001
+    while size < 10:
+        for nice in _NICE:
+            if nice * size >= least_s and nice * size < 10:
+                return nice * size
+        size *= 10
+    return next((float(step) for step in _LONG_S if step >= least_s), _days(least_s))
+
+
+def _days(least_s: float) -> float:
+    return 86400.0 * (int(least_s / 86400) + 1)

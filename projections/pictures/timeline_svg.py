@@ -1,0 +1,251 @@
+"""The timeline as SVG: a row a step, a bar an attempt, thin lines for what it waited for.
+
+For pages, styled by their style sheet, or to stand alone. Which rows there are is
+`timeline_fold.py`'s business, where a second is `timeline_scale.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+
+from projections.pictures.graph_svg import letters_css
+from projections.pictures.lettering import clip, letters
+from projections.pictures.marks import MARKS, mark_of
+from projections.pictures.nodes import shown_seconds
+from projections.pictures.shapes import Link
+from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
+from projections.timeline import Span, Timeline, TimelineRow
+
+_NAMES = 210
+_PLOT = 860
+_RIGHT = 84
+_TOP = 30
+_BINS = 172
+_INDENT = 14
+_KINDS = {
+    "queued": "was queued",
+    "retry_wait": "waited to be tried again",
+    "decision": "a person was asked",
+    "budget": "waited for more budget",
+    "reused": "took a result from elsewhere",
+}
+
+
+def draw_timeline(
+    timeline: Timeline, *, link: Link | None = None, standalone: bool = False
+) -> Markup:
+    """The timeline of a job. `link` gives each step's address; standing alone it carries its styles."""
+    return _Drawing(timeline, link).draw(standalone=standalone)
+
+
+def describe_timeline(timeline: Timeline) -> str:
+    """The timeline in a sentence."""
+    counts = Counter(span.kind for row in timeline.rows for span in row.spans)
+    steps, attempts = len(timeline.rows), counts["attempt"] + counts["decision"]
+    return f"{steps:,} steps, {attempts:,} attempts in {shown_seconds(timeline.length_s)}"
+
+
+class _Drawing:
+    def __init__(self, timeline: Timeline, link: Link | None) -> None:
+        self._timeline = timeline
+        self._link = link
+        self._rows = fold_rows(timeline.rows)
+        self._scale = TimeScale(timeline.length_s, _PLOT, find_cuts(timeline))
+        self._zero = datetime.fromisoformat(timeline.begin_at)
+        self._row_height = 24 if len(self._rows) <= 60 else 18
+        self._height = _TOP + self._row_height * len(self._rows) + 8
+        self._width = _NAMES + _PLOT + _RIGHT
+
+    def draw(self, *, standalone: bool) -> Markup:
+        pieces = [self._head(standalone=standalone), *self._ground()]
+        for number, row in enumerate(self._rows):
+            pieces += self._row(row, _TOP + number * self._row_height)
+        pieces.append("</svg>\n" if standalone else "</svg>")
+        # Whatever was written elsewhere went through `letters`.
+        return Markup("\n".join(pieces))  # noqa: S704
+
+    def _head(self, *, standalone: bool) -> str:
+        said = letters(describe_timeline(self._timeline))
+        role = "img" if self._link is None else "group"
+        start = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="t-timeline" width="{self._width}" '
+            f'height="{self._height}" viewBox="0 0 {self._width} {self._height}" role="{role}" '
+            f'aria-label="Timeline: {said}"><title>{said}</title>'
+        )
+        if not standalone:
+            return start
+        return (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{letters_css()}</style>'
+            f'<rect class="g-page" width="{self._width}" height="{self._height}"/>'
+        )
+
+    def _ground(self) -> Iterator[str]:
+        """The axis, the stretches that nobody ran the job in, and those that are cut short."""
+        bottom = self._height - 4
+        for begin_s, end_s in self._timeline.stopped:
+            left, right = self._x(begin_s), self._x(end_s)
+            said = f"no process ran the job for {shown_seconds(end_s - begin_s)}"
+            yield (
+                f'<rect class="t-stopped" x="{left:.1f}" y="{_TOP - 4}" '
+                f'width="{max(1.5, right - left):.1f}" height="{bottom - _TOP + 4}">'
+                f"<title>{said}</title></rect>"
+            )
+        for second, at in self._scale.ticks():
+            x = _NAMES + at
+            yield f'<path class="t-tick" d="M{x:.1f} {_TOP - 8}V{bottom}"/>'
+            yield f'<text class="t-label" x="{x:.1f}" y="{_TOP - 14}">{shown_tick(second)}</text>'
+        for cut in self._scale.cuts:
+            x = self._x(cut.begin_s) + CUT_WIDTH / 2
+            taken = shown_seconds(cut.end_s - cut.begin_s)
+            yield (
+                f'<path class="t-break" d="M{x - 5:.1f} {_TOP - 4}l4 8l-4 8M{x + 1:.1f} {_TOP - 4}'
+                f'l4 8l-4 8"><title>{taken} in which nothing worked</title></path>'
+                f'<text class="t-label t-cut" x="{x:.1f}" y="{bottom}">{taken}</text>'
+            )
+
+    def _row(self, row: Shown, top: int) -> Iterator[str]:
+        middle = top + self._row_height / 2
+        yield f'<path class="t-row" d="M0 {top}H{self._width}"/>'
+        if isinstance(row, Crowd):
+            yield from self._crowd(row, top)
+            return
+        state = _state(row)
+        start = 12 + _INDENT * min(row.depth, 5)
+        mark = mark_of(state)
+        hollow = " g-hollow" if mark.is_hollow else ""
+        yield self._open(row.step.name, "t-name")
+        yield (
+            f'<g class="{mark.css_class}{hollow}" transform="translate({start} {middle}) scale(.62)">'
+            f'<path class="g-shape" d="{mark.shape}"/><path class="g-glyph" d="{mark.glyph}"/></g>'
+            f'<text class="t-step" x="{start + 10}" y="{middle + 4}">'
+            f"{clip(row.step.name, _NAMES - start - 18, 12.5)}"
+            f"<title>{letters(row.step.name)}: {mark.word}</title></text>"
+        )
+        yield self._close()
+        for span in row.spans:
+            yield from self._span(row, span, middle)
+        if row.spans:
+            yield self._taken(row, middle)
+
+    def _span(self, row: TimelineRow, span: Span, middle: float) -> Iterator[str]:
+        left, right = self._x(span.begin_s), self._x(span.end_s)
+        said = letters(self._said(row, span))
+        data = f'data-step="{letters(row.step.name)}" data-kind="{span.kind}"'
+        if span.attempt is not None:
+            data += f' data-attempt="{span.attempt}"'
+        state = _span_state(span)
+        if span.kind == "reused":
+            yield (
+                f'<path class="t-moment g-cached" {data} '
+                f'd="M{left:.1f} {middle - 6}l6 6l-6 6l-6-6z"><title>{said}</title></path>'
+            )
+        elif span.kind == "attempt":
+            half = self._row_height / 2 - 5
+            yield self._open(row.step.name, "t-link", attempt=span.attempt)
+            yield (
+                f'<rect class="t-bar t-{span.status.replace(" ", "-")} g-{state}" {data} '
+                f'x="{left:.1f}" y="{middle - half}" width="{max(2.0, right - left):.1f}" '
+                f'height="{2 * half}" rx="2"><title>{said}</title></rect>'
+            )
+            yield self._close()
+            if span.is_open:
+                yield f'<path class="t-open g-{state}" d="M{right:.1f} {middle - 5}l6 5l-6 5"/>'
+        else:
+            yield (
+                f'<path class="t-wait t-{span.kind} g-{state}" {data} '
+                f'd="M{left:.1f} {middle}H{max(left + 2, right):.1f}"><title>{said}</title></path>'
+            )
+
+    def _taken(self, row: TimelineRow, middle: float) -> str:
+        """How long the step took in all its attempts, after its last bar."""
+        taken_s = sum(s.end_s - s.begin_s for s in row.spans if s.kind in ("attempt", "decision"))
+        attempts = sum(span.kind == "attempt" for span in row.spans)
+        words = shown_seconds(taken_s) + (f" ×{attempts}" if attempts > 1 else "")
+        at = max(self._x(span.end_s) for span in row.spans) + 9
+        return f'<text class="t-taken" x="{at:.1f}" y="{middle + 4}">{words}</text>'
+
+    def _crowd(self, crowd: Crowd, top: int) -> Iterator[str]:
+        """How many of the steps in the row worked at each moment."""
+        counts = [0] * _BINS
+        for span in crowd.spans:
+            if span.kind == "attempt":
+                first = int(self._scale.x(span.begin_s) / _PLOT * (_BINS - 1))
+                last = int(self._scale.x(span.end_s) / _PLOT * (_BINS - 1))
+                for bin_ in range(first, last + 1):
+                    counts[bin_] += 1
+        most = max(counts, default=0) or 1
+        height, bottom = self._row_height - 5, top + self._row_height - 2
+        step = _PLOT / _BINS
+        way = "".join(f"V{bottom - height * count / most:.1f}h{step:.2f}" for count in counts)
+        start = 22 + _INDENT * min(crowd.depth, 5)
+        said = f"{crowd.label}: at most {most:,} at once"
+        yield (
+            f'<text class="t-step t-crowd" x="{start}" y="{top + self._row_height / 2 + 4}">'
+            f"{letters(crowd.label)}</text>"
+            f'<path class="t-density" d="M{_NAMES} {bottom}{way}V{bottom}z">'
+            f"<title>{letters(said)}</title></path>"
+            f'<text class="t-taken" x="{_NAMES + _PLOT + 9}" '
+            f'y="{top + self._row_height / 2 + 4}">max {most:,}</text>'
+        )
+
+    def _said(self, row: TimelineRow, span: Span) -> str:
+        at = self._zero + timedelta(seconds=span.begin_s)
+        taken = shown_seconds(span.end_s - span.begin_s)
+        if span.kind == "attempt":
+            still = "running for" if span.is_open else f"{span.status} after"
+            cached = ", answered from the ledger" if span.is_cached else ""
+            words = f"attempt {span.attempt}: {still} {taken}{cached}"
+        elif span.kind == "reused":
+            words = _KINDS[span.kind]
+        else:
+            words = f"{_KINDS[span.kind]} for {taken}"
+        note = f" ({span.note[:300]})" if span.note else ""
+        return f"{row.step.name}, {words}{note}, {at:%H:%M:%S}"
+
+    def _open(self, step: str, kind: str, *, attempt: int | None = None) -> str:
+        if self._link is None:
+            return f'<g class="{kind}">'
+        part = "" if attempt is None else f"#attempt-{attempt}"
+        # A name is one stop for the keyboard; its bars lead to the same page.
+        skipped = ' tabindex="-1"' if attempt is not None else ""
+        return f'<a class="{kind}"{skipped} href="{letters(self._link(step))}{part}">'
+
+    def _close(self) -> str:
+        return "</g>" if self._link is None else "</a>"
+
+    def _x(self, second: float) -> float:
+        return _NAMES + self._scale.x(second)
+
+
+def shown_tick(second: float) -> str:
+    """A place on the axis, in as few characters as tell it from the next one."""
+    if second == 0:
+        return "0"
+    if second < 1:
+        return f"{second * 1000:g} ms"
+    if second < 60:
+        return f"{second:g} s"
+    if second < 3600:
+        return f"{int(second // 60)}:{int(second % 60):02} min"
+    if second < 172800:
+        return f"{int(second // 3600)}:{int(second % 3600 // 60):02} h"
+    return f"{second / 86400:g} d"
+
+
+def _state(row: TimelineRow) -> str:
+    if row.step.status == "succeeded" and row.step.reused is not None:
+        return "cached"
+    return row.step.status
+
+
+def _span_state(span: Span) -> str:
+    if span.is_cached and span.status == "succeeded":
+        return "cached"
+    if span.status in MARKS:
+        return span.status
+    return "interrupted" if span.status == "in doubt" else "pending"

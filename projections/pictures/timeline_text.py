@@ -1,0 +1,118 @@
+"""The timeline as text for terminals: a line a step, a bar an attempt, dots where it waited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.visible import visible
+from projections.pictures.marks import mark_of
+from projections.pictures.nodes import shown_seconds
+from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
+from projections.timeline import Span, Timeline, TimelineRow
+
+_NAME_MAX = 32
+_TAKEN = 12
+_INDENT = 2
+_LEAST_PLOT = 20
+
+_BARS = {"succeeded": "█", "running": "▓", "failed": "▒", "cached": "◇"}
+_PLAIN_BARS = {"succeeded": "#", "running": ">", "failed": "x", "cached": "="}
+_LEVELS = " ▁▂▃▄▅▆▇█"
+_PLAIN_LEVELS = " .:-=+*#@"
+
+
+def text_timeline(timeline: Timeline, *, width: int = 80, is_plain: bool = False) -> str:
+    """The timeline in lines of at most `width` cells (at least 40); ASCII with `is_plain`."""
+    return "\n".join(_Lines(timeline, max(40, width), is_plain).lines())
+
+
+class _Lines:
+    def __init__(self, timeline: Timeline, width: int, is_plain: bool) -> None:
+        self._rows = fold_rows(timeline.rows)
+        named = max((len(_name(row)) for row in self._rows), default=0)
+        self._name = min(named, _NAME_MAX, width - _TAKEN - _LEAST_PLOT - 4) + 2
+        self._plot = max(_LEAST_PLOT, width - self._name - _TAKEN - 2)
+        self._cuts: list[Cut] = find_cuts(timeline)
+        self._scale = TimeScale(
+            timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=9
+        )
+        self._length_s = timeline.length_s
+        self._is_plain = is_plain
+
+    def lines(self) -> Iterator[str]:
+        yield self._axis()
+        for row in self._rows:
+            yield self._crowd(row) if isinstance(row, Crowd) else self._row(row)
+        for cut in self._cuts:
+            taken = shown_seconds(cut.end_s - cut.begin_s)
+            yield f"{'':{self._name + 2}}~ leaves out {taken} in which nothing worked"
+
+    def _axis(self) -> str:
+        from projections.pictures.timeline_svg import shown_tick
+
+        cells = [" "] * (self._plot + _TAKEN)
+        for second, at in self._scale.ticks():
+            for number, letter in enumerate(shown_tick(second)):
+                cells[int(at) + number] = letter
+        return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
+
+    def _row(self, row: TimelineRow) -> str:
+        state = "cached" if row.step.reused and row.step.status == "succeeded" else row.step.status
+        mark = mark_of(state).plain if self._is_plain else mark_of(state).text
+        cells = self._empty()
+        for span in row.spans:
+            self._draw(cells, span)
+        taken_s = sum(s.end_s - s.begin_s for s in row.spans if s.kind in ("attempt", "decision"))
+        attempts = sum(span.kind == "attempt" for span in row.spans)
+        taken = shown_seconds(taken_s) if row.spans else ""
+        taken += f" x{attempts}" if attempts > 1 else ""
+        return f"{mark} {self._cut_name(row)}{''.join(cells)} {taken}".rstrip()
+
+    def _crowd(self, crowd: Crowd) -> str:
+        counts = [0] * self._plot
+        for span in crowd.spans:
+            if span.kind == "attempt":
+                for cell in self._cells(span):
+                    counts[cell] += 1
+        most = max(counts, default=0) or 1
+        levels = _PLAIN_LEVELS if self._is_plain else _LEVELS
+        drawn = "".join(levels[-(-count * (len(levels) - 1) // most)] for count in counts)
+        return f"  {self._cut_name(crowd)}{drawn} max {most:,}".rstrip()
+
+    def _draw(self, cells: list[str], span: Span) -> None:
+        bars = _PLAIN_BARS if self._is_plain else _BARS
+        if span.kind == "attempt":
+            state = "cached" if span.is_cached and span.status == "succeeded" else span.status
+            sign = bars.get(state, bars["failed"])
+        elif span.kind == "reused":
+            sign = bars["cached"]
+        else:
+            sign = "." if self._is_plain or span.kind != "decision" else "·"
+        for cell in self._cells(span):
+            # A bar is not hidden by a wait that shares its cell.
+            if span.kind in ("attempt", "reused") or cells[cell] in " ~":
+                cells[cell] = sign
+
+    def _cells(self, span: Span) -> range:
+        first = min(self._plot - 1, int(self._scale.x(span.begin_s)))
+        last = min(self._plot - 1, max(first, int(self._scale.x(span.end_s) - 0.01)))
+        return range(first, last + 1)
+
+    def _empty(self) -> list[str]:
+        cells = [" "] * self._plot
+        for cut in self._cuts:
+            cells[int(self._scale.x((cut.begin_s + cut.end_s) / 2))] = "~"
+        return cells
+
+    def _cut_name(self, row: Shown) -> str:
+        name = _name(row)
+        if len(name) > self._name - 1:
+            name = f"{name[: self._name - 4]}..."
+        return f"{name:<{self._name}}"
+
+
+def _name(row: Shown) -> str:
+    if isinstance(row, Crowd):
+        return f"{' ' * _INDENT * row.depth}{row.label}"
+    return f"{' ' * _INDENT * row.depth}{visible(row.step.name)}"

@@ -1,0 +1,245 @@
+"""The pages in a real browser: what is drawn, what changes while a job runs, what does nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from ledger import JobId, OwnerLock
+from scheduler.core.commands import Settle
+from tests.builders import JOB, step
+from tests.projections.support import Story, begun, open_in, write
+
+Serve = Callable[[Path], str]
+
+HOSTILE = (
+    "<script>alert('script')</script><img src=x onerror=alert('image')>"
+    "<svg onload=alert('svg')><a href=\"javascript:alert('link')\">click me</a>"
+    "</pre></script></title><iframe srcdoc=\"<script>parent.alert('frame')</script>\"></iframe>"
+    "\x1b]0;owned\x07\x1b[2J \u202egpj.exe"
+)
+WIDE, RUNNING = JobId("job_000000000003"), JobId("job_000000000004")
+NEEDS = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("d", "a")}
+STATES = {"a": "succeeded", "b": "failed", "c": "succeeded", "d": "skipped", "e": "skipped"}
+
+
+def _hostile() -> Story:
+    told = begun(
+        step("a", prompt="?"), *(step(name, needs=NEEDS[name]) for name in "bcde"), project=HOSTILE,
+        task_description=HOSTILE,
+    )  # fmt: skip
+    told.start("a").call("a", number=1, ends="replied", text=HOSTILE)
+    told.succeed("a", HOSTILE, files={f"{HOSTILE.replace('/', '')[:120]}.html": HOSTILE.encode()})
+    told.start("b", "c").fail("b", message=HOSTILE).succeed("c", HOSTILE)
+    return told.tell(Settle())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with a hostile job, one of 300 steps, and one that is not over."""
+    folder = tmp_path_factory.mktemp("browser")
+    wide = begun(*(step(f"s{number}") for number in range(300)), job_id=WIDE)
+    running = begun(step("first"), step("second", needs="first"), job_id=RUNNING).start("first")
+    with open_in(folder) as ledger:
+        write(ledger, _hostile(), wide, running)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(chromium: Browser, serve: Serve, folder: Path) -> str:
+    """The address of the ledger's pages. A browser first: without one no server is needed."""
+    return f"{serve(folder / 'runs.db')}/-/orc/runs"
+
+
+def test_the_graph_has_the_nodes_and_edges_of_the_job(context: BrowserContext, base: str) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/{JOB}")
+
+    nodes = page.locator("#graph [data-step][data-status]").evaluate_all(
+        "all => all.map(one => [one.dataset.step, one.dataset.status])"
+    )
+    edges = page.locator("#graph path[data-from]").evaluate_all(
+        "all => all.map(one => [one.dataset.from, one.dataset.to])"
+    )
+
+    assert dict(nodes) == STATES
+    assert sorted(map(tuple, edges)) == sorted((n, s) for s, names in NEEDS.items() for n in names)
+    for box in page.locator("#graph [data-step]").all():
+        expect(box).to_be_visible()
+
+
+def test_a_step_of_the_graph_leads_to_its_page_by_the_keyboard(
+    context: BrowserContext, base: str
+) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/{JOB}")
+    page.locator("#graph a[data-step='b']").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/step/b")
+    expect(page.locator("h1")).to_contain_text("b")
+    expect(page.locator("#attempts")).to_contain_text("<script>alert('script')</script>")
+
+
+def test_what_a_model_wrote_does_nothing_on_any_page(context: BrowserContext, base: str) -> None:
+    page = context.new_page()
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    job = f"{base}/{JOB}"
+    page.goto(job)
+    files = page.locator("#files a").evaluate_all("all => all.map(one => one.href)")
+    for address in (base, job, f"{job}?at=5", f"{job}/step/a", f"{job}/step/b", files[0]):
+        page.goto(address)
+        page.wait_for_load_state("networkidle") if "?at" in address else None
+        assert page.locator("iframe, img, main script, main [onload], main [onerror]").count() == 0
+        assert page.locator("a[href^='javascript']").count() == 0
+        text = page.locator("body").inner_text()
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}, address
+    assert "\\x1b]0;owned" in page.locator("main").inner_text()
+    origin = base.removesuffix("/-/orc/runs")
+    assert {url for url in seen if not url.startswith((origin, "data:"))} == set()
+
+
+def test_a_running_jobs_page_changes_without_a_reload(
+    context: BrowserContext, base: str, folder: Path
+) -> None:
+    page = context.new_page()
+    lock = OwnerLock(folder / "runs.db", RUNNING)
+    lock.acquire()
+    try:
+        page.goto(f"{base}/{RUNNING}")
+        page.evaluate("window.stays = true")
+        first = page.locator("#steps tr[data-step='first']")
+        expect(first).to_have_attribute("data-status", "running")
+        page.locator("#spec summary").click()
+
+        told = begun(step("first"), step("second", needs="first"), job_id=RUNNING).start("first")
+        before = len(told.stream)
+        told.succeed("first", "fine").start("second")
+        with open_in(folder) as ledger:
+            ledger.append(told.stream[before:])
+
+        expect(first).to_have_attribute("data-status", "succeeded")
+        expect(page.locator("#graph [data-step='second']")).to_have_attribute(
+            "data-status", "running"
+        )
+        expect(page.locator("#news")).to_contain_text("first succeeded")
+        assert page.locator("#spec").get_attribute("open") is not None
+        assert page.evaluate("window.stays") is True
+    finally:
+        lock.release()
+    # Nobody runs it any more; that, too, is seen.
+    expect(page.locator("h1 .badge")).to_have_attribute("data-status", "interrupted")
+
+
+def test_the_slider_shows_the_job_as_it_was(context: BrowserContext, base: str) -> None:
+    page = context.new_page()
+    page.goto(f"{base}/{JOB}")
+    slider = page.locator("#at-range")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#head .callout").first).to_contain_text("after event 1 of")
+    expect(page.locator("#steps tr[data-step='a']")).to_have_attribute("data-status", "pending")
+    assert page.url.endswith("?at=1")
+    expect(slider).to_be_focused()
+    page.keyboard.press("End")
+    expect(page.locator("#steps tr[data-step='a']")).to_have_attribute("data-status", "succeeded")
+    assert "?at" not in page.url
+
+
+def test_all_of_it_is_there_without_scripts(chromium: Browser, base: str) -> None:
+    plain = chromium.new_context(java_script_enabled=False)
+    page = plain.new_page()
+    page.goto(f"{base}/{JOB}")
+    assert page.locator("#graph [data-step]").count() == len(STATES)
+    assert page.locator("#steps tr[data-step]").count() == len(STATES)
+    page.locator("#at").fill("2")
+    page.get_by_role("button", name="Show").click()
+    assert "at=2" in page.url
+    expect(page.locator("#head")).to_contain_text("after event 2 of")
+    page.goto(base)
+    page.locator("#status").select_option("failed")
+    page.get_by_role("button", name="Filter").click()
+    assert page.locator("tr[data-job]").count() == 1
+    plain.close()
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1920])
+def test_no_page_scrolls_sideways(chromium: Browser, base: str, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    for address in _addresses(page, base):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_on_its_ground(chromium: Browser, base: str, scheme: str) -> None:
+    context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    for address in (base, f"{base}/{JOB}", f"{base}/{JOB}/step/b"):
+        page.goto(address)
+        poor = page.evaluate(_POOR_CONTRAST)
+        assert poor == [], address
+    context.close()
+
+
+def test_headings_names_and_labels_are_in_order(context: BrowserContext, base: str) -> None:
+    page = context.new_page()
+    for address in _addresses(page, base):
+        page.goto(address)
+        levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(h => +h.tagName[1])")
+        assert levels[0] == 1, address
+        assert levels.count(1) == 1, address
+        assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+        assert page.locator("main").count() == 1
+        unnamed = page.locator("input, select, button, textarea").evaluate_all(
+            "all => all.filter(one => !one.labels?.length && !one.ariaLabel && !one.textContent)"
+            ".map(one => one.outerHTML)"
+        )
+        assert unnamed == [], address
+        twice = page.evaluate(
+            "() => { const ids = [...document.querySelectorAll('[id]')].map(one => one.id);"
+            "return ids.filter((id, at) => ids.indexOf(id) !== at) }"
+        )
+        assert twice == [], address
+
+
+def _addresses(page: Page, base: str) -> list[str]:
+    job = f"{base}/{JOB}"
+    page.goto(job)
+    file = page.locator("#files a").first.evaluate("one => one.href")
+    assert re.search(r"/file/[\w~.+-]+$", file)
+    return [base, job, f"{base}/{WIDE}", f"{job}/step/a", f"{job}/step/b", file, f"{job}/step/x"]
+
+
+_POOR_CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => v / 255).map((v) =>
+      v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const one = node.parentElement;
+    if (!node.textContent.trim() || one.closest("svg, noscript") || !one.checkVisibility()) continue;
+    const [a, b] = [light(parse(getComputedStyle(one).color)), light(ground(one))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push([node.textContent.trim().slice(0, 40), ratio.toFixed(2)]);
+  }
+  return poor.slice(0, 10);
+}"""

@@ -1,0 +1,70 @@
+"""orc export --format: where each form goes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import orc
+from tests.cli.conftest import Kept
+from tests.projections.exported import check_crate, check_junit, check_otlp
+
+
+def test_one_file_goes_to_stdout_where_that_is_no_terminal(kept: Kept, here: Path) -> None:
+    report = orc("export", kept.failed, "--format", "junit", "--db", kept.database)
+    trace = orc("export", kept.tiny, "--format", "otel", "--to", "-", "--db", kept.database)
+
+    assert check_junit(report.out).get("failures") == "1"
+    assert len(check_otlp(json.loads(trace.out))) > 8
+    assert report.err == trace.err == ""
+    assert list(here.iterdir()) == []
+
+
+def test_a_file_is_replaced_with_force_alone(kept: Kept, here: Path) -> None:
+    asked = ("export", kept.passed, "--format", "junit", "--json", "--db", kept.database)
+    first, again, forced = orc(*asked), orc(*asked), orc(*asked, "--force")
+
+    path = here / f"{kept.passed}.junit.xml"
+    assert first.json() == {
+        "job_id": kept.passed,
+        "format": "junit",
+        "file": str(path),
+        "size_bytes": path.stat().st_size,
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert again.code == 2
+    assert "is there already" in again.err
+    assert forced.code == 0
+
+
+def test_a_crate_is_a_folder_or_a_zip_of_the_same_files(kept: Kept, here: Path) -> None:
+    asked = ("export", kept.tiny, "--format", "ro-crate", "--db", kept.database, "--to")
+    assert orc(*asked, "crate").code == orc(*asked, "crate.zip").code == 0
+    entities = check_crate(here / "crate")
+    with zipfile.ZipFile("crate.zip") as archive:
+        archive.extractall(here / "unpacked")
+
+    assert check_crate(here / "unpacked") == entities
+    assert orc(*asked, "crate").code == orc(*asked, "crate.zip").code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--format", "junt"), "did you mean 'junit'?"),
+        (("--format", "junit", "--content"), "say nothing to --format junit"),
+        (("--format", "ro-crate", "--to", "-"), "stdout takes one file"),
+        (("--format", "otel", "--to", "-", "--json"), "both want stdout"),
+        (("--force",), "never replaces files of a folder"),
+        (("--format", "junit", "--to", "no/such/file"), "its folder does not exist"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(kept: Kept, options: tuple[str, ...], told: str) -> None:
+    said = orc("export", kept.tiny, *options, "--db", kept.database)
+
+    assert said.code == 2
+    assert told in said.err
+    assert said.out == ""
