@@ -109,16 +109,16 @@ def test_costs_are_summed_by_model(database: Path) -> None:
     columns = ("model", "calls", "failed", "cost_usd", "calls_unpriced", "saved_usd")
     by_model = [("good", 3, 1, 0.75, 0, 0.5), ("poor", 1, 0, None, 1, None)]
     assert rows(database, "cost_and_tokens_by_model", *columns) == by_model
-    columns = ("project", "model", "cost_usd")
+    of_project = ("project", "model", "cost_usd")
     by_project = [("birds", "good", 0.75), ("birds", "poor", None)]
-    assert rows(database, "cost_by_project_and_model", *columns) == by_project
+    assert rows(database, "cost_by_project_and_model", *of_project) == by_project
 
 
 def test_failure_rates_are_of_attempts_and_of_calls_that_were_sent(database: Path) -> None:
     columns = ("step", "attempts", "failed", "failed_percent")
     assert rows(database, "failure_rate_by_step", *columns) == [("draft", 4, 2, 50.0)]
-    columns = ("model", "calls", "failed", "failed_percent", "in_doubt")
-    assert rows(database, "failure_rate_by_model", *columns) == [
+    of_model = ("model", "calls", "failed", "failed_percent", "in_doubt")
+    assert rows(database, "failure_rate_by_model", *of_model) == [
         ("good", 3, 1, 33.3, 1),
         ("poor", 1, 0, 0.0, 0),
     ]
