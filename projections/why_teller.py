@@ -49,6 +49,7 @@ from projections.why_texts import (
     expanded_text,
     had,
     referred,
+    switched_text,
 )
 
 _OPEN = ("pending", "running", "waiting")
@@ -99,8 +100,8 @@ class Teller:
             case StepStarted():
                 self._started(recorded, event)
             case StepSwitched():
-                text = f"from now on it asks {event.to_target} in place of {event.from_target}: "
-                self.say(recorded, "switched", text + event.message)
+                self.failures = 0
+                self.say(recorded, "switched", switched_text(event))
             case StepFailed():
                 self._failed(recorded, event)
             case StepInterrupted():
@@ -281,9 +282,8 @@ class Teller:
         if self.status not in _OPEN or self.row.name in getattr(event, "steps", ()):
             return
         self.status = "cancelled"
-        by = "" if event.signal_id is None else f", wish {event.signal_id} of the ledger"
         reason = f": {event.reason}" if event.reason else ""
-        self.say(recorded, "cancelled", f"the job was cancelled by orc cancel{by}{reason}")
+        self.say(recorded, "cancelled", f"the job was cancelled by orc cancel{reason}")
 
     def _asked(self, recorded: Recorded) -> None:
         """What persons are asked and decide, and what stops the whole job meanwhile."""

@@ -155,6 +155,25 @@ def test_a_long_chain_is_told_without_its_middle(here: object) -> None:
     assert len(found["statements"][-1]["events"]) < 8
 
 
+def test_attempts_are_counted_anew_for_the_next_model_of_the_list(here: object) -> None:
+    nobody = "base_url: 'http://127.0.0.1:9'"
+    job = submit(
+        "project: p\nprovider: ollama\nsteps:\n  a:\n    prompt: x\n    "
+        f"{nobody}\n    retry: {{max_attempts: 2, initial: 0.001}}\n    "
+        f"fallback: [{{provider: ollama, model: other, {nobody}}}]\n",
+        "--db", "own.db",
+    )  # fmt: skip
+
+    found = why(job, "a", "--db", "own.db")["statements"]
+
+    assert [said["kind"] for said in found if said["kind"] != "started"] == [
+        "retried", "retried", "switched", "retried", "failed",
+    ]  # fmt: skip
+    assert "another model of its fallback list is asked" in found[3]["text"]
+    assert "connection is in its retry_on" in found[6]["text"]
+    assert "attempt 2 of the 2" in found[-1]["text"]
+
+
 def test_an_unknown_step_is_told_the_nearest(asked: Asked) -> None:
     said = orc("why", asked.first, "bild")
 
