@@ -36,6 +36,8 @@ def blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Itera
     file = found.file
     digest = _digest(file.sha256, is_full=is_full)
     yield _line("file", f"{file.size_bytes:,} bytes, {safe(file.media_type)}{digest}")
+    if found.lost is not None:
+        yield _line("gone", safe(found.lost))
     if not found.is_current:
         yield _line(
             "now", f"{file.job_id} has it no more: it was written anew, or its step was reset"
@@ -73,6 +75,7 @@ def blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
     return {
         "file": asdict(found.file),
         "current": found.is_current,
+        "lost": found.lost,
         "made": {
             "by": found.making,
             "origin": found.origin,
@@ -247,11 +250,14 @@ def _earlier_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     shown = others if is_full else others[-_LISTED:]
     if len(others) > len(shown):
         yield _line("history", f"{len(others) - len(shown):,} more before these: --full")
+    before = ""
     for writing in shown:
         by = f"step {safe(writing.step)}"
         by += f", attempt {writing.attempt}" if writing.attempt is not None else ", reused"
-        what = "the same bytes again" if writing.is_same else f"sha256 {writing.sha256[:12]}..."
+        is_same = writing.sha256 == before
+        what = "the same bytes again" if is_same else f"sha256 {writing.sha256[:16]}..."
         yield _line("history", f"event {writing.version}, {when(writing.at)}: {by}, {what}")
+        before = writing.sha256
 
 
 def _same_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:

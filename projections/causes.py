@@ -9,7 +9,8 @@ from ledger.reader import LedgerReader
 from projections.job_view import JobView
 from projections.trace import Mark, Trace
 
-LINKS_MAX = 50
+LINKS_MAX = 100_000
+_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,18 @@ def read_causes(
 
 
 def chain_text(links: tuple[Link, ...]) -> str:
-    """`b was skipped, because a failed: exit_code: it broke`."""
+    """`b was skipped, because a failed: exit_code: it broke`; a long chain without its middle."""
     parts = [f"{link.step} {link.status}" + f": {link.text}" * bool(link.text) for link in links]
+    if len(parts) > 2 * _TOLD:
+        left = f"of {len(parts) - _TOLD - 1:,} more steps between"
+        parts = [*parts[:_TOLD], left, parts[-1]]
     return ", because ".join(parts)
+
+
+def chain_events(links: tuple[Link, ...]) -> list[int]:
+    """The events that `chain_text` tells of."""
+    told = links if len(links) <= 2 * _TOLD else (*links[:_TOLD], links[-1])
+    return [link.event for link in told]
 
 
 def _link(reader: LedgerReader, view: JobView, trace: Trace, mark: Mark) -> tuple[Link, str | None]:

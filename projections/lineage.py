@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from ledger.digest import clean_text, digest_bytes
+from ledger.digest import Digest, clean_text, digest_bytes
 from ledger.errors import LedgerError
-from ledger.events import FileWritten, StepReused
+from ledger.events import FileWritten, Payload, StepReused
 from ledger.reader import LedgerReader
-from projections.definitions import SpecSeen, read_spec
+from projections.definitions import SpecSeen, read_or_lost, read_spec
 from projections.job_view import (
     AttemptRow,
     CallRow,
@@ -86,7 +86,8 @@ class Lineage:
 
     `calls` are those of the attempt. `reply` is the call whose reply the file is, or whose
     reply asked for `tool`, the call of the tool that wrote it. `version` is the event of the writing,
-    none where it cannot be found. `is_current` is false once other bytes took the path.
+    none where it cannot be found. `is_current` is false once other bytes took the path;
+    `lost` says why the ledger has the file's bytes no more.
     `definition` is the step's in the resolved spec, as `job.submitted` has it.
     `reused` leads from the file's job to where it was made. `upstream` is nearest first;
     `upstream_total` and `same_total` count all, of which only so many are listed.
@@ -94,6 +95,7 @@ class Lineage:
 
     file: FileRow
     is_current: bool
+    lost: str | None
     making: Making
     origin: Origin | None
     job: JobRow
@@ -131,6 +133,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
     return Lineage(
         file=file,
         is_current=_is_current(reader, file),
+        lost=_lost(reader, file),
         making=making,
         origin="tool" if tool else _origin(definition, file, view.job.name),
         job=view.job,
@@ -288,3 +291,10 @@ def _same(reader: LedgerReader, file: FileRow) -> list[FileRow]:
 def _is_current(reader: LedgerReader, file: FileRow) -> bool:
     rows = read_rows(reader.connection, FileRow, "file_id = ?", file.file_id)
     return bool(rows) and rows[0].sha256 == file.sha256
+
+
+def _lost(reader: LedgerReader, file: FileRow) -> str | None:
+    if reader.knows_blob(Digest(file.sha256)):
+        return None
+    _, lost = read_or_lost(reader, Payload(sha256=Digest(file.sha256), text=True))
+    return lost

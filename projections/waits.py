@@ -67,8 +67,13 @@ def opening(job_events: list[Recorded], version: int) -> Mark | None:
     for recorded in job_events:
         event = recorded.event
         if recorded.version < version and isinstance(event, JobStarted | JobResumed):
-            found = Mark(recorded.version, event.type, "", recorded.recorded_at, None, True)
+            found = mark_of(recorded)
     return found
+
+
+def mark_of(recorded: Recorded) -> Mark:
+    """The mark of an event of the whole job."""
+    return Mark(recorded.version, recorded.event.type, "", recorded.recorded_at, None, True)
 
 
 def find_birth(reader: LedgerReader, trace: Trace, step: StepRow, version: int) -> Mark | None:

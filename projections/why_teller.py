@@ -31,11 +31,11 @@ from ledger.events import (
 )
 from ledger.reader import LedgerReader
 from ledger.step_names import lineage
-from projections.causes import chain_text, read_causes
+from projections.causes import chain_events, chain_text, read_causes
 from projections.definitions import read_spec
 from projections.job_view import JobView, StepRow
 from projections.trace import Mark, Trace
-from projections.waits import find_birth, find_wait, opening
+from projections.waits import find_birth, find_wait, mark_of, opening
 from projections.why_cache import cache_statement, not_cached
 from projections.why_pending import pending_statements
 from projections.why_retries import retry_rule
@@ -49,6 +49,7 @@ from projections.why_texts import (
     expanded_text,
     had,
     referred,
+    switched_text,
 )
 
 _OPEN = ("pending", "running", "waiting")
@@ -99,8 +100,8 @@ class Teller:
             case StepStarted():
                 self._started(recorded, event)
             case StepSwitched():
-                text = f"from now on it asks {event.to_target} in place of {event.from_target}: "
-                self.say(recorded, "switched", text + event.message)
+                self.failures = 0
+                self.say(recorded, "switched", switched_text(event))
             case StepFailed():
                 self._failed(recorded, event)
             case StepInterrupted():
@@ -171,7 +172,8 @@ class Teller:
         )
         if known:
             last = max(known, key=lambda end: end.version)
-            self.ready = self.ready or last
+            if self.ready is None or self.ready.version < last.version:
+                self.ready = last
             others = len(event.needs) - 1
             all_ = "" if not others else f", the last of the {others + 1} steps that it needs"
             text = f"{began}, since {last.step} {ENDED[last.type]}{all_}{held}"
@@ -220,7 +222,7 @@ class Teller:
             return
         before = recorded.version + 1
         links = read_causes(self.reader, self.view, self.trace, event.step, before=before)
-        cited = [link.event for link in links[1:]]
+        cited = chain_events(links[1:])
         cause = chain_text(links[1:]) or "the job's time was over"
         text = f"skipped, because {cause}"
         self.say(recorded, "skipped", text, *cited, reason=event.reason, job_id=job_id)
@@ -233,12 +235,14 @@ class Teller:
                 text = f"the job was resumed, and it stayed {was}: what led to that stands"
                 self.say(recorded, "kept", text)
             else:
-                self._open_again()
+                self._open_again(recorded)
                 self.say(
                     recorded,
                     "reopened",
                     f"the job was resumed: it had {had(was)}, and may run again",
                 )
+        elif self.ready is not None and self.ready.type == "job.amended":
+            self.ready = mark_of(recorded)
         elif was in _OPEN:
             self.say(recorded, "resumed", "the job was resumed, and it had not ended")
         self._left_out(recorded, event.only)
@@ -252,20 +256,21 @@ class Teller:
             self.say(recorded, "removed", "the spec was changed, and has it no more")
         elif names & set(event.reset):
             was = self.status
-            self._open_again()
+            self._open_again(recorded)
             fresh = ", and no cache may answer it" if names & set(event.fresh or ()) else ""
             text = f"the job was amended: it is to run anew (it had {had(was)}){fresh}"
             self.say(recorded, "reset", text)
         elif self.status in ("failed", "skipped", "cancelled"):
-            self._open_again()
+            self._open_again(recorded)
             self.say(
                 recorded,
                 "reopened",
                 "the job was amended, and what had not succeeded may run again",
             )
 
-    def _open_again(self) -> None:
-        self.status, self.failures, self.ready = "pending", 0, None
+    def _open_again(self, recorded: Recorded) -> None:
+        self.status, self.failures = "pending", 0
+        self.ready = mark_of(recorded)
 
     def _left_out(self, recorded: Recorded, only: tuple[str, ...] | None) -> None:
         self._only = only
@@ -277,9 +282,8 @@ class Teller:
         if self.status not in _OPEN or self.row.name in getattr(event, "steps", ()):
             return
         self.status = "cancelled"
-        by = "" if event.signal_id is None else f", wish {event.signal_id} of the ledger"
         reason = f": {event.reason}" if event.reason else ""
-        self.say(recorded, "cancelled", f"the job was cancelled by orc cancel{by}{reason}")
+        self.say(recorded, "cancelled", f"the job was cancelled by orc cancel{reason}")
 
     def _asked(self, recorded: Recorded) -> None:
         """What persons are asked and decide, and what stops the whole job meanwhile."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ledger.events import StepExpanded
+from ledger.events import StepExpanded, StepSwitched
 from projections.job_view import JobView, StepRow
 
 Kind = Literal[
@@ -87,3 +87,9 @@ def expanded_text(definition: Mapping[str, Any], row: StepRow, event: StepExpand
     if event.total == 1 or until is None:
         return f"round {event.total} came into being"
     return f"round {event.total} came into being, since this did not hold: {until}"
+
+
+def switched_text(event: StepSwitched) -> str:
+    """Which model is asked from now on, and why."""
+    targets = f"{event.to_target} in place of {event.from_target}"
+    return f"from now on it asks {targets}: {event.message}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.asked import Asked, make
 from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
 
 
@@ -35,3 +36,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         passed, failed = submit(PASSING), submit(FAILING)
         tiny = orc("run", TINY_SPEC, "--provider", "replay", "--json").lines()[0]["job_id"]
     return Kept(folder / "runs.db", passed, failed, tiny)
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """One ledger for all tests that ask it questions."""
+    with pytest.MonkeyPatch.context() as patches:
+        return make(work_in(tmp_path_factory.mktemp("asked"), patches))
