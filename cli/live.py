@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.display import QuietDisplay
+from cli.live_notes import budget_note, wait_note
 from cli.ownership import Ended
 from cli.talk import describe_change, say_ending
 from cli.text import safe, say
@@ -36,7 +37,6 @@ from projections.money import cost_text
 from projections.prices import NO_PRICES, PricedCall, PriceTable, Spending
 from scheduler.core.durations import format_duration
 from scheduler.core.job_state import Inside
-from scheduler.core.limits import held_by_circuit
 from scheduler.core.state import JobState
 
 _STYLES = {
@@ -164,7 +164,8 @@ class LiveTable(QuietDisplay):
         counts = _counts(state)
         used = self.totals.summary()
         more = f"  ({hidden} not shown)" if hidden > 0 else ""
-        summary = Text(f"{counts}{used and f'  {used}'}{more}", style="dim")
+        spent = "  ".join(filter(None, (counts, used, budget_note(state))))
+        summary = Text(f"{spent}{more}", style="dim")
         return Group(table, summary)
 
     def _shown(self, state: JobState) -> list[str]:
@@ -175,31 +176,24 @@ class LiveTable(QuietDisplay):
 
     def _row(self, state: JobState, step_id: str) -> list[Text]:
         step = state.steps[step_id]
-        status = step.status
-        held = held_by_circuit(state, step_id, time.time())
-        if held is not None:
-            status = "waiting"
+        last = self._notes.get(step_id, "")
+        status, note = wait_note(state, step_id, now_s=time.time(), last=last)
         took = self._took.get(step_id)
         if status == "running":
             took = time.monotonic() - self._started.get(step_id, time.monotonic())
+            # The end of what a model writes, where one does.
+            note = safe(last)[-_TAIL_CHARS:]
+            if step.inside is not None:
+                note = _progress(state, step_id, step.inside)
         attempt = f" {step.attempts}" if step.attempts > 1 else ""
         tokens = self._tokens.get(step_id)
-        note = (
-            safe(self._notes.get(step_id, ""))[-_TAIL_CHARS:]
-            if status == "running"
-            else safe(self._notes.get(step_id, ""), width=_TAIL_CHARS)
-        )
-        if held is not None:
-            note = safe(f"for the circuit of {held}", width=_TAIL_CHARS)
-        elif status == "running" and step.inside is not None:
-            note = _progress(state, step_id, step.inside)
         return [
             Text(safe(step_id)),
             Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
             Text("" if took is None else format_duration(took), justify="right"),
             Text("" if tokens is None else str(tokens), justify="right"),
             Text(_cost(self._spent.get(step_id)), justify="right"),
-            Text(note, style="dim"),
+            Text(safe(note, width=_TAIL_CHARS), style="dim"),
         ]
 
 

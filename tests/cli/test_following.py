@@ -88,7 +88,7 @@ def test_removed_logs_say_who_removed_them(here: Path) -> None:
 
 
 def test_a_log_is_followed_while_another_process_writes_it(here: Path) -> None:
-    runner = start_orc("run", write("spec.yaml", WAITS), "--quiet", cwd=here)
+    runner = start_orc("run", str(write("spec.yaml", WAITS)), "--quiet", cwd=here)
     try:
         wait_until(lambda: (here / "runs.db").exists() and "talk" in orc("tail", "latest").out)
         reader = start_orc("logs", "latest", "talk", "-f", cwd=here)
