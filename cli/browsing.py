@@ -12,9 +12,10 @@ import logging
 import os
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from typing import Any, TextIO
 
 from cli.submission import UsageProblem
@@ -107,15 +108,22 @@ def only_for_loopback(app: Asgi) -> Asgi:
     return guarded
 
 
-def open_browser(url: str) -> bool:
-    """Open the address in the person's browser; false where there is none with a window."""
+def open_browser(url: str) -> None:
+    """Open the address in the person's browser, where there is one with a window.
+
+    In a thread: some browsers are waited for, and they wait for this server.
+    """
     has_window = sys.platform == "darwin" or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     )
-    try:
-        return has_window and webbrowser.open(url)
-    except (webbrowser.Error, OSError):
-        return False
+    if has_window:
+        threading.Thread(target=_open, args=(url,), daemon=True).start()
+
+
+def _open(url: str) -> None:
+    # Without one, the address is printed all the same.
+    with suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
 
 
 def _bind(port: int) -> socket.socket:

@@ -44,7 +44,6 @@ def policy_of(answer: Any) -> dict[str, list[str]]:
 
 
 PAGES = (
-    "/",
     "/runs",
     "/runs/jobs",
     "/runs/steps?_facet=kind",
