@@ -1,0 +1,180 @@
+"""`orc logs`: what the attempts of a step printed, and what one prints that runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from cli.folders import folder_of
+from cli.following import Changes
+from cli.submission import UsageProblem
+from cli.text import put_json, put_piece, safe, safe_lines, say
+from ledger import LedgerReader, Payload, has_owner
+from ledger.errors import LedgerError, RemovedBlob
+from ledger.folder import Folder
+from projections.job_view import StepRow, read_rows
+from projections.logs import AttemptLog, read_attempt_logs
+
+_LOG_BYTES_MAX = 64 * 2**20
+_NAMED_MAX = 10
+_ELSEWHERE = {
+    "prompt": "`orc blame`, `orc browse` and `orc search` show what was asked and answered",
+    "value": "`orc tail JOB --step STEP` shows its result",
+    "approval": "`orc why JOB STEP` says what was decided",
+}
+
+
+def print_logs(
+    ledger: LedgerReader,
+    job_id: str,
+    step: str,
+    *,
+    only: int | None,
+    goes_on: bool,
+    raw: bool,
+    as_json: bool,
+) -> int:
+    """Print the logs of the attempts that there are, or of one; go on with one that runs."""
+    printer = _Printer(ledger, job_id, step, raw=raw, as_json=as_json)
+    changes = Changes(ledger)
+    while True:
+        owned = has_owner(ledger.path, job_id)
+        attempts = read_attempt_logs(ledger, job_id, step)
+        chosen = [one for one in attempts if only in (None, one.attempt)]
+        if only is not None and not chosen and not (goes_on and owned):
+            raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
+        printer.show(chosen, is_live=owned)
+        is_over = bool(chosen) and all(one.is_over for one in chosen) and not _goes_on(printer)
+        if not goes_on or not owned or is_over:
+            break
+        changes.wait()
+    if not printer.has_said:
+        say(_nothing(ledger, job_id, step, attempts))
+    return 0
+
+
+def _goes_on(printer: _Printer) -> bool:
+    """Whether the step may begin another attempt."""
+    (row,) = read_rows(
+        printer.ledger.connection, StepRow, "step_id = ?", f"{printer.job_id}/{printer.step}"
+    )
+    return row.status in ("pending", "running", "waiting")
+
+
+class _Printer:
+    """Prints each log once, and of one that grows what is new."""
+
+    def __init__(
+        self, ledger: LedgerReader, job_id: str, step: str, *, raw: bool, as_json: bool
+    ) -> None:
+        self.ledger = ledger
+        self.job_id = job_id
+        self.step = step
+        self.has_said = False
+        self._raw = raw
+        self._as_json = as_json
+        self._folder: Path = folder_of(ledger, job_id)
+        self._printed: dict[int, int] = {}
+        self._done: set[int] = set()
+
+    def show(self, attempts: list[AttemptLog], *, is_live: bool) -> None:
+        """What these have that was not printed yet."""
+        for one in attempts:
+            if one.attempt in self._done:
+                continue
+            content, lost = self._content(one, is_live=is_live)
+            if lost is not None:
+                self._tell(one, lost)
+            elif self._as_json:
+                if one.is_over or not is_live:
+                    self._put_json(one, content)
+            else:
+                self._put(one, content)
+            if one.is_over or not is_live:
+                self._done.add(one.attempt)
+
+    def _content(self, one: AttemptLog, *, is_live: bool) -> tuple[bytes, str | None]:
+        if one.log is not None:
+            return self._read(one.log)
+        if one.is_over or not is_live:
+            return b"", None
+        # While it runs, its owner writes it there; no link is followed.
+        try:
+            found = Folder(self._folder).read(one.path, size_max=_LOG_BYTES_MAX)
+        except OSError:
+            found = None
+        return found or b"", None
+
+    def _read(self, log: Payload) -> tuple[bytes, str | None]:
+        try:
+            return self.ledger.read_payload_bytes(log), None
+        except RemovedBlob as error:
+            return b"", str(error).partition(": ")[2]
+        except LedgerError as error:
+            return b"", str(error)
+
+    def _put(self, one: AttemptLog, content: bytes) -> None:
+        before = self._printed.get(one.attempt, 0)
+        fresh = content[before:]
+        if not one.is_over and not self._raw:
+            # What is not a whole line yet may not be a whole character either.
+            fresh = fresh[: fresh.rfind(b"\n") + 1]
+        if not fresh:
+            return
+        if before == 0:
+            self._head(one)
+        self._printed[one.attempt] = before + len(fresh)
+        self.has_said = True
+        if self._raw:
+            sys.stdout.buffer.write(fresh)
+            sys.stdout.buffer.flush()
+            return
+        text = safe_lines(fresh.decode("utf-8", "replace"))
+        put_piece(text if text.endswith("\n") else f"{text}\n")
+
+    def _put_json(self, one: AttemptLog, content: bytes) -> None:
+        self.has_said = True
+        value: dict[str, Any] = {"job_id": self.job_id, "step": self.step, "attempt": one.attempt}
+        text = content.decode("utf-8", "replace")
+        put_json({**value, "log": text if one.log is not None else None})
+
+    def _tell(self, one: AttemptLog, lost: str) -> None:
+        self.has_said = True
+        self._head(one)
+        say(f"  its bytes {safe(lost)}")
+
+    def _head(self, one: AttemptLog) -> None:
+        if one.attempt == 0:
+            say(f"== {safe(self.step)}, a result that was used again")
+        else:
+            say(f"== {safe(self.step)}, attempt {one.attempt}")
+
+
+def _counted(attempts: list[AttemptLog]) -> str:
+    if not attempts:
+        return "it has not started"
+    return f"it has {attempts[-1].attempt}"
+
+
+def _nothing(ledger: LedgerReader, job_id: str, step: str, attempts: list[AttemptLog]) -> str:
+    """Why there is nothing to print, and where to look instead."""
+    (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
+    inside = read_rows(
+        ledger.connection,
+        StepRow,
+        "job_id = ? AND parent = ? AND step_id IN "
+        "(SELECT step_id FROM attempts WHERE log IS NOT NULL OR log_sha256 IS NOT NULL) "
+        f"ORDER BY position LIMIT {_NAMED_MAX}",
+        job_id,
+        step,
+    )
+    if inside:
+        return (
+            f"{safe(step)} holds steps, which have logs: {', '.join(safe(s.name) for s in inside)}"
+        )
+    if row.kind in _ELSEWHERE:
+        return f"{safe(step)} is a {row.kind} step and has no log; {_ELSEWHERE[row.kind]}"
+    if not attempts:
+        return f"{safe(step)} has not started: it is {row.status}"
+    return f"{safe(step)} has printed nothing"

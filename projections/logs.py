@@ -1,0 +1,59 @@
+"""What the attempts of a step printed: in the ledger once they have ended, else in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.events import (
+    Payload,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepStarted,
+    StepSucceeded,
+)
+from ledger.reader import LedgerReader, row_to_recorded
+from ledger.step_names import folder_name
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """An attempt, or a result that was used again (attempt 0), and its log where it left one.
+
+    `is_over` is false while it runs: what it has printed so far is in the run folder, at `path`.
+    """
+
+    attempt: int
+    log: Payload | None
+    is_over: bool
+    path: str
+
+
+def read_attempt_logs(reader: LedgerReader, job_id: str, step: str) -> list[AttemptLog]:
+    """The attempts of a step, in order. Raises LedgerError."""
+    found: dict[int, AttemptLog] = {}
+    for attempt, log, is_over in _logs(reader, job_id, step):
+        path = f"logs/{folder_name(step)}.{attempt}.log"
+        found[attempt] = AttemptLog(attempt, log, is_over, path)
+    return [found[attempt] for attempt in sorted(found)]
+
+
+def _logs(
+    reader: LedgerReader, job_id: str, step: str
+) -> Iterator[tuple[int, Payload | None, bool]]:
+    rows = reader.connection.execute(
+        "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash FROM events "
+        "WHERE job_id = ? AND step = ? AND type LIKE 'step.%' ORDER BY version",
+        (job_id, step),
+    )
+    for row in rows:
+        match row_to_recorded(row).event:
+            case StepStarted() as event:
+                yield event.attempt, None, False
+            case StepSucceeded() | StepFailed() | StepInterrupted() as event:
+                yield event.attempt, event.log, True
+            case StepReused() as event:
+                yield 0, event.log, True
+            case _:
+                pass

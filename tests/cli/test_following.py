@@ -1,0 +1,140 @@
+"""`orc tail` and `orc logs`: what happens, and what is printed, whoever runs the job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import obeyed, orc, submit, write
+from tests.processes import end_process, run_orc, start_orc, wait_until
+
+PRINTS = """\
+project: prints
+steps:
+  talk:
+    run: |
+      printf 'one\\ttab\\n\\033[2Jtwo'; test -e flag || { touch flag; exit 3; }
+    retry: {max_attempts: 2, initial: 10ms}
+  quiet: {run: "true"}
+  each: {for_each: [1, 2], run: "echo item"}
+  given: {value: 1}
+  last: {needs: [talk, each], run: "echo the end"}
+"""
+WAITS = """\
+project: waits
+steps:
+  talk: {run: "echo begun; until test -e ../../go; do sleep 0.02; done; echo over"}
+"""
+
+
+@pytest.fixture
+def prints(here: Path) -> str:
+    """A job whose steps printed something."""
+    return submit(PRINTS)
+
+
+def test_logs_has_every_attempt_and_what_is_printed_is_made_safe(prints: str) -> None:
+    said = orc("logs", prints, "talk")
+    assert said.code == 0
+    assert said.out == "one\ttab\n\\x1b[2Jtwo\n" * 2
+    assert said.err == "== talk, attempt 1\n== talk, attempt 2\n"
+    assert orc("logs", prints, "talk", "--attempt", "2").out == "one\ttab\n\\x1b[2Jtwo\n"
+    first, second = orc("logs", prints, "talk", "--json").lines()
+    assert first["log"] == second["log"] == "one\ttab\n\x1b[2Jtwo"
+    assert [first["attempt"], second["attempt"]] == [1, 2]
+
+
+def test_raw_logs_are_the_bytes(prints: str, here: Path) -> None:
+    said = run_orc("logs", prints, "talk", "--raw", "--attempt", "1", cwd=here)
+    assert said.stdout == "one\ttab\n\x1b[2Jtwo"
+    refused = orc("logs", prints, "talk", "--raw", "--json")
+    assert (refused.code, "choose one" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("quiet", "quiet has printed nothing"),
+        ("each", "each holds steps, which have logs: each[0], each[1]"),
+        ("given", "given is a value step and has no log; `orc tail JOB --step STEP`"),
+    ],
+)
+def test_a_step_without_a_log_says_where_to_look(prints: str, step: str, said: str) -> None:
+    found = orc("logs", prints, step)
+    assert (found.code, found.out) == (0, "")
+    assert said in found.err
+
+
+def test_what_is_not_there_is_told(prints: str) -> None:
+    for arguments, code, said in (
+        ((prints, "tlak"), 2, "did you mean 'talk'"),
+        ((prints, "talk", "--attempt", "9"), 2, "talk has no attempt 9: it has 2"),
+        (("job_nowhere", "talk"), 6, "job_nowhere"),
+    ):
+        found = orc("logs", *arguments)
+        assert found.code == code
+        assert said in found.err
+
+
+def test_removed_logs_say_who_removed_them(here: Path) -> None:
+    long = PRINTS.replace("echo the end", "seq 2000")
+    job = submit(long)
+    assert orc("prune", "--job", job, "--yes").code == 0
+    found = orc("logs", job, "last")
+    assert (found.code, found.out) == (0, "")
+    assert "were removed by orc prune" in found.err
+
+
+def test_a_log_is_followed_while_another_process_writes_it(here: Path) -> None:
+    runner = start_orc("run", write("spec.yaml", WAITS), "--quiet", cwd=here)
+    try:
+        wait_until(lambda: (here / "runs.db").exists() and "talk" in orc("tail", "latest").out)
+        reader = start_orc("logs", "latest", "talk", "-f", cwd=here)
+        try:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "begun\n"
+            job = json.loads(orc("show", "latest", "--json").out)
+            assert job["status"] == "running"
+            (Path(job["folder"]) / "go").touch()
+            assert reader.communicate(timeout=30)[0] == "over\n"
+            assert reader.returncode == 0
+        finally:
+            end_process(reader)
+        assert runner.wait(timeout=30) == 0
+    finally:
+        end_process(runner)
+
+
+def test_tail_follows_all_jobs_from_now_on(here: Path) -> None:
+    before = submit(PRINTS)
+    follower = start_orc("tail", "-f", "-n", "1", "--type", "job", "--json", cwd=here)
+    try:
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["job_id"] == before
+        job = submit(PRINTS)
+        seen = [json.loads(follower.stdout.readline()) for _ in range(3)]
+        assert [event["type"] for event in seen] == [
+            "job.submitted",
+            "job.started",
+            "job.succeeded",
+        ]
+        assert {event["job_id"] for event in seen} == {job}
+    finally:
+        end_process(follower)
+
+
+def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: str) -> None:
+    whole = orc("tail", prints).out.splitlines()
+    assert orc("tail", prints, "-n", "2").out.splitlines() == whole[-2:]
+    assert orc("tail", prints, "-n", "0").out == ""
+    latest = orc("tail", "-n", "2")
+    assert latest.out.splitlines() == whole[-2:]
+    assert prints in latest.err
+    assert obeyed(latest.out) == set()
+
+
+def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
+    said = orc("tail", "-f", "--step", "talk")
+    assert (said.code, "name it" in said.err) == (2, True)
