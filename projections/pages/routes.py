@@ -33,8 +33,8 @@ def job(reader: LedgerReader, asked: Asked) -> Any:
 
     job_id = _job_id(reader, asked)
     head = reader.head(job_id).version
-    at = asked.query.get("at")
-    if at is not None and not (at.isdecimal() and 1 <= int(at[:12]) <= head):
+    at = asked.query.get("at") or None
+    if at is not None and not (at.isdecimal() and len(at) <= 12 and 1 <= int(at) <= head):
         raise Gone(f"{job_id} has the events 1 to {head}, and no event {at}")
     etag, known = unchanged(asked, f"{page.job_version(reader, asked.database, job_id)} {at}")
     if known is not None:

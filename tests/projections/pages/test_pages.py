@@ -12,6 +12,7 @@ import pytest
 from datasette.utils import tilde_encode
 
 from ledger import LedgerReader, OwnerLock
+from ledger.events import CircuitOpened
 from ledger.removal import blobs_of_job, remove_blobs
 from projections.moment import tables_at
 from projections.pages.job import read_job
@@ -118,6 +119,7 @@ def test_what_is_not_there_is_named_and_not_found(database: Path) -> None:
             (f"{BASE}/{JOB}?at=9999", "no event 9999"),
             (f"{BASE}/{JOB}?at=x", "no event x"),
             (f"{BASE}/{JOB}?at=" + "9" * 150, "no event 999"),
+            (f"{BASE}/{JOB}?at={'0' * 11}19999", "no event 000"),
         ):
             answer = await get(page)
             assert answer.status_code == 404, page
@@ -207,6 +209,36 @@ def test_a_job_is_shown_as_it_was_after_an_event(tmp_path: Path) -> None:
         assert "orc resume" not in first
         now = (await get(f"{BASE}/{JOB}")).text
         assert "As it was after event" not in now
+
+    browse(tmp_path / "runs.db", then=look)
+
+
+def test_what_a_slider_replaces_is_on_the_page_of_every_moment(tmp_path: Path) -> None:
+    # What one moment shows and another has no place for would stay on the page.
+    told = begun(step("a", prompt="?")).start("a")
+    opened = CircuitOpened(
+        target="ollama/m",
+        failures=5,
+        cooldown_s=9.0,
+        retry_at=9.0,
+        kind="rate_limit",
+        message="busy",
+    )
+    told.record(opened).fail("a")
+    with open_in(tmp_path) as ledger:
+        write(ledger, told)
+
+    async def look(get: Get) -> None:
+        def places(page: str) -> set[str]:
+            tags = re.findall(r"<[a-z]+ [^>]*data-live[^>]*>", page)
+            return {name for tag in tags for name in re.findall(r' id="([^"]+)"', tag)}
+
+        now = (await get(f"{BASE}/{JOB}")).text
+        first = (await get(f"{BASE}/{JOB}?at=1")).text
+        assert "ollama/m: open" in now
+        assert "ollama/m: open" not in first
+        assert places(now) == places(first) > {"circuits", "failures", "more", "spec-then"}
+        assert "As it was after event" not in (await get(f"{BASE}/{JOB}?at=")).text
 
     browse(tmp_path / "runs.db", then=look)
 
