@@ -56,7 +56,8 @@ def _put_pictures(
     if timeline:
         put()
         now = tables.said_at or Clock().recorded_at()
-        found = read_timeline(tables.connection, view, now=now, up_to=tables.at)
+        is_live = status != "interrupted"
+        found = read_timeline(tables.connection, view, now=now, up_to=tables.at, is_live=is_live)
         put(text_timeline(found, width=width, is_plain=is_plain))
 
 

@@ -59,18 +59,30 @@ class Timeline:
 
 
 def read_timeline(
-    connection: sqlite3.Connection, view: JobView, *, now: str, up_to: int | None = None
+    connection: sqlite3.Connection,
+    view: JobView,
+    *,
+    now: str,
+    up_to: int | None = None,
+    is_live: bool = True,
 ) -> Timeline:
     """The timeline of a job; spans that go on end at `now`, UTC text as in `recorded_at`.
 
-    With `up_to`, of its events up to that version: `view` is then one of `tables_at`.
+    With `up_to`, of its events up to that version: `view` is then one of `tables_at`. Where
+    no live process runs the job, nothing has gone on since its last event.
     """
-    return _Builder(connection, view, now, up_to).build()
+    return _Builder(connection, view, now, up_to, is_live=is_live).build()
 
 
 class _Builder:
     def __init__(
-        self, connection: sqlite3.Connection, view: JobView, now: str, up_to: int | None
+        self,
+        connection: sqlite3.Connection,
+        view: JobView,
+        now: str,
+        up_to: int | None,
+        *,
+        is_live: bool,
     ) -> None:
         self._view = view
         self._zero = _time(view.job.submitted_at)
@@ -82,7 +94,8 @@ class _Builder:
             (job_id, version),
         ).fetchone()
         self._last_s = self._since(last[0])
-        self._goes_on = view.job.status == "running"
+        self._is_live = is_live
+        self._goes_on = view.job.status == "running" and is_live
         self._now_s = max(self._last_s, self._since(now)) if self._goes_on else self._last_s
         self._stopped = tuple(self._pauses(connection, job_id, version))
         self._cached = {
@@ -129,11 +142,12 @@ class _Builder:
         end_s = self._now_s if attempt.finished_at is None else self._since(attempt.finished_at)
         end_s = max(begin_s, end_s)
         is_decision = step.kind == "approval"
+        is_cut = is_open and not self._is_live and self._view.job.status == "running"
         span = Span(
             "decision" if is_decision else "attempt",
             begin_s,
             end_s,
-            "waiting" if is_decision and is_open else attempt.status,
+            "waiting" if is_decision and is_open else "interrupted" if is_cut else attempt.status,
             attempt.attempt,
             is_open and self._goes_on,
             attempt.attempt_id in self._cached,

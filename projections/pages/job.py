@@ -88,7 +88,11 @@ def _read(
         status = shown_status(database, job_id, status)
     is_live = status != "interrupted"
     timeline = read_timeline(
-        connection, view, now=now, up_to=None if moment.is_now else moment.version
+        connection,
+        view,
+        now=now,
+        up_to=None if moment.is_now else moment.version,
+        is_live=is_live,
     )
 
     def link(step: str) -> str:
