@@ -28,7 +28,7 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
     if step.status == "waiting" and step.question is not None:
         expires = step.question.expires_at
         timeout = "" if expires is None else f", decided{_left(expires - now_s) or ' now'}"
-        return "waiting", f"for a person{timeout}: {' or '.join(step.question.options)}"
+        return "waiting", f"{last or 'for a person'}{timeout}"
     if step.status == "pending" and step.ticket:
         return "pending", _queued(state, step_id)
     return step.status, last

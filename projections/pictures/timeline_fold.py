@@ -9,7 +9,8 @@ from projections.timeline import Span, TimelineRow
 
 ROWS_MAX = 150
 _INSIDE_MAX = 20
-_FAILED_MAX = 40
+_LOUD = ("failed", "waiting", "running")
+_LOUD_MAX = 40
 _KEPT_MAX = 110
 
 
@@ -65,8 +66,8 @@ def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
 
 def _worth_a_row(rows: Sequence[TimelineRow]) -> set[int]:
     """The identities of rows that failed, or wait, or took longest."""
-    loud = [row for row in rows if row.step.status in ("failed", "running", "waiting")]
-    kept = {id(row) for row in loud[:_FAILED_MAX]}
+    loud = [row for state in _LOUD for row in rows if row.step.status == state]
+    kept = {id(row) for row in loud[:_LOUD_MAX]}
     for row in sorted(rows, key=_taken_s, reverse=True):
         if len(kept) >= _KEPT_MAX:
             break

@@ -89,16 +89,18 @@ def find_cuts(timeline: Timeline) -> list[Cut]:
         if span.kind == "attempt" and not row.step.children
     )
     least_s = max(_IDLE_S, timeline.length_s * _IDLE_SHARE)
-    return [Cut(*idle) for idle in _between(busy, timeline.length_s) if idle[1] - idle[0] > least_s]
+    idle = [(b, e) for b, e in _between(busy, timeline.length_s) if e - b > least_s]
+    # A little of each stays at its ends, by the length of what is drawn.
+    edge_s = 0.02 * (timeline.length_s - sum(end_s - begin_s for begin_s, end_s in idle))
+    return [Cut(begin_s + edge_s, end_s - edge_s) for begin_s, end_s in idle]
 
 
 def _between(busy: Iterable[tuple[float, float]], end_s: float) -> Iterator[tuple[float, float]]:
-    """The stretches that none of the others covers, a little in from their ends."""
+    """The stretches that none of the others covers."""
     reached = 0.0
     for begin, end in (*busy, (end_s, end_s)):
         if begin > reached:
-            edge = (begin - reached) * 0.02
-            yield reached + edge, begin - edge
+            yield reached, begin
         reached = max(reached, end)
 
 

@@ -22,7 +22,7 @@ def test_a_retry_says_when_and_after_what() -> None:
     assert said(story, "a", after_s=1) == ("waiting", "again now")
 
 
-def test_a_question_says_what_may_be_answered() -> None:
+def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
     story = begun(step("gate", kind="approval")).start("gate")
     story.record(
         ApprovalRequested(
@@ -30,7 +30,8 @@ def test_a_question_says_what_may_be_answered() -> None:
             expires_at=EPOCH_S + story.clock_s + 60.0, on_timeout="no",
         )
     )  # fmt: skip
-    assert said(story, "gate") == ("waiting", "for a person, decided in 60 s: yes or no")
+    assert said(story, "gate") == ("waiting", "for a person, decided in 60 s")
+    assert said(story, "gate", last="asks: ?") == ("waiting", "asks: ?, decided in 60 s")
 
 
 def test_a_ready_step_says_which_limit_holds_it() -> None:

@@ -1,0 +1,127 @@
+"""The timeline as SVG and as text: every attempt is drawn, nothing hostile acts, many steps fold."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from projections.job_view import read_view
+from projections.pictures.timeline_fold import ROWS_MAX, Crowd, fold_rows
+from projections.pictures.timeline_scale import Cut, TimeScale
+from projections.pictures.timeline_svg import draw_timeline
+from projections.pictures.timeline_text import text_timeline
+from projections.timeline import Timeline, read_timeline
+from scheduler.core.commands import InterruptJob, ResumeJob
+from scheduler.core.resolved import RetryDef
+from tests.builders import JOB, OWNER, at, step
+from tests.projections.support import Story, begun, ledger_of
+
+HOSTILE = "</title><script>alert(1)</script>\x1b[2J\u202e"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def of(story: Story, *, after_s: float = 0.0) -> Timeline:
+    """The timeline of a story."""
+    with ledger_of(story) as ledger:
+        view = read_view(ledger.connection, JOB)
+        return read_timeline(ledger.connection, view, now=at(story.clock_s + after_s))
+
+
+def retried() -> Story:
+    """Two attempts of a step, with a hostile failure, and a step that waits for it."""
+    story = begun(step("a", retry=RetryDef(max_attempts=2)), step("b", needs="a"))
+    story.start("a").fail("a", message=HOSTILE)
+    story.clock_s += 5
+    return story.start("a").succeed("a").start("b")
+
+
+def parts(timeline: Timeline) -> list[tuple[str | None, str | None, str | None]]:
+    """Step, kind and attempt of all that is drawn, from the XML."""
+    root = ET.fromstring(draw_timeline(timeline, standalone=True))
+    return [
+        (one.get("data-step"), one.get("data-kind"), one.get("data-attempt"))
+        for one in root.iter()
+        if one.get("data-kind")
+    ]
+
+
+def test_every_attempt_and_every_wait_is_drawn() -> None:
+    assert parts(of(retried(), after_s=1)) == [
+        ("a", "queued", None),
+        ("a", "attempt", "1"),
+        ("a", "retry_wait", "1"),
+        ("a", "attempt", "2"),
+        ("b", "queued", None),
+        ("b", "attempt", "1"),
+    ]
+
+
+def test_what_a_command_wrote_stays_text_and_controls_nothing() -> None:
+    drawn = draw_timeline(of(retried()), link=lambda name: f"/{name}?<>")
+    assert "<script" not in drawn
+    assert "&lt;script&gt;" in drawn
+    assert not {"\x1b", "\u202e"} & set(drawn)
+    assert 'href="/a?&lt;&gt;#attempt-2"' in drawn
+    assert "style=" not in drawn
+    assert "<style" not in drawn
+    assert not {"\x1b", "\u202e"} & set(text_timeline(of(retried())))
+
+
+def test_a_night_without_a_process_takes_little_of_the_axis() -> None:
+    story = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
+    story.clock_s += 30_000
+    story.tell(ResumeJob(OWNER)).start("a")
+    story.clock_s += 2
+    timeline = of(story.succeed("a"))
+    drawn = draw_timeline(timeline)
+    widths = [float(width) for width in re.findall(r'class="t-bar[^>]*width="([\d.]+)"', drawn)]
+    assert len(widths) == 2
+    assert min(widths) > 50
+    assert "t-break" in drawn
+    assert 'class="t-stopped"' in drawn
+    assert "in which nothing worked" in text_timeline(timeline)
+
+
+def test_seconds_keep_their_order_over_cuts() -> None:
+    scale = TimeScale(1000.0, 500.0, [Cut(100.0, 500.0), Cut(600.0, 990.0)])
+    places = [scale.x(second) for second in range(0, 1001, 5)]
+    assert places == sorted(places)
+    assert places[0] == 0
+    assert places[-1] == pytest.approx(500.0)
+    labels = [place for _, place in scale.ticks()]
+    assert all(later - earlier >= 58 for earlier, later in pairwise(labels))
+
+
+def test_many_steps_fold_and_none_is_lost() -> None:
+    story = begun(*(step(f"s{number}") for number in range(400)), total=400)
+    story.start(*(f"s{number}" for number in range(400)))
+    story.fail("s399").fail("s200")
+    timeline = of(story, after_s=3)
+    rows = fold_rows(timeline.rows)
+    crowd = next(row for row in rows if isinstance(row, Crowd))
+    assert len(rows) <= ROWS_MAX
+    named = [row.step.name for row in rows if not isinstance(row, Crowd)]
+    assert {"s200", "s399"} <= set(named)
+    assert crowd.label == f"{400 - len(named):,} more steps"
+    assert len(timeline.rows) == 400
+    drawn = draw_timeline(timeline)
+    assert drawn.count("data-step") < 900
+    assert "t-density" in drawn
+
+
+def test_text_keeps_to_its_width_and_to_ascii_where_asked() -> None:
+    for width in (40, 60, 100, 160):
+        lines = text_timeline(of(retried(), after_s=1), width=width, is_plain=True).splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= width
+        assert all(line.isascii() for line in lines)
+    assert "▒" in text_timeline(of(retried()), width=80)
+
+
+def test_a_timeline_of_nothing_can_be_drawn() -> None:
+    timeline = of(begun(step("a")))
+    assert "1 steps" in draw_timeline(timeline)
+    assert text_timeline(timeline).splitlines()[1] == "· a"
