@@ -17,13 +17,13 @@ from projections.pictures.lettering import clip, letters
 from projections.pictures.marks import MARKS, mark_of
 from projections.pictures.nodes import shown_seconds
 from projections.pictures.shapes import Link
-from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
 from projections.timeline import Span, Timeline, TimelineRow
 
 _NAMES = 210
 _PLOT = 860
-_RIGHT = 84
+_RIGHT = 108
 _TOP = 30
 _BINS = 172
 _INDENT = 14
@@ -171,13 +171,9 @@ class _Drawing:
 
     def _crowd(self, crowd: Crowd, top: int) -> Iterator[str]:
         """How many of the steps in the row worked at each moment."""
-        counts = [0] * _BINS
-        for span in crowd.spans:
-            if span.kind == "attempt":
-                first = int(self._scale.x(span.begin_s) / _PLOT * (_BINS - 1))
-                last = int(self._scale.x(span.end_s) / _PLOT * (_BINS - 1))
-                for bin_ in range(first, last + 1):
-                    counts[bin_] += 1
+        counts = count_busy(
+            crowd.spans, lambda second: int(self._scale.x(second) / _PLOT * (_BINS - 1)), _BINS
+        )
         most = max(counts, default=0) or 1
         height, bottom = self._row_height - 5, top + self._row_height - 2
         step = _PLOT / _BINS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ledger.visible import visible
 from projections.pictures.marks import mark_of
 from projections.pictures.nodes import shown_seconds
-from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
 from projections.timeline import Span, Timeline, TimelineRow
 
@@ -70,11 +70,11 @@ class _Lines:
         return f"{mark} {self._cut_name(row)}{''.join(cells)} {taken}".rstrip()
 
     def _crowd(self, crowd: Crowd) -> str:
-        counts = [0] * self._plot
-        for span in crowd.spans:
-            if span.kind == "attempt":
-                for cell in self._cells(span):
-                    counts[cell] += 1
+        counts = count_busy(
+            crowd.spans,
+            lambda second: min(self._plot - 1, int(self._scale.x(second))),
+            self._plot,
+        )
         most = max(counts, default=0) or 1
         levels = _PLAIN_LEVELS if self._is_plain else _LEVELS
         drawn = "".join(levels[-(-count * (len(levels) - 1) // most)] for count in counts)
