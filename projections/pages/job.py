@@ -54,12 +54,15 @@ def read_job(
     `at` is from 1 to the version of the job's last event. `now` is UTC text.
     """
     head = reader.head(job_id).version
-    moment = _moment(reader, job_id, at or head, head)
+    moment = read_moment(reader, job_id, at or head, head)
     if moment.is_now:
-        return _read(reader, database, job_id, links, moment, now=now)
+        view = read_view(reader.connection, job_id)
+        status = shown_status(database, job_id, view.job.status)
+        return read_values(reader, view, status, links, moment, now=now)
     with tables_at(database, job_id, moment.version) as connection:
         then = LedgerReader(database, connection)
-        return _read(then, database, job_id, links, moment, now=moment.at)
+        view = read_view(connection, job_id)
+        return read_values(then, view, view.job.status, links, moment, now=moment.at)
 
 
 def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
@@ -67,7 +70,8 @@ def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
     return f"{reader.head(job_id).version}-{has_owner(database, job_id)}"
 
 
-def _moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:
+def read_moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:
+    """One event of the job, in words."""
     recorded = reader.read_event(job_id, version)
     shown = event_object(recorded, with_hash=False)
     words = [recorded.event.type, str(shown.get("step", ""))]
@@ -78,14 +82,11 @@ def _moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Momen
     return Moment(version, head, recorded.recorded_at, said)
 
 
-def _read(
-    reader: LedgerReader, database: Path, job_id: str, links: Links, moment: Moment, *, now: str
+def read_values(
+    reader: LedgerReader, view: JobView, status: str, links: Links, moment: Moment, *, now: str
 ) -> dict[str, Any]:
-    connection = reader.connection
-    view = read_view(connection, job_id)
-    status = view.job.status
-    if moment.is_now:
-        status = shown_status(database, job_id, status)
+    """What is to be shown of a job, whose status is the one to show. Raises LedgerError."""
+    connection, job_id = reader.connection, view.job.job_id
     is_live = status != "interrupted"
     timeline = read_timeline(
         connection,

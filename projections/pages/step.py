@@ -102,9 +102,9 @@ def read_step(
         "step": step,
         "state": _state(step, status),
         "why": read_why(reader, job_id, name, is_live=status == "running"),
-        "attempts": _attempts(reader, view, step, events, calls[:CALLS_MAX]),
+        "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
         "calls_left": max(0, len(calls) - CALLS_MAX),
-        "output": _output(reader, events),
+        "output": read_output(reader, events),
         "definition": _pretty(spec.step(name)),
         "files": read_rows(connection, FileRow, "job_id = ? AND step_id = ?", job_id, step.step_id),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
@@ -136,9 +136,13 @@ def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
     return map(row_to_recorded, rows)
 
 
-def _attempts(
+def read_attempts(
     reader: LedgerReader, view: JobView, step: StepRow, events: list[Recorded], calls: list[CallRow]
 ) -> list[AttemptTurn]:
+    """The attempts of a step, the last one first, with the texts of these calls.
+
+    `events` are the step's. Raises LedgerError.
+    """
     logs: dict[int, Text] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
     for recorded in events:
@@ -188,8 +192,8 @@ def _tool_turn(
     )
 
 
-def _output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
-    """The result that the step has now."""
+def read_output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
+    """The result that the step has now, by its events."""
     found: Payload | None = None
     for recorded in events:
         match recorded.event:

@@ -206,10 +206,12 @@ class _Drawing:
     def _open(self, step: str, kind: str, *, attempt: int | None = None) -> str:
         if self._link is None:
             return f'<g class="{kind}">'
-        part = "" if attempt is None else f"#attempt-{attempt}"
+        address = self._link(step)
+        # A link within a page has said where already.
+        part = "" if attempt is None or "#" in address else f"#attempt-{attempt}"
         # A name is one stop for the keyboard; its bars lead to the same page.
         skipped = ' tabindex="-1"' if attempt is not None else ""
-        return f'<a class="{kind}"{skipped} href="{letters(self._link(step))}{part}">'
+        return f'<a class="{kind}"{skipped} href="{letters(address)}{part}">'
 
     def _close(self) -> str:
         return "</g>" if self._link is None else "</a>"
