@@ -81,6 +81,8 @@ def serve(
     # Datasette prints errors with what an address said.
     with redirect_stderr(_SafeLines(sys.stderr)), listener:
         Server(config).run(sockets=[listener])
+    # Only a signal ends it; one that came while it began is not raised again by itself.
+    raise KeyboardInterrupt
 
 
 def only_for_loopback(app: Asgi) -> Asgi:
