@@ -21,10 +21,10 @@ from projections.prices import PriceTable
 from projections.status import shown_status
 from scheduler.core.errors import nearest
 
-SUFFIXES = {"otel": "otel.json", "junit": "junit.xml"}
+SUFFIXES = {"html": "html", "otel": "otel.json", "junit": "junit.xml"}
 """The forms that are one file, and what their names end in."""
-FORMS = ("folder", "otel", "ro-crate", "junit")
-_WITH_CONTENT = {"otel": False}
+FORMS = ("folder", "html", "otel", "ro-crate", "junit")
+_WITH_CONTENT = {"html": True, "otel": False}
 _STDOUT = Path("-")
 
 
@@ -129,7 +129,17 @@ def _otel(source: Source, wanted: Wanted) -> str:
     return render_otel(source, content=wanted.content)
 
 
-_RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {"otel": _otel, "junit": _junit}
+def _html(source: Source, wanted: Wanted) -> str:
+    from projections.exports.html import render_html
+
+    return render_html(source, content=wanted.content)
+
+
+_RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {
+    "html": _html,
+    "otel": _otel,
+    "junit": _junit,
+}
 
 
 def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTable) -> int:

@@ -32,15 +32,21 @@ class LeanGroup(TyperGroup):
 
 class _WhenTyped:
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        if not param.multiple and param.nargs == 1:
-            if value is None or value is param.default:
-                return value
-            wanted = _plain_type(param.type_descriptor.annotation)
+        if value is None or value is param.default:
+            return value
+        wanted = _plain_type(param.type_descriptor.annotation)
+        # No option of ours asks more of a text or a path than to be one.
+        if param.nargs == 1 and not param.multiple:
             if wanted in (str, Path) and isinstance(value, str):
-                # No option of ours asks more of a text or a path than to be one.
                 return wanted(value)
+        elif param.nargs == 1 and wanted == list[str] and _are_texts(value):
+            return list(value)
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
 
 
 def _plain_type(annotation: Any) -> Any:

@@ -12,11 +12,11 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from cli.display import QuietDisplay
 from cli.live_notes import budget_note, wait_note
+from cli.live_rows import LiveRow, lay_out
 from cli.ownership import Ended
 from cli.talk import describe_change, say_ending
 from cli.text import safe, say
@@ -39,16 +39,7 @@ from scheduler.core.durations import format_duration
 from scheduler.core.job_state import Inside
 from scheduler.core.state import JobState
 
-_STYLES = {
-    "pending": "dim",
-    "running": "cyan",
-    "waiting": "yellow",
-    "succeeded": "green",
-    "failed": "red",
-    "skipped": "dim",
-    "cancelled": "dim",
-}
-_TAIL_CHARS = 60
+_TAIL_CHARS = 400
 _OTHER_ROWS = 6
 
 
@@ -155,12 +146,9 @@ class LiveTable(QuietDisplay):
         state = self._state
         if state is None:
             return Text("")
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-        for header in ("step", "state", "time", "tokens", "cost", ""):
-            table.add_column(header, no_wrap=True, overflow="ellipsis")
-        for step_id in self._shown(state):
-            table.add_row(*self._row(state, step_id))
-        hidden = len(state.steps) - table.row_count
+        rows = [self._row(state, step_id) for step_id in self._shown(state)]
+        table = lay_out(rows, width=self._console.width)
+        hidden = len(state.steps) - len(rows)
         counts = _counts(state)
         used = self.totals.summary()
         more = f"  ({hidden} not shown)" if hidden > 0 else ""
@@ -174,27 +162,28 @@ class LiveTable(QuietDisplay):
         shown = list(state.steps) if len(state.steps) <= room else list(self._recent)[-room:]
         return sorted(shown, key=lambda step_id: _place(state, step_id))
 
-    def _row(self, state: JobState, step_id: str) -> list[Text]:
+    def _row(self, state: JobState, step_id: str) -> LiveRow:
         step = state.steps[step_id]
         last = self._notes.get(step_id, "")
         status, note = wait_note(state, step_id, now_s=time.time(), last=last)
         took = self._took.get(step_id)
         if status == "running":
             took = time.monotonic() - self._started.get(step_id, time.monotonic())
-            # The end of what a model writes, where one does.
-            note = safe(last)[-_TAIL_CHARS:]
+            # What a model writes, whatever its lines are.
+            note = " ".join(last.split())
             if step.inside is not None:
                 note = _progress(state, step_id, step.inside)
-        attempt = f" {step.attempts}" if step.attempts > 1 else ""
         tokens = self._tokens.get(step_id)
-        return [
-            Text(safe(step_id)),
-            Text(f"{status}{attempt}", style=_STYLES.get(status, "")),
-            Text("" if took is None else format_duration(took), justify="right"),
-            Text("" if tokens is None else str(tokens), justify="right"),
-            Text(_cost(self._spent.get(step_id)), justify="right"),
-            Text(safe(note, width=_TAIL_CHARS), style="dim"),
-        ]
+        return LiveRow(
+            step=safe(step_id),
+            status=status,
+            attempt=str(step.attempts) if step.attempts > 1 else "",
+            time="" if took is None else format_duration(took),
+            tokens="" if tokens is None else str(tokens),
+            cost=_cost(self._spent.get(step_id)),
+            note=safe(note),
+            grows=status == "running" and step.inside is None,
+        )
 
 
 def _place(state: JobState, step_id: str) -> tuple[int, ...]:

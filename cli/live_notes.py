@@ -27,8 +27,11 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         return "waiting", f"again{_left(step.retry_at - now_s) or ' now'}{after}"
     if step.status == "waiting" and step.question is not None:
         expires = step.question.expires_at
-        timeout = "" if expires is None else f", decided{_left(expires - now_s) or ' now'}"
-        return "waiting", f"{last or 'for a person'}{timeout}"
+        asked = last or "for a person"
+        if expires is None:
+            return "waiting", asked
+        # First: a long question is cut at its end.
+        return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
     if step.status == "pending" and step.ticket:
         return "pending", _queued(state, step_id)
     return step.status, last

@@ -38,9 +38,11 @@ def print_logs(
     """Print the logs of the attempts that there are, or of one; go on with one that runs."""
     printer = _Printer(ledger, job_id, step, raw=raw, as_json=as_json)
     changes = Changes(ledger)
+    attempts = read_attempt_logs(ledger, job_id, step)
     while True:
         owned = has_owner(ledger.path, job_id)
-        attempts = read_attempt_logs(ledger, job_id, step)
+        if changes.are_there():
+            attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
         if only is not None and not chosen and not (goes_on and owned):
             raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
@@ -77,31 +79,36 @@ class _Printer:
         self._folder: Path = folder_of(ledger, job_id)
         self._printed: dict[int, int] = {}
         self._done: set[int] = set()
+        self._is_live = False
 
     def show(self, attempts: list[AttemptLog], *, is_live: bool) -> None:
         """What these have that was not printed yet."""
+        self._is_live = is_live
         for one in attempts:
             if one.attempt in self._done:
                 continue
-            content, lost = self._content(one, is_live=is_live)
+            content, lost = self._content(one)
             if lost is not None:
                 self._tell(one, lost)
             elif self._as_json:
                 if one.is_over or not is_live:
                     self._put_json(one, content)
             else:
-                self._put(one, content)
+                self._put(one, content, goes_on=is_live and not one.is_over)
             if one.is_over or not is_live:
                 self._done.add(one.attempt)
 
-    def _content(self, one: AttemptLog, *, is_live: bool) -> tuple[bytes, str | None]:
+    def _content(self, one: AttemptLog) -> tuple[bytes, str | None]:
+        """What was not printed yet, or why it is lost."""
+        before = self._printed.get(one.attempt, 0)
         if one.log is not None:
-            return self._read(one.log)
-        if one.is_over or not is_live:
+            content, lost = self._read(one.log)
+            return content[before:], lost
+        if one.is_over and not one.was_cut:
             return b"", None
-        # While it runs, its owner writes it there; no link is followed.
+        # Its owner writes it there while it runs, without secrets; no link is followed.
         try:
-            found = Folder(self._folder).read(one.path, size_max=_LOG_BYTES_MAX)
+            found = Folder(self._folder).read(one.path, size_max=_LOG_BYTES_MAX, offset=before)
         except OSError:
             found = None
         return found or b"", None
@@ -114,10 +121,9 @@ class _Printer:
         except LedgerError as error:
             return b"", str(error)
 
-    def _put(self, one: AttemptLog, content: bytes) -> None:
+    def _put(self, one: AttemptLog, fresh: bytes, *, goes_on: bool) -> None:
         before = self._printed.get(one.attempt, 0)
-        fresh = content[before:]
-        if not one.is_over and not self._raw:
+        if goes_on and not self._raw:
             # What is not a whole line yet may not be a whole character either.
             fresh = fresh[: fresh.rfind(b"\n") + 1]
         if not fresh:
@@ -137,7 +143,7 @@ class _Printer:
         self.has_said = True
         value: dict[str, Any] = {"job_id": self.job_id, "step": self.step, "attempt": one.attempt}
         text = content.decode("utf-8", "replace")
-        put_json({**value, "log": text if one.log is not None else None})
+        put_json({**value, "log": text if content or one.log is not None else None})
 
     def _tell(self, one: AttemptLog, lost: str) -> None:
         self.has_said = True
@@ -148,7 +154,9 @@ class _Printer:
         if one.attempt == 0:
             say(f"== {safe(self.step)}, a result that was used again")
         else:
-            say(f"== {safe(self.step)}, attempt {one.attempt}")
+            died = one.log is None and (one.was_cut or not self._is_live)
+            more = ", cut short: from the run folder, the ledger has no log of it" if died else ""
+            say(f"== {safe(self.step)}, attempt {one.attempt}{more}")
 
 
 def _counted(attempts: list[AttemptLog]) -> str:

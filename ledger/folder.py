@@ -90,8 +90,8 @@ class Folder:
             failpoints.hit("file.after_rename")
             os.fsync(parent)
 
-    def read(self, relative: str, *, size_max: int | None = None) -> bytes | None:
-        """The bytes of a regular file, at most `size_max`; none when there is no such file."""
+    def read(self, relative: str, *, size_max: int | None = None, offset: int = 0) -> bytes | None:
+        """The bytes of a regular file from `offset`, at most `size_max`; none where there is none."""
         try:
             with self._parent(relative) as (parent, name):
                 fd = os.open(name, _FILE, dir_fd=parent)
@@ -100,6 +100,7 @@ class Folder:
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return None
+            file.seek(offset)
             return file.read() if size_max is None else file.read(size_max)
 
     def stat(self, relative: str) -> os.stat_result | None:

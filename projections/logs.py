@@ -22,26 +22,28 @@ class AttemptLog:
     """An attempt, or a result that was used again (attempt 0), and its log where it left one.
 
     `is_over` is false while it runs: what it has printed so far is in the run folder, at `path`.
+    There it is as well, and nowhere else, if the process died (`was_cut`, once a resume told so).
     """
 
     attempt: int
     log: Payload | None
     is_over: bool
     path: str
+    was_cut: bool = False
 
 
 def read_attempt_logs(reader: LedgerReader, job_id: str, step: str) -> list[AttemptLog]:
     """The attempts of a step, in order. Raises LedgerError."""
     found: dict[int, AttemptLog] = {}
-    for attempt, log, is_over in _logs(reader, job_id, step):
+    for attempt, log, is_over, was_cut in _logs(reader, job_id, step):
         path = f"logs/{folder_name(step)}.{attempt}.log"
-        found[attempt] = AttemptLog(attempt, log, is_over, path)
+        found[attempt] = AttemptLog(attempt, log, is_over, path, was_cut)
     return [found[attempt] for attempt in sorted(found)]
 
 
 def _logs(
     reader: LedgerReader, job_id: str, step: str
-) -> Iterator[tuple[int, Payload | None, bool]]:
+) -> Iterator[tuple[int, Payload | None, bool, bool]]:
     rows = reader.connection.execute(
         "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash FROM events "
         "WHERE job_id = ? AND step = ? AND type LIKE 'step.%' ORDER BY version",
@@ -50,10 +52,12 @@ def _logs(
     for row in rows:
         match row_to_recorded(row).event:
             case StepStarted() as event:
-                yield event.attempt, None, False
-            case StepSucceeded() | StepFailed() | StepInterrupted() as event:
-                yield event.attempt, event.log, True
+                yield event.attempt, None, False, False
+            case StepSucceeded() | StepFailed() as event:
+                yield event.attempt, event.log, True, False
+            case StepInterrupted() as event:
+                yield event.attempt, event.log, True, event.log is None
             case StepReused() as event:
-                yield 0, event.log, True
+                yield 0, event.log, True, False
             case _:
                 pass

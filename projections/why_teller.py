@@ -202,7 +202,7 @@ class Teller:
             wait = f"; it was to be tried again after {duration(event.delay_s or 0.0)}: {rule}"
             self.say(recorded, "retried", text + wait, **facts, delay_s=event.delay_s)
             return
-        self.status = "failed"
+        self.status = "tolerated" if event.tolerated else "failed"
         tolerated = "; the job goes on from that (continue_on_error)" if event.tolerated else ""
         self.say(recorded, "failed", f"{text}; not tried again: {rule}{tolerated}", **facts)
 

@@ -75,6 +75,8 @@ def had(status: str) -> str:
     """What a step of that status had done before it was opened again."""
     if status in ("pending", "running", "waiting"):
         return "not ended"
+    if status == "tolerated":
+        return "failed"
     return f"been {status}" if status in ("skipped", "cancelled", "removed") else status
 
 

@@ -40,7 +40,7 @@ def blame(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Tell where a file came from: step, prompt, model, reply, command, and what they used."""
+    """Tell which step, prompt, model and reply made a file."""
     from cli.asked_files import put_blame
 
     with _open(database) as ledger:
@@ -56,7 +56,7 @@ def why(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Tell why a step ran, waited, was tried again, skipped, or came from a cache."""
+    """Tell why a step ran, waited, failed, or was skipped."""
     from cli.asked_why import put_why
 
     with _open(database) as ledger:
@@ -83,7 +83,7 @@ def diff(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Compare two jobs: spec, steps, prompts, replies, files, cost and time."""
+    """Compare two jobs: spec, steps, texts, files, cost, time."""
     from cli.comparing import put_diff
     from cli.exits import FAILED, SUCCEEDED
 

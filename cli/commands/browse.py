@@ -34,7 +34,10 @@ def browse(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the ledger in a browser, on this machine only, until Ctrl-C."""
+    """Show the ledger in a browser, until Ctrl-C.
+
+    On this machine only. It only reads, unless decisions are allowed.
+    """
     import os
 
     from datasette.app import Datasette

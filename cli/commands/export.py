@@ -14,7 +14,7 @@ def export(
     job: Job,
     form: Annotated[
         str,
-        typer.Option("--format", help="folder, otel, ro-crate or junit.", metavar="FORMAT"),
+        typer.Option("--format", help="folder, html, otel, ro-crate or junit.", metavar="FORMAT"),
     ] = "folder",
     to: Annotated[
         Path | None,
@@ -28,7 +28,8 @@ def export(
         bool | None,
         typer.Option(
             "--content/--no-content",
-            help="Of otel: with prompts, replies and arguments of tools, or without (default).",
+            help="Of html: with prompts, replies, logs and files (default), or without. Of otel: "
+            "with prompts, replies and arguments of tools, or without (default).",
             show_default=False,
         ),
     ] = None,
@@ -36,10 +37,10 @@ def export(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Write a job in another form: its run folder, a trace, a crate, a test report.
+    """Write a job in another form: folder, page, trace, report.
 
-    `folder` publishes the run folder again, or a copy of it with --to. `otel` and `junit`
-    are one file: on stdout where that is no terminal, else in this folder, named
+    `folder` publishes the run folder again, or a copy of it with --to. `html`, `otel` and
+    `junit` are one file: on stdout where that is no terminal, else in this folder, named
     after the job. `ro-crate` is a folder, or one file where --to ends in .zip.
     """
     from cli.exporting import Wanted, export_folder, export_job

@@ -76,7 +76,7 @@ def logs(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Print what a step's commands and functions printed, attempt by attempt."""
+    """Print what a step's commands and functions printed."""
     import sys
 
     from cli.following import check_step

@@ -25,7 +25,10 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show one job: its steps, or its events, files, graph or timeline; now or at an earlier event."""
+    """Show a job: its steps, events, files, graph, timeline.
+
+    Now, or with --at as it was after an earlier event.
+    """
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
     from cli.moments import read_job_at

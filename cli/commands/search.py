@@ -45,7 +45,7 @@ def search(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Search prompts, replies, calls of tools, outputs, logs, failures and decisions."""
+    """Search prompts, replies, logs and all that steps said."""
     from cli.submission import UsageProblem
     from ledger import LedgerReader
     from projections.search import Asked

@@ -27,7 +27,7 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
     call = lineage.reply
     return {
         "file": file,
-        "content": _content(reader, file),
+        "content": read_content(reader, file),
         "lineage": lineage,
         "call": call,
         "exchange": None if call is None else read_exchange(reader, call),
@@ -35,7 +35,7 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
     }
 
 
-def _content(reader: LedgerReader, file: FileRow) -> Text:
+def read_content(reader: LedgerReader, file: FileRow) -> Text:
     """The first of the file as text; of one that is no text, its first bytes as numbers."""
     try:
         content = reader.read_blob(file.sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from projections.pages.render import since_s
 from projections.pictures.graph_svg import draw_graph
 from projections.pictures.nodes import nodes_of_view
 from projections.pictures.timeline_svg import draw_timeline
-from projections.status import shown_status
+from projections.status import shown_status, step_state
 from projections.timeline import read_timeline
 
 INSIDE_MAX = 20
@@ -54,12 +55,15 @@ def read_job(
     `at` is from 1 to the version of the job's last event. `now` is UTC text.
     """
     head = reader.head(job_id).version
-    moment = _moment(reader, job_id, at or head, head)
+    moment = read_moment(reader, job_id, at or head, head)
     if moment.is_now:
-        return _read(reader, database, job_id, links, moment, now=now)
+        view = read_view(reader.connection, job_id)
+        status = shown_status(database, job_id, view.job.status)
+        return read_values(reader, view, status, links, moment, now=now)
     with tables_at(database, job_id, moment.version) as connection:
         then = LedgerReader(database, connection)
-        return _read(then, database, job_id, links, moment, now=moment.at)
+        view = read_view(connection, job_id)
+        return read_values(then, view, view.job.status, links, moment, now=moment.at)
 
 
 def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
@@ -67,7 +71,8 @@ def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
     return f"{reader.head(job_id).version}-{has_owner(database, job_id)}"
 
 
-def _moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:
+def read_moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:
+    """One event of the job, in words."""
     recorded = reader.read_event(job_id, version)
     shown = event_object(recorded, with_hash=False)
     words = [recorded.event.type, str(shown.get("step", ""))]
@@ -78,14 +83,11 @@ def _moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Momen
     return Moment(version, head, recorded.recorded_at, said)
 
 
-def _read(
-    reader: LedgerReader, database: Path, job_id: str, links: Links, moment: Moment, *, now: str
+def read_values(
+    reader: LedgerReader, view: JobView, status: str, links: Links, moment: Moment, *, now: str
 ) -> dict[str, Any]:
-    connection = reader.connection
-    view = read_view(connection, job_id)
-    status = view.job.status
-    if moment.is_now:
-        status = shown_status(database, job_id, status)
+    """What is to be shown of a job, whose status is the one to show. Raises LedgerError."""
+    connection, job_id = reader.connection, view.job.job_id
     is_live = status != "interrupted"
     timeline = read_timeline(
         connection,
@@ -118,7 +120,7 @@ def _read(
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,
         "families": families,
-        "state_of": _States(is_live),
+        "state_of": partial(step_state, is_live=is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
         "circuits": read_circuits(connection, job_id),
@@ -127,20 +129,6 @@ def _read(
         "spec": spec,
         "links": links,
     }
-
-
-class _States:
-    """The state in which a step is shown: one that nobody runs any more is interrupted."""
-
-    def __init__(self, is_live: bool) -> None:
-        self._is_live = is_live
-
-    def __call__(self, step: StepRow) -> str:
-        if step.status == "succeeded" and step.reused is not None:
-            return "cached"
-        if step.status == "running" and not self._is_live:
-            return "interrupted"
-        return step.status
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from projections.job_view import (
 )
 from projections.pages.links import Links
 from projections.pages.render import TEXT_CHARS
-from projections.status import shown_status
+from projections.status import shown_status, step_state
 from projections.why import read_why
 
 CALLS_MAX = 60
@@ -100,11 +100,11 @@ def read_step(
     return {
         "job": view.job,
         "step": step,
-        "state": _state(step, status),
+        "state": step_state(step, is_live=status != "interrupted"),
         "why": read_why(reader, job_id, name, is_live=status == "running"),
-        "attempts": _attempts(reader, view, step, events, calls[:CALLS_MAX]),
+        "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
         "calls_left": max(0, len(calls) - CALLS_MAX),
-        "output": _output(reader, events),
+        "output": read_output(reader, events),
         "definition": _pretty(spec.step(name)),
         "files": read_rows(connection, FileRow, "job_id = ? AND step_id = ?", job_id, step.step_id),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
@@ -119,14 +119,6 @@ def cut_text(text: str, digest: str | None = None) -> Text:
     return Text(text[:TEXT_CHARS], len(text), digest)
 
 
-def _state(step: StepRow, job_status: str) -> str:
-    if step.status == "succeeded" and step.reused is not None:
-        return "cached"
-    if step.status == "running" and job_status == "interrupted":
-        return "interrupted"
-    return step.status
-
-
 def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
     rows = reader.connection.execute(
         "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash "
@@ -136,9 +128,13 @@ def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
     return map(row_to_recorded, rows)
 
 
-def _attempts(
+def read_attempts(
     reader: LedgerReader, view: JobView, step: StepRow, events: list[Recorded], calls: list[CallRow]
 ) -> list[AttemptTurn]:
+    """The attempts of a step, the last one first, with the texts of these calls.
+
+    `events` are the step's. Raises LedgerError.
+    """
     logs: dict[int, Text] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
     for recorded in events:
@@ -188,8 +184,8 @@ def _tool_turn(
     )
 
 
-def _output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
-    """The result that the step has now."""
+def read_output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
+    """The result that the step has now, by its events."""
     found: Payload | None = None
     for recorded in events:
         match recorded.event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from projections.timeline import Span, TimelineRow
@@ -12,11 +12,15 @@ _INSIDE_MAX = 20
 _LOUD = ("failed", "waiting", "running")
 _LOUD_MAX = 40
 _KEPT_MAX = 110
+_MOMENT_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Steps that share a row: how many they are, and their spans. `depth` is as in a row."""
+    """Steps that share a row: how many they are, and the spans of those that hold no others.
+
+    `depth` is as in a row.
+    """
 
     label: str
     depth: int
@@ -35,6 +39,8 @@ def fold_rows(rows: Sequence[TimelineRow]) -> list[Shown]:
         return shown
     plain = [row for row in shown if isinstance(row, TimelineRow)]
     kept = _worth_a_row(plain)
+    # A crowd says whose it is by the row above it.
+    kept |= {id(shown[n - 1]) for n, row in enumerate(shown) if isinstance(row, Crowd)}
     others = [row for row in plain if id(row) not in kept]
     left = [row for row in shown if isinstance(row, Crowd) or id(row) in kept]
     return [*left, _crowd(others, f"{len(others):,} more steps", 0)]
@@ -59,8 +65,9 @@ def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
         else:
             shown.append(row)
             if row.step.name in large:
-                inside = of_parent[row.step.name]
-                shown.append(_crowd(inside, f"{len(inside):,} inside", row.depth + 1))
+                label = f"{len(of_parent[row.step.name]):,} inside"
+                below = list(_below(row.step.name, of_parent))
+                shown.append(_crowd(below, label, row.depth + 1))
     return shown
 
 
@@ -79,5 +86,36 @@ def _taken_s(row: TimelineRow) -> float:
     return sum(span.end_s - span.begin_s for span in row.spans if span.kind != "queued")
 
 
+def _below(parent: str, of_parent: dict[str | None, list[TimelineRow]]) -> Iterator[TimelineRow]:
+    stack = [parent]
+    while stack:
+        for row in of_parent.get(stack.pop(), ()):
+            yield row
+            stack.append(row.step.name)
+
+
 def _crowd(rows: Sequence[TimelineRow], label: str, depth: int) -> Crowd:
-    return Crowd(label, depth, tuple(span for row in rows for span in row.spans))
+    # What holds others waits for them, and does no work of its own.
+    return Crowd(label, depth, tuple(s for row in rows if not row.step.children for s in row.spans))
+
+
+def count_busy(spans: Sequence[Span], bin_of: Callable[[float], int], bins: int) -> list[int]:
+    """How many attempts went on at once, at most, in each of so many stretches of the axis.
+
+    `bin_of` gives the stretch of a second. What ends as another begins was never beside it.
+    """
+    changes = [
+        change
+        for span in spans
+        if span.kind == "attempt"
+        for change in ((span.begin_s, 1), (max(span.end_s, span.begin_s + _MOMENT_S), -1))
+    ]
+    counts = [0] * bins
+    busy = reached = 0
+    for second, change in sorted(changes):
+        for number in range(reached + 1, bin_of(second) + 1):
+            counts[number] = busy
+        reached = max(reached, bin_of(second))
+        busy += change
+        counts[reached] = max(counts[reached], busy)
+    return counts

@@ -17,13 +17,14 @@ from projections.pictures.lettering import clip, letters
 from projections.pictures.marks import MARKS, mark_of
 from projections.pictures.nodes import shown_seconds
 from projections.pictures.shapes import Link
-from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
+from projections.status import step_state
 from projections.timeline import Span, Timeline, TimelineRow
 
 _NAMES = 210
 _PLOT = 860
-_RIGHT = 84
+_RIGHT = 108
 _TOP = 30
 _BINS = 172
 _INDENT = 14
@@ -114,7 +115,7 @@ class _Drawing:
         if isinstance(row, Crowd):
             yield from self._crowd(row, top)
             return
-        state = _state(row)
+        state = step_state(row.step)
         start = 12 + _INDENT * min(row.depth, 5)
         mark = mark_of(state)
         hollow = " g-hollow" if mark.is_hollow else ""
@@ -171,13 +172,9 @@ class _Drawing:
 
     def _crowd(self, crowd: Crowd, top: int) -> Iterator[str]:
         """How many of the steps in the row worked at each moment."""
-        counts = [0] * _BINS
-        for span in crowd.spans:
-            if span.kind == "attempt":
-                first = int(self._scale.x(span.begin_s) / _PLOT * (_BINS - 1))
-                last = int(self._scale.x(span.end_s) / _PLOT * (_BINS - 1))
-                for bin_ in range(first, last + 1):
-                    counts[bin_] += 1
+        counts = count_busy(
+            crowd.spans, lambda second: int(self._scale.x(second) / _PLOT * (_BINS - 1)), _BINS
+        )
         most = max(counts, default=0) or 1
         height, bottom = self._row_height - 5, top + self._row_height - 2
         step = _PLOT / _BINS
@@ -210,10 +207,12 @@ class _Drawing:
     def _open(self, step: str, kind: str, *, attempt: int | None = None) -> str:
         if self._link is None:
             return f'<g class="{kind}">'
-        part = "" if attempt is None else f"#attempt-{attempt}"
+        address = self._link(step)
+        # A link within a page has said where already.
+        part = "" if attempt is None or "#" in address else f"#attempt-{attempt}"
         # A name is one stop for the keyboard; its bars lead to the same page.
         skipped = ' tabindex="-1"' if attempt is not None else ""
-        return f'<a class="{kind}"{skipped} href="{letters(self._link(step))}{part}">'
+        return f'<a class="{kind}"{skipped} href="{letters(address)}{part}">'
 
     def _close(self) -> str:
         return "</g>" if self._link is None else "</a>"
@@ -242,12 +241,6 @@ def shown_tick(second: float, step_s: float) -> str:
         digits = 1 if step_s >= 0.1 else 2 if step_s >= 0.01 else 3
         return clock + f".{rest_ms % 1000:03}"[: digits + 1]
     return clock if minutes >= 60 else f"{clock} min"
-
-
-def _state(row: TimelineRow) -> str:
-    if row.step.status == "succeeded" and row.step.reused is not None:
-        return "cached"
-    return row.step.status
 
 
 def _span_state(span: Span) -> str:

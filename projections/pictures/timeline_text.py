@@ -8,8 +8,9 @@ from ledger.visible import visible
 from projections.pictures.lettering import cells_of, clip_cells
 from projections.pictures.marks import mark_of
 from projections.pictures.nodes import shown_seconds
-from projections.pictures.timeline_fold import Crowd, Shown, fold_rows
+from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
+from projections.status import step_state
 from projections.timeline import Span, Timeline, TimelineRow
 
 _NAME_MAX = 32
@@ -61,7 +62,7 @@ class _Lines:
         return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
 
     def _row(self, row: TimelineRow) -> str:
-        state = "cached" if row.step.reused and row.step.status == "succeeded" else row.step.status
+        state = step_state(row.step)
         mark = mark_of(state).plain if self._is_plain else mark_of(state).text
         cells = self._empty()
         for span in row.spans:
@@ -73,11 +74,11 @@ class _Lines:
         return f"{mark} {self._cut_name(row)}{''.join(cells)} {taken}".rstrip()
 
     def _crowd(self, crowd: Crowd) -> str:
-        counts = [0] * self._plot
-        for span in crowd.spans:
-            if span.kind == "attempt":
-                for cell in self._cells(span):
-                    counts[cell] += 1
+        counts = count_busy(
+            crowd.spans,
+            lambda second: min(self._plot - 1, int(self._scale.x(second))),
+            self._plot,
+        )
         most = max(counts, default=0) or 1
         levels = _PLAIN_LEVELS if self._is_plain else _LEVELS
         drawn = "".join(levels[-(-count * (len(levels) - 1) // most)] for count in counts)

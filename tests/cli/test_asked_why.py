@@ -180,3 +180,20 @@ def test_an_unknown_step_is_told_the_nearest(asked: Asked) -> None:
     assert (said.code, said.out) == (2, "")
     assert "did you mean 'build'?" in said.err
     assert orc("why", "zzz", "build").code == 6
+
+
+def test_a_failure_that_the_job_goes_on_from_is_not_run_again_by_a_resume(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORC_DB")
+    spec = """\
+project: x
+steps:
+  flaky: {run: "exit 3", continue_on_error: true}
+  gate: {needs: flaky, if: always(), approval: May I?}
+"""
+    orc("run", write("x.yaml", spec))
+    assert orc("approve", "latest", "gate").code == 0
+    assert orc("resume", "latest").code == 0
+    kinds = [said["kind"] for said in why("latest", "flaky")["statements"]]
+    assert kinds == ["started", "failed"]

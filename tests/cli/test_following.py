@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.core.commands import ResumeJob
+from tests.builders import OWNER, step
 from tests.cli.command_line import obeyed, orc, submit, write
 from tests.processes import end_process, run_orc, start_orc, wait_until
+from tests.projections.support import begun, open_in
+from tests.projections.support import write as write_down
 
 PRINTS = """\
 project: prints
@@ -105,6 +109,27 @@ def test_a_log_is_followed_while_another_process_writes_it(here: Path) -> None:
         assert runner.wait(timeout=30) == 0
     finally:
         end_process(runner)
+
+
+def test_what_was_printed_before_the_process_died_is_in_the_run_folder(here: Path) -> None:
+    runs = here / "runs"
+    story = begun(step("a", kind="run"), runs_dir=str(runs)).start("a")
+    log = runs / story.job_id / "logs" / "a.1.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"so far \x1b[2J")
+    with open_in(here) as ledger:
+        write_down(ledger, story)
+        killed = orc("logs", "latest", "a")
+        ledger.append(story.tell(ResumeJob(OWNER)).stream[3:])
+    resumed = orc("logs", "latest", "a")
+    assert killed == resumed
+    assert killed.out == "so far \\x1b[2J\n"
+    assert "attempt 1, cut short: from the run folder" in killed.err
+    assert orc("logs", "latest", "a", "--json").json()["log"] == "so far \x1b[2J"
+    log.unlink()
+    (here / "elsewhere").write_text("no log")
+    log.symlink_to(here / "elsewhere")
+    assert orc("logs", "latest", "a").out == ""
 
 
 def test_tail_follows_all_jobs_from_now_on(here: Path) -> None:

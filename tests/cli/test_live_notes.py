@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
 from cli.live_notes import budget_note, wait_note
+from cli.live_rows import LiveRow, cut, cut_start, lay_out
 from ledger.events import ApprovalRequested
 from scheduler.core.resolved import BudgetDef, RetryDef
 from tests.builders import EPOCH_S, step
@@ -30,8 +37,8 @@ def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
             expires_at=EPOCH_S + story.clock_s + 60.0, on_timeout="no",
         )
     )  # fmt: skip
-    assert said(story, "gate") == ("waiting", "for a person, decided in 60 s")
-    assert said(story, "gate", last="asks: ?") == ("waiting", "asks: ?, decided in 60 s")
+    assert said(story, "gate") == ("waiting", "times out in 60 s; for a person")
+    assert said(story, "gate", last="asks: ?") == ("waiting", "times out in 60 s; asks: ?")
 
 
 def test_a_ready_step_says_which_limit_holds_it() -> None:
@@ -56,3 +63,49 @@ def test_the_budget_is_shown_against_what_was_spent() -> None:
         "budget: $0.0000 of $2.0000, 7 of 1,000 tokens, 1 of 3 calls"
     )
     assert budget_note(begun(step("a")).state) == ""
+
+
+ROWS = [
+    LiveRow("short", "succeeded", "2", "1m 40s", "123456", "$0.1234", "timeout: slow"),
+    LiveRow("a_long_name" * 8, "running", "", "0.3s", note="begun, and " * 30 + "THE END", grows=True),
+    LiveRow("\u6f22\u5b57" * 40, "waiting", note="\u6f22\u5b57 " * 60),
+]  # fmt: skip
+
+
+def printed(rows: list[LiveRow], width: int) -> list[str]:
+    """The lines of the table on a terminal of that width."""
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None).print(lay_out(rows, width=width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 100, 200])
+def test_long_names_and_notes_give_way_to_states_and_numbers(width: int) -> None:
+    lines = printed(ROWS, width)
+    assert len(lines) == 4
+    assert max(map(cell_len, lines)) <= width
+    assert "succeeded 2" in lines[1]
+    assert "1m 40s" in lines[1]
+    assert ("123456" in lines[1] and "$0.1234" in lines[1]) == (width >= 72)
+    assert "running" in lines[2]
+    assert "waiting" in lines[3]
+    if width > 40:
+        assert lines[2].endswith("THE END")
+        assert lines[3].endswith("\u2026")
+
+
+def test_a_table_without_calls_has_no_columns_for_them() -> None:
+    assert printed([LiveRow("a", "running", time="1s")], 100)[0].split() == [
+        "step",
+        "state",
+        "time",
+    ]
+    assert "tokens" in printed(ROWS, 100)[0]
+
+
+def test_texts_are_cut_by_their_cells() -> None:
+    assert cut("abcdef", 6) == "abcdef"
+    assert cut("abcdefg", 6) == "abcde\u2026"
+    assert cut("\u6f22" * 5, 6) == "\u6f22\u6f22\u2026"
+    assert cut_start("abcdefg", 3) == "efg"
+    assert cut_start("\u6f22" * 5, 5) == "\u6f22\u6f22"

@@ -82,11 +82,12 @@ class Story:
     job_id: JobId = JOB
     stream: list[Recorded] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
+    runs_dir: str = "/runs"
 
     def __post_init__(self) -> None:
         self.state = new_state(self.definition)
         self.clock_s = 0.0
-        self.tell(SubmitJob(submitted(self.definition)))
+        self.tell(SubmitJob(submitted(self.definition, runs_dir=self.runs_dir)))
 
     def tell(self, *commands: Command) -> Story:
         """Let the core decide on each command in turn, a second apart."""
@@ -190,9 +191,9 @@ class Story:
         return packed[0]
 
 
-def begun(*steps: Any, job_id: JobId = JOB, **fields: Any) -> Story:
+def begun(*steps: Any, job_id: JobId = JOB, runs_dir: str = "/runs", **fields: Any) -> Story:
     """A job of these steps, started."""
-    return Story(job(*steps, **fields), job_id=job_id).tell(StartJob(OWNER))
+    return Story(job(*steps, **fields), job_id=job_id, runs_dir=runs_dir).tell(StartJob(OWNER))
 
 
 @st.composite

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from projections.job_view import read_view
-from projections.pictures.timeline_fold import ROWS_MAX, Crowd, fold_rows
+from projections.pictures.timeline_fold import ROWS_MAX, Crowd, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale
 from projections.pictures.timeline_svg import draw_timeline, shown_tick
 from projections.pictures.timeline_text import text_timeline
-from projections.timeline import Timeline, read_timeline
+from projections.timeline import Span, Timeline, TimelineRow, read_timeline
 from scheduler.core.commands import InterruptJob, ResumeJob
 from scheduler.core.resolved import RetryDef
 from tests.builders import JOB, OWNER, at, step
@@ -157,3 +158,55 @@ def test_a_timeline_of_nothing_can_be_drawn() -> None:
     timeline = of(begun(step("a")))
     assert "1 steps" in draw_timeline(timeline)
     assert text_timeline(timeline).splitlines()[1] == "· a"
+
+
+def test_a_crowd_is_as_busy_as_it_was() -> None:
+    after_another = [Span("attempt", n / 3, (n + 1) / 3, "succeeded") for n in range(30)]
+    beside = Span("attempt", 4.0, 4.0, "succeeded")
+    waits = Span("queued", 0.0, 9.0, "pending")
+
+    def counted(*spans: Span) -> list[int]:
+        return count_busy(spans, lambda second: min(4, int(second / 2)), 5)
+
+    assert counted(*after_another, waits) == [1, 1, 1, 1, 1]
+    assert counted(*after_another, beside) == [1, 1, 2, 1, 1]
+    assert counted(Span("attempt", 2.5, 7.0, "failed")) == [0, 1, 1, 1, 0]
+    assert counted() == [0, 0, 0, 0, 0]
+
+
+def test_a_crowd_of_steps_that_hold_others_shows_the_work_inside_them() -> None:
+    (row,) = of(begun(step("each")).start("each").succeed("each")).rows
+
+    def made(name: str, parent: str | None, children: int | None, begin_s: float) -> TimelineRow:
+        at_work = (Span("attempt", begin_s, begin_s + 1, "succeeded"),)
+        whole = (Span("attempt", 0.0, 60.0, "succeeded"),)
+        found = replace(row.step, name=name, parent=parent, children=children)
+        return TimelineRow(found, name.count("/"), whole if children else at_work)
+
+    rows = [made("each", None, 60, 0)]
+    for number in range(60):
+        rows.append(made(f"each[{number}]", "each", 2, 0))
+        for part in range(2):
+            rows.append(made(f"each[{number}]/{part}", f"each[{number}]", None, number))
+    each, crowd = fold_rows(rows)
+    assert isinstance(each, TimelineRow)
+    assert isinstance(crowd, Crowd)
+    assert crowd.label == "60 inside"
+    assert len(crowd.spans) == 120
+    assert max(count_busy(crowd.spans, int, 61)) == 2
+
+
+def test_a_crowd_stands_below_the_step_that_holds_it() -> None:
+    story = begun(*(step(f"s{number}") for number in range(300)), total=400)
+    plain = list(of(story).rows)
+    inside = [
+        replace(plain[0], step=replace(plain[0].step, name=f"s0[{n}]", parent="s0"), depth=1)
+        for n in range(30)
+    ]
+    parent = replace(plain[0], step=replace(plain[0].step, children=30))
+    rows = fold_rows([*plain[1:], parent, *inside])
+    (place,) = (n for n, row in enumerate(rows) if isinstance(row, Crowd) and row.depth == 1)
+    above = rows[place - 1]
+    assert isinstance(above, TimelineRow)
+    assert above.step.name == "s0"
+    assert len(rows) <= ROWS_MAX

@@ -1,0 +1,87 @@
+"""The rows of the live table, laid out for a width: names and notes give way, numbers never do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.table import Table
+from rich.text import Text
+
+_GAP = 2
+_NAME_LEAST = 12
+_NOTE_LEAST = 8
+_NARROW = 72
+_STYLES = {
+    "pending": "dim",
+    "running": "cyan",
+    "waiting": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "skipped": "dim",
+    "cancelled": "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """A step in cells, all safe to print. Of a note that `grows` its end is shown, where it is long."""
+
+    step: str
+    status: str
+    attempt: str = ""
+    time: str = ""
+    tokens: str = ""
+    cost: str = ""
+    note: str = ""
+    grows: bool = False
+
+
+def lay_out(rows: Sequence[LiveRow], *, width: int) -> Table:
+    """The table, at most so many cells wide (at least 40); a narrow one has no tokens and costs."""
+    columns = [
+        ("state", [f"{row.status} {row.attempt}".rstrip() for row in rows]),
+        ("time", [row.time for row in rows]),
+    ]
+    if width >= _NARROW:
+        numbers = (("tokens", [row.tokens for row in rows]), ("cost", [row.cost for row in rows]))
+        columns += [(header, cells) for header, cells in numbers if any(cells)]
+    widths = [max(map(cell_len, (header, *cells))) for header, cells in columns]
+    left = max(40, width) - sum(taken + _GAP for taken in widths) - _GAP
+    longest = max(map(cell_len, ("step", *(row.step for row in rows))))
+    name = min(longest, max(_NAME_LEAST, left // 2))
+    note = left - name
+
+    table = Table(
+        box=None, padding=(0, _GAP, 0, 0), header_style="dim", show_edge=False, pad_edge=False
+    )
+    table.add_column("step", no_wrap=True, width=name)
+    for (header, _), taken in zip(columns, widths, strict=True):
+        table.add_column(header, no_wrap=True, width=taken)
+    if note >= _NOTE_LEAST:
+        table.add_column("", no_wrap=True)
+    for number, row in enumerate(rows):
+        cells = [Text(cut(row.step, name))]
+        cells += [Text(of[number], justify="right") for _, of in columns]
+        cells[1] = Text(columns[0][1][number], style=_STYLES.get(row.status, ""))
+        if note >= _NOTE_LEAST:
+            shown = cut_start(row.note, note) if row.grows else cut(row.note, note)
+            cells.append(Text(shown, style="dim"))
+        table.add_row(*cells)
+    return table
+
+
+def cut(text: str, room: int) -> str:
+    """The text in at most so many cells of a terminal."""
+    if cell_len(text) <= room:
+        return text
+    return f"{set_cell_size(text, room - 1).rstrip()}…"
+
+
+def cut_start(text: str, room: int) -> str:
+    """The end of the text, in at most so many cells."""
+    text = text[-room:]
+    while cell_len(text) > room:
+        text = text[1:]
+    return text
