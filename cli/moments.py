@@ -41,16 +41,20 @@ def read_job_at(database: Path | None, job: str, at: int | None) -> Iterator[Job
         if at is None:
             yield JobTables(connection, path, job_id)
             return
-        said_at, head = _check(connection, job_id, at)
-    from cli.text import say
+        said_at = say_moment(connection, job_id, at)
     from projections.moment import tables_at
 
-    say(f"as of event {at} of {head}, {said_at[:10]} {said_at[11:19]} UTC")
     with tables_at(path, job_id, at) as then:
         yield JobTables(then, path, job_id, at, said_at)
 
 
-def _check(connection: sqlite3.Connection, job_id: str, at: int) -> tuple[str, int]:
+def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
+    """Say on stderr which moment of the job is shown; the time of event `at`, UTC text.
+
+    Raises UsageProblem for no such event.
+    """
+    from cli.text import say
+
     (head,) = connection.execute(
         "SELECT max(version) FROM events WHERE job_id = ?", (job_id,)
     ).fetchone()
@@ -61,4 +65,6 @@ def _check(connection: sqlite3.Connection, job_id: str, at: int) -> tuple[str, i
         from cli.submission import UsageProblem
 
         raise UsageProblem(f"--at {at}: {job_id} has the events 1 to {head}; `orc tail` lists them")
-    return row[0], head
+    said_at = str(row[0])
+    say(f"as of event {at} of {head}, {said_at[:10]} {said_at[11:19]} UTC")
+    return said_at

@@ -1,6 +1,6 @@
 """Where the time of a job went: for each step its spans, in seconds since the submission.
 
-A model for pictures: `gantt.py` draws it as SVG, `text_timeline.py` as text.
+A model for pictures: `pictures/timeline_svg.py` draws it, `pictures/timeline_text.py` writes it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Literal
 from projections.job_view import AttemptRow, JobView, StepRow
 
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
+
+_CUT_SHORT = ("interrupted", "in doubt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,10 @@ class _Builder:
         begin_s = self._since(attempt.started_at)
         is_open = attempt.finished_at is None
         end_s = self._now_s if attempt.finished_at is None else self._since(attempt.finished_at)
-        end_s = max(begin_s, end_s)
         is_decision = step.kind == "approval"
+        if not is_decision and attempt.status in _CUT_SHORT:
+            end_s = self._death_s(begin_s, end_s)
+        end_s = max(begin_s, end_s)
         is_cut = is_open and not self._is_live and self._view.job.status == "running"
         span = Span(
             "decision" if is_decision else "attempt",
@@ -163,6 +167,11 @@ class _Builder:
                     Span(kind, end_s, until_s, "waiting", attempt.attempt, is_still, note=span.note)
                 )
         return spans
+
+    def _death_s(self, begin_s: float, end_s: float) -> float:
+        """When it last can have worked: that it was cut short is written by the next process."""
+        deaths = (stopped_s for stopped_s, _ in self._stopped if begin_s <= stopped_s < end_s)
+        return min(deaths, default=end_s)
 
     def _queued(self, step: StepRow, attempts: list[AttemptRow]) -> Span | None:
         """Between the end of what it needs, or its birth, and its first start."""

@@ -47,7 +47,12 @@ def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json:
     from cli.event_lines import put_event
 
     with read_ledger(database) as ledger:
-        for recorded in ledger.read_stream(ledger.find_job(job)):
+        job_id = ledger.find_job(job)
+        if up_to is not None:
+            from cli.moments import say_moment
+
+            say_moment(ledger.connection, job_id, up_to)
+        for recorded in ledger.read_stream(job_id):
             if up_to is not None and recorded.version > up_to:
                 break
             put_event(recorded, as_json=as_json)

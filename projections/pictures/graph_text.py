@@ -7,11 +7,11 @@ where they are many; those that fail, run or wait are named in any case.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from unicodedata import combining, east_asian_width
 
 from ledger.visible import visible
 from projections.pictures.fold import Card, fold_nodes
 from projections.pictures.lanes import lay_lanes, plain
+from projections.pictures.lettering import clip_cells
 from projections.pictures.marks import count_text, mark_of
 from projections.pictures.nodes import GraphNode
 
@@ -39,9 +39,11 @@ def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = 
                 lines.append(f"{row.before} {row.after}".rstrip())
             begin = row.before + _mark(row.card.status, is_plain=is_plain) + row.after
             room = width - column - 1
-            lines.append(f"{begin:<{column}} {_clip(_said(row.card), room)}".rstrip())
+            lines.append(f"{begin:<{column}} {clip_cells(_said(row.card), room)}".rstrip())
             for inner in _inside(row.card, is_plain=is_plain):
-                lines.append(f"{row.below.rstrip():<{column}} {_clip('  ' + inner, room)}".rstrip())
+                lines.append(
+                    f"{row.below.rstrip():<{column}} {clip_cells('  ' + inner, room)}".rstrip()
+                )
             if row.links:
                 lines.append(row.links)
     return "\n".join(plain(line) for line in lines) if is_plain else "\n".join(lines)
@@ -69,9 +71,9 @@ def _listed(card: Card, depth: int, width: int, *, is_plain: bool) -> Iterator[s
     indent = "  " * min(depth, max(0, width // 2 - 10) // 2)
     mark = f"{_mark(card.status, is_plain=is_plain)} " if card.status else ""
     waits = f"  <- {', '.join(map(visible, card.needs))}" if card.needs else ""
-    yield _clip(f"{mark}{indent}{_said(card)}{waits}", width)
+    yield clip_cells(f"{mark}{indent}{_said(card)}{waits}", width)
     for inner in _inside(card, is_plain=is_plain):
-        yield _clip(f"    {indent}{inner}", width)
+        yield clip_cells(f"    {indent}{inner}", width)
 
 
 def _by_depth(cards: Sequence[Card]) -> list[tuple[Card, int]]:
@@ -98,23 +100,3 @@ def _by_depth(cards: Sequence[Card]) -> list[tuple[Card, int]]:
 def _mark(status: str | None, *, is_plain: bool) -> str:
     mark = mark_of(status)
     return mark.plain if is_plain else mark.text
-
-
-def _clip(text: str, room: int) -> str:
-    """The text in that many cells of a terminal; East Asian letters take two."""
-    if text.isascii():
-        return text if len(text) <= room else f"{text[: room - 3]}..."
-    used, fitting = 0, 0
-    for index, character in enumerate(text):
-        used += _cells(character)
-        if used <= room - 3:
-            fitting = index + 1
-        if used > room:
-            return f"{text[:fitting]}..."
-    return text
-
-
-def _cells(character: str) -> int:
-    if combining(character):
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1

@@ -6,7 +6,7 @@ common sans-serif fonts, a little on the wide side.
 
 from __future__ import annotations
 
-from unicodedata import east_asian_width
+from unicodedata import combining, east_asian_width
 
 from markupsafe import escape
 
@@ -56,6 +56,29 @@ def clip(text: str, room: float, size: float) -> str:
         else:
             high = kept - 1
     return str(escape(_cut(shown, low)))
+
+
+def clip_cells(text: str, room: int) -> str:
+    """The text in that many cells of a terminal: a long one loses its end."""
+    if text.isascii():
+        return text if len(text) <= room else f"{text[: room - 3]}..."
+    used, fitting = 0, 0
+    for index, character in enumerate(text):
+        used += cells_of(character)
+        if used <= room - 3:
+            fitting = index + 1
+        if used > room:
+            return f"{text[:fitting]}..."
+    return text
+
+
+def cells_of(text: str) -> int:
+    """How many cells of a terminal the text takes: East Asian letters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
+    )
 
 
 def _cut(text: str, kept: int) -> str:

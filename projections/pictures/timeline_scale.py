@@ -14,7 +14,7 @@ CUT_WIDTH = 46.0
 _IDLE_SHARE = 0.25
 _IDLE_S = 30.0
 _TICKS_MAX = 9
-_LABEL_ROOM = 58.0
+_LABEL_ROOM = 72.0
 _NICE = (1, 2, 5)
 _LONG_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
@@ -30,7 +30,7 @@ class Cut:
 class TimeScale:
     """From 0 to `length_s` on `width` pixels, or cells; cuts have a width of their own.
 
-    `label_room` is what a label takes of the axis.
+    `label_room` is what a label takes of the axis. `step_s` is how far apart ticks are.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class TimeScale:
         self._length_s = length_s
         cut_s = sum(cut.end_s - cut.begin_s for cut in cuts)
         self._per_s = (width - cut_width * len(self.cuts)) / max(1e-9, length_s - cut_s)
+        ticks = min(_TICKS_MAX, max(1.0, width / label_room / 1.5))
+        self.step_s = _step((length_s - cut_s) / ticks)
 
     def x(self, second: float) -> float:
         """Where a second is."""
@@ -64,9 +66,7 @@ class TimeScale:
 
     def ticks(self) -> Iterator[tuple[float, float]]:
         """Round seconds that have room for a label, each with its place."""
-        visible_s = (self.width - self._cut_width * len(self.cuts)) / self._per_s
-        room = self._label_room
-        step = _step(visible_s / min(_TICKS_MAX, max(1.0, self.width / room / 1.5)))
+        room, step = self._label_room, self.step_s
         last = -room
         stretches = [0.0, *(second for cut in self.cuts for second in (cut.begin_s, cut.end_s))]
         stretches.append(self._length_s)

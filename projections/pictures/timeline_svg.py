@@ -97,9 +97,9 @@ class _Drawing:
                 f"<title>{said}</title></rect>"
             )
         for second, at in self._scale.ticks():
-            x = _NAMES + at
+            x, said = _NAMES + at, shown_tick(second, self._scale.step_s)
             yield f'<path class="t-tick" d="M{x:.1f} {_TOP - 8}V{bottom}"/>'
-            yield f'<text class="t-label" x="{x:.1f}" y="{_TOP - 14}">{shown_tick(second)}</text>'
+            yield f'<text class="t-label" x="{x:.1f}" y="{_TOP - 14}">{said}</text>'
         for cut in self._scale.cuts:
             x = self._x(cut.begin_s) + CUT_WIDTH / 2
             taken = shown_seconds(cut.end_s - cut.begin_s)
@@ -221,19 +221,26 @@ class _Drawing:
         return _NAMES + self._scale.x(second)
 
 
-def shown_tick(second: float) -> str:
-    """A place on the axis, in as few characters as tell it from the next one."""
+def shown_tick(second: float, step_s: float) -> str:
+    """A place on the axis, in as few characters as tell it from the next one, `step_s` later."""
     if second == 0:
         return "0"
     if second < 1:
         return f"{second * 1000:g} ms"
     if second < 60:
         return f"{second:g} s"
-    if second < 3600:
-        return f"{int(second // 60)}:{int(second % 60):02} min"
-    if second < 172800:
-        return f"{int(second // 3600)}:{int(second % 3600 // 60):02} h"
-    return f"{second / 86400:g} d"
+    if second >= 172800 and step_s >= 21600:
+        return f"{second / 86400:g} d"
+    # Whole milliseconds: a sum of tenths may be a little less than it should be.
+    minutes, rest_ms = divmod(round(second * 1000), 60_000)
+    clock = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else f"{minutes}"
+    if minutes >= 60 and step_s >= 60:
+        return f"{clock} h"
+    clock = f"{clock}:{rest_ms // 1000:02}"
+    if step_s < 1:
+        digits = 1 if step_s >= 0.1 else 2 if step_s >= 0.01 else 3
+        return clock + f".{rest_ms % 1000:03}"[: digits + 1]
+    return clock if minutes >= 60 else f"{clock} min"
 
 
 def _span_state(span: Span) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.visible import visible
+from projections.pictures.lettering import cells_of, clip_cells
 from projections.pictures.marks import mark_of
 from projections.pictures.nodes import shown_seconds
 from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
@@ -31,12 +32,14 @@ def text_timeline(timeline: Timeline, *, width: int = 80, is_plain: bool = False
 class _Lines:
     def __init__(self, timeline: Timeline, width: int, is_plain: bool) -> None:
         self._rows = fold_rows(timeline.rows)
-        named = max((len(_name(row)) for row in self._rows), default=0)
+        named = max((cells_of(_name(row)) for row in self._rows), default=0)
         self._name = min(named, _NAME_MAX, width - _TAKEN - _LEAST_PLOT - 4) + 2
         self._plot = max(_LEAST_PLOT, width - self._name - _TAKEN - 2)
         self._cuts: list[Cut] = find_cuts(timeline)
+        # After a cut a label may have to tell hours and parts of a second.
+        room = 13 if self._cuts else 10
         self._scale = TimeScale(
-            timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=9
+            timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=room
         )
         self._length_s = timeline.length_s
         self._is_plain = is_plain
@@ -54,7 +57,7 @@ class _Lines:
 
         cells = [" "] * (self._plot + _TAKEN)
         for second, at in self._scale.ticks():
-            for number, letter in enumerate(shown_tick(second)):
+            for number, letter in enumerate(shown_tick(second, self._scale.step_s)):
                 cells[int(at) + number] = letter
         return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
 
@@ -107,10 +110,8 @@ class _Lines:
         return cells
 
     def _cut_name(self, row: Shown) -> str:
-        name = _name(row)
-        if len(name) > self._name - 1:
-            name = f"{name[: self._name - 4]}..."
-        return f"{name:<{self._name}}"
+        name = clip_cells(_name(row), self._name - 1)
+        return name + " " * (self._name - cells_of(name))
 
 
 def _name(row: Shown) -> str:

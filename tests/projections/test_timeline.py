@@ -87,6 +87,17 @@ def test_the_time_without_a_process_is_a_stretch_of_its_own() -> None:
     assert [status for *_, status in spans(found, "a")] == ["pending", "interrupted", "running"]
 
 
+def test_an_attempt_whose_process_was_killed_did_not_work_until_the_resume() -> None:
+    story = begun(step("a")).start("a")
+    story.clock_s += 30_000
+    story.tell(ResumeJob(OWNER)).start("a")
+    (before, _), *_ = timeline(story).stopped
+    found = timeline(story.succeed("a"))
+    first, _ = (one for one in spans(found, "a") if one[0] == "attempt")
+    assert first == ("attempt", before, before, "interrupted")
+    assert span(found, "a", -1).begin_s > 30_000
+
+
 def test_nothing_goes_on_in_a_job_that_nobody_runs() -> None:
     found = timeline(begun(step("a")).start("a"), after_s=5000, is_live=False)
     assert found.length_s == 2.0

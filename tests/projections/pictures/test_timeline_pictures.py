@@ -12,7 +12,7 @@ import pytest
 from projections.job_view import read_view
 from projections.pictures.timeline_fold import ROWS_MAX, Crowd, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale
-from projections.pictures.timeline_svg import draw_timeline
+from projections.pictures.timeline_svg import draw_timeline, shown_tick
 from projections.pictures.timeline_text import text_timeline
 from projections.timeline import Span, Timeline, TimelineRow, read_timeline
 from scheduler.core.commands import InterruptJob, ResumeJob
@@ -94,6 +94,38 @@ def test_seconds_keep_their_order_over_cuts() -> None:
     assert places[-1] == pytest.approx(500.0)
     labels = [place for _, place in scale.ticks()]
     assert all(later - earlier >= 58 for earlier, later in pairwise(labels))
+
+
+@pytest.mark.parametrize("worked_s", [0.03, 0.4, 5.0, 40.0, 700.0, 9000.0])
+@pytest.mark.parametrize("idle_s", [600.0, 28_800.0, 300_000.0])
+def test_labels_tell_places_apart_after_a_cut(worked_s: float, idle_s: float) -> None:
+    length_s = worked_s + idle_s
+    scale = TimeScale(length_s, 860.0, [Cut(worked_s / 3, worked_s / 3 + idle_s)])
+    said = [shown_tick(second, scale.step_s) for second, _ in scale.ticks()]
+    assert len(said) > 2
+    assert len(set(said)) == len(said)
+    assert max(map(len, said)) <= 12
+
+
+def test_ticks_read_as_clocks_and_units() -> None:
+    assert [shown_tick(*tick) for tick in ((0, 1), (0.15, 0.05), (1.5, 0.5), (61.5, 0.5))] == [
+        "0",
+        "150 ms",
+        "1.5 s",
+        "1:01.5",
+    ]
+    assert [shown_tick(*tick) for tick in ((90, 30), (5400, 600), (28802, 2), (259200, 86400))] == [
+        "1:30 min",
+        "1:30 h",
+        "8:00:02",
+        "3 d",
+    ]
+
+
+def test_wide_names_keep_the_columns() -> None:
+    story = begun(step("\u7ffb\u8a33"), step("plain")).start("\u7ffb\u8a33", "plain")
+    first, second = text_timeline(of(story, after_s=9), width=60, is_plain=True).splitlines()[1:]
+    assert first.index(".") + 2 == second.index(".")
 
 
 def test_many_steps_fold_and_none_is_lost() -> None:
