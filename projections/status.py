@@ -1,10 +1,14 @@
-"""How a job's status is shown: the stored one, but for `interrupted`, which no event can tell."""
+"""How a status is shown: the stored one, but for `interrupted`, which no event can tell."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.locks import has_owner
+
+if TYPE_CHECKING:
+    from projections.job_view import StepRow
 
 
 def shown_status(database: Path, job_id: str, stored: str) -> str:
@@ -12,3 +16,15 @@ def shown_status(database: Path, job_id: str, stored: str) -> str:
     if stored == "running" and not has_owner(database, job_id):
         return "interrupted"
     return stored
+
+
+def step_state(step: StepRow, *, is_live: bool = True) -> str:
+    """The state in which a step is drawn: `cached` where its result is from elsewhere.
+
+    Where no process runs the job, a step that was running is `interrupted`.
+    """
+    if step.status == "succeeded" and step.reused is not None:
+        return "cached"
+    if step.status == "running" and not is_live:
+        return "interrupted"
+    return step.status

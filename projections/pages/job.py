@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from projections.pages.render import since_s
 from projections.pictures.graph_svg import draw_graph
 from projections.pictures.nodes import nodes_of_view
 from projections.pictures.timeline_svg import draw_timeline
-from projections.status import shown_status
+from projections.status import shown_status, step_state
 from projections.timeline import read_timeline
 
 INSIDE_MAX = 20
@@ -119,7 +120,7 @@ def read_values(
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,
         "families": families,
-        "state_of": _States(is_live),
+        "state_of": partial(step_state, is_live=is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
         "circuits": read_circuits(connection, job_id),
@@ -128,20 +129,6 @@ def read_values(
         "spec": spec,
         "links": links,
     }
-
-
-class _States:
-    """The state in which a step is shown: one that nobody runs any more is interrupted."""
-
-    def __init__(self, is_live: bool) -> None:
-        self._is_live = is_live
-
-    def __call__(self, step: StepRow) -> str:
-        if step.status == "succeeded" and step.reused is not None:
-            return "cached"
-        if step.status == "running" and not self._is_live:
-            return "interrupted"
-        return step.status
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from projections.job_view import (
 )
 from projections.pages.links import Links
 from projections.pages.render import TEXT_CHARS
-from projections.status import shown_status
+from projections.status import shown_status, step_state
 from projections.why import read_why
 
 CALLS_MAX = 60
@@ -100,7 +100,7 @@ def read_step(
     return {
         "job": view.job,
         "step": step,
-        "state": _state(step, status),
+        "state": step_state(step, is_live=status != "interrupted"),
         "why": read_why(reader, job_id, name, is_live=status == "running"),
         "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
         "calls_left": max(0, len(calls) - CALLS_MAX),
@@ -117,14 +117,6 @@ def read_step(
 def cut_text(text: str, digest: str | None = None) -> Text:
     """The first of a text that is there."""
     return Text(text[:TEXT_CHARS], len(text), digest)
-
-
-def _state(step: StepRow, job_status: str) -> str:
-    if step.status == "succeeded" and step.reused is not None:
-        return "cached"
-    if step.status == "running" and job_status == "interrupted":
-        return "interrupted"
-    return step.status
 
 
 def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from projections.job_view import JobView, StepRow
+from projections.status import step_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def nodes_of_view(view: JobView, *, is_live: bool = True) -> list[GraphNode]:
         GraphNode(
             step.name,
             step.kind,
-            _state(step, is_live=is_live),
+            step_state(step, is_live=is_live),
             step.needed,
             step.parent,
             _note(step),
@@ -57,14 +58,6 @@ def top_nodes(nodes: Sequence[GraphNode]) -> list[GraphNode]:
         replace(node, needs=tuple(name for name in node.needs if name in tops and name != node.id))
         for node in tops.values()
     ]
-
-
-def _state(step: StepRow, *, is_live: bool) -> str:
-    if step.reused is not None and step.status == "succeeded":
-        return "cached"
-    if step.status == "running" and not is_live:
-        return "interrupted"
-    return step.status
 
 
 def _note(step: StepRow) -> str:

@@ -19,6 +19,7 @@ from projections.pictures.nodes import shown_seconds
 from projections.pictures.shapes import Link
 from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
+from projections.status import step_state
 from projections.timeline import Span, Timeline, TimelineRow
 
 _NAMES = 210
@@ -114,7 +115,7 @@ class _Drawing:
         if isinstance(row, Crowd):
             yield from self._crowd(row, top)
             return
-        state = _state(row)
+        state = step_state(row.step)
         start = 12 + _INDENT * min(row.depth, 5)
         mark = mark_of(state)
         hollow = " g-hollow" if mark.is_hollow else ""
@@ -233,12 +234,6 @@ def shown_tick(second: float) -> str:
     if second < 172800:
         return f"{int(second // 3600)}:{int(second % 3600 // 60):02} h"
     return f"{second / 86400:g} d"
-
-
-def _state(row: TimelineRow) -> str:
-    if row.step.status == "succeeded" and row.step.reused is not None:
-        return "cached"
-    return row.step.status
 
 
 def _span_state(span: Span) -> str:

@@ -9,6 +9,7 @@ from projections.pictures.marks import mark_of
 from projections.pictures.nodes import shown_seconds
 from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
+from projections.status import step_state
 from projections.timeline import Span, Timeline, TimelineRow
 
 _NAME_MAX = 32
@@ -58,7 +59,7 @@ class _Lines:
         return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
 
     def _row(self, row: TimelineRow) -> str:
-        state = "cached" if row.step.reused and row.step.status == "succeeded" else row.step.status
+        state = step_state(row.step)
         mark = mark_of(state).plain if self._is_plain else mark_of(state).text
         cells = self._empty()
         for span in row.spans:

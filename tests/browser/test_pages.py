@@ -159,12 +159,13 @@ def test_all_of_it_is_there_without_scripts(chromium: Browser, base: str) -> Non
     assert page.locator("#steps tr[data-step]").count() == len(STATES)
     page.locator("#at").fill("2")
     page.get_by_role("button", name="Show").click()
-    assert "at=2" in page.url
+    page.wait_for_url("**at=2")
     expect(page.locator("#head")).to_contain_text("after event 2 of")
     page.goto(base)
     page.locator("#status").select_option("failed")
     page.get_by_role("button", name="Filter").click()
-    assert page.locator("tr[data-job]").count() == 1
+    page.wait_for_url("**status=failed**")
+    expect(page.locator("tr[data-job]")).to_have_count(1)
     plain.close()
 
 
