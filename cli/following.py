@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from cli.event_lines import put_event
 from cli.submission import UsageProblem
@@ -13,6 +13,7 @@ from ledger import LedgerReader, Recorded, has_owner
 from scheduler.core.errors import nearest
 
 POLL_S = 0.25
+_PAGE = 1_000
 ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
 
 
@@ -88,9 +89,8 @@ def follow_all(ledger: LedgerReader, wanted: Wanted, *, last: int, as_json: bool
     """Print the `last` events of all jobs, and then each that comes, until Ctrl-C."""
     changes = Changes(ledger)
     position = _end(ledger)
-    for recorded in _last(ledger, position, last):
-        if wanted.has(recorded):
-            put_event(recorded, as_json=as_json, with_job=True)
+    for recorded in last_of_all(ledger, wanted, position=position, last=last):
+        put_event(recorded, as_json=as_json, with_job=True)
     while True:
         changes.wait()
         if not changes.are_there():
@@ -99,6 +99,19 @@ def follow_all(ledger: LedgerReader, wanted: Wanted, *, last: int, as_json: bool
             position = recorded.position
             if wanted.has(recorded):
                 put_event(recorded, as_json=as_json, with_job=True)
+
+
+def last_of_all(
+    ledger: LedgerReader, wanted: Wanted, *, position: int, last: int, page: int = _PAGE
+) -> list[Recorded]:
+    """The last that are wanted, of all jobs, up to a position; read backwards, page by page."""
+    found: list[Recorded] = []
+    while position > 0 and len(found) < last:
+        before = max(0, position - page)
+        within = islice(ledger.read_all(after=before), position - before)
+        found = [one for one in within if one.position <= position and wanted.has(one)] + found
+        position = before
+    return found[max(0, len(found) - last) :]
 
 
 def check_step(ledger: LedgerReader, job_id: str, step: str) -> None:
@@ -111,15 +124,3 @@ def check_step(ledger: LedgerReader, job_id: str, step: str) -> None:
 
 def _end(ledger: LedgerReader) -> int:
     return int(ledger.connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0)
-
-
-def _last(ledger: LedgerReader, position: int, last: int) -> Iterator[Recorded]:
-    row = ledger.connection.execute(
-        "SELECT min(position) FROM (SELECT position FROM events WHERE position <= ? "
-        "ORDER BY position DESC LIMIT ?)",
-        (position, last),
-    ).fetchone()
-    for recorded in ledger.read_all(after=(row[0] or position + 1) - 1):
-        if recorded.position > position:
-            return
-        yield recorded

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cli.display import QuietDisplay
 from cli.live_notes import budget_note, wait_note
-from cli.live_rows import LiveRow, lay_out
+from cli.live_rows import LiveRow, choose, lay_out
 from cli.ownership import Ended
 from cli.talk import describe_change, say_ending
 from cli.text import safe, say
@@ -157,9 +157,10 @@ class LiveTable(QuietDisplay):
         return Group(table, summary)
 
     def _shown(self, state: JobState) -> list[str]:
-        """All steps where the screen has room, else those that changed last."""
+        """All steps where the screen has room, else those that a person may wait for."""
+        statuses = {step_id: step.status for step_id, step in state.steps.items()}
         room = max(4, self._console.height - _OTHER_ROWS)
-        shown = list(state.steps) if len(state.steps) <= room else list(self._recent)[-room:]
+        shown = choose(statuses, self._recent, room=room)
         return sorted(shown, key=lambda step_id: _place(state, step_id))
 
     def _row(self, state: JobState, step_id: str) -> LiveRow:

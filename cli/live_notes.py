@@ -24,7 +24,10 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         return "waiting", f"for the circuit of {held}{left}"
     if step.status == "waiting" and step.waits_for == "retry" and step.retry_at is not None:
         after = f"; {last}" if last else ""
-        return "waiting", f"again{_left(step.retry_at - now_s) or ' now'}{after}"
+        left = _left(step.retry_at - now_s)
+        if not left and step.ticket:
+            return "waiting", f"again, {_queued(state, step_id)}{after}"
+        return "waiting", f"again{left or ' now'}{after}"
     if step.status == "waiting" and step.question is not None:
         expires = step.question.expires_at
         asked = last or "for a person"

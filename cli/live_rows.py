@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
@@ -36,6 +37,17 @@ class LiveRow:
     cost: str = ""
     note: str = ""
     grows: bool = False
+
+
+def choose(statuses: Mapping[str, str], recent: Sequence[str], *, room: int) -> set[str]:
+    """The steps to show: what runs, then what waits, then the last of the `recent` ones."""
+    if len(statuses) <= room:
+        return set(statuses)
+    busy = [
+        [step for step, status in statuses.items() if status == wanted]
+        for wanted in ("running", "waiting")
+    ]
+    return set(islice(dict.fromkeys((*busy[0], *busy[1], *reversed(recent))), room))
 
 
 def lay_out(rows: Sequence[LiveRow], *, width: int) -> Table:

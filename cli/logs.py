@@ -18,6 +18,11 @@ from projections.logs import AttemptLog, read_attempt_logs
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10
+# Of a step that runs it is not known yet whether it will have a log.
+_HAS_LOGS = """job_id = ? AND (
+    status = 'running' AND kind IN ('run', 'python') OR step_id IN (
+        SELECT step_id FROM attempts WHERE log IS NOT NULL OR log_sha256 IS NOT NULL)
+) ORDER BY position"""
 _ELSEWHERE = {
     "prompt": "`orc blame`, `orc browse` and `orc search` show what was asked and answered",
     "value": "`orc tail JOB --step STEP` shows its result",
@@ -40,15 +45,18 @@ def print_logs(
     changes = Changes(ledger)
     attempts = read_attempt_logs(ledger, job_id, step)
     while True:
+        # Before the attempts are read: none of them comes after these say that there are no more.
         owned = has_owner(ledger.path, job_id)
+        has_more = owned and _has_more(ledger, job_id, step)
         if changes.are_there():
             attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
-        if only is not None and not chosen and not (goes_on and owned):
+        if only is not None and not chosen and not (goes_on and has_more):
             raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
-        printer.show(chosen, is_live=owned)
-        is_over = bool(chosen) and all(one.is_over for one in chosen) and not _goes_on(printer)
-        if not goes_on or not owned or is_over:
+        printer.show(chosen, is_live=owned, goes_on=goes_on and owned)
+        if only is not None and chosen:
+            has_more = False
+        if not goes_on or not owned or (not has_more and all(one.is_over for one in chosen)):
             break
         changes.wait()
     if not printer.has_said:
@@ -56,11 +64,9 @@ def print_logs(
     return 0
 
 
-def _goes_on(printer: _Printer) -> bool:
-    """Whether the step may begin another attempt."""
-    (row,) = read_rows(
-        printer.ledger.connection, StepRow, "step_id = ?", f"{printer.job_id}/{printer.step}"
-    )
+def _has_more(ledger: LedgerReader, job_id: str, step: str) -> bool:
+    """Whether the step may begin another attempt, or is in one."""
+    (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
     return row.status in ("pending", "running", "waiting")
 
 
@@ -81,8 +87,8 @@ class _Printer:
         self._done: set[int] = set()
         self._is_live = False
 
-    def show(self, attempts: list[AttemptLog], *, is_live: bool) -> None:
-        """What these have that was not printed yet."""
+    def show(self, attempts: list[AttemptLog], *, is_live: bool, goes_on: bool) -> None:
+        """What these have that was not printed yet; what it `goes_on` with need not be whole yet."""
         self._is_live = is_live
         for one in attempts:
             if one.attempt in self._done:
@@ -91,10 +97,10 @@ class _Printer:
             if lost is not None:
                 self._tell(one, lost)
             elif self._as_json:
-                if one.is_over or not is_live:
+                if one.is_over or not goes_on:
                     self._put_json(one, content)
             else:
-                self._put(one, content, goes_on=is_live and not one.is_over)
+                self._put(one, content, goes_on=goes_on and not one.is_over)
             if one.is_over or not is_live:
                 self._done.add(one.attempt)
 
@@ -143,6 +149,7 @@ class _Printer:
         self.has_said = True
         value: dict[str, Any] = {"job_id": self.job_id, "step": self.step, "attempt": one.attempt}
         text = content.decode("utf-8", "replace")
+        value["running"] = self._is_live and not one.is_over
         put_json({**value, "log": text if content or one.log is not None else None})
 
     def _tell(self, one: AttemptLog, lost: str) -> None:
@@ -168,21 +175,28 @@ def _counted(attempts: list[AttemptLog]) -> str:
 def _nothing(ledger: LedgerReader, job_id: str, step: str, attempts: list[AttemptLog]) -> str:
     """Why there is nothing to print, and where to look instead."""
     (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
-    inside = read_rows(
-        ledger.connection,
-        StepRow,
-        "job_id = ? AND parent = ? AND step_id IN "
-        "(SELECT step_id FROM attempts WHERE log IS NOT NULL OR log_sha256 IS NOT NULL) "
-        f"ORDER BY position LIMIT {_NAMED_MAX}",
-        job_id,
-        step,
-    )
+    inside = _inside(ledger, job_id, step)
     if inside:
-        return (
-            f"{safe(step)} holds steps, which have logs: {', '.join(safe(s.name) for s in inside)}"
-        )
+        more = ", and more" if len(inside) > _NAMED_MAX else ""
+        names = ", ".join(safe(name) for name in inside[:_NAMED_MAX])
+        return f"{safe(step)} holds steps, which have logs: {names}{more}"
     if row.kind in _ELSEWHERE:
         return f"{safe(step)} is a {row.kind} step and has no log; {_ELSEWHERE[row.kind]}"
     if not attempts:
         return f"{safe(step)} has not started: it is {row.status}"
     return f"{safe(step)} has printed nothing"
+
+
+def _inside(ledger: LedgerReader, job_id: str, step: str) -> list[str]:
+    """The steps in this one, however deep, that have logs."""
+    parents = dict(
+        ledger.connection.execute("SELECT name, parent FROM steps WHERE job_id = ?", (job_id,))
+    )
+    found = []
+    for row in read_rows(ledger.connection, StepRow, _HAS_LOGS, job_id):
+        above = parents[row.name]
+        while above is not None and above != step:
+            above = parents[above]
+        if above is not None:
+            found.append(row.name)
+    return found

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.following import Wanted, last_of_all
+from ledger import JobId
 from scheduler.core.commands import ResumeJob
 from tests.builders import OWNER, step
 from tests.cli.command_line import obeyed, orc, submit, write
@@ -25,11 +27,13 @@ steps:
   each: {for_each: [1, 2], run: "echo item"}
   given: {value: 1}
   last: {needs: [talk, each], run: "echo the end"}
+  deep: {for_each: [1], steps: {er: {for_each: [1], as: x, steps: {leaf: {run: "echo deep"}}}}}
 """
 WAITS = """\
 project: waits
 steps:
-  talk: {run: "echo begun; until test -e ../../go; do sleep 0.02; done; echo over"}
+  talk: {run: "printf 'begun\\nand'; until test -e ../../go; do sleep 0.02; done; echo over"}
+  skipped: {if: "${{ false }}", run: "true"}
 """
 
 
@@ -62,6 +66,7 @@ def test_raw_logs_are_the_bytes(prints: str, here: Path) -> None:
     [
         ("quiet", "quiet has printed nothing"),
         ("each", "each holds steps, which have logs: each[0], each[1]"),
+        ("deep", "deep holds steps, which have logs: deep[0]/er[0]/leaf"),
         ("given", "given is a value step and has no log; `orc tail JOB --step STEP`"),
     ],
 )
@@ -101,8 +106,14 @@ def test_a_log_is_followed_while_another_process_writes_it(here: Path) -> None:
             assert reader.stdout.readline() == "begun\n"
             job = json.loads(orc("show", "latest", "--json").out)
             assert job["status"] == "running"
+            # Without -f, what there is; with it, nothing that cannot come any more is waited for.
+            assert orc("logs", "latest", "talk").out == "begun\nand\n"
+            unfinished = orc("logs", "latest", "talk", "--json").json()
+            assert (unfinished["running"], unfinished["log"]) == (True, "begun\nand")
+            assert "it is skipped" in orc("logs", "latest", "skipped", "-f").err
+            assert orc("logs", "latest", "skipped", "-f", "--attempt", "1").code == 2
             (Path(job["folder"]) / "go").touch()
-            assert reader.communicate(timeout=30)[0] == "over\n"
+            assert reader.communicate(timeout=30)[0] == "andover\n"
             assert reader.returncode == 0
         finally:
             end_process(reader)
@@ -163,3 +174,13 @@ def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: 
 def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
     said = orc("tail", "-f", "--step", "talk")
     assert (said.code, "name it" in said.err) == (2, True)
+
+
+def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
+    stories = [begun(step("a", kind="run"), job_id=JobId(f"job_{name * 12}")) for name in "abc"]
+    with open_in(here) as ledger:
+        for story in stories:
+            write_down(ledger, story.start("a"))
+        found = list(last_of_all(ledger, Wanted("job.started"), position=12, last=2, page=5))
+    assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
+    assert [one.event.type for one in found] == ["job.started"] * 2

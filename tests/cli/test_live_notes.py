@@ -9,8 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cli.live_notes import budget_note, wait_note
-from cli.live_rows import LiveRow, cut, cut_start, lay_out
+from cli.live_rows import LiveRow, choose, cut, cut_start, lay_out
 from ledger.events import ApprovalRequested
+from scheduler.core.queues import ready
 from scheduler.core.resolved import BudgetDef, RetryDef
 from tests.builders import EPOCH_S, step
 from tests.projections.support import Story, begun
@@ -27,6 +28,17 @@ def test_a_retry_says_when_and_after_what() -> None:
     story.start("a").fail("a")
     assert said(story, "a", last="timeout: slow") == ("waiting", "again in 1 s; timeout: slow")
     assert said(story, "a", after_s=1) == ("waiting", "again now")
+
+
+def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
+    steps = (step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)), step("b"))
+    story = begun(*steps, total=1).start("a").fail("a").start("b")
+    story.clock_s += 1
+    assert not list(ready(story.state, EPOCH_S + story.clock_s))
+    assert said(story, "a", last="timeout: slow") == (
+        "waiting",
+        "again, queued: 1 of 1 run; timeout: slow",
+    )
 
 
 def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
@@ -109,3 +121,12 @@ def test_texts_are_cut_by_their_cells() -> None:
     assert cut("\u6f22" * 5, 6) == "\u6f22\u6f22\u2026"
     assert cut_start("abcdefg", 3) == "efg"
     assert cut_start("\u6f22" * 5, 5) == "\u6f22\u6f22"
+
+
+def test_what_runs_or_waits_is_shown_however_many_changed_since() -> None:
+    statuses = {f"s{number}": "succeeded" for number in range(200)}
+    statuses |= {"s3": "running", "s4": "waiting", "s5": "pending"}
+    recent = ["s3", "s4", *(f"s{number}" for number in range(6, 200))]
+    assert choose(statuses, recent, room=5) == {"s3", "s4", "s197", "s198", "s199"}
+    assert choose(statuses, recent, room=1) == {"s3"}
+    assert choose(statuses, recent, room=200) == set(statuses)
