@@ -6,17 +6,18 @@ links lead to places within the page, or nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ledger.events import Recorded
+from ledger.visible import visible
 from projections.exports.source import Source, in_order
 from projections.job_view import FileRow, StepRow, read_calls, read_files
 from projections.pages.file import read_content
 from projections.pages.job import read_moment, read_values
-from projections.pages.render import render
+from projections.pages.render import render, shorten
 from projections.pages.static import read_static
 from projections.pages.step import (
     CALLS_MAX,
@@ -26,19 +27,28 @@ from projections.pages.step import (
     read_output,
 )
 
-TEXT_CHARS_MAX = 15_000_000
-"""How much of prompts, replies, logs and files is in the page; later ones are left out."""
+TEXT_BYTES_MAX = 15_000_000
+"""How much of prompts, replies, logs and files is in the page, as it is written there.
+
+Later ones are left out. A character is up to ten bytes there: `&#128512;`.
+"""
+_FRAME_BYTES = 200
+"""About how much markup stands around a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepPart:
-    """A step with its attempts; `is_left_out` where its texts no longer fit."""
+    """A step with its attempts; `is_left_out` where their texts no longer fit.
+
+    `calls_left` counts the calls that are not among those shown.
+    """
 
     step: StepRow
     anchor: str
     attempts: tuple[AttemptTurn, ...] = ()
     output: Text | None = None
     is_left_out: bool = False
+    calls_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def render_html(source: Source, *, content: bool) -> str:
     links = _Anchors(source, files)
     moment = read_moment(source.reader, source.job_id, source.head.version, source.head.version)
     values = read_values(source.reader, source.view, source.status, links, moment, now=source.as_of)
-    room = _Room(TEXT_CHARS_MAX if content else 0)
+    room = _Room(TEXT_BYTES_MAX if content else 0)
     values |= {
         "css": Markup(read_static("orc.css")),  # noqa: S704
         "source": source,
@@ -117,52 +127,70 @@ class _Anchors:
 
 
 class _Room:
-    """How many characters of texts still fit."""
+    """How many bytes of texts still fit."""
 
-    def __init__(self, chars: int) -> None:
-        self.chars = chars
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
 
-    def take(self, chars: int) -> bool:
-        """Whether so many fit; if they do, they are taken."""
-        if chars > self.chars:
+    def take(self, texts: Iterable[str]) -> bool:
+        """Whether these fit, of each what a page shows; if they do, the room is theirs."""
+        shown = [shorten(text) for text in texts]
+        # Every character is a byte at least: what cannot fit is not measured.
+        if sum(map(len, shown)) > self.size_bytes:
             return False
-        self.chars -= chars
+        wanted = sum(map(_written_bytes, shown))
+        if wanted > self.size_bytes:
+            return False
+        self.size_bytes -= wanted
         return True
 
 
+def _written_bytes(text: str) -> int:
+    written = escape(visible(text, kept="\n\t")).encode("ascii", "xmlcharrefreplace")
+    return len(written) + _FRAME_BYTES
+
+
 def _steps(source: Source, links: _Anchors, room: _Room, *, content: bool) -> Iterator[StepPart]:
+    reader, view = source.reader, source.view
     events: dict[str, list[Recorded]] = {}
-    for recorded in source.reader.read_stream(source.job_id) if content else ():
+    for recorded in reader.read_stream(source.job_id) if content else ():
         events.setdefault(getattr(recorded.event, "step", None) or "", []).append(recorded)
-    for step in in_order(source.view):
-        part = StepPart(step, links.step(source.job_id, step.name)[1:])
+    for step in in_order(view):
+        # Without events and calls, the attempts have no texts.
+        bare = tuple(read_attempts(reader, view, step, [], [])) if step.attempts else ()
+        part = StepPart(step, links.step(source.job_id, step.name)[1:], bare)
         mine = events.get(step.name, [])
         if not content or (not mine and not step.attempts):
             yield part
             continue
-        calls = read_calls(source.reader.connection, step.step_id)[:CALLS_MAX]
-        attempts = tuple(read_attempts(source.reader, source.view, step, mine, calls))
-        output = read_output(source.reader, mine)
-        fits = room.take(sum(map(_attempt_chars, attempts)) + _chars(output))
-        full = replace(part, attempts=attempts, output=output)
-        yield full if fits else replace(part, is_left_out=True)
+        calls = read_calls(reader.connection, step.step_id)
+        attempts = tuple(read_attempts(reader, view, step, mine, calls[:CALLS_MAX]))
+        output = read_output(reader, mine)
+        if room.take((*_texts(attempts), *_of(output))):
+            left = max(0, len(calls) - CALLS_MAX)
+            yield replace(part, attempts=attempts, output=output, calls_left=left)
+        else:
+            yield replace(part, is_left_out=True)
 
 
 def _file(source: Source, file: FileRow, room: _Room) -> Text | None:
-    if not room.take(1):
+    if room.size_bytes < _FRAME_BYTES:
         return None
     found = read_content(source.reader, file)
-    return found if room.take(_chars(found)) else None
+    return found if room.take(_of(found)) else None
 
 
-def _attempt_chars(turn: AttemptTurn) -> int:
-    total = _chars(turn.log)
-    for call in turn.calls:
-        texts = (*call.exchange.turns, *filter(None, (call.exchange.reply,)))
-        total += len(call.exchange.system or "") + sum(len(text.text) for text in texts)
-        total += sum(_chars(tool.arguments) + _chars(tool.result) for tool in call.tools)
-    return total
+def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:
+    for attempt in attempts:
+        yield from _of(attempt.log)
+        for call in attempt.calls:
+            yield call.exchange.system or ""
+            for turn in (*call.exchange.turns, *filter(None, (call.exchange.reply,))):
+                yield turn.text
+                yield from (arguments for _, arguments in turn.wishes)
+            for tool in call.tools:
+                yield from (*_of(tool.arguments), *_of(tool.result))
 
 
-def _chars(text: Text | None) -> int:
-    return 0 if text is None else len(text.text)
+def _of(text: Text | None) -> tuple[str, ...]:
+    return () if text is None else (text.text,)

@@ -10,7 +10,8 @@ import pytest
 from ledger import LedgerReader
 from projections.exports import html as export
 from projections.exports.source import read_source
-from tests.builders import JOB
+from scheduler.core.resolved import RetryDef
+from tests.builders import JOB, step
 from tests.projections.served import HOSTILE, hostile_story
 from tests.projections.support import Story, begun, open_in, write
 
@@ -75,8 +76,6 @@ def test_texts_are_in_it_unless_they_are_not_wanted(tmp_path: Path) -> None:
 
 def hostile_story_with(said: str) -> Story:
     """A step that a model answered with that, and that wrote it into a file."""
-    from tests.builders import step
-
     told = begun(step("a", prompt="?")).start("a")
     told.call("a", number=1, ends="replied", text=said)
     return told.succeed("a", said, files={"demo/said.txt": said.encode()})
@@ -85,10 +84,57 @@ def hostile_story_with(said: str) -> Story:
 def test_a_page_that_would_be_too_large_leaves_texts_out_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "TEXT_CHARS_MAX", 10)
+    monkeypatch.setattr(export, "TEXT_BYTES_MAX", 10)
     text = exported(tmp_path, hostile_story_with("long " * 50))
     assert "the page would be too large" in text
     assert "long long" not in text
+
+
+@pytest.mark.parametrize("character", ["<", "\U0001f600", "\x1b", "\u202e"])
+def test_the_bound_is_on_what_is_written_whatever_the_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    monkeypatch.setattr(export, "TEXT_BYTES_MAX", 40_000)
+    (tmp_path / "a").mkdir()
+    around = len(exported(tmp_path / "a", hostile_story_with("x")))
+    (tmp_path / "b").mkdir()
+    text = exported(tmp_path / "b", hostile_story_with(character * 12_000))
+    assert len(text) < around + 42_000
+    assert "the page would be too large" in text
+
+
+def test_of_a_text_that_is_too_long_the_first_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "TEXT_BYTES_MAX", 150_000)
+    text = exported(tmp_path, hostile_story_with("long " * 100_000))
+    assert "long long" in text
+    assert "the page would be too large" not in text
+
+
+def test_calls_that_are_left_out_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "CALLS_MAX", 2)
+    told = begun(step("a", prompt="?")).start("a")
+    for number in range(1, 6):
+        told.call("a", number=number, ends="replied", text=f"reply {number}")
+    text = exported(tmp_path, told.succeed("a", "done"))
+    assert "reply 2" in text
+    assert "reply 3" not in text
+    assert "3 more calls are left out" in text
+
+
+@pytest.mark.parametrize("content", [True, False])
+def test_attempts_are_told_where_their_texts_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bool
+) -> None:
+    monkeypatch.setattr(export, "TEXT_BYTES_MAX", 10)
+    told = begun(step("a", prompt="?", retry=RetryDef(max_attempts=2))).start("a")
+    told.call("a", number=1, ends="replied", text="secret reply").fail("a", kind="timeout")
+    text = exported(tmp_path, told.start("a").succeed("a", "x"), content=content)
+    assert {"step-1-attempt-1", "step-1-attempt-2"} <= set(Page(text).ids)
+    assert "secret reply" not in text
 
 
 def test_a_job_that_is_not_over_is_marked(tmp_path: Path) -> None:
