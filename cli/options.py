@@ -155,6 +155,15 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
         connection.close()
 
 
+@contextmanager
+def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
+    """The ledger, read-only, with its events and tables of this version; see `read_tables`."""
+    from ledger import LedgerReader
+
+    with read_tables(database) as (connection, path):
+        yield LedgerReader(path, connection)
+
+
 def _has_old_tables(connection: sqlite3.Connection) -> bool:
     from projections.read_model_schema import VERSION
 

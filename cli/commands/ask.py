@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Database, Job, Json, complete_jobs, complete_steps, read_tables
+from cli.options import (
+    Database,
+    Job,
+    Json,
+    complete_jobs,
+    complete_steps,
+    read_ledger_and_tables,
+    read_tables,
+)
 
 if TYPE_CHECKING:
-    from ledger import LedgerReader
     from projections.spending import By
 
 _BY = ("model", "provider", "day", "step", "job", "project")
@@ -43,7 +47,7 @@ def blame(
     """Tell which step, prompt, model and reply made a file."""
     from cli.asked_files import put_blame
 
-    with _open(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         return put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
 
 
@@ -59,7 +63,7 @@ def why(
     """Tell why a step ran, waited, failed, or was skipped."""
     from cli.asked_why import put_why
 
-    with _open(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         return put_why(ledger, job, step, is_full=is_full, as_json=as_json)
 
 
@@ -87,7 +91,7 @@ def diff(
     from cli.comparing import put_diff
     from cli.exits import FAILED, SUCCEEDED
 
-    with _open(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         is_same = put_diff(
             ledger, (before, after), step=step, is_stat=is_stat, is_full=is_full, as_json=as_json
         )
@@ -143,12 +147,3 @@ def _by(name: str) -> By:
     if name not in _BY:
         raise UsageProblem(f"--by {name!r} is nothing that costs go by{nearest(name, _BY)}")
     return cast("By", name)
-
-
-@contextmanager
-def _open(database: Path | None) -> Iterator[LedgerReader]:
-    """The ledger, read-only, with tables of this version."""
-    from ledger import LedgerReader
-
-    with read_tables(database) as (connection, path):
-        yield LedgerReader(path, connection)

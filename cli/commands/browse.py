@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Json, complete_jobs, find_places, read_ledger
+from cli.options import Database, Json, complete_jobs, find_places, read_ledger_and_tables
 
 
 def browse(
@@ -47,7 +47,7 @@ def browse(
     from projections.pages.decisions import allow_decisions as allow
     from projections.pages.links import DatasetteLinks
 
-    with read_ledger(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         path = ledger.path
         job_id = None if job is None else ledger.find_job(job)
     listener = listen(port)

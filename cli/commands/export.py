@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Job, Json, find_places, read_ledger
+from cli.options import Database, Job, Json, find_places, read_ledger_and_tables
 
 
 def export(
@@ -48,7 +48,7 @@ def export(
 
     wanted = Wanted.of(form, to, content=content, force=force, as_json=as_json)
     prices = find_places(database).prices
-    with read_ledger(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         job_id = ledger.find_job(job)
         if wanted.form == "folder":
             return export_folder(ledger, job_id, to, prices=prices, as_json=as_json)

@@ -14,6 +14,7 @@ from cli.options import (
     complete_jobs,
     complete_steps,
     read_ledger,
+    read_ledger_and_tables,
 )
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes.")]
@@ -89,7 +90,7 @@ def logs(
         )
     if raw and as_json:
         raise UsageProblem("--raw and --json: choose one")
-    with read_ledger(database) as ledger:
+    with read_ledger_and_tables(database) as ledger:
         job_id = ledger.find_job(job)
         check_step(ledger, job_id, step)
         return print_logs(

@@ -7,6 +7,7 @@ shows, so that a page which asks again and again is told cheaply that nothing ch
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,8 @@ def _make(page: Page, asked: Asked) -> Any:
         )
     except LedgerError as error:
         return _unreadable(asked, str(error))
-    except (ValueError, LookupError, TypeError) as error:
-        # Rows that no run of orc has written: whoever can write to the file can do that.
+    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        # Tables of an older orc; or rows that none has written, as whoever can write there can.
         said = f"It is not as orc writes it ({type(error).__name__}); `orc verify` tells more."
         return _unreadable(asked, said)
 

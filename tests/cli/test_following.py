@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,18 @@ def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
         found = list(last_of_all(ledger, Wanted("job.started"), position=12, last=2, page=5))
     assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
     assert [one.event.type for one in found] == ["job.started"] * 2
+
+
+def test_tables_of_an_older_orc_are_derived_anew_first(prints: str, here: Path) -> None:
+    for arguments in (
+        ("logs", prints, "talk"),
+        ("export", prints, "--format", "junit", "--to", "-"),
+    ):
+        connection = sqlite3.connect(here / "runs.db")
+        connection.execute("ALTER TABLE steps DROP COLUMN reused_from")
+        connection.execute("UPDATE orc_meta SET value = '4' WHERE key = 'read_model'")
+        connection.commit()
+        connection.close()
+        said = orc(*arguments)
+        assert said.code == 0, said.err
+        assert "two" in said.out
