@@ -7,7 +7,7 @@ from cli.submission import UsageProblem
 from cli.text import put, put_json, safe, say
 from ledger import LedgerReader
 from projections.find_files import COPY_BYTES_MAX, Found, find_files
-from projections.job_view import FileRow
+from projections.job_rows import FileRow
 from projections.lineage import read_lineage
 
 _LISTED = 5

@@ -13,7 +13,7 @@ from cli.text import safe
 from ledger import LedgerReader
 from ledger.step_names import folder_name
 from projections.exchange import Exchange, read_exchange
-from projections.job_view import CallRow
+from projections.job_rows import CallRow
 from projections.lineage import Lineage, Reuse
 from projections.money import UNKNOWN, usd_text
 

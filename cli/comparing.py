@@ -15,7 +15,7 @@ from cli.submission import UsageProblem
 from cli.text import put, put_json, put_piece, safe, table
 from ledger import LedgerReader
 from projections.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
-from projections.job_view import JobRow, StepRow
+from projections.job_rows import JobRow, StepRow
 from scheduler.core.errors import nearest
 
 _LINES = 40

@@ -14,7 +14,7 @@ from cli.submission import UsageProblem
 from cli.text import put_json, put_piece, safe, say
 from ledger import LedgerReader, has_owner
 from ledger.connection import storage_errors
-from ledger.new_file import refuse_existing, write_new_file
+from ledger.new_file import refuse_existing, write_new_bytes, write_new_file
 from projections import Publisher
 from projections.exports.source import Source, read_source
 from projections.prices import PriceTable
@@ -111,7 +111,7 @@ def export_job(
         put_piece(text)
         return 0
     content = text.encode("ascii")
-    write_new_file(target, lambda path: _fill(path, content), force=wanted.force)
+    write_new_bytes(target, content, force=wanted.force)
     facts = {"file": str(target), "size_bytes": len(content)}
     _tell(job_id, wanted, target, facts)
     return 0
@@ -193,7 +193,3 @@ def _tell_lost(lost: Mapping[str, str]) -> None:
 def _refuse_full(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageProblem(f"{folder} is there and not an empty folder; name another")
-
-
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -11,9 +11,12 @@ from cli.following import Changes
 from cli.submission import UsageProblem
 from cli.text import put_json, put_piece, safe, safe_lines, say
 from ledger import LedgerReader, Payload, has_owner
-from ledger.errors import LedgerError, RemovedBlob
+from ledger.errors import LedgerError, why_lost
 from ledger.folder import Folder
-from projections.job_view import StepRow, read_rows
+from projections.job_rows import StepRow
+from projections.job_view import (
+    read_rows,
+)
 from projections.logs import AttemptLog, read_attempt_logs
 
 _LOG_BYTES_MAX = 64 * 2**20
@@ -122,10 +125,8 @@ class _Printer:
     def _read(self, log: Payload) -> tuple[bytes, str | None]:
         try:
             return self.ledger.read_payload_bytes(log), None
-        except RemovedBlob as error:
-            return b"", str(error).partition(": ")[2]
         except LedgerError as error:
-            return b"", str(error)
+            return b"", why_lost(error)
 
     def _put(self, one: AttemptLog, fresh: bytes, *, goes_on: bool) -> None:
         before = self._printed.get(one.attempt, 0)

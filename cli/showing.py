@@ -13,7 +13,12 @@ from cli.moments import JobTables
 from cli.notes import note_lines, removals, shown_folder
 from cli.text import put, put_json, safe, table
 from ledger.imports import imported
-from projections.job_view import CircuitRow, JobView, StepRow, read_circuits, read_view
+from projections.job_rows import CircuitRow, StepRow
+from projections.job_view import (
+    JobView,
+    read_circuits,
+    read_view,
+)
 from projections.money import cost_text
 
 _ASKED_MAX = 20

@@ -92,3 +92,10 @@ class StorageError(LedgerError):
 
 class CorruptLedger(LedgerError):
     """The stored bytes contradict each other."""
+
+
+def why_lost(error: LedgerError) -> str:
+    """Why bytes cannot be shown; of removed ones without the path of the ledger."""
+    if isinstance(error, RemovedBlob):
+        return str(error).partition(": ")[2]
+    return str(error)

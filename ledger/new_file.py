@@ -40,6 +40,15 @@ def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -
         raise StorageError(f"{target}: {error.strerror or error}") from error
 
 
+def write_new_bytes(target: Path, content: bytes, *, force: bool) -> None:
+    """The same, for a file whose bytes are at hand. Raises what `write_new_file` raises."""
+
+    def fill(path: Path) -> None:
+        path.write_bytes(content)
+
+    write_new_file(target, fill, force=force)
+
+
 def require_folder(path: Path) -> None:
     """Raise NoFolder where the folder of a new file is not there."""
     if not path.parent.is_dir():

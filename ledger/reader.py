@@ -20,7 +20,8 @@ from ledger.errors import CorruptLedger, RemovedBlob
 from ledger.events import JobId, Payload, Recorded
 from ledger.names import find_job
 
-_EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
+EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
+"""What `row_to_recorded` takes, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,28 @@ class LedgerReader:
     def read_stream(self, job_id: str, *, after: int = 0) -> Iterator[Recorded]:
         """The job's events with a version above `after`, in order."""
         return self._read(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
             (job_id, after),
         )
 
     def read_event(self, job_id: str, version: int) -> Recorded:
         """One event of the job. Raises CorruptLedger when it is not there."""
-        query = f"SELECT {_EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
+        query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
         for recorded in self._read(query, (job_id, version)):
             return recorded
         raise CorruptLedger(f"{self.path}: event {version} of {job_id} is missing")
 
+    def read_step(self, job_id: str, step: str) -> Iterator[Recorded]:
+        """The events of one step of the job, in order."""
+        return self._read(
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND step = ? ORDER BY version",
+            (job_id, step),
+        )
+
     def read_all(self, *, after: int = 0) -> Iterator[Recorded]:
         """Every event with a position above `after`, in order of position."""
         return self._read(
-            f"SELECT {_EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,)
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,)
         )
 
     def head(self, job_id: str) -> Head:

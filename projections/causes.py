@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from ledger.events import StepFailed, StepSkipped
 from ledger.reader import LedgerReader
-from projections.job_view import JobView
+from projections.job_view import (
+    JobView,
+)
 from projections.trace import Mark, Trace
 
 LINKS_MAX = 100_000

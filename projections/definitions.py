@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.digest import Digest, digest_bytes
-from ledger.errors import LedgerError, RemovedBlob
+from ledger.errors import LedgerError, why_lost
 from ledger.events import JobAmended, JobSubmitted, Payload
 from ledger.reader import LedgerReader
 
@@ -76,7 +76,5 @@ def read_or_lost(reader: LedgerReader, payload: Payload | None) -> tuple[Any, st
     """The value of a payload; without its bytes none, and why they cannot be shown."""
     try:
         return reader.read_payload(payload), None
-    except RemovedBlob as error:
-        return None, str(error).partition(": ")[2]
     except LedgerError as error:
-        return None, str(error)
+        return None, why_lost(error)

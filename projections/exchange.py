@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.errors import LedgerError, RemovedBlob
 from ledger.events import CacheHit, LlmRequested, LlmResponded, Payload
 from ledger.reader import LedgerReader
-from projections.job_view import CallRow
+from projections.definitions import read_or_lost
+from projections.job_rows import CallRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,8 @@ def _arguments(arguments: Any) -> str:
 
 
 def _read(reader: LedgerReader, payload: Payload | None) -> tuple[dict[str, Any], str | None]:
-    try:
-        return reader.read_payload(payload) or {}, None
-    except RemovedBlob as error:
-        return {}, str(error).partition(": ")[2]
-    except LedgerError as error:
-        return {}, str(error)
+    value, lost = read_or_lost(reader, payload)
+    return value or {}, lost
 
 
 def _asked(reader: LedgerReader, call: CallRow) -> Payload | None:

@@ -16,7 +16,10 @@ from ledger.digest import Digest
 from ledger.events import FileWritten
 from ledger.reader import LedgerReader
 from projections.definitions import read_spec
-from projections.job_view import FileRow, JobRow, read_rows
+from projections.job_rows import FileRow, JobRow
+from projections.job_view import (
+    read_rows,
+)
 
 COPY_BYTES_MAX = 256 * 1024 * 1024
 LISTED_MAX = 100

@@ -10,17 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ledger.errors import LedgerError, RemovedBlob
+from ledger.errors import LedgerError, why_lost
 from ledger.reader import LedgerReader
 from ledger.step_names import lineage
 from projections.definitions import SpecSeen, read_spec
 from projections.exchange import Exchange, read_exchange
-from projections.job_view import (
+from projections.job_rows import (
     CallRow,
     FileRow,
     JobRow,
-    JobView,
     StepRow,
+)
+from projections.job_view import (
+    JobView,
     read_calls,
     read_files,
     read_view,
@@ -247,10 +249,8 @@ class _Comparer:
     def _bytes(self, sha256: str) -> tuple[bytes, str | None]:
         try:
             return self._reader.read_blob(sha256), None
-        except RemovedBlob as error:
-            return b"", str(error).partition(": ")[2]
         except LedgerError as error:
-            return b"", str(error)
+            return b"", why_lost(error)
 
     def _pair(
         self, what: str, old: tuple[str, str | None], new: tuple[str, str | None]

@@ -17,14 +17,16 @@ from ledger.errors import LedgerError
 from ledger.events import FileWritten, Payload, StepReused
 from ledger.reader import LedgerReader
 from projections.definitions import SpecSeen, read_or_lost, read_spec
-from projections.job_view import (
+from projections.job_rows import (
     AttemptRow,
     CallRow,
     FileRow,
     JobRow,
-    JobView,
     StepRow,
     ToolRow,
+)
+from projections.job_view import (
+    JobView,
     read_calls,
     read_rows,
     read_tools,

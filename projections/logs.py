@@ -13,7 +13,7 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from ledger.reader import LedgerReader, row_to_recorded
+from ledger.reader import LedgerReader
 from ledger.step_names import folder_name
 
 
@@ -44,13 +44,8 @@ def read_attempt_logs(reader: LedgerReader, job_id: str, step: str) -> list[Atte
 def _logs(
     reader: LedgerReader, job_id: str, step: str
 ) -> Iterator[tuple[int, Payload | None, bool, bool]]:
-    rows = reader.connection.execute(
-        "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash FROM events "
-        "WHERE job_id = ? AND step = ? AND type LIKE 'step.%' ORDER BY version",
-        (job_id, step),
-    )
-    for row in rows:
-        match row_to_recorded(row).event:
+    for recorded in reader.read_step(job_id, step):
+        match recorded.event:
             case StepStarted() as event:
                 yield event.attempt, None, False, False
             case StepSucceeded() | StepFailed() as event:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from ledger.events import ApprovalRequested
 from ledger.reader import LedgerReader
-from projections.job_view import StepRow, read_rows
+from projections.job_rows import StepRow
+from projections.job_view import (
+    read_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)

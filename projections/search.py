@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ledger.connection import storage_errors
-from ledger.errors import LedgerError, RemovedBlob
-from ledger.reader import LedgerReader, row_to_recorded
+from ledger.errors import LedgerError, why_lost
+from ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
 from projections.search_file import remove_index
 from projections.search_index import SearchIndex, last_position, open_index
 from projections.search_query import BEGIN, END, JOINT, TOKENIZER, match_expression, spaced
@@ -208,9 +208,7 @@ def _hits(reader: LedgerReader, expression: str, places: list[tuple[int, str]]) 
 def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
     """A hit without its pieces, and its whole text."""
     row = reader.connection.execute(
-        "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash "
-        "FROM events WHERE position = ?",
-        (position,),
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE position = ?", (position,)
     ).fetchone()
     recorded = row_to_recorded(row)
     event = recorded.event
@@ -225,10 +223,8 @@ def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
     )
     try:
         return hit, dict(texts_of(reader, recorded)).get(what, "")
-    except RemovedBlob as error:
-        return replace(hit, lost=str(error).partition(": ")[2]), ""
     except LedgerError as error:
-        return replace(hit, lost=str(error)), ""
+        return replace(hit, lost=why_lost(error)), ""
 
 
 def _pieces(snippet: str) -> Iterator[tuple[str, bool]]:

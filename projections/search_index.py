@@ -19,7 +19,7 @@ from typing import Self
 
 from ledger.errors import LedgerError
 from ledger.locks import FileLock
-from ledger.reader import LedgerReader, row_to_recorded
+from ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
 from projections.search_file import NotAnIndex, lock_of, open_file, open_memory
 from projections.search_query import spaced
 from projections.search_texts import SEARCHED_TYPES, texts_of
@@ -112,9 +112,8 @@ class SearchIndex:
             return False
         marks = ", ".join("?" * len(SEARCHED_TYPES))
         rows = reader.connection.execute(
-            "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash "
-            f"FROM events WHERE position > ? AND position <= ? AND type IN ({marks}) "
-            "ORDER BY position LIMIT ?",
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE position > ? AND position <= ? "
+            f"AND type IN ({marks}) ORDER BY position LIMIT ?",
             (position, end, *SEARCHED_TYPES, _BATCH_EVENTS),
         ).fetchall()
         taken = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.locks import has_owner
 
 if TYPE_CHECKING:
-    from projections.job_view import StepRow
+    from projections.job_rows import StepRow
 
 
 def shown_status(database: Path, job_id: str, stored: str) -> str:

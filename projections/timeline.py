@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from projections.job_view import AttemptRow, JobView, StepRow
+from projections.job_rows import AttemptRow, StepRow
+from projections.job_view import (
+    JobView,
+)
 
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
 
@@ -110,27 +113,21 @@ class _Builder:
         }
 
     def build(self) -> Timeline:
-        tops = [step for step in self._view.steps if step.parent not in self._view.by_name]
-        rows: list[TimelineRow] = []
-        stack = [(step, 0) for step in reversed(tops)]
-        while stack:
-            step, depth = stack.pop()
-            rows.append(TimelineRow(step, depth, tuple(self._spans(step))))
-            inside = self._view.children_of.get(step.name, ())
-            stack += [(child, depth + 1) for child in reversed(inside)]
+        rows = [
+            TimelineRow(step, depth, tuple(self._spans(step)))
+            for step, depth in self._view.in_order()
+        ]
         length_s = max(self._now_s, *(s.end_s for r in rows for s in r.spans), 0.001)
         return Timeline(self._view.job.submitted_at, length_s, tuple(rows), self._stopped)
 
     def _spans(self, step: StepRow) -> list[Span]:
         attempts = self._view.attempts_of.get(step.name, [])
-        spans: list[Span] = []
         if step.reused is not None and step.finished_at and not self._is_after(attempts, step):
             at_s = self._since(step.finished_at)
             note = f"{step.reused} of {step.reused_from}"
-            return [*spans, Span("reused", at_s, at_s, "succeeded", is_cached=True, note=note)]
+            return [Span("reused", at_s, at_s, "succeeded", is_cached=True, note=note)]
         queued = self._queued(step, attempts)
-        if queued is not None:
-            spans.append(queued)
+        spans = [] if queued is None else [queued]
         for index, attempt in enumerate(attempts):
             following = attempts[index + 1] if index + 1 < len(attempts) else None
             spans += self._attempt(step, attempt, following)

@@ -7,7 +7,11 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from projections.job_view import FileRow, JobView, StepRow, read_files
+from projections.job_rows import FileRow, StepRow
+from projections.job_view import (
+    JobView,
+    read_files,
+)
 
 UPSTREAM_MAX = 200
 

@@ -16,7 +16,10 @@ from ledger.events import (
     StepExpanded,
 )
 from ledger.reader import LedgerReader
-from projections.job_view import JobView, StepRow
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+)
 from projections.trace import Mark, Trace
 
 NOTICED_S = 0.1

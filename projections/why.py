@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 from ledger.reader import LedgerReader
 from projections.causes import Link, chain_text, read_causes
-from projections.job_view import StepRow, read_rows, read_view
+from projections.job_rows import StepRow
+from projections.job_view import (
+    read_rows,
+    read_view,
+)
 from projections.trace import read_story, read_trace
 from projections.why_teller import Teller
 from projections.why_texts import Statement

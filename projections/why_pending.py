@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ledger.reader import LedgerReader
-from projections.job_view import JobView, StepRow
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+)
 from projections.why_texts import Statement
 
 _OPEN = ("pending", "running", "waiting")

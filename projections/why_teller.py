@@ -33,7 +33,10 @@ from ledger.reader import LedgerReader
 from ledger.step_names import lineage
 from projections.causes import chain_events, chain_text, read_causes
 from projections.definitions import read_spec
-from projections.job_view import JobView, StepRow
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+)
 from projections.trace import Mark, Trace
 from projections.waits import find_birth, find_wait, mark_of, opening
 from projections.why_cache import cache_statement, not_cached

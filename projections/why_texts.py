@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ledger.events import StepExpanded, StepSwitched
-from projections.job_view import JobView, StepRow
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+)
 
 Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",

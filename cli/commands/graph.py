@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,14 +109,10 @@ def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
 
 def _write(output: Path, text: str, *, force: bool) -> None:
     from cli.text import hidden
-    from ledger.new_file import write_new_file
+    from ledger.new_file import write_new_bytes
 
     content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
-    write_new_file(output.absolute(), partial(_fill, content), force=force)
-
-
-def _fill(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
+    write_new_bytes(output.absolute(), content, force=force)
 
 
 def _stored(node: GraphNode) -> str | None:
@@ -163,7 +158,9 @@ def _kind(step: StepSpec) -> str:
 
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
     from cli.moments import read_job_at
-    from projections.job_view import read_view
+    from projections.job_view import (
+        read_view,
+    )
     from projections.pictures.nodes import nodes_of_view
 
     with read_job_at(database, name, at) as tables:

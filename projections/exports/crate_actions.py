@@ -20,8 +20,12 @@ from projections.exports.crate_facts import (
     ref,
     refs,
 )
-from projections.exports.source import Source, in_order, spec_name
-from projections.job_view import AttemptRow, CallRow, StepRow, read_calls, read_files
+from projections.exports.source import Source, spec_name
+from projections.job_rows import AttemptRow, CallRow, StepRow
+from projections.job_view import (
+    read_calls,
+    read_files,
+)
 
 _HOLDERS = ("for_each", "loop", "group")
 _TOOLS = {
@@ -63,7 +67,7 @@ class Actions:
                 self._written.setdefault(name, []).append((file.attempt, quote(path)))
                 self.results.append(quote(path))
         by_spec: dict[str, list[StepRow]] = {}
-        for step in in_order(view):
+        for step, _ in view.in_order():
             self._output(step)
             if step.kind not in _HOLDERS and step.name not in view.children_of:
                 by_spec.setdefault(spec_name(view, step), []).append(step)

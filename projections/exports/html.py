@@ -13,10 +13,15 @@ from markupsafe import Markup, escape
 
 from ledger.events import Recorded
 from ledger.visible import visible
-from projections.exports.source import Source, in_order
-from projections.job_view import FileRow, StepRow, read_calls, read_files
+from projections.exports.source import Source
+from projections.job_rows import FileRow, StepRow
+from projections.job_view import (
+    read_calls,
+    read_files,
+)
 from projections.pages.file import read_content
 from projections.pages.job import read_moment, read_values
+from projections.pages.links import Links
 from projections.pages.render import render, shorten
 from projections.pages.static import read_static
 from projections.pages.step import (
@@ -84,15 +89,13 @@ def render_html(source: Source, *, content: bool) -> str:
     return render("export.html", values).encode("ascii", "xmlcharrefreplace").decode()
 
 
-class _Anchors:
+class _Anchors(Links):
     """Links to places in the page."""
-
-    name = ""
 
     def __init__(self, source: Source, files: list[FileRow]) -> None:
         self._job_id = source.job_id
-        steps = enumerate(in_order(source.view), start=1)
-        self._steps = {step.name: f"#step-{number}" for number, step in steps}
+        steps = enumerate(source.view.in_order(), start=1)
+        self._steps = {step.name: f"#step-{number}" for number, (step, _) in steps}
         self._files = {file.path: f"#file-{number}" for number, file in enumerate(files, start=1)}
 
     def step(self, job_id: str, step: str) -> str:
@@ -100,30 +103,6 @@ class _Anchors:
 
     def file(self, job_id: str, path: str) -> str:
         return self._files.get(path, "")
-
-    def home(self, **query: str | None) -> str:
-        return ""
-
-    def job(self, job_id: str, *, at: int | None = None) -> str:
-        return ""
-
-    def raw(self, job_id: str, path: str) -> str:
-        return ""
-
-    def blob(self, digest: str) -> str:
-        return ""
-
-    def table(self, name: str, **query: str) -> str:
-        return ""
-
-    def row(self, table: str, key: str) -> str:
-        return ""
-
-    def search(self, **query: str | None) -> str:
-        return ""
-
-    def decide(self, job_id: str) -> str:
-        return ""
 
 
 class _Room:
@@ -155,7 +134,7 @@ def _steps(source: Source, links: _Anchors, room: _Room, *, content: bool) -> It
     events: dict[str, list[Recorded]] = {}
     for recorded in reader.read_stream(source.job_id) if content else ():
         events.setdefault(getattr(recorded.event, "step", None) or "", []).append(recorded)
-    for step in in_order(view):
+    for step, _ in view.in_order():
         # Without events and calls, the attempts have no texts.
         bare = tuple(read_attempts(reader, view, step, [], [])) if step.attempts else ()
         part = StepPart(step, links.step(source.job_id, step.name)[1:], bare)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from ledger.visible import visible
-from projections.exports.source import Source, in_order, read_log, read_logs, unix_ns
-from projections.job_view import AttemptRow, StepRow
+from projections.exports.source import Source, read_log, read_logs, unix_ns
+from projections.job_rows import AttemptRow, StepRow
 from projections.money import cost_text
 
 LOG_BYTES_MAX = 64 * 1024
@@ -52,7 +52,7 @@ class _Report:
         job = self._source.view.job
         suite = ET.Element("testsuite")
         suite.append(self._properties())
-        for step in in_order(self._source.view):
+        for step, _ in self._source.view.in_order():
             self._step(suite, step)
         if self._source.status != "succeeded" and not self._counts.failures:
             self._job(suite)

@@ -18,8 +18,8 @@ from typing import Any
 from projections.exports import otlp
 from projections.exports.otel_calls import Told, call_spans, decision_span, read_told, tool_spans
 from projections.exports.otlp import Span
-from projections.exports.source import Source, in_order, spec_name
-from projections.job_view import AttemptRow, StepRow
+from projections.exports.source import Source, spec_name
+from projections.job_rows import AttemptRow, StepRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")
@@ -63,7 +63,7 @@ class _Trace:
     def spans(self) -> Iterator[Span]:
         root = self._job()
         yield root
-        for step in in_order(self._view):
+        for step, _ in self._view.in_order():
             if step.name not in self._begun:
                 continue
             span = self._step(step, root)

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ledger.digest import digest_json
-from ledger.errors import LedgerError, RemovedBlob
 from ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
@@ -27,10 +26,20 @@ from ledger.events import (
     ToolReturned,
 )
 from ledger.reader import LedgerReader
+from projections.definitions import read_or_lost
 from projections.exports.messages import as_json, input_messages, output_messages, tool_definitions
 from projections.exports.otlp import CLIENT, INTERNAL, Span, Value
 from projections.exports.source import Source
-from projections.job_view import AttemptRow, CallRow, StepRow, ToolRow, read_calls, read_tools
+from projections.job_rows import (
+    AttemptRow,
+    CallRow,
+    StepRow,
+    ToolRow,
+)
+from projections.job_view import (
+    read_calls,
+    read_tools,
+)
 
 _Attempt = tuple[str, int]
 _Call = tuple[str, int, int]
@@ -277,7 +286,7 @@ def _tool(
             ("arguments", called.arguments),
             ("result", None if returned is None else returned.result),
         ):
-            value, lost = _read_any(reader, payload)
+            value, lost = read_or_lost(reader, payload)
             if payload is not None and lost is None:
                 span.attributes[f"gen_ai.tool.call.{name}"] = as_json(value)
             elif lost is not None:
@@ -305,14 +314,5 @@ def _tool_id(job_id: str, event: ToolCalled | ToolReturned) -> str:
 
 
 def _read(reader: LedgerReader, payload: Payload | None) -> tuple[dict[str, Any], str | None]:
-    value, lost = _read_any(reader, payload)
+    value, lost = read_or_lost(reader, payload)
     return (value if isinstance(value, dict) else {}), lost
-
-
-def _read_any(reader: LedgerReader, payload: Payload | None) -> tuple[Any, str | None]:
-    try:
-        return reader.read_payload(payload), None
-    except RemovedBlob as error:
-        return None, str(error).partition(": ")[2]
-    except LedgerError as error:
-        return None, str(error)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ledger.errors import LedgerError, RemovedBlob
 from ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
 from ledger.reader import Head, LedgerReader
-from projections.job_view import JobView, StepRow, read_view
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+    read_view,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -54,15 +57,6 @@ def read_source(reader: LedgerReader, job_id: str, *, status: str, orc_version: 
         as_of=reader.read_event(job_id, head.version).recorded_at,
         orc_version=orc_version,
     )
-
-
-def in_order(view: JobView) -> Iterator[StepRow]:
-    """The steps in the order of the spec, what is inside a step right after it."""
-    stack = [step for step in reversed(view.steps) if step.parent not in view.by_name]
-    while stack:
-        step = stack.pop()
-        yield step
-        stack += reversed(view.children_of.get(step.name, ()))
 
 
 def spec_name(view: JobView, step: StepRow) -> str:

@@ -14,7 +14,10 @@ from ledger.errors import LedgerError, NoSuchJob
 from ledger.locks import has_owner
 from ledger.reader import LedgerReader
 from ledger.visible import visible
-from projections.job_view import StepRow, read_rows
+from projections.job_rows import StepRow
+from projections.job_view import (
+    read_rows,
+)
 from projections.pages.decisions import DecisionRefused, Wish, decider_of
 from projections.pages.views import Asked, answer, asked_of, html
 from projections.questions import read_question, read_questions

@@ -7,7 +7,10 @@ from typing import Any
 from ledger.errors import LedgerError
 from ledger.reader import LedgerReader
 from projections.exchange import read_exchange
-from projections.job_view import FileRow, read_rows
+from projections.job_rows import FileRow
+from projections.job_view import (
+    read_rows,
+)
 from projections.lineage import read_lineage
 from projections.pages.links import Links
 from projections.pages.step import Text, cut_text

@@ -11,7 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from projections.job_view import JobRow, read_rows
+from projections.job_rows import JobRow
+from projections.job_view import (
+    read_rows,
+)
 from projections.money import cost_text
 from projections.pages.links import Links
 from projections.pages.render import since_s
@@ -55,10 +58,17 @@ class Line:
 
 
 def read_home(
-    connection: sqlite3.Connection, database: Path, asked: Asked, links: Links, *, now: str
+    connection: sqlite3.Connection,
+    unended: Mapping[str, str],
+    asked: Asked,
+    links: Links,
+    *,
+    now: str,
 ) -> dict[str, Any]:
-    """What the template `home.html` shows; `now` is UTC text as in `recorded_at`."""
-    unended = _unended(connection, database)
+    """What the template `home.html` shows; `unended` is what `read_unended` gave.
+
+    `now` is UTC text as in `recorded_at`.
+    """
     found = _find(connection, asked, unended)
     shown, more = found[:PAGE_JOBS], found[PAGE_JOBS:]
     runs = _recent_runs(connection)
@@ -68,21 +78,20 @@ def read_home(
         "lines": [_line(job, unended, runs, now) for job in shown],
         "older": _address(links, asked, _place(shown[-1])) if more else None,
         "newest": _address(links, asked, None) if asked.before else None,
-        "projects": sorted({name for name, _ in runs.values()}, key=str.casefold)[:200],
+        "projects": sorted(runs, key=str.casefold)[:200],
         "summary": _summary(connection, unended, now),
         "is_live": not asked.before,
         "links": links,
     }
 
 
-def home_version(connection: sqlite3.Connection, database: Path) -> str:
+def home_version(connection: sqlite3.Connection, unended: Mapping[str, str]) -> str:
     """Changes with whatever the page shows, but for the time that passes."""
     (position,) = connection.execute("SELECT max(position) FROM events").fetchone()
-    unended = _unended(connection, database)
     return f"{position or 0}-{sorted(unended.items())}"
 
 
-def _unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
+def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
     """The jobs that have not ended by their tables, with the status that they have now."""
     rows = connection.execute(
         "SELECT job_id, status FROM jobs WHERE status IN ('running', 'waiting') "
@@ -121,26 +130,34 @@ def _find(connection: sqlite3.Connection, asked: Asked, unended: Mapping[str, st
     )
 
 
-def _recent_runs(connection: sqlite3.Connection) -> dict[str, tuple[str, float | None]]:
-    """The last jobs of all, oldest first: project and duration by id."""
+def _recent_runs(connection: sqlite3.Connection) -> dict[str, dict[str, float | None]]:
+    """The last jobs of all, by project: the duration of each by its id, oldest first."""
     rows = connection.execute(
         "SELECT job_id, name, duration_s FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
         (_RECENT_JOBS,),
     ).fetchall()
-    return {job_id: (name, duration_s) for job_id, name, duration_s in reversed(rows)}
+    runs: dict[str, dict[str, float | None]] = {}
+    for job_id, name, duration_s in reversed(rows):
+        runs.setdefault(name, {})[job_id] = duration_s
+    return runs
 
 
 def _line(
     job: JobRow,
     unended: Mapping[str, str],
-    runs: Mapping[str, tuple[str, float | None]],
+    runs: Mapping[str, Mapping[str, float | None]],
     now: str,
 ) -> Line:
     status = unended.get(job.job_id, job.status)
-    elapsed_s = job.duration_s
-    if elapsed_s is None and job.started_at and status == "running":
-        elapsed_s = max(0.0, since_s(job.started_at, now))
-    return Line(job, status, elapsed_s, progress_of(job), _spark(job, runs))
+    spark = _spark(job, runs.get(job.name, {}))
+    return Line(job, status, elapsed_of(job, status, now), progress_of(job), spark)
+
+
+def elapsed_of(job: JobRow, status: str, now: str) -> float | None:
+    """How long a job took, or has run so far, in seconds."""
+    if job.duration_s is not None or job.started_at is None or status != "running":
+        return job.duration_s
+    return max(0.0, since_s(job.started_at, now))
 
 
 def progress_of(job: JobRow) -> Markup:
@@ -156,14 +173,14 @@ def progress_of(job: JobRow) -> Markup:
     )
 
 
-def _spark(job: JobRow, runs: Mapping[str, tuple[str, float | None]]) -> Markup | None:
+def _spark(job: JobRow, runs: Mapping[str, float | None]) -> Markup | None:
     """How long the project's runs took up to this one, and after it, the last of them."""
-    mine = [job_id for job_id, (name, _) in runs.items() if name == job.name]
+    mine = list(runs)
     if job.job_id not in mine or len(mine) < 2:
         return None
     end = min(len(mine), mine.index(job.job_id) + _SPARK_RUNS // 2)
     window = mine[max(0, end - _SPARK_RUNS) : end]
-    taken = [runs[job_id][1] for job_id in window]
+    taken = [runs[job_id] for job_id in window]
     longest = max((value for value in taken if value is not None), default=0.0)
     said = f"durations of {len(window)} runs of {job.name}, the longest {shown_seconds(longest)}"
     return draw_bars(taken, said=said, chosen=window.index(job.job_id))

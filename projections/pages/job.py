@@ -14,12 +14,17 @@ from ledger.locks import has_owner
 from ledger.reader import LedgerReader
 from projections.definitions import SpecSeen, read_spec
 from projections.doubts import Doubts
-from projections.job_view import JobView, StepRow, read_circuits, read_files, read_view
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+    read_circuits,
+    read_files,
+    read_view,
+)
 from projections.jsonl import event_object
 from projections.moment import tables_at
-from projections.pages.home import progress_of
+from projections.pages.home import elapsed_of, progress_of
 from projections.pages.links import Links
-from projections.pages.render import since_s
 from projections.pictures.graph_svg import draw_graph
 from projections.pictures.nodes import nodes_of_view
 from projections.pictures.timeline_svg import draw_timeline
@@ -107,7 +112,7 @@ def read_values(
         "status": status,
         "moment": moment,
         "progress": progress_of(view.job),
-        "elapsed_s": _elapsed_s(view, status, now),
+        "elapsed_s": elapsed_of(view.job, status, now),
         "budget": budget_lines(view, spec),
         "models": _models(view),
         "failed": [step for step in view.steps if step.status == "failed"][:FAILURES_MAX],
@@ -152,8 +157,7 @@ class Family:
 def _families(view: JobView) -> tuple[list[Line], list[Family]]:
     """The steps with what is inside them below; more than a few inside one stand apart."""
     families: list[Family] = []
-    tops = [step for step in view.steps if step.parent not in view.by_name]
-    return list(_lines(view, tops, 0, families)), families
+    return list(_lines(view, view.tops, 0, families)), families
 
 
 def _lines(
@@ -170,13 +174,6 @@ def _lines(
         inner: list[Family] = []
         families.append(Family(step, tuple(_lines(view, children, 0, inner)), counts))
         families += inner
-
-
-def _elapsed_s(view: JobView, status: str, now: str) -> float | None:
-    job = view.job
-    if job.duration_s is not None or job.started_at is None or status != "running":
-        return job.duration_s
-    return max(0.0, since_s(job.started_at, now))
 
 
 def _models(view: JobView) -> list[str]:

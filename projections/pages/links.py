@@ -1,31 +1,60 @@
-"""Where the pages lead to. An export gives links that lead nowhere; Datasette's are made here."""
+"""Where the pages lead to: nowhere, unless who makes them says so; in Datasette, to each other."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from datasette.utils import tilde_encode
 
 
-class Links(Protocol):
-    """The addresses of a ledger's pages; empty where there is no such page."""
+class Links:
+    """The addresses of a ledger's pages; empty where there is no such page, as all are here."""
 
-    name: str
+    name = ""
 
-    def home(self, **query: str | None) -> str: ...
-    def job(self, job_id: str, *, at: int | None = None) -> str: ...
-    def step(self, job_id: str, step: str) -> str: ...
-    def file(self, job_id: str, path: str) -> str: ...
-    def raw(self, job_id: str, path: str) -> str: ...
-    def blob(self, digest: str) -> str: ...
-    def table(self, name: str, **query: str) -> str: ...
-    def row(self, table: str, key: str) -> str: ...
-    def search(self, **query: str | None) -> str: ...
-    def decide(self, job_id: str) -> str: ...
+    def home(self, **query: str | None) -> str:
+        """The jobs; filtered, by what is not none."""
+        return ""
+
+    def job(self, job_id: str, *, at: int | None = None) -> str:
+        """A job, now or as it was after its event `at`."""
+        return ""
+
+    def step(self, job_id: str, step: str) -> str:
+        """A step of a job."""
+        return ""
+
+    def file(self, job_id: str, path: str) -> str:
+        """A file of a job, and where it came from."""
+        return ""
+
+    def raw(self, job_id: str, path: str) -> str:
+        """The bytes of a file, to be kept."""
+        return ""
+
+    def blob(self, digest: str) -> str:
+        """A blob's row, with all of its text."""
+        return ""
+
+    def table(self, name: str, **query: str) -> str:
+        """A table, filtered."""
+        return ""
+
+    def row(self, table: str, key: str) -> str:
+        """A row of a table."""
+        return ""
+
+    def search(self, **query: str | None) -> str:
+        """The search."""
+        return ""
+
+    def decide(self, job_id: str) -> str:
+        """The questions of a job; nowhere unless decisions are allowed."""
+        return ""
 
 
-class DatasetteLinks:
+class DatasetteLinks(Links):
     """The links of one database in a Datasette, whatever its base address is."""
 
     def __init__(self, datasette: Any, name: str, *, can_decide: bool = False) -> None:
@@ -35,44 +64,44 @@ class DatasetteLinks:
         self._can_decide = can_decide
 
     def home(self, **query: str | None) -> str:
-        """The jobs; filtered, by what is not none."""
+        """See `Links`."""
         return self._ours("", query)
 
     def job(self, job_id: str, *, at: int | None = None) -> str:
-        """A job, now or as it was after its event `at`."""
+        """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}", {"at": None if at is None else str(at)})
 
     def step(self, job_id: str, step: str) -> str:
-        """A step of a job."""
+        """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/step/{tilde_encode(step)}")
 
     def file(self, job_id: str, path: str) -> str:
-        """A file of a job, and where it came from."""
+        """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/file/{tilde_encode(path)}")
 
     def raw(self, job_id: str, path: str) -> str:
-        """The bytes of a file, to be kept."""
+        """See `Links`."""
         return self._ours(f"/{tilde_encode(job_id)}/raw/{tilde_encode(path)}")
 
     def blob(self, digest: str) -> str:
-        """A blob's row, with all of its text."""
+        """See `Links`."""
         return self.row("blobs", digest)
 
     def table(self, name: str, **query: str) -> str:
-        """A table, filtered."""
+        """See `Links`."""
         address = str(self._urls.table(self.name, name))
         return f"{address}?{urlencode(query)}" if query else address
 
     def row(self, table: str, key: str) -> str:
-        """A row of a table."""
+        """See `Links`."""
         return str(self._urls.row(self.name, table, tilde_encode(key)))
 
     def search(self, **query: str | None) -> str:
-        """The search."""
+        """See `Links`."""
         return self._ours("/search", query)
 
     def decide(self, job_id: str) -> str:
-        """The questions of a job; nowhere unless decisions are allowed."""
+        """See `Links`."""
         return self._ours(f"/decide/{tilde_encode(job_id)}") if self._can_decide else ""
 
     def database(self) -> str:

@@ -19,11 +19,12 @@ def home(reader: LedgerReader, asked: Asked) -> Any:
         text=asked.query.get("q", "").strip() or None,
         before=asked.query.get("before") or None,
     )
-    shown = page.home_version(reader.connection, asked.database)
+    unended = page.read_unended(reader.connection, asked.database)
+    shown = page.home_version(reader.connection, unended)
     etag, known = unchanged(asked, f"{shown} {wanted}")
     if known is not None:
         return known
-    values = page.read_home(reader.connection, asked.database, wanted, asked.links, now=_now())
+    values = page.read_home(reader.connection, unended, wanted, asked.links, now=_now())
     return html("home.html", asked, values, etag=etag)
 
 

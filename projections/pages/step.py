@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,18 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from ledger.reader import LedgerReader, row_to_recorded
+from ledger.reader import LedgerReader
 from projections.definitions import read_or_lost, read_spec
 from projections.exchange import Exchange, read_exchange
-from projections.job_view import (
+from projections.job_rows import (
     AttemptRow,
     CallRow,
     FileRow,
-    JobView,
     StepRow,
     ToolRow,
+)
+from projections.job_view import (
+    JobView,
     read_calls,
     read_rows,
     read_tools,
@@ -94,7 +95,7 @@ def read_step(
     if step is None:
         return None
     status = shown_status(database, job_id, view.job.status)
-    events = list(_events(reader, job_id, name))
+    events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
     spec = read_spec(reader, job_id)
     return {
@@ -117,15 +118,6 @@ def read_step(
 def cut_text(text: str, digest: str | None = None) -> Text:
     """The first of a text that is there."""
     return Text(text[:TEXT_CHARS], len(text), digest)
-
-
-def _events(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
-    rows = reader.connection.execute(
-        "SELECT position, job_id, version, type, step, attempt, recorded_at, data, hash "
-        "FROM events WHERE job_id = ? AND step = ? ORDER BY version",
-        (job_id, step),
-    )
-    return map(row_to_recorded, rows)
 
 
 def read_attempts(

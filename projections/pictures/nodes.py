@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from projections.job_view import JobView, StepRow
+from projections.job_rows import StepRow
+from projections.job_view import (
+    JobView,
+)
 from projections.status import step_state
 
 

@@ -18,8 +18,10 @@ from ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, TokenUs
 from ledger.removal import remove_blobs
 from projections.exports.junit import LOG_BYTES_MAX, render_junit
 from projections.exports.otel import build_otel, render_otel
-from projections.exports.source import in_order, spec_name
-from projections.job_view import read_view
+from projections.exports.source import spec_name
+from projections.job_view import (
+    read_view,
+)
 from projections.prices import NO_PRICES
 from scheduler.core.commands import CancelJob, Settle
 from scheduler.core.resolved import RetryDef
@@ -388,7 +390,7 @@ def test_items_rounds_and_members_are_called_what_the_spec_calls_them(tmp_path: 
     with source_of(story) as source:
         view = read_view(source.reader.connection, JOB)
 
-    found = [(one.name, spec_name(view, one)) for one in in_order(view)]
+    found = [(one.name, spec_name(view, one)) for one, _ in view.in_order()]
     assert found == [
         ("x", "x"),
         ("x[a b]", "x"),

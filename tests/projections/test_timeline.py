@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ledger.events import ApprovalRequested
-from projections.job_view import read_view
+from projections.job_view import (
+    read_view,
+)
 from projections.timeline import Span, Timeline, read_timeline
 from scheduler.core.commands import CancelJob, DecideApproval, InterruptJob, ResumeJob, Settle
 from scheduler.core.resolved import RetryDef

@@ -6,7 +6,6 @@ import re
 import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from datasette.utils import tilde_encode
@@ -16,6 +15,7 @@ from ledger.events import CircuitOpened
 from ledger.removal import blobs_of_job, remove_blobs
 from projections.moment import tables_at
 from projections.pages.job import read_job
+from projections.pages.links import Links
 from projections.pages.security import POLICY
 from scheduler.core.commands import InterruptJob
 from scheduler.core.resolved import RetryDef
@@ -353,18 +353,9 @@ def test_a_page_of_many_steps_asks_no_more_of_the_ledger(tmp_path: Path) -> None
             asked: list[str] = []
             reader.connection.set_trace_callback(asked.append)
             now = told.stream[-1].recorded_at
-            read_job(reader, tmp_path / "runs.db", job_id, _Nowhere(), now=now, at=None)
+            read_job(reader, tmp_path / "runs.db", job_id, Links(), now=now, at=None)
             counts.append(len(asked))
     assert counts[0] == counts[1] < 30
-
-
-class _Nowhere:
-    """Links that lead nowhere."""
-
-    name = "runs"
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *names, **query: ""
 
 
 def test_the_command_that_goes_on_with_a_job_is_there_to_be_copied(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from projections.job_view import read_view
+from projections.job_view import (
+    read_view,
+)
 from projections.pictures.nodes import GraphNode, nodes_of_view, shown_seconds, top_nodes
 from scheduler.core.commands import ReuseStep
 from scheduler.core.resolved import RetryDef

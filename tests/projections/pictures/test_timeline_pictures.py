@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from projections.job_view import read_view
+from projections.job_view import (
+    read_view,
+)
 from projections.pictures.timeline_fold import ROWS_MAX, Crowd, count_busy, fold_rows
 from projections.pictures.timeline_scale import Cut, TimeScale
 from projections.pictures.timeline_svg import draw_timeline, shown_tick
