@@ -48,10 +48,12 @@ from projections.why_texts import (
     HOLDERS,
     Kind,
     Statement,
+    budget_text,
     duration,
     expanded_text,
     had,
     referred,
+    stopped_text,
     switched_text,
 )
 
@@ -300,21 +302,11 @@ class Teller:
                 self.say(recorded, "decided", f"{who} chose {event.option}{said}")
             case BudgetExceeded():
                 self.status = "waiting"
-                whose = f"of {event.account}" if event.account else "of the job"
-                text = (
-                    f"it had to wait for the budget {whose}: {event.limit} is {event.maximum:g}, "
-                    f"{event.spent:g} was spent, and it needed {event.needed:g}"
-                )
-                self.say(recorded, "budget", text, limit=event.limit)
+                self.say(recorded, "budget", budget_text(event), limit=event.limit)
             case BudgetRaised() if self.status == "waiting":
                 self.say(recorded, "budget", "the budget was raised")
             case JobInterrupted() if self.status in _OPEN:
-                by = (
-                    f" by {event.signal}"
-                    if event.signal
-                    else ", since what was asked for had ended"
-                )
-                self.say(recorded, "stopped", f"the job was stopped{by}")
+                self.say(recorded, "stopped", stopped_text(event))
             case JobWaiting() if self.row.name in event.steps:
                 self.say(
                     recorded, "stopped", f"the job stopped, and waits for a person: {event.reason}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ledger.events import StepExpanded, StepSwitched
+from ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
 from projections.job_rows import StepRow
 from projections.job_view import (
     JobView,
@@ -72,6 +72,21 @@ def referred(view: JobView, condition: str) -> str:
             output = f", output {(row.output or '')[:_VALUE_CHARS]}" if row.output else ""
             found.append(f"{name} {row.status}{output}")
     return f" ({'; '.join(found)})" if found else ""
+
+
+def budget_text(event: BudgetExceeded) -> str:
+    """Which limit a step had to wait for."""
+    whose = f"of {event.account}" if event.account else "of the job"
+    return (
+        f"it had to wait for the budget {whose}: {event.limit} is {event.maximum:g}, "
+        f"{event.spent:g} was spent, and it needed {event.needed:g}"
+    )
+
+
+def stopped_text(event: JobInterrupted) -> str:
+    """How a job was stopped."""
+    by = f" by {event.signal}" if event.signal else ", since what was asked for had ended"
+    return f"the job was stopped{by}"
 
 
 def had(status: str) -> str:
