@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import big_ledger, calls, jobs, pages, yardsticks
-from cli.main import tune_collector
+from orc.cli.main import tune_collector
 
 _EVENTS = 1_000_000
 _EARLIER = 1_500

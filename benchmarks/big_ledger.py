@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from benchmarks import jobs
-from ledger import JobId, LedgerReader, Recorded, open_ledger
-from projections import ReadModel
+from orc.ledger import JobId, LedgerReader, Recorded, open_ledger
+from orc.projections import ReadModel
 
 _LARGE_JOBS = 40
 _BATCH = 5_000

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli import wiring
-from cli.ownership import Listener, load_state
-from cli.submission import Submission
-from cli.wiring import Places
-from ledger import LedgerReader, Recorded
+from orc.cli import wiring
+from orc.cli.ownership import Listener, load_state
+from orc.cli.submission import Submission
+from orc.cli.wiring import Places
+from orc.ledger import LedgerReader, Recorded
 
 
 def chain(count: int) -> str:

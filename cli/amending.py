@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.editing import Edited, as_recorded, edit_job, without_secrets
-from cli.ownership import load_state
-from cli.removed import refuse_removed
-from cli.secrets import protect
-from cli.submission import UsageProblem, check_step_names
-from cli.text import put_json, safe, say
-from ledger import JobId, Ledger, Recorded, pack
-from ledger.events import JobAmended
-from ledger.step_names import lineage
-from scheduler.clock import Clock
-from scheduler.core.commands import AmendJob
-from scheduler.core.compare import Plan, find_changes, plan_changes
-from scheduler.core.decide import decide
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import dump_job
-from scheduler.core.state import JobState
+from orc.cli.editing import Edited, as_recorded, edit_job, without_secrets
+from orc.cli.ownership import load_state
+from orc.cli.removed import refuse_removed
+from orc.cli.secrets import protect
+from orc.cli.submission import UsageProblem, check_step_names
+from orc.cli.text import put_json, safe, say
+from orc.ledger import JobId, Ledger, Recorded, pack
+from orc.ledger.events import JobAmended
+from orc.ledger.step_names import lineage
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import AmendJob
+from orc.scheduler.core.compare import Plan, find_changes, plan_changes
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import dump_job
+from orc.scheduler.core.state import JobState
 
 SHOWN_MAX = 40
 _ENDED = ("succeeded", "failed", "cancelled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.commands import (
+from orc.cli.commands import (
     ask,
     browse,
     chaos,
@@ -24,7 +24,7 @@ from cli.commands import (
     search,
     specs,
 )
-from cli.lean import LeanCommand, LeanGroup
+from orc.cli.lean import LeanCommand, LeanGroup
 
 app = typer.Typer(
     name="orc",
@@ -42,7 +42,7 @@ def _root(
     version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
 ) -> None:
     if version:
-        from cli.main import version as installed
+        from orc.about import version as installed
 
         typer.echo(f"orc {installed()}")
         raise typer.Exit

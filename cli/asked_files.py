@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cli.blaming import blame_lines, blame_value
-from cli.submission import UsageProblem
-from cli.text import put, put_json, safe, say
-from ledger import LedgerReader
-from projections.find_files import COPY_BYTES_MAX, Found, find_files
-from projections.job_rows import FileRow
-from projections.lineage import read_lineage
+from orc.cli.blaming import blame_lines, blame_value
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put, put_json, safe, say
+from orc.ledger import LedgerReader
+from orc.projections.find_files import COPY_BYTES_MAX, Found, find_files
+from orc.projections.job_rows import FileRow
+from orc.projections.lineage import read_lineage
 
 _LISTED = 5
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from cli.submission import UsageProblem
-from cli.text import put, put_json, safe
-from ledger import LedgerReader, has_owner
-from projections.why import Why, read_why
-from projections.why_texts import Statement
-from scheduler.core.errors import nearest
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put, put_json, safe
+from orc.ledger import LedgerReader, has_owner
+from orc.projections.why import Why, read_why
+from orc.projections.why_texts import Statement
+from orc.scheduler.core.errors import nearest
 
 _NEAR = 40
 

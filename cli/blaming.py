@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from cli.cells import seconds
-from cli.excerpts import excerpt, when
-from cli.notes import shown_folder
-from cli.text import safe
-from ledger import LedgerReader
-from ledger.step_names import folder_name
-from projections.exchange import Exchange, read_exchange
-from projections.job_rows import CallRow
-from projections.lineage import Lineage, Reuse
-from projections.money import UNKNOWN, usd_text
+from orc.cli.cells import seconds
+from orc.cli.excerpts import excerpt, when
+from orc.cli.notes import shown_folder
+from orc.cli.text import safe
+from orc.ledger import LedgerReader
+from orc.ledger.step_names import folder_name
+from orc.projections.exchange import Exchange, read_exchange
+from orc.projections.job_rows import CallRow
+from orc.projections.lineage import Lineage, Reuse
+from orc.projections.money import UNKNOWN, usd_text
 
 _LISTED = 8
 _HOW = {

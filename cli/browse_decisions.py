@@ -6,11 +6,11 @@ from functools import partial
 
 import trio
 
-from cli.deciding import COMMENT_CHARS_MAX, decide
-from cli.submission import UsageProblem
-from cli.wiring import Places
-from ledger.errors import LedgerError
-from projections.pages.decisions import Decide, DecisionRefused, Wish
+from orc.cli.deciding import COMMENT_CHARS_MAX, decide
+from orc.cli.submission import UsageProblem
+from orc.cli.wiring import Places
+from orc.ledger.errors import LedgerError
+from orc.projections.pages.decisions import Decide, DecisionRefused, Wish
 
 
 def decider(places: Places) -> Decide:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from cli.submission import UsageProblem, targets_of
-from projections.prices import PriceTable
-from scheduler.core.budgets import JOB, budget_of
-from scheduler.core.commands import RaiseBudget
-from scheduler.core.errors import nearest
-from scheduler.core.resolved import JobDef, StepDef
-from scheduler.core.state import JobState
+from orc.cli.submission import UsageProblem, targets_of
+from orc.projections.prices import PriceTable
+from orc.scheduler.core.budgets import JOB, budget_of
+from orc.scheduler.core.commands import RaiseBudget
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.resolved import JobDef, StepDef
+from orc.scheduler.core.state import JobState
 
 _AMOUNT = re.compile(
     r"(?:(?P<step>[^=+]+)=)?\+(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>tokens|calls)?\Z"

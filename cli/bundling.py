@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.ownership import load_state
-from cli.submission import UsageProblem
-from ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
-from ledger.bundle import import_job, new_tables, project, write_bundle
-from ledger.errors import CorruptLedger, LedgerError, RemovedBlob
-from ledger.imports import imported
-from ledger.reader import Head
-from ledger.untrusted import open_bundle
-from projections import ReadModel
-from projections.prices import PriceTable
-from projections.run_folder import expected_files
-from scheduler.clock import Clock
+from orc.cli.ownership import load_state
+from orc.cli.submission import UsageProblem
+from orc.ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
+from orc.ledger.bundle import import_job, new_tables, project, write_bundle
+from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob
+from orc.ledger.imports import imported
+from orc.ledger.reader import Head
+from orc.ledger.untrusted import open_bundle
+from orc.projections import ReadModel
+from orc.projections.prices import PriceTable
+from orc.projections.run_folder import expected_files
+from orc.scheduler.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
 
 def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
     """A cost; nothing where no model was called."""
-    from projections.money import cost_text
+    from orc.projections.money import cost_text
 
     if known_usd is None and not calls_unpriced:
         return ""
@@ -22,6 +22,6 @@ def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
 
 def seconds(duration_s: float | None) -> str:
     """A duration; nothing for one that is not over."""
-    from scheduler.core.durations import format_duration
+    from orc.scheduler.core.durations import format_duration
 
     return "" if duration_s is None else format_duration(duration_s)

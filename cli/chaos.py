@@ -19,22 +19,15 @@ from pathlib import Path
 
 import trio
 
-from cli.chaos_facts import (
-    End,
-    Finding,
-    find_differences,
-    find_lost,
-    find_repeated,
-    read_end,
-)
-from cli.folders import folder_of
-from cli.submission import UsageProblem
-from ledger import LedgerReader, Recorded, has_owner
-from ledger.errors import LedgerError
-from ledger.failpoints import VARIABLE
-from projections import Verifier
-from projections.prices import PriceTable
-from scheduler.core.resolved import JobDef
+from orc.cli.chaos_facts import End, Finding, find_differences, find_lost, find_repeated, read_end
+from orc.cli.folders import folder_of
+from orc.cli.submission import UsageProblem
+from orc.ledger import LedgerReader, Recorded, has_owner
+from orc.ledger.errors import LedgerError
+from orc.ledger.failpoints import VARIABLE
+from orc.projections import Verifier
+from orc.projections.prices import PriceTable
+from orc.scheduler.core.resolved import JobDef
 
 _PLACE = "ledger.after_commit"
 _COMPARABLE = ("succeeded", "failed", "waiting")
@@ -252,7 +245,7 @@ async def _orc(trial: Trial, folder: Path, *arguments: str, failpoints: str = ""
         del environment[VARIABLE]
     with (folder / "said").open("ab") as said:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", "cli.main", *arguments],
+            [sys.executable, "-P", "-m", "orc.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

@@ -11,11 +11,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.chaos import Case, Report, Told, Trial, Undisturbed
-from cli.chaos_facts import Finding, describe
-from cli.text import safe, say
-from scheduler.core.durations import format_duration
-from scheduler.core.resolved import walk_steps
+from orc.cli.chaos import Case, Report, Told, Trial, Undisturbed
+from orc.cli.chaos_facts import Finding, describe
+from orc.cli.text import safe, say
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.resolved import walk_steps
 
 _WIDTH = 160
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ledger import LedgerReader
-from ledger.digest import digest_bytes, digest_json
-from ledger.events import (
+from orc.ledger import LedgerReader
+from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.events import (
     CacheHit,
     LlmRequested,
     LlmResponded,
@@ -25,9 +25,9 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from ledger.folder import Folder
-from ledger.step_names import lineage
-from scheduler.core.resolved import JobDef, StepDef, walk_steps
+from orc.ledger.folder import Folder
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.resolved import JobDef, StepDef, walk_steps
 
 Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
 

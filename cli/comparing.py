@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from cli.cells import brief_cost, seconds, with_whole_cost
-from cli.excerpts import when
-from cli.submission import UsageProblem
-from cli.text import put, put_json, put_piece, safe, table
-from ledger import LedgerReader
-from projections.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
-from projections.job_rows import JobRow, StepRow
-from scheduler.core.errors import nearest
+from orc.cli.cells import brief_cost, seconds, with_whole_cost
+from orc.cli.excerpts import when
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put, put_json, put_piece, safe, table
+from orc.ledger import LedgerReader
+from orc.projections.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
+from orc.projections.job_rows import JobRow, StepRow
+from orc.scheduler.core.errors import nearest
 
 _LINES = 40
 _ROWS = 40

@@ -7,13 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.digest import digest_bytes
-from ledger.folder import Folder
-from projections import Publisher
-from projections.exports.crate_facts import read_facts
-from projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
-from projections.exports.source import Source
-from projections.prices import PriceTable
+from orc.ledger.digest import digest_bytes
+from orc.ledger.folder import Folder
+from orc.projections import Publisher
+from orc.projections.exports.crate_facts import read_facts
+from orc.projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
+from orc.projections.exports.source import Source
+from orc.projections.prices import PriceTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

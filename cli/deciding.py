@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 import trio
 
-from cli.folders import folder_for
-from cli.ownership import load_state
-from cli.secrets import protect
-from cli.submission import UsageProblem
-from cli.wiring import Places, append_command, open_for_writing
-from ledger import JobId, Ledger, OwnerLock
-from ledger.digest import clean_text
-from ledger.errors import LedgerError
-from ledger.events import ApprovalDecided
-from projections import Publisher
-from scheduler.clock import Clock
-from scheduler.core.commands import DecideApproval
-from scheduler.core.errors import nearest
-from scheduler.core.state import JobState
+from orc.cli.folders import folder_for
+from orc.cli.ownership import load_state
+from orc.cli.secrets import protect
+from orc.cli.submission import UsageProblem
+from orc.cli.wiring import Places, append_command, open_for_writing
+from orc.ledger import JobId, Ledger, OwnerLock
+from orc.ledger.digest import clean_text
+from orc.ledger.errors import LedgerError
+from orc.ledger.events import ApprovalDecided
+from orc.projections import Publisher
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import DecideApproval
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.state import JobState
 
 _WAIT_S = 30.0
 _POLL_S = 0.1

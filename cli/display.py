@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from cli.ownership import Ended, Listener
-from cli.talk import (
+from orc.cli.ownership import Ended, Listener
+from orc.cli.talk import (
     Drops,
     Totals,
     count_steps,
@@ -22,10 +22,10 @@ from cli.talk import (
     say_ending,
     say_questions,
 )
-from cli.text import ReaderGone, put_json, safe, say
-from ledger import Recorded
-from projections.prices import NO_PRICES, PricedCall, PriceTable
-from scheduler.core.state import JobState
+from orc.cli.text import ReaderGone, put_json, safe, say
+from orc.ledger import Recorded
+from orc.projections.prices import NO_PRICES, PricedCall, PriceTable
+from orc.scheduler.core.state import JobState
 
 
 class Display(Protocol):
@@ -56,7 +56,7 @@ def make_display(
 ) -> Display:
     """The display for this process's streams and options; `stream` is a step whose text is wanted."""
     if stream is not None:
-        from cli.stream import StreamDisplay
+        from orc.cli.stream import StreamDisplay
 
         return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
     if as_json:
@@ -64,7 +64,7 @@ def make_display(
     if quiet:
         return QuietDisplay(prices)
     if sys.stderr.isatty():
-        from cli.live import LiveTable
+        from orc.cli.live import LiveTable
 
         return LiveTable(prices)
     return LineDisplay(prices)
@@ -157,7 +157,7 @@ class JsonDisplay(QuietDisplay):
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """See `QuietDisplay`."""
-        from projections.jsonl import event_object
+        from orc.projections.jsonl import event_object
 
         super().on_events(recorded)
         for item in recorded:
@@ -213,6 +213,6 @@ class JsonDisplay(QuietDisplay):
 
 
 if TYPE_CHECKING:
-    from cli.live import LiveTable
+    from orc.cli.live import LiveTable
 
     _: type[Display] = LiveTable

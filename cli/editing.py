@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cli.secrets import hide_in_inputs, refuse_written_out
-from cli.spec_files import SpecFiles
-from cli.submission import Submission, UsageProblem, prepare, read_spec, spec_dir_of
-from ledger import LedgerReader
-from ledger.digest import Digest, clean_text
-from ledger.masking import Mask
-from scheduler.core.compare import rebase
-from scheduler.core.errors import SpecError
-from scheduler.core.resolved import REPLAY, JobDef
-from scheduler.core.spec import examine
-from scheduler.core.state import JobState
+from orc.cli.secrets import hide_in_inputs, refuse_written_out
+from orc.cli.spec_files import SpecFiles
+from orc.cli.submission import Submission, UsageProblem, prepare, read_spec, spec_dir_of
+from orc.ledger import LedgerReader
+from orc.ledger.digest import Digest, clean_text
+from orc.ledger.masking import Mask
+from orc.scheduler.core.compare import rebase
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.resolved import REPLAY, JobDef
+from orc.scheduler.core.spec import examine
+from orc.scheduler.core.state import JobState
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cli.text import put, safe
-from ledger import Recorded
-from projections.jsonl import event_line, event_object
+from orc.cli.text import put, safe
+from orc.ledger import Recorded
+from orc.projections.jsonl import event_line, event_object
 
 
 def put_event(recorded: Recorded, *, as_json: bool, with_job: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from cli.text import safe_lines
+from orc.cli.text import safe_lines
 
 LINES = 6
 _MARGIN = "    | "

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.folders import folder_of
-from cli.submission import UsageProblem
-from cli.text import put_json, put_piece, safe, say
-from ledger import LedgerReader, has_owner
-from ledger.connection import storage_errors
-from ledger.new_file import refuse_existing, write_new_bytes, write_new_file
-from projections import Publisher
-from projections.exports.source import Source, read_source
-from projections.prices import PriceTable
-from projections.status import shown_status
-from scheduler.core.errors import nearest
+from orc.cli.folders import folder_of
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put_json, put_piece, safe, say
+from orc.ledger import LedgerReader, has_owner
+from orc.ledger.connection import storage_errors
+from orc.ledger.new_file import refuse_existing, write_new_bytes, write_new_file
+from orc.projections import Publisher
+from orc.projections.exports.source import Source, read_source
+from orc.projections.prices import PriceTable
+from orc.projections.status import shown_status
+from orc.scheduler.core.errors import nearest
 
 SUFFIXES = {"html": "html", "otel": "otel.json", "junit": "junit.xml"}
 """The forms that are one file, and what their names end in."""
@@ -118,19 +118,19 @@ def export_job(
 
 
 def _junit(source: Source, wanted: Wanted) -> str:
-    from projections.exports.junit import render_junit
+    from orc.projections.exports.junit import render_junit
 
     return render_junit(source)
 
 
 def _otel(source: Source, wanted: Wanted) -> str:
-    from projections.exports.otel import render_otel
+    from orc.projections.exports.otel import render_otel
 
     return render_otel(source, content=wanted.content)
 
 
 def _html(source: Source, wanted: Wanted) -> str:
-    from projections.exports.html import render_html
+    from orc.projections.exports.html import render_html
 
     return render_html(source, content=wanted.content)
 
@@ -143,7 +143,7 @@ _RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {
 
 
 def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTable) -> int:
-    from cli.crating import write_crate, write_crate_file
+    from orc.cli.crating import write_crate, write_crate_file
 
     if target.suffix == ".zip":
         done: list[tuple[int, dict[str, str]]] = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.ownership import run_folder
-from ledger import LedgerReader
-from ledger.connection import storage_errors
-from ledger.imports import imported
-from scheduler.core.state import JobState
+from orc.cli.ownership import run_folder
+from orc.ledger import LedgerReader
+from orc.ledger.connection import storage_errors
+from orc.ledger.imports import imported
+from orc.scheduler.core.state import JobState
 
 
 def folder_of(ledger: LedgerReader, job_id: str) -> Path:

@@ -7,10 +7,10 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from cli.event_lines import put_event
-from cli.submission import UsageProblem
-from ledger import LedgerReader, Recorded, has_owner
-from scheduler.core.errors import nearest
+from orc.cli.event_lines import put_event
+from orc.cli.submission import UsageProblem
+from orc.ledger import LedgerReader, Recorded, has_owner
+from orc.scheduler.core.errors import nearest
 
 POLL_S = 0.25
 _PAGE = 1_000

@@ -8,35 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.editing import Edited, as_recorded, edit_job, without_secrets
-from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
-from cli.secrets import protect
-from cli.setting import parse_sets, set_values
-from cli.submission import (
+from orc.cli.editing import Edited, as_recorded, edit_job, without_secrets
+from orc.cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from orc.cli.secrets import protect
+from orc.cli.setting import parse_sets, set_values
+from orc.cli.submission import (
     UsageProblem,
     build_providers,
     check_step_names,
     read_replies_for_resume,
 )
-from cli.trust import refuse_untrusted
-from cli.wiring import Places, open_for_writing
-from ledger import JobId, Ledger, LedgerReader, OwnerLock, Recorded, pack
-from ledger.digest import clean_text
-from ledger.events import JobSubmitted, Owner, StepReused
-from ledger.locks import owner_identity
-from ledger.values import CachedResult
-from projections import collect_results
-from projections.result_cache import named_blobs
-from providers import Provider
-from scheduler.clock import Clock
-from scheduler.core.commands import ReuseStep, StartJob, SubmitJob
-from scheduler.core.compare import Plan, find_changes, plan_changes
-from scheduler.core.decide import decide
-from scheduler.core.errors import SpecError
-from scheduler.core.graph import Graph, build_graph
-from scheduler.core.resolved import dump_job
-from scheduler.core.state import JobState, evolve, initial_state
-from scheduler.ids import new_job_id
+from orc.cli.trust import refuse_untrusted
+from orc.cli.wiring import Places, open_for_writing
+from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, Recorded, pack
+from orc.ledger.digest import clean_text
+from orc.ledger.events import JobSubmitted, Owner, StepReused
+from orc.ledger.locks import owner_identity
+from orc.ledger.values import CachedResult
+from orc.projections import collect_results
+from orc.projections.result_cache import named_blobs
+from orc.providers import Provider
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import ReuseStep, StartJob, SubmitJob
+from orc.scheduler.core.compare import Plan, find_changes, plan_changes
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.graph import Graph, build_graph
+from orc.scheduler.core.resolved import dump_job
+from orc.scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.ids import new_job_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cli import wiring
-from cli.amending import Amendment, put_plan, say_plan
-from cli.display import Display, make_display
-from cli.exits import ENVIRONMENT, code_for_job
-from cli.options import find_places
-from cli.ownership import Ended
+from orc.cli import wiring
+from orc.cli.amending import Amendment, put_plan, say_plan
+from orc.cli.display import Display, make_display
+from orc.cli.exits import ENVIRONMENT, code_for_job
+from orc.cli.options import find_places
+from orc.cli.ownership import Ended
 
 
 def go_on(

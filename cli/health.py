@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from cli.strays import Stray, find_strays
+from orc.about import install_command
+from orc.cli.strays import Stray, find_strays
 
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
@@ -38,7 +39,7 @@ def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
     """Everything, in the order in which it is shown; nothing is changed."""
     import trio
 
-    from cli.provider_health import examine_providers
+    from orc.cli.provider_health import examine_providers
 
     return [
         Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}"),
@@ -75,14 +76,14 @@ def _packages() -> list[Finding]:
             findings.append(Finding("ok", name, version(name)))
         except PackageNotFoundError:
             level: Literal["note", "bad"] = "note" if name == "mlx-lm" else "bad"
-            hint = "not installed (pip install 'orc[mlx]')" if name == "mlx-lm" else "missing"
+            hint = f"not installed ({install_command('mlx')})" if name == "mlx-lm" else "missing"
             findings.append(Finding(level, name, hint))
     return findings
 
 
 def _ledger(database: Path) -> list[Finding]:
-    from cli.trust import find_open_places
-    from ledger import LedgerError, connect_reader
+    from orc.cli.trust import find_open_places
+    from orc.ledger import LedgerError, connect_reader
 
     if not database.exists():
         return [Finding("note", "ledger", f"none at {database} yet")]
@@ -120,9 +121,9 @@ def _stray(found: Stray, database: Path) -> Finding:
 
 
 def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
-    from cli.pricing import find_own_prices, read_prices
-    from cli.submission import UsageProblem
-    from scheduler.core.errors import SpecError
+    from orc.cli.pricing import find_own_prices, read_prices
+    from orc.cli.submission import UsageProblem
+    from orc.scheduler.core.errors import SpecError
 
     own = find_own_prices(database, environment)
     try:

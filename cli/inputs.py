@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli.spec_files import read_yaml_bytes
-from cli.submission import Submission, UsageProblem, read_spec
-from cli.text import safe
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.inputs import is_required, read_input
-from scheduler.core.spec import examine
-from scheduler.core.spec_model import InputSpec
-from scheduler.core.yaml_source import parse_yaml
+from orc.cli.spec_files import read_yaml_bytes
+from orc.cli.submission import Submission, UsageProblem, read_spec
+from orc.cli.text import safe
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.inputs import is_required, read_input
+from orc.scheduler.core.spec import examine
+from orc.scheduler.core.spec_model import InputSpec
+from orc.scheduler.core.yaml_source import parse_yaml
 
 _TRIES_MAX = 20
 

@@ -14,14 +14,14 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cli.display import QuietDisplay
-from cli.live_notes import budget_note, wait_note
-from cli.live_rows import LiveRow, choose, lay_out
-from cli.ownership import Ended
-from cli.talk import describe_change, say_ending
-from cli.text import safe, say
-from ledger import Recorded
-from ledger.events import (
+from orc.cli.display import QuietDisplay
+from orc.cli.live_notes import budget_note, wait_note
+from orc.cli.live_rows import LiveRow, choose, lay_out
+from orc.cli.ownership import Ended
+from orc.cli.talk import describe_change, say_ending
+from orc.cli.text import safe, say
+from orc.ledger import Recorded
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BudgetExceeded,
@@ -33,11 +33,11 @@ from ledger.events import (
     StepSucceeded,
     StepSwitched,
 )
-from projections.money import cost_text
-from projections.prices import NO_PRICES, PricedCall, PriceTable, Spending
-from scheduler.core.durations import format_duration
-from scheduler.core.job_state import Inside
-from scheduler.core.state import JobState
+from orc.projections.money import cost_text
+from orc.projections.prices import NO_PRICES, PricedCall, PriceTable, Spending
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.job_state import Inside
+from orc.scheduler.core.state import JobState
 
 _TAIL_CHARS = 400
 _OTHER_ROWS = 6

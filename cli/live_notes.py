@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cli.text import safe
-from projections.money import usd_text
-from scheduler.core.budgets import JOB, budget_of
-from scheduler.core.job_state import Spent
-from scheduler.core.limits import held_by_circuit, room_of
-from scheduler.core.state import JobState
+from orc.cli.text import safe
+from orc.projections.money import usd_text
+from orc.scheduler.core.budgets import JOB, budget_of
+from orc.scheduler.core.job_state import Spent
+from orc.scheduler.core.limits import held_by_circuit, room_of
+from orc.scheduler.core.state import JobState
 
 
 def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:

@@ -6,18 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli.folders import folder_of
-from cli.following import Changes
-from cli.submission import UsageProblem
-from cli.text import put_json, put_piece, safe, safe_lines, say
-from ledger import LedgerReader, Payload, has_owner
-from ledger.errors import LedgerError, why_lost
-from ledger.folder import Folder
-from projections.job_rows import StepRow
-from projections.job_view import (
-    read_rows,
-)
-from projections.logs import AttemptLog, read_attempt_logs
+from orc.cli.folders import folder_of
+from orc.cli.following import Changes
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put_json, put_piece, safe, safe_lines, say
+from orc.ledger import LedgerReader, Payload, has_owner
+from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.folder import Folder
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import read_rows
+from orc.projections.logs import AttemptLog, read_attempt_logs
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10

@@ -25,20 +25,11 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.excepthook = _print_safely
     if sys.argv[1:] in (["--version"], ["-V"]):
+        from orc.about import version
+
         print(f"orc {version()}")
         return
     sys.exit(_run())
-
-
-def version() -> str:
-    """The version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("orc")
-    except PackageNotFoundError:
-        return "0 (not installed)"
 
 
 def tune_collector() -> None:
@@ -50,13 +41,13 @@ def tune_collector() -> None:
 
 
 def _run() -> int:
-    from cli.app import app
+    from orc.cli.app import app
 
     tune_collector()
 
     try:
         if "ORC_FAILPOINTS" in os.environ:
-            from ledger.failpoints import arm_from_environment
+            from orc.ledger.failpoints import arm_from_environment
 
             arm_from_environment()
         code = app(standalone_mode=False)
@@ -73,8 +64,8 @@ def _run() -> int:
 
 
 def _explain(error: Exception) -> int:
-    from cli.exits import USAGE, code_for_error
-    from cli.text import ReaderGone, hide_keys, safe, say
+    from orc.cli.exits import USAGE, code_for_error
+    from orc.cli.text import ReaderGone, hide_keys, safe, say
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -94,7 +85,7 @@ def _explain(error: Exception) -> int:
     if code is None:
         return _own_up(error)
     if type(error).__name__ == "SpecError":
-        from cli.problems import problem_lines
+        from orc.cli.problems import problem_lines
 
         for line in problem_lines(error):  # type: ignore[arg-type]
             say(line if line.startswith("  ") else f"orc: {line}")
@@ -110,14 +101,14 @@ def _print_safely(
     """A traceback, which only a mistake of ours can lead to: its texts may be anybody's."""
     import traceback
 
-    from cli.text import say
+    from orc.cli.text import say
 
     say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def _own_up(error: Exception) -> int:
     """What no rule foresaw, with all that whoever mends it needs, and without keys."""
-    from cli.exits import FAILED
+    from orc.cli.exits import FAILED
 
     _print_safely(type(error), error, error.__traceback__)
     return FAILED

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ledger.imports import imported
+from orc.ledger.imports import imported
 
 
 def removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:

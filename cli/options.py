@@ -13,8 +13,8 @@ import typer
 if TYPE_CHECKING:
     import sqlite3
 
-    from cli.wiring import Places
-    from ledger import LedgerReader
+    from orc.cli.wiring import Places
+    from orc.ledger import LedgerReader
 
 
 def complete_jobs(incomplete: str) -> list[str]:
@@ -33,7 +33,7 @@ def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Step ids of the job that is on the command line."""
     try:
         with read_tables(None) as (connection, path):
-            from ledger import find_job
+            from orc.ledger import find_job
 
             # The option that is being completed has no value yet, and ends the parsing.
             job_id = find_job(connection, ctx.params["job"] or ctx.args[0], path=path)
@@ -119,7 +119,7 @@ At = Annotated[
 
 def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
     """Where the ledger and the run folders are."""
-    from cli.wiring import Places
+    from orc.cli.wiring import Places
 
     return Places.find(database=database, runs_dir=runs_dir)
 
@@ -127,7 +127,7 @@ def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
 @contextmanager
 def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
     """The ledger, read-only, with its events."""
-    from ledger import LedgerReader
+    from orc.ledger import LedgerReader
 
     with LedgerReader.open(database_path(database)) as reader:
         yield reader
@@ -139,8 +139,8 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
 
     Tables of an older version of orc are derived anew first.
     """
-    from ledger import connect_reader
-    from ledger.connection import storage_errors
+    from orc.ledger import connect_reader
+    from orc.ledger.connection import storage_errors
 
     path = database_path(database)
     connection = connect_reader(path)
@@ -158,21 +158,21 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
 @contextmanager
 def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
     """The ledger, read-only, with its events and tables of this version; see `read_tables`."""
-    from ledger import LedgerReader
+    from orc.ledger import LedgerReader
 
     with read_tables(database) as (connection, path):
         yield LedgerReader(path, connection)
 
 
 def _has_old_tables(connection: sqlite3.Connection) -> bool:
-    from projections.read_model_schema import VERSION
+    from orc.projections.read_model_schema import VERSION
 
     row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
     return row is not None and int(row[0]) < VERSION
 
 
 def _derive_tables(path: Path) -> None:
-    from cli.wiring import open_for_writing
+    from orc.cli.wiring import open_for_writing
 
     # Opening does it.
     open_for_writing(find_places(path)).close()
@@ -187,6 +187,6 @@ def database_path(database: Path | None) -> Path:
 
 def live_status(path: Path) -> Callable[[str, str], str]:
     """How to show a stored status: a job that has not ended and has no owner is interrupted."""
-    from projections.status import shown_status
+    from orc.projections.status import shown_status
 
     return partial(shown_status, path)

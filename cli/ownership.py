@@ -11,21 +11,21 @@ from typing import Any
 
 import trio
 
-from cli.submission import EnvironmentProblem, unavailable
-from ledger import JobId, Ledger, LedgerReader, pack
-from ledger.errors import CorruptLedger, NoSuchJob, StorageError
-from ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
-from ledger.folder import Folder
-from ledger.locks import owner_identity
-from projections import Publisher, ReplyCache, ResultCache, deliver
-from projections.prices import PriceTable
-from providers import Provider
-from scheduler.core.commands import Command, ResumeJob, StartJob
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import load_job
-from scheduler.core.state import JobState, evolve, initial_state
-from scheduler.runner import Observer, Runner
-from scheduler.workspace import Workspace
+from orc.cli.submission import EnvironmentProblem, unavailable
+from orc.ledger import JobId, Ledger, LedgerReader, pack
+from orc.ledger.errors import CorruptLedger, NoSuchJob, StorageError
+from orc.ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
+from orc.ledger.folder import Folder
+from orc.ledger.locks import owner_identity
+from orc.projections import Publisher, ReplyCache, ResultCache, deliver
+from orc.projections.prices import PriceTable
+from orc.providers import Provider
+from orc.scheduler.core.commands import Command, ResumeJob, StartJob
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import load_job
+from orc.scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.runner import Observer, Runner
+from orc.scheduler.workspace import Workspace
 
 REFRESH_S = 2.0
 _PUBLISH_SHARE = 10

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.ownership import load_state
-from ledger import LedgerReader
-from ledger.errors import RemovedBlob
-from projections.prices import PriceTable
-from scheduler.core.compare import find_changes, plan_changes
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import JobDef, StepDef, walk_steps
-from scheduler.core.state import JobState
+from orc.cli.ownership import load_state
+from orc.ledger import LedgerReader
+from orc.ledger.errors import RemovedBlob
+from orc.projections.prices import PriceTable
+from orc.scheduler.core.compare import find_changes, plan_changes
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import JobDef, StepDef, walk_steps
+from orc.scheduler.core.state import JobState
 
 _BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY submitted_at DESC LIMIT 1"
 _HISTORY = (

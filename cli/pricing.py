@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.submission import UsageProblem
-from projections.prices import BILLED_AS, Price, PriceTable
-from providers import REGISTRY
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.yaml_source import Document, dotted, parse_yaml
+from orc.cli.submission import UsageProblem
+from orc.projections.prices import BILLED_AS, Price, PriceTable
+from orc.providers import REGISTRY
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.yaml_source import Document, dotted, parse_yaml
 
 PRICES_VARIABLE = "ORC_PRICES"
 FILE_NAME = "prices.yaml"
@@ -45,7 +45,7 @@ def read_prices(own: Path | None) -> PriceTable:
 
     Raises UsageProblem when the file cannot be read, SpecError when it is no table of prices.
     """
-    shipped = files("projections").joinpath(FILE_NAME).read_text("utf-8")
+    shipped = files("orc.projections").joinpath(FILE_NAME).read_text("utf-8")
     table = parse_prices(shipped, source_name=FILE_NAME)
     if own is None:
         return table

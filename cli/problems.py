@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.text import safe
-from scheduler.core.errors import SpecError
+from orc.cli.text import safe
+from orc.scheduler.core.errors import SpecError
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _WIDTH = 100

@@ -12,10 +12,10 @@ from typing import Any
 
 import trio
 
-from cli.health import Finding
-from providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
-from providers.http import safe_text
-from providers.registry import ProviderEntry
+from orc.cli.health import Finding
+from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
+from orc.providers.http import safe_text
+from orc.providers.registry import ProviderEntry
 
 ANSWER_MAX_S = 5.0
 MODELS_SHOWN = 10

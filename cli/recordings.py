@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cli.submission import UsageProblem
-from ledger import LedgerReader
-from ledger.folder import Folder
-from projections.recording import build_recording
+from orc.cli.submission import UsageProblem
+from orc.ledger import LedgerReader
+from orc.ledger.folder import Folder
+from orc.projections.recording import build_recording
 
 
 def check_target(path: Path, *, force: bool) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ledger import LedgerReader, Payload
-from ledger.digest import Digest
-from ledger.errors import RemovedBlob
-from scheduler.core.resolved import walk_steps
-from scheduler.core.state import JobState
+from orc.ledger import LedgerReader, Payload
+from orc.ledger.digest import Digest
+from orc.ledger.errors import RemovedBlob
+from orc.scheduler.core.resolved import walk_steps
+from orc.scheduler.core.state import JobState
 
 
 def refuse_removed(

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.folders import folder_of
-from cli.submission import UsageProblem
-from cli.text import put, put_json, safe, say, table
-from ledger import Ledger, OwnerLock, has_owner
-from ledger.digest import clean_text
-from ledger.removal import compact, has_bytes, has_much_room, remove_blobs, spec_blobs
-from projections import Publisher
-from projections.prices import PriceTable
-from projections.removal_plan import IS_RUN, Removal, list_jobs
-from projections.removed_files import delivered_files, files_with, remove_files
-from projections.search_file import remove_index
-from scheduler.clock import Clock
+from orc.cli.folders import folder_of
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put, put_json, safe, say, table
+from orc.ledger import Ledger, OwnerLock, has_owner
+from orc.ledger.digest import clean_text
+from orc.ledger.removal import compact, has_bytes, has_much_room, remove_blobs, spec_blobs
+from orc.projections import Publisher
+from orc.projections.prices import PriceTable
+from orc.projections.removal_plan import IS_RUN, Removal, list_jobs
+from orc.projections.removed_files import delivered_files, files_with, remove_files
+from orc.projections.search_file import remove_index
+from orc.scheduler.clock import Clock
 
 _SHOWN_MAX = 20
 

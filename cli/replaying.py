@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
-from cli.secrets import protect
-from cli.submission import UsageProblem, build_providers
-from cli.trust import refuse_untrusted
-from cli.wiring import Places, append_command, open_for_writing
-from ledger import JobId, Ledger, OwnerLock, pack
-from ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
-from ledger.locks import owner_identity
-from projections.recording import Difference, build_recording, find_differences
-from scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob, SubmitJob
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import REPLAY, JobDef, StepDef, dump_job
-from scheduler.core.state import JobState, initial_state
-from scheduler.ids import new_job_id
+from orc.cli.ownership import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from orc.cli.secrets import protect
+from orc.cli.submission import UsageProblem, build_providers
+from orc.cli.trust import refuse_untrusted
+from orc.cli.wiring import Places, append_command, open_for_writing
+from orc.ledger import JobId, Ledger, OwnerLock, pack
+from orc.ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
+from orc.ledger.locks import owner_identity
+from orc.projections.recording import Difference, build_recording, find_differences
+from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob, SubmitJob
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import REPLAY, JobDef, StepDef, dump_job
+from orc.scheduler.core.state import JobState, initial_state
+from orc.scheduler.ids import new_job_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from cli.submission import EnvironmentProblem
-from cli.text import hide_on_terminal
-from ledger import Ledger
-from ledger.digest import canonical_json
-from ledger.masking import SECRET_CHARS_MIN, Mask
-from providers.registry import read_keys
-from scheduler.core.errors import Problem, SpecError
-from scheduler.core.graph import build_graph, downstream
-from scheduler.core.resolved import JobDef, dump_job, walk_steps
-from scheduler.core.state import JobState
+from orc.cli.submission import EnvironmentProblem
+from orc.cli.text import hide_on_terminal
+from orc.ledger import Ledger
+from orc.ledger.digest import canonical_json
+from orc.ledger.masking import SECRET_CHARS_MIN, Mask
+from orc.providers.registry import read_keys
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.graph import build_graph, downstream
+from orc.scheduler.core.resolved import JobDef, dump_job, walk_steps
+from orc.scheduler.core.state import JobState
 
 
 def protect(

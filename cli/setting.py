@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cli.submission import UsageProblem
-from scheduler.core.app_template import APP_STEPS
-from scheduler.core.errors import SpecError, nearest
-from scheduler.core.spec_model import JobSpec, StepSpec
-from scheduler.core.yaml_source import parse_yaml
+from orc.cli.submission import UsageProblem
+from orc.scheduler.core.app_template import APP_STEPS
+from orc.scheduler.core.errors import SpecError, nearest
+from orc.scheduler.core.spec_model import JobSpec, StepSpec
+from orc.scheduler.core.yaml_source import parse_yaml
 
 _UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 """What JSON leaves as it is in a text, and YAML takes for a break of the line, or refuses."""

@@ -11,8 +11,8 @@ def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
     `30m` and `2d` count back from `now`, by default the clock's; a day or a time is
     UTC, unless it says otherwise. Raises UsageProblem.
     """
-    from cli.submission import UsageProblem
-    from scheduler.core.durations import parse_duration
+    from orc.cli.submission import UsageProblem
+    from orc.scheduler.core.durations import parse_duration
 
     if text is None:
         return None

@@ -8,9 +8,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ledger.digest import Digest, digest_bytes
-from scheduler.core.errors import Problem, SpecError
-from scheduler.core.yaml_source import SIZE_MAX
+from orc.ledger.digest import Digest, digest_bytes
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.yaml_source import SIZE_MAX
 
 FILE_BYTES_MAX = 20 * 1024 * 1024
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from functools import reduce
 from typing import Any
 
-from cli.text import put, put_json, say, table
-from projections.doubts import Doubts
-from projections.money import cost_text
-from projections.spending import By, Spending, read_spending
+from orc.cli.text import put, put_json, say, table
+from orc.projections.doubts import Doubts
+from orc.projections.money import cost_text
+from orc.projections.spending import By, Spending, read_spending
 
 
 def put_cost(

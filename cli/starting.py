@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from scheduler.core.errors import nearest
+from orc.scheduler.core.errors import nearest
 
 ABOUT = {
     "app": "A small program, designed, written, documented and reviewed.",
@@ -20,4 +20,4 @@ def read_template(name: str, *, suffix: str = ".yaml") -> str:
     """The text of a built-in template, or of the replies beside it. Raises ValueError."""
     if name not in ABOUT:
         raise ValueError(f"there is no template {name!r}{nearest(name, ABOUT)}")
-    return files("cli").joinpath("templates", f"{name}{suffix}").read_text("utf-8")
+    return files("orc.cli").joinpath("templates", f"{name}{suffix}").read_text("utf-8")

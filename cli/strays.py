@@ -24,7 +24,7 @@ class Stray:
 
 def find_strays(database: Path) -> list[Stray]:
     """What jobs of this ledger have left, as far as this user may see it; none but on Linux."""
-    from ledger import LedgerReader, has_owner
+    from orc.ledger import LedgerReader, has_owner
 
     marked = _marked()
     if not marked:

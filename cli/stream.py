@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cli.display import Display, JsonDisplay, LineDisplay, QuietDisplay
-from cli.ownership import Ended, Listener
-from cli.text import ReaderGone, put_json, put_piece, safe, safe_lines, say
-from ledger import Recorded
-from ledger.events import (
+from orc.cli.display import Display, JsonDisplay, LineDisplay, QuietDisplay
+from orc.cli.ownership import Ended, Listener
+from orc.cli.text import ReaderGone, put_json, put_piece, safe, safe_lines, say
+from orc.ledger import Recorded
+from orc.ledger.events import (
     CacheHit,
     LlmFailed,
     LlmRequested,
@@ -21,8 +21,8 @@ from ledger.events import (
     StepInterrupted,
     StepSucceeded,
 )
-from projections.prices import NO_PRICES, PriceTable
-from scheduler.core.state import JobState
+from orc.projections.prices import NO_PRICES, PriceTable
+from orc.scheduler.core.state import JobState
 
 _ENDS = (
     CacheHit,

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.spec_files import SpecFiles, read_yaml_bytes
-from ledger import LedgerReader
-from ledger.errors import RemovedBlob
-from ledger.masking import Mask
-from projections.prices import PriceTable
-from providers import REGISTRY, PermanentError, Provider, build_provider
-from providers.unavailable import Unavailable
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.params import PROVIDER_SECTIONS
-from scheduler.core.resolve import build_job
-from scheduler.core.resolve_prompt import ProviderFacts, Settings
-from scheduler.core.resolved import REPLAY, JobDef, StepDef, TargetDef, walk_steps
-from scheduler.core.spec import Spec
-from scheduler.core.state import JobState
+from orc.cli.spec_files import SpecFiles, read_yaml_bytes
+from orc.ledger import LedgerReader
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.masking import Mask
+from orc.projections.prices import PriceTable
+from orc.providers import REGISTRY, PermanentError, Provider, build_provider
+from orc.providers.unavailable import Unavailable
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.params import PROVIDER_SECTIONS
+from orc.scheduler.core.resolve import build_job
+from orc.scheduler.core.resolve_prompt import ProviderFacts, Settings
+from orc.scheduler.core.resolved import REPLAY, JobDef, StepDef, TargetDef, walk_steps
+from orc.scheduler.core.spec import Spec
+from orc.scheduler.core.state import JobState
 
 
 class UsageProblem(Exception):
@@ -102,7 +102,7 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
 
     Raises SpecError, UsageProblem, EnvironmentProblem.
     """
-    from cli.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
+    from orc.cli.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
 
     files = SpecFiles(spec_dir_of(submission))
     spec, definition = prepare(submission, environment, files=files)
@@ -180,7 +180,7 @@ def find_dropped(
 
 def read_spec_or_template(files: SpecFiles, name: str) -> str:
     """A template beside the spec, where the name is a file's; else a built-in one."""
-    from cli.starting import read_template
+    from orc.cli.starting import read_template
 
     if name.endswith((".yaml", ".yml")):
         return files.read_text(name)
@@ -194,8 +194,8 @@ def _check_budget(
         step.budget is None for step in walk_steps(definition.steps)
     ):
         return
-    from cli.budgeting import check_prices
-    from cli.pricing import find_own_prices, read_prices
+    from orc.cli.budgeting import check_prices
+    from orc.cli.pricing import find_own_prices, read_prices
 
     prices = submission.prices
     if prices is None:
@@ -262,8 +262,8 @@ def read_replies_for_resume(
 
 
 def _load_replies(path: Path) -> Any:
-    from providers.replay import RepliesError, parse_replies
-    from scheduler.core.yaml_source import parse_yaml
+    from orc.providers.replay import RepliesError, parse_replies
+    from orc.scheduler.core.yaml_source import parse_yaml
 
     try:
         text = read_yaml_bytes(path).decode()
@@ -284,8 +284,8 @@ def _load_replies(path: Path) -> Any:
 
 
 def _build_replay(document: Any) -> Provider:
-    from ledger.digest import digest_json
-    from providers.replay import Replay, parse_replies
+    from orc.ledger.digest import digest_json
+    from orc.providers.replay import Replay, parse_replies
 
     if document is None:
         raise UsageProblem("provider replay needs recorded replies: --replies FILE")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cli.ownership import Ended
-from cli.text import safe, say
-from ledger import LedgerReader, Recorded
-from ledger.events import (
+from orc.cli.ownership import Ended
+from orc.cli.text import safe, say
+from orc.ledger import LedgerReader, Recorded
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BudgetExceeded,
@@ -26,11 +26,11 @@ from ledger.events import (
     StepSwitched,
     ToolCalled,
 )
-from projections.doubts import Doubts
-from projections.money import cost_text
-from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
-from scheduler.core.durations import format_duration
-from scheduler.core.state import JobState
+from orc.projections.doubts import Doubts
+from orc.projections.money import cost_text
+from orc.projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.state import JobState
 
 _WHY_CHARS = 160
 _SPENT = (

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
-from ledger.masking import NO_MASK, Mask
-from ledger.visible import visible
+from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.visible import visible
 
 _mask = NO_MASK
 
@@ -28,7 +28,7 @@ def hide_on_terminal(mask: Mask) -> None:
 def hide_keys(environment: Mapping[str, str]) -> None:
     """The same for the keys of providers alone, where no job has said more."""
     if not _mask:
-        from providers.registry import read_keys
+        from orc.providers.registry import read_keys
 
         hide_on_terminal(Mask(read_keys(environment)))
 

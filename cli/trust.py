@@ -13,9 +13,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli.submission import UsageProblem
-from ledger import LedgerReader
-from ledger.imports import imported
+from orc.cli.submission import UsageProblem
+from orc.ledger import LedgerReader
+from orc.ledger.imports import imported
 
 _BESIDE = ("-wal", "-shm", "-journal")
 

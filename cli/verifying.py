@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from cli.exits import SUCCEEDED, VERIFICATION
-from cli.folders import folder_of
-from cli.submission import UsageProblem
-from cli.text import put_json, safe, say
-from ledger import LedgerReader, has_owner
-from ledger.checking import list_jobs
-from ledger.connection import storage_errors
-from ledger.errors import NoSuchJob
-from projections import Verifier
-from projections.prices import PriceTable
-from projections.verify import Verdict, missing_job
+from orc.cli.exits import SUCCEEDED, VERIFICATION
+from orc.cli.folders import folder_of
+from orc.cli.submission import UsageProblem
+from orc.cli.text import put_json, safe, say
+from orc.ledger import LedgerReader, has_owner
+from orc.ledger.checking import list_jobs
+from orc.ledger.connection import storage_errors
+from orc.ledger.errors import NoSuchJob
+from orc.projections import Verifier
+from orc.projections.prices import PriceTable
+from orc.projections.verify import Verdict, missing_job
 
 _HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")
 _CANNOT_KNOW = (

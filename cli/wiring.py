@@ -12,10 +12,10 @@ from pathlib import Path
 
 import trio
 
-from cli.amending import Amendment
-from cli.budgeting import parse_raise
-from cli.folders import folder_for
-from cli.ownership import (
+from orc.cli.amending import Amendment
+from orc.cli.budgeting import parse_raise
+from orc.cli.folders import folder_for
+from orc.cli.ownership import (
     Ended,
     Listener,
     Ownership,
@@ -25,11 +25,11 @@ from cli.ownership import (
     opening_of,
     run_folder,
 )
-from cli.pricing import find_own_prices, read_prices
-from cli.recordings import check_target, write_recording
-from cli.removed import refuse_removed
-from cli.secrets import protect, steps_to_run
-from cli.submission import (
+from orc.cli.pricing import find_own_prices, read_prices
+from orc.cli.recordings import check_target, write_recording
+from orc.cli.removed import refuse_removed
+from orc.cli.secrets import protect, steps_to_run
+from orc.cli.submission import (
     Prepared,
     Submission,
     UsageProblem,
@@ -39,23 +39,23 @@ from cli.submission import (
     read_replies_for_resume,
     spec_dir_of,
 )
-from cli.sync import first_error as first_error
-from cli.sync import run_sync as run_sync
-from cli.trust import refuse_untrusted
-from ledger import JobId, Ledger, OwnerLock, open_ledger, pack
-from ledger.digest import clean_text
-from ledger.errors import LedgerError
-from ledger.events import JobSubmitted, Owner, Recorded
-from ledger.locks import owner_identity
-from projections import Publisher, ReadModel
-from projections.prices import PriceTable
-from scheduler.clock import Clock
-from scheduler.core.commands import CancelJob, Command, StartJob, SubmitJob
-from scheduler.core.decide import decide
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import REPLAY, dump_job
-from scheduler.core.state import JobState, evolve, initial_state
-from scheduler.ids import new_job_id
+from orc.cli.sync import first_error as first_error
+from orc.cli.sync import run_sync as run_sync
+from orc.cli.trust import refuse_untrusted
+from orc.ledger import JobId, Ledger, OwnerLock, open_ledger, pack
+from orc.ledger.digest import clean_text
+from orc.ledger.errors import LedgerError
+from orc.ledger.events import JobSubmitted, Owner, Recorded
+from orc.ledger.locks import owner_identity
+from orc.projections import Publisher, ReadModel
+from orc.projections.prices import PriceTable
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import CancelJob, Command, StartJob, SubmitJob
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import REPLAY, dump_job
+from orc.scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.ids import new_job_id
 
 _CANCEL_WAIT_S = 30.0
 

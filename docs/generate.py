@@ -46,10 +46,10 @@ def render_page(page: str) -> str:
 
 def render_graph() -> str:
     """The example's graph, as `orc graph --mermaid` draws it."""
-    from projections import mermaid_graph
-    from projections.pictures.nodes import nodes_of_needs
-    from scheduler.core.references import needs_of
-    from scheduler.core.spec import parse_spec
+    from orc.projections import mermaid_graph
+    from orc.projections.pictures.nodes import nodes_of_needs
+    from orc.scheduler.core.references import needs_of
+    from orc.scheduler.core.spec import parse_spec
 
     text = (ROOT / "examples/tiny_spec.yaml").read_text("utf-8")
     steps = parse_spec(text).steps
@@ -59,7 +59,7 @@ def render_graph() -> str:
 
 def render_providers() -> str:
     """Every provider that the registry names."""
-    from providers import REGISTRY
+    from orc.providers import REGISTRY
 
     rows = [
         (
@@ -76,7 +76,7 @@ def render_commands() -> str:
     """Every command, with its arguments and options as the command line declares them."""
     from typer.main import get_command
 
-    from cli.app import app
+    from orc.cli.app import app
 
     root: Any = get_command(app)
     shown = {name: command for name, command in root.commands.items() if not command.hidden}
@@ -95,7 +95,7 @@ def render_commands() -> str:
 
 def render_events() -> str:
     """Every event type with its own fields."""
-    from ledger.events import EVENT_TYPES
+    from orc.ledger.events import EVENT_TYPES
 
     parts = []
     for name, model in EVENT_TYPES.items():
@@ -111,7 +111,7 @@ def render_events() -> str:
 
 def render_values() -> str:
     """The shapes that events hold."""
-    from ledger import events
+    from orc.ledger import events
 
     parts = []
     for model in (
@@ -133,28 +133,28 @@ def render_values() -> str:
 
 def render_failure_kinds() -> str:
     """The closed list of failure kinds."""
-    from ledger.events import FailureKind
+    from orc.ledger.events import FailureKind
 
     return _names(get_args(FailureKind))
 
 
 def render_filters() -> str:
     """The filters of the template language."""
-    from scheduler.core.evaluation import FILTERS
+    from orc.scheduler.core.evaluation import FILTERS
 
     return _names(FILTERS)
 
 
 def render_tests() -> str:
     """The tests of the template language."""
-    from scheduler.core.evaluation import TESTS
+    from orc.scheduler.core.evaluation import TESTS
 
     return _names(TESTS)
 
 
 def render_later_keys() -> str:
     """Keys that are refused as not supported yet."""
-    from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+    from orc.scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
 
     return (
         f"Of a job: {_names(sorted(LATER_JOB_KEYS))}\n\n"
@@ -184,7 +184,7 @@ def _keys(name: str) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
     def render() -> str:
-        from scheduler.core import spec_flow, spec_model, spec_prompt
+        from orc.scheduler.core import spec_flow, spec_model, spec_prompt
 
         homes = (spec_model, spec_flow, spec_prompt)
         model: type[BaseModel] = next(getattr(home, name) for home in homes if hasattr(home, name))

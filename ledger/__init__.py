@@ -7,23 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ledger.connection import connect_reader as connect_reader
-    from ledger.errors import LedgerError as LedgerError
-    from ledger.events import JobId as JobId
-    from ledger.events import Payload as Payload
-    from ledger.events import Recorded as Recorded
-    from ledger.events import StepId as StepId
-    from ledger.locks import OwnerLock as OwnerLock
-    from ledger.locks import has_owner as has_owner
-    from ledger.names import find_job as find_job
-    from ledger.packing import pack as pack
-    from ledger.packing import pack_bytes as pack_bytes
-    from ledger.reader import Head as Head
-    from ledger.reader import LedgerReader as LedgerReader
-    from ledger.reader import Signal as Signal
-    from ledger.store import Ledger as Ledger
-    from ledger.store import Projector as Projector
-    from ledger.store import open_ledger as open_ledger
+    from orc.ledger.connection import connect_reader as connect_reader
+    from orc.ledger.errors import LedgerError as LedgerError
+    from orc.ledger.events import JobId as JobId
+    from orc.ledger.events import Payload as Payload
+    from orc.ledger.events import Recorded as Recorded
+    from orc.ledger.events import StepId as StepId
+    from orc.ledger.locks import OwnerLock as OwnerLock
+    from orc.ledger.locks import has_owner as has_owner
+    from orc.ledger.names import find_job as find_job
+    from orc.ledger.packing import pack as pack
+    from orc.ledger.packing import pack_bytes as pack_bytes
+    from orc.ledger.reader import Head as Head
+    from orc.ledger.reader import LedgerReader as LedgerReader
+    from orc.ledger.reader import Signal as Signal
+    from orc.ledger.store import Ledger as Ledger
+    from orc.ledger.store import Projector as Projector
+    from orc.ledger.store import open_ledger as open_ledger
 
 _HOMES = {
     "Head": "reader",

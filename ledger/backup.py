@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.checking import check_structure
-from ledger.connection import connect_reader, storage_errors
-from ledger.errors import CorruptLedger, FileIsThere
-from ledger.new_file import refuse_existing, write_new_file
+from orc.ledger.checking import check_structure
+from orc.ledger.connection import connect_reader, storage_errors
+from orc.ledger.errors import CorruptLedger, FileIsThere
+from orc.ledger.new_file import refuse_existing, write_new_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ledger.checking import check_blobs, removals_of, walk_chain
-from ledger.connection import storage_errors
-from ledger.errors import CorruptLedger, OtherHistory
-from ledger.imports import imported, note_import
-from ledger.locks import OwnerLock
-from ledger.new_file import write_new_file
-from ledger.reader import Head, LedgerReader
-from ledger.removal import blobs_of_job
-from ledger.schema import migrate
-from ledger.store import Ledger, Projector
+from orc.ledger.checking import check_blobs, removals_of, walk_chain
+from orc.ledger.connection import storage_errors
+from orc.ledger.errors import CorruptLedger, OtherHistory
+from orc.ledger.imports import imported, note_import
+from orc.ledger.locks import OwnerLock
+from orc.ledger.new_file import write_new_file
+from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.removal import blobs_of_job
+from orc.ledger.schema import migrate
+from orc.ledger.store import Ledger, Projector
 
 _BATCH = 1000
 _COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"

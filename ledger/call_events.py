@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.digest import Digest
-from ledger.event_base import StepEvent
-from ledger.values import CallRef, FailureKind, Payload, Reserved, TokenUsage, WorstCase
+from orc.ledger.digest import Digest
+from orc.ledger.event_base import StepEvent
+from orc.ledger.values import CallRef, FailureKind, Payload, Reserved, TokenUsage, WorstCase
 
 _PERHAPS_ANSWERED: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ledger.chain import chain_hash
-from ledger.schema import MIGRATIONS, schema_of
+from orc.ledger.chain import chain_hash
+from orc.ledger.schema import MIGRATIONS, schema_of
 
 _TEXTS = "typeof(job_id) || typeof(type) || typeof(recorded_at) || typeof(data) || typeof(hash)"
 _CHAIN = (

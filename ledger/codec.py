@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ledger.digest import canonical_json
-from ledger.errors import LedgerTooNew
-from ledger.events import EVENT_TYPES, SHAPES, AnyEvent
-from ledger.masking import Mask
-from ledger.upcasts import upcast
+from orc.ledger.digest import canonical_json
+from orc.ledger.errors import LedgerTooNew
+from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
+from orc.ledger.masking import Mask
+from orc.ledger.upcasts import upcast
 
 _COLUMNS = ("type", "step", "attempt")
 

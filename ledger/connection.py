@@ -16,9 +16,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger import failpoints
-from ledger.errors import CorruptLedger, LedgerBusy, LedgerError, NoLedger, NotALedger, StorageError
-from ledger.schema import check_header
+from orc.ledger import failpoints
+from orc.ledger.errors import (
+    CorruptLedger,
+    LedgerBusy,
+    LedgerError,
+    NoLedger,
+    NotALedger,
+    StorageError,
+)
+from orc.ledger.schema import check_header
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

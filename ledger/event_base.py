@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.values import Frozen
+from orc.ledger.values import Frozen
 
 
 class Event(Frozen):

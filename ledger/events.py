@@ -11,33 +11,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.call_events import CacheHit as CacheHit
-from ledger.call_events import LlmFailed as LlmFailed
-from ledger.call_events import LlmRequested as LlmRequested
-from ledger.call_events import LlmResponded as LlmResponded
-from ledger.call_events import ToolCalled as ToolCalled
-from ledger.call_events import ToolReturned as ToolReturned
-from ledger.digest import Digest
-from ledger.event_base import Event as Event
-from ledger.event_base import JobEvent as JobEvent
-from ledger.event_base import StepEvent as StepEvent
-from ledger.reuse_events import BlobRemoved as BlobRemoved
-from ledger.reuse_events import JobAmended as JobAmended
-from ledger.reuse_events import StepReused as StepReused
-from ledger.values import CallRef as CallRef
-from ledger.values import ChildShape as ChildShape
-from ledger.values import Failure as Failure
-from ledger.values import FailureKind as FailureKind
-from ledger.values import FileRef as FileRef
-from ledger.values import Frozen as Frozen
-from ledger.values import JobId as JobId
-from ledger.values import Owner as Owner
-from ledger.values import Payload as Payload
-from ledger.values import Reserved as Reserved
-from ledger.values import SkipReason as SkipReason
-from ledger.values import StepId as StepId
-from ledger.values import TokenUsage as TokenUsage
-from ledger.values import WorstCase as WorstCase
+from orc.ledger.call_events import CacheHit as CacheHit
+from orc.ledger.call_events import LlmFailed as LlmFailed
+from orc.ledger.call_events import LlmRequested as LlmRequested
+from orc.ledger.call_events import LlmResponded as LlmResponded
+from orc.ledger.call_events import ToolCalled as ToolCalled
+from orc.ledger.call_events import ToolReturned as ToolReturned
+from orc.ledger.digest import Digest
+from orc.ledger.event_base import Event as Event
+from orc.ledger.event_base import JobEvent as JobEvent
+from orc.ledger.event_base import StepEvent as StepEvent
+from orc.ledger.reuse_events import BlobRemoved as BlobRemoved
+from orc.ledger.reuse_events import JobAmended as JobAmended
+from orc.ledger.reuse_events import StepReused as StepReused
+from orc.ledger.values import CallRef as CallRef
+from orc.ledger.values import ChildShape as ChildShape
+from orc.ledger.values import Failure as Failure
+from orc.ledger.values import FailureKind as FailureKind
+from orc.ledger.values import FileRef as FileRef
+from orc.ledger.values import Frozen as Frozen
+from orc.ledger.values import JobId as JobId
+from orc.ledger.values import Owner as Owner
+from orc.ledger.values import Payload as Payload
+from orc.ledger.values import Reserved as Reserved
+from orc.ledger.values import SkipReason as SkipReason
+from orc.ledger.values import StepId as StepId
+from orc.ledger.values import TokenUsage as TokenUsage
+from orc.ledger.values import WorstCase as WorstCase
 
 
 class JobSubmitted(JobEvent):

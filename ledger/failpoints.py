@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ledger.errors import BadFailpoint
+from orc.ledger.errors import BadFailpoint
 
 VARIABLE = "ORC_FAILPOINTS"
 PLACES = {

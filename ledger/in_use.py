@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ledger.errors import StorageError
+from orc.ledger.errors import StorageError
 
 
 class FilesInUse:

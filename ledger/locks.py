@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
+from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
 
 WRITE_WAIT_S = 30.0
 OWNER_WAIT_S = 1.0

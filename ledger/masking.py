@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from ledger.spellings import encode_pattern, spell_out
+from orc.ledger.spellings import encode_pattern, spell_out
 
 SECRET_CHARS_MIN = 8
 """A shorter value would be found in ordinary words."""

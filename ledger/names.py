@@ -6,7 +6,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from ledger.errors import NoSuchJob
+from orc.ledger.errors import NoSuchJob
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?", re.ASCII)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ledger.errors import FileIsThere, NoFolder, StorageError
+from orc.ledger.errors import FileIsThere, NoFolder, StorageError
 
 
 def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -> None:

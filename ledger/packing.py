@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ledger.digest import canonical_json, digest_bytes
-from ledger.events import Payload
+from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.events import Payload
 
 INLINE_BYTES_MAX = 1024
 """Values whose JSON is longer than this become blobs, so that event rows stay small."""

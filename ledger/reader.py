@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ledger.codec import load_event
-from ledger.connection import connect_reader, storage_errors
-from ledger.digest import Digest
-from ledger.errors import CorruptLedger, RemovedBlob
-from ledger.events import JobId, Payload, Recorded
-from ledger.names import find_job
+from orc.ledger.codec import load_event
+from orc.ledger.connection import connect_reader, storage_errors
+from orc.ledger.digest import Digest
+from orc.ledger.errors import CorruptLedger, RemovedBlob
+from orc.ledger.events import JobId, Payload, Recorded
+from orc.ledger.names import find_job
 
 EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
 """What `row_to_recorded` takes, in its order."""

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
-from ledger.checking import blobs_of
-from ledger.connection import storage_errors
-from ledger.digest import Digest
-from ledger.events import BlobRemoved, JobId, Recorded
-from ledger.locks import OwnerLock
-from ledger.store import Ledger
+from orc.ledger.checking import blobs_of
+from orc.ledger.connection import storage_errors
+from orc.ledger.digest import Digest
+from orc.ledger.events import BlobRemoved, JobId, Recorded
+from orc.ledger.locks import OwnerLock
+from orc.ledger.store import Ledger
 
 DIGESTS_MAX = 1000
 """How many blobs one event names."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.digest import Digest
-from ledger.event_base import JobEvent, StepEvent
-from ledger.values import FileRef, Payload
+from orc.ledger.digest import Digest
+from orc.ledger.event_base import JobEvent, StepEvent
+from orc.ledger.values import FileRef, Payload
 
 
 class JobAmended(JobEvent):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ledger.errors import CorruptLedger, LedgerTooNew, NotALedger
+from orc.ledger.errors import CorruptLedger, LedgerTooNew, NotALedger
 
 APPLICATION_ID = 0x6F726331
 """`orc1` in ASCII, in the header of the file."""

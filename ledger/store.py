@@ -14,20 +14,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from ledger import failpoints
-from ledger.chain import chain_hash
-from ledger.codec import dump_event
-from ledger.connection import connect_writer, storage_errors
-from ledger.digest import canonical_json, digest_bytes
-from ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
-from ledger.events import Recorded
-from ledger.in_use import FilesInUse
-from ledger.locks import WriteLock
-from ledger.masking import NO_MASK, Mask
-from ledger.new_file import require_folder
-from ledger.packing import is_text, within_limit
-from ledger.reader import Head, LedgerReader
-from ledger.schema import is_current, migrate
+from orc.ledger import failpoints
+from orc.ledger.chain import chain_hash
+from orc.ledger.codec import dump_event
+from orc.ledger.connection import connect_writer, storage_errors
+from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
+from orc.ledger.events import Recorded
+from orc.ledger.in_use import FilesInUse
+from orc.ledger.locks import WriteLock
+from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.new_file import require_folder
+from orc.ledger.packing import is_text, within_limit
+from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.schema import is_current, migrate
 
 _REBUILD_BATCH = 1000
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ledger.chain import chain_hash
-from ledger.checking import blobs_of, removals_of
-from ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
-from ledger.packing import BLOB_BYTES_MAX
-from ledger.reader import LedgerReader, row_to_recorded
-from ledger.removal import digests_in_specs
-from ledger.schema import check_header, migrate, schema_of
+from orc.ledger.chain import chain_hash
+from orc.ledger.checking import blobs_of, removals_of
+from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
+from orc.ledger.packing import BLOB_BYTES_MAX
+from orc.ledger.reader import LedgerReader, row_to_recorded
+from orc.ledger.removal import digests_in_specs
+from orc.ledger.schema import check_header, migrate, schema_of
 
 _JOB_ID = re.compile(r"job_[a-z0-9]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

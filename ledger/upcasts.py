@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.errors import LedgerTooNew
+from orc.ledger.errors import LedgerTooNew
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 

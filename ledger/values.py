@@ -6,7 +6,7 @@ from typing import Any, Literal, NewType
 
 from pydantic import BaseModel, ConfigDict
 
-from ledger.digest import Digest
+from orc.ledger.digest import Digest
 
 JobId = NewType("JobId", str)
 """`job_` and twelve lower-case letters or digits, sortable by time."""

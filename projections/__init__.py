@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from projections.jsonl import event_line as event_line
-    from projections.manifest import Manifest as Manifest
-    from projections.pictures.graph_mermaid import mermaid_graph as mermaid_graph
-    from projections.pictures.graph_text import text_graph as text_graph
-    from projections.publish import Publisher as Publisher
-    from projections.publish import deliver as deliver
-    from projections.read_model import ReadModel as ReadModel
-    from projections.reply_cache import ReplyCache as ReplyCache
-    from projections.result_cache import ResultCache as ResultCache
-    from projections.result_cache import collect_results as collect_results
-    from projections.verify import Verifier as Verifier
-    from projections.verify import verify_job as verify_job
+    from orc.projections.jsonl import event_line as event_line
+    from orc.projections.manifest import Manifest as Manifest
+    from orc.projections.pictures.graph_mermaid import mermaid_graph as mermaid_graph
+    from orc.projections.pictures.graph_text import text_graph as text_graph
+    from orc.projections.publish import Publisher as Publisher
+    from orc.projections.publish import deliver as deliver
+    from orc.projections.read_model import ReadModel as ReadModel
+    from orc.projections.reply_cache import ReplyCache as ReplyCache
+    from orc.projections.result_cache import ResultCache as ResultCache
+    from orc.projections.result_cache import collect_results as collect_results
+    from orc.projections.verify import Verifier as Verifier
+    from orc.projections.verify import verify_job as verify_job
 
 _HOMES = {
     "Manifest": "manifest",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events import StepFailed, StepSkipped
-from ledger.reader import LedgerReader
-from projections.job_view import (
-    JobView,
-)
-from projections.trace import Mark, Trace
+from orc.ledger.events import StepFailed, StepSkipped
+from orc.ledger.reader import LedgerReader
+from orc.projections.job_view import JobView
+from orc.projections.trace import Mark, Trace
 
 LINKS_MAX = 100_000
 _TOLD = 3

@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from ledger.visible import visible
-from projections.money import cost_text, usd_text
-from projections.status import shown_status
+from orc.ledger.visible import visible
+from orc.projections.money import cost_text, usd_text
+from orc.projections.status import shown_status
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000

@@ -17,13 +17,13 @@ from urllib.parse import quote
 from datasette import handle_exception, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
-from ledger.schema import APPLICATION_ID
-from projections.datasette_cells import STYLE, Place, render
-from projections.datasette_queries import ledger_queries
-from projections.datasette_routes import routes
-from projections.datasette_security import Asgi, datasette_policy, with_headers
-from projections.datasette_tables import TABLES, ledger_metadata
-from projections.pages.links import DatasetteLinks
+from orc.ledger.schema import APPLICATION_ID
+from orc.projections.datasette_cells import STYLE, Place, render
+from orc.projections.datasette_queries import ledger_queries
+from orc.projections.datasette_routes import routes
+from orc.projections.datasette_security import Asgi, datasette_policy, with_headers
+from orc.projections.datasette_tables import TABLES, ledger_metadata
+from orc.projections.pages.links import DatasetteLinks
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -5,7 +5,7 @@ Each answers well within Datasette's limit of a second on 100,000 steps.
 
 from __future__ import annotations
 
-from projections.datasette_reports import REPORTS
+from orc.projections.datasette_reports import REPORTS
 
 _JOB = """(
     select case when :job_id in ('', 'latest')

@@ -8,9 +8,9 @@ from typing import Any
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import NotFound, Response
 
-from projections.pages.decisions import are_decisions_allowed
-from projections.pages.routes import PAGES
-from projections.pages.views import Page, answer, static
+from orc.projections.pages.decisions import are_decisions_allowed
+from orc.projections.pages.routes import PAGES
+from orc.projections.pages.views import Page, answer, static
 
 _IsLedger = Callable[[Any, str], bool]
 _Shown = Callable[[Any, Any, str], Awaitable[Any]]
@@ -42,7 +42,7 @@ async def _decide(request: Any, datasette: Any, name: str) -> Any:
     if not are_decisions_allowed(datasette):
         raise NotFound("nobody may decide here: `orc browse --allow-decisions` lets you")
     # Loads pydantic, which Datasette's start needs not wait for.
-    from projections.pages.decide import decide_page
+    from orc.projections.pages.decide import decide_page
 
     return await decide_page(request, datasette, name)
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.digest import Digest, digest_bytes
-from ledger.errors import LedgerError, why_lost
-from ledger.events import JobAmended, JobSubmitted, Payload
-from ledger.reader import LedgerReader
+from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.ledger.reader import LedgerReader
 
 _IN_FORCE = (
     "SELECT version FROM events WHERE job_id = ? AND version <= ? "

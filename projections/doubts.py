@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     AnyEvent,
     LlmFailed,
     LlmRequested,
@@ -16,8 +16,8 @@ from ledger.events import (
     StepFailed,
     StepInterrupted,
 )
-from projections.money import usd_text
-from projections.prices import USD_DIGITS
+from orc.projections.money import usd_text
+from orc.projections.prices import USD_DIGITS
 
 
 @dataclass(slots=True)

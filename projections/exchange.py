@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.events import CacheHit, LlmRequested, LlmResponded, Payload
-from ledger.reader import LedgerReader
-from projections.definitions import read_or_lost
-from projections.job_rows import CallRow
+from orc.ledger.events import CacheHit, LlmRequested, LlmResponded, Payload
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import read_or_lost
+from orc.projections.job_rows import CallRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ledger.digest import Digest
-from ledger.events import FileWritten
-from ledger.reader import LedgerReader
-from projections.definitions import read_spec
-from projections.job_rows import FileRow, JobRow
-from projections.job_view import (
-    read_rows,
-)
+from orc.ledger.digest import Digest
+from orc.ledger.events import FileWritten
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import read_spec
+from orc.projections.job_rows import FileRow, JobRow
+from orc.projections.job_view import read_rows
 
 COPY_BYTES_MAX = 256 * 1024 * 1024
 LISTED_MAX = 100

@@ -10,24 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ledger.errors import LedgerError, why_lost
-from ledger.reader import LedgerReader
-from ledger.step_names import lineage
-from projections.definitions import SpecSeen, read_spec
-from projections.exchange import Exchange, read_exchange
-from projections.job_rows import (
-    CallRow,
-    FileRow,
-    JobRow,
-    StepRow,
-)
-from projections.job_view import (
-    JobView,
-    read_calls,
-    read_files,
-    read_view,
-)
-from projections.text_diff import TextDiff, diff_texts
+from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.reader import LedgerReader
+from orc.ledger.step_names import lineage
+from orc.projections.definitions import SpecSeen, read_spec
+from orc.projections.exchange import Exchange, read_exchange
+from orc.projections.job_rows import CallRow, FileRow, JobRow, StepRow
+from orc.projections.job_view import JobView, read_calls, read_files, read_view
+from orc.projections.text_diff import TextDiff, diff_texts
 
 State = Literal["added", "removed", "changed", "same"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
-from projections.job_rows import (
+from orc.projections.job_rows import (
     AttemptRow,
     CallRow,
     CircuitRow,
@@ -21,7 +21,7 @@ from projections.job_rows import (
     StepRow,
     ToolRow,
 )
-from projections.read_model_schema import TABLES
+from orc.projections.read_model_schema import TABLES
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ledger.codec import dump_event
-from ledger.events import Recorded
+from orc.ledger.codec import dump_event
+from orc.ledger.events import Recorded
 
 
 def event_object(recorded: Recorded, *, with_hash: bool = True) -> dict[str, Any]:

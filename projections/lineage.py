@@ -12,27 +12,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from ledger.digest import Digest, clean_text, digest_bytes
-from ledger.errors import LedgerError
-from ledger.events import FileWritten, Payload, StepReused
-from ledger.reader import LedgerReader
-from projections.definitions import SpecSeen, read_or_lost, read_spec
-from projections.job_rows import (
-    AttemptRow,
-    CallRow,
-    FileRow,
-    JobRow,
-    StepRow,
-    ToolRow,
-)
-from projections.job_view import (
-    JobView,
-    read_calls,
-    read_rows,
-    read_tools,
-    read_view,
-)
-from projections.upstream import Source, read_upstream
+from orc.ledger.digest import Digest, clean_text, digest_bytes
+from orc.ledger.errors import LedgerError
+from orc.ledger.events import FileWritten, Payload, StepReused
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import SpecSeen, read_or_lost, read_spec
+from orc.projections.job_rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
+from orc.projections.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.upstream import Source, read_upstream
 
 Making = Literal["reply", "tool", "command", "function", "value", "reused"]
 """What made a file: a model's reply, a model's call of a tool, a command, a Python

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ledger.events import (
+from orc.ledger.events import (
     Payload,
     StepFailed,
     StepInterrupted,
@@ -13,8 +13,8 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from ledger.reader import LedgerReader
-from ledger.step_names import folder_name
+from orc.ledger.reader import LedgerReader
+from orc.ledger.step_names import folder_name
 
 
 @dataclass(frozen=True, slots=True)

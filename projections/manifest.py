@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ledger.errors import RemovedBlob
-from ledger.events import (
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import (
     ApprovalRequested,
     BudgetExceeded,
     FileRef,
@@ -37,9 +37,9 @@ from ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
-from ledger.step_names import lineage
-from projections.doubts import DoubtFinder, Doubts, worst_cost
-from projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+from orc.ledger.step_names import lineage
+from orc.projections.doubts import DoubtFinder, Doubts, worst_cost
+from orc.projections.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
 """What depends on the table of prices, and not on the events alone."""

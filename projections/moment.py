@@ -13,11 +13,11 @@ from itertools import islice, takewhile
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.connection import storage_errors
-from ledger.reader import LedgerReader
-from ledger.schema import migrate
-from projections.prices import NO_PRICES, USD_DIGITS, PriceTable
-from projections.read_model import ReadModel
+from orc.ledger.connection import storage_errors
+from orc.ledger.reader import LedgerReader
+from orc.ledger.schema import migrate
+from orc.projections.prices import NO_PRICES, USD_DIGITS, PriceTable
+from orc.projections.read_model import ReadModel
 
 _BATCH = 1000
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ledger.digest import Digest, digest_json
-from ledger.events import (
+from orc.ledger.digest import Digest, digest_json
+from orc.ledger.events import (
     AnyEvent,
     CacheHit,
     Frozen,

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ledger import LedgerReader
-from ledger.digest import Digest, digest_bytes
-from ledger.events import FileWritten, JobAmended, JobSubmitted, StepReused
-from ledger.folder import TEMPORARY_NAME, Folder
-from projections.prices import NO_PRICES, PriceTable
-from projections.run_folder import FOLDERS, RunFolder
+from orc.ledger import LedgerReader
+from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.events import FileWritten, JobAmended, JobSubmitted, StepReused
+from orc.ledger.folder import TEMPORARY_NAME, Folder
+from orc.projections.prices import NO_PRICES, PriceTable
+from orc.projections.run_folder import FOLDERS, RunFolder
 
 _TEMPORARY = re.compile(TEMPORARY_NAME)
 

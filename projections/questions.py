@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.events import ApprovalRequested
-from ledger.reader import LedgerReader
-from projections.job_rows import StepRow
-from projections.job_view import (
-    read_rows,
-)
+from orc.ledger.events import ApprovalRequested
+from orc.ledger.reader import LedgerReader
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import read_rows
 
 
 @dataclass(frozen=True, slots=True)

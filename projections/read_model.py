@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BlobRemoved,
@@ -49,8 +49,8 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from projections.prices import NO_PRICES, PriceTable
-from projections.read_model_calls import (
+from orc.projections.prices import NO_PRICES, PriceTable
+from orc.projections.read_model_calls import (
     cache_hit,
     call_failed,
     circuit_closed,
@@ -61,16 +61,10 @@ from projections.read_model_calls import (
     tool_called,
     tool_returned,
 )
-from projections.read_model_flow import (
-    asked,
-    decided,
-    expanded,
-    job_waiting,
-    short,
-)
-from projections.read_model_reuse import job_amended, step_reused, step_rows
-from projections.read_model_schema import VERSION, create_tables
-from projections.read_model_writer import Writer, preview
+from orc.projections.read_model_flow import asked, decided, expanded, job_waiting, short
+from orc.projections.read_model_reuse import job_amended, step_reused, step_rows
+from orc.projections.read_model_schema import VERSION, create_tables
+from orc.projections.read_model_writer import Writer, preview
 
 # The phase of each event: the place of its statements in `ORDER`.
 _PHASES: dict[type, int] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     CacheHit,
     CircuitClosed,
     CircuitOpened,
@@ -18,8 +18,8 @@ from ledger.events import (
     ToolReturned,
     WorstCase,
 )
-from projections.prices import Price, saved_usd
-from projections.read_model_writer import Writer, preview
+from orc.projections.prices import Price, saved_usd
+from orc.projections.read_model_writer import Writer, preview
 
 
 def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BudgetExceeded,
@@ -13,7 +13,7 @@ from ledger.events import (
     Recorded,
     StepExpanded,
 )
-from projections.read_model_writer import Writer
+from orc.projections.read_model_writer import Writer
 
 
 def shape_of(step: Mapping[str, Any]) -> str:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ledger.events import JobAmended, Recorded, StepReused
-from projections.read_model_flow import shape_of
-from projections.read_model_writer import Writer, preview
+from orc.ledger.events import JobAmended, Recorded, StepReused
+from orc.projections.read_model_flow import shape_of
+from orc.projections.read_model_writer import Writer, preview
 
 
 def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

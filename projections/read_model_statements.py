@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections.prices import USD_DIGITS
+from orc.projections.prices import USD_DIGITS
 
 _CUT = "step_id = ? AND attempt_id = ? AND status = 'sent'"
 """The call that an attempt left open: at most one, found by the index of its step's calls."""

@@ -7,9 +7,9 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
-from ledger.events import Payload
-from projections.prices import PriceTable
-from projections.read_model_statements import ORDER, STATEMENTS
+from orc.ledger.events import Payload
+from orc.projections.prices import PriceTable
+from orc.projections.read_model_statements import ORDER, STATEMENTS
 
 PREVIEW_CHARS = 200
 

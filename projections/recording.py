@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     CacheHit,
     FileWritten,
     JobAmended,

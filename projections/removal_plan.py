@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ledger import LedgerReader, has_owner
-from ledger.digest import canonical_json
-from ledger.removal import blobs_by_job, has_bytes, size_of, spec_blobs
+from orc.ledger import LedgerReader, has_owner
+from orc.ledger.digest import canonical_json
+from orc.ledger.removal import blobs_by_job, has_bytes, size_of, spec_blobs
 
 _ENDED = ("succeeded", "failed", "cancelled")
 _COPY_BYTES_MIN = 8

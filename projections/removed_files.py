@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ledger import LedgerReader
-from ledger.digest import digest_bytes
-from ledger.folder import Folder
-from ledger.removal import has_bytes
-from projections.prices import PriceTable
-from projections.run_folder import expected_files
+from orc.ledger import LedgerReader
+from orc.ledger.digest import digest_bytes
+from orc.ledger.folder import Folder
+from orc.ledger.removal import has_bytes
+from orc.projections.prices import PriceTable
+from orc.projections.run_folder import expected_files
 
 
 def remove_files(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from ledger import LedgerReader
-from ledger.errors import RemovedBlob
-from ledger.events import CallRef, LlmRequested, LlmResponded
-from ledger.imports import UNTRUSTED_JOBS
-from ledger.values import CachedReply
+from orc.ledger import LedgerReader
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import CallRef, LlmRequested, LlmResponded
+from orc.ledger.imports import UNTRUSTED_JOBS
+from orc.ledger.values import CachedReply
 
 _ANSWERED = (
     "SELECT job_id, reply_version FROM llm_calls WHERE request_sha256 = ? AND status = 'answered' "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from ledger import LedgerReader
-from ledger.digest import Digest
-from ledger.errors import CorruptLedger
-from ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
-from ledger.imports import UNTRUSTED_JOBS
-from ledger.step_names import lineage
-from ledger.values import CachedResult
+from orc.ledger import LedgerReader
+from orc.ledger.digest import Digest
+from orc.ledger.errors import CorruptLedger
+from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
+from orc.ledger.imports import UNTRUSTED_JOBS
+from orc.ledger.step_names import lineage
+from orc.ledger.values import CachedResult
 
 _CANDIDATES_MAX = 5
 _DONE = (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ledger import LedgerReader, Recorded
-from ledger.digest import Digest, canonical_json, digest_bytes
-from ledger.errors import RemovedBlob
-from ledger.events import (
+from orc.ledger import LedgerReader, Recorded
+from orc.ledger.digest import Digest, canonical_json, digest_bytes
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import (
     FileRef,
     FileWritten,
     JobAmended,
@@ -24,10 +24,10 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from ledger.step_names import folder_name
-from projections.jsonl import event_line
-from projections.manifest import Manifest
-from projections.prices import NO_PRICES, PriceTable
+from orc.ledger.step_names import folder_name
+from orc.projections.jsonl import event_line
+from orc.projections.manifest import Manifest
+from orc.projections.prices import NO_PRICES, PriceTable
 
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 

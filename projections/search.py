@@ -14,13 +14,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ledger.connection import storage_errors
-from ledger.errors import LedgerError, why_lost
-from ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
-from projections.search_file import remove_index
-from projections.search_index import SearchIndex, last_position, open_index
-from projections.search_query import BEGIN, END, JOINT, TOKENIZER, match_expression, spaced
-from projections.search_texts import texts_of
+from orc.ledger.connection import storage_errors
+from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
+from orc.projections.search_file import remove_index
+from orc.projections.search_index import SearchIndex, last_position, open_index
+from orc.projections.search_query import BEGIN, END, JOINT, TOKENIZER, match_expression, spaced
+from orc.projections.search_texts import texts_of
 
 PAGE_HITS = 25
 PAGES_MAX = 40

@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ledger.locks import FileLock, locks_dir
-from projections.search_query import TOKENIZER
+from orc.ledger.locks import FileLock, locks_dir
+from orc.projections.search_query import TOKENIZER
 
 APPLICATION_ID = 0x6F726373
 """`orcs` in ASCII, in the header of the file."""

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ledger.errors import LedgerError
-from ledger.locks import FileLock
-from ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
-from projections.search_file import NotAnIndex, lock_of, open_file, open_memory
-from projections.search_query import spaced
-from projections.search_texts import SEARCHED_TYPES, texts_of
+from orc.ledger.errors import LedgerError
+from orc.ledger.locks import FileLock
+from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
+from orc.projections.search_file import NotAnIndex, lock_of, open_file, open_memory
+from orc.projections.search_query import spaced
+from orc.projections.search_texts import SEARCHED_TYPES, texts_of
 
 VERSION = 1
 """Raised whenever other words are kept, or kept otherwise: an index of an older one is made anew."""

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     CacheHit,
@@ -22,9 +22,9 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from ledger.reader import LedgerReader
-from projections.exchange import content_text
-from projections.search_query import plain_text
+from orc.ledger.reader import LedgerReader
+from orc.projections.exchange import content_text
+from orc.projections.search_query import plain_text
 
 KINDS = ("prompt", "reply", "tool", "output", "log", "failure", "decision")
 """What a text can be: `tool` is what a model gave a tool and was told by it."""

@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from projections.prices import USD_DIGITS
+from orc.projections.prices import USD_DIGITS
 
 By = Literal["model", "provider", "day", "step", "job", "project"]
 

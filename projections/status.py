@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.locks import has_owner
+from orc.ledger.locks import has_owner
 
 if TYPE_CHECKING:
-    from projections.job_rows import StepRow
+    from orc.projections.job_rows import StepRow
 
 
 def shown_status(database: Path, job_id: str, stored: str) -> str:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from projections.job_rows import AttemptRow, StepRow
-from projections.job_view import (
-    JobView,
-)
+from orc.projections.job_rows import AttemptRow, StepRow
+from orc.projections.job_view import JobView
 
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ledger.events import Recorded
-from ledger.reader import LedgerReader
+from orc.ledger.events import Recorded
+from orc.ledger.reader import LedgerReader
 
 ENDS = ("step.succeeded", "step.failed", "step.skipped", "step.reused")
 """Events after which a step does not go on by itself; `step.failed` only without a retry."""

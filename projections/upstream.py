@@ -7,11 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from projections.job_rows import FileRow, StepRow
-from projections.job_view import (
-    JobView,
-    read_files,
-)
+from orc.projections.job_rows import FileRow, StepRow
+from orc.projections.job_view import JobView, read_files
 
 UPSTREAM_MAX = 200
 

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger import LedgerError, LedgerReader
-from ledger.checking import check_blobs, check_other_blobs, check_structure, find_head, walk_chain
-from ledger.connection import storage_errors
-from projections.prices import NO_PRICES, PriceTable
-from projections.verify_folder import check_folder, heads_in
-from projections.verify_tables import check_tables, has_today_tables
+from orc.ledger import LedgerError, LedgerReader
+from orc.ledger.checking import (
+    check_blobs,
+    check_other_blobs,
+    check_structure,
+    find_head,
+    walk_chain,
+)
+from orc.ledger.connection import storage_errors
+from orc.projections.prices import NO_PRICES, PriceTable
+from orc.projections.verify_folder import check_folder, heads_in
+from orc.projections.verify_tables import check_tables, has_today_tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import LedgerReader
-from ledger.digest import digest_bytes
-from ledger.folder import Folder
-from projections.jsonl import event_line
-from projections.manifest import MONEY_KEYS, Manifest, render_manifest
-from projections.prices import PriceTable
-from projections.run_folder import expected_files
+from orc.ledger import LedgerReader
+from orc.ledger.digest import digest_bytes
+from orc.ledger.folder import Folder
+from orc.projections.jsonl import event_line
+from orc.projections.manifest import MONEY_KEYS, Manifest, render_manifest
+from orc.projections.prices import PriceTable
+from orc.projections.run_folder import expected_files
 
 
 @dataclass(frozen=True, slots=True)

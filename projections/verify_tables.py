@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ledger.connection import storage_errors
-from projections.moment import derive_beside
-from projections.prices import PriceTable
-from projections.read_model_schema import TABLES, VERSION
+from orc.ledger.connection import storage_errors
+from orc.projections.moment import derive_beside
+from orc.projections.prices import PriceTable
+from orc.projections.read_model_schema import TABLES, VERSION
 
 _SHOWN_MAX = 5
 _OF_PRICES = ("cost_usd", "price_date", "calls_unpriced", "saved_usd")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     CircuitClosed,
     CircuitOpened,
     JobResumed,
@@ -15,12 +15,10 @@ from ledger.events import (
     Recorded,
     StepExpanded,
 )
-from ledger.reader import LedgerReader
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-)
-from projections.trace import Mark, Trace
+from orc.ledger.reader import LedgerReader
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView
+from orc.projections.trace import Mark, Trace
 
 NOTICED_S = 0.1
 """A shorter wait is the scheduler's own."""

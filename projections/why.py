@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.reader import LedgerReader
-from projections.causes import Link, chain_text, read_causes
-from projections.job_rows import StepRow
-from projections.job_view import (
-    read_rows,
-    read_view,
-)
-from projections.trace import read_story, read_trace
-from projections.why_teller import Teller
-from projections.why_texts import Statement
+from orc.ledger.reader import LedgerReader
+from orc.projections.causes import Link, chain_text, read_causes
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import read_rows, read_view
+from orc.projections.trace import read_story, read_trace
+from orc.projections.why_teller import Teller
+from orc.projections.why_texts import Statement
 
 
 @dataclass(frozen=True, slots=True)

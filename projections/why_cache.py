@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.events import CacheHit, LlmRequested, StepReused
+from orc.ledger.events import CacheHit, LlmRequested, StepReused
 
 
 def cache_statement(event: StepReused | CacheHit, job_id: str) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ledger.reader import LedgerReader
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-)
-from projections.why_texts import Statement
+from orc.ledger.reader import LedgerReader
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView
+from orc.projections.why_texts import Statement
 
 _OPEN = ("pending", "running", "waiting")
 _LISTED = 10

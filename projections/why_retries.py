@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.events import StepFailed
+from orc.ledger.events import StepFailed
 
 _NEVER = ("template", "path", "environment")
 """What trying again cannot heal; only a `retry_on` that names it has it tried again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BudgetExceeded,
@@ -29,20 +29,18 @@ from ledger.events import (
     StepSucceeded,
     StepSwitched,
 )
-from ledger.reader import LedgerReader
-from ledger.step_names import lineage
-from projections.causes import chain_events, chain_text, read_causes
-from projections.definitions import read_spec
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-)
-from projections.trace import Mark, Trace
-from projections.waits import find_birth, find_wait, mark_of, opening
-from projections.why_cache import cache_statement, not_cached
-from projections.why_pending import pending_statements
-from projections.why_retries import retry_rule
-from projections.why_texts import (
+from orc.ledger.reader import LedgerReader
+from orc.ledger.step_names import lineage
+from orc.projections.causes import chain_events, chain_text, read_causes
+from orc.projections.definitions import read_spec
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView
+from orc.projections.trace import Mark, Trace
+from orc.projections.waits import find_birth, find_wait, mark_of, opening
+from orc.projections.why_cache import cache_statement, not_cached
+from orc.projections.why_pending import pending_statements
+from orc.projections.why_retries import retry_rule
+from orc.projections.why_texts import (
     CUT,
     ENDED,
     HOLDERS,

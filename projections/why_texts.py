@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-)
+from orc.ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView
 
 Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",

@@ -4,20 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from providers.contract import Message as Message
-    from providers.contract import OnDelta as OnDelta
-    from providers.contract import Provider as Provider
-    from providers.contract import Reply as Reply
-    from providers.contract import Request as Request
-    from providers.contract import Tool as Tool
-    from providers.contract import ToolCall as ToolCall
-    from providers.contract import Usage as Usage
-    from providers.errors import PermanentError as PermanentError
-    from providers.errors import ProviderError as ProviderError
-    from providers.errors import TransientError as TransientError
-    from providers.registry import REGISTRY as REGISTRY
-    from providers.registry import ProviderEntry as ProviderEntry
-    from providers.registry import build_provider as build_provider
+    from orc.providers.contract import Message as Message
+    from orc.providers.contract import OnDelta as OnDelta
+    from orc.providers.contract import Provider as Provider
+    from orc.providers.contract import Reply as Reply
+    from orc.providers.contract import Request as Request
+    from orc.providers.contract import Tool as Tool
+    from orc.providers.contract import ToolCall as ToolCall
+    from orc.providers.contract import Usage as Usage
+    from orc.providers.errors import PermanentError as PermanentError
+    from orc.providers.errors import ProviderError as ProviderError
+    from orc.providers.errors import TransientError as TransientError
+    from orc.providers.registry import REGISTRY as REGISTRY
+    from orc.providers.registry import ProviderEntry as ProviderEntry
+    from orc.providers.registry import build_provider as build_provider
 
 _HOMES = {
     "Message": "contract",

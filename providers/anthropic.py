@@ -1,7 +1,7 @@
 """Anthropic's Messages API over the vendor's SDK, always streamed.
 
-What is asked is built in `providers.anthropic_body`, and what comes back read in
-`providers.anthropic_reply`; connections and failures are the business of `providers.sdk`.
+What is asked is built in `orc.providers.anthropic_body`, and what comes back read in
+`orc.providers.anthropic_reply`; connections and failures are the business of `orc.providers.sdk`.
 Importing the SDK takes seconds, so nothing else imports it.
 """
 
@@ -14,13 +14,13 @@ import anthropic
 import httpx2
 import trio
 
-from providers.anthropic_body import PARAMS, build_asked
-from providers.anthropic_reply import Arriving
-from providers.contract import OnDelta, Provider, Reply, Request
-from providers.errors import PermanentError, PermanentKind, TransientError
-from providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from providers.sdk_errors import Api, Said
-from providers.sdk_wire import Text, Wire
+from orc.providers.anthropic_body import PARAMS, build_asked
+from orc.providers.anthropic_reply import Arriving
+from orc.providers.contract import OnDelta, Provider, Reply, Request
+from orc.providers.errors import PermanentError, PermanentKind, TransientError
+from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from orc.providers.sdk_errors import Api, Said
+from orc.providers.sdk_wire import Text, Wire
 
 PAGES_MAX = 10
 

@@ -1,7 +1,7 @@
 """A request as Anthropic's Messages API takes it, by platform.claude.com/docs/en/api/messages.
 
 Nothing is left out silently: what the API has no place for is refused. What comes
-back is read in `providers.anthropic_reply`.
+back is read in `orc.providers.anthropic_reply`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any
 
-from providers.anthropic_schema import fit_schema
-from providers.contract import Message, Request, Tool, ToolCall
-from providers.errors import PermanentError
-from providers.http import safe_text
-from providers.instructions import instruct
+from orc.providers.anthropic_schema import fit_schema
+from orc.providers.contract import Message, Request, Tool, ToolCall
+from orc.providers.errors import PermanentError
+from orc.providers.http import safe_text
+from orc.providers.instructions import instruct
 
 MAX_TOKENS_DEFAULT = 8192
 """The longest reply where nobody says: the API sets no limit of its own, and asks for one."""

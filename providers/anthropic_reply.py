@@ -12,12 +12,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-from providers.anthropic_body import build_input
-from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from providers.errors import PermanentError
-from providers.http import parse_json, replace_surrogates
-from providers.sdk_errors import Failures
-from providers.sdk_wire import Count, Text, Wire
+from orc.providers.anthropic_body import build_input
+from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
+from orc.providers.errors import PermanentError
+from orc.providers.http import parse_json, replace_surrogates
+from orc.providers.sdk_errors import Failures
+from orc.providers.sdk_wire import Count, Text, Wire
 
 BLOCKS_MAX = 10_000
 

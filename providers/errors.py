@@ -11,7 +11,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from providers.contract import Usage
+    from orc.providers.contract import Usage
 
 TransientKind = Literal["rate_limit", "timeout", "connection", "server_error", "protocol"]
 PermanentKind = Literal["auth", "bad_request", "refused", "context_length", "environment"]

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 
-from providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.errors import PermanentError, ProviderError, TransientError
 
 WORDS_MAX = 300
 ERROR_BODY_MAX_BYTES = 64 * 1024

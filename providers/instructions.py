@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from providers.contract import Request
+from orc.providers.contract import Request
 
 _WISH = "Answer with one JSON value and nothing else."
 

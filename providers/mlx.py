@@ -1,6 +1,6 @@
 """Models that run on this machine with mlx-lm: one call at a time, in a thread.
 
-mlx-lm itself is behind `providers.mlx_store` and `providers.mlx_model`; here is what a
+mlx-lm itself is behind `orc.providers.mlx_store` and `orc.providers.mlx_model`; here is what a
 request means to it, and what it wrote means to the caller.
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import trio
 
-from providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
-from providers.errors import PermanentError, ProviderError, TransientError
-from providers.http import replace_surrogates, safe_text
-from providers.instructions import instruct
-from providers.mlx_model import LocalModel
-from providers.mlx_store import Store, open_store
-from providers.mlx_text import Splitter
+from orc.providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
+from orc.providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.http import replace_surrogates, safe_text
+from orc.providers.instructions import instruct
+from orc.providers.mlx_model import LocalModel
+from orc.providers.mlx_store import Store, open_store
+from orc.providers.mlx_text import Splitter
 
 MAX_TOKENS = 4096
 """Where the request has no `max_tokens`: mlx-lm's own 256 would cut most answers."""

@@ -1,6 +1,6 @@
 """A model of mlx-lm in memory: its chat template, its samplers, and what it generates.
 
-`providers.mlx_store` has imported mlx-lm before there is one.
+`orc.providers.mlx_store` has imported mlx-lm before there is one.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from providers.contract import Tool
-from providers.errors import PermanentError
-from providers.http import safe_text
-from providers.mlx_text import Marks
+from orc.providers.contract import Tool
+from orc.providers.errors import PermanentError
+from orc.providers.http import safe_text
+from orc.providers.mlx_text import Marks
 
 _SAMPLING = {"temperature": "temp", "top_p": "top_p", "top_k": "top_k", "min_p": "min_p"}
 _PENALTIES = {

@@ -15,11 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from providers.errors import PermanentError, TransientError
-from providers.http import safe_text
-from providers.mlx_model import LocalModel, MlxModel
+from orc.about import install_command
+from orc.providers.errors import PermanentError, TransientError
+from orc.providers.http import safe_text
+from orc.providers.mlx_model import LocalModel, MlxModel
 
-_MISSING = "mlx-lm is not installed: pip install 'orc[mlx]' (macOS on Apple silicon, or Linux)"
+_MISSING = f"mlx-lm is not installed: {install_command('mlx')} (macOS on Apple silicon, or Linux)"
 _WHOLE_FILE_MAX_BYTES = 1 << 20
 _FILES = ["*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
 

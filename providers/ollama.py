@@ -1,8 +1,8 @@
 """Ollama's own API: a chat is one POST to /api/chat, and /api/tags names the models.
 
-What is sent is built in `providers.ollama_body` and what comes back read in
-`providers.ollama_reply`; connections and their failures are
-`providers.ollama_server`'s. Which parameters a step may use, and whether to try
+What is sent is built in `orc.providers.ollama_body` and what comes back read in
+`orc.providers.ollama_reply`; connections and their failures are
+`orc.providers.ollama_server`'s. Which parameters a step may use, and whether to try
 again, is left to the scheduler.
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import trio
 
-from providers.contract import OnDelta, Provider, Reply, Request
-from providers.errors import ProviderError, TransientError
-from providers.http import parse_json, safe_text
-from providers.ollama_body import PARAMS, build_body
-from providers.ollama_reply import read_body, read_reply
-from providers.ollama_server import DEFAULT_BASE_URL, JSON, JSON_LINES, OllamaServer
+from orc.providers.contract import OnDelta, Provider, Reply, Request
+from orc.providers.errors import ProviderError, TransientError
+from orc.providers.http import parse_json, safe_text
+from orc.providers.ollama_body import PARAMS, build_body
+from orc.providers.ollama_reply import read_body, read_reply
+from orc.providers.ollama_server import DEFAULT_BASE_URL, JSON, JSON_LINES, OllamaServer
 
 MODELS_WAIT_S = 10.0
 MODELS_MAX_BYTES = 4 * 1024 * 1024

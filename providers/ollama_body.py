@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from providers.contract import Message, Request, Tool, ToolCall
-from providers.errors import PermanentError
-from providers.http import safe_text
-from providers.instructions import instruct
+from orc.providers.contract import Message, Request, Tool, ToolCall
+from orc.providers.errors import PermanentError
+from orc.providers.http import safe_text
+from orc.providers.instructions import instruct
 
 # In the order in which they count: `num_predict` comes after its portable name.
 _OPTIONS = {

@@ -2,8 +2,8 @@
 
 Bytes, lines and waits are bounded, and a stream is a reply only when each line
 has the shape of docs/api.md in ollama/ollama and the end mark has come.
-Connections and status codes belong to `providers.ollama_server`, what is asked
-to `providers.ollama_body`.
+Connections and status codes belong to `orc.providers.ollama_server`, what is asked
+to `orc.providers.ollama_body`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, TypeVar, cast
 import httpx
 import trio
 
-from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from providers.errors import PermanentError, ProviderError, TransientError
-from providers.http import (
+from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
+from orc.providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.http import (
     LineCutter,
     parse_error_words,
     parse_json,

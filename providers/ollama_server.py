@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 import httpx
 import trio
 
-from providers.errors import PermanentError, ProviderError, TransientError
-from providers.http import (
+from orc.providers.errors import PermanentError, ProviderError, TransientError
+from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
     build_status_error,
     describe_failure,
@@ -29,7 +29,7 @@ from providers.http import (
     parse_retry_after,
     safe_text,
 )
-from providers.ollama_reply import is_too_long, raw_chunks
+from orc.providers.ollama_reply import is_too_long, raw_chunks
 
 DEFAULT_BASE_URL = "http://localhost:11434"
 ERROR_BODY_WAIT_S = 5.0

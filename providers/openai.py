@@ -2,7 +2,7 @@
 
 Always streamed. A reply is whole when a `finish_reason` has come: not every server
 adds the tokens' counts, or `[DONE]`. Connections and failures are the business
-of `providers.sdk`, what the responses API shares that of `providers.openai_api`.
+of `orc.providers.sdk`, what the responses API shares that of `orc.providers.openai_api`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall, Usage
-from providers.openai_api import (
+from orc.providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall, Usage
+from orc.providers.openai_api import (
     Account,
     AccountProvider,
     InputDetails,
@@ -20,7 +20,7 @@ from providers.openai_api import (
     build_usage,
     read_arguments,
 )
-from providers.openai_body import (
+from orc.providers.openai_body import (
     add_options,
     build_content,
     build_function,
@@ -32,8 +32,8 @@ from providers.openai_body import (
     takes_schema,
     write_arguments,
 )
-from providers.sdk_errors import Failures
-from providers.sdk_wire import Count, Text, Wire
+from orc.providers.sdk_errors import Failures
+from orc.providers.sdk_wire import Count, Text, Wire
 
 _PARAMS = {
     "temperature": "temperature",

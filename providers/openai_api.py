@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from providers.contract import Usage
-from providers.errors import PermanentError, PermanentKind
-from providers.http import parse_json
-from providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from providers.sdk_errors import Api, Said
-from providers.sdk_wire import Count, Wire
+from orc.providers.contract import Usage
+from orc.providers.errors import PermanentError, PermanentKind
+from orc.providers.http import parse_json
+from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
+from orc.providers.sdk_errors import Api, Said
+from orc.providers.sdk_wire import Count, Wire
 
 _PLACEHOLDER_KEY = "none"
 _OWN_HOST = "openai.com"

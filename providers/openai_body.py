@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from providers.contract import Message, Request, Tool, ToolCall
-from providers.errors import PermanentError
-from providers.http import safe_text
-from providers.instructions import instruct, speaks_of_json
+from orc.providers.contract import Message, Request, Tool, ToolCall
+from orc.providers.errors import PermanentError
+from orc.providers.http import safe_text
+from orc.providers.instructions import instruct, speaks_of_json
 
 DEPTH_MAX = 10
 PROPERTIES_MAX = 5000

@@ -1,7 +1,7 @@
 """OpenAI's responses API over the vendor's SDK: streamed, and nothing stored at the vendor's.
 
 A reply is whole when the event that ends it has come, with the whole response in it.
-What the chat completions share stands in `providers.openai_api`.
+What the chat completions share stands in `orc.providers.openai_api`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall
-from providers.openai_api import (
+from orc.providers.contract import Message, OnDelta, Provider, Reply, Request, ToolCall
+from orc.providers.openai_api import (
     Account,
     AccountProvider,
     InputDetails,
@@ -19,7 +19,7 @@ from providers.openai_api import (
     build_usage,
     read_arguments,
 )
-from providers.openai_body import (
+from orc.providers.openai_body import (
     add_options,
     build_content,
     build_function,
@@ -31,8 +31,8 @@ from providers.openai_body import (
     takes_schema,
     write_arguments,
 )
-from providers.sdk_errors import Failures
-from providers.sdk_wire import Count, Text, Wire
+from orc.providers.sdk_errors import Failures
+from orc.providers.sdk_wire import Count, Text, Wire
 
 _PARAMS = ("temperature", "top_p", "max_tokens", "reasoning_effort")
 _ASKED = ("instructions", "tools")

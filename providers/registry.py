@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from providers.contract import Provider
+from orc.providers.contract import Provider
 
 Environment = Mapping[str, str]
 
@@ -37,16 +37,16 @@ class ProviderEntry:
 _ENTRIES = (
     ProviderEntry(
         "ollama",
-        "providers.ollama",
+        "orc.providers.ollama",
         "llama3.2",
         ("OLLAMA_MODEL",),
         local=True,
         address_variable="OLLAMA_BASE_URL",
     ),
-    ProviderEntry("replay", "providers.replay", "recorded", (), has_address=False),
+    ProviderEntry("replay", "orc.providers.replay", "recorded", (), has_address=False),
     ProviderEntry(
         "openai",
-        "providers.openai",
+        "orc.providers.openai",
         "gpt-4o-mini",
         ("OPENAI_MODEL",),
         key_variable="OPENAI_API_KEY",
@@ -54,7 +54,7 @@ _ENTRIES = (
     ),
     ProviderEntry(
         "openai-responses",
-        "providers.openai_responses",
+        "orc.providers.openai_responses",
         "gpt-4o-mini",
         ("OPENAI_MODEL",),
         key_variable="OPENAI_API_KEY",
@@ -62,7 +62,7 @@ _ENTRIES = (
     ),
     ProviderEntry(
         "anthropic",
-        "providers.anthropic",
+        "orc.providers.anthropic",
         "claude-haiku-4-5",
         ("ANTHROPIC_MODEL",),
         key_variable="ANTHROPIC_API_KEY",
@@ -70,7 +70,7 @@ _ENTRIES = (
     ),
     ProviderEntry(
         "mlx",
-        "providers.mlx",
+        "orc.providers.mlx",
         "mlx-community/Llama-3.2-3B-Instruct-4bit",
         ("MLX_MODEL_PATH", "MLX_MODEL"),
         local=True,
@@ -109,7 +109,7 @@ def build_provider(name: str, environment: Environment, *, base_url: str | None 
     """A new provider, set up from the environment; `base_url` comes before its variable.
 
     Raises PermanentError (kind `environment`) when something that it needs is
-    missing. `replay` is built with `providers.replay.Replay`, from its file.
+    missing. `replay` is built with `orc.providers.replay.Replay`, from its file.
     """
     module = import_module(REGISTRY[name].module)
     build = cast(Callable[[Environment, str | None], Provider], module.build)

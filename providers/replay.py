@@ -14,8 +14,8 @@ from typing import Any, get_args
 
 import trio
 
-from providers.contract import OnDelta, Reply, Request, ToolCall, Usage
-from providers.errors import (
+from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
+from orc.providers.errors import (
     PermanentError,
     PermanentKind,
     ProviderError,

@@ -4,7 +4,7 @@ Both SDKs are built on httpx2, so what goes wrong on the wire is met there, befo
 SDK sees it: statuses, redirects, compression, silence, cuts and bounds. The SDKs
 are asked for JSON as it came: their own models are built unchecked, with any
 field missing or of any type. What is asked, and what an answer must look like,
-is the providers' business; what a failure becomes, that of `providers.sdk_errors`.
+is the providers' business; what a failure becomes, that of `orc.providers.sdk_errors`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import httpx2
 import trio
 
-from providers.errors import PermanentError, TransientError
-from providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
-from providers.sdk_errors import Api, BrokenOff, Failures
-from providers.sdk_wire import BoundedBody, Text, Wire
+from orc.providers.errors import PermanentError, TransientError
+from orc.providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
+from orc.providers.sdk_errors import Api, BrokenOff, Failures
+from orc.providers.sdk_wire import BoundedBody, Text, Wire
 
 AFTER_END_WAIT_S = 5.0
 ERROR_BODY_WAIT_S = 5.0

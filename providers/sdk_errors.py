@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 
 import httpx2
 
-from providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
-from providers.http import (
+from orc.providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
+from orc.providers.http import (
     build_status_error,
     describe_failure,
     find_causes,

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Self, cast
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from providers.http import LineCutter, replace_surrogates, safe_text
-from providers.sdk_errors import Failures
+from orc.providers.http import LineCutter, replace_surrogates, safe_text
+from orc.providers.sdk_errors import Failures
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from providers.contract import OnDelta, Reply, Request
-from providers.errors import PermanentError
+from orc.providers.contract import OnDelta, Reply, Request
+from orc.providers.errors import PermanentError
 
 
 class Unavailable:

@@ -11,17 +11,17 @@ from typing import assert_never
 
 import trio
 
-from ledger import LedgerError, pack
-from ledger.digest import clean_text
-from ledger.masking import NO_MASK, Mask
-from providers import Provider
-from scheduler.core.commands import Failed, Outcome, Succeeded
-from scheduler.core.errors import TemplateError
-from scheduler.core.params import PROVIDER_SECTIONS, section_of
-from scheduler.core.state import JobState
-from scheduler.core.strict_json import check_depth
-from scheduler.effects.calls import OnDelta
-from scheduler.effects.contract import (
+from orc.ledger import LedgerError, pack
+from orc.ledger.digest import clean_text
+from orc.ledger.masking import NO_MASK, Mask
+from orc.providers import Provider
+from orc.scheduler.core.commands import Failed, Outcome, Succeeded
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.params import PROVIDER_SECTIONS, section_of
+from orc.scheduler.core.state import JobState
+from orc.scheduler.core.strict_json import check_depth
+from orc.scheduler.effects.calls import OnDelta
+from orc.scheduler.effects.contract import (
     CommandRequest,
     EffectRequest,
     FunctionRequest,
@@ -34,15 +34,15 @@ from scheduler.effects.contract import (
     ValueRequest,
     attempt_timeout_message,
 )
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.prompt import perform_prompt
-from scheduler.effects.python import WorkerPool
-from scheduler.effects.run import perform_run
-from scheduler.effects.tools import open_toolbox
-from scheduler.purse import OverBudget
-from scheduler.rendering import PathProblem, RenderedFile, Renderer
-from scheduler.taking import Taking
-from scheduler.workspace import CaptureProblem, Workspace
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.prompt import perform_prompt
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.run import perform_run
+from orc.scheduler.effects.tools import open_toolbox
+from orc.scheduler.purse import OverBudget
+from orc.scheduler.rendering import PathProblem, RenderedFile, Renderer
+from orc.scheduler.taking import Taking
+from orc.scheduler.workspace import CaptureProblem, Workspace
 
 
 @dataclass(frozen=True, slots=True)

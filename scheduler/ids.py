@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from ledger import JobId
+from orc.ledger import JobId
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

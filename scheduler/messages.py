@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-from ledger import LedgerReader
-from ledger.events import FileRef
-from providers import Message
-from providers.contract import ImagePart, Part, TextPart
-from scheduler.core.errors import TemplateError
-from scheduler.core.images import image_type
-from scheduler.core.resolved import PartDef, StepDef
-from scheduler.core.state import JobState
+from orc.ledger import LedgerReader
+from orc.ledger.events import FileRef
+from orc.providers import Message
+from orc.providers.contract import ImagePart, Part, TextPart
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.images import image_type
+from orc.scheduler.core.resolved import PartDef, StepDef
+from orc.scheduler.core.state import JobState
 
 RenderText = Callable[[str], str]
 

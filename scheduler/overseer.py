@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ledger import pack
-from ledger.digest import clean_text
-from ledger.events import Payload
-from scheduler.clock import Clock
-from scheduler.core.commands import (
+from orc.ledger import pack
+from orc.ledger.digest import clean_text
+from orc.ledger.events import Payload
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import (
     AskAgain,
     AskPerson,
     Command,
@@ -25,18 +25,18 @@ from scheduler.core.commands import (
     SkipStep,
     Succeeded,
 )
-from scheduler.core.containers import CHILDREN_MAX, child_ids, round_id
-from scheduler.core.decide_doubt import lost
-from scheduler.core.decide_failures import find_shut
-from scheduler.core.doubt import is_held_back
-from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import to_plain, to_text
-from scheduler.core.queues import enqueue
-from scheduler.core.resolved import StepDef
-from scheduler.core.state import JobState
-from scheduler.core.templates import parse_condition, parse_template, render_value
-from scheduler.rendering import Renderer
-from scheduler.turn import Message
+from orc.scheduler.core.containers import CHILDREN_MAX, child_ids, round_id
+from orc.scheduler.core.decide_doubt import lost
+from orc.scheduler.core.decide_failures import find_shut
+from orc.scheduler.core.doubt import is_held_back
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.evaluation import to_plain, to_text
+from orc.scheduler.core.queues import enqueue
+from orc.scheduler.core.resolved import StepDef
+from orc.scheduler.core.state import JobState
+from orc.scheduler.core.templates import parse_condition, parse_template, render_value
+from orc.scheduler.rendering import Renderer
+from orc.scheduler.turn import Message
 
 ITEMS_MAX = 100_000
 MESSAGE_CHARS_MAX = 10_000

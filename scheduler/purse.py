@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import trio
 
-from ledger.digest import canonical_json
-from ledger.events import (
+from orc.ledger.digest import canonical_json
+from orc.ledger.events import (
     LlmFailed,
     LlmRequested,
     LlmResponded,
@@ -16,9 +16,9 @@ from ledger.events import (
     TokenUsage,
     WorstCase,
 )
-from scheduler.core.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
-from scheduler.core.commands import Failed, Short
-from scheduler.core.state import JobState
+from orc.scheduler.core.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
+from orc.scheduler.core.commands import Failed, Short
+from orc.scheduler.core.state import JobState
 
 PriceCall = Callable[[str, str, TokenUsage], float | None]
 """What a call costs in US dollars, by provider, model and tokens; none where nobody knows."""

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ledger import LedgerReader, failpoints
-from ledger.digest import clean_text
-from ledger.events import FileRef, Payload
-from ledger.masking import NO_MASK, Mask
-from ledger.step_names import folder_name
-from providers import Request
-from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import to_text
-from scheduler.core.paths import path_problem
-from scheduler.core.resolved import FileDef, StepDef
-from scheduler.core.shell import VALUE_BYTES_MAX, parse_shell
-from scheduler.core.state import JobState
-from scheduler.core.templates import parse_template, render_value
-from scheduler.effects.contract import (
+from orc.ledger import LedgerReader, failpoints
+from orc.ledger.digest import clean_text
+from orc.ledger.events import FileRef, Payload
+from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.step_names import folder_name
+from orc.providers import Request
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.evaluation import to_text
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.resolved import FileDef, StepDef
+from orc.scheduler.core.shell import VALUE_BYTES_MAX, parse_shell
+from orc.scheduler.core.state import JobState
+from orc.scheduler.core.templates import parse_template, render_value
+from orc.scheduler.effects.contract import (
     CommandRequest,
     EffectRequest,
     FunctionRequest,
@@ -30,11 +30,11 @@ from scheduler.effects.contract import (
     PromptRequest,
     ValueRequest,
 )
-from scheduler.effects.tools import ToolSurroundings
-from scheduler.messages import render_messages
-from scheduler.scopes import Scopes, Variables
-from scheduler.views import StepViews
-from scheduler.workspace import Workspace
+from orc.scheduler.effects.tools import ToolSurroundings
+from orc.scheduler.messages import render_messages
+from orc.scheduler.scopes import Scopes, Variables
+from orc.scheduler.views import StepViews
+from orc.scheduler.workspace import Workspace
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _KEPT_BACK = (failpoints.VARIABLE,)

@@ -13,19 +13,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ledger.digest import Digest, digest_bytes, digest_json
-from ledger.events import StepReused
-from ledger.step_names import lineage
-from ledger.values import CachedResult
-from scheduler.core.commands import ReuseStep, StartAttempt
-from scheduler.core.decide_reuse import can_own
-from scheduler.core.errors import TemplateError
-from scheduler.core.graph import downstream
-from scheduler.core.resolved import CacheScope, StepDef
-from scheduler.core.shell import parse_shell
-from scheduler.core.state import JobState
-from scheduler.effects.contract import CommandRequest, FunctionRequest
-from scheduler.rendering import PathProblem, Renderer
+from orc.ledger.digest import Digest, digest_bytes, digest_json
+from orc.ledger.events import StepReused
+from orc.ledger.step_names import lineage
+from orc.ledger.values import CachedResult
+from orc.scheduler.core.commands import ReuseStep, StartAttempt
+from orc.scheduler.core.decide_reuse import can_own
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.graph import downstream
+from orc.scheduler.core.resolved import CacheScope, StepDef
+from orc.scheduler.core.shell import parse_shell
+from orc.scheduler.core.state import JobState
+from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
+from orc.scheduler.rendering import PathProblem, Renderer
 
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
 

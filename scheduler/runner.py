@@ -13,14 +13,14 @@ from dataclasses import replace
 
 import trio
 
-from ledger import JobId, Ledger, Recorded, failpoints
-from ledger.codec import mask_event
-from ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
-from ledger.masking import NO_MASK, Mask
-from providers import Provider
-from scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
-from scheduler.clock import Clock
-from scheduler.core.commands import (
+from orc.ledger import JobId, Ledger, Recorded, failpoints
+from orc.ledger.codec import mask_event
+from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
+from orc.ledger.masking import NO_MASK, Mask
+from orc.providers import Provider
+from orc.scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import (
     CallEvent,
     CancelJob,
     Command,
@@ -33,23 +33,23 @@ from scheduler.core.commands import (
     Settle,
     TimeOutJob,
 )
-from scheduler.core.decide import decide
-from scheduler.core.queues import is_at_rest
-from scheduler.core.state import JobState, evolve, next_due, ready
-from scheduler.effects.calls import OnDelta
-from scheduler.effects.contract import ReplyCache
-from scheduler.effects.groups import GRACE_S, ProcessGroups
-from scheduler.effects.python import WorkerPool
-from scheduler.overseer import Overseer
-from scheduler.purse import PriceCall, Purse, unknown_price
-from scheduler.rates import Rates
-from scheduler.rendering import Renderer
-from scheduler.retry import with_wait
-from scheduler.reusing import ResultCache, Reuse
-from scheduler.stopping import Stop, StopCommand, cut_short
-from scheduler.turn import Message, Turn
-from scheduler.wishes import overdue, poll_wishes, watch_signals
-from scheduler.workspace import Workspace
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.queues import is_at_rest
+from orc.scheduler.core.state import JobState, evolve, next_due, ready
+from orc.scheduler.effects.calls import OnDelta
+from orc.scheduler.effects.contract import ReplyCache
+from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.overseer import Overseer
+from orc.scheduler.purse import PriceCall, Purse, unknown_price
+from orc.scheduler.rates import Rates
+from orc.scheduler.rendering import Renderer
+from orc.scheduler.retry import with_wait
+from orc.scheduler.reusing import ResultCache, Reuse
+from orc.scheduler.stopping import Stop, StopCommand, cut_short
+from orc.scheduler.turn import Message, Turn
+from orc.scheduler.wishes import overdue, poll_wishes, watch_signals
+from orc.scheduler.workspace import Workspace
 
 YIELD_S = 0.005
 _ENDED = ("stopped", "waiting", "succeeded", "failed", "cancelled")

@@ -6,11 +6,11 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.events import Payload
-from scheduler.core.containers import CHILDREN_MAX
-from scheduler.core.job_state import StepState
-from scheduler.core.state import JobState
-from scheduler.views import StepsView, StepViews
+from orc.ledger.events import Payload
+from orc.scheduler.core.containers import CHILDREN_MAX
+from orc.scheduler.core.job_state import StepState
+from orc.scheduler.core.state import JobState
+from orc.scheduler.views import StepsView, StepViews
 
 Variables = Mapping[str, Any]
 ReadPayload = Callable[[Payload | None], Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from scheduler.core.commands import (
+from orc.scheduler.core.commands import (
     CancelJob,
     Command,
     Failed,
@@ -14,8 +14,8 @@ from scheduler.core.commands import (
     Outcome,
     TimeOutJob,
 )
-from scheduler.core.durations import format_duration
-from scheduler.core.state import JobState
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.state import JobState
 
 StopCommand = CancelJob | InterruptJob | TimeOutJob
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ledger.digest import clean_text
-from ledger.events import FileRef
-from ledger.masking import Mask
-from scheduler.core.state import JobState
-from scheduler.effects.contract import CAPTURE_BYTES_MAX, Result
-from scheduler.effects.text import without_fence
-from scheduler.rendering import RenderedFile
-from scheduler.workspace import CaptureProblem, Workspace, file_ref
+from orc.ledger.digest import clean_text
+from orc.ledger.events import FileRef
+from orc.ledger.masking import Mask
+from orc.scheduler.core.state import JobState
+from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, Result
+from orc.scheduler.effects.text import without_fence
+from orc.scheduler.rendering import RenderedFile
+from orc.scheduler.workspace import CaptureProblem, Workspace, file_ref
 
 _NAMED_MAX = 5
 

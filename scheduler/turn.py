@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import trio
 
-from ledger import Recorded
-from scheduler.core.commands import Command
+from orc.ledger import Recorded
+from orc.scheduler.core.commands import Command
 
 
 @dataclass(slots=True)

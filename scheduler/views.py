@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ledger import LedgerReader
-from ledger.events import FileRef, Payload
-from scheduler.core.errors import TemplateError
-from scheduler.core.references import STEP_FIELDS
-from scheduler.core.state import JobState, StepState
+from orc.ledger import LedgerReader
+from orc.ledger.events import FileRef, Payload
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.references import STEP_FIELDS
+from orc.scheduler.core.state import JobState, StepState
 
 ReadPayload = Callable[[Payload | None], Any]
 

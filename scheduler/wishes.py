@@ -6,18 +6,12 @@ import signal
 
 import trio
 
-from ledger import JobId, LedgerReader, Signal
-from scheduler.core.commands import (
-    CancelJob,
-    Command,
-    DecideApproval,
-    ExpireStep,
-    InterruptJob,
-)
-from scheduler.core.questions import late_decisions
-from scheduler.core.state import JobState, expired
-from scheduler.stop_signals import open_stop_signals
-from scheduler.turn import Message
+from orc.ledger import JobId, LedgerReader, Signal
+from orc.scheduler.core.commands import CancelJob, Command, DecideApproval, ExpireStep, InterruptJob
+from orc.scheduler.core.questions import late_decisions
+from orc.scheduler.core.state import JobState, expired
+from orc.scheduler.stop_signals import open_stop_signals
+from orc.scheduler.turn import Message
 
 POLL_S = 0.25
 

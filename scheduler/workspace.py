@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ledger import LedgerReader, pack_bytes
-from ledger.digest import Digest, clean_text, digest_bytes
-from ledger.events import FileRef, Payload
-from ledger.folder import Folder
-from ledger.masking import NO_MASK, Mask
-from ledger.step_names import folder_name
-from scheduler.core.paths import path_problem
-from scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
+from orc.ledger import LedgerReader, pack_bytes
+from orc.ledger.digest import Digest, clean_text, digest_bytes
+from orc.ledger.events import FileRef, Payload
+from orc.ledger.folder import Folder
+from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.step_names import folder_name
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
 
 
 class CaptureProblem(Exception):

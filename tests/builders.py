@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ledger import JobId, Payload, Recorded, pack
-from ledger.digest import Digest, digest_bytes, digest_json
-from ledger.events import (
+from orc.ledger import JobId, Payload, Recorded, pack
+from orc.ledger.digest import Digest, digest_bytes, digest_json
+from orc.ledger.events import (
     AnyEvent,
     CacheHit,
     CircuitClosed,
@@ -34,11 +34,11 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from scheduler.clock import format_time
-from scheduler.core.graph import build_graph
-from scheduler.core.resolve_prompt import ProviderFacts, Settings
-from scheduler.core.resolved import JobDef, MessageDef, StepDef, TargetDef, dump_job
-from scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.clock import format_time
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolve_prompt import ProviderFacts, Settings
+from orc.scheduler.core.resolved import JobDef, MessageDef, StepDef, TargetDef, dump_job
+from orc.scheduler.core.state import JobState, evolve, initial_state
 
 JOB = JobId("job_000000000001")
 OTHER = JobId("job_000000000002")

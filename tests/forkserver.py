@@ -2,7 +2,7 @@
 
 A small server that has imported the command line forks a process for each
 request; that process has its own arguments, environment, folder and outputs,
-runs `cli.main` from its beginning and ends. What a whole new interpreter would
+runs `orc.cli.main` from its beginning and ends. What a whole new interpreter would
 do before that - half a second of imports - is left out. Tests that are about
 the start itself, or that signal the process, start a real one.
 """
@@ -26,10 +26,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_PACKAGES = ("ledger", "scheduler", "projections", "cli")
-_NOT_NEEDED = ("projections.datasette", "scheduler.effects.worker", "scheduler.effects.reaper")
+_PACKAGES = ("orc.ledger", "orc.scheduler", "orc.projections", "orc.cli")
+_NOT_NEEDED = (
+    "projections.datasette",
+    "orc.scheduler.effects.worker",
+    "orc.scheduler.effects.reaper",
+)
 _LATE = (
-    *("providers.ollama", "providers.replay", "jinja2.sandbox", "jsonschema", "sqlite_utils"),
+    *(
+        "orc.providers.ollama",
+        "orc.providers.replay",
+        "jinja2.sandbox",
+        "jsonschema",
+        "sqlite_utils",
+    ),
     *("httpx", "httpcore._async.http11", "httpcore._backends.trio", "anyio", "encodings.idna"),
 )
 """What a run imports when it needs it."""
@@ -110,10 +120,10 @@ def _serve(fd: int) -> None:
     import gc
     from importlib import import_module
 
-    from cli.main import main
+    from orc.cli.main import main
 
     for package in _PACKAGES:
-        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+        for found in pkgutil.walk_packages([str(ROOT / package.replace(".", "/"))], f"{package}."):
             if not found.name.startswith(_NOT_NEEDED):
                 import_module(found.name)
     for name in _LATE:

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 import orc
-from ledger.errors import NoLedger, NoSuchJob
-from scheduler.core.errors import SpecError
+from orc.ledger.errors import NoLedger, NoSuchJob
+from orc.scheduler.core.errors import SpecError
 from tests.cli.command_line import EXAMPLES, TINY_SPEC, work_in, write
 
 SPEC = """\

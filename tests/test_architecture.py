@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,21 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from ledger import open_ledger
-from projections import ReadModel
+from orc.ledger import open_ledger
+from orc.projections import ReadModel
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
-OURS = (*PACKAGES, "orc")
 
+# What every folder may import: the name of the distribution, and its version.
+ANYWHERE = ("orc.about",)
 # What each folder may import from here. `scheduler/core` is judged by its own row.
 INSIDE = {
     "ledger": (),
     "providers": (),
-    "scheduler/core": ("ledger.events", "ledger.digest", "ledger.step_names"),
-    "scheduler": ("ledger", "providers", "scheduler.core"),
-    "projections": ("ledger",),
-    "cli": OURS,
+    "scheduler/core": ("orc.ledger.events", "orc.ledger.digest", "orc.ledger.step_names"),
+    "scheduler": ("orc.ledger", "orc.providers", "orc.scheduler.core"),
+    "projections": ("orc.ledger",),
+    "cli": ("orc",),
 }
 # What each folder may use besides the standard library. The providers also use trio:
 # they wait for the network, and trio is what waits here.
@@ -37,6 +39,7 @@ OUTSIDE = {
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
     "cli": {"typer", "click", "rich", "trio", "datasette", "uvicorn", "yaml", "pydantic"},
 }
+_BARE = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(PACKAGES)})\b.*", re.MULTILINE)
 IMPURE = set(
     "asyncio io logging multiprocessing os pathlib random secrets shutil signal socket sqlite3 "
     "subprocess tempfile threading time urllib uuid trio".split()
@@ -72,14 +75,26 @@ def imports(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
     folder = folder_of(path)
-    own = folder.replace("/", ".")
+    own = f"orc.{folder.replace('/', '.')}"
     for name in imports(path):
         root = name.partition(".")[0]
-        if root in OURS:
-            allowed = (own, *INSIDE[folder])
+        if root == "orc":
+            allowed = (own, *ANYWHERE, *INSIDE[folder])
             assert any(name == one or name.startswith(f"{one}.") for one in allowed), name
         elif root not in sys.stdlib_module_names:
             assert root in OUTSIDE[folder], name
+
+
+def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
+    paths = [*modules(), *(ROOT / "orc").glob("*.py"), *(ROOT / "docs").glob("*.py")]
+    paths += [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    # Read as text: programs that tests write and start count as well.
+    bare = {
+        f"{path.relative_to(ROOT)}: {found}"
+        for path in paths
+        for found in _BARE.findall(path.read_text("utf-8"))
+    }
+    assert not bare
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").glob("*.py")), ids=str)
@@ -101,10 +116,10 @@ def test_the_tests_of_purity_would_notice_a_clock() -> None:
 
 @pytest.mark.parametrize("package", ["ledger", "providers", "projections"])
 def test_a_package_root_lists_its_lazy_names_and_their_types_alike(package: str) -> None:
-    module = import_module(package)
+    module = import_module(f"orc.{package}")
     tree = ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))
     typed = {
-        alias.name: (node.module or "").removeprefix(f"{package}.")
+        alias.name: (node.module or "").removeprefix(f"orc.{package}.")
         for block in tree.body
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in block.body
@@ -134,7 +149,7 @@ HEAVY = {"pydantic", "trio", "openai", "anthropic", "datasette", "jinja2", "sqli
         (["--version"], HEAVY | {"rich", "typer"}),
         (["--help"], HEAVY),
         # Texts and paths are taken as they are: typer would load pydantic for each of them.
-        (["list", "--db", "runs.db"], HEAVY | {"rich", "ledger.events"}),
+        (["list", "--db", "runs.db"], HEAVY | {"rich", "orc.ledger.events"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -145,7 +160,7 @@ def test_a_short_command_loads_nothing_heavy(
     program = (
         "import sys\n"
         f"sys.argv = ['orc', *{arguments!r}]\n"
-        "from cli.main import main\n"
+        "from orc.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('\\n'.join(sorted(sys.modules)))\n"
     )
@@ -154,5 +169,5 @@ def test_a_short_command_loads_nothing_heavy(
     )
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert "cli" in loaded
+    assert "orc.cli" in loaded
     assert not loaded & absent

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import orc
-from cli.pricing import read_prices
-from ledger import LedgerReader
-from projections import Publisher
+from orc.cli.pricing import read_prices
+from orc.ledger import LedgerReader
+from orc.projections import Publisher
 from tests.cli import command_line
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import (
+from orc.cli.options import (
     Database,
     Job,
     Json,
@@ -17,7 +17,7 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from projections.spending import By
+    from orc.projections.spending import By
 
 _BY = ("model", "provider", "day", "step", "job", "project")
 
@@ -45,7 +45,7 @@ def blame(
     as_json: Json = False,
 ) -> int:
     """Tell which step, prompt, model and reply made a file."""
-    from cli.asked_files import put_blame
+    from orc.cli.asked_files import put_blame
 
     with read_ledger_and_tables(database) as ledger:
         return put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
@@ -61,7 +61,7 @@ def why(
     as_json: Json = False,
 ) -> int:
     """Tell why a step ran, waited, failed, or was skipped."""
-    from cli.asked_why import put_why
+    from orc.cli.asked_why import put_why
 
     with read_ledger_and_tables(database) as ledger:
         return put_why(ledger, job, step, is_full=is_full, as_json=as_json)
@@ -88,8 +88,8 @@ def diff(
     as_json: Json = False,
 ) -> int:
     """Compare two jobs: spec, steps, texts, files, cost, time."""
-    from cli.comparing import put_diff
-    from cli.exits import FAILED, SUCCEEDED
+    from orc.cli.comparing import put_diff
+    from orc.cli.exits import FAILED, SUCCEEDED
 
     with read_ledger_and_tables(database) as ledger:
         is_same = put_diff(
@@ -126,9 +126,9 @@ def cost(
     as_json: Json = False,
 ) -> int:
     """Add up what calls to models cost, and what the caches saved."""
-    from cli.since import parse_since
-    from cli.spent import put_cost
-    from ledger import find_job
+    from orc.cli.since import parse_since
+    from orc.cli.spent import put_cost
+    from orc.ledger import find_job
 
     chosen = _by(by or ("model" if job is None else "step"))
     moment = parse_since(since)
@@ -141,8 +141,8 @@ def cost(
 def _by(name: str) -> By:
     from typing import cast
 
-    from cli.submission import UsageProblem
-    from scheduler.core.errors import nearest
+    from orc.cli.submission import UsageProblem
+    from orc.scheduler.core.errors import nearest
 
     if name not in _BY:
         raise UsageProblem(f"--by {name!r} is nothing that costs go by{nearest(name, _BY)}")

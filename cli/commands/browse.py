@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Json, complete_jobs, find_places, read_ledger_and_tables
+from orc.cli.options import Database, Json, complete_jobs, find_places, read_ledger_and_tables
 
 
 def browse(
@@ -42,10 +42,10 @@ def browse(
 
     from datasette.app import Datasette
 
-    from cli.browsing import address_of, listen, open_browser, serve
-    from cli.text import put_json, say
-    from projections.pages.decisions import allow_decisions as allow
-    from projections.pages.links import DatasetteLinks
+    from orc.cli.browsing import address_of, listen, open_browser, serve
+    from orc.cli.text import put_json, say
+    from orc.projections.pages.decisions import allow_decisions as allow
+    from orc.projections.pages.links import DatasetteLinks
 
     with read_ledger_and_tables(database) as ledger:
         path = ledger.path
@@ -53,7 +53,7 @@ def browse(
     listener = listen(port)
     datasette = Datasette([str(path)])
     if allow_decisions:
-        from cli.browse_decisions import decider
+        from orc.cli.browse_decisions import decider
 
         allow(datasette, decider(find_places(path)))
     # Datasette calls a database by the name of its file.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Job, Json
+from orc.cli.options import Database, Job, Json
 
 Step = Annotated[str, typer.Argument(help="The step that asks.", metavar="STEP")]
 Comment = Annotated[str | None, typer.Option(help="Kept with the decision.", metavar="TEXT")]
@@ -49,10 +49,10 @@ def _decide(
 ) -> int:
     import trio
 
-    from cli.deciding import Decision, decide
-    from cli.exits import FAILED, SUCCEEDED
-    from cli.options import find_places
-    from cli.text import put_json, safe, say
+    from orc.cli.deciding import Decision, decide
+    from orc.cli.exits import FAILED, SUCCEEDED
+    from orc.cli.options import find_places
+    from orc.cli.text import put_json, safe, say
 
     async def call() -> Decision:
         places = find_places(database)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Job, Json, find_places, read_ledger_and_tables
+from orc.cli.options import Database, Job, Json, find_places, read_ledger_and_tables
 
 
 def export(
@@ -43,8 +43,8 @@ def export(
     `junit` are one file: on stdout where that is no terminal, else in this folder, named
     after the job. `ro-crate` is a folder, or one file where --to ends in .zip.
     """
-    from cli.exporting import Wanted, export_folder, export_job
-    from cli.main import version
+    from orc.about import version
+    from orc.cli.exporting import Wanted, export_folder, export_job
 
     wanted = Wanted.of(form, to, content=content, force=force, as_json=as_json)
     prices = find_places(database).prices

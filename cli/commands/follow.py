@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
+from orc.cli.options import (
     Database,
     Job,
     Json,
@@ -42,9 +42,9 @@ def tail(
     as_json: Json = False,
 ) -> int:
     """Print a job's events; with -f, go on until the job stops."""
-    from cli.following import Wanted, check_step, follow_all, follow_job
-    from cli.submission import UsageProblem
-    from cli.text import say
+    from orc.cli.following import Wanted, check_step, follow_all, follow_job
+    from orc.cli.submission import UsageProblem
+    from orc.cli.text import say
 
     with read_ledger(database) as ledger:
         wanted = Wanted(type_, step)
@@ -80,9 +80,9 @@ def logs(
     """Print what a step's commands and functions printed."""
     import sys
 
-    from cli.following import check_step
-    from cli.logs import print_logs
-    from cli.submission import UsageProblem
+    from orc.cli.following import check_step
+    from orc.cli.logs import print_logs
+    from orc.cli.submission import UsageProblem
 
     if raw and sys.stdout.isatty():
         raise UsageProblem(

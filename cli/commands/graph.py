@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import At, Database, Json
+from orc.cli.options import At, Database, Json
 
 if TYPE_CHECKING:
-    from projections.pictures.nodes import GraphNode
-    from scheduler.core.spec_model import StepSpec
+    from orc.projections.pictures.nodes import GraphNode
+    from orc.scheduler.core.spec_model import StepSpec
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
 _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".txt": "text"}
@@ -38,13 +38,13 @@ def graph(
     as_json: Json = False,
 ) -> int:
     """Draw the graph of a spec, or of a job and its progress."""
-    from cli.text import put, put_json, safe, say, terminal_width
+    from orc.cli.text import put, put_json, safe, say, terminal_width
 
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
     if is_spec and at is not None:
-        from cli.submission import UsageProblem
+        from orc.cli.submission import UsageProblem
 
         raise UsageProblem("--at is for a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
@@ -70,12 +70,12 @@ def graph(
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
     if is_mermaid and as_format not in (None, "mermaid"):
-        from cli.submission import UsageProblem
+        from orc.cli.submission import UsageProblem
 
         raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
     if as_format is not None and as_format not in _FORMATS:
-        from cli.submission import UsageProblem
-        from scheduler.core.errors import nearest
+        from orc.cli.submission import UsageProblem
+        from orc.scheduler.core.errors import nearest
 
         hint = nearest(as_format, _FORMATS)
         raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
@@ -89,27 +89,27 @@ def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> 
 def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
     match chosen:
         case "svg":
-            from projections.pictures.graph_svg import draw_graph
+            from orc.projections.pictures.graph_svg import draw_graph
 
             return str(draw_graph(nodes, standalone=True)).rstrip("\n")
         case "dot":
-            from projections.pictures.graph_dot import dot_graph
+            from orc.projections.pictures.graph_dot import dot_graph
 
             return dot_graph(nodes)
         case "mermaid":
-            from projections import mermaid_graph
+            from orc.projections import mermaid_graph
 
             return mermaid_graph(nodes)
         case _:
-            from cli.text import is_plain_terminal
-            from projections import text_graph
+            from orc.cli.text import is_plain_terminal
+            from orc.projections import text_graph
 
             return text_graph(nodes, width=width, is_plain=is_plain_terminal())
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
-    from cli.text import hidden
-    from ledger.new_file import write_new_bytes
+    from orc.cli.text import hidden
+    from orc.ledger.new_file import write_new_bytes
 
     content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
     write_new_bytes(output.absolute(), content, force=force)
@@ -121,9 +121,9 @@ def _stored(node: GraphNode) -> str | None:
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
-    from cli.spec_files import SpecFiles
-    from cli.submission import Submission, UsageProblem, read_spec
-    from scheduler.core.spec import parse_spec
+    from orc.cli.spec_files import SpecFiles
+    from orc.cli.submission import Submission, UsageProblem, read_spec
+    from orc.scheduler.core.spec import parse_spec
 
     if not path.is_file():
         raise UsageProblem(f"cannot read the spec {path}: no such file")
@@ -136,8 +136,8 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
 
 def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
     """The steps, each with those of its group after it; items and rounds come while a job runs."""
-    from projections.pictures.nodes import GraphNode
-    from scheduler.core.references import needs_of
+    from orc.projections.pictures.nodes import GraphNode
+    from orc.scheduler.core.references import needs_of
 
     prefix = f"{parent}/" if parent else ""
     for step_id, step in steps.items():
@@ -149,7 +149,7 @@ def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[
 
 
 def _kind(step: StepSpec) -> str:
-    from scheduler.core.spec_model import kind_of
+    from orc.scheduler.core.spec_model import kind_of
 
     if step.for_each is not None or step.matrix is not None:
         return "for_each"
@@ -157,11 +157,9 @@ def _kind(step: StepSpec) -> str:
 
 
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
-    from cli.moments import read_job_at
-    from projections.job_view import (
-        read_view,
-    )
-    from projections.pictures.nodes import nodes_of_view
+    from orc.cli.moments import read_job_at
+    from orc.projections.job_view import read_view
+    from orc.projections.pictures.nodes import nodes_of_view
 
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Json
+from orc.cli.options import Json
 
 
 def init(
@@ -24,9 +24,9 @@ def init(
     as_json: Json = False,
 ) -> int:
     """Write a starting spec, with replies to try it offline."""
-    from cli.starting import ABOUT, read_template
-    from cli.submission import EnvironmentProblem, UsageProblem
-    from cli.text import put, put_json, safe, say, table
+    from orc.cli.starting import ABOUT, read_template
+    from orc.cli.submission import EnvironmentProblem, UsageProblem
+    from orc.cli.text import put, put_json, safe, say, table
 
     if show:
         if as_json:

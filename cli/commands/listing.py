@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import Database, Json, live_status, read_tables
+from orc.cli.options import Database, Json, live_status, read_tables
 
 _STATUSES = ("running", "waiting", "interrupted", "succeeded", "failed", "cancelled")
 _NAMES = (
@@ -50,8 +50,8 @@ def list_jobs(
     as_json: Json = False,
 ) -> int:
     """List jobs, newest first."""
-    from cli.cells import brief_cost, seconds, with_whole_cost
-    from cli.text import put, put_json, say, table
+    from orc.cli.cells import brief_cost, seconds, with_whole_cost
+    from orc.cli.text import put, put_json, say, table
 
     wanted = _wanted(statuses)
     chosen = (project, _moment(since))
@@ -103,8 +103,8 @@ def _read(
 def _wanted(statuses: list[str] | None) -> set[str]:
     wanted = set(statuses or ())
     for unknown in sorted(wanted - set(_STATUSES)):
-        from cli.submission import UsageProblem
-        from scheduler.core.errors import nearest
+        from orc.cli.submission import UsageProblem
+        from orc.scheduler.core.errors import nearest
 
         raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, _STATUSES)}")
     return wanted
@@ -113,6 +113,6 @@ def _wanted(statuses: list[str] | None) -> set[str]:
 def _moment(since: str | None) -> str | None:
     if since is None:
         return None
-    from cli.since import parse_since
+    from orc.cli.since import parse_since
 
     return parse_since(since)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import At, Database, Job, Json, read_ledger
+from orc.cli.options import At, Database, Job, Json, read_ledger
 
 
 def show(
@@ -31,25 +31,25 @@ def show(
     """
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
-    from cli.moments import read_job_at
+    from orc.cli.moments import read_job_at
 
     with read_job_at(database, job, at) as tables:
         if files:
-            from cli.shown_files import show_files
+            from orc.cli.shown_files import show_files
 
             return show_files(tables.connection, tables.job_id, as_json=as_json)
-        from cli.showing import show_job
+        from orc.cli.showing import show_job
 
         return show_job(tables, is_all=is_all, graph=graph, timeline=timeline, as_json=as_json)
 
 
 def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json: bool) -> int:
-    from cli.event_lines import put_event
+    from orc.cli.event_lines import put_event
 
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
         if up_to is not None:
-            from cli.moments import say_moment
+            from orc.cli.moments import say_moment
 
             say_moment(ledger.connection, job_id, up_to)
         for recorded in ledger.read_stream(job_id):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Json, database_path, find_places
+from orc.cli.options import Database, Json, database_path, find_places
 
 
 def verify(
@@ -29,7 +29,7 @@ def verify(
     Exits 5 when anything differs. A cut-off tail, or a job that is gone, shows only against a
     head that is known from elsewhere: from the run folder, or by --head.
     """
-    from cli.verifying import verify_ledger
+    from orc.cli.verifying import verify_ledger
 
     return verify_ledger(
         database_path(database),
@@ -42,8 +42,8 @@ def verify(
 
 def rebuild(database: Database = None, as_json: Json = False) -> int:
     """Derive the tables anew from the events."""
-    from cli.text import put_json, say
-    from cli.wiring import open_for_writing
+    from orc.cli.text import put_json, say
+    from orc.cli.wiring import open_for_writing
 
     with open_for_writing(find_places(database)) as ledger:
         count = ledger.rebuild()
@@ -58,9 +58,9 @@ def doctor(database: Database = None, as_json: Json = False) -> int:
     """Say what this installation has, and what is missing."""
     import os
 
-    from cli.exits import ENVIRONMENT, SUCCEEDED
-    from cli.health import examine
-    from cli.text import put, put_json, safe
+    from orc.cli.exits import ENVIRONMENT, SUCCEEDED
+    from orc.cli.health import examine
+    from orc.cli.text import put, put_json, safe
 
     findings = examine(database_path(database), os.environ)
     bad = [finding for finding in findings if finding.level == "bad"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Database, Json, SpecFile
+from orc.cli.options import Database, Json, SpecFile
 
 
 def plan(
@@ -30,11 +30,11 @@ def plan(
     """
     import os
 
-    from cli.inputs import check_names, parse_inputs
-    from cli.options import find_places
-    from cli.planning import expected_of, plan_run
-    from cli.submission import Submission, prepare
-    from cli.text import put, put_json, safe, table
+    from orc.cli.inputs import check_names, parse_inputs
+    from orc.cli.options import find_places
+    from orc.cli.planning import expected_of, plan_run
+    from orc.cli.submission import Submission, prepare
+    from orc.cli.text import put, put_json, safe, table
 
     places = find_places(database)
     given = parse_inputs(inputs or [], inputs_file)
@@ -77,12 +77,12 @@ def plan(
 
 
 def _money(amount: float | None) -> str:
-    from projections.money import UNKNOWN, usd_text
+    from orc.projections.money import UNKNOWN, usd_text
 
     return UNKNOWN if amount is None else usd_text(amount)
 
 
 def _time(duration_s: float | None) -> str:
-    from scheduler.core.durations import format_duration
+    from orc.scheduler.core.durations import format_duration
 
     return "" if duration_s is None else format_duration(duration_s)

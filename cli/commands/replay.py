@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.options import Database, Job, Json, Quiet, RunsDir, Trust
+from orc.cli.options import Database, Job, Json, Quiet, RunsDir, Trust
 
 SHOWN_MAX = 200
 
@@ -24,14 +24,14 @@ def replay(
 
     import trio
 
-    from cli.display import make_display
-    from cli.exits import SUCCEEDED, VERIFICATION
-    from cli.main import version
-    from cli.options import find_places
-    from cli.replaying import Replayed
-    from cli.replaying import replay as replay_job
-    from cli.text import put, put_json, safe
-    from cli.wiring import first_error
+    from orc.about import version
+    from orc.cli.display import make_display
+    from orc.cli.exits import SUCCEEDED, VERIFICATION
+    from orc.cli.options import find_places
+    from orc.cli.replaying import Replayed
+    from orc.cli.replaying import replay as replay_job
+    from orc.cli.text import put, put_json, safe
+    from orc.cli.wiring import first_error
 
     # What is said of the run is talk; the comparison is the data.
     places = find_places(database, runs_dir)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.run import Strict
-from cli.options import (
+from orc.cli.commands.run import Strict
+from orc.cli.options import (
     Again,
     Database,
     Force,
@@ -41,7 +41,7 @@ def rerun(
 
     No cache answers the steps that are named.
     """
-    from cli.going_on import go_on, split_names
+    from orc.cli.going_on import go_on, split_names
 
     return go_on(
         job,
@@ -92,19 +92,19 @@ def fork(
     """
     import os
 
-    from cli.display import make_display
-    from cli.forking import Fork
-    from cli.forking import fork as fork_job
-    from cli.going_on import report
-    from cli.main import version
-    from cli.options import find_places
-    from cli.sync import run_sync
-    from cli.text import put, put_json, say
-    from ledger import JobId
-    from scheduler.core.compare import Plan
+    from orc.about import version
+    from orc.cli.display import make_display
+    from orc.cli.forking import Fork
+    from orc.cli.forking import fork as fork_job
+    from orc.cli.going_on import report
+    from orc.cli.options import find_places
+    from orc.cli.sync import run_sync
+    from orc.cli.text import put, put_json, say
+    from orc.ledger import JobId
+    from orc.scheduler.core.compare import Plan
 
     def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:
-        from cli.amending import say_runs
+        from orc.cli.amending import say_runs
 
         if as_json:
             runs, kept = dict(plan.runs), list(plan.kept)

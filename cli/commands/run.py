@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import (
+from orc.cli.options import (
     Database,
     Force,
     Job,
@@ -22,8 +22,8 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cli.submission import Submission
-    from cli.wiring import Places
+    from orc.cli.submission import Submission
+    from orc.cli.wiring import Places
 
 Provider = Annotated[
     str | None,
@@ -83,10 +83,10 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Submit a spec as a job and run it to its end."""
-    from cli.going_on import split_names
-    from cli.inputs import ask_missing, check_names, parse_inputs
-    from cli.options import find_places
-    from cli.submission import Submission
+    from orc.cli.going_on import split_names
+    from orc.cli.inputs import ask_missing, check_names, parse_inputs
+    from orc.cli.options import find_places
+    from orc.cli.submission import Submission
 
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
@@ -153,9 +153,9 @@ def resume(
     An edited spec amends the job: what it does not change keeps its results, what it changes
     runs again with all that follows from it. What runs, and why, is said first.
     """
-    from cli.going_on import go_on, split_names
-    from cli.inputs import parse_inputs
-    from cli.submission import UsageProblem
+    from orc.cli.going_on import go_on, split_names
+    from orc.cli.inputs import parse_inputs
+    from orc.cli.submission import UsageProblem
 
     if inputs and spec is None:
         raise UsageProblem("-i changes an input of an amended job: add --spec, or use `orc fork`")
@@ -187,10 +187,10 @@ def cancel(
     """End a job: commands get SIGTERM, and SIGKILL after ten seconds."""
     import trio
 
-    from cli.exits import FAILED, SUCCEEDED
-    from cli.options import find_places
-    from cli.text import put_json, say
-    from cli.wiring import cancel as cancel_job
+    from orc.cli.exits import FAILED, SUCCEEDED
+    from orc.cli.options import find_places
+    from orc.cli.text import put_json, say
+    from orc.cli.wiring import cancel as cancel_job
 
     async def call() -> tuple[str, str]:
         return await cancel_job(job, places=find_places(database), reason=reason)
@@ -212,9 +212,9 @@ def demo(
     as_json: Json = False,
 ) -> int:
     """Run the example offline, on recorded replies."""
-    from cli.options import find_places
-    from cli.submission import Submission
-    from cli.text import say
+    from orc.cli.options import find_places
+    from orc.cli.submission import Submission
+    from orc.cli.text import say
 
     spec = example_spec()
     places = find_places(database, runs_dir)
@@ -232,12 +232,8 @@ def demo(
 
 
 def example_spec() -> Path:
-    """The example, in the repository or in the installed package."""
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "examples", here.parent / "examples"):
-        if (folder / "tiny_spec.yaml").exists():
-            return folder / "tiny_spec.yaml"
-    raise FileNotFoundError("the example spec is missing from this installation")
+    """The example; `cli/examples` is a link to the repository's folder of that name."""
+    return Path(__file__).parents[1] / "examples" / "tiny_spec.yaml"
 
 
 def _run(
@@ -251,10 +247,10 @@ def _run(
 ) -> int:
     import os
 
-    from cli import wiring
-    from cli.display import make_display
-    from cli.going_on import report
-    from cli.main import version
+    from orc.about import version
+    from orc.cli import wiring
+    from orc.cli.display import make_display
+    from orc.cli.going_on import report
 
     display = make_display(
         as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
@@ -276,10 +272,10 @@ def _run(
 def _show_plan(submission: Submission, *, as_json: bool) -> int:
     import os
 
-    from cli.submission import prepare
-    from cli.text import is_plain_terminal, put, put_json, safe, terminal_width
-    from projections import text_graph
-    from projections.pictures.nodes import nodes_of_needs
+    from orc.cli.submission import prepare
+    from orc.cli.text import is_plain_terminal, put, put_json, safe, terminal_width
+    from orc.projections import text_graph
+    from orc.projections.pictures.nodes import nodes_of_needs
 
     _, definition = prepare(submission, os.environ)
     needs = {step.id: step.needs for step in definition.steps}
@@ -299,8 +295,8 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
 
 
 def _parse_timeout(text: str | None) -> float | None:
-    from cli.submission import UsageProblem
-    from scheduler.core.durations import parse_duration
+    from orc.cli.submission import UsageProblem
+    from orc.scheduler.core.durations import parse_duration
 
     if text is None:
         return None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Json
+from orc.cli.options import Json
 
 
 def validate(
@@ -20,12 +20,12 @@ def validate(
     """Check specs and print every error with its place."""
     import os
 
-    from cli.exits import SUCCEEDED, USAGE
-    from cli.inputs import check_names, parse_inputs
-    from cli.problems import problem_lines
-    from cli.submission import Submission, UsageProblem, prepare
-    from cli.text import put_json, safe, say
-    from scheduler.core.errors import SpecError
+    from orc.cli.exits import SUCCEEDED, USAGE
+    from orc.cli.inputs import check_names, parse_inputs
+    from orc.cli.problems import problem_lines
+    from orc.cli.submission import Submission, UsageProblem, prepare
+    from orc.cli.text import put_json, safe, say
+    from orc.scheduler.core.errors import SpecError
 
     code = SUCCEEDED
     given = parse_inputs(inputs or [], inputs_file)
@@ -65,8 +65,8 @@ def schema(
     """Print the JSON Schema of specs, for editors."""
     import json
 
-    from cli.text import put
-    from scheduler.core.spec_model import JobSpec
+    from orc.cli.text import put
+    from orc.scheduler.core.spec_model import JobSpec
 
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

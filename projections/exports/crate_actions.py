@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote
 
-from ledger.step_names import folder_name
-from projections.exports.crate_facts import (
+from orc.ledger.step_names import folder_name
+from orc.projections.exports.crate_facts import (
     Entity,
     Facts,
     action_status,
@@ -20,12 +20,9 @@ from projections.exports.crate_facts import (
     ref,
     refs,
 )
-from projections.exports.source import Source, spec_name
-from projections.job_rows import AttemptRow, CallRow, StepRow
-from projections.job_view import (
-    read_calls,
-    read_files,
-)
+from orc.projections.exports.source import Source, spec_name
+from orc.projections.job_rows import AttemptRow, CallRow, StepRow
+from orc.projections.job_view import read_calls, read_files
 
 _HOLDERS = ("for_each", "loop", "group")
 _TOOLS = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ledger.errors import LedgerError, RemovedBlob
-from ledger.events import (
+from orc.ledger.errors import LedgerError, RemovedBlob
+from orc.ledger.events import (
     FileRef,
     FileWritten,
     JobAmended,
@@ -20,9 +20,9 @@ from ledger.events import (
     StepReused,
     StepSucceeded,
 )
-from ledger.reader import LedgerReader
-from ledger.step_names import folder_name
-from projections.exports.source import Source
+from orc.ledger.reader import LedgerReader
+from orc.ledger.step_names import folder_name
+from orc.projections.exports.source import Source
 
 Entity = dict[str, Any]
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from ledger.visible import visible
-from projections.exports.source import Source, read_log, read_logs, unix_ns
-from projections.job_rows import AttemptRow, StepRow
-from projections.money import cost_text
+from orc.ledger.visible import visible
+from orc.projections.exports.source import Source, read_log, read_logs, unix_ns
+from orc.projections.job_rows import AttemptRow, StepRow
+from orc.projections.money import cost_text
 
 LOG_BYTES_MAX = 64 * 1024
 """How much of the end of one attempt's log is given."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.digest import clean_json, digest_bytes
+from orc.ledger.digest import clean_json, digest_bytes
 
 _FINISH = {"tool_calls": "tool_call"}
 """Words of ours that the conventions have another one for."""

@@ -15,11 +15,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from projections.exports import otlp
-from projections.exports.otel_calls import Told, call_spans, decision_span, read_told, tool_spans
-from projections.exports.otlp import Span
-from projections.exports.source import Source, spec_name
-from projections.job_rows import AttemptRow, StepRow
+from orc.projections.exports import otlp
+from orc.projections.exports.otel_calls import (
+    Told,
+    call_spans,
+    decision_span,
+    read_told,
+    tool_spans,
+)
+from orc.projections.exports.otlp import Span
+from orc.projections.exports.source import Source, spec_name
+from orc.projections.job_rows import AttemptRow, StepRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")

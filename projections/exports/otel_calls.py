@@ -12,8 +12,8 @@ from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
-from ledger.digest import digest_json
-from ledger.events import (
+from orc.ledger.digest import digest_json
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     CacheHit,
@@ -25,21 +25,18 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from ledger.reader import LedgerReader
-from projections.definitions import read_or_lost
-from projections.exports.messages import as_json, input_messages, output_messages, tool_definitions
-from projections.exports.otlp import CLIENT, INTERNAL, Span, Value
-from projections.exports.source import Source
-from projections.job_rows import (
-    AttemptRow,
-    CallRow,
-    StepRow,
-    ToolRow,
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import read_or_lost
+from orc.projections.exports.messages import (
+    as_json,
+    input_messages,
+    output_messages,
+    tool_definitions,
 )
-from projections.job_view import (
-    read_calls,
-    read_tools,
-)
+from orc.projections.exports.otlp import CLIENT, INTERNAL, Span, Value
+from orc.projections.exports.source import Source
+from orc.projections.job_rows import AttemptRow, CallRow, StepRow, ToolRow
+from orc.projections.job_view import read_calls, read_tools
 
 _Attempt = tuple[str, int]
 _Call = tuple[str, int, int]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from ledger.digest import clean_text, digest_json
-from projections.exports.source import unix_ns
+from orc.ledger.digest import clean_text, digest_json
+from orc.projections.exports.source import unix_ns
 
 INTERNAL = 1
 CLIENT = 3

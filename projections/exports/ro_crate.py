@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ledger.digest import clean_json
-from ledger.errors import LedgerError
-from projections.exports.crate_actions import Actions
-from projections.exports.crate_facts import (
+from orc.ledger.digest import clean_json
+from orc.ledger.errors import LedgerError
+from orc.projections.exports.crate_actions import Actions
+from orc.projections.exports.crate_facts import (
     Entity,
     Facts,
     action_status,
@@ -28,7 +28,7 @@ from projections.exports.crate_facts import (
     refs,
     value_text,
 )
-from projections.exports.source import Source
+from orc.projections.exports.source import Source
 
 METADATA = "ro-crate-metadata.json"
 SPEC = "inputs/spec.yaml"

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ledger.errors import LedgerError, RemovedBlob
-from ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
-from ledger.reader import Head, LedgerReader
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-    read_view,
-)
+from orc.ledger.errors import LedgerError, RemovedBlob
+from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
+from orc.ledger.reader import Head, LedgerReader
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView, read_view
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -10,17 +10,15 @@ from urllib.parse import parse_qsl, urlencode
 
 from datasette.utils.asgi import Response
 
-from ledger.errors import LedgerError, NoSuchJob
-from ledger.locks import has_owner
-from ledger.reader import LedgerReader
-from ledger.visible import visible
-from projections.job_rows import StepRow
-from projections.job_view import (
-    read_rows,
-)
-from projections.pages.decisions import DecisionRefused, Wish, decider_of
-from projections.pages.views import Asked, answer, asked_of, html
-from projections.questions import read_question, read_questions
+from orc.ledger.errors import LedgerError, NoSuchJob
+from orc.ledger.locks import has_owner
+from orc.ledger.reader import LedgerReader
+from orc.ledger.visible import visible
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import read_rows
+from orc.projections.pages.decisions import DecisionRefused, Wish, decider_of
+from orc.projections.pages.views import Asked, answer, asked_of, html
+from orc.projections.questions import read_question, read_questions
 
 BODY_BYTES_MAX = 100_000
 COOKIE = "ds_csrftoken"

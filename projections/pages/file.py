@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.errors import LedgerError
-from ledger.reader import LedgerReader
-from projections.exchange import read_exchange
-from projections.job_rows import FileRow
-from projections.job_view import (
-    read_rows,
-)
-from projections.lineage import read_lineage
-from projections.pages.links import Links
-from projections.pages.step import Text, cut_text
+from orc.ledger.errors import LedgerError
+from orc.ledger.reader import LedgerReader
+from orc.projections.exchange import read_exchange
+from orc.projections.job_rows import FileRow
+from orc.projections.job_view import read_rows
+from orc.projections.lineage import read_lineage
+from orc.projections.pages.links import Links
+from orc.projections.pages.step import Text, cut_text
 
 _HEX_BYTES = 256
 

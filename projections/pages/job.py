@@ -9,27 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ledger.imports import imported
-from ledger.locks import has_owner
-from ledger.reader import LedgerReader
-from projections.definitions import SpecSeen, read_spec
-from projections.doubts import Doubts
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-    read_circuits,
-    read_files,
-    read_view,
-)
-from projections.jsonl import event_object
-from projections.moment import tables_at
-from projections.pages.home import elapsed_of, progress_of
-from projections.pages.links import Links
-from projections.pictures.graph_svg import draw_graph
-from projections.pictures.nodes import nodes_of_view
-from projections.pictures.timeline_svg import draw_timeline
-from projections.status import shown_status, step_state
-from projections.timeline import read_timeline
+from orc.ledger.imports import imported
+from orc.ledger.locks import has_owner
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import SpecSeen, read_spec
+from orc.projections.doubts import Doubts
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView, read_circuits, read_files, read_view
+from orc.projections.jsonl import event_object
+from orc.projections.moment import tables_at
+from orc.projections.pages.home import elapsed_of, progress_of
+from orc.projections.pages.links import Links
+from orc.projections.pictures.graph_svg import draw_graph
+from orc.projections.pictures.nodes import nodes_of_view
+from orc.projections.pictures.timeline_svg import draw_timeline
+from orc.projections.status import shown_status, step_state
+from orc.projections.timeline import read_timeline
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20

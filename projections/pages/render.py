@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from ledger.visible import visible
-from projections.money import cost_text, usd_text
-from projections.pictures.marks import mark_of
-from projections.pictures.nodes import shown_seconds
+from orc.ledger.visible import visible
+from orc.projections.money import cost_text, usd_text
+from orc.projections.pictures.marks import mark_of
+from orc.projections.pictures.nodes import shown_seconds
 
 TEXT_CHARS = 20_000
 """How much of a text a page shows; the rest is a link away."""
@@ -28,7 +28,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 @cache
 def environment() -> Environment:
     """The templates, with what they may call."""
-    folder = files("projections.pages") / "templates"
+    folder = files("orc.projections.pages") / "templates"
     sources = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir()}
     made = Environment(
         loader=DictLoader({name: text for name, text in sources.items() if name.endswith(".html")}),

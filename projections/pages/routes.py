@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.reader import LedgerReader
-from projections.pages.views import Asked, Gone, Page, attachment, html, unchanged
+from orc.ledger.reader import LedgerReader
+from orc.projections.pages.views import Asked, Gone, Page, attachment, html, unchanged
 
 
 def home(reader: LedgerReader, asked: Asked) -> Any:
     """The jobs."""
-    from projections.pages import home as page
+    from orc.projections.pages import home as page
 
     wanted = page.Asked(
         status=_one_of(asked.query.get("status"), page.STATUSES),
@@ -30,7 +30,7 @@ def home(reader: LedgerReader, asked: Asked) -> Any:
 
 def job(reader: LedgerReader, asked: Asked) -> Any:
     """A job, now or as of an earlier event."""
-    from projections.pages import job as page
+    from orc.projections.pages import job as page
 
     job_id = _job_id(reader, asked)
     head = reader.head(job_id).version
@@ -48,8 +48,8 @@ def job(reader: LedgerReader, asked: Asked) -> Any:
 
 def step(reader: LedgerReader, asked: Asked) -> Any:
     """A step of a job."""
-    from projections.pages.job import job_version
-    from projections.pages.step import read_step
+    from orc.projections.pages.job import job_version
+    from orc.projections.pages.step import read_step
 
     job_id, name = _job_id(reader, asked), asked.names["step"]
     etag, known = unchanged(asked, f"{job_version(reader, asked.database, job_id)} {name}")
@@ -63,7 +63,7 @@ def step(reader: LedgerReader, asked: Asked) -> Any:
 
 def file(reader: LedgerReader, asked: Asked) -> Any:
     """A file of a job, and its lineage."""
-    from projections.pages.file import find_file, read_file
+    from orc.projections.pages.file import find_file, read_file
 
     job_id, path = _job_id(reader, asked), asked.names["path"]
     found = find_file(reader, job_id, path)
@@ -74,7 +74,7 @@ def file(reader: LedgerReader, asked: Asked) -> Any:
 
 def raw(reader: LedgerReader, asked: Asked) -> Any:
     """The bytes of a file, as a download."""
-    from projections.pages.file import find_file
+    from orc.projections.pages.file import find_file
 
     job_id, path = _job_id(reader, asked), asked.names["path"]
     found = find_file(reader, job_id, path)
@@ -85,7 +85,7 @@ def raw(reader: LedgerReader, asked: Asked) -> Any:
 
 def search(reader: LedgerReader, asked: Asked) -> Any:
     """What prompts, replies and all that steps said have in them."""
-    from projections.pages.search import search_page
+    from orc.projections.pages.search import search_page
 
     return search_page(reader, asked)
 

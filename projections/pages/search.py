@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ledger.errors import NoSuchJob
-from ledger.reader import LedgerReader
-from projections.pages.views import Asked as AskedPage
-from projections.pages.views import html
-from projections.search import Asked, Found, search
-from projections.search_query import QUERY_CHARS_MAX
-from projections.search_texts import KINDS
+from orc.ledger.errors import NoSuchJob
+from orc.ledger.reader import LedgerReader
+from orc.projections.pages.views import Asked as AskedPage
+from orc.projections.pages.views import html
+from orc.projections.search import Asked, Found, search
+from orc.projections.search_query import QUERY_CHARS_MAX
+from orc.projections.search_texts import KINDS
 
 _REFRESH_S = 2
 """After how long the page asks again while the index is not whole."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from ledger.digest import digest_bytes
-from projections.pictures.styles import read_css
+from orc.ledger.digest import digest_bytes
+from orc.projections.pictures.styles import read_css
 
 TYPES = {"orc.css": "text/css; charset=utf-8", "orc.js": "text/javascript; charset=utf-8"}
 
@@ -14,7 +14,7 @@ TYPES = {"orc.css": "text/css; charset=utf-8", "orc.js": "text/javascript; chars
 @cache
 def read_static(name: str) -> str:
     """The content of one of `TYPES`; the style sheet includes the pictures'."""
-    text = (files("projections.pages") / "static" / name).read_text(encoding="utf-8")
+    text = (files("orc.projections.pages") / "static" / name).read_text(encoding="utf-8")
     return f"{read_css()}\n{text}" if name == "orc.css" else text
 
 

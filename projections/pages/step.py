@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.events import (
+from orc.ledger.events import (
     Payload,
     Recorded,
     StepFailed,
@@ -17,27 +17,15 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from ledger.reader import LedgerReader
-from projections.definitions import read_or_lost, read_spec
-from projections.exchange import Exchange, read_exchange
-from projections.job_rows import (
-    AttemptRow,
-    CallRow,
-    FileRow,
-    StepRow,
-    ToolRow,
-)
-from projections.job_view import (
-    JobView,
-    read_calls,
-    read_rows,
-    read_tools,
-    read_view,
-)
-from projections.pages.links import Links
-from projections.pages.render import TEXT_CHARS
-from projections.status import shown_status, step_state
-from projections.why import read_why
+from orc.ledger.reader import LedgerReader
+from orc.projections.definitions import read_or_lost, read_spec
+from orc.projections.exchange import Exchange, read_exchange
+from orc.projections.job_rows import AttemptRow, CallRow, FileRow, StepRow, ToolRow
+from orc.projections.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.pages.links import Links
+from orc.projections.pages.render import TEXT_CHARS
+from orc.projections.status import shown_status, step_state
+from orc.projections.why import read_why
 
 CALLS_MAX = 60
 """How many calls a page shows with their texts; the table of calls has them all."""

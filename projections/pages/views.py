@@ -17,13 +17,13 @@ from urllib.parse import quote
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
-from ledger.digest import digest_bytes
-from ledger.errors import LedgerError, NoSuchJob
-from ledger.reader import LedgerReader
-from projections.pages.decisions import are_decisions_allowed
-from projections.pages.links import DatasetteLinks
-from projections.pages.security import HEADERS
-from projections.pages.static import TYPES, read_static, static_digest
+from orc.ledger.digest import digest_bytes
+from orc.ledger.errors import LedgerError, NoSuchJob
+from orc.ledger.reader import LedgerReader
+from orc.projections.pages.decisions import are_decisions_allowed
+from orc.projections.pages.links import DatasetteLinks
+from orc.projections.pages.security import HEADERS
+from orc.projections.pages.static import TYPES, read_static, static_digest
 
 _TEXT_MAX = 500
 
@@ -103,7 +103,7 @@ def html(
 ) -> Any:
     """A page of ours, with its headers."""
     # Jinja and the templates are loaded by the first page, and not by Datasette's start.
-    from projections.pages.render import render
+    from orc.projections.pages.render import render
 
     links = asked.links
     shared = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from projections.pictures.lettering import letters
+from orc.projections.pictures.lettering import letters
 
 _HEIGHT = 22
 _STEP = 5

@@ -6,13 +6,13 @@ bar and the numbers of their states, and the names of those that fail, run or wa
 
 from __future__ import annotations
 
-from projections.pictures.fold import Card
-from projections.pictures.layout import Place
-from projections.pictures.lettering import clip, letters, text_width
-from projections.pictures.marks import MARKS, count_text, mark_of
-from projections.pictures.nodes import GraphNode
-from projections.pictures.scales import Scale
-from projections.pictures.shapes import Link, draw_icon, draw_link, draw_rect, draw_text
+from orc.projections.pictures.fold import Card
+from orc.projections.pictures.layout import Place
+from orc.projections.pictures.lettering import clip, letters, text_width
+from orc.projections.pictures.marks import MARKS, count_text, mark_of
+from orc.projections.pictures.nodes import GraphNode
+from orc.projections.pictures.scales import Scale
+from orc.projections.pictures.shapes import Link, draw_icon, draw_link, draw_rect, draw_text
 
 _NAMED_MAX = 3
 _SPOKEN_MAX = 20

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from projections.pictures.marks import LOUD, MARKS
-from projections.pictures.nodes import GraphNode, top_nodes
+from orc.projections.pictures.marks import LOUD, MARKS
+from orc.projections.pictures.nodes import GraphNode, top_nodes
 
 FEW = 30
 _STACK_MIN = 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.visible import visible
-from projections.pictures.fold import Card, fold_nodes
-from projections.pictures.marks import NO_MARK, count_text, mark_of
-from projections.pictures.nodes import GraphNode
+from orc.ledger.visible import visible
+from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.marks import NO_MARK, count_text, mark_of
+from orc.projections.pictures.nodes import GraphNode
 
 _NO_FOLDING = 1 << 62
 

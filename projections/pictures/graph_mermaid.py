@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from projections.pictures.marks import MARKS
-from projections.pictures.nodes import GraphNode, top_nodes
+from orc.projections.pictures.marks import MARKS
+from orc.projections.pictures.nodes import GraphNode, top_nodes
 
 _ESCAPES = str.maketrans(
     {'"': "#quot;", "<": "#lt;", ">": "#gt;", "#": "#35;", "\n": " ", "\r": " "}

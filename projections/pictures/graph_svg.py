@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from projections.pictures.cards import card_size, draw_card
-from projections.pictures.fold import Card, fold_nodes
-from projections.pictures.layout import Box, Layout, place_boxes
-from projections.pictures.lettering import letters, text_width
-from projections.pictures.marks import MARKS, count_text
-from projections.pictures.nodes import GraphNode
-from projections.pictures.routes import Router
-from projections.pictures.scales import Scale, scale_for
-from projections.pictures.shapes import Link, draw_icon, draw_rect, draw_text
-from projections.pictures.styles import read_css
+from orc.projections.pictures.cards import card_size, draw_card
+from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.layout import Box, Layout, place_boxes
+from orc.projections.pictures.lettering import letters, text_width
+from orc.projections.pictures.marks import MARKS, count_text
+from orc.projections.pictures.nodes import GraphNode
+from orc.projections.pictures.routes import Router
+from orc.projections.pictures.scales import Scale, scale_for
+from orc.projections.pictures.shapes import Link, draw_icon, draw_rect, draw_text
+from orc.projections.pictures.styles import read_css
 
 _LEGEND = 20
 _MUTED = frozenset(("skipped", "failed", "cancelled"))

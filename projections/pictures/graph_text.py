@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ledger.visible import visible
-from projections.pictures.fold import Card, fold_nodes
-from projections.pictures.lanes import lay_lanes, plain
-from projections.pictures.lettering import clip_cells
-from projections.pictures.marks import count_text, mark_of
-from projections.pictures.nodes import GraphNode
+from orc.ledger.visible import visible
+from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.lanes import lay_lanes, plain
+from orc.projections.pictures.lettering import clip_cells
+from orc.projections.pictures.marks import count_text, mark_of
+from orc.projections.pictures.nodes import GraphNode
 
 _LANES_MAX = 12
 _INSIDE_MAX = 8

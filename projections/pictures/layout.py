@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from projections.pictures.ordering import order_columns
+from orc.projections.pictures.ordering import order_columns
 
 _SHIFTS = 3
 _MARGIN = 28.0

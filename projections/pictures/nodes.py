@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from projections.job_rows import StepRow
-from projections.job_view import (
-    JobView,
-)
-from projections.status import step_state
+from orc.projections.job_rows import StepRow
+from orc.projections.job_view import JobView
+from orc.projections.status import step_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from projections.pictures.layout import LANES, Column, Layout, Place
+from orc.projections.pictures.layout import LANES, Column, Layout, Place
 
 _AIR = 5.0
 _CORNER = 9.0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from projections.pictures.lettering import letters
-from projections.pictures.marks import mark_of
+from orc.projections.pictures.lettering import letters
+from orc.projections.pictures.marks import mark_of
 
 Link = Callable[[str], str]
 

@@ -15,7 +15,7 @@ _SHEETS = ("palette.css", "graph.css", "timeline.css")
 @cache
 def read_css() -> str:
     """The palette and the sheets, in one."""
-    folder = files("projections.pictures")
+    folder = files("orc.projections.pictures")
     return "\n".join(
         sheet.read_text(encoding="utf-8")
         for sheet in (folder / name for name in _SHEETS)

@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from projections.pictures.graph_svg import letters_css
-from projections.pictures.lettering import clip, letters
-from projections.pictures.marks import MARKS, mark_of
-from projections.pictures.nodes import shown_seconds
-from projections.pictures.shapes import Link
-from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
-from projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
-from projections.status import step_state
-from projections.timeline import Span, Timeline, TimelineRow
+from orc.projections.pictures.graph_svg import letters_css
+from orc.projections.pictures.lettering import clip, letters
+from orc.projections.pictures.marks import MARKS, mark_of
+from orc.projections.pictures.nodes import shown_seconds
+from orc.projections.pictures.shapes import Link
+from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
+from orc.projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
+from orc.projections.status import step_state
+from orc.projections.timeline import Span, Timeline, TimelineRow
 
 _NAMES = 210
 _PLOT = 860

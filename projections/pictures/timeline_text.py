@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.visible import visible
-from projections.pictures.lettering import cells_of, clip_cells
-from projections.pictures.marks import mark_of
-from projections.pictures.nodes import shown_seconds
-from projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
-from projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
-from projections.status import step_state
-from projections.timeline import Span, Timeline, TimelineRow
+from orc.ledger.visible import visible
+from orc.projections.pictures.lettering import cells_of, clip_cells
+from orc.projections.pictures.marks import mark_of
+from orc.projections.pictures.nodes import shown_seconds
+from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
+from orc.projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
+from orc.projections.status import step_state
+from orc.projections.timeline import Span, Timeline, TimelineRow
 
 _NAME_MAX = 32
 _TAKEN = 12
@@ -53,7 +53,7 @@ class _Lines:
             yield f"{'':{self._name + 2}}~ leaves out {taken} in which nothing worked"
 
     def _axis(self) -> str:
-        from projections.pictures.timeline_svg import shown_tick
+        from orc.projections.pictures.timeline_svg import shown_tick
 
         cells = [" "] * (self._plot + _TAKEN)
         for second, at in self._scale.ticks():

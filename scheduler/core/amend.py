@@ -6,14 +6,14 @@ name keeps what it has. `step.reused` ends a step with a result from elsewhere.
 
 from __future__ import annotations
 
-from ledger.events import JobAmended, StepReused
-from scheduler.core.cancelling import wishes_ended
-from scheduler.core.file_names import FileNames
-from scheduler.core.graph import Graph, build_graph
-from scheduler.core.job_state import JobState, StepState
-from scheduler.core.queues import leave_queue
-from scheduler.core.reopen import limit_to, reopen, seconds_between
-from scheduler.core.resolved import load_job
+from orc.ledger.events import JobAmended, StepReused
+from orc.scheduler.core.cancelling import wishes_ended
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.graph import Graph, build_graph
+from orc.scheduler.core.job_state import JobState, StepState
+from orc.scheduler.core.queues import leave_queue
+from orc.scheduler.core.reopen import limit_to, reopen, seconds_between
+from orc.scheduler.core.resolved import load_job
 
 
 def step_reused(state: JobState, event: StepReused) -> None:

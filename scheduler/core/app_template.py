@@ -6,8 +6,8 @@ README from that design, and a verdict on the program as it was written.
 
 from __future__ import annotations
 
-from scheduler.core.spec_model import FileSpec, StepSpec
-from scheduler.core.spec_prompt import OutputSpec
+from orc.scheduler.core.spec_model import FileSpec, StepSpec
+from orc.scheduler.core.spec_prompt import OutputSpec
 
 _ARCHITECT = """\
 Design the following project.

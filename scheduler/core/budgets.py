@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ledger.events import (
+from orc.ledger.events import (
     BudgetExceeded,
     BudgetRaised,
     LlmFailed,
@@ -19,8 +19,8 @@ from ledger.events import (
     LlmResponded,
     Reserved,
 )
-from scheduler.core.job_state import JobState, Spent
-from scheduler.core.resolved import BudgetDef
+from orc.scheduler.core.job_state import JobState, Spent
+from orc.scheduler.core.resolved import BudgetDef
 
 JOB = ""
 """The job's own account, among those of steps."""

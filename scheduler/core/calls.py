@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
-from scheduler.core.budgets import call_lost, call_over, call_sent
-from scheduler.core.job_state import CommittedReply, JobState, StepState
-from scheduler.core.limits import call_ended
-from scheduler.core.resolved import REPLAY
+from orc.ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
+from orc.scheduler.core.budgets import call_lost, call_over, call_sent
+from orc.scheduler.core.job_state import CommittedReply, JobState, StepState
+from orc.scheduler.core.limits import call_ended
+from orc.scheduler.core.resolved import REPLAY
 
 
 def call_told(

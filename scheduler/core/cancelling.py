@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.events import JobCancelled, JobCancelling
-from scheduler.core.commands import CancelJob
-from scheduler.core.errors import TemplateError
-from scheduler.core.job_state import JobState
-from scheduler.core.queues import became_ready, clear_queues
-from scheduler.core.resolved import StepDef
-from scheduler.core.templates import parse_condition
+from orc.ledger.events import JobCancelled, JobCancelling
+from orc.scheduler.core.commands import CancelJob
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.queues import became_ready, clear_queues
+from orc.scheduler.core.resolved import StepDef
+from orc.scheduler.core.templates import parse_condition
 
 _MEANT_FOR_IT = {"always()", "cancelled()"}
 

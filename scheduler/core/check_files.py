@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from scheduler.core.errors import Problem
-from scheduler.core.file_names import FileNames
-from scheduler.core.paths import path_problem
-from scheduler.core.spec_model import StepSpec, kind_of
-from scheduler.core.templates import has_template
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.spec_model import StepSpec, kind_of
+from orc.scheduler.core.templates import has_template
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scheduler.core.errors import Problem
-from scheduler.core.references import ROOTS, Scope
-from scheduler.core.spec_model import StepSpec
-from scheduler.core.templates import has_template
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.references import ROOTS, Scope
+from orc.scheduler.core.spec_model import StepSpec
+from orc.scheduler.core.templates import has_template
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, SchemaError
 
-from scheduler.core.errors import Problem
-from scheduler.core.spec_model import StepSpec
-from scheduler.core.spec_prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.spec_model import StepSpec
+from orc.scheduler.core.spec_prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
 _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from scheduler.core.check_files import ENV_NAME
-from scheduler.core.errors import Problem
-from scheduler.core.spec_model import JobSpec, StepSpec
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.check_files import ENV_NAME
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.spec_model import JobSpec, StepSpec
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
 

@@ -9,23 +9,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scheduler.core.check_files import ENV_NAME, check_env, check_files, check_owners
-from scheduler.core.check_flow import check_flow
-from scheduler.core.check_prompt import FUNCTION, check_prompt
-from scheduler.core.check_secrets import check_job_secrets, check_secrets, secrets_in
-from scheduler.core.errors import Problem, nearest
-from scheduler.core.inputs import input_problem
-from scheduler.core.paths import path_problem
-from scheduler.core.references import Scope, check_text, needs_of, texts_of
-from scheduler.core.spec_model import (
+from orc.scheduler.core.check_files import ENV_NAME, check_env, check_files, check_owners
+from orc.scheduler.core.check_flow import check_flow
+from orc.scheduler.core.check_prompt import FUNCTION, check_prompt
+from orc.scheduler.core.check_secrets import check_job_secrets, check_secrets, secrets_in
+from orc.scheduler.core.errors import Problem, nearest
+from orc.scheduler.core.inputs import input_problem
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.references import Scope, check_text, needs_of, texts_of
+from orc.scheduler.core.spec_model import (
     KIND_KEYS,
     STEP_ID_LENGTH_MAX,
     STEP_ID_PATTERN,
     JobSpec,
     StepSpec,
 )
-from scheduler.core.templates import has_template
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.templates import has_template
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 _DONE_HERE = ("prompt", "messages", "run", "python", "value")
 _REACHES_OUT = ("prompt", "messages", "run", "python")

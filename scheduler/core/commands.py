@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ledger.digest import Digest
-from ledger.events import (
+from orc.ledger.digest import Digest
+from orc.ledger.events import (
     CacheHit,
     FailureKind,
     FileRef,

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.expressions import Expression
-from scheduler.core.graph import Graph, downstream
-from scheduler.core.job_state import JobState
-from scheduler.core.reopen import find_done
-from scheduler.core.resolved import JobDef, StepDef, walk_steps
-from scheduler.core.templates import parse_condition, parse_template, texts_in
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.expressions import Expression
+from orc.scheduler.core.graph import Graph, downstream
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.reopen import find_done
+from orc.scheduler.core.resolved import JobDef, StepDef, walk_steps
+from orc.scheduler.core.templates import parse_condition, parse_template, texts_in
 
 _OF_THE_WAY = {
     "retry",

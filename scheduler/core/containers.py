@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from ledger.events import StepExpanded
-from scheduler.core.job_state import Inside, JobState, StepState
-from scheduler.core.queues import became_ready
-from scheduler.core.resolved import StepDef
+from orc.ledger.events import StepExpanded
+from orc.scheduler.core.job_state import Inside, JobState, StepState
+from orc.scheduler.core.queues import became_ready
+from orc.scheduler.core.resolved import StepDef
 
 CHILDREN_MAX = 1000
 """Of one event."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ledger.events import (
+from orc.ledger.events import (
     AnyEvent,
     BudgetExceeded,
     BudgetRaised,
@@ -26,8 +26,8 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from scheduler.core.cancelling import cancelled, end_cancelled
-from scheduler.core.commands import (
+from orc.scheduler.core.cancelling import cancelled, end_cancelled
+from orc.scheduler.core.commands import (
     AmendJob,
     AskAgain,
     AskPerson,
@@ -55,16 +55,16 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from scheduler.core.decide_doubt import ask_again
-from scheduler.core.decide_failures import (
+from orc.scheduler.core.decide_doubt import ask_again
+from orc.scheduler.core.decide_failures import (
     fail_finally,
     failed_event,
     finish_failed,
     skip,
     switch,
 )
-from scheduler.core.decide_files import file_events, with_file_conflicts
-from scheduler.core.decide_inside import (
+from orc.scheduler.core.decide_files import file_events, with_file_conflicts
+from orc.scheduler.core.decide_inside import (
     approval_given,
     ask,
     decision,
@@ -74,13 +74,13 @@ from scheduler.core.decide_inside import (
     rest,
     untold,
 )
-from scheduler.core.decide_reuse import reuse_step, stop_when_reached
-from scheduler.core.durations import format_duration
-from scheduler.core.limits import circuit_events, pick_target
-from scheduler.core.questions import REJECT
-from scheduler.core.queues import takes_slot
-from scheduler.core.reopen import find_kept, with_kept
-from scheduler.core.state import JobState
+from orc.scheduler.core.decide_reuse import reuse_step, stop_when_reached
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.limits import circuit_events, pick_target
+from orc.scheduler.core.questions import REJECT
+from orc.scheduler.core.queues import takes_slot
+from orc.scheduler.core.reopen import find_kept, with_kept
+from orc.scheduler.core.state import JobState
 
 BECAUSE_MAX = 20
 FAILURES_MAX = 1000

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.events import ApprovalRequested
-from scheduler.core.commands import Failed
-from scheduler.core.doubt import LOST, is_held_back
-from scheduler.core.job_state import Doubt, JobState
-from scheduler.core.questions import YES_OR_NO
+from orc.ledger.events import ApprovalRequested
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.doubt import LOST, is_held_back
+from orc.scheduler.core.job_state import Doubt, JobState
+from orc.scheduler.core.questions import YES_OR_NO
 
 _UNDER_WAY: dict[Doubt, str] = {
     "call": "a call was under way",

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from ledger.events import (
-    AnyEvent,
-    SkipReason,
-    StepFailed,
-    StepSkipped,
-    StepSwitched,
-)
-from scheduler.core.commands import Failed, FinishAttempt
-from scheduler.core.limits import TRANSIENT
-from scheduler.core.resolved import StepDef
-from scheduler.core.state import JobState
+from orc.ledger.events import AnyEvent, SkipReason, StepFailed, StepSkipped, StepSwitched
+from orc.scheduler.core.commands import Failed, FinishAttempt
+from orc.scheduler.core.limits import TRANSIENT
+from orc.scheduler.core.resolved import StepDef
+from orc.scheduler.core.state import JobState
 
 _SWITCHED_ON = TRANSIENT | {"auth", "bad_request", "refused", "context_length", "schema"}
 

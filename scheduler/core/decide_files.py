@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.events import FileRef, FileWritten
-from scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
-from scheduler.core.file_names import FileNames
-from scheduler.core.job_state import JobState, StepState
+from orc.ledger.events import FileRef, FileWritten
+from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.job_state import JobState, StepState
 
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:

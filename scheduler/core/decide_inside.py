@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.events import (
+from orc.ledger.events import (
     AnyEvent,
     ApprovalDecided,
     ApprovalRequested,
@@ -14,12 +14,12 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed
-from scheduler.core.containers import CHILDREN_MAX
-from scheduler.core.decide_failures import fail_finally
-from scheduler.core.questions import REJECT, answer_of
-from scheduler.core.resolved import StepDef
-from scheduler.core.state import JobState
+from orc.scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed
+from orc.scheduler.core.containers import CHILDREN_MAX
+from orc.scheduler.core.decide_failures import fail_finally
+from orc.scheduler.core.questions import REJECT, answer_of
+from orc.scheduler.core.resolved import StepDef
+from orc.scheduler.core.state import JobState
 
 NAMED_MAX = 1000
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ledger.events import FileRef, JobInterrupted, StepReused
-from scheduler.core.commands import ReuseStep
-from scheduler.core.decide_files import find_conflict
-from scheduler.core.job_state import JobState
+from orc.ledger.events import FileRef, JobInterrupted, StepReused
+from orc.scheduler.core.commands import ReuseStep
+from orc.scheduler.core.decide_files import find_conflict
+from orc.scheduler.core.job_state import JobState
 
 
 def reuse_step(state: JobState, command: ReuseStep) -> list[StepReused]:

@@ -7,8 +7,8 @@ a cancel and an amendment, since what may have been done stays so.
 
 from __future__ import annotations
 
-from ledger.events import FailureKind, StepFailed
-from scheduler.core.job_state import Doubt, JobState
+from orc.ledger.events import FailureKind, StepFailed
+from orc.scheduler.core.job_state import Doubt, JobState
 
 LOST: FailureKind = "connection"
 """The kind of failure of a step that must not do again what it may have done."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ledger.digest import clean_text
-from scheduler.core.errors import TemplateError
-from scheduler.core.filter_bounds import check_filter
+from orc.ledger.digest import clean_text
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.filter_bounds import check_filter
 
 if TYPE_CHECKING:
     from jinja2 import nodes

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import (
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.evaluation import (
     FILTERS,
     STATUS_CALLS,
     TESTS,

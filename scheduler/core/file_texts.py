@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scheduler.core.errors import Problem
-from scheduler.core.yaml_source import Document, Path, dotted
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.yaml_source import Document, Path, dotted
 
 ReadText = Callable[[str], str]
 """The text of a file that the spec names; raises ValueError, which says why it cannot be read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scheduler.core.errors import TemplateError
+from orc.scheduler.core.errors import TemplateError
 
 RESULT_CHARS_MAX = 64 * 1024 * 1024
 """How long a text may become."""

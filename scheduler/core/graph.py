@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.core.errors import Problem, SpecError
-from scheduler.core.resolved import StepDef
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.resolved import StepDef
 
 Names = tuple[str, ...]
 

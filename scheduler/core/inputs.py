@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.digest import clean_json
-from scheduler.core.spec_model import InputSpec
-from scheduler.core.strict_json import parse_json
+from orc.ledger.digest import clean_json
+from orc.scheduler.core.spec_model import InputSpec
+from orc.scheduler.core.strict_json import parse_json
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

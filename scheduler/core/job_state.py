@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ledger.digest import Digest
-from ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
-from ledger.step_names import lineage
-from scheduler.core.file_names import FileNames
-from scheduler.core.graph import Graph
-from scheduler.core.resolved import BudgetDef, JobDef, TargetDef
+from orc.ledger.digest import Digest
+from orc.ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.graph import Graph
+from orc.scheduler.core.resolved import BudgetDef, JobDef, TargetDef
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
 

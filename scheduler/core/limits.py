@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from ledger.events import (
+from orc.ledger.events import (
     AnyEvent,
     CircuitClosed,
     CircuitOpened,
@@ -19,7 +19,7 @@ from ledger.events import (
     LlmFailed,
     LlmResponded,
 )
-from scheduler.core.job_state import AdaptiveRoom, Circuit, JobState
+from orc.scheduler.core.job_state import AdaptiveRoom, Circuit, JobState
 
 TRANSIENT: frozenset[FailureKind] = frozenset(
     ("rate_limit", "timeout", "connection", "server_error", "protocol")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 
-from ledger.events import ApprovalDecided, ApprovalRequested, Payload
-from scheduler.core.commands import DecideApproval
-from scheduler.core.job_state import JobState, OpenQuestion
+from orc.ledger.events import ApprovalDecided, ApprovalRequested, Payload
+from orc.scheduler.core.commands import DecideApproval
+from orc.scheduler.core.job_state import JobState, OpenQuestion
 
 REJECT = "reject"
 YES_OR_NO = ("approve", REJECT)

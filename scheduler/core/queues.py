@@ -12,10 +12,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from scheduler.core.doubt import is_held_back
-from scheduler.core.job_state import JobState, StepState
-from scheduler.core.limits import pick_target, room_of, step_left
-from scheduler.core.questions import next_expiry
+from orc.scheduler.core.doubt import is_held_back
+from orc.scheduler.core.job_state import JobState, StepState
+from orc.scheduler.core.limits import pick_target, room_of, step_left
+from orc.scheduler.core.questions import next_expiry
 
 Room = Callable[[str], int]
 """How many more steps may ask a provider, by what the state does not know: rates."""

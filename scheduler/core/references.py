@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scheduler.core.errors import Problem, TemplateError, nearest
-from scheduler.core.expressions import Expression, Reference
-from scheduler.core.shell import parse_shell
-from scheduler.core.spec_model import JobSpec, StepSpec
-from scheduler.core.templates import has_template, parse_condition, parse_template
-from scheduler.core.yaml_source import Document, Path
+from orc.scheduler.core.errors import Problem, TemplateError, nearest
+from orc.scheduler.core.expressions import Expression, Reference
+from orc.scheduler.core.shell import parse_shell
+from orc.scheduler.core.spec_model import JobSpec, StepSpec
+from orc.scheduler.core.templates import has_template, parse_condition, parse_template
+from orc.scheduler.core.yaml_source import Document, Path
 
 STEP_FIELDS = ("output", "status", "error", "files", "attempts")
 LOOP_FIELDS = ("index", "previous")

@@ -6,13 +6,13 @@ import heapq
 from collections.abc import Container
 from datetime import datetime
 
-from ledger.events import JobAmended, JobResumed
-from ledger.step_names import lineage
-from scheduler.core.cancelling import wishes_ended
-from scheduler.core.containers import reopen_inside
-from scheduler.core.graph import downstream
-from scheduler.core.job_state import Inside, JobState, StepState
-from scheduler.core.queues import (
+from orc.ledger.events import JobAmended, JobResumed
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.cancelling import wishes_ended
+from orc.scheduler.core.containers import reopen_inside
+from orc.scheduler.core.graph import downstream
+from orc.scheduler.core.job_state import Inside, JobState, StepState
+from orc.scheduler.core.queues import (
     became_ready,
     clear_queues,
     enter_running,

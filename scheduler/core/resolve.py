@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ledger.digest import clean_json
-from ledger.events import FailureKind
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.inputs import is_required, read_input
-from scheduler.core.references import needs_of
-from scheduler.core.resolve_flow import (
+from orc.ledger.digest import clean_json
+from orc.ledger.events import FailureKind
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.inputs import is_required, read_input
+from orc.scheduler.core.references import needs_of
+from orc.scheduler.core.resolve_flow import (
     resolve_budget,
     resolve_doubt,
     resolve_flow,
     unbounded_prompts,
 )
-from scheduler.core.resolve_prompt import ModelChoice, Settings
-from scheduler.core.resolve_workflow import read_workflow
-from scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
-from scheduler.core.spec import Spec, examine
-from scheduler.core.spec_model import RetrySpec, StepSpec, kind_of
-from scheduler.core.yaml_source import Path, dotted
+from orc.scheduler.core.resolve_prompt import ModelChoice, Settings
+from orc.scheduler.core.resolve_workflow import read_workflow
+from orc.scheduler.core.resolved import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
+from orc.scheduler.core.spec import Spec, examine
+from orc.scheduler.core.spec_model import RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.yaml_source import Path, dotted
 
 PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
     "rate_limit",

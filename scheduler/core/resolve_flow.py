@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Any
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.references import item_variables
-from scheduler.core.resolved import (
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.references import item_variables
+from orc.scheduler.core.resolved import (
     ApprovalDef,
     BudgetDef,
     ForEachDef,
@@ -17,9 +17,9 @@ from scheduler.core.resolved import (
     OnUnknown,
     StepDef,
 )
-from scheduler.core.spec_flow import BudgetSpec
-from scheduler.core.spec_model import DefaultsSpec, StepSpec
-from scheduler.core.templates import parse_condition
+from orc.scheduler.core.spec_flow import BudgetSpec
+from orc.scheduler.core.spec_model import DefaultsSpec, StepSpec
+from orc.scheduler.core.templates import parse_condition
 
 
 def resolve_flow(step: StepSpec) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ledger.digest import Digest
-from scheduler.core.errors import nearest
-from scheduler.core.images import image_type
-from scheduler.core.resolved import REPLAY, MessageDef, PartDef, TargetDef, ToolDef
-from scheduler.core.spec import Spec
-from scheduler.core.spec_model import StepSpec
-from scheduler.core.spec_prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
-from scheduler.core.templates import has_template
-from scheduler.core.yaml_source import Path, dotted
+from orc.ledger.digest import Digest
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.images import image_type
+from orc.scheduler.core.resolved import REPLAY, MessageDef, PartDef, TargetDef, ToolDef
+from orc.scheduler.core.spec import Spec
+from orc.scheduler.core.spec_model import StepSpec
+from orc.scheduler.core.spec_prompt import MessageSpec, PartSpec, TargetSpec, ToolSpec, tool_name
+from orc.scheduler.core.templates import has_template
+from orc.scheduler.core.yaml_source import Path, dotted
 
 
 class Report(Protocol):

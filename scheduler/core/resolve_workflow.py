@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from posixpath import dirname, join, normpath
 from typing import Any
 
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.inputs import input_problem, is_required
-from scheduler.core.resolve_prompt import Settings
-from scheduler.core.spec import Spec, examine
-from scheduler.core.spec_model import InputSpec, JobSpec, StepSpec
-from scheduler.core.templates import texts_in
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.inputs import input_problem, is_required
+from orc.scheduler.core.resolve_prompt import Settings
+from orc.scheduler.core.spec import Spec, examine
+from orc.scheduler.core.spec_model import InputSpec, JobSpec, StepSpec
+from orc.scheduler.core.templates import texts_in
 
 DEPTH_MAX = 8
 

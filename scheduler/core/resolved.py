@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ledger.digest import Digest
-from ledger.events import FailureKind
+from orc.ledger.digest import Digest
+from orc.ledger.events import FailureKind
 
 REPLAY = "replay"
 """The provider that answers from recorded replies; it can stand in for every other."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.expressions import Expression
-from scheduler.core.templates import parse_template
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.expressions import Expression
+from orc.scheduler.core.templates import parse_template
 
 VALUE_BYTES_MAX = 100_000
 

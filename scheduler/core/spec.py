@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from scheduler.core.app_template import APP_STEPS
-from scheduler.core.checks import check_job, check_steps
-from scheduler.core.errors import Problem, SpecError, nearest
-from scheduler.core.file_texts import ReadText, read_texts
-from scheduler.core.spec_flow import ApprovalSpec, BudgetSpec, LoopSpec
-from scheduler.core.spec_model import (
+from orc.scheduler.core.app_template import APP_STEPS
+from orc.scheduler.core.checks import check_job, check_steps
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.file_texts import ReadText, read_texts
+from orc.scheduler.core.spec_flow import ApprovalSpec, BudgetSpec, LoopSpec
+from orc.scheduler.core.spec_model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
     ConcurrencySpec,
@@ -28,7 +28,7 @@ from scheduler.core.spec_model import (
     StepSpec,
     kind_of,
 )
-from scheduler.core.spec_prompt import (
+from orc.scheduler.core.spec_prompt import (
     MessageSpec,
     OutputSpec,
     ParamsSpec,
@@ -37,8 +37,8 @@ from scheduler.core.spec_prompt import (
     TargetSpec,
     ToolSpec,
 )
-from scheduler.core.templating import APP, ReadTemplate, apply_template
-from scheduler.core.yaml_source import Document, Path, dotted, parse_yaml
+from orc.scheduler.core.templating import APP, ReadTemplate, apply_template
+from orc.scheduler.core.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
 _BARE_VALUES: dict[str | int, str] = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from scheduler.core.durations import parse_duration
+from orc.scheduler.core.durations import parse_duration
 
 
 def _off(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from scheduler.core.spec_base import Duration, Strict, shorthand
+from orc.scheduler.core.spec_base import Duration, Strict, shorthand
 
 
 def _as_condition(value: Any) -> Any:

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from ledger.events import FailureKind
-from scheduler.core.spec_base import CacheScope, Duration, Names, Strict, Text, shorthand
-from scheduler.core.spec_flow import Approval, BudgetSpec, Condition, LoopSpec
-from scheduler.core.spec_prompt import (
+from orc.ledger.events import FailureKind
+from orc.scheduler.core.spec_base import CacheScope, Duration, Names, Strict, Text, shorthand
+from orc.scheduler.core.spec_flow import Approval, BudgetSpec, Condition, LoopSpec
+from orc.scheduler.core.spec_prompt import (
     MessageSpec,
     OutputSpec,
     ParamsSpec,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from scheduler.core.spec_base import Strict, as_list, shorthand
+from orc.scheduler.core.spec_base import Strict, as_list, shorthand
 
 
 class ParamsSpec(Strict):

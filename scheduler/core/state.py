@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import assert_never
 
-from ledger.events import (
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BlobRemoved,
@@ -46,23 +46,17 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from scheduler.core.amend import job_amended, step_reused
-from scheduler.core.budgets import exceeded, raised
-from scheduler.core.calls import call_told, cut_call, forget_calls
-from scheduler.core.cancelling import cancelling, wishes_ended
-from scheduler.core.containers import child_ended, expanded
-from scheduler.core.doubt import find_doubt, is_told
-from scheduler.core.graph import Graph
-from scheduler.core.job_state import (
-    CommittedResult,
-    JobState,
-    JobStatus,
-    StepState,
-    StepStatus,
-)
-from scheduler.core.limits import circuit_closed, circuit_opened, step_began
-from scheduler.core.questions import REJECT, asked, close_question, decided
-from scheduler.core.queues import (
+from orc.scheduler.core.amend import job_amended, step_reused
+from orc.scheduler.core.budgets import exceeded, raised
+from orc.scheduler.core.calls import call_told, cut_call, forget_calls
+from orc.scheduler.core.cancelling import cancelling, wishes_ended
+from orc.scheduler.core.containers import child_ended, expanded
+from orc.scheduler.core.doubt import find_doubt, is_told
+from orc.scheduler.core.graph import Graph
+from orc.scheduler.core.job_state import CommittedResult, JobState, JobStatus, StepState, StepStatus
+from orc.scheduler.core.limits import circuit_closed, circuit_opened, step_began
+from orc.scheduler.core.questions import REJECT, asked, close_question, decided
+from orc.scheduler.core.queues import (
     became_ready,
     clear_queues,
     enter_running,
@@ -75,8 +69,8 @@ from scheduler.core.queues import (
     takes_slot,
     wait,
 )
-from scheduler.core.reopen import job_resumed, limit_to, seconds_between, seconds_of
-from scheduler.core.resolved import JobDef
+from orc.scheduler.core.reopen import job_resumed, limit_to, seconds_between, seconds_of
+from orc.scheduler.core.resolved import JobDef
 
 __all__ = [
     "JobState",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from ledger.digest import clean_json
+from orc.ledger.digest import clean_json
 
 JSON_DEPTH_MAX = 200
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import jinja_environment, to_plain, to_text
-from scheduler.core.expressions import (
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.evaluation import jinja_environment, to_plain, to_text
+from orc.scheduler.core.expressions import (
     Expression,
     Reference,
     calls_in,
     check_node,
     references_in,
 )
-from scheduler.core.filter_bounds import RESULT_CHARS_MAX
+from orc.scheduler.core.filter_bounds import RESULT_CHARS_MAX
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.ASCII)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scheduler.core.errors import Problem, SpecError
-from scheduler.core.yaml_source import Document, parse_yaml
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.yaml_source import Document, parse_yaml
 
 APP = "app"
 ReadTemplate = Callable[[str], str]

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from ledger.digest import clean_text
-from scheduler.core.errors import Problem, SpecError
+from orc.ledger.digest import clean_text
+from orc.scheduler.core.errors import Problem, SpecError
 
 SIZE_MAX = 16 * 1024 * 1024
 DEPTH_MAX = 64

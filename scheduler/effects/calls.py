@@ -8,14 +8,21 @@ from typing import Any
 
 import trio
 
-from ledger import failpoints, pack
-from ledger.digest import clean_json, clean_text, digest_json
-from ledger.events import CacheHit, FailureKind, LlmFailed, LlmRequested, LlmResponded, TokenUsage
-from ledger.masking import NO_MASK, Mask
-from ledger.values import CachedReply
-from providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
-from scheduler.core.commands import Failed
-from scheduler.effects.contract import (
+from orc.ledger import failpoints, pack
+from orc.ledger.digest import clean_json, clean_text, digest_json
+from orc.ledger.events import (
+    CacheHit,
+    FailureKind,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    TokenUsage,
+)
+from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.values import CachedReply
+from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.effects.contract import (
     Journal,
     PromptRequest,
     ReplyCache,

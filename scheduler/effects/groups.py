@@ -17,7 +17,7 @@ from pathlib import Path
 
 import trio
 
-from ledger import failpoints
+from orc.ledger import failpoints
 
 GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'

@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from scheduler.effects.contract import LOG_BYTES_MAX
+from orc.scheduler.effects.contract import LOG_BYTES_MAX
 
 # Neither following a link nor waiting for the reader of a pipe.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ledger import pack
-from ledger.digest import canonical_json, clean_json, digest_json
-from ledger.events import ToolCalled, ToolReturned
-from ledger.masking import NO_MASK, Mask
-from providers import Message, Provider, Request, Tool, ToolCall
-from scheduler.core.commands import Failed
-from scheduler.effects.calls import Answer, Budget, Caller, CallFailed, OnDelta
-from scheduler.effects.contract import (
+from orc.ledger import pack
+from orc.ledger.digest import canonical_json, clean_json, digest_json
+from orc.ledger.events import ToolCalled, ToolReturned
+from orc.ledger.masking import NO_MASK, Mask
+from orc.providers import Message, Provider, Request, Tool, ToolCall
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.effects.calls import Answer, Budget, Caller, CallFailed, OnDelta
+from orc.scheduler.effects.contract import (
     Journal,
     KnownResult,
     PromptRequest,
@@ -28,7 +28,7 @@ from scheduler.effects.contract import (
     Toolbox,
     ToolProblem,
 )
-from scheduler.effects.text import json_result
+from orc.scheduler.effects.text import json_result
 
 CUT_WARNING = "the reply was cut at its limit of tokens (max_tokens)"
 

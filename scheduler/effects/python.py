@@ -12,13 +12,13 @@ from pathlib import Path
 
 import trio
 
-from ledger.digest import clean_json, clean_text
-from ledger.masking import NO_MASK, Mask
-from scheduler.core.commands import Failed
-from scheduler.core.strict_json import parse_json
-from scheduler.effects.contract import FunctionRequest, Result, Stopwatch
-from scheduler.effects.groups import ProcessGroups, signal_name
-from scheduler.effects.log import Log
+from orc.ledger.digest import clean_json, clean_text
+from orc.ledger.masking import NO_MASK, Mask
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.strict_json import parse_json
+from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
+from orc.scheduler.effects.groups import ProcessGroups, signal_name
+from orc.scheduler.effects.log import Log
 
 _WORKER = Path(__file__).with_name("worker.py")
 _ANSWER_BYTES_MAX = 64 * 1024 * 1024

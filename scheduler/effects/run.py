@@ -12,19 +12,14 @@ from pathlib import Path
 
 import trio
 
-from ledger import failpoints
-from ledger.digest import clean_text
-from ledger.masking import NO_MASK, Mask
-from scheduler.core.commands import Failed
-from scheduler.effects.contract import (
-    OUTPUT_BYTES_MAX,
-    CommandRequest,
-    Result,
-    Stopwatch,
-)
-from scheduler.effects.groups import ProcessGroups, signal_name
-from scheduler.effects.log import Log
-from scheduler.effects.text import json_result
+from orc.ledger import failpoints
+from orc.ledger.digest import clean_text
+from orc.ledger.masking import NO_MASK, Mask
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result, Stopwatch
+from orc.scheduler.effects.groups import ProcessGroups, signal_name
+from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
 """How long a finished command's background children may keep its output open."""

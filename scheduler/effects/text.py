@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from ledger.digest import clean_text
-from scheduler.core.commands import Failed
-from scheduler.core.strict_json import parse_json
-from scheduler.effects.contract import Result
+from orc.ledger.digest import clean_text
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.strict_json import parse_json
+from orc.scheduler.effects.contract import Result
 
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*\Z")
 _PROSE = ("markdown", "md", "text", "txt")

@@ -9,13 +9,13 @@ from typing import Any
 
 import trio
 
-from ledger.digest import clean_text
-from ledger.masking import Mask
-from providers import Tool
-from scheduler.effects.contract import KnownResult
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.log import Log
-from scheduler.effects.tool_files import ToolMistake
+from orc.ledger.digest import clean_text
+from orc.ledger.masking import Mask
+from orc.providers import Tool
+from orc.scheduler.effects.contract import KnownResult
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.tool_files import ToolMistake
 
 SHOWN_BYTES_MAX = 64 * 1024
 DRAIN_S = 1.0

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.digest import clean_text
-from ledger.events import FileRef
-from ledger.folder import Folder
-from providers import Tool
-from scheduler.core.file_names import FileNames
-from scheduler.core.paths import path_problem
-from scheduler.effects.contract import KnownResult
+from orc.ledger.digest import clean_text
+from orc.ledger.events import FileRef
+from orc.ledger.folder import Folder
+from orc.providers import Tool
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.effects.contract import KnownResult
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 WRITTEN_BYTES_MAX = 64 * 1024 * 1024

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ledger.digest import canonical_json, clean_json
-from ledger.events import FileRef
-from ledger.folder import Folder
-from ledger.masking import NO_MASK, Mask
-from providers import Tool
-from scheduler.core.resolved import ToolDef
-from scheduler.effects.contract import (
+from orc.ledger.digest import canonical_json, clean_json
+from orc.ledger.events import FileRef
+from orc.ledger.folder import Folder
+from orc.ledger.masking import NO_MASK, Mask
+from orc.providers import Tool
+from orc.scheduler.core.resolved import ToolDef
+from orc.scheduler.effects.contract import (
     FunctionRequest,
     FunctionUse,
     KnownResult,
@@ -25,11 +25,11 @@ from scheduler.effects.contract import (
     Toolbox,
     ToolProblem,
 )
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.python import WorkerPool
-from scheduler.effects.text import find_misfits
-from scheduler.effects.tool_command import describe_command, run_tool_command
-from scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.text import find_misfits
+from orc.scheduler.effects.tool_command import describe_command, run_tool_command
+from orc.scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
 
 RESULT_CHARS_MAX = 256 * 1024
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ledger import JobId, OwnerLock
-from scheduler.core.commands import Settle
+from orc.ledger import JobId, OwnerLock
+from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
 from tests.projections.support import Story, begun, open_in, write
 

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import pytest
 
-from cli.main import main
+from orc.cli.main import main
 from tests.processes import orc_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import trio
 
-from providers import OnDelta, PermanentError, Provider, Reply, Request, TransientError
+from orc.providers import OnDelta, PermanentError, Provider, Reply, Request, TransientError
 
 
 class FakeProvider:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger import JobId, OwnerLock, open_ledger
-from projections import ReadModel
+from orc.ledger import JobId, OwnerLock, open_ledger
+from orc.projections import ReadModel
 from tests.cli.command_line import Said, orc, submit, write
 
 SPEC = """\

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger.digest import digest_bytes
-from projections import find_files
+from orc.ledger.digest import digest_bytes
+from orc.projections import find_files
 from tests.cli.asked import CODE, Asked
 from tests.cli.command_line import orc, submit, write
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.chaos_facts import End, Finding, find_differences, find_lost, find_repeated
-from ledger.events import AnyEvent
-from ledger.reader import row_to_recorded
+from orc.cli.chaos_facts import End, Finding, find_differences, find_lost, find_repeated
+from orc.ledger.events import AnyEvent
+from orc.ledger.reader import row_to_recorded
 from tests.builders import (
     cache_hit,
     failed,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cli.live import LiveTable
-from cli.ownership import load_state
-from cli.pricing import parse_prices
-from ledger import LedgerReader
+from orc.cli.live import LiveTable
+from orc.cli.ownership import load_state
+from orc.cli.pricing import parse_prices
+from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write
 
 SPEC = """\

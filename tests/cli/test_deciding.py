@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.live import LiveTable
-from cli.ownership import load_state
-from ledger import LedgerReader
+from orc.cli.live import LiveTable
+from orc.cli.ownership import load_state
+from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc
 

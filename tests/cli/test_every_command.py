@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cli.app import app
-from cli.main import main
+from orc.cli.app import app
+from orc.cli.main import main
 from tests.cli.command_line import Said, obeyed, orc, work_in, write
 from tests.cli.poison import NAME_POISON, POISON, poison_ledger
 
@@ -176,7 +176,7 @@ def test_a_command_prints_nothing_that_a_terminal_obeys(
     command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # `orc browse` would answer until Ctrl-C.
-    monkeypatch.setattr("cli.browsing.serve", _serve_nothing)
+    monkeypatch.setattr("orc.cli.browsing.serve", _serve_nothing)
     shutil.copytree(poisoned, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.following import Wanted, last_of_all
-from ledger import JobId
-from scheduler.core.commands import ResumeJob
+from orc.cli.following import Wanted, last_of_all
+from orc.ledger import JobId
+from orc.scheduler.core.commands import ResumeJob
 from tests.builders import OWNER, step
 from tests.cli.command_line import obeyed, orc, submit, write
 from tests.processes import end_process, run_orc, start_orc, wait_until

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import OwnerLock
-from ledger.chain import chain_hash
-from ledger.digest import digest_bytes
+from orc.ledger import OwnerLock
+from orc.ledger.chain import chain_hash
+from orc.ledger.digest import digest_bytes
 from tests.cli.command_line import TINY_SPEC, orc, submit, write
 from tests.processes import end_process, has_event, run_orc, start_orc, wait_until
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.pricing import find_own_prices, parse_prices, read_prices
-from cli.submission import UsageProblem
-from scheduler.core.errors import SpecError
+from orc.cli.pricing import find_own_prices, parse_prices, read_prices
+from orc.cli.submission import UsageProblem
+from orc.scheduler.core.errors import SpecError
 from tests.cli.command_line import PASSING, orc, write
 
 OWN = """\

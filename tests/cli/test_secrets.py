@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli import main as entry
+from orc.cli import main as entry
 from tests.cli.command_line import Said, orc, submit, work_in, write
 from tests.cli.terminal import run_on_a_terminal
 from tests.ledger.support import submitted
@@ -366,8 +366,8 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(entry, "tune_collector", lambda: None)
-    monkeypatch.setattr("cli.commands.listing.list_jobs", break_down)
-    monkeypatch.setattr("cli.app.app", lambda **_: break_down())
+    monkeypatch.setattr("orc.cli.commands.listing.list_jobs", break_down)
+    monkeypatch.setattr("orc.cli.app.app", lambda **_: break_down())
     said = orc("list")
 
     assert said.code == 1
@@ -376,10 +376,10 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
 
 
 def test_the_ledger_itself_refuses_what_a_bug_lets_through(here: Path) -> None:
-    from cli.wiring import Places, open_for_writing
-    from ledger.errors import SecretFound
-    from ledger.events import Payload
-    from ledger.masking import Mask
+    from orc.cli.wiring import Places, open_for_writing
+    from orc.ledger.errors import SecretFound
+    from orc.ledger.events import Payload
+    from orc.ledger.masking import Mask
 
     with open_for_writing(Places.find(database=here / "runs.db"), create=True) as ledger:
         ledger.mask = Mask({"TOKEN": KEY})

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cli.since import parse_since
-from cli.submission import UsageProblem
-from ledger.locks import OwnerLock
+from orc.cli.since import parse_since
+from orc.cli.submission import UsageProblem
+from orc.ledger.locks import OwnerLock
 from tests.cli.command_line import FAILING, orc, submit, work_in, write
 
 SPEC = """\

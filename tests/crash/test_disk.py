@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cli.exits import ENVIRONMENT, STORAGE
-from ledger import connection, failpoints
+from orc.cli.exits import ENVIRONMENT, STORAGE
+from orc.ledger import connection, failpoints
 from tests.cli.command_line import Said, orc, work_in
 from tests.crash.power_cut import why_not
 from tests.processes import (

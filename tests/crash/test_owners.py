@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ledger import failpoints
+from orc.ledger import failpoints
 from tests.cli.command_line import orc, work_in
 from tests.processes import (
     WAIT_S,
@@ -33,8 +33,8 @@ steps:
 """
 _RACERS = """
 import os, signal, sys
-import cli.app, cli.going_on, cli.wiring, scheduler.runner
-from cli.main import main
+import orc.cli.app, orc.cli.going_on, orc.cli.wiring, orc.scheduler.runner
+from orc.cli.main import main
 
 gate_read, gate_write = os.pipe()
 children = []

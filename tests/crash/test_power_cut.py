@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import wiring
-from ledger import LedgerReader
-from ledger.digest import digest_bytes
-from projections import Publisher, Verifier
+from orc.cli import wiring
+from orc.ledger import LedgerReader
+from orc.ledger.digest import digest_bytes
+from orc.projections import Publisher, Verifier
 from tests.crash.power_cut import Disk, Op, record
 from tests.projections.support import MEMORY
 
@@ -34,20 +34,20 @@ steps:
 _WRITER = """
 import os, sys
 from pathlib import Path
-import cli.ownership, ledger.folder, ledger.store
-from cli import wiring
-from cli.ownership import Listener
-from cli.submission import Submission
-from ledger.digest import digest_bytes
+import orc.cli.ownership, orc.ledger.folder, orc.ledger.store
+from orc.cli import wiring
+from orc.cli.ownership import Listener
+from orc.cli.submission import Submission
+from orc.ledger.digest import digest_bytes
 
 folder, weakened = Path(sys.argv[1]), sys.argv[2]
-cli.ownership.REFRESH_S = 0.02
+orc.cli.ownership.REFRESH_S = 0.02
 
 def say(*words):
     # One write each: what stands in the trace before it has been done.
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-connect = ledger.store.connect_writer
+connect = orc.ledger.store.connect_writer
 def connect_differently(path):
     connection = connect(path)
     # A short job then has several checkpoints, and a log that begins anew.
@@ -55,17 +55,17 @@ def connect_differently(path):
     if weakened == "NORMAL":
         connection.execute("PRAGMA synchronous = NORMAL")
     return connection
-ledger.store.connect_writer = connect_differently
+orc.ledger.store.connect_writer = connect_differently
 if weakened == "no fsync":
     os.fsync = lambda fd: None
 
-write = ledger.folder.Folder.write
+write = orc.ledger.folder.Folder.write
 def write_and_say(self, relative, content):
     path = (self.path / relative).relative_to(folder)
     say("BEGIN", path, digest_bytes(content))
     write(self, relative, content)
     say("FILE", path, digest_bytes(content))
-ledger.folder.Folder.write = write_and_say
+orc.ledger.folder.Folder.write = write_and_say
 
 ended = wiring.run_sync(
     wiring.run,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.effects.groups import GRACE_S
+from orc.scheduler.effects.groups import GRACE_S
 from tests.processes import (
     ORC,
     WAIT_S,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.health import has_wal_reset_bug
-from cli.strays import find_strays
-from scheduler.runner import Runner
+from orc.cli.health import has_wal_reset_bug
+from orc.cli.strays import find_strays
+from orc.scheduler.runner import Runner
 from tests.cli.command_line import orc, work_in
 from tests.processes import (
     WAIT_S,

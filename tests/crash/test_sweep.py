@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ledger.failpoints import PLACES
+from orc.ledger.failpoints import PLACES
 from tests.crash.sweep_job import (
     Crashes,
     answer,

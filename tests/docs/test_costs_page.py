@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from cli.pricing import parse_prices, read_prices
-from ledger.events import TokenUsage
-from projections.money import cost_text, usd_text
+from orc.cli.pricing import parse_prices, read_prices
+from orc.ledger.events import TokenUsage
+from orc.projections.money import cost_text, usd_text
 from tests.docs.conftest import blocks_of, read_page
 
 PAGE = "docs/costs.md"

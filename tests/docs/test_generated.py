@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from cli import exits
-from ledger.events import EVENT_TYPES
+from orc.cli import exits
+from orc.ledger.events import EVENT_TYPES
 from tests.docs.conftest import PAGES, ROOT, read_page
 
 

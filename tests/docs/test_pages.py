@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from cli.app import app
+from orc.cli.app import app
 from tests.docs.conftest import PAGES, ROOT, blocks_of, read_page
 
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)

@@ -11,11 +11,11 @@ import yaml
 from pydantic import BaseModel
 
 import orc
-from providers.replay import parse_replies
-from scheduler.core import spec_base, spec_flow, spec_model, spec_prompt
-from scheduler.core.errors import SpecError
-from scheduler.core.spec import parse_spec
-from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from orc.providers.replay import parse_replies
+from orc.scheduler.core import spec_base, spec_flow, spec_model, spec_prompt
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.spec import parse_spec
+from orc.scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
 from tests.docs.conftest import Block, blocks_of, run_shell
 
 YAML = blocks_of("README.md", "docs/spec.md", "docs/migration.md", language="yaml")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 import orc
-from scheduler.effects.contract import CommandRequest, FunctionRequest
-from scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
+from orc.scheduler.effects.groups import ProcessGroups
 
 GRACE_S = 0.3
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import orc
-from ledger.folder import UnsafePath
-from scheduler.core.errors import SpecError
+from orc.ledger.folder import UnsafePath
+from orc.scheduler.core.errors import SpecError
 from tests.effects.conftest import RunSpec
 from tests.processes import read_events
 

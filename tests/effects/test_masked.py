@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from ledger.masking import Mask
-from scheduler.effects.contract import CommandRequest
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.python import WorkerPool
-from scheduler.effects.run import perform_run
-from scheduler.effects.tool_command import run_tool_command
+from orc.ledger.masking import Mask
+from orc.scheduler.effects.contract import CommandRequest
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.run import perform_run
+from orc.scheduler.effects.tool_command import run_tool_command
 from tests.effects.conftest import Command, Function
 from tests.processes import wait_for
 

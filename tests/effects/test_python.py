@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from scheduler.effects.contract import FunctionRequest, Result
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.contract import FunctionRequest, Result
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
 from tests.effects.conftest import GRACE_S, Function
 from tests.processes import members_of, wait_for
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 
-from scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.groups import ProcessGroups
 from tests.processes import (
     end_process,
     needs_proc,
@@ -70,7 +70,7 @@ _KILLED_AT_THE_GATE = """
 import os, signal, subprocess, sys
 from pathlib import Path
 import trio
-from scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.groups import ProcessGroups
 
 class Killed(ProcessGroups):
     def _tell(self, line):
@@ -103,7 +103,7 @@ _REAPER_KILLED = """
 import os, signal, subprocess, sys
 from pathlib import Path
 import trio
-from scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.groups import ProcessGroups
 
 async def main():
     groups = ProcessGroups()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from scheduler.effects.contract import LOG_BYTES_MAX, OUTPUT_BYTES_MAX, CommandRequest, Result
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.run import DRAIN_S, perform_run
+from orc.scheduler.effects.contract import LOG_BYTES_MAX, OUTPUT_BYTES_MAX, CommandRequest, Result
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.run import DRAIN_S, perform_run
 from tests.effects.conftest import GRACE_S, Command
 from tests.processes import members_of, wait_for
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from ledger import failpoints
-from ledger.masking import NO_MASK
-from scheduler.effects import groups as groups_module
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.python import WorkerPool
-from scheduler.effects.run import perform_run
-from scheduler.effects.tool_command import run_tool_command
+from orc.ledger import failpoints
+from orc.ledger.masking import NO_MASK
+from orc.scheduler.effects import groups as groups_module
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.run import perform_run
+from orc.scheduler.effects.tool_command import run_tool_command
 from tests.effects.conftest import Command, Function
 from tests.processes import (
     WAIT_S,
@@ -127,7 +127,7 @@ _WITH_LITTLE_MEMORY = """
 import os, sqlite3, sys
 os.chdir(sys.argv[1])
 sqlite3.connect(":memory:").execute("PRAGMA hard_heap_limit = 900000")
-from cli.main import main
+from orc.cli.main import main
 sys.argv = ["orc", "run", "spec.yaml"]
 main()
 """

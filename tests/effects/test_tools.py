@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import trio
 
-from ledger.digest import digest_bytes
-from ledger.events import FileRef
-from scheduler.core.resolved import ToolDef
-from scheduler.effects import tool_files
-from scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
-from scheduler.effects.groups import ProcessGroups
-from scheduler.effects.python import WorkerPool
-from scheduler.effects.tool_command import SHOWN_BYTES_MAX
-from scheduler.effects.tools import RESULT_CHARS_MAX, ToolSurroundings, open_toolbox
+from orc.ledger.digest import digest_bytes
+from orc.ledger.events import FileRef
+from orc.scheduler.core.resolved import ToolDef
+from orc.scheduler.effects import tool_files
+from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.tool_command import SHOWN_BYTES_MAX
+from orc.scheduler.effects.tools import RESULT_CHARS_MAX, ToolSurroundings, open_toolbox
 from tests.processes import wait_for
 
 FILES = tuple(ToolDef(name=name) for name in ("read_file", "write_file", "list_files"))

@@ -6,17 +6,17 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from cli.planning import expected_of, plan_run
-from cli.problems import problem_lines
-from cli.submission import Submission, UsageProblem, prepare
-from cli.text import safe
-from projections import mermaid_graph, text_graph
-from projections.pictures.graph_dot import dot_graph
-from projections.pictures.graph_svg import draw_graph
-from projections.pictures.nodes import nodes_of_needs
-from projections.prices import NO_PRICES
-from scheduler.core.errors import SpecError
-from scheduler.core.graph import build_graph
+from orc.cli.planning import expected_of, plan_run
+from orc.cli.problems import problem_lines
+from orc.cli.submission import Submission, UsageProblem, prepare
+from orc.cli.text import safe
+from orc.projections import mermaid_graph, text_graph
+from orc.projections.pictures.graph_dot import dot_graph
+from orc.projections.pictures.graph_svg import draw_graph
+from orc.projections.pictures.nodes import nodes_of_needs
+from orc.projections.prices import NO_PRICES
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.graph import build_graph
 from tests.cli.command_line import obeyed
 from tests.fuzz.watched import watched
 
@@ -72,13 +72,11 @@ def _warm_up() -> None:
     import jsonschema
     import referencing
 
-    import cli.budgeting
-    import cli.pricing
-    import cli.starting
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "spec.yaml"
         for text in (_WARM, _WARM.replace("c: {", "d: {nope: 1, "), "project: [", "project: x\n"):
             path.write_text(text)
             _examine(path)
-    assert all((cli.pricing, cli.starting, encodings, jsonschema, referencing))
+    from orc.cli import pricing, starting
+
+    assert all((pricing, starting, encodings, jsonschema, referencing))

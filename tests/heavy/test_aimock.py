@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from providers import (
+from orc.providers import (
     PermanentError,
     Provider,
     ProviderError,

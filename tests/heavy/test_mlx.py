@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from providers import PermanentError, Provider, build_provider
+from orc.providers import PermanentError, Provider, build_provider
 from tests.heavy.tiny_model import make_tiny_model
 from tests.providers.acts import WEATHER, ask, ignore
 

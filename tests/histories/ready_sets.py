@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ledger.events import JobSubmitted
-from ledger.reader import row_to_recorded
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import load_job
-from scheduler.core.state import JobState, evolve, initial_state, ready
+from orc.ledger.events import JobSubmitted
+from orc.ledger.reader import row_to_recorded
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import load_job
+from orc.scheduler.core.state import JobState, evolve, initial_state, ready
 
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 NOW_S = float(2**30)

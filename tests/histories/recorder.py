@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cli.wiring import append_command
-from ledger.digest import digest_bytes, digest_json
-from ledger.events import (
+from orc.cli.wiring import append_command
+from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     BlobRemoved,
@@ -30,9 +30,9 @@ from ledger.events import (
     TokenUsage,
     WorstCase,
 )
-from scheduler.core.commands import RaiseBudget, StartJob
-from scheduler.core.resolved import ApprovalDef, BudgetDef
-from scheduler.core.state import JobState
+from orc.scheduler.core.commands import RaiseBudget, StartJob
+from orc.scheduler.core.resolved import ApprovalDef, BudgetDef
+from orc.scheduler.core.state import JobState
 from tests.builders import (
     EPOCH_S,
     OTHER,

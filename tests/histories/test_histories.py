@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from ledger import Recorded
-from ledger.chain import chain_hash
-from ledger.codec import load_event
-from ledger.errors import LedgerTooNew
-from ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
-from ledger.reader import row_to_recorded
-from ledger.upcasts import UPCASTS, upcast
-from projections import ReadModel
-from scheduler.core.graph import build_graph
-from scheduler.core.resolved import load_job
-from scheduler.core.state import JobState, evolve, initial_state
+from orc.ledger import Recorded
+from orc.ledger.chain import chain_hash
+from orc.ledger.codec import load_event
+from orc.ledger.errors import LedgerTooNew
+from orc.ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
+from orc.ledger.reader import row_to_recorded
+from orc.ledger.upcasts import UPCASTS, upcast
+from orc.projections import ReadModel
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.resolved import load_job
+from orc.scheduler.core.state import JobState, evolve, initial_state
 from tests.histories.recorder import COLUMNS, FOLDER, histories, plain_summary
 
 HISTORIES = sorted(FOLDER.glob("*.jsonl"))

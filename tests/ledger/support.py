@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ledger import JobId, Ledger, Recorded, open_ledger
-from ledger.events import JobStarted, JobSubmitted, Owner, Payload, StepSkipped
+from orc.ledger import JobId, Ledger, Recorded, open_ledger
+from orc.ledger.events import JobStarted, JobSubmitted, Owner, Payload, StepSkipped
 
 AT = "2026-01-02T03:04:05.000006Z"
 JOB = JobId("job_aaaaaaaaaaaa")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader
-from ledger.errors import StorageError, VersionConflict
+from orc.ledger import LedgerReader
+from orc.ledger.errors import StorageError, VersionConflict
 from tests.ledger.support import (
     JOB,
     OTHER,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader
-from ledger.backup import write_backup
-from ledger.connection import connect_reader
-from ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoFolder, NoLedger
-from ledger.new_file import write_new_file
+from orc.ledger import LedgerReader
+from orc.ledger.backup import write_backup
+from orc.ledger.connection import connect_reader
+from orc.ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoFolder, NoLedger
+from orc.ledger.new_file import write_new_file
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 
 

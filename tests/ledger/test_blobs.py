@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import ledger.packing
-from ledger import pack, pack_bytes
-from ledger.digest import Digest
-from ledger.errors import CorruptLedger
+from orc.ledger import pack, pack_bytes, packing
+from orc.ledger.digest import Digest
+from orc.ledger.errors import CorruptLedger
 from tests.ledger.support import JOB, open_at, rows, submitted
 
 
@@ -58,8 +57,8 @@ def test_a_missing_blob_is_said_by_its_digest(tmp_path: Path) -> None:
 def test_a_blob_over_the_limit_is_refused_and_its_event_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ledger.packing.BLOB_BYTES_MAX == 256 * 1024 * 1024
-    monkeypatch.setattr(ledger.packing, "BLOB_BYTES_MAX", 10)
+    assert packing.BLOB_BYTES_MAX == 256 * 1024 * 1024
+    monkeypatch.setattr(packing, "BLOB_BYTES_MAX", 10)
     with open_at(tmp_path / "runs.db") as store:
         store.append_blobs([b"0123456789"])
         with pytest.raises(ValueError, match="11 bytes are more than the 10 of a blob"):

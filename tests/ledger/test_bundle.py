@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger, LedgerReader, OwnerLock, Recorded, untrusted
-from ledger.bundle import import_job, write_bundle
-from ledger.checking import check_blobs, check_structure, walk_chain
-from ledger.digest import digest_bytes
-from ledger.errors import (
+from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded, untrusted
+from orc.ledger.bundle import import_job, write_bundle
+from orc.ledger.checking import check_blobs, check_structure, walk_chain
+from orc.ledger.digest import digest_bytes
+from orc.ledger.errors import (
     CorruptLedger,
     LedgerError,
     NoLedger,
@@ -23,10 +23,10 @@ from ledger.errors import (
     OtherHistory,
     OwnedElsewhere,
 )
-from ledger.events import JobCancelled
-from ledger.imports import imported
-from ledger.removal import remove_blobs
-from ledger.untrusted import open_bundle
+from orc.ledger.events import JobCancelled
+from orc.ledger.imports import imported
+from orc.ledger.removal import remove_blobs
+from orc.ledger.untrusted import open_bundle
 from tests.ledger.support import (
     AT,
     JOB,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ledger import LedgerReader
-from ledger.events import JobSucceeded, StepFailed
+from orc.ledger import LedgerReader
+from orc.ledger.events import JobSucceeded, StepFailed
 from tests.ledger.support import AT, JOB, OTHER, open_at, raw, rows, skipped, started, submitted
 
 _COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data")

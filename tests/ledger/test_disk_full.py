@@ -17,7 +17,7 @@ pytest.importorskip("resource", reason="limits file sizes with setrlimit")
 _FILLER = """
 import json, resource, sys
 from pathlib import Path
-from ledger.errors import StorageError
+from orc.ledger.errors import StorageError
 from tests.ledger.support import JOB, open_at, skipped, submitted
 
 def limit(size):

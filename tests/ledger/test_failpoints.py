@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger import failpoints
-from ledger.errors import BadFailpoint
+from orc.ledger import failpoints
+from orc.ledger.errors import BadFailpoint
 from tests.processes import ROOT, WAIT_S, end_process, start_python, wait_until
 
 PLACE = "ledger.after_commit"
@@ -74,7 +74,7 @@ def test_an_entry_that_cannot_be_followed_is_named(entry: str, said: str) -> Non
 
 def test_the_command_line_refuses_a_bad_entry_with_one_message_and_exit_code_2() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "list"],
+        [sys.executable, "-m", "orc.cli.main", "list"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "ORC_FAILPOINTS": "nowhere=kill"},
         capture_output=True,
@@ -140,7 +140,7 @@ def test_a_trace_has_a_line_for_each_hit_before_what_it_does(tmp_path: Path) -> 
 
 _PROGRAM = """
 import sys
-from ledger import failpoints
+from orc.ledger import failpoints
 failpoints.arm_from_environment()
 failpoints.hit("ledger.after_commit")
 print("after", flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.digest import digest_bytes
+from orc.ledger.digest import digest_bytes
 from tests.ledger.support import AT, JOB, open_at, raw, started, submitted
 
 ONE, TWO = digest_bytes(b"one"), digest_bytes(b"two")

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from ledger import OwnerLock, has_owner, locks
-from ledger.errors import OwnedElsewhere, VersionConflict
-from ledger.locks import OWNER_WAIT_S, FileLock, locks_dir
+from orc.ledger import OwnerLock, has_owner, locks
+from orc.ledger.errors import OwnedElsewhere, VersionConflict
+from orc.ledger.locks import OWNER_WAIT_S, FileLock, locks_dir
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 from tests.processes import end_process, start_python
 
 _OWNER = """
 import sys
 from pathlib import Path
-from ledger import OwnerLock
-from ledger.errors import OwnedElsewhere
+from orc.ledger import OwnerLock
+from orc.ledger.errors import OwnedElsewhere
 
 lock = OwnerLock(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)

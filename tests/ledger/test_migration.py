@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader
-from ledger.checking import blobs_of, check_blobs, check_structure, walk_chain
-from ledger.removal import remove_blobs
+from orc.ledger import LedgerReader
+from orc.ledger.checking import blobs_of, check_blobs, check_structure, walk_chain
+from orc.ledger.removal import remove_blobs
 from tests.ledger.support import AT, open_at, rows
 
 RECORDED = Path(__file__).parents[1] / "histories" / "schema_1.sql"

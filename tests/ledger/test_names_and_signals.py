@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger import JobId, LedgerReader
-from ledger.errors import NoSuchJob
+from orc.ledger import JobId, LedgerReader
+from orc.ledger.errors import NoSuchJob
 from tests.ledger.support import AT, JOB, OTHER, open_at, submitted
 
 JOBS = [JobId(f"job_{name}") for name in ("k000000000a1", "k000000000b2", "k0000000abb3")]

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader, connect_reader, schema
-from ledger.connection import connect_writer
-from ledger.errors import LedgerError, LedgerTooNew, NoFolder, NoLedger, NotALedger, StorageError
+from orc.ledger import LedgerReader, connect_reader, schema
+from orc.ledger.connection import connect_writer
+from orc.ledger.errors import (
+    LedgerError,
+    LedgerTooNew,
+    NoFolder,
+    NoLedger,
+    NotALedger,
+    StorageError,
+)
 from tests.ledger.support import JOB, Tally, open_at, raw, rows, started, submitted
 
 

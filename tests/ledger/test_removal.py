@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger, LedgerReader, OwnerLock, Recorded, removal
-from ledger.checking import check_blobs, check_structure, walk_chain
-from ledger.digest import Digest, digest_bytes
-from ledger.errors import OwnedElsewhere, RemovedBlob
-from ledger.events import BlobRemoved, FileWritten
-from ledger.removal import blobs_by_job, compact, has_bytes, remove_blobs
+from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded, removal
+from orc.ledger.checking import check_blobs, check_structure, walk_chain
+from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.errors import OwnedElsewhere, RemovedBlob
+from orc.ledger.events import BlobRemoved, FileWritten
+from orc.ledger.removal import blobs_by_job, compact, has_bytes, remove_blobs
 from tests.ledger.support import AT, JOB, OTHER, open_at, raw, rows, submitted
 
 CANARY = b"sk-canary-0123456789 " * 100

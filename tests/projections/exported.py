@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from ledger.digest import digest_bytes
-from projections.exports.source import Source, read_source
+from orc.ledger.digest import digest_bytes
+from orc.projections.exports.source import Source, read_source
 from tests.builders import JOB
 from tests.projections.support import Story, ledger_of
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from datasette.app import Datasette
 
-from projections.read_model_schema import TABLES as READ_MODEL
-from scheduler.core.commands import Settle
+from orc.projections.read_model_schema import TABLES as READ_MODEL
+from orc.scheduler.core.commands import Settle
 from tests.builders import step
 from tests.projections.support import Story, begun
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ledger import JobId, Ledger, Payload, Recorded, open_ledger, pack
-from ledger.digest import digest_bytes, digest_json
-from ledger.events import (
+from orc.ledger import JobId, Ledger, Payload, Recorded, open_ledger, pack
+from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.events import (
     AnyEvent,
     CacheHit,
     FileRef,
@@ -24,9 +24,9 @@ from ledger.events import (
     LlmResponded,
     TokenUsage,
 )
-from projections import ReadModel
-from projections.read_model_schema import TABLES
-from scheduler.core.commands import (
+from orc.projections import ReadModel
+from orc.projections.read_model_schema import TABLES
+from orc.scheduler.core.commands import (
     AmendJob,
     CancelJob,
     Command,
@@ -45,11 +45,11 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from scheduler.core.decide import decide
-from scheduler.core.decide_reuse import can_own
-from scheduler.core.graph import downstream
-from scheduler.core.resolved import JobDef, RetryDef
-from scheduler.core.state import JobState, evolve
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.decide_reuse import can_own
+from orc.scheduler.core.graph import downstream
+from orc.scheduler.core.resolved import JobDef, RetryDef
+from orc.scheduler.core.state import JobState, evolve
 from tests.builders import (
     EPOCH_S,
     JOB,

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from ledger import LedgerError, LedgerReader, Payload, connect_reader
-from ledger.checking import list_jobs
-from ledger.connection import storage_errors
-from projections import Verifier
-from scheduler.core.commands import Settle
+from orc.ledger import LedgerError, LedgerReader, Payload, connect_reader
+from orc.ledger.checking import list_jobs
+from orc.ledger.connection import storage_errors
+from orc.projections import Verifier
+from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
 from tests.projections.support import MEMORY, OTHER, begun, open_in, write
 

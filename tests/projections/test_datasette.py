@@ -21,11 +21,12 @@ import pytest
 from datasette.utils import tilde_encode
 from markupsafe import escape
 
-from ledger import JobId, OwnerLock
-from ledger.removal import blobs_of_job, remove_blobs
-from projections.datasette_queries import QUERIES
-from projections.datasette_tables import TABLES
-from projections.read_model_schema import TABLES as READ_MODEL
+from orc.about import DISTRIBUTION
+from orc.ledger import JobId, OwnerLock
+from orc.ledger.removal import blobs_of_job, remove_blobs
+from orc.projections.datasette_queries import QUERIES
+from orc.projections.datasette_tables import TABLES
+from orc.projections.read_model_schema import TABLES as READ_MODEL
 from tests.builders import JOB, step
 from tests.processes import (
     end_process,
@@ -364,7 +365,7 @@ def served(database: Path) -> Iterator[str]:
 def test_datasette_alone_serves_the_ledger(served: str) -> None:
     assert "runs" in _fetch(served)
     plugins = json.loads(_fetch(f"{served}/-/plugins.json"))
-    (plugin,) = (found for found in plugins if found["name"] == "orc")
+    (plugin,) = (found for found in plugins if found["name"] == DISTRIBUTION)
     assert {"get_metadata", "canned_queries", "render_cell"} <= set(plugin["hooks"])
     page = _fetch(f"{served}/runs/jobs/{OTHER}")
     assert "interrupted" in page
@@ -374,7 +375,7 @@ def test_datasette_alone_serves_the_ledger(served: str) -> None:
 def test_the_plugin_imports_nothing_heavy() -> None:
     code = (
         "import datasette.app, sys; before = set(sys.modules)\n"
-        "import projections.datasette_plugin\n"
+        "import orc.projections.datasette_plugin\n"
         "print(sorted({'pydantic', 'trio', 'yaml', 'sqlite_utils'} & (set(sys.modules) - before)))"
     )
     process = start_python(code)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 
-from projections.datasette_security import script_sources
+from orc.projections.datasette_security import script_sources
 from tests.builders import JOB, step
 from tests.projections.support import begun, open_in, write
 

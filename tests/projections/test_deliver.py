@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Ledger
-from ledger.folder import UnsafePath
-from projections import deliver
-from scheduler.core.commands import Settle
+from orc.ledger import Ledger
+from orc.ledger.folder import UnsafePath
+from orc.projections import deliver
+from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
 from tests.projections.support import OTHER, begun, open_in, write
 

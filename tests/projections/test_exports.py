@@ -11,20 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.crating import write_crate
-from ledger import Payload, pack
-from ledger.digest import digest_bytes, digest_json
-from ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, TokenUsage, ToolCalled
-from ledger.removal import remove_blobs
-from projections.exports.junit import LOG_BYTES_MAX, render_junit
-from projections.exports.otel import build_otel, render_otel
-from projections.exports.source import spec_name
-from projections.job_view import (
-    read_view,
-)
-from projections.prices import NO_PRICES
-from scheduler.core.commands import CancelJob, Settle
-from scheduler.core.resolved import RetryDef
+from orc.cli.crating import write_crate
+from orc.ledger import Payload, pack
+from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, TokenUsage, ToolCalled
+from orc.ledger.removal import remove_blobs
+from orc.projections.exports.junit import LOG_BYTES_MAX, render_junit
+from orc.projections.exports.otel import build_otel, render_otel
+from orc.projections.exports.source import spec_name
+from orc.projections.job_view import read_view
+from orc.projections.prices import NO_PRICES
+from orc.scheduler.core.commands import CancelJob, Settle
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, OTHER, reused, step, switched, tool_returned
 from tests.projections.exported import (
     attributes,
@@ -368,7 +366,7 @@ def test_the_same_ledger_gives_the_same_bytes(form: str) -> None:
 
 
 def test_items_rounds_and_members_are_called_what_the_spec_calls_them(tmp_path: Path) -> None:
-    from ledger.events import ChildShape, StepExpanded
+    from orc.ledger.events import ChildShape, StepExpanded
 
     story = begun(step("x"), step("y", needs="x"))
     for parent, child in (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.folder import Folder, UnsafePath
+from orc.ledger.folder import Folder, UnsafePath
 
 SWAPS = 300
 

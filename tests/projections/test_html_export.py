@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader
-from projections.exports import html as export
-from projections.exports.source import read_source
-from scheduler.core.resolved import RetryDef
+from orc.ledger import LedgerReader
+from orc.projections.exports import html as export
+from orc.projections.exports.source import read_source
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, step
 from tests.projections.served import HOSTILE, hostile_story
 from tests.projections.support import Story, begun, open_in, write

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from ledger import Ledger, Payload, open_ledger
-from ledger.digest import digest_json
-from ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
-from projections import Manifest, ReadModel
-from projections.money import cost_text, usd_text
-from projections.prices import NO_PRICES, Price, PriceTable, Spending
-from scheduler.core.commands import RecordCall
+from orc.ledger import Ledger, Payload, open_ledger
+from orc.ledger.digest import digest_json
+from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
+from orc.projections import Manifest, ReadModel
+from orc.projections.money import cost_text, usd_text
+from orc.projections.prices import NO_PRICES, Price, PriceTable, Spending
+from orc.scheduler.core.commands import RecordCall
 from tests.builders import JOB, step
 from tests.projections.support import Story, begun, tables, write
 

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Recorded
-from ledger.digest import digest_bytes
-from ledger.events import LlmFailed, LlmResponded
-from scheduler.core.commands import CancelJob, ExpireStep, InterruptJob, ResumeJob, Settle
-from scheduler.core.resolved import RetryDef
+from orc.ledger import Recorded
+from orc.ledger.digest import digest_bytes
+from orc.ledger.events import LlmFailed, LlmResponded
+from orc.scheduler.core.commands import CancelJob, ExpireStep, InterruptJob, ResumeJob, Settle
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import OWNER, step, written
 from tests.projections.support import OTHER, Story, begun, ledger_of, states, stories, tables
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import Ledger, Payload
-from ledger.bundle import import_job, write_bundle
-from ledger.digest import canonical_json, digest_bytes
-from ledger.events import JobSubmitted
-from ledger.removal import blobs_of_job, remove_blobs, spec_blobs
-from ledger.untrusted import open_bundle
-from projections import Publisher, ReadModel, Verifier
-from projections.run_folder import expected_files
+from orc.ledger import Ledger, Payload
+from orc.ledger.bundle import import_job, write_bundle
+from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.events import JobSubmitted
+from orc.ledger.removal import blobs_of_job, remove_blobs, spec_blobs
+from orc.ledger.untrusted import open_bundle
+from orc.projections import Publisher, ReadModel, Verifier
+from orc.projections.run_folder import expected_files
 from tests.builders import JOB
 from tests.projections.support import Story, ledger_of, open_in, stories, tables
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from projections.datasette_queries import QUERIES
+from orc.projections.datasette_queries import QUERIES
 from tests.builders import JOB, step
 from tests.projections.support import OTHER, begun, open_in, write
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from ledger import Ledger, Payload
-from ledger.events import JobFailed
-from projections import Manifest, Publisher, event_line
-from scheduler.core.commands import CancelJob, InterruptJob, ResumeJob, Settle, TimeOutJob
-from scheduler.core.resolved import RetryDef
+from orc.ledger import Ledger, Payload
+from orc.ledger.events import JobFailed
+from orc.projections import Manifest, Publisher, event_line
+from orc.scheduler.core.commands import CancelJob, InterruptJob, ResumeJob, Settle, TimeOutJob
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, OWNER, step, submitted
 from tests.processes import run_orc
 from tests.projections.support import Story, begun, ledger_of, states, stories

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import JobId, OwnerLock
-from ledger.digest import digest_bytes
-from ledger.locks import FileLock, locks_dir
-from ledger.removal import blobs_of_job, remove_blobs
-from ledger.values import Payload
-from projections import search_index
-from projections.search import PAGE_HITS, Asked, Found, search
-from projections.search_file import index_path, remove_index
-from projections.search_index import open_index
-from projections.search_query import TOKENIZER, match_expression, plain_text, spaced
+from orc.ledger import JobId, OwnerLock
+from orc.ledger.digest import digest_bytes
+from orc.ledger.locks import FileLock, locks_dir
+from orc.ledger.removal import blobs_of_job, remove_blobs
+from orc.ledger.values import Payload
+from orc.projections import search_index
+from orc.projections.search import PAGE_HITS, Asked, Found, search
+from orc.projections.search_file import index_path, remove_index
+from orc.projections.search_index import open_index
+from orc.projections.search_query import TOKENIZER, match_expression, plain_text, spaced
 from tests.builders import JOB, step
 from tests.projections.support import OTHER, Story, begun, open_in, write
 
@@ -130,7 +130,7 @@ def test_a_word_without_end_is_shown_short(tmp_path: Path) -> None:
 
 
 def test_a_later_call_of_an_attempt_is_found_by_what_is_new_in_it(tmp_path: Path) -> None:
-    from projections.search_texts import _asked
+    from orc.projections.search_texts import _asked
 
     said = [
         {"role": "user", "content": "question"},

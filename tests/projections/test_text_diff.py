@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.text_diff import COMPARED_LINES_MAX, diff_texts
+from orc.projections.text_diff import COMPARED_LINES_MAX, diff_texts
 
 _texts = st.lists(st.sampled_from(("a", "b", "c", "", "\r", "--- x", "@@ y")), max_size=25).map(
     "\n".join

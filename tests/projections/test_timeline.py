@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.events import ApprovalRequested
-from projections.job_view import (
-    read_view,
-)
-from projections.timeline import Span, Timeline, read_timeline
-from scheduler.core.commands import CancelJob, DecideApproval, InterruptJob, ResumeJob, Settle
-from scheduler.core.resolved import RetryDef
+from orc.ledger.events import ApprovalRequested
+from orc.projections.job_view import read_view
+from orc.projections.timeline import Span, Timeline, read_timeline
+from orc.scheduler.core.commands import CancelJob, DecideApproval, InterruptJob, ResumeJob, Settle
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, OWNER, at, reused, step
 from tests.projections.support import Story, begun, ledger_of
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger import LedgerReader, Payload
-from ledger.chain import chain_hash
-from ledger.digest import digest_bytes
-from projections import Publisher, verify_job
-from projections.verify import Verdict
-from scheduler.core.commands import Settle
+from orc.ledger import LedgerReader, Payload
+from orc.ledger.chain import chain_hash
+from orc.ledger.digest import digest_bytes
+from orc.projections import Publisher, verify_job
+from orc.projections.verify import Verdict
+from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
 from tests.processes import run_orc
 from tests.projections.support import OTHER, Story, begun, open_in, tamper, write

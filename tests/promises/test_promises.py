@@ -16,7 +16,7 @@ from tests.promises.table import ROOT, Guard, read_promises
 PROMISES = read_promises()
 GUARDS = [guard for promise in PROMISES for guard in promise.guards]
 QUICK = GUARDS[:1]
-COPIED = "cli docs examples ledger projections providers scheduler tests".split()
+COPIED = "cli docs examples ledger orc projections providers scheduler tests".split()
 FAILED = 1
 WAIT_S = 300.0
 
@@ -68,7 +68,8 @@ def test_without_each_guard_its_test_fails(guard: Guard, tmp_path: Path) -> None
 def check_that_its_test_fails(guard: Guard, folder: Path) -> None:
     copy = folder / "copy"
     for name in COPIED:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
     for path in (*ROOT.glob("*.py"), *ROOT.glob("*.toml"), *ROOT.glob("*.md"), ROOT / "Makefile"):
         shutil.copy(path, copy)
     broken = copy / guard.file

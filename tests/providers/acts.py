@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from providers import Message, Provider, Request, Tool, ToolCall, Usage
+from orc.providers import Message, Provider, Request, Tool, ToolCall, Usage
 from tests.fault_server import FaultServer
 
 

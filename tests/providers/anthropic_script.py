@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from providers import Provider, ProviderError, Reply, Request
+from orc.providers import Provider, ProviderError, Reply, Request
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import USER, ignore
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import trio
 
-from providers import Provider
-from providers.ollama import Ollama
+from orc.providers import Provider
+from orc.providers.ollama import Ollama
 from tests.fault_server import FaultServer, start_fault_server
 from tests.providers.acts import Act
 from tests.providers.stands import STANDS

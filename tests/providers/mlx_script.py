@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from providers import PermanentError, Tool, ToolCall, Usage
-from providers.mlx_store import Store
-from providers.mlx_text import Marks
+from orc.providers import PermanentError, Tool, ToolCall, Usage
+from orc.providers.mlx_store import Store
+from orc.providers.mlx_text import Marks
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
-from providers import ProviderError, Reply, Request
-from providers.ollama import Ollama
+from orc.providers import ProviderError, Reply, Request
+from orc.providers.ollama import Ollama
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import USER, ignore
 

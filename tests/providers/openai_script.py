@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from providers import Provider, ProviderError, Reply
+from orc.providers import Provider, ProviderError, Reply
 from tests.fault_server import Answer
 from tests.providers.acts import ask, ignore
 from tests.providers.stands.openai import chunk

@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, Provider, TransientError, build_provider
-from providers.anthropic import PAGES_MAX, build
+from orc.providers import PermanentError, Provider, TransientError, build_provider
+from orc.providers.anthropic import PAGES_MAX, build
 from tests.fault_server import Answer, FaultServer
 from tests.providers.acts import STALL_S
 from tests.providers.anthropic_script import (
@@ -202,8 +202,8 @@ async def test_an_answer_without_the_id_of_the_request_has_none(
 def test_the_sdk_is_loaded_by_this_provider_alone() -> None:
     program = (
         "import sys\n"
-        "import providers.registry, providers.anthropic_body, providers.anthropic_reply\n"
-        "import providers.sdk\n"
+        "import orc.providers.registry, orc.providers.anthropic_body, orc.providers.anthropic_reply\n"
+        "import orc.providers.sdk\n"
         "assert 'anthropic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

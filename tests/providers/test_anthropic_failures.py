@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, Provider, TransientError
-from providers.anthropic import build
+from orc.providers import PermanentError, Provider, TransientError
+from orc.providers.anthropic import build
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import STALL_S
 from tests.providers.anthropic_script import (

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers import Provider, ProviderError, Request, TransientError
-from providers.anthropic import API, build
-from providers.anthropic_reply import BLOCKS_MAX, Arriving
-from providers.sdk_errors import Failures
-from providers.sdk_wire import BODY_MAX_BYTES, EVENT_MAX_LINES, LINE_MAX_BYTES
+from orc.providers import Provider, ProviderError, Request, TransientError
+from orc.providers.anthropic import API, build
+from orc.providers.anthropic_reply import BLOCKS_MAX, Arriving
+from orc.providers.sdk_errors import Failures
+from orc.providers.sdk_wire import BODY_MAX_BYTES, EVENT_MAX_LINES, LINE_MAX_BYTES
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import CLOCK, USER
 from tests.providers.anthropic_script import (

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import Message, PermanentError, Provider, Reply, Request, ToolCall, Usage
-from providers.anthropic import build
+from orc.providers import Message, PermanentError, Provider, Reply, Request, ToolCall, Usage
+from orc.providers.anthropic import build
 from tests.fault_server import FaultServer, Wait
 from tests.providers.acts import CLOCK, USER
 from tests.providers.anthropic_script import (

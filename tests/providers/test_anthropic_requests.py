@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers import Message, Provider, Tool
-from providers.anthropic import build
+from orc.providers import Message, Provider, Tool
+from orc.providers.anthropic import build
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER, WEATHER
 from tests.providers.anthropic_script import KEY, failure, sent

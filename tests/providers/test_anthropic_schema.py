@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import trio
 
-from providers import Provider, Request
-from providers.anthropic import build
-from providers.anthropic_body import ANSWER_TOOL
-from providers.anthropic_schema import OPTIONAL_MAX, UNIONS_MAX, fit_schema
+from orc.providers import Provider, Request
+from orc.providers.anthropic import build
+from orc.providers.anthropic_body import ANSWER_TOOL
+from orc.providers.anthropic_schema import OPTIONAL_MAX, UNIONS_MAX, fit_schema
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER
 from tests.providers.anthropic_script import (

@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import (
+from orc.providers import (
     REGISTRY,
     PermanentError,
     Provider,
@@ -23,8 +23,8 @@ from providers import (
     TransientError,
     Usage,
 )
-from scheduler.core.params import PROVIDER_SECTIONS
-from scheduler.core.spec_prompt import ParamsSpec
+from orc.scheduler.core.params import PROVIDER_SECTIONS
+from orc.scheduler.core.spec_prompt import ParamsSpec
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
     CLOCK,

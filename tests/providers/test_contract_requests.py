@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from providers import Message, PermanentError, Provider, ToolCall
+from orc.providers import Message, PermanentError, Provider, ToolCall
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER, WEATHER, Says, ask, ignore
 from tests.providers.stands import WIRED

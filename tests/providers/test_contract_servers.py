@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import Provider, ProviderError, TransientError, build_provider
+from orc.providers import Provider, ProviderError, TransientError, build_provider
 from tests.fault_server import Answer, FaultServer
 from tests.providers.acts import STALL_S, Fails, Lists, ask, ignore
 from tests.providers.stands import WIRED

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from providers import Message, Request
-from providers.instructions import instruct, speaks_of_json
-from providers.ollama_body import build_body
-from providers.openai_body import build_system
+from orc.providers import Message, Request
+from orc.providers.instructions import instruct, speaks_of_json
+from orc.providers.ollama_body import build_body
+from orc.providers.openai_body import build_system
 
 SCHEMA = {"type": "object", "properties": {"km": {"type": "integer"}}}
 TOOL: Any = {"name": "t", "description": "", "parameters": {"type": "object"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.http import safe_text
+from orc.providers.http import safe_text
 
 KEY = "sk-canary-0123456789abcdef"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 
-from providers import PermanentError, TransientError, Usage, build_provider
-from providers.mlx import MAX_TOKENS, Mlx
-from providers.mlx_store import MlxStore, _hub_offline
+from orc.providers import PermanentError, TransientError, Usage, build_provider
+from orc.providers.mlx import MAX_TOKENS, Mlx
+from orc.providers.mlx_store import MlxStore, _hub_offline
 from tests.providers.acts import WEATHER, ask, ignore
 from tests.providers.mlx_script import FakeModel, FakeStore, Script
 
@@ -26,8 +26,8 @@ def play(*scripts: Script, **model: Any) -> tuple[Mlx, FakeModel]:
 async def test_without_the_package_the_message_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("providers.mlx_store.find_spec", lambda name: None)
-    with pytest.raises(PermanentError, match=r"pip install 'orc\[mlx\]'") as caught:
+    monkeypatch.setattr("orc.providers.mlx_store.find_spec", lambda name: None)
+    with pytest.raises(PermanentError, match=r"pip install 'orc-ledger\[mlx\]'") as caught:
         build_provider("mlx", {})
     assert caught.value.kind == "environment"
 
@@ -38,9 +38,9 @@ async def test_a_package_that_cannot_be_imported_is_told_the_same_way(
     def fail(name: str) -> None:
         raise ImportError("No module named 'mlx.core'")
 
-    monkeypatch.setattr("providers.mlx_store.find_spec", lambda name: object())
-    monkeypatch.setattr("providers.mlx_store.import_module", fail)
-    with pytest.raises(PermanentError, match=r"orc\[mlx\].*No module named 'mlx.core'"):
+    monkeypatch.setattr("orc.providers.mlx_store.find_spec", lambda name: object())
+    monkeypatch.setattr("orc.providers.mlx_store.import_module", fail)
+    with pytest.raises(PermanentError, match=r"orc-ledger\[mlx\].*No module named 'mlx.core'"):
         build_provider("mlx", {})
 
 
@@ -297,7 +297,7 @@ def test_the_hub_is_asked_only_where_that_is_wanted(
     words: str,
 ) -> None:
     hub = _Hub(error)
-    monkeypatch.setattr("providers.mlx_store.import_module", lambda name: hub)
+    monkeypatch.setattr("orc.providers.mlx_store.import_module", lambda name: hub)
     with pytest.raises(of, match=words):
         MlxStore(None, download=download).load("a/b")
     assert hub.offline == [not download]

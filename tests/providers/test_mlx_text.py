@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.mlx_text import Marks, Splitter
+from orc.providers.mlx_text import Marks, Splitter
 
 THOUGHT = ("<think>", "</think>")
 CALL = ("<tool_call>", "</tool_call>")

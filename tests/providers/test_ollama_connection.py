@@ -15,8 +15,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, Request, TransientError
-from providers.ollama import Ollama, build
+from orc.providers import PermanentError, Request, TransientError
+from orc.providers.ollama import Ollama, build
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import USER, ignore
 from tests.providers.ollama_script import ask, end, failure, line, sent, stream

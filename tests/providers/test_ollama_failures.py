@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, ProviderError, TransientError
-from providers.ollama import Ollama
+from orc.providers import PermanentError, ProviderError, TransientError
+from orc.providers.ollama import Ollama
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.ollama_script import BIDI, fails, failure, stream
 

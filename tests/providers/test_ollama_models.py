@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import ProviderError
-from providers.ollama import MODELS_MAX_BYTES, Ollama
+from orc.providers import ProviderError
+from orc.providers.ollama import MODELS_MAX_BYTES, Ollama
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.ollama_script import JSON, ask, end, fails, stream
 

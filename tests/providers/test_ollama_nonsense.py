@@ -13,9 +13,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers import PermanentError, Request, TransientError
-from providers.ollama import Ollama
-from providers.ollama_reply import BODY_MAX_BYTES, LINE_MAX_BYTES, read_reply
+from orc.providers import PermanentError, Request, TransientError
+from orc.providers.ollama import Ollama
+from orc.providers.ollama_reply import BODY_MAX_BYTES, LINE_MAX_BYTES, read_reply
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import CLOCK, USER
 from tests.providers.ollama_script import (

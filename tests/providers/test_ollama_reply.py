@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import Message, Reply, Request, Usage
-from providers.ollama import Ollama
+from orc.providers import Message, Reply, Request, Usage
+from orc.providers.ollama import Ollama
 from tests.fault_server import FaultServer, Wait
 from tests.providers.acts import CLOCK, USER, WEATHER
 from tests.providers.ollama_script import BIDI, ESCAPE, ask, calls, end, line, sent, stream

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from providers import Message, PermanentError
-from providers.ollama import Ollama
+from orc.providers import Message, PermanentError
+from orc.providers.ollama import Ollama
 from tests.fault_server import FaultServer
 from tests.providers.acts import CLOCK, USER, WEATHER
 from tests.providers.ollama_script import failure, sent

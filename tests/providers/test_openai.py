@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
-from providers import Message, PermanentError, Provider, Reply, ToolCall, TransientError, Usage
-from providers.openai import build
+from orc.providers import Message, PermanentError, Provider, Reply, ToolCall, TransientError, Usage
+from orc.providers.openai import build
 from tests.fault_server import Answer, FaultServer
 from tests.providers.acts import USER, ask, ignore
 from tests.providers.openai_script import END, SAID, fails, failure, said, send

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import trio
 
-from providers import PermanentError, openai, openai_responses
+from orc.providers import PermanentError, openai, openai_responses
 from tests.fault_server import FaultServer
 from tests.providers.acts import Lists, Says, ask, ignore
 from tests.providers.stands import STANDS

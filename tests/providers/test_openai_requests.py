@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from providers import Message, PermanentError, Provider, ToolCall
-from providers.openai import OpenAI, build
-from providers.openai_body import is_strict
+from orc.providers import Message, PermanentError, Provider, ToolCall
+from orc.providers.openai import OpenAI, build
+from orc.providers.openai_body import is_strict
 from tests.fault_server import FaultServer
 from tests.providers.acts import USER, WEATHER
 from tests.providers.openai_script import END, SAID, failure, send

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers import Message, PermanentError, Provider, Reply, ToolCall, TransientError, Usage
-from providers.openai_responses import build
+from orc.providers import Message, PermanentError, Provider, Reply, ToolCall, TransientError, Usage
+from orc.providers.openai_responses import build
 from tests.fault_server import Answer, FaultServer
 from tests.providers.acts import USER
 from tests.providers.openai_script import failure, send

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers import Message, PermanentError, Provider, Reply, ToolCall
-from providers.openai_responses import build
+from orc.providers import Message, PermanentError, Provider, Reply, ToolCall
+from orc.providers.openai_responses import build
 from tests.fault_server import FaultServer
 from tests.providers.acts import USER, WEATHER
 from tests.providers.openai_script import failure, send

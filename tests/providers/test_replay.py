@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import trio
 
-from ledger.digest import digest_json
-from providers import PermanentError, ProviderError, Request, TransientError, Usage
-from providers.replay import RecordedReply, Replay, RepliesError, parse_replies
-from scheduler.core.params import PROVIDER_SECTIONS
-from scheduler.core.spec_prompt import ParamsSpec
+from orc.ledger.digest import digest_json
+from orc.providers import PermanentError, ProviderError, Request, TransientError, Usage
+from orc.providers.replay import RecordedReply, Replay, RepliesError, parse_replies
+from orc.scheduler.core.params import PROVIDER_SECTIONS
+from orc.scheduler.core.spec_prompt import ParamsSpec
 from tests.providers.acts import CLOCK, ignore
 
 CALL = {"id": "call_a1", "name": "find_weather", "arguments": {"city": "Köln"}}

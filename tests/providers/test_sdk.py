@@ -19,9 +19,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, Provider, TransientError
-from providers.openai import build
-from providers.sdk import AFTER_END_WAIT_S
+from orc.providers import PermanentError, Provider, TransientError
+from orc.providers.openai import build
+from orc.providers.sdk import AFTER_END_WAIT_S
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import ask, ignore
 from tests.providers.openai_script import END, KEY, SAID, failure, send

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from providers import Provider
-from providers.openai import build
+from orc.providers import Provider
+from orc.providers.openai import build
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.openai_script import END, KEY, SAID, failure, send
 from tests.providers.stands.openai import DONE, EVENTS, JSON, stream

@@ -13,11 +13,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from providers import PermanentError, Provider, ProviderError, TransientError
-from providers.openai import build
-from providers.openai_api import API
-from providers.sdk import ERROR_BODY_WAIT_S
-from providers.sdk_errors import Failures
+from orc.providers import PermanentError, Provider, ProviderError, TransientError
+from orc.providers.openai import build
+from orc.providers.openai_api import API
+from orc.providers.sdk import ERROR_BODY_WAIT_S
+from orc.providers.sdk_errors import Failures
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import ask, ignore
 from tests.providers.openai_script import END, KEY, fails, failure, said, send

@@ -15,19 +15,19 @@ from typing import Any, cast
 import trio
 from trio.testing import MockClock
 
-from cli.ownership import load_state
-from cli.wiring import first_error
-from ledger import JobId, Ledger, Recorded, open_ledger
-from ledger.events import AnyEvent
-from projections import ReadModel, ReplyCache
-from providers import Provider
-from scheduler.clock import Clock
-from scheduler.core.commands import Command, ResumeJob, StartJob
-from scheduler.core.decide import decide
-from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
-from scheduler.core.state import JobState, evolve
-from scheduler.runner import Runner
-from scheduler.workspace import Workspace
+from orc.cli.ownership import load_state
+from orc.cli.wiring import first_error
+from orc.ledger import JobId, Ledger, Recorded, open_ledger
+from orc.ledger.events import AnyEvent
+from orc.projections import ReadModel, ReplyCache
+from orc.providers import Provider
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import Command, ResumeJob, StartJob
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
+from orc.scheduler.core.state import JobState, evolve
+from orc.scheduler.runner import Runner
+from orc.scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted
 from tests.model import NEVER, Plan, Task
 from tests.scheduler.scripted import ScriptedModel

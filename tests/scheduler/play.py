@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.events import AnyEvent, FailureKind, Payload
-from scheduler.core.commands import (
+from orc.ledger.events import AnyEvent, FailureKind, Payload
+from orc.scheduler.core.commands import (
     Command,
     Failed,
     FinishAttempt,
@@ -13,9 +13,9 @@ from scheduler.core.commands import (
     StartAttempt,
     Succeeded,
 )
-from scheduler.core.decide import decide
-from scheduler.core.resolved import JobDef
-from scheduler.core.state import evolve, ready
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.resolved import JobDef
+from orc.scheduler.core.state import evolve, ready
 from tests.builders import EPOCH_S, call_failed, record, requested, responded, running
 
 OK = Succeeded(Payload(value=1), 1.0)

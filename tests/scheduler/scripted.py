@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import trio
 
-from ledger import Recorded
-from ledger.digest import digest_json
-from ledger.events import LlmFailed, LlmRequested, LlmResponded
-from providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
+from orc.ledger import Recorded
+from orc.ledger.digest import digest_json
+from orc.ledger.events import LlmFailed, LlmRequested, LlmResponded
+from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from tests.model import CONTENT, TRANSIENT, Choice, Plan
 
 

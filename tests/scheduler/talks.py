@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import trio
 
-from ledger import Recorded
-from ledger.digest import canonical_json, digest_json
-from ledger.events import CacheHit, FileWritten, LlmResponded, ToolCalled, ToolReturned
-from providers import OnDelta, Reply, Request, Tool, ToolCall, Usage
-from scheduler.core.resolved import CircuitDef, JobDef, StepDef, ToolDef
-from scheduler.effects.contract import KnownResult
+from orc.ledger import Recorded
+from orc.ledger.digest import canonical_json, digest_json
+from orc.ledger.events import CacheHit, FileWritten, LlmResponded, ToolCalled, ToolReturned
+from orc.providers import OnDelta, Reply, Request, Tool, ToolCall, Usage
+from orc.scheduler.core.resolved import CircuitDef, JobDef, StepDef, ToolDef
+from orc.scheduler.effects.contract import KnownResult
 from tests.builders import job, step
 from tests.model import Plan
 from tests.scheduler.harness import Stand, empty_stand
@@ -92,7 +92,7 @@ class Bag:
     recalled: Counter[str] = field(default_factory=Counter)
 
     def open_toolbox(self, *args: Any, **options: Any) -> Tools:
-        """In the place of `scheduler.effects.tools.open_toolbox`."""
+        """In the place of `orc.scheduler.effects.tools.open_toolbox`."""
         return Tools(self)
 
 
@@ -155,7 +155,7 @@ def talking(
     """A stand without a submission, whose model talks by the script and calls the bag's tools."""
     talker = Talker(script, takes_s=takes_s)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scheduler.attempt.open_toolbox", (bag or Bag()).open_toolbox)
+        patch.setattr("orc.scheduler.attempt.open_toolbox", (bag or Bag()).open_toolbox)
         with empty_stand(Plan(()), definition, {"fake": talker}) as stand:
             yield stand, talker
 

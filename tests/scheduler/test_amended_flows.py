@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from scheduler.core.compare import find_changes, plan_changes
-from scheduler.core.graph import build_graph
-from scheduler.core.job_state import JobState
-from scheduler.core.resolved import JobDef
+from orc.scheduler.core.compare import find_changes, plan_changes
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.resolved import JobDef
 from tests.builders import amended
 from tests.scheduler.flows import flow_stand, job_of, statuses
 from tests.scheduler.harness import Stand

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.commands import StartJob
+from orc.scheduler.core.commands import StartJob
 from tests.builders import OWNER, amended, reused
 from tests.model import Plan, Task
 from tests.scheduler.harness import Crash, Stand, stand_for

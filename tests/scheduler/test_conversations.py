@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ledger import LedgerReader
-from ledger.events import (
+from orc.ledger import LedgerReader
+from orc.ledger.events import (
     CacheHit,
     FileWritten,
     LlmRequested,
@@ -17,8 +17,8 @@ from ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from providers import PermanentError, Reply, Request, TransientError
-from scheduler.core.resolved import RateDef, RetryDef
+from orc.providers import PermanentError, Reply, Request, TransientError
+from orc.scheduler.core.resolved import RateDef, RetryDef
 from tests.builders import JOB
 from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.talks import (

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from ledger.events import AnyEvent, CacheHit, FailureKind, LlmRequested, StepStarted, StepSwitched
-from scheduler.core.commands import Failed
-from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
+from orc.ledger.events import (
+    AnyEvent,
+    CacheHit,
+    FailureKind,
+    LlmRequested,
+    StepStarted,
+    StepSwitched,
+)
+from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
 from tests.builders import job, responded, resumed, started, step, switched, targets, tool_returned
 from tests.model import Choice, Plan, Task, Try
 from tests.scheduler.harness import Crash, Stand, stand_for

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger import Recorded
-from ledger.events import (
+from orc.ledger import Recorded
+from orc.ledger.events import (
     ApprovalDecided,
     ApprovalRequested,
     JobStarted,
@@ -16,7 +16,7 @@ from ledger.events import (
     StepSkipped,
     StepStarted,
 )
-from scheduler.core.job_state import JobState
+from orc.scheduler.core.job_state import JobState
 from tests.builders import OWNER, started, succeeded
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
 from tests.scheduler.harness import Crash

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import Recorded
-from ledger.events import LlmResponded, StepFailed
-from scheduler.core.state import JobState
+from orc.ledger import Recorded
+from orc.ledger.events import LlmResponded, StepFailed
+from orc.scheduler.core.state import JobState
 from tests.builders import EPOCH_S
 from tests.model import Foreseen, Plan, foresee, steadfast
 from tests.scheduler.harness import Crash, Stand, empty_stand, replayed, stand_for

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from ledger import Recorded
-from ledger.events import StepStarted
-from scheduler.core.resolved import RateDef
-from scheduler.rates import FIRST_TOKENS, WINDOW_S, Rates
+from orc.ledger import Recorded
+from orc.ledger.events import StepStarted
+from orc.scheduler.core.resolved import RateDef
+from orc.scheduler.rates import FIRST_TOKENS, WINDOW_S, Rates
 from tests.builders import EPOCH_S
 from tests.model import Plan, Task
 from tests.scheduler.harness import definition_of, stand_for

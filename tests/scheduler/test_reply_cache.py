@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from ledger import JobId
-from ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, StepFailed
-from projections.reply_cache import find_changes
-from providers import PermanentError, Reply, Request, TransientError
-from scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
+from orc.ledger import JobId
+from orc.ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, StepFailed
+from orc.projections.reply_cache import find_changes
+from orc.providers import PermanentError, Reply, Request, TransientError
+from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
 from tests.builders import job, step
 from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.talks import TOOLS, Bag, Script, Talker, calls, events, says, talking, turn_of

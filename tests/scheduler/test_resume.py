@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import trio
 
-from ledger import Ledger, Recorded
-from ledger.events import (
+from orc.ledger import Ledger, Recorded
+from orc.ledger.events import (
     JobCancelled,
     JobInterrupted,
     LlmRequested,
@@ -21,8 +21,8 @@ from ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from scheduler.core.commands import ResumeJob
-from scheduler.runner import Runner
+from orc.scheduler.core.commands import ResumeJob
+from orc.scheduler.runner import Runner
 from tests.builders import EPOCH_S, JOB, OWNER
 from tests.model import CONTENT, Choice, Plan, Task, Try, foresee
 from tests.scheduler.harness import Crash, Stand, empty_stand, stand_for

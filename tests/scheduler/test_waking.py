@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import trio
 from trio.testing import MockClock
 
-from ledger import Recorded
-from ledger.events import StepFailed
+from orc.ledger import Recorded
+from orc.ledger.events import StepFailed
 from tests.model import Plan, Task, Try
 from tests.scheduler.harness import stand_for
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
-from providers import OnDelta, Reply, Request
-from scheduler.wishes import POLL_S
+from orc.providers import OnDelta, Reply, Request
+from orc.scheduler.wishes import POLL_S
 from tests.scheduler.watches import demand
 
 _JOB_ENDS = ("job.succeeded", "job.failed", "job.cancelled")

@@ -24,16 +24,16 @@ from typing import Any, cast
 
 import trio
 
-from cli.ownership import opening_of
-from ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
-from ledger.digest import digest_json
-from ledger.errors import StorageError
-from projections import Publisher, ReadModel
-from projections.verify import Verifier
-from scheduler.clock import format_time
-from scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
-from scheduler.core.state import JobState, evolve
-from scheduler.runner import Runner
+from orc.cli.ownership import opening_of
+from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
+from orc.ledger.digest import digest_json
+from orc.ledger.errors import StorageError
+from orc.projections import Publisher, ReadModel
+from orc.projections.verify import Verifier
+from orc.scheduler.clock import format_time
+from orc.scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
+from orc.scheduler.core.state import JobState, evolve
+from orc.scheduler.runner import Runner
 from tests.builders import EPOCH_S, OWNER, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand

@@ -8,27 +8,27 @@ from typing import Any
 
 import pytest
 
-import scheduler.core.calls as calls
-import scheduler.core.queues as queues
-import scheduler.core.reopen as reopening
-import scheduler.core.state as folding
-import scheduler.purse as purse
-import scheduler.runner as running
-from ledger import Ledger, Recorded
-from ledger.errors import StorageError
-from ledger.events import AnyEvent, LlmRequested
-from projections import ReadModel
-from scheduler.clock import Clock
-from scheduler.core.budgets import call_lost
-from scheduler.core.commands import RecordCall
-from scheduler.core.decide import decide
-from scheduler.core.job_state import JobState
-from scheduler.core.limits import room_of
-from scheduler.core.queues import wait
-from scheduler.core.reopen import job_resumed
-from scheduler.runner import Runner
-from scheduler.stopping import Stop
-from scheduler.turn import Message
+import orc.scheduler.core.calls as calls
+import orc.scheduler.core.queues as queues
+import orc.scheduler.core.reopen as reopening
+import orc.scheduler.core.state as folding
+import orc.scheduler.purse as purse
+import orc.scheduler.runner as running
+from orc.ledger import Ledger, Recorded
+from orc.ledger.errors import StorageError
+from orc.ledger.events import AnyEvent, LlmRequested
+from orc.projections import ReadModel
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.budgets import call_lost
+from orc.scheduler.core.commands import RecordCall
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.limits import room_of
+from orc.scheduler.core.queues import wait
+from orc.scheduler.core.reopen import job_resumed
+from orc.scheduler.runner import Runner
+from orc.scheduler.stopping import Stop
+from orc.scheduler.turn import Message
 from tests.simulation.simulation import SimulationFailed, simulate
 
 SEEDS_MAX = 600

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 
-from ledger.events import ApprovalRequested
-from projections.pages.decide import BODY_BYTES_MAX
-from projections.pages.decisions import DecisionRefused, Wish, allow_decisions
+from orc.ledger.events import ApprovalRequested
+from orc.projections.pages.decide import BODY_BYTES_MAX
+from orc.projections.pages.decisions import DecisionRefused, Wish, allow_decisions
 from tests.builders import JOB, step
 from tests.projections.support import begun, open_in, write
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from datasette.utils import tilde_encode
 
-from ledger import LedgerReader, OwnerLock
-from ledger.events import CircuitOpened
-from ledger.removal import blobs_of_job, remove_blobs
-from projections.moment import tables_at
-from projections.pages.job import read_job
-from projections.pages.links import Links
-from projections.pages.security import POLICY
-from scheduler.core.commands import InterruptJob
-from scheduler.core.resolved import RetryDef
+from orc.ledger import LedgerReader, OwnerLock
+from orc.ledger.events import CircuitOpened
+from orc.ledger.removal import blobs_of_job, remove_blobs
+from orc.projections.moment import tables_at
+from orc.projections.pages.job import read_job
+from orc.projections.pages.links import Links
+from orc.projections.pages.security import POLICY
+from orc.scheduler.core.commands import InterruptJob
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, step
 from tests.projections.served import Get, browse, hostile_story, poison_tables
 from tests.projections.support import OTHER, begun, open_in, write
@@ -277,7 +277,7 @@ def test_home_filters_by_status_project_and_text(database: Path) -> None:
 
 
 def test_home_goes_from_page_to_page_and_leaves_no_job_out(tmp_path: Path) -> None:
-    from ledger import JobId
+    from orc.ledger import JobId
 
     ids = [JobId(f"job_{number:012d}") for number in range(120)]
     with open_in(tmp_path) as ledger:

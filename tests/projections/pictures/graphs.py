@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 from hypothesis import strategies as st
 
-from projections.pictures.marks import MARKS
-from projections.pictures.nodes import GraphNode
+from orc.projections.pictures.marks import MARKS
+from orc.projections.pictures.nodes import GraphNode
 
 STATES = tuple(MARKS)
 SVG = "{http://www.w3.org/2000/svg}"

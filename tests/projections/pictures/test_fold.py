@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from projections.pictures.fold import Card, fold_nodes
-from projections.pictures.nodes import GraphNode
+from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.nodes import GraphNode
 from tests.projections.pictures.graphs import dags, node, random_dag
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from projections import mermaid_graph
-from projections.pictures.graph_dot import dot_graph
-from projections.pictures.nodes import nodes_of_needs
+from orc.projections import mermaid_graph
+from orc.projections.pictures.graph_dot import dot_graph
+from orc.projections.pictures.nodes import nodes_of_needs
 from tests.projections.pictures.graphs import node
 
 DIAMOND = nodes_of_needs({"top": (), "left": ("top",), "right": ("top",), "end": ("left", "right")})

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
-from projections.pictures.fold import fold_nodes
-from projections.pictures.graph_svg import describe, draw_graph
-from projections.pictures.nodes import GraphNode
+from orc.projections.pictures.fold import fold_nodes
+from orc.projections.pictures.graph_svg import describe, draw_graph
+from orc.projections.pictures.nodes import GraphNode
 from tests.projections.pictures.graphs import (
     SVG,
     boxes_of,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projections import text_graph
-from projections.pictures.nodes import GraphNode
+from orc.projections import text_graph
+from orc.projections.pictures.nodes import GraphNode
 from tests.projections.pictures.graphs import dags, node, random_dag
 
 DIAMOND = [

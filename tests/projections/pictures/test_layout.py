@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from projections.pictures.layout import Box, Layout, place_boxes
-from projections.pictures.ordering import order_columns
+from orc.projections.pictures.layout import Box, Layout, place_boxes
+from orc.projections.pictures.ordering import order_columns
 
 
 def placed(

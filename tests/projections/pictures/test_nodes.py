@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from projections.job_view import (
-    read_view,
-)
-from projections.pictures.nodes import GraphNode, nodes_of_view, shown_seconds, top_nodes
-from scheduler.core.commands import ReuseStep
-from scheduler.core.resolved import RetryDef
+from orc.projections.job_view import read_view
+from orc.projections.pictures.nodes import GraphNode, nodes_of_view, shown_seconds, top_nodes
+from orc.scheduler.core.commands import ReuseStep
+from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, reused, step
 from tests.projections.support import Story, begun, ledger_of
 

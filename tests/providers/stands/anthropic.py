@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import assert_never
 
-from providers import Provider, ToolCall
-from providers.anthropic import build
+from orc.providers import Provider, ToolCall
+from orc.providers.anthropic import build
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,

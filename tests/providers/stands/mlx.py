@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from providers import Provider
-from providers.mlx import Mlx
+from orc.providers import Provider
+from orc.providers.mlx import Mlx
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
     Act,

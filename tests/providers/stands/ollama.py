@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, assert_never
 
-from providers import Provider, ToolCall, Usage
-from providers.ollama import Ollama
+from orc.providers import Provider, ToolCall, Usage
+from orc.providers.ollama import Ollama
 from tests.fault_server import Answer, FaultServer, Wait
 from tests.providers.acts import (
     STALL_S,

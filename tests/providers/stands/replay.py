@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ledger.digest import digest_json
-from providers import Provider, Usage
-from providers.replay import RecordedReply, Replay
+from orc.ledger.digest import digest_json
+from orc.providers import Provider, Usage
+from orc.providers.replay import RecordedReply, Replay
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
     STALL_S,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.events import (
+from orc.ledger.events import (
     AnyEvent,
     JobAmended,
     JobCancelled,
@@ -15,8 +15,8 @@ from ledger.events import (
     StepInterrupted,
     StepStarted,
 )
-from ledger.step_names import lineage
-from scheduler.core.commands import (
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.commands import (
     AmendJob,
     FinishAttempt,
     ResumeJob,
@@ -26,12 +26,12 @@ from scheduler.core.commands import (
     StartJob,
     Succeeded,
 )
-from scheduler.core.compare import find_changes, rebase
-from scheduler.core.decide import decide
-from scheduler.core.decide_reuse import can_own
-from scheduler.core.job_state import JobState
-from scheduler.core.resolved import JobDef, RetryDef
-from scheduler.core.state import evolve, ready
+from orc.scheduler.core.compare import find_changes, rebase
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.decide_reuse import can_own
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.resolved import JobDef, RetryDef
+from orc.scheduler.core.state import evolve, ready
 from tests.builders import (
     EPOCH_S,
     OWNER,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.events import (
+from orc.ledger.events import (
     EVENT_TYPES,
     AnyEvent,
     ApprovalDecided,
@@ -27,7 +27,7 @@ from ledger.events import (
     StepExpanded,
     StepStarted,
 )
-from scheduler.core.commands import (
+from orc.scheduler.core.commands import (
     CancelJob,
     ExpireStep,
     Failed,
@@ -43,9 +43,16 @@ from scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from scheduler.core.decide import decide
-from scheduler.core.resolved import ApprovalDef, BudgetDef, ForEachDef, JobDef, RetryDef, StepDef
-from scheduler.core.state import JobState, evolve, expired, next_due, ready
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.resolved import (
+    ApprovalDef,
+    BudgetDef,
+    ForEachDef,
+    JobDef,
+    RetryDef,
+    StepDef,
+)
+from orc.scheduler.core.state import JobState, evolve, expired, next_due, ready
 from tests.builders import (
     EPOCH_S,
     OWNER,

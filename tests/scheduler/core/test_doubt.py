@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ledger.events import AnyEvent, ApprovalDecided, ApprovalRequested, JobCancelled, TokenUsage
-from scheduler.core.commands import (
+from orc.ledger.events import AnyEvent, ApprovalDecided, ApprovalRequested, JobCancelled, TokenUsage
+from orc.scheduler.core.commands import (
     AskAgain,
     CancelJob,
     DecideApproval,
@@ -16,10 +16,10 @@ from scheduler.core.commands import (
     ResumeJob,
     StartAttempt,
 )
-from scheduler.core.decide import decide
-from scheduler.core.job_state import JobState
-from scheduler.core.resolved import BudgetDef, JobDef, RetryDef
-from scheduler.core.state import evolve, ready
+from orc.scheduler.core.decide import decide
+from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.resolved import BudgetDef, JobDef, RetryDef
+from orc.scheduler.core.state import evolve, ready
 from tests.builders import (
     EPOCH_S,
     OWNER,

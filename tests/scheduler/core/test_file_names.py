@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core.file_names import FileNames
+from orc.scheduler.core.file_names import FileNames
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ledger.events import AnyEvent, CircuitClosed, CircuitOpened, FailureKind
-from scheduler.core.commands import Failed, RecordCall
-from scheduler.core.resolved import CircuitDef, JobDef, StepDef
-from scheduler.core.state import JobState, StepState, evolve, expired, next_due, ready
+from orc.ledger.events import AnyEvent, CircuitClosed, CircuitOpened, FailureKind
+from orc.scheduler.core.commands import Failed, RecordCall
+from orc.scheduler.core.resolved import CircuitDef, JobDef, StepDef
+from orc.scheduler.core.state import JobState, StepState, evolve, expired, next_due, ready
 from tests.builders import EPOCH_S, call_failed, job, opened, record, resumed, running, step
 from tests.model import TRANSIENT
 from tests.scheduler.play import Play

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ledger.digest import digest_bytes
-from ledger.events import AnyEvent, BlobRemoved, JobStarted
-from scheduler.core.state import evolve
+from orc.ledger.digest import digest_bytes
+from orc.ledger.events import AnyEvent, BlobRemoved, JobStarted
+from orc.scheduler.core.state import evolve
 from tests.builders import OWNER, at, fold_recorded, job, record, resumed, step, submitted
 
 GONE = BlobRemoved(digests=(digest_bytes(b"x"),), size_bytes=1, cause="prune")

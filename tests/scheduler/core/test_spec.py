@@ -10,15 +10,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.durations import format_duration, parse_duration
-from scheduler.core.errors import SpecError
-from scheduler.core.graph import build_graph
-from scheduler.core.paths import path_problem
-from scheduler.core.resolve import build_job
-from scheduler.core.resolved import JobDef, StepDef, dump_job, load_job
-from scheduler.core.spec import parse_spec
-from scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
-from scheduler.core.yaml_source import ALIASED_NODES_MAX, DEPTH_MAX, SIZE_MAX, parse_yaml
+from orc.scheduler.core.durations import format_duration, parse_duration
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.resolve import build_job
+from orc.scheduler.core.resolved import JobDef, StepDef, dump_job, load_job
+from orc.scheduler.core.spec import parse_spec
+from orc.scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from orc.scheduler.core.yaml_source import ALIASED_NODES_MAX, DEPTH_MAX, SIZE_MAX, parse_yaml
 from tests.builders import settings, step
 from tests.scheduler.profiles import bounded
 from tests.strategies import GOOD_SPEC, mutated_specs

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.core.errors import TemplateError
-from scheduler.core.evaluation import to_text
-from scheduler.core.shell import parse_shell
-from scheduler.core.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.evaluation import to_text
+from orc.scheduler.core.shell import parse_shell
+from orc.scheduler.core.templates import parse_condition, parse_template, render_value
 from tests.scheduler.profiles import bounded
 from tests.strategies import json_values
 
