@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orc.cli import wiring
-from orc.cli.ownership import Listener, load_state
-from orc.cli.submission import Submission
-from orc.cli.wiring import Places
+from orc.cli.jobs import wiring
+from orc.cli.jobs.own import Listener, load_state
+from orc.cli.jobs.submit import Submission
+from orc.cli.jobs.wiring import Places
 from orc.ledger import LedgerReader, Recorded
 
 

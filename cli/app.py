@@ -24,7 +24,7 @@ from orc.cli.commands import (
     search,
     specs,
 )
-from orc.cli.lean import LeanCommand, LeanGroup
+from orc.cli.typer_commands import LeanCommand, LeanGroup
 
 app = typer.Typer(
     name="orc",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from orc.cli.blaming import blame_lines, blame_value
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put, put_json, safe, say
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
-from orc.projections.find_files import COPY_BYTES_MAX, Found, find_files
-from orc.projections.job_rows import FileRow
-from orc.projections.lineage import read_lineage
+from orc.projections.history.find_files import COPY_BYTES_MAX, Found, find_files
+from orc.projections.history.lineage import read_lineage
+from orc.projections.tables.rows import FileRow
 
 _LISTED = 5
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put, put_json, safe
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
-from orc.projections.why import Why, read_why
-from orc.projections.why_texts import Statement
+from orc.projections.why.step import Why, read_why
+from orc.projections.why.texts import Statement
 from orc.scheduler.core.errors import nearest
 
 _NEAR = 40

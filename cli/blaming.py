@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from orc.cli.cells import seconds
-from orc.cli.excerpts import excerpt, when
-from orc.cli.notes import shown_folder
-from orc.cli.text import safe
+from orc.cli.terminal.cells import seconds
+from orc.cli.terminal.excerpts import excerpt, when
+from orc.cli.terminal.job_notes import shown_folder
+from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
 from orc.ledger.step_names import folder_name
-from orc.projections.exchange import Exchange, read_exchange
-from orc.projections.job_rows import CallRow
-from orc.projections.lineage import Lineage, Reuse
-from orc.projections.money import UNKNOWN, usd_text
+from orc.projections.history.exchange import Exchange, read_exchange
+from orc.projections.history.lineage import Lineage, Reuse
+from orc.projections.money.wording import UNKNOWN, usd_text
+from orc.projections.tables.rows import CallRow
 
 _LISTED = 8
 _HOW = {

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from orc.cli.cells import brief_cost, seconds, with_whole_cost
-from orc.cli.excerpts import when
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put, put_json, put_piece, safe, table
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.cells import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.excerpts import when
+from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
-from orc.projections.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
-from orc.projections.job_rows import JobRow, StepRow
+from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
+from orc.projections.tables.rows import JobRow, StepRow
 from orc.scheduler.core.errors import nearest
 
 _LINES = 40

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orc.cli.text import safe
-from orc.projections.doubts import Doubts
+from orc.cli.terminal.text import safe
+from orc.projections.history.doubts import Doubts
 
 _NAMED_MAX = 5
 

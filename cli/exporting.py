@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orc.cli.folders import folder_of
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put_json, put_piece, safe, say
+from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.new_file import refuse_existing, write_new_bytes, write_new_file
 from orc.projections import Publisher
 from orc.projections.exports.source import Source, read_source
-from orc.projections.prices import PriceTable
-from orc.projections.status import shown_status
+from orc.projections.money.prices import PriceTable
+from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
 
 SUFFIXES = {"html": "html", "otel": "otel.json", "junit": "junit.xml"}
@@ -143,7 +143,7 @@ _RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {
 
 
 def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTable) -> int:
-    from orc.cli.crating import write_crate, write_crate_file
+    from orc.cli.jobs.crate import write_crate, write_crate_file
 
     if target.suffix == ".zip":
         done: list[tuple[int, dict[str, str]]] = []

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orc.cli import wiring
-from orc.cli.amending import Amendment, put_plan, say_plan
-from orc.cli.display import Display, make_display
-from orc.cli.exits import ENVIRONMENT, code_for_job
+from orc.cli.exit_codes import ENVIRONMENT, code_for_job
+from orc.cli.jobs import wiring
+from orc.cli.jobs.amend import Amendment, put_plan, say_plan
+from orc.cli.jobs.own import Ended
 from orc.cli.options import find_places
-from orc.cli.ownership import Ended
+from orc.cli.terminal.display import Display, make_display
 
 
 def go_on(

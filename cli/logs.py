@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orc.cli.folders import folder_of
 from orc.cli.following import Changes
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put_json, put_piece, safe, safe_lines, say
+from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
 from orc.ledger.errors import LedgerError, why_lost
 from orc.ledger.folder import Folder
-from orc.projections.job_rows import StepRow
-from orc.projections.job_view import read_rows
-from orc.projections.logs import AttemptLog, read_attempt_logs
+from orc.projections.folder.logs import AttemptLog, read_attempt_logs
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import StepRow
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10

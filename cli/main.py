@@ -64,8 +64,8 @@ def _run() -> int:
 
 
 def _explain(error: Exception) -> int:
-    from orc.cli.exits import USAGE, code_for_error
-    from orc.cli.text import ReaderGone, hide_keys, safe, say
+    from orc.cli.exit_codes import USAGE, code_for_error
+    from orc.cli.terminal.text import ReaderGone, hide_keys, safe, say
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -85,7 +85,7 @@ def _explain(error: Exception) -> int:
     if code is None:
         return _own_up(error)
     if type(error).__name__ == "SpecError":
-        from orc.cli.problems import problem_lines
+        from orc.cli.terminal.problems import problem_lines
 
         for line in problem_lines(error):  # type: ignore[arg-type]
             say(line if line.startswith("  ") else f"orc: {line}")
@@ -101,14 +101,14 @@ def _print_safely(
     """A traceback, which only a mistake of ours can lead to: its texts may be anybody's."""
     import traceback
 
-    from orc.cli.text import say
+    from orc.cli.terminal.text import say
 
     say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
 def _own_up(error: Exception) -> int:
     """What no rule foresaw, with all that whoever mends it needs, and without keys."""
-    from orc.cli.exits import FAILED
+    from orc.cli.exit_codes import FAILED
 
     _print_safely(type(error), error, error.__traceback__)
     return FAILED

@@ -23,7 +23,7 @@ class JobTables:
 
     def status(self, stored: str) -> str:
         """How the job's status is shown: nobody knows any more whether it had an owner then."""
-        from orc.projections.status import shown_status
+        from orc.projections.tables.status import shown_status
 
         return stored if self.at is not None else shown_status(self.path, self.job_id, stored)
 
@@ -42,7 +42,7 @@ def read_job_at(database: Path | None, job: str, at: int | None) -> Iterator[Job
             yield JobTables(connection, path, job_id)
             return
         said_at = say_moment(connection, job_id, at)
-    from orc.projections.moment import tables_at
+    from orc.projections.tables.moment import tables_at
 
     with tables_at(path, job_id, at) as then:
         yield JobTables(then, path, job_id, at, said_at)
@@ -53,7 +53,7 @@ def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
 
     Raises UsageProblem for no such event.
     """
-    from orc.cli.text import say
+    from orc.cli.terminal.text import say
 
     (head,) = connection.execute(
         "SELECT max(version) FROM events WHERE job_id = ?", (job_id,)
@@ -62,7 +62,7 @@ def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
         "SELECT recorded_at FROM events WHERE job_id = ? AND version = ?", (job_id, at)
     ).fetchone()
     if row is None:
-        from orc.cli.submission import UsageProblem
+        from orc.cli.jobs.submit import UsageProblem
 
         raise UsageProblem(f"--at {at}: {job_id} has the events 1 to {head}; `orc tail` lists them")
     said_at = str(row[0])

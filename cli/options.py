@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     import sqlite3
 
-    from orc.cli.wiring import Places
+    from orc.cli.jobs.wiring import Places
     from orc.ledger import LedgerReader
 
 
@@ -119,7 +119,7 @@ At = Annotated[
 
 def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
     """Where the ledger and the run folders are."""
-    from orc.cli.wiring import Places
+    from orc.cli.jobs.wiring import Places
 
     return Places.find(database=database, runs_dir=runs_dir)
 
@@ -165,14 +165,14 @@ def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
 
 
 def _has_old_tables(connection: sqlite3.Connection) -> bool:
-    from orc.projections.read_model_schema import VERSION
+    from orc.projections.tables.schema import VERSION
 
     row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
     return row is not None and int(row[0]) < VERSION
 
 
 def _derive_tables(path: Path) -> None:
-    from orc.cli.wiring import open_for_writing
+    from orc.cli.jobs.wiring import open_for_writing
 
     # Opening does it.
     open_for_writing(find_places(path)).close()
@@ -187,6 +187,6 @@ def database_path(database: Path | None) -> Path:
 
 def live_status(path: Path) -> Callable[[str, str], str]:
     """How to show a stored status: a job that has not ended and has no owner is interrupted."""
-    from orc.projections.status import shown_status
+    from orc.projections.tables.status import shown_status
 
     return partial(shown_status, path)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from orc.cli.cells import brief_cost, seconds, with_whole_cost
 from orc.cli.doubts import JobDoubts, read_doubts
-from orc.cli.inside import fold_inside
 from orc.cli.moments import JobTables
-from orc.cli.notes import note_lines, removals, shown_folder
-from orc.cli.text import put, put_json, safe, table
-from orc.ledger.imports import imported
-from orc.projections.job_rows import CircuitRow, StepRow
-from orc.projections.job_view import JobView, read_circuits, read_view
-from orc.projections.money import cost_text
+from orc.cli.terminal.cells import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.inside import fold_inside
+from orc.cli.terminal.job_notes import note_lines, removals, shown_folder
+from orc.cli.terminal.text import put, put_json, safe, table
+from orc.ledger.transport.imported import imported
+from orc.projections.money.wording import cost_text
+from orc.projections.tables.job_view import JobView, read_circuits, read_view
+from orc.projections.tables.rows import CircuitRow, StepRow
 
 _ASKED_MAX = 20
 _IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
@@ -42,11 +42,11 @@ def show_job(tables: JobTables, *, is_all: bool, graph: bool, timeline: bool, as
 def _put_pictures(
     tables: JobTables, view: JobView, status: str, *, graph: bool, timeline: bool
 ) -> None:
-    from orc.cli.text import is_plain_terminal, terminal_width
+    from orc.cli.terminal.text import is_plain_terminal, terminal_width
     from orc.projections import text_graph
+    from orc.projections.history.timeline import read_timeline
     from orc.projections.pictures.nodes import nodes_of_view
     from orc.projections.pictures.timeline_text import text_timeline
-    from orc.projections.timeline import read_timeline
     from orc.scheduler.clock import Clock
 
     width, is_plain = terminal_width(), is_plain_terminal()

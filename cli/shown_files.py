@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from orc.cli.text import put, put_json, say, table
+from orc.cli.terminal.text import put, put_json, say, table
 
 
 def show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from functools import reduce
 from typing import Any
 
-from orc.cli.text import put, put_json, say, table
-from orc.projections.doubts import Doubts
-from orc.projections.money import cost_text
-from orc.projections.spending import By, Spending, read_spending
+from orc.cli.terminal.text import put, put_json, say, table
+from orc.projections.history.doubts import Doubts
+from orc.projections.money.spending import By, Spending, read_spending
+from orc.projections.money.wording import cost_text
 
 
 def put_cost(

@@ -7,16 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orc.cli.exits import SUCCEEDED, VERIFICATION
-from orc.cli.folders import folder_of
-from orc.cli.submission import UsageProblem
-from orc.cli.text import put_json, safe, say
+from orc.cli.exit_codes import SUCCEEDED, VERIFICATION
+from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import LedgerReader, has_owner
-from orc.ledger.checking import list_jobs
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import NoSuchJob
+from orc.ledger.integrity import list_jobs
 from orc.projections import Verifier
-from orc.projections.prices import PriceTable
+from orc.projections.money.prices import PriceTable
 from orc.projections.verify import Verdict, missing_job
 
 _HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")

@@ -48,8 +48,8 @@ def render_graph() -> str:
     """The example's graph, as `orc graph --mermaid` draws it."""
     from orc.projections import mermaid_graph
     from orc.projections.pictures.nodes import nodes_of_needs
-    from orc.scheduler.core.references import needs_of
-    from orc.scheduler.core.spec import parse_spec
+    from orc.scheduler.core.spec.parse import parse_spec
+    from orc.scheduler.core.spec.references import needs_of
 
     text = (ROOT / "examples/tiny_spec.yaml").read_text("utf-8")
     steps = parse_spec(text).steps
@@ -140,21 +140,21 @@ def render_failure_kinds() -> str:
 
 def render_filters() -> str:
     """The filters of the template language."""
-    from orc.scheduler.core.evaluation import FILTERS
+    from orc.scheduler.core.language.evaluation import FILTERS
 
     return _names(FILTERS)
 
 
 def render_tests() -> str:
     """The tests of the template language."""
-    from orc.scheduler.core.evaluation import TESTS
+    from orc.scheduler.core.language.evaluation import TESTS
 
     return _names(TESTS)
 
 
 def render_later_keys() -> str:
     """Keys that are refused as not supported yet."""
-    from orc.scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+    from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
 
     return (
         f"Of a job: {_names(sorted(LATER_JOB_KEYS))}\n\n"
@@ -184,7 +184,9 @@ def _keys(name: str) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
     def render() -> str:
-        from orc.scheduler.core import spec_flow, spec_model, spec_prompt
+        from orc.scheduler.core.spec import flow as spec_flow
+        from orc.scheduler.core.spec import model as spec_model
+        from orc.scheduler.core.spec import prompt as spec_prompt
 
         homes = (spec_model, spec_flow, spec_prompt)
         model: type[BaseModel] = next(getattr(home, name) for home in homes if hasattr(home, name))

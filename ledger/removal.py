@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
-from orc.ledger.checking import blobs_of
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded
+from orc.ledger.integrity import blobs_of
 from orc.ledger.locks import OwnerLock
 from orc.ledger.store import Ledger
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orc.cli.ownership import Ended
-    from orc.cli.submission import Submission
+    from orc.cli.jobs.own import Ended
+    from orc.cli.jobs.submit import Submission
     from orc.ledger import Ledger
     from orc.ledger.events import Failure
-    from orc.scheduler.core.spec_model import JobSpec as JobSpec
+    from orc.scheduler.core.spec.model import JobSpec as JobSpec
 
 __all__ = [
     "Job",
@@ -56,8 +56,8 @@ class Job:
 
 def load_spec(path: str | Path) -> JobSpec:
     """The checked spec in a file. Raises SpecError with every problem found."""
-    from orc.cli.spec_files import SpecFiles
-    from orc.scheduler.core.spec import parse_spec
+    from orc.cli.jobs.spec_files import SpecFiles
+    from orc.scheduler.core.spec.parse import parse_spec
 
     files = SpecFiles(Path(path).absolute().parent)
     text = Path(path).read_text("utf-8")
@@ -80,7 +80,7 @@ def run(
     failed job is returned, not raised. Raises SpecError, and the errors of
     `orc.ledger.errors`.
     """
-    from orc.cli import wiring
+    from orc.cli.jobs import wiring
 
     submission = _submission(spec, provider, model, inputs, replies)
     return _job(wiring.run_sync(wiring.run, submission, **_surroundings(db, runs_dir)))
@@ -97,7 +97,7 @@ async def run_async(
     replies: str | Path | None = None,
 ) -> Job:
     """See `run`; under trio. Errors may come in an ExceptionGroup."""
-    from orc.cli import wiring
+    from orc.cli.jobs import wiring
 
     submission = _submission(spec, provider, model, inputs, replies)
     return _job(await wiring.run(submission, **_surroundings(db, runs_dir)))
@@ -109,7 +109,7 @@ def resume(job: str = "latest", *, db: str | Path | None = None, trust: bool = F
     `trust` runs the commands of a ledger that somebody else owns or can write to.
     Raises NoSuchJob, and OwnedElsewhere when another process runs it.
     """
-    from orc.cli import wiring
+    from orc.cli.jobs import wiring
 
     places = _surroundings(db, None)
     places.pop("version")
@@ -120,7 +120,7 @@ async def resume_async(
     job: str = "latest", *, db: str | Path | None = None, trust: bool = False
 ) -> Job:
     """See `resume`; under trio."""
-    from orc.cli import wiring
+    from orc.cli.jobs import wiring
 
     places = _surroundings(db, None)
     places.pop("version")
@@ -132,14 +132,14 @@ def open_ledger(db: str | Path | None = None) -> Ledger:
 
     Raises NoLedger when there is none.
     """
-    from orc.cli.wiring import Places, open_for_writing
+    from orc.cli.jobs.wiring import Places, open_for_writing
 
     return open_for_writing(Places.find(database=None if db is None else Path(db)))
 
 
 def __getattr__(name: str) -> Any:
     if name == "JobSpec":
-        from orc.scheduler.core.spec_model import JobSpec
+        from orc.scheduler.core.spec.model import JobSpec
 
         return JobSpec
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -152,7 +152,7 @@ def _submission(
     inputs: Mapping[str, Any] | None,
     replies: str | Path | None,
 ) -> Submission:
-    from orc.cli.submission import Submission
+    from orc.cli.jobs.submit import Submission
 
     given: dict[str, Any] = {
         "provider": provider,
@@ -172,7 +172,7 @@ def _submission(
 
 def _surroundings(db: str | Path | None, runs_dir: str | Path | None) -> dict[str, Any]:
     from orc.about import version
-    from orc.cli.wiring import Places
+    from orc.cli.jobs.wiring import Places
 
     places = Places.find(
         database=None if db is None else Path(db),

@@ -8,29 +8,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orc.projections.jsonl import event_line as event_line
-    from orc.projections.manifest import Manifest as Manifest
+    from orc.projections.caches.replies import ReplyCache as ReplyCache
+    from orc.projections.caches.results import ResultCache as ResultCache
+    from orc.projections.caches.results import collect_results as collect_results
+    from orc.projections.folder.jsonl import event_line as event_line
+    from orc.projections.folder.manifest import Manifest as Manifest
+    from orc.projections.folder.publish import Publisher as Publisher
+    from orc.projections.folder.publish import deliver as deliver
     from orc.projections.pictures.graph_mermaid import mermaid_graph as mermaid_graph
     from orc.projections.pictures.graph_text import text_graph as text_graph
-    from orc.projections.publish import Publisher as Publisher
-    from orc.projections.publish import deliver as deliver
-    from orc.projections.read_model import ReadModel as ReadModel
-    from orc.projections.reply_cache import ReplyCache as ReplyCache
-    from orc.projections.result_cache import ResultCache as ResultCache
-    from orc.projections.result_cache import collect_results as collect_results
+    from orc.projections.tables.projector import ReadModel as ReadModel
     from orc.projections.verify import Verifier as Verifier
     from orc.projections.verify import verify_job as verify_job
 
 _HOMES = {
-    "Manifest": "manifest",
-    "Publisher": "publish",
-    "ReadModel": "read_model",
-    "ReplyCache": "reply_cache",
-    "ResultCache": "result_cache",
+    "Manifest": "folder.manifest",
+    "Publisher": "folder.publish",
+    "ReadModel": "tables.projector",
+    "ReplyCache": "caches.replies",
+    "ResultCache": "caches.results",
     "Verifier": "verify",
-    "collect_results": "result_cache",
-    "deliver": "publish",
-    "event_line": "jsonl",
+    "collect_results": "caches.results",
+    "deliver": "folder.publish",
+    "event_line": "folder.jsonl",
     "mermaid_graph": "pictures.graph_mermaid",
     "text_graph": "pictures.graph_text",
     "verify_job": "verify",

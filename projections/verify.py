@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orc.ledger import LedgerError, LedgerReader
-from orc.ledger.checking import (
+from orc.ledger.connection import storage_errors
+from orc.ledger.integrity import (
     check_blobs,
     check_other_blobs,
     check_structure,
     find_head,
     walk_chain,
 )
-from orc.ledger.connection import storage_errors
-from orc.projections.prices import NO_PRICES, PriceTable
-from orc.projections.verify_folder import check_folder, heads_in
-from orc.projections.verify_tables import check_tables, has_today_tables
+from orc.projections.folder.verify import check_folder, heads_in
+from orc.projections.money.prices import NO_PRICES, PriceTable
+from orc.projections.tables.verify import check_tables, has_today_tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from orc.ledger import LedgerError, pack
 from orc.ledger.digest import clean_text
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
+from orc.scheduler.budget_gate import OverBudget
+from orc.scheduler.capture import Taking
 from orc.scheduler.core.commands import Failed, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.params import PROVIDER_SECTIONS, section_of
-from orc.scheduler.core.state import JobState
 from orc.scheduler.core.strict_json import check_depth
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
@@ -39,9 +41,7 @@ from orc.scheduler.effects.prompt import perform_prompt
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tools import open_toolbox
-from orc.scheduler.purse import OverBudget
 from orc.scheduler.rendering import PathProblem, RenderedFile, Renderer
-from orc.scheduler.taking import Taking
 from orc.scheduler.workspace import CaptureProblem, Workspace
 
 

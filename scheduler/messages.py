@@ -6,13 +6,13 @@ import base64
 from collections.abc import Callable
 
 from orc.ledger import LedgerReader
+from orc.ledger.definition import PartDef, StepDef
 from orc.ledger.events import FileRef
 from orc.providers import Message
 from orc.providers.contract import ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.images import image_type
-from orc.scheduler.core.resolved import PartDef, StepDef
-from orc.scheduler.core.state import JobState
 
 RenderText = Callable[[str], str]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from orc.scheduler.core.resolved import RateDef
+from orc.ledger.definition import RateDef
 
 WINDOW_S = 60.0
 FIRST_TOKENS = 1000

@@ -9,18 +9,18 @@ from functools import partial
 from typing import Any
 
 from orc.ledger import LedgerReader, failpoints
+from orc.ledger.definition import FileDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.step_names import folder_name
 from orc.providers import Request
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.evaluation import to_text
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.language.evaluation import to_text
+from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
+from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.core.resolved import FileDef, StepDef
-from orc.scheduler.core.shell import VALUE_BYTES_MAX, parse_shell
-from orc.scheduler.core.state import JobState
-from orc.scheduler.core.templates import parse_template, render_value
 from orc.scheduler.effects.contract import (
     CommandRequest,
     EffectRequest,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orc.ledger.definition import RetryDef
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Failed, FinishAttempt
-from orc.scheduler.core.resolved import RetryDef
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
 
 if TYPE_CHECKING:
     from tenacity.wait import wait_base

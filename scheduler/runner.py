@@ -19,6 +19,8 @@ from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
+from orc.scheduler.branching import Overseer
+from orc.scheduler.budget_gate import PriceCall, Purse, unknown_price
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     CallEvent,
@@ -33,22 +35,20 @@ from orc.scheduler.core.commands import (
     Settle,
     TimeOutJob,
 )
-from orc.scheduler.core.decide import decide
-from orc.scheduler.core.queues import is_at_rest
-from orc.scheduler.core.state import JobState, evolve, next_due, ready
+from orc.scheduler.core.fold.evolve import JobState, evolve, next_due, ready
+from orc.scheduler.core.fold.queues import is_at_rest
+from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.overseer import Overseer
-from orc.scheduler.purse import PriceCall, Purse, unknown_price
 from orc.scheduler.rates import Rates
 from orc.scheduler.rendering import Renderer
+from orc.scheduler.result_key import ResultCache, Reuse
 from orc.scheduler.retry import with_wait
-from orc.scheduler.reusing import ResultCache, Reuse
+from orc.scheduler.signals import overdue, poll_wishes, watch_signals
 from orc.scheduler.stopping import Stop, StopCommand, cut_short
 from orc.scheduler.turn import Message, Turn
-from orc.scheduler.wishes import overdue, poll_wishes, watch_signals
 from orc.scheduler.workspace import Workspace
 
 YIELD_S = 0.005

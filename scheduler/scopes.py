@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orc.ledger.events import Payload
-from orc.scheduler.core.containers import CHILDREN_MAX
-from orc.scheduler.core.job_state import StepState
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.containers import CHILDREN_MAX
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.state import StepState
 from orc.scheduler.views import StepsView, StepViews
 
 Variables = Mapping[str, Any]

@@ -15,7 +15,7 @@ from orc.scheduler.core.commands import (
     TimeOutJob,
 )
 from orc.scheduler.core.durations import format_duration
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
 
 StopCommand = CancelJob | InterruptJob | TimeOutJob
 

@@ -8,8 +8,8 @@ from typing import Any
 from orc.ledger import LedgerReader
 from orc.ledger.events import FileRef, Payload
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.references import STEP_FIELDS
-from orc.scheduler.core.state import JobState, StepState
+from orc.scheduler.core.fold.evolve import JobState, StepState
+from orc.scheduler.core.spec.references import STEP_FIELDS
 
 ReadPayload = Callable[[Payload | None], Any]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orc.ledger import JobId, Payload, Recorded, pack
+from orc.ledger.definition import JobDef, MessageDef, StepDef, TargetDef, dump_job
 from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.events import (
     AnyEvent,
@@ -35,10 +36,9 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.scheduler.clock import format_time
-from orc.scheduler.core.graph import build_graph
-from orc.scheduler.core.resolve_prompt import ProviderFacts, Settings
-from orc.scheduler.core.resolved import JobDef, MessageDef, StepDef, TargetDef, dump_job
-from orc.scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
+from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 
 JOB = JobId("job_000000000001")
 OTHER = JobId("job_000000000002")

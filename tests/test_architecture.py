@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -18,16 +19,42 @@ from orc.projections import ReadModel
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 
-# What every folder may import: the name of the distribution, and its version.
-ANYWHERE = ("orc.about",)
-# What each folder may import from here. `scheduler/core` is judged by its own row.
-INSIDE = {
-    "ledger": (),
-    "providers": (),
-    "scheduler/core": ("orc.ledger.events", "orc.ledger.digest", "orc.ledger.step_names"),
-    "scheduler": ("orc.ledger", "orc.providers", "orc.scheduler.core"),
-    "projections": ("orc.ledger",),
-    "cli": ("orc",),
+# What each package may import from here, by the packages' names below `orc`. A package may
+# always import itself, and `about`, which has the name of the distribution; a package's root
+# (`__init__.py`) may name what stands below it.
+MAY_IMPORT: dict[str, str] = {
+    "ledger": "",
+    "ledger.transport": "ledger",
+    "providers": "",
+    "scheduler.core": "ledger",
+    "scheduler.core.language": "ledger scheduler.core",
+    "scheduler.core.spec": "ledger scheduler.core scheduler.core.language",
+    "scheduler.core.resolve": ("ledger scheduler.core scheduler.core.language scheduler.core.spec"),
+    "scheduler.core.fold": "ledger scheduler.core scheduler.core.language",
+    "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
+    "scheduler.effects": "ledger providers scheduler.core",
+    "scheduler": (
+        "ledger providers scheduler.core scheduler.core.fold scheduler.core.language "
+        "scheduler.core.rules scheduler.core.spec scheduler.effects"
+    ),
+    "projections.money": "ledger",
+    "projections.caches": "ledger ledger.transport",
+    "projections.tables": "ledger projections.money",
+    "projections.history": "ledger projections.money projections.tables",
+    "projections.folder": "ledger projections.money projections.history",
+    "projections.search": "ledger projections.history",
+    "projections.why": "ledger projections.history projections.tables",
+    "projections.pictures": "ledger projections.history projections.tables",
+    "projections.pages": (
+        "ledger ledger.transport projections.folder projections.history projections.money "
+        "projections.pictures projections.search projections.tables projections.why"
+    ),
+    "projections.exports": (
+        "ledger projections.history projections.money projections.pages projections.tables"
+    ),
+    "projections.datasette": "ledger projections.money projections.pages projections.tables",
+    "projections": "ledger projections.folder projections.money projections.tables",
+    "cli": "*",
 }
 # What each folder may use besides the standard library. The providers also use trio:
 # they wait for the network, and trio is what waits here.
@@ -44,14 +71,9 @@ IMPURE = set(
     "asyncio io logging multiprocessing os pathlib random secrets shutil signal socket sqlite3 "
     "subprocess tempfile threading time urllib uuid trio".split()
 )
-LINES_MAX = 320
-# Tables of one entry an event, and the one loop: each is read from top to bottom, and
-# would not be clearer in two. May only shrink.
-LONGER = {
-    "ledger/events.py": 420,
-    "projections/read_model.py": 370,
-    "scheduler/runner.py": 340,
-}
+LINES_MAX = 400
+# A declaration an event: one topic, read from top to bottom. May only shrink.
+LONGER = {"ledger/events.py": 420}
 
 
 def modules() -> list[Path]:
@@ -61,6 +83,29 @@ def modules() -> list[Path]:
 def folder_of(path: Path) -> str:
     relative = path.relative_to(ROOT)
     return "scheduler/core" if relative.parts[:2] == ("scheduler", "core") else relative.parts[0]
+
+
+def package_of(path: Path) -> str:
+    """The dotted name, below `orc`, of the package in which a module stands."""
+    return ".".join(path.relative_to(ROOT).parts[:-1])
+
+
+@cache
+def packages() -> frozenset[str]:
+    return frozenset(package_of(path) for path in modules())
+
+
+def package_named(name: str) -> str:
+    """The package of what `import name` loads: the longest one that there is."""
+    parts = name.split(".")[1:]
+    while parts and ".".join(parts) not in packages():
+        parts.pop()
+    return ".".join(parts)
+
+
+def is_allowed(package: str, other: str) -> bool:
+    row = MAY_IMPORT.get(package) or MAY_IMPORT[package.partition(".")[0]]
+    return row == "*" or other == package or other in row.split()
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -73,16 +118,25 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
-    folder = folder_of(path)
-    own = f"orc.{folder.replace('/', '.')}"
+def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
+    package = package_of(path)
+    is_root = path.name == "__init__.py"
     for name in imports(path):
         root = name.partition(".")[0]
-        if root == "orc":
-            allowed = (own, *ANYWHERE, *INSIDE[folder])
-            assert any(name == one or name.startswith(f"{one}.") for one in allowed), name
-        elif root not in sys.stdlib_module_names:
-            assert root in OUTSIDE[folder], name
+        if root == "orc" and name != "orc.about":
+            other = package_named(name)
+            is_below = is_root and other.startswith(f"{package}.")
+            assert is_below or is_allowed(package, other), name
+        elif root != "orc" and root not in sys.stdlib_module_names:
+            assert root in OUTSIDE[folder_of(path)], name
+
+
+def test_every_package_has_its_row_and_no_row_is_stale() -> None:
+    missing = {name for name in packages() if not name.startswith("cli")} - set(MAY_IMPORT)
+    assert not missing
+    assert set(MAY_IMPORT) <= packages()
+    named = {name for row in MAY_IMPORT.values() for name in row.split()} - {"*"}
+    assert named <= packages()
 
 
 def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
@@ -97,7 +151,7 @@ def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
     assert not bare
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").glob("*.py")), ids=str)
+@pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").rglob("*.py")), ids=str)
 def test_the_core_imports_nothing_that_reads_clocks_dice_or_disks(path: Path) -> None:
     # The parser of URLs shares its package with a client, and touches nothing itself.
     names = set(imports(path)) - {"urllib.parse"}

@@ -17,7 +17,7 @@ from orc.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orc.projections.spending import By
+    from orc.projections.money.spending import By
 
 _BY = ("model", "provider", "day", "step", "job", "project")
 
@@ -89,7 +89,7 @@ def diff(
 ) -> int:
     """Compare two jobs: spec, steps, texts, files, cost, time."""
     from orc.cli.comparing import put_diff
-    from orc.cli.exits import FAILED, SUCCEEDED
+    from orc.cli.exit_codes import FAILED, SUCCEEDED
 
     with read_ledger_and_tables(database) as ledger:
         is_same = put_diff(
@@ -141,7 +141,7 @@ def cost(
 def _by(name: str) -> By:
     from typing import cast
 
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.submit import UsageProblem
     from orc.scheduler.core.errors import nearest
 
     if name not in _BY:

@@ -43,7 +43,7 @@ def browse(
     from datasette.app import Datasette
 
     from orc.cli.browsing import address_of, listen, open_browser, serve
-    from orc.cli.text import put_json, say
+    from orc.cli.terminal.text import put_json, say
     from orc.projections.pages.decisions import allow_decisions as allow
     from orc.projections.pages.links import DatasetteLinks
 
@@ -53,7 +53,7 @@ def browse(
     listener = listen(port)
     datasette = Datasette([str(path)])
     if allow_decisions:
-        from orc.cli.browse_decisions import decider
+        from orc.cli.jobs.browse_decisions import decider
 
         allow(datasette, decider(find_places(path)))
     # Datasette calls a database by the name of its file.

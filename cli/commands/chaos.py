@@ -11,7 +11,7 @@ from orc.cli.commands.run import Inputs, InputsFile
 from orc.cli.options import Json, Quiet, Replies, SpecFile
 
 if TYPE_CHECKING:
-    from orc.cli.chaos import Report, Trial
+    from orc.cli.chaos.crashes import Report, Trial
 
 SHOWN_MAX = 20
 
@@ -42,10 +42,10 @@ def chaos(
     """
     import os
 
-    from orc.cli.chaos import Trial, remove
-    from orc.cli.inputs import check_names, parse_inputs
-    from orc.cli.pricing import PRICES_VARIABLE, find_own_prices, read_prices
-    from orc.cli.submission import Submission, prepare_run
+    from orc.cli.chaos.crashes import Trial, remove
+    from orc.cli.jobs.inputs import check_names, parse_inputs
+    from orc.cli.jobs.prices import PRICES_VARIABLE, find_own_prices, read_prices
+    from orc.cli.jobs.submit import Submission, prepare_run
 
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
@@ -79,7 +79,7 @@ def chaos(
 def _make_folder(keep: Path | None) -> Path:
     import tempfile
 
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.submit import UsageProblem
 
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
@@ -107,11 +107,11 @@ def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
     import trio
 
-    from orc.cli.chaos import try_out
-    from orc.cli.chaos_display import make_teller, say_before
-    from orc.cli.exits import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
-    from orc.cli.sync import first_error
-    from orc.cli.text import say
+    from orc.cli.chaos.crashes import try_out
+    from orc.cli.chaos.display import make_teller, say_before
+    from orc.cli.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
+    from orc.cli.jobs.sync import first_error
+    from orc.cli.terminal.text import say
 
     caught: list[int] = []
 
@@ -145,8 +145,8 @@ def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
 
 def _show(trial: Trial, report: Report, *, as_json: bool) -> None:
-    from orc.cli.chaos_display import report_lines
-    from orc.cli.text import put, put_json
+    from orc.cli.chaos.display import report_lines
+    from orc.cli.terminal.text import put, put_json
 
     if as_json:
         put_json(_as_json(trial, report))

@@ -43,8 +43,8 @@ def tail(
 ) -> int:
     """Print a job's events; with -f, go on until the job stops."""
     from orc.cli.following import Wanted, check_step, follow_all, follow_job
-    from orc.cli.submission import UsageProblem
-    from orc.cli.text import say
+    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.terminal.text import say
 
     with read_ledger(database) as ledger:
         wanted = Wanted(type_, step)
@@ -81,8 +81,8 @@ def logs(
     import sys
 
     from orc.cli.following import check_step
+    from orc.cli.jobs.submit import UsageProblem
     from orc.cli.logs import print_logs
-    from orc.cli.submission import UsageProblem
 
     if raw and sys.stdout.isatty():
         raise UsageProblem(

@@ -12,7 +12,7 @@ from orc.cli.options import At, Database, Json
 
 if TYPE_CHECKING:
     from orc.projections.pictures.nodes import GraphNode
-    from orc.scheduler.core.spec_model import StepSpec
+    from orc.scheduler.core.spec.model import StepSpec
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
 _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".txt": "text"}
@@ -38,13 +38,13 @@ def graph(
     as_json: Json = False,
 ) -> int:
     """Draw the graph of a spec, or of a job and its progress."""
-    from orc.cli.text import put, put_json, safe, say, terminal_width
+    from orc.cli.terminal.text import put, put_json, safe, say, terminal_width
 
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
     if is_spec and at is not None:
-        from orc.cli.submission import UsageProblem
+        from orc.cli.jobs.submit import UsageProblem
 
         raise UsageProblem("--at is for a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
@@ -70,11 +70,11 @@ def graph(
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
     if is_mermaid and as_format not in (None, "mermaid"):
-        from orc.cli.submission import UsageProblem
+        from orc.cli.jobs.submit import UsageProblem
 
         raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
     if as_format is not None and as_format not in _FORMATS:
-        from orc.cli.submission import UsageProblem
+        from orc.cli.jobs.submit import UsageProblem
         from orc.scheduler.core.errors import nearest
 
         hint = nearest(as_format, _FORMATS)
@@ -101,14 +101,14 @@ def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
 
             return mermaid_graph(nodes)
         case _:
-            from orc.cli.text import is_plain_terminal
+            from orc.cli.terminal.text import is_plain_terminal
             from orc.projections import text_graph
 
             return text_graph(nodes, width=width, is_plain=is_plain_terminal())
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
-    from orc.cli.text import hidden
+    from orc.cli.terminal.text import hidden
     from orc.ledger.new_file import write_new_bytes
 
     content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
@@ -121,9 +121,9 @@ def _stored(node: GraphNode) -> str | None:
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
-    from orc.cli.spec_files import SpecFiles
-    from orc.cli.submission import Submission, UsageProblem, read_spec
-    from orc.scheduler.core.spec import parse_spec
+    from orc.cli.jobs.spec_files import SpecFiles
+    from orc.cli.jobs.submit import Submission, UsageProblem, read_spec
+    from orc.scheduler.core.spec.parse import parse_spec
 
     if not path.is_file():
         raise UsageProblem(f"cannot read the spec {path}: no such file")
@@ -137,7 +137,7 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
 def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
     """The steps, each with those of its group after it; items and rounds come while a job runs."""
     from orc.projections.pictures.nodes import GraphNode
-    from orc.scheduler.core.references import needs_of
+    from orc.scheduler.core.spec.references import needs_of
 
     prefix = f"{parent}/" if parent else ""
     for step_id, step in steps.items():
@@ -149,7 +149,7 @@ def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[
 
 
 def _kind(step: StepSpec) -> str:
-    from orc.scheduler.core.spec_model import kind_of
+    from orc.scheduler.core.spec.model import kind_of
 
     if step.for_each is not None or step.matrix is not None:
         return "for_each"
@@ -158,8 +158,8 @@ def _kind(step: StepSpec) -> str:
 
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
     from orc.cli.moments import read_job_at
-    from orc.projections.job_view import read_view
     from orc.projections.pictures.nodes import nodes_of_view
+    from orc.projections.tables.job_view import read_view
 
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)

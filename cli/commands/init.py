@@ -24,9 +24,9 @@ def init(
     as_json: Json = False,
 ) -> int:
     """Write a starting spec, with replies to try it offline."""
-    from orc.cli.starting import ABOUT, read_template
-    from orc.cli.submission import EnvironmentProblem, UsageProblem
-    from orc.cli.text import put, put_json, safe, say, table
+    from orc.cli.jobs.submit import EnvironmentProblem, UsageProblem
+    from orc.cli.jobs.templates import ABOUT, read_template
+    from orc.cli.terminal.text import put, put_json, safe, say, table
 
     if show:
         if as_json:

@@ -46,9 +46,9 @@ def prune(
     """
     import time
 
-    from orc.cli.removing import carry_out, refuse_left_out, tell
-    from orc.cli.submission import UsageProblem
-    from orc.cli.wiring import open_for_writing
+    from orc.cli.jobs.remove import carry_out, refuse_left_out, tell
+    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.jobs.wiring import open_for_writing
     from orc.projections.removal_plan import plan_prune
     from orc.scheduler.clock import format_time
 
@@ -75,7 +75,7 @@ def _age_s(text: str) -> float:
     """An age in seconds: a duration, or days without an upper limit. Raises UsageProblem."""
     import re
 
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.submit import UsageProblem
     from orc.scheduler.core.durations import parse_duration
 
     days = re.fullmatch(r"([0-9]{1,5})d", text)
@@ -107,9 +107,9 @@ def redact(
     them; each job that names the bytes is told by an event. The file is written anew, so no
     job of the ledger may be running.
     """
-    from orc.cli.exits import ENVIRONMENT, SUCCEEDED
-    from orc.cli.removing import carry_out, find_digest, refuse_left_out, refuse_unnamed, tell
-    from orc.cli.wiring import open_for_writing
+    from orc.cli.exit_codes import ENVIRONMENT, SUCCEEDED
+    from orc.cli.jobs.remove import carry_out, find_digest, refuse_left_out, refuse_unnamed, tell
+    from orc.cli.jobs.wiring import open_for_writing
     from orc.projections.removal_plan import plan_redaction
 
     places = find_places(database)
@@ -138,8 +138,8 @@ def backup(
     The copy is checked before it gets its name. Run folders are not copied: orc export makes
     them again.
     """
-    from orc.cli.text import put_json, safe, say
-    from orc.ledger.backup import write_backup
+    from orc.cli.terminal.text import put_json, safe, say
+    from orc.ledger.transport.backup import write_backup
 
     done = write_backup(database_path(database), file.absolute(), force=force)
     if as_json:
@@ -165,8 +165,8 @@ def bundle(
     as_json: Json = False,
 ) -> int:
     """Write one job to a file, for orc import elsewhere."""
-    from orc.cli.bundling import bundle_job
-    from orc.cli.text import put_json, safe, say
+    from orc.cli.jobs.bundle import bundle_job
+    from orc.cli.terminal.text import put_json, safe, say
 
     prices = find_places(database).prices
     with read_ledger(database) as ledger:
@@ -201,8 +201,8 @@ def import_(
     Its chain stays the same. A job that is here with another history is refused with exit
     code 5. Without --trust it can be looked at, and not run.
     """
-    from orc.cli.bundling import import_bundle
-    from orc.cli.text import put_json, safe, say
+    from orc.cli.jobs.bundle import import_bundle
+    from orc.cli.terminal.text import put_json, safe, say
 
     places = find_places(database)
     done = import_bundle(file.absolute(), places.database, prices=places.prices, is_trusted=trust)

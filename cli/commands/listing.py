@@ -50,8 +50,8 @@ def list_jobs(
     as_json: Json = False,
 ) -> int:
     """List jobs, newest first."""
-    from orc.cli.cells import brief_cost, seconds, with_whole_cost
-    from orc.cli.text import put, put_json, say, table
+    from orc.cli.terminal.cells import brief_cost, seconds, with_whole_cost
+    from orc.cli.terminal.text import put, put_json, say, table
 
     wanted = _wanted(statuses)
     chosen = (project, _moment(since))
@@ -103,7 +103,7 @@ def _read(
 def _wanted(statuses: list[str] | None) -> set[str]:
     wanted = set(statuses or ())
     for unknown in sorted(wanted - set(_STATUSES)):
-        from orc.cli.submission import UsageProblem
+        from orc.cli.jobs.submit import UsageProblem
         from orc.scheduler.core.errors import nearest
 
         raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, _STATUSES)}")

@@ -44,7 +44,7 @@ def show(
 
 
 def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json: bool) -> int:
-    from orc.cli.event_lines import put_event
+    from orc.cli.terminal.event_lines import put_event
 
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)

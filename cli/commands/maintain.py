@@ -42,8 +42,8 @@ def verify(
 
 def rebuild(database: Database = None, as_json: Json = False) -> int:
     """Derive the tables anew from the events."""
-    from orc.cli.text import put_json, say
-    from orc.cli.wiring import open_for_writing
+    from orc.cli.jobs.wiring import open_for_writing
+    from orc.cli.terminal.text import put_json, say
 
     with open_for_writing(find_places(database)) as ledger:
         count = ledger.rebuild()
@@ -58,9 +58,9 @@ def doctor(database: Database = None, as_json: Json = False) -> int:
     """Say what this installation has, and what is missing."""
     import os
 
-    from orc.cli.exits import ENVIRONMENT, SUCCEEDED
-    from orc.cli.health import examine
-    from orc.cli.text import put, put_json, safe
+    from orc.cli.doctor.health import examine
+    from orc.cli.exit_codes import ENVIRONMENT, SUCCEEDED
+    from orc.cli.terminal.text import put, put_json, safe
 
     findings = examine(database_path(database), os.environ)
     bad = [finding for finding in findings if finding.level == "bad"]

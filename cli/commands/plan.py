@@ -30,11 +30,11 @@ def plan(
     """
     import os
 
-    from orc.cli.inputs import check_names, parse_inputs
+    from orc.cli.jobs.inputs import check_names, parse_inputs
+    from orc.cli.jobs.plan import expected_of, plan_run
+    from orc.cli.jobs.submit import Submission, prepare
     from orc.cli.options import find_places
-    from orc.cli.planning import expected_of, plan_run
-    from orc.cli.submission import Submission, prepare
-    from orc.cli.text import put, put_json, safe, table
+    from orc.cli.terminal.text import put, put_json, safe, table
 
     places = find_places(database)
     given = parse_inputs(inputs or [], inputs_file)
@@ -77,7 +77,7 @@ def plan(
 
 
 def _money(amount: float | None) -> str:
-    from orc.projections.money import UNKNOWN, usd_text
+    from orc.projections.money.wording import UNKNOWN, usd_text
 
     return UNKNOWN if amount is None else usd_text(amount)
 

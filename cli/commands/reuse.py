@@ -93,18 +93,18 @@ def fork(
     import os
 
     from orc.about import version
-    from orc.cli.display import make_display
-    from orc.cli.forking import Fork
-    from orc.cli.forking import fork as fork_job
     from orc.cli.going_on import report
+    from orc.cli.jobs.fork import Fork
+    from orc.cli.jobs.fork import fork as fork_job
+    from orc.cli.jobs.sync import run_sync
     from orc.cli.options import find_places
-    from orc.cli.sync import run_sync
-    from orc.cli.text import put, put_json, say
+    from orc.cli.terminal.display import make_display
+    from orc.cli.terminal.text import put, put_json, say
     from orc.ledger import JobId
-    from orc.scheduler.core.compare import Plan
+    from orc.scheduler.core.fold.compare import Plan
 
     def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:
-        from orc.cli.amending import say_runs
+        from orc.cli.jobs.amend import say_runs
 
         if as_json:
             runs, kept = dict(plan.runs), list(plan.kept)

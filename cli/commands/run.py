@@ -22,8 +22,8 @@ from orc.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orc.cli.submission import Submission
-    from orc.cli.wiring import Places
+    from orc.cli.jobs.submit import Submission
+    from orc.cli.jobs.wiring import Places
 
 Provider = Annotated[
     str | None,
@@ -84,9 +84,9 @@ def run(
 ) -> int:
     """Submit a spec as a job and run it to its end."""
     from orc.cli.going_on import split_names
-    from orc.cli.inputs import ask_missing, check_names, parse_inputs
+    from orc.cli.jobs.inputs import ask_missing, check_names, parse_inputs
+    from orc.cli.jobs.submit import Submission
     from orc.cli.options import find_places
-    from orc.cli.submission import Submission
 
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
@@ -154,8 +154,8 @@ def resume(
     runs again with all that follows from it. What runs, and why, is said first.
     """
     from orc.cli.going_on import go_on, split_names
-    from orc.cli.inputs import parse_inputs
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.inputs import parse_inputs
+    from orc.cli.jobs.submit import UsageProblem
 
     if inputs and spec is None:
         raise UsageProblem("-i changes an input of an amended job: add --spec, or use `orc fork`")
@@ -187,10 +187,10 @@ def cancel(
     """End a job: commands get SIGTERM, and SIGKILL after ten seconds."""
     import trio
 
-    from orc.cli.exits import FAILED, SUCCEEDED
+    from orc.cli.exit_codes import FAILED, SUCCEEDED
+    from orc.cli.jobs.wiring import cancel as cancel_job
     from orc.cli.options import find_places
-    from orc.cli.text import put_json, say
-    from orc.cli.wiring import cancel as cancel_job
+    from orc.cli.terminal.text import put_json, say
 
     async def call() -> tuple[str, str]:
         return await cancel_job(job, places=find_places(database), reason=reason)
@@ -212,9 +212,9 @@ def demo(
     as_json: Json = False,
 ) -> int:
     """Run the example offline, on recorded replies."""
+    from orc.cli.jobs.submit import Submission
     from orc.cli.options import find_places
-    from orc.cli.submission import Submission
-    from orc.cli.text import say
+    from orc.cli.terminal.text import say
 
     spec = example_spec()
     places = find_places(database, runs_dir)
@@ -248,9 +248,9 @@ def _run(
     import os
 
     from orc.about import version
-    from orc.cli import wiring
-    from orc.cli.display import make_display
     from orc.cli.going_on import report
+    from orc.cli.jobs import wiring
+    from orc.cli.terminal.display import make_display
 
     display = make_display(
         as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
@@ -272,8 +272,8 @@ def _run(
 def _show_plan(submission: Submission, *, as_json: bool) -> int:
     import os
 
-    from orc.cli.submission import prepare
-    from orc.cli.text import is_plain_terminal, put, put_json, safe, terminal_width
+    from orc.cli.jobs.submit import prepare
+    from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
     from orc.projections import text_graph
     from orc.projections.pictures.nodes import nodes_of_needs
 
@@ -295,7 +295,7 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
 
 
 def _parse_timeout(text: str | None) -> float | None:
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.submit import UsageProblem
     from orc.scheduler.core.durations import parse_duration
 
     if text is None:

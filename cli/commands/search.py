@@ -11,7 +11,7 @@ from orc.cli.options import Database, Json, complete_jobs, database_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orc.projections.search import Asked, Found, Hit
+    from orc.projections.search.search import Asked, Found, Hit
 
 _SLICE_S = 1.0
 _WAIT_S = 0.2
@@ -46,11 +46,11 @@ def search(
     as_json: Json = False,
 ) -> int:
     """Search prompts, replies, logs and all that steps said."""
-    from orc.cli.submission import UsageProblem
+    from orc.cli.jobs.submit import UsageProblem
     from orc.ledger import LedgerReader
-    from orc.projections.search import Asked
-    from orc.projections.search_query import match_expression
-    from orc.projections.search_texts import KINDS
+    from orc.projections.search.query import match_expression
+    from orc.projections.search.search import Asked
+    from orc.projections.search.texts import KINDS
     from orc.scheduler.core.errors import nearest
 
     text = " ".join(words)
@@ -75,8 +75,8 @@ def _search(path: Path, asked: Asked) -> Found:
     """All of the ledger is indexed first, and how far that is, is said where it takes a while."""
     import time
 
-    from orc.cli.text import say
-    from orc.projections.search import search as search_ledger
+    from orc.cli.terminal.text import say
+    from orc.projections.search.search import search as search_ledger
 
     found = search_ledger(path, asked, index_s=_SLICE_S)
     # What comes while this goes on is not waited for: jobs may run.
@@ -93,7 +93,7 @@ def _search(path: Path, asked: Asked) -> Found:
 
 
 def _tell(found: Found, *, as_json: bool) -> None:
-    from orc.cli.text import put, put_json, safe, say
+    from orc.cli.terminal.text import put, put_json, safe, say
 
     if as_json:
         put_json(

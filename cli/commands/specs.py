@@ -20,11 +20,11 @@ def validate(
     """Check specs and print every error with its place."""
     import os
 
-    from orc.cli.exits import SUCCEEDED, USAGE
-    from orc.cli.inputs import check_names, parse_inputs
-    from orc.cli.problems import problem_lines
-    from orc.cli.submission import Submission, UsageProblem, prepare
-    from orc.cli.text import put_json, safe, say
+    from orc.cli.exit_codes import SUCCEEDED, USAGE
+    from orc.cli.jobs.inputs import check_names, parse_inputs
+    from orc.cli.jobs.submit import Submission, UsageProblem, prepare
+    from orc.cli.terminal.problems import problem_lines
+    from orc.cli.terminal.text import put_json, safe, say
     from orc.scheduler.core.errors import SpecError
 
     code = SUCCEEDED
@@ -65,8 +65,8 @@ def schema(
     """Print the JSON Schema of specs, for editors."""
     import json
 
-    from orc.cli.text import put
-    from orc.scheduler.core.spec_model import JobSpec
+    from orc.cli.terminal.text import put
+    from orc.scheduler.core.spec.model import JobSpec
 
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -21,8 +21,8 @@ from orc.projections.exports.crate_facts import (
     refs,
 )
 from orc.projections.exports.source import Source, spec_name
-from orc.projections.job_rows import AttemptRow, CallRow, StepRow
-from orc.projections.job_view import read_calls, read_files
+from orc.projections.tables.job_view import read_calls, read_files
+from orc.projections.tables.rows import AttemptRow, CallRow, StepRow
 
 _HOLDERS = ("for_each", "loop", "group")
 _TOOLS = {

@@ -14,14 +14,14 @@ from markupsafe import Markup, escape
 from orc.ledger.events import Recorded
 from orc.ledger.visible import visible
 from orc.projections.exports.source import Source
-from orc.projections.job_rows import FileRow, StepRow
-from orc.projections.job_view import read_calls, read_files
 from orc.projections.pages.file import read_content
 from orc.projections.pages.job import read_moment, read_values
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import render, shorten
 from orc.projections.pages.static import read_static
 from orc.projections.pages.step import CALLS_MAX, AttemptTurn, Text, read_attempts, read_output
+from orc.projections.tables.job_view import read_calls, read_files
+from orc.projections.tables.rows import FileRow, StepRow
 
 TEXT_BYTES_MAX = 15_000_000
 """How much of prompts, replies, logs and files is in the page, as it is written there.

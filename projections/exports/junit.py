@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 from orc.ledger.visible import visible
 from orc.projections.exports.source import Source, read_log, read_logs, unix_ns
-from orc.projections.job_rows import AttemptRow, StepRow
-from orc.projections.money import cost_text
+from orc.projections.money.wording import cost_text
+from orc.projections.tables.rows import AttemptRow, StepRow
 
 LOG_BYTES_MAX = 64 * 1024
 """How much of the end of one attempt's log is given."""

@@ -25,7 +25,7 @@ from orc.projections.exports.otel_calls import (
 )
 from orc.projections.exports.otlp import Span
 from orc.projections.exports.source import Source, spec_name
-from orc.projections.job_rows import AttemptRow, StepRow
+from orc.projections.tables.rows import AttemptRow, StepRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")

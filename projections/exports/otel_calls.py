@@ -26,7 +26,6 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.reader import LedgerReader
-from orc.projections.definitions import read_or_lost
 from orc.projections.exports.messages import (
     as_json,
     input_messages,
@@ -35,8 +34,9 @@ from orc.projections.exports.messages import (
 )
 from orc.projections.exports.otlp import CLIENT, INTERNAL, Span, Value
 from orc.projections.exports.source import Source
-from orc.projections.job_rows import AttemptRow, CallRow, StepRow, ToolRow
-from orc.projections.job_view import read_calls, read_tools
+from orc.projections.history.definitions import read_or_lost
+from orc.projections.tables.job_view import read_calls, read_tools
+from orc.projections.tables.rows import AttemptRow, CallRow, StepRow, ToolRow
 
 _Attempt = tuple[str, int]
 _Call = tuple[str, int, int]

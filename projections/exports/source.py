@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
 from orc.ledger.reader import Head, LedgerReader
-from orc.projections.job_rows import StepRow
-from orc.projections.job_view import JobView, read_view
+from orc.projections.tables.job_view import JobView, read_view
+from orc.projections.tables.rows import StepRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

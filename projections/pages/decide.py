@@ -14,11 +14,11 @@ from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.visible import visible
-from orc.projections.job_rows import StepRow
-from orc.projections.job_view import read_rows
 from orc.projections.pages.decisions import DecisionRefused, Wish, decider_of
 from orc.projections.pages.views import Asked, answer, asked_of, html
-from orc.projections.questions import read_question, read_questions
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.questions import read_question, read_questions
+from orc.projections.tables.rows import StepRow
 
 BODY_BYTES_MAX = 100_000
 COOKIE = "ds_csrftoken"

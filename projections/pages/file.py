@@ -6,12 +6,12 @@ from typing import Any
 
 from orc.ledger.errors import LedgerError
 from orc.ledger.reader import LedgerReader
-from orc.projections.exchange import read_exchange
-from orc.projections.job_rows import FileRow
-from orc.projections.job_view import read_rows
-from orc.projections.lineage import read_lineage
+from orc.projections.history.exchange import read_exchange
+from orc.projections.history.lineage import read_lineage
 from orc.projections.pages.links import Links
 from orc.projections.pages.step import Text, cut_text
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import FileRow
 
 _HEX_BYTES = 256
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orc.projections.job_rows import JobRow
-from orc.projections.job_view import read_rows
-from orc.projections.money import cost_text
+from orc.projections.money.wording import cost_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
 from orc.projections.pictures.nodes import shown_seconds
-from orc.projections.status import shown_status
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import JobRow
+from orc.projections.tables.status import shown_status
 
 PAGE_JOBS = 50
 STATUSES = ("running", "waiting", "succeeded", "failed", "cancelled", "interrupted")

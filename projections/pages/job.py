@@ -9,22 +9,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orc.ledger.imports import imported
 from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
-from orc.projections.definitions import SpecSeen, read_spec
-from orc.projections.doubts import Doubts
-from orc.projections.job_rows import StepRow
-from orc.projections.job_view import JobView, read_circuits, read_files, read_view
-from orc.projections.jsonl import event_object
-from orc.projections.moment import tables_at
+from orc.ledger.transport.imported import imported
+from orc.projections.folder.jsonl import event_object
+from orc.projections.history.definitions import SpecSeen, read_spec
+from orc.projections.history.doubts import Doubts
+from orc.projections.history.timeline import read_timeline
 from orc.projections.pages.home import elapsed_of, progress_of
 from orc.projections.pages.links import Links
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
-from orc.projections.status import shown_status, step_state
-from orc.projections.timeline import read_timeline
+from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
+from orc.projections.tables.moment import tables_at
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import shown_status, step_state
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20

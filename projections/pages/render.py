@@ -12,7 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from orc.ledger.visible import visible
-from orc.projections.money import cost_text, usd_text
+from orc.projections.money.wording import cost_text, usd_text
 from orc.projections.pictures.marks import mark_of
 from orc.projections.pictures.nodes import shown_seconds
 

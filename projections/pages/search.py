@@ -9,9 +9,9 @@ from orc.ledger.errors import NoSuchJob
 from orc.ledger.reader import LedgerReader
 from orc.projections.pages.views import Asked as AskedPage
 from orc.projections.pages.views import html
-from orc.projections.search import Asked, Found, search
-from orc.projections.search_query import QUERY_CHARS_MAX
-from orc.projections.search_texts import KINDS
+from orc.projections.search.query import QUERY_CHARS_MAX
+from orc.projections.search.search import Asked, Found, search
+from orc.projections.search.texts import KINDS
 
 _REFRESH_S = 2
 """After how long the page asks again while the index is not whole."""

@@ -18,14 +18,14 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.reader import LedgerReader
-from orc.projections.definitions import read_or_lost, read_spec
-from orc.projections.exchange import Exchange, read_exchange
-from orc.projections.job_rows import AttemptRow, CallRow, FileRow, StepRow, ToolRow
-from orc.projections.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.history.definitions import read_or_lost, read_spec
+from orc.projections.history.exchange import Exchange, read_exchange
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import TEXT_CHARS
-from orc.projections.status import shown_status, step_state
-from orc.projections.why import read_why
+from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
+from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, StepRow, ToolRow
+from orc.projections.tables.status import shown_status, step_state
+from orc.projections.why.step import read_why
 
 CALLS_MAX = 60
 """How many calls a page shows with their texts; the table of calls has them all."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orc.projections.job_rows import StepRow
-from orc.projections.job_view import JobView
-from orc.projections.status import step_state
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import step_state
 
 
 @dataclass(frozen=True, slots=True)

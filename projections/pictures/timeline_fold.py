@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orc.projections.timeline import Span, TimelineRow
+from orc.projections.history.timeline import Span, TimelineRow
 
 ROWS_MAX = 150
 _INSIDE_MAX = 20

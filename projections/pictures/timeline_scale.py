@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orc.projections.timeline import Timeline
+from orc.projections.history.timeline import Timeline
 
 CUT_WIDTH = 46.0
 _IDLE_SHARE = 0.25

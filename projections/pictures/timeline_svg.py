@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.graph_svg import letters_css
 from orc.projections.pictures.lettering import clip, letters
 from orc.projections.pictures.marks import MARKS, mark_of
@@ -19,8 +20,7 @@ from orc.projections.pictures.nodes import shown_seconds
 from orc.projections.pictures.shapes import Link
 from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from orc.projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
-from orc.projections.status import step_state
-from orc.projections.timeline import Span, Timeline, TimelineRow
+from orc.projections.tables.status import step_state
 
 _NAMES = 210
 _PLOT = 860

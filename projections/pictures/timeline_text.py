@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orc.ledger.visible import visible
+from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.lettering import cells_of, clip_cells
 from orc.projections.pictures.marks import mark_of
 from orc.projections.pictures.nodes import shown_seconds
 from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from orc.projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
-from orc.projections.status import step_state
-from orc.projections.timeline import Span, Timeline, TimelineRow
+from orc.projections.tables.status import step_state
 
 _NAME_MAX = 32
 _TAKEN = 12

@@ -13,12 +13,12 @@ from typing import Any, Literal, Protocol
 
 import trio
 
+from orc.ledger.definition import CacheScope, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.values import CachedReply
 from orc.providers import Request, Tool
 from orc.scheduler.core.commands import CallEvent, Failed
 from orc.scheduler.core.durations import format_duration
-from orc.scheduler.core.resolved import CacheScope, TargetDef
 
 OUTPUT_BYTES_MAX = 1024 * 1024
 LOG_BYTES_MAX = 64 * 1024 * 1024

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.definition import ToolDef
 from orc.ledger.digest import canonical_json, clean_json
 from orc.ledger.events import FileRef
 from orc.ledger.folder import Folder
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Tool
-from orc.scheduler.core.resolved import ToolDef
 from orc.scheduler.effects.contract import (
     FunctionRequest,
     FunctionUse,

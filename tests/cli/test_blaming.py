@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orc.ledger.digest import digest_bytes
-from orc.projections import find_files
+from orc.projections.history import find_files
 from tests.cli.asked import CODE, Asked
 from tests.cli.command_line import orc, submit, write
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli import chaos
-from orc.projections.prices import NO_PRICES
+from orc.cli.chaos import crashes as chaos
+from orc.projections.money.prices import NO_PRICES
 from tests.builders import job
 from tests.cli.command_line import EXAMPLES, orc, write
 from tests.processes import (
@@ -77,10 +77,10 @@ _BREAK = """
 import sys
 
 if "resume" in sys.argv:
-    import orc.scheduler.core.calls
+    import orc.scheduler.core.fold.calls
 
     # What was said before is lost on whoever folds it.
-    orc.scheduler.core.calls._keep_reply = lambda *told: None
+    orc.scheduler.core.fold.calls._keep_reply = lambda *told: None
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.chaos_facts import End, Finding, find_differences, find_lost, find_repeated
+from orc.cli.chaos.facts import End, Finding, find_differences, find_lost, find_repeated
 from orc.ledger.events import AnyEvent
 from orc.ledger.reader import row_to_recorded
 from tests.builders import (

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orc.cli.live import LiveTable
-from orc.cli.ownership import load_state
-from orc.cli.pricing import parse_prices
+from orc.cli.jobs.own import load_state
+from orc.cli.jobs.prices import parse_prices
+from orc.cli.terminal.live import LiveTable
 from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write
 

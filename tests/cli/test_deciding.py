@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.live import LiveTable
-from orc.cli.ownership import load_state
+from orc.cli.jobs.own import load_state
+from orc.cli.terminal.live import LiveTable
 from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc

@@ -10,8 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from orc.cli.health import Finding
-from orc.cli.provider_health import examine_providers
+from orc.cli.doctor.health import Finding
+from orc.cli.doctor.providers import examine_providers
 from orc.providers import REGISTRY
 from tests.cli.command_line import orc
 from tests.fault_server import Answer, FaultServer, start_fault_server

@@ -8,11 +8,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from orc.cli.live_notes import budget_note, wait_note
-from orc.cli.live_rows import LiveRow, choose, cut, cut_start, lay_out
+from orc.cli.terminal.live_notes import budget_note, wait_note
+from orc.cli.terminal.live_rows import LiveRow, choose, cut, cut_start, lay_out
+from orc.ledger.definition import BudgetDef, RetryDef
 from orc.ledger.events import ApprovalRequested
-from orc.scheduler.core.queues import ready
-from orc.scheduler.core.resolved import BudgetDef, RetryDef
+from orc.scheduler.core.fold.queues import ready
 from tests.builders import EPOCH_S, step
 from tests.projections.support import Story, begun
 

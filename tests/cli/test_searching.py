@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orc.ledger.digest import digest_bytes
-from orc.projections.search_file import index_path
+from orc.projections.search.file import index_path
 from tests.cli.command_line import orc, submit
 from tests.cli.conftest import Kept
 

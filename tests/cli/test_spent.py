@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from orc.cli.jobs.submit import UsageProblem
 from orc.cli.since import parse_since
-from orc.cli.submission import UsageProblem
 from orc.ledger.locks import OwnerLock
 from tests.cli.command_line import FAILING, orc, submit, work_in, write
 

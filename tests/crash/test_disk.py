@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.exits import ENVIRONMENT, STORAGE
+from orc.cli.exit_codes import ENVIRONMENT, STORAGE
 from orc.ledger import connection, failpoints
 from tests.cli.command_line import Said, orc, work_in
 from tests.crash.power_cut import why_not

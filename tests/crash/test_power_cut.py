@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli import wiring
+from orc.cli.jobs import wiring
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
 from orc.projections import Publisher, Verifier
@@ -34,14 +34,14 @@ steps:
 _WRITER = """
 import os, sys
 from pathlib import Path
-import orc.cli.ownership, orc.ledger.folder, orc.ledger.store
-from orc.cli import wiring
-from orc.cli.ownership import Listener
-from orc.cli.submission import Submission
+import orc.cli.jobs.own, orc.ledger.folder, orc.ledger.store
+from orc.cli.jobs import wiring
+from orc.cli.jobs.own import Listener
+from orc.cli.jobs.submit import Submission
 from orc.ledger.digest import digest_bytes
 
 folder, weakened = Path(sys.argv[1]), sys.argv[2]
-orc.cli.ownership.REFRESH_S = 0.02
+orc.cli.jobs.own.REFRESH_S = 0.02
 
 def say(*words):
     # One write each: what stands in the trace before it has been done.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.health import has_wal_reset_bug
-from orc.cli.strays import find_strays
+from orc.cli.doctor.escaped import find_strays
+from orc.cli.doctor.health import has_wal_reset_bug
 from orc.scheduler.runner import Runner
 from tests.cli.command_line import orc, work_in
 from tests.processes import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from orc.cli.pricing import parse_prices, read_prices
+from orc.cli.jobs.prices import parse_prices, read_prices
 from orc.ledger.events import TokenUsage
-from orc.projections.money import cost_text, usd_text
+from orc.projections.money.wording import cost_text, usd_text
 from tests.docs.conftest import blocks_of, read_page
 
 PAGE = "docs/costs.md"

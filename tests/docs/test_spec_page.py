@@ -12,10 +12,13 @@ from pydantic import BaseModel
 
 import orc
 from orc.providers.replay import parse_replies
-from orc.scheduler.core import spec_base, spec_flow, spec_model, spec_prompt
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.spec import parse_spec
-from orc.scheduler.core.spec_model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from orc.scheduler.core.spec import base as spec_base
+from orc.scheduler.core.spec import flow as spec_flow
+from orc.scheduler.core.spec import model as spec_model
+from orc.scheduler.core.spec import prompt as spec_prompt
+from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from orc.scheduler.core.spec.parse import parse_spec
 from tests.docs.conftest import Block, blocks_of, run_shell
 
 YAML = blocks_of("README.md", "docs/spec.md", "docs/migration.md", language="yaml")

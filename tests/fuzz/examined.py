@@ -6,17 +6,17 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from orc.cli.planning import expected_of, plan_run
-from orc.cli.problems import problem_lines
-from orc.cli.submission import Submission, UsageProblem, prepare
-from orc.cli.text import safe
+from orc.cli.jobs.plan import expected_of, plan_run
+from orc.cli.jobs.submit import Submission, UsageProblem, prepare
+from orc.cli.terminal.problems import problem_lines
+from orc.cli.terminal.text import safe
 from orc.projections import mermaid_graph, text_graph
+from orc.projections.money.prices import NO_PRICES
 from orc.projections.pictures.graph_dot import dot_graph
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_needs
-from orc.projections.prices import NO_PRICES
 from orc.scheduler.core.errors import SpecError
-from orc.scheduler.core.graph import build_graph
+from orc.scheduler.core.fold.graph import build_graph
 from tests.cli.command_line import obeyed
 from tests.fuzz.watched import watched
 
@@ -77,6 +77,7 @@ def _warm_up() -> None:
         for text in (_WARM, _WARM.replace("c: {", "d: {nope: 1, "), "project: [", "project: x\n"):
             path.write_text(text)
             _examine(path)
-    from orc.cli import pricing, starting
+    from orc.cli.jobs import prices as pricing
+    from orc.cli.jobs import templates as starting
 
     assert all((pricing, starting, encodings, jsonschema, referencing))

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from orc.scheduler.core.spec_model import KIND_KEYS, JobSpec, StepSpec
-from orc.scheduler.core.yaml_source import parse_yaml
+from orc.scheduler.core.spec.model import KIND_KEYS, JobSpec, StepSpec
+from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 _GOOD = ("examples", "cli/templates")

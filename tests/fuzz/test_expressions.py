@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orc.ledger.digest import canonical_json
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.templates import parse_condition, parse_template
+from orc.scheduler.core.language.templates import parse_condition, parse_template
 from tests.fuzz.mutations import token_soup
 from tests.fuzz.watched import watched
 from tests.scheduler.profiles import bounded

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from orc.ledger.definition import load_job
 from orc.ledger.events import JobSubmitted
 from orc.ledger.reader import row_to_recorded
-from orc.scheduler.core.graph import build_graph
-from orc.scheduler.core.resolved import load_job
-from orc.scheduler.core.state import JobState, evolve, initial_state, ready
+from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state, ready
+from orc.scheduler.core.fold.graph import build_graph
 
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 NOW_S = float(2**30)

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orc.cli.wiring import append_command
+from orc.cli.jobs.wiring import append_command
+from orc.ledger.definition import ApprovalDef, BudgetDef
 from orc.ledger.digest import digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
@@ -31,8 +32,7 @@ from orc.ledger.events import (
     WorstCase,
 )
 from orc.scheduler.core.commands import RaiseBudget, StartJob
-from orc.scheduler.core.resolved import ApprovalDef, BudgetDef
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
 from tests.builders import (
     EPOCH_S,
     OTHER,

@@ -16,14 +16,14 @@ import pytest
 from orc.ledger import Recorded
 from orc.ledger.chain import chain_hash
 from orc.ledger.codec import load_event
+from orc.ledger.definition import load_job
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, JobSubmitted
 from orc.ledger.reader import row_to_recorded
 from orc.ledger.upcasts import UPCASTS, upcast
 from orc.projections import ReadModel
-from orc.scheduler.core.graph import build_graph
-from orc.scheduler.core.resolved import load_job
-from orc.scheduler.core.state import JobState, evolve, initial_state
+from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
+from orc.scheduler.core.fold.graph import build_graph
 from tests.histories.recorder import COLUMNS, FOLDER, histories, plain_summary
 
 HISTORIES = sorted(FOLDER.glob("*.jsonl"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader
-from orc.ledger.checking import blobs_of, check_blobs, check_structure, walk_chain
+from orc.ledger.integrity import blobs_of, check_blobs, check_structure, walk_chain
 from orc.ledger.removal import remove_blobs
 from tests.ledger.support import AT, open_at, rows
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded, removal
-from orc.ledger.checking import check_blobs, check_structure, walk_chain
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.errors import OwnedElsewhere, RemovedBlob
 from orc.ledger.events import BlobRemoved, FileWritten
+from orc.ledger.integrity import check_blobs, check_structure, walk_chain
 from orc.ledger.removal import blobs_by_job, compact, has_bytes, remove_blobs
 from tests.ledger.support import AT, JOB, OTHER, open_at, raw, rows, submitted
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from datasette.app import Datasette
 
-from orc.projections.read_model_schema import TABLES as READ_MODEL
+from orc.projections.tables.schema import TABLES as READ_MODEL
 from orc.scheduler.core.commands import Settle
 from tests.builders import step
 from tests.projections.support import Story, begun

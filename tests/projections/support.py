@@ -14,6 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from orc.ledger import JobId, Ledger, Payload, Recorded, open_ledger, pack
+from orc.ledger.definition import JobDef, RetryDef
 from orc.ledger.digest import digest_bytes, digest_json
 from orc.ledger.events import (
     AnyEvent,
@@ -25,7 +26,7 @@ from orc.ledger.events import (
     TokenUsage,
 )
 from orc.projections import ReadModel
-from orc.projections.read_model_schema import TABLES
+from orc.projections.tables.schema import TABLES
 from orc.scheduler.core.commands import (
     AmendJob,
     CancelJob,
@@ -45,11 +46,10 @@ from orc.scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from orc.scheduler.core.decide import decide
-from orc.scheduler.core.decide_reuse import can_own
-from orc.scheduler.core.graph import downstream
-from orc.scheduler.core.resolved import JobDef, RetryDef
-from orc.scheduler.core.state import JobState, evolve
+from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.core.rules.reuse import can_own
 from tests.builders import (
     EPOCH_S,
     JOB,

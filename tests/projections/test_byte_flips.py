@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from orc.ledger import LedgerError, LedgerReader, Payload, connect_reader
-from orc.ledger.checking import list_jobs
 from orc.ledger.connection import storage_errors
+from orc.ledger.integrity import list_jobs
 from orc.projections import Verifier
 from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step

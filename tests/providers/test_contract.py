@@ -24,7 +24,7 @@ from orc.providers import (
     Usage,
 )
 from orc.scheduler.core.params import PROVIDER_SECTIONS
-from orc.scheduler.core.spec_prompt import ParamsSpec
+from orc.scheduler.core.spec.prompt import ParamsSpec
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
     CLOCK,

@@ -14,7 +14,7 @@ from orc.ledger.digest import digest_json
 from orc.providers import PermanentError, ProviderError, Request, TransientError, Usage
 from orc.providers.replay import RecordedReply, Replay, RepliesError, parse_replies
 from orc.scheduler.core.params import PROVIDER_SECTIONS
-from orc.scheduler.core.spec_prompt import ParamsSpec
+from orc.scheduler.core.spec.prompt import ParamsSpec
 from tests.providers.acts import CLOCK, ignore
 
 CALL = {"id": "call_a1", "name": "find_weather", "arguments": {"city": "Köln"}}

@@ -13,7 +13,7 @@ import yaml
 
 from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from orc.scheduler.core.commands import RaiseBudget
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
 from tests.flow_model import Flow, Limit, Node, all_nodes, checksum, item_values
 from tests.model import TRANSIENT, Plan, Task
 from tests.scheduler.flows import decide_here, job_of

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from orc.ledger.definition import JobDef
 from orc.scheduler.core.commands import DecideApproval
-from orc.scheduler.core.resolve import build_job
-from orc.scheduler.core.resolve_prompt import ProviderFacts, Settings
-from orc.scheduler.core.resolved import JobDef
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.resolve.job import build_job
+from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from tests.model import Plan, Task
 from tests.scheduler.harness import Stand, empty_stand
 from tests.scheduler.scripted import ScriptedModel

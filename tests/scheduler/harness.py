@@ -15,17 +15,17 @@ from typing import Any, cast
 import trio
 from trio.testing import MockClock
 
-from orc.cli.ownership import load_state
-from orc.cli.wiring import first_error
+from orc.cli.jobs.own import load_state
+from orc.cli.jobs.wiring import first_error
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
+from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
 from orc.ledger.events import AnyEvent
 from orc.projections import ReadModel, ReplyCache
 from orc.providers import Provider
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob
-from orc.scheduler.core.decide import decide
-from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
-from orc.scheduler.core.state import JobState, evolve
+from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.runner import Runner
 from orc.scheduler.workspace import Workspace
 from tests.builders import EPOCH_S, JOB, OWNER, at, fold_recorded, job, record, step, submitted

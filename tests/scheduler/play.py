@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orc.ledger.definition import JobDef
 from orc.ledger.events import AnyEvent, FailureKind, Payload
 from orc.scheduler.core.commands import (
     Command,
@@ -13,9 +14,8 @@ from orc.scheduler.core.commands import (
     StartAttempt,
     Succeeded,
 )
-from orc.scheduler.core.decide import decide
-from orc.scheduler.core.resolved import JobDef
-from orc.scheduler.core.state import evolve, ready
+from orc.scheduler.core.fold.evolve import evolve, ready
+from orc.scheduler.core.rules.decide import decide
 from tests.builders import EPOCH_S, call_failed, record, requested, responded, running
 
 OK = Succeeded(Payload(value=1), 1.0)

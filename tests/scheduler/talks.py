@@ -12,10 +12,10 @@ import pytest
 import trio
 
 from orc.ledger import Recorded
+from orc.ledger.definition import CircuitDef, JobDef, StepDef, ToolDef
 from orc.ledger.digest import canonical_json, digest_json
 from orc.ledger.events import CacheHit, FileWritten, LlmResponded, ToolCalled, ToolReturned
 from orc.providers import OnDelta, Reply, Request, Tool, ToolCall, Usage
-from orc.scheduler.core.resolved import CircuitDef, JobDef, StepDef, ToolDef
 from orc.scheduler.effects.contract import KnownResult
 from tests.builders import job, step
 from tests.model import Plan

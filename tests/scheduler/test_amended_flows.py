@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orc.scheduler.core.compare import find_changes, plan_changes
-from orc.scheduler.core.graph import build_graph
-from orc.scheduler.core.job_state import JobState
-from orc.scheduler.core.resolved import JobDef
+from orc.ledger.definition import JobDef
+from orc.scheduler.core.fold.compare import find_changes, plan_changes
+from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.fold.state import JobState
 from tests.builders import amended
 from tests.scheduler.flows import flow_stand, job_of, statuses
 from tests.scheduler.harness import Stand

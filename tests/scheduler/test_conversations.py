@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orc.ledger import LedgerReader
+from orc.ledger.definition import RateDef, RetryDef
 from orc.ledger.events import (
     CacheHit,
     FileWritten,
@@ -18,7 +19,6 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.providers import PermanentError, Reply, Request, TransientError
-from orc.scheduler.core.resolved import RateDef, RetryDef
 from tests.builders import JOB
 from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.talks import (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef
 from orc.ledger.events import (
     AnyEvent,
     CacheHit,
@@ -16,7 +17,6 @@ from orc.ledger.events import (
     StepSwitched,
 )
 from orc.scheduler.core.commands import Failed
-from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
 from tests.builders import job, responded, resumed, started, step, switched, targets, tool_returned
 from tests.model import Choice, Plan, Task, Try
 from tests.scheduler.harness import Crash, Stand, stand_for

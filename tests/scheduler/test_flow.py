@@ -16,7 +16,7 @@ from orc.ledger.events import (
     StepSkipped,
     StepStarted,
 )
-from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.fold.state import JobState
 from tests.builders import OWNER, started, succeeded
 from tests.scheduler.flows import ASKING, ENDS, FLOW, decide_here, flow_stand, statuses
 from tests.scheduler.harness import Crash

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orc.ledger import Recorded
-from orc.scheduler.core.job_state import JobState
+from orc.scheduler.core.fold.state import JobState
 from tests.flow_model import Flow, job_status, walk
 from tests.flow_strategies import budgeted_flows, flows
 from tests.scheduler.flow_referee import FlowReferee

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orc.ledger import Recorded
 from orc.ledger.events import LlmResponded, StepFailed
-from orc.scheduler.core.state import JobState
+from orc.scheduler.core.fold.evolve import JobState
 from tests.builders import EPOCH_S
 from tests.model import Foreseen, Plan, foresee, steadfast
 from tests.scheduler.harness import Crash, Stand, empty_stand, replayed, stand_for

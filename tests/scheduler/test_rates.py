@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from orc.ledger import Recorded
+from orc.ledger.definition import RateDef
 from orc.ledger.events import StepStarted
-from orc.scheduler.core.resolved import RateDef
 from orc.scheduler.rates import FIRST_TOKENS, WINDOW_S, Rates
 from tests.builders import EPOCH_S
 from tests.model import Plan, Task

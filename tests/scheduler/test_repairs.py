@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from orc.ledger.definition import FileDef, JobDef, RetryDef, ToolDef
 from orc.ledger.events import CacheHit, LlmRequested, LlmResponded, StepFailed, StepSucceeded
 from orc.providers import Reply, Request
-from orc.scheduler.core.resolved import FileDef, JobDef, RetryDef, ToolDef
 from tests.scheduler.harness import Crash
 from tests.scheduler.talks import Script, check_cuts, events, says, talk, talking, turn_of
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from orc.ledger import JobId
+from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef
 from orc.ledger.events import CacheHit, CallRef, LlmRequested, LlmResponded, StepFailed
-from orc.projections.reply_cache import find_changes
+from orc.projections.caches.replies import find_changes
 from orc.providers import PermanentError, Reply, Request, TransientError
-from orc.scheduler.core.resolved import CircuitDef, JobDef, RetryDef, StepDef
 from tests.builders import job, step
 from tests.scheduler.harness import Crash, Stand
 from tests.scheduler.talks import TOOLS, Bag, Script, Talker, calls, events, says, talking, turn_of

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from orc.providers import OnDelta, Reply, Request
-from orc.scheduler.wishes import POLL_S
+from orc.scheduler.signals import POLL_S
 from tests.scheduler.watches import demand
 
 _JOB_ENDS = ("job.succeeded", "job.failed", "job.cancelled")

@@ -24,7 +24,7 @@ from typing import Any, cast
 
 import trio
 
-from orc.cli.ownership import opening_of
+from orc.cli.jobs.own import opening_of
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import StorageError
@@ -32,7 +32,7 @@ from orc.projections import Publisher, ReadModel
 from orc.projections.verify import Verifier
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.commands import CancelJob, Command, ResumeJob, StartJob
-from orc.scheduler.core.state import JobState, evolve
+from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.runner import Runner
 from tests.builders import EPOCH_S, OWNER, new_state, submitted
 from tests.scheduler.harness import Stand

@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-import orc.scheduler.core.calls as calls
-import orc.scheduler.core.queues as queues
-import orc.scheduler.core.reopen as reopening
-import orc.scheduler.core.state as folding
-import orc.scheduler.purse as purse
+import orc.scheduler.budget_gate as purse
+import orc.scheduler.core.fold.calls as calls
+import orc.scheduler.core.fold.evolve as folding
+import orc.scheduler.core.fold.queues as queues
+import orc.scheduler.core.fold.reopen as reopening
 import orc.scheduler.runner as running
 from orc.ledger import Ledger, Recorded
 from orc.ledger.errors import StorageError
 from orc.ledger.events import AnyEvent, LlmRequested
 from orc.projections import ReadModel
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.budgets import call_lost
 from orc.scheduler.core.commands import RecordCall
-from orc.scheduler.core.decide import decide
-from orc.scheduler.core.job_state import JobState
-from orc.scheduler.core.limits import room_of
-from orc.scheduler.core.queues import wait
-from orc.scheduler.core.reopen import job_resumed
+from orc.scheduler.core.fold.budgets import call_lost
+from orc.scheduler.core.fold.limits import room_of
+from orc.scheduler.core.fold.queues import wait
+from orc.scheduler.core.fold.reopen import job_resumed
+from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.runner import Runner
 from orc.scheduler.stopping import Stop
 from orc.scheduler.turn import Message

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, Protocol
 
-from orc.scheduler.core.resolved import FileDef, JobDef
-from orc.scheduler.core.state import JobState
+from orc.ledger.definition import FileDef, JobDef
+from orc.scheduler.core.fold.evolve import JobState
 from tests.builders import EPOCH_S
 from tests.flow_model import Flow, all_nodes, job_status, walk
 from tests.model import Plan, Task, foresee

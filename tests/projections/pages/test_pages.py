@@ -11,14 +11,14 @@ import pytest
 from datasette.utils import tilde_encode
 
 from orc.ledger import LedgerReader, OwnerLock
+from orc.ledger.definition import RetryDef
 from orc.ledger.events import CircuitOpened
 from orc.ledger.removal import blobs_of_job, remove_blobs
-from orc.projections.moment import tables_at
 from orc.projections.pages.job import read_job
 from orc.projections.pages.links import Links
 from orc.projections.pages.security import POLICY
+from orc.projections.tables.moment import tables_at
 from orc.scheduler.core.commands import InterruptJob
-from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, step
 from tests.projections.served import Get, browse, hostile_story, poison_tables
 from tests.projections.support import OTHER, begun, open_in, write

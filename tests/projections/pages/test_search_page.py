@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from datasette.app import Datasette
 
-from orc.projections.search_file import index_path
+from orc.projections.search.file import index_path
 from tests.builders import JOB, step
 from tests.projections.support import begun, open_in, write
 
@@ -94,7 +94,7 @@ def test_an_index_that_is_not_whole_says_so_and_the_page_asks_again(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index_path(database).unlink(missing_ok=True)
-    monkeypatch.setattr("orc.projections.search.search.__kwdefaults__", {"index_s": 0})
+    monkeypatch.setattr("orc.projections.search.search.search.__kwdefaults__", {"index_s": 0})
     (page,) = answers(database, f"{PAGE}?q=heron")
     assert 'http-equiv="refresh"' in page.text
     assert "The index is at" in page.text

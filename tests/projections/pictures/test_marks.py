@@ -9,7 +9,7 @@ import pytest
 
 from orc.projections.pictures.marks import MARKS, Mark, count_text, mark_of
 from orc.projections.pictures.styles import read_css
-from orc.scheduler.core.job_state import StepStatus
+from orc.scheduler.core.fold.state import StepStatus
 
 PALETTES = read_css().split("@media (prefers-color-scheme: dark)")[:2]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orc.projections.job_view import read_view
+from orc.ledger.definition import RetryDef
 from orc.projections.pictures.nodes import GraphNode, nodes_of_view, shown_seconds, top_nodes
+from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import ReuseStep
-from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, reused, step
 from tests.projections.support import Story, begun, ledger_of
 

@@ -9,14 +9,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from orc.projections.job_view import read_view
+from orc.ledger.definition import RetryDef
+from orc.projections.history.timeline import Span, Timeline, TimelineRow, read_timeline
 from orc.projections.pictures.timeline_fold import ROWS_MAX, Crowd, count_busy, fold_rows
 from orc.projections.pictures.timeline_scale import Cut, TimeScale
 from orc.projections.pictures.timeline_svg import draw_timeline, shown_tick
 from orc.projections.pictures.timeline_text import text_timeline
-from orc.projections.timeline import Span, Timeline, TimelineRow, read_timeline
+from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import InterruptJob, ResumeJob
-from orc.scheduler.core.resolved import RetryDef
 from tests.builders import JOB, OWNER, at, step
 from tests.projections.support import Story, begun, ledger_of
 

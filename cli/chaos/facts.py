@@ -1,0 +1,208 @@
+"""What a job ended in, whether anything committed was repeated, and how two ends differ.
+
+Reading a ledger and its run folder; killing and resuming is `chaos.py`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from orc.ledger import LedgerReader
+from orc.ledger.definition import JobDef, StepDef, walk_steps
+from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.events import (
+    CacheHit,
+    LlmRequested,
+    LlmResponded,
+    Recorded,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
+)
+from orc.ledger.folder import Folder
+from orc.ledger.step_names import lineage
+
+Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it was promised; `is_broken` unless the spec can be the cause."""
+
+    promise: Promise
+    what: str
+    step: str | None = None
+    is_broken: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a job ended in: what two runs of the same replies have in common."""
+
+    status: str
+    steps: Mapping[str, str]
+    outputs: Mapping[str, str]
+    files: Mapping[str, tuple[str, str | None]]
+    """Digest and step, by path."""
+    failures: Mapping[str, str]
+    delivered: Mapping[str, str]
+
+
+def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path) -> End:
+    """From the manifest and the events of an ended job. Raises OSError, ValueError, LedgerError."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    outputs = {
+        recorded.event.step: digest_json(ledger.read_payload(recorded.event.output))
+        for recorded in ledger.read_stream(job_id)
+        if isinstance(recorded.event, StepSucceeded)
+    }
+    copies = Folder(delivered)
+    return End(
+        status=manifest["status"],
+        steps={step: shown["status"] for step, shown in manifest["steps"].items()},
+        outputs=outputs,
+        files={file["path"]: (file["sha256"], file["step"]) for file in manifest["files"]},
+        failures={shown["step"] or "": shown["kind"] for shown in manifest["failures"]},
+        delivered={path: digest_bytes(copies.read(path) or b"") for path in copies.files()},
+    )
+
+
+@dataclass(slots=True)
+class _Step:
+    """What a step has committed so far, and what of it its present attempt may still use."""
+
+    has_succeeded: bool = False
+    replies: list[str] = field(default_factory=list)
+    results: set[str] = field(default_factory=set)
+    replies_left: list[str] = field(default_factory=list)
+    results_left: frozenset[str] = frozenset()
+
+
+def find_repeated(events: Iterable[Recorded]) -> Iterator[Finding]:
+    """Each step, call and tool that was begun again although its end was committed."""
+    steps: dict[str, _Step] = {}
+    for recorded in events:
+        event = recorded.event
+        name = getattr(event, "step", None)
+        if name is None:
+            continue
+        step = steps.setdefault(name, _Step())
+        match event:
+            case StepStarted() | StepSucceeded() if step.has_succeeded:
+                what = f"it had succeeded, and event {recorded.version} is {event.type} again"
+                yield Finding("repeated", what, name)
+            case StepStarted():
+                step.replies_left = list(step.replies)
+                step.results_left = frozenset(step.results)
+            case StepSucceeded():
+                step.has_succeeded = True
+            case StepFailed() if event.on_content:
+                # What was said was of no use: it is to be asked anew.
+                steps[name] = _Step()
+            case StepSwitched():
+                steps[name] = _Step()
+            case LlmResponded():
+                step.replies.append(event.request_sha256)
+            case CacheHit() if event.reply is not None:
+                step.replies.append(event.request_sha256)
+            case CacheHit():
+                del step.replies_left[:1]
+            case LlmRequested() if step.replies_left[:1] == [event.request_sha256]:
+                what = f"event {recorded.version} asks for a reply that was committed already"
+                yield Finding("repeated", what, name)
+            case LlmRequested():
+                # The conversation has left the recorded one; what follows there answers others.
+                step.replies_left.clear()
+            case ToolReturned():
+                step.results.add(event.key)
+            case ToolCalled() if event.key in step.results_left:
+                what = f"event {recorded.version} calls {event.tool} again, which had returned"
+                yield Finding("repeated", what, name)
+            case _:
+                pass
+
+
+def find_lost(before: Iterable[Recorded], after: Iterable[Recorded]) -> Iterator[Finding]:
+    """What had been committed when the process died, and is not there any more."""
+    hashes = {recorded.version: recorded.hash for recorded in after}
+    for recorded in before:
+        if hashes.get(recorded.version) != recorded.hash:
+            what = f"event {recorded.version}, {recorded.event.type}, was committed and is gone"
+            yield Finding("lost", what, getattr(recorded.event, "step", None))
+            return
+
+
+def find_differences(wanted: End, found: End, definition: JobDef) -> list[Finding]:
+    """Where the ends differ, step by step.
+
+    What a command or a function made, or what follows from it, may differ through no
+    fault of orc: it need not be a function of what it is given.
+    """
+    differs = {
+        **_difference("it ended as", wanted.steps, found.steps),
+        **_difference("it failed with", wanted.failures, found.failures),
+    }
+    for step in sorted(set(wanted.outputs) & set(found.outputs)):
+        if wanted.outputs[step] != found.outputs[step]:
+            differs.setdefault(step, "its output is another one")
+    for path in sorted({*wanted.files, *found.files}):
+        if wanted.files.get(path) != found.files.get(path):
+            _, writer = found.files.get(path) or wanted.files[path]
+            differs.setdefault(writer or "", f"its file {path} is another one, or missing")
+    spec = {step.id: step for step in definition.steps}
+    roots = {step: [*lineage(step)][-1] if step else "" for step in differs}
+    places = {name: place for place, name in enumerate(spec)}
+    findings = []
+    for step in sorted(differs, key=lambda step: (places.get(roots[step], -1), step)):
+        own = roots[step]
+        before = {own, *_needed_by(own, spec)} if own in spec else set(spec)
+        causes = before & set(roots.values())
+        is_excused = any(_is_code(spec[name]) for name in causes if name in spec)
+        findings.append(Finding("result", differs[step], step or None, is_broken=not is_excused))
+    if wanted.status != found.status:
+        what = f"the job is {found.status}, not {wanted.status}"
+        excused = bool(findings) and not any(finding.is_broken for finding in findings)
+        findings.append(Finding("result", what, is_broken=not excused))
+    if not findings and wanted.delivered != found.delivered:
+        findings.append(Finding("result", "the files in output_dir are other ones"))
+    return findings
+
+
+def _difference(verb: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    return {
+        step: f"{verb} {found.get(step, 'nothing')}, not {wanted.get(step, 'nothing')}"
+        for step in sorted({*wanted, *found})
+        if wanted.get(step) != found.get(step)
+    }
+
+
+def _needed_by(step_id: str, spec: Mapping[str, StepDef]) -> set[str]:
+    """All that the step needs, directly or not."""
+    found: set[str] = set()
+    pending = list(spec[step_id].needs)
+    while pending:
+        name = pending.pop()
+        if name not in found and name in spec:
+            found.add(name)
+            pending += spec[name].needs
+    return found
+
+
+def _is_code(step: StepDef) -> bool:
+    """Whether a command or a function is in it, also as a model's tool."""
+    return any(inner.kind in ("run", "python") or inner.tools for inner in walk_steps((step,)))
+
+
+def describe(recorded: Recorded | None) -> str:
+    """The last event before a kill, for people."""
+    if recorded is None:
+        return "before the job was there"
+    step: Any = getattr(recorded.event, "step", None)
+    return f"after event {recorded.version}, {recorded.event.type}{f' of {step}' if step else ''}"

@@ -1,0 +1,1 @@
+"""`orc doctor`: versions, the ledger, prices, providers, processes that escaped."""

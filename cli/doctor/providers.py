@@ -1,0 +1,154 @@
+"""What `orc doctor` finds out about each provider: is it set up, does it answer, what has it.
+
+Nothing is spent: a provider is asked for the names of its models, and a hosted
+one only where a key or an address of one's own is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from orc.cli.doctor.health import Finding
+from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
+from orc.providers.http import safe_text
+from orc.providers.registry import ProviderEntry
+
+ANSWER_MAX_S = 5.0
+MODELS_SHOWN = 10
+
+_CLOSE_MAX_S = 1.0
+_MESSAGE_CHARS = 1000
+_NAME_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A provider that is to be asked, and what the environment says of it."""
+
+    entry: ProviderEntry
+    provider: Provider
+    setting: _Setting
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """Which of a provider's variables are set; the key itself is here to be masked only."""
+
+    key_variable: str | None
+    key: str
+    has_address: bool
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.key) or self.has_address
+
+    def details(self) -> dict[str, Any]:
+        """What a program is told of the key: where it would be, and whether it is there."""
+        return {"key_variable": self.key_variable, "key_is_set": bool(self.key)}
+
+    def mask(self, text: str) -> str:
+        """The text of a server or a provider, without the key."""
+        return safe_text(text, length_max=_MESSAGE_CHARS, secrets=(self.key,))
+
+
+async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
+    """A finding for each provider, in the registry's order; all are asked at the same time."""
+    # Built before anyone is asked: importing a vendor's package can take seconds.
+    prepared = [_prepare(entry, environment) for entry in REGISTRY.values()]
+    findings: dict[str, Finding] = {}
+    async with trio.open_nursery() as nursery:
+        for one in prepared:
+            if isinstance(one, Finding):
+                findings[one.name] = one
+            else:
+                nursery.start_soon(_ask, one, findings)
+    return [findings[name] for name in REGISTRY]
+
+
+def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | _Target:
+    if entry.name == "replay":
+        return Finding("ok", entry.name, "ready: answers from recorded replies")
+    setting = _read_setting(entry, environment)
+    if setting.key_variable is not None and not setting.is_configured:
+        message = f"not asked: no key is set in {setting.key_variable}"
+        return Finding("note", entry.name, message, setting.details())
+    try:
+        provider = build_provider(entry.name, environment)
+    except PermanentError as error:
+        return _failed(entry.name, error, setting)
+    except ImportError as error:
+        message = f"cannot be used: the package {error.name} is not installed"
+        return Finding("note", entry.name, message, setting.details())
+    return _Target(entry, provider, setting)
+
+
+def _read_setting(entry: ProviderEntry, environment: Mapping[str, str]) -> _Setting:
+    key = environment.get(entry.key_variable or "", "").strip()
+    has_address = bool(environment.get(entry.address_variable or ""))
+    return _Setting(entry.key_variable, key, has_address)
+
+
+async def _ask(target: _Target, findings: dict[str, Finding]) -> None:
+    name, provider = target.entry.name, target.provider
+    started = trio.current_time()
+    try:
+        with trio.fail_after(ANSWER_MAX_S):
+            models = await provider.models()
+        findings[name] = _answered(target, models, trio.current_time() - started)
+    except trio.TooSlowError:
+        where = provider.endpoint or "it"
+        message = (
+            f"{where} has not answered within {ANSWER_MAX_S:g} s; is it up, and the address right?"
+        )
+        findings[name] = Finding("note", name, message, _details(target, answers=False))
+    except ProviderError as error:
+        findings[name] = _failed(name, error, target.setting, _details(target, answers=False))
+    finally:
+        with trio.move_on_after(_CLOSE_MAX_S, shield=True):
+            await provider.aclose()
+
+
+def _answered(target: _Target, models: tuple[str, ...], took_s: float) -> Finding:
+    secrets = (target.setting.key,)
+    shown = [
+        safe_text(model, length_max=_NAME_CHARS, secrets=secrets) for model in models[:MODELS_SHOWN]
+    ]
+    answer_ms = round(took_s * 1000)
+    message = f"{target.provider.endpoint} answers in {answer_ms} ms".lstrip()
+    if target.setting.key:
+        message += f", with the key in {target.setting.key_variable}"
+    more = f" and {len(models) - len(shown)} more" if len(models) > len(shown) else ""
+    listed = f"{len(models)} models: {', '.join(shown)}{more}" if models else "it has no models"
+    details = {
+        **_details(target, answers=True),
+        "answer_ms": answer_ms,
+        "models": shown,
+        "models_count": len(models),
+    }
+    return Finding("ok", target.entry.name, f"{message}; {listed}", details)
+
+
+def _failed(
+    name: str,
+    error: ProviderError,
+    setting: _Setting,
+    details: Mapping[str, Any] | None = None,
+) -> Finding:
+    """Bad is what somebody has set up and got wrong; what is not set up, or not up, is a note."""
+    is_wrong = setting.is_configured and error.kind in ("auth", "environment")
+    message = setting.mask(error.message)
+    if error.kind == "auth" and setting.key:
+        message += f"; the key is the one in {setting.key_variable}"
+    return Finding("bad" if is_wrong else "note", name, message, details or setting.details())
+
+
+def _details(target: _Target, *, answers: bool) -> dict[str, Any]:
+    return {
+        "endpoint": target.provider.endpoint,
+        **target.setting.details(),
+        "answers": answers,
+    }

@@ -1,0 +1,150 @@
+"""Changing a job on its way: another spec, or steps again. What will run is said before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
+from orc.cli.jobs.own import load_state
+from orc.cli.jobs.removed import refuse_removed
+from orc.cli.jobs.secrets import protect
+from orc.cli.jobs.submit import UsageProblem, check_step_names
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger import JobId, Ledger, Recorded, pack
+from orc.ledger.definition import dump_job
+from orc.ledger.events import JobAmended
+from orc.ledger.step_names import lineage
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import AmendJob
+from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.rules.decide import decide
+
+SHOWN_MAX = 40
+_ENDED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A wish to go on with a job by the spec in a file, or with some steps again, or both."""
+
+    environment: Mapping[str, str]
+    spec: Path | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    announce: Callable[[JobId, Plan], None] = lambda job_id, plan: None
+
+    def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
+        """Amend the job, which the caller owns; its state then, the same where nothing changed.
+
+        Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
+        """
+        for name in self.again:
+            root = [*lineage(name)][-1]
+            if name in state.steps and name != root:
+                raise UsageProblem(f"--step: {name!r} is inside {root!r}: name that")
+        check_step_names("--step", self.again, {step.id for step in state.definition.steps})
+        edited = as_recorded(ledger, state)
+        if self.spec is not None:
+            edited = edit_job(
+                ledger, state, path=self.spec, inputs=self.inputs, environment=self.environment
+            )
+        changes = find_changes(state.definition, edited.definition)
+        intolerant = {step.id for step in edited.definition.steps if not step.continue_on_error}
+        for step_id in intolerant & set(state.steps):
+            if state.steps[step_id].status == "failed" and state.steps[step_id].tolerated:
+                changes.setdefault(step_id, ("continue_on_error",))
+        graph = build_graph(edited.definition.steps)
+        check_step_names("--only", self.only, graph.steps)
+        plan = plan_changes(state, graph, changes, dict.fromkeys(self.again, "asked for"))
+        self.announce(job_id, plan)
+        if edited.definition == state.definition and not self.again:
+            return state
+        mask = protect(ledger, edited.definition, self.environment, steps=plan.runs)
+        if self.spec is not None:
+            edited = without_secrets(mask, edited)
+        refuse_removed(ledger, job_id, state, kept=plan.kept)
+        return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
+
+
+def say_plan(job_id: JobId, plan: Plan) -> None:
+    """What will run and why, a line a step."""
+    if not plan.runs and not plan.removed:
+        say(f"{job_id}: nothing runs again: {len(plan.kept)} step(s) keep their results")
+        return
+    say(
+        f"{job_id} amended: {len(plan.runs)} step(s) to run, "
+        f"{len(plan.kept)} keep their results{_removed(plan)}"
+    )
+    say_runs(plan)
+
+
+def say_runs(plan: Plan) -> None:
+    """The steps that will run, with why."""
+    for step_id, why in list(plan.runs.items())[:SHOWN_MAX]:
+        say(f"  {step_id}: {safe(why)}")
+    if len(plan.runs) > SHOWN_MAX:
+        say(f"  and {len(plan.runs) - SHOWN_MAX} more")
+
+
+def put_plan(job_id: JobId, plan: Plan) -> None:
+    """The same as a JSON object."""
+    put_json(
+        {
+            "event": "amended",
+            "job_id": job_id,
+            "runs": dict(plan.runs),
+            "kept": list(plan.kept),
+            "removed": list(plan.removed),
+        }
+    )
+
+
+def _removed(plan: Plan) -> str:
+    if not plan.removed:
+        return ""
+    names = ", ".join(plan.removed[:5]) + ", ..." * (len(plan.removed) > 5)
+    return f", {len(plan.removed)} removed ({names})"
+
+
+def _amend(
+    ledger: Ledger,
+    job_id: JobId,
+    state: JobState,
+    edited: Edited,
+    plan: Plan,
+    *,
+    fresh: tuple[str, ...],
+) -> JobState:
+    spec, spec_blob = pack(dump_job(edited.definition))
+    source, source_blob = pack(edited.text)
+    inputs, inputs_blob = pack(edited.definition.inputs)
+    wish = None
+    if state.status in _ENDED:
+        # Whoever wished for its end has had it.
+        wish = max((found.id for found in ledger.read_signals(job_id)), default=None)
+    event = JobAmended(
+        spec=spec,
+        source=source,
+        source_name=edited.source_name,
+        spec_dir=edited.spec_dir,
+        inputs=inputs,
+        reset=plan.reset,
+        removed=plan.removed,
+        fresh=fresh or None,
+        signal_id=wish,
+    )
+    at = Clock().recorded_at()
+    events = decide(state, AmendJob(event))
+    batch = [
+        Recorded(job_id, version, at, found)
+        for version, found in enumerate(events, start=state.version + 1)
+    ]
+    found = (spec_blob, source_blob, inputs_blob)
+    ledger.append(batch, blobs=[*edited.blobs, *(blob for blob in found if blob is not None)])
+    return load_state(ledger, job_id)

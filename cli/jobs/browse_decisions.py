@@ -1,0 +1,45 @@
+"""How a page of `orc browse --allow-decisions` decides: as `orc approve` does, in a thread."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+
+from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
+from orc.cli.jobs.submit import UsageProblem
+from orc.cli.jobs.wiring import Places
+from orc.ledger.errors import LedgerError
+from orc.projections.pages.decisions import Decide, DecisionRefused, Wish
+
+
+def decider(places: Places) -> Decide:
+    """What the pages are given to decide with; it waits until the decision is an event."""
+
+    def decide_here(wish: Wish) -> None:
+        if wish.comment is not None and len(wish.comment) > COMMENT_CHARS_MAX:
+            raise DecisionRefused(
+                f"the comment has more than {COMMENT_CHARS_MAX:,} characters", status=413
+            )
+        ask = partial(
+            decide,
+            wish.job_id,
+            wish.step,
+            option=wish.option,
+            comment=wish.comment,
+            places=places,
+        )
+        try:
+            decision = trio.run(ask)
+        except UsageProblem as problem:
+            raise DecisionRefused(str(problem), status=409) from problem
+        except LedgerError as error:
+            raise DecisionRefused(str(error), status=503) from error
+        if not decision.is_ours:
+            by = decision.by or "nobody, in time"
+            raise DecisionRefused(
+                f"{decision.step} was decided a moment before: {decision.option}, by {by}",
+                status=409,
+            )
+
+    return decide_here

@@ -1,0 +1,69 @@
+"""Budgets on the command line: what their prices must be known for, and how they are raised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from orc.cli.jobs.submit import UsageProblem, targets_of
+from orc.ledger.definition import JobDef, StepDef
+from orc.projections.money.prices import PriceTable
+from orc.scheduler.core.commands import RaiseBudget
+from orc.scheduler.core.errors import nearest
+from orc.scheduler.core.fold.budgets import JOB, budget_of
+from orc.scheduler.core.fold.evolve import JobState
+
+_AMOUNT = re.compile(
+    r"(?:(?P<step>[^=+]+)=)?\+(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>tokens|calls)?\Z"
+)
+
+
+def check_prices(definition: JobDef, prices: PriceTable) -> None:
+    """Refuse a limit in money for a model whose price nobody knows. Raises UsageProblem."""
+    for step, target in _paid_calls(definition.steps, limited=_in_money(definition)):
+        if prices.find(*target) is None:
+            raise UsageProblem(
+                f"step {step!r}: a budget in money needs the price of {'/'.join(target)}, which is "
+                "unknown; give it in prices.yaml, or limit max_tokens or max_calls"
+            )
+
+
+def parse_raise(text: str, state: JobState) -> RaiseBudget:
+    """`+1.00` dollars, `+5000tokens` or `+10calls` for the job; `STEP=+1.00` for a step's budget.
+
+    Raises UsageProblem.
+    """
+    found = _AMOUNT.match(text.strip())
+    if found is None:
+        raise UsageProblem(
+            f"--budget {text[:80]!r}: say by how much, such as +1.00 (dollars), +5000tokens, "
+            "+10calls, or STEP=+1.00 for the budget of a step"
+        )
+    account = found["step"] or JOB
+    limit = {"tokens": "max_tokens", "calls": "max_calls", None: "max_cost_usd"}[found["unit"]]
+    budget = budget_of(state, account)
+    if budget is None:
+        named = [step_id for step_id, step in state.graph.steps.items() if step.budget is not None]
+        whose = f"step {account!r} has" if account else "the job has"
+        raise UsageProblem(f"--budget: {whose} no budget{nearest(account, named)}")
+    before = getattr(budget, limit)
+    if before is None:
+        raise UsageProblem(f"--budget: there is no {limit} to raise")
+    amount = float(found["number"])
+    changes = {limit: before + (amount if limit == "max_cost_usd" else int(amount))}
+    return RaiseBudget(account, **changes)
+
+
+def _in_money(definition: JobDef | StepDef) -> bool:
+    return definition.budget is not None and definition.budget.max_cost_usd is not None
+
+
+def _paid_calls(
+    steps: Iterable[StepDef], *, limited: bool
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    for step in steps:
+        is_limited = limited or _in_money(step)
+        if is_limited:
+            for target in targets_of(step):
+                yield step.id, (target.provider, target.model)
+        yield from _paid_calls(step.steps, limited=is_limited)

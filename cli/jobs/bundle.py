@@ -1,0 +1,104 @@
+"""`orc bundle` and `orc import`: what is refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from orc.cli.jobs.own import load_state
+from orc.cli.jobs.submit import UsageProblem
+from orc.ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
+from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob
+from orc.ledger.reader import Head
+from orc.ledger.transport.bundle import import_job, new_tables, project, write_bundle
+from orc.ledger.transport.imported import imported
+from orc.ledger.transport.untrusted import open_bundle
+from orc.projections import ReadModel
+from orc.projections.folder.run_folder import expected_files
+from orc.projections.money.prices import PriceTable
+from orc.scheduler.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A job that was imported: its stream's version before, 0 where it was not there, and after."""
+
+    job_id: str
+    before: int
+    after: int
+    is_trusted: bool
+
+
+def bundle_job(
+    ledger: LedgerReader, job_id: str, target: Path, *, prices: PriceTable, force: bool
+) -> Head:
+    """Write the job to a file; its head.
+
+    A job that is being run is refused: it would go on in two places. Raises OwnedElsewhere,
+    CorruptLedger, FileIsThere, StorageError.
+    """
+    if target.exists() and target.samefile(ledger.path):
+        raise UsageProblem(f"{target} is the ledger itself; name another file")
+    if has_owner(ledger.path, job_id):
+        lock = OwnerLock(ledger.path, job_id)
+        lock.acquire(wait_s=0)
+        lock.release()
+    return write_bundle(ledger, job_id, target, projector=ReadModel(prices), force=force)
+
+
+def import_bundle(
+    source: Path, database: Path, *, prices: PriceTable, is_trusted: bool
+) -> Imported:
+    """Check the file, all of it, and take its job into the ledger, which is made where there is none.
+
+    Raises LedgerError, UsageProblem.
+    """
+    if source.exists() and database.exists() and source.samefile(database):
+        raise UsageProblem(f"{source} is the ledger itself; import another ledger's bundle")
+    with open_bundle(source) as (bundle, job_id):
+        _examine(bundle, job_id, prices)
+        with open_ledger(database, projector=ReadModel(prices)) as ledger:
+            return _take_in(ledger, bundle, job_id, source, is_trusted=is_trusted)
+
+
+def _take_in(
+    ledger: Ledger, bundle: LedgerReader, job_id: str, source: Path, *, is_trusted: bool
+) -> Imported:
+    before, after = import_job(
+        ledger,
+        bundle,
+        job_id,
+        source=str(source),
+        at=Clock().recorded_at(),
+        is_trusted=is_trusted,
+    )
+    note = imported(ledger.connection, job_id)
+    return Imported(job_id, before, after, note is None or bool(note["trusted"]))
+
+
+def _examine(bundle: LedgerReader, job_id: str, prices: PriceTable) -> None:
+    """Fold the events in every way that this ledger will: state, tables, files.
+
+    Raises CorruptLedger where they are no job's, or name files outside its folder.
+    """
+    connection, model = bundle.connection, ReadModel(prices)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("BEGIN")
+        new_tables(connection, model)
+        project(bundle, connection, model, job_id)
+        connection.execute("COMMIT")
+        with suppress(RemovedBlob):
+            load_state(bundle, job_id)
+        expected = expected_files(bundle, job_id, prices=prices)
+        for path in (*expected.files, *expected.lost):
+            if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
+                raise CorruptLedger(f"{bundle.path}: an event names the file {path!a}")
+    except LedgerError:
+        raise
+    # The events are anybody's, and the folds may trust those that were decided here.
+    except Exception as error:
+        raise CorruptLedger(
+            f"{bundle.path}: its events are no job's ({type(error).__name__}: {error})"
+        ) from error

@@ -1,0 +1,64 @@
+"""`orc export --format ro-crate`: the folder, or the zip file, that the description is of."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orc.ledger.digest import digest_bytes
+from orc.ledger.folder import Folder
+from orc.projections import Publisher
+from orc.projections.exports.crate_facts import read_facts
+from orc.projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
+from orc.projections.exports.source import Source
+from orc.projections.money.prices import PriceTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+"""The same bytes give the same zip; this is the first time that one can name."""
+
+
+def write_crate(source: Source, folder: Path, *, prices: PriceTable) -> tuple[int, dict[str, str]]:
+    """Fill an empty or new folder: the run folder, and last its description.
+
+    How many files there are, and those that cannot be made any more, with why.
+    """
+    publisher = Publisher(source.reader, source.job_id, folder, prices=prices)
+    publisher.publish()
+    lost = publisher.lost()
+    if SPEC in lost:
+        # The profile wants a file for the workflow, whatever is known of it.
+        Folder(folder).write(SPEC, f"# {lost[SPEC].partition(': ')[2]}\n".encode())
+    files = {packed.path: packed for packed in _packed(Folder(folder))}
+    description = render_crate(source, read_facts(source), files, lost)
+    Folder(folder).write(METADATA, description)
+    return len(files) + 1, lost
+
+
+def write_crate_file(
+    source: Source, target: Path, *, prices: PriceTable
+) -> tuple[int, dict[str, str]]:
+    """The same as one zip file, written over `target`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "crate"
+        count, lost = write_crate(source, folder, prices=prices)
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for relative in Folder(folder).files():
+                content = Folder(folder).read(relative)
+                assert content is not None
+                entry = zipfile.ZipInfo(relative, _ZIP_TIME)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o600 << 16
+                archive.writestr(entry, content)
+    return count, lost
+
+
+def _packed(folder: Folder) -> Iterator[Packed]:
+    for relative in folder.files():
+        content = folder.read(relative)
+        assert content is not None
+        yield Packed(relative, digest_bytes(content), len(content))

@@ -1,0 +1,262 @@
+"""`orc plan`: what a run of a spec would do, why, and what that would cost by what it cost before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orc.cli.jobs.own import load_state
+from orc.ledger import LedgerReader
+from orc.ledger.definition import JobDef, StepDef, walk_steps
+from orc.ledger.errors import RemovedBlob
+from orc.projections.money.prices import PriceTable
+from orc.scheduler.core.fold.compare import find_changes, plan_changes
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.graph import build_graph
+
+_BASE = "SELECT job_id FROM jobs WHERE name = ? ORDER BY submitted_at DESC LIMIT 1"
+_HISTORY = (
+    "SELECT count(*), avg(steps.duration_s), sum(steps.cost_usd), sum(steps.calls_unpriced) "
+    "FROM steps JOIN jobs USING (job_id) WHERE jobs.name = ? AND steps.name = ? "
+    "AND steps.status = 'succeeded' AND steps.attempts > 0 AND (? IS NULL OR steps.model IS ?)"
+)
+_INSIDE = (
+    "SELECT sum(steps.cost_usd), sum(steps.calls_unpriced) FROM steps JOIN jobs USING (job_id) "
+    "WHERE jobs.name = ? AND substr(steps.name, 1, ?) IN (?, ?, ?)"
+)
+_LONGEST = (
+    "SELECT max(llm_calls.input_tokens) FROM llm_calls JOIN steps USING (step_id) JOIN jobs ON "
+    "jobs.job_id = llm_calls.job_id WHERE jobs.name = ? AND steps.name = ? AND llm_calls.model IS ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a step took on average over `runs` earlier ones; none where nobody knows."""
+
+    runs: int = 0
+    cost_usd: float | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step: what it is, whether and why it would run, what it took before and might at worst."""
+
+    step: str
+    what: str
+    needs: tuple[str, ...]
+    change: str
+    why: str
+    expected: Expected
+    worst_usd: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return {
+            "step": self.step,
+            "what": self.what,
+            "needs": list(self.needs),
+            "change": self.change,
+            "why": self.why,
+            "expected_cost_usd": self.expected.cost_usd,
+            "expected_duration_s": self.expected.duration_s,
+            "earlier_runs": self.expected.runs,
+            "worst_cost_usd": self.worst_usd,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """The plan of a run, against the last job of the project, if there is one."""
+
+    project: str
+    base: str | None
+    steps: tuple[PlannedStep, ...]
+    max_cost_usd: float | None
+
+    @property
+    def runs_anything(self) -> bool:
+        """Whether anything would be done that was not done before."""
+        return any(step.change in ("new", "changed", "upstream") for step in self.steps)
+
+    def expected_usd(self) -> float | None:
+        """Of all steps; none where a prompt's is unknown."""
+        costs = [step.expected.cost_usd for step in self.steps if step.change != "cached"]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    def expected_s(self) -> float | None:
+        """The longest way through the graph; none where the time of a step is unknown."""
+        ends: dict[str, float] = {}
+        for step in self.steps:
+            took = 0.0 if step.change == "cached" else step.expected.duration_s
+            if took is None:
+                return None
+            # Steps may stand before what they need; then the plan has no better guess.
+            ends[step.step] = took + max((ends.get(name, 0.0) for name in step.needs), default=0.0)
+        return max(ends.values(), default=0.0)
+
+    def worst_usd(self) -> float | None:
+        """Of all steps, and never more than the job's own budget; none where it has no bound."""
+        costs = [step.worst_usd for step in self.steps]
+        total = None if None in costs else sum(cost for cost in costs if cost is not None)
+        if self.max_cost_usd is None:
+            return total
+        return self.max_cost_usd if total is None else min(total, self.max_cost_usd)
+
+
+def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> RunPlan:
+    """The plan of a run of the job in this ledger, which need not exist."""
+    if not database.exists():
+        return _plan(definition, None, None, None, prices)
+    with LedgerReader.open(database) as ledger:
+        row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
+        try:
+            state = None if row is None else load_state(ledger, row[0])
+        except RemovedBlob:
+            # Nobody knows its spec any more, so nothing can be compared with it.
+            row = state = None
+        return _plan(definition, row and row[0], state, ledger.connection, prices)
+
+
+def _plan(
+    definition: JobDef,
+    base: str | None,
+    state: JobState | None,
+    connection: sqlite3.Connection | None,
+    prices: PriceTable,
+) -> RunPlan:
+    whys = dict(_changes(definition, state))
+    steps = tuple(
+        PlannedStep(
+            step=step.id,
+            what=_what(step),
+            needs=step.needs,
+            change=whys[step.id][0],
+            why=whys[step.id][1],
+            expected=_expected(definition, step, connection),
+            worst_usd=_worst(definition, step, connection, prices),
+        )
+        for step in definition.steps
+    )
+    limit = definition.budget.max_cost_usd if definition.budget else None
+    return RunPlan(definition.project, base, steps, limit)
+
+
+def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, tuple[str, str]]]:
+    if state is None:
+        yield from ((step.id, ("new", "new")) for step in definition.steps)
+        return
+    changes = find_changes(state.definition, definition)
+    plan = plan_changes(state, build_graph(definition.steps), changes)
+    for step in definition.steps:
+        why = plan.runs.get(step.id)
+        if step.id in changes:
+            yield step.id, ("changed", f"changed: {', '.join(changes[step.id])}")
+        elif why == "new":
+            yield step.id, ("new", "new")
+        elif why is not None and why.startswith("after "):
+            yield step.id, ("upstream", f"what is before it: {why.removeprefix('after ')}")
+        elif why is None and step.cache != "off":
+            yield step.id, ("cached", "cached")
+        elif why is None:
+            yield step.id, ("same", "the same as before; runs again in a new job")
+        else:
+            yield step.id, ("same", f"the same as before, where it {why}")
+
+
+def _what(step: StepDef) -> str:
+    if step.shape is not None:
+        return step.shape if step.kind in ("group", "value") else f"{step.shape} of {step.kind}"
+    return f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
+
+
+def _expected(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> Expected:
+    is_free = not any(inner.kind == "prompt" for inner in walk_steps((step,)))
+    if connection is None:
+        return Expected(cost_usd=0.0 if is_free else None)
+    name = step.id
+    model = step.model if step.kind == "prompt" and step.shape is None else None
+    runs, duration_s, cost, unpriced = connection.execute(
+        _HISTORY, (definition.project, name, model, model)
+    ).fetchone()
+    if not runs:
+        is_quick = step.kind in ("value", "approval") and step.shape is None
+        return Expected(cost_usd=0.0 if is_free else None, duration_s=0.0 if is_quick else None)
+    if step.shape is not None:
+        names = (len(name) + 1, f"{name}[", f"{name}#", f"{name}/")
+        inside = connection.execute(_INSIDE, (definition.project, *names)).fetchone()
+        cost, unpriced = (cost or 0.0) + (inside[0] or 0.0), inside[1]
+    known = None if unpriced else round((cost or 0.0) / runs, 6)
+    return Expected(runs, 0.0 if is_free else known, duration_s)
+
+
+def _worst(
+    definition: JobDef,
+    step: StepDef,
+    connection: sqlite3.Connection | None,
+    prices: PriceTable,
+) -> float | None:
+    """The most that a step can cost: every attempt, every turn, replies of the greatest length.
+
+    How long its prompts will be is taken from the longest so far, else from the
+    texts in the spec. None without `max_tokens`, and for fan-outs of unknown size.
+    """
+    if step.budget is not None and step.budget.max_cost_usd is not None:
+        return step.budget.max_cost_usd
+    total = 0.0
+    for inner in walk_steps((step,)):
+        if inner.kind != "prompt":
+            continue
+        times = _times(step) * (_times(inner) if inner is not step else 1)
+        output = inner.params.get("max_tokens")
+        if times == 0 or output is None:
+            return None
+        calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
+        longest = _longest(definition, inner, connection)
+        dearest = 0.0
+        for target in inner.targets():
+            price = prices.find(target.provider, target.model)
+            if price is None:
+                return None
+            million = (longest * price.input + int(output) * price.output) / 1_000_000
+            dearest = max(dearest, million)
+        total += times * calls * dearest * max(1, len(inner.targets()))
+    return round(total, 6)
+
+
+def _times(step: StepDef) -> int:
+    """How often the step runs; 0 where only the run will tell."""
+    times = 1
+    if step.for_each is not None:
+        times = len(step.for_each.items) if isinstance(step.for_each.items, list) else 0
+    return times * (step.loop.max_iterations if step.loop is not None else 1)
+
+
+def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> int:
+    texts = [step.system or ""]
+    for message in step.messages:
+        parts = message.content if isinstance(message.content, tuple) else ()
+        texts += [part.text or "" for part in parts]
+        texts.append(message.content if isinstance(message.content, str) else "")
+    written = sum(len(text.encode()) for text in texts)
+    if connection is None:
+        return written
+    row = connection.execute(_LONGEST, (definition.project, step.id, step.model)).fetchone()
+    return max(written, row[0] or 0)
+
+
+def expected_of(plan: RunPlan) -> Mapping[str, Any]:
+    """The plan as a JSON value."""
+    return {
+        "project": plan.project,
+        "against": plan.base,
+        "runs_anything_new": plan.runs_anything,
+        "expected_cost_usd": plan.expected_usd(),
+        "expected_duration_s": plan.expected_s(),
+        "worst_cost_usd": plan.worst_usd(),
+        "steps": [step.as_json() for step in plan.steps],
+    }

@@ -1,0 +1,104 @@
+"""The table of prices in effect: the one that is shipped, and a person's own over it.
+
+Money is `projections/money/prices.py`'s business; here are the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from orc.cli.jobs.submit import UsageProblem
+from orc.projections.money.prices import BILLED_AS, Price, PriceTable
+from orc.providers import REGISTRY
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
+
+PRICES_VARIABLE = "ORC_PRICES"
+FILE_NAME = "prices.yaml"
+
+_WANTED = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "date_type": "a date such as 2026-08-01",
+    "value_error": "a date such as 2026-08-01",
+}
+
+
+def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | None:
+    """A person's own table: the file that ORC_PRICES names, else `prices.yaml` beside the ledger."""
+    named = environment.get(PRICES_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    beside = database.parent / FILE_NAME
+    return beside if beside.exists() else None
+
+
+def read_prices(own: Path | None) -> PriceTable:
+    """The shipped table, with the entries of `own` in place of its own, model by model.
+
+    Raises UsageProblem when the file cannot be read, SpecError when it is no table of prices.
+    """
+    shipped = files("orc.projections.money").joinpath(FILE_NAME).read_text("utf-8")
+    table = parse_prices(shipped, source_name=FILE_NAME)
+    if own is None:
+        return table
+    try:
+        text = own.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"the prices in {own} are not UTF-8 text") from error
+    except OSError as error:
+        raise UsageProblem(
+            f"cannot read the prices in {own}: {error.strerror}; mend that, "
+            f"or name another file in {PRICES_VARIABLE}"
+        ) from error
+    return table.merged(parse_prices(text, source_name=str(own)))
+
+
+def parse_prices(text: str, *, source_name: str) -> PriceTable:
+    """The table in the text. Raises SpecError with every problem found."""
+    document = parse_yaml(text, source_name=source_name)
+    if not isinstance(document.value, dict):
+        raise SpecError(source_name, [Problem("it must be a mapping that has `models`", 1, 1)])
+    problems = list(_find_unknown_providers(document))
+    try:
+        table = PriceTable.model_validate(document.value)
+    except ValidationError as error:
+        problems += [_describe({**details}, document) for details in error.errors()]
+    if problems:
+        raise SpecError(source_name, problems)
+    return table.dated()
+
+
+def _find_unknown_providers(document: Document) -> Iterator[Problem]:
+    models = document.value.get("models")
+    known = sorted(set(REGISTRY) - set(BILLED_AS) - {"replay"})
+    for name in models if isinstance(models, dict) else ():
+        if name in known:
+            continue
+        hint = nearest(str(name), known)
+        if name in BILLED_AS:
+            hint = f"; its prices are those of {BILLED_AS[name]!r}"
+        place = document.place(("models", name), key=True)
+        yield Problem(f"models.{name}: no provider that has prices{hint}", *place)
+
+
+def _describe(item: dict[str, Any], document: Document) -> Problem:
+    path = item["loc"]
+    where = dotted(path)
+    if item["type"] == "extra_forbidden":
+        known = PriceTable.model_fields if len(path) == 1 else Price.model_fields
+        message = f"{where}: unknown key{nearest(str(path[-1]), known)}"
+        return Problem(message, *document.place(path, key=True))
+    if item["type"] == "missing":
+        return Problem(f"{where}: this key is required", *document.place(path[:-1]))
+    wanted = _WANTED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
+    got = item["input"]
+    shown = "a mapping or a list" if isinstance(got, dict | list) else repr(got)
+    return Problem(f"{where}: must be {wanted}; got {shown}", *document.place(path))

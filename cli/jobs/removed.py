@@ -1,0 +1,68 @@
+"""Whether a job can still go on after bytes were removed from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from orc.ledger import LedgerReader, Payload
+from orc.ledger.definition import walk_steps
+from orc.ledger.digest import Digest
+from orc.ledger.errors import RemovedBlob
+from orc.scheduler.core.fold.evolve import JobState
+
+
+def refuse_removed(
+    ledger: LedgerReader, job_id: str, state: JobState, *, kept: Collection[str] | None = None
+) -> None:
+    """Refuse to go on with a job that has lost what it needs, before anything is spent.
+
+    `kept` are the steps whose results it goes on from, where not all. Raises RemovedBlob.
+    """
+    if not state.removed:
+        return
+    gone = [
+        (what, digest)
+        for what, digest in _needed(state, kept)
+        if digest in state.removed and not ledger.knows_blob(digest)
+    ]
+    if not gone:
+        return
+    what, digest = gone[0]
+    more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
+    try:
+        ledger.read_blob(digest)
+    except RemovedBlob as error:
+        raise RemovedBlob(
+            f"{job_id} cannot go on: {what}{more} is no longer there. {error}. "
+            f"`orc rerun {job_id} --step STEP` runs steps again that have lost their results, "
+            f"`orc fork {job_id}` does so in a new job",
+            digest,
+        ) from None
+
+
+def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str, Digest]]:
+    """What a job may read as it goes on, with the digest of each blob."""
+    for name, step in state.steps.items():
+        if kept is not None and name not in kept:
+            continue
+        if step.is_done:
+            yield from _of(f"the output of step {name!r}", step.output)
+        else:
+            for reply in step.replies:
+                yield from _of(f"a reply to step {name!r}", reply.reply)
+            for result in step.results.values():
+                yield from _of(f"a tool's result in step {name!r}", result.result)
+        for values in step.inside.values if step.inside is not None else ():
+            yield from _of(f"the values of step {name!r}", values)
+        for file in step.files.values():
+            yield f"the file {file.path!r}", file.sha256
+    for definition in walk_steps(state.definition.steps):
+        for message in definition.messages:
+            for part in message.content if isinstance(message.content, tuple) else ():
+                if part.sha256 is not None:
+                    yield f"an image of step {definition.id!r}", part.sha256
+
+
+def _of(what: str, payload: Payload | None) -> Iterator[tuple[str, Digest]]:
+    if payload is not None and payload.sha256 is not None:
+        yield what, payload.sha256

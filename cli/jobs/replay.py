@@ -1,0 +1,175 @@
+"""Running a job again from its own ledger: its recorded replies stand in for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orc.cli.jobs.own import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from orc.cli.jobs.secrets import protect
+from orc.cli.jobs.submit import UsageProblem, build_providers
+from orc.cli.jobs.trust import refuse_untrusted
+from orc.cli.jobs.wiring import Places, append_command, open_for_writing
+from orc.ledger import JobId, Ledger, OwnerLock, pack
+from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
+from orc.ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
+from orc.ledger.locks import owner_identity
+from orc.projections.history.recording import Difference, build_recording, find_differences
+from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob, SubmitJob
+from orc.scheduler.core.fold.evolve import JobState, initial_state
+from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.ids import new_job_id
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A job, its replay, and where they differ."""
+
+    original: JobId
+    ended: Ended
+    differences: tuple[Difference, ...]
+
+
+async def replay(
+    name: str,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+    listener: Listener | None = None,
+    trust: bool = False,
+) -> Replayed:
+    """Run the job again as a new job of the same ledger, and compare the two.
+
+    Models are not asked; commands and functions run again, in a folder of their
+    own, and nothing is copied to the job's `output_dir`. Raises NoSuchJob,
+    UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    with open_for_writing(places) as ledger:
+        original = ledger.find_job(name)
+        refuse_untrusted(ledger, original, trust=trust)
+        before = load_state(ledger, original)
+        if before.status in ("submitted", "running"):
+            raise UsageProblem(f"{original} has not ended; resume it first: orc resume {original}")
+        given = {reused.step for reused in _given_results(ledger, original)}
+        steps = {step.id for step in before.definition.steps} - given
+        protect(ledger, before.definition, environment, steps=steps)
+        check_runs_dir(places.runs_dir)
+        job_id = new_job_id()
+        lock = OwnerLock(places.database, job_id)
+        lock.acquire()
+        try:
+            state, document = _submit(ledger, original, before, job_id, places, version)
+            providers = build_providers(state.definition, environment, replies=document)
+            folder = run_folder(state, job_id, places.runs_dir)
+            owned = Ownership(
+                ledger,
+                job_id,
+                state,
+                folder,
+                providers,
+                environment,
+                listener,
+                prices=places.prices,
+            )
+            owner = Owner.model_validate(owner_identity())
+            ended = await owned.to_the_end(StartJob(owner), force=False)
+            decisions = _recorded_decisions(ledger, original)
+            while _decide_as_before(ledger, job_id, state, decisions):
+                ended = await owned.to_the_end(ResumeJob(owner), force=False)
+        finally:
+            lock.release()
+        differences = find_differences(
+            ledger.read_stream(original), ledger.read_stream(job_id), ledger.read_payload
+        )
+        return Replayed(original, ended, tuple(differences))
+
+
+def _submit(
+    ledger: Ledger,
+    original: JobId,
+    before: JobState,
+    job_id: JobId,
+    places: Places,
+    version: str,
+) -> tuple[JobState, dict[str, object]]:
+    document = build_recording(ledger.read_stream(original), ledger.read_payload)
+    definition = on_recorded_replies(before.definition)
+    spec, spec_blob = pack(dump_job(definition))
+    replies, replies_blob = pack(document)
+    assert before.submitted is not None
+    event = before.submitted.model_copy(
+        update={
+            "spec": spec,
+            "replies": replies,
+            "replay_of": original,
+            "runs_dir": str(places.runs_dir),
+            "orc_version": version,
+        }
+    )
+    state = initial_state(definition, build_graph(definition.steps))
+    blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
+    append_command(ledger, job_id, state, SubmitJob(event), blobs=blobs)
+    # What the job had from its parent was never run in it.
+    for reused in _given_results(ledger, original):
+        append_command(ledger, job_id, state, ReuseStep(reused), blobs=[])
+    return state, document
+
+
+def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDecided]:
+    """What was decided last, by the step."""
+    return {
+        recorded.event.step: recorded.event
+        for recorded in ledger.read_stream(original)
+        if isinstance(recorded.event, ApprovalDecided)
+    }
+
+
+def _decide_as_before(
+    ledger: Ledger, job_id: JobId, state: JobState, decisions: Mapping[str, ApprovalDecided]
+) -> bool:
+    """Answer the open questions as they were answered then; whether there was one such."""
+    if state.status != "waiting":
+        return False
+    known = [decisions[name] for name in sorted(state.questions) if name in decisions]
+    for before in known:
+        command = DecideApproval(before.step, before.option, before.comment, before.by)
+        append_command(ledger, job_id, state, command, blobs=[])
+    return bool(known)
+
+
+def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
+    """The results that the job was forked with and has kept."""
+    found: dict[str, StepReused] = {}
+    for recorded in ledger.read_stream(original):
+        event = recorded.event
+        if isinstance(event, StepReused) and event.reason == "fork":
+            found[event.step] = event
+        elif isinstance(event, JobAmended):
+            for step in (*event.reset, *event.removed):
+                found.pop(step, None)
+    return list(found.values())
+
+
+def on_recorded_replies(definition: JobDef) -> JobDef:
+    """The job with `replay` in place of every provider, and nothing that reaches outside."""
+    return definition.model_copy(
+        update={
+            "provider": REPLAY,
+            "rate": {},
+            "budget": None,
+            "output_dir": None,
+            "steps": tuple(_on_recorded_replies(step) for step in definition.steps),
+        }
+    )
+
+
+def _on_recorded_replies(step: StepDef) -> StepDef:
+    step = step.model_copy(update={"budget": None})
+    if step.steps:
+        return step.model_copy(update={"steps": tuple(map(_on_recorded_replies, step.steps))})
+    if step.provider is None:
+        return step.model_copy(update={"cache": "off"})
+    return step.model_copy(
+        update={"provider": REPLAY, "base_url": None, "fallback": (), "cache": "off"}
+    )

@@ -1,0 +1,132 @@
+"""`--set PATH=VALUE`: values put into a spec's text, by the paths of its keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orc.cli.jobs.submit import UsageProblem
+from orc.scheduler.core.errors import SpecError, nearest
+from orc.scheduler.core.spec.app_template import APP_STEPS
+from orc.scheduler.core.spec.model import JobSpec, StepSpec
+from orc.scheduler.core.spec.yaml_source import parse_yaml
+
+_UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
+"""What JSON leaves as it is in a text, and YAML takes for a break of the line, or refuses."""
+
+
+def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, str]]:
+    """The values by their paths in the spec, and those for its inputs, texts as with `-i`.
+
+    Raises UsageProblem.
+    """
+    values: dict[tuple[str, ...], Any] = {}
+    inputs: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        path = tuple(name.strip().split("."))
+        if not equals or not all(path):
+            raise UsageProblem(f"--set takes PATH=VALUE, such as steps.x.model=NAME; got {pair!r}")
+        if path[0] == "inputs":
+            if len(path) != 2:
+                raise UsageProblem(f"--set {name}: an input is inputs.NAME")
+            inputs[path[1]] = text
+        else:
+            values[path] = _parse_value(text)
+    return values, inputs
+
+
+def set_values(text: str, values: Mapping[tuple[str, ...], Any]) -> str:
+    """The spec's text with the values in it, the same text where there are none.
+
+    Comments are lost. Whether the values fit is for whoever reads the text. Raises
+    UsageProblem for a path that the spec cannot have.
+    """
+    if not values:
+        return text
+    document = parse_yaml(text, source_name="the spec").value
+    if not isinstance(document, dict):
+        return text
+    for path, value in values.items():
+        _check(document, path)
+        _put(document, path, value)
+    return _dump(document)
+
+
+def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
+    name = ".".join(path)
+    _check_name(name, path[0], _keys_of(JobSpec))
+    if path[0] != "steps":
+        return
+    if document.get("steps") is None:
+        # The six-field form: what it stands for is spelled out, and is then the author's.
+        document["steps"] = {
+            step_id: step.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            for step_id, step in APP_STEPS.items()
+        }
+    steps = document["steps"]
+    if len(path) < 3 or not isinstance(steps, dict):
+        raise UsageProblem(f"--set {name}: a key of a step is steps.STEP.KEY")
+    _check_name(name, path[1], steps)
+    _check_name(name, path[2], _keys_of(StepSpec))
+
+
+def _check_name(path: str, name: str, known: Iterable[str]) -> None:
+    names = list(known)
+    if name not in names:
+        raise UsageProblem(f"--set {path}: there is no {name!r} there{nearest(name, names)}")
+
+
+def _keys_of(model: type[JobSpec | StepSpec]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    place: Any = document
+    for key in path[:-1]:
+        if isinstance(place, list):
+            place = _item(place, key, path)
+            continue
+        # A short form, such as `retry: 3`, gives way to the mapping.
+        if not isinstance(place.get(key), dict | list):
+            place[key] = {}
+        place = place[key]
+    if isinstance(place, list):
+        _item(place, path[-1], path)
+        place[int(path[-1])] = value
+    else:
+        place[path[-1]] = value
+
+
+def _item(place: list[Any], key: str, path: tuple[str, ...]) -> Any:
+    if not key.isdecimal() or int(key) >= len(place):
+        raise UsageProblem(
+            f"--set {'.'.join(path)}: {key!r} stands in a list of {len(place)}, counted from 0"
+        )
+    return place[int(key)]
+
+
+def _parse_value(text: str) -> Any:
+    """The text as YAML; as it is where that is broken, or would be a mapping without its braces."""
+    try:
+        value = parse_yaml(text, source_name="--set").value
+    except SpecError:
+        return text
+    is_nested = isinstance(value, dict | list)
+    return text if is_nested and not text.lstrip().startswith(("{", "[")) else value
+
+
+def _dump(document: Any) -> str:
+    import yaml
+
+    text = str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))
+    try:
+        if parse_yaml(text, source_name="").value == document:
+            return text
+    except SpecError:
+        pass
+    # The two disagree about what is a number, say; JSON leaves nothing to guess.
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _UNLIKE_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

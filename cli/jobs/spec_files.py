@@ -1,0 +1,76 @@
+"""The files beside a spec that it names: read once, when it is submitted, and kept in the ledger."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from orc.ledger.digest import Digest, digest_bytes
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.spec.yaml_source import SIZE_MAX
+
+FILE_BYTES_MAX = 20 * 1024 * 1024
+
+
+class SpecFiles:
+    """Reads files relative to the spec's folder; `contents` has what was read, by digest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.contents: dict[Digest, bytes] = {}
+        self._names: dict[Digest, str] = {}
+
+    def read_text(self, name: str) -> str:
+        """A file that is part of the spec. Raises ValueError, which says why it cannot be read."""
+        content = self.contents[self.take(name)]
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise ValueError(f"{self._folder / name}:{line}: not UTF-8 text") from None
+
+    def take(self, name: str) -> Digest:
+        """The digest of the file's content. Raises ValueError, which says why it cannot be taken."""
+        path = self._folder / name
+        try:
+            content = _read_regular(path)
+        except OSError as error:
+            raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        if content is None:
+            raise ValueError(f"cannot read {path}: it is no regular file")
+        if len(content) > FILE_BYTES_MAX:
+            raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
+        digest = digest_bytes(content)
+        self.contents[digest] = content
+        self._names[digest] = name
+        return digest
+
+    def named(self) -> Iterator[tuple[str, bytes]]:
+        """What was read, each with its name."""
+        for digest, name in self._names.items():
+            yield name, self.contents[digest]
+
+
+def read_yaml_bytes(path: Path) -> bytes:
+    """A file of YAML that the caller names. Raises OSError, and SpecError when it is too large."""
+    with path.open("rb") as file:
+        content = file.read(SIZE_MAX + 1)
+    if len(content) > SIZE_MAX:
+        raise SpecError(str(path), [Problem(f"the file is over {SIZE_MAX // 2**20} MiB")])
+    return content
+
+
+def _read_regular(path: Path) -> bytes | None:
+    """The file's bytes, one more than allowed at most; none when it is a pipe or a device.
+
+    Those may have no end, or never begin, and a spec is not asked which it names.
+    """
+    # Not waiting for the other end of a pipe.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        return file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(mode) else None

@@ -1,0 +1,315 @@
+"""From a file and options to a job that can be submitted: all that can fail before it exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orc.cli.jobs.spec_files import SpecFiles, read_yaml_bytes
+from orc.ledger import LedgerReader
+from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.masking import Mask
+from orc.projections.money.prices import PriceTable
+from orc.providers import REGISTRY, PermanentError, Provider, build_provider
+from orc.providers.unavailable import Unavailable
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.params import PROVIDER_SECTIONS
+from orc.scheduler.core.resolve.job import build_job
+from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
+from orc.scheduler.core.spec.parse import Spec
+
+
+class UsageProblem(Exception):
+    """Something that the caller gave cannot be used; the message says what to do."""
+
+
+class EnvironmentProblem(Exception):
+    """Something around orc is missing; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A spec and how it is to be run; `text` stands for a file where there is none.
+
+    `stream` is the prompt step whose text is wanted as it comes; `until` are the steps to
+    stop after. `output_dir` is in place of the spec's. `name` is what messages call a spec
+    without a file.
+    """
+
+    path: Path | None = None
+    text: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    replies: Path | None = None
+    strict: bool = False
+    stream: str | None = None
+    prices: PriceTable | None = None
+    until: tuple[str, ...] = ()
+    output_dir: Path | None = None
+    name: str = "spec.yaml"
+
+
+def prepare(
+    submission: Submission, environment: Mapping[str, str], *, files: SpecFiles | None = None
+) -> tuple[Spec, JobDef]:
+    """Read and check a spec, and the files that it names; nothing is written.
+
+    Raises SpecError, UsageProblem.
+    """
+    text, name = read_spec(submission)
+    files = files or SpecFiles(spec_dir_of(submission))
+    settings = Settings(
+        providers={
+            entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
+            for entry in REGISTRY.values()
+        },
+        environment=environment,
+        provider=submission.provider,
+        model=submission.model,
+        inputs=submission.inputs,
+        submit_dir=os.getcwd(),
+        output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
+        take_file=files.take,
+        read_text=files.read_text,
+        read_template=lambda name: read_spec_or_template(files, name),
+    )
+    spec, definition = build_job(text, source_name=name, settings=settings)
+    _check_budget(submission, definition, environment)
+    return spec, definition
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submission that can become a job: checked, with its replies read and its providers made."""
+
+    submission: Submission
+    spec: Spec
+    definition: JobDef
+    replies: Any
+    providers: dict[str, Provider]
+    files: SpecFiles
+    mask: Mask
+
+
+def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
+    """All that can fail before there is a job; nothing is written.
+
+    Raises SpecError, UsageProblem, EnvironmentProblem.
+    """
+    from orc.cli.jobs.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
+
+    files = SpecFiles(spec_dir_of(submission))
+    spec, definition = prepare(submission, environment, files=files)
+    if submission.stream is not None:
+        _check_stream(submission.stream, definition)
+    check_step_names("--until", submission.until, {step.id for step in definition.steps})
+    mask = read_mask(definition, environment, steps=needed_steps(definition, submission.until))
+    definition = hide_in_inputs(mask, definition)
+    refuse_written_out(mask, definition, spec.text, spec.source_name, files.named())
+    replies = mask.value(_read_replies(submission, definition))
+    providers = build_providers(definition, environment, replies=replies)
+    if submission.strict:
+        _refuse_dropped(definition, providers)
+    return Prepared(submission, spec, definition, replies, providers, files, mask)
+
+
+def build_providers(
+    definition: JobDef,
+    environment: Mapping[str, str],
+    *,
+    replies: Any,
+    override: str | None = None,
+) -> dict[str, Provider]:
+    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem.
+
+    One that is only a fallback may be unavailable: then its turn fails, if that ever comes.
+    """
+    routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
+    targets = {target for route in routes for target in route}
+    needed = {route[0].server for route in routes if route}
+    found: dict[str, Provider] = {}
+    for target in sorted(targets, key=lambda target: target.name):
+        if target.server in found:
+            continue
+        if target.provider == REPLAY:
+            found[target.server] = _build_replay(replies)
+            continue
+        try:
+            found[target.server] = build_provider(
+                target.provider, environment, base_url=target.base_url
+            )
+        except PermanentError as error:
+            if target.server in needed:
+                raise EnvironmentProblem(error.message) from error
+            found[target.server] = Unavailable(target.provider, error)
+    return found
+
+
+def unavailable(providers: Mapping[str, Provider]) -> Iterator[str]:
+    """The fallbacks that cannot be used here, and why."""
+    for provider in providers.values():
+        if isinstance(provider, Unavailable):
+            yield f"the fallback {provider.name} cannot be used: {provider.reason}"
+
+
+def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
+    """Whom the step may ask, in order; `override` stands in for all of them."""
+    if override is None or step.provider is None:
+        return step.targets()
+    return (TargetDef(provider=override, model=step.model or ""),)
+
+
+def find_dropped(
+    definition: JobDef, providers: Mapping[str, Provider]
+) -> Iterator[tuple[str, TargetDef, list[str]]]:
+    """Steps, targets, and the parameters of the step that the target cannot honour."""
+    for step in walk_steps(definition.steps):
+        asked = set(step.params) - set(PROVIDER_SECTIONS)
+        for target in targets_of(step):
+            provider = providers[target.server]
+            dropped = sorted(asked - provider.params)
+            if dropped and not isinstance(provider, Unavailable):
+                yield step.id, target, dropped
+
+
+def read_spec_or_template(files: SpecFiles, name: str) -> str:
+    """A template beside the spec, where the name is a file's; else a built-in one."""
+    from orc.cli.jobs.templates import read_template
+
+    if name.endswith((".yaml", ".yml")):
+        return files.read_text(name)
+    return read_template(name)
+
+
+def _check_budget(
+    submission: Submission, definition: JobDef, environment: Mapping[str, str]
+) -> None:
+    if definition.budget is None and all(
+        step.budget is None for step in walk_steps(definition.steps)
+    ):
+        return
+    from orc.cli.jobs.budgets import check_prices
+    from orc.cli.jobs.prices import find_own_prices, read_prices
+
+    prices = submission.prices
+    if prices is None:
+        database = Path(environment.get("ORC_DB") or "runs.db").absolute()
+        prices = read_prices(find_own_prices(database, environment))
+    check_prices(definition, prices)
+
+
+def read_spec(submission: Submission) -> tuple[str, str]:
+    if submission.path is None:
+        assert submission.text is not None
+        return submission.text, submission.name
+    path = submission.path
+    try:
+        content = read_yaml_bytes(path)
+    except OSError as error:
+        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig"), str(path)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].split(b"\n")
+        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
+        raise SpecError(str(path), [problem]) from error
+
+
+def spec_dir_of(submission: Submission) -> Path:
+    path = submission.path
+    return Path.cwd() if path is None else path.absolute().parent
+
+
+def replies_path(spec: Path) -> Path:
+    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
+    return spec.with_name(f"{spec.stem}.replay.yaml")
+
+
+def _read_replies(submission: Submission, definition: JobDef) -> Any:
+    if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
+        return None
+    path = submission.replies
+    if path is None:
+        if submission.path is None:
+            raise UsageProblem("provider replay needs recorded replies: name a file of them")
+        path = replies_path(submission.path)
+    return _load_replies(path)
+
+
+def read_replies_for_resume(
+    ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
+) -> Any:
+    if replies is not None:
+        return _load_replies(replies)
+    if state.replies is not None:
+        try:
+            return ledger.read_payload(state.replies)
+        except RemovedBlob as error:
+            said = f"the job's recorded replies are gone: {error}; --replies FILE gives others"
+            raise RemovedBlob(said, error.digest) from None
+    if provider != REPLAY:
+        return None
+    assert state.submitted is not None
+    spec = Path(state.submitted.source_name)
+    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
+    return _load_replies(beside)
+
+
+def _load_replies(path: Path) -> Any:
+    from orc.providers.replay import RepliesError, parse_replies
+    from orc.scheduler.core.spec.yaml_source import parse_yaml
+
+    try:
+        text = read_yaml_bytes(path).decode()
+    except FileNotFoundError as error:
+        raise UsageProblem(
+            f"there are no recorded replies at {path}; name a file of them with --replies"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"the recorded replies {path} are not UTF-8 text") from error
+    except OSError as error:
+        raise UsageProblem(f"cannot read the recorded replies {path}: {error.strerror}") from error
+    document = parse_yaml(text, source_name=str(path)).value
+    try:
+        parse_replies(document)
+    except RepliesError as error:
+        raise UsageProblem(f"{path}: {error}") from error
+    return document
+
+
+def _build_replay(document: Any) -> Provider:
+    from orc.ledger.digest import digest_json
+    from orc.providers.replay import Replay, parse_replies
+
+    if document is None:
+        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
+    return Replay(parse_replies(document), digest=digest_json)
+
+
+def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name that is no step's. Raises UsageProblem."""
+    for name in names:
+        if name not in known:
+            raise UsageProblem(f"{option}: there is no step {name!r}{nearest(name, known)}")
+
+
+def _check_stream(step_id: str, definition: JobDef) -> None:
+    kinds = {step.id: step.kind for step in definition.steps}
+    if step_id not in kinds:
+        raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
+    if kinds[step_id] != "prompt":
+        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {kinds[step_id]})")
+
+
+def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+    for step_id, target, dropped in find_dropped(definition, providers):
+        raise UsageProblem(
+            f"step {step_id!r}: {target.provider} does not know {', '.join(dropped)}; "
+            "remove it, or run without --strict"
+        )

@@ -1,0 +1,218 @@
+"""What a person, or a program, sees of a run: a live table, lines, JSON, or nothing.
+
+All of it is talk, on stderr, but for JSON, which is data.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from orc.cli.jobs.own import Ended, Listener
+from orc.cli.terminal.run_lines import (
+    Drops,
+    Totals,
+    count_steps,
+    describe_change,
+    next_command,
+    say_ending,
+    say_questions,
+)
+from orc.cli.terminal.text import ReaderGone, put_json, safe, say
+from orc.ledger import Recorded
+from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
+from orc.scheduler.core.fold.evolve import JobState
+
+
+class Display(Protocol):
+    """Hears of a run from its submission to its end. A context manager around the run."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def listener(self) -> Listener:
+        """What to give to the run."""
+
+    def done(self, ended: Ended) -> None:
+        """Say how the run ended, and what to do next."""
+
+
+def make_display(
+    *,
+    as_json: bool,
+    quiet: bool,
+    stream: str | None = None,
+    prices: PriceTable = NO_PRICES,
+) -> Display:
+    """The display for this process's streams and options; `stream` is a step whose text is wanted."""
+    if stream is not None:
+        from orc.cli.terminal.stream import StreamDisplay
+
+        return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
+    if as_json:
+        return JsonDisplay(prices)
+    if quiet:
+        return QuietDisplay(prices)
+    if sys.stderr.isatty():
+        from orc.cli.terminal.live import LiveTable
+
+        return LiveTable(prices)
+    return LineDisplay(prices)
+
+
+class QuietDisplay:
+    """Says nothing but what went wrong."""
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        self.totals = Totals(prices)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def listener(self) -> Listener:
+        """See `Display`."""
+        return Listener(
+            on_job=self.on_job,
+            on_events=self.on_events,
+            on_delta=self.on_delta,
+            on_notice=self.on_notice,
+        )
+
+    def on_notice(self, text: str) -> None:
+        """Something about the run that a person should know before it matters."""
+
+    def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
+        """The job is durable."""
+
+    def on_events(self, recorded: Sequence[Recorded]) -> None:
+        """Events were committed."""
+        for item in recorded:
+            call = self.totals.take(item)
+            if call is not None:
+                self.on_call(call)
+
+    def on_call(self, call: PricedCall) -> None:
+        """A call has ended and used tokens."""
+
+    def on_delta(self, step: str, text: str) -> None:
+        """A model wrote something."""
+
+    def done(self, ended: Ended) -> None:
+        """See `Display`."""
+        if ended.status != "succeeded" or ended.left_alone:
+            say_ending(ended)
+
+
+class LineDisplay(QuietDisplay):
+    """One line a change, for logs and pipes."""
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        super().__init__(prices)
+        self._drops = Drops()
+
+    def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
+        """See `QuietDisplay`."""
+        say(f"{job_id}  {safe(state.project)}: {count_steps(state)}, in {safe(folder)}")
+
+    def on_notice(self, text: str) -> None:
+        """See `QuietDisplay`."""
+        say(f"orc: {safe(text)}")
+
+    def on_events(self, recorded: Sequence[Recorded]) -> None:
+        """See `QuietDisplay`."""
+        super().on_events(recorded)
+        for item in recorded:
+            for line in filter(None, (self._drops.take(item), describe_change(item))):
+                say(f"{item.recorded_at[11:23]}  {line}")
+
+    def done(self, ended: Ended) -> None:
+        """See `Display`."""
+        say_ending(ended)
+
+
+class JsonDisplay(QuietDisplay):
+    """One JSON object a line on stdout: the launch, each change of a step, the end."""
+
+    def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
+        """See `QuietDisplay`."""
+        self._put({"event": "launch", "job_id": job_id, "folder": str(folder)})
+
+    def on_events(self, recorded: Sequence[Recorded]) -> None:
+        """See `QuietDisplay`."""
+        from orc.projections.folder.jsonl import event_object
+
+        super().on_events(recorded)
+        for item in recorded:
+            if item.event.type.startswith("step."):
+                shown = event_object(item)
+                kept: dict[str, Any] = {
+                    key: shown[key]
+                    for key in (
+                        "seq",
+                        "step",
+                        "attempt",
+                        "kind",
+                        "message",
+                        "duration_s",
+                        "from_job",
+                    )
+                    if key in shown
+                }
+                self._put({"event": item.event.type, "job_id": item.job_id, **kept})
+
+    def done(self, ended: Ended) -> None:
+        """See `Display`."""
+        totals = Totals.of_job(ended)
+        line: dict[str, Any] = {
+            "event": "done",
+            "job_id": ended.job_id,
+            "status": ended.status,
+            "cost_usd": totals.spent.total_usd,
+            "tokens": totals.tokens,
+        }
+        if totals.doubts.calls:
+            line["in_doubt"] = totals.doubts.value()
+        if ended.failures:
+            line["failures"] = [failure.model_dump() for failure in ended.failures]
+        if ended.left_alone:
+            line["left_alone"] = list(ended.left_alone)
+        if ended.status == "waiting":
+            line["waiting"] = [
+                {"step": step_id, "for": ended.state.steps[step_id].waits_for}
+                for step_id in (*sorted(ended.state.questions), *ended.state.short)
+            ]
+            say_questions(ended)
+        if ended.status != "succeeded":
+            line["next"] = next_command(ended)
+        if ended.status not in ("succeeded", "waiting"):
+            say(f"next: {line['next']}")
+        self._put(line)
+
+    def _put(self, line: dict[str, Any]) -> None:
+        # A script may read the launch alone, and go; the job does not end for that.
+        with suppress(ReaderGone):
+            put_json(line)
+
+
+if TYPE_CHECKING:
+    from orc.cli.terminal.live import LiveTable
+
+    _: type[Display] = LiveTable

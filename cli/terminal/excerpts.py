@@ -1,0 +1,31 @@
+"""The first lines of long texts, for terminals: prompts, replies, commands, differences."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from orc.cli.terminal.text import safe_lines
+
+LINES = 6
+_MARGIN = "    | "
+
+
+def excerpt(
+    text: str, *, is_full: bool, lines: int = LINES, margin: str = _MARGIN
+) -> Iterator[str]:
+    """The lines of a text behind a margin, made safe; unless `is_full`, the first ones, and cut."""
+    width = max(20, min(120, shutil.get_terminal_size().columns) - len(margin))
+    # Not `splitlines`: what else breaks a line is shown as its escape.
+    found = safe_lines(text).expandtabs(4).rstrip("\n").split("\n")
+    shown = found if is_full else found[:lines]
+    for line in shown:
+        is_long = len(line) > width and not is_full
+        yield f"{margin}{line[: width - 3]}..." if is_long else f"{margin}{line}".rstrip()
+    if len(found) > len(shown):
+        yield f"{margin}({len(found) - len(shown):,} more lines: --full)"
+
+
+def when(at: str) -> str:
+    """A recorded time to the second, for people."""
+    return f"{at[:10]} {at[11:19]} UTC"

@@ -1,0 +1,214 @@
+"""The live table of a run, for terminals: rich redraws it in place."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from orc.cli.jobs.own import Ended
+from orc.cli.terminal.display import QuietDisplay
+from orc.cli.terminal.live_notes import budget_note, wait_note
+from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
+from orc.cli.terminal.run_lines import describe_change, say_ending
+from orc.cli.terminal.text import safe, say
+from orc.ledger import Recorded
+from orc.ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BudgetExceeded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    StepSwitched,
+)
+from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable, Spending
+from orc.projections.money.wording import cost_text
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.state import Inside
+
+_TAIL_CHARS = 400
+_OTHER_ROWS = 6
+
+
+class LiveTable(QuietDisplay):
+    """A table of steps with state, time, tokens, cost and what they are doing."""
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        super().__init__(prices)
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._state: JobState | None = None
+        self._job_id = ""
+        self._started: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._tokens: dict[str, int] = {}
+        self._spent: dict[str, Spending] = {}
+        self._notes: dict[str, str] = {}
+        self._recent: deque[str] = deque(maxlen=200)
+        # Last: it renders at once.
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=8,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # A terminal that was closed takes nothing more; the job's end is not lost with it.
+        with suppress(OSError):
+            self._live.stop()
+            if self._state is not None:
+                self._console.print(self._render())
+
+    def on_notice(self, text: str) -> None:
+        """See `QuietDisplay`."""
+        say(f"orc: {safe(text)}")
+
+    def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
+        """See `QuietDisplay`."""
+        self._state = state
+        self._job_id = job_id
+        with suppress(OSError):
+            self._console.print(
+                Text(f"{job_id}  {safe(state.project)}  {safe(folder)}", style="bold")
+            )
+            self._live.start()
+
+    def on_events(self, recorded: Sequence[Recorded]) -> None:
+        """See `QuietDisplay`."""
+        super().on_events(recorded)
+        for item in recorded:
+            self._take(item)
+
+    def on_call(self, call: PricedCall) -> None:
+        """See `QuietDisplay`."""
+        used = call.usage.input_tokens + call.usage.output_tokens
+        self._tokens[call.step] = self._tokens.get(call.step, 0) + used
+        self._spent.setdefault(call.step, Spending()).add(call.cost_usd)
+        self._bring_up(call.step)
+
+    def on_delta(self, step: str, text: str) -> None:
+        """See `QuietDisplay`."""
+        self._notes[step] = (self._notes.get(step, "") + text)[-_TAIL_CHARS:]
+
+    def done(self, ended: Ended) -> None:
+        """See `Display`."""
+        say_ending(ended)
+
+    def _take(self, recorded: Recorded) -> None:
+        event = recorded.event
+        match event:
+            case StepStarted():
+                self._started[event.step] = time.monotonic()
+                self._notes.pop(event.step, None)
+            case StepSucceeded():
+                self._took[event.step] = event.duration_s
+                self._notes[event.step] = event.warning or ""
+            case StepFailed():
+                self._took[event.step] = event.duration_s
+                self._notes[event.step] = f"{event.kind}: {event.message}"
+            case StepSkipped():
+                self._notes[event.step] = describe_change(recorded).partition(" skipped")[2]
+            case StepReused() | StepInterrupted():
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
+            case ApprovalRequested() | BudgetExceeded() | ApprovalDecided() | StepSwitched():
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
+            case _:
+                return
+        self._bring_up(event.step)
+
+    def _bring_up(self, step: str) -> None:
+        if step in self._recent:
+            self._recent.remove(step)
+        self._recent.append(step)
+
+    def _render(self) -> RenderableType:
+        state = self._state
+        if state is None:
+            return Text("")
+        rows = [self._row(state, step_id) for step_id in self._shown(state)]
+        table = lay_out(rows, width=self._console.width)
+        hidden = len(state.steps) - len(rows)
+        counts = _counts(state)
+        used = self.totals.summary()
+        more = f"  ({hidden} not shown)" if hidden > 0 else ""
+        spent = "  ".join(filter(None, (counts, used, budget_note(state))))
+        summary = Text(f"{spent}{more}", style="dim")
+        return Group(table, summary)
+
+    def _shown(self, state: JobState) -> list[str]:
+        """All steps where the screen has room, else those that a person may wait for."""
+        statuses = {step_id: step.status for step_id, step in state.steps.items()}
+        room = max(4, self._console.height - _OTHER_ROWS)
+        shown = choose(statuses, self._recent, room=room)
+        return sorted(shown, key=lambda step_id: _place(state, step_id))
+
+    def _row(self, state: JobState, step_id: str) -> LiveRow:
+        step = state.steps[step_id]
+        last = self._notes.get(step_id, "")
+        status, note = wait_note(state, step_id, now_s=time.time(), last=last)
+        took = self._took.get(step_id)
+        if status == "running":
+            took = time.monotonic() - self._started.get(step_id, time.monotonic())
+            # What a model writes, whatever its lines are.
+            note = " ".join(last.split())
+            if step.inside is not None:
+                note = _progress(state, step_id, step.inside)
+        tokens = self._tokens.get(step_id)
+        return LiveRow(
+            step=safe(step_id),
+            status=status,
+            attempt=str(step.attempts) if step.attempts > 1 else "",
+            time="" if took is None else format_duration(took),
+            tokens="" if tokens is None else str(tokens),
+            cost=_cost(self._spent.get(step_id)),
+            note=safe(note),
+            grows=status == "running" and step.inside is None,
+        )
+
+
+def _place(state: JobState, step_id: str) -> tuple[int, ...]:
+    """Where the step stands: what is inside another one comes right after it."""
+    step = state.steps[step_id]
+    return (*(_place(state, step.parent) if step.parent else ()), step.index)
+
+
+def _progress(state: JobState, step_id: str, inside: Inside) -> str:
+    """How far a step is that holds others."""
+    loop = state.graph.steps[step_id].loop
+    if loop is not None and state.graph.steps[step_id].shape == "loop":
+        return f"round {len(inside.children)} of at most {loop.max_iterations}"
+    return f"{len(inside.children) - inside.open} of {inside.total} have ended"
+
+
+def _cost(spent: Spending | None) -> str:
+    if spent is None:
+        return ""
+    return cost_text(spent.known_usd, spent.calls_unpriced, brief=True)
+
+
+def _counts(state: JobState) -> str:
+    found: dict[str, int] = {}
+    for step in state.steps.values():
+        found[step.status] = found.get(step.status, 0) + 1
+    return ", ".join(f"{count} {status}" for status, count in found.items())

@@ -1,0 +1,72 @@
+"""What the live table says beside a step that does not run, and of the job's budget."""
+
+from __future__ import annotations
+
+from orc.cli.terminal.text import safe
+from orc.projections.money.wording import usd_text
+from orc.scheduler.core.fold.budgets import JOB, budget_of
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.limits import held_by_circuit, room_of
+from orc.scheduler.core.fold.state import Spent
+
+
+def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:
+    """The status to show and why: a wait that is over soon, or what holds a ready step back.
+
+    `now_s` is in seconds since 1970; `last` is what was said of the step before.
+    """
+    step = state.steps[step_id]
+    held = held_by_circuit(state, step_id, now_s)
+    if held is not None:
+        circuit = state.circuits.get(held)
+        until = None if circuit is None else circuit.retry_at
+        left = "" if until is None else _left(until - now_s)
+        return "waiting", f"for the circuit of {held}{left}"
+    if step.status == "waiting" and step.waits_for == "retry" and step.retry_at is not None:
+        after = f"; {last}" if last else ""
+        left = _left(step.retry_at - now_s)
+        if not left and step.ticket:
+            return "waiting", f"again, {_queued(state, step_id)}{after}"
+        return "waiting", f"again{left or ' now'}{after}"
+    if step.status == "waiting" and step.question is not None:
+        expires = step.question.expires_at
+        asked = last or "for a person"
+        if expires is None:
+            return "waiting", asked
+        # First: a long question is cut at its end.
+        return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
+    if step.status == "pending" and step.ticket:
+        return "pending", _queued(state, step_id)
+    return step.status, last
+
+
+def budget_note(state: JobState) -> str:
+    """What is spent of the job's budget: `$0.1200 of $2.0000, 7 of 50 calls`; empty without one."""
+    budget = budget_of(state, JOB)
+    if budget is None:
+        return ""
+    budget = state.raised.get(JOB, budget)
+    spent = state.spent.get(JOB, Spent())
+    parts = []
+    if budget.max_cost_usd is not None:
+        parts.append(f"{usd_text(spent.usd)} of {usd_text(budget.max_cost_usd)}")
+    if budget.max_tokens is not None:
+        parts.append(f"{spent.tokens:,} of {budget.max_tokens:,} tokens")
+    if budget.max_calls is not None:
+        parts.append(f"{spent.calls:,} of {budget.max_calls:,} calls")
+    return f"budget: {', '.join(parts)}" if parts else ""
+
+
+def _queued(state: JobState, step_id: str) -> str:
+    """Which limit holds a step back that could start; it may be that of a minute's requests."""
+    total = state.definition.concurrency["total"]
+    if state.running_total >= total:
+        return f"queued: {state.running_total} of {total} run"
+    for target in state.routes.get(state.lane_of(step_id), ())[:1]:
+        if room_of(state, target.provider) <= 0:
+            return f"queued: {state.running.get(target.provider, 0)} ask {safe(target.provider)}"
+    return "queued: for its turn, or its provider's rate"
+
+
+def _left(seconds: float) -> str:
+    return f" in {seconds:.0f} s" if seconds >= 0.5 else ""

@@ -1,0 +1,229 @@
+"""A run in words, one line at a time: its changes, its totals, and its end with the next command."""
+
+from __future__ import annotations
+
+from orc.cli.jobs.own import Ended
+from orc.cli.terminal.text import safe, say
+from orc.ledger import LedgerReader, Recorded
+from orc.ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BudgetExceeded,
+    BudgetRaised,
+    CacheHit,
+    CircuitClosed,
+    CircuitOpened,
+    JobCancelling,
+    JobResumed,
+    LlmRequested,
+    StepExpanded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+)
+from orc.projections.history.doubts import Doubts
+from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+from orc.projections.money.wording import cost_text
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.fold.evolve import JobState
+
+_WHY_CHARS = 160
+_SPENT = (
+    "SELECT input_tokens + output_tokens, cost_usd, calls_unpriced, calls_in_doubt, in_doubt_usd, "
+    "in_doubt_unpriced FROM jobs WHERE job_id = ?"
+)
+
+
+class Totals:
+    """Tokens and cost of the calls that this process has made for the job."""
+
+    def __init__(self, prices: PriceTable) -> None:
+        self.tokens = 0
+        self.spent = Spending()
+        self.doubts = Doubts()
+        self._pricer = CallPricer(prices)
+
+    def take(self, recorded: Recorded) -> PricedCall | None:
+        """Count the event if it ends a call that used tokens; that call."""
+        call = self._pricer.take(recorded.event)
+        if call is not None:
+            self.tokens += call.usage.input_tokens + call.usage.output_tokens
+            self.spent.add(call.cost_usd)
+        return call
+
+    @classmethod
+    def of_job(cls, ended: Ended) -> Totals:
+        """Tokens and cost of the whole job, over all processes that ran it."""
+        found = cls(NO_PRICES)
+        with LedgerReader.open(ended.database) as ledger:
+            row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
+        found.tokens, known_usd, found.spent.calls_unpriced, *doubts = row
+        found.doubts = Doubts(doubts[0], doubts[1] or 0.0, doubts[2])
+        found.spent.known_usd = known_usd or 0.0
+        return found
+
+    def summary(self) -> str:
+        """`1200 tokens, cost $0.0012`; what there is nothing of is left out."""
+        tokens = f"{self.tokens} tokens" if self.tokens else ""
+        cost = ""
+        if self.spent.total_usd != 0:
+            cost = f"cost {cost_text(self.spent.known_usd, self.spent.calls_unpriced)}"
+        return ", ".join(filter(None, (tokens, cost)))
+
+
+def describe_change(recorded: Recorded) -> str:
+    """One line for a person; empty for events that are details."""
+    event = recorded.event
+    match event:
+        case StepStarted():
+            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            return f"{safe(event.step)} started{again}"
+        case StepSucceeded():
+            warning = f"; {safe(event.warning)}" if event.warning else ""
+            return f"{safe(event.step)} succeeded in {format_duration(event.duration_s)}{warning}"
+        case StepFailed():
+            again = f"; again in {format_duration(event.delay_s)}" if event.delay_s else ""
+            return f"{safe(event.step)} failed ({event.kind}): {safe(event.message)}{again}"
+        case StepSkipped():
+            because = f" because of {safe(', '.join(event.because))}" if event.because else ""
+            if event.condition is not None:
+                because = f": not {safe(event.condition, width=_WHY_CHARS)}"
+            return f"{safe(event.step)} skipped{because}"
+        case StepExpanded() if event.first <= 1:
+            return f"{safe(event.step)} has {event.total} inside" if event.total > 1 else ""
+        case ApprovalRequested():
+            return f"{safe(event.step)} asks: {safe(event.message, width=_WHY_CHARS)}"
+        case BudgetExceeded():
+            return (
+                f"{safe(event.step)} waits: {safe(event.limit)} is {event.maximum:g}, "
+                f"{event.spent:g} is spent, and its next call may need {event.needed:g}"
+            )
+        case BudgetRaised():
+            return "the budget is raised"
+        case ApprovalDecided():
+            who = f" by {safe(event.by)}" if event.by else ", since nobody decided in time"
+            return f"{safe(event.step)} decided: {safe(event.option)}{who}"
+        case StepInterrupted():
+            return f"{safe(event.step)} interrupted ({safe(event.reason)})"
+        case StepReused():
+            return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"
+        case StepSwitched():
+            why = safe(event.message, width=_WHY_CHARS)
+            return f"{safe(event.step)} goes on with {safe(event.to_target)}: {why}"
+        case LlmRequested():
+            return _describe_request(event)
+        case CacheHit() if event.paid_by is not None:
+            by = event.paid_by
+            payer = safe(f"{by.job_id} {by.step}")
+            return f"{safe(event.step)} answered from the cache: {payer} paid for it"
+        case ToolCalled():
+            return f"{safe(event.step)} calls {safe(event.tool)}"
+        case CircuitOpened():
+            wait = format_duration(event.cooldown_s)
+            return (
+                f"{safe(event.target)} failed {event.failures} times in a row: "
+                f"no step asks it for {wait}"
+            )
+        case CircuitClosed():
+            return f"{safe(event.target)} answers again"
+        case JobCancelling():
+            return f"cancelling: {safe(', '.join(event.steps[:5]))} still to run"
+        case JobResumed():
+            only = f", only for {safe(', '.join(event.only))}" if event.only else ""
+            return f"resumed{only}"
+    return ""
+
+
+def _describe_request(event: LlmRequested) -> str:
+    """Why no cache answered, where that is of the request itself."""
+    if not event.changed or event.changed[0].startswith("nothing"):
+        return ""
+    changed = safe(", ".join(event.changed), width=_WHY_CHARS)
+    return f"{safe(event.step)}: not in the cache, since its last request differs in {changed}"
+
+
+class Drops:
+    """Tells once for each step and provider which parameters were not sent."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def take(self, recorded: Recorded) -> str:
+        """A line for a person; empty where there is nothing new to tell."""
+        event = recorded.event
+        if not isinstance(event, LlmRequested) or not event.dropped:
+            return ""
+        if (event.step, event.provider) in self._told:
+            return ""
+        self._told.add((event.step, event.provider))
+        dropped = safe(", ".join(event.dropped))
+        return f"{safe(event.step)}: {safe(event.provider)} cannot honour {dropped}: dropped"
+
+
+def say_ending(ended: Ended) -> None:
+    """The last lines: status, failures, and the exact next command."""
+    steps = ended.state.steps
+    good = sum(1 for step in steps.values() if step.status == "succeeded")
+    totals = Totals.of_job(ended)
+    used = totals.summary()
+    say(
+        f"{ended.job_id} {ended.status}: {good} of {count_steps(ended.state)}{used and f', {used}'}"
+    )
+    if totals.doubts.calls:
+        say(f"  {totals.doubts.text()}")
+    if ended.status == "waiting":
+        say_questions(ended)
+        return
+    failures = ended.failures
+    for failure in failures[:20]:
+        say(f"  {safe(failure.step or 'the job')}: {failure.kind}: {safe(failure.message)}")
+    if len(failures) > 20:
+        say(f"  and {len(failures) - 20} more: orc show {ended.job_id}")
+    if ended.status == "succeeded":
+        say(f"  files: {safe(ended.folder / 'outputs' / ended.state.project)}")
+        target = ended.state.definition.output_dir
+        if target and not ended.left_alone:
+            say(f"  copied to: {safe(target)}")
+        elif ended.left_alone:
+            names = ", ".join(safe(name) for name in ended.left_alone[:5])
+            say(f"  not copied to {safe(target)}: orc did not write what is there now: {names}")
+            say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
+        return
+    if ended.status == "interrupted" and ended.signal is None:
+        say("  the steps that were asked for have ended; the others are pending")
+    timed_out = ended.state.job_failure is not None
+    say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
+
+
+def say_questions(ended: Ended) -> None:
+    """What a person is asked, and the commands that answer."""
+    for step_id in sorted(ended.state.questions)[:20]:
+        question = ended.state.steps[step_id].question
+        options = safe(", ".join(question.options)) if question is not None else ""
+        say(f"  {safe(step_id)} waits for a decision: {options}")
+        say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
+    for step_id in list(ended.state.short)[:20]:
+        say(f"  {safe(step_id)} waits for the budget")
+    if ended.state.short:
+        say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
+        return
+    say(f"  then: orc resume {ended.job_id}")
+
+
+def next_command(ended: Ended) -> str:
+    """What a person, or a script, does next with a job that has not succeeded."""
+    for step_id in sorted(ended.state.questions):
+        return f"orc approve {ended.job_id} '{step_id}'"
+    more = " --budget +AMOUNT" if ended.state.short else ""
+    return f"orc resume {ended.job_id}{more}"
+
+
+def count_steps(state: JobState) -> str:
+    """`1 step`, `2 steps`."""
+    total = len(state.steps)
+    return f"{total} {'step' if total == 1 else 'steps'}"

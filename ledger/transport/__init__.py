@@ -1,0 +1,1 @@
+"""Jobs that travel: bundles, whole copies of a ledger, and what comes from elsewhere."""

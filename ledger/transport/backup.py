@@ -1,0 +1,65 @@
+"""A copy of a whole ledger, while jobs go on in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from orc.ledger.connection import connect_reader, storage_errors
+from orc.ledger.errors import CorruptLedger, FileIsThere
+from orc.ledger.integrity import check_structure
+from orc.ledger.new_file import refuse_existing, write_new_file
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a copy holds."""
+
+    jobs: int
+    events: int
+    size_bytes: int
+
+
+def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup:
+    """Copy the ledger, as it is at one moment, to a new file that is checked before it has its name.
+
+    Raises FileIsThere, CorruptLedger where the copy would be damaged, and what
+    `connect_reader` and `write_new_file` raise.
+    """
+    with closing(connect_reader(database)) as connection:
+        if target.exists() and target.samefile(database):
+            raise FileIsThere(f"{target} is the ledger itself; name another file")
+        refuse_existing(target, force=force)
+        found: list[Backup] = []
+
+        def make(temporary: Path) -> None:
+            with storage_errors(database):
+                before = _count(connection)[1]
+                # SQLite's own way: one read transaction, which no writer waits for. The file
+                # itself is open for reading only.
+                connection.execute("PRAGMA query_only = OFF")
+                connection.execute("VACUUM INTO ?", (str(temporary),))
+            found.append(_check(temporary, before))
+
+        write_new_file(target, make, force=force)
+    return found[0]
+
+
+def _check(path: Path, events_min: int) -> Backup:
+    with storage_errors(path), closing(connect_reader(path)) as copy:
+        problems = list(check_structure(copy))
+        if problems:
+            raise CorruptLedger(f"the copy is damaged, as the ledger is: {problems[0]}")
+        jobs, events = _count(copy)
+        if events < events_min:
+            raise CorruptLedger(f"the copy has {events} events of {events_min}; nothing is kept")
+        return Backup(jobs, events, path.stat().st_size)
+
+
+def _count(connection: sqlite3.Connection) -> tuple[int, int]:
+    row = connection.execute(
+        "SELECT count(*) FILTER (WHERE version = 1), count(*) FROM events"
+    ).fetchone()
+    return int(row[0]), int(row[1])

@@ -1,0 +1,163 @@
+"""One job as a file of its own, and into another ledger.
+
+A bundle is a ledger with one stream, its blobs and its tables. Rows are copied as
+they are stored, so that the chain stays the same; positions do not. What comes in
+is `untrusted.py`'s to read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from orc.ledger.connection import storage_errors
+from orc.ledger.errors import CorruptLedger, OtherHistory
+from orc.ledger.integrity import check_blobs, removals_of, walk_chain
+from orc.ledger.locks import OwnerLock
+from orc.ledger.new_file import write_new_file
+from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.removal import blobs_of_job
+from orc.ledger.schema import migrate
+from orc.ledger.store import Ledger, Projector
+from orc.ledger.transport.imported import imported, note_import
+
+_BATCH = 1000
+_COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"
+
+
+def write_bundle(
+    ledger: LedgerReader, job_id: str, target: Path, *, projector: Projector, force: bool = False
+) -> Head:
+    """Write the job to a new file, checked first; its head.
+
+    Raises CorruptLedger where the job does not verify, and what `write_new_file` raises.
+    """
+    with storage_errors(ledger.path):
+        links = list(walk_chain(ledger.connection, job_id))
+        problems = [link.problem for link in links if link.problem]
+        problems += check_blobs(ledger.connection, job_id, checked=set())
+    if problems:
+        raise CorruptLedger(f"{job_id} cannot be bundled, it is damaged: {problems[0]}")
+
+    def make(temporary: Path) -> None:
+        with storage_errors(target), closing(sqlite3.connect(temporary)) as bundle:
+            bundle.isolation_level = None
+            # Synced by the caller before anybody knows its name.
+            bundle.execute("PRAGMA journal_mode = OFF")
+            bundle.execute("PRAGMA synchronous = OFF")
+            bundle.execute("BEGIN")
+            new_tables(bundle, projector)
+            copy_job(ledger.connection, bundle, job_id)
+            project(LedgerReader(target, bundle), bundle, projector, job_id)
+            bundle.execute("COMMIT")
+
+    write_new_file(target, make, force=force)
+    return Head(links[-1].version, links[-1].hash)
+
+
+def new_tables(connection: sqlite3.Connection, projector: Projector) -> None:
+    """Make an empty database a ledger without jobs; the caller holds a transaction."""
+    migrate(connection)
+    projector.create(connection)
+    connection.execute("INSERT INTO orc_meta VALUES ('read_model', ?)", (str(projector.version),))
+
+
+def project(
+    reader: LedgerReader, connection: sqlite3.Connection, projector: Projector, job_id: str,
+    *, after: int = 0,
+) -> None:  # fmt: skip
+    """Bring the tables from before the job's events to after them."""
+    events = reader.read_stream(job_id, after=after)
+    while batch := list(islice(events, _BATCH)):
+        projector.apply(connection, batch)
+
+
+def copy_job(
+    source: sqlite3.Connection, target: sqlite3.Connection, job_id: str, *, after: int = 0
+) -> None:
+    """Copy the job's events above a version, and its blobs, as they are stored.
+
+    A blob whose bytes were removed leads to the event of this job that says so.
+    """
+    removed: dict[str, int] = {}
+    rows = source.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE job_id = ? ORDER BY version", (job_id,)
+    )
+    for row in rows:
+        if row[2] == "blob.removed":
+            removed.update(dict.fromkeys(removals_of(row[6].encode()), row[1]))
+        if row[1] > after:
+            target.execute(f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    for digest in sorted(blobs_of_job(source, job_id)):
+        for size_bytes, content in source.execute(
+            "SELECT size_bytes, content FROM blobs WHERE sha256 = ?", (digest,)
+        ):
+            stored: Any = content
+            if isinstance(content, int):
+                stored = target.execute(
+                    "SELECT position FROM events WHERE job_id = ? AND version = ?",
+                    (job_id, removed[digest]),
+                ).fetchone()[0]
+            target.execute("INSERT INTO blobs VALUES (?, ?, ?)", (digest, size_bytes, stored))
+
+
+def import_job(
+    ledger: Ledger, bundle: LedgerReader, job_id: str, *, source: str, at: str, is_trusted: bool
+) -> tuple[int, int]:
+    """Copy the job of a checked bundle; the versions of its stream before and after.
+
+    A stream that is there already is gone on with, where it is the beginning of the
+    bundle's. `is_trusted` as in `imported`. Raises OtherHistory, OwnedElsewhere, LedgerError.
+    """
+    lock = OwnerLock(ledger.path, job_id)
+    lock.acquire(wait_s=0)
+    try:
+        with ledger._transaction():
+            before, theirs = ledger.head(job_id), bundle.head(job_id)
+            common = min(before.version, theirs.version)
+            if common and _hash_at(ledger, job_id, common) != _hash_at(bundle, job_id, common):
+                raise OtherHistory(
+                    f"{ledger.path} has a job {job_id} with another history: the bundle's event "
+                    f"{common} is not its event {common}; nothing was imported"
+                )
+            if theirs.version > before.version:
+                copy_job(bundle.connection, ledger.connection, job_id, after=before.version)
+                project(bundle, ledger.connection, ledger._projector, job_id, after=before.version)
+                _skip_signals(ledger.connection, bundle.connection, job_id)
+            is_new = theirs.version > before.version
+            # Events of somebody else's may amend a job of one's own.
+            if is_new or (is_trusted and imported(ledger.connection, job_id)):
+                note_import(ledger.connection, job_id, source, at, is_trusted=is_trusted)
+        ledger._written.pop(job_id, None)
+        return before.version, max(before.version, theirs.version)
+    finally:
+        lock.release()
+
+
+def _hash_at(ledger: LedgerReader, job_id: str, version: int) -> str:
+    return ledger.read_event(job_id, version).hash
+
+
+def _skip_signals(target: sqlite3.Connection, source: sqlite3.Connection, job_id: str) -> None:
+    """Number this ledger's wishes above those that the job has seen where it came from."""
+    seen = max(_signal_ids(source, job_id), default=0)
+    row = target.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
+    if row is None:
+        target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('signals', ?)", (seen,))
+    elif row[0] < seen:
+        target.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'signals'", (seen,))
+
+
+def _signal_ids(source: sqlite3.Connection, job_id: str) -> Iterator[int]:
+    rows = source.execute(
+        "SELECT data FROM events WHERE job_id = ? AND instr(data, '\"signal_id\"')", (job_id,)
+    )
+    for (data,) in rows:
+        found = json.loads(data).get("signal_id")
+        if isinstance(found, int) and 0 < found < 2**53:
+            yield found

@@ -1,0 +1,257 @@
+"""Reading a bundle that anybody may have made: its rows as data, and nothing of it as SQL.
+
+Everything is checked while it is copied into a private database of our own
+schema, and all else is done with that copy. The file's views, triggers, indexes
+and other tables are never asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from orc.ledger.chain import chain_hash
+from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
+from orc.ledger.integrity import blobs_of, removals_of
+from orc.ledger.packing import BLOB_BYTES_MAX
+from orc.ledger.reader import LedgerReader, row_to_recorded
+from orc.ledger.removal import digests_in_specs
+from orc.ledger.schema import check_header, migrate, schema_of
+
+_JOB_ID = re.compile(r"job_[a-z0-9]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_CELL_BYTES_MAX = BLOB_BYTES_MAX + 1024
+_TABLES = ("events", "blobs")
+_ALLOWED = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_PRAGMA,
+    sqlite3.SQLITE_FUNCTION,
+}
+_READ_EVENTS = (
+    "SELECT job_id, version, type, step, attempt, recorded_at, data, hash "
+    "FROM events NOT INDEXED ORDER BY position"
+)
+_READ_BLOBS = "SELECT sha256, size_bytes, content FROM blobs NOT INDEXED"
+_TYPES: tuple[tuple[type, ...], ...] = (
+    (str,), (int,), (str,), (str, type(None)), (int, type(None)), (str,), (str,), (str,),
+)  # fmt: skip
+
+
+@contextmanager
+def open_bundle(path: Path) -> Iterator[tuple[LedgerReader, str]]:
+    """The one job of a bundle, checked, in a private copy; and its id.
+
+    The copy has no tables of the read model. Raises NoLedger, NotALedger, LedgerTooNew,
+    and CorruptLedger with the first thing that is wrong.
+    """
+    size_max = _refuse_special(path)
+    with closing(sqlite3.connect("", isolation_level=None)) as copy:
+        copy.execute("BEGIN")
+        migrate(copy)
+        with _as_damage(path), closing(_connect(path)) as bundle:
+            job_id = _copy_events(bundle, copy, path, size_max)
+            _copy_blobs(bundle, copy, path, job_id, size_max)
+        copy.execute("COMMIT")
+        yield LedgerReader(path, copy), job_id
+
+
+@contextmanager
+def _as_damage(path: Path) -> Iterator[None]:
+    """What SQLite raises about the file is a finding, but for a disk without room for the copy."""
+    try:
+        yield
+    except LedgerError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            raise StorageError(f"no room for a copy of {path}: {error}") from error
+        raise CorruptLedger(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptLedger(f"{path}: {error}") from error
+
+
+def _refuse_special(path: Path) -> int:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise NoLedger(f"there is no file {path}") from None
+    except OSError as error:
+        raise NotALedger(f"{path}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise NotALedger(f"{path} is no regular file; `orc bundle` writes one")
+    return found.st_size
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Immutable: only this file counts, not a journal that somebody put beside it.
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_BYTES_MAX)
+        for pragma in (
+            "query_only = ON",
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            "mmap_size = 0",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.set_authorizer(_authorize)
+        if check_header(connection) == 0:
+            raise NotALedger(f"{path} is empty; `orc bundle` writes a bundle")
+        expected = _our_tables()
+        found = schema_of(connection)
+        if any(found.get(("table", name)) != expected["table", name] for name in _TABLES):
+            raise NotALedger(f"{path} is no bundle: its tables are not those of a ledger")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _our_tables() -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        migrate(fresh)
+        return schema_of(fresh)
+
+
+def _authorize(
+    action: int, first: str | None, second: str | None, database: str | None, source: str | None
+) -> int:
+    # A trigger or a view that asks for anything is named as the source.
+    allowed = action in _ALLOWED and source is None
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def _copy_events(
+    bundle: sqlite3.Connection, copy: sqlite3.Connection, path: Path, size_max: int
+) -> str:
+    job_id, previous, expected, size = "", "", 1, 0
+    for row in bundle.execute(_READ_EVENTS):
+        where = f"{path}: event {expected}"
+        if not all(type(cell) in kinds for cell, kinds in zip(row, _TYPES, strict=True)):
+            raise CorruptLedger(f"{where}: a column has a value of another type")
+        job_id = job_id or row[0]
+        if row[0] != job_id:
+            raise NotALedger(
+                f"{path} holds more than one job: it is a ledger. `orc bundle JOB FILE --db {path}` "
+                "bundles one of them"
+            )
+        if not _JOB_ID.fullmatch(job_id):
+            raise CorruptLedger(f"{path}: {job_id!a} is no id of a job")
+        if row[1] != expected:
+            raise CorruptLedger(f"{where} is missing, or not in its place")
+        if chain_hash(previous, row[:7]) != row[7]:
+            raise CorruptLedger(f"{where} was changed: its hash does not fit")
+        if not _TIME.fullmatch(row[5]):
+            raise CorruptLedger(f"{where}: {row[5]!a} is no time of recording")
+        _read_event(row, where)
+        size += len(row[6])
+        if size > size_max:
+            raise CorruptLedger(f"{path}: its events are larger than the file")
+        copy.execute(
+            "INSERT INTO events (job_id, version, type, step, attempt, recorded_at, data, hash) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        previous, expected = row[7], expected + 1
+    if not job_id:
+        raise NotALedger(f"{path} holds no job")
+    return job_id
+
+
+def _read_event(row: tuple[Any, ...], where: str) -> None:
+    try:
+        recorded = row_to_recorded((0, *row))
+    except LedgerError as error:
+        raise type(error)(f"{where}: {error}") from None
+    except RecursionError:
+        raise CorruptLedger(f"{where}: its data is nested too deeply") from None
+    is_first = recorded.version == 1
+    if is_first != (recorded.event.type == "job.submitted"):
+        raise CorruptLedger(f"{where}: a job begins with its submission, and has one")
+
+
+def _copy_blobs(
+    bundle: sqlite3.Connection, copy: sqlite3.Connection, path: Path, job_id: str, size_max: int
+) -> None:
+    """Copy the blobs that the events name, and the images that the spec does."""
+    named, removed = _named(copy)
+    size = _copy_some(bundle, copy, path, named, removed, size_max)
+    missing = named - _digests(copy)
+    if missing:
+        raise CorruptLedger(f"{path}: blob {min(missing)[:12]}... is missing")
+    # Which images a spec names is known now that it is there; it may name what is no blob.
+    images = {digest for _, found in digests_in_specs(copy, job_id) for digest in found}
+    _copy_some(bundle, copy, path, images - named, removed, size_max - size)
+
+
+def _copy_some(
+    bundle: sqlite3.Connection,
+    copy: sqlite3.Connection,
+    path: Path,
+    wanted: set[str],
+    removed: dict[str, int],
+    size_max: int,
+) -> int:
+    """Copy these blobs, as far as they are there; how many bytes they have."""
+    taken: set[str] = set()
+    size = rows = 0
+    for digest, size_bytes, content in bundle.execute(_READ_BLOBS) if wanted else ():
+        rows += 1
+        if rows * 64 > size_max:
+            # Pages that lead back to themselves have rows without end.
+            raise CorruptLedger(f"{path}: has more blobs than it has room for")
+        if digest not in wanted or digest in taken:
+            continue
+        where = f"{path}: blob {str(digest)[:12]}..."
+        stored: Any = content
+        if isinstance(content, int):
+            if digest not in removed:
+                raise CorruptLedger(f"{where}: its bytes were removed, and no event says so")
+            stored = removed[digest]
+        else:
+            _check_bytes(digest, size_bytes, content, where)
+            size += len(content)
+        if size > size_max:
+            raise CorruptLedger(f"{path}: its blobs are larger than the file")
+        copy.execute("INSERT INTO blobs VALUES (?, ?, ?)", (digest, size_bytes, stored))
+        taken.add(digest)
+    return size
+
+
+def _digests(copy: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in copy.execute("SELECT sha256 FROM blobs")}
+
+
+def _check_bytes(digest: str, size_bytes: Any, content: Any, where: str) -> None:
+    if not isinstance(content, str | bytes):
+        raise CorruptLedger(f"{where}: has no bytes")
+    try:
+        plain = content.encode() if isinstance(content, str) else content
+    except UnicodeEncodeError:
+        raise CorruptLedger(f"{where}: is no text") from None
+    if hashlib.sha256(plain).hexdigest() != digest or size_bytes != len(plain):
+        raise CorruptLedger(f"{where}: was changed: its digest does not fit")
+
+
+def _named(copy: sqlite3.Connection) -> tuple[set[str], dict[str, int]]:
+    """The digests that events name, and those that were removed, with the event that says so."""
+    named: set[str] = set()
+    removed: dict[str, int] = {}
+    for position, kind, data in copy.execute("SELECT position, type, data FROM events"):
+        named |= blobs_of(data.encode())
+        if kind == "blob.removed":
+            removed.update(dict.fromkeys(removals_of(data.encode()), position))
+    return named, removed

@@ -1,0 +1,1 @@
+"""Committed replies and results that can be used again."""

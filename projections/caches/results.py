@@ -1,0 +1,123 @@
+"""The results of the ledger's steps: by the key of their work, and all those of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from orc.ledger import LedgerReader
+from orc.ledger.digest import Digest
+from orc.ledger.errors import CorruptLedger
+from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
+from orc.ledger.step_names import lineage
+from orc.ledger.transport.imported import UNTRUSTED_JOBS
+from orc.ledger.values import CachedResult
+
+_CANDIDATES_MAX = 5
+_DONE = (
+    "SELECT job_id, result_version FROM attempts WHERE cache_key = ? AND status = 'succeeded' "
+    f"AND (? OR job_id = ?) AND job_id NOT IN ({UNTRUSTED_JOBS}) ORDER BY started_at DESC LIMIT ?"
+)
+
+
+class ResultCache:
+    """The cache of results that one job looks in, the newest first."""
+
+    def __init__(self, ledger: LedgerReader, job_id: str) -> None:
+        self._ledger = ledger
+        self._job_id = job_id
+
+    def find(self, key: Digest, *, scope: Literal["off", "job", "ledger"]) -> CachedResult | None:
+        """A result of the work with that key, if one is there with all its blobs."""
+        rows = self._ledger.connection.execute(
+            _DONE, (key, scope == "ledger", self._job_id, _CANDIDATES_MAX)
+        ).fetchall()
+        for job_id, version in rows:
+            found = self._read(job_id, version)
+            if found is not None and all(map(self._ledger.knows_blob, named_blobs(found))):
+                return found
+        return None
+
+    def _read(self, job_id: str, version: int) -> CachedResult | None:
+        try:
+            recorded = self._ledger.read_event(job_id, version)
+            if not isinstance(recorded.event, StepSucceeded):
+                return None
+            return _result(recorded, recorded.event, self._files_before(recorded))
+        except CorruptLedger:
+            return None
+
+    def _files_before(self, recorded: Recorded) -> tuple[FileRef, ...]:
+        """The files of an attempt: their events stand right before its end, in the same commit."""
+        found: list[FileRef] = []
+        for version in range(recorded.version - 1, 0, -1):
+            event = self._ledger.read_event(recorded.job_id, version).event
+            if not isinstance(event, FileWritten):
+                break
+            found.append(_file(event))
+        return tuple(reversed(found))
+
+
+def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
+    """The result of each step that has one at the end of a job's stream.
+
+    The files of its items and rounds are the step's.
+    """
+    files: dict[str, list[FileRef]] = {}
+    found: dict[str, CachedResult] = {}
+    for recorded in stream:
+        match event := recorded.event:
+            case FileWritten():
+                files.setdefault(event.step, []).append(_file(event))
+            case StepSucceeded():
+                inside = [name for name in files if event.step in lineage(name)]
+                own = tuple(file for name in inside for file in files[name])
+                found[event.step] = _result(recorded, event, own)
+            case StepReused():
+                fields = {name: getattr(event, name) for name in CachedResult.model_fields}
+                found[event.step] = CachedResult(**fields)
+            case JobAmended():
+                named = {*event.reset, *event.removed}
+                for step in [name for name in {**found, **files} if named & {*lineage(name)}]:
+                    found.pop(step, None)
+                    files.pop(step, None)
+            case _:
+                pass
+    for step in list(found):
+        above = step
+        while (place := max(above.rfind(mark) for mark in "[#/")) > 0:
+            above = above[:place]
+            if above in found:
+                both = (*found[above].files, *found[step].files)
+                found[above] = found[above].model_copy(update={"files": both})
+    return found
+
+
+def named_blobs(result: CachedResult) -> Iterator[Digest]:
+    """The digests of the blobs that the result is in."""
+    for payload in (result.output, result.log):
+        if payload is not None and payload.sha256 is not None:
+            yield payload.sha256
+    for file in (*result.files, *(result.artifacts or ())):
+        yield file.sha256
+
+
+def _result(recorded: Recorded, event: StepSucceeded, files: tuple[FileRef, ...]) -> CachedResult:
+    return CachedResult(
+        from_job=recorded.job_id,
+        from_step=event.step,
+        version=recorded.version,
+        output=event.output,
+        files=files,
+        artifacts=event.artifacts,
+        log=event.log,
+    )
+
+
+def _file(event: FileWritten) -> FileRef:
+    return FileRef(
+        path=event.path,
+        sha256=event.sha256,
+        size_bytes=event.size_bytes,
+        media_type=event.media_type,
+    )

@@ -1,0 +1,248 @@
+"""How Datasette shows one cell of a ledger: links between rows, whole or shortened text.
+
+What a cell holds may come from a model. Markup is made by `Markup.format`
+alone, which escapes all that it is given; plain text is escaped by Datasette.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from orc.ledger.visible import visible
+from orc.projections.money.wording import cost_text, usd_text
+from orc.projections.tables.status import shown_status
+
+SHORT_CHARS = 200
+LONG_CHARS = 10_000
+"""How much of a text is shown: in a table, and in the result of a query. A row's page has it all."""
+
+STYLE = """
+.column-descriptions { display: none }
+.orc-time, .table td:first-child { white-space: nowrap }
+.orc-text { min-width: 16rem; max-width: 60rem; overflow-wrap: anywhere }
+.row .orc-text, .query .orc-text { white-space: pre-wrap }
+.table .orc-text { white-space: normal }
+.query .orc-text { max-height: 24rem; overflow: auto }
+@media (min-width: 577px) {
+  .row .rows-and-columns { display: grid; grid: auto-flow dense / max-content 1fr }
+  .row .rows-and-columns :is(thead, tbody, tr) { display: contents }
+  .row .rows-and-columns th { grid-column: 1; text-align: left; border: 0; padding: 4px 16px 4px 0 }
+  .row .rows-and-columns td { grid-column: 2; border: 0 }
+}
+"""
+"""Added to every page of a ledger; a row's page has a line for each column rather than one line.
+
+The columns' descriptions are in the menu at each column's head as well.
+"""
+
+_PLAIN_CHARS_MAX = 24
+_PRETTY_CHARS_MAX = 1_000_000
+
+_LINKED = {
+    "job_id": "jobs",
+    "step_id": "steps",
+    "attempt_id": "attempts",
+    "call_id": "llm_calls",
+    "file_id": "files",
+    "paid_by_job": "jobs",
+}
+_BLOBS = frozenset(
+    "sha256 output_sha256 log_sha256 request_blob reply_blob arguments_blob result_blob".split()
+)
+_OTHER_DIGESTS = frozenset({"request_sha256", "hash"})
+_COUNTED: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
+    ("jobs", "steps_total"): ("steps", {"_sort": "position"}),
+    ("jobs", "steps_succeeded"): ("steps", {"_sort": "position", "status": "succeeded"}),
+    ("jobs", "steps_failed"): ("steps", {"_sort": "position", "status": "failed"}),
+    ("jobs", "steps_skipped"): ("steps", {"_sort": "position", "status": "skipped"}),
+    ("jobs", "calls"): ("llm_calls", {}),
+    ("steps", "attempts"): ("attempts", {}),
+    ("steps", "calls"): ("llm_calls", {}),
+}
+"""Columns that count rows of another table, and how those are chosen besides by the id."""
+
+_UNPRICED = "a model's price is not known; prices.yaml beside the ledger can name it"
+
+_JOB_ID = re.compile(r"job_[a-z0-9]{1,64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Place:
+    """Where a cell is: its table (none in the result of a query), its row, and the ledger's file.
+
+    `row_url` gives the address of a row by table and key, `table_url` that of a
+    table; `whole` when the page shows this row alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: str | None,
+        row: Mapping[str, Any],
+        database: Path,
+        table_url: Callable[[str], str],
+        row_url: Callable[[str, str], str],
+        whole: bool,
+    ) -> None:
+        self.table = table
+        self.row = row
+        self.database = database
+        self.table_url = table_url
+        self.row_url = row_url
+        self.whole = whole
+
+    def get(self, column: str) -> Any:
+        """The value of another cell of the row; none when the query left it out."""
+        if column not in self.row.keys():  # noqa: SIM118  (a row of sqlite3 iterates over its values)
+            return None
+        return _plain(self.row[column])
+
+
+def render(column: str, value: Any, place: Place) -> str | None:
+    """What the cell shows; none leaves it to Datasette, which escapes markup and no more."""
+    found = _render(column, value, place)
+    plain = _plain(value)
+    if found is None and isinstance(plain, str) and visible(plain, kept="\n\t") != plain:
+        return Markup('<div class="orc-text">{}</div>').format(visible(plain, kept="\n\t"))
+    return found
+
+
+def _render(column: str, value: Any, place: Place) -> str | None:
+    label, value = _label(value), _plain(value)
+    if column == "cost_usd" and isinstance(value, int | float | None):
+        return _cost(value, place)
+    if column in ("saved_usd", "in_doubt_usd", "worst_case_usd") and isinstance(value, int | float):
+        return usd_text(value)
+    if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
+        return _link(place.row_url("events", str(value)), "removed, as this event says")
+    if isinstance(value, int) and value > 0 and (place.table, column) in _COUNTED:
+        return _counted(column, value, place)
+    if not isinstance(value, str) or not value:
+        return None
+    if place.table == "jobs" and column == "status":
+        return _job_status(value, place)
+    if place.table == "steps" and column == "needs":
+        return _needs(value, place)
+    if column in _LINKED:
+        return _linked(column, value, label, place)
+    if column in _BLOBS and _DIGEST.fullmatch(value) and place.table != "blobs":
+        return _link(place.row_url("blobs", value), _short_digest(value), title=value)
+    if column in _OTHER_DIGESTS and _DIGEST.fullmatch(value) and not place.whole:
+        return Markup('<code title="{}">{}</code>').format(value, _short_digest(value))
+    if _TIME.fullmatch(value):
+        return _time(value)
+    return _text(value, place)
+
+
+def _job_status(status: str, place: Place) -> str | None:
+    job_id = place.get("job_id")
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+        return None
+    if shown_status(place.database, job_id, status) == status:
+        return None
+    return Markup('<span title="{}">interrupted</span>').format(
+        f"not ended, and no live process runs it; orc resume {job_id} goes on"
+    )
+
+
+def _cost(cost_usd: Any, place: Place) -> str | None:
+    """A cost, so that neither an unknown one nor a part looks like a whole."""
+    unpriced = place.get("calls_unpriced")
+    if not isinstance(unpriced, int):
+        # A call's own row: tokens that were counted, and no price for them.
+        unpriced = int(cost_usd is None and place.get("input_tokens") is not None)
+    if cost_usd is None and not unpriced:
+        return None
+    title = _UNPRICED if unpriced else f"{cost_usd} US dollars"
+    shown = cost_text(cost_usd, unpriced, brief=True)
+    return Markup('<span title="{}">{}</span>').format(title, shown)
+
+
+def _counted(column: str, count: int, place: Place) -> str | None:
+    assert place.table is not None
+    table, chosen = _COUNTED[place.table, column]
+    key = "job_id" if place.table == "jobs" else "step_id"
+    owner = place.get(key)
+    if owner is None:
+        return None
+    query = urlencode({f"{key}__exact": owner, **chosen})
+    return _link(f"{place.table_url(table)}?{query}", str(count))
+
+
+def _needs(needs: str, place: Place) -> str | None:
+    job_id = place.get("job_id")
+    if job_id is None:
+        return None
+    return Markup(", ").join(
+        _link(place.row_url("steps", f"{job_id}/{name}"), name) for name in needs.split(", ")
+    )
+
+
+def _linked(column: str, key: str, label: str, place: Place) -> str | None:
+    table = _LINKED[column]
+    if table == place.table:
+        return None
+    if table == "jobs":
+        label = key
+    elif label == key:
+        # `job/step`, `job/step/attempt`: the job stands in a column of its own.
+        label = key.partition("/")[2] or key
+    return _link(place.row_url(table, key), label, title=key)
+
+
+def _time(at: str) -> Markup:
+    return Markup('<span class="orc-time" title="{}">{} {}</span>').format(
+        at, at[:10], at[11:23].rstrip("Z")
+    )
+
+
+def _text(value: str, place: Place) -> str | None:
+    if place.whole:
+        text = _pretty(value)
+    else:
+        text = _shortened(value, LONG_CHARS if place.table is None else SHORT_CHARS)
+    text = visible(text, kept="\n\t")
+    if text == value and "\n" not in text and len(text) < _PLAIN_CHARS_MAX:
+        return None
+    return Markup('<div class="orc-text">{}</div>').format(text)
+
+
+def _pretty(text: str) -> str:
+    if not text.startswith(("{", "[")) or len(text) > _PRETTY_CHARS_MAX:
+        return text
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _shortened(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"
+
+
+def _short_digest(digest: str) -> str:
+    return f"{digest[:10]}…"
+
+
+def _link(url: str, text: str, *, title: str = "") -> Markup:
+    text, title = visible(text), visible(title)
+    if title in ("", text):
+        return Markup('<a href="{}">{}</a>').format(url, text)
+    return Markup('<a href="{}" title="{}">{}</a>').format(url, title, text)
+
+
+def _plain(value: Any) -> Any:
+    """The value itself, where Datasette has put a label beside it."""
+    return value["value"] if isinstance(value, dict) else value
+
+
+def _label(value: Any) -> str:
+    return str(value["label"] if isinstance(value, dict) else value)

@@ -1,0 +1,89 @@
+"""The queries that Datasette offers on a ledger, by the name in their address.
+
+Each answers well within Datasette's limit of a second on 100,000 steps.
+"""
+
+from __future__ import annotations
+
+from orc.projections.datasette.reports import REPORTS
+
+_JOB = """(
+    select case when :job_id in ('', 'latest')
+        then (select job_id from jobs order by submitted_at desc limit 1)
+        else :job_id end
+)"""
+
+QUERIES: dict[str, dict[str, str | bool]] = {
+    "events_of_a_job": {
+        "title": "Events of a job",
+        "description": "Everything that happened in a job, in order. Without an id: the latest job.",
+        "sql": f"""
+select version as seq, recorded_at, type, job_id || '/' || step as step_id, attempt, data
+from events
+where job_id = {_JOB}
+order by version
+""",
+    },
+    "prompts_and_replies": {
+        "title": "Prompts and replies of a job",
+        "description": "What each model was asked and what it answered, as text. Without an id: "
+        "the latest job; with a step: only that step's.",
+        "sql": f"""
+with calls as (
+    select version, job_id, step, attempt, type, data,
+        coalesce(json_extract(data, '$.request.sha256'), json_extract(data, '$.reply.sha256'))
+            as sha256
+    from events
+    where job_id = {_JOB}
+        and type in ('llm.requested', 'llm.responded', 'llm.failed')
+        and (:step = '' or step = :step)
+),
+documents as (
+    select *, coalesce(
+        json_extract(data, '$.request.value'),
+        json_extract(data, '$.reply.value'),
+        (select content from blobs where blobs.sha256 = calls.sha256)
+    ) as document
+    from calls
+)
+select version as seq, job_id || '/' || step as step_id, attempt,
+    json_extract(data, '$.call') as call,
+    case type when 'llm.requested' then 'prompt' when 'llm.responded' then 'reply'
+        else 'failed' end as what,
+    json_extract(data, '$.model') as model,
+    case type
+        when 'llm.failed'
+        then json_extract(data, '$.kind') || ': ' || json_extract(data, '$.message')
+        when 'llm.responded' then json_extract(document, '$.text')
+        else coalesce('[system]\n' || json_extract(document, '$.system') || '\n', '') || (
+            select group_concat(
+                '[' || json_extract(value, '$.role') || ']\n' || json_extract(value, '$.content'),
+                '\n')
+            from json_each(document, '$.messages'))
+    end as text,
+    sha256
+from documents
+order by version
+""",
+    },
+    "failures": {
+        "title": "Failures",
+        "description": "Attempts that failed, latest first, with why.",
+        "sql": """
+select finished_at, job_id, step_id, attempt_id, failure_kind, exit_code, failure, log, log_sha256
+from attempts
+where failure_kind is not null
+order by finished_at desc
+limit 200
+""",
+    },
+    **REPORTS,
+}
+
+
+def ledger_queries() -> dict[str, dict[str, str | bool]]:
+    """Datasette's canned queries for one ledger; new values, for Datasette changes them."""
+    return {
+        name: {**query, "sql": str(query["sql"]).strip(), "hide_sql": True}
+        for name, query in QUERIES.items()
+    }

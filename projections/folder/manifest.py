@@ -1,0 +1,320 @@
+"""`manifest.json`: the whole job on one page, as a fold of its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import (
+    ApprovalRequested,
+    BudgetExceeded,
+    FileRef,
+    FileWritten,
+    JobAmended,
+    JobCancelled,
+    JobCancelling,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSubmitted,
+    JobSucceeded,
+    JobWaiting,
+    LlmFailed,
+    LlmResponded,
+    Payload,
+    Recorded,
+    StepExpanded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TokenUsage,
+)
+from orc.ledger.step_names import lineage
+from orc.projections.history.doubts import DoubtFinder, Doubts, worst_cost
+from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+
+MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
+"""What depends on the table of prices, and not on the events alone."""
+
+UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
+"""In place of a spec whose bytes were removed from the ledger."""
+
+_OPEN = ("pending", "running", "waiting")
+
+
+@dataclass(slots=True)
+class _Step:
+    status: str = "pending"
+    attempts: int = 0
+    duration_s: float = 0.0
+    provider_calls: int = 0
+    usage: dict[str, int] = field(default_factory=dict)
+    failure: dict[str, str] | None = None
+    tolerated: bool = False
+    holds: bool = False
+    reused_from: dict[str, str] | None = None
+    doubts: Doubts = field(default_factory=Doubts)
+
+
+class _Steps(dict[str, _Step]):
+    """The steps by id. Those of a spec whose bytes were removed are there once an event names them."""
+
+    def __missing__(self, step_id: str) -> _Step:
+        self[step_id] = _Step()
+        return self[step_id]
+
+
+class Manifest:
+    """The manifest of one job: give it the events in order, render it at any time.
+
+    `read_payload` gives the value of a payload that may be in a blob.
+    """
+
+    def __init__(
+        self, read_payload: Callable[[Payload], Any], *, prices: PriceTable = NO_PRICES
+    ) -> None:
+        self._read_payload = read_payload
+        self._prices = prices
+        self._pricer = CallPricer(prices)
+        self._spent = Spending()
+        self._finder, self._doubts = DoubtFinder(), Doubts()
+        self._head: dict[str, Any] = {}
+        self._job: dict[str, Any] = {}
+        self._status = "running"
+        self._started_at: str | None = None
+        self._finished_at: str | None = None
+        self._steps = _Steps()
+        self._files: dict[str, dict[str, Any]] = {}
+        self._job_failure: dict[str, str] | None = None
+        self._removed: dict[str, _Step] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next event of the job."""
+        self._head = {"version": recorded.version, "hash": recorded.hash}
+        event = recorded.event
+        priced = self._pricer.take(event)
+        if priced is not None:
+            self._count(priced)
+        if (in_doubt := self._finder.take(event)) is not None:
+            for doubts in (self._steps[in_doubt.step].doubts, self._doubts):
+                doubts.add(worst_cost(in_doubt))
+        match event:
+            case JobSubmitted():
+                self._submitted(recorded, event)
+            case JobStarted():
+                self._started_at = recorded.recorded_at
+            case JobResumed():
+                self._resumed(event)
+            case JobInterrupted():
+                self._status = "interrupted"
+            case JobCancelling():
+                for name, step in self._steps.items():
+                    if step.status in _OPEN and name not in event.steps:
+                        step.status = "cancelled"
+            case JobWaiting():
+                self._status = "waiting"
+            case StepExpanded():
+                self._steps[event.step].holds = True
+                for child in event.children:
+                    self._steps[child] = self._removed.pop(child, _Step())
+            case ApprovalRequested() | BudgetExceeded():
+                self._steps[event.step].status = "waiting"
+            case JobSucceeded() | JobFailed() | JobCancelled():
+                self._ended(recorded, event)
+            case StepStarted():
+                step = self._steps[event.step]
+                step.status, step.attempts = "running", event.attempt
+            case StepSucceeded() | StepFailed() | StepInterrupted():
+                self._attempt_ended(event)
+            case StepSkipped():
+                self._steps[event.step].status = "skipped"
+            case LlmResponded() | LlmFailed():
+                self._steps[event.step].provider_calls += 1
+            case FileWritten():
+                self._own_file(event.step, event)
+            case StepReused():
+                self._reused(event)
+            case JobAmended():
+                self._amended(event)
+            case _:
+                pass
+
+    def value(self) -> dict[str, Any]:
+        """The manifest as a JSON value."""
+        done = [name for name, step in self._steps.items() if step.status == "succeeded"]
+        pending = [name for name, step in self._steps.items() if step.status in _OPEN]
+        return {
+            **self._job,
+            "status": self._status,
+            "started_at": self._started_at,
+            "finished_at": self._finished_at,
+            "duration_s": _duration(self._started_at, self._finished_at),
+            "steps": {
+                name: {
+                    "status": step.status,
+                    "attempts": step.attempts,
+                    "duration_s": round(step.duration_s, 6),
+                    "provider_calls": step.provider_calls,
+                    "usage": step.usage,
+                    **({"reused_from": step.reused_from} if step.reused_from else {}),
+                    **({"in_doubt": step.doubts.value()} if step.doubts.calls else {}),
+                }
+                for name, step in self._steps.items()
+            },
+            "files": [self._files[path] for path in sorted(self._files)],
+            "failures": self._failures(),
+            "completed_steps": done,
+            "pending_steps": pending,
+            "usage": self._usage(),
+            "cost_usd": self._spent.total_usd,
+            "cost_known_usd": self._spent.known_usd,
+            "calls_unpriced": self._spent.calls_unpriced,
+            **({"in_doubt": self._doubts.value()} if self._doubts.calls else {}),
+            "prices_sha256": self._prices.digest,
+            "ledger_head": self._head,
+        }
+
+    def render(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        return render_manifest(self.value())
+
+    def _submitted(self, recorded: Recorded, event: JobSubmitted) -> None:
+        spec = self._read_spec(event)
+        self._job = {
+            "job_id": recorded.job_id,
+            "project": event.project,
+            **_about(spec),
+            **({"forked_from": event.forked_from} if event.forked_from else {}),
+        }
+        self._steps = _Steps({step["id"]: _Step() for step in spec["steps"]})
+
+    def _read_spec(self, event: JobSubmitted | JobAmended) -> Any:
+        try:
+            return self._read_payload(event.spec)
+        except RemovedBlob:
+            return UNKNOWN_SPEC
+
+    def _reused(self, event: StepReused) -> None:
+        step = self._steps[event.step]
+        step.status, step.failure = "succeeded", None
+        step.reused_from = {
+            "job_id": event.from_job,
+            "step": event.from_step,
+            "reason": event.reason,
+        }
+        for file in event.files:
+            self._own_file(event.step, file)
+
+    def _amended(self, event: JobAmended) -> None:
+        spec = self._read_spec(event)
+        self._job |= _about(spec)
+        self._resumed(event)
+        self._status = "interrupted"
+        named = {*event.reset, *event.removed}
+        dropped = {name for name in self._steps if not named.isdisjoint(lineage(name))}
+        for name in dropped & set(self._steps):
+            # What was spent is spent.
+            step = self._steps[name]
+            step.status, step.failure, step.reused_from = "pending", None, None
+            step.tolerated = False
+        before = self._removed | self._steps
+        self._steps = _Steps(
+            {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}
+        )
+        inside = [name for name in before if name not in dropped and name not in self._removed]
+        self._steps.update((name, before.pop(name)) for name in inside)
+        self._removed = before
+        self._files = {
+            path: file for path, file in self._files.items() if file["step"] not in dropped
+        }
+
+    def _own_file(self, step: str, file: FileWritten | FileRef) -> None:
+        self._files[file.path] = {
+            "path": file.path,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "media_type": file.media_type,
+            "step": step,
+        }
+
+    def _resumed(self, event: JobResumed | JobAmended) -> None:
+        self._status, self._finished_at, self._job_failure = "running", None, None
+        kept = set(event.kept or ())
+        for name, step in self._steps.items():
+            is_over = step.status in ("failed", "cancelled", "skipped") and not step.tolerated
+            if is_over and name not in kept:
+                step.status, step.failure = "running" if step.holds else "pending", None
+
+    def _ended(self, recorded: Recorded, event: JobSucceeded | JobFailed | JobCancelled) -> None:
+        self._status = event.type.removeprefix("job.")
+        self._finished_at = recorded.recorded_at
+        if isinstance(event, JobFailed):
+            of_job = [failure for failure in event.failures if failure.step is None]
+            for failure in of_job:
+                self._job_failure = {"kind": failure.kind, "message": failure.message}
+        if isinstance(event, JobCancelled):
+            for step in self._steps.values():
+                if step.status in _OPEN:
+                    step.status = "cancelled"
+
+    def _attempt_ended(self, event: StepSucceeded | StepFailed | StepInterrupted) -> None:
+        step = self._steps[event.step]
+        step.duration_s += event.duration_s or 0.0
+        if isinstance(event, StepSucceeded):
+            step.status, step.failure = "succeeded", None
+        elif isinstance(event, StepInterrupted):
+            step.status = "pending"
+        else:
+            step.status = "failed" if event.retry_at is None else "waiting"
+            step.failure = {"kind": event.kind, "message": event.message}
+            step.tolerated = bool(event.tolerated)
+
+    def _count(self, call: PricedCall) -> None:
+        used = self._steps[call.step].usage
+        for name, count in call.usage.model_dump().items():
+            used[name] = used.get(name, 0) + count
+        self._spent.add(call.cost_usd)
+
+    def _failures(self) -> list[dict[str, Any]]:
+        of_job = [{**self._job_failure, "step": None}] if self._job_failure else []
+        return of_job + [
+            {"kind": step.failure["kind"], "step": name, "message": step.failure["message"]}
+            for name, step in self._steps.items()
+            if step.status == "failed" and step.failure is not None
+        ]
+
+    def _usage(self) -> dict[str, int]:
+        total = TokenUsage().model_dump()
+        for step in (*self._steps.values(), *self._removed.values()):
+            for name, count in step.usage.items():
+                total[name] += count
+        return total
+
+
+def _about(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task_description": spec.get("task_description"),
+        "provider": spec["provider"],
+        "model": spec["model"],
+    }
+
+
+def render_manifest(value: dict[str, Any]) -> bytes:
+    """The bytes of `manifest.json` for its JSON value."""
+    text = json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f")
+    return text.encode() + b"\n"
+
+
+def _duration(started_at: str | None, finished_at: str | None) -> float | None:
+    if started_at is None or finished_at is None:
+        return None
+    between = datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)
+    return max(0.0, round(between.total_seconds(), 6))

@@ -1,0 +1,71 @@
+"""Published files with bytes that were removed from the ledger: orc's own go, others are named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from orc.ledger import LedgerReader
+from orc.ledger.digest import digest_bytes
+from orc.ledger.folder import Folder
+from orc.ledger.removal import has_bytes
+from orc.projections.folder.run_folder import expected_files
+from orc.projections.money.prices import PriceTable
+
+
+def remove_files(
+    ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
+) -> Iterator[Path]:
+    """Remove the files of the job's folder that were made of the blobs; each that was there."""
+    folder = Folder(path)
+    for relative, lost in expected_files(ledger, job_id, prices=prices).lost.items():
+        if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
+            folder.remove(relative)
+            yield path / relative
+
+
+def files_with(path: Path, digests: Collection[str]) -> Iterator[Path]:
+    """The files in a folder that hold exactly the bytes of one of the blobs."""
+    folder = Folder(path)
+    for relative in folder.files():
+        content = folder.read(relative)
+        if content is not None and digest_bytes(content) in digests:
+            yield path / relative
+
+
+def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str]) -> Iterator[Path]:
+    """The copies in the job's `output_dir` that hold such bytes. Ask before its spec may go."""
+    rows = ledger.connection.execute(
+        "SELECT type, data FROM events WHERE job_id = ? AND type IN "
+        "('job.submitted', 'job.amended', 'file.written', 'step.reused')",
+        (job_id,),
+    ).fetchall()
+    target: Path | None = None
+    project = ""
+    paths: set[str] = set()
+    for kind, data in rows:
+        fields = json.loads(data)
+        if "spec" in fields:
+            project = fields.get("project", project)
+            target = _output_dir(ledger, fields["spec"]) or target
+        refs = [fields] if kind == "file.written" else fields.get("files", ())
+        paths |= {ref["path"] for ref in refs if ref["sha256"] in digests}
+    if target is None:
+        return
+    for path in sorted(paths):
+        relative = path.removeprefix(f"{project}/")
+        content = Folder(target).read(relative)
+        if content is not None and digest_bytes(content) in digests:
+            yield target / relative
+
+
+def _output_dir(ledger: LedgerReader, document: Mapping[str, Any]) -> Path | None:
+    spec = document.get("value")
+    if "sha256" in document:
+        if not has_bytes(ledger.connection, document["sha256"]):
+            return None
+        spec = json.loads(ledger.read_blob(document["sha256"]))
+    target = spec.get("output_dir") if isinstance(spec, dict) else None
+    return None if target is None else Path(target)

@@ -1,0 +1,216 @@
+"""The run folder as a fold of a job's events: paths and bytes, nothing written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from orc.ledger import LedgerReader, Recorded
+from orc.ledger.digest import Digest, canonical_json, digest_bytes
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import (
+    FileRef,
+    FileWritten,
+    JobAmended,
+    JobSubmitted,
+    LlmRequested,
+    LlmResponded,
+    Payload,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepStarted,
+    StepSucceeded,
+)
+from orc.ledger.step_names import folder_name
+from orc.projections.folder.jsonl import event_line
+from orc.projections.folder.manifest import Manifest
+from orc.projections.money.prices import NO_PRICES, PriceTable
+
+FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
+
+File = tuple[str, bytes | None]
+"""A path relative to the run folder, and the bytes that belong there; none: nothing does any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A file that cannot be made any more: the blobs that it was made of, and which one is gone.
+
+    `whole` is the digest of the file itself, where it was one of those blobs.
+    """
+
+    blobs: frozenset[str]
+    why: str
+    whole: Digest | None
+
+
+class RunFolder:
+    """What `runs/<job_id>/` holds after the events that it was given, in order.
+
+    `lost` has the files whose bytes were removed from the ledger. They are left as
+    they are: a published copy may be the last one.
+    """
+
+    def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
+        self._ledger = ledger
+        self._manifest = Manifest(ledger.read_payload, prices=prices)
+        self._lines = bytearray()
+        self._requests: dict[tuple[str, int, int], Payload] = {}
+        self._artifacts: dict[str, tuple[FileRef, ...]] = {}
+        self._owners: dict[str, str] = {}
+        self.lost: dict[str, Lost] = {}
+        self.version = 0
+
+    def apply(self, recorded: Recorded) -> Iterator[File]:
+        """Take in the next event; the files that it brings or replaces."""
+        self.version = recorded.version
+        self._manifest.apply(recorded)
+        self._lines += event_line(recorded).encode() + b"\n"
+        event = recorded.event
+        match event:
+            case JobSubmitted():
+                yield from self._inputs(event)
+            case FileWritten():
+                self._owners[event.path] = event.step
+                yield from self._blob(f"outputs/{event.path}", event.sha256)
+            case StepReused():
+                yield from self._reused(event)
+            case JobAmended():
+                yield from self._amended(event)
+            case StepStarted():
+                self._artifacts.pop(event.step, None)
+            case StepSucceeded() | StepFailed() | StepInterrupted():
+                if event.log is not None:
+                    name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
+                    yield from self._text(name, event.log)
+                if not isinstance(event, StepInterrupted) and event.artifacts:
+                    self._artifacts[event.step] = event.artifacts
+            case LlmRequested():
+                self._requests[event.step, event.attempt, event.call] = event.request
+            case LlmResponded():
+                yield from self._cached_reply(event)
+            case _:
+                pass
+
+    def _inputs(self, event: JobSubmitted | JobAmended) -> Iterator[File]:
+        yield from self._text("inputs/spec.yaml", event.source)
+        inputs = event.inputs
+        yield from self._made(
+            "inputs/inputs.json", lambda: _pretty(self._ledger.read_payload(inputs)), inputs.sha256
+        )
+
+    def _reused(self, event: StepReused) -> Iterator[File]:
+        for file in event.files:
+            self._owners[file.path] = event.step
+            yield from self._blob(f"outputs/{file.path}", file.sha256)
+        if event.log is not None:
+            yield from self._text(f"logs/{event.step}.reused.log", event.log)
+        if event.artifacts:
+            self._artifacts[event.step] = event.artifacts
+
+    def _amended(self, event: JobAmended) -> Iterator[File]:
+        """The new spec, and an end to all that steps left that run again, or are gone."""
+        yield from self._inputs(event)
+        for step in (*event.reset, *event.removed):
+            for file in self._artifacts.pop(step, ()):
+                yield self._gone(f"artifacts/{step}/{file.path}")
+            yield self._gone(f"logs/{step}.reused.log")
+        dropped = {*event.reset, *event.removed}
+        for path in [path for path, step in self._owners.items() if step in dropped]:
+            del self._owners[path]
+            yield self._gone(f"outputs/{path}")
+
+    def artifacts(self) -> Iterator[File]:
+        """What each step's last attempt left in $ORC_ARTIFACTS."""
+        for step, files in self._artifacts.items():
+            for file in files:
+                yield from self._blob(f"artifacts/{folder_name(step)}/{file.path}", file.sha256)
+
+    def summaries(self) -> Iterator[File]:
+        """The two files that are about all events so far."""
+        yield "events.jsonl", bytes(self._lines)
+        yield "manifest.json", self._manifest.render()
+
+    def _cached_reply(self, event: LlmResponded) -> Iterator[File]:
+        request = self._requests.pop((event.step, event.attempt, event.call), None)
+
+        def content() -> bytes:
+            return _pretty(
+                {
+                    "request": self._ledger.read_payload(request),
+                    "reply": self._ledger.read_payload(event.reply),
+                    "model": event.model,
+                    "finish_reason": event.finish_reason,
+                    "usage": event.usage.model_dump(),
+                }
+            )
+
+        asked = None if request is None else request.sha256
+        name = f".cache/{event.request_sha256}.json"
+        yield from self._made(name, content, asked, event.reply.sha256)
+
+    def _blob(self, path: str, digest: Digest) -> Iterator[File]:
+        yield from self._made(path, lambda: self._ledger.read_blob(digest), digest, whole=digest)
+
+    def _text(self, path: str, payload: Payload) -> Iterator[File]:
+        digest = payload.sha256
+        yield from self._made(
+            path, lambda: self._ledger.read_payload_bytes(payload), digest, whole=digest
+        )
+
+    def _made(
+        self,
+        path: str,
+        content: Callable[[], bytes],
+        *blobs: Digest | None,
+        whole: Digest | None = None,
+    ) -> Iterator[File]:
+        """The file, unless a blob of it was removed."""
+        self.lost.pop(path, None)
+        try:
+            made = content()
+        except RemovedBlob as error:
+            named = frozenset(digest for digest in blobs if digest is not None)
+            self.lost[path] = Lost(named, str(error), whole)
+        else:
+            yield path, made
+
+    def _gone(self, path: str) -> File:
+        self.lost.pop(path, None)
+        return path, None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The digest of every file of a run folder, by path; and the files that nobody can make."""
+
+    files: dict[str, Digest]
+    lost: dict[str, Lost]
+
+
+def expected_files(
+    ledger: LedgerReader, job_id: str, *, prices: PriceTable = NO_PRICES
+) -> Expected:
+    """What the job's run folder should hold."""
+    folder = RunFolder(ledger, prices=prices)
+    found: dict[str, Digest] = {}
+    for recorded in ledger.read_stream(job_id):
+        for relative, content in folder.apply(recorded):
+            found.pop(relative, None)
+            if content is not None:
+                found[relative] = digest_bytes(content)
+    for relative, content in (*folder.artifacts(), *folder.summaries()):
+        assert content is not None
+        found[relative] = digest_bytes(content)
+    for relative in folder.lost:
+        found.pop(relative, None)
+    return Expected(found, folder.lost)
+
+
+def _pretty(value: Any) -> bytes:
+    # Canonical first, so that equal values give equal bytes.
+    text = json.dumps(json.loads(canonical_json(value)), indent=2, ensure_ascii=True)
+    return text.encode() + b"\n"

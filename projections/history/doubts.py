@@ -1,0 +1,91 @@
+"""Calls in doubt: sent, and nobody heard how they ended; they may have been answered, and paid for.
+
+Their most is what `llm.requested` says, by the prices of its day: no table is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from orc.ledger.events import (
+    AnyEvent,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    StepFailed,
+    StepInterrupted,
+)
+from orc.projections.money.prices import USD_DIGITS
+from orc.projections.money.wording import usd_text
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Some calls in doubt: how many, the known part of the most they cost, and how many it lacks."""
+
+    calls: int = 0
+    known_usd: float = 0.0
+    calls_unpriced: int = 0
+
+    def add(self, cost_usd: float | None) -> None:
+        """One more call; none is an unknown most."""
+        self.calls += 1
+        if cost_usd is None:
+            self.calls_unpriced += 1
+        else:
+            self.known_usd = round(self.known_usd + cost_usd, USD_DIGITS)
+
+    def value(self) -> dict[str, Any]:
+        """As JSON: `cost_usd_max` is null where a part of it is unknown."""
+        return {
+            "calls": self.calls,
+            "cost_usd_max": None if self.calls_unpriced else self.known_usd,
+            "cost_known_usd_max": self.known_usd,
+            "calls_unpriced": self.calls_unpriced,
+        }
+
+    def text(self) -> str:
+        """One line for a person, for calls that there are."""
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        return f"{calls} in doubt: sent, never answered; {self._cost()}"
+
+    def _cost(self) -> str:
+        if not self.calls_unpriced:
+            if not self.known_usd:
+                return "free of charge"
+            return f"may have cost up to {usd_text(self.known_usd)}"
+        if self.calls_unpriced == self.calls:
+            return "may have cost something, and nobody knows how much"
+        unknown = "1 of them" if self.calls_unpriced == 1 else f"{self.calls_unpriced} of them"
+        return (
+            f"may have cost up to {usd_text(self.known_usd)}, and what nobody knows for {unknown}"
+        )
+
+
+class DoubtFinder:
+    """Finds the calls in doubt of one job, given its events in order."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, LlmRequested] = {}
+
+    def take(self, event: AnyEvent) -> LlmRequested | None:
+        """The request that the event leaves in doubt."""
+        match event:
+            case LlmRequested():
+                self._open[event.step] = event
+            case LlmResponded():
+                self._open.pop(event.step, None)
+            case LlmFailed():
+                asked = self._open.pop(event.step, None)
+                return asked if event.is_in_doubt else None
+            case StepFailed() | StepInterrupted():
+                return self._open.pop(event.step, None)
+            case _:
+                pass
+        return None
+
+
+def worst_cost(asked: LlmRequested) -> float | None:
+    """The most that the call can have cost; none where nobody knows."""
+    return None if asked.worst_case is None else asked.worst_case.cost_usd

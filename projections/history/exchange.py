@@ -1,0 +1,126 @@
+"""What a model was asked in one call and what it answered, as texts for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orc.ledger.events import CacheHit, LlmRequested, LlmResponded, Payload
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.definitions import read_or_lost
+from orc.projections.tables.rows import CallRow
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation: its role, its text, and the tools that it asks for."""
+
+    role: str
+    text: str
+    wishes: tuple[tuple[str, str], ...] = ()
+    """Tools that the model wants called: the name, and the arguments as JSON text."""
+    tool: str | None = None
+    """The tool whose result this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A call: the system text, the turns that were sent, the parameters, and the reply.
+
+    `reply` is none without one. `lost` says why the bytes of either cannot be shown.
+    """
+
+    system: str | None = None
+    turns: tuple[Turn, ...] = ()
+    params: Mapping[str, Any] | None = None
+    tools: tuple[str, ...] = ()
+    reply: Turn | None = None
+    lost: str | None = None
+
+
+def read_exchange(reader: LedgerReader, call: CallRow) -> Exchange:
+    """The texts of a call. What was removed, or is damaged, is told in `lost`."""
+    asked, asked_lost = _read(reader, _asked(reader, call))
+    answered, answered_lost = _read(reader, _answered(reader, call))
+    reply = (
+        _turn({"role": "assistant", "content": answered.get("text"), **answered})
+        if answered
+        else None
+    )
+    return Exchange(
+        system=asked.get("system"),
+        turns=tuple(_turn(message) for message in asked.get("messages", ())),
+        params=asked.get("params") or {},
+        tools=tuple(tool["name"] for tool in asked.get("tools", ())),
+        reply=reply,
+        lost=asked_lost or answered_lost,
+    )
+
+
+def content_text(content: Any) -> str:
+    """The text of a message; its images are named by their type and length."""
+    if not isinstance(content, list):
+        return str(content or "")
+    return "\n".join(map(_part_text, content))
+
+
+def _part_text(part: Mapping[str, Any]) -> str:
+    if part["type"] == "text":
+        return str(part["text"])
+    return f"[{part.get('media_type', part['type'])}, {len(part.get('data', ''))} characters of base64]"
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    wishes = tuple(
+        (wish["name"], _arguments(wish["arguments"])) for wish in message.get("tool_calls") or ()
+    )
+    return Turn(message["role"], content_text(message.get("content")), wishes, message.get("name"))
+
+
+def _arguments(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return json.dumps(arguments, ensure_ascii=False, indent=2)
+
+
+def _read(reader: LedgerReader, payload: Payload | None) -> tuple[dict[str, Any], str | None]:
+    value, lost = read_or_lost(reader, payload)
+    return value or {}, lost
+
+
+def _asked(reader: LedgerReader, call: CallRow) -> Payload | None:
+    job_id, version = call.job_id, call.request_version
+    if version is None:
+        # Answered from the ledger: an equal request was sent before, here or in another job.
+        row = reader.connection.execute(
+            "SELECT job_id, request_version FROM llm_calls WHERE request_sha256 = ? "
+            "AND request_version IS NOT NULL ORDER BY job_id = ? DESC LIMIT 1",
+            (call.request_sha256, job_id),
+        ).fetchone()
+        if row is None:
+            return None
+        job_id, version = row
+    event = reader.read_event(job_id, version).event
+    return event.request if isinstance(event, LlmRequested) else None
+
+
+def _answered(reader: LedgerReader, call: CallRow) -> Payload | None:
+    if call.reply_version is not None:
+        event = reader.read_event(call.job_id, call.reply_version).event
+        return event.reply if isinstance(event, LlmResponded) else None
+    if call.status != "from ledger":
+        return None
+    row = reader.connection.execute(
+        "SELECT version FROM events WHERE job_id = ? AND type = 'cache.hit' "
+        "AND job_id || '/' || step || '/' || attempt || '/' || json_extract(data, '$.call') = ?",
+        (call.job_id, call.call_id),
+    ).fetchone()
+    hit = None if row is None else reader.read_event(call.job_id, row[0]).event
+    if not isinstance(hit, CacheHit):
+        return None
+    if hit.reply is not None:
+        return hit.reply
+    first = reader.read_event(call.job_id, hit.version).event
+    return first.reply if isinstance(first, LlmResponded) else None

@@ -1,0 +1,174 @@
+"""Which file of the ledger a person means: by its path, by a copy of it on the disk, by its digest.
+
+Reads the disk only to know a copy by its bytes; nothing of it is trusted or shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orc.ledger.digest import Digest
+from orc.ledger.events import FileWritten
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.definitions import read_spec
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import FileRow, JobRow
+
+COPY_BYTES_MAX = 256 * 1024 * 1024
+LISTED_MAX = 100
+_HASH = re.compile(r"[0-9a-f]{4,64}\Z")
+_NEWEST = "ORDER BY written_at DESC, file_id"
+
+By = Literal["path", "copy", "changed", "digest", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files that a name can mean, the newest first, and `by` what they were found.
+
+    `copy`: a file on the disk has the bytes of each. `changed`: it is the copy of the
+    first, and its bytes were changed since orc wrote it. `digest`: their SHA-256 begins
+    so; they may be older than what is at their path now. `path`: their path in the
+    ledger is that, or ends in it; `is_other_copy` says that a file of that name stands
+    on the disk too, and orc did not write it. `too_large`: the copy was not read.
+    """
+
+    by: By
+    files: tuple[FileRow, ...] = ()
+    sha256: str | None = None
+    is_other_copy: bool = False
+    too_large: bool = False
+
+
+def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) -> Found:
+    """The files that `name` means, of one job where it is given. Raises OSError.
+
+    A file on the disk comes first, then a path in the ledger: in the latest job that
+    has it, as a whole or as the end of one; then the first four or more digits of a SHA-256.
+    """
+    disk = Path(name)
+    is_on_disk = _is_file(disk)
+    if is_on_disk:
+        found = _by_copy(reader, disk, job_id)
+        if found is not None:
+            return found
+    files = _by_path(reader, name, job_id)
+    if files:
+        return Found("path", files, is_other_copy=is_on_disk)
+    if _HASH.match(name.lower()):
+        files = _by_digest(reader, name.lower(), job_id)
+        if files:
+            return Found("digest", files)
+    too_large = is_on_disk and disk.stat().st_size > COPY_BYTES_MAX
+    return Found("nothing", is_other_copy=is_on_disk, too_large=too_large)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> Found | None:
+    place = disk.resolve()
+    if disk.stat().st_size > COPY_BYTES_MAX:
+        return None
+    with disk.open("rb") as opened:
+        sha256 = Digest(hashlib.file_digest(opened, "sha256").hexdigest())
+    files = _by_digest(reader, sha256, job_id) if reader.names_blob(sha256) else ()
+    if files:
+        # Many files can have the same bytes: the one that was copied there comes first.
+        copied = [file for file in files if _is_copy(reader, file, place)]
+        rest = [file for file in files if file not in copied]
+        return Found("copy", (*copied, *rest), sha256)
+    before = _copied_to(reader, place, job_id)
+    return Found("changed", before, sha256) if before else None
+
+
+def _copied_to(reader: LedgerReader, place: Path, job_id: str | None) -> tuple[FileRow, ...]:
+    """The files whose copies belong at that place of the disk."""
+    named = _chosen(
+        reader,
+        "(path = ? OR path LIKE ? ESCAPE '\\')",
+        job_id,
+        place.name,
+        f"%/{_like(place.name)}",
+    )
+    return tuple(file for file in named if _is_copy(reader, file, place))
+
+
+def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
+    (job,) = read_rows(reader.connection, JobRow, "job_id = ?", file.job_id)
+    if not place.as_posix().endswith(f"/{file.path.partition('/')[2]}"):
+        return False
+    runs = (Path(job.runs_dir or "runs"), reader.path.parent / "runs")
+    if any((folder / job.job_id / "outputs" / file.path).resolve() == place for folder in runs):
+        return True
+    target = read_spec(reader, job.job_id).resolved.get("output_dir")
+    copied = file.path.removeprefix(f"{job.name}/")
+    return target is not None and (Path(target) / copied).resolve() == place
+
+
+def _by_path(reader: LedgerReader, name: str, job_id: str | None) -> tuple[FileRow, ...]:
+    """Those of the latest job that has any: exactly that path, else all that end in it."""
+    path = name.removeprefix("./")
+    for chosen, value in (("path = ?", path), ("path LIKE ? ESCAPE '\\'", f"%/{_like(path)}")):
+        files = _chosen(reader, chosen, job_id, value) if path else ()
+        if files:
+            return tuple(file for file in files if file.job_id == files[0].job_id)
+    return ()
+
+
+def _by_digest(reader: LedgerReader, digest: str, job_id: str | None) -> tuple[FileRow, ...]:
+    last = digest + "g"
+    files = _chosen(reader, "sha256 >= ? AND sha256 < ?", job_id, digest, last)
+    return files or tuple(_before(reader, digest, last, job_id))
+
+
+def _before(reader: LedgerReader, first: str, last: str, job_id: str | None) -> Iterable[FileRow]:
+    """Files with that digest that are no more what is at their path."""
+    query = "SELECT sha256 FROM blobs WHERE sha256 >= ? AND sha256 < ? LIMIT 1"
+    if reader.connection.execute(query, (first, last)).fetchone() is None:
+        return
+    rows = reader.connection.execute(
+        "SELECT job_id, version FROM events WHERE type = 'file.written' "
+        "AND json_extract(data, '$.sha256') >= ? AND json_extract(data, '$.sha256') < ? "
+        "AND json_extract(data, '$.reason') IS NULL AND (? IS NULL OR job_id = ?) "
+        "ORDER BY position DESC LIMIT ?",
+        (first, last, job_id, job_id, LISTED_MAX),
+    ).fetchall()
+    for of_job, version in rows:
+        recorded = reader.read_event(of_job, version)
+        event = recorded.event
+        assert isinstance(event, FileWritten), event.type
+        yield FileRow(
+            f"{of_job}/{event.path}",
+            event.path,
+            of_job,
+            f"{of_job}/{event.step}",
+            event.path,
+            event.sha256,
+            event.size_bytes,
+            event.media_type,
+            recorded.recorded_at,
+            event.attempt,
+        )
+
+
+def _chosen(
+    reader: LedgerReader, chosen: str, job_id: str | None, *values: str
+) -> tuple[FileRow, ...]:
+    of_job = "" if job_id is None else " AND job_id = ?"
+    named = values if job_id is None else (*values, job_id)
+    query = f"{chosen}{of_job} {_NEWEST} LIMIT {LISTED_MAX}"
+    return tuple(read_rows(reader.connection, FileRow, query, *named))
+
+
+def _like(text: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text)

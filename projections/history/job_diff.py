@@ -1,0 +1,278 @@
+"""What differs between two jobs: spec, settings, steps, what was asked and answered, and files.
+
+How long they took and what they cost is told, and is no difference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.reader import LedgerReader
+from orc.ledger.step_names import lineage
+from orc.projections.history.definitions import SpecSeen, read_spec
+from orc.projections.history.exchange import Exchange, read_exchange
+from orc.projections.history.text_diff import TextDiff, diff_texts
+from orc.projections.tables.job_view import JobView, read_calls, read_files, read_view
+from orc.projections.tables.rows import CallRow, FileRow, JobRow, StepRow
+
+State = Literal["added", "removed", "changed", "same"]
+
+CALLS_MAX = 20
+TEXT_BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A setting with two values, JSON each; none where one job has none."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of a step that differs: what it is, and how; `lost` says why it cannot be compared."""
+
+    what: str
+    diff: TextDiff | None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDiff:
+    """A step as both jobs have it; `texts` are those that differ."""
+
+    name: str
+    state: State
+    before: StepRow | None
+    after: StepRow | None
+    texts: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileDiff:
+    """A file as both jobs have it; `text` is how two texts differ."""
+
+    path: str
+    state: State
+    before: FileRow | None
+    after: FileRow | None
+    text: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobDiff:
+    """Two jobs side by side; `steps` and `files` are all of them, the equal ones too."""
+
+    before: JobRow
+    after: JobRow
+    spec: Text | None
+    settings: tuple[Change, ...]
+    steps: tuple[StepDiff, ...]
+    files: tuple[FileDiff, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs but times, tokens and costs."""
+        states = {step.state for step in self.steps} | {file.state for file in self.files}
+        return self.spec is None and not self.settings and states <= {"same"}
+
+
+def read_diff(
+    reader: LedgerReader, before_id: str, after_id: str, *, step: str | None = None
+) -> JobDiff:
+    """What differs between two jobs; of one step and all inside it, where it is given."""
+    before, after = (read_view(reader.connection, name) for name in (before_id, after_id))
+    specs = read_spec(reader, before_id), read_spec(reader, after_id)
+    comparer = _Comparer(reader, before, after, step)
+    return JobDiff(
+        before.job,
+        after.job,
+        None if step is not None else _spec_text(*specs),
+        tuple(_settings(before, after, *specs, step)),
+        tuple(comparer.steps()),
+        tuple(comparer.files()),
+    )
+
+
+def _spec_text(before: SpecSeen, after: SpecSeen) -> Text | None:
+    if before.source is None or after.source is None:
+        lost = before.lost if before.source is None else after.lost
+        is_equal = before.source_sha256 == after.source_sha256
+        return None if is_equal else Text("spec", None, lost)
+    diff = diff_texts(before.source, after.source)
+    return None if diff is None else Text("spec", diff)
+
+
+def _settings(
+    before: JobView, after: JobView, old: SpecSeen, new: SpecSeen, step: str | None
+) -> Iterator[Change]:
+    """Provider, model, inputs, and of each step provider, model and parameters."""
+    if step is None:
+        yield from _changes("", _named(old.resolved), _named(new.resolved))
+        yield from _changes("inputs.", old.inputs, new.inputs)
+    for name in before.by_name:
+        if name in after.by_name and (step is None or step in lineage(name)):
+            one, other = old.step(name), new.step(name)
+            yield from _changes(f"{name}.", _named(one), _named(other))
+            yield from _changes(f"{name}.params.", one.get("params", {}), other.get("params", {}))
+
+
+def _named(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found.get(name) for name in ("provider", "model", "base_url")}
+
+
+def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield Change(f"{prefix}{name}", old.get(name), new.get(name))
+
+
+class _Comparer:
+    def __init__(
+        self, reader: LedgerReader, before: JobView, after: JobView, step: str | None
+    ) -> None:
+        self._reader = reader
+        self._before = before
+        self._after = after
+        self._step = step
+
+    def steps(self) -> Iterator[StepDiff]:
+        """All steps in the order of the later job, then those that it has no more."""
+        old, new = self._before.by_name, self._after.by_name
+        for name in (*new, *(name for name in old if name not in new)):
+            if self._is_wanted(name):
+                yield self._step_diff(name, old.get(name), new.get(name))
+
+    def files(self) -> Iterator[FileDiff]:
+        """All files by path; of jobs of two projects, by the path within each."""
+        old, new = self._files_of(self._before), self._files_of(self._after)
+        for path in sorted({*old, *new}):
+            one, other = old.get(path), new.get(path)
+            if one is None or other is None:
+                yield FileDiff(path, "added" if one is None else "removed", one, other)
+            elif one.sha256 == other.sha256:
+                yield FileDiff(path, "same", one, other)
+            else:
+                yield FileDiff(path, "changed", one, other, self._file_text(one, other))
+
+    def _is_wanted(self, name: str) -> bool:
+        return self._step is None or self._step in lineage(name)
+
+    def _files_of(self, view: JobView) -> dict[str, FileRow]:
+        is_alike = self._before.job.name == self._after.job.name
+        prefix = "" if is_alike else f"{view.job.name}/"
+        return {
+            file.path.removeprefix(prefix): file
+            for file in read_files(self._reader.connection, view.job.job_id)
+            if self._is_wanted(file.step_id.partition("/")[2])
+        }
+
+    def _step_diff(self, name: str, old: StepRow | None, new: StepRow | None) -> StepDiff:
+        if old is None or new is None:
+            return StepDiff(name, "added" if old is None else "removed", old, new)
+        texts = tuple(self._texts(old, new))
+        is_same = not texts and old.status == new.status and old.kind == new.kind
+        return StepDiff(name, "same" if is_same else "changed", old, new, texts)
+
+    def _texts(self, old: StepRow, new: StepRow) -> Iterator[Text]:
+        calls = list(self._calls(old, new))
+        yield from calls
+        said = [text.diff for text in calls]
+        if (old.output, old.output_sha256) != (new.output, new.output_sha256):
+            outputs = self._pair("output", *self._outputs(old, new))
+            # What a model said, and nothing else, is often all of the output.
+            yield from (text for text in outputs if text.diff is None or text.diff not in said)
+        for what, one, other in (
+            ("failure", old.failure, new.failure),
+            ("reason of the skip", old.skip_reason, new.skip_reason),
+        ):
+            yield from self._pair(what, (one or "", None), (other or "", None))
+
+    def _calls(self, old: StepRow, new: StepRow) -> Iterator[Text]:
+        """What was asked first, and each reply; a step whose result was reused asked nothing."""
+        olds, news = (self._answered(row) for row in (old, new))
+        for number, (one, other) in enumerate(zip(olds, news, strict=False), start=1):
+            if number > CALLS_MAX:
+                return
+            is_asked_alike = one.request_sha256 == other.request_sha256
+            if is_asked_alike and one.reply_blob and one.reply_blob == other.reply_blob:
+                continue
+            first, second = (read_exchange(self._reader, call) for call in (one, other))
+            of_call = "" if len(olds) == len(news) == 1 else f" {number}"
+            if number == 1 and not is_asked_alike:
+                yield from self._pair("prompt", _asked(first), _asked(second))
+            yield from self._pair(f"reply{of_call}", _replied(first), _replied(second))
+        if len(olds) != len(news) and olds and news:
+            diff = diff_texts(f"{len(olds)} calls", f"{len(news)} calls")
+            yield Text("number of calls", diff)
+
+    def _answered(self, row: StepRow) -> list[CallRow]:
+        calls = read_calls(self._reader.connection, row.step_id)
+        return [call for call in calls if call.status in ("answered", "from ledger")]
+
+    def _outputs(self, *rows: StepRow) -> Iterator[tuple[str, str | None]]:
+        for row in rows:
+            if row.output_sha256 is None:
+                yield _pretty(row.output or ""), None
+                continue
+            content, lost = self._bytes(row.output_sha256)
+            yield _pretty(content.decode("utf-8", "replace")), lost
+
+    def _file_text(self, old: FileRow, new: FileRow) -> Text | None:
+        if max(old.size_bytes, new.size_bytes) > TEXT_BYTES_MAX:
+            return None
+        found = [self._bytes(file.sha256) for file in (old, new)]
+        if any(b"\0" in content for content, _ in found):
+            return None
+        try:
+            pair = [(content.decode(), lost) for content, lost in found]
+        except UnicodeDecodeError:
+            return None
+        return next(self._pair("content", *pair), None)
+
+    def _bytes(self, sha256: str) -> tuple[bytes, str | None]:
+        try:
+            return self._reader.read_blob(sha256), None
+        except LedgerError as error:
+            return b"", why_lost(error)
+
+    def _pair(
+        self, what: str, old: tuple[str, str | None], new: tuple[str, str | None]
+    ) -> Iterator[Text]:
+        lost = old[1] or new[1]
+        if lost is not None:
+            yield Text(what, None, lost)
+            return
+        diff = diff_texts(old[0], new[0])
+        if diff is not None:
+            yield Text(what, diff)
+
+
+def _asked(exchange: Exchange) -> tuple[str, str | None]:
+    system = [f"system: {exchange.system}"] if exchange.system else []
+    turns = [f"{turn.role}: {turn.text}" for turn in exchange.turns]
+    return "\n".join((*system, *turns)), exchange.lost
+
+
+def _replied(exchange: Exchange) -> tuple[str, str | None]:
+    if exchange.reply is None:
+        return "", exchange.lost
+    wishes = [f"{name} {arguments}" for name, arguments in exchange.reply.wishes]
+    return "\n".join((exchange.reply.text, *wishes)), exchange.lost
+
+
+def _pretty(text: str) -> str:
+    """JSON with a line for each of its parts; any other text as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(value, dict | list):
+        return text
+    return json.dumps(value, indent=2, ensure_ascii=False)

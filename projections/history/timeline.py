@@ -1,0 +1,216 @@
+"""Where the time of a job went: for each step its spans, in seconds since the submission.
+
+A model for pictures: `pictures/timeline_svg.py` draws it, `pictures/timeline_text.py` writes it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import AttemptRow, StepRow
+
+SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
+
+_CUT_SHORT = ("interrupted", "in doubt")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a step's time, from `begin_s` to `end_s`; `is_open` if it goes on now.
+
+    `queued`: what it needs has ended, and it has not started. `attempt`: it worked;
+    `status` is that of the attempt. `retry_wait`: between two attempts. `decision`: a
+    person was asked. `budget`: it waited for more budget. `reused`: a moment at which
+    it took a result from elsewhere. `is_cached` marks an attempt all of whose calls
+    were answered from the ledger.
+    """
+
+    kind: SpanKind
+    begin_s: float
+    end_s: float
+    status: str
+    attempt: int | None = None
+    is_open: bool = False
+    is_cached: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """A step and its spans, in order; none for one that has not begun."""
+
+    step: StepRow
+    depth: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All steps in the order of the spec, what is inside a step right after it.
+
+    `begin_at` is UTC text, and second 0. `stopped` are the stretches in which no process ran the job.
+    """
+
+    begin_at: str
+    length_s: float
+    rows: tuple[TimelineRow, ...]
+    stopped: tuple[tuple[float, float], ...]
+
+
+def read_timeline(
+    connection: sqlite3.Connection,
+    view: JobView,
+    *,
+    now: str,
+    up_to: int | None = None,
+    is_live: bool = True,
+) -> Timeline:
+    """The timeline of a job; spans that go on end at `now`, UTC text as in `recorded_at`.
+
+    With `up_to`, of its events up to that version: `view` is then one of `tables_at`. Where
+    no live process runs the job, nothing has gone on since its last event.
+    """
+    return _Builder(connection, view, now, up_to, is_live=is_live).build()
+
+
+class _Builder:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        view: JobView,
+        now: str,
+        up_to: int | None,
+        *,
+        is_live: bool,
+    ) -> None:
+        self._view = view
+        self._zero = _time(view.job.submitted_at)
+        job_id = view.job.job_id
+        version = up_to or 1 << 62
+        last = connection.execute(
+            "SELECT recorded_at FROM events WHERE job_id = ? AND version <= ? "
+            "ORDER BY version DESC LIMIT 1",
+            (job_id, version),
+        ).fetchone()
+        self._last_s = self._since(last[0])
+        self._is_live = is_live
+        self._goes_on = view.job.status == "running" and is_live
+        self._now_s = max(self._last_s, self._since(now)) if self._goes_on else self._last_s
+        self._stopped = tuple(self._pauses(connection, job_id, version))
+        self._cached = {
+            attempt_id
+            for (attempt_id,) in connection.execute(
+                "SELECT attempt_id FROM llm_calls WHERE job_id = ? GROUP BY attempt_id "
+                "HAVING min(status = 'from ledger')",
+                (job_id,),
+            )
+        }
+
+    def build(self) -> Timeline:
+        rows = [
+            TimelineRow(step, depth, tuple(self._spans(step)))
+            for step, depth in self._view.in_order()
+        ]
+        length_s = max(self._now_s, *(s.end_s for r in rows for s in r.spans), 0.001)
+        return Timeline(self._view.job.submitted_at, length_s, tuple(rows), self._stopped)
+
+    def _spans(self, step: StepRow) -> list[Span]:
+        attempts = self._view.attempts_of.get(step.name, [])
+        if step.reused is not None and step.finished_at and not self._is_after(attempts, step):
+            at_s = self._since(step.finished_at)
+            note = f"{step.reused} of {step.reused_from}"
+            return [Span("reused", at_s, at_s, "succeeded", is_cached=True, note=note)]
+        queued = self._queued(step, attempts)
+        spans = [] if queued is None else [queued]
+        for index, attempt in enumerate(attempts):
+            following = attempts[index + 1] if index + 1 < len(attempts) else None
+            spans += self._attempt(step, attempt, following)
+        return spans
+
+    def _attempt(
+        self, step: StepRow, attempt: AttemptRow, following: AttemptRow | None
+    ) -> list[Span]:
+        begin_s = self._since(attempt.started_at)
+        is_open = attempt.finished_at is None
+        end_s = self._now_s if attempt.finished_at is None else self._since(attempt.finished_at)
+        is_decision = step.kind == "approval"
+        if not is_decision and attempt.status in _CUT_SHORT:
+            end_s = self._death_s(begin_s, end_s)
+        end_s = max(begin_s, end_s)
+        is_cut = is_open and not self._is_live and self._view.job.status == "running"
+        span = Span(
+            "decision" if is_decision else "attempt",
+            begin_s,
+            end_s,
+            "waiting" if is_decision and is_open else "interrupted" if is_cut else attempt.status,
+            attempt.attempt,
+            is_open and self._goes_on,
+            attempt.attempt_id in self._cached,
+            _note(attempt),
+        )
+        spans = [span]
+        if attempt.retry_delay_s is not None or attempt.failure_kind == "budget":
+            kind: SpanKind = "retry_wait" if attempt.retry_delay_s is not None else "budget"
+            until_s = self._now_s if following is None else self._since(following.started_at)
+            if until_s > end_s and (following is not None or step.status == "waiting"):
+                is_still = following is None and self._goes_on
+                spans.append(
+                    Span(kind, end_s, until_s, "waiting", attempt.attempt, is_still, note=span.note)
+                )
+        return spans
+
+    def _death_s(self, begin_s: float, end_s: float) -> float:
+        """When it last can have worked: that it was cut short is written by the next process."""
+        deaths = (stopped_s for stopped_s, _ in self._stopped if begin_s <= stopped_s < end_s)
+        return min(deaths, default=end_s)
+
+    def _queued(self, step: StepRow, attempts: list[AttemptRow]) -> Span | None:
+        """Between the end of what it needs, or its birth, and its first start."""
+        if not attempts:
+            return None
+        ends = [
+            self._view.by_name[name].finished_at
+            for name in step.needed
+            if name in self._view.by_name
+        ]
+        known = [self._since(at) for at in ends if at is not None]
+        if len(known) < len(step.needed) or (not known and step.parent is not None):
+            return None
+        begin_s = max(known, default=0.0)
+        end_s = self._since(attempts[0].started_at)
+        return Span("queued", begin_s, end_s, "pending") if end_s > begin_s else None
+
+    def _is_after(self, attempts: list[AttemptRow], step: StepRow) -> bool:
+        """Whether the step ran since it took its result from elsewhere."""
+        return any(attempt.started_at > (step.finished_at or "") for attempt in attempts)
+
+    def _pauses(
+        self, connection: sqlite3.Connection, job_id: str, version: int
+    ) -> list[tuple[float, float]]:
+        rows = connection.execute(
+            "SELECT before.recorded_at, after.recorded_at FROM events AS after "
+            "JOIN events AS before ON before.job_id = after.job_id "
+            "AND before.version = after.version - 1 "
+            "WHERE after.job_id = ? AND after.version <= ? AND after.type = 'job.resumed' "
+            "ORDER BY after.version",
+            (job_id, version),
+        )
+        found = [(self._since(before), self._since(after)) for before, after in rows]
+        return [(begin_s, end_s) for begin_s, end_s in found if end_s > begin_s]
+
+    def _since(self, at: str) -> float:
+        return max(0.0, round((_time(at) - self._zero).total_seconds(), 6))
+
+
+def _time(at: str) -> datetime:
+    return datetime.fromisoformat(at)
+
+
+def _note(attempt: AttemptRow) -> str:
+    if attempt.failure is None:
+        return ""
+    return f"{attempt.failure_kind}: {attempt.failure}"

@@ -1,0 +1,69 @@
+"""What a step used: the steps before it, however far, and the files that those made."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orc.projections.tables.job_view import JobView, read_files
+from orc.projections.tables.rows import FileRow, StepRow
+
+UPSTREAM_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A step that the file's step used, `distance` needs away, and the files that it made."""
+
+    step: StepRow
+    distance: int
+    files: tuple[FileRow, ...]
+
+
+def read_upstream(
+    connection: sqlite3.Connection, view: JobView, step: StepRow
+) -> tuple[list[Source], int]:
+    """The steps that a step of the job used, nearest first, at most 200; and how many there are.
+
+    What is inside a step that holds others is a part of it.
+    """
+    files: dict[str, list[FileRow]] = {}
+    for file in read_files(connection, view.job.job_id):
+        files.setdefault(file.step_id, []).append(file)
+    distances: dict[str, int] = {}
+    waiting = deque([(step, 0)])
+    while waiting:
+        found, distance = waiting.popleft()
+        for name in _used(view, found):
+            if name not in distances and name in view.by_name and name != step.name:
+                distances[name] = distance + 1
+                waiting.append((view.by_name[name], distance + 1))
+    listed = [
+        Source(view.by_name[name], distance, tuple(_files_of(view, view.by_name[name], files)))
+        for name, distance in list(distances.items())[:UPSTREAM_MAX]
+    ]
+    return listed, len(distances)
+
+
+def _used(view: JobView, step: StepRow) -> list[str]:
+    """What it needs, and what each step around it does; a round also used the one before it."""
+    names = list(step.needed)
+    before, mark, number = step.name.rpartition("#")
+    if mark and number.isdecimal() and int(number) > 1:
+        names.append(f"{before}#{int(number) - 1}")
+    while step.parent is not None and step.parent in view.by_name:
+        step = view.by_name[step.parent]
+        names += step.needed
+    return names
+
+
+def _files_of(view: JobView, step: StepRow, files: Mapping[str, list[FileRow]]) -> list[FileRow]:
+    found: list[FileRow] = []
+    waiting = [step]
+    while waiting:
+        one = waiting.pop()
+        found += files.get(one.step_id, ())
+        waiting += reversed(view.children_of.get(one.name, ()))
+    return found

@@ -1,0 +1,1 @@
+"""What calls cost: prices, sums, and how a cost is worded."""

@@ -1,0 +1,214 @@
+"""Money from tokens. Tokens are facts; a cost is derived, and an unknown price stays unknown.
+
+What is here works on a table that is given. Which files it is made of, and
+reading them, is the business of `cli/jobs/prices.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from orc.ledger.digest import Digest, digest_json
+from orc.ledger.events import (
+    AnyEvent,
+    CacheHit,
+    Frozen,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    TokenUsage,
+)
+
+LOCAL_PROVIDERS = frozenset({"ollama", "mlx"})
+"""Providers that run on the caller's own machine and bill nothing a token."""
+
+BILLED_AS = {"openai-responses": "openai"}
+"""Providers that are another way to the same models, at the same prices."""
+
+USD_DIGITS = 12
+"""Costs are rounded to this many decimals: far below a token's price, and free of binary noise."""
+
+_TOKENS = 1_000_000
+_DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
+
+
+def _parse_day(value: Any) -> Any:
+    return dt.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Rate = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
+
+
+class Price(Frozen):
+    """What a model costs, in US dollars per million tokens.
+
+    `cached_input` is for input that the provider read from its own cache; without
+    it that input costs what any other does. The price holds for calls of at most
+    `input_tokens_max` tokens of input, and was seen on the day `seen`.
+    """
+
+    input: Rate
+    output: Rate
+    cached_input: Rate | None = None
+    input_tokens_max: Annotated[int, Field(gt=0, strict=True)] | None = None
+    seen: Day | None = None
+
+    def cost_usd(self, usage: TokenUsage) -> float | None:
+        """What the tokens cost; none where this price does not say.
+
+        No model answers without tokens: a count of none means that they were not counted.
+        """
+        if self.input == self.output == 0:
+            return 0.0
+        if usage.input_tokens == usage.output_tokens == 0:
+            return None
+        if self.input_tokens_max is not None and usage.input_tokens > self.input_tokens_max:
+            return None
+        cached = min(usage.cached_tokens, usage.input_tokens)
+        cached_rate = self.input if self.cached_input is None else self.cached_input
+        cost = (
+            (usage.input_tokens - cached) * self.input
+            + cached * cached_rate
+            + usage.output_tokens * self.output
+        )
+        return round(cost / _TOKENS, USD_DIGITS)
+
+
+FREE = Price(input=0.0, output=0.0)
+
+
+class PriceTable(Frozen):
+    """Prices by provider and model, as they were seen on a day."""
+
+    date: Day | None = None
+    currency: Literal["USD"] = "USD"
+    unit: Literal["per million tokens"] = "per million tokens"
+    sources: tuple[str, ...] = ()
+    models: dict[str, dict[str, Price]]
+
+    def find(self, provider: str, *models: str) -> Price | None:
+        """The price of the first of the models that has one; none where it is unknown.
+
+        A model that is named with a date has the price of its name without, unless
+        it has its own. `replay` stands for whoever was recorded: its models are
+        looked up in every provider's.
+        """
+        for model in models:
+            price = self._find(provider, model)
+            if price is not None:
+                return price
+        return FREE if provider in LOCAL_PROVIDERS else None
+
+    def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
+        """What a call costs, in US dollars; none where that is unknown."""
+        price = self.find(provider, model)
+        return None if price is None else price.cost_usd(usage)
+
+    def merged(self, own: PriceTable) -> PriceTable:
+        """This table with the entries of another in place of its own, model by model."""
+        models = {provider: dict(of_provider) for provider, of_provider in self.models.items()}
+        for provider, of_provider in own.models.items():
+            models.setdefault(provider, {}).update(of_provider)
+        return self._with_models(models)
+
+    def dated(self) -> PriceTable:
+        """The table with its date on each price that has none of its own."""
+        models = {
+            provider: {
+                name: price.model_copy(update={"seen": price.seen or self.date})
+                for name, price in of_provider.items()
+            }
+            for provider, of_provider in self.models.items()
+        }
+        return self._with_models(models)
+
+    @cached_property
+    def digest(self) -> Digest:
+        """What tells these prices from any others."""
+        return digest_json(self.model_dump(mode="json", include={"models"}))
+
+    def _with_models(self, models: dict[str, dict[str, Price]]) -> PriceTable:
+        # Not by `model_copy`: it would take along a digest that was asked for before.
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        return PriceTable(**{**kept, "models": models})
+
+    def _find(self, provider: str, model: str) -> Price | None:
+        if provider == "replay":
+            found = {price for name in self.models if (price := self._find(name, model))}
+            return found.pop() if len(found) == 1 else None
+        prices = self.models.get(BILLED_AS.get(provider, provider), {})
+        return prices.get(model) or prices.get(_DATE_SUFFIX.sub("", model))
+
+
+NO_PRICES = PriceTable(models={})
+"""Knows no price but that of a local model, which is none."""
+
+
+@dataclass(slots=True)
+class Spending:
+    """What some calls cost together: the sum of what is known, and the calls that are not in it."""
+
+    known_usd: float = 0.0
+    calls_unpriced: int = 0
+
+    def add(self, cost_usd: float | None) -> None:
+        """One more call; none is an unknown cost."""
+        if cost_usd is None:
+            self.calls_unpriced += 1
+        else:
+            self.known_usd = round(self.known_usd + cost_usd, USD_DIGITS)
+
+    @property
+    def total_usd(self) -> float | None:
+        """The whole cost; none where a part of it is unknown."""
+        return None if self.calls_unpriced else self.known_usd
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCall:
+    """A call that used tokens, and what it cost: none where that is unknown."""
+
+    step: str
+    usage: TokenUsage
+    cost_usd: float | None
+
+
+class CallPricer:
+    """Prices the calls of one job, given its events in order."""
+
+    def __init__(self, prices: PriceTable) -> None:
+        self._prices = prices
+        self._requested: dict[tuple[str, int, int], str] = {}
+
+    def take(self, event: AnyEvent) -> PricedCall | None:
+        """The call that the event ends, if tokens are known of it.
+
+        A call that failed without a count of tokens is taken to be free.
+        """
+        match event:
+            case LlmRequested():
+                self._requested[event.step, event.attempt, event.call] = event.model
+            case LlmResponded() | LlmFailed():
+                asked = self._requested.pop((event.step, event.attempt, event.call), event.model)
+                if event.usage is not None:
+                    price = self._prices.find(event.provider, event.model, asked)
+                    cost_usd = None if price is None else price.cost_usd(event.usage)
+                    return PricedCall(event.step, event.usage, cost_usd)
+            case _:
+                pass
+        return None
+
+
+def saved_usd(prices: PriceTable, event: CacheHit) -> float | None:
+    """What a reply from another call's cost would have been; none where that is unknown."""
+    if event.provider is None or event.model is None or event.usage is None:
+        return None
+    price = prices.find(event.provider, event.model)
+    return None if price is None else price.cost_usd(event.usage)

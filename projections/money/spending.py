@@ -1,0 +1,110 @@
+"""What calls to models cost, added up: by model, provider, day, step, job or project.
+
+The costs are those that the tables have; a part that nobody knows stays unknown.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from orc.projections.money.prices import USD_DIGITS
+
+By = Literal["model", "provider", "day", "step", "job", "project"]
+
+_KEYS: dict[By, str] = {
+    "model": "coalesce(calls.provider, '?') || '/' || coalesce(calls.model, '?')",
+    "provider": "coalesce(calls.provider, '?')",
+    # Recorded times are UTC text.
+    "day": "substr(calls.requested_at, 1, 10)",
+    "step": "calls.step_id",
+    "job": "calls.job_id",
+    "project": "jobs.name",
+}
+_INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """The calls of one group, and what they cost in US dollars.
+
+    `calls` were sent; `calls_unpriced` of them have an unknown cost, which `cost_usd`
+    lacks. `from_cache` were answered from the ledger, which saved `saved_usd`, and
+    something unknown for `saved_unpriced` of them.
+    `in_doubt` were sent, and nobody heard how they ended: they cost at most
+    `in_doubt_usd`, and something unknown for `in_doubt_unpriced` of them.
+    """
+
+    key: str
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
+    calls_unpriced: int = 0
+    from_cache: int = 0
+    saved_usd: float = 0.0
+    saved_unpriced: int = 0
+    in_doubt: int = 0
+    in_doubt_usd: float = 0.0
+    in_doubt_unpriced: int = 0
+
+    def plus(self, other: Spending) -> Spending:
+        """Both together, under this one's key."""
+        return replace(
+            self,
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cost_usd=round(self.cost_usd + other.cost_usd, USD_DIGITS),
+            calls_unpriced=self.calls_unpriced + other.calls_unpriced,
+            from_cache=self.from_cache + other.from_cache,
+            saved_usd=round(self.saved_usd + other.saved_usd, USD_DIGITS),
+            saved_unpriced=self.saved_unpriced + other.saved_unpriced,
+            in_doubt=self.in_doubt + other.in_doubt,
+            in_doubt_usd=round(self.in_doubt_usd + other.in_doubt_usd, USD_DIGITS),
+            in_doubt_unpriced=self.in_doubt_unpriced + other.in_doubt_unpriced,
+        )
+
+
+def read_spending(
+    connection: sqlite3.Connection,
+    *,
+    by: By,
+    job_id: str | None = None,
+    since: str | None = None,
+) -> list[Spending]:
+    """The groups, the dearest first; of one job, of calls from `since` on (UTC text, as recorded).
+
+    What is inside a step counts for the step; a step of a whole ledger is `project/step`.
+    """
+    rows = connection.execute(
+        f"SELECT {_KEYS[by]}, jobs.name, count(*) FILTER (WHERE calls.status <> 'from ledger'), "
+        "coalesce(sum(calls.input_tokens), 0), coalesce(sum(calls.output_tokens), 0), "
+        "coalesce(sum(calls.cached_tokens), 0), coalesce(sum(calls.cost_usd), 0), "
+        "count(*) FILTER (WHERE calls.input_tokens IS NOT NULL AND calls.cost_usd IS NULL), "
+        "count(*) FILTER (WHERE calls.status = 'from ledger'), coalesce(sum(calls.saved_usd), 0), "
+        "count(*) FILTER (WHERE calls.status = 'from ledger' AND calls.saved_usd IS NULL), "
+        "coalesce(sum(calls.in_doubt), 0), "
+        "coalesce(sum(calls.worst_case_usd) FILTER (WHERE calls.in_doubt), 0), "
+        "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_usd IS NULL) "
+        "FROM llm_calls AS calls JOIN jobs USING (job_id) "
+        # A step's own reply, which a later attempt of it had again, saved nobody anything.
+        "WHERE (calls.status <> 'from ledger' OR calls.provider IS NOT NULL) "
+        "AND (?1 IS NULL OR calls.job_id = ?1) AND (?2 IS NULL OR calls.requested_at >= ?2) "
+        "GROUP BY 1, 2",
+        (job_id, since),
+    )
+    found: dict[str, Spending] = {}
+    for key, project, *numbers in rows:
+        if by == "step":
+            step = _INSIDE.sub("", key.partition("/")[2])
+            key = step if job_id is not None else f"{project}/{step}"
+        found[key] = found.get(key, Spending(key)).plus(Spending(key, *numbers))
+    return sorted(
+        found.values(),
+        key=lambda one: (-one.cost_usd, -one.calls_unpriced, -one.output_tokens, one.key),
+    )

@@ -1,0 +1,125 @@
+"""The file of a search's index, beside the ledger: made, opened, told from others' files, removed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from orc.ledger.locks import FileLock, locks_dir
+from orc.projections.search.query import TOKENIZER
+
+APPLICATION_ID = 0x6F726373
+"""`orcs` in ASCII, in the header of the file."""
+
+_BUSY_TIMEOUT_S = 5.0
+_REMOVE_WAIT_S = 15.0
+_TABLES = (
+    "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    """CREATE TABLE places (id INTEGER PRIMARY KEY, position INTEGER NOT NULL,
+        job_id TEXT NOT NULL, what TEXT NOT NULL) STRICT""",
+    "CREATE INDEX places_by_job ON places (job_id)",
+    f"CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize='{TOKENIZER}')",
+)
+
+
+class NotAnIndex(Exception):
+    """A file of somebody else has the index's name, or none can be written there."""
+
+
+def index_path(database: Path) -> Path:
+    """The index of a ledger, `<db>.search`."""
+    return database.with_name(database.name + ".search")
+
+
+def open_file(database: Path) -> sqlite3.Connection:
+    """Connected to the index of the ledger at that path, which is made where there is none.
+
+    Raises NotAnIndex where none can be kept, sqlite3.DatabaseError where it is damaged.
+    """
+    path = index_path(database)
+    try:
+        with suppress(FileExistsError):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(path, flags, 0o600))
+    except OSError as error:
+        raise NotAnIndex(f"{path}: {error.strerror}") from error
+    _check_file(path)
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise NotAnIndex(f"{path} cannot be written")
+    connection = _connect(str(path))
+    try:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_memory() -> sqlite3.Connection:
+    """Connected to an index of its own, which no file keeps."""
+    connection = _connect(":memory:")
+    _create(connection)
+    return connection
+
+
+def remove_index(database: Path) -> None:
+    """Remove the index, so that no word of what the ledger no longer has is left in it."""
+    path = index_path(database)
+    try:
+        _check_file(path)
+    except NotAnIndex:
+        return
+    lock = lock_of(database)
+    # Whoever writes holds it for a second or two.
+    is_held = lock.acquire(wait_s=_REMOVE_WAIT_S)
+    try:
+        for name in (path, path.with_name(path.name + "-journal")):
+            name.unlink(missing_ok=True)
+    finally:
+        if is_held:
+            lock.release()
+
+
+def lock_of(database: Path) -> FileLock:
+    """Whose holder alone writes to the index, or removes it."""
+    return FileLock(locks_dir(database) / "search")
+
+
+def _check_file(path: Path) -> None:
+    """Raise NotAnIndex for what is none, not even a damaged one."""
+    if path.is_symlink() or not path.is_file():
+        raise NotAnIndex(f"{path} is no file")
+    try:
+        with closing(sqlite3.connect(path)) as probe:
+            # A damaged schema is no hindrance to reading the header.
+            probe.execute("PRAGMA writable_schema = ON")
+            found = probe.execute("PRAGMA application_id").fetchone()[0]
+        if found != APPLICATION_ID and path.stat().st_size > 0:
+            raise NotAnIndex(f"{path} is something else")
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise NotAnIndex(f"{path}: {error}") from error
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        name, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
+    )
+    # Nothing is lost with it: a commit need not wait for the disk.
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

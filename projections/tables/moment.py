@@ -1,0 +1,92 @@
+"""The tables of one job as they were at an earlier event: derived anew, from its first events.
+
+What reads them cannot tell them from the ledger's own, so that every page and
+command that shows a job can show it as of then.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice, takewhile
+from pathlib import Path
+from urllib.parse import quote
+
+from orc.ledger.connection import storage_errors
+from orc.ledger.reader import LedgerReader
+from orc.ledger.schema import migrate
+from orc.projections.money.prices import NO_PRICES, USD_DIGITS, PriceTable
+from orc.projections.tables.projector import ReadModel
+
+_BATCH = 1000
+
+
+def derive_beside(
+    path: Path,
+    job_id: str | None,
+    *,
+    prices: PriceTable = NO_PRICES,
+    up_to: int | None = None,
+) -> sqlite3.Connection:
+    """A private database with the tables as the events give them, and the ledger beside it.
+
+    Of one job, or of all; of one job's first events, up to version `up_to`. `events`
+    and `blobs` are the ledger's own, whole: tables of the ledger have the prefix
+    `ledger.` there. The caller closes it. Raises LedgerError where events cannot be read.
+    """
+    # In a file that SQLite takes away: a long ledger's tables need not fit into memory.
+    connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        model = ReadModel(prices)
+        migrate(connection)
+        model.create(connection)
+        # From now on these names are the ledger's.
+        for name in ("events", "blobs", "signals", "orc_meta"):
+            connection.execute(f"DROP TABLE {name}")
+        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        connection.execute("ATTACH ? AS ledger", (uri,))
+        # One view of the ledger for both: it may grow meanwhile.
+        connection.execute("BEGIN")
+        reader = LedgerReader(path, connection)
+        events = reader.read_all() if job_id is None else reader.read_stream(job_id)
+        if up_to is not None:
+            events = takewhile(lambda recorded: recorded.version <= up_to, events)
+        while batch := list(islice(events, _BATCH)):
+            model.apply(connection, batch)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def tables_at(path: Path, job_id: str, version: int) -> Iterator[sqlite3.Connection]:
+    """The tables of a job as they were after its event `version`, from 1; costs are the ledger's own.
+
+    Raises LedgerError.
+    """
+    with storage_errors(path):
+        connection = derive_beside(path, job_id, up_to=version)
+        try:
+            for statement in _COSTS_OF_THE_LEDGER:
+                connection.execute(statement)
+            yield connection
+        finally:
+            connection.close()
+
+
+_SUMS = (
+    f"(SELECT round(sum(cost_usd), {USD_DIGITS}), "
+    "count(*) FILTER (WHERE input_tokens IS NOT NULL AND cost_usd IS NULL) FROM llm_calls"
+)
+_COSTS_OF_THE_LEDGER = (
+    # What was not answered then has no tokens yet, and so no price.
+    "UPDATE llm_calls SET (cost_usd, price_date, saved_usd) = (SELECT cost_usd, price_date, "
+    "saved_usd FROM ledger.llm_calls AS kept WHERE kept.call_id = llm_calls.call_id) "
+    "WHERE input_tokens IS NOT NULL OR status = 'from ledger'",
+    f"UPDATE steps SET (cost_usd, calls_unpriced) = {_SUMS} "
+    "WHERE llm_calls.step_id = steps.step_id) WHERE calls",
+    f"UPDATE jobs SET (cost_usd, calls_unpriced) = {_SUMS} "
+    "WHERE llm_calls.job_id = jobs.job_id) WHERE calls",
+)

@@ -1,0 +1,333 @@
+"""The projector: how each event changes the tables, inside the append's own transaction.
+
+Rows are collected and written a statement at a time for a whole batch. The
+statements of one batch run in the order of `ORDER`, which is the order in
+which events follow each other within a turn of the loop; an event that would
+break that order closes the batch first, so that a rebuild in large batches
+gives the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from orc.ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BlobRemoved,
+    BudgetExceeded,
+    BudgetRaised,
+    CacheHit,
+    CircuitClosed,
+    CircuitOpened,
+    FileWritten,
+    JobAmended,
+    JobCancelled,
+    JobCancelling,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSubmitted,
+    JobSucceeded,
+    JobWaiting,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Recorded,
+    StepExpanded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
+)
+from orc.projections.money.prices import NO_PRICES, PriceTable
+from orc.projections.tables.calls import (
+    cache_hit,
+    call_failed,
+    circuit_closed,
+    circuit_opened,
+    cut,
+    requested,
+    responded,
+    tool_called,
+    tool_returned,
+)
+from orc.projections.tables.flow import asked, decided, expanded, job_waiting, short
+from orc.projections.tables.reuse import job_amended, step_reused, step_rows
+from orc.projections.tables.schema import VERSION, create_tables
+from orc.projections.tables.writer import Writer, preview
+
+# The phase of each event: the place of its statements in `ORDER`.
+_PHASES: dict[type, int] = {
+    JobSubmitted: 0,
+    JobAmended: 0,
+    JobStarted: 1,
+    JobResumed: 1,
+    JobInterrupted: 1,
+    JobWaiting: 10,
+    BudgetRaised: 1,
+    BudgetExceeded: 6,
+    CacheHit: 2,
+    LlmRequested: 2,
+    LlmResponded: 3,
+    LlmFailed: 3,
+    CircuitOpened: 3,
+    CircuitClosed: 3,
+    ToolCalled: 4,
+    ToolReturned: 4,
+    FileWritten: 4,
+    StepInterrupted: 5,
+    StepSucceeded: 6,
+    StepFailed: 6,
+    StepSkipped: 7,
+    StepSwitched: 7,
+    StepStarted: 8,
+    StepReused: 8,
+    StepExpanded: 9,
+    ApprovalRequested: 9,
+    ApprovalDecided: 5,
+    BlobRemoved: 1,
+    JobSucceeded: 10,
+    JobFailed: 10,
+    JobCancelling: 10,
+    JobCancelled: 10,
+}
+
+
+class ReadModel:
+    """See `ledger.Projector`. Costs are those of `prices`."""
+
+    version = VERSION
+
+    def __init__(self, prices: PriceTable = NO_PRICES) -> None:
+        self._prices = prices
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """See `Projector.create`."""
+        create_tables(connection)
+
+    def apply(self, connection: sqlite3.Connection, batch: Sequence[Recorded]) -> None:
+        """See `Projector.apply`."""
+        writer = Writer(connection, self._prices)
+        phase = 0
+        for recorded in batch:
+            following = _PHASES[type(recorded.event)]
+            if following < phase:
+                writer.flush()
+            phase = following
+            _HANDLERS[type(recorded.event)](writer, recorded, recorded.event)
+        writer.flush()
+
+
+def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
+    job_id = recorded.job_id
+    spec = writer.spec(event.spec, job_id)
+    writer.add(
+        "job",
+        job_id,
+        event.project,
+        spec.get("task_description"),
+        spec["provider"],
+        spec["model"],
+        recorded.recorded_at,
+        len(spec["steps"]),
+        event.source_name,
+        event.runs_dir,
+        event.forked_from,
+    )
+    for row in step_rows(job_id, spec):
+        writer.add("step", *row)
+
+
+def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
+    owner = f"{event.owner.pid} on {event.owner.host}"
+    writer.add("job_started", recorded.recorded_at, owner, recorded.job_id)
+
+
+def _job_resumed(writer: Writer, recorded: Recorded, event: JobResumed) -> None:
+    writer.add("job_resumed", f"{event.owner.pid} on {event.owner.host}", recorded.job_id)
+    writer.add("reopened", recorded.job_id, json.dumps(event.kept or ()))
+    writer.add("recounted", recorded.job_id)
+    writer.add("circuits_reset", recorded.recorded_at, recorded.job_id)
+
+
+def _job_succeeded(writer: Writer, recorded: Recorded, event: JobSucceeded) -> None:
+    _job_ended(writer, recorded, "succeeded", None)
+
+
+def _job_failed(writer: Writer, recorded: Recorded, event: JobFailed) -> None:
+    first = event.failures[0] if event.failures else None
+    others = f" (and {event.failures_total - 1} more)" if event.failures_total > 1 else ""
+    named = f"{first.step}: " if first is not None and first.step else ""
+    failure = f"{named}{first.message}{others}" if first is not None else None
+    _job_ended(writer, recorded, "failed", failure)
+
+
+def _job_cancelling(writer: Writer, recorded: Recorded, event: JobCancelling) -> None:
+    writer.add(
+        "steps_cancelled", recorded.recorded_at, recorded.job_id, json.dumps(list(event.steps))
+    )
+
+
+def _job_cancelled(writer: Writer, recorded: Recorded, event: JobCancelled) -> None:
+    writer.add("steps_cancelled", recorded.recorded_at, recorded.job_id, "[]")
+    _job_ended(writer, recorded, "cancelled", event.reason)
+
+
+def _job_ended(writer: Writer, recorded: Recorded, status: str, failure: str | None) -> None:
+    at = recorded.recorded_at
+    writer.add("job_ended", status, at, failure, at, recorded.job_id)
+
+
+def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> None:
+    job_id, step_key = recorded.job_id, f"{recorded.job_id}/{event.step}"
+    writer.add("step_started", event.attempt, recorded.recorded_at, step_key)
+    writer.add(
+        "attempt",
+        f"{step_key}/{event.attempt}",
+        f"{event.step} {event.attempt}",
+        job_id,
+        step_key,
+        event.attempt,
+        recorded.recorded_at,
+        event.cache_key,
+    )
+
+
+def _step_succeeded(writer: Writer, recorded: Recorded, event: StepSucceeded) -> None:
+    step_key = f"{recorded.job_id}/{event.step}"
+    at = recorded.recorded_at
+    output, blob = preview(event.output)
+    writer.add("step_succeeded", at, event.duration_s, output, blob, step_key)
+    _attempt_ended(writer, recorded, event, "succeeded")
+    writer.count(recorded.job_id, 0)
+
+
+def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
+    status = "failed" if event.retry_at is None else "waiting"
+    writer.add(
+        "step_failed",
+        status,
+        recorded.recorded_at if status == "failed" else None,
+        event.duration_s,
+        event.kind,
+        event.message,
+        int(bool(event.tolerated)),
+        f"{recorded.job_id}/{event.step}",
+    )
+    cut(writer, recorded, event)
+    if event.on_content:
+        writer.add("calls_rejected", f"{recorded.job_id}/{event.step}")
+    _attempt_ended(writer, recorded, event, "failed")
+    if status == "failed":
+        writer.count(recorded.job_id, 1)
+
+
+def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted) -> None:
+    writer.add("step_interrupted", f"{recorded.job_id}/{event.step}")
+    cut(writer, recorded, event)
+    _attempt_ended(writer, recorded, event, "interrupted")
+    writer.add("attempt_doubted", f"{recorded.job_id}/{event.step}/{event.attempt}")
+
+
+def _attempt_ended(
+    writer: Writer,
+    recorded: Recorded,
+    event: StepSucceeded | StepFailed | StepInterrupted,
+    status: str,
+) -> None:
+    log, log_blob = (None, None) if event.log is None else preview(event.log)
+    failed = event if isinstance(event, StepFailed) else None
+    writer.add(
+        "attempt_ended",
+        status,
+        recorded.recorded_at,
+        event.duration_s,
+        failed.kind if failed else None,
+        failed.message if failed else None,
+        failed.exit_code if failed else None,
+        failed.delay_s if failed else None,
+        log,
+        log_blob,
+        recorded.version if status == "succeeded" else None,
+        f"{recorded.job_id}/{event.step}/{event.attempt}",
+    )
+
+
+def _step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:
+    because = f"{event.reason}: {', '.join(event.because)}" if event.because else event.reason
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_skipped", because, recorded.recorded_at, step_key)
+    writer.count(recorded.job_id, 2)
+
+
+def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> None:
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_switched", event.provider, event.model, step_key)
+
+
+def _file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
+    if event.reason == "nochange":
+        return
+    writer.add(
+        "file",
+        f"{recorded.job_id}/{event.path}",
+        event.path,
+        recorded.job_id,
+        f"{recorded.job_id}/{event.step}",
+        event.path,
+        event.sha256,
+        event.size_bytes,
+        event.media_type,
+        recorded.recorded_at,
+        event.attempt,
+    )
+
+
+def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
+    """The event changes no table: an interrupted job is one that has not ended, for one."""
+
+
+_HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
+    JobSubmitted: _submitted,
+    JobStarted: _job_started,
+    JobResumed: _job_resumed,
+    JobAmended: job_amended,
+    JobInterrupted: _nothing,
+    JobWaiting: job_waiting,
+    BudgetExceeded: short,
+    BudgetRaised: _nothing,
+    BlobRemoved: _nothing,
+    StepExpanded: expanded,
+    ApprovalRequested: asked,
+    ApprovalDecided: decided,
+    JobSucceeded: _job_succeeded,
+    JobFailed: _job_failed,
+    JobCancelling: _job_cancelling,
+    JobCancelled: _job_cancelled,
+    StepStarted: _step_started,
+    StepSucceeded: _step_succeeded,
+    StepFailed: _step_failed,
+    StepSkipped: _step_skipped,
+    StepReused: step_reused,
+    StepInterrupted: _step_interrupted,
+    LlmRequested: requested,
+    LlmResponded: responded,
+    LlmFailed: call_failed,
+    CacheHit: cache_hit,
+    ToolCalled: tool_called,
+    ToolReturned: tool_returned,
+    CircuitOpened: circuit_opened,
+    CircuitClosed: circuit_closed,
+    StepSwitched: _step_switched,
+    FileWritten: _file_written,
+}

@@ -1,0 +1,47 @@
+"""What a job asks people at this moment: the message, and the answers that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orc.ledger.events import ApprovalRequested
+from orc.ledger.reader import LedgerReader
+from orc.projections.tables.job_view import read_rows
+from orc.projections.tables.rows import StepRow
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that nobody has answered; `expires_at` is in seconds since 1970."""
+
+    step: str
+    message: str
+    options: tuple[str, ...]
+    expires_at: float | None = None
+    on_timeout: str | None = None
+
+
+def read_questions(reader: LedgerReader, job_id: str) -> list[Question]:
+    """The questions of the job that are open, in the order of its steps. Raises LedgerError."""
+    waiting = read_rows(
+        reader.connection,
+        StepRow,
+        "job_id = ? AND status = 'waiting' AND question IS NOT NULL AND decision IS NULL "
+        "ORDER BY position",
+        job_id,
+    )
+    found = (read_question(reader, job_id, step.name) for step in waiting)
+    return [question for question in found if question is not None]
+
+
+def read_question(reader: LedgerReader, job_id: str, step: str) -> Question | None:
+    """What the step asked last, whether it is answered or not. Raises LedgerError."""
+    row = reader.connection.execute(
+        "SELECT version FROM events WHERE job_id = ? AND type = 'approval.requested' AND step = ? "
+        "ORDER BY version DESC LIMIT 1",
+        (job_id, step),
+    ).fetchone()
+    event = None if row is None else reader.read_event(job_id, row[0]).event
+    if not isinstance(event, ApprovalRequested):
+        return None
+    return Question(step, event.message, event.options, event.expires_at, event.on_timeout)

@@ -1,0 +1,159 @@
+"""Why a step started when it did and not before, as far as the events tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orc.ledger.events import (
+    CircuitClosed,
+    CircuitOpened,
+    JobResumed,
+    JobStarted,
+    Recorded,
+    StepExpanded,
+)
+from orc.ledger.reader import LedgerReader
+from orc.projections.history.trace import Mark, Trace
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+
+NOTICED_S = 0.1
+"""A shorter wait is the scheduler's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What held a step back, for how long, and the events that say so. `reason` is one word."""
+
+    reason: str
+    text: str
+    events: tuple[int, ...]
+    waited_s: float
+
+
+def find_wait(
+    view: JobView,
+    trace: Trace,
+    job_events: list[Recorded],
+    spec: Mapping[str, Any],
+    step: StepRow,
+    *,
+    ready: Mark,
+    start: Mark,
+) -> Wait | None:
+    """What happened between the moment at which it could start and its start; none for no wait."""
+    waited_s = between_s(ready.at, start.at)
+    if waited_s < NOTICED_S:
+        return None
+    within = [found for found in job_events if ready.version < found.version < start.version]
+    stopped = [found for found in within if found.event.type == "job.resumed"]
+    if stopped:
+        resumed = stopped[-1].version
+        text = f"the job had stopped, and went on with event {resumed}"
+        return Wait("stopped", text, (resumed,), waited_s)
+    circuit = _circuit(job_events, step, ready, start)
+    if circuit is not None:
+        return _wait_for_circuit(circuit, waited_s)
+    return _wait_for_slot(view, trace, spec, step, start, waited_s) or Wait(
+        "unknown", _unknown(spec, step), (), waited_s
+    )
+
+
+def opening(job_events: list[Recorded], version: int) -> Mark | None:
+    """The moment at which the job's owner began, before an event."""
+    found: Mark | None = None
+    for recorded in job_events:
+        event = recorded.event
+        if recorded.version < version and isinstance(event, JobStarted | JobResumed):
+            found = mark_of(recorded)
+    return found
+
+
+def mark_of(recorded: Recorded) -> Mark:
+    """The mark of an event of the whole job."""
+    return Mark(recorded.version, recorded.event.type, "", recorded.recorded_at, None, True)
+
+
+def find_birth(reader: LedgerReader, trace: Trace, step: StepRow, version: int) -> Mark | None:
+    """The last event before another one that brought the step into being, inside its parent."""
+    for mark in reversed(trace.of_step.get(step.parent or "", ())):
+        if mark.type == "step.expanded" and mark.version < version:
+            event = reader.read_event(step.job_id, mark.version).event
+            if isinstance(event, StepExpanded) and step.name in event.children:
+                return mark
+    return None
+
+
+def between_s(first: str, second: str) -> float:
+    """Seconds from one recorded time to another; not below 0."""
+    gap = datetime.fromisoformat(second) - datetime.fromisoformat(first)
+    return max(0.0, gap.total_seconds())
+
+
+def _circuit(
+    job_events: list[Recorded], step: StepRow, ready: Mark, start: Mark
+) -> Recorded | None:
+    """The opening of its model's circuit that was in force between the two."""
+    target = f"{step.provider}/{step.model}"
+    found: Recorded | None = None
+    for recorded in job_events:
+        event = recorded.event
+        if recorded.version >= start.version:
+            break
+        if isinstance(event, CircuitOpened) and event.target.startswith(target):
+            found = recorded
+        elif isinstance(event, CircuitClosed) and event.target.startswith(target):
+            found = None if recorded.version < ready.version else found
+    return found
+
+
+def _wait_for_circuit(recorded: Recorded, waited_s: float) -> Wait:
+    event = recorded.event
+    assert isinstance(event, CircuitOpened)
+    text = (
+        f"the circuit of {event.target} was open: {event.failures} calls in a row had failed, "
+        f"the last with {event.kind}"
+    )
+    return Wait("circuit", text, (recorded.version,), waited_s)
+
+
+def _wait_for_slot(
+    view: JobView,
+    trace: Trace,
+    spec: Mapping[str, Any],
+    step: StepRow,
+    start: Mark,
+    waited_s: float,
+) -> Wait | None:
+    freed = trace.freed_before(start.version)
+    running = trace.running_at(start.version, but=step.name)
+    busy = len(running) + (1 if freed is not None else 0)
+    limits = spec.get("concurrency", {})
+    ended = () if freed is None else (freed.version,)
+    came_free = "" if freed is None else f"; one came free when {freed.step} ended"
+    own = limits.get(step.provider)
+    if own is not None:
+        provider_of = {row.name: row.provider for row in view.steps}
+        names = [mark.step for mark in running] + ([freed.step] if freed else [])
+        if sum(provider_of.get(name) == step.provider for name in names) >= own:
+            text = f"all {own} slots of {step.provider} were taken (concurrency){came_free}"
+            return Wait("slot", text, ended, waited_s)
+    total = limits.get("total")
+    if total is not None and busy >= total:
+        text = f"all {total} slots were taken (concurrency){came_free}"
+        return Wait("slot", text, ended, waited_s)
+    if step.parent is not None and freed is not None and freed.step != step.name:
+        siblings = {row.name for row in view.children_of.get(step.parent, ())}
+        if freed.step in siblings:
+            text = f"{step.parent} runs only so many at a time (max_parallel){came_free}"
+            return Wait("max_parallel", text, ended, waited_s)
+    return None
+
+
+def _unknown(spec: Mapping[str, Any], step: StepRow) -> str:
+    if step.provider in spec.get("rate", {}):
+        return f"no event says why; the spec limits the rate of {step.provider}"
+    return "no event says why"

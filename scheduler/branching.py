@@ -1,0 +1,229 @@
+"""Looks at what is due: judges conditions, expands what holds others, and gathers their results.
+
+That takes values, which only a reader of the ledger has; so it is done between
+two turns of the loop, when all that it reads is committed. What it finds
+becomes a command, and the same events lead it to find the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from orc.ledger import pack
+from orc.ledger.definition import StepDef
+from orc.ledger.digest import clean_text
+from orc.ledger.events import Payload
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import (
+    AskAgain,
+    AskPerson,
+    Command,
+    ExpandStep,
+    Failed,
+    FailStep,
+    FinishAttempt,
+    SkipStep,
+    Succeeded,
+)
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.containers import CHILDREN_MAX, child_ids, round_id
+from orc.scheduler.core.fold.doubt import is_held_back
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.queues import enqueue
+from orc.scheduler.core.language.evaluation import to_plain, to_text
+from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
+from orc.scheduler.core.rules.doubt import lost
+from orc.scheduler.core.rules.failures import find_shut
+from orc.scheduler.rendering import Renderer
+from orc.scheduler.turn import Message
+
+ITEMS_MAX = 100_000
+MESSAGE_CHARS_MAX = 10_000
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+_NAMED_MAX = 3
+
+
+class Overseer:
+    """Looks at the due steps of one job."""
+
+    def __init__(self, state: JobState, renderer: Renderer, clock: Clock) -> None:
+        self._state = state
+        self._renderer = renderer
+        self._scopes = renderer.scopes()
+        self._clock = clock
+
+    def look(self, step_id: str) -> Message | None:
+        """What becomes of a due step; none where it may now start by itself, or is over."""
+        step = self._state.steps[step_id]
+        if step.status == "running" and step.inside is not None:
+            return None if step.inside.open else self._gather(step_id)
+        if step.status != "pending":
+            return None
+        if find_shut(self._state, step_id):
+            return Message(SkipStep(step_id))
+        if step.needs_left:
+            return None
+        if is_held_back(self._state, step_id):
+            if self._state.graph.steps[step_id].on_unknown == "ask":
+                return Message(AskAgain(step_id))
+            return Message(FailStep(step_id, lost(self._state, step_id)))
+        try:
+            if not self._holds(step_id):
+                return Message(SkipStep(step_id))
+            return self._begin(step_id)
+        except TemplateError as error:
+            return Message(FailStep(step_id, _template_failure(error)))
+
+    def _holds(self, step_id: str) -> bool:
+        condition = self._state.graph.steps[step_id].condition
+        if condition is None:
+            return True
+        expression = parse_condition(condition)
+        return bool(expression.evaluate(self._scopes.condition(step_id)))
+
+    def _begin(self, step_id: str) -> Message | None:
+        definition = self._state.graph.steps[step_id]
+        match definition.shape:
+            case "for_each":
+                return self._expand_items(step_id, definition)
+            case "loop":
+                return Message(ExpandStep(step_id, (round_id(step_id, 1),)))
+            case "group":
+                return self._expand_group(step_id, definition)
+        if definition.approval is not None:
+            text = parse_template(definition.approval.message).render(self._scopes.inside(step_id))
+            message = clean_text(to_text(text))[:MESSAGE_CHARS_MAX]
+            return Message(AskPerson(step_id, message, self._clock.now()))
+        enqueue(self._state, step_id)
+        return None
+
+    def _expand_items(self, step_id: str, definition: StepDef) -> Message:
+        assert definition.for_each is not None
+        items = to_plain(render_value(definition.for_each.items, self._scopes.inside(step_id)))
+        if not isinstance(items, list):
+            kind = "null" if items is None else type(items).__name__
+            raise TemplateError(f"for_each: must be a list; this is {kind}")
+        if len(items) > ITEMS_MAX:
+            raise TemplateError(f"for_each: {len(items):,} items; {ITEMS_MAX:,} are the most")
+        keys = self._keys(step_id, definition, items)
+        values, blobs = _pack_all(
+            [items[start : start + CHILDREN_MAX] for start in range(0, len(items), CHILDREN_MAX)]
+        )
+        return Message(ExpandStep(step_id, child_ids(step_id, definition, keys), values), blobs)
+
+    def _keys(self, step_id: str, definition: StepDef, items: list[Any]) -> tuple[str, ...]:
+        assert definition.for_each is not None
+        template = definition.for_each.key
+        if template is None:
+            return tuple(map(str, range(len(items))))
+        keys: dict[str, str] = {}
+        for number, item in enumerate(items):
+            scope = self._scopes.item(step_id, item)
+            key = to_text(parse_template(template).render(scope))
+            if not _KEY.match(key):
+                raise TemplateError(
+                    f"key: item {number} gives {key[:80]!r}; a key has letters, digits, - and _, "
+                    "starts with a letter or _, and is at most 64 long"
+                )
+            other = keys.setdefault(key.casefold(), key)
+            if len(keys) != number + 1:
+                raise TemplateError(f"key: item {number} gives {key!r}, and another gave {other!r}")
+        return tuple(keys.values())
+
+    def _expand_group(self, step_id: str, definition: StepDef) -> Message:
+        values: tuple[Payload, ...] = ()
+        blobs: tuple[bytes, ...] = ()
+        if definition.inputs is not None:
+            inputs = render_value(definition.inputs, self._scopes.inside(step_id))
+            values, blobs = _pack_all([to_plain(inputs)])
+        return Message(ExpandStep(step_id, child_ids(step_id, definition), values), blobs)
+
+    def _gather(self, step_id: str) -> Message:
+        """All inside has ended: the result of the whole, or the next round."""
+        definition = self._state.graph.steps[step_id]
+        failed = self._failure_inside(step_id, definition)
+        if failed is not None:
+            return self._finish(step_id, failed)
+        try:
+            if definition.shape == "loop":
+                return self._end_round(step_id, definition)
+            return self._finish_with(step_id, self._results(step_id, definition))
+        except TemplateError as error:
+            return self._finish(step_id, _template_failure(error))
+
+    def _failure_inside(self, step_id: str, definition: StepDef) -> Failed | None:
+        inside = self._state.steps[step_id].inside
+        assert inside is not None
+        children = inside.children[-1:] if definition.shape == "loop" else inside.children
+        bad = [
+            name
+            for name in children
+            if self._state.steps[name].status == "failed" and not self._state.steps[name].tolerated
+        ]
+        if not bad:
+            return None
+        first = self._state.steps[bad[0]].failure
+        assert first is not None
+        named = ", ".join(bad[:_NAMED_MAX]) + (", ..." if len(bad) > _NAMED_MAX else "")
+        which = f"{len(bad)} of {len(children)} failed: {named}" if len(children) > 1 else bad[0]
+        message = f"{which}: {first.message}"
+        return Failed(first.kind, message, self._elapsed(step_id), final=True)
+
+    def _results(self, step_id: str, definition: StepDef) -> Any:
+        inside = self._state.steps[step_id].inside
+        assert inside is not None
+        outputs = [
+            self._renderer.payload(self._state.steps[name].output) for name in inside.children
+        ]
+        if definition.shape == "for_each":
+            return outputs
+        return dict(zip((step.id for step in definition.steps), outputs, strict=True))
+
+    def _end_round(self, step_id: str, definition: StepDef) -> Message:
+        inside = self._state.steps[step_id].inside
+        assert inside is not None
+        assert definition.loop is not None
+        last = inside.children[-1]
+        number = len(inside.children)
+        until = definition.loop.until
+        is_over = until is not None and bool(
+            parse_condition(until).evaluate(self._scopes.after_round(step_id, last))
+        )
+        if not is_over and number < definition.loop.max_iterations:
+            return Message(ExpandStep(step_id, (round_id(step_id, number + 1),)))
+        warning = None
+        if until is not None and not is_over:
+            rounds = f"{number} round{'s' * (number != 1)}"
+            warning = f"after {rounds} this did not hold: {until}"
+            if definition.loop.on_exhausted == "fail":
+                failed = Failed("rejected", warning, self._elapsed(step_id), final=True)
+                return self._finish(step_id, failed)
+        output = self._state.steps[last].output
+        return self._finish_with(step_id, self._renderer.payload(output), warning=warning)
+
+    def _finish_with(self, step_id: str, value: Any, *, warning: str | None = None) -> Message:
+        (output,), blobs = _pack_all([value])
+        succeeded = Succeeded(output, self._elapsed(step_id), warning=warning)
+        return Message(self._end(step_id, succeeded), blobs)
+
+    def _finish(self, step_id: str, failed: Failed) -> Message:
+        return Message(self._end(step_id, failed))
+
+    def _end(self, step_id: str, outcome: Succeeded | Failed) -> Command:
+        attempt = self._state.steps[step_id].attempts
+        return FinishAttempt(step_id, attempt, outcome, self._clock.now())
+
+    def _elapsed(self, step_id: str) -> float:
+        began_at = self._state.steps[step_id].began_at
+        return round(max(0.0, self._clock.now() - began_at), 6) if began_at else 0.0
+
+
+def _pack_all(values: list[Any]) -> tuple[tuple[Payload, ...], tuple[bytes, ...]]:
+    packed = [pack(value) for value in values]
+    blobs = tuple(blob for _, blob in packed if blob is not None)
+    return tuple(payload for payload, _ in packed), blobs
+
+
+def _template_failure(error: TemplateError) -> Failed:
+    return Failed("template", clean_text(str(error)), 0.0, final=True)

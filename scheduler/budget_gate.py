@@ -1,0 +1,121 @@
+"""Says what calls can cost at most, and lets those be sent that every budget has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from orc.ledger.digest import canonical_json
+from orc.ledger.events import (
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Payload,
+    Reserved,
+    TokenUsage,
+    WorstCase,
+)
+from orc.scheduler.core.commands import Failed, Short
+from orc.scheduler.core.fold.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
+from orc.scheduler.core.fold.evolve import JobState
+
+PriceCall = Callable[[str, str, TokenUsage], float | None]
+"""What a call costs in US dollars, by provider, model and tokens; none where nobody knows."""
+
+
+class OverBudget(Exception):
+    """A call does not fit, and nothing that runs would make room for it."""
+
+    def __init__(self, outcome: Short | Failed) -> None:
+        super().__init__("over budget")
+        self.outcome = outcome
+
+
+def unknown_price(provider: str, model: str, usage: TokenUsage) -> float | None:
+    """For whoever has no table of prices."""
+    return None
+
+
+class Purse:
+    """The budgets of one running job."""
+
+    def __init__(self, state: JobState, price: PriceCall) -> None:
+        self._state = state
+        self._price = price
+        self._claims: dict[str, Reserved] = {}
+        self._changed = trio.Event()
+
+    async def admit(self, event: LlmRequested) -> LlmRequested:
+        """The request with its worst case, and what is reserved for it, once it fits.
+
+        Raises OverBudget.
+        """
+        worst = self._worst_case(event)
+        event = event.model_copy(update={"worst_case": worst})
+        if not any(accounts_of(self._state, event.step)):
+            return event
+        need = self._need(event, worst)
+        while True:
+            short = find_shortfall(
+                self._state, event.step, need, claims=tuple(self._claims.items())
+            )
+            if short is None:
+                break
+            if not short.is_held:
+                raise OverBudget(_outcome(short))
+            changed = self._changed
+            await changed.wait()
+        self._claims[event.step] = need
+        return event.model_copy(update={"reserved": need})
+
+    def charge(self, event: LlmResponded | LlmFailed) -> LlmResponded | LlmFailed:
+        """The end of a call with what it cost, where a budget counts that."""
+        if event.usage is None or not has_money_limit(self._state, event.step):
+            return event
+        cost = self._price(event.provider, event.model, event.usage)
+        return event if cost is None else event.model_copy(update={"charged_usd": cost})
+
+    def release(self, step_id: str) -> None:
+        """What was claimed is in the state, or will not be; what was held may be free."""
+        self._claims.pop(step_id, None)
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _worst_case(self, event: LlmRequested) -> WorstCase:
+        tokens = _size(event.request)
+        longest = self._state.graph.steps[event.step].params.get("max_tokens")
+        if longest is not None:
+            usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
+            cost = self._price(event.provider, event.model, usage)
+            return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_usd=cost)
+        # Without a longest reply only a model that is free has a worst case in money.
+        some = TokenUsage(input_tokens=tokens, output_tokens=1)
+        is_free = self._price(event.provider, event.model, some) == 0
+        return WorstCase(input_tokens=tokens, cost_usd=0.0 if is_free else None)
+
+    def _need(self, event: LlmRequested, worst: WorstCase) -> Reserved:
+        tokens = worst.input_tokens + (worst.output_tokens or 0)
+        if not has_money_limit(self._state, event.step):
+            return Reserved(tokens=tokens)
+        if worst.cost_usd is None:
+            message = f"nobody knows what {event.provider}/{event.model} costs for so long a prompt"
+            raise OverBudget(Failed("budget", message, 0.0, final=True))
+        return Reserved(tokens=tokens, cost_usd=worst.cost_usd)
+
+
+def _size(request: Payload) -> int:
+    return request.size_bytes or len(canonical_json(request.value))
+
+
+def _outcome(short: Shortfall) -> Short | Failed:
+    if short.on_exceeded == "fail":
+        return Failed("budget", short.message(), 0.0, final=True)
+    return Short(
+        account=short.account,
+        limit=short.limit,
+        maximum=short.maximum,
+        spent=short.spent,
+        needed=short.needed,
+        duration_s=0.0,
+    )

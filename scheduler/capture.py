@@ -1,0 +1,92 @@
+"""Taking files into the ledger: those that an attempt has written, was told to write, or left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from orc.ledger.digest import clean_text
+from orc.ledger.events import FileRef
+from orc.ledger.masking import Mask
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, Result
+from orc.scheduler.effects.text import without_fence
+from orc.scheduler.rendering import RenderedFile
+from orc.scheduler.workspace import CaptureProblem, Workspace, file_ref
+
+_NAMED_MAX = 5
+
+
+class Taking:
+    """The files of one attempt; `blobs` are their contents, secrets hidden."""
+
+    def __init__(self, state: JobState, workspace: Workspace, mask: Mask, step_id: str) -> None:
+        self.blobs: list[bytes] = []
+        self._state = state
+        self._workspace = workspace
+        self._mask = mask
+        self._step_id = step_id
+        self._hidden_in: list[str] = []
+
+    @property
+    def warning(self) -> str | None:
+        """Which files are not what the attempt left, since they had secrets in them."""
+        if not self._hidden_in:
+            return None
+        names = ", ".join(self._hidden_in[:_NAMED_MAX])
+        more = ", ..." * (len(self._hidden_in) > _NAMED_MAX)
+        return f"secrets were hidden in {names}{more}"
+
+    def artifacts(self) -> list[FileRef]:
+        """What a command or a function left in its artifacts folder. Raises CaptureProblem."""
+        if self._state.graph.steps[self._step_id].kind not in ("run", "python"):
+            return []
+        return list(self._take(self._workspace.capture_artifacts(self._step_id)))
+
+    def files(
+        self, result: Result, rendered: list[RenderedFile], globs: list[str]
+    ) -> list[FileRef]:
+        """The step's files, sorted by path. Raises CaptureProblem."""
+        found = self._written(result, rendered)
+        if globs:
+            taken = {
+                file.path: file.sha256
+                for file in self._state.files()
+                if self._state.file_owners[file.path] != self._step_id
+            }
+            for ref, content in self._workspace.capture(globs, taken=taken):
+                found.setdefault(ref.path, (ref, content))
+        return list(self._take(found[path] for path in sorted(found)))
+
+    def _take(self, found: Iterable[tuple[FileRef, bytes]]) -> Iterator[FileRef]:
+        for ref, content in found:
+            name = self._mask.find(ref.path)
+            if name is not None:
+                # Under another name it would be another file, and this one would stay beside it.
+                raise CaptureProblem(f"the name of a file has the value of the secret {name} in it")
+            masked = self._mask.data(content)
+            if masked != content:
+                self._hidden_in.append(ref.path)
+                ref = file_ref(ref.path, masked)
+            self.blobs.append(masked)
+            yield ref
+
+    def _written(
+        self, result: Result, rendered: list[RenderedFile]
+    ) -> dict[str, tuple[FileRef, bytes]]:
+        project = self._state.project
+        found: dict[str, tuple[FileRef, bytes]] = {}
+        for file in rendered:
+            text = without_fence(result.text) if file.content is None else file.content
+            path = f"{project}/{file.path}"
+            content = clean_text(text).encode()
+            if len(content) > CAPTURE_BYTES_MAX:
+                raise CaptureProblem(f"{file.path} would be over {CAPTURE_BYTES_MAX // 2**20} MiB")
+            if path in found:
+                raise CaptureProblem(f"{file.path} is written twice by the same step")
+            found[path] = (file_ref(path, content), content)
+        for relative, content in result.written.items():
+            path = f"{project}/{relative}"
+            if path in found:
+                raise CaptureProblem(f"{relative} is written by the step, and by its model's tool")
+            found[path] = (file_ref(path, content), content)
+        return found

@@ -1,0 +1,64 @@
+"""The fold of calls: what was asked and answered, which a later attempt may go on from."""
+
+from __future__ import annotations
+
+from orc.ledger.definition import REPLAY
+from orc.ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
+from orc.scheduler.core.fold.budgets import call_lost, call_over, call_sent
+from orc.scheduler.core.fold.limits import call_ended
+from orc.scheduler.core.fold.state import CommittedReply, JobState, StepState
+
+
+def call_told(
+    state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
+) -> None:
+    """Fold the event, which has the stream's `version`."""
+    step = state.steps[event.step]
+    match event:
+        case LlmRequested():
+            step.requested_version = version
+            step.in_flight = "call"
+            call_sent(state, event)
+        case LlmResponded():
+            step.in_flight = None
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+            call_over(state, event)
+            call_ended(state, event, version)
+        case LlmFailed():
+            step.in_flight = None
+            step.calls_ended += 1
+            step.calls_in_doubt += event.is_in_doubt
+            # A failure of a real provider uses up no recorded reply; a recorded failure does.
+            step.calls_recorded += event.provider == REPLAY
+            call_over(state, event)
+            call_ended(state, event, version)
+        case CacheHit() if event.reply is not None:
+            # Another call's reply, which this stream holds from now on.
+            step.calls_ended += 1
+            step.calls_recorded += 1
+            _keep_reply(step, event, event.reply, version)
+
+
+def cut_call(state: JobState, step_id: str) -> None:
+    """The attempt has ended: a call that has not may be answered and paid for, unheard."""
+    step = state.steps[step_id]
+    step.calls_in_doubt += step.in_flight == "call"
+    step.in_flight = None
+    call_lost(state, step_id)
+
+
+def _keep_reply(
+    step: StepState, event: LlmResponded | CacheHit, reply: Payload, version: int
+) -> None:
+    kept = CommittedReply(
+        version, event.call, event.request_sha256, reply, event.finish_reason or "stop"
+    )
+    step.replies.append(kept)
+
+
+def forget_calls(step: StepState) -> None:
+    """Nothing that was said answers the next attempt."""
+    step.replies.clear()
+    step.results.clear()

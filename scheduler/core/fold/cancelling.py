@@ -1,0 +1,67 @@
+"""The end of a job that someone asked for: at once, or after the steps that are meant for that."""
+
+from __future__ import annotations
+
+from orc.ledger.definition import StepDef
+from orc.ledger.events import JobCancelled, JobCancelling
+from orc.scheduler.core.commands import CancelJob
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.queues import became_ready, clear_queues
+from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.language.templates import parse_condition
+
+_MEANT_FOR_IT = {"always()", "cancelled()"}
+
+
+def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCancelled:
+    """The event that the wish leads to; a second wish waits for nothing."""
+    steps = tuple(
+        step_id
+        for step_id, step in state.steps.items()
+        if step.status == "pending"
+        and step.parent is None
+        and _is_meant(state.graph.steps[step_id])
+    )
+    if steps and not command.at_once and not state.is_cancelling:
+        return JobCancelling(steps=steps, signal_id=command.signal_id, reason=command.reason)
+    return JobCancelled(signal_id=command.signal_id, reason=command.reason)
+
+
+def cancelled(state: JobState) -> JobCancelled:
+    """The end of a job in which what was meant for that has run."""
+    return JobCancelled(signal_id=state.cancel_signal, reason=state.cancel_reason)
+
+
+def wishes_ended(state: JobState, signal_id: int | None) -> None:
+    """Whatever was wished up to that one has had its end."""
+    state.signal_seen = max(state.signal_seen, signal_id or 0)
+    state.cancel_seen = max(state.cancel_seen, signal_id or 0)
+
+
+def _is_meant(definition: StepDef) -> bool:
+    if definition.condition is None or definition.runs_after != "any":
+        return False
+    try:
+        return bool(parse_condition(definition.condition).calls & _MEANT_FOR_IT)
+    except TemplateError:
+        return False
+
+
+def cancelling(state: JobState, event: JobCancelling) -> None:
+    """Fold the event: what is left is ready when what it needs among the others left has ended."""
+    left = set(event.steps)
+    state.is_cancelling = True
+    # The wish is heeded when the job has ended: should it die before, its next owner heeds it.
+    state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
+    clear_queues(state)
+    for step_id, step in state.steps.items():
+        if step.status in ("pending", "running", "waiting") and step_id not in left:
+            step.status = "cancelled"
+            step.waits_for = step.question = None
+            step.retry_at = step.delay_s = step.deadline_at = None
+    state.unfinished = len(left)
+    for step_id in event.steps:
+        needs = state.graph.needs[step_id]
+        state.steps[step_id].needs_left = sum(1 for name in needs if name in left)
+        if not state.steps[step_id].needs_left:
+            became_ready(state, step_id)

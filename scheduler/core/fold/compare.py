@@ -1,0 +1,160 @@
+"""Two definitions of one job: which steps are not what they were, and what that makes run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from orc.ledger.definition import JobDef, StepDef, walk_steps
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.graph import Graph, downstream
+from orc.scheduler.core.fold.reopen import find_done
+from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.language.expressions import Expression
+from orc.scheduler.core.language.templates import parse_condition, parse_template, texts_in
+
+_OF_THE_WAY = {
+    "retry",
+    "retry_on",
+    "timeout_s",
+    "total_timeout_s",
+    "continue_on_error",
+    "cache",
+}
+"""Fields that say how a step is tried, and nothing of what it results in."""
+_CONDITIONS = ("condition", "item_condition", "until")
+_SURROUNDINGS = ("task_description", "inputs", "env")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a changed job will do: the steps that run, with why, in the spec's order.
+
+    `reset` are those of them that the job knows already, `kept` have their results.
+    """
+
+    runs: Mapping[str, str]
+    reset: tuple[str, ...]
+    kept: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
+    """The steps that both have and that differ, with the fields and inputs that do."""
+    old_steps = {step.id: step for step in before.steps}
+    found = {}
+    for step in after.steps:
+        old = old_steps.get(step.id)
+        if old is None:
+            continue
+        one, other = _content(before, old), _content(after, step)
+        # What only one of them refers to shows in the text that does.
+        names = [name for name in one if name in other and one[name] != other[name]]
+        if names:
+            found[step.id] = tuple(names)
+    return found
+
+
+def plan_changes(
+    state: JobState,
+    graph: Graph,
+    changes: Mapping[str, Iterable[str]],
+    others: Mapping[str, str] | None = None,
+) -> Plan:
+    """What runs when the job goes on with the graph; `others` run for the reasons that they map to."""
+    whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
+    whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
+    whys |= others or {}
+    again = downstream(graph.dependents, whys)
+    done = find_done(state, had_ended=True)
+    runs = {}
+    for step_id in graph.steps:
+        if step_id in whys:
+            runs[step_id] = whys[step_id]
+        elif step_id in again:
+            after = [name for name in graph.needs[step_id] if name in again]
+            runs[step_id] = f"after {', '.join(after[:3])}{', ...' * (len(after) > 3)}"
+        elif step_id not in done:
+            runs[step_id] = f"was {state.steps[step_id].status}"
+    return Plan(
+        runs=runs,
+        reset=tuple(name for name in graph.steps if name in again and name in state.steps),
+        kept=tuple(name for name in graph.steps if name not in runs),
+        removed=tuple(
+            name
+            for name, step in state.steps.items()
+            if step.parent is None and name not in graph.steps
+        ),
+    )
+
+
+def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:
+    """The edited job with only the edits in it.
+
+    `base` is the spec before the edits under the settings of now, `recorded` under those
+    of its submission: where an edit changed nothing, what was recorded stays.
+    """
+    recorded_steps = {step.id: step for step in recorded.steps}
+    base_steps = {step.id: step for step in base.steps}
+    steps = []
+    for step in edited.steps:
+        then, now = recorded_steps.get(step.id), base_steps.get(step.id)
+        if then is not None and now is not None and now.kind == step.kind == then.kind:
+            step = _merge(then, now, step)
+        steps.append(step)
+    merged: JobDef = _merge(recorded, base, edited)
+    return merged.model_copy(update={"steps": tuple(steps)})
+
+
+def _merge(recorded: Any, base: Any, edited: Any) -> Any:
+    same = {
+        name: getattr(recorded, name)
+        for name in type(edited).model_fields
+        if getattr(base, name) == getattr(edited, name)
+    }
+    return edited.model_copy(update=same)
+
+
+def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
+    """All that the step's result comes from, but for the steps that it needs."""
+    found = step.model_dump(mode="json", exclude=_OF_THE_WAY)
+    for path in list(_references(found)):
+        root, *keys = path[:2]
+        if root in _SURROUNDINGS:
+            value = getattr(definition, root)
+            if keys and isinstance(value, Mapping):
+                value = value.get(keys[0])
+            found[".".join((root, *keys))] = value
+    if any(inner.kind in ("run", "python") for inner in walk_steps((step,))):
+        found["the job's env"] = definition.env
+    return found
+
+
+def _references(value: Any) -> Iterator[tuple[str, ...]]:
+    for expression in _expressions(value, texts_in(value)):
+        for reference in expression.references:
+            yield reference.path
+
+
+def _expressions(value: Any, texts: Iterable[str]) -> Iterator[Expression]:
+    for text in texts:
+        with suppress(TemplateError):
+            yield from parse_template(text).expressions
+    for text in _conditions(value):
+        with suppress(TemplateError):
+            yield parse_condition(text)
+
+
+def _conditions(value: Any) -> Iterator[str]:
+    """The expressions without braces, of a step and of those inside it."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _CONDITIONS and isinstance(item, str):
+                yield item
+            else:
+                yield from _conditions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _conditions(item)

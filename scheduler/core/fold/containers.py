@@ -1,0 +1,142 @@
+"""Steps that hold others: fan-outs, loops and groups, as they come into being and end.
+
+A held step is a step like any other, named after the one that holds it: an item
+is `x[0]` or `x[key]`, a round `x#1`, a member of a group `x/member`. One that holds
+others takes no slot; it is due when the last of them has ended, and whoever can
+read their results says what becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from orc.ledger.definition import StepDef
+from orc.ledger.events import StepExpanded
+from orc.scheduler.core.fold.queues import became_ready
+from orc.scheduler.core.fold.state import Inside, JobState, StepState
+
+CHILDREN_MAX = 1000
+"""Of one event."""
+
+
+def child_ids(parent: str, definition: StepDef, keys: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The ids of a fan-out's items by their keys, or of a group's members."""
+    if definition.shape == "for_each":
+        return tuple(f"{parent}[{key}]" for key in keys)
+    return tuple(f"{parent}/{step.id}" for step in definition.steps)
+
+
+def round_id(parent: str, number: int) -> str:
+    """The id of a loop's round, from 1."""
+    return f"{parent}#{number}"
+
+
+def expanded(state: JobState, event: StepExpanded) -> None:
+    """Fold the event: its children are there, and those that nothing holds back may start."""
+    parent = state.steps[event.step]
+    definition = state.graph.steps[event.step]
+    if parent.inside is None:
+        parent.inside = Inside()
+    inside = parent.inside
+    inside.total = event.total
+    if event.values is not None:
+        inside.values.append(event.values)
+    body = state.graph.body(event.step)
+    is_group = definition.shape == "group"
+    for number, child_id in enumerate(event.children, event.first):
+        place = number if is_group else 0
+        member = body.steps[place]
+        needs = tuple(f"{event.step}/{name}" for name in member.needs)
+        waiting = tuple(f"{event.step}/{name}" for name in body.dependents[place])
+        state.graph.add(child_id, member, needs=needs, dependents=waiting)
+        child = StepState(
+            index=len(state.steps), needs_left=len(needs), parent=event.step, number=number
+        )
+        # What failed before the whole, failed before each part of it.
+        child.upstream_failed = parent.upstream_failed
+        before = state.retired.pop(child_id, None)
+        if before is not None:
+            # Numbers go on: an attempt and a call are named by theirs.
+            child.attempts, child.calls_ended = before.attempts, before.calls_ended
+        state.steps[child_id] = child
+        is_held = _is_full(definition, inside)
+        inside.children.append(child_id)
+        inside.open += 1
+        state.unfinished += 1
+        if needs:
+            continue
+        if is_held:
+            inside.held.append(child_id)
+        else:
+            became_ready(state, child_id)
+    if not inside.open and len(inside.children) == inside.total:
+        state.due.append(event.step)
+
+
+def child_ended(state: JobState, step_id: str) -> None:
+    """A held step has ended: the next one may start, or the one that holds them is due."""
+    parent_id = state.steps[step_id].parent
+    if parent_id is None:
+        return
+    inside = state.steps[parent_id].inside
+    assert inside is not None
+    inside.open -= 1
+    if inside.held and not _is_full(state.graph.steps[parent_id], inside):
+        _release(state, inside.held.popleft())
+    if not inside.open and len(inside.children) == inside.total:
+        state.due.append(parent_id)
+
+
+def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> None:
+    """Count anew what is open inside, once all of that is.
+
+    Of a fan-out's items, those under way go on; the `reopened` ones, which had ended,
+    and those that have not begun wait their turn. Those that need only be gathered take none.
+    """
+    inside = state.steps[step_id].inside
+    assert inside is not None
+    is_open = ("pending", "running", "waiting")
+    left = [name for name in inside.children if state.steps[name].status in is_open]
+    inside.open = len(left)
+    held = set(inside.held)
+    inside.held.clear()
+    if not left:
+        state.due.append(step_id)
+    definition = state.graph.steps[step_id]
+    if definition.for_each is None or definition.for_each.max_parallel is None:
+        return
+    busy = [name for name in left if not _is_gathered_next(state, name)]
+
+    def is_not_begun(name: str) -> bool:
+        return name in held or name in reopened or state.steps[name].status == "pending"
+
+    busy.sort(key=is_not_begun)
+    inside.held.extend(busy[definition.for_each.max_parallel :])
+
+
+def _is_gathered_next(state: JobState, step_id: str) -> bool:
+    inside = state.steps[step_id].inside
+    if inside is None or state.graph.steps[step_id].shape == "loop":
+        # A loop may have another round to come.
+        return False
+    return not inside.open and len(inside.children) == inside.total
+
+
+def _release(state: JobState, step_id: str) -> None:
+    """It is the step's turn: it may start, or, if it was reopened, what is left inside it."""
+    inside = state.steps[step_id].inside
+    if inside is None:
+        became_ready(state, step_id)
+        return
+    for name in inside.children:
+        child = state.steps[name]
+        is_left = child.status in ("pending", "running") and not child.needs_left
+        if is_left and name not in inside.held:
+            _release(state, name)
+
+
+def _is_full(definition: StepDef, inside: Inside) -> bool:
+    """Whether as many items are under way as there may be."""
+    if definition.for_each is None or definition.for_each.max_parallel is None:
+        return False
+    return inside.open - len(inside.held) >= definition.for_each.max_parallel

@@ -1,0 +1,315 @@
+"""The state of a job as a fold of its events.
+
+`evolve` changes the state that it is given, in time that does not grow with
+the number of steps; purity here means no I/O, no clock and no chance.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import assert_never
+
+from orc.ledger.definition import JobDef
+from orc.ledger.events import (
+    ApprovalDecided,
+    ApprovalRequested,
+    BlobRemoved,
+    BudgetExceeded,
+    BudgetRaised,
+    CacheHit,
+    CircuitClosed,
+    CircuitOpened,
+    Failure,
+    FileRef,
+    FileWritten,
+    JobAmended,
+    JobCancelled,
+    JobCancelling,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSubmitted,
+    JobSucceeded,
+    JobWaiting,
+    LlmFailed,
+    LlmRequested,
+    LlmResponded,
+    Recorded,
+    StepExpanded,
+    StepFailed,
+    StepInterrupted,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    StepSwitched,
+    ToolCalled,
+    ToolReturned,
+)
+from orc.scheduler.core.fold.amend import job_amended, step_reused
+from orc.scheduler.core.fold.budgets import exceeded, raised
+from orc.scheduler.core.fold.calls import call_told, cut_call, forget_calls
+from orc.scheduler.core.fold.cancelling import cancelling, wishes_ended
+from orc.scheduler.core.fold.containers import child_ended, expanded
+from orc.scheduler.core.fold.doubt import find_doubt, is_told
+from orc.scheduler.core.fold.graph import Graph
+from orc.scheduler.core.fold.limits import circuit_closed, circuit_opened, step_began
+from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
+from orc.scheduler.core.fold.queues import (
+    became_ready,
+    clear_queues,
+    enter_running,
+    expired,
+    go_on,
+    leave_queue,
+    leave_running,
+    next_due,
+    ready,
+    takes_slot,
+    wait,
+)
+from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
+from orc.scheduler.core.fold.state import (
+    CommittedResult,
+    JobState,
+    JobStatus,
+    StepState,
+    StepStatus,
+)
+
+__all__ = [
+    "JobState",
+    "StepState",
+    "evolve",
+    "expired",
+    "initial_state",
+    "next_due",
+    "ready",
+]
+
+
+def initial_state(definition: JobDef, graph: Graph) -> JobState:
+    """A job before its first event."""
+    steps = {
+        step_id: StepState(index=index, needs_left=len(graph.needs[step_id]))
+        for index, step_id in enumerate(graph.steps)
+    }
+    return JobState(
+        definition=definition,
+        graph=graph,
+        steps=steps,
+        lanes={},
+        project=definition.project,
+        timeout_s=definition.timeout_s,
+        unfinished=len(steps),
+    )
+
+
+def evolve(state: JobState, recorded: Recorded) -> JobState:
+    """The state after the event: the same object, changed. Accepts every event ever recorded."""
+    before_at, state.last_at = state.last_at, recorded.recorded_at
+    state.version = recorded.version
+    event = recorded.event
+    match event:
+        case StepStarted():
+            _step_started(state, event)
+        case StepSucceeded():
+            step = _leave(state, event.step)
+            step.output = event.output
+            forget_calls(step)
+            _end(state, event.step, "succeeded")
+            _tell_dependents(state, event.step, ended_well=True)
+        case StepFailed():
+            _step_failed(state, event)
+        case StepSkipped():
+            state.steps[event.step].skipped = event.reason
+            _end(state, event.step, "skipped")
+            _tell_dependents(state, event.step, ended_well=False)
+        case StepExpanded():
+            expanded(state, event)
+        case ApprovalRequested():
+            asked(state, event)
+        case ApprovalDecided():
+            is_about_call = state.steps[event.step].waits_for == "in_doubt"
+            decided(state, event)
+            if is_about_call and event.option != REJECT:
+                state.steps[event.step].in_doubt = None
+                go_on(state, event.step)
+        case BudgetExceeded():
+            leave_running(state, event.step)
+            exceeded(state, event)
+        case BudgetRaised():
+            raised(state, event)
+        case StepInterrupted():
+            in_doubt = find_doubt(state, event.step)
+            cut_call(state, event.step)
+            step = leave_running(state, event.step)
+            step.status = "pending"
+            if step.deadline_at is not None:
+                heapq.heappush(state._deadlines, (step.deadline_at, event.step))
+            step.in_doubt = in_doubt
+            go_on(state, event.step)
+        case StepReused():
+            step_reused(state, event)
+            _end(state, event.step, "succeeded")
+            _tell_dependents(state, event.step, ended_well=True)
+        case StepSwitched():
+            step = state.steps[event.step]
+            step.fallback = event.fallback
+            step.lane = None
+            step.failures = 0
+            forget_calls(step)
+        case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
+            call_told(state, event, recorded.version)
+        case ToolCalled():
+            state.steps[event.step].in_flight = "tool"
+        case ToolReturned():
+            state.steps[event.step].in_flight = None
+            state.steps[event.step].results[event.key] = CommittedResult(
+                event.result, bool(event.is_error)
+            )
+        case CircuitOpened():
+            circuit_opened(state, event)
+        case CircuitClosed():
+            circuit_closed(state, event)
+        case FileWritten():
+            state.file_owners[event.path] = event.step
+            state.file_names.add(event.path)
+            state.steps[event.step].files[event.path] = FileRef(
+                path=event.path,
+                sha256=event.sha256,
+                size_bytes=event.size_bytes,
+                media_type=event.media_type,
+            )
+        case JobSubmitted():
+            state.submitted = event
+            state.replies = event.replies
+            _enqueue_roots(state)
+        case JobStarted():
+            state.status = "running"
+            state.owned_since = recorded.recorded_at
+            limit_to(state, event.only)
+        case JobAmended():
+            job_amended(state, event, recorded.recorded_at, before_at)
+        case JobResumed():
+            job_resumed(state, event, recorded.recorded_at, before_at)
+        case JobInterrupted():
+            state.stopped_by = event.signal
+            _stop(state, "stopped")
+        case JobWaiting():
+            _stop(state, "waiting")
+        case JobSucceeded():
+            _stop(state, "succeeded")
+        case JobFailed():
+            of_job = (failure for failure in event.failures if failure.step is None)
+            state.job_failure = next(of_job, None)
+            _stop(state, "failed")
+        case JobCancelling():
+            cancelling(state, event)
+        case JobCancelled():
+            _job_cancelled(state, event)
+        case BlobRemoved():
+            state.removed.update(event.digests)
+            # Nobody ran the job then: its owner's time ends where it did.
+            state.last_at = before_at
+        case _:
+            assert_never(event)
+    return state
+
+
+def _step_started(state: JobState, event: StepStarted) -> None:
+    step_id = event.step
+    step = state.steps[step_id]
+    leave_queue(state, step_id)
+    step.status = "running"
+    step.waits_for = None
+    step.in_flight = step.in_doubt = None
+    step.attempts = event.attempt
+    step.retry_at = step.delay_s = None
+    if not takes_slot(state, step_id):
+        step.began_at = seconds_of(state.last_at)
+        return
+    if event.deadline_at is not None:
+        step.deadline_at = event.deadline_at
+    enter_running(state, step_id)
+    step_began(state, step_id)
+
+
+def _step_failed(state: JobState, event: StepFailed) -> None:
+    cut_call(state, event.step)
+    step = _leave(state, event.step)
+    if is_told(state, event):
+        step.in_doubt = None
+    step.failures += 1
+    step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
+    if event.on_content:
+        forget_calls(step)
+        step.fresh = True
+    if event.retry_at is not None and event.delay_s is not None:
+        wait(state, event.step, event.retry_at, event.delay_s)
+        return
+    step.tolerated = bool(event.tolerated)
+    _end(state, event.step, "failed")
+    if step.parent is None and not step.tolerated:
+        state.failed[event.step] = step.failure
+    _tell_dependents(state, event.step, ended_well=step.tolerated)
+
+
+def _leave(state: JobState, step_id: str) -> StepState:
+    step = state.steps[step_id]
+    if step.status == "running" and takes_slot(state, step_id):
+        leave_running(state, step_id)
+    else:
+        leave_queue(state, step_id)
+    return step
+
+
+def _end(state: JobState, step_id: str, status: StepStatus) -> None:
+    step = state.steps[step_id]
+    state.unfinished -= 1
+    if state.only is not None and step_id in state.only:
+        state.only_left -= 1
+    step.status = status
+    step.waits_for = None
+    step.retry_at = step.delay_s = step.deadline_at = None
+    close_question(state, step_id)
+    state.short.pop(step_id, None)
+    child_ended(state, step_id)
+
+
+def _tell_dependents(state: JobState, step_id: str, *, ended_well: bool) -> None:
+    ended = state.steps[step_id]
+    has_failed = ended.upstream_failed or (ended.status == "failed" and not ended.tolerated)
+    for name in state.graph.dependents[step_id]:
+        step = state.steps[name]
+        step.upstream_failed |= has_failed
+        if ended_well or state.graph.steps[name].runs_after == "any":
+            step.needs_left -= 1
+            if step.needs_left == 0 and step.status == "pending":
+                became_ready(state, name)
+
+
+def _stop(state: JobState, status: JobStatus) -> None:
+    state.status = status
+    state.owned_s += seconds_between(state.owned_since, state.last_at)
+    state.owned_since = None
+
+
+def _job_cancelled(state: JobState, event: JobCancelled) -> None:
+    _stop(state, "cancelled")
+    state.is_cancelling = False
+    wishes_ended(state, event.signal_id)
+    for step in state.steps.values():
+        if step.status in ("pending", "running", "waiting"):
+            step.status = "cancelled"
+            step.waits_for = step.question = None
+            step.retry_at = step.delay_s = step.deadline_at = None
+    state.unfinished = 0
+    clear_queues(state)
+
+
+def _enqueue_roots(state: JobState) -> None:
+    for step_id, step in state.steps.items():
+        if step.needs_left == 0:
+            became_ready(state, step_id)

@@ -1,0 +1,245 @@
+"""The fold of `job.resumed`: what has not succeeded is open again, under limits that start afresh."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Container
+from datetime import datetime
+
+from orc.ledger.events import JobAmended, JobResumed
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.fold.cancelling import wishes_ended
+from orc.scheduler.core.fold.containers import reopen_inside
+from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.fold.queues import (
+    became_ready,
+    clear_queues,
+    enter_running,
+    go_on,
+    takes_slot,
+    wait,
+)
+from orc.scheduler.core.fold.state import Inside, JobState, StepState
+
+
+def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
+    """Fold the event; `before_at` is the time of the one before it."""
+    if state.owned_since is not None:
+        # The last owner died without a word: its time ran to its last event.
+        state.owned_s += seconds_between(state.owned_since, before_at)
+    state.had_ended = has_ended(state)
+    state.status = "running"
+    state.stopped_by = None
+    state.is_cancelling = False
+    state.job_failure = None
+    state.owned_since = recorded_at
+    if event.timeout_s is not None:
+        state.timeout_s = event.timeout_s
+    if event.replies is not None:
+        state.replies = event.replies
+    state.provider_override = event.provider
+    wishes_ended(state, event.signal_id)
+    limit_to(state, event.only)
+    reopen(state, recorded_at)
+
+
+def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
+    """From now on only these steps, and what they need, are run; none means all of them."""
+    state.only = None if names is None else frozenset(downstream(state.graph.needs, names))
+    done = find_done(state, had_ended=state.had_ended) if state.only else set()
+    state.only_left = sum(1 for name in state.only or () if name not in done)
+    for step_id, step in state.steps.items():
+        if not state.wants(step_id):
+            step.ticket = 0
+
+
+def reopen(state: JobState, recorded_at: str) -> None:
+    """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
+    now = seconds_of(recorded_at)
+    clear_queues(state)
+    # Whoever resumes a job wants its models to be asked now.
+    state.circuits.clear()
+    state.adaptive.clear()
+    state.failed.clear()
+    state.unfinished = 0
+    done = find_done(state, had_ended=state.had_ended)
+    for step_id in done:
+        step = state.steps[step_id]
+        if step.parent is None and _has_failed(step) and step.failure is not None:
+            state.failed[step_id] = step.failure
+    holders = []
+    reopened: set[str] = set()
+    for step_id, step in state.steps.items():
+        if step_id in done:
+            continue
+        if step.status in ("failed", "cancelled", "skipped"):
+            reopened.add(step_id)
+        _open(state, step_id, done, now)
+        if step.inside is not None:
+            holders.append(step_id)
+    # The innermost first: what is open inside is known before it is counted.
+    for step_id in reversed(holders):
+        reopen_inside(state, step_id, reopened)
+    held = {name for step_id in holders for name in _inside(state, step_id).held}
+    for step_id, step in state.steps.items():
+        if step.parent in held:
+            # Who holds a step stands before it.
+            held.add(step_id)
+        if step_id in done or step_id in held:
+            continue
+        if _is_shut(state, step_id, done):
+            # Only where a stream was cut between the two; it is looked at, and skipped.
+            state.due.append(step_id)
+        else:
+            _go_on(state, step_id, now)
+
+
+def _inside(state: JobState, step_id: str) -> Inside:
+    inside = state.steps[step_id].inside
+    assert inside is not None
+    return inside
+
+
+def find_kept(state: JobState) -> tuple[str, ...]:
+    """The steps without a result of their own that a resume leaves as they are."""
+    done = find_done(state, had_ended=has_ended(state))
+    return tuple(
+        step_id
+        for step_id, step in state.steps.items()
+        if step_id in done and (step.status == "skipped" or _has_failed(step))
+    )
+
+
+def with_kept(state: JobState, event: JobAmended) -> JobAmended:
+    """The event with what it leaves as it is."""
+    named = {*event.reset, *event.removed}
+    kept = tuple(name for name in find_kept(state) if named.isdisjoint(lineage(name)))
+    return event.model_copy(update={"kept": kept or None})
+
+
+def _has_failed(step: StepState) -> bool:
+    return step.status == "failed" and not step.tolerated
+
+
+def has_ended(state: JobState) -> bool:
+    """Whether the job has come to an end, whatever that was."""
+    return state.status in ("succeeded", "failed", "cancelled")
+
+
+def find_done(state: JobState, *, had_ended: bool) -> set[str]:
+    """What stays as it is: what has succeeded, all inside it, and what was skipped because of that.
+
+    And what a person has said no to, unless the job had ended with that.
+    """
+    done: set[str] = set()
+    for level in state.graph.levels():
+        for step_id in level:
+            step = state.steps[step_id]
+            is_no = step.failure is not None and step.failure.kind == "rejected"
+            if step.is_done or (step.status == "failed" and is_no and not had_ended):
+                done.add(step_id)
+            elif step.status == "skipped" and step.skipped != "job_timeout":
+                needs = state.graph.needs[step_id]
+                if all(name in done for name in needs) or _is_shut(state, step_id, done):
+                    done.add(step_id)
+    for step_id, step in state.steps.items():
+        # Who holds a step stands before it.
+        if step.parent in done:
+            done.add(step_id)
+    return done
+
+
+def _is_shut(state: JobState, step_id: str, done: Container[str]) -> bool:
+    """Whether the step needs the success of what stays skipped or failed."""
+    if state.graph.steps[step_id].runs_after == "any":
+        return False
+    needs = (state.steps[name] for name in state.graph.needs[step_id] if name in done)
+    return any(need.status == "skipped" or _has_failed(need) for need in needs)
+
+
+def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
+    step = state.steps[step_id]
+    if step.fallback and not step.replies:
+        # There is nothing to go on from: the first of its targets is asked again, as at first.
+        step.fallback = step.failures = 0
+    step.lane = None
+    state.unfinished += 1
+    step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
+    # What holds others and is under way goes on, although what it follows may run again:
+    # it began after that failure, and so does what comes after it.
+    began_after_failure = step.status == "running" and step.inside is not None
+    step.upstream_failed = (began_after_failure and step.upstream_failed) or _had_failure_before(
+        state, step_id, done
+    )
+    if step.status in ("failed", "cancelled", "skipped"):
+        step.status = "pending"
+        step.failures = 0
+        step.failure = step.skipped = step.output = None
+        if step.inside is not None:
+            step.status = "running"
+    elif step.status == "running" and step.inside is None and not takes_slot(state, step_id):
+        # It had begun, and nothing followed: nobody was asked, nothing came into being.
+        step.status = "pending"
+    _clamp_deadline(state, step_id, now)
+
+
+def _had_failure_before(state: JobState, step_id: str, done: set[str]) -> bool:
+    """What stays as it is will not be told of again; and what holds a step stands before it."""
+    before = [state.steps[name] for name in state.graph.needs[step_id] if name in done]
+    parent = state.steps[step_id].parent
+    if parent is not None and state.steps[parent].upstream_failed:
+        return True
+    return any(need.upstream_failed or _has_failed(need) for need in before)
+
+
+def _go_on(state: JobState, step_id: str, now: float) -> None:
+    step = state.steps[step_id]
+    if step.inside is not None:
+        return
+    if step.status == "running" and takes_slot(state, step_id):
+        enter_running(state, step_id)
+    elif step.waits_for == "retry" and not step.needs_left:
+        _clamp(state, step_id, now)
+    elif step.waits_for in ("retry", "budget"):
+        step.status, step.waits_for, step.retry_at = "pending", None, None
+        go_on(state, step_id)
+    elif step.status == "waiting":
+        _ask_again(state, step_id)
+    elif step.needs_left == 0:
+        became_ready(state, step_id)
+
+
+def _ask_again(state: JobState, step_id: str) -> None:
+    """The question stands, and so does its time: days, by the clock on the wall."""
+    question = state.steps[step_id].question
+    state.questions.add(step_id)
+    if question is not None and question.expires_at is not None:
+        heapq.heappush(state._expiries, (question.expires_at, step_id))
+
+
+def _clamp(state: JobState, step_id: str, now: float) -> None:
+    """A recorded time is trusted no further than its own length from now: clocks jump."""
+    step = state.steps[step_id]
+    delay_s = step.delay_s or 0.0
+    retry_at = step.retry_at if step.retry_at is not None else now
+    wait(state, step_id, min(retry_at, now + delay_s), delay_s)
+
+
+def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
+    step = state.steps[step_id]
+    total_s = state.graph.steps[step_id].total_timeout_s
+    if step.deadline_at is None or total_s is None:
+        return
+    step.deadline_at = min(step.deadline_at, now + total_s)
+    if step.status == "pending":
+        heapq.heappush(state._deadlines, (step.deadline_at, step_id))
+
+
+def seconds_between(start: str | None, end: str) -> float:
+    """From one recorded time to another; 0 without a start, and where a clock went back."""
+    return 0.0 if start is None else max(0.0, seconds_of(end) - seconds_of(start))
+
+
+def seconds_of(recorded_at: str) -> float:
+    """A recorded time in seconds since 1970."""
+    return datetime.fromisoformat(recorded_at).timestamp()

@@ -1,0 +1,290 @@
+"""What an expression means: a walk over Jinja's syntax tree, with the job's values as its scope."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from orc.ledger.digest import clean_text
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.filter_bounds import check_filter
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+    from jinja2.sandbox import SandboxedEnvironment
+
+
+_OPERAND_CHARS_MAX = 1_000_000
+
+
+FILTERS = (
+    "abs capitalize count d default dictsort first float indent int items join last length list "
+    "lower max min replace reverse round sort string sum title tojson trim truncate unique upper "
+    "wordcount"
+).split()
+
+
+TESTS = (
+    "boolean defined divisibleby even false float in integer mapping none number odd sequence "
+    "string true undefined eq ne lt le gt ge equalto"
+).split()
+
+
+STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
+"""What a condition can ask of the steps before it; keys of its scope."""
+
+
+def to_text(value: Any) -> str:
+    """A value inside a longer text: texts as they are, everything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(to_plain(value), ensure_ascii=False)
+
+
+def to_plain(value: Any) -> Any:
+    """The value in JSON's own types: views and tuples opened, the rest refused."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TemplateError("gives a number that JSON does not have")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(value[key]) for key in value}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    raise TemplateError(f"gives a {type(value).__name__}, which is not a JSON value")
+
+
+def look_up(value: Any, key: Any) -> Any:
+    """A key of a mapping or an index of a list; never an attribute. Raises TemplateError."""
+    if isinstance(value, Mapping):
+        if key in value:
+            return value[key]
+        names = ", ".join(str(name) for name in list(value)[:8]) or "none"
+        raise _Missing(f"there is no key {key!r}; there are: {names}")
+    if isinstance(value, list | tuple | str) and isinstance(key, int) and not isinstance(key, bool):
+        if -len(value) <= key < len(value):
+            return value[key]
+        raise _Missing(f"there is no item {key}; there are {len(value)}")
+    kind = "null" if value is None else type(value).__name__
+    raise _Missing(f"{kind} has no key {key!r}")
+
+
+class _Missing(TemplateError):
+    """A name or key that is not there: the one error that `default` forgives."""
+
+
+def walk_path(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
+    value = _name(path[0], scope)
+    for key in path[1:]:
+        value = look_up(value, key)
+    return value
+
+
+def _name(name: str, scope: Mapping[str, Any]) -> Any:
+    if name not in scope:
+        raise _Missing(f"{name!r} is not defined; there are: {', '.join(scope)}")
+    return scope[name]
+
+
+@lru_cache(maxsize=1)
+def jinja_environment() -> SandboxedEnvironment:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Environment(ImmutableSandboxedEnvironment):
+        """Filters that take `attribute=` look up keys as well, and never an attribute."""
+
+        def getitem(self, obj: Any, argument: Any) -> Any:
+            try:
+                return look_up(obj, argument)
+            except _Missing:
+                return self.undefined(obj=obj, name=argument)
+
+    # Only `${{ }}` is special. The other delimiters begin with NUL, which no
+    # YAML text can contain, so that `{{ }}`, `{% %}` and `{# #}` are plain text.
+    environment = Environment(
+        variable_start_string="${{",
+        variable_end_string="}}",
+        block_start_string="\0{%",
+        block_end_string="%}\0",
+        comment_start_string="\0{#",
+        comment_end_string="#}\0",
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters = {name: environment.filters[name] for name in FILTERS}
+    environment.filters["tojson"] = lambda value: json.dumps(to_plain(value), ensure_ascii=False)
+    environment.tests = {name: environment.tests[name] for name in TESTS}
+    return environment
+
+
+Scope = Mapping[str, Any]
+
+
+def evaluate(node: nodes.Node, scope: Scope) -> Any:
+    return evaluators()[type(node)](node, scope)
+
+
+@lru_cache(maxsize=1)
+def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
+    """The whole language: what each node type means."""
+    import operator
+
+    from jinja2 import nodes
+
+    def arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Scope], Any]:
+        def calculate(node: Any, scope: Scope) -> Any:
+            left, right = evaluate(node.left, scope), evaluate(node.right, scope)
+            return _calculate(function, left, right)
+
+        return calculate
+
+    return {
+        nodes.Const: _constant,
+        nodes.Name: lambda node, scope: _name(node.name, scope),
+        nodes.Getattr: lambda node, scope: look_up(evaluate(node.node, scope), node.attr),
+        nodes.Getitem: _getitem,
+        nodes.List: lambda node, scope: [evaluate(item, scope) for item in node.items],
+        nodes.Tuple: lambda node, scope: [evaluate(item, scope) for item in node.items],
+        nodes.Dict: lambda node, scope: {
+            to_text(evaluate(pair.key, scope)): evaluate(pair.value, scope) for pair in node.items
+        },
+        nodes.Add: arithmetic(operator.add),
+        nodes.Sub: arithmetic(operator.sub),
+        nodes.Mul: arithmetic(operator.mul),
+        nodes.Div: arithmetic(operator.truediv),
+        nodes.FloorDiv: arithmetic(operator.floordiv),
+        nodes.Mod: arithmetic(operator.mod),
+        nodes.Neg: lambda node, scope: -_number(evaluate(node.node, scope)),
+        nodes.Pos: lambda node, scope: _number(evaluate(node.node, scope)),
+        nodes.Concat: lambda node, scope: "".join(
+            to_text(evaluate(item, scope)) for item in node.nodes
+        ),
+        nodes.And: lambda node, scope: evaluate(node.left, scope) and evaluate(node.right, scope),
+        nodes.Or: lambda node, scope: evaluate(node.left, scope) or evaluate(node.right, scope),
+        nodes.Not: lambda node, scope: not evaluate(node.node, scope),
+        nodes.CondExpr: _conditional,
+        nodes.Compare: _compare,
+        nodes.Filter: _filter,
+        nodes.Test: _test,
+        nodes.Call: lambda node, scope: scope[status_call(node) or ""],
+    }
+
+
+def status_call(node: Any) -> str | None:
+    """`success()` and its like, which take no arguments; none for any other call."""
+    from jinja2 import nodes
+
+    name = f"{node.node.name}()" if isinstance(node.node, nodes.Name) else ""
+    bare = not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
+    return name if bare and name in STATUS_CALLS else None
+
+
+def _constant(node: Any, scope: Scope) -> Any:
+    # An escape in the spec's text can make half a character, which no event can hold.
+    return clean_text(node.value) if isinstance(node.value, str) else node.value
+
+
+def _getitem(node: Any, scope: Scope) -> Any:
+    from jinja2 import nodes
+
+    value = evaluate(node.node, scope)
+    if not isinstance(node.arg, nodes.Slice):
+        return look_up(value, evaluate(node.arg, scope))
+    if not isinstance(value, list | tuple | str):
+        raise TemplateError(f"a {type(value).__name__} cannot be sliced")
+    bounds = [
+        None if part is None else int(_number(evaluate(part, scope)))
+        for part in (node.arg.start, node.arg.stop, node.arg.step)
+    ]
+    return value[slice(*bounds)]
+
+
+def _conditional(node: Any, scope: Scope) -> Any:
+    if evaluate(node.test, scope):
+        return evaluate(node.expr1, scope)
+    return None if node.expr2 is None else evaluate(node.expr2, scope)
+
+
+def _compare(node: Any, scope: Scope) -> bool:
+    import operator
+
+    functions: dict[str, Callable[[Any, Any], Any]] = {
+        "eq": operator.eq,
+        "ne": operator.ne,
+        "lt": operator.lt,
+        "lteq": operator.le,
+        "gt": operator.gt,
+        "gteq": operator.ge,
+        "in": lambda left, right: left in right,
+        "notin": lambda left, right: left not in right,
+    }
+    left = evaluate(node.expr, scope)
+    for operand in node.ops:
+        right = evaluate(operand.expr, scope)
+        if not _calculate(functions[operand.op], left, right):
+            return False
+        left = right
+    return True
+
+
+def _filter(node: Any, scope: Scope) -> Any:
+    arguments = [evaluate(item, scope) for item in node.args]
+    keywords = {item.key: evaluate(item.value, scope) for item in node.kwargs}
+    if node.name in ("default", "d"):
+        try:
+            value = evaluate(node.node, scope)
+        except _Missing:
+            return arguments[0] if arguments else ""
+    else:
+        value = evaluate(node.node, scope)
+    value = to_plain(value)
+    try:
+        check_filter(node.name, value, arguments, keywords)
+        result = jinja_environment().call_filter(node.name, value, arguments, keywords)
+    except TemplateError:
+        raise
+    except Exception as error:
+        # The filters are Jinja's, over any JSON value: they raise what they like.
+        raise TemplateError(f"filter {node.name!r}: {error}") from None
+    if isinstance(result, bool | int | float | str | dict) or result is None:
+        return result
+    return [list(item) if isinstance(item, tuple) else item for item in result]
+
+
+def _test(node: Any, scope: Scope) -> bool:
+    if node.name in ("defined", "undefined"):
+        try:
+            evaluate(node.node, scope)
+        except _Missing:
+            return bool(node.name == "undefined")
+        return bool(node.name == "defined")
+    value = to_plain(evaluate(node.node, scope))
+    arguments = [evaluate(item, scope) for item in node.args]
+    try:
+        return bool(jinja_environment().call_test(node.name, value, arguments))
+    except Exception as error:
+        raise TemplateError(f"test {node.name!r}: {error}") from None
+
+
+def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    for operand in (left, right):
+        if isinstance(operand, str | list) and len(operand) > _OPERAND_CHARS_MAX:
+            raise TemplateError("an operand is too long for an operator; use a filter or a step")
+    name = function.__name__
+    if name == "mod" and not isinstance(left, int | float):
+        raise TemplateError("% takes numbers")
+    if name == "mul" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+        raise TemplateError("* takes numbers")
+    try:
+        return function(left, right)
+    except (TypeError, ArithmeticError) as error:
+        raise TemplateError(str(error)) from None
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TemplateError(f"{to_text(value)[:60]!r} is not a number")
+    return value

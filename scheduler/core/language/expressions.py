@@ -1,0 +1,133 @@
+"""The expression language inside `${{ }}`: what is allowed, and what it refers to.
+
+The grammar is Jinja's, and so are the filters. Evaluation walks Jinja's syntax
+tree over a closed list of node types, instead of running compiled code: a name
+is only ever a key of a mapping, there are no calls, and a spec of thousands of
+steps compiles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.evaluation import (
+    FILTERS,
+    STATUS_CALLS,
+    TESTS,
+    evaluate,
+    evaluators,
+    status_call,
+    walk_path,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A name that an expression looks up, with the literal keys after it: `("steps", "a", "output")`."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One parsed expression. `path` is set for a plain dotted path, else `tree`.
+
+    `calls` are the functions of a condition that it has.
+    """
+
+    source: str
+    references: tuple[Reference, ...]
+    path: tuple[str, ...] | None = None
+    tree: nodes.Expr | None = None
+    line: int = 1
+    calls: frozenset[str] = frozenset()
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The expression's value. Raises TemplateError, which quotes the expression."""
+        try:
+            if self.path is not None:
+                return walk_path(self.path, scope)
+            assert self.tree is not None
+            return evaluate(self.tree, scope)
+        except TemplateError as error:
+            raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            # Any operation on any JSON value: which of them Python refuses is no business of ours.
+            raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
+
+
+def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
+    """Refuse what the language does not have. Raises TemplateError."""
+    from jinja2 import nodes
+
+    if isinstance(node, nodes.Call):
+        if is_condition and status_call(node) is not None:
+            return
+        raise TemplateError(
+            "calls are not allowed; filters are written `value | filter`"
+            if not is_condition
+            else f"the functions of a condition are {', '.join(STATUS_CALLS)}"
+        )
+    if isinstance(node, nodes.Filter):
+        _check_known("filter", node.name, FILTERS)
+    if isinstance(node, nodes.Test):
+        _check_known("test", node.name, TESTS)
+    if type(node) not in evaluators() and not isinstance(
+        node, nodes.Operand | nodes.Pair | nodes.Slice | nodes.Keyword
+    ):
+        raise TemplateError(f"{type(node).__name__.lower()} is not allowed in an expression")
+    for child in node.iter_child_nodes():
+        check_node(child, is_condition=is_condition)
+
+
+def _check_known(what: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise TemplateError(f"there is no {what} {name!r}; there are: {', '.join(known)}")
+
+
+def references_in(node: nodes.Node) -> list[Reference]:
+    from jinja2 import nodes
+
+    path = _literal_path(node)
+    if path is not None:
+        return [Reference(path)]
+    if isinstance(node, nodes.Call):
+        return []
+    found = [ref for child in node.iter_child_nodes() for ref in references_in(child)]
+    if isinstance(node, nodes.Getitem | nodes.Getattr):
+        base = _literal_path(node.node)
+        if base == ("steps",):
+            raise TemplateError("steps[...] takes a literal step id, such as steps['my-step']")
+    return found
+
+
+def _literal_path(node: nodes.Node) -> tuple[str, ...] | None:
+    from jinja2 import nodes
+
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    if isinstance(node, nodes.Getattr):
+        base = _literal_path(node.node)
+        return None if base is None else (*base, node.attr)
+    if isinstance(node, nodes.Getitem):
+        base = _literal_path(node.node)
+        key = node.arg
+        if base is None or not isinstance(key, nodes.Const):
+            return None
+        return (*base, str(key.value))
+    return None
+
+
+def calls_in(node: nodes.Node) -> frozenset[str]:
+    """The functions of a condition in it."""
+    from jinja2 import nodes
+
+    found = [node] if isinstance(node, nodes.Call) else []
+    found += node.find_all(nodes.Call)
+    return frozenset(name for call in found if (name := status_call(call)))

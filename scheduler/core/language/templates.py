@@ -1,0 +1,189 @@
+"""Texts with `${{ expression }}` in them: parsing and rendering.
+
+Only the spec's own text is parsed. What a model or a command produced goes in
+as a value, and is never parsed. The expressions are `expressions.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.evaluation import jinja_environment, to_plain, to_text
+from orc.scheduler.core.language.expressions import (
+    Expression,
+    Reference,
+    calls_in,
+    check_node,
+    references_in,
+)
+from orc.scheduler.core.language.filter_bounds import RESULT_CHARS_MAX
+
+_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.ASCII)
+
+
+_KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "none"} | {
+    "True",
+    "False",
+    "None",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with expressions in it, as its parts in order."""
+
+    parts: tuple[str | Expression, ...]
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Expression))
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        """The value: of the expression's own type when the text is exactly one, else a text.
+
+        Raises TemplateError.
+        """
+        if len(self.parts) == 1:
+            part = self.parts[0]
+            return part if isinstance(part, str) else to_plain(part.evaluate(scope))
+        text = "".join(
+            part if isinstance(part, str) else to_text(part.evaluate(scope)) for part in self.parts
+        )
+        if len(text) > RESULT_CHARS_MAX:
+            raise TemplateError(f"the text would be over {RESULT_CHARS_MAX // 2**20} MiB")
+        return text
+
+
+def has_template(text: str) -> bool:
+    """Whether the text has anything to evaluate."""
+    return "${{" in text
+
+
+@lru_cache(maxsize=32768)
+def parse_template(text: str) -> Template:
+    """The template in a text of the spec. Raises TemplateError when it does not parse."""
+    if not has_template(text):
+        return Template((text,))
+    plain = _parse_single_path(text)
+    if plain is not None:
+        return plain
+    return Template(tuple(_parse_parts(text)))
+
+
+@lru_cache(maxsize=32768)
+def parse_condition(text: str) -> Expression:
+    """The expression of an `if` or an `until`; its braces are optional. Raises TemplateError."""
+    source = text.strip()
+    if source.startswith("${{") and source.endswith("}}") and source.count("${{") == 1:
+        source = source[3:-2].strip()
+    if not source or "${{" in source:
+        raise TemplateError("must be one expression, such as steps.x.output.ok")
+    parts = _parse_parts(f"${{{{ {source} }}}}", is_condition=True)
+    if len(parts) != 1 or not isinstance(parts[0], Expression):
+        raise TemplateError("must be one expression, such as steps.x.output.ok")
+    return parts[0]
+
+
+def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
+    """The JSON value with every text in it rendered; keys stay as they are.
+
+    Raises TemplateError.
+    """
+    if isinstance(value, str):
+        return parse_template(value).render(scope) if has_template(value) else value
+    if isinstance(value, Mapping):
+        return {key: render_value(item, scope) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [render_value(item, scope) for item in value]
+    return value
+
+
+def texts_in(value: Any) -> list[str]:
+    """Every text in a JSON value that has a template in it."""
+    if isinstance(value, str):
+        return [value] if has_template(value) else []
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in texts_in(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in texts_in(item)]
+    return []
+
+
+def _parse_single_path(text: str) -> Template | None:
+    """The common case, `${{ a.b.c }}` and nothing else, without Jinja."""
+    if not (text.startswith("${{") and text.endswith("}}")):
+        return None
+    source = text[3:-2].strip()
+    if not _PLAIN_PATH.match(source):
+        return None
+    path = tuple(source.split("."))
+    if _KEYWORDS.intersection(path):
+        return None
+    return Template((Expression(source, (Reference(path),), path=path),))
+
+
+def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Expression]:
+    try:
+        return _parse(text, is_condition=is_condition)
+    except RecursionError:
+        raise TemplateError("the expression is nested too deeply") from None
+    except ValueError as error:
+        # A number with thousands of digits.
+        raise TemplateError(f"not a valid expression: {error}") from None
+
+
+def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
+    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.parser import Parser
+
+    try:
+        # Not `environment.parse`: that compiles a piece of Python for each error's traceback.
+        body = Parser(jinja_environment(), text).parse().body
+    except TemplateSyntaxError as error:
+        message = (error.message or "").rstrip(".").replace("end of print statement", "}}")
+        if is_condition:
+            # Its braces are not the author's.
+            message = message.replace("unexpected '}}'", "something is missing at its end")
+        raise TemplateError(
+            f"not a valid expression: {message} (line {error.lineno} of the text)"
+        ) from None
+    parts: list[str | Expression] = []
+    sources = _sources(text)
+    for output in body:
+        assert isinstance(output, nodes.Output), "blocks and comments have no delimiters here"
+        for node in output.nodes:
+            if isinstance(node, nodes.TemplateData):
+                parts.append(node.data)
+            else:
+                check_node(node, is_condition=is_condition)
+                parts.append(
+                    Expression(
+                        next(sources),
+                        tuple(references_in(node)),
+                        tree=node,
+                        line=node.lineno,
+                        calls=calls_in(node) if is_condition else frozenset(),
+                    )
+                )
+    return parts
+
+
+def _sources(text: str) -> Iterator[str]:
+    """The text of each expression, in order, as Jinja's lexer bounds it."""
+    if text.count("${{") == 1:
+        yield text[text.index("${{") + 3 : text.rindex("}}")].strip()
+        return
+    source: list[str] = []
+    for _, kind, value in jinja_environment().lex(text):
+        if kind == "variable_begin":
+            source = []
+        elif kind == "variable_end":
+            yield "".join(source).strip()
+        else:
+            source.append(value)

@@ -1,0 +1,101 @@
+"""The way through the graph, resolved: conditions, fan-outs, loops and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Any
+
+from orc.ledger.definition import (
+    ApprovalDef,
+    BudgetDef,
+    ForEachDef,
+    JobDef,
+    LoopDef,
+    OnUnknown,
+    StepDef,
+)
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.templates import parse_condition
+from orc.scheduler.core.spec.flow import BudgetSpec
+from orc.scheduler.core.spec.model import DefaultsSpec, StepSpec
+from orc.scheduler.core.spec.references import item_variables
+
+
+def resolve_flow(step: StepSpec) -> dict[str, Any]:
+    """The fields of the step's definition that say when, how often and after whose word it runs."""
+    found: dict[str, Any] = {**_condition(step)}
+    if step.for_each is not None:
+        found["for_each"] = ForEachDef(
+            items=step.for_each, name=step.as_, key=step.key, max_parallel=step.max_parallel
+        )
+    elif step.matrix is not None:
+        names = list(step.matrix)
+        rows = [dict(zip(names, row, strict=True)) for row in product(*step.matrix.values())]
+        found["for_each"] = ForEachDef(
+            items=rows, name="matrix", key=step.key, max_parallel=step.max_parallel
+        )
+    if step.loop is not None:
+        found["loop"] = LoopDef(
+            until=step.loop.until,
+            max_iterations=step.loop.max_iterations,
+            on_exhausted=step.loop.on_exhausted,
+        )
+    if step.approval is not None:
+        found["approval"] = ApprovalDef(
+            message=step.approval.message,
+            options=tuple(step.approval.options),
+            timeout_s=step.approval.timeout,
+            on_timeout=step.approval.on_timeout,
+        )
+    if step.budget is not None:
+        found["budget"] = resolve_budget(step.budget)
+    return found
+
+
+def resolve_doubt(step: StepSpec, defaults: DefaultsSpec) -> OnUnknown:
+    """What becomes of an attempt that was cut short: the step's own word first."""
+    if step.on_unknown is not None:
+        return step.on_unknown
+    if step.idempotent is None:
+        return defaults.on_unknown or "retry"
+    if step.idempotent:
+        return "retry"
+    return "fail" if defaults.on_unknown == "fail" else "ask"
+
+
+def resolve_budget(spec: BudgetSpec | None) -> BudgetDef | None:
+    """The limits as they are recorded."""
+    return None if spec is None else BudgetDef(**spec.model_dump())
+
+
+def unbounded_prompts(job: JobDef) -> Iterator[str]:
+    """The ids of prompts whose replies have no limit, although a budget counts their tokens."""
+    yield from _unbounded(job.steps, counts=_counts_tokens(job.budget))
+
+
+def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
+    for step in steps:
+        is_counted = counts or _counts_tokens(step.budget)
+        if is_counted and step.kind == "prompt" and "max_tokens" not in step.params:
+            yield step.id
+        yield from _unbounded(step.steps, counts=is_counted)
+
+
+def _counts_tokens(budget: BudgetDef | None) -> bool:
+    return budget is not None and (budget.max_tokens is not None or budget.max_cost_usd is not None)
+
+
+def _condition(step: StepSpec) -> dict[str, Any]:
+    if step.if_ is None:
+        return {}
+    try:
+        expression = parse_condition(step.if_)
+    except TemplateError:
+        # The checks have said so.
+        return {}
+    of_items = set(item_variables(step))
+    if any(reference.path[0] in of_items for reference in expression.references):
+        return {"item_condition": expression.source}
+    runs_after = "any" if expression.calls - {"success()"} else "success"
+    return {"condition": expression.source, "runs_after": runs_after}

@@ -1,0 +1,282 @@
+"""From a checked spec and the caller's settings to the `JobDef` that runs.
+
+Settings count in this order: command line, spec, environment, default; for
+the provider the environment comes before the spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orc.ledger.definition import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
+from orc.ledger.digest import clean_json
+from orc.ledger.events import FailureKind
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.resolve.flow import (
+    resolve_budget,
+    resolve_doubt,
+    resolve_flow,
+    unbounded_prompts,
+)
+from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
+from orc.scheduler.core.resolve.workflow import read_workflow
+from orc.scheduler.core.spec.inputs import is_required, read_input
+from orc.scheduler.core.spec.model import RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.parse import Spec, examine
+from orc.scheduler.core.spec.references import needs_of
+from orc.scheduler.core.spec.yaml_source import Path, dotted
+
+PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
+    "rate_limit",
+    "timeout",
+    "connection",
+    "server_error",
+    "protocol",
+)
+PROMPT_ATTEMPTS = 3
+PROMPT_TIMEOUT_S = 120.0
+JITTER = 0.1
+CIRCUIT = CircuitDef()
+
+
+def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec, JobDef]:
+    """The spec in the text, and the job that it stands for under the settings.
+
+    Raises SpecError with every problem found in either.
+    """
+    spec, problems = examine(
+        text,
+        source_name=source_name,
+        read_text=settings.read_text,
+        read_template=settings.read_template,
+    )
+    resolver = _Resolver(spec, settings)
+    definition = resolver.job()
+    for step_id in unbounded_prompts(definition):
+        resolver.problems.append(
+            Problem(
+                f"step {step_id!r} is under a budget and needs `params: {{max_tokens: ...}}`: "
+                "what its reply may cost has no limit otherwise"
+            )
+        )
+    if problems or resolver.problems:
+        raise SpecError(source_name, [*problems, *resolver.problems])
+    return spec, definition
+
+
+class _Resolver:
+    def __init__(
+        self,
+        spec: Spec,
+        settings: Settings,
+        chain: tuple[str, ...] = (),
+        secrets: tuple[str, ...] = (),
+    ) -> None:
+        self.spec = spec
+        self.chain = chain
+        self.settings = settings
+        self.problems: list[Problem] = []
+        self.environment = settings.environment
+        self.secrets = (*secrets, *spec.job.secrets)
+        self.models = ModelChoice(spec, settings, report=self._report)
+
+    def job(self) -> JobDef:
+        job = self.spec.job
+        inputs = self._inputs()
+        concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
+        for key, names in (("concurrency", set(concurrency) - {"total"}), ("rate", set(job.rate))):
+            for name in sorted(names - set(self.settings.providers)):
+                hint = nearest(name, self.settings.providers)
+                self._report(f"{key}: there is no provider {name!r}{hint}", key, name)
+        output_dir = self.settings.output_dir or job.output_dir
+        if output_dir is not None and not output_dir.startswith("/"):
+            output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
+        steps = self._steps(self.spec.steps, ("steps",))
+        return JobDef(
+            project=job.project,
+            task_description=job.task_description,
+            provider=self.models.provider,
+            model=self.models.model,
+            concurrency=concurrency,
+            rate={name: RateDef(**rate.model_dump()) for name, rate in job.rate.items()},
+            circuit=self._circuit(),
+            timeout_s=job.timeout if job.timeout is not None else job.timeout_s,
+            budget=resolve_budget(job.budget),
+            output_dir=output_dir,
+            env=job.env,
+            inputs=inputs,
+            steps=steps,
+        )
+
+    def _steps(self, steps: Mapping[str, StepSpec], base: Path) -> tuple[StepDef, ...]:
+        return tuple(
+            self._step(step_id, step, steps, (*base, step_id))
+            for step_id, step in steps.items()
+            if kind_of(step) is not None
+        )
+
+    def _step(
+        self, step_id: str, step: StepSpec, siblings: Mapping[str, StepSpec], path: Path
+    ) -> StepDef:
+        defaults = self.spec.job.defaults
+        kind = kind_of(step)
+        is_prompt = kind == "prompt"
+        tolerant = step.continue_on_error
+        timeout_s = step.timeout or defaults.timeout
+        common: dict[str, Any] = {
+            "id": step_id,
+            "kind": kind,
+            "needs": needs_of(step_id, step, siblings),
+            **resolve_flow(step),
+            "files": tuple(
+                FileDef(path=file.path, content=file.content, glob=file.glob) for file in step.files
+            ),
+            "format": step.output.format if step.output else "text",
+            "retry": self._retry(step, is_prompt=is_prompt),
+            "retry_on": self._retry_on(step, is_prompt=is_prompt),
+            "timeout_s": timeout_s
+            or (self._env_number("TIMEOUT_S", PROMPT_TIMEOUT_S) if is_prompt else None),
+            "total_timeout_s": step.total_timeout or defaults.total_timeout,
+            "continue_on_error": defaults.continue_on_error if tolerant is None else tolerant,
+        }
+        common["continue_on_error"] = bool(common["continue_on_error"])
+        if kind in ("prompt", "run", "python"):
+            common["on_unknown"] = resolve_doubt(step, defaults)
+        if kind in ("run", "python") or step.tools:
+            common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
+        # Those of a spec around a workflow count too: it is not known whether they are the same.
+        cache = "off" if common.get("secrets") else step.cache or "off"
+        if is_prompt:
+            if step.output is not None:
+                common["output_schema"] = step.output.json_schema
+                common["repair"] = step.output.repair
+            params = self._params(step)
+            return StepDef(**common, **self.models.prompt(path, step), params=params)
+        if step.workflow is not None:
+            return StepDef(**common, **self._workflow(step, path))
+        if kind == "group":
+            return StepDef(**common, steps=self._steps(step.steps or {}, (*path, "steps")))
+        if kind == "approval":
+            return StepDef(**common)
+        if kind == "run":
+            run = step.run if isinstance(step.run, str) else tuple(step.run or ())
+            env = {**(defaults.env or {}), **(step.env or {})}
+            return StepDef(**common, run=run, env=env, cache=cache)
+        if kind == "python":
+            env = {**(defaults.env or {}), **(step.env or {})}
+            return StepDef(
+                **common,
+                function=step.python,
+                args=step.args or {},
+                env=env,
+                cache=cache,
+            )
+        return StepDef(**common, value=step.value)
+
+    def _workflow(self, step: StepSpec, path: Path) -> dict[str, Any]:
+        workflow, problems = read_workflow(step, self.spec.job, self.settings, chain=self.chain)
+        for problem in problems:
+            self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
+        if workflow is None:
+            return {}
+        inner = _Resolver(workflow.spec, workflow.settings, workflow.chain, self.secrets)
+        steps = inner.members()
+        for found in inner.problems:
+            place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
+            self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
+        return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
+
+    def members(self) -> tuple[StepDef, ...]:
+        """The steps of a workflow, with its own environment for each command."""
+        env = self.spec.job.env
+        return tuple(
+            step.model_copy(update={"env": {**env, **step.env}})
+            if step.kind in ("run", "python")
+            else step
+            for step in self._steps(self.spec.steps, ("steps",))
+        )
+
+    def _params(self, step: StepSpec) -> dict[str, Any]:
+        job = self.spec.job
+        found: dict[str, Any] = {}
+        for name, variable, convert in (
+            ("temperature", "TEMPERATURE", float),
+            ("top_p", "TOP_P", float),
+            ("max_tokens", "MAX_TOKENS", int),
+        ):
+            if self.environment.get(variable):
+                value = self._env_number(variable, None)
+                found[name] = None if value is None else convert(value)
+        for params in (job.params, job.defaults.params, step.params):
+            if params is not None:
+                found.update(params.model_dump(exclude_unset=True))
+        return {name: clean_json(value) for name, value in found.items() if value is not None}
+
+    def _circuit(self) -> CircuitDef:
+        threshold = self._env_number("CB_THRESHOLD", CIRCUIT.threshold)
+        cooldown_s = self._env_number("CB_COOLDOWN_S", CIRCUIT.cooldown_s)
+        return CircuitDef(threshold=int(threshold or 0), cooldown_s=cooldown_s or 0.0)
+
+    def _retry(self, step: StepSpec, *, is_prompt: bool) -> RetryDef:
+        spec = step.retry or self.spec.job.defaults.retry
+        jitter = self._env_number("JITTER", JITTER)
+        if spec is None:
+            attempts = self._env_number("MAX_RETRIES", PROMPT_ATTEMPTS) if is_prompt else 1
+            spec = RetrySpec(max_attempts=max(1, int(attempts or 1)))
+        return RetryDef(
+            max_attempts=spec.max_attempts,
+            backoff=spec.backoff,
+            initial_s=spec.initial,
+            max_s=spec.max,
+            jitter=spec.jitter if spec.jitter is not None else min(max(jitter or 0.0, 0.0), 1.0),
+        )
+
+    def _retry_on(self, step: StepSpec, *, is_prompt: bool) -> tuple[FailureKind, ...]:
+        named = step.retry_on if step.retry_on is not None else self.spec.job.defaults.retry_on
+        if named is not None:
+            return tuple(named)
+        return PROMPT_RETRY_ON if is_prompt else ()
+
+    def _inputs(self) -> dict[str, Any]:
+        declared = self.spec.job.inputs
+        values: dict[str, Any] = {}
+        for name in self.settings.inputs:
+            if name not in declared:
+                self._report(f"-i {name}: the spec has no such input{nearest(name, declared)}")
+        for name, spec in declared.items():
+            if name in self.settings.inputs:
+                values[name], reason = read_input(self.settings.inputs[name], spec)
+                if reason:
+                    self._report(f"-i {name}: {reason}")
+            elif is_required(spec):
+                about = f" ({spec.description})" if spec.description else ""
+                self._report(
+                    f"inputs.{name}: a value is required{about}: -i {name}=VALUE", "inputs", name
+                )
+            else:
+                values[name] = spec.default
+        return values
+
+    def _env_number(self, name: str, default: float | None) -> float | None:
+        text = self.environment.get(name)
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < 1e9:
+            message = (
+                f"the environment variable {name} must be a number from 0 on; got {text[:40]!r}"
+            )
+            if not any(found.message == message for found in self.problems):
+                self._report(message)
+            return default
+        return value
+
+    def _report(self, message: str, *path: str | int) -> None:
+        problem = self.spec.problem(message, *path) if path else Problem(message)
+        # A default of the job is looked at again for each step.
+        if problem not in self.problems:
+            self.problems.append(problem)

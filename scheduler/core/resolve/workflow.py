@@ -1,0 +1,97 @@
+"""Another spec's steps as a group of this one: `workflow: other.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from posixpath import dirname, join, normpath
+from typing import Any
+
+from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.language.templates import texts_in
+from orc.scheduler.core.resolve.prompt import Settings
+from orc.scheduler.core.spec.inputs import input_problem, is_required
+from orc.scheduler.core.spec.model import InputSpec, JobSpec, StepSpec
+from orc.scheduler.core.spec.parse import Spec, examine
+
+DEPTH_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """Another spec, as the step that names it uses it.
+
+    `inputs` are the values of its inputs, templates of the naming step among them.
+    """
+
+    spec: Spec
+    settings: Settings
+    inputs: dict[str, Any]
+    chain: tuple[str, ...]
+
+
+def read_workflow(
+    step: StepSpec, job: JobSpec, settings: Settings, *, chain: tuple[str, ...]
+) -> tuple[Workflow | None, list[str]]:
+    """The workflow, or its usable part, and what is wrong with it or with its inputs.
+
+    `chain` are the paths of the specs around it, from the submitted one's folder on.
+    """
+    assert step.workflow is not None
+    folder = dirname(chain[-1]) if chain else ""
+    path = normpath(join(folder, step.workflow))
+    if path in chain:
+        return None, [f"{' -> '.join((*chain, path))}: a workflow cannot contain itself"]
+    if len(chain) >= DEPTH_MAX:
+        return None, [f"workflows are nested more than {DEPTH_MAX} deep"]
+    inner_folder = dirname(path)
+    try:
+        text = settings.read_text(path)
+        spec, problems = examine(
+            text,
+            source_name=path,
+            read_text=lambda name: settings.read_text(join(inner_folder, name)),
+        )
+    except ValueError as error:
+        return None, [str(error)]
+    except SpecError as error:
+        return None, [_shown(path, problem) for problem in error.problems]
+    said = [_shown(path, problem) for problem in problems]
+    said += _input_problems(step.with_ or {}, spec.job.inputs, path)
+    inputs = {name: declared.default for name, declared in spec.job.inputs.items()}
+    inner = replace(
+        settings,
+        inputs={},
+        take_file=lambda name: settings.take_file(join(inner_folder, name)),
+    )
+    spec = replace(spec, job=_with_model_of(spec.job, job))
+    return Workflow(spec, inner, {**inputs, **(step.with_ or {})}, (*chain, path)), said
+
+
+def _with_model_of(job: JobSpec, around: JobSpec) -> JobSpec:
+    """The workflow's own choice of a model, else that of the spec around it."""
+    if job.provider is not None or job.defaults.provider is not None:
+        return job
+    names = ("provider", "model", "base_url", "fallback", "params", "cache")
+    changes = {name: getattr(around, name) for name in names if getattr(job, name) is None}
+    return job.model_copy(update=changes)
+
+
+def _input_problems(
+    given: Mapping[str, Any], declared: Mapping[str, InputSpec], path: str
+) -> Iterator[str]:
+    for name, value in given.items():
+        if name not in declared:
+            yield f"with.{name}: {path} has no such input{nearest(name, declared)}"
+        elif not texts_in(value):
+            reason = input_problem(value, declared[name].type, declared[name].enum)
+            if reason:
+                yield f"with.{name}: {reason}"
+    for name, spec in declared.items():
+        if is_required(spec) and name not in given:
+            yield f"with: {path} requires the input {name!r}"
+
+
+def _shown(path: str, problem: Problem) -> str:
+    place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
+    return f"{place}: {problem.message}"

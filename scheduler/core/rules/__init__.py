@@ -1,0 +1,1 @@
+"""What happens next: `decide(state, command) -> events`, one module for each group of rules."""

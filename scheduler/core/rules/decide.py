@@ -1,0 +1,308 @@
+"""`decide(state, command) -> events`: every rule of the scheduler, and nothing else.
+
+Pure: the state is read, never changed, and times arrive in the commands. A
+command that makes no sense in the state gives no events; one that only a bug
+can send fails an assertion.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from orc.ledger.events import (
+    AnyEvent,
+    BudgetExceeded,
+    BudgetRaised,
+    Failure,
+    JobFailed,
+    JobInterrupted,
+    JobResumed,
+    JobStarted,
+    JobSucceeded,
+    LlmFailed,
+    LlmResponded,
+    StepInterrupted,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from orc.scheduler.core.commands import (
+    AmendJob,
+    AskAgain,
+    AskPerson,
+    CancelJob,
+    Command,
+    DecideApproval,
+    ExpandStep,
+    ExpireStep,
+    Failed,
+    FailStep,
+    FinishAttempt,
+    Interrupted,
+    InterruptJob,
+    RaiseBudget,
+    RecordCall,
+    Rest,
+    ResumeJob,
+    ReuseStep,
+    Settle,
+    Short,
+    SkipStep,
+    StartAttempt,
+    StartJob,
+    SubmitJob,
+    Succeeded,
+    TimeOutJob,
+)
+from orc.scheduler.core.durations import format_duration
+from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.limits import circuit_events, pick_target
+from orc.scheduler.core.fold.questions import REJECT
+from orc.scheduler.core.fold.queues import takes_slot
+from orc.scheduler.core.fold.reopen import find_kept, with_kept
+from orc.scheduler.core.rules.containers import (
+    approval_given,
+    ask,
+    decision,
+    expand,
+    is_asked,
+    rejection,
+    rest,
+    untold,
+)
+from orc.scheduler.core.rules.doubt import ask_again
+from orc.scheduler.core.rules.failures import (
+    fail_finally,
+    failed_event,
+    finish_failed,
+    skip,
+    switch,
+)
+from orc.scheduler.core.rules.files import file_events, with_file_conflicts
+from orc.scheduler.core.rules.reuse import reuse_step, stop_when_reached
+
+BECAUSE_MAX = 20
+FAILURES_MAX = 1000
+
+
+def decide(state: JobState, command: Command) -> list[AnyEvent]:
+    """The events that the command leads to in the state."""
+    match command:
+        case SubmitJob():
+            assert state.version == 0
+            return [command.event]
+        case StartJob():
+            assert state.status == "submitted"
+            return [JobStarted(owner=command.owner, only=command.only)]
+        case ResumeJob():
+            return _resume(state, command)
+        case AmendJob():
+            return [*_cut_by_crash(state), with_kept(state, command.event)]
+        case ReuseStep():
+            return [*reuse_step(state, command)]
+        case StartAttempt():
+            return _start_attempt(state, command)
+        case RecordCall():
+            return _record_call(state, command)
+        case FinishAttempt():
+            return _finish_attempt(state, command)
+        case ExpireStep():
+            return fail_finally(state, command.step, _total_timeout(state, command.step))
+        case SkipStep():
+            return skip(state, command.step)
+        case FailStep():
+            return fail_finally(state, command.step, command.failed)
+        case ExpandStep():
+            return expand(state, command)
+        case AskPerson():
+            return ask(state, command)
+        case AskAgain():
+            return [*ask_again(state, command.step)]
+        case DecideApproval():
+            return _decide_approval(state, command)
+        case RaiseBudget():
+            return [_raised(command)]
+        case Rest():
+            return rest(state)
+        case InterruptJob():
+            assert state.running_total == 0
+            return [JobInterrupted(signal=command.signal)]
+        case CancelJob():
+            return [*_cut_by_crash(state), end_cancelled(state, command)]
+        case TimeOutJob():
+            assert state.running_total == 0
+            return _time_out(state)
+        case Settle():
+            return _settle(state)
+        case _:
+            assert_never(command)
+
+
+def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
+    assert state.status in ("running", "stopped", "waiting", "failed", "cancelled")
+    resumed = JobResumed(
+        owner=command.owner,
+        provider=command.provider,
+        replies=command.replies,
+        timeout_s=command.timeout_s,
+        signal_id=command.signal_id,
+        only=command.only,
+        kept=find_kept(state) or None,
+    )
+    # What was in flight when the last owner died has said nothing; it starts again.
+    return [*untold(state), resumed, *_cut_by_crash(state)]
+
+
+def _cut_by_crash(state: JobState) -> list[AnyEvent]:
+    """An end for each attempt that was running when the last owner died; a live one has none."""
+    return [
+        StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
+        for step_id, step in state.steps.items()
+        if step.status == "running" and takes_slot(state, step_id)
+    ]
+
+
+def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
+    event = command.event
+    step = state.steps[event.step]
+    assert step.status == "running"
+    assert step.attempts == event.attempt
+    if isinstance(event, LlmResponded | LlmFailed):
+        return [event, *circuit_events(state, event, command.now)]
+    return [event]
+
+
+def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
+    definition = state.graph.steps[command.step]
+    step = state.steps[command.step]
+    assert step.status in ("pending", "waiting")
+    assert step.needs_left == 0
+    deadline_at = step.deadline_at
+    if deadline_at is None and definition.total_timeout_s is not None:
+        deadline_at = command.now + definition.total_timeout_s
+    started = StepStarted(
+        step=command.step,
+        attempt=step.attempts + 1,
+        kind=definition.kind,
+        needs=state.graph.needs[command.step],
+        deadline_at=deadline_at,
+        cache_key=command.cache_key,
+    )
+    lane = state.lane_of(command.step)
+    place = pick_target(state, lane, command.now) if state.routes[lane] else 0
+    assert place is not None, "only a step whose target may be asked is ready"
+    if place == 0:
+        return [started]
+    return [switch(state, command.step, place, "its circuit is open"), started]
+
+
+def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
+    step = state.steps[command.step]
+    assert step.status == "running"
+    assert step.attempts == command.attempt
+    outcome = with_file_conflicts(state, command.step, command.outcome)
+    match outcome:
+        case Succeeded():
+            return [
+                *file_events(step, command, outcome),
+                StepSucceeded(
+                    step=command.step,
+                    attempt=command.attempt,
+                    output=outcome.output,
+                    duration_s=outcome.duration_s,
+                    log=outcome.log,
+                    artifacts=outcome.artifacts,
+                    warning=outcome.warning,
+                ),
+            ]
+        case Interrupted():
+            return [
+                StepInterrupted(
+                    step=command.step,
+                    attempt=command.attempt,
+                    reason=outcome.reason,
+                    duration_s=outcome.duration_s,
+                    log=outcome.log,
+                )
+            ]
+        case Short():
+            return [
+                BudgetExceeded(
+                    step=command.step,
+                    attempt=command.attempt,
+                    account=outcome.account or None,
+                    limit=outcome.limit,
+                    maximum=outcome.maximum,
+                    spent=outcome.spent,
+                    needed=outcome.needed,
+                    duration_s=outcome.duration_s,
+                )
+            ]
+        case Failed():
+            return finish_failed(state, command, outcome)
+        case _:
+            assert_never(outcome)
+
+
+def _raised(command: RaiseBudget) -> BudgetRaised:
+    return BudgetRaised(
+        account=command.account or None,
+        max_cost_usd=command.max_cost_usd,
+        max_tokens=command.max_tokens,
+        max_calls=command.max_calls,
+        signal_id=command.signal_id,
+    )
+
+
+def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]:
+    if not is_asked(state, command):
+        return []
+    decided = decision(state, command)
+    if command.option == REJECT:
+        return [decided, *fail_finally(state, command.step, rejection(command))]
+    if state.graph.steps[command.step].kind != "approval":
+        return [decided]
+    return [decided, approval_given(state, decided)]
+
+
+def _total_timeout(state: JobState, step_id: str) -> Failed:
+    total_s = state.graph.steps[step_id].total_timeout_s or 0.0
+    last = state.steps[step_id].failure
+    after = f"; the last attempt failed: {last.message}" if last else ""
+    return Failed(
+        kind="timeout",
+        message=f"its total_timeout of {format_duration(total_s)} is over{after}",
+        duration_s=0.0,
+        final=True,
+    )
+
+
+def _time_out(state: JobState) -> list[AnyEvent]:
+    message = f"the job's timeout of {format_duration(state.timeout_s or 0.0)} is over"
+    events: list[AnyEvent] = []
+    for step_id, step in state.steps.items():
+        if step.status in ("pending", "waiting"):
+            events.append(StepSkipped(step=step_id, reason="job_timeout", because=()))
+    over = Failed("timeout", message, 0.0, final=True, tolerable=False)
+    events += [
+        failed_event(state, step_id, over)
+        for step_id, step in reversed(state.steps.items())
+        if step.status == "running"
+    ]
+    failures = [Failure(kind="timeout", message=message), *state.failed.values()]
+    events.append(JobFailed(failures=tuple(failures[:FAILURES_MAX]), failures_total=len(failures)))
+    return events
+
+
+def _settle(state: JobState) -> list[AnyEvent]:
+    if state.is_cancelling and not state.unfinished:
+        return [cancelled(state)]
+    if state.status != "running":
+        return []
+    if state.unfinished:
+        return [*stop_when_reached(state)]
+    if not state.failed:
+        return [JobSucceeded()]
+    failures = tuple(state.failed.values())
+    return [JobFailed(failures=failures[:FAILURES_MAX], failures_total=len(failures))]

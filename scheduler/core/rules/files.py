@@ -1,0 +1,64 @@
+"""What the files of an attempt may be called, and the events that record them."""
+
+from __future__ import annotations
+
+from orc.ledger.events import FileRef, FileWritten
+from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.fold.state import JobState, StepState
+
+
+def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
+    """The outcome, or a failure where it wrote what cannot stand beside the job's other files."""
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    conflict = find_conflict(state, step_id, outcome.files)
+    if conflict is None:
+        return outcome
+    return Failed(
+        kind="path",
+        message=conflict,
+        duration_s=outcome.duration_s,
+        log=outcome.log,
+        artifacts=outcome.artifacts,
+    )
+
+
+def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> str | None:
+    """Why the step's files cannot stand beside the job's other ones; none when they can."""
+    own = FileNames()
+    for file in files:
+        other = file.path if state.file_owners.get(file.path, step_id) != step_id else None
+        other = other or state.file_names.clash(file.path) or own.clash(file.path)
+        own.add(file.path)
+        if other is not None:
+            return _conflict(state, file.path, other)
+    return None
+
+
+def _conflict(state: JobState, path: str, other: str) -> str:
+    owner = state.file_owners.get(other)
+    by = f"by step {owner!r}" if owner else "by the same step"
+    if path == other:
+        return f"{path} was written {by}; two steps cannot write one file"
+    return f"{path} cannot stand beside {other}, which was written {by}"
+
+
+def file_events(step: StepState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
+    """An event for each file that the attempt wrote."""
+    events = []
+    for file in outcome.files:
+        there = step.files.get(file.path)
+        same = there is not None and there.sha256 == file.sha256
+        events.append(
+            FileWritten(
+                step=command.step,
+                attempt=command.attempt,
+                path=file.path,
+                sha256=file.sha256,
+                size_bytes=file.size_bytes,
+                media_type=file.media_type,
+                reason="nochange" if same else None,
+            )
+        )
+    return events

@@ -1,0 +1,61 @@
+"""What the keys of the way mean together: conditions, fan-outs, loops and decisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.references import ROOTS, Scope
+from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+_OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+_RESERVED = (*ROOTS, "loop", "matrix")
+MATRIX_MAX = 10_000
+
+
+def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> Iterator[Problem]:
+    """Problems of a step's `for_each`, `matrix`, `loop` and `approval`."""
+    where = dotted(path)
+    given = step.model_fields_set
+
+    def problem(key: str, message: str) -> Problem:
+        return Problem(f"{where}.{key}: {message}", *document.place((*path, key), key=True))
+
+    if step.for_each is not None and step.matrix is not None:
+        yield problem("matrix", "a step has either `for_each` or `matrix`")
+    if isinstance(step.for_each, str) and not has_template(step.for_each):
+        yield problem("for_each", "must be a list, or an expression in ${{ }} that gives one")
+    for field, key in (("as_", "as"), ("key", "key"), ("max_parallel", "max_parallel")):
+        if field in given and step.for_each is None and (key == "as" or step.matrix is None):
+            yield problem(key, "goes with `for_each`")
+    if "as_" in given and not _VARIABLE.match(step.as_):
+        yield problem("as", "a name has letters, digits and underscores only")
+    if step.for_each is not None and step.as_ in _RESERVED:
+        yield problem("as", f"{step.as_!r} means something already")
+    if step.for_each is not None and step.as_ in scope.variables:
+        yield problem("as", f"{step.as_!r} is what an item around it is called; give another name")
+    if step.matrix is not None:
+        total = 1
+        for name, values in step.matrix.items():
+            total *= len(values)
+            if not _VARIABLE.match(name):
+                yield problem("matrix", f"{name!r} is no name: letters, digits and underscores")
+        if total > MATRIX_MAX:
+            yield problem("matrix", f"has {total:,} combinations, and {MATRIX_MAX:,} are the most")
+    if step.loop is not None and "loop" in scope.variables:
+        yield problem("loop", "stands in a loop already; move one of them to a workflow of its own")
+    if step.approval is None:
+        return
+    options = step.approval.options
+    for option in options:
+        if not _OPTION.match(option):
+            yield problem("approval", f"{option!r} is no option: letters, digits, - and _")
+    if len(set(options)) != len(options):
+        yield problem("approval", "an option is there twice")
+    if step.approval.timeout is not None and step.approval.on_timeout not in options:
+        chosen = step.approval.on_timeout
+        yield problem("approval", f"on_timeout {chosen!r} is none of the options")

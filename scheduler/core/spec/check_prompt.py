@@ -1,0 +1,140 @@
+"""What the keys of a prompt mean together: tools, and the form of the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from jsonschema import Draft202012Validator, SchemaError
+
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.spec.model import StepSpec
+from orc.scheduler.core.spec.prompt import MessageSpec, OutputSpec, ToolSpec, tool_name
+from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", re.ASCII)
+_TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+
+
+def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
+    """Problems of a step's `messages`, `tools` and `output`."""
+    where = dotted(path)
+    if step.output is not None:
+        yield from _check_output(where, step.output, path, document)
+        asks = step.prompt is not None or step.messages is not None
+        if step.output.repair and not asks:
+            place = document.place((*path, "output", "repair"))
+            yield Problem(f"{where}.output.repair: only a model can be shown its mistake", *place)
+    if "max_turns" in step.model_fields_set and not step.tools:
+        place = document.place((*path, "max_turns"), key=True)
+        yield Problem(f"{where}.max_turns: goes with `tools`", *place)
+    for turn, message in enumerate(step.messages or ()):
+        yield from _check_parts(where, message, (*path, "messages", turn), document)
+    names: dict[str, int] = {}
+    for index, tool in enumerate(step.tools):
+        place = document.place((*path, "tools", index))
+        for reason in _tool_problems(tool):
+            yield Problem(f"{where}.tools[{index}]: {reason}", *place)
+        name = tool_name(tool)
+        if names.setdefault(name, index) != index:
+            yield Problem(
+                f"{where}.tools[{index}]: {name!r} is the name of tools[{names[name]}] "
+                "too; give one of them a `name`",
+                *place,
+            )
+
+
+def schema_problem(schema: Mapping[str, Any]) -> str:
+    """Why this is no JSON Schema that can be used; empty when it is one."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        where = "/".join(str(part) for part in error.absolute_path)
+        return f"is no JSON Schema: {f'{where}: ' if where else ''}{error.message[:200]}"
+    for reference in _references(schema):
+        if not reference.startswith("#"):
+            return f"refers to {reference[:80]!r}; nothing is fetched: only `#...` works"
+        if not _is_there(reference, schema):
+            return f"refers to {reference[:80]!r}, which is not in it"
+    return ""
+
+
+def _is_there(reference: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a pointer leads somewhere (RFC 6901); an anchor has to be set by somebody."""
+    if reference in ("#", "#/"):
+        return True
+    if not reference.startswith("#/"):
+        return f"'{reference[1:]}'" in str(schema)
+    found: Any = schema
+    for part in unquote(reference[2:]).split("/"):
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, Mapping) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            return False
+    return True
+
+
+def _check_parts(
+    where: str, message: MessageSpec, path: Path, document: Document
+) -> Iterator[Problem]:
+    if isinstance(message.content, str):
+        return
+    for place, part in enumerate(message.content):
+        if (part.text is None) == (part.image is None):
+            at = document.place((*path, "content", place))
+            yield Problem(f"{where}.messages: a part has either `text` or `image`", *at)
+
+
+def _check_output(
+    where: str, output: OutputSpec, path: Path, document: Document
+) -> Iterator[Problem]:
+    if output.json_schema is not None:
+        reason = schema_problem(output.json_schema)
+        if reason:
+            place = document.place((*path, "output", "schema"))
+            yield Problem(f"{where}.output.schema: {reason}", *place)
+    for key in ("schema", "repair"):
+        given = (*path, "output", key)
+        if given in document.values and output.format != "json":
+            yield Problem(
+                f"{where}.output.{key}: goes with `format: json`",
+                *document.place(given, key=True),
+            )
+
+
+def _tool_problems(tool: ToolSpec) -> Iterator[str]:
+    if (tool.builtin is None) == (tool.python is None):
+        yield "has either `builtin` or `python`"
+        return
+    if tool.python is not None and not FUNCTION.match(tool.python):
+        yield f"must be package.module:function; got {tool.python!r}"
+    name = tool_name(tool)
+    if not _TOOL_NAME.match(name):
+        yield f"{name!r} is no name for a tool: letters, digits, - and _, at most 64"
+    if tool.builtin is not None:
+        for key in ("name", "description", "parameters"):
+            if getattr(tool, key) is not None:
+                yield f"`{key}` goes with `python`; a built-in has its own"
+    if tool.allow is not None and tool.builtin != "run_command":
+        yield "`allow` goes with `builtin: run_command`"
+    if tool.parameters is not None:
+        reason = schema_problem(tool.parameters)
+        if reason or tool.parameters.get("type") != "object":
+            yield f"parameters: {reason or 'must be a JSON Schema of type: object'}"
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key in ("$ref", "$dynamicRef") and isinstance(value, str):
+                yield value
+            else:
+                yield from _references(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _references(item)

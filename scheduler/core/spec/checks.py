@@ -1,0 +1,258 @@
+"""What the keys of a spec mean together: kinds, names, paths, cycles.
+
+Each check yields problems with their place and goes on; nothing is raised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orc.scheduler.core.errors import Problem, nearest
+from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files, check_owners
+from orc.scheduler.core.spec.check_flow import check_flow
+from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
+from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
+from orc.scheduler.core.spec.inputs import input_problem
+from orc.scheduler.core.spec.model import (
+    KIND_KEYS,
+    STEP_ID_LENGTH_MAX,
+    STEP_ID_PATTERN,
+    JobSpec,
+    StepSpec,
+)
+from orc.scheduler.core.spec.references import Scope, check_text, needs_of, texts_of
+from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+
+_DONE_HERE = ("prompt", "messages", "run", "python", "value")
+_REACHES_OUT = ("prompt", "messages", "run", "python")
+
+
+_ONLY_FOR = {
+    "system": ("prompt", "messages"),
+    "provider": ("prompt", "messages"),
+    "model": ("prompt", "messages"),
+    "base_url": ("prompt", "messages"),
+    "fallback": ("prompt", "messages"),
+    "params": ("prompt", "messages"),
+    "tools": ("prompt", "messages"),
+    "max_turns": ("prompt", "messages"),
+    "cache": ("prompt", "messages", "run", "python"),
+    "args": ("python",),
+    "env": ("run", "python"),
+    "secrets": _REACHES_OUT,
+    "output": ("prompt", "messages", "run"),
+    "with_": ("workflow",),
+    "on_unknown": _REACHES_OUT,
+    "idempotent": ("run", "python"),
+    **dict.fromkeys(("files", "retry", "retry_on", "timeout", "total_timeout"), _DONE_HERE),
+}
+
+
+_SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
+
+
+def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[Problem]:
+    """Problems of the job's own keys."""
+    reason = path_problem(job.project)
+    if reason:
+        yield Problem(f"project: {reason}", *document.place(("project",)))
+    if job.timeout is not None and job.timeout_s is not None:
+        place = document.place(("timeout_s",), key=True)
+        yield Problem("timeout_s: says the same as timeout; keep one of them", *place)
+    if uses_app and not (job.task_description or "").strip():
+        yield Problem(
+            "task_description: required where there are no `steps`: the built-in template "
+            "`app` is asked to do it",
+            *document.place(()),
+        )
+    for name, spec in job.inputs.items():
+        path: Path = ("inputs", name)
+        if not ENV_NAME.match(name):
+            yield Problem(
+                f"inputs.{name}: a name has letters, digits and underscores only",
+                *document.place(path, key=True),
+            )
+        if spec.default is not None:
+            reason = input_problem(spec.default, spec.type, spec.enum)
+            if reason:
+                yield Problem(
+                    f"inputs.{name}.default: {reason}", *document.place((*path, "default"))
+                )
+    for key, env in (("env", job.env), ("defaults", job.defaults.env or {})):
+        for name, value in env.items():
+            env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
+            yield from check_env(name, value, env_path, document, templates=False)
+    yield from check_job_secrets(job, document)
+    if job.defaults.system:
+        scope = Scope(job, {}, secrets=frozenset(job.secrets))
+        yield from check_text(("defaults", "system"), job.defaults.system, document, scope)
+
+
+def check_steps(
+    steps: Mapping[str, StepSpec],
+    document: Document,
+    *,
+    all_ids: Mapping[str, Any],
+    job: JobSpec,
+) -> Iterator[Problem]:
+    """Problems of the steps, each by itself and together."""
+    secrets = frozenset((*job.secrets, *secrets_in(steps)))
+    scope = Scope(job, all_ids, secrets=secrets)
+    yield from _check_group(steps, document, scope, ("steps",), all_ids)
+    yield from check_owners(steps, document)
+
+
+def _check_group(
+    steps: Mapping[str, StepSpec],
+    document: Document,
+    scope: Scope,
+    base: Path,
+    all_ids: Mapping[str, Any],
+) -> Iterator[Problem]:
+    yield from _check_ids(all_ids, document, base)
+    for step_id, step in steps.items():
+        path: Path = (*base, step_id)
+        yield from _check_kind(path, step, document)
+        yield from check_prompt(path, step, document)
+        yield from check_flow(path, step, document, scope)
+        yield from _check_needs(path, step, document, all_ids)
+        yield from check_files(path, step, document)
+        yield from check_secrets(path, step, document, scope.job)
+        for name, value in (step.env or {}).items():
+            yield from check_env(name, value, (*path, "env", name), document, templates=True)
+        for text_path, text, place in texts_of(step):
+            inner = scope.inside(step, place, step_id)
+            yield from check_text((*path, *text_path), text, document, inner, place)
+        if step.steps is not None:
+            members = scope.members(step, path)
+            inner_base = (*path, "steps")
+            yield from _check_shadows(step.steps, scope, inner_base, document)
+            yield from _check_group(step.steps, document, members, inner_base, step.steps)
+    yield from _check_cycle(steps, document, base)
+
+
+def _check_shadows(
+    members: Mapping[str, StepSpec], scope: Scope, base: Path, document: Document
+) -> Iterator[Problem]:
+    for name in members:
+        if name in scope.steps:
+            yield Problem(
+                f"{dotted((*base, name))}: a step around it has that id too; rename one",
+                *document.place((*base, name), key=True),
+            )
+
+
+def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> Iterator[Problem]:
+    by_folded: dict[str, str] = {}
+    for step_id in all_ids:
+        place = document.place((*base, step_id), key=True)
+        where = dotted((*base, step_id))
+        if not re.fullmatch(STEP_ID_PATTERN[1:-1], step_id) or len(step_id) > STEP_ID_LENGTH_MAX:
+            yield Problem(
+                f"{dotted(base)}: {step_id[:80]!r} is not a step id: letters, digits, - and _, "
+                f"starting with a letter or _, at most {STEP_ID_LENGTH_MAX}",
+                *place,
+            )
+            continue
+        reason = path_problem(step_id)
+        if reason:
+            yield Problem(f"{where}: {reason}", *place)
+        other = by_folded.setdefault(step_id.casefold(), step_id)
+        if other != step_id:
+            yield Problem(
+                f"{where}: differs from {other!r} by case only, and their logs would be one "
+                "file on some disks; rename one",
+                *place,
+            )
+
+
+def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
+    where = dotted(path)
+    given = [key for key in KIND_KEYS if key in step.model_fields_set]
+    place = document.place(path, key=True)
+    if len(given) != 1:
+        found = f"it has {' and '.join(given)}" if given else "it has none"
+        yield Problem(f"{where}: a step has exactly one of {', '.join(KIND_KEYS)}; {found}", *place)
+        return
+    for key, kinds in _ONLY_FOR.items():
+        if key in step.model_fields_set and given[0] not in kinds:
+            yield Problem(
+                f"{where}.{key.rstrip('_')}: belongs to a step with {' or '.join(kinds)}, and this "
+                f"one has {given[0]}",
+                *document.place((*path, key.rstrip("_")), key=True),
+            )
+    if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):
+        means = "retry" if step.idempotent else "ask"
+        yield Problem(
+            f"{where}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, and "
+            f"this step has `on_unknown: {step.on_unknown}`; keep one of them",
+            *document.place((*path, "idempotent"), key=True),
+        )
+    if step.python is not None and not FUNCTION.match(step.python):
+        yield Problem(
+            f"{where}.python: must be package.module:function; got {step.python!r}",
+            *document.place((*path, "python")),
+        )
+    if isinstance(step.run, list) and _is_shell_text(step.run):
+        yield Problem(
+            f"{where}.run: a value would become shell text here; write the script as a "
+            "text, `run: ...`, where values travel in variables",
+            *document.place((*path, "run")),
+        )
+    if step.run is not None and (
+        not step.run or (isinstance(step.run, str) and not step.run.strip())
+    ):
+        yield Problem(f"{where}.run: is empty", *document.place((*path, "run")))
+
+
+def _is_shell_text(words: list[str]) -> bool:
+    """`[sh, -c, "... ${{ }} ..."]`."""
+    shell, *rest = words or [""]
+    if shell.rpartition("/")[2] not in _SHELLS or len(rest) < 2:
+        return False
+    return rest[0].startswith("-") and "c" in rest[0] and has_template(rest[1])
+
+
+def _check_needs(
+    path: Path, step: StepSpec, document: Document, all_ids: Mapping[str, Any]
+) -> Iterator[Problem]:
+    for index, name in enumerate(step.needs):
+        if name not in all_ids:
+            place = document.place((*path, "needs", index))
+            hint = nearest(name, set(all_ids) - {path[-1]})
+            yield Problem(f"{dotted(path)}.needs: there is no step {name!r}{hint}", *place)
+
+
+def _check_cycle(
+    steps: Mapping[str, StepSpec], document: Document, base: Path
+) -> Iterator[Problem]:
+    """One problem for each cycle found, which names the steps on it in order."""
+    needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
+    done: set[str] = set()
+    for root in needs:
+        trail: dict[str, Iterator[str]] = {}
+        pending = [root] if root not in done else []
+        while pending:
+            step_id = pending[-1]
+            if step_id not in trail:
+                trail[step_id] = iter(needs[step_id])
+            advanced = next((name for name in trail[step_id] if name not in done), None)
+            if advanced is None:
+                done.add(step_id)
+                trail.pop(step_id)
+                pending.pop()
+            elif advanced in trail:
+                loop = [*pending[pending.index(advanced) :], advanced]
+                yield Problem(
+                    f"{dotted((*base, advanced))}: the steps wait for each other: {' -> '.join(loop)} "
+                    "(each needs the next)",
+                    *document.place((*base, advanced), key=True),
+                )
+                done.update(pending)
+                pending = []
+            else:
+                pending.append(advanced)

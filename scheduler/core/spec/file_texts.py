@@ -1,0 +1,54 @@
+"""Texts that stand in files of their own beside the spec: `prompt: {file: outline.md}`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
+
+ReadText = Callable[[str], str]
+"""The text of a file that the spec names; raises ValueError, which says why it cannot be read."""
+
+_KEYS = ("prompt", "system")
+
+
+def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
+    """Put the texts in the place of their files; the problems found."""
+    problems: list[Problem] = []
+    value = document.value
+    for owner, path in _owners(value, ()):
+        for key in _KEYS:
+            found = owner.get(key)
+            if not isinstance(found, dict) or set(found) != {"file"}:
+                continue
+            name, place = found["file"], (*path, key)
+            owner[key] = ""
+            if not isinstance(name, str) or not name:
+                problems.append(
+                    Problem(f"{dotted(place)}.file: must be a path", *document.place(place))
+                )
+                continue
+            try:
+                owner[key] = read_text(name)
+            except ValueError as error:
+                where = document.place((*place, "file"))
+                problems.append(Problem(f"{dotted(place)}.file: {error}", *where))
+            document.files[place] = name
+    return problems
+
+
+def _owners(value: Any, path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Every mapping that can have such a text: steps, those inside them, and the defaults."""
+    if not isinstance(value, dict):
+        return
+    if isinstance(value.get("defaults"), dict):
+        yield value["defaults"], (*path, "defaults")
+    steps = value.get("steps")
+    if isinstance(steps, dict):
+        for step_id, step in steps.items():
+            if isinstance(step, dict):
+                inner: Path = (*path, "steps", step_id)
+                yield step, inner
+                yield from _owners({"steps": step.get("steps")}, inner)

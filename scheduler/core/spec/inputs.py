@@ -1,0 +1,44 @@
+"""Values that a caller gives: read by their declarations, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orc.ledger.digest import clean_json
+from orc.scheduler.core.spec.model import InputSpec
+from orc.scheduler.core.strict_json import parse_json
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "list": (list,),
+    "object": (dict,),
+}
+
+
+def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
+    """Why a value does not fit an input's declaration; empty when it does."""
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, _TYPES[type_name]) or (is_bool and type_name != "boolean"):
+        return f"must be of type {type_name}; got {value!r}"
+    if enum is not None and value not in enum:
+        return f"must be one of {', '.join(map(repr, enum))}; got {value!r}"
+    return ""
+
+
+def is_required(spec: InputSpec) -> bool:
+    """Whether the caller has to give a value."""
+    return spec.required is True or (spec.required is None and spec.default is None)
+
+
+def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
+    """The value, and why it does not fit, if so. A text is read as JSON where it is not to be one."""
+    value = given = clean_json(given)
+    if isinstance(given, str) and spec.type != "string":
+        try:
+            value = parse_json(given)
+        except ValueError:
+            value = given
+    return value, input_problem(value, spec.type, spec.enum)

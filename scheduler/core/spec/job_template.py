@@ -1,0 +1,60 @@
+"""A spec that takes its steps from another one: `template: NAME`, or a file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
+
+APP = "app"
+ReadTemplate = Callable[[str], str]
+"""The text of a template, by its name or its path; raises ValueError."""
+Examine = Callable[[str, str], list[Problem]]
+"""The problems of a template's text, which is named."""
+
+_MERGED = ("inputs", "defaults", "env")
+
+
+def apply_template(
+    document: Document, read_template: ReadTemplate, examine: Examine
+) -> list[Problem]:
+    """Put what the template has in the places that the spec leaves open; the problems found."""
+    spec = document.value
+    name = spec.get("template")
+    if name is None or name == APP:
+        return []
+    place = document.place(("template",))
+    if not isinstance(name, str):
+        return []
+    if "steps" in spec:
+        return [Problem("template: a spec has either `steps` or `template`", *place)]
+    try:
+        text = read_template(name)
+        found = parse_yaml(text, source_name=name).value
+        problems = examine(text, name)
+    except ValueError as error:
+        return [Problem(f"template: {error}", *place)]
+    except SpecError as error:
+        problems, found = list(error.problems), None
+    if isinstance(found, dict) and found.get("template") not in (None, APP):
+        problems.append(Problem("a template cannot name another one"))
+    said = [
+        Problem(f"template: {name}:{one.line}:{one.column}: {one.message}", *place)
+        for one in problems
+    ]
+    if not said and isinstance(found, dict):
+        _merge(spec, found)
+    return said
+
+
+def _merge(spec: dict[str, Any], template: dict[str, Any]) -> None:
+    for key, value in template.items():
+        own = spec.get(key)
+        if key not in spec:
+            spec[key] = value
+        elif key == "secrets" and isinstance(own, list) and isinstance(value, list):
+            spec[key] = [*own, *(name for name in value if name not in own)]
+        elif key in _MERGED and isinstance(own, dict) and isinstance(value, dict):
+            spec[key] = {**value, **own}

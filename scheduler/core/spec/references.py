@@ -1,0 +1,219 @@
+"""What the templates of a spec refer to: which steps must end first, and which names are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from orc.scheduler.core.errors import Problem, TemplateError, nearest
+from orc.scheduler.core.language.expressions import Expression, Reference
+from orc.scheduler.core.language.shell import parse_shell
+from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
+from orc.scheduler.core.spec.model import JobSpec, StepSpec
+from orc.scheduler.core.spec.yaml_source import Document, Path
+
+STEP_FIELDS = ("output", "status", "error", "files", "attempts")
+LOOP_FIELDS = ("index", "previous")
+ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
+_JOB_FIELDS = ("id",)
+
+_BEFORE = ("for_each", "matrix")
+_INSIDE = (
+    "key", "with_", "prompt", "system", "messages", "run", "args", "value", "approval", "files", "env",
+)  # fmt: skip
+_PARTS = ("content", "path", "glob", "text", "image", "message")
+
+Place = Literal["before", "condition", "inside", "until"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the texts of a step may name: steps, inputs, and the items and rounds around it.
+
+    `of_group` is the path of the group that it is in, empty at the top; `secrets` are
+    the variables that nothing may name.
+    """
+
+    job: JobSpec
+    steps: Mapping[str, Any]
+    variables: tuple[str, ...] = ()
+    of_group: Path = ()
+    secrets: frozenset[str] = frozenset()
+
+    def inside(self, step: StepSpec, place: Place, step_id: str = "") -> Scope:
+        """What can be named in one of the step's texts."""
+        if place == "before":
+            return self
+        added = item_variables(step)
+        if place != "condition" and step.loop is not None:
+            added += ("loop",)
+        steps = self.steps
+        if place == "until":
+            steps = {**steps, **(step.steps or {step_id: step})}
+        return replace(self, variables=self.variables + added, steps=steps)
+
+    def members(self, step: StepSpec, path: Path) -> Scope:
+        """What can be named in the steps of a group."""
+        inner = self.inside(step, "inside")
+        return replace(inner, steps={**self.steps, **(step.steps or {})}, of_group=path)
+
+
+def item_variables(step: StepSpec) -> tuple[str, ...]:
+    """What the items of a step are called in it."""
+    if step.for_each is not None:
+        return (step.as_,)
+    return ("matrix",) if step.matrix is not None else ()
+
+
+def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
+    """Every text of the step itself in which expressions are looked for, with its path in the step."""
+    for key in _BEFORE:
+        value = getattr(step, key)
+        if value is not None:
+            for path, text in _texts((key,), value):
+                yield path, text, "before"
+    if step.if_ is not None:
+        yield ("if",), step.if_, "condition"
+    for key in _INSIDE:
+        value = getattr(step, key)
+        if value is not None:
+            for path, text in _texts((key.rstrip("_"),), value):
+                yield path, text, "inside"
+    if step.loop is not None and step.loop.until is not None:
+        yield ("loop", "until"), step.loop.until, "until"
+
+
+def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:
+    """The expressions of a text. Raises TemplateError."""
+    if place in ("condition", "until"):
+        return (parse_condition(text),)
+    return parse_template(text).expressions
+
+
+def needs_of(step_id: str, step: StepSpec, known: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the step waits for: the steps that it names, then those that its templates refer to."""
+    return tuple(name for name in _named_by(step_id, step) if name in known)
+
+
+def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
+    """The steps that it and those inside it name, but for those inside it."""
+    found: dict[str, None] = {}
+    for _, text, place in texts_of(step):
+        try:
+            expressions = expressions_in(text, place)
+        except TemplateError:
+            continue
+        for expression in expressions:
+            for reference in expression.references:
+                if reference.path[0] == "steps" and len(reference.path) > 1:
+                    found[reference.path[1]] = None
+    members = step.steps or {}
+    for member_id, member in members.items():
+        found.update(_named_by(member_id, member))
+    for name in (*members, step_id):
+        # A step that names itself is told so, and is no cycle besides.
+        found.pop(name, None)
+    return dict.fromkeys(step.needs) | found
+
+
+def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        if has_template(value):
+            yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts((*path, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts((*path, index), item)
+    elif hasattr(value, "model_fields_set"):
+        for key in _PARTS:
+            yield from _texts((*path, key), getattr(value, key, None))
+
+
+def check_text(
+    path: Path, text: str, document: Document, scope: Scope, place: Place = "inside"
+) -> Iterator[Problem]:
+    """Problems of one text, which stands at the path."""
+    line, column = document.place(path)
+    if path in document.blocks:
+        line, column = line + 1, 1
+    where = ".".join(str(part) for part in path)
+    in_file = document.files.get(path)
+    try:
+        expressions = expressions_in(text, place)
+        if path[-1] == "run" and place == "inside":
+            parse_shell(text)
+        if place == "until" and expressions[0].calls:
+            raise TemplateError("success() and its like are for `if`")
+    except TemplateError as error:
+        named = f"{in_file}: " if in_file is not None else ""
+        yield Problem(f"{where}: {named}{error}", line, column)
+        return
+    for expression in expressions:
+        for reference in expression.references:
+            message = _reference_problem(reference, expression, scope, path, place)
+            if message and in_file is not None:
+                yield Problem(f"{where}: {in_file}:{expression.line}: {message}", line, column)
+            elif message:
+                yield Problem(f"{where}: {message}", line + expression.line - 1, column)
+
+
+def _reference_problem(
+    reference: Reference, expression: Expression, scope: Scope, path: Path, place: Place
+) -> str:
+    root, *keys = reference.path
+    shown = f"${{{{ {expression.source} }}}}"
+    job = scope.job
+    if root not in ROOTS and root not in scope.variables:
+        known = (*ROOTS, *scope.variables)
+        return f"{shown}: there is no {root!r}{nearest(root, known)}"
+    first = keys[0] if keys else None
+    if root == "steps":
+        return _step_reference_problem(keys, shown, scope, path, place)
+    if root == "inputs" and first is not None and first not in job.inputs:
+        return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
+    if root == "env" and first in scope.secrets:
+        return (
+            f"{shown}: {first!r} is a secret, which would stand in the ledger if a template could "
+            f"read it; a command reads ${first} itself"
+        )
+    if root == "env" and first is not None and first not in job.env:
+        return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
+    if root == "job" and first not in _JOB_FIELDS:
+        return f"{shown}: a job shows {', '.join(_JOB_FIELDS)}"
+    if root == "loop" and "loop" in scope.variables and first not in LOOP_FIELDS:
+        return f"{shown}: a loop shows {', '.join(LOOP_FIELDS)}"
+    return ""
+
+
+def _step_reference_problem(
+    keys: list[str], shown: str, scope: Scope, path: Path, place: Place
+) -> str:
+    if not keys:
+        return f"{shown}: name a step: steps.<id>.output"
+    if path[:1] == ("defaults",):
+        return f"{shown}: defaults cannot refer to steps"
+    name = keys[0]
+    if name not in scope.steps:
+        hyphened = [known for known in scope.steps if known.startswith(f"{name}-")]
+        if hyphened:
+            return f"{shown}: an id with a hyphen is written steps['{hyphened[0]}']"
+        for group, step in scope.steps.items():
+            if name in (getattr(step, "steps", None) or ()):
+                return f"{shown}: {name!r} is inside {group!r}: steps.{group}.output.{name}"
+        return f"{shown}: there is no step {name!r}{nearest(name, scope.steps)}"
+    if place != "until" and _is_around(name, path, scope):
+        return f"{shown}: the step refers to itself"
+    if len(keys) < 2 or keys[1] not in STEP_FIELDS:
+        got = f"; got {keys[1]!r}" if len(keys) > 1 else ""
+        return f"{shown}: a step shows {', '.join(STEP_FIELDS)}{got}"
+    return ""
+
+
+def _is_around(name: str, path: Path, scope: Scope) -> bool:
+    """Whether the text at the path belongs to the step, or to one inside it."""
+    return any(
+        path[place] == "steps" and path[place + 1] == name for place in range(0, len(path) - 1, 2)
+    )

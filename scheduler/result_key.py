@@ -1,0 +1,127 @@
+"""Whether a command or a function has to run: its work by a key, looked up before it starts.
+
+The key is a digest of all that the spec says of the work, as rendered, and of
+the files that it can have read: those of the steps that it needs, the file of
+its Python module, and what its command names under $ORC_SPEC_DIR. What else it
+reads is not seen; that is why only a step's own `cache:` asks for this.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from orc.ledger.definition import CacheScope, StepDef
+from orc.ledger.digest import Digest, digest_bytes, digest_json
+from orc.ledger.events import StepReused
+from orc.ledger.step_names import lineage
+from orc.ledger.values import CachedResult
+from orc.scheduler.core.commands import ReuseStep, StartAttempt
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.language.shell import parse_shell
+from orc.scheduler.core.rules.reuse import can_own
+from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
+from orc.scheduler.rendering import PathProblem, Renderer
+
+_IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
+
+
+class ResultCache(Protocol):
+    """The results of the ledger's steps, by the keys of their work."""
+
+    def find(self, key: Digest, *, scope: CacheScope) -> CachedResult | None:
+        """A result whose blobs are all there."""
+
+
+class Reuse:
+    """Begins the steps of one job, or finds that their work is done."""
+
+    def __init__(self, state: JobState, renderer: Renderer, cache: ResultCache | None) -> None:
+        self._state = state
+        self._renderer = renderer
+        self._cache = cache
+
+    def opening(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
+        """The command that a ready step begins with, or ends with."""
+        definition = self._state.graph.steps[step_id]
+        if definition.cache == "off" or definition.kind not in ("run", "python"):
+            return StartAttempt(step_id, now)
+        key = self._key(step_id, definition)
+        if key is None or self._cache is None or self._state.steps[step_id].fresh:
+            return StartAttempt(step_id, now, key)
+        found = self._cache.find(key, scope=definition.cache)
+        if found is None or not can_own(self._state, step_id, found.files):
+            return StartAttempt(step_id, now, key)
+        fields = {name: getattr(found, name) for name in CachedResult.model_fields}
+        return ReuseStep(StepReused(step=step_id, reason="cache", **fields))
+
+    def _key(self, step_id: str, definition: StepDef) -> Digest | None:
+        """None for a step that cannot be rendered: its attempt will say why."""
+        try:
+            request = self._renderer.request(step_id)
+            files = self._renderer.files(step_id)
+            globs = self._renderer.globs(step_id)
+            env = self._renderer.named_environment(step_id)
+        except (TemplateError, PathProblem):
+            return None
+        work: dict[str, Any] = {
+            "version": 1,
+            "project": self._state.project,
+            "env": env,
+            "files": [[file.path, file.content] for file in files],
+            "globs": globs,
+            "format": definition.format,
+            "schema": definition.output_schema,
+            "inputs": self._inputs(step_id),
+        }
+        match request:
+            case CommandRequest():
+                named = _variables(definition)
+                work["argv"] = request.argv
+                work["variables"] = {name: request.env[name] for name in named}
+                work["sources"] = self._sources(_IN_SPEC_DIR.findall("\n".join(request.argv)))
+            case FunctionRequest():
+                work["function"] = request.function
+                work["args"] = request.args
+                work["sources"] = self._sources(_module_files(request.function))
+            case _:
+                return None
+        return digest_json(work)
+
+    def _inputs(self, step_id: str) -> dict[str, Digest]:
+        """The files of all that the step needs, directly or not."""
+        needed = downstream(self._state.graph.needs, (step_id,)) - {step_id}
+        return {
+            file.path: file.sha256
+            for file in self._state.files()
+            if not needed.isdisjoint(lineage(self._state.file_owners[file.path]))
+        }
+
+    def _sources(self, names: list[str]) -> dict[str, Digest]:
+        """The digests of those of the files that lie beside the spec."""
+        assert self._state.submitted is not None
+        folder = Path(self._state.submitted.spec_dir)
+        found = {}
+        for name in names:
+            path = folder / name
+            # A pipe would be waited for.
+            if path.is_file():
+                with suppress(OSError):
+                    found[name] = digest_bytes(path.read_bytes())
+        return found
+
+
+def _variables(definition: StepDef) -> list[str]:
+    """The names of the variables in which values travel to a shell script."""
+    if not isinstance(definition.run, str):
+        return []
+    return [name for name, _ in parse_shell(definition.run).variables]
+
+
+def _module_files(function: str) -> list[str]:
+    module = function.partition(":")[0].replace(".", "/")
+    return [f"{module}.py", f"{module}/__init__.py"]

@@ -1,0 +1,93 @@
+"""Whatever bytes go, of whatever job: it verifies, its tables and its folder can be made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orc.ledger import Ledger, Payload
+from orc.ledger.digest import canonical_json, digest_bytes
+from orc.ledger.events import JobSubmitted
+from orc.ledger.removal import blobs_of_job, remove_blobs, spec_blobs
+from orc.ledger.transport.bundle import import_job, write_bundle
+from orc.ledger.transport.untrusted import open_bundle
+from orc.projections import Publisher, ReadModel, Verifier
+from orc.projections.folder.run_folder import expected_files
+from tests.builders import JOB
+from tests.projections.support import Story, ledger_of, open_in, stories, tables
+
+AT = "2026-01-02T03:04:05.000006Z"
+_quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _with_spec_in_a_blob(story: Story) -> None:
+    """As the spec of a job of some size is stored."""
+    first = story.stream[0]
+    assert isinstance(first.event, JobSubmitted)
+    content = canonical_json(first.event.spec.value).encode()
+    spec = Payload(sha256=digest_bytes(content), size_bytes=len(content))
+    story.stream[0] = replace(first, event=first.event.model_copy(update={"spec": spec}))
+    story.blobs.append(content)
+
+
+def _remove(ledger: Ledger, picks: Iterable[int]) -> set[str]:
+    named = sorted(blobs_of_job(ledger.connection, JOB))
+    chosen = {named[pick % len(named)] for pick in picks} if named else set()
+    derive = not chosen.isdisjoint(spec_blobs(ledger.connection, JOB))
+    remove_blobs(ledger, {JOB: chosen}, cause="redact", at=AT, derive_tables=derive)
+    return chosen
+
+
+def _problems(ledger: Ledger, folder: Path | None = None) -> tuple[str, ...]:
+    verifier = Verifier(ledger)
+    return (*verifier.check_job(JOB, folder=folder).problems, *verifier.check_file())
+
+
+@_quick
+@given(story=stories(), picks=st.lists(st.integers(0, 50), max_size=8), in_blob=st.booleans())
+def test_a_job_stays_whole_but_for_the_bytes(story: Story, picks: list[int], in_blob: bool) -> None:
+    if in_blob:
+        _with_spec_in_a_blob(story)
+    with ledger_of(story) as ledger:
+        before = expected_files(ledger, JOB).files
+        chosen = _remove(ledger, picks)
+        folder = ledger.path.parent / "out"
+        Publisher(ledger, JOB, folder).publish()
+        assert _problems(ledger, folder) == ()
+        after = expected_files(ledger, JOB)
+        for path, digest in before.items():
+            is_there = after.files.get(path) == digest
+            assert is_there != (path in after.lost) or path in ("events.jsonl", "manifest.json")
+        assert all(lost.blobs & chosen for lost in after.lost.values())
+        assert json.loads((folder / "manifest.json").read_text())["ledger_head"]["version"] == (
+            ledger.head(JOB).version
+        )
+        live = tables(ledger)
+        ledger.rebuild()
+        assert tables(ledger) == live
+
+
+@_quick
+@given(story=stories(), picks=st.lists(st.integers(0, 50), max_size=4), in_blob=st.booleans())
+def test_a_job_travels_as_it_is(story: Story, picks: list[int], in_blob: bool) -> None:
+    if in_blob:
+        _with_spec_in_a_blob(story)
+    with ledger_of(story) as ledger:
+        _remove(ledger, picks)
+        folder = ledger.path.parent
+        write_bundle(ledger, JOB, folder / "job.orc", projector=ReadModel())
+        (folder / "there").mkdir()
+        with open_in(folder / "there") as there:
+            with open_bundle(folder / "job.orc") as (bundle, job_id):
+                versions = import_job(there, bundle, job_id, source="b", at=AT, is_trusted=False)
+            assert versions == (0, ledger.head(JOB).version)
+            assert there.head(JOB) == ledger.head(JOB)
+            assert _problems(there) == ()
+            assert tables(there) == tables(ledger)
+            here, away = expected_files(ledger, JOB), expected_files(there, JOB)
+            assert (here.files, set(here.lost)) == (away.files, set(away.lost))

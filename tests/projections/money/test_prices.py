@@ -1,0 +1,308 @@
+"""Costs from tokens and a table of prices: what is known, what is not, and that both are told apart."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from orc.ledger import Ledger, Payload, open_ledger
+from orc.ledger.digest import digest_json
+from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
+from orc.projections import Manifest, ReadModel
+from orc.projections.money.prices import NO_PRICES, Price, PriceTable, Spending
+from orc.projections.money.wording import cost_text, usd_text
+from orc.scheduler.core.commands import RecordCall
+from tests.builders import JOB, step
+from tests.projections.support import Story, begun, tables, write
+
+MINI = Price(input=1.0, cached_input=0.5, output=2.0)
+LARGE = Price(input=10.0, output=30.0)
+TABLE = PriceTable(
+    date=dt.date(2026, 8, 1),
+    models={"openai": {"gpt-4o-mini": MINI, "gpt-4o": LARGE}, "anthropic": {"claude": LARGE}},
+).dated()
+USAGE = TokenUsage(input_tokens=1000, cached_tokens=400, output_tokens=500)
+COST_USD = 0.0018
+"""600 tokens at 1, 400 at 0.5 and 500 at 2 dollars a million."""
+
+
+def test_cached_input_has_its_own_price_and_reasoning_is_output() -> None:
+    reasoned = USAGE.model_copy(update={"reasoning_tokens": 300})
+
+    assert MINI.cost_usd(USAGE) == MINI.cost_usd(reasoned) == COST_USD
+
+
+def test_cached_input_without_a_price_of_its_own_costs_what_other_input_does() -> None:
+    assert LARGE.cost_usd(USAGE) == 0.025
+
+
+def test_more_cached_tokens_than_input_never_make_a_call_cheaper_than_its_output() -> None:
+    usage = TokenUsage(input_tokens=10, cached_tokens=10_000, output_tokens=0)
+
+    assert MINI.cost_usd(usage) == 0.000005
+
+
+def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() -> None:
+    price = LARGE.model_copy(update={"input_tokens_max": 1000})
+
+    assert price.cost_usd(USAGE) == 0.025
+    assert price.cost_usd(USAGE.model_copy(update={"input_tokens": 1001})) is None
+
+
+def test_tokens_that_nobody_counted_have_an_unknown_cost_unless_they_are_free() -> None:
+    assert MINI.cost_usd(TokenUsage()) is None
+    assert Price(input=0.0, output=0.0).cost_usd(TokenUsage()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "price"),
+    [
+        ("openai", "gpt-4o-mini", MINI),
+        ("openai", "gpt-4o-mini-2024-07-18", MINI),
+        ("openai", "gpt-4o-20251001", LARGE),
+        ("openai-responses", "gpt-4o", LARGE),
+        ("anthropic", "claude@20251001", LARGE),
+        ("replay", "gpt-4o-mini-2024-07-18", MINI),
+        ("openai", "gpt-4o-nano", None),
+        ("openai", "gpt-4", None),
+        ("openai", "gpt-4o-2024", None),
+        ("openai", "claude", None),
+        ("anthropic", "gpt-4o", None),
+        ("replay", "llama3.2", None),
+        ("unheard-of", "gpt-4o", None),
+    ],
+)
+def test_a_model_is_found_by_its_name_with_or_without_a_date_and_by_no_part_of_it(
+    provider: str, model: str, price: Price | None
+) -> None:
+    found = TABLE.find(provider, model)
+
+    assert (found and found.model_copy(update={"seen": None})) == price
+
+
+def test_a_dated_name_with_a_price_of_its_own_has_that_one() -> None:
+    own = PriceTable(models={"openai": {"gpt-4o-2024-05-13": MINI}})
+
+    assert TABLE.merged(own).find("openai", "gpt-4o-2024-05-13") == MINI
+
+
+def test_local_models_are_free_unless_the_table_says_otherwise() -> None:
+    priced = NO_PRICES.merged(PriceTable(models={"ollama": {"llama3.2": MINI}}))
+
+    assert NO_PRICES.find("ollama", "llama3.2") == NO_PRICES.find("mlx", "any") is not None
+    assert priced.find("ollama", "llama3.2") == MINI
+    assert priced.find("ollama", "other") == NO_PRICES.find("ollama", "other")
+
+
+def test_a_recorded_model_with_two_prices_has_none() -> None:
+    both = TABLE.merged(PriceTable(models={"anthropic": {"gpt-4o": MINI}}))
+
+    assert both.find("replay", "gpt-4o") is None
+
+
+def test_own_entries_win_model_by_model_and_leave_the_others() -> None:
+    before = TABLE.digest
+
+    merged = TABLE.merged(PriceTable(models={"openai": {"gpt-4o": MINI}}))
+
+    assert merged.find("openai", "gpt-4o") == MINI
+    assert merged.find("openai", "gpt-4o-mini") == TABLE.find("openai", "gpt-4o-mini")
+    assert merged.digest != before
+
+
+@pytest.mark.parametrize(
+    ("known_usd", "calls_unpriced", "text"),
+    [
+        (None, 0, "$0.0000"),
+        (0.0018, 0, "$0.0018"),
+        (12.5, 0, "$12.5000"),
+        (0.000031, 0, "$0.000031"),
+        (None, 3, "unknown"),
+        (0.0, 3, "unknown"),
+        (0.0012, 3, "at least $0.0012 (3 calls with unknown prices)"),
+        (0.0012, 1, "at least $0.0012 (1 call with an unknown price)"),
+    ],
+)
+def test_a_part_never_reads_like_a_whole_and_unknown_never_like_nothing(
+    known_usd: float | None, calls_unpriced: int, text: str
+) -> None:
+    assert cost_text(known_usd, calls_unpriced) == text
+
+
+def test_a_small_amount_keeps_two_digits() -> None:
+    assert [usd_text(amount) for amount in (0.1, 0.00012, 2.3e-8)] == [
+        "$0.1000",
+        "$0.00012",
+        "$0.000000023",
+    ]
+
+
+def test_costs_add_up_without_binary_noise_and_a_missing_one_leaves_no_total() -> None:
+    spent, partly = Spending(), Spending()
+    for cost in (0.1, 0.2):
+        spent.add(cost)
+        partly.add(cost)
+    partly.add(None)
+
+    assert (spent.total_usd, spent.calls_unpriced) == (0.3, 0)
+    assert (partly.total_usd, partly.known_usd, partly.calls_unpriced) == (None, 0.3, 1)
+
+
+def _call(story: Story, step_id: str, *, asked: str, ends: LlmResponded | LlmFailed) -> None:
+    request = Payload(value={"model": asked})
+    digest = digest_json([step_id, ends.call])
+    place: dict[str, Any] = {"step": step_id, "attempt": ends.attempt, "call": ends.call}
+    requested = LlmRequested(
+        **place,
+        provider=ends.provider,
+        model=asked,
+        request=request,
+        request_sha256=digest,
+        prompt_sha256=digest,
+    )
+    story.tell(RecordCall(requested), RecordCall(ends))
+
+
+def _responded(call: int, model: str, usage: TokenUsage = USAGE, **changes: Any) -> LlmResponded:
+    fields: dict[str, Any] = {
+        "step": "a",
+        "attempt": 1,
+        "call": call,
+        "provider": "openai",
+        "model": model,
+        "reply": Payload(value={"text": "yes"}),
+        "request_sha256": digest_json(["a", call]),
+        "finish_reason": "stop",
+        "usage": usage,
+        "duration_s": 1.0,
+    }
+    return LlmResponded(**{**fields, **changes})
+
+
+def _failed(call: int, usage: TokenUsage | None) -> LlmFailed:
+    return LlmFailed(
+        step="a",
+        attempt=1,
+        call=call,
+        provider="openai",
+        model="gpt-4o-mini",
+        kind="refused",
+        message="no",
+        duration_s=1.0,
+        usage=usage,
+    )
+
+
+def _many_calls() -> Story:
+    """Known, unknown, known by what was asked alone, failed with and without tokens."""
+    story = begun(step("a", prompt="?"), step("b", prompt="?")).start("a", "b")
+    _call(story, "a", asked="gpt-4o-mini", ends=_responded(1, "gpt-4o-mini-2024-07-18"))
+    _call(story, "a", asked="who-knows", ends=_responded(2, "who-knows"))
+    _call(story, "a", asked="gpt-4o-mini", ends=_responded(3, "a-name-of-the-server's"))
+    _call(story, "a", asked="gpt-4o-mini", ends=_failed(4, USAGE))
+    _call(story, "a", asked="gpt-4o-mini", ends=_failed(5, None))
+    local = _responded(1, "llama3.2", step="b", provider="ollama")
+    _call(story, "b", asked="llama3.2", ends=local)
+    return story
+
+
+def _open(path: Any, prices: PriceTable) -> Ledger:
+    return open_ledger(path / "runs.db", projector=ReadModel(prices))
+
+
+def _select(ledger: Ledger, query: str) -> list[Any]:
+    return ledger.connection.execute(query).fetchall()
+
+
+def test_the_tables_have_the_known_costs_and_count_the_calls_that_are_not_in_them(
+    tmp_path: Any,
+) -> None:
+    with _open(tmp_path, TABLE) as ledger:
+        write(ledger, _many_calls())
+        calls = _select(
+            ledger,
+            "SELECT status, input_tokens, cost_usd, price_date FROM llm_calls ORDER BY call_id",
+        )
+        steps = _select(ledger, "SELECT calls, cost_usd, calls_unpriced FROM steps ORDER BY 1 DESC")
+        jobs = _select(ledger, "SELECT calls, cost_usd, calls_unpriced, output_tokens FROM jobs")
+
+    assert calls == [
+        ("answered", 1000, COST_USD, "2026-08-01"),
+        ("answered", 1000, None, None),
+        ("answered", 1000, COST_USD, "2026-08-01"),
+        ("failed", 1000, COST_USD, "2026-08-01"),
+        ("failed", None, None, None),
+        ("answered", 1000, 0.0, None),
+    ]
+    assert steps == [(5, 0.0054, 1), (1, 0.0, 0)]
+    assert jobs == [(6, 0.0054, 1, 2500)]
+
+
+def test_the_same_costs_come_of_one_batch_of_many_and_of_a_rebuild(tmp_path: Any) -> None:
+    story = _many_calls()
+    with _open(tmp_path, TABLE) as ledger:
+        write(ledger, story, batches=[[recorded] for recorded in story.stream])
+        one_by_one = tables(ledger)
+        ledger.rebuild()
+        assert tables(ledger) == one_by_one
+
+
+def test_a_rebuild_computes_the_costs_with_the_prices_of_then(tmp_path: Any) -> None:
+    with _open(tmp_path, NO_PRICES) as ledger:
+        write(ledger, _many_calls())
+        assert _select(ledger, "SELECT cost_usd, calls_unpriced FROM jobs") == [(0.0, 4)]
+    with _open(tmp_path, TABLE) as ledger:
+        assert _select(ledger, "SELECT cost_usd, calls_unpriced FROM jobs") == [(0.0, 4)]
+        ledger.rebuild()
+        assert _select(ledger, "SELECT cost_usd, calls_unpriced FROM jobs") == [(0.0054, 1)]
+
+
+def test_a_reply_from_the_cache_costs_nothing_and_says_what_it_saved(tmp_path: Any) -> None:
+    story = begun(step("a", prompt="?")).start("a")
+    hit = CacheHit(
+        step="a",
+        attempt=1,
+        call=1,
+        request_sha256=digest_json("asked"),
+        version=7,
+        paid_by=CallRef(job_id="job_000000000002", step="a", attempt=1, call=1),
+        provider="openai",
+        model="gpt-4o-mini",
+        reply=Payload(value={"text": "yes"}),
+        finish_reason="stop",
+        usage=USAGE,
+    )
+    story.tell(RecordCall(hit))
+    with _open(tmp_path, TABLE) as ledger:
+        write(ledger, story)
+        assert _select(ledger, "SELECT cost_usd, saved_usd FROM llm_calls") == [(None, COST_USD)]
+        assert _select(ledger, "SELECT cost_usd, calls_unpriced FROM jobs") == [(None, 0)]
+
+
+def test_the_manifest_has_no_whole_cost_where_a_part_is_unknown(tmp_path: Any) -> None:
+    manifest = Manifest(lambda payload: payload.value, prices=TABLE)
+    for recorded in _many_calls().stream:
+        manifest.apply(recorded)
+    value = manifest.value()
+
+    assert (value["cost_usd"], value["cost_known_usd"]) == (None, 0.0054)
+    assert (value["calls_unpriced"], value["prices_sha256"]) == (1, TABLE.digest)
+    assert value["usage"]["input_tokens"] == 5000
+    assert value["steps"]["a"]["provider_calls"] == 5
+
+
+def test_the_manifest_and_the_tables_agree_to_the_last_digit(tmp_path: Any) -> None:
+    story = begun(step("a", prompt="?")).start("a")
+    for number in range(1, 60):
+        usage = TokenUsage(input_tokens=number * 7, cached_tokens=number, output_tokens=number * 3)
+        _call(story, "a", asked="gpt-4o-mini", ends=_responded(number, "gpt-4o-mini", usage))
+    manifest = Manifest(lambda payload: payload.value, prices=TABLE)
+    for recorded in story.stream:
+        manifest.apply(recorded)
+    with _open(tmp_path, TABLE) as ledger:
+        write(ledger, story)
+        rows = _select(ledger, f"SELECT cost_usd FROM jobs WHERE job_id = '{JOB}'")
+
+    assert rows == [(manifest.value()["cost_usd"],)]

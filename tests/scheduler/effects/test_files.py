@@ -1,0 +1,291 @@
+"""Files of steps: captured into the ledger, and made whole again before the next step starts."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import orc
+from orc.ledger.folder import UnsafePath
+from orc.scheduler.core.errors import SpecError
+from tests.processes import read_events
+from tests.scheduler.effects.conftest import RunSpec
+
+
+def failure_of(job: orc.Job) -> tuple[str | None, str, str]:
+    assert job.status == "failed"
+    return job.failures[0].step, job.failures[0].kind, job.failures[0].message
+
+
+def written(tmp_path: Path) -> list[tuple[str, str, str | None]]:
+    """Each `file.written`: step, path, and reason."""
+    return [
+        (event["step"], event["data"]["path"], event["data"].get("reason"))
+        for event in read_events(tmp_path / "runs.db")
+        if event["type"] == "file.written"
+    ]
+
+
+def test_what_a_glob_matches_is_captured_and_the_rest_is_scratch(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    script = (
+        "mkdir -p a/b; echo 1 > one.txt; echo 2 > a/two.txt; echo 3 > a/b/three.txt; "
+        "echo 4 > four.md; echo 5 > .hidden.txt"
+    )
+    job = run_spec({"write": {"run": script, "files": ["*.txt", "a/**/t*.txt"]}})
+    assert job.status == "succeeded"
+    assert {path: file.read_text() for path, file in job.files.items()} == {
+        "trial/.hidden.txt": "5\n",
+        "trial/one.txt": "1\n",
+        "trial/a/two.txt": "2\n",
+        "trial/a/b/three.txt": "3\n",
+    }
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "rm kept.txt",
+        "echo changed > kept.txt",
+        "printf 'kepx\\n' > kept.txt",
+        "rm kept.txt; mkdir kept.txt",
+        "rm kept.txt; ln -s /etc/hostname kept.txt",
+        'rm -rf "$PWD"',
+        'rm -rf "$(dirname "$(dirname "$PWD")")"',
+        'rm -rf "$(dirname "$(dirname "$(dirname "$PWD")")")"',
+    ],
+)
+def test_a_captured_file_is_whole_again_for_the_next_step(run_spec: RunSpec, harm: str) -> None:
+    job = run_spec(
+        {
+            "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
+            "harm": {"run": harm, "needs": "write"},
+            "read": {"run": "cat kept.txt", "needs": "harm"},
+        }
+    )
+    assert job.failures == ()
+    assert job.outputs["read"] == "kept"
+    assert job.files["trial/kept.txt"].read_text() == "kept\n"
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(run_spec: RunSpec) -> None:
+    """Replacing a file gives it another inode, whatever its stamp says."""
+    job = run_spec(
+        {
+            "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
+            "look": {"run": "cat kept.txt", "needs": "write"},
+            "harm": {
+                "run": "echo fake > new; touch -r kept.txt new; mv new kept.txt",
+                "needs": "look",
+            },
+            "read": {"run": "cat kept.txt", "needs": "harm"},
+        }
+    )
+    assert job.outputs["read"] == "kept"
+
+
+def test_what_a_step_prints_after_it_deleted_the_run_folder_is_still_its_output(
+    run_spec: RunSpec,
+) -> None:
+    job = run_spec({"harm": {"run": 'rm -rf "$(dirname "$(dirname "$PWD")")"; echo still here'}})
+    assert (job.status, job.outputs) == ("succeeded", {"harm": "still here"})
+
+
+def test_two_steps_that_write_one_path_fail_the_later_one(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "first": {"run": "echo 1 > same.txt", "files": ["*.txt"]},
+            "second": {"run": "echo 2 > same.txt", "files": ["same.txt"], "needs": "first"},
+        }
+    )
+    step, kind, message = failure_of(job)
+    assert (step, kind) == ("second", "path")
+    assert "same.txt was written by another step" in message
+    assert job.files["trial/same.txt"].read_text() == "1\n"
+
+
+def test_two_steps_that_write_one_path_at_one_time_fail_the_later_one(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "first": {"run": "sleep 0.05; echo 1 > same.txt", "files": ["*.txt"]},
+            "second": {"run": "sleep 0.4; echo 2 > same.txt", "files": ["*.txt"]},
+        }
+    )
+    assert failure_of(job)[:2] == ("second", "path")
+
+
+def test_a_step_may_match_what_another_wrote_and_left_alone(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "first": {"run": "echo 1 > one.txt", "files": ["*.txt"]},
+            "second": {"run": "echo 2 > two.txt", "files": ["*.txt"], "needs": "first"},
+        }
+    )
+    assert job.status == "succeeded"
+    assert sorted(job.files) == ["trial/one.txt", "trial/two.txt"]
+
+
+@pytest.mark.parametrize("path", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "a//b", "."])
+def test_a_path_that_leaves_the_folder_is_refused_before_anything_runs(
+    run_spec: RunSpec, tmp_path: Path, path: str
+) -> None:
+    with pytest.raises(SpecError):
+        run_spec({"write": {"value": "x", "files": [{"path": path, "content": "x"}]}})
+    with pytest.raises(SpecError):
+        run_spec({"write": {"run": "true", "files": [path]}})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("path", ["../out.txt", "/etc/out.txt", "a/../../out.txt", "", "a\0b"])
+def test_a_path_that_leaves_the_folder_only_when_it_runs_fails_the_step(
+    run_spec: RunSpec, tmp_path: Path, path: str
+) -> None:
+    job = run_spec(
+        {
+            "name": {"value": {"path": path}},
+            "write": {
+                "value": "x",
+                "files": [{"path": "${{ steps.name.output.path }}", "content": "x"}],
+            },
+        }
+    )
+    assert failure_of(job)[:2] == ("write", "path")
+    assert not list(tmp_path.rglob("out.txt"))
+
+
+@pytest.mark.parametrize("path", ["there/new.txt", "link.txt"])
+def test_a_link_in_the_working_folder_is_never_followed_for_writing(
+    run_spec: RunSpec, tmp_path: Path, path: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "target.txt").write_text("untouched")
+    steps = {
+        "plant": {"run": f"ln -s {outside} there; ln -s {outside}/target.txt link.txt"},
+        "write": {"value": "x", "needs": "plant", "files": [{"path": path, "content": "x"}]},
+        "last": {"run": "true", "needs": "write"},
+    }
+    # A link to a folder is in the way of publishing, which says so.
+    with suppress(UnsafePath):
+        run_spec(steps)
+    assert (outside / "target.txt").read_text() == "untouched"
+    assert [entry.name for entry in outside.iterdir()] == ["target.txt"]
+
+
+def test_a_link_is_not_captured(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "write": {
+                "run": "ln -s /etc/hostname link.txt; ln -s /etc folder; echo 1 > one.txt",
+                "files": ["**"],
+            }
+        }
+    )
+    assert sorted(job.files) == ["trial/one.txt"]
+
+
+def test_a_file_that_an_earlier_attempt_wrote_the_same_is_recorded_as_no_change(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    steps = {
+        "write": {"run": "echo 1 > one.txt", "files": ["one.txt"]},
+        "after": {"run": "test -e ../../../../good", "needs": "write"},
+    }
+    job = run_spec(steps)
+    assert job.status == "failed"
+    assert written(tmp_path) == [("write", "trial/one.txt", None)]
+    (tmp_path / "good").touch()
+    assert orc.resume(job.job_id, db=tmp_path / "runs.db").status == "succeeded"
+    assert written(tmp_path) == [("write", "trial/one.txt", None)]
+
+
+def test_a_written_file_and_its_bytes_are_committed_with_the_steps_success(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    run_spec({"write": {"run": "echo 1 > one.txt", "files": ["one.txt"]}})
+    events = read_events(tmp_path / "runs.db")
+    types = [event["type"] for event in events if event["step"] == "write"]
+    assert types == ["step.started", "file.written", "step.succeeded"]
+    file = next(event for event in events if event["type"] == "file.written")
+    with orc.open_ledger(tmp_path / "runs.db") as ledger:
+        assert ledger.read_blob(file["data"]["sha256"]) == b"1\n"
+
+
+def test_what_a_step_leaves_as_artifacts_is_kept_also_when_it_fails(run_spec: RunSpec) -> None:
+    leave = 'mkdir "$ORC_ARTIFACTS/deep"; printf "\\0\\377" > "$ORC_ARTIFACTS/deep/core"'
+    job = run_spec(
+        {
+            "good": {"run": leave},
+            "bad": {"run": f"{leave}; exit 1", "continue_on_error": True},
+        }
+    )
+    assert job.status == "succeeded"
+    assert {name: path.read_bytes() for name, path in job.artifacts.items()} == {
+        "good/deep/core": b"\0\xff",
+        "bad/deep/core": b"\0\xff",
+    }
+
+
+def test_each_attempt_finds_its_artifacts_folder_empty(run_spec: RunSpec, tmp_path: Path) -> None:
+    job = run_spec(
+        {
+            "twice": {
+                "run": (
+                    'ls "$ORC_ARTIFACTS" | wc -l; touch "$ORC_ARTIFACTS/$ORC_ATTEMPT"; '
+                    'test "$ORC_ATTEMPT" = 2'
+                ),
+                "retry": {"max_attempts": 2, "initial": 0.01, "backoff": "fixed"},
+            }
+        }
+    )
+    assert job.outputs["twice"].strip() == "0"
+    assert list(job.artifacts) == ["twice/2"]
+
+
+def test_commands_and_functions_see_the_allowed_variables_and_what_the_spec_names(
+    run_spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "seen.py").write_text("import os\ndef env(): return dict(os.environ)\n")
+    monkeypatch.setenv("SECRET_OF_THE_CALLER", "secret")
+    monkeypatch.setenv("PASSED", "through")
+    monkeypatch.setenv("ORC_EXTRA", "passes")
+    monkeypatch.setenv("LANG", "C")
+    job = run_spec(
+        {
+            "command": {"run": "env", "env": {"STEP_ONLY": "yes"}},
+            "function": {"python": "seen:env", "env": {"STEP_ONLY": "yes"}},
+        },
+        env={"NAMED": "a b", "PASSED": None, "ABSENT": None},
+    )
+    assert job.failures == ()
+    command = dict(line.split("=", 1) for line in job.outputs["command"].splitlines())
+    # A shell adds these of its own accord.
+    for name in ("PWD", "OLDPWD", "SHLVL", "_"):
+        command.pop(name, None)
+    own = {"ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT", "ORC_SPEC_DIR", "ORC_ARTIFACTS"}
+    passed = {name for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    passed |= {name for name in os.environ if name.startswith("ORC_")}
+    function = job.outputs["function"]
+    assert set(command) == own | passed | {"NAMED", "PASSED", "STEP_ONLY"}
+    assert set(function) - {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"} == set(command)
+    assert (command["NAMED"], command["PASSED"], command["ORC_EXTRA"]) == (
+        "a b",
+        "through",
+        "passes",
+    )
+    assert command["ORC_SPEC_DIR"] == function["ORC_SPEC_DIR"] == str(tmp_path)
+    assert function["ORC_STEP"] == "function"
+
+
+def test_a_steps_timeout_ends_its_attempt_and_its_log_is_kept(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    job = run_spec({"slow": {"run": "echo before; sleep 60 & sleep 60", "timeout": "0.4s"}})
+    step, kind, message = failure_of(job)
+    assert (step, kind) == ("slow", "timeout")
+    assert "0.4 s" in message
+    assert (job.folder / "logs" / "slow.1.log").read_text() == "before\n"

@@ -1,0 +1,139 @@
+"""Logs are without secrets from their first byte on, whoever writes them and however he is ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from orc.ledger.masking import Mask
+from orc.scheduler.effects.contract import CommandRequest
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.effects.run import perform_run
+from orc.scheduler.effects.tool_command import run_tool_command
+from tests.processes import wait_for
+from tests.scheduler.effects.conftest import Command, Function
+
+TOKEN = "token-Canary/0123456789abcdef"
+MASK = Mask({"TOKEN": TOKEN})
+MARK = "[secret TOKEN]"
+IN_PIECES = 'printf "a ${TOKEN%def}"; sleep 0.05; printf "def b\\n"; '
+
+
+@pytest.mark.parametrize("stream", ["1", "2"], ids=["stdout", "stderr"])
+async def test_a_live_log_never_has_a_secret_that_comes_in_pieces(
+    stream: str, command: Command, groups: ProcessGroups
+) -> None:
+    request = command(
+        f"{{ {IN_PIECES} }} >&{stream}; seq 200; touch half; exec sleep 60", env={"TOKEN": TOKEN}
+    )
+    seen = b""
+    with trio.fail_after(20), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, request, groups)
+            await wait_for(lambda: (request.cwd / "half").exists())
+            await wait_for(lambda: b"150" in read(request.log_path))
+            seen = read(request.log_path)
+            scope.cancel()
+    # A stream shows a secret's mark once it has gone on, or has ended.
+    assert f"{MARK} b" in request.log_path.read_text()
+    for content in (seen, read(request.log_path)):
+        assert b"Canary" not in content
+
+
+async def run(request: CommandRequest, groups: ProcessGroups) -> None:
+    await perform_run(request, groups=groups, mask=MASK)
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+async def test_a_failure_is_hidden_before_it_is_cut(
+    command: Command, groups: ProcessGroups
+) -> None:
+    # The message keeps the last 300 characters: the secret would lose its beginning.
+    request = command(f'printf "$TOKEN{"." * 290}" >&2; exit 3', env={"TOKEN": TOKEN})
+    with trio.fail_after(20):
+        result = await perform_run(request, groups=groups, mask=MASK)
+    assert result.failed is not None
+    assert "cdef" not in result.failed.message
+
+
+async def test_json_with_a_number_for_a_secret_is_still_json(
+    command: Command, groups: ProcessGroups
+) -> None:
+    request = command("echo '{\"pin\": 12345678}'", wants_json=True)
+    with trio.fail_after(20):
+        result = await perform_run(request, groups=groups, mask=Mask({"PIN": "12345678"}))
+    assert result.value == {"pin": "[secret PIN]"}
+
+
+async def test_what_a_function_prints_returns_and_raises_is_hidden(
+    function: Function, groups: ProcessGroups
+) -> None:
+    request = function("given:give", env={"TOKEN": TOKEN})
+    (Path(request.import_dir) / "given.py").write_text(
+        "import os, time\n"
+        "def give():\n"
+        "    os.write(1, os.environ['TOKEN'][:20].encode())\n"
+        "    time.sleep(0.05)\n"
+        "    os.write(2, os.environ['TOKEN'][20:].encode())\n"
+        "    return os.environ['TOKEN']\n"
+        "def fail(): raise ValueError('x' * 980 + os.environ['TOKEN'])\n"
+        "def hang():\n"
+        "    os.write(1, os.environ['TOKEN'].encode() + b'!')\n"
+        "    open('begun', 'w').close()\n"
+        "    time.sleep(60)\n"
+    )
+    pool = WorkerPool(groups, mask=MASK)
+    with trio.fail_after(20):
+        given = await pool.call(request)
+        failed = await pool.call(replace(request, function="given:fail"))
+        log = request.log_path.with_name("hung.log")
+        with trio.move_on_after(20) as scope:
+            async with trio.open_nursery() as nursery:
+                hung = replace(request, function="given:hang", log_path=log)
+                nursery.start_soon(pool.call, hung)
+                await wait_for(lambda: (request.cwd / "begun").exists())
+                scope.cancel()
+        await pool.aclose()
+    assert given.value == MARK
+    assert request.log_path.read_text().startswith(MARK)
+    assert "Canary" not in request.log_path.read_text()
+    assert failed.failed is not None
+    assert "Cana" not in failed.failed.message
+    assert log.read_text() == f"{MARK}!"
+
+
+async def test_what_a_models_command_prints_is_hidden(
+    tmp_path: Path, groups: ProcessGroups
+) -> None:
+    with trio.fail_after(20):
+        known = await run_tool_command(
+            ["/bin/sh", "-c", f"{IN_PIECES} true"],
+            allow=(),
+            env={"TOKEN": TOKEN},
+            cwd=tmp_path,
+            log_path=tmp_path / "step.log",
+            groups=groups,
+            mask=MASK,
+        )
+    assert known.result["output"] == f"a {MARK} b\n"
+    assert (tmp_path / "step.log").read_text() == f"a {MARK} b\n"
+
+
+async def test_a_log_that_cannot_be_written_costs_a_warning_and_not_the_step(
+    function: Function, groups: ProcessGroups, tmp_path: Path
+) -> None:
+    request = replace(function("given:speak"), log_path=tmp_path / "gone" / "step.log")
+    (Path(request.import_dir) / "given.py").write_text("def speak(): print('x'); return 1\n")
+    pool = WorkerPool(groups)
+    with trio.fail_after(20):
+        result = await pool.call(request)
+        await pool.aclose()
+    assert (result.value, result.failed) == (1, None)
+    assert "the log could not be written" in (result.warning or "")

@@ -1,0 +1,281 @@
+"""Python steps: a function in a worker process, which serves one call after another."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from orc.scheduler.effects.contract import FunctionRequest, Result
+from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.python import WorkerPool
+from tests.processes import members_of, wait_for
+from tests.scheduler.effects.conftest import GRACE_S, Function
+
+WITHIN_S = 20
+
+
+class Workers(WorkerPool):
+    """A pool whose calls are bounded."""
+
+    async def get(self, request: FunctionRequest) -> Result:
+        with trio.fail_after(WITHIN_S):
+            return await self.call(request)
+
+
+@pytest.fixture
+async def workers(groups: ProcessGroups) -> AsyncIterator[Workers]:
+    pool = Workers(groups)
+    yield pool
+    await pool.aclose()
+
+
+@pytest.fixture
+def code(tmp_path: Path, function: Function) -> Path:
+    """The folder of the spec, with one module in it."""
+    folder = tmp_path / "code"
+    (folder / "given.py").write_text(
+        textwrap.dedent("""
+            import asyncio, os, signal, sys, time
+
+            class Grouped:
+                @staticmethod
+                def inner(): return "inner"
+
+            def echo(**arguments): return arguments
+            def pid(): return os.getpid()
+            def where(): return [os.getcwd(), sys.path[0], sys.stdin.read()]
+            def environment(): return dict(os.environ)
+            def speak():
+                print("to stdout")
+                print("to stderr", file=sys.stderr)
+                os.system("echo from a child")
+            def fail(): raise ValueError("a reason")
+            def leave(): sys.exit(3)
+            def vanish(): os._exit(3)
+            def killed(): os.kill(os.getpid(), signal.SIGKILL)
+            def unserialisable(): return {1, 2}
+            def not_a_number(): return float("nan")
+            def endless():
+                found = []
+                found.append(found)
+                return found
+            def odd_text(): return "a\\ud800b"
+            def large(): return "x" * 3_000_000
+            async def slowly(word):
+                await asyncio.sleep(0)
+                return word
+            def hang(path):
+                os.system("sleep 60 &")
+                with open(path, "w") as file: file.write(str(os.getpid()))
+                time.sleep(60)
+            def hang_stubbornly(path):
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                hang(path)
+            def sockets(): return sorted(os.listdir("/proc/self/fd"))
+        """)
+    )
+    (folder / "broken.py").write_text("import no_such_module_anywhere\n")
+    (folder / "raising.py").write_text("raise RuntimeError('at import')\n")
+    (folder / "leaving.py").write_text("raise SystemExit(4)\n")
+    return folder
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_function_gets_keyword_arguments_and_gives_a_json_value(
+    workers: Workers, function: Function
+) -> None:
+    arguments = {"text": "z\u00fcrich\n", "items": [1, 2.5, None, {"a": True}]}
+    result = await workers.get(function("given:echo", arguments))
+    assert (result.value, result.failed) == (arguments, None)
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_function_may_be_asynchronous_or_inside_a_class(
+    workers: Workers, function: Function
+) -> None:
+    assert (await workers.get(function("given:slowly", {"word": "x"}))).value == "x"
+    assert (await workers.get(function("given:Grouped.inner"))).value == "inner"
+
+
+@pytest.mark.usefixtures("code")
+async def test_the_next_call_goes_to_the_same_process(workers: Workers, function: Function) -> None:
+    pids = {(await workers.get(function("given:pid"))).value for _ in range(3)}
+    assert len(pids) == 1
+    assert pids != {os.getpid()}
+
+
+@pytest.mark.usefixtures("code")
+async def test_calls_at_one_time_have_processes_of_their_own(
+    workers: Workers, function: Function
+) -> None:
+    pids: list[object] = []
+
+    async def call() -> None:
+        pids.append((await workers.get(function("given:pid"))).value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        nursery.start_soon(call)
+    assert len(set(pids)) == 2
+
+
+async def test_a_function_works_in_the_given_folder_and_imports_from_the_specs(
+    workers: Workers, function: Function, code: Path, tmp_path: Path
+) -> None:
+    result = await workers.get(function("given:where"))
+    assert result.value == [str(tmp_path / "work"), str(code), ""]
+
+
+@pytest.mark.usefixtures("code")
+async def test_each_call_sees_its_own_environment_and_nothing_else(
+    workers: Workers, function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_CALLER", "x")
+    first = await workers.get(function("given:environment", env={"ONE": "1"}))
+    second = await workers.get(function("given:environment", env={"TWO": "2"}))
+    assert first.value == {"PATH": os.environ["PATH"], "ONE": "1"}
+    assert second.value == {"PATH": os.environ["PATH"], "TWO": "2"}
+
+
+@pytest.mark.usefixtures("code")
+async def test_what_a_function_and_its_children_print_goes_to_the_log(
+    workers: Workers, function: Function
+) -> None:
+    request = function("given:speak")
+    assert (await workers.get(request)).failed is None
+    assert sorted(request.log_path.read_text().splitlines()) == [
+        "from a child",
+        "to stderr",
+        "to stdout",
+    ]
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("given:fail", "exit_code", "given:fail raised ValueError: a reason"),
+        ("given:leave", "exit_code", "given:leave raised SystemExit: 3"),
+        ("given:nothing", "environment", "has no attribute 'nothing'"),
+        ("nowhere:at_all", "environment", "No module named 'nowhere'"),
+        ("broken:any", "environment", "No module named 'no_such_module_anywhere'"),
+        ("raising:any", "exit_code", "importing raising raised RuntimeError: at import"),
+        ("leaving:any", "exit_code", "importing leaving raised SystemExit: 4"),
+        ("given:unserialisable", "schema", "what JSON cannot hold"),
+        ("given:not_a_number", "schema", "what JSON cannot hold"),
+        ("given:endless", "schema", "what JSON cannot hold"),
+    ],
+)
+async def test_a_failure_of_the_function_is_told_and_its_process_serves_the_next_call(
+    workers: Workers, function: Function, name: str, kind: str, message: str
+) -> None:
+    pid = (await workers.get(function("given:pid"))).value
+    failed = (await workers.get(function(name))).failed
+    assert failed is not None
+    assert failed.kind == kind
+    assert message in failed.message
+    assert (await workers.get(function("given:pid"))).value == pid
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_call_with_wrong_arguments_is_told(workers: Workers, function: Function) -> None:
+    failed = (await workers.get(function("given:pid", {"extra": 1}))).failed
+    assert failed is not None
+    assert failed.kind == "exit_code"
+    assert "unexpected keyword argument 'extra'" in failed.message
+
+
+@pytest.mark.usefixtures("code")
+async def test_the_log_has_the_traceback_of_a_failure(workers: Workers, function: Function) -> None:
+    request = function("given:fail")
+    await workers.get(request)
+    assert 'raise ValueError("a reason")' in request.log_path.read_text()
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_worker_that_exits_at_once_is_told_by_its_status_and_replaced(
+    workers: Workers, function: Function
+) -> None:
+    failed = (await workers.get(function("given:vanish"))).failed
+    assert failed is not None
+    assert (failed.kind, failed.exit_code) == ("exit_code", 3)
+    assert (await workers.get(function("given:echo"))).value == {}
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_worker_that_was_killed_is_told_by_the_signals_name(
+    workers: Workers, function: Function
+) -> None:
+    failed = (await workers.get(function("given:killed"))).failed
+    assert failed is not None
+    assert (failed.kind, failed.signal) == ("signal", "SIGKILL")
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_worker_that_dies_between_two_calls_is_replaced(
+    workers: Workers, function: Function
+) -> None:
+    pid = (await workers.get(function("given:pid"))).value
+    os.kill(pid, 9)
+    await wait_for(lambda: not members_of(pid))
+    again = await workers.get(function("given:pid"))
+    assert again.failed is None
+    assert again.value != pid
+
+
+@pytest.mark.usefixtures("code")
+async def test_text_that_is_no_unicode_and_large_values_come_through(
+    workers: Workers, function: Function
+) -> None:
+    assert (await workers.get(function("given:odd_text"))).value == "a\ufffdb"
+    assert len((await workers.get(function("given:large"))).value) == 3_000_000
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize("name", ["given:hang", "given:hang_stubbornly"])
+async def test_cancelling_a_call_ends_the_worker_and_its_children(
+    workers: Workers, function: Function, tmp_path: Path, name: str
+) -> None:
+    there = tmp_path / "pid"
+    with trio.fail_after(WITHIN_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(workers.call, function(name, {"path": str(there)}))
+            await wait_for(lambda: there.exists() and there.read_text())
+            begun_s = time.monotonic()
+            nursery.cancel_scope.cancel()
+        assert time.monotonic() - begun_s < GRACE_S + 5
+        await wait_for(lambda: not members_of(int(there.read_text())))
+        assert (await workers.call(function("given:echo"))).value == {}
+
+
+@pytest.mark.usefixtures("code")
+async def test_closing_the_pool_ends_its_idle_workers(workers: Workers, function: Function) -> None:
+    pid = (await workers.get(function("given:pid"))).value
+    with trio.fail_after(WITHIN_S):
+        await workers.aclose()
+    await wait_for(lambda: not members_of(pid))
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_worker_has_its_own_three_descriptors_and_no_other(
+    workers: Workers, function: Function
+) -> None:
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("lists descriptors by /proc, which Linux has")
+    # Three standard ones, one to print to, requests, answers, and the folder that is being listed.
+    assert len((await workers.get(function("given:sockets"))).value) == 7
+
+
+@pytest.mark.usefixtures("code")
+async def test_a_worker_imports_nothing_of_orc(workers: Workers, function: Function) -> None:
+    (Path(function("x:y").import_dir) / "look.py").write_text(
+        "import sys\ndef modules(): return sorted(sys.modules)\n"
+    )
+    modules = (await workers.get(function("look:modules"))).value
+    assert not {"ledger", "scheduler", "trio", "pydantic"} & set(modules)
