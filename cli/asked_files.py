@@ -6,7 +6,7 @@ from orc.cli.blaming import blame_lines, blame_value
 from orc.cli.jobs.submit import UsageProblem
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
-from orc.projections.history.find_files import COPY_BYTES_MAX, Found, find_files
+from orc.projections.history.find_files import COPY_BYTES_MAX, FoundFiles, find_files
 from orc.projections.history.lineage import read_lineage
 from orc.projections.tables.rows import FileRow
 
@@ -40,7 +40,7 @@ def put_blame(
     return 0
 
 
-def _choose(found: Found, name: str, job_id: str | None) -> FileRow:
+def _choose(found: FoundFiles, name: str, job_id: str | None) -> FileRow:
     if not found.files:
         raise UsageProblem(_unknown(found, name, job_id))
     first = found.files[0]
@@ -59,7 +59,7 @@ def _choose(found: Found, name: str, job_id: str | None) -> FileRow:
     return first
 
 
-def _unknown(found: Found, name: str, job_id: str | None) -> str:
+def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
     where = "this ledger" if job_id is None else job_id
     if found.too_large:
         return (

@@ -14,7 +14,7 @@ from orc.cli.terminal.cells import brief_cost, seconds, with_whole_cost
 from orc.cli.terminal.excerpts import when
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
-from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, Text, read_diff
+from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference, read_diff
 from orc.projections.tables.rows import JobRow, StepRow
 from orc.scheduler.core.errors import nearest
 
@@ -145,7 +145,7 @@ def _both(old: str | None, new: str | None) -> str:
     return f"{old or '-'} -> {new or '-'}"
 
 
-def _what(text: Text) -> str:
+def _what(text: TextDifference) -> str:
     if text.diff is None:
         return f"{text.what} (gone)"
     return f"{text.what} +{text.diff.added} -{text.diff.removed}"
@@ -169,7 +169,7 @@ def _bodies(found: JobDiff, *, is_full: bool) -> Iterator[str]:
             yield from _body(f"file {file.path}", file.text, found, is_full=is_full)
 
 
-def _body(name: str, text: Text, found: JobDiff, *, is_full: bool) -> Iterator[str]:
+def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> Iterator[str]:
     yield ""
     yield safe(name)
     if text.diff is None:
@@ -204,7 +204,7 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else safe(value, width=60)
 
 
-def _counts(text: Text) -> str:
+def _counts(text: TextDifference) -> str:
     if text.diff is None:
         return f"cannot be compared: {safe(text.lost)}"
     return f"{text.diff.added} lines added, {text.diff.removed} removed"

@@ -16,7 +16,7 @@ from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.new_file import refuse_existing, write_new_bytes, write_new_file
 from orc.projections import Publisher
-from orc.projections.exports.source import Source, read_source
+from orc.projections.exports.source import ExportSource, read_source
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
@@ -117,32 +117,32 @@ def export_job(
     return 0
 
 
-def _junit(source: Source, wanted: Wanted) -> str:
+def _junit(source: ExportSource, wanted: Wanted) -> str:
     from orc.projections.exports.junit import render_junit
 
     return render_junit(source)
 
 
-def _otel(source: Source, wanted: Wanted) -> str:
+def _otel(source: ExportSource, wanted: Wanted) -> str:
     from orc.projections.exports.otel import render_otel
 
     return render_otel(source, content=wanted.content)
 
 
-def _html(source: Source, wanted: Wanted) -> str:
+def _html(source: ExportSource, wanted: Wanted) -> str:
     from orc.projections.exports.html import render_html
 
     return render_html(source, content=wanted.content)
 
 
-_RENDERERS: dict[str, Callable[[Source, Wanted], str]] = {
+_RENDERERS: dict[str, Callable[[ExportSource, Wanted], str]] = {
     "html": _html,
     "otel": _otel,
     "junit": _junit,
 }
 
 
-def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTable) -> int:
+def _export_crate(source: ExportSource, wanted: Wanted, target: Path, prices: PriceTable) -> int:
     from orc.cli.jobs.crate import write_crate, write_crate_file
 
     if target.suffix == ".zip":
@@ -162,7 +162,7 @@ def _export_crate(source: Source, wanted: Wanted, target: Path, prices: PriceTab
 
 
 @contextmanager
-def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[Source]:
+def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[ExportSource]:
     """The job as of now, and as of nothing later: a running one goes on meanwhile."""
     with storage_errors(ledger.path):
         ledger.connection.execute("BEGIN")

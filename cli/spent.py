@@ -9,7 +9,7 @@ from typing import Any
 
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.projections.history.doubts import Doubts
-from orc.projections.money.spending import By, Spending, read_spending
+from orc.projections.money.spending import By, SpendingGroup, read_spending
 from orc.projections.money.wording import cost_text
 
 
@@ -23,7 +23,7 @@ def put_cost(
 ) -> None:
     """Print the groups, the dearest first, and all of them together."""
     groups = read_spending(connection, by=by, job_id=job_id, since=since)
-    total = reduce(Spending.plus, groups, Spending("total"))
+    total = reduce(SpendingGroup.plus, groups, SpendingGroup("total"))
     if as_json:
         put_json(
             {
@@ -51,7 +51,7 @@ def put_cost(
         put(Doubts(total.in_doubt, total.in_doubt_usd, total.in_doubt_unpriced).text())
 
 
-def _row(group: Spending) -> tuple[str, ...]:
+def _row(group: SpendingGroup) -> tuple[str, ...]:
     return (
         group.key,
         f"{group.calls:,}",
@@ -64,7 +64,7 @@ def _row(group: Spending) -> tuple[str, ...]:
     )
 
 
-def _value(group: Spending) -> dict[str, Any]:
+def _value(group: SpendingGroup) -> dict[str, Any]:
     found = asdict(group)
     del found["key"]
     known = found.pop("cost_usd")

@@ -160,11 +160,11 @@ class Anthropic:
         return self._client
 
 
-class _Model(Wire):
+class _ListedModel(Wire):
     id: Text
 
 
 class _Page(Wire):
-    data: list[_Model]
+    data: list[_ListedModel]
     has_more: bool = False
     last_id: Text | None = None

@@ -56,7 +56,7 @@ class Arriving:
         self._on_delta = on_delta
         self._failures = failures
         self._by_tool = by_tool
-        self._message: _Message | None = None
+        self._message: _StartedMessage | None = None
         self._counts: dict[str, Any] = {}
         self._blocks: list[_Block] = []
         self._stop = _Stop()
@@ -64,7 +64,7 @@ class Arriving:
 
     def take(self, event: Any) -> bool:
         """Adds an event, and says whether the reply is whole; raises ProviderError."""
-        kind = _Event.parse(event, self._failures).type
+        kind = _StreamEvent.parse(event, self._failures).type
         if kind == "error":
             raise self._failures.build_event_error(event)
         is_in_order = (self._message is None) == (kind == "message_start") and not self._is_whole
@@ -72,7 +72,7 @@ class Arriving:
             raise self._failures.build_protocol_error(f"has a {kind} in the wrong place")
         match kind:
             case "message_start":
-                self._message = _Message.parse(event.get("message"), self._failures)
+                self._message = _StartedMessage.parse(event.get("message"), self._failures)
                 self._count(self._message.usage)
             case "content_block_start":
                 self._start_block(_BlockStart.parse(event, self._failures))
@@ -119,7 +119,7 @@ class Arriving:
     def _start_block(self, start: _BlockStart) -> None:
         if start.index != len(self._blocks) or start.index >= BLOCKS_MAX:
             raise self._failures.build_protocol_error("starts a block of content out of turn")
-        kind = _Event.parse(start.content_block, self._failures).type
+        kind = _StreamEvent.parse(start.content_block, self._failures).type
         # Of a block that is not known, nothing is read: it is only sent back.
         read = start.content_block if kind in _FIELDS else {"type": kind}
         block = _Block(start.content_block, _Started.parse(read, self._failures))
@@ -186,7 +186,7 @@ class _Block:
         for name in _TEXTS:
             self._pieces[name].append(getattr(read, name) or "")
 
-    def add(self, delta: _Delta) -> bool:
+    def add(self, delta: _ContentDelta) -> bool:
         """Adds a delta; says whether it is one of this block's. Unknown types are passed over."""
         name = _DELTAS.get(delta.type)
         if name is None:
@@ -233,7 +233,7 @@ class _Block:
         return rebuilt
 
 
-class _Event(Wire):
+class _StreamEvent(Wire):
     type: str
 
 
@@ -251,12 +251,12 @@ class _Counts(Wire):
     output_tokens_details: _OutputDetails | None = None
 
 
-class _Message(Wire):
+class _StartedMessage(Wire):
     model: Text | None = None
     usage: _Counts | None = None
 
 
-class _Texts(_Event):
+class _Texts(_StreamEvent):
     text: Text | None = None
     thinking: Text | None = None
     signature: Text | None = None
@@ -274,14 +274,14 @@ class _BlockStart(Wire):
     content_block: dict[str, Any]
 
 
-class _Delta(_Texts):
+class _ContentDelta(_Texts):
     citation: dict[str, Any] | None = None
     partial_json: Text | None = None
 
 
 class _BlockDelta(Wire):
     index: Count
-    delta: _Delta
+    delta: _ContentDelta
 
 
 class _StopDetails(Wire):

@@ -44,7 +44,7 @@ async def read_reply(
     Raises ProviderError for what is not a reply to its end, and what httpx raises
     while the end mark is missing. `secrets` are masked where the server is quoted.
     """
-    arriving = _Arriving(request, on_delta, secrets=secrets)
+    arriving = _ArrivingLines(request, on_delta, secrets=secrets)
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
             arriving.take(chunk)
@@ -87,7 +87,7 @@ def is_too_long(words: str) -> bool:
     return "exceed" in words and ("context length" in words or "context size" in words)
 
 
-class _Arriving:
+class _ArrivingLines:
     """A reply as its bytes come in; `end` is the line that says `done`."""
 
     def __init__(self, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:

@@ -65,7 +65,7 @@ class OpenAI(AccountProvider):
         if not self._is_vendors_own and "max_completion_tokens" in body:
             # Compatible servers know the older name, some of them that alone.
             body.setdefault("max_tokens", body["max_completion_tokens"])
-        arriving = _Arriving(request, on_delta, self._failures)
+        arriving = _ArrivingChunks(request, on_delta, self._failures)
         request_id = await self._account.hear(
             "/chat/completions", body, arriving.take, timeout_s=request.timeout_s
         )
@@ -131,7 +131,7 @@ class _CallDelta(Wire):
     function: _Function | None = None
 
 
-class _Delta(Wire):
+class _ChunkDelta(Wire):
     content: Text | None = None
     refusal: Text | None = None
     tool_calls: list[_CallDelta] | None = None
@@ -139,11 +139,11 @@ class _Delta(Wire):
 
 class _Choice(Wire):
     index: int = 0
-    delta: _Delta | None = None
+    delta: _ChunkDelta | None = None
     finish_reason: Text | None = None
 
 
-class _Usage(Wire):
+class _ChatUsage(Wire):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     prompt_tokens_details: InputDetails | None = None
@@ -154,7 +154,7 @@ class _Chunk(Wire):
     id: Text | None = None
     model: Text | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: _ChatUsage | None = None
 
 
 class _Call:
@@ -166,7 +166,7 @@ class _Call:
         self.arguments: list[str] = []
 
 
-class _Arriving:
+class _ArrivingChunks:
     """A reply as its chunks come in."""
 
     def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:

@@ -53,7 +53,7 @@ class OpenAIResponses(AccountProvider):
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`."""
         body = _build_body(request)
-        arriving = _Arriving(request, on_delta, self._failures)
+        arriving = _ArrivingResponse(request, on_delta, self._failures)
         request_id = await self._account.hear(
             "/responses", body, arriving.take, timeout_s=request.timeout_s
         )
@@ -130,7 +130,7 @@ class _Part(Wire):
     refusal: Text | None = None
 
 
-class _Message(Wire):
+class _OutputMessage(Wire):
     content: list[_Part] | None = None
 
 
@@ -140,7 +140,7 @@ class _FunctionCall(Wire):
     arguments: Text = ""
 
 
-class _Usage(Wire):
+class _ResponseUsage(Wire):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     input_tokens_details: InputDetails | None = None
@@ -156,12 +156,12 @@ class _Response(Wire):
     status: Text | None = None
     model: Text | None = None
     output: list[dict[str, Any]] | None = None
-    usage: _Usage | None = None
+    usage: _ResponseUsage | None = None
     error: dict[str, Any] | None = None
     incomplete_details: _Incomplete | None = None
 
 
-class _Event(Wire):
+class _ResponseEvent(Wire):
     type: Text = ""
 
 
@@ -177,7 +177,7 @@ class _End(Wire):
     response: _Response
 
 
-class _Arriving:
+class _ArrivingResponse:
     """A response as its events come in."""
 
     def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
@@ -192,7 +192,7 @@ class _Arriving:
     def take(self, event: object) -> bool:
         """Adds an event; says whether the reply is whole."""
         failures = self._failures
-        match _Event.parse(event, failures).type:
+        match _ResponseEvent.parse(event, failures).type:
             case "error":
                 raise failures.build_event_error(event)
             case "response.output_text.delta":
@@ -209,7 +209,7 @@ class _Arriving:
     def build_reply(self, request_id: str) -> Reply:
         """The whole reply; ProviderError where the response failed, or is a refusal."""
         response = self._response
-        counted = response.usage or _Usage()
+        counted = response.usage or _ResponseUsage()
         usage = build_usage(
             counted.input_tokens,
             counted.output_tokens,
@@ -246,7 +246,7 @@ class _Arriving:
             self._on_delta(piece)
 
     def _read_parts(self, item: dict[str, Any]) -> list[_Part]:
-        return _Message.parse(item, self._failures).content or []
+        return _OutputMessage.parse(item, self._failures).content or []
 
     def _read_calls(self, items: list[dict[str, Any]]) -> tuple[ToolCall, ...]:
         calls = []

@@ -11,7 +11,7 @@ from orc.cli.options import Database, Json, complete_jobs, database_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orc.projections.search.search import Asked, Found, Hit
+    from orc.projections.search.search import Hit, SearchQuery, SearchResults
 
 _SLICE_S = 1.0
 _WAIT_S = 0.2
@@ -49,7 +49,7 @@ def search(
     from orc.cli.jobs.submit import UsageProblem
     from orc.ledger import LedgerReader
     from orc.projections.search.query import match_expression
-    from orc.projections.search.search import Asked
+    from orc.projections.search.search import SearchQuery
     from orc.projections.search.texts import KINDS
     from orc.scheduler.core.errors import nearest
 
@@ -63,7 +63,7 @@ def search(
     if job is not None:
         with LedgerReader.open(path) as reader:
             job_id = reader.find_job(job)
-    asked = Asked(text, job_id=job_id, what=what, best_first=best, page_hits=min(limit, 1000))
+    asked = SearchQuery(text, job_id=job_id, what=what, best_first=best, page_hits=min(limit, 1000))
     found = _search(path, asked)
     if found.problem is not None:
         raise UsageProblem(found.problem)
@@ -71,7 +71,7 @@ def search(
     return 0
 
 
-def _search(path: Path, asked: Asked) -> Found:
+def _search(path: Path, asked: SearchQuery) -> SearchResults:
     """All of the ledger is indexed first, and how far that is, is said where it takes a while."""
     import time
 
@@ -92,7 +92,7 @@ def _search(path: Path, asked: Asked) -> Found:
     return found
 
 
-def _tell(found: Found, *, as_json: bool) -> None:
+def _tell(found: SearchResults, *, as_json: bool) -> None:
     from orc.cli.terminal.text import put, put_json, safe, say
 
     if as_json:

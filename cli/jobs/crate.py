@@ -12,7 +12,7 @@ from orc.ledger.folder import Folder
 from orc.projections import Publisher
 from orc.projections.exports.crate_facts import read_facts
 from orc.projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
-from orc.projections.exports.source import Source
+from orc.projections.exports.source import ExportSource
 from orc.projections.money.prices import PriceTable
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The same bytes give the same zip; this is the first time that one can name."""
 
 
-def write_crate(source: Source, folder: Path, *, prices: PriceTable) -> tuple[int, dict[str, str]]:
+def write_crate(
+    source: ExportSource, folder: Path, *, prices: PriceTable
+) -> tuple[int, dict[str, str]]:
     """Fill an empty or new folder: the run folder, and last its description.
 
     How many files there are, and those that cannot be made any more, with why.
@@ -40,7 +42,7 @@ def write_crate(source: Source, folder: Path, *, prices: PriceTable) -> tuple[in
 
 
 def write_crate_file(
-    source: Source, target: Path, *, prices: PriceTable
+    source: ExportSource, target: Path, *, prices: PriceTable
 ) -> tuple[int, dict[str, str]]:
     """The same as one zip file, written over `target`."""
     with tempfile.TemporaryDirectory() as name:

@@ -75,7 +75,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class Place:
+class CellPlace:
     """Where a cell is: its table (none in the result of a query), its row, and the ledger's file.
 
     `row_url` gives the address of a row by table and key, `table_url` that of a
@@ -106,7 +106,7 @@ class Place:
         return _plain(self.row[column])
 
 
-def render(column: str, value: Any, place: Place) -> str | None:
+def render(column: str, value: Any, place: CellPlace) -> str | None:
     """What the cell shows; none leaves it to Datasette, which escapes markup and no more."""
     found = _render(column, value, place)
     plain = _plain(value)
@@ -115,7 +115,7 @@ def render(column: str, value: Any, place: Place) -> str | None:
     return found
 
 
-def _render(column: str, value: Any, place: Place) -> str | None:
+def _render(column: str, value: Any, place: CellPlace) -> str | None:
     label, value = _label(value), _plain(value)
     if column == "cost_usd" and isinstance(value, int | float | None):
         return _cost(value, place)
@@ -142,7 +142,7 @@ def _render(column: str, value: Any, place: Place) -> str | None:
     return _text(value, place)
 
 
-def _job_status(status: str, place: Place) -> str | None:
+def _job_status(status: str, place: CellPlace) -> str | None:
     job_id = place.get("job_id")
     if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
@@ -153,7 +153,7 @@ def _job_status(status: str, place: Place) -> str | None:
     )
 
 
-def _cost(cost_usd: Any, place: Place) -> str | None:
+def _cost(cost_usd: Any, place: CellPlace) -> str | None:
     """A cost, so that neither an unknown one nor a part looks like a whole."""
     unpriced = place.get("calls_unpriced")
     if not isinstance(unpriced, int):
@@ -166,7 +166,7 @@ def _cost(cost_usd: Any, place: Place) -> str | None:
     return Markup('<span title="{}">{}</span>').format(title, shown)
 
 
-def _counted(column: str, count: int, place: Place) -> str | None:
+def _counted(column: str, count: int, place: CellPlace) -> str | None:
     assert place.table is not None
     table, chosen = _COUNTED[place.table, column]
     key = "job_id" if place.table == "jobs" else "step_id"
@@ -177,7 +177,7 @@ def _counted(column: str, count: int, place: Place) -> str | None:
     return _link(f"{place.table_url(table)}?{query}", str(count))
 
 
-def _needs(needs: str, place: Place) -> str | None:
+def _needs(needs: str, place: CellPlace) -> str | None:
     job_id = place.get("job_id")
     if job_id is None:
         return None
@@ -186,7 +186,7 @@ def _needs(needs: str, place: Place) -> str | None:
     )
 
 
-def _linked(column: str, key: str, label: str, place: Place) -> str | None:
+def _linked(column: str, key: str, label: str, place: CellPlace) -> str | None:
     table = _LINKED[column]
     if table == place.table:
         return None
@@ -204,7 +204,7 @@ def _time(at: str) -> Markup:
     )
 
 
-def _text(value: str, place: Place) -> str | None:
+def _text(value: str, place: CellPlace) -> str | None:
     if place.whole:
         text = _pretty(value)
     else:

@@ -18,7 +18,7 @@ from datasette import handle_exception, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
 from orc.ledger.schema import APPLICATION_ID
-from orc.projections.datasette.cells import STYLE, Place, render
+from orc.projections.datasette.cells import STYLE, CellPlace, render
 from orc.projections.datasette.queries import ledger_queries
 from orc.projections.datasette.routes import routes
 from orc.projections.datasette.security import Asgi, datasette_policy, with_headers
@@ -67,7 +67,7 @@ def render_cell(
     if not _is_ledger(datasette, database):
         return None
     urls = datasette.urls
-    place = Place(
+    place = CellPlace(
         table=table,
         row=row,
         database=Path(datasette.databases[database].path),

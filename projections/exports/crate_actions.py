@@ -20,7 +20,7 @@ from orc.projections.exports.crate_facts import (
     ref,
     refs,
 )
-from orc.projections.exports.source import Source, spec_name
+from orc.projections.exports.source import ExportSource, spec_name
 from orc.projections.tables.job_view import read_calls, read_files
 from orc.projections.tables.rows import AttemptRow, CallRow, StepRow
 
@@ -39,7 +39,7 @@ class Actions:
     `about` says of files of the folder which action they tell of.
     """
 
-    def __init__(self, source: Source, facts: Facts, files: Collection[str]) -> None:
+    def __init__(self, source: ExportSource, facts: Facts, files: Collection[str]) -> None:
         self._source = source
         self._facts = facts
         self._files = files

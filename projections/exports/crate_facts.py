@@ -22,7 +22,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import folder_name
-from orc.projections.exports.source import Source
+from orc.projections.exports.source import ExportSource
 
 Entity = dict[str, Any]
 
@@ -54,7 +54,7 @@ class Facts:
         return known or "application/octet-stream"
 
 
-def read_facts(source: Source) -> Facts:
+def read_facts(source: ExportSource) -> Facts:
     """One pass over the job's events."""
     facts = Facts(source.submitted.inputs)
     for recorded in source.reader.read_stream(source.job_id):

@@ -13,13 +13,13 @@ from markupsafe import Markup, escape
 
 from orc.ledger.events import Recorded
 from orc.ledger.visible import visible
-from orc.projections.exports.source import Source
+from orc.projections.exports.source import ExportSource
 from orc.projections.pages.file import read_content
 from orc.projections.pages.job import read_moment, read_values
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import render, shorten
 from orc.projections.pages.static import read_static
-from orc.projections.pages.step import CALLS_MAX, AttemptTurn, Text, read_attempts, read_output
+from orc.projections.pages.step import CALLS_MAX, AttemptTurn, ShownText, read_attempts, read_output
 from orc.projections.tables.job_view import read_calls, read_files
 from orc.projections.tables.rows import FileRow, StepRow
 
@@ -42,7 +42,7 @@ class StepPart:
     step: StepRow
     anchor: str
     attempts: tuple[AttemptTurn, ...] = ()
-    output: Text | None = None
+    output: ShownText | None = None
     is_left_out: bool = False
     calls_left: int = 0
 
@@ -53,10 +53,10 @@ class FilePart:
 
     file: FileRow
     anchor: str
-    content: Text | None = None
+    content: ShownText | None = None
 
 
-def render_html(source: Source, *, content: bool) -> str:
+def render_html(source: ExportSource, *, content: bool) -> str:
     """The page, in ASCII. Without `content` no prompt, reply, log or file is in it.
 
     Raises LedgerError.
@@ -83,7 +83,7 @@ def render_html(source: Source, *, content: bool) -> str:
 class _Anchors(Links):
     """Links to places in the page."""
 
-    def __init__(self, source: Source, files: list[FileRow]) -> None:
+    def __init__(self, source: ExportSource, files: list[FileRow]) -> None:
         self._job_id = source.job_id
         steps = enumerate(source.view.in_order(), start=1)
         self._steps = {step.name: f"#step-{number}" for number, (step, _) in steps}
@@ -120,7 +120,9 @@ def _written_bytes(text: str) -> int:
     return len(written) + _FRAME_BYTES
 
 
-def _steps(source: Source, links: _Anchors, room: _Room, *, content: bool) -> Iterator[StepPart]:
+def _steps(
+    source: ExportSource, links: _Anchors, room: _Room, *, content: bool
+) -> Iterator[StepPart]:
     reader, view = source.reader, source.view
     events: dict[str, list[Recorded]] = {}
     for recorded in reader.read_stream(source.job_id) if content else ():
@@ -143,7 +145,7 @@ def _steps(source: Source, links: _Anchors, room: _Room, *, content: bool) -> It
             yield replace(part, is_left_out=True)
 
 
-def _file(source: Source, file: FileRow, room: _Room) -> Text | None:
+def _file(source: ExportSource, file: FileRow, room: _Room) -> ShownText | None:
     if room.size_bytes < _FRAME_BYTES:
         return None
     found = read_content(source.reader, file)
@@ -162,5 +164,5 @@ def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:
                 yield from (*_of(tool.arguments), *_of(tool.result))
 
 
-def _of(text: Text | None) -> tuple[str, ...]:
+def _of(text: ShownText | None) -> tuple[str, ...]:
     return () if text is None else (text.text,)

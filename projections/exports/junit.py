@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from orc.ledger.visible import visible
-from orc.projections.exports.source import Source, read_log, read_logs, unix_ns
+from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
 from orc.projections.money.wording import cost_text
 from orc.projections.tables.rows import AttemptRow, StepRow
 
@@ -32,7 +32,7 @@ class _Counts:
     skipped: int = 0
 
 
-def render_junit(source: Source) -> str:
+def render_junit(source: ExportSource) -> str:
     """The report: a case a step, items and rounds too, and one for the job if that alone failed.
 
     A failure that the spec tolerates is `skipped`, as is what has not run: the report
@@ -42,7 +42,7 @@ def render_junit(source: Source) -> str:
 
 
 class _Report:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ExportSource) -> None:
         self._source = source
         self._counts = _Counts()
         self._logs_left = LOGS_BYTES_MAX

@@ -23,21 +23,21 @@ from orc.projections.exports.otel_calls import (
     read_told,
     tool_spans,
 )
-from orc.projections.exports.otlp import Span
-from orc.projections.exports.source import Source, spec_name
+from orc.projections.exports.otlp import OtlpSpan
+from orc.projections.exports.source import ExportSource, spec_name
 from orc.projections.tables.rows import AttemptRow, StepRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 _ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")
 
 
-def render_otel(source: Source, *, content: bool = False) -> str:
+def render_otel(source: ExportSource, *, content: bool = False) -> str:
     """The document, on one line of ASCII. Prompts, replies and arguments only with `content`."""
     value = build_otel(source, content=content)
     return f"{json.dumps(value, ensure_ascii=True)}\n".replace("\x7f", "\\u007f")
 
 
-def build_otel(source: Source, *, content: bool = False) -> dict[str, Any]:
+def build_otel(source: ExportSource, *, content: bool = False) -> dict[str, Any]:
     """The document as a JSON value."""
     trace = otlp.trace_id(source.job_id)
     spans = _Trace(source, read_told(source), content).spans()
@@ -58,7 +58,7 @@ def step_span_id(job_id: str, step: str) -> str:
 
 
 class _Trace:
-    def __init__(self, source: Source, told: Told, content: bool) -> None:
+    def __init__(self, source: ExportSource, told: Told, content: bool) -> None:
         self._source = source
         self._view = source.view
         self._told = told
@@ -66,7 +66,7 @@ class _Trace:
         self._trace = otlp.trace_id(source.job_id)
         self._begun = {step.name for step in self._view.steps if self._has_begun(step)}
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self) -> Iterator[OtlpSpan]:
         root = self._job()
         yield root
         for step, _ in self._view.in_order():
@@ -79,16 +79,16 @@ class _Trace:
                 yield begun
                 yield from self._inside(step, attempt, begun)
 
-    def _inside(self, step: StepRow, attempt: AttemptRow, span: Span) -> Iterator[Span]:
+    def _inside(self, step: StepRow, attempt: AttemptRow, span: OtlpSpan) -> Iterator[OtlpSpan]:
         yield from call_spans(self._source, self._told, step, attempt, span, content=self._content)
         yield from tool_spans(self._source, self._told, step, attempt, span, content=self._content)
         decision = decision_span(self._told, step, attempt, span, content=self._content)
         if decision is not None:
             yield decision
 
-    def _job(self) -> Span:
+    def _job(self) -> OtlpSpan:
         job, status = self._view.job, self._source.status
-        span = Span(
+        span = OtlpSpan(
             key=(job.job_id, "job"),
             name=f"invoke_workflow {job.name}",
             begin_at=job.submitted_at,
@@ -117,14 +117,14 @@ class _Trace:
             span.links.append(otlp.link(otlp.trace_id(job.forked_from), other, why="forked_from"))
         return span
 
-    def _step(self, step: StepRow, root: Span) -> Span:
+    def _step(self, step: StepRow, root: OtlpSpan) -> OtlpSpan:
         attempts = self._view.attempts_of.get(step.name, [])
         begins = [step.started_at, *(attempt.started_at for attempt in attempts)]
         ends = [step.finished_at, *(attempt.finished_at for attempt in attempts)]
         is_over = step.finished_at is not None
         end_at = max(filter(None, ends), default=self._source.as_of)
         holder = step.parent if step.parent in self._begun else None
-        span = Span(
+        span = OtlpSpan(
             key=(step.job_id, "step", step.name),
             name=f"step {spec_name(self._view, step)}",
             begin_at=min(filter(None, begins), default=end_at),
@@ -161,9 +161,9 @@ class _Trace:
             job_id, _, name = step.reused_from.partition("/")
             yield otlp.link(otlp.trace_id(job_id), step_span_id(job_id, name), why="reused_from")
 
-    def _attempt(self, step: StepRow, attempt: AttemptRow, parent: Span) -> Span:
+    def _attempt(self, step: StepRow, attempt: AttemptRow, parent: OtlpSpan) -> OtlpSpan:
         end_at = attempt.finished_at or self._source.as_of
-        span = Span(
+        span = OtlpSpan(
             key=(step.job_id, "attempt", step.name, attempt.attempt),
             name=f"attempt {spec_name(self._view, step)}",
             begin_at=attempt.started_at,

@@ -32,8 +32,8 @@ from orc.projections.exports.messages import (
     output_messages,
     tool_definitions,
 )
-from orc.projections.exports.otlp import CLIENT, INTERNAL, Span, Value
-from orc.projections.exports.source import Source
+from orc.projections.exports.otlp import CLIENT, INTERNAL, OtlpSpan, Value
+from orc.projections.exports.source import ExportSource
 from orc.projections.history.definitions import read_or_lost
 from orc.projections.tables.job_view import read_calls, read_tools
 from orc.projections.tables.rows import AttemptRow, CallRow, StepRow, ToolRow
@@ -64,7 +64,7 @@ class Told:
     switched: dict[str, list[tuple[str, StepSwitched]]] = field(default_factory=dict)
 
 
-def read_told(source: Source) -> Told:
+def read_told(source: ExportSource) -> Told:
     """One pass over the job's events."""
     told = Told()
     for recorded in source.reader.read_stream(source.job_id):
@@ -96,8 +96,14 @@ def read_told(source: Source) -> Told:
 
 
 def call_spans(
-    source: Source, told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
-) -> Iterator[Span]:
+    source: ExportSource,
+    told: Told,
+    step: StepRow,
+    attempt: AttemptRow,
+    parent: OtlpSpan,
+    *,
+    content: bool,
+) -> Iterator[OtlpSpan]:
     """The calls of the attempt that were sent to a model."""
     if not step.calls and step.kind != "prompt":
         return
@@ -108,8 +114,14 @@ def call_spans(
 
 
 def tool_spans(
-    source: Source, told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
-) -> Iterator[Span]:
+    source: ExportSource,
+    told: Told,
+    step: StepRow,
+    attempt: AttemptRow,
+    parent: OtlpSpan,
+    *,
+    content: bool,
+) -> Iterator[OtlpSpan]:
     """The tools that the attempt called for its model."""
     if step.kind != "prompt":
         return
@@ -119,15 +131,15 @@ def tool_spans(
 
 
 def decision_span(
-    told: Told, step: StepRow, attempt: AttemptRow, parent: Span, *, content: bool
-) -> Span | None:
+    told: Told, step: StepRow, attempt: AttemptRow, parent: OtlpSpan, *, content: bool
+) -> OtlpSpan | None:
     """The wait for a person, where the attempt asked one; it ends with the attempt at the latest."""
     found = told.questions.get((step.name, attempt.attempt))
     if found is None:
         return None
     asked_at, question = found
     decided_at, decided = told.decisions.get((step.name, attempt.attempt), (parent.end_at, None))
-    span = Span(
+    span = OtlpSpan(
         key=(step.job_id, "decision", step.name, attempt.attempt),
         name="human_decision",
         begin_at=asked_at,
@@ -149,12 +161,12 @@ def decision_span(
 
 
 def _call(
-    reader: LedgerReader, told: Told, step: StepRow, call: CallRow, place: _Call, parent: Span,
+    reader: LedgerReader, told: Told, step: StepRow, call: CallRow, place: _Call, parent: OtlpSpan,
     *, content: bool,
-) -> Span:  # fmt: skip
+) -> OtlpSpan:  # fmt: skip
     asked, answered = told.asked[place], told.answered.get(place)
     request, lost = _read(reader, asked.request)
-    span = Span(
+    span = OtlpSpan(
         key=(step.job_id, "call", *place),
         name=f"chat {asked.model}",
         # What has no address runs in this process, or is a recording.
@@ -255,11 +267,17 @@ def _server(endpoint: str | None) -> dict[str, Value]:
 
 
 def _tool(
-    reader: LedgerReader, told: Told, step: StepRow, tool: ToolRow, parent: Span, *, content: bool
-) -> Span:
+    reader: LedgerReader,
+    told: Told,
+    step: StepRow,
+    tool: ToolRow,
+    parent: OtlpSpan,
+    *,
+    content: bool,
+) -> OtlpSpan:
     called = told.called[tool.tool_call_id]
     ended_at, returned = told.returned.get(tool.tool_call_id, (parent.end_at, None))
-    span = Span(
+    span = OtlpSpan(
         key=(step.job_id, "tool", tool.tool_call_id),
         name=f"execute_tool {tool.tool}",
         begin_at=tool.called_at,

@@ -25,7 +25,7 @@ Value = str | bool | int | float | Sequence[str] | None
 
 
 @dataclass(slots=True)
-class Span:
+class OtlpSpan:
     """A span before it is written; times are UTC text. `key` is what its id is made of."""
 
     key: tuple[Any, ...]
@@ -76,7 +76,7 @@ def encode(attributes: Mapping[str, Value]) -> list[dict[str, Any]]:
     ]
 
 
-def encode_span(span: Span, trace: str) -> dict[str, Any]:
+def encode_span(span: OtlpSpan, trace: str) -> dict[str, Any]:
     """The span as OTLP/JSON."""
     begin_ns = unix_ns(span.begin_at)
     encoded: dict[str, Any] = {"traceId": trace, "spanId": span.span_id}

@@ -28,7 +28,7 @@ from orc.projections.exports.crate_facts import (
     refs,
     value_text,
 )
-from orc.projections.exports.source import Source
+from orc.projections.exports.source import ExportSource
 
 METADATA = "ro-crate-metadata.json"
 SPEC = "inputs/spec.yaml"
@@ -58,7 +58,7 @@ class Packed:
 
 
 def render_crate(
-    source: Source, facts: Facts, files: Mapping[str, Packed], lost: Mapping[str, str]
+    source: ExportSource, facts: Facts, files: Mapping[str, Packed], lost: Mapping[str, str]
 ) -> bytes:
     """The bytes of `ro-crate-metadata.json`.
 
@@ -72,7 +72,7 @@ def render_crate(
 class _Crate:
     def __init__(
         self,
-        source: Source,
+        source: ExportSource,
         facts: Facts,
         files: Mapping[str, Packed],
         lost: Mapping[str, str],

@@ -15,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExportSource:
     """A job to export. `status` is the one to show, `as_of` the time of its last event, UTC text.
 
     `orc_version` is that of the orc which exports; `submitted` says which one began the job.
@@ -40,12 +40,14 @@ class Source:
         return self.status in ("succeeded", "failed", "cancelled")
 
 
-def read_source(reader: LedgerReader, job_id: str, *, status: str, orc_version: str) -> Source:
+def read_source(
+    reader: LedgerReader, job_id: str, *, status: str, orc_version: str
+) -> ExportSource:
     """The job with that id, which has to be there. The caller holds one view of the ledger."""
     head = reader.head(job_id)
     submitted = reader.read_event(job_id, 1).event
     assert isinstance(submitted, JobSubmitted)
-    return Source(
+    return ExportSource(
         reader=reader,
         view=read_view(reader.connection, job_id),
         status=status,
@@ -69,7 +71,7 @@ def spec_name(view: JobView, step: StepRow) -> str:
     return at.name + "".join(reversed(parts))
 
 
-def read_logs(source: Source) -> dict[tuple[str, int], Payload]:
+def read_logs(source: ExportSource) -> dict[tuple[str, int], Payload]:
     """What attempts printed, by step and attempt; the tables have the first of it alone."""
     found: dict[tuple[str, int], Payload] = {}
     for recorded in source.reader.read_stream(source.job_id):

@@ -28,7 +28,7 @@ By = Literal["path", "copy", "changed", "digest", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFiles:
     """The files that a name can mean, the newest first, and `by` what they were found.
 
     `copy`: a file on the disk has the bytes of each. `changed`: it is the copy of the
@@ -45,7 +45,7 @@ class Found:
     too_large: bool = False
 
 
-def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) -> Found:
+def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) -> FoundFiles:
     """The files that `name` means, of one job where it is given. Raises OSError.
 
     A file on the disk comes first, then a path in the ledger: in the latest job that
@@ -59,13 +59,13 @@ def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) ->
             return found
     files = _by_path(reader, name, job_id)
     if files:
-        return Found("path", files, is_other_copy=is_on_disk)
+        return FoundFiles("path", files, is_other_copy=is_on_disk)
     if _HASH.match(name.lower()):
         files = _by_digest(reader, name.lower(), job_id)
         if files:
-            return Found("digest", files)
+            return FoundFiles("digest", files)
     too_large = is_on_disk and disk.stat().st_size > COPY_BYTES_MAX
-    return Found("nothing", is_other_copy=is_on_disk, too_large=too_large)
+    return FoundFiles("nothing", is_other_copy=is_on_disk, too_large=too_large)
 
 
 def _is_file(path: Path) -> bool:
@@ -75,7 +75,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> Found | None:
+def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles | None:
     place = disk.resolve()
     if disk.stat().st_size > COPY_BYTES_MAX:
         return None
@@ -86,9 +86,9 @@ def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> Found | No
         # Many files can have the same bytes: the one that was copied there comes first.
         copied = [file for file in files if _is_copy(reader, file, place)]
         rest = [file for file in files if file not in copied]
-        return Found("copy", (*copied, *rest), sha256)
+        return FoundFiles("copy", (*copied, *rest), sha256)
     before = _copied_to(reader, place, job_id)
-    return Found("changed", before, sha256) if before else None
+    return FoundFiles("changed", before, sha256) if before else None
 
 
 def _copied_to(reader: LedgerReader, place: Path, job_id: str | None) -> tuple[FileRow, ...]:

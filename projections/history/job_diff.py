@@ -35,7 +35,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextDifference:
     """A text of a step that differs: what it is, and how; `lost` says why it cannot be compared."""
 
     what: str
@@ -51,7 +51,7 @@ class StepDiff:
     state: State
     before: StepRow | None
     after: StepRow | None
-    texts: tuple[Text, ...] = ()
+    texts: tuple[TextDifference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class FileDiff:
     state: State
     before: FileRow | None
     after: FileRow | None
-    text: Text | None = None
+    text: TextDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class JobDiff:
 
     before: JobRow
     after: JobRow
-    spec: Text | None
+    spec: TextDifference | None
     settings: tuple[Change, ...]
     steps: tuple[StepDiff, ...]
     files: tuple[FileDiff, ...]
@@ -100,13 +100,13 @@ def read_diff(
     )
 
 
-def _spec_text(before: SpecSeen, after: SpecSeen) -> Text | None:
+def _spec_text(before: SpecSeen, after: SpecSeen) -> TextDifference | None:
     if before.source is None or after.source is None:
         lost = before.lost if before.source is None else after.lost
         is_equal = before.source_sha256 == after.source_sha256
-        return None if is_equal else Text("spec", None, lost)
+        return None if is_equal else TextDifference("spec", None, lost)
     diff = diff_texts(before.source, after.source)
-    return None if diff is None else Text("spec", diff)
+    return None if diff is None else TextDifference("spec", diff)
 
 
 def _settings(
@@ -180,7 +180,7 @@ class _Comparer:
         is_same = not texts and old.status == new.status and old.kind == new.kind
         return StepDiff(name, "same" if is_same else "changed", old, new, texts)
 
-    def _texts(self, old: StepRow, new: StepRow) -> Iterator[Text]:
+    def _texts(self, old: StepRow, new: StepRow) -> Iterator[TextDifference]:
         calls = list(self._calls(old, new))
         yield from calls
         said = [text.diff for text in calls]
@@ -194,7 +194,7 @@ class _Comparer:
         ):
             yield from self._pair(what, (one or "", None), (other or "", None))
 
-    def _calls(self, old: StepRow, new: StepRow) -> Iterator[Text]:
+    def _calls(self, old: StepRow, new: StepRow) -> Iterator[TextDifference]:
         """What was asked first, and each reply; a step whose result was reused asked nothing."""
         olds, news = (self._answered(row) for row in (old, new))
         for number, (one, other) in enumerate(zip(olds, news, strict=False), start=1):
@@ -210,7 +210,7 @@ class _Comparer:
             yield from self._pair(f"reply{of_call}", _replied(first), _replied(second))
         if len(olds) != len(news) and olds and news:
             diff = diff_texts(f"{len(olds)} calls", f"{len(news)} calls")
-            yield Text("number of calls", diff)
+            yield TextDifference("number of calls", diff)
 
     def _answered(self, row: StepRow) -> list[CallRow]:
         calls = read_calls(self._reader.connection, row.step_id)
@@ -224,7 +224,7 @@ class _Comparer:
             content, lost = self._bytes(row.output_sha256)
             yield _pretty(content.decode("utf-8", "replace")), lost
 
-    def _file_text(self, old: FileRow, new: FileRow) -> Text | None:
+    def _file_text(self, old: FileRow, new: FileRow) -> TextDifference | None:
         if max(old.size_bytes, new.size_bytes) > TEXT_BYTES_MAX:
             return None
         found = [self._bytes(file.sha256) for file in (old, new)]
@@ -244,14 +244,14 @@ class _Comparer:
 
     def _pair(
         self, what: str, old: tuple[str, str | None], new: tuple[str, str | None]
-    ) -> Iterator[Text]:
+    ) -> Iterator[TextDifference]:
         lost = old[1] or new[1]
         if lost is not None:
-            yield Text(what, None, lost)
+            yield TextDifference(what, None, lost)
             return
         diff = diff_texts(old[0], new[0])
         if diff is not None:
-            yield Text(what, diff)
+            yield TextDifference(what, diff)
 
 
 def _asked(exchange: Exchange) -> tuple[str, str | None]:

@@ -17,7 +17,7 @@ from orc.ledger.errors import LedgerError
 from orc.ledger.events import FileWritten, Payload, StepReused
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import SpecSeen, read_or_lost, read_spec
-from orc.projections.history.upstream import Source, read_upstream
+from orc.projections.history.upstream import UpstreamStep, read_upstream
 from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
 
@@ -98,7 +98,7 @@ class Lineage:
     spec: SpecSeen
     definition: Mapping[str, Any]
     writings: tuple[Writing, ...]
-    upstream: tuple[Source, ...]
+    upstream: tuple[UpstreamStep, ...]
     upstream_total: int
     same: tuple[FileRow, ...]
     same_total: int

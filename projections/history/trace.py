@@ -20,7 +20,7 @@ _NO_SLOT = ("approval", "for_each", "loop", "group")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TracedEvent:
     """One event: its version, its type, its step, its time; `kind` is a start's.
 
     `is_final` is false for a failure that is tried again.
@@ -38,10 +38,10 @@ class Mark:
 class Trace:
     """The marks of a job in order, and by step."""
 
-    marks: list[Mark] = field(default_factory=list)
-    of_step: dict[str, list[Mark]] = field(default_factory=dict)
+    marks: list[TracedEvent] = field(default_factory=list)
+    of_step: dict[str, list[TracedEvent]] = field(default_factory=dict)
 
-    def end_of(self, step: str, *, before: int | None = None) -> Mark | None:
+    def end_of(self, step: str, *, before: int | None = None) -> TracedEvent | None:
         """The last event that ended the step, before another one."""
         for mark in reversed(self.of_step.get(step, ())):
             is_before = before is None or mark.version < before
@@ -49,9 +49,9 @@ class Trace:
                 return mark
         return None
 
-    def running_at(self, version: int, *, but: str) -> list[Mark]:
+    def running_at(self, version: int, *, but: str) -> list[TracedEvent]:
         """The starts of the attempts that hold a slot before an event, those of one step left out."""
-        found: dict[str, Mark] = {}
+        found: dict[str, TracedEvent] = {}
         for mark in self.marks:
             if mark.version >= version:
                 break
@@ -62,7 +62,7 @@ class Trace:
         found.pop(but, None)
         return list(found.values())
 
-    def freed_before(self, version: int) -> Mark | None:
+    def freed_before(self, version: int) -> TracedEvent | None:
         """The end of an attempt right before an event."""
         for mark in reversed(self.marks):
             if mark.version < version:
@@ -84,7 +84,7 @@ def read_trace(reader: LedgerReader, job_id: str) -> Trace:
     )
     trace = Trace()
     for version, type_, step, at, kind, is_final in rows:
-        mark = Mark(version, type_, step, at, kind, bool(is_final))
+        mark = TracedEvent(version, type_, step, at, kind, bool(is_final))
         trace.marks.append(mark)
         trace.of_step.setdefault(step, []).append(mark)
     return trace

@@ -14,7 +14,7 @@ UPSTREAM_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class UpstreamStep:
     """A step that the file's step used, `distance` needs away, and the files that it made."""
 
     step: StepRow
@@ -24,7 +24,7 @@ class Source:
 
 def read_upstream(
     connection: sqlite3.Connection, view: JobView, step: StepRow
-) -> tuple[list[Source], int]:
+) -> tuple[list[UpstreamStep], int]:
     """The steps that a step of the job used, nearest first, at most 200; and how many there are.
 
     What is inside a step that holds others is a part of it.
@@ -41,7 +41,9 @@ def read_upstream(
                 distances[name] = distance + 1
                 waiting.append((view.by_name[name], distance + 1))
     listed = [
-        Source(view.by_name[name], distance, tuple(_files_of(view, view.by_name[name], files)))
+        UpstreamStep(
+            view.by_name[name], distance, tuple(_files_of(view, view.by_name[name], files))
+        )
         for name, distance in list(distances.items())[:UPSTREAM_MAX]
     ]
     return listed, len(distances)

@@ -27,7 +27,7 @@ _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class SpendingGroup:
     """The calls of one group, and what they cost in US dollars.
 
     `calls` were sent; `calls_unpriced` of them have an unknown cost, which `cost_usd`
@@ -51,7 +51,7 @@ class Spending:
     in_doubt_usd: float = 0.0
     in_doubt_unpriced: int = 0
 
-    def plus(self, other: Spending) -> Spending:
+    def plus(self, other: SpendingGroup) -> SpendingGroup:
         """Both together, under this one's key."""
         return replace(
             self,
@@ -76,7 +76,7 @@ def read_spending(
     by: By,
     job_id: str | None = None,
     since: str | None = None,
-) -> list[Spending]:
+) -> list[SpendingGroup]:
     """The groups, the dearest first; of one job, of calls from `since` on (UTC text, as recorded).
 
     What is inside a step counts for the step; a step of a whole ledger is `project/step`.
@@ -98,12 +98,12 @@ def read_spending(
         "GROUP BY 1, 2",
         (job_id, since),
     )
-    found: dict[str, Spending] = {}
+    found: dict[str, SpendingGroup] = {}
     for key, project, *numbers in rows:
         if by == "step":
             step = _INSIDE.sub("", key.partition("/")[2])
             key = step if job_id is not None else f"{project}/{step}"
-        found[key] = found.get(key, Spending(key)).plus(Spending(key, *numbers))
+        found[key] = found.get(key, SpendingGroup(key)).plus(SpendingGroup(key, *numbers))
     return sorted(
         found.values(),
         key=lambda one: (-one.cost_usd, -one.calls_unpriced, -one.output_tokens, one.key),

@@ -15,7 +15,7 @@ from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.visible import visible
 from orc.projections.pages.decisions import DecisionRefused, Wish, decider_of
-from orc.projections.pages.views import Asked, answer, asked_of, html
+from orc.projections.pages.views import PageRequest, answer, asked_of, html
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.questions import read_question, read_questions
 from orc.projections.tables.rows import StepRow
@@ -48,12 +48,12 @@ async def decide_page(request: Any, datasette: Any, name: str) -> Any:
     return Response.redirect(address, status=303)
 
 
-def _shown(reader: LedgerReader, asked: Asked) -> Any:
+def _shown(reader: LedgerReader, asked: PageRequest) -> Any:
     job_id = str(reader.find_job(asked.names["job"]))
     return _page(reader, asked, job_id, decided=asked.query.get("decided", ""))
 
 
-def _refused(asked: Asked, wish: Wish, refusal: DecisionRefused) -> Any:
+def _refused(asked: PageRequest, wish: Wish, refusal: DecisionRefused) -> Any:
     with LedgerReader.open(asked.database) as reader:
         return _page(reader, asked, wish.job_id, refusal=refusal, wish=wish)
 
@@ -124,7 +124,7 @@ def _check(path: Path, wish: Wish) -> None:
 
 def _page(
     reader: LedgerReader,
-    asked: Asked,
+    asked: PageRequest,
     job_id: str,
     *,
     decided: str = "",

@@ -9,7 +9,7 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import read_exchange
 from orc.projections.history.lineage import read_lineage
 from orc.projections.pages.links import Links
-from orc.projections.pages.step import Text, cut_text
+from orc.projections.pages.step import ShownText, cut_text
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import FileRow
 
@@ -36,16 +36,16 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
     }
 
 
-def read_content(reader: LedgerReader, file: FileRow) -> Text:
+def read_content(reader: LedgerReader, file: FileRow) -> ShownText:
     """The first of the file as text; of one that is no text, its first bytes as numbers."""
     try:
         content = reader.read_blob(file.sha256)
     except LedgerError as error:
-        return Text(digest=file.sha256, lost=str(error).partition(": ")[2])
+        return ShownText(digest=file.sha256, lost=str(error).partition(": ")[2])
     try:
         return cut_text(content.decode("utf-8"), file.sha256)
     except UnicodeDecodeError:
         head = content[:_HEX_BYTES]
         lines = [head[at : at + 16].hex(" ") for at in range(0, len(head), 16)]
         # Longer than what is shown: a page never says that this is all of it.
-        return Text("\n".join(lines), len(content) * 3, file.sha256)
+        return ShownText("\n".join(lines), len(content) * 3, file.sha256)

@@ -30,7 +30,7 @@ _UNENDED_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobFilter:
     """Which jobs are wanted. `before` is the place after which the page begins."""
 
     status: str | None = None
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JobLine:
     """A job as the page shows it: its status now, how far it is, and the runs before it."""
 
     job: JobRow
@@ -58,7 +58,7 @@ class Line:
 def read_home(
     connection: sqlite3.Connection,
     unended: Mapping[str, str],
-    asked: Asked,
+    asked: JobFilter,
     links: Links,
     *,
     now: str,
@@ -99,7 +99,9 @@ def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, st
     return {job_id: shown_status(database, job_id, status) for job_id, status in rows}
 
 
-def _find(connection: sqlite3.Connection, asked: Asked, unended: Mapping[str, str]) -> list[JobRow]:
+def _find(
+    connection: sqlite3.Connection, asked: JobFilter, unended: Mapping[str, str]
+) -> list[JobRow]:
     """The jobs of the page, and one more if there are more."""
     conditions, values = ["1"], list[Any]()
     if asked.status in ("running", "interrupted"):
@@ -145,10 +147,10 @@ def _line(
     unended: Mapping[str, str],
     runs: Mapping[str, Mapping[str, float | None]],
     now: str,
-) -> Line:
+) -> JobLine:
     status = unended.get(job.job_id, job.status)
     spark = _spark(job, runs.get(job.name, {}))
-    return Line(job, status, elapsed_of(job, status, now), progress_of(job), spark)
+    return JobLine(job, status, elapsed_of(job, status, now), progress_of(job), spark)
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:
@@ -229,5 +231,5 @@ def _place(job: JobRow) -> str:
     return f"{job.submitted_at}~{job.job_id}"
 
 
-def _address(links: Links, asked: Asked, before: str | None) -> str:
+def _address(links: Links, asked: JobFilter, before: str | None) -> str:
     return links.home(status=asked.status, project=asked.project, q=asked.text, before=before)

@@ -132,7 +132,7 @@ def read_values(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StepLine:
     """A step in the table, `depth` steps deep. Of many inside it, `folded` are in a table below."""
 
     step: StepRow
@@ -145,11 +145,11 @@ class Family:
     """Many steps inside one, in a table of their own; `counts` says how many are in which state."""
 
     holder: StepRow
-    lines: tuple[Line, ...]
+    lines: tuple[StepLine, ...]
     counts: Mapping[str, int]
 
 
-def _families(view: JobView) -> tuple[list[Line], list[Family]]:
+def _families(view: JobView) -> tuple[list[StepLine], list[Family]]:
     """The steps with what is inside them below; more than a few inside one stand apart."""
     families: list[Family] = []
     return list(_lines(view, view.tops, 0, families)), families
@@ -157,14 +157,14 @@ def _families(view: JobView) -> tuple[list[Line], list[Family]]:
 
 def _lines(
     view: JobView, steps: Sequence[StepRow], depth: int, families: list[Family]
-) -> Iterator[Line]:
+) -> Iterator[StepLine]:
     for step in steps:
         children = view.children_of.get(step.name, [])
         if len(children) <= INSIDE_MAX:
-            yield Line(step, min(depth, _DEPTH_MAX))
+            yield StepLine(step, min(depth, _DEPTH_MAX))
             yield from _lines(view, children, depth + 1, families)
             continue
-        yield Line(step, min(depth, _DEPTH_MAX), len(children))
+        yield StepLine(step, min(depth, _DEPTH_MAX), len(children))
         counts = Counter(child.status for child in children)
         inner: list[Family] = []
         families.append(Family(step, tuple(_lines(view, children, 0, inner)), counts))

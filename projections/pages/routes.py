@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orc.ledger.reader import LedgerReader
-from orc.projections.pages.views import Asked, Gone, Page, attachment, html, unchanged
+from orc.projections.pages.views import Gone, Page, PageRequest, attachment, html, unchanged
 
 
-def home(reader: LedgerReader, asked: Asked) -> Any:
+def home(reader: LedgerReader, asked: PageRequest) -> Any:
     """The jobs."""
     from orc.projections.pages import home as page
 
-    wanted = page.Asked(
+    wanted = page.JobFilter(
         status=_one_of(asked.query.get("status"), page.STATUSES),
         project=asked.query.get("project") or None,
         text=asked.query.get("q", "").strip() or None,
@@ -28,7 +28,7 @@ def home(reader: LedgerReader, asked: Asked) -> Any:
     return html("home.html", asked, values, etag=etag)
 
 
-def job(reader: LedgerReader, asked: Asked) -> Any:
+def job(reader: LedgerReader, asked: PageRequest) -> Any:
     """A job, now or as of an earlier event."""
     from orc.projections.pages import job as page
 
@@ -46,7 +46,7 @@ def job(reader: LedgerReader, asked: Asked) -> Any:
     return html("job.html", asked, values, etag=etag)
 
 
-def step(reader: LedgerReader, asked: Asked) -> Any:
+def step(reader: LedgerReader, asked: PageRequest) -> Any:
     """A step of a job."""
     from orc.projections.pages.job import job_version
     from orc.projections.pages.step import read_step
@@ -61,7 +61,7 @@ def step(reader: LedgerReader, asked: Asked) -> Any:
     return html("step.html", asked, values, etag=etag)
 
 
-def file(reader: LedgerReader, asked: Asked) -> Any:
+def file(reader: LedgerReader, asked: PageRequest) -> Any:
     """A file of a job, and its lineage."""
     from orc.projections.pages.file import find_file, read_file
 
@@ -72,7 +72,7 @@ def file(reader: LedgerReader, asked: Asked) -> Any:
     return html("file.html", asked, read_file(reader, found, asked.links))
 
 
-def raw(reader: LedgerReader, asked: Asked) -> Any:
+def raw(reader: LedgerReader, asked: PageRequest) -> Any:
     """The bytes of a file, as a download."""
     from orc.projections.pages.file import find_file
 
@@ -83,7 +83,7 @@ def raw(reader: LedgerReader, asked: Asked) -> Any:
     return attachment(reader.read_blob(found.sha256), path)
 
 
-def search(reader: LedgerReader, asked: Asked) -> Any:
+def search(reader: LedgerReader, asked: PageRequest) -> Any:
     """What prompts, replies and all that steps said have in them."""
     from orc.projections.pages.search import search_page
 
@@ -102,7 +102,7 @@ PAGES: tuple[tuple[str, Page], ...] = (
 """What follows `/-/orc/<ledger>`, and who answers. More special addresses come before these."""
 
 
-def _job_id(reader: LedgerReader, asked: Asked) -> str:
+def _job_id(reader: LedgerReader, asked: PageRequest) -> str:
     """The job of the address, which may be part of an id, or `latest`. Raises NoSuchJob."""
     return str(reader.find_job(asked.names["job"]))
 

@@ -32,7 +32,7 @@ CALLS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ShownText:
     """The first of a text that may be long or gone: `lost` says why, `digest` names the blob."""
 
     text: str = ""
@@ -51,8 +51,8 @@ class ToolTurn:
     """A call of a tool: what it was given, and what the model was told."""
 
     row: ToolRow
-    arguments: Text
-    result: Text | None
+    arguments: ShownText
+    result: ShownText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class AttemptTurn:
     """An attempt: its row, what its command printed, and its calls."""
 
     row: AttemptRow
-    log: Text | None
+    log: ShownText | None
     calls: tuple[CallTurn, ...]
 
 
@@ -103,9 +103,9 @@ def read_step(
     }
 
 
-def cut_text(text: str, digest: str | None = None) -> Text:
+def cut_text(text: str, digest: str | None = None) -> ShownText:
     """The first of a text that is there."""
-    return Text(text[:TEXT_CHARS], len(text), digest)
+    return ShownText(text[:TEXT_CHARS], len(text), digest)
 
 
 def read_attempts(
@@ -115,7 +115,7 @@ def read_attempts(
 
     `events` are the step's. Raises LedgerError.
     """
-    logs: dict[int, Text] = {}
+    logs: dict[int, ShownText] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
     for recorded in events:
         event = recorded.event
@@ -164,7 +164,7 @@ def _tool_turn(
     )
 
 
-def read_output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
+def read_output(reader: LedgerReader, events: list[Recorded]) -> ShownText | None:
     """The result that the step has now, by its events."""
     found: Payload | None = None
     for recorded in events:
@@ -178,10 +178,10 @@ def read_output(reader: LedgerReader, events: list[Recorded]) -> Text | None:
     return None if found is None else _text(reader, found)
 
 
-def _text(reader: LedgerReader, payload: Payload) -> Text:
+def _text(reader: LedgerReader, payload: Payload) -> ShownText:
     value, lost = read_or_lost(reader, payload)
     if lost is not None:
-        return Text(digest=payload.sha256, lost=lost)
+        return ShownText(digest=payload.sha256, lost=lost)
     return cut_text(value if isinstance(value, str) else _pretty(value), payload.sha256)
 
 

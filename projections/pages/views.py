@@ -29,7 +29,7 @@ _TEXT_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """A request for a page of one ledger: what the address names, and what it asks besides."""
 
     database: Path
@@ -45,7 +45,7 @@ class Gone(Exception):
     """There is no such page; the message says what is not there."""
 
 
-Page = Callable[[LedgerReader, Asked], Any]
+Page = Callable[[LedgerReader, PageRequest], Any]
 """Makes the answer. Raises Gone, LedgerError."""
 
 
@@ -54,9 +54,9 @@ async def answer(page: Page, request: Any, datasette: Any, name: str) -> Any:
     return await asyncio.to_thread(_make, page, asked_of(request, datasette, name))
 
 
-def asked_of(request: Any, datasette: Any, name: str) -> Asked:
+def asked_of(request: Any, datasette: Any, name: str) -> PageRequest:
     """What is asked of a ledger."""
-    return Asked(
+    return PageRequest(
         database=Path(datasette.databases[name].path).absolute(),
         links=links_of(datasette, name),
         names={key: tilde_decode(value) for key, value in request.url_vars.items()},
@@ -71,7 +71,7 @@ def links_of(datasette: Any, name: str) -> DatasetteLinks:
     return DatasetteLinks(datasette, name, can_decide=are_decisions_allowed(datasette))
 
 
-def _make(page: Page, asked: Asked) -> Any:
+def _make(page: Page, asked: PageRequest) -> Any:
     try:
         with LedgerReader.open(asked.database) as reader:
             return page(reader, asked)
@@ -87,14 +87,14 @@ def _make(page: Page, asked: Asked) -> Any:
         return _unreadable(asked, said)
 
 
-def _unreadable(asked: Asked, problem: str) -> Any:
+def _unreadable(asked: PageRequest, problem: str) -> Any:
     values = {"problem": problem, "title": "The ledger cannot be read"}
     return html("problem.html", asked, values, status=503)
 
 
 def html(
     template: str,
-    asked: Asked,
+    asked: PageRequest,
     values: dict[str, Any],
     *,
     status: int = 200,
@@ -119,7 +119,7 @@ def html(
     return Response.html(render(template, {**shared, **values}), status=status, headers=headers)
 
 
-def unchanged(asked: Asked, what: str) -> tuple[str, Any | None]:
+def unchanged(asked: PageRequest, what: str) -> tuple[str, Any | None]:
     """The `ETag` for what a page shows; and the answer, where the browser has just that."""
     named = f"{what} {static_digest('orc.js')} {static_digest('orc.css')}"
     etag = f'W/"{digest_bytes(named.encode())[:24]}"'

@@ -56,7 +56,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResults:
     """What a search found: a page of hits, newest or best first, and how many there are.
 
     `count` is at most `PAGE_HITS * PAGES_MAX`, and `has_more` with that. Of `events` events
@@ -85,7 +85,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchQuery:
     """What is looked for; in one job, in texts of one kind, and in which order."""
 
     text: str
@@ -96,7 +96,7 @@ class Asked:
     page_hits: int = PAGE_HITS
 
 
-def search(database: Path, asked: Asked, *, index_s: float = INDEX_S) -> Found:
+def search(database: Path, asked: SearchQuery, *, index_s: float = INDEX_S) -> SearchResults:
     """Search the ledger at that path, after about `index_s` seconds of work on its index.
 
     Raises what `LedgerReader.open` raises, and LedgerError.
@@ -112,11 +112,11 @@ def search(database: Path, asked: Asked, *, index_s: float = INDEX_S) -> Found:
             return _search(reader, asked, index_s)
 
 
-def _search(reader: LedgerReader, asked: Asked, index_s: float) -> Found:
+def _search(reader: LedgerReader, asked: SearchQuery, index_s: float) -> SearchResults:
     expression = match_expression(asked.text)
     with open_index(reader.path) as index:
         index.follow(reader, within_s=index_s)
-        state = Found(
+        state = SearchResults(
             page=max(1, min(asked.page, PAGES_MAX)),
             indexed=index.position,
             events=last_position(reader),
@@ -142,7 +142,7 @@ def _search(reader: LedgerReader, asked: Asked, index_s: float) -> Found:
 
 
 def _places(
-    index: SearchIndex, expression: str, asked: Asked, page: int
+    index: SearchIndex, expression: str, asked: SearchQuery, page: int
 ) -> tuple[list[tuple[int, str]], int]:
     """The positions and kinds of a page's hits, and the number of all, up to one too many."""
     chosen = "FROM words JOIN places ON places.id = words.rowid WHERE words MATCH ?"

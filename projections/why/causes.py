@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orc.ledger.events import StepFailed, StepSkipped
 from orc.ledger.reader import LedgerReader
-from orc.projections.history.trace import Mark, Trace
+from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 
 LINKS_MAX = 100_000
@@ -62,7 +62,9 @@ def chain_events(links: tuple[Link, ...]) -> list[int]:
     return [link.event for link in told]
 
 
-def _link(reader: LedgerReader, view: JobView, trace: Trace, mark: Mark) -> tuple[Link, str | None]:
+def _link(
+    reader: LedgerReader, view: JobView, trace: Trace, mark: TracedEvent
+) -> tuple[Link, str | None]:
     """The link of an end, and the step that it leads on to."""
     event = reader.read_event(view.job.job_id, mark.version).event
     if isinstance(event, StepSkipped):
@@ -79,7 +81,7 @@ def _link(reader: LedgerReader, view: JobView, trace: Trace, mark: Mark) -> tupl
     return Link(event.step, "failed", text, mark.version), inside
 
 
-def _failed_inside(view: JobView, trace: Trace, mark: Mark) -> str | None:
+def _failed_inside(view: JobView, trace: Trace, mark: TracedEvent) -> str | None:
     """The first of the steps inside that failed before it."""
     ends = [
         trace.end_of(child.name, before=mark.version)

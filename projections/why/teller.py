@@ -32,7 +32,7 @@ from orc.ledger.events import (
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
 from orc.projections.history.definitions import read_spec
-from orc.projections.history.trace import Mark, Trace
+from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.why.cache import cache_statement, not_cached
@@ -73,7 +73,7 @@ class Teller:
     statements: list[Statement] = field(default_factory=list)
     status: str = "pending"
     failures: int = 0
-    ready: Mark | None = None
+    ready: TracedEvent | None = None
     _only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from orc.ledger.events import (
     StepExpanded,
 )
 from orc.ledger.reader import LedgerReader
-from orc.projections.history.trace import Mark, Trace
+from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 
@@ -41,8 +41,8 @@ def find_wait(
     spec: Mapping[str, Any],
     step: StepRow,
     *,
-    ready: Mark,
-    start: Mark,
+    ready: TracedEvent,
+    start: TracedEvent,
 ) -> Wait | None:
     """What happened between the moment at which it could start and its start; none for no wait."""
     waited_s = between_s(ready.at, start.at)
@@ -62,9 +62,9 @@ def find_wait(
     )
 
 
-def opening(job_events: list[Recorded], version: int) -> Mark | None:
+def opening(job_events: list[Recorded], version: int) -> TracedEvent | None:
     """The moment at which the job's owner began, before an event."""
-    found: Mark | None = None
+    found: TracedEvent | None = None
     for recorded in job_events:
         event = recorded.event
         if recorded.version < version and isinstance(event, JobStarted | JobResumed):
@@ -72,12 +72,14 @@ def opening(job_events: list[Recorded], version: int) -> Mark | None:
     return found
 
 
-def mark_of(recorded: Recorded) -> Mark:
+def mark_of(recorded: Recorded) -> TracedEvent:
     """The mark of an event of the whole job."""
-    return Mark(recorded.version, recorded.event.type, "", recorded.recorded_at, None, True)
+    return TracedEvent(recorded.version, recorded.event.type, "", recorded.recorded_at, None, True)
 
 
-def find_birth(reader: LedgerReader, trace: Trace, step: StepRow, version: int) -> Mark | None:
+def find_birth(
+    reader: LedgerReader, trace: Trace, step: StepRow, version: int
+) -> TracedEvent | None:
     """The last event before another one that brought the step into being, inside its parent."""
     for mark in reversed(trace.of_step.get(step.parent or "", ())):
         if mark.type == "step.expanded" and mark.version < version:
@@ -94,7 +96,7 @@ def between_s(first: str, second: str) -> float:
 
 
 def _circuit(
-    job_events: list[Recorded], step: StepRow, ready: Mark, start: Mark
+    job_events: list[Recorded], step: StepRow, ready: TracedEvent, start: TracedEvent
 ) -> Recorded | None:
     """The opening of its model's circuit that was in force between the two."""
     target = f"{step.provider}/{step.model}"
@@ -125,7 +127,7 @@ def _wait_for_slot(
     trace: Trace,
     spec: Mapping[str, Any],
     step: StepRow,
-    start: Mark,
+    start: TracedEvent,
     waited_s: float,
 ) -> Wait | None:
     freed = trace.freed_before(start.version)

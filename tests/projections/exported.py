@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from orc.ledger.digest import digest_bytes
-from orc.projections.exports.source import Source, read_source
+from orc.projections.exports.source import ExportSource, read_source
 from tests.builders import JOB
 from tests.projections.support import Story, ledger_of
 
@@ -28,7 +28,7 @@ _SPAN_KEYS = set(
 
 
 @contextmanager
-def source_of(story: Story, status: str | None = None) -> Iterator[Source]:
+def source_of(story: Story, status: str | None = None) -> Iterator[ExportSource]:
     """A story, to be exported."""
     with ledger_of(story) as ledger:
         yield read_source(

@@ -21,7 +21,7 @@ from orc.projections.search import index as search_index
 from orc.projections.search.file import index_path, remove_index
 from orc.projections.search.index import open_index
 from orc.projections.search.query import TOKENIZER, match_expression, plain_text, spaced
-from orc.projections.search.search import PAGE_HITS, Asked, Found, search
+from orc.projections.search.search import PAGE_HITS, SearchQuery, SearchResults, search
 from tests.builders import JOB, step
 from tests.projections.support import OTHER, Story, begun, open_in, write
 
@@ -44,12 +44,12 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
 
 
-def places(found: Found) -> set[tuple[str, str, str]]:
+def places(found: SearchResults) -> set[tuple[str, str, str]]:
     """Where the hits are."""
     return {(hit.job_id, hit.step, hit.what) for hit in found.hits}
 
 
-def marked(found: Found) -> str:
+def marked(found: SearchResults) -> str:
     """The texts of the hits, what is looked for in brackets."""
     return "\n".join(
         "".join(f"[{text}]" if is_hit else text for text, is_hit in hit.pieces)
@@ -58,21 +58,21 @@ def marked(found: Found) -> str:
 
 
 def test_prompts_replies_outputs_logs_and_failures_are_found(database: Path) -> None:
-    here = Asked("heron", job_id=JOB)
+    here = SearchQuery("heron", job_id=JOB)
     assert places(search(database, here)) == {(JOB, "talk", "prompt"), (JOB, "talk", "reply")}
-    assert places(search(database, Asked("kestrel", job_id=JOB))) == {(JOB, "a", "output")}
-    assert places(search(database, Asked("RAIN"))) == {(JOB, "a", "log"), (OTHER, "a", "log")}
-    found = search(database, Asked("ostrich", what="failure"))
+    assert places(search(database, SearchQuery("kestrel", job_id=JOB))) == {(JOB, "a", "output")}
+    assert places(search(database, SearchQuery("RAIN"))) == {(JOB, "a", "log"), (OTHER, "a", "log")}
+    found = search(database, SearchQuery("ostrich", what="failure"))
     assert found.is_complete
     assert (found.count, found.has_more) == (2, False)
     (hit, _) = found.hits
     assert (hit.job_id, hit.step, hit.attempt, hit.call) == (OTHER, "b", 1, None)
     assert marked(found).splitlines() == ["the [ostrich] stumbled"] * 2
-    assert search(database, Asked("ostrich", what="prompt")).count == 0
+    assert search(database, SearchQuery("ostrich", what="prompt")).count == 0
 
 
 def test_a_snippet_is_the_part_around_the_hit(database: Path) -> None:
-    (hit,) = search(database, Asked('"well known" tal*', job_id=JOB, what="reply")).hits
+    (hit,) = search(database, SearchQuery('"well known" tal*', job_id=JOB, what="reply")).hits
     assert ("well-known", True) in hit.pieces
     assert ("tale", True) in hit.pieces
     assert sum(len(text) for text, _ in hit.pieces) < len(LONG) / 2
@@ -109,7 +109,7 @@ def test_nothing_that_is_typed_is_a_mistake(typed: str) -> None:
 def test_a_word_within_unspaced_script_is_found_and_shown_as_it_was(tmp_path: Path) -> None:
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a")).start("a").succeed("a", "東京の天気は晴れ"))
-    found = search(tmp_path / "runs.db", Asked("天気"))
+    found = search(tmp_path / "runs.db", SearchQuery("天気"))
     assert marked(found) == "東京の[天気]は晴れ"
 
 
@@ -117,7 +117,7 @@ def test_signs_that_mark_hits_do_nothing_in_a_text(tmp_path: Path) -> None:
     hostile = "\x02<b>fox\x03\x01\x00 \ud800 and a fox"
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a")).start("a").fail("a", message=hostile.replace("\ud800", "")))
-    found = search(tmp_path / "runs.db", Asked("and"))
+    found = search(tmp_path / "runs.db", SearchQuery("and"))
     assert [is_hit for hit in found.hits for _, is_hit in hit.pieces] == [False, True, False]
     assert not set("\0\x01\x02\x03") & set(marked(found))
     assert plain_text(hostile).encode()
@@ -126,7 +126,7 @@ def test_signs_that_mark_hits_do_nothing_in_a_text(tmp_path: Path) -> None:
 def test_a_word_without_end_is_shown_short(tmp_path: Path) -> None:
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a")).start("a").succeed("a", "fox " + "x" * 100_000))
-    assert len(marked(search(tmp_path / "runs.db", Asked("fox")))) < 600
+    assert len(marked(search(tmp_path / "runs.db", SearchQuery("fox")))) < 600
 
 
 def test_a_later_call_of_an_attempt_is_found_by_what_is_new_in_it(tmp_path: Path) -> None:
@@ -151,15 +151,15 @@ def test_hits_come_newest_first_or_best_first_and_by_the_page(tmp_path: Path) ->
     with open_in(tmp_path) as ledger:
         write(ledger, story)
     database = tmp_path / "runs.db"
-    first, second = (search(database, Asked("fox", page=page)) for page in (1, 2))
+    first, second = (search(database, SearchQuery("fox", page=page)) for page in (1, 2))
     assert [hit.step for hit in (*first.hits, *second.hits)] == [f"s{n}" for n in range(29, -1, -1)]
     assert (first.count, first.pages, len(first.hits)) == (30, 2, PAGE_HITS)
-    assert search(database, Asked("fox", best_first=True)).hits[0].step == "s28"
-    assert search(database, Asked("fox", page=9)).hits == ()
+    assert search(database, SearchQuery("fox", best_first=True)).hits[0].step == "s28"
+    assert search(database, SearchQuery("fox", page=9)).hits == ()
 
 
 def test_the_index_follows_the_ledger(database: Path) -> None:
-    assert search(database, Asked("pelican")).count == 0
+    assert search(database, SearchQuery("pelican")).count == 0
     with open_in(database.parent) as ledger:
         write(
             ledger,
@@ -167,40 +167,40 @@ def test_the_index_follows_the_ledger(database: Path) -> None:
             .start("a")
             .fail("a", message="pelican"),
         )
-        assert search(database, Asked("pelican")).count == 1
-    assert search(database, Asked("heron")).count == 4, "and nothing twice"
+        assert search(database, SearchQuery("pelican")).count == 1
+    assert search(database, SearchQuery("heron")).count == 4, "and nothing twice"
 
 
 def test_a_search_indexes_for_a_while_and_says_how_far_it_is(database: Path) -> None:
     seen: list[int] = []
-    while not (found := search(database, Asked("fox"), index_s=0)).is_complete:
+    while not (found := search(database, SearchQuery("fox"), index_s=0)).is_complete:
         seen.append(found.indexed)
     assert len(seen) > 3
     assert seen == sorted(seen)
-    assert found.count == search(database, Asked("fox")).count == 4
+    assert found.count == search(database, SearchQuery("fox")).count == 4
 
 
 def test_one_process_indexes_and_the_others_search_what_is_there(database: Path) -> None:
-    search(database, Asked("fox"), index_s=0)
+    search(database, SearchQuery("fox"), index_s=0)
     lock = FileLock(locks_dir(database) / "search")
     assert lock.try_acquire()
-    found = search(database, Asked("fox"))
+    found = search(database, SearchQuery("fox"))
     assert not found.is_complete
     lock.release()
-    assert search(database, Asked("fox")).is_complete
+    assert search(database, SearchQuery("fox")).is_complete
 
 
 def test_the_index_is_for_its_owner_alone_and_has_no_texts(database: Path) -> None:
-    search(database, Asked("fox"))
+    search(database, SearchQuery("fox"))
     assert stat.S_IMODE(os.stat(index_path(database)).st_mode) == 0o600
     assert b"ostrich stumbled" not in index_path(database).read_bytes()
 
 
 def test_a_deleted_index_is_made_again(database: Path) -> None:
-    before = search(database, Asked("fox"))
+    before = search(database, SearchQuery("fox"))
     remove_index(database)
     assert not index_path(database).exists()
-    assert search(database, Asked("fox")) == before
+    assert search(database, SearchQuery("fox")) == before
 
 
 def test_the_index_of_another_ledger_is_made_anew(database: Path, tmp_path: Path) -> None:
@@ -208,38 +208,38 @@ def test_the_index_of_another_ledger_is_made_anew(database: Path, tmp_path: Path
     other.mkdir()
     with open_in(other) as ledger:
         write(ledger, begun(step("a")).start("a").fail("a", message="a pelican"))
-    search(database, Asked("fox"))
+    search(database, SearchQuery("fox"))
     index_path(database).rename(index_path(other / "runs.db"))
-    assert search(other / "runs.db", Asked("fox")).count == 0
-    assert search(other / "runs.db", Asked("pelican")).count == 1
+    assert search(other / "runs.db", SearchQuery("fox")).count == 0
+    assert search(other / "runs.db", SearchQuery("pelican")).count == 1
 
 
 def test_a_ledger_that_was_put_back_to_an_earlier_state_is_indexed_anew(tmp_path: Path) -> None:
     story, database = told(), tmp_path / "runs.db"
     with open_in(tmp_path) as ledger:
         write(ledger, story)
-    assert search(database, Asked("ostrich")).count == 1
+    assert search(database, SearchQuery("ostrich")).count == 1
     database.unlink()
     with open_in(tmp_path) as ledger:
         write(ledger, story, batches=[story.stream[:-1]])
-    assert search(database, Asked("ostrich")).count == 0
+    assert search(database, SearchQuery("ostrich")).count == 0
 
 
 @pytest.mark.parametrize("where", [100, 4096 + 8, 20_000])
 def test_a_damaged_index_is_made_anew(where: int, database: Path) -> None:
-    before = search(database, Asked("fox"))
+    before = search(database, SearchQuery("fox"))
     with index_path(database).open("r+b") as file:
         file.seek(where)
         file.write(b"\xa5" * 4096)
-    assert search(database, Asked("fox")) == before
+    assert search(database, SearchQuery("fox")) == before
 
 
 def test_another_version_of_the_index_is_made_anew(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = search(database, Asked("fox"))
+    before = search(database, SearchQuery("fox"))
     monkeypatch.setattr(search_index, "VERSION", 99)
-    assert search(database, Asked("fox")) == before
+    assert search(database, SearchQuery("fox")) == before
     with open_index(database) as index:
         assert index._about()["version"] == "99"
 
@@ -258,16 +258,16 @@ def test_what_is_somebody_elses_is_left_alone_and_the_index_is_in_memory(
     else:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE mine (id INTEGER)")
-    found = search(database, Asked("fox"))
+    found = search(database, SearchQuery("fox"))
     assert (found.count, found.is_kept) == (4, False)
-    assert search(database, Asked("fox")) == found, "and not indexed twice"
+    assert search(database, SearchQuery("fox")) == found, "and not indexed twice"
     remove_index(database)
     assert path.exists() or path.is_symlink()
     assert not database.with_name("elsewhere").exists()
 
 
 def test_bytes_that_were_removed_are_in_no_index(database: Path) -> None:
-    assert search(database, Asked("heron", job_id=JOB)).count == 2
+    assert search(database, SearchQuery("heron", job_id=JOB)).count == 2
     old = index_path(database).read_bytes()
     with open_in(database.parent) as ledger:
         blobs = blobs_of_job(ledger.connection, JOB)
@@ -276,22 +276,22 @@ def test_bytes_that_were_removed_are_in_no_index(database: Path) -> None:
         remove_blobs(ledger, removed, cause="redact", at="2026-01-02T03:04:05.000006Z")
     # As a crash leaves it: removed from the ledger, and not yet from the index.
     index_path(database).write_bytes(old)
-    found = search(database, Asked("heron"))
+    found = search(database, SearchQuery("heron"))
     assert (found.count, found.is_complete) == (0, True)
-    assert search(database, Asked("ostrich")).count == 2
-    assert search(database, Asked("heron"), index_s=0).is_complete, "made anew once"
+    assert search(database, SearchQuery("ostrich")).count == 2
+    assert search(database, SearchQuery("heron"), index_s=0).is_complete, "made anew once"
 
 
 def test_a_text_that_went_since_is_not_shown(database: Path) -> None:
     with open_index(database) as index:
-        search(database, Asked("fox"))
+        search(database, SearchQuery("fox"))
         with open_in(database.parent) as ledger:
             blobs = blobs_of_job(ledger.connection, JOB)
             removed = dict.fromkeys((str(JOB), str(OTHER)), blobs)
             remove_blobs(ledger, removed, cause="prune", at="2026-01-02T03:04:05.000006Z")
         lock = index._lock
         assert lock.try_acquire()
-        found = search(database, Asked("heron"))
+        found = search(database, SearchQuery("heron"))
         lock.release()
     assert found.count == 4
     assert {hit.pieces for hit in found.hits} == {()}
@@ -301,5 +301,5 @@ def test_a_text_that_went_since_is_not_shown(database: Path) -> None:
 def test_a_search_takes_no_job_from_its_owner(database: Path) -> None:
     lock = OwnerLock(database, OTHER)
     lock.acquire()
-    assert search(database, Asked("fox")).count == 4
+    assert search(database, SearchQuery("fox")).count == 4
     lock.release()
