@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROVIDERS_VENV ?= .venv-providers
+LOWEST_VENV ?= .venv-lowest
+DIST_VENV ?= .venv-dist
 NODE ?= .node
 BIN := $(VENV)/bin
 SEEDS ?= 5000
 
-.PHONY: demo test check test-providers torture simulate bench docs clean
+.PHONY: demo test check check-lint check-format check-types test-lowest test-providers torture \
+  simulate bench docs dist clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where to look next.
 	@mkdir -p demo
@@ -16,10 +19,19 @@ demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where t
 test: check  ## What CI runs.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.installed-test  ## Style and types.
+check: check-lint check-format check-types  ## Style and types; .pre-commit-config.yaml runs the same.
+
+check-lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
+
+check-format: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
+
+check-types: $(VENV)/.installed-test
 	$(BIN)/mypy
+
+test-lowest: $(LOWEST_VENV)/.installed-test  ## The tests on the lowest versions that pyproject.toml allows of its direct dependencies.
+	$(LOWEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## What needs mlx-lm or Node; skips what cannot be had.
 	$(PROVIDERS_VENV)/bin/python -m pytest -m providers -rs $(PYTEST_ARGS) tests/heavy
@@ -36,8 +48,12 @@ bench: $(VENV)/.installed-test  ## Measure; each figure beside what it is compar
 docs: $(VENV)/.installed  ## Write the generated parts of the pages anew.
 	$(BIN)/python docs/generate.py
 
+dist: $(DIST_VENV)/.installed  ## Build the sdist and the wheel, and check that the sdist gives the same wheel as the tree.
+	rm -rf dist
+	$(DIST_VENV)/bin/python .github/release.py build dist
+
 clean:
-	rm -rf $(VENV) $(PROVIDERS_VENV) $(NODE) demo
+	rm -rf $(VENV) $(PROVIDERS_VENV) $(LOWEST_VENV) $(DIST_VENV) $(NODE) demo dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "orc needs Python 3.11 or newer; set PYTHON=")'
@@ -50,6 +66,20 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
+
+# pip cannot choose the lowest versions; uv can. A new environment each time, so that none is left
+# from an older pyproject.toml.
+$(LOWEST_VENV)/.installed-test: pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST_VENV)/bin/uv pip install --quiet --python $(LOWEST_VENV)/bin/python \
+	  --resolution lowest-direct --editable '.[test]'
+	@touch $@
+
+$(DIST_VENV)/.installed: Makefile
+	$(PYTHON) -m venv --clear $(DIST_VENV)
+	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build
+	@touch $@
 
 # mlx has wheels for Apple silicon and for Linux; elsewhere its tests are skipped.
 $(PROVIDERS_VENV)/.installed: pyproject.toml
