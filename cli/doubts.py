@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.cli.terminal.text import safe
-from orc.projections.history.doubts import Doubts
+from orc.projections.folds.doubts import Doubts
 
 _NAMED_MAX = 5
 

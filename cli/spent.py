@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from orc.cli.terminal.text import put, put_json, say, table
-from orc.projections.history.doubts import Doubts
+from orc.projections.folds.doubts import Doubts
 from orc.projections.money.spending import By, SpendingGroup, read_spending
 from orc.projections.money.wording import cost_text
 

@@ -97,9 +97,10 @@ class Folder:
                 fd = os.open(name, _FILE, dir_fd=parent)
         except OSError:
             return None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return None
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
             file.seek(offset)
             return file.read() if size_max is None else file.read(size_max)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 
 def lineage(step_id: str) -> Iterator[str]:
@@ -11,6 +11,14 @@ def lineage(step_id: str) -> Iterator[str]:
     while (place := max(step_id.rfind(mark) for mark in "[#/")) > 0:
         step_id = step_id[:place]
         yield step_id
+
+
+def is_within(step_id: str, named: Set[str]) -> bool:
+    """Whether the step is one of the named ones, or is inside one of them.
+
+    An amendment that resets or removes the named steps takes the results of these.
+    """
+    return not named.isdisjoint(lineage(step_id))
 
 
 def folder_name(step_id: str) -> str:

@@ -183,11 +183,7 @@ def _surroundings(db: str | Path | None, runs_dir: str | Path | None) -> dict[st
 
 def _job(ended: Ended) -> Job:
     outputs = ended.outputs()
-    files = {
-        path: ended.folder / "outputs" / path
-        for step in ended.state.steps.values()
-        for path in step.files
-    }
+    files = {file.path: ended.folder / "outputs" / file.path for file in ended.state.files()}
     artifacts_dir = ended.folder / "artifacts"
     artifacts = {
         str(path.relative_to(artifacts_dir)): path

@@ -140,7 +140,7 @@ def _prepare(
     try:
         bench.workspace.restore(bench.state.files())
         if bench.state.steps[step_id].attempts > 1:
-            bench.workspace.clear_captures(globs, kept=bench.state.file_owners)
+            bench.workspace.clear_captures(globs, kept=bench.state.owned)
         bench.workspace.clear_artifacts(step_id)
     except OSError as error:
         return Failed(

@@ -49,9 +49,9 @@ class Taking:
         found = self._written(result, rendered)
         if globs:
             taken = {
-                file.path: file.sha256
-                for file in self._state.files()
-                if self._state.file_owners[file.path] != self._step_id
+                owned.file.path: owned.file.sha256
+                for owned in self._state.owned
+                if owned.step != self._step_id
             }
             for ref, content in self._workspace.capture(globs, taken=taken):
                 found.setdefault(ref.path, (ref, content))

@@ -57,7 +57,7 @@ def _read_image(
 def _file_of(state: JobState, path: str) -> FileRef:
     """A file that a step wrote, by its path in `outputs/` or under the project's folder."""
     for name in (path, f"{state.project}/{path}"):
-        owner = state.file_owners.get(name)
-        if owner is not None:
-            return state.steps[owner].files[name]
+        owned = state.owned.get(name)
+        if owned is not None:
+            return owned.file
     raise TemplateError(f"no step has written the image {path[:200]!r}")

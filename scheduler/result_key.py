@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from orc.ledger.definition import CacheScope, StepDef
 from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.events import StepReused
-from orc.ledger.step_names import lineage
+from orc.ledger.step_names import is_within
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
@@ -96,9 +96,9 @@ class Reuse:
         """The files of all that the step needs, directly or not."""
         needed = downstream(self._state.graph.needs, (step_id,)) - {step_id}
         return {
-            file.path: file.sha256
-            for file in self._state.files()
-            if not needed.isdisjoint(lineage(self._state.file_owners[file.path]))
+            owned.file.path: owned.file.sha256
+            for owned in self._state.owned
+            if is_within(owned.step, needed)
         }
 
     def _sources(self, names: list[str]) -> dict[str, Digest]:

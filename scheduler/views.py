@@ -8,7 +8,7 @@ from typing import Any
 from orc.ledger import LedgerReader
 from orc.ledger.events import FileRef, Payload
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.evolve import JobState, StepState
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.spec.references import STEP_FIELDS
 
 ReadPayload = Callable[[Payload | None], Any]
@@ -24,7 +24,7 @@ class StepViews:
 
     def of(self, step_id: str) -> Mapping[str, Any]:
         """The step with that whole id."""
-        return _StepView(self._state.steps[step_id], self._state.project, self._ledger, self._read)
+        return _StepView(self._state, step_id, self._ledger, self._read)
 
 
 class StepsView(Mapping[str, Any]):
@@ -51,10 +51,11 @@ class _StepView(Mapping[str, Any]):
     """`steps.x`."""
 
     def __init__(
-        self, step: StepState, project: str, ledger: LedgerReader, read: ReadPayload
+        self, state: JobState, step_id: str, ledger: LedgerReader, read: ReadPayload
     ) -> None:
-        self._step = step
-        self._project = project
+        self._step = state.steps[step_id]
+        self._files = state.owned.of_step(step_id)
+        self._project = state.project
         self._ledger = ledger
         self._read = read
 
@@ -73,8 +74,8 @@ class _StepView(Mapping[str, Any]):
             case "files":
                 prefix = f"{self._project}/"
                 return {
-                    path.removeprefix(prefix): _FileView(file, self._ledger)
-                    for path, file in step.files.items()
+                    path.removeprefix(prefix): _FileView(owned.file, self._ledger)
+                    for path, owned in self._files.items()
                 }
             case "attempts":
                 return step.attempts

@@ -38,19 +38,22 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.rules scheduler.core.spec scheduler.effects"
     ),
     "projections.money": "ledger",
-    "projections.caches": "ledger ledger.transport",
-    "projections.tables": "ledger projections.money",
-    "projections.history": "ledger projections.money projections.tables",
-    "projections.folder": "ledger projections.money projections.history",
+    "projections.folds": "ledger projections.money",
+    "projections.caches": "ledger ledger.transport projections.folds",
+    "projections.tables": "ledger projections.folds projections.money",
+    "projections.history": "ledger projections.folds projections.money projections.tables",
+    "projections.folder": "ledger projections.folds projections.money",
     "projections.search": "ledger projections.history",
-    "projections.why": "ledger projections.history projections.tables",
+    "projections.why": "ledger projections.folds projections.history projections.tables",
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (
-        "ledger ledger.transport projections.folder projections.history projections.money "
-        "projections.pictures projections.search projections.tables projections.why"
+        "ledger ledger.transport projections.folder projections.folds projections.history "
+        "projections.money projections.pictures projections.search projections.tables "
+        "projections.why"
     ),
     "projections.exports": (
-        "ledger projections.history projections.money projections.pages projections.tables"
+        "ledger projections.folds projections.history projections.money projections.pages "
+        "projections.tables"
     ),
     "projections.datasette": "ledger projections.money projections.pages projections.tables",
     "projections": "ledger projections.folder projections.money projections.tables",

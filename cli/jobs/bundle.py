@@ -92,7 +92,8 @@ def _examine(bundle: LedgerReader, job_id: str, prices: PriceTable) -> None:
         with suppress(RemovedBlob):
             load_state(bundle, job_id)
         expected = expected_files(bundle, job_id, prices=prices)
-        for path in (*expected.files, *expected.lost):
+        former = (found.path for found in expected.superseded)
+        for path in (*expected.files, *expected.lost, *former):
             if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
                 raise CorruptLedger(f"{bundle.path}: an event names the file {path!a}")
     except LedgerError:

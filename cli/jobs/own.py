@@ -178,7 +178,7 @@ class Ownership:
         try:
             if not final:
                 publisher.sweep()
-            publisher.publish(final=final)
+            publisher.publish(final=final, before_run=not final)
         except OSError as error:
             raise StorageError(
                 f"{self.folder} cannot be written: {error.strerror or error}; the ledger has all "

@@ -54,8 +54,10 @@ def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str
                 yield from _of(f"a tool's result in step {name!r}", result.result)
         for values in step.inside.values if step.inside is not None else ():
             yield from _of(f"the values of step {name!r}", values)
-        for file in step.files.values():
-            yield f"the file {file.path!r}", file.sha256
+        # What an amendment keeps of a step, it keeps of its items, rounds and members.
+        own = state.owned.of_step(name).values()
+        for owned in own if kept is None else state.owned.inside(name):
+            yield f"the file {owned.file.path!r}", owned.file.sha256
     for definition in walk_steps(state.definition.steps):
         for message in definition.messages:
             for part in message.content if isinstance(message.content, tuple) else ():

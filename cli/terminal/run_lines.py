@@ -26,7 +26,7 @@ from orc.ledger.events import (
     StepSwitched,
     ToolCalled,
 )
-from orc.projections.history.doubts import Doubts
+from orc.projections.folds.doubts import Doubts
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 from orc.projections.money.wording import cost_text
 from orc.scheduler.core.durations import format_duration

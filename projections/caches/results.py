@@ -9,9 +9,11 @@ from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
-from orc.ledger.step_names import lineage
+from orc.ledger.file_owners import file_of
+from orc.ledger.step_names import is_within
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
 from orc.ledger.values import CachedResult
+from orc.projections.folds.owned_files import OwnedFiles, dropped_by
 
 _CANDIDATES_MAX = 5
 _DONE = (
@@ -54,7 +56,7 @@ class ResultCache:
             event = self._ledger.read_event(recorded.job_id, version).event
             if not isinstance(event, FileWritten):
                 break
-            found.append(_file(event))
+            found.append(file_of(event))
         return tuple(reversed(found))
 
 
@@ -63,34 +65,26 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
 
     The files of its items and rounds are the step's.
     """
-    files: dict[str, list[FileRef]] = {}
+    owned = OwnedFiles()
     found: dict[str, CachedResult] = {}
     for recorded in stream:
+        owned.apply(recorded)
         match event := recorded.event:
-            case FileWritten():
-                files.setdefault(event.step, []).append(_file(event))
             case StepSucceeded():
-                inside = [name for name in files if event.step in lineage(name)]
-                own = tuple(file for name in inside for file in files[name])
-                found[event.step] = _result(recorded, event, own)
+                found[event.step] = _result(recorded, event, ())
             case StepReused():
                 fields = {name: getattr(event, name) for name in CachedResult.model_fields}
                 found[event.step] = CachedResult(**fields)
             case JobAmended():
-                named = {*event.reset, *event.removed}
-                for step in [name for name in {**found, **files} if named & {*lineage(name)}]:
-                    found.pop(step, None)
-                    files.pop(step, None)
+                named = dropped_by(event)
+                found = {step: one for step, one in found.items() if not is_within(step, named)}
             case _:
                 pass
-    for step in list(found):
-        above = step
-        while (place := max(above.rfind(mark) for mark in "[#/")) > 0:
-            above = above[:place]
-            if above in found:
-                both = (*found[above].files, *found[step].files)
-                found[above] = found[above].model_copy(update={"files": both})
-    return found
+    results = {}
+    for step, one in found.items():
+        files = tuple(owned_file.file for owned_file in owned.outputs.inside(step))
+        results[step] = one.model_copy(update={"files": files})
+    return results
 
 
 def named_blobs(result: CachedResult) -> Iterator[Digest]:
@@ -111,13 +105,4 @@ def _result(recorded: Recorded, event: StepSucceeded, files: tuple[FileRef, ...]
         files=files,
         artifacts=event.artifacts,
         log=event.log,
-    )
-
-
-def _file(event: FileWritten) -> FileRef:
-    return FileRef(
-        path=event.path,
-        sha256=event.sha256,
-        size_bytes=event.size_bytes,
-        media_type=event.media_type,
     )

@@ -10,19 +10,17 @@ from urllib.parse import quote
 
 from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import (
-    FileRef,
-    FileWritten,
     JobAmended,
     JobSubmitted,
     LlmRequested,
     Payload,
-    StepFailed,
     StepReused,
     StepSucceeded,
 )
 from orc.ledger.reader import LedgerReader
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import is_within
 from orc.projections.exports.source import ExportSource
+from orc.projections.folds.owned_files import OwnedFiles, artifact_path, dropped_by, output_path
 
 Entity = dict[str, Any]
 
@@ -56,38 +54,31 @@ class Facts:
 
 def read_facts(source: ExportSource) -> Facts:
     """One pass over the job's events."""
-    facts = Facts(source.submitted.inputs)
+    facts, owned = Facts(source.submitted.inputs), OwnedFiles()
     for recorded in source.reader.read_stream(source.job_id):
+        owned.apply(recorded)
         match event := recorded.event:
-            case JobSubmitted() | JobAmended():
+            case JobSubmitted():
                 facts.inputs = event.inputs
-            case FileWritten():
-                facts.media[f"outputs/{event.path}"] = event.media_type
-            case StepReused():
-                for file in event.files:
-                    facts.media[f"outputs/{file.path}"] = file.media_type
+            case JobAmended():
+                facts.inputs = event.inputs
+                named = dropped_by(event)
+                for step in [step for step in facts.outputs if is_within(step, named)]:
+                    del facts.outputs[step]
+            case StepReused() | StepSucceeded():
                 facts.outputs[event.step] = event.output
-                _take_artifacts(facts, event.step, event.artifacts or ())
-            case StepSucceeded():
-                facts.outputs[event.step] = event.output
-                _take_artifacts(facts, event.step, event.artifacts or ())
-            case StepFailed():
-                _take_artifacts(facts, event.step, event.artifacts or ())
             case LlmRequested():
                 path = f".cache/{event.request_sha256}.json"
                 facts.calls.setdefault((event.step, event.attempt), []).append(path)
             case _:
                 pass
+    for found in owned.outputs:
+        facts.media[output_path(found.file.path)] = found.file.media_type
+    for step, files in owned.artifacts.items():
+        paths = {artifact_path(step, file): file.media_type for file in files}
+        facts.media |= paths
+        facts.artifacts[step] = list(paths)
     return facts
-
-
-def _take_artifacts(facts: Facts, step: str, files: Iterable[FileRef]) -> None:
-    paths = []
-    for file in files:
-        path = f"artifacts/{folder_name(step)}/{file.path}"
-        facts.media[path] = file.media_type
-        paths.append(path)
-    facts.artifacts[step] = paths
 
 
 def read_value(reader: LedgerReader, payload: Payload) -> str:

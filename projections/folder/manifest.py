@@ -12,8 +12,6 @@ from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
     ApprovalRequested,
     BudgetExceeded,
-    FileRef,
-    FileWritten,
     JobAmended,
     JobCancelled,
     JobCancelling,
@@ -37,8 +35,9 @@ from orc.ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
-from orc.ledger.step_names import lineage
-from orc.projections.history.doubts import DoubtFinder, Doubts, worst_cost
+from orc.ledger.step_names import is_within
+from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
+from orc.projections.folds.owned_files import OwnedFiles, dropped_by
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
@@ -75,11 +74,16 @@ class _Steps(dict[str, _Step]):
 class Manifest:
     """The manifest of one job: give it the events in order, render it at any time.
 
-    `read_payload` gives the value of a payload that may be in a blob.
+    `read_payload` gives the value of a payload that may be in a blob. `owned` are the
+    job's files where the caller folds them itself, event by event.
     """
 
     def __init__(
-        self, read_payload: Callable[[Payload], Any], *, prices: PriceTable = NO_PRICES
+        self,
+        read_payload: Callable[[Payload], Any],
+        *,
+        prices: PriceTable = NO_PRICES,
+        owned: OwnedFiles | None = None,
     ) -> None:
         self._read_payload = read_payload
         self._prices = prices
@@ -92,13 +96,16 @@ class Manifest:
         self._started_at: str | None = None
         self._finished_at: str | None = None
         self._steps = _Steps()
-        self._files: dict[str, dict[str, Any]] = {}
+        self._owned = OwnedFiles() if owned is None else owned
+        self._folds_owned = owned is None
         self._job_failure: dict[str, str] | None = None
         self._removed: dict[str, _Step] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next event of the job."""
         self._head = {"version": recorded.version, "hash": recorded.hash}
+        if self._folds_owned:
+            self._owned.apply(recorded)
         event = recorded.event
         priced = self._pricer.take(event)
         if priced is not None:
@@ -138,8 +145,6 @@ class Manifest:
                 self._steps[event.step].status = "skipped"
             case LlmResponded() | LlmFailed():
                 self._steps[event.step].provider_calls += 1
-            case FileWritten():
-                self._own_file(event.step, event)
             case StepReused():
                 self._reused(event)
             case JobAmended():
@@ -169,7 +174,7 @@ class Manifest:
                 }
                 for name, step in self._steps.items()
             },
-            "files": [self._files[path] for path in sorted(self._files)],
+            "files": self._files(),
             "failures": self._failures(),
             "completed_steps": done,
             "pending_steps": pending,
@@ -210,17 +215,15 @@ class Manifest:
             "step": event.from_step,
             "reason": event.reason,
         }
-        for file in event.files:
-            self._own_file(event.step, file)
 
     def _amended(self, event: JobAmended) -> None:
         spec = self._read_spec(event)
         self._job |= _about(spec)
         self._resumed(event)
         self._status = "interrupted"
-        named = {*event.reset, *event.removed}
-        dropped = {name for name in self._steps if not named.isdisjoint(lineage(name))}
-        for name in dropped & set(self._steps):
+        named = dropped_by(event)
+        dropped = {name for name in self._steps if is_within(name, named)}
+        for name in dropped:
             # What was spent is spent.
             step = self._steps[name]
             step.status, step.failure, step.reused_from = "pending", None, None
@@ -232,18 +235,12 @@ class Manifest:
         inside = [name for name in before if name not in dropped and name not in self._removed]
         self._steps.update((name, before.pop(name)) for name in inside)
         self._removed = before
-        self._files = {
-            path: file for path, file in self._files.items() if file["step"] not in dropped
-        }
 
-    def _own_file(self, step: str, file: FileWritten | FileRef) -> None:
-        self._files[file.path] = {
-            "path": file.path,
-            "sha256": file.sha256,
-            "size_bytes": file.size_bytes,
-            "media_type": file.media_type,
-            "step": step,
-        }
+    def _files(self) -> list[dict[str, Any]]:
+        return [
+            {**owned.file.model_dump(), "step": owned.step}
+            for owned in sorted(self._owned.outputs, key=lambda owned: owned.file.path)
+        ]
 
     def _resumed(self, event: JobResumed | JobAmended) -> None:
         self._status, self._finished_at, self._job_failure = "running", None, None

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest, digest_bytes
-from orc.ledger.events import FileWritten, JobAmended, JobSubmitted, StepReused
+from orc.ledger.events import JobSubmitted
 from orc.ledger.folder import TEMPORARY_NAME, Folder
 from orc.projections.folder.run_folder import FOLDERS, RunFolder
+from orc.projections.folds.owned_files import OwnedFiles, find_left
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
 _TEMPORARY = re.compile(TEMPORARY_NAME)
@@ -39,20 +40,22 @@ class Publisher:
         self._folder = Folder(folder, publishes=True)
         self._projection = RunFolder(ledger, prices=prices)
 
-    def publish(self, *, final: bool = True) -> None:
+    def publish(self, *, final: bool = True, before_run: bool = False) -> None:
         """Bring the folder up to the ledger's last event.
 
         Raises OSError when the disk refuses; the next call then writes all that is
         missing. While the job runs (`final` false) the artifacts are left to the commands
-        that are writing them.
+        that are writing them. Files that orc has written and that no step owns any more are
+        removed where no command can be writing: at the end, and `before_run`. A file with
+        other bytes is somebody's, and is left.
         """
         try:
-            self._publish(final=final)
+            self._publish(final=final, removes=final or before_run)
         except OSError:
             self._projection = RunFolder(self._ledger, prices=self._prices)
             raise
 
-    def _publish(self, *, final: bool) -> None:
+    def _publish(self, *, final: bool, removes: bool) -> None:
         before = self._projection.version
         if before == 0:
             for name in FOLDERS:
@@ -60,6 +63,11 @@ class Publisher:
         for recorded in self._ledger.read_stream(self._job_id, after=before):
             for relative, content in self._projection.apply(recorded):
                 self._write(relative, content)
+        if removes:
+            # First: a file that is there no more may stand where a folder has to be.
+            self._remove_superseded()
+        for relative, content in self._projection.owned():
+            self._write(relative, content)
         if final:
             for relative, content in self._projection.artifacts():
                 self._write(relative, content)
@@ -77,12 +85,12 @@ class Publisher:
             if _TEMPORARY.fullmatch(relative.rpartition("/")[2]):
                 self._folder.remove(relative)
 
-    def _write(self, relative: str, content: bytes | None) -> None:
+    def _remove_superseded(self) -> None:
+        for left in find_left(self._folder, self._projection.superseded()):
+            self._folder.remove(left.path)
+
+    def _write(self, relative: str, content: bytes) -> None:
         there = self._folder.stat(relative)
-        if content is None:
-            if there is not None:
-                self._folder.remove(relative)
-            return
         same_size = there is not None and there.st_size == len(content)
         if same_size and self._folder.read(relative) == content:
             return
@@ -103,25 +111,13 @@ def deliver(
     work, and is not overwritten without `force`. Paths lose the project's folder.
     Raises OSError when the disk refuses.
     """
-    files: dict[str, Digest] = {}
-    owners: dict[str, str] = {}
+    owned = OwnedFiles()
     project = ""
     for recorded in ledger.read_stream(job_id):
-        match event := recorded.event:
-            case JobSubmitted():
-                project = event.project
-            case FileWritten():
-                files[event.path], owners[event.path] = event.sha256, event.step
-            case StepReused():
-                for file in event.files:
-                    files[file.path], owners[file.path] = file.sha256, event.step
-            case JobAmended():
-                dropped = {*event.reset, *event.removed}
-                files = {
-                    path: found for path, found in files.items() if owners[path] not in dropped
-                }
-            case _:
-                pass
+        owned.apply(recorded)
+        if isinstance(recorded.event, JobSubmitted):
+            project = recorded.event.project
+    files = {found.file.path: found.file.sha256 for found in owned.outputs}
     folder = Folder(target, private=False)
     _sweep_copies(folder, [path.removeprefix(f"{project}/") for path in files])
     left = []

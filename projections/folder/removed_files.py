@@ -12,6 +12,7 @@ from orc.ledger.digest import digest_bytes
 from orc.ledger.folder import Folder
 from orc.ledger.removal import has_bytes
 from orc.projections.folder.run_folder import expected_files
+from orc.projections.folds.owned_files import find_left
 from orc.projections.money.prices import PriceTable
 
 
@@ -20,10 +21,15 @@ def remove_files(
 ) -> Iterator[Path]:
     """Remove the files of the job's folder that were made of the blobs; each that was there."""
     folder = Folder(path)
-    for relative, lost in expected_files(ledger, job_id, prices=prices).lost.items():
+    expected = expected_files(ledger, job_id, prices=prices)
+    for relative, lost in expected.lost.items():
         if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
             folder.remove(relative)
             yield path / relative
+    for left in find_left(folder, expected.superseded):
+        if not left.digests.isdisjoint(digests):
+            folder.remove(left.path)
+            yield path / left.path
 
 
 def files_with(path: Path, digests: Collection[str]) -> Iterator[Path]:

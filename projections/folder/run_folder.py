@@ -11,8 +11,6 @@ from orc.ledger import LedgerReader, Recorded
 from orc.ledger.digest import Digest, canonical_json, digest_bytes
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
-    FileRef,
-    FileWritten,
     JobAmended,
     JobSubmitted,
     LlmRequested,
@@ -20,19 +18,24 @@ from orc.ledger.events import (
     Payload,
     StepFailed,
     StepInterrupted,
-    StepReused,
-    StepStarted,
     StepSucceeded,
 )
 from orc.ledger.step_names import folder_name
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
+from orc.projections.folds.owned_files import (
+    OwnedFiles,
+    Superseded,
+    artifact_path,
+    output_path,
+    reused_log_path,
+)
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
-File = tuple[str, bytes | None]
-"""A path relative to the run folder, and the bytes that belong there; none: nothing does any more."""
+File = tuple[str, bytes]
+"""A path relative to the run folder, and the bytes that belong there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +59,30 @@ class RunFolder:
 
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
         self._ledger = ledger
-        self._manifest = Manifest(ledger.read_payload, prices=prices)
+        self._owned = OwnedFiles()
+        self._manifest = Manifest(ledger.read_payload, prices=prices, owned=self._owned)
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
-        self._artifacts: dict[str, tuple[FileRef, ...]] = {}
-        self._owners: dict[str, str] = {}
+        self._changed: dict[str, None] = {}
         self.lost: dict[str, Lost] = {}
         self.version = 0
 
     def apply(self, recorded: Recorded) -> Iterator[File]:
-        """Take in the next event; the files that it brings or replaces."""
+        """Take in the next event; the files that it brings, besides those that steps own."""
         self.version = recorded.version
+        for path in self._owned.apply(recorded):
+            self.lost.pop(path, None)
+            self._changed[path] = None
         self._manifest.apply(recorded)
         self._lines += event_line(recorded).encode() + b"\n"
         event = recorded.event
         match event:
-            case JobSubmitted():
+            case JobSubmitted() | JobAmended():
                 yield from self._inputs(event)
-            case FileWritten():
-                self._owners[event.path] = event.step
-                yield from self._blob(f"outputs/{event.path}", event.sha256)
-            case StepReused():
-                yield from self._reused(event)
-            case JobAmended():
-                yield from self._amended(event)
-            case StepStarted():
-                self._artifacts.pop(event.step, None)
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
                     name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
                     yield from self._text(name, event.log)
-                if not isinstance(event, StepInterrupted) and event.artifacts:
-                    self._artifacts[event.step] = event.artifacts
             case LlmRequested():
                 self._requests[event.step, event.attempt, event.call] = event.request
             case LlmResponded():
@@ -102,32 +97,26 @@ class RunFolder:
             "inputs/inputs.json", lambda: _pretty(self._ledger.read_payload(inputs)), inputs.sha256
         )
 
-    def _reused(self, event: StepReused) -> Iterator[File]:
-        for file in event.files:
-            self._owners[file.path] = event.step
-            yield from self._blob(f"outputs/{file.path}", file.sha256)
-        if event.log is not None:
-            yield from self._text(f"logs/{event.step}.reused.log", event.log)
-        if event.artifacts:
-            self._artifacts[event.step] = event.artifacts
-
-    def _amended(self, event: JobAmended) -> Iterator[File]:
-        """The new spec, and an end to all that steps left that run again, or are gone."""
-        yield from self._inputs(event)
-        for step in (*event.reset, *event.removed):
-            for file in self._artifacts.pop(step, ()):
-                yield self._gone(f"artifacts/{step}/{file.path}")
-            yield self._gone(f"logs/{step}.reused.log")
-        dropped = {*event.reset, *event.removed}
-        for path in [path for path, step in self._owners.items() if step in dropped]:
-            del self._owners[path]
-            yield self._gone(f"outputs/{path}")
+    def owned(self) -> Iterator[File]:
+        """What steps have written and reused since this was last asked for, as it is now."""
+        changed, self._changed = self._changed, {}
+        logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
+        for path in changed:
+            output = self._owned.outputs.get(path.removeprefix(output_path("")))
+            if path in logs:
+                yield from self._text(path, logs[path])
+            elif output is not None and path == output_path(output.file.path):
+                yield from self._blob(path, output.file.sha256)
 
     def artifacts(self) -> Iterator[File]:
         """What each step's last attempt left in $ORC_ARTIFACTS."""
-        for step, files in self._artifacts.items():
+        for step, files in self._owned.artifacts.items():
             for file in files:
-                yield from self._blob(f"artifacts/{folder_name(step)}/{file.path}", file.sha256)
+                yield from self._blob(artifact_path(step, file), file.sha256)
+
+    def superseded(self) -> Iterator[Superseded]:
+        """What an earlier publication may have left, and belongs to no step any more."""
+        yield from self._owned.superseded()
 
     def summaries(self) -> Iterator[File]:
         """The two files that are about all events so far."""
@@ -178,17 +167,17 @@ class RunFolder:
         else:
             yield path, made
 
-    def _gone(self, path: str) -> File:
-        self.lost.pop(path, None)
-        return path, None
-
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The digest of every file of a run folder, by path; and the files that nobody can make."""
+    """The digest of every file of a run folder, by path; and the files that nobody can make.
+
+    `superseded` are files that belonged there once.
+    """
 
     files: dict[str, Digest]
     lost: dict[str, Lost]
+    superseded: tuple[Superseded, ...]
 
 
 def expected_files(
@@ -199,15 +188,13 @@ def expected_files(
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
         for relative, content in folder.apply(recorded):
-            found.pop(relative, None)
-            if content is not None:
-                found[relative] = digest_bytes(content)
-    for relative, content in (*folder.artifacts(), *folder.summaries()):
-        assert content is not None
-        found[relative] = digest_bytes(content)
+            found[relative] = digest_bytes(content)
+    for files in (folder.owned(), folder.artifacts(), folder.summaries()):
+        for relative, content in files:
+            found[relative] = digest_bytes(content)
     for relative in folder.lost:
         found.pop(relative, None)
-    return Expected(found, folder.lost)
+    return Expected(found, folder.lost, tuple(folder.superseded()))
 
 
 def _pretty(value: Any) -> bytes:

@@ -13,6 +13,7 @@ from orc.ledger.folder import Folder
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest
 from orc.projections.folder.run_folder import expected_files
+from orc.projections.folds.owned_files import find_left
 from orc.projections.money.prices import PriceTable
 
 
@@ -99,6 +100,8 @@ def check_folder(
             continue
         if lost.whole is not None and digest_bytes(content) != lost.whole:
             yield f"{relative} was changed in the run folder"
+    for left in find_left(folder, expected.superseded):
+        yield f"{left.path} is no file of the job any more; `orc export` removes it"
     if expected.lost:
         notes.append(removed_note(len(expected.lost)))
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from orc.ledger.digest import Digest
-from orc.ledger.events import FileWritten
+from orc.ledger.events import FileWritten, Recorded, StepReused
+from orc.ledger.file_owners import file_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
 from orc.projections.tables.job_view import read_rows
@@ -23,6 +23,14 @@ COPY_BYTES_MAX = 256 * 1024 * 1024
 LISTED_MAX = 100
 _HASH = re.compile(r"[0-9a-f]{4,64}\Z")
 _NEWEST = "ORDER BY written_at DESC, file_id"
+_WRITTEN = (
+    "SELECT position, job_id, version, json_extract(data, '$.path') AS path, "
+    "json_extract(data, '$.sha256') AS sha256 FROM events WHERE type = 'file.written' "
+    "AND json_extract(data, '$.reason') IS NULL UNION ALL "
+    "SELECT position, job_id, version, json_extract(value, '$.path'), "
+    "json_extract(value, '$.sha256') FROM events, json_each(data, '$.files') "
+    "WHERE events.type = 'step.reused'"
+)
 
 By = Literal["path", "copy", "changed", "digest", "nothing"]
 
@@ -116,49 +124,65 @@ def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
 
 
 def _by_path(reader: LedgerReader, name: str, job_id: str | None) -> tuple[FileRow, ...]:
-    """Those of the latest job that has any: exactly that path, else all that end in it."""
+    """Those of the latest job that has any: exactly that path, else all that end in it.
+
+    Files that no step owns any more are looked for when no job has such a path.
+    """
     path = name.removeprefix("./")
     for chosen, value in (("path = ?", path), ("path LIKE ? ESCAPE '\\'", f"%/{_like(path)}")):
         files = _chosen(reader, chosen, job_id, value) if path else ()
         if files:
             return tuple(file for file in files if file.job_id == files[0].job_id)
+    for chosen, value in (("path = ?", path), ("path LIKE ? ESCAPE '\\'", f"%/{_like(path)}")):
+        files = _former(reader, chosen, job_id, value) if path else ()
+        newest = {file.path: file for file in reversed(files) if file.job_id == files[0].job_id}
+        if newest:
+            return tuple(reversed(newest.values()))
     return ()
 
 
 def _by_digest(reader: LedgerReader, digest: str, job_id: str | None) -> tuple[FileRow, ...]:
     last = digest + "g"
     files = _chosen(reader, "sha256 >= ? AND sha256 < ?", job_id, digest, last)
-    return files or tuple(_before(reader, digest, last, job_id))
-
-
-def _before(reader: LedgerReader, first: str, last: str, job_id: str | None) -> Iterable[FileRow]:
-    """Files with that digest that are no more what is at their path."""
+    if files:
+        return files
     query = "SELECT sha256 FROM blobs WHERE sha256 >= ? AND sha256 < ? LIMIT 1"
-    if reader.connection.execute(query, (first, last)).fetchone() is None:
-        return
+    if reader.connection.execute(query, (digest, last)).fetchone() is None:
+        return ()
+    return _former(reader, "sha256 >= ? AND sha256 < ?", job_id, digest, last)
+
+
+def _former(
+    reader: LedgerReader, chosen: str, job_id: str | None, *values: str
+) -> tuple[FileRow, ...]:
+    """Files that are no more what is at their path, the newest first: from the events."""
     rows = reader.connection.execute(
-        "SELECT job_id, version FROM events WHERE type = 'file.written' "
-        "AND json_extract(data, '$.sha256') >= ? AND json_extract(data, '$.sha256') < ? "
-        "AND json_extract(data, '$.reason') IS NULL AND (? IS NULL OR job_id = ?) "
-        "ORDER BY position DESC LIMIT ?",
-        (first, last, job_id, job_id, LISTED_MAX),
+        f"SELECT job_id, version, path FROM ({_WRITTEN}) WHERE {chosen} "
+        "AND (? IS NULL OR job_id = ?) ORDER BY position DESC LIMIT ?",
+        (*values, job_id, job_id, LISTED_MAX),
     ).fetchall()
-    for of_job, version in rows:
-        recorded = reader.read_event(of_job, version)
-        event = recorded.event
+    return tuple(_row(reader.read_event(of_job, version), path) for of_job, version, path in rows)
+
+
+def _row(recorded: Recorded, path: str) -> FileRow:
+    event, job_id = recorded.event, recorded.job_id
+    if isinstance(event, StepReused):
+        file, attempt = next(file for file in event.files if file.path == path), None
+    else:
         assert isinstance(event, FileWritten), event.type
-        yield FileRow(
-            f"{of_job}/{event.path}",
-            event.path,
-            of_job,
-            f"{of_job}/{event.step}",
-            event.path,
-            event.sha256,
-            event.size_bytes,
-            event.media_type,
-            recorded.recorded_at,
-            event.attempt,
-        )
+        file, attempt = file_of(event), event.attempt
+    return FileRow(
+        f"{job_id}/{path}",
+        path,
+        job_id,
+        f"{job_id}/{event.step}",
+        path,
+        file.sha256,
+        file.size_bytes,
+        file.media_type,
+        recorded.recorded_at,
+        attempt,
+    )
 
 
 def _chosen(

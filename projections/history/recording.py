@@ -8,7 +8,6 @@ from typing import Any
 
 from orc.ledger.events import (
     CacheHit,
-    FileWritten,
     JobAmended,
     LlmFailed,
     LlmRequested,
@@ -23,6 +22,8 @@ from orc.ledger.events import (
     StepSwitched,
     TokenUsage,
 )
+from orc.ledger.step_names import is_within
+from orc.projections.folds.owned_files import OwnedFiles, dropped_by
 
 ReadPayload = Callable[[Payload | None], Any]
 
@@ -41,8 +42,8 @@ def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, 
             takes.setdefault(step, _Take()).hear(event, read)
         elif isinstance(event, JobAmended):
             # What they were told before is no part of how the job went in the end.
-            for name in (*event.reset, *event.removed):
-                takes.pop(name, None)
+            named = dropped_by(event)
+            takes = {name: take for name, take in takes.items() if not is_within(name, named)}
     return {
         "version": 1,
         "replies": {step: take.replies() for step, take in takes.items() if take.replies()},
@@ -125,7 +126,6 @@ class _Course:
 
     requests: list[str] = field(default_factory=list)
     is_over: bool = False
-    files: dict[str, str] = field(default_factory=dict)
     end: tuple[str, Any] = ("unfinished", None)
 
     def follow(self, event: Any, read: ReadPayload) -> bool:
@@ -140,12 +140,9 @@ class _Course:
                 # One that is sent again, after a failure or a crash, is the same one.
                 if event.prompt_sha256 not in self.requests:
                     self.requests.append(str(event.prompt_sha256))
-            case FileWritten():
-                self.files[event.path] = event.sha256
             case StepSucceeded():
                 self.end = ("succeeded", read(event.output))
             case StepReused():
-                self.files = {file.path: file.sha256 for file in event.files}
                 self.end = ("succeeded", read(event.output))
             case StepFailed() if event.retry_at is None:
                 self.end = ("failed", event.kind)
@@ -161,15 +158,16 @@ def find_differences(
     recorded: Iterable[Recorded], found: Iterable[Recorded], read: ReadPayload
 ) -> Iterator[Difference]:
     """Where the second run differs from the first, in the order in which its steps ended."""
-    before, after = _courses(recorded, read), _courses(found, read)
+    (before, old_owned), (after, new_owned) = _courses(recorded, read), _courses(found, read)
     for step in [*before, *(step for step in after if step not in before)]:
         old, new = before.get(step, _Course()), after.get(step, _Course())
         for place, (one, other) in enumerate(_pairs(old.requests, new.requests), start=1):
             if one != other:
                 yield Difference(step, f"request {place}", one, other)
-        for path in sorted(set(old.files) | set(new.files)):
-            if old.files.get(path) != new.files.get(path):
-                yield Difference(step, f"file {path}", old.files.get(path), new.files.get(path))
+        old_files, new_files = _digests(old_owned, step), _digests(new_owned, step)
+        for path in sorted(set(old_files) | set(new_files)):
+            if old_files.get(path) != new_files.get(path):
+                yield Difference(step, f"file {path}", old_files.get(path), new_files.get(path))
         for what, one, other in zip(("status", "output"), old.end, new.end, strict=True):
             if one != other:
                 yield Difference(step, what, one, other)
@@ -183,20 +181,30 @@ def _pairs(one: list[str], other: list[str]) -> Iterator[tuple[str | None, str |
         )
 
 
-def _courses(events: Iterable[Recorded], read: ReadPayload) -> dict[str, _Course]:
-    """Each step's course by its id, in the order in which they ended."""
+def _digests(owned: OwnedFiles, step: str) -> dict[str, str]:
+    return {path: found.file.sha256 for path, found in owned.outputs.of_step(step).items()}
+
+
+def _courses(
+    events: Iterable[Recorded], read: ReadPayload
+) -> tuple[dict[str, _Course], OwnedFiles]:
+    """Each step's course by its id, in the order in which they ended; and the files of all."""
+    owned = OwnedFiles()
     courses: dict[str, _Course] = {}
     ended: dict[str, None] = {}
     for recorded in events:
+        owned.apply(recorded)
         event = recorded.event
         step = getattr(event, "step", None)
         if isinstance(event, JobAmended):
-            for name in (*event.reset, *event.removed):
-                courses.pop(name, None)
+            named = dropped_by(event)
+            for name in [name for name in courses if is_within(name, named)]:
+                del courses[name]
                 ended.pop(name, None)
         if step is None:
             continue
         if courses.setdefault(step, _Course()).follow(event, read):
             ended.pop(step, None)
             ended[step] = None
-    return {step: courses[step] for step in [*ended, *(s for s in courses if s not in ended)]}
+    order = [*ended, *(step for step in courses if step not in ended)]
+    return {step: courses[step] for step in order}, owned

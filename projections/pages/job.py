@@ -13,8 +13,8 @@ from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported
 from orc.projections.folder.jsonl import event_object
+from orc.projections.folds.doubts import Doubts
 from orc.projections.history.definitions import SpecSeen, read_spec
-from orc.projections.history.doubts import Doubts
 from orc.projections.history.timeline import read_timeline
 from orc.projections.pages.home import elapsed_of, progress_of
 from orc.projections.pages.links import Links

@@ -62,7 +62,7 @@ from orc.projections.tables.calls import (
     tool_returned,
 )
 from orc.projections.tables.flow import asked, decided, expanded, job_waiting, short
-from orc.projections.tables.reuse import job_amended, step_reused, step_rows
+from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
 from orc.projections.tables.schema import VERSION, create_tables
 from orc.projections.tables.writer import Writer, preview
 
@@ -275,24 +275,6 @@ def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> N
     writer.add("step_switched", event.provider, event.model, step_key)
 
 
-def _file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
-    if event.reason == "nochange":
-        return
-    writer.add(
-        "file",
-        f"{recorded.job_id}/{event.path}",
-        event.path,
-        recorded.job_id,
-        f"{recorded.job_id}/{event.step}",
-        event.path,
-        event.sha256,
-        event.size_bytes,
-        event.media_type,
-        recorded.recorded_at,
-        event.attempt,
-    )
-
-
 def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
     """The event changes no table: an interrupted job is one that has not ended, for one."""
 
@@ -329,5 +311,5 @@ _HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
     CircuitOpened: circuit_opened,
     CircuitClosed: circuit_closed,
     StepSwitched: _step_switched,
-    FileWritten: _file_written,
+    FileWritten: file_written,
 }

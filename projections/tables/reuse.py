@@ -1,4 +1,4 @@
-"""The projector's handlers for results that are used again, and for amended jobs."""
+"""The projector's handlers for files, for results that are used again, and for amended jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orc.ledger.events import JobAmended, Recorded, StepReused
+from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
+from orc.ledger.file_owners import file_of
+from orc.ledger.step_names import is_within
+from orc.projections.folds.owned_files import dropped_by
 from orc.projections.tables.flow import shape_of
 from orc.projections.tables.writer import Writer, preview
 
@@ -47,7 +50,13 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
         writer.add("step_cleared", "removed", f"{job_id}/{step_id}")
     for step_id in (*event.reset, *event.removed):
         writer.add("inside_removed", job_id, *_inside(step_id))
-        writer.add("files_dropped", f"{job_id}/{step_id}", *_inside(f"{job_id}/{step_id}"))
+    named = dropped_by(event)
+    owners = writer.connection.execute(
+        "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
+    )
+    for file_id, step_key in owners.fetchall():
+        if is_within(step_key.removeprefix(f"{job_id}/"), named):
+            writer.add("file_dropped", file_id)
     for row in step_rows(job_id, spec):
         writer.add("step_moved", *row)
     writer.add("reopened", job_id, json.dumps(event.kept or ()))
@@ -61,23 +70,34 @@ def _inside(name: str) -> tuple[int, str, str, str]:
     return len(name) + 1, f"{name}[", f"{name}#", f"{name}/"
 
 
+def file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
+    """The row of the file, at its path: `FileOwners` has the same."""
+    _add_file(writer, recorded, event.step, file_of(event), event.attempt)
+
+
+def _add_file(
+    writer: Writer, recorded: Recorded, step: str, file: FileRef, attempt: int | None
+) -> None:
+    writer.add(
+        "file",
+        f"{recorded.job_id}/{file.path}",
+        file.path,
+        recorded.job_id,
+        f"{recorded.job_id}/{step}",
+        file.path,
+        file.sha256,
+        file.size_bytes,
+        file.media_type,
+        recorded.recorded_at,
+        attempt,
+    )
+
+
 def step_reused(writer: Writer, recorded: Recorded, event: StepReused) -> None:
     """The step's row with the result from elsewhere, and its files."""
     job_id, step_key = recorded.job_id, f"{recorded.job_id}/{event.step}"
     for file in event.files:
-        writer.add(
-            "file",
-            f"{job_id}/{file.path}",
-            file.path,
-            job_id,
-            step_key,
-            file.path,
-            file.sha256,
-            file.size_bytes,
-            file.media_type,
-            recorded.recorded_at,
-            None,
-        )
+        _add_file(writer, recorded, event.step, file, None)
     output, blob = preview(event.output)
     origin = f"{event.from_job}/{event.from_step}"
     writer.add("step_reused", recorded.recorded_at, event.reason, origin, output, blob, step_key)

@@ -37,7 +37,7 @@ STATEMENTS = {
     "inside_removed": "UPDATE steps SET status = 'removed', output = NULL, output_sha256 = NULL, "
     "failure_kind = NULL, failure = NULL, skip_reason = NULL, tolerated = 0 "
     "WHERE job_id = ? AND substr(name, 1, ?) IN (?, ?, ?)",
-    "files_dropped": "DELETE FROM files WHERE step_id = ? OR substr(step_id, 1, ?) IN (?, ?, ?)",
+    "file_dropped": "DELETE FROM files WHERE file_id = ?",
     "step_moved": "INSERT INTO steps (step_id, name, job_id, position, kind, status, needs, "
     "provider, model, attempts, calls, input_tokens, output_tokens, calls_unpriced, "
     "calls_in_doubt, in_doubt_unpriced, tolerated) "
@@ -102,8 +102,10 @@ STATEMENTS = {
     "result_blob = ? WHERE tool_call_id = ?",
     "file": "INSERT INTO files (file_id, name, job_id, step_id, path, sha256, size_bytes, "
     "media_type, written_at, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (file_id) DO UPDATE SET sha256 = excluded.sha256, size_bytes = "
-    "excluded.size_bytes, written_at = excluded.written_at, attempt = excluded.attempt",
+    "ON CONFLICT (file_id) DO UPDATE SET step_id = excluded.step_id, sha256 = excluded.sha256, "
+    "size_bytes = excluded.size_bytes, media_type = excluded.media_type, "
+    "written_at = excluded.written_at, attempt = excluded.attempt "
+    "WHERE files.step_id <> excluded.step_id OR files.sha256 <> excluded.sha256",
     "step_interrupted": "UPDATE steps SET status = 'pending' WHERE step_id = ?",
     "tool_cut": "UPDATE tool_calls SET status = 'in doubt' "
     "WHERE step_id = ? AND attempt_id = ? AND status = 'called'",

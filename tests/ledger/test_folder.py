@@ -66,6 +66,11 @@ def test_a_link_in_the_way_of_a_private_folder_makes_room(folder: Folder, outsid
     assert _untouched(outside)
 
 
+def test_a_folder_in_the_place_of_a_file_reads_as_no_file(folder: Folder) -> None:
+    folder.create_folder("there")
+    assert folder.read("there") is None
+
+
 def test_a_linked_file_is_replaced_and_not_written_through(folder: Folder, outside: Path) -> None:
     (folder.path / "file").symlink_to(outside / "kept")
     folder.write("file", b"new")

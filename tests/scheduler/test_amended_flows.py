@@ -47,8 +47,8 @@ def test_what_is_inside_a_step_that_stays_stays_with_it() -> None:
         )
         assert reset == ("end",)
         assert state.steps["each[0]"].attempts == before.steps["each[0]"].attempts == 1
-        assert state.file_owners == before.file_owners
-        assert len(state.file_owners) == 2
+        assert list(state.owned) == list(before.owned)
+        assert len(state.owned) == 2
         assert stand.output("end") == [0]
 
 
@@ -59,7 +59,7 @@ def test_what_is_inside_a_step_that_runs_again_goes_and_its_numbers_go_on() -> N
         assert reset == ("list", "each", "enough", "end")
         assert "each[1]" not in state.steps
         assert state.steps["each[0]"].attempts == 2
-        assert list(state.file_owners.values()) == ["each[0]"]
+        assert [found.step for found in state.owned] == ["each[0]"]
         assert statuses(state)["enough"] == "skipped"
         assert stand.output("end") == ["3"]
 

@@ -25,9 +25,7 @@ def step_reused(state: JobState, event: StepReused) -> None:
     step.replies.clear()
     step.results.clear()
     for file in event.files:
-        state.file_owners[file.path] = event.step
         state.file_names.add(file.path)
-        step.files[file.path] = file
 
 
 def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at: str) -> None:
@@ -57,7 +55,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
         update={name: getattr(event, name) for name in same_fields}
     )
     _replace_steps(state, event, graph)
-    _drop_files(state, set(event.reset))
+    _name_files_anew(state)
     limit_to(state, None)
     reopen(state, recorded_at)
 
@@ -90,13 +88,8 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
     state.retired = before
 
 
-def _drop_files(state: JobState, reset: set[str]) -> None:
-    """The files of steps that run again, or are gone, are nobody's."""
-    state.file_owners = {
-        path: owner
-        for path, owner in state.file_owners.items()
-        if owner in state.steps and owner not in reset
-    }
+def _name_files_anew(state: JobState) -> None:
+    """The paths of files that the amendment took are free again."""
     state.file_names = FileNames()
-    for path in state.file_owners:
-        state.file_names.add(path)
+    for file in state.files():
+        state.file_names.add(file.path)

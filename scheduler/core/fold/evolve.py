@@ -20,7 +20,6 @@ from orc.ledger.events import (
     CircuitClosed,
     CircuitOpened,
     Failure,
-    FileRef,
     FileWritten,
     JobAmended,
     JobCancelled,
@@ -151,6 +150,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.in_doubt = in_doubt
             go_on(state, event.step)
         case StepReused():
+            state.owned.apply(recorded)
             step_reused(state, event)
             _end(state, event.step, "succeeded")
             _tell_dependents(state, event.step, ended_well=True)
@@ -174,14 +174,8 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case CircuitClosed():
             circuit_closed(state, event)
         case FileWritten():
-            state.file_owners[event.path] = event.step
+            state.owned.apply(recorded)
             state.file_names.add(event.path)
-            state.steps[event.step].files[event.path] = FileRef(
-                path=event.path,
-                sha256=event.sha256,
-                size_bytes=event.size_bytes,
-                media_type=event.media_type,
-            )
         case JobSubmitted():
             state.submitted = event
             state.replies = event.replies
@@ -191,6 +185,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.owned_since = recorded.recorded_at
             limit_to(state, event.only)
         case JobAmended():
+            state.owned.apply(recorded)
             job_amended(state, event, recorded.recorded_at, before_at)
         case JobResumed():
             job_resumed(state, event, recorded.recorded_at, before_at)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from orc.ledger.definition import BudgetDef, JobDef, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
+from orc.ledger.file_owners import FileOwners
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
@@ -147,7 +148,6 @@ class StepState:
     requested_version: int = 0
     results: dict[str, CommittedResult] = field(default_factory=dict)
     replies: list[CommittedReply] = field(default_factory=list)
-    files: dict[str, FileRef] = field(default_factory=dict)
     parent: str | None = None
     number: int = 0
     upstream_failed: bool = False
@@ -188,7 +188,7 @@ class JobState:
     timeout_s: float | None = None
     provider_override: str | None = None
     replies: Payload | None = None
-    file_owners: dict[str, str] = field(default_factory=dict)
+    owned: FileOwners = field(default_factory=FileOwners)
     file_names: FileNames = field(default_factory=FileNames)
     running: dict[str, int] = field(default_factory=dict)
     running_total: int = 0
@@ -256,8 +256,8 @@ class JobState:
 
     def files(self) -> Iterator[FileRef]:
         """Every file that steps have written, as it is now."""
-        for path, step_id in self.file_owners.items():
-            yield self.steps[step_id].files[path]
+        for owned in self.owned:
+            yield owned.file
 
     def summary(self) -> dict[str, Any]:
         """All that decides what happens next, as plain values: equal states have equal summaries."""
@@ -279,7 +279,7 @@ class JobState:
                 account: (spent.calls, spent.tokens, round(spent.usd, 9), spent.held_tokens)
                 for account, spent in sorted(self.spent.items())
             },
-            "file_owners": dict(sorted(self.file_owners.items())),
+            "file_owners": dict(sorted((found.file.path, found.step) for found in self.owned)),
             "steps": {
                 step_id: (
                     step.status,

@@ -205,7 +205,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
     match outcome:
         case Succeeded():
             return [
-                *file_events(step, command, outcome),
+                *file_events(state, command, outcome),
                 StepSucceeded(
                     step=command.step,
                     attempt=command.attempt,

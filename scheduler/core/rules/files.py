@@ -5,7 +5,7 @@ from __future__ import annotations
 from orc.ledger.events import FileRef, FileWritten
 from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
 from orc.scheduler.core.file_names import FileNames
-from orc.scheduler.core.fold.state import JobState, StepState
+from orc.scheduler.core.fold.state import JobState
 
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
@@ -28,7 +28,7 @@ def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> 
     """Why the step's files cannot stand beside the job's other ones; none when they can."""
     own = FileNames()
     for file in files:
-        other = file.path if state.file_owners.get(file.path, step_id) != step_id else None
+        other = file.path if state.owned.step_of(file.path) not in (None, step_id) else None
         other = other or state.file_names.clash(file.path) or own.clash(file.path)
         own.add(file.path)
         if other is not None:
@@ -37,19 +37,20 @@ def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> 
 
 
 def _conflict(state: JobState, path: str, other: str) -> str:
-    owner = state.file_owners.get(other)
+    owner = state.owned.step_of(other)
     by = f"by step {owner!r}" if owner else "by the same step"
     if path == other:
         return f"{path} was written {by}; two steps cannot write one file"
     return f"{path} cannot stand beside {other}, which was written {by}"
 
 
-def file_events(step: StepState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
+def file_events(state: JobState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
     """An event for each file that the attempt wrote."""
     events = []
+    own = state.owned.of_step(command.step)
     for file in outcome.files:
-        there = step.files.get(file.path)
-        same = there is not None and there.sha256 == file.sha256
+        there = own.get(file.path)
+        same = there is not None and there.file.sha256 == file.sha256
         events.append(
             FileWritten(
                 step=command.step,

@@ -83,9 +83,7 @@ def test_a_reused_step_has_its_result_and_opens_what_waits_for_it() -> None:
     assert state.steps["a"].output is not None
     assert state.steps["a"].output.value == {"x": 1}
     assert state.steps["a"].attempts == 0
-    assert [(found.path, state.file_owners[found.path]) for found in state.files()] == [
-        ("demo/a.txt", "a")
-    ]
+    assert [(found.file.path, found.step) for found in state.owned] == [("demo/a.txt", "a")]
     assert startable(state) == ["d", "b"]
 
 
@@ -117,8 +115,8 @@ def test_an_amendment_runs_what_it_names_again_and_keeps_the_rest() -> None:
         "c": "pending",
         "d": "succeeded",
     }
-    assert (state.steps["b"].output, state.steps["b"].files) == (None, {})
-    assert set(state.file_owners) == {"demo/a.txt"}
+    assert (state.steps["b"].output, state.owned.of_step("b")) == (None, {})
+    assert [found.file.path for found in state.owned] == ["demo/a.txt"]
     evolve(state, record([resumed()], after=state.version)[0])
     assert startable(state) == ["b"]
     assert state.unfinished == 2

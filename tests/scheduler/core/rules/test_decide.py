@@ -319,7 +319,9 @@ def test_a_resumed_job_calls_off_what_was_in_flight() -> None:
     assert events[0].timeout_s == 9.0  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("state", [fold(CHAIN), running(CHAIN, JobSucceeded())], ids=str)
+@pytest.mark.parametrize(
+    "state", [fold(CHAIN), running(CHAIN, JobSucceeded())], ids=["submitted", "succeeded"]
+)
 def test_a_job_that_has_not_begun_or_has_succeeded_is_not_resumed(state: JobState) -> None:
     with pytest.raises(AssertionError):
         decide(state, ResumeJob(OWNER))

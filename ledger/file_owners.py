@@ -1,0 +1,127 @@
+"""Which step owns each path of a job: the one rule, for the scheduler and for every projection.
+
+A step owns a file from the event that records it until an amendment resets or removes
+the step, or a step that holds it. What a run folder makes of this is the business of
+`projections/folds/owned_files.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
+from orc.ledger.step_names import lineage
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFile:
+    """A file and the step that owns it.
+
+    `attempt` is the one that wrote it, None for a file of a reused result. `written_at` is
+    UTC text.
+    """
+
+    step: str
+    file: FileRef
+    attempt: int | None
+    written_at: str
+
+
+class FileOwners:
+    """The files that the steps of one job own, by path.
+
+    An event costs time in proportion to the files that it gives or takes, and not to
+    those that are there.
+    """
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, OwnedFile] = {}
+        self._of_step: dict[str, dict[str, OwnedFile]] = {}
+        # The steps that own files, by each step that they are, or are inside of.
+        self._inside: dict[str, dict[str, None]] = {}
+
+    def apply(self, recorded: Recorded) -> tuple[OwnedFile, ...]:
+        """Take in the next event of the job; the files that it replaces, or takes from steps."""
+        at = recorded.recorded_at
+        match event := recorded.event:
+            case FileWritten():
+                return tuple(self._own(OwnedFile(event.step, file_of(event), event.attempt, at)))
+            case StepReused():
+                given = [OwnedFile(event.step, file, None, at) for file in event.files]
+                return tuple(before for owned in given for before in self._own(owned))
+            case JobAmended():
+                return tuple(self._drop(event))
+            case _:
+                return ()
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._by_path
+
+    def __len__(self) -> int:
+        return len(self._by_path)
+
+    def __iter__(self) -> Iterator[OwnedFile]:
+        """Every file that a step owns, the one that was written first in front."""
+        return iter(self._by_path.values())
+
+    def get(self, path: str) -> OwnedFile | None:
+        """The file at a path; None when no step owns it."""
+        return self._by_path.get(path)
+
+    def step_of(self, path: str) -> str | None:
+        """The step that owns a path; None when no step does."""
+        found = self._by_path.get(path)
+        return None if found is None else found.step
+
+    def of_step(self, step: str) -> Mapping[str, OwnedFile]:
+        """The files that the step itself owns, by path: not those of its items, rounds or members."""
+        return self._of_step.get(step, {})
+
+    def inside(self, step: str) -> Iterator[OwnedFile]:
+        """The files of a step, and those of its items, rounds and members."""
+        for name in self._inside.get(step, ()):
+            yield from self._of_step[name].values()
+
+    def _own(self, owned: OwnedFile) -> Iterator[OwnedFile]:
+        path = owned.file.path
+        before = self._by_path.get(path)
+        if before is not None:
+            if (before.step, before.file.sha256) == (owned.step, owned.file.sha256):
+                # The earlier attempt is the one that made these bytes.
+                return
+            self._forget(before)
+            yield before
+        self._by_path[path] = owned
+        if owned.step not in self._of_step:
+            self._of_step[owned.step] = {}
+            for name in lineage(owned.step):
+                self._inside.setdefault(name, {})[owned.step] = None
+        self._of_step[owned.step][path] = owned
+
+    def _drop(self, event: JobAmended) -> Iterator[OwnedFile]:
+        for named in (*event.reset, *event.removed):
+            for owned in list(self.inside(named)):
+                del self._by_path[owned.file.path]
+                self._forget(owned)
+                yield owned
+
+    def _forget(self, owned: OwnedFile) -> None:
+        files = self._of_step[owned.step]
+        del files[owned.file.path]
+        if not files:
+            del self._of_step[owned.step]
+            for name in lineage(owned.step):
+                del self._inside[name][owned.step]
+                if not self._inside[name]:
+                    del self._inside[name]
+
+
+def file_of(event: FileWritten) -> FileRef:
+    """The file that the event records."""
+    return FileRef(
+        path=event.path,
+        sha256=event.sha256,
+        size_bytes=event.size_bytes,
+        media_type=event.media_type,
+    )

@@ -1,0 +1,185 @@
+"""Which files a job owns: the one fold that every projection reads.
+
+Manifest, tables, run folder, delivery, verification, exports, recordings and reused
+results take from here what each step has now. Who owns a path is decided in
+`ledger/file_owners.py`, which the scheduler reads as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.events import (
+    FileRef,
+    FileWritten,
+    JobAmended,
+    JobSucceeded,
+    Payload,
+    Recorded,
+    StepFailed,
+    StepReused,
+    StepStarted,
+    StepSucceeded,
+)
+from orc.ledger.file_owners import FileOwners, OwnedFile
+from orc.ledger.folder import Folder
+from orc.ledger.step_names import folder_name, is_within
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A path of the run folder that orc has written and that belongs to no step any more.
+
+    `digests` are those of the bytes that orc may have written there. Other bytes are
+    somebody else's.
+    """
+
+    path: str
+    digests: frozenset[Digest]
+
+
+@dataclass(slots=True)
+class OwnedFiles:
+    """The files of one job as its events so far leave them.
+
+    `outputs` are the files that steps have written, by their paths in `outputs/`.
+    `artifacts` has what the last attempt of each step left in $ORC_ARTIFACTS, by step,
+    and `reused_logs` the log of each step whose result was reused.
+    """
+
+    outputs: FileOwners = field(default_factory=FileOwners)
+    artifacts: dict[str, tuple[FileRef, ...]] = field(default_factory=dict)
+    reused_logs: dict[str, Payload] = field(default_factory=dict)
+    # What orc has written and steps have lost: by former owner, then by path.
+    _former_outputs: dict[str, dict[str, set[Digest]]] = field(default_factory=dict)
+    _former_artifacts: dict[str, set[Digest]] = field(default_factory=dict)
+    _former_logs: dict[str, set[Digest]] = field(default_factory=dict)
+    # Those of the former owners that have started again.
+    _restarted: set[str] = field(default_factory=set)
+    _has_succeeded: bool = False
+
+    def apply(self, recorded: Recorded) -> tuple[str, ...]:
+        """Take in the next event; the paths of the run folder that it gives to a step or takes."""
+        match event := recorded.event:
+            case FileWritten():
+                self._remember(self.outputs.apply(recorded))
+                return (output_path(event.path),)
+            case StepReused():
+                self._remember(self.outputs.apply(recorded))
+                return tuple(self._reused(event))
+            case StepStarted():
+                if event.step in self._former_outputs:
+                    self._restarted.add(event.step)
+                return tuple(self._drop_artifacts(event.step))
+            case StepSucceeded() | StepFailed():
+                return tuple(self._leave_artifacts(event.step, event.artifacts))
+            case JobAmended():
+                self._has_succeeded = False
+                return tuple(self._amended(recorded, event))
+            case JobSucceeded():
+                self._has_succeeded = True
+                return ()
+            case _:
+                return ()
+
+    def superseded(self) -> Iterator[Superseded]:
+        """What may be left in a run folder that was published before the last events.
+
+        Until the job has succeeded, a former file of a step that has started again is left
+        out: the new attempt may have written the same bytes, for a later step to read.
+        """
+        outputs: dict[str, set[Digest]] = {}
+        for step, files in self._former_outputs.items():
+            if step in self._restarted and not self._has_succeeded:
+                continue
+            for path, digests in files.items():
+                outputs.setdefault(path, set()).update(digests)
+        for path, digests in outputs.items():
+            if path not in self.outputs:
+                yield Superseded(output_path(path), frozenset(digests))
+        kept = {
+            artifact_path(step, file) for step in self.artifacts for file in self.artifacts[step]
+        }
+        kept |= {reused_log_path(step) for step in self.reused_logs}
+        for path, digests in (*self._former_artifacts.items(), *self._former_logs.items()):
+            if path not in kept:
+                yield Superseded(path, frozenset(digests))
+
+    def _reused(self, event: StepReused) -> Iterator[str]:
+        for file in event.files:
+            yield output_path(file.path)
+        if event.log is not None:
+            self.reused_logs[event.step] = event.log
+            yield reused_log_path(event.step)
+        yield from self._leave_artifacts(event.step, event.artifacts)
+
+    def _leave_artifacts(self, step: str, files: tuple[FileRef, ...] | None) -> Iterator[str]:
+        if files:
+            self.artifacts[step] = files
+            yield from (artifact_path(step, file) for file in files)
+
+    def _drop_artifacts(self, step: str) -> Iterator[str]:
+        for file in self.artifacts.pop(step, ()):
+            path = artifact_path(step, file)
+            self._former_artifacts.setdefault(path, set()).add(file.sha256)
+            yield path
+
+    def _remember(self, former: Iterable[OwnedFile]) -> None:
+        for owned in former:
+            of_step = self._former_outputs.setdefault(owned.step, {})
+            of_step.setdefault(owned.file.path, set()).add(owned.file.sha256)
+
+    def _amended(self, recorded: Recorded, event: JobAmended) -> Iterator[str]:
+        taken = self.outputs.apply(recorded)
+        self._remember(taken)
+        yield from (output_path(owned.file.path) for owned in taken)
+        named = dropped_by(event)
+        self._restarted = {step for step in self._restarted if not is_within(step, named)}
+        for step in [step for step in self.artifacts if is_within(step, named)]:
+            yield from self._drop_artifacts(step)
+        for step in [step for step in self.reused_logs if is_within(step, named)]:
+            path = reused_log_path(step)
+            self._former_logs.setdefault(path, set()).add(_digest(self.reused_logs.pop(step)))
+            yield path
+
+
+def find_left(folder: Folder, superseded: Iterable[Superseded]) -> Iterator[Superseded]:
+    """Those that are still in a run folder with the bytes that orc wrote there."""
+    for former in superseded:
+        content = folder.read(former.path)
+        if content is not None and digest_bytes(content) in former.digests:
+            yield former
+
+
+def read_owned(stream: Iterable[Recorded]) -> OwnedFiles:
+    """The files that a job owns at the end of its stream."""
+    owned = OwnedFiles()
+    for recorded in stream:
+        owned.apply(recorded)
+    return owned
+
+
+def dropped_by(event: JobAmended) -> frozenset[str]:
+    """The steps whose results the amendment takes; those inside of them go too (`is_within`)."""
+    return frozenset((*event.reset, *event.removed))
+
+
+def _digest(text: Payload) -> Digest:
+    return text.sha256 or digest_bytes(str(text.value or "").encode())
+
+
+def output_path(path: str) -> str:
+    """Where a file of a step is in the run folder."""
+    return f"outputs/{path}"
+
+
+def artifact_path(step: str, file: FileRef) -> str:
+    """Where an artifact of a step is in the run folder."""
+    return f"artifacts/{folder_name(step)}/{file.path}"
+
+
+def reused_log_path(step: str) -> str:
+    """Where the log of a reused result is in the run folder."""
+    return f"logs/{step}.reused.log"
