@@ -165,7 +165,7 @@ def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
 
 
 def _has_old_tables(connection: sqlite3.Connection) -> bool:
-    from orc.projections.tables.schema import VERSION
+    from orc.projections.tables.version import VERSION
 
     row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
     return row is not None and int(row[0]) < VERSION

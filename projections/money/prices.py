@@ -106,6 +106,12 @@ class PriceTable(Frozen):
                 return price
         return FREE if provider in LOCAL_PROVIDERS else None
 
+    def knows(self, provider: str) -> bool:
+        """Whether any model of the provider has a price of its own here."""
+        return bool(self.models) and (
+            provider == "replay" or BILLED_AS.get(provider, provider) in self.models
+        )
+
     def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
         """What a call costs, in US dollars; none where that is unknown."""
         price = self.find(provider, model)

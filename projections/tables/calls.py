@@ -26,27 +26,27 @@ def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
     """A call is on its way."""
     writer.add(
         "call_requested",
-        *_call_keys(recorded, event),
-        event.provider,
-        event.model,
-        recorded.recorded_at,
-        event.request_sha256,
-        event.request.sha256,
-        event.endpoint,
-        event.identity,
-        ", ".join(event.dropped or ()) or None,
-        ", ".join(event.changed or ()) or None,
-        recorded.version,
-        *_most(event.worst_case),
+        **_call_keys(recorded, event),
+        provider=event.provider,
+        model=event.model,
+        requested_at=recorded.recorded_at,
+        request_sha256=event.request_sha256,
+        request_blob=event.request.sha256,
+        endpoint=event.endpoint,
+        identity=event.identity,
+        dropped=", ".join(event.dropped or ()) or None,
+        changed=", ".join(event.changed or ()) or None,
+        request_version=recorded.version,
+        worst_case_tokens=_tokens_max(event.worst_case),
+        worst_case_usd=None if event.worst_case is None else event.worst_case.cost_usd,
     )
 
 
-def _most(worst: WorstCase | None) -> tuple[int | None, float | None]:
-    """The most tokens and dollars; what nobody knows is none."""
-    if worst is None:
-        return None, None
-    is_known = worst.output_tokens is not None
-    return worst.input_tokens + (worst.output_tokens or 0) if is_known else None, worst.cost_usd
+def _tokens_max(worst: WorstCase | None) -> int | None:
+    """The most tokens, sent and received; `None` where that is unknown."""
+    if worst is None or worst.output_tokens is None:
+        return None
+    return worst.input_tokens + worst.output_tokens
 
 
 def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
@@ -54,77 +54,90 @@ def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
     paid_by = event.paid_by
     writer.add(
         "cache_hit",
-        *_call_keys(recorded, event),
-        event.provider,
-        event.model,
-        recorded.recorded_at,
-        event.finish_reason,
-        event.request_sha256,
-        None if event.reply is None else event.reply.sha256,
-        None if paid_by is None else paid_by.job_id,
-        None if paid_by is None else paid_by.step,
-        saved_usd(writer.prices, event),
+        **_call_keys(recorded, event),
+        provider=event.provider,
+        model=event.model,
+        requested_at=recorded.recorded_at,
+        finish_reason=event.finish_reason,
+        request_sha256=event.request_sha256,
+        reply_blob=None if event.reply is None else event.reply.sha256,
+        paid_by_job=None if paid_by is None else paid_by.job_id,
+        paid_by_step=None if paid_by is None else paid_by.step,
+        saved_usd=saved_usd(writer.prices, event),
     )
 
 
 def responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
     """A call was answered."""
-    key = _call_keys(recorded, event)[0]
     # The price first: it may have to ask which model the row names before the reply does.
     used = _use_tokens(writer, recorded, event)
     writer.add(
         "call_responded",
-        event.model,
-        event.duration_s,
-        *used,
-        event.finish_reason,
-        event.reply.sha256,
-        recorded.version,
-        key,
+        call_id=_call_key(recorded, event),
+        model=event.model,
+        duration_s=event.duration_s,
+        **used,
+        finish_reason=event.finish_reason,
+        reply_blob=event.reply.sha256,
+        reply_version=recorded.version,
     )
 
 
 def call_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
     """A call ended without a reply."""
-    key = _call_keys(recorded, event)[0]
+    call_key = _call_key(recorded, event)
     used = _use_tokens(writer, recorded, event)
     if event.is_in_doubt:
-        writer.add("step_failed_doubt", key, f"{recorded.job_id}/{event.step}")
-        writer.add("job_failed_doubt", key, recorded.job_id)
-    in_doubt = int(event.is_in_doubt)
-    writer.add("call_failed", event.duration_s, *used, event.kind, event.message, in_doubt, key)
+        writer.add("step_failed_doubt", row=f"{recorded.job_id}/{event.step}", call_id=call_key)
+        writer.add("job_failed_doubt", row=recorded.job_id, call_id=call_key)
+    writer.add(
+        "call_failed",
+        call_id=call_key,
+        duration_s=event.duration_s,
+        **used,
+        failure_kind=event.kind,
+        failure=event.message,
+        in_doubt=int(event.is_in_doubt),
+    )
 
 
 def cut(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted) -> None:
     """An attempt has ended; a call or a tool that has not is in doubt."""
     step_key = f"{recorded.job_id}/{event.step}"
-    open_call = (step_key, f"{step_key}/{event.attempt}")
-    writer.add("step_cut_doubt", *open_call, step_key)
-    writer.add("job_cut_doubt", *open_call, recorded.job_id)
-    writer.add("call_cut", *open_call)
-    writer.add("tool_cut", *open_call)
+    attempt_key = f"{step_key}/{event.attempt}"
+    writer.add("step_cut_doubt", row=step_key, step_id=step_key, attempt_id=attempt_key)
+    writer.add("job_cut_doubt", row=recorded.job_id, step_id=step_key, attempt_id=attempt_key)
+    writer.add("call_cut", step_id=step_key, attempt_id=attempt_key)
+    writer.add("tool_cut", step_id=step_key, attempt_id=attempt_key)
 
 
 def _use_tokens(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
-) -> tuple[Any, ...]:
-    """Count the call's tokens and cost for its step and job; the values of the call's own row."""
+) -> dict[str, Any]:
+    """Count the call's tokens and cost for its step and job; the columns of the call's own row."""
     usage = event.usage
     price: Price | None = None
     cost: float | None = None
     if usage is not None:
         price = _find_price(writer, recorded, event)
         cost = None if price is None else price.cost_usd(usage)
-    tokens = (0, 0) if usage is None else (usage.input_tokens, usage.output_tokens)
-    is_unpriced = int(usage is not None and cost is None)
-    spent = (*tokens, cost, cost, is_unpriced)
-    writer.add("step_usage", *spent, f"{recorded.job_id}/{event.step}")
-    writer.add("job_usage", *spent, recorded.job_id)
-    if usage is None:
-        return (None,) * 6
+    spent = {
+        "input_tokens": 0 if usage is None else usage.input_tokens,
+        "output_tokens": 0 if usage is None else usage.output_tokens,
+        "cost_usd": cost,
+        "calls_unpriced": int(usage is not None and cost is None),
+    }
+    writer.add("step_usage", step_id=f"{recorded.job_id}/{event.step}", **spent)
+    writer.add("job_usage", job_id=recorded.job_id, **spent)
     seen = price.seen if price is not None and cost is not None else None
-    price_date = None if seen is None else seen.isoformat()
-    return (*tokens, usage.cached_tokens, usage.reasoning_tokens, cost, price_date)
+    return {
+        "input_tokens": None if usage is None else usage.input_tokens,
+        "output_tokens": None if usage is None else usage.output_tokens,
+        "cached_tokens": None if usage is None else usage.cached_tokens,
+        "reasoning_tokens": None if usage is None else usage.reasoning_tokens,
+        "cost_usd": cost,
+        "price_date": None if seen is None else seen.isoformat(),
+    }
 
 
 def _find_price(
@@ -132,19 +145,27 @@ def _find_price(
 ) -> Price | None:
     """By the model that answered, else by the one that was asked."""
     price = writer.prices.find(event.provider, event.model)
-    if price is not None:
+    if price is not None or not writer.prices.knows(event.provider):
         return price
-    asked = writer.requested_model(_call_keys(recorded, event)[0])
+    asked = writer.requested_model(_call_key(recorded, event))
     return None if asked is None else writer.prices.find(event.provider, asked)
 
 
-def _call_keys(
-    recorded: Recorded, event: LlmRequested | LlmResponded | LlmFailed | CacheHit
-) -> tuple[str, str, str, str, str, int]:
+def _call_keys(recorded: Recorded, event: LlmRequested | CacheHit) -> dict[str, Any]:
     step_key = f"{recorded.job_id}/{event.step}"
     attempt_key = f"{step_key}/{event.attempt}"
-    name = f"{event.step} {event.attempt}.{event.call}"
-    return f"{attempt_key}/{event.call}", name, recorded.job_id, step_key, attempt_key, event.call
+    return {
+        "call_id": f"{attempt_key}/{event.call}",
+        "name": f"{event.step} {event.attempt}.{event.call}",
+        "job_id": recorded.job_id,
+        "step_id": step_key,
+        "attempt_id": attempt_key,
+        "call": event.call,
+    }
+
+
+def _call_key(recorded: Recorded, event: LlmResponded | LlmFailed) -> str:
+    return f"{recorded.job_id}/{event.step}/{event.attempt}/{event.call}"
 
 
 def tool_called(writer: Writer, recorded: Recorded, event: ToolCalled) -> None:
@@ -154,46 +175,51 @@ def tool_called(writer: Writer, recorded: Recorded, event: ToolCalled) -> None:
     arguments, blob = preview(event.arguments)
     writer.add(
         "tool_called",
-        _tool_key(recorded, event),
-        f"{event.step} {event.attempt}.{event.call} {event.tool}",
-        recorded.job_id,
-        step_key,
-        attempt_key,
-        f"{attempt_key}/{event.call}",
-        event.tool,
-        recorded.recorded_at,
-        arguments,
-        blob,
+        tool_call_id=_tool_key(recorded, event),
+        name=f"{event.step} {event.attempt}.{event.call} {event.tool}",
+        job_id=recorded.job_id,
+        step_id=step_key,
+        attempt_id=attempt_key,
+        call_id=f"{attempt_key}/{event.call}",
+        tool=event.tool,
+        called_at=recorded.recorded_at,
+        arguments=arguments,
+        arguments_blob=blob,
     )
 
 
 def tool_returned(writer: Writer, recorded: Recorded, event: ToolReturned) -> None:
     """A tool has answered."""
     result, blob = preview(event.result)
-    status = "error" if event.is_error else "returned"
-    key = _tool_key(recorded, event)
-    writer.add("tool_returned", status, event.duration_s, result, blob, key)
+    writer.add(
+        "tool_returned",
+        tool_call_id=_tool_key(recorded, event),
+        status="error" if event.is_error else "returned",
+        duration_s=event.duration_s,
+        result=result,
+        result_blob=blob,
+    )
 
 
 def circuit_opened(writer: Writer, recorded: Recorded, event: CircuitOpened) -> None:
     """No step asks the target for a while."""
     writer.add(
         "circuit_opened",
-        f"{recorded.job_id}/{event.target}",
-        event.target,
-        recorded.job_id,
-        recorded.recorded_at,
-        event.failures,
-        event.cooldown_s,
-        event.kind,
-        event.message,
+        circuit_id=f"{recorded.job_id}/{event.target}",
+        name=event.target,
+        job_id=recorded.job_id,
+        opened_at=recorded.recorded_at,
+        failures=event.failures,
+        cooldown_s=event.cooldown_s,
+        failure_kind=event.kind,
+        failure=event.message,
     )
 
 
 def circuit_closed(writer: Writer, recorded: Recorded, event: CircuitClosed) -> None:
     """The target has answered again."""
-    key = f"{recorded.job_id}/{event.target}"
-    writer.add("circuit_closed", recorded.recorded_at, key)
+    circuit_key = f"{recorded.job_id}/{event.target}"
+    writer.add("circuit_closed", circuit_id=circuit_key, closed_at=recorded.recorded_at)
 
 
 def _tool_key(recorded: Recorded, event: ToolCalled | ToolReturned) -> str:

@@ -28,33 +28,33 @@ def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
         shape = event.shapes[number if len(event.shapes) > 1 else 0]
         writer.add(
             "child",
-            f"{job_id}/{child}",
-            child,
-            job_id,
-            job_id,
-            shape.kind,
-            ", ".join(shape.needs),
-            shape.provider,
-            shape.model,
-            event.step,
+            step_id=f"{job_id}/{child}",
+            name=child,
+            job_id=job_id,
+            kind=shape.kind,
+            needs=", ".join(shape.needs),
+            provider=shape.provider,
+            model=shape.model,
+            parent=event.step,
         )
-    writer.add("expanded", event.total, f"{job_id}/{event.step}")
-    writer.add("more_steps", len(event.children), job_id)
+    writer.add("expanded", step_id=f"{job_id}/{event.step}", children=event.total)
+    writer.add("more_steps", job_id=job_id, added=len(event.children))
 
 
 def asked(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:
     """A person is asked."""
-    writer.add("asked", event.message, f"{recorded.job_id}/{event.step}")
+    writer.add("asked", step_id=f"{recorded.job_id}/{event.step}", question=event.message)
 
 
 def decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
     """Someone has decided, or nobody in time."""
-    writer.add("decided", event.option, event.by, f"{recorded.job_id}/{event.step}")
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("decided", step_id=step_key, decision=event.option, decided_by=event.by)
 
 
 def job_waiting(writer: Writer, recorded: Recorded, event: JobWaiting) -> None:
     """The job waits for a person."""
-    writer.add("job_waiting", recorded.job_id)
+    writer.add("job_waiting", job_id=recorded.job_id)
 
 
 def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
@@ -62,18 +62,18 @@ def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
     step_key = f"{recorded.job_id}/{event.step}"
     needed = f"waits for the budget: {event.limit} is {event.maximum:g}, "
     needed += f"{event.spent:g} is spent, and it needs {event.needed:g}"
-    writer.add("step_short", needed, step_key)
+    writer.add("step_short", step_id=step_key, failure=needed)
     writer.add(
         "attempt_ended",
-        "interrupted",
-        recorded.recorded_at,
-        event.duration_s,
-        "budget",
-        needed,
-        None,
-        None,
-        None,
-        None,
-        None,
-        f"{step_key}/{event.attempt}",
+        attempt_id=f"{step_key}/{event.attempt}",
+        status="interrupted",
+        finished_at=recorded.recorded_at,
+        duration_s=event.duration_s,
+        failure_kind="budget",
+        failure=needed,
+        exit_code=None,
+        retry_delay_s=None,
+        log=None,
+        log_sha256=None,
+        result_version=None,
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
+from orc.projections.tables.columns import Row, table_of
 from orc.projections.tables.rows import (
     AttemptRow,
     CallRow,
@@ -21,7 +22,6 @@ from orc.projections.tables.rows import (
     StepRow,
     ToolRow,
 )
-from orc.projections.tables.schema import TABLES
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,7 @@ class JobView:
         return found
 
 
-_Row = TypeVar("_Row")
-
-_TABLE_OF: dict[type, str] = {
-    JobRow: "jobs",
-    StepRow: "steps",
-    AttemptRow: "attempts",
-    CallRow: "llm_calls",
-    ToolRow: "tool_calls",
-    FileRow: "files",
-    CircuitRow: "circuits",
-}
-assert set(_TABLE_OF.values()) == set(TABLES)
+_Row = TypeVar("_Row", bound=Row)
 
 
 def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
@@ -125,9 +114,14 @@ def read_rows(
     connection: sqlite3.Connection, row_type: type[_Row], chosen: str, *values: Any
 ) -> list[_Row]:
     """The rows of the type's table that a condition of ours chooses; `values` are bound."""
-    columns = ", ".join(field.name for field in fields(row_type))  # type: ignore[arg-type]
-    query = f"SELECT {columns} FROM {_TABLE_OF[row_type]} WHERE {chosen}"
+    query = f"{_selection(row_type)} WHERE {chosen}"
     return [row_type(*row) for row in connection.execute(query, values)]
+
+
+@cache
+def _selection(row_type: type[Row]) -> str:
+    table = table_of(row_type)
+    return f"SELECT {', '.join(column.name for column in table.columns)} FROM {table.name}"
 
 
 def _attempts(connection: sqlite3.Connection, job_id: str) -> list[AttemptRow]:

@@ -63,7 +63,8 @@ from orc.projections.tables.calls import (
 )
 from orc.projections.tables.flow import asked, decided, expanded, job_waiting, short
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
-from orc.projections.tables.schema import VERSION, create_tables
+from orc.projections.tables.schema import create_tables
+from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer, preview
 
 # The phase of each event: the place of its statements in `ORDER`.
@@ -133,31 +134,33 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
     spec = writer.spec(event.spec, job_id)
     writer.add(
         "job",
-        job_id,
-        event.project,
-        spec.get("task_description"),
-        spec["provider"],
-        spec["model"],
-        recorded.recorded_at,
-        len(spec["steps"]),
-        event.source_name,
-        event.runs_dir,
-        event.forked_from,
+        job_id=job_id,
+        name=event.project,
+        task_description=spec.get("task_description"),
+        provider=spec["provider"],
+        model=spec["model"],
+        submitted_at=recorded.recorded_at,
+        steps_total=len(spec["steps"]),
+        spec_file=event.source_name,
+        runs_dir=event.runs_dir,
+        forked_from=event.forked_from,
     )
     for row in step_rows(job_id, spec):
-        writer.add("step", *row)
+        writer.add("step", **row)
 
 
 def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
     owner = f"{event.owner.pid} on {event.owner.host}"
-    writer.add("job_started", recorded.recorded_at, owner, recorded.job_id)
+    writer.add("job_started", job_id=recorded.job_id, started_at=recorded.recorded_at, owner=owner)
 
 
 def _job_resumed(writer: Writer, recorded: Recorded, event: JobResumed) -> None:
-    writer.add("job_resumed", f"{event.owner.pid} on {event.owner.host}", recorded.job_id)
-    writer.add("reopened", recorded.job_id, json.dumps(event.kept or ()))
-    writer.add("recounted", recorded.job_id)
-    writer.add("circuits_reset", recorded.recorded_at, recorded.job_id)
+    job_id = recorded.job_id
+    owner = f"{event.owner.pid} on {event.owner.host}"
+    writer.add("job_resumed", job_id=job_id, owner=owner)
+    writer.add("reopened", job_id=job_id, kept=json.dumps(event.kept or ()))
+    writer.add("recounted", job_id=job_id)
+    writer.add("circuits_reset", job_id=job_id, closed_at=recorded.recorded_at)
 
 
 def _job_succeeded(writer: Writer, recorded: Recorded, event: JobSucceeded) -> None:
@@ -174,69 +177,94 @@ def _job_failed(writer: Writer, recorded: Recorded, event: JobFailed) -> None:
 
 def _job_cancelling(writer: Writer, recorded: Recorded, event: JobCancelling) -> None:
     writer.add(
-        "steps_cancelled", recorded.recorded_at, recorded.job_id, json.dumps(list(event.steps))
+        "steps_cancelled",
+        job_id=recorded.job_id,
+        finished_at=recorded.recorded_at,
+        kept=json.dumps(list(event.steps)),
     )
 
 
 def _job_cancelled(writer: Writer, recorded: Recorded, event: JobCancelled) -> None:
-    writer.add("steps_cancelled", recorded.recorded_at, recorded.job_id, "[]")
+    writer.add(
+        "steps_cancelled",
+        job_id=recorded.job_id,
+        finished_at=recorded.recorded_at,
+        kept="[]",
+    )
     _job_ended(writer, recorded, "cancelled", event.reason)
 
 
 def _job_ended(writer: Writer, recorded: Recorded, status: str, failure: str | None) -> None:
-    at = recorded.recorded_at
-    writer.add("job_ended", status, at, failure, at, recorded.job_id)
+    writer.add(
+        "job_ended",
+        job_id=recorded.job_id,
+        status=status,
+        finished_at=recorded.recorded_at,
+        failure=failure,
+    )
 
 
 def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> None:
     job_id, step_key = recorded.job_id, f"{recorded.job_id}/{event.step}"
-    writer.add("step_started", event.attempt, recorded.recorded_at, step_key)
+    writer.add(
+        "step_started",
+        step_id=step_key,
+        attempts=event.attempt,
+        started_at=recorded.recorded_at,
+    )
     writer.add(
         "attempt",
-        f"{step_key}/{event.attempt}",
-        f"{event.step} {event.attempt}",
-        job_id,
-        step_key,
-        event.attempt,
-        recorded.recorded_at,
-        event.cache_key,
+        attempt_id=f"{step_key}/{event.attempt}",
+        name=f"{event.step} {event.attempt}",
+        job_id=job_id,
+        step_id=step_key,
+        attempt=event.attempt,
+        started_at=recorded.recorded_at,
+        cache_key=event.cache_key,
     )
 
 
 def _step_succeeded(writer: Writer, recorded: Recorded, event: StepSucceeded) -> None:
-    step_key = f"{recorded.job_id}/{event.step}"
-    at = recorded.recorded_at
     output, blob = preview(event.output)
-    writer.add("step_succeeded", at, event.duration_s, output, blob, step_key)
+    writer.add(
+        "step_succeeded",
+        step_id=f"{recorded.job_id}/{event.step}",
+        finished_at=recorded.recorded_at,
+        duration_s=event.duration_s,
+        output=output,
+        output_sha256=blob,
+    )
     _attempt_ended(writer, recorded, event, "succeeded")
     writer.count(recorded.job_id, 0)
 
 
 def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
     status = "failed" if event.retry_at is None else "waiting"
+    step_key = f"{recorded.job_id}/{event.step}"
     writer.add(
         "step_failed",
-        status,
-        recorded.recorded_at if status == "failed" else None,
-        event.duration_s,
-        event.kind,
-        event.message,
-        int(bool(event.tolerated)),
-        f"{recorded.job_id}/{event.step}",
+        step_id=step_key,
+        status=status,
+        finished_at=recorded.recorded_at if status == "failed" else None,
+        duration_s=event.duration_s,
+        failure_kind=event.kind,
+        failure=event.message,
+        tolerated=int(bool(event.tolerated)),
     )
     cut(writer, recorded, event)
     if event.on_content:
-        writer.add("calls_rejected", f"{recorded.job_id}/{event.step}")
+        writer.add("calls_rejected", step_id=step_key)
     _attempt_ended(writer, recorded, event, "failed")
     if status == "failed":
         writer.count(recorded.job_id, 1)
 
 
 def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted) -> None:
-    writer.add("step_interrupted", f"{recorded.job_id}/{event.step}")
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_interrupted", step_id=step_key)
     cut(writer, recorded, event)
     _attempt_ended(writer, recorded, event, "interrupted")
-    writer.add("attempt_doubted", f"{recorded.job_id}/{event.step}/{event.attempt}")
+    writer.add("attempt_doubted", attempt_id=f"{step_key}/{event.attempt}")
 
 
 def _attempt_ended(
@@ -249,30 +277,34 @@ def _attempt_ended(
     failed = event if isinstance(event, StepFailed) else None
     writer.add(
         "attempt_ended",
-        status,
-        recorded.recorded_at,
-        event.duration_s,
-        failed.kind if failed else None,
-        failed.message if failed else None,
-        failed.exit_code if failed else None,
-        failed.delay_s if failed else None,
-        log,
-        log_blob,
-        recorded.version if status == "succeeded" else None,
-        f"{recorded.job_id}/{event.step}/{event.attempt}",
+        attempt_id=f"{recorded.job_id}/{event.step}/{event.attempt}",
+        status=status,
+        finished_at=recorded.recorded_at,
+        duration_s=event.duration_s,
+        failure_kind=failed.kind if failed else None,
+        failure=failed.message if failed else None,
+        exit_code=failed.exit_code if failed else None,
+        retry_delay_s=failed.delay_s if failed else None,
+        log=log,
+        log_sha256=log_blob,
+        result_version=recorded.version if status == "succeeded" else None,
     )
 
 
 def _step_skipped(writer: Writer, recorded: Recorded, event: StepSkipped) -> None:
     because = f"{event.reason}: {', '.join(event.because)}" if event.because else event.reason
-    step_key = f"{recorded.job_id}/{event.step}"
-    writer.add("step_skipped", because, recorded.recorded_at, step_key)
+    writer.add(
+        "step_skipped",
+        step_id=f"{recorded.job_id}/{event.step}",
+        skip_reason=because,
+        finished_at=recorded.recorded_at,
+    )
     writer.count(recorded.job_id, 2)
 
 
 def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> None:
     step_key = f"{recorded.job_id}/{event.step}"
-    writer.add("step_switched", event.provider, event.model, step_key)
+    writer.add("step_switched", step_id=step_key, provider=event.provider, model=event.model)
 
 
 def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:

@@ -14,19 +14,19 @@ from orc.projections.tables.flow import shape_of
 from orc.projections.tables.writer import Writer, preview
 
 
-def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of a job's steps, before anything has happened to them."""
     for position, step in enumerate(spec["steps"]):
-        yield (
-            f"{job_id}/{step['id']}",
-            step["id"],
-            job_id,
-            position,
-            shape_of(step),
-            ", ".join(step.get("needs", ())),
-            step.get("provider"),
-            step.get("model"),
-        )
+        yield {
+            "step_id": f"{job_id}/{step['id']}",
+            "name": step["id"],
+            "job_id": job_id,
+            "position": position,
+            "kind": shape_of(step),
+            "needs": ", ".join(step.get("needs", ())),
+            "provider": step.get("provider"),
+            "model": step.get("model"),
+        }
 
 
 def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
@@ -37,37 +37,42 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     writer.flush()
     writer.add(
         "job_amended",
-        spec.get("task_description"),
-        spec["provider"],
-        spec["model"],
-        len(spec["steps"]),
-        event.source_name,
-        job_id,
+        job_id=job_id,
+        task_description=spec.get("task_description"),
+        provider=spec["provider"],
+        model=spec["model"],
+        steps_total=len(spec["steps"]),
+        spec_file=event.source_name,
     )
     for step_id in event.reset:
-        writer.add("step_cleared", "pending", f"{job_id}/{step_id}")
+        writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="pending")
     for step_id in event.removed:
-        writer.add("step_cleared", "removed", f"{job_id}/{step_id}")
+        writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
     for step_id in (*event.reset, *event.removed):
-        writer.add("inside_removed", job_id, *_inside(step_id))
+        writer.add("inside_removed", job_id=job_id, **_inside(step_id))
     named = dropped_by(event)
     owners = writer.connection.execute(
         "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
     )
     for file_id, step_key in owners.fetchall():
         if is_within(step_key.removeprefix(f"{job_id}/"), named):
-            writer.add("file_dropped", file_id)
+            writer.add("file_dropped", file_id=file_id)
     for row in step_rows(job_id, spec):
-        writer.add("step_moved", *row)
-    writer.add("reopened", job_id, json.dumps(event.kept or ()))
+        writer.add("step_moved", **row)
+    writer.add("reopened", job_id=job_id, kept=json.dumps(event.kept or ()))
     writer.flush()
-    writer.add("steps_recounted", job_id)
+    writer.add("steps_recounted", job_id=job_id)
     writer.flush()
 
 
-def _inside(name: str) -> tuple[int, str, str, str]:
-    """What tells the names of all that is inside a step from every other name."""
-    return len(name) + 1, f"{name}[", f"{name}#", f"{name}/"
+def _inside(name: str) -> dict[str, Any]:
+    """How the names of the items, rounds and members of a step begin, and how long that is."""
+    return {
+        "length": len(name) + 1,
+        "items": f"{name}[",
+        "rounds": f"{name}#",
+        "members": f"{name}/",
+    }
 
 
 def file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
@@ -80,16 +85,16 @@ def _add_file(
 ) -> None:
     writer.add(
         "file",
-        f"{recorded.job_id}/{file.path}",
-        file.path,
-        recorded.job_id,
-        f"{recorded.job_id}/{step}",
-        file.path,
-        file.sha256,
-        file.size_bytes,
-        file.media_type,
-        recorded.recorded_at,
-        attempt,
+        file_id=f"{recorded.job_id}/{file.path}",
+        name=file.path,
+        job_id=recorded.job_id,
+        step_id=f"{recorded.job_id}/{step}",
+        path=file.path,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        media_type=file.media_type,
+        written_at=recorded.recorded_at,
+        attempt=attempt,
     )
 
 
@@ -99,6 +104,13 @@ def step_reused(writer: Writer, recorded: Recorded, event: StepReused) -> None:
     for file in event.files:
         _add_file(writer, recorded, event.step, file, None)
     output, blob = preview(event.output)
-    origin = f"{event.from_job}/{event.from_step}"
-    writer.add("step_reused", recorded.recorded_at, event.reason, origin, output, blob, step_key)
+    writer.add(
+        "step_reused",
+        step_id=step_key,
+        finished_at=recorded.recorded_at,
+        reused=event.reason,
+        reused_from=f"{event.from_job}/{event.from_step}",
+        output=output,
+        output_sha256=blob,
+    )
     writer.count(job_id, 0)

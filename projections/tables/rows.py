@@ -1,81 +1,144 @@
-"""The rows of a job's tables, typed: one class a table, one field a column."""
+"""The read model's tables: one class a table, one field a column. This is the only declaration.
+
+The tables in the file, the statements that write rows, the queries that read them, what
+Datasette says of a column and docs/tables.md are derived from these classes. A new column is
+a field here and a value in the projector's handler that fills it (`projector.py`); then
+`VERSION` is raised (`version.py`). `column` takes the meaning and, for example, whether the
+column is a key. Units are told by the end of a name: `_s`, `_at`, `_usd`, `_tokens`, `_bytes`.
+
+Keys are texts that say what they are (`job/step/attempt`), so that a rebuilt table has equal
+rows. Datasette shows the column `name` in place of a key.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from orc.projections.tables.columns import Row, TableInfo, column
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A row of `jobs`; `name` is the project. Times are UTC text, costs US dollars."""
+    """A row of `jobs`; `name` is the project."""
 
-    job_id: str
-    name: str
-    status: str
-    task_description: str | None
-    provider: str | None
-    model: str | None
-    submitted_at: str
-    started_at: str | None
-    finished_at: str | None
-    duration_s: float | None
-    steps_total: int
-    steps_succeeded: int
-    steps_failed: int
-    steps_skipped: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float | None
-    calls_unpriced: int
-    calls_in_doubt: int
-    in_doubt_usd: float | None
-    in_doubt_unpriced: int
-    failure: str | None
-    spec_file: str | None
-    runs_dir: str | None
-    owner: str | None
-    forked_from: str | None
+    TABLE: ClassVar = TableInfo(
+        "jobs",
+        "Jobs",
+        "One row for each submitted spec.",
+    )
+
+    job_id: str = column("The id of the job.", key=True)
+    name: str = column("The project of the spec.")
+    status: str = column(
+        "running, waiting (for a person), succeeded, failed or cancelled. A job that is running "
+        "without a live process is shown as interrupted.",
+        start="running",
+        indexed=True,
+    )
+    task_description: str | None = column("The task_description of the spec.")
+    provider: str | None = column("The default provider of its steps.")
+    model: str | None = column("The default model of its steps.")
+    submitted_at: str = column("When the job was submitted.", indexed=True)
+    started_at: str | None = column("When a process started the job first.")
+    finished_at: str | None = column("When the job ended; NULL while it has not.")
+    duration_s: float | None = column("From the first start to the end, pauses included.")
+    steps_total: int = column("The number of steps: items, rounds and members included.")
+    steps_succeeded: int = column("The number of steps that succeeded.", start=0)
+    steps_failed: int = column("The number of steps that failed.", start=0)
+    steps_skipped: int = column("The number of steps that were skipped.", start=0)
+    calls: int = column("Calls to models that were answered or failed.", start=0)
+    input_tokens: int = column("Tokens sent in these calls.", start=0)
+    output_tokens: int = column("Tokens received in these calls.", start=0)
+    cost_usd: float | None = column(
+        "Of the calls whose price is known: the whole cost where calls_unpriced is 0.",
+        by_prices=True,
+    )
+    calls_unpriced: int = column(
+        "Calls of unknown price, which are not in cost_usd.", start=0, by_prices=True
+    )
+    calls_in_doubt: int = column(
+        "Calls whose end was not recorded: they may have been answered, and charged.", start=0
+    )
+    in_doubt_usd: float | None = column(
+        "The most that the calls in doubt may have cost, where that is known; not in cost_usd."
+    )
+    in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
+    failure: str | None = column(
+        "The first failure that the job ended with, or why it was cancelled."
+    )
+    spec_file: str | None = column("The name of the spec's file.")
+    runs_dir: str | None = column("The folder in which the job's run folder is.")
+    owner: str | None = column("The process that ran the job last: its id and its host.")
+    forked_from: str | None = column("The job that this one was forked from.")
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A row of `steps`; `name` is the step's id. `children` counts the steps inside this one."""
+    """A row of `steps`; `name` is the step's id."""
 
-    step_id: str
-    name: str
-    job_id: str
-    position: int
-    kind: str
-    status: str
-    needs: str
-    provider: str | None
-    model: str | None
-    attempts: int
-    started_at: str | None
-    finished_at: str | None
-    duration_s: float | None
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float | None
-    calls_unpriced: int
-    calls_in_doubt: int
-    in_doubt_usd: float | None
-    in_doubt_unpriced: int
-    output: str | None
-    output_sha256: str | None
-    failure_kind: str | None
-    failure: str | None
-    skip_reason: str | None
-    tolerated: int
-    parent: str | None
-    children: int | None
-    question: str | None
-    decision: str | None
-    decided_by: str | None
-    reused: str | None
-    reused_from: str | None
+    TABLE: ClassVar = TableInfo(
+        "steps",
+        "Steps",
+        "One row for each node of a job's graph: the steps of the spec, and the items, rounds and "
+        "members that they expanded to.",
+    )
+
+    step_id: str = column("The key: `job/step`.", key=True)
+    name: str = column("The id of the step in its job.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    position: int = column("The step's place in the spec, from 0.")
+    kind: str = column("The kind of the step: prompt, run, python, for_each and so on.")
+    status: str = column(
+        "pending, running, waiting (for a retry, a person or a budget), succeeded, failed, skipped "
+        "or cancelled; removed where an amendment of the job took the step out.",
+        start="pending",
+    )
+    needs: str = column("The ids of the steps that it depends on, separated by commas.")
+    provider: str | None = column("The provider that the step asks.")
+    model: str | None = column("The model that the step asks.")
+    attempts: int = column("The number of attempts so far.", start=0)
+    started_at: str | None = column("When the first attempt started.")
+    finished_at: str | None = column("When the step ended; NULL while it has not.")
+    duration_s: float | None = column("How long the last attempt took.")
+    calls: int = column("Calls to models that were answered or failed.", start=0)
+    input_tokens: int = column("Tokens sent in these calls.", start=0)
+    output_tokens: int = column("Tokens received in these calls.", start=0)
+    cost_usd: float | None = column(
+        "Of the calls whose price is known: the whole cost where calls_unpriced is 0.",
+        by_prices=True,
+    )
+    calls_unpriced: int = column(
+        "Calls of unknown price, which are not in cost_usd.", start=0, by_prices=True
+    )
+    calls_in_doubt: int = column(
+        "Calls whose end was not recorded: they may have been answered, and charged.", start=0
+    )
+    in_doubt_usd: float | None = column(
+        "The most that the calls in doubt may have cost, where that is known; not in cost_usd."
+    )
+    in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
+    output: str | None = column(
+        "The first 200 characters of its result, where the result is at most 1 kB.", json=True
+    )
+    output_sha256: str | None = column(
+        "The blob with its result, where the result is larger.", refers="blobs.sha256"
+    )
+    failure_kind: str | None = column(
+        "The kind of the last failure, or `budget` while it waits for one."
+    )
+    failure: str | None = column("The message of the last failure, or what the step waits for.")
+    skip_reason: str | None = column("Why it was skipped, with the steps that caused it.")
+    tolerated: int = column(
+        "1 where the step failed and the job continued (continue_on_error).", start=0
+    )
+    parent: str | None = column("The id of the step that holds this one.")
+    children: int | None = column("The number of steps that this one expanded to.")
+    question: str | None = column("The question that the step asks a person.")
+    decision: str | None = column("The option that was chosen.")
+    decided_by: str | None = column("Who chose it; `timeout` where nobody did in time.")
+    reused: str | None = column("Why its result was copied from another step: fork or cache.")
+    reused_from: str | None = column("The key of the step that made the result: `job/step`.")
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -90,117 +153,192 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """A row of `attempts`; `retry_delay_s` is the wait that followed it."""
+    """A row of `attempts`."""
 
-    attempt_id: str
-    name: str
-    job_id: str
-    step_id: str
-    attempt: int
-    status: str
-    started_at: str
-    finished_at: str | None
-    duration_s: float | None
-    failure_kind: str | None
-    failure: str | None
-    exit_code: int | None
-    retry_delay_s: float | None
-    log: str | None
-    log_sha256: str | None
-    cache_key: str | None
-    result_version: int | None
+    TABLE: ClassVar = TableInfo("attempts", "Attempts", "One row for each attempt of a step.")
+
+    attempt_id: str = column("The key: `job/step/attempt`.", key=True)
+    name: str = column("The id of the step and the number of the attempt.")
+    job_id: str = column("The job.", refers="jobs.job_id")
+    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
+    attempt: int = column("The number of the attempt in its step, from 1.")
+    status: str = column(
+        "running, succeeded, failed or interrupted; `in doubt` where it was interrupted while "
+        "a command, a function, a call or a tool was running.",
+        start="running",
+    )
+    started_at: str = column("When the attempt started.")
+    finished_at: str | None = column("When the attempt ended.")
+    duration_s: float | None = column("How long the attempt took.")
+    failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
+    failure: str | None = column("The message of the failure.")
+    exit_code: int | None = column("The exit code of the command.")
+    retry_delay_s: float | None = column("The wait between this attempt and the next one.")
+    log: str | None = column(
+        "The first 200 characters of what the command printed, where that is at most 1 kB."
+    )
+    log_sha256: str | None = column(
+        "The blob with what the command printed, where that is larger.", refers="blobs.sha256"
+    )
+    cache_key: str | None = column(
+        "The digest of everything that the result depends on, where the step has a cache.",
+        indexed=True,
+        sparse=True,
+    )
+    result_version: int | None = column("The version of the event that has the result.")
 
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A row of `llm_calls`; `status` is `from ledger` where a kept reply was used again."""
+    """A row of `llm_calls`; `status` is `from ledger` where a recorded reply was used again."""
 
-    call_id: str
-    name: str
-    job_id: str
-    step_id: str
-    attempt_id: str
-    call: int
-    status: str
-    provider: str | None
-    model: str | None
-    requested_at: str | None
-    duration_s: float | None
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    reasoning_tokens: int | None
-    cost_usd: float | None
-    worst_case_tokens: int | None
-    worst_case_usd: float | None
-    in_doubt: int | None
-    price_date: str | None
-    saved_usd: float | None
-    finish_reason: str | None
-    failure_kind: str | None
-    failure: str | None
-    request_sha256: str | None
-    request_blob: str | None
-    reply_blob: str | None
-    endpoint: str | None
-    identity: str | None
-    request_version: int | None
-    reply_version: int | None
-    rejected: int | None
-    dropped: str | None
-    changed: str | None
-    paid_by_job: str | None
-    paid_by_step: str | None
+    TABLE: ClassVar = TableInfo(
+        "llm_calls",
+        "Calls to models",
+        "One row for each request to a model.",
+        indexes=(("provider", "model"),),
+    )
 
-
-@dataclass(frozen=True, slots=True)
-class ToolRow:
-    """A row of `tool_calls`."""
-
-    tool_call_id: str
-    name: str
-    job_id: str
-    step_id: str
-    attempt_id: str
-    call_id: str
-    tool: str
-    status: str
-    called_at: str
-    duration_s: float | None
-    arguments: str | None
-    result: str | None
-    arguments_blob: str | None
-    result_blob: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A row of `files`; `path` is relative to the job's `outputs/`."""
-
-    file_id: str
-    name: str
-    job_id: str
-    step_id: str
-    path: str
-    sha256: str
-    size_bytes: int
-    media_type: str
-    written_at: str
-    attempt: int | None
+    call_id: str = column("The key: `job/step/attempt/call`.", key=True)
+    name: str = column("The id of the step, the attempt and the call.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
+    attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
+    call: int = column("The number of the call in its attempt, from 1.")
+    status: str = column(
+        "sent, answered or failed; `in doubt` where its end was not recorded; `from ledger` where "
+        "a recorded reply was used again and nothing was sent.",
+        start="sent",
+    )
+    provider: str | None = column("The provider that was asked.")
+    model: str | None = column("The model that answered, or else the one that was asked.")
+    requested_at: str | None = column("When the request was recorded, just before it was sent.")
+    duration_s: float | None = column("From the request to the end of the reply.")
+    input_tokens: int | None = column("Tokens sent.")
+    output_tokens: int | None = column("Tokens received.")
+    cached_tokens: int | None = column("Tokens sent that the provider read from its own cache.")
+    reasoning_tokens: int | None = column("Tokens received that are reasoning.")
+    cost_usd: float | None = column(
+        "From the tokens and the table of prices that was in effect; NULL where the price is unknown.",
+        by_prices=True,
+    )
+    worst_case_tokens: int | None = column(
+        "The most tokens, sent and received, that the call can use; NULL without max_tokens."
+    )
+    worst_case_usd: float | None = column(
+        "The most that the call can cost, by the prices of its day."
+    )
+    in_doubt: int | None = column(
+        "1 where the call may have been answered, and charged, unrecorded."
+    )
+    price_date: str | None = column("The day (UTC) on which that price was noted.", by_prices=True)
+    saved_usd: float | None = column("What a reply from the cache would have cost.", by_prices=True)
+    finish_reason: str | None = column("Why the model stopped: stop, length, tool_calls and so on.")
+    failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
+    failure: str | None = column("The message of the failure.")
+    request_sha256: str | None = column("The digest of the whole request.", indexed=True)
+    request_blob: str | None = column(
+        "The blob with the request, where that is larger than 1 kB.", refers="blobs.sha256"
+    )
+    reply_blob: str | None = column(
+        "The blob with the reply, where that is larger than 1 kB.", refers="blobs.sha256"
+    )
+    endpoint: str | None = column("The address of the provider's server.")
+    identity: str | None = column("Distinguishes the model from a later one of the same name.")
+    request_version: int | None = column("The version of the event that has the request.")
+    reply_version: int | None = column("The version of the event that has the reply.")
+    rejected: int | None = column("1 where the reply was unusable: it is not used again.")
+    dropped: str | None = column(
+        "Parameters that the provider does not support, separated by commas."
+    )
+    changed: str | None = column(
+        "Parts of the request that kept the reply cache from answering, separated by commas."
+    )
+    paid_by_job: str | None = column(
+        "The job that paid for the reply that the cache answered with."
+    )
+    paid_by_step: str | None = column("The id of the step in that job.")
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitRow:
     """A row of `circuits`; `name` is the target, a provider and a model."""
 
-    circuit_id: str
-    name: str
-    job_id: str
-    status: str
-    opened_at: str
-    closed_at: str | None
-    failures: int
-    times_opened: int
-    cooldown_s: float
-    failure_kind: str | None
-    failure: str | None
+    TABLE: ClassVar = TableInfo(
+        "circuits",
+        "Circuits",
+        "One row for each model of a job whose calls failed too often in a row, so that no step "
+        "asked it for a while.",
+    )
+
+    circuit_id: str = column("The key: `job/provider/model`.", key=True)
+    name: str = column("The provider and the model.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    status: str = column("open or closed.", start="open")
+    opened_at: str = column("When the circuit opened last.")
+    closed_at: str | None = column("When it closed; NULL while it is open.")
+    failures: int = column("How many calls in a row had failed when it opened last.")
+    times_opened: int = column("How often it opened.", start=1)
+    cooldown_s: float = column("How long no step asks the model.")
+    failure_kind: str | None = column("The kind of the last failure.")
+    failure: str | None = column("The message of the last failure.")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """A row of `tool_calls`."""
+
+    TABLE: ClassVar = TableInfo(
+        "tool_calls", "Calls of tools", "One row for each call of a tool by a model."
+    )
+
+    tool_call_id: str = column("The key: `job/step/attempt/call/key`.", key=True)
+    name: str = column("The id of the step, the attempt, the call and the tool.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
+    attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
+    call_id: str = column(
+        "The call to the model that asked for the tool.", refers="llm_calls.call_id"
+    )
+    tool: str = column("The name of the tool.")
+    status: str = column(
+        "called, returned or error; `in doubt` where its end was not recorded.", start="called"
+    )
+    called_at: str = column("When the call was recorded, just before the tool was called.")
+    duration_s: float | None = column("How long the tool took.")
+    arguments: str | None = column(
+        "The first 200 characters of the arguments, where these are at most 1 kB.", json=True
+    )
+    result: str | None = column(
+        "The first 200 characters of the result, where that is at most 1 kB.", json=True
+    )
+    arguments_blob: str | None = column(
+        "The blob with the arguments, where these are larger.", refers="blobs.sha256"
+    )
+    result_blob: str | None = column(
+        "The blob with the result, where that is larger.", refers="blobs.sha256"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A row of `files`; `path` is relative to the job's `outputs/`."""
+
+    TABLE: ClassVar = TableInfo(
+        "files", "Files", "One row for each file that a job's steps wrote, as it is now."
+    )
+
+    file_id: str = column("The key: `job/path`.", key=True)
+    name: str = column("The path of the file.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    step_id: str = column("The step that wrote the file.", refers="steps.step_id")
+    path: str = column("The path of the file, relative to the `outputs/` of the run folder.")
+    sha256: str = column("The blob with the file's bytes.", refers="blobs.sha256", indexed=True)
+    size_bytes: int = column("The size of the file.")
+    media_type: str = column("The media type, for example text/markdown.")
+    written_at: str = column("When the file was written last.")
+    attempt: int | None = column("The attempt that wrote it; NULL where a result was copied.")
+
+
+ROWS: tuple[type[Row], ...] = (JobRow, StepRow, AttemptRow, CallRow, CircuitRow, ToolRow, FileRow)
+"""The tables, in an order in which they can be created."""

@@ -8,13 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 from orc.ledger.connection import storage_errors
+from orc.ledger.tables import Table
 from orc.projections.money.prices import PriceTable
+from orc.projections.tables.columns import table_of
 from orc.projections.tables.moment import derive_beside
-from orc.projections.tables.schema import TABLES, VERSION
+from orc.projections.tables.rows import ROWS
+from orc.projections.tables.version import VERSION
 
 _SHOWN_MAX = 5
-_OF_PRICES = ("cost_usd", "price_date", "calls_unpriced", "saved_usd")
-"""Columns that a table of prices decides as well, which may have been another one then."""
 
 
 def has_today_tables(connection: sqlite3.Connection) -> bool:
@@ -29,16 +30,16 @@ def check_tables(path: Path, job_id: str | None, *, prices: PriceTable) -> Itera
     Costs are not compared. Raises LedgerError where events cannot be read.
     """
     with storage_errors(path), closing(derive_beside(path, job_id, prices=prices)) as connection:
-        for table in reversed(TABLES):
-            yield from _differences(connection, table, job_id)
+        for row_type in ROWS:
+            yield from _differences(connection, table_of(row_type), job_id)
 
 
-def _differences(connection: sqlite3.Connection, table: str, job_id: str | None) -> Iterator[str]:
-    names = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
-    columns = ", ".join(name for name in names if name not in _OF_PRICES)
+def _differences(connection: sqlite3.Connection, table: Table, job_id: str | None) -> Iterator[str]:
+    # The prices may have been others when the job ran.
+    columns = ", ".join(column.name for column in table.columns if not column.is_by_prices)
     chosen = "" if job_id is None else " WHERE job_id = :job_id"
-    mine, theirs = (f"SELECT {columns} FROM {side}.{table}{chosen}" for side in ("main", "ledger"))
-    key = names[0]
+    name, key = table.name, table.key
+    mine, theirs = (f"SELECT {columns} FROM {side}.{name}{chosen}" for side in ("main", "ledger"))
     try:
         rows = connection.execute(
             f"SELECT DISTINCT {key} FROM ({mine} EXCEPT {theirs}) "
@@ -46,11 +47,11 @@ def _differences(connection: sqlite3.Connection, table: str, job_id: str | None)
             {"job_id": job_id},
         ).fetchall()
     except sqlite3.OperationalError as error:
-        yield f"table {table}: {error}; `orc rebuild` derives it anew"
+        yield f"table {name}: {error}; `orc rebuild` derives it anew"
         return
     shown = ", ".join(str(row[0]) for row in rows[:_SHOWN_MAX])
     more = f" and {len(rows) - _SHOWN_MAX} more" if len(rows) > _SHOWN_MAX else ""
     if rows:
         yield (
-            f"table {table} differs from the events in {shown}{more}; `orc rebuild` derives it anew"
+            f"table {name} differs from the events in {shown}{more}; `orc rebuild` derives it anew"
         )

@@ -9,9 +9,14 @@ from typing import Any
 
 from orc.ledger.events import Payload
 from orc.projections.money.prices import PriceTable
+from orc.projections.tables.binding import Bound, bind
 from orc.projections.tables.statements import ORDER, STATEMENTS
 
 PREVIEW_CHARS = 200
+
+_PLACES = {statement: place for place, statement in enumerate(ORDER)}
+_BOUND: dict[str, Bound] = {}
+"""The statements that were used, by name: their texts are made once."""
 
 
 class Writer:
@@ -20,11 +25,11 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, prices: PriceTable) -> None:
         self.connection = connection
         self.prices = prices
-        self.rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.counters: dict[str, list[int]] = {}
 
-    def add(self, statement: str, *values: Any) -> None:
-        """One more row for a statement."""
+    def add(self, statement: str, /, **values: Any) -> None:
+        """One more row for a statement: the values by the names of the columns."""
         self.rows[statement].append(values)
 
     def count(self, job_id: str, index: int, change: int = 1) -> None:
@@ -34,11 +39,16 @@ class Writer:
     def flush(self) -> None:
         """Write all of it, in the statements' order."""
         for job_id, counts in self.counters.items():
-            self.add("counters", *counts, job_id)
-        for statement in ORDER:
-            rows = self.rows.get(statement)
-            if rows:
-                self.connection.executemany(STATEMENTS[statement], rows)
+            succeeded, failed, skipped = counts
+            self.add("counters", job_id=job_id, succeeded=succeeded, failed=failed, skipped=skipped)
+        for statement in sorted(self.rows, key=_PLACES.__getitem__):
+            rows = self.rows[statement]
+            bound = _BOUND.get(statement)
+            if bound is None:
+                bound = _BOUND[statement] = bind(STATEMENTS[statement], rows[0])
+            # A missing name raises KeyError below, so no row may have more names than these.
+            assert sum(map(len, rows)) == bound.size * len(rows), statement
+            self.connection.executemany(bound.sql, map(bound.values, rows))
         self.rows.clear()
         self.counters.clear()
 

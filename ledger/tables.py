@@ -1,0 +1,173 @@
+"""How a table of a ledger is declared, and the declarations of the ledger's own tables.
+
+A declaration says what SQLite has to know of a column, and what a reader has to know.
+The ledger's own tables are made by the migrations in `schema.py`, which never change; a
+test compares them with what stands here. The read model is made from its declarations
+(`projections/tables/rows.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ColumnType = Literal["TEXT", "INTEGER", "REAL", "ANY"]
+
+_UNITS = {
+    "_at": "UTC time (ISO 8601)",
+    "_bytes": "bytes",
+    "_s": "seconds",
+    "_tokens": "tokens",
+    "_usd": "US dollars",
+}
+"""The unit of a column is told by the end of its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column. `refers` is `table.column` of the row that it names."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+    is_nullable: bool = False
+    is_key: bool = False
+    is_json: bool = False
+    refers: str | None = None
+    is_indexed: bool = False
+    is_sparse: bool = False
+    """Whether the index leaves out the rows where the column is NULL, which then cost no page."""
+    start: Any = None
+    """The value of a new row, where the statement that adds the row has no other."""
+    is_by_prices: bool = False
+    """Whether the table of prices that was in effect decides the value, besides the events."""
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the values, `None` for a count or a text."""
+        return next((unit for end, unit in _UNITS.items() if self.name.endswith(end)), None)
+
+    @property
+    def description(self) -> str:
+        """The meaning with the unit, one line."""
+        return self.meaning if self.unit is None else f"{self.meaning} Unit: {self.unit}."
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; `title` is a heading, `about` says in one or two sentences what a row is."""
+
+    name: str
+    title: str
+    about: str
+    columns: tuple[Column, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Indexes of more than one column."""
+
+    @property
+    def key(self) -> str:
+        """The name of the primary key."""
+        return next(column.name for column in self.columns if column.is_key)
+
+
+LEDGER_TABLES = (
+    Table(
+        "events",
+        "Events",
+        "Everything that happened, append-only: one row for each event. The tables of the read "
+        "model are derived from this one.",
+        (
+            Column(
+                name="position",
+                type="INTEGER",
+                meaning="The event's number in the whole ledger, from 1.",
+                is_nullable=True,  # SQLite's own: a row number is never NULL
+                is_key=True,
+            ),
+            Column(name="job_id", type="TEXT", meaning="The job whose stream the event is in."),
+            Column(
+                name="version", type="INTEGER", meaning="The event's number in its job, from 1."
+            ),
+            Column(
+                name="type", type="TEXT", meaning="The type of the event, for example step.started."
+            ),
+            Column(
+                name="step",
+                type="TEXT",
+                meaning="The id of the step that the event is about; NULL where it is about the job.",
+                is_nullable=True,
+            ),
+            Column(
+                name="attempt",
+                type="INTEGER",
+                meaning="The number of the step's attempt, from 1.",
+                is_nullable=True,
+            ),
+            Column(name="recorded_at", type="TEXT", meaning="When the event was recorded."),
+            Column(
+                name="data", type="TEXT", meaning="The other fields of the event.", is_json=True
+            ),
+            Column(
+                name="hash",
+                type="TEXT",
+                meaning="SHA-256 of the previous event's hash in the same job and of this row.",
+            ),
+        ),
+    ),
+    Table(
+        "blobs",
+        "Blobs",
+        "Prompts, replies, outputs, logs and files above 1 kB: one row for each content, stored "
+        "once under the SHA-256 of its bytes.",
+        (
+            Column(
+                name="sha256",
+                type="TEXT",
+                meaning="The digest of the content, in hexadecimal.",
+                is_nullable=True,
+                is_key=True,
+            ),
+            Column(name="size_bytes", type="INTEGER", meaning="The length of the content."),
+            Column(
+                name="content",
+                type="ANY",
+                meaning="The content: text where it is UTF-8, else bytes. An integer where the "
+                "content was removed: the position of the event blob.removed.",
+            ),
+        ),
+    ),
+    Table(
+        "signals",
+        "Signals",
+        "Requests of other processes to the runner of a job, append-only: one row for each.",
+        (
+            Column(
+                name="id",
+                type="INTEGER",
+                meaning="The number of the signal, from 1.",
+                is_nullable=True,
+                is_key=True,
+            ),
+            Column(name="job_id", type="TEXT", meaning="The job that the signal is for."),
+            Column(name="kind", type="TEXT", meaning="What is requested, for example cancel."),
+            Column(name="data", type="TEXT", meaning="The details of the request.", is_json=True),
+            Column(name="created_at", type="TEXT", meaning="When the signal was sent."),
+        ),
+    ),
+    Table(
+        "orc_meta",
+        "Versions",
+        "Facts about the file itself: one row for each.",
+        (
+            Column(
+                name="key",
+                type="TEXT",
+                meaning="`read_model` for the version of the derived tables; `imported:` and a job's id "
+                "for where that job was imported from.",
+                is_nullable=True,
+                is_key=True,
+            ),
+            Column(name="value", type="TEXT", meaning="The value."),
+        ),
+    ),
+)
