@@ -18,7 +18,14 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/cli.md", "docs/events.md", "docs/promises.md", "docs/spec.md")
+PAGES = (
+    "README.md",
+    "docs/cli.md",
+    "docs/events.md",
+    "docs/promises.md",
+    "docs/spec.md",
+    "docs/tables.md",
+)
 _PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 
 
@@ -131,6 +138,35 @@ def render_values() -> str:
     return "\n\n".join(parts)
 
 
+def render_read_model() -> str:
+    """Every table of the read model with its columns."""
+    from orc.projections.tables.columns import table_of
+    from orc.projections.tables.rows import ROWS
+
+    return "\n\n".join(_described_table(table_of(row_type)) for row_type in ROWS)
+
+
+def render_ledger_tables() -> str:
+    """Every table of the ledger itself with its columns."""
+    from orc.ledger.tables import LEDGER_TABLES
+
+    return "\n\n".join(map(_described_table, LEDGER_TABLES))
+
+
+def _described_table(table: Any) -> str:
+    rows = []
+    for column in table.columns:
+        kind = {"TEXT": "text", "INTEGER": "integer", "REAL": "number", "ANY": "any"}[column.type]
+        kind = f"{kind} (JSON)" if column.is_json else kind
+        kind = f"{kind} or NULL" if column.is_nullable and not column.is_key else kind
+        key = "Primary key. " if column.is_key else ""
+        link = "" if column.refers is None else f" Refers to `{column.refers}`."
+        meaning = f"{key}{column.meaning}{link}"
+        rows.append((f"`{column.name}`", kind, column.unit or "", meaning))
+    body = _table(("column", "type", "unit", "meaning"), rows)
+    return f"### {table.name}\n\n{table.about}\n\n{body}"
+
+
 def render_failure_kinds() -> str:
     """The closed list of failure kinds."""
     from orc.ledger.events import FailureKind
@@ -219,6 +255,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": render_commands,
     "events": render_events,
     "values": render_values,
+    "read-model": render_read_model,
+    "ledger-tables": render_ledger_tables,
     "failure-kinds": render_failure_kinds,
     "filters": render_filters,
     "tests": render_tests,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 ColumnType = Literal["TEXT", "INTEGER", "REAL", "ANY"]
 
 _UNITS = {
-    "_at": "UTC time (ISO 8601)",
+    "_at": "UTC",
     "_bytes": "bytes",
     "_s": "seconds",
     "_tokens": "tokens",
@@ -50,7 +50,8 @@ class Column:
     @property
     def description(self) -> str:
         """The meaning with the unit, one line."""
-        return self.meaning if self.unit is None else f"{self.meaning} Unit: {self.unit}."
+        is_told = self.unit is None or self.unit in self.meaning.lower()
+        return self.meaning if is_told else f"{self.meaning} In {self.unit}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,6 @@ LEDGER_TABLES = (
                 name="position",
                 type="INTEGER",
                 meaning="The event's number in the whole ledger, from 1.",
-                is_nullable=True,  # SQLite's own: a row number is never NULL
                 is_key=True,
             ),
             Column(name="job_id", type="TEXT", meaning="The job whose stream the event is in."),
@@ -124,7 +124,6 @@ LEDGER_TABLES = (
                 name="sha256",
                 type="TEXT",
                 meaning="The digest of the content, in hexadecimal.",
-                is_nullable=True,
                 is_key=True,
             ),
             Column(name="size_bytes", type="INTEGER", meaning="The length of the content."),
@@ -145,7 +144,6 @@ LEDGER_TABLES = (
                 name="id",
                 type="INTEGER",
                 meaning="The number of the signal, from 1.",
-                is_nullable=True,
                 is_key=True,
             ),
             Column(name="job_id", type="TEXT", meaning="The job that the signal is for."),
@@ -164,7 +162,6 @@ LEDGER_TABLES = (
                 type="TEXT",
                 meaning="`read_model` for the version of the derived tables; `imported:` and a job's id "
                 "for where that job was imported from.",
-                is_nullable=True,
                 is_key=True,
             ),
             Column(name="value", type="TEXT", meaning="The value."),

@@ -22,7 +22,7 @@ from orc.projections.datasette.cells import STYLE, CellPlace, render
 from orc.projections.datasette.queries import ledger_queries
 from orc.projections.datasette.routes import routes
 from orc.projections.datasette.security import Asgi, datasette_policy, with_headers
-from orc.projections.datasette.tables import TABLES, ledger_metadata
+from orc.projections.datasette.tables import SHOWN, ledger_metadata
 from orc.projections.pages.links import DatasetteLinks
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -131,7 +131,7 @@ def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
             parts = path.removeprefix(datasette.setting("base_url")).strip("/").split("/")
             _row_page.set(len(parts) == 3)
             table = parts[-1].removesuffix(".json")
-            if len(parts) == 2 and table in TABLES and _is_ledger_at(datasette, parts[0]):
+            if len(parts) == 2 and table in SHOWN and _is_ledger_at(datasette, parts[0]):
                 query = scope.get("query_string", b"")
                 if b"_nosuggest" not in query:
                     scope = {**scope, "query_string": query + b"&_nosuggest=1"}

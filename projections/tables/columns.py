@@ -37,7 +37,6 @@ def column(
     start: str | int | None = None,
     indexed: bool = False,
     sparse: bool = False,
-    json: bool = False,
     by_prices: bool = False,
 ) -> Any:
     """A field that is a column; its annotation has the type, and whether it may be NULL.
@@ -51,7 +50,6 @@ def column(
         "start": start,
         "is_indexed": indexed,
         "is_sparse": sparse,
-        "is_json": json,
         "is_by_prices": by_prices,
     }
     return field(metadata={_META: stated})

@@ -31,8 +31,8 @@ class JobRow:
     job_id: str = column("The id of the job.", key=True)
     name: str = column("The project of the spec.")
     status: str = column(
-        "running, waiting (for a person), succeeded, failed or cancelled. A job that is running "
-        "without a live process is shown as interrupted.",
+        "running, waiting (for a person or a budget), succeeded, failed or cancelled. A job that "
+        "is running without a live process is shown as interrupted.",
         start="running",
         indexed=True,
     )
@@ -84,7 +84,7 @@ class StepRow:
         "members that they expanded to.",
     )
 
-    step_id: str = column("The key: `job/step`.", key=True)
+    step_id: str = column("`job/step`.", key=True)
     name: str = column("The id of the step in its job.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     position: int = column("The step's place in the spec, from 0.")
@@ -119,7 +119,7 @@ class StepRow:
     )
     in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
     output: str | None = column(
-        "The first 200 characters of its result, where the result is at most 1 kB.", json=True
+        "The first 200 characters of its result, as text or JSON, where it is at most 1 kB."
     )
     output_sha256: str | None = column(
         "The blob with its result, where the result is larger.", refers="blobs.sha256"
@@ -136,7 +136,7 @@ class StepRow:
     children: int | None = column("The number of steps that this one expanded to.")
     question: str | None = column("The question that the step asks a person.")
     decision: str | None = column("The option that was chosen.")
-    decided_by: str | None = column("Who chose it; `timeout` where nobody did in time.")
+    decided_by: str | None = column("Who chose it; NULL where the time was over.")
     reused: str | None = column("Why its result was copied from another step: fork or cache.")
     reused_from: str | None = column("The key of the step that made the result: `job/step`.")
 
@@ -157,7 +157,7 @@ class AttemptRow:
 
     TABLE: ClassVar = TableInfo("attempts", "Attempts", "One row for each attempt of a step.")
 
-    attempt_id: str = column("The key: `job/step/attempt`.", key=True)
+    attempt_id: str = column("`job/step/attempt`.", key=True)
     name: str = column("The id of the step and the number of the attempt.")
     job_id: str = column("The job.", refers="jobs.job_id")
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
@@ -199,7 +199,7 @@ class CallRow:
         indexes=(("provider", "model"),),
     )
 
-    call_id: str = column("The key: `job/step/attempt/call`.", key=True)
+    call_id: str = column("`job/step/attempt/call`.", key=True)
     name: str = column("The id of the step, the attempt and the call.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
@@ -271,7 +271,7 @@ class CircuitRow:
         "asked it for a while.",
     )
 
-    circuit_id: str = column("The key: `job/provider/model`.", key=True)
+    circuit_id: str = column("`job/provider/model`.", key=True)
     name: str = column("The provider and the model.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     status: str = column("open or closed.", start="open")
@@ -292,7 +292,7 @@ class ToolRow:
         "tool_calls", "Calls of tools", "One row for each call of a tool by a model."
     )
 
-    tool_call_id: str = column("The key: `job/step/attempt/call/key`.", key=True)
+    tool_call_id: str = column("`job/step/attempt/call/key`.", key=True)
     name: str = column("The id of the step, the attempt, the call and the tool.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
@@ -307,10 +307,10 @@ class ToolRow:
     called_at: str = column("When the call was recorded, just before the tool was called.")
     duration_s: float | None = column("How long the tool took.")
     arguments: str | None = column(
-        "The first 200 characters of the arguments, where these are at most 1 kB.", json=True
+        "The first 200 characters of the arguments, as JSON, where they are at most 1 kB."
     )
     result: str | None = column(
-        "The first 200 characters of the result, where that is at most 1 kB.", json=True
+        "The first 200 characters of the result, as text or JSON, where it is at most 1 kB."
     )
     arguments_blob: str | None = column(
         "The blob with the arguments, where these are larger.", refers="blobs.sha256"
@@ -328,7 +328,7 @@ class FileRow:
         "files", "Files", "One row for each file that a job's steps wrote, as it is now."
     )
 
-    file_id: str = column("The key: `job/path`.", key=True)
+    file_id: str = column("`job/path`.", key=True)
     name: str = column("The path of the file.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     step_id: str = column("The step that wrote the file.", refers="steps.step_id")

@@ -25,7 +25,9 @@ from orc.about import DISTRIBUTION
 from orc.ledger import JobId, OwnerLock
 from orc.ledger.removal import blobs_of_job, remove_blobs
 from orc.projections.datasette.queries import QUERIES
-from orc.projections.datasette.tables import TABLES
+from orc.projections.datasette.tables import SHOWN, ledger_metadata
+from orc.projections.tables.columns import table_of
+from orc.projections.tables.rows import ROWS
 from orc.projections.tables.schema import TABLES as READ_MODEL
 from tests.builders import JOB, step
 from tests.processes import (
@@ -58,7 +60,7 @@ def database(tmp_path: Path) -> Path:
 
 def test_every_page_answers_and_escapes_what_others_wrote(database: Path) -> None:
     async def look(get: Get) -> None:
-        pages = ["/", "/runs", *(f"/runs/{name}" for name in (*TABLES, *QUERIES))]
+        pages = ["/", "/runs", *(f"/runs/{name}" for name in (*SHOWN, *QUERIES))]
         for table in ("steps", "attempts", "llm_calls", "files", "blobs", "events"):
             rows = (await get(f"/runs/{table}.json?_shape=array")).json()
             key = next(iter(rows[0]))
@@ -82,7 +84,7 @@ def test_no_column_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
     assert poison_tables(database) > 100
 
     async def look(get: Get) -> None:
-        pages = [f"/runs/{name}" for name in (*TABLES, *QUERIES)]
+        pages = [f"/runs/{name}" for name in (*SHOWN, *QUERIES)]
         for table in READ_MODEL:
             rows = (await get(f"/runs/{table}.json?_shape=array")).json()
             for row in rows[:1]:
@@ -142,13 +144,33 @@ def test_the_tables_have_titles_orders_facets_and_labels(database: Path) -> None
 
 def test_described_columns_exist(database: Path) -> None:
     async def look(get: Get) -> None:
-        for table, shown in TABLES.items():
+        for table, shown in ledger_metadata()["tables"].items():
+            if shown.get("hidden"):
+                continue
             columns = (await get(f"/runs/{table}.json")).json()["columns"]
             facets = shown.get("facets", ())
             named = [*shown.get("columns", {})]
             named += [facet["date"] if isinstance(facet, dict) else facet for facet in facets]
             named += [shown[key] for key in ("sort_desc", "label_column") if key in shown]
             assert set(named) <= set(columns), table
+            assert set(columns) - {"rowid"} == set(shown["columns"]), table
+
+    browse(database, then=look)
+
+
+def test_what_datasette_says_of_a_column_is_its_declaration(database: Path) -> None:
+    described = ledger_metadata()["tables"]
+    for row_type in ROWS:
+        table = table_of(row_type)
+        shown = described[table.name]
+        assert shown["title"] == table.title
+        for column in table.columns:
+            assert shown["columns"][column.name] == column.description.replace("`", "'")
+    delay = "The wait between this attempt and the next one. In seconds."
+    assert described["attempts"]["columns"]["retry_delay_s"] == delay
+
+    async def look(get: Get) -> None:
+        assert html.escape(delay) in (await get("/runs/attempts")).text
 
     browse(database, then=look)
 

@@ -1,0 +1,60 @@
+"""All recorded histories in one ledger, with prices, each also with its values as blobs.
+
+Every column of every table has a value in some row of it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orc.ledger import JobId, Recorded, open_ledger
+from orc.ledger.digest import digest_json
+from orc.ledger.integrity import blobs_of
+from orc.ledger.reader import row_to_recorded
+from orc.projections import ReadModel
+from orc.projections.money.prices import Price, PriceTable
+from tests.histories.recorder import COLUMNS, FOLDER
+
+_MODELS = ("m", "n", "model-1")
+PRICES = PriceTable(
+    date=dt.date(2026, 1, 1),
+    models={
+        provider: {model: Price(input=1.0, output=2.0) for model in _MODELS}
+        for provider in ("alpha", "beta", "fake")
+    },
+).dated()
+
+
+_PAYLOADS = ("output", "log", "request", "reply", "arguments", "result")
+
+
+def write_histories(path: Path) -> None:
+    """A new ledger with each history as two jobs; a text takes the place of each blob."""
+    with open_ledger(path, projector=ReadModel(PRICES)) as ledger:
+        for number, history in enumerate(sorted(FOLDER.glob("*.jsonl"))):
+            *rows, _ = map(json.loads, history.read_text("utf-8").splitlines())
+            for kind, stream in (("a", rows), ("b", [_with_blobs(row) for row in rows])):
+                digests = {digest for row in stream for digest in blobs_of(row["data"].encode())}
+                ledger.connection.executemany(
+                    "INSERT INTO blobs VALUES (?, 4, 'text')", [(digest,) for digest in digests]
+                )
+                ledger.append([_of_job(f"job_{number:011}{kind}", row) for row in stream])
+
+
+def _with_blobs(row: dict[str, Any]) -> dict[str, Any]:
+    data = json.loads(row["data"])
+    for name in _PAYLOADS:
+        if isinstance(data.get(name), dict) and "value" in data[name]:
+            data[name] = {"sha256": digest_json(data[name]["value"]), "size_bytes": 4}
+    if row["type"] == "job.submitted":
+        data["spec"]["value"]["task_description"] = "What the job is for."
+    return {**row, "data": json.dumps(data)}
+
+
+def _of_job(job_id: str, row: dict[str, Any]) -> Recorded:
+    recorded = row_to_recorded((0, *(row[name] for name in COLUMNS)))
+    return replace(recorded, job_id=JobId(job_id))

@@ -1,0 +1,177 @@
+CREATE TABLE "attempts" (
+   "attempt_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "attempt" INTEGER,
+   "status" TEXT,
+   "started_at" TEXT,
+   "finished_at" TEXT,
+   "duration_s" REAL,
+   "failure_kind" TEXT,
+   "failure" TEXT,
+   "exit_code" INTEGER,
+   "retry_delay_s" REAL,
+   "log" TEXT,
+   "log_sha256" TEXT REFERENCES "blobs"("sha256"),
+   "cache_key" TEXT,
+   "result_version" INTEGER
+) STRICT;
+CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL;
+CREATE INDEX attempts_by_step_id ON attempts (step_id);
+CREATE TABLE "circuits" (
+   "circuit_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "status" TEXT,
+   "opened_at" TEXT,
+   "closed_at" TEXT,
+   "failures" INTEGER,
+   "times_opened" INTEGER,
+   "cooldown_s" REAL,
+   "failure_kind" TEXT,
+   "failure" TEXT
+) STRICT;
+CREATE INDEX circuits_by_job_id ON circuits (job_id);
+CREATE TABLE "files" (
+   "file_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "path" TEXT,
+   "sha256" TEXT REFERENCES "blobs"("sha256"),
+   "size_bytes" INTEGER,
+   "media_type" TEXT,
+   "written_at" TEXT,
+   "attempt" INTEGER
+) STRICT;
+CREATE INDEX files_by_job_id ON files (job_id);
+CREATE INDEX files_by_sha256 ON files (sha256);
+CREATE TABLE "jobs" (
+   "job_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "status" TEXT,
+   "task_description" TEXT,
+   "provider" TEXT,
+   "model" TEXT,
+   "submitted_at" TEXT,
+   "started_at" TEXT,
+   "finished_at" TEXT,
+   "duration_s" REAL,
+   "steps_total" INTEGER,
+   "steps_succeeded" INTEGER,
+   "steps_failed" INTEGER,
+   "steps_skipped" INTEGER,
+   "calls" INTEGER,
+   "input_tokens" INTEGER,
+   "output_tokens" INTEGER,
+   "cost_usd" REAL,
+   "calls_unpriced" INTEGER,
+   "calls_in_doubt" INTEGER,
+   "in_doubt_usd" REAL,
+   "in_doubt_unpriced" INTEGER,
+   "failure" TEXT,
+   "spec_file" TEXT,
+   "runs_dir" TEXT,
+   "owner" TEXT,
+   "forked_from" TEXT
+) STRICT;
+CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_by_submitted_at ON jobs (submitted_at);
+CREATE TABLE "llm_calls" (
+   "call_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "attempt_id" TEXT REFERENCES "attempts"("attempt_id"),
+   "call" INTEGER,
+   "status" TEXT,
+   "provider" TEXT,
+   "model" TEXT,
+   "requested_at" TEXT,
+   "duration_s" REAL,
+   "input_tokens" INTEGER,
+   "output_tokens" INTEGER,
+   "cached_tokens" INTEGER,
+   "reasoning_tokens" INTEGER,
+   "cost_usd" REAL,
+   "worst_case_tokens" INTEGER,
+   "worst_case_usd" REAL,
+   "in_doubt" INTEGER,
+   "price_date" TEXT,
+   "saved_usd" REAL,
+   "finish_reason" TEXT,
+   "failure_kind" TEXT,
+   "failure" TEXT,
+   "request_sha256" TEXT,
+   "request_blob" TEXT REFERENCES "blobs"("sha256"),
+   "reply_blob" TEXT REFERENCES "blobs"("sha256"),
+   "endpoint" TEXT,
+   "identity" TEXT,
+   "request_version" INTEGER,
+   "reply_version" INTEGER,
+   "rejected" INTEGER,
+   "dropped" TEXT,
+   "changed" TEXT,
+   "paid_by_job" TEXT,
+   "paid_by_step" TEXT
+) STRICT;
+CREATE INDEX llm_calls_by_job_id ON llm_calls (job_id);
+CREATE INDEX llm_calls_by_provider_model ON llm_calls (provider, model);
+CREATE INDEX llm_calls_by_request_sha256 ON llm_calls (request_sha256);
+CREATE INDEX llm_calls_by_step_id ON llm_calls (step_id);
+CREATE TABLE "steps" (
+   "step_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "position" INTEGER,
+   "kind" TEXT,
+   "status" TEXT,
+   "needs" TEXT,
+   "provider" TEXT,
+   "model" TEXT,
+   "attempts" INTEGER,
+   "started_at" TEXT,
+   "finished_at" TEXT,
+   "duration_s" REAL,
+   "calls" INTEGER,
+   "input_tokens" INTEGER,
+   "output_tokens" INTEGER,
+   "cost_usd" REAL,
+   "calls_unpriced" INTEGER,
+   "calls_in_doubt" INTEGER,
+   "in_doubt_usd" REAL,
+   "in_doubt_unpriced" INTEGER,
+   "output" TEXT,
+   "output_sha256" TEXT REFERENCES "blobs"("sha256"),
+   "failure_kind" TEXT,
+   "failure" TEXT,
+   "skip_reason" TEXT,
+   "tolerated" INTEGER,
+   "parent" TEXT,
+   "children" INTEGER,
+   "question" TEXT,
+   "decision" TEXT,
+   "decided_by" TEXT,
+   "reused" TEXT,
+   "reused_from" TEXT
+) STRICT;
+CREATE INDEX steps_by_job_id ON steps (job_id);
+CREATE TABLE "tool_calls" (
+   "tool_call_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "attempt_id" TEXT REFERENCES "attempts"("attempt_id"),
+   "call_id" TEXT REFERENCES "llm_calls"("call_id"),
+   "tool" TEXT,
+   "status" TEXT,
+   "called_at" TEXT,
+   "duration_s" REAL,
+   "arguments" TEXT,
+   "result" TEXT,
+   "arguments_blob" TEXT REFERENCES "blobs"("sha256"),
+   "result_blob" TEXT REFERENCES "blobs"("sha256")
+) STRICT;
+CREATE INDEX tool_calls_by_job_id ON tool_calls (job_id);
+CREATE INDEX tool_calls_by_step_id ON tool_calls (step_id);
