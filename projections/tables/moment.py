@@ -17,7 +17,9 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.reader import LedgerReader
 from orc.ledger.schema import migrate
 from orc.projections.money.prices import NO_PRICES, USD_DIGITS, PriceTable
+from orc.projections.tables.columns import table_of
 from orc.projections.tables.projector import ReadModel
+from orc.projections.tables.rows import CallRow
 
 _BATCH = 1000
 
@@ -80,10 +82,11 @@ _SUMS = (
     f"(SELECT round(sum(cost_usd), {USD_DIGITS}), "
     "count(*) FILTER (WHERE input_tokens IS NOT NULL AND cost_usd IS NULL) FROM llm_calls"
 )
+_PRICED = ", ".join(column.name for column in table_of(CallRow).columns if column.is_by_prices)
 _COSTS_OF_THE_LEDGER = (
     # What was not answered then has no tokens yet, and so no price.
-    "UPDATE llm_calls SET (cost_usd, price_date, saved_usd) = (SELECT cost_usd, price_date, "
-    "saved_usd FROM ledger.llm_calls AS kept WHERE kept.call_id = llm_calls.call_id) "
+    f"UPDATE llm_calls SET ({_PRICED}) = (SELECT {_PRICED} FROM ledger.llm_calls AS kept "
+    "WHERE kept.call_id = llm_calls.call_id) "
     "WHERE input_tokens IS NOT NULL OR status = 'from ledger'",
     f"UPDATE steps SET (cost_usd, calls_unpriced) = {_SUMS} "
     "WHERE llm_calls.step_id = steps.step_id) WHERE calls",
