@@ -12,15 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
-from orc.ledger.events import FailureKind
+from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 
 REPLAY = "replay"
 """The provider that answers from recorded replies; it can stand in for every other."""
 
 CacheScope = Literal["off", "job", "ledger"]
-StepKind = Literal["prompt", "run", "python", "value", "group", "approval"]
 OnUnknown = Literal["retry", "ask", "fail"]
-Shape = Literal["for_each", "loop", "group"]
 
 
 class Resolved(BaseModel):
@@ -226,12 +224,27 @@ class StepDef(Resolved):
             return "for_each"
         if self.loop is not None:
             return "loop"
-        return "group" if self.kind == "group" else None
+        return "group" if self.facts.is_container else None
+
+    @property
+    def facts(self) -> Kind:
+        """What is true of every step of its kind."""
+        return KINDS[self.kind]
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether it holds rounds; the items of a fan-out may be loops, the fan-out is none."""
+        return self.for_each is None and self.loop is not None
+
+    @property
+    def has_members(self) -> bool:
+        """Whether it holds the steps of a group, and neither items nor rounds."""
+        return self.for_each is None and self.loop is None and self.facts.is_container
 
     @property
     def is_plain(self) -> bool:
         """Whether it starts as soon as its needs let it, in a slot."""
-        return self.condition is None and self.shape is None and self.kind != "approval"
+        return self.condition is None and self.shape is None and self.facts.holds_slot
 
 
 class JobDef(Resolved):

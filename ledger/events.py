@@ -21,6 +21,7 @@ from orc.ledger.digest import Digest
 from orc.ledger.event_base import Event as Event
 from orc.ledger.event_base import JobEvent as JobEvent
 from orc.ledger.event_base import StepEvent as StepEvent
+from orc.ledger.kinds import PersonNeeded
 from orc.ledger.reuse_events import BlobRemoved as BlobRemoved
 from orc.ledger.reuse_events import JobAmended as JobAmended
 from orc.ledger.reuse_events import StepReused as StepReused
@@ -143,7 +144,7 @@ class JobWaiting(JobEvent):
     """The owner stopped, because only a person can say how the job goes on; `steps` are asked for."""
 
     type: Literal["job.waiting"] = "job.waiting"
-    reason: Literal["approval", "in_doubt", "budget"]
+    reason: PersonNeeded
     steps: tuple[str, ...]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NewType
 from pydantic import BaseModel, ConfigDict
 
 from orc.ledger.digest import Digest
+from orc.ledger.kinds import FailureKind as FailureKind
 
 JobId = NewType("JobId", str)
 """`job_` and twelve lower-case letters or digits, sortable by time."""
@@ -14,26 +15,6 @@ JobId = NewType("JobId", str)
 StepId = NewType("StepId", str)
 """A step's name in its spec; later also `name[item]` and `name#round`."""
 
-FailureKind = Literal[
-    "rate_limit",
-    "timeout",
-    "connection",
-    "server_error",
-    "protocol",
-    "auth",
-    "bad_request",
-    "refused",
-    "context_length",
-    "schema",
-    "exit_code",
-    "signal",
-    "output_too_large",
-    "path",
-    "template",
-    "budget",
-    "rejected",
-    "environment",
-]
 SkipReason = Literal["dependency_failed", "dependency_skipped", "condition", "job_timeout"]
 
 

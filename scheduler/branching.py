@@ -84,13 +84,12 @@ class Overseer:
 
     def _begin(self, step_id: str) -> Message | None:
         definition = self._state.graph.steps[step_id]
-        match definition.shape:
-            case "for_each":
-                return self._expand_items(step_id, definition)
-            case "loop":
-                return Message(ExpandStep(step_id, (round_id(step_id, 1),)))
-            case "group":
-                return self._expand_group(step_id, definition)
+        if definition.for_each is not None:
+            return self._expand_items(step_id, definition)
+        if definition.is_loop:
+            return Message(ExpandStep(step_id, (round_id(step_id, 1),)))
+        if definition.has_members:
+            return self._expand_group(step_id, definition)
         if definition.approval is not None:
             text = parse_template(definition.approval.message).render(self._scopes.inside(step_id))
             message = clean_text(to_text(text))[:MESSAGE_CHARS_MAX]
@@ -146,7 +145,7 @@ class Overseer:
         if failed is not None:
             return self._finish(step_id, failed)
         try:
-            if definition.shape == "loop":
+            if definition.is_loop:
                 return self._end_round(step_id, definition)
             return self._finish_with(step_id, self._results(step_id, definition))
         except TemplateError as error:
@@ -155,7 +154,7 @@ class Overseer:
     def _failure_inside(self, step_id: str, definition: StepDef) -> Failed | None:
         inside = self._state.steps[step_id].inside
         assert inside is not None
-        children = inside.children[-1:] if definition.shape == "loop" else inside.children
+        children = inside.children[-1:] if definition.is_loop else inside.children
         bad = [
             name
             for name in children
@@ -176,7 +175,7 @@ class Overseer:
         outputs = [
             self._renderer.payload(self._state.steps[name].output) for name in inside.children
         ]
-        if definition.shape == "for_each":
+        if definition.for_each is not None:
             return outputs
         return dict(zip((step.id for step in definition.steps), outputs, strict=True))
 

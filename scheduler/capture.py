@@ -38,7 +38,7 @@ class Taking:
 
     def artifacts(self) -> list[FileRef]:
         """What a command or a function left in its artifacts folder. Raises CaptureProblem."""
-        if self._state.graph.steps[self._step_id].kind not in ("run", "python"):
+        if not self._state.graph.steps[self._step_id].facts.runs_code:
             return []
         return list(self._take(self._workspace.capture_artifacts(self._step_id)))
 

@@ -48,7 +48,7 @@ class Reuse:
     def opening(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
         """The command that a ready step begins with, or ends with."""
         definition = self._state.graph.steps[step_id]
-        if definition.cache == "off" or definition.kind not in ("run", "python"):
+        if definition.cache == "off" or not definition.facts.runs_code:
             return StartAttempt(step_id, now)
         key = self._key(step_id, definition)
         if key is None or self._cache is None or self._state.steps[step_id].fresh:

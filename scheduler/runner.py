@@ -16,6 +16,7 @@ import trio
 from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
 from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
+from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
@@ -52,7 +53,6 @@ from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
 
 YIELD_S = 0.005
-_ENDED = ("stopped", "waiting", "succeeded", "failed", "cancelled")
 
 Observer = Callable[[Sequence[Recorded]], None]
 
@@ -165,7 +165,7 @@ class Runner:
                 self._take(message, turn)
             self._advance(turn)
             self._commit(turn)
-            if self._state.status in _ENDED:
+            if self._state.status in JOB_AT_REST:
                 return
             if deadline is None and self._state.timeout_s is not None:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
@@ -258,7 +258,7 @@ class Runner:
         """Begin the work of committed starts; what needs no task is done at once."""
         done = []
         for step_id in started:
-            if self._state.graph.steps[step_id].kind == "value":
+            if self._state.graph.steps[step_id].facts.is_immediate:
                 done.append(self._finish_message(step_id, evaluate_value(self._bench, step_id)))
             else:
                 self._scopes[step_id] = trio.CancelScope()

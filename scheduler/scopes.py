@@ -53,7 +53,7 @@ class Scopes:
         inner = dict(self.inside(round_id))
         names = dict(self._names_from(round_id))
         inside = self._state.steps[round_id].inside
-        if inside is not None and self._state.graph.steps[round_id].shape == "group":
+        if inside is not None and self._state.graph.steps[round_id].has_members:
             names |= {_local(child): child for child in inside.children}
         else:
             names[_own_name(step_id)] = round_id
@@ -84,18 +84,16 @@ class Scopes:
             step = self._state.steps[child_id]
             assert step.parent is not None
             holder = self._state.graph.steps[step.parent]
-            match holder.shape:
-                case "for_each":
-                    assert holder.for_each is not None
-                    variables[holder.for_each.name] = self._item_value(step)
-                case "loop":
-                    variables["loop"] = self._loop(step)
-                case _ if holder.inputs is not None:
-                    # A workflow sees nothing of what is around it.
-                    inside = self._state.steps[step.parent].inside
-                    assert inside is not None
-                    env = {name: text for name, text in holder.env.items() if text is not None}
-                    variables = {"inputs": self._read(inside.values[0]), "env": env}
+            if holder.for_each is not None:
+                variables[holder.for_each.name] = self._item_value(step)
+            elif holder.is_loop:
+                variables["loop"] = self._loop(step)
+            elif holder.inputs is not None:
+                # A workflow sees nothing of what is around it.
+                inside = self._state.steps[step.parent].inside
+                assert inside is not None
+                env = {name: text for name, text in holder.env.items() if text is not None}
+                variables = {"inputs": self._read(inside.values[0]), "env": env}
         return variables, self._names_from(step_id)
 
     def _names_from(self, step_id: str) -> Mapping[str, str]:
@@ -104,7 +102,7 @@ class Scopes:
         is_closed = False
         while parent is not None and not is_closed:
             definition = self._state.graph.steps[parent]
-            if definition.shape == "group":
+            if definition.has_members:
                 layers.append({step.id: f"{parent}/{step.id}" for step in definition.steps})
                 is_closed = definition.inputs is not None
             parent = self._state.steps[parent].parent

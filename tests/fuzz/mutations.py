@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from orc.scheduler.core.spec.model import KIND_KEYS, JobSpec, StepSpec
+from orc.ledger.kinds import KIND_OF_KEY
+from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -243,7 +244,7 @@ def _keys() -> tuple[str, ...]:
         "1",
         "limits",
     ]
-    return tuple(sorted({*names, *KIND_KEYS})) + tuple(strange)
+    return tuple(sorted({*names, *KIND_OF_KEY})) + tuple(strange)
 
 
 def mutated_spec(seed: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orc.ledger.definition import StepDef
 from orc.ledger.events import JobCancelled, JobCancelling
+from orc.ledger.kinds import OPEN
 from orc.scheduler.core.commands import CancelJob
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.queues import became_ready, clear_queues
@@ -55,7 +56,7 @@ def cancelling(state: JobState, event: JobCancelling) -> None:
     state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
     clear_queues(state)
     for step_id, step in state.steps.items():
-        if step.status in ("pending", "running", "waiting") and step_id not in left:
+        if step.status in OPEN and step_id not in left:
             step.status = "cancelled"
             step.waits_for = step.question = None
             step.retry_at = step.delay_s = step.deadline_at = None

@@ -127,7 +127,7 @@ def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
             if keys and isinstance(value, Mapping):
                 value = value.get(keys[0])
             found[".".join((root, *keys))] = value
-    if any(inner.kind in ("run", "python") for inner in walk_steps((step,))):
+    if any(inner.facts.runs_code for inner in walk_steps((step,))):
         found["the job's env"] = definition.env
     return found
 

@@ -12,6 +12,7 @@ from collections.abc import Container
 
 from orc.ledger.definition import StepDef
 from orc.ledger.events import StepExpanded
+from orc.ledger.kinds import OPEN
 from orc.scheduler.core.fold.queues import became_ready
 from orc.scheduler.core.fold.state import Inside, JobState, StepState
 
@@ -21,7 +22,7 @@ CHILDREN_MAX = 1000
 
 def child_ids(parent: str, definition: StepDef, keys: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The ids of a fan-out's items by their keys, or of a group's members."""
-    if definition.shape == "for_each":
+    if definition.for_each is not None:
         return tuple(f"{parent}[{key}]" for key in keys)
     return tuple(f"{parent}/{step.id}" for step in definition.steps)
 
@@ -42,7 +43,7 @@ def expanded(state: JobState, event: StepExpanded) -> None:
     if event.values is not None:
         inside.values.append(event.values)
     body = state.graph.body(event.step)
-    is_group = definition.shape == "group"
+    is_group = definition.has_members
     for number, child_id in enumerate(event.children, event.first):
         place = number if is_group else 0
         member = body.steps[place]
@@ -95,8 +96,7 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
     """
     inside = state.steps[step_id].inside
     assert inside is not None
-    is_open = ("pending", "running", "waiting")
-    left = [name for name in inside.children if state.steps[name].status in is_open]
+    left = [name for name in inside.children if state.steps[name].status in OPEN]
     inside.open = len(left)
     held = set(inside.held)
     inside.held.clear()
@@ -116,7 +116,7 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
 
 def _is_gathered_next(state: JobState, step_id: str) -> bool:
     inside = state.steps[step_id].inside
-    if inside is None or state.graph.steps[step_id].shape == "loop":
+    if inside is None or state.graph.steps[step_id].is_loop:
         # A loop may have another round to come.
         return False
     return not inside.open and len(inside.children) == inside.total

@@ -13,12 +13,10 @@ from orc.scheduler.core.fold.state import Doubt, JobState
 LOST: FailureKind = "connection"
 """The kind of failure of a step that must not do again what it may have done."""
 
-_DOES_WORK = ("run", "python")
-
 
 def find_doubt(state: JobState, step_id: str) -> Doubt | None:
     """What may have been done by the attempt that is cut short now; none where nothing can have."""
-    if state.graph.steps[step_id].kind in _DOES_WORK:
+    if state.graph.steps[step_id].facts.runs_code:
         return "work"
     return state.steps[step_id].in_flight
 

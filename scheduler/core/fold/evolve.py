@@ -46,6 +46,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.kinds import OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
 from orc.scheduler.core.fold.budgets import exceeded, raised
 from orc.scheduler.core.fold.calls import call_told, cut_call, forget_calls
@@ -296,7 +297,7 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     state.is_cancelling = False
     wishes_ended(state, event.signal_id)
     for step in state.steps.values():
-        if step.status in ("pending", "running", "waiting"):
+        if step.status in OPEN:
             step.status = "cancelled"
             step.waits_for = step.question = None
             step.retry_at = step.delay_s = step.deadline_at = None

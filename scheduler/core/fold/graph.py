@@ -57,19 +57,18 @@ class Body:
     @classmethod
     def of(cls, definition: StepDef) -> Body:
         """The body of a definition that has a shape."""
-        match definition.shape:
-            case "for_each":
-                changes: dict[str, Any] = {"for_each": None, "item_condition": None}
-                changes["condition"] = definition.item_condition
-            case "loop":
-                # A round that fails ends the loop; the loop itself may be tolerated.
-                changes = {"loop": None, "condition": None, "continue_on_error": False}
-            case _:
-                waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
-                for step in definition.steps:
-                    for name in step.needs:
-                        waiting[name].append(step.id)
-                return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
+        if definition.for_each is not None:
+            changes: dict[str, Any] = {"for_each": None, "item_condition": None}
+            changes["condition"] = definition.item_condition
+        elif definition.loop is not None:
+            # A round that fails ends the loop; the loop itself may be tolerated.
+            changes = {"loop": None, "condition": None, "continue_on_error": False}
+        else:
+            waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
+            for step in definition.steps:
+                for name in step.needs:
+                    waiting[name].append(step.id)
+            return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
         changes |= {"needs": (), "runs_after": "success", "budget": None}
         return cls((definition.model_copy(update=changes),), ((),))
 

@@ -15,15 +15,11 @@ from orc.ledger.events import (
     AnyEvent,
     CircuitClosed,
     CircuitOpened,
-    FailureKind,
     LlmFailed,
     LlmResponded,
 )
+from orc.ledger.kinds import NOT_RUNNING, TRANSIENT
 from orc.scheduler.core.fold.state import AdaptiveRoom, Circuit, JobState
-
-TRANSIENT: frozenset[FailureKind] = frozenset(
-    ("rate_limit", "timeout", "connection", "server_error", "protocol")
-)
 
 
 def lets_through(state: JobState, target: str, now: float, *, probing: Container[str] = ()) -> bool:
@@ -48,7 +44,7 @@ def held_by_circuit(state: JobState, step_id: str, now: float) -> str | None:
     """The target whose circuit alone keeps the step from starting; none where that is not so."""
     step = state.steps[step_id]
     is_due = step.retry_at is None or step.retry_at <= now
-    if step.status not in ("pending", "waiting") or step.needs_left or not is_due:
+    if step.status not in NOT_RUNNING or step.needs_left or not is_due:
         return None
     lane = state.lane_of(step_id)
     if not state.routes[lane] or pick_target(state, lane, now) is not None:

@@ -15,7 +15,7 @@ YES_OR_NO = ("approve", REJECT)
 def asked(state: JobState, event: ApprovalRequested) -> None:
     """Fold the event."""
     step = state.steps[event.step]
-    is_approval = state.graph.steps[event.step].kind == "approval"
+    is_approval = state.graph.steps[event.step].facts.asks_person
     step.status = "waiting"
     step.waits_for = "approval" if is_approval else "in_doubt"
     step.ticket = 0

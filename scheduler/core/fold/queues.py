@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from orc.ledger.kinds import NOT_RUNNING
 from orc.scheduler.core.fold.doubt import is_held_back
 from orc.scheduler.core.fold.limits import pick_target, room_of, step_left
 from orc.scheduler.core.fold.questions import next_expiry
@@ -138,7 +139,7 @@ def go_on(state: JobState, step_id: str) -> None:
 def takes_slot(state: JobState, step_id: str) -> bool:
     """Whether the step counts against the limits while it runs: not if it holds others, or asks."""
     definition = state.graph.steps[step_id]
-    return definition.shape is None and definition.kind != "approval"
+    return definition.shape is None and definition.facts.holds_slot
 
 
 def is_at_rest(state: JobState) -> bool:
@@ -209,7 +210,7 @@ def _is_waiting(state: JobState, retry_at: float, step_id: str) -> bool:
 
 def _has_deadline(state: JobState, deadline_at: float, step_id: str) -> bool:
     step = state.steps[step_id]
-    return step.status in ("waiting", "pending") and step.deadline_at == deadline_at
+    return step.status in NOT_RUNNING and step.deadline_at == deadline_at
 
 
 def clear_queues(state: JobState) -> None:

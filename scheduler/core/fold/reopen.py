@@ -7,6 +7,7 @@ from collections.abc import Container
 from datetime import datetime
 
 from orc.ledger.events import JobAmended, JobResumed
+from orc.ledger.kinds import JOB_ENDED, NOT_DONE
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.fold.cancelling import wishes_ended
 from orc.scheduler.core.fold.containers import reopen_inside
@@ -72,7 +73,7 @@ def reopen(state: JobState, recorded_at: str) -> None:
     for step_id, step in state.steps.items():
         if step_id in done:
             continue
-        if step.status in ("failed", "cancelled", "skipped"):
+        if step.status in NOT_DONE:
             reopened.add(step_id)
         _open(state, step_id, done, now)
         if step.inside is not None:
@@ -123,7 +124,7 @@ def _has_failed(step: StepState) -> bool:
 
 def has_ended(state: JobState) -> bool:
     """Whether the job has come to an end, whatever that was."""
-    return state.status in ("succeeded", "failed", "cancelled")
+    return state.status in JOB_ENDED
 
 
 def find_done(state: JobState, *, had_ended: bool) -> set[str]:
@@ -171,7 +172,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     step.upstream_failed = (began_after_failure and step.upstream_failed) or _had_failure_before(
         state, step_id, done
     )
-    if step.status in ("failed", "cancelled", "skipped"):
+    if step.status in NOT_DONE:
         step.status = "pending"
         step.failures = 0
         step.failure = step.skipped = step.output = None

@@ -14,25 +14,15 @@ from orc.ledger.definition import BudgetDef, JobDef, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.events import Failure, FileRef, JobSubmitted, Payload, Reserved, SkipReason
 from orc.ledger.file_owners import FileOwners
+from orc.ledger.kinds import JobStatus as JobStatus
+from orc.ledger.kinds import StepStatus as StepStatus
+from orc.ledger.kinds import WaitsFor as WaitsFor
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
 
-StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
-
-
-JobStatus = Literal[
-    "submitted", "running", "stopped", "waiting", "succeeded", "failed", "cancelled"
-]
-"""`stopped` is not ended and no owner has said that it runs it; readers show it as interrupted.
-
-`waiting` is stopped because only a person can say how it goes on.
-"""
-
 Doubt = Literal["call", "tool", "work"]
 """What may have been done: a call to a model, a tool's, or a command or a function."""
-
-WaitsFor = Literal["retry", "approval", "in_doubt", "budget"]
 
 
 @dataclass(frozen=True, slots=True)

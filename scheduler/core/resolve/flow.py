@@ -77,7 +77,7 @@ def unbounded_prompts(job: JobDef) -> Iterator[str]:
 def _unbounded(steps: Iterable[StepDef], *, counts: bool) -> Iterator[str]:
     for step in steps:
         is_counted = counts or _counts_tokens(step.budget)
-        if is_counted and step.kind == "prompt" and "max_tokens" not in step.params:
+        if is_counted and step.facts.calls_model and "max_tokens" not in step.params:
             yield step.id
         yield from _unbounded(step.steps, counts=is_counted)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from orc.ledger.definition import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
 from orc.ledger.digest import clean_json
-from orc.ledger.events import FailureKind
+from orc.ledger.kinds import FailureKind, Kind, facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.resolve.flow import (
     resolve_budget,
@@ -27,15 +27,6 @@ from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
 from orc.scheduler.core.spec.yaml_source import Path, dotted
 
-PROMPT_RETRY_ON: tuple[FailureKind, ...] = (
-    "rate_limit",
-    "timeout",
-    "connection",
-    "server_error",
-    "protocol",
-)
-PROMPT_ATTEMPTS = 3
-PROMPT_TIMEOUT_S = 120.0
 JITTER = 0.1
 CIRCUIT = CircuitDef()
 
@@ -121,7 +112,7 @@ class _Resolver:
     ) -> StepDef:
         defaults = self.spec.job.defaults
         kind = kind_of(step)
-        is_prompt = kind == "prompt"
+        facts = facts_of(kind)
         tolerant = step.continue_on_error
         timeout_s = step.timeout or defaults.timeout
         common: dict[str, Any] = {
@@ -133,21 +124,25 @@ class _Resolver:
                 FileDef(path=file.path, content=file.content, glob=file.glob) for file in step.files
             ),
             "format": step.output.format if step.output else "text",
-            "retry": self._retry(step, is_prompt=is_prompt),
-            "retry_on": self._retry_on(step, is_prompt=is_prompt),
+            "retry": self._retry(step, facts),
+            "retry_on": self._retry_on(step, facts),
             "timeout_s": timeout_s
-            or (self._env_number("TIMEOUT_S", PROMPT_TIMEOUT_S) if is_prompt else None),
+            or (
+                self._env_number("TIMEOUT_S", facts.timeout_s)
+                if facts.calls_model
+                else facts.timeout_s
+            ),
             "total_timeout_s": step.total_timeout or defaults.total_timeout,
             "continue_on_error": defaults.continue_on_error if tolerant is None else tolerant,
         }
         common["continue_on_error"] = bool(common["continue_on_error"])
-        if kind in ("prompt", "run", "python"):
+        if facts.does_work:
             common["on_unknown"] = resolve_doubt(step, defaults)
-        if kind in ("run", "python") or step.tools:
+        if facts.runs_code or step.tools:
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
         # Those of a spec around a workflow count too: it is not known whether they are the same.
         cache = "off" if common.get("secrets") else step.cache or "off"
-        if is_prompt:
+        if facts.calls_model:
             if step.output is not None:
                 common["output_schema"] = step.output.json_schema
                 common["repair"] = step.output.repair
@@ -155,18 +150,14 @@ class _Resolver:
             return StepDef(**common, **self.models.prompt(path, step), params=params)
         if step.workflow is not None:
             return StepDef(**common, **self._workflow(step, path))
-        if kind == "group":
+        if facts.is_container:
             return StepDef(**common, steps=self._steps(step.steps or {}, (*path, "steps")))
-        if kind == "approval":
-            return StepDef(**common)
-        if kind == "run":
-            run = step.run if isinstance(step.run, str) else tuple(step.run or ())
-            env = {**(defaults.env or {}), **(step.env or {})}
-            return StepDef(**common, run=run, env=env, cache=cache)
-        if kind == "python":
+        if facts.runs_code:
+            run = tuple(step.run) if isinstance(step.run, list) else step.run
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(
                 **common,
+                run=run,
                 function=step.python,
                 args=step.args or {},
                 env=env,
@@ -191,9 +182,7 @@ class _Resolver:
         """The steps of a workflow, with its own environment for each command."""
         env = self.spec.job.env
         return tuple(
-            step.model_copy(update={"env": {**env, **step.env}})
-            if step.kind in ("run", "python")
-            else step
+            step.model_copy(update={"env": {**env, **step.env}}) if step.facts.runs_code else step
             for step in self._steps(self.spec.steps, ("steps",))
         )
 
@@ -218,11 +207,13 @@ class _Resolver:
         cooldown_s = self._env_number("CB_COOLDOWN_S", CIRCUIT.cooldown_s)
         return CircuitDef(threshold=int(threshold or 0), cooldown_s=cooldown_s or 0.0)
 
-    def _retry(self, step: StepSpec, *, is_prompt: bool) -> RetryDef:
+    def _retry(self, step: StepSpec, facts: Kind) -> RetryDef:
         spec = step.retry or self.spec.job.defaults.retry
         jitter = self._env_number("JITTER", JITTER)
         if spec is None:
-            attempts = self._env_number("MAX_RETRIES", PROMPT_ATTEMPTS) if is_prompt else 1
+            attempts: float | None = facts.attempts
+            if facts.calls_model:
+                attempts = self._env_number("MAX_RETRIES", attempts)
             spec = RetrySpec(max_attempts=max(1, int(attempts or 1)))
         return RetryDef(
             max_attempts=spec.max_attempts,
@@ -232,11 +223,11 @@ class _Resolver:
             jitter=spec.jitter if spec.jitter is not None else min(max(jitter or 0.0, 0.0), 1.0),
         )
 
-    def _retry_on(self, step: StepSpec, *, is_prompt: bool) -> tuple[FailureKind, ...]:
+    def _retry_on(self, step: StepSpec, facts: Kind) -> tuple[FailureKind, ...]:
         named = step.retry_on if step.retry_on is not None else self.spec.job.defaults.retry_on
         if named is not None:
             return tuple(named)
-        return PROMPT_RETRY_ON if is_prompt else ()
+        return facts.retry_on
 
     def _inputs(self) -> dict[str, Any]:
         declared = self.spec.job.inputs

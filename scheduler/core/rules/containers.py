@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from orc.ledger.definition import StepDef
 from orc.ledger.events import (
     AnyEvent,
@@ -15,6 +13,7 @@ from orc.ledger.events import (
     StepStarted,
     StepSucceeded,
 )
+from orc.ledger.kinds import PersonNeeded
 from orc.scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, Failed
 from orc.scheduler.core.fold.containers import CHILDREN_MAX
 from orc.scheduler.core.fold.evolve import JobState
@@ -45,12 +44,12 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
         )
     if step.inside is not None:
         first = len(step.inside.children)
-    if shape == "loop":
+    if definition.is_loop:
         # Rounds are counted from 1, as people do.
         first += 1
     members = state.graph.body(command.step).steps
     shapes = tuple(_shape_of(command.step, member) for member in members)
-    total = len(command.children) + (first - 1 if shape == "loop" else first)
+    total = len(command.children) + (first - 1 if definition.is_loop else first)
     for number, start in enumerate(range(0, max(1, len(command.children)), CHILDREN_MAX)):
         part = command.children[start : start + CHILDREN_MAX]
         events.append(
@@ -61,19 +60,19 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
                 first=first + start,
                 total=total,
                 values=command.values[number] if number < len(command.values) else None,
-                shapes=shapes[start : start + CHILDREN_MAX] if shape == "group" else shapes,
+                shapes=shapes[start : start + CHILDREN_MAX] if definition.has_members else shapes,
             )
         )
     return events
 
 
 def _shape_of(parent: str, member: StepDef) -> ChildShape:
-    is_prompt = member.kind == "prompt"
+    calls_model = member.facts.calls_model
     return ChildShape(
         kind=member.shape or member.kind,
         needs=tuple(f"{parent}/{name}" for name in member.needs),
-        provider=member.provider if is_prompt else None,
-        model=member.model if is_prompt else None,
+        provider=member.provider if calls_model else None,
+        model=member.model if calls_model else None,
     )
 
 
@@ -145,7 +144,8 @@ def untold(state: JobState) -> list[AnyEvent]:
     """The ends of steps that were decided, where a stream was cut before it says so."""
     events: list[AnyEvent] = []
     for step_id, step in state.steps.items():
-        if step.waits_for != "approval" or step.question is not None or step.output is None:
+        is_approval = state.graph.steps[step_id].facts.asks_person and step.waits_for is not None
+        if not is_approval or step.question is not None or step.output is None:
             continue
         answer = step.output.value
         command = DecideApproval(step_id, answer["decision"], answer["comment"], answer["by"])
@@ -161,7 +161,7 @@ def rest(state: JobState) -> list[AnyEvent]:
     waiting = {*state.questions, *state.short}
     steps = tuple(sorted(waiting, key=lambda name: state.steps[name].index))
     doubts = [name for name in steps if state.steps[name].waits_for == "in_doubt"]
-    reason: Literal["approval", "in_doubt", "budget"] = "budget" if state.short else "approval"
+    reason: PersonNeeded = "budget" if state.short else "approval"
     if doubts and len(doubts) == len(steps):
         reason = "in_doubt"
     return [JobWaiting(reason=reason, steps=steps[:NAMED_MAX])]

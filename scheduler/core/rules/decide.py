@@ -26,6 +26,7 @@ from orc.ledger.events import (
     StepStarted,
     StepSucceeded,
 )
+from orc.ledger.kinds import NOT_RUNNING
 from orc.scheduler.core.commands import (
     AmendJob,
     AskAgain,
@@ -176,7 +177,7 @@ def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
 def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
     definition = state.graph.steps[command.step]
     step = state.steps[command.step]
-    assert step.status in ("pending", "waiting")
+    assert step.status in NOT_RUNNING
     assert step.needs_left == 0
     deadline_at = step.deadline_at
     if deadline_at is None and definition.total_timeout_s is not None:
@@ -261,7 +262,7 @@ def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]
     decided = decision(state, command)
     if command.option == REJECT:
         return [decided, *fail_finally(state, command.step, rejection(command))]
-    if state.graph.steps[command.step].kind != "approval":
+    if not state.graph.steps[command.step].facts.asks_person:
         return [decided]
     return [decided, approval_given(state, decided)]
 
@@ -282,7 +283,7 @@ def _time_out(state: JobState) -> list[AnyEvent]:
     message = f"the job's timeout of {format_duration(state.timeout_s or 0.0)} is over"
     events: list[AnyEvent] = []
     for step_id, step in state.steps.items():
-        if step.status in ("pending", "waiting"):
+        if step.status in NOT_RUNNING:
             events.append(StepSkipped(step=step_id, reason="job_timeout", because=()))
     over = Failed("timeout", message, 0.0, final=True, tolerable=False)
     events += [

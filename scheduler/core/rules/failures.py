@@ -6,11 +6,11 @@ from collections import deque
 
 from orc.ledger.definition import StepDef
 from orc.ledger.events import AnyEvent, SkipReason, StepFailed, StepSkipped, StepSwitched
+from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.limits import TRANSIENT
 
-_SWITCHED_ON = TRANSIENT | {"auth", "bad_request", "refused", "context_length", "schema"}
+_SWITCHED_ON = (*TRANSIENT, "auth", "bad_request", "refused", "context_length", "schema")
 
 _CUT_MIDWAY = ("timeout", "signal", "output_too_large")
 
@@ -24,12 +24,12 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
         return failed.kind in definition.retry_on
     if is_work_cut(definition, failed):
         return False
-    return failed.kind not in ("template", "path", "environment")
+    return failed.kind not in NEVER_RETRIED
 
 
 def is_work_cut(definition: StepDef, failed: Failed) -> bool:
     """Whether work was ended midway that must not just be done again."""
-    may_repeat = definition.on_unknown == "retry" or definition.kind == "prompt"
+    may_repeat = definition.on_unknown == "retry" or not definition.facts.runs_code
     return not may_repeat and failed.kind in _CUT_MIDWAY
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orc.ledger.events import FileRef, JobInterrupted, StepReused
+from orc.ledger.kinds import NOT_RUNNING
 from orc.scheduler.core.commands import ReuseStep
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.rules.files import find_conflict
@@ -11,7 +12,7 @@ from orc.scheduler.core.rules.files import find_conflict
 def reuse_step(state: JobState, command: ReuseStep) -> list[StepReused]:
     """The step's end with a result from elsewhere."""
     event = command.event
-    assert state.steps[event.step].status in ("pending", "waiting")
+    assert state.steps[event.step].status in NOT_RUNNING
     assert can_own(state, event.step, event.files)
     return [event]
 

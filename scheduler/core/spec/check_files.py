@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.language.templates import has_template
@@ -24,7 +25,7 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
             continue
         if file.glob is not None and file.content is not None:
             yield Problem(f"{where}: `content` goes with `path`, not with `glob`", *place)
-        if file.glob is not None and kind_of(step) not in ("run", "python"):
+        if file.glob is not None and not facts_of(kind_of(step)).runs_code:
             yield Problem(
                 f"{where}: only commands and functions leave files to capture; "
                 f"to write the step's text, say {{path: {file.glob!r}}}",

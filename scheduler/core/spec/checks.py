@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, nearest
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
@@ -18,7 +19,6 @@ from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
 from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
 from orc.scheduler.core.spec.inputs import input_problem
 from orc.scheduler.core.spec.model import (
-    KIND_KEYS,
     STEP_ID_LENGTH_MAX,
     STEP_ID_PATTERN,
     JobSpec,
@@ -27,30 +27,11 @@ from orc.scheduler.core.spec.model import (
 from orc.scheduler.core.spec.references import Scope, check_text, needs_of, texts_of
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
-_DONE_HERE = ("prompt", "messages", "run", "python", "value")
-_REACHES_OUT = ("prompt", "messages", "run", "python")
-
-
 _ONLY_FOR = {
-    "system": ("prompt", "messages"),
-    "provider": ("prompt", "messages"),
-    "model": ("prompt", "messages"),
-    "base_url": ("prompt", "messages"),
-    "fallback": ("prompt", "messages"),
-    "params": ("prompt", "messages"),
-    "tools": ("prompt", "messages"),
-    "max_turns": ("prompt", "messages"),
-    "cache": ("prompt", "messages", "run", "python"),
-    "args": ("python",),
-    "env": ("run", "python"),
-    "secrets": _REACHES_OUT,
-    "output": ("prompt", "messages", "run"),
+    **{key: marks_taking(key) for kind in KINDS.values() for key in kind.takes},
     "with_": ("workflow",),
-    "on_unknown": _REACHES_OUT,
-    "idempotent": ("run", "python"),
-    **dict.fromkeys(("files", "retry", "retry_on", "timeout", "total_timeout"), _DONE_HERE),
 }
-
+"""Keys that some steps have only, and the keys of which those steps have one."""
 
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 
@@ -172,16 +153,18 @@ def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> It
 
 def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
     where = dotted(path)
-    given = [key for key in KIND_KEYS if key in step.model_fields_set]
+    given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
     place = document.place(path, key=True)
     if len(given) != 1:
         found = f"it has {' and '.join(given)}" if given else "it has none"
-        yield Problem(f"{where}: a step has exactly one of {', '.join(KIND_KEYS)}; {found}", *place)
+        yield Problem(
+            f"{where}: a step has exactly one of {', '.join(KIND_OF_KEY)}; {found}", *place
+        )
         return
-    for key, kinds in _ONLY_FOR.items():
-        if key in step.model_fields_set and given[0] not in kinds:
+    for key, marks in _ONLY_FOR.items():
+        if key in step.model_fields_set and given[0] not in marks:
             yield Problem(
-                f"{where}.{key.rstrip('_')}: belongs to a step with {' or '.join(kinds)}, and this "
+                f"{where}.{key.rstrip('_')}: belongs to a step with {' or '.join(marks)}, and this "
                 f"one has {given[0]}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )

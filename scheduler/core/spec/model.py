@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from orc.ledger.events import FailureKind
+from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import CacheScope, Duration, Names, Strict, Text, shorthand
 from orc.scheduler.core.spec.flow import Approval, BudgetSpec, Condition, LoopSpec
 from orc.scheduler.core.spec.prompt import (
@@ -35,10 +35,6 @@ LATER_STEP_KEYS = frozenset("limits template".split())
 """Keys of the language that a step will have and this version does not; refused, never ignored."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
-
-
-KIND_KEYS = ("prompt", "messages", "run", "python", "value", "approval", "steps", "workflow")
-"""One of these says what a step is."""
 
 
 class RetrySpec(Strict):
@@ -270,7 +266,5 @@ class JobSpec(Strict):
 
 def kind_of(step: StepSpec) -> str | None:
     """The step's kind; none when it has no kind or several."""
-    given = [key for key in KIND_KEYS if key in step.model_fields_set]
-    if len(given) != 1:
-        return None
-    return {"messages": "prompt", "steps": "group", "workflow": "group"}.get(given[0], given[0])
+    given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
+    return KIND_OF_KEY[given[0]] if len(given) == 1 else None
