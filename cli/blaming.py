@@ -11,6 +11,7 @@ from orc.cli.terminal.excerpts import excerpt, when
 from orc.cli.terminal.job_notes import shown_folder
 from orc.cli.terminal.text import safe
 from orc.ledger import LedgerReader
+from orc.ledger.definition import dump_step
 from orc.ledger.step_names import folder_name
 from orc.projections.history.exchange import Exchange, read_exchange
 from orc.projections.history.lineage import Lineage, Reuse
@@ -72,6 +73,7 @@ def blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
     call, attempt = found.reply, found.attempt
     exchange = None if call is None else read_exchange(reader, call)
     is_here = found.making != "reused"
+    step = {} if found.definition is None else dump_step(found.definition)
     return {
         "file": asdict(found.file),
         "current": found.is_current,
@@ -86,8 +88,8 @@ def blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "attempt": None if attempt is None else attempt.attempt,
             "event": found.version if is_here else found.reused[-1].from_version,
             "exit_code": _exit_code(found),
-            "run": found.definition.get("run"),
-            "function": found.definition.get("function"),
+            "run": step.get("run"),
+            "function": step.get("function"),
         },
         "reused": [asdict(hop) for hop in found.reused],
         "call": None if call is None else asdict(call),
@@ -98,7 +100,7 @@ def blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
             "name": found.spec.source_name,
             "sha256": found.spec.source_sha256,
             "event": found.spec.version,
-            "step": dict(found.definition),
+            "step": step,
             "lost": found.spec.lost,
         },
         "upstream": [
@@ -196,15 +198,15 @@ def _answer_text(call: CallRow) -> str:
 
 
 def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:
-    run = found.definition.get("run")
+    run = None if found.definition is None else found.definition.run
     code = _exit_code(found)
     ended = "" if code is None else f"exit code {code}"
     if run is not None:
         yield _line("command", ended)
         text = run if isinstance(run, str) else " ".join(map(repr, run))
         yield from excerpt(text, is_full=is_full)
-    elif found.definition.get("function"):
-        yield _line("function", safe(found.definition["function"]))
+    elif found.definition is not None and found.definition.function:
+        yield _line("function", safe(found.definition.function))
     if found.attempt is not None and (found.attempt.log or found.attempt.log_sha256):
         folder = shown_folder(
             reader.connection, reader.path, found.job.job_id, found.job.runs_dir or "runs"

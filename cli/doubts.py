@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.cli.terminal.text import safe
+from orc.ledger.kinds import names_where, sql_list
 from orc.projections.folds.doubts import Doubts
 
 _NAMED_MAX = 5
@@ -52,7 +53,7 @@ def read_doubts(connection: sqlite3.Connection, job_id: str, *, is_interrupted: 
         calls.add(cost_usd)
     left = connection.execute(
         "SELECT steps.name FROM steps JOIN attempts USING (step_id) WHERE steps.job_id = ? "
-        "AND steps.status = 'running' AND steps.kind IN ('run', 'python') "
+        f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('runs_code'))} "
         "AND attempts.status = 'running' ORDER BY steps.position",
         (job_id,),
     )

@@ -13,6 +13,7 @@ from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
 from orc.ledger.errors import LedgerError, why_lost
 from orc.ledger.folder import Folder
+from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
 from orc.projections.folder.logs import AttemptLog, read_attempt_logs
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import StepRow
@@ -20,15 +21,10 @@ from orc.projections.tables.rows import StepRow
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10
 # Of a step that runs it is not known yet whether it will have a log.
-_HAS_LOGS = """job_id = ? AND (
-    status = 'running' AND kind IN ('run', 'python') OR step_id IN (
+_HAS_LOGS = f"""job_id = ? AND (
+    status = 'running' AND kind IN {sql_list(names_where("runs_code"))} OR step_id IN (
         SELECT step_id FROM attempts WHERE log IS NOT NULL OR log_sha256 IS NOT NULL)
 ) ORDER BY position"""
-_ELSEWHERE = {
-    "prompt": "`orc blame`, `orc browse` and `orc search` show what was asked and answered",
-    "value": "`orc tail JOB --step STEP` shows its result",
-    "approval": "`orc why JOB STEP` says what was decided",
-}
 
 
 def print_logs(
@@ -68,7 +64,7 @@ def print_logs(
 def _has_more(ledger: LedgerReader, job_id: str, step: str) -> bool:
     """Whether the step may begin another attempt, or is in one."""
     (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
-    return row.status in ("pending", "running", "waiting")
+    return row.status in OPEN
 
 
 class _Printer:
@@ -179,8 +175,9 @@ def _nothing(ledger: LedgerReader, job_id: str, step: str, attempts: list[Attemp
         more = ", and more" if len(inside) > _NAMED_MAX else ""
         names = ", ".join(safe(name) for name in inside[:_NAMED_MAX])
         return f"{safe(step)} holds steps, which have logs: {names}{more}"
-    if row.kind in _ELSEWHERE:
-        return f"{safe(step)} is a {row.kind} step and has no log; {_ELSEWHERE[row.kind]}"
+    shown_by = facts_of(row.kind).shown_by
+    if shown_by is not None:
+        return f"{safe(step)} is a {row.kind} step and has no log; {shown_by}"
     if not attempts:
         return f"{safe(step)} has not started: it is {row.status}"
     return f"{safe(step)} has printed nothing"

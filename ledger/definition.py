@@ -6,6 +6,7 @@ be added with a default, and none is renamed or given another meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -264,6 +265,19 @@ class JobDef(Resolved):
     inputs: dict[str, Any] = {}
     steps: tuple[StepDef, ...]
 
+    def step(self, name: str) -> StepDef | None:
+        """The definition of a step of the job, by its name in the ledger; None for no such step.
+
+        Items and rounds have the definition of what they are one of.
+        """
+        found: StepDef | None = None
+        steps = self.steps
+        for part in name.split("/"):
+            own = re.split(r"[\[#]", part, maxsplit=1)[0]
+            found = next((step for step in steps if step.id == own), None)
+            steps = () if found is None else found.steps
+        return found
+
 
 def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
     """The steps, and those inside them, in order."""
@@ -275,6 +289,11 @@ def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
 def dump_job(definition: JobDef) -> dict[str, Any]:
     """The job as JSON values, defaults left out."""
     return definition.model_dump(mode="json", exclude_defaults=True)
+
+
+def dump_step(step: StepDef) -> dict[str, Any]:
+    """The step as JSON values, defaults left out, as `dump_job` has it."""
+    return step.model_dump(mode="json", exclude_defaults=True)
 
 
 def load_job(document: Any) -> JobDef:

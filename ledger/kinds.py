@@ -163,6 +163,9 @@ _SHAPES = (
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (*_STEP_KINDS, *_SHAPES)}
 """The kinds and the shapes by name; the tables' column `steps.kind` has one of these names."""
 
+OUTER_SHAPES: tuple[str, ...] = tuple(kind.name for kind in _SHAPES)
+"""The shapes that a key of any step gives, outermost first: each is a field of its definition."""
+
 KIND_OF_KEY: dict[str, str] = {key: kind.name for kind in _STEP_KINDS for key in kind.marks}
 """The kind by the key of the spec that makes it, in the order in which people are told of them."""
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.digest import canonical_json
+from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.removal import blobs_by_job, has_bytes, size_of, spec_blobs
 
-_ENDED = ("succeeded", "failed", "cancelled")
 _COPY_BYTES_MIN = 8
 """Shorter bytes are in too many places by chance to be looked for."""
 
@@ -61,7 +61,7 @@ def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[st
             continue
         if has_owner(ledger.path, job_id):
             left_out.append((job_id, IS_RUN))
-        elif status not in _ENDED and job_id not in named:
+        elif status not in JOB_ENDED and job_id not in named:
             left_out.append((job_id, "it has not ended"))
         else:
             chosen[job_id] = (status, at)
@@ -93,7 +93,7 @@ def plan_redaction(
         found = by_job.get(job_id)
         if has_owner(ledger.path, job_id):
             left_out.append((job_id, IS_RUN))
-        elif found and status not in _ENDED and job_id not in named:
+        elif found and status not in JOB_ENDED and job_id not in named:
             left_out.append((job_id, "it has not ended"))
         elif found:
             parts.append(_part(ledger, job_id, status, at, found))

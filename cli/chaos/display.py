@@ -31,7 +31,7 @@ def say_before(trial: Trial, *, quiet: bool) -> None:
 
 
 def _has_code(step: object) -> bool:
-    return any(inner.kind in ("run", "python") or inner.tools for inner in walk_steps((step,)))  # type: ignore[arg-type]
+    return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))  # type: ignore[arg-type]
 
 
 class Teller(Told):

@@ -197,7 +197,7 @@ def _needed_by(step_id: str, spec: Mapping[str, StepDef]) -> set[str]:
 
 def _is_code(step: StepDef) -> bool:
     """Whether a command or a function is in it, also as a model's tool."""
-    return any(inner.kind in ("run", "python") or inner.tools for inner in walk_steps((step,)))
+    return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))
 
 
 def describe(recorded: Recorded | None) -> str:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from orc.cli.options import Database, Json, live_status, read_tables
+from orc.ledger.kinds import SHOWN_JOB_STATUSES
 
-_STATUSES = ("running", "waiting", "interrupted", "succeeded", "failed", "cancelled")
 _NAMES = (
     "job_id", "status", "project", "steps_succeeded", "steps_total", "duration_s", "tokens",
     "cost_usd", "calls_unpriced", "submitted_at", "calls_in_doubt",
@@ -32,9 +32,9 @@ def list_jobs(
         list[str] | None,
         typer.Option(
             "--status",
-            help=f"Only jobs that are so: {', '.join(_STATUSES)}; may be given again.",
+            help=f"Only jobs that are so: {', '.join(SHOWN_JOB_STATUSES)}; may be given again.",
             metavar="STATUS",
-            autocompletion=lambda: list(_STATUSES),
+            autocompletion=lambda: list(SHOWN_JOB_STATUSES),
         ),
     ] = None,
     project: Annotated[
@@ -102,11 +102,11 @@ def _read(
 
 def _wanted(statuses: list[str] | None) -> set[str]:
     wanted = set(statuses or ())
-    for unknown in sorted(wanted - set(_STATUSES)):
+    for unknown in sorted(wanted - set(SHOWN_JOB_STATUSES)):
         from orc.cli.jobs.submit import UsageProblem
         from orc.scheduler.core.errors import nearest
 
-        raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, _STATUSES)}")
+        raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}")
     return wanted
 
 

@@ -289,7 +289,7 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
         )
     )
     for step in definition.steps:
-        what = f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
+        what = f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
         put(f"{step.id}: {safe(what)}, at most {step.retry.max_attempts} attempt(s)")
     return 0
 

@@ -16,6 +16,7 @@ from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.definition import dump_job
 from orc.ledger.events import JobAmended
+from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.step_names import lineage
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import AmendJob
@@ -25,7 +26,6 @@ from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.decide import decide
 
 SHOWN_MAX = 40
-_ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _amend(
     source, source_blob = pack(edited.text)
     inputs, inputs_blob = pack(edited.definition.inputs)
     wish = None
-    if state.status in _ENDED:
+    if state.status in JOB_ENDED:
         # Whoever wished for its end has had it.
         wish = max((found.id for found in ledger.read_signals(job_id)), default=None)
     event = JobAmended(

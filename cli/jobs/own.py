@@ -17,6 +17,7 @@ from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob, StorageError
 from orc.ledger.events import Failure, JobAmended, JobSubmitted, Owner, Payload
 from orc.ledger.folder import Folder
+from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.locks import owner_identity
 from orc.projections import Publisher, ReplyCache, ResultCache, deliver
 from orc.projections.money.prices import PriceTable
@@ -171,7 +172,7 @@ class Ownership:
         left: tuple[str, ...] = ()
         if state.status == "succeeded":
             left = deliver_files(self.ledger, job_id, state, force=force)
-        status = "interrupted" if state.status == "stopped" else state.status
+        status = INTERRUPTED if state.status == "stopped" else state.status
         return Ended(job_id, status, state, self.folder, state.stopped_by, left, self.ledger.path)
 
     def _publish(self, publisher: Publisher, *, final: bool) -> None:
@@ -207,7 +208,7 @@ def opening_of(
         elif blob is not None:
             ledger.append_blobs([blob])
     last_wish = None
-    if state.status in ("failed", "cancelled"):
+    if state.status in JOB_ENDED_BADLY:
         # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
         last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
     return ResumeJob(

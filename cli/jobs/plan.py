@@ -170,21 +170,22 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
 
 def _what(step: StepDef) -> str:
     if step.shape is not None:
-        return step.shape if step.kind in ("group", "value") else f"{step.shape} of {step.kind}"
-    return f"{step.provider}/{step.model}" if step.kind == "prompt" else step.kind
+        is_named = step.facts.does_work or step.facts.asks_person
+        return f"{step.shape} of {step.kind}" if is_named else step.shape
+    return f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
 
 
 def _expected(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> Expected:
-    is_free = not any(inner.kind == "prompt" for inner in walk_steps((step,)))
+    is_free = not any(inner.facts.calls_model for inner in walk_steps((step,)))
     if connection is None:
         return Expected(cost_usd=0.0 if is_free else None)
     name = step.id
-    model = step.model if step.kind == "prompt" and step.shape is None else None
+    model = step.model if step.facts.calls_model and step.shape is None else None
     runs, duration_s, cost, unpriced = connection.execute(
         _HISTORY, (definition.project, name, model, model)
     ).fetchone()
     if not runs:
-        is_quick = step.kind in ("value", "approval") and step.shape is None
+        is_quick = not step.facts.does_work and step.shape is None
         return Expected(cost_usd=0.0 if is_free else None, duration_s=0.0 if is_quick else None)
     if step.shape is not None:
         names = (len(name) + 1, f"{name}[", f"{name}#", f"{name}/")
@@ -209,7 +210,7 @@ def _worst(
         return step.budget.max_cost_usd
     total = 0.0
     for inner in walk_steps((step,)):
-        if inner.kind != "prompt":
+        if not inner.facts.calls_model:
             continue
         times = _times(step) * (_times(inner) if inner is not step else 1)
         output = inner.params.get("max_tokens")

@@ -300,11 +300,12 @@ def check_step_names(option: str, names: Iterable[str], known: Collection[str]) 
 
 
 def _check_stream(step_id: str, definition: JobDef) -> None:
-    kinds = {step.id: step.kind for step in definition.steps}
+    kinds = {step.id: step.facts for step in definition.steps}
     if step_id not in kinds:
         raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
-    if kinds[step_id] != "prompt":
-        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {kinds[step_id]})")
+    if not kinds[step_id].calls_model:
+        what = kinds[step_id].name
+        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {what})")
 
 
 def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:

@@ -47,6 +47,7 @@ from orc.ledger.definition import REPLAY, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import LedgerError
 from orc.ledger.events import JobSubmitted, Owner, Recorded
+from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.locks import owner_identity
 from orc.projections import Publisher, ReadModel
 from orc.projections.money.prices import PriceTable
@@ -248,7 +249,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
-        if state.status in ("succeeded", "failed", "cancelled"):
+        if state.status in JOB_ENDED:
             return job_id, state.status
         protect(ledger, state.definition, os.environ, steps=())
         signal_id = ledger.send_signal(
@@ -290,7 +291,7 @@ def _cancel_unowned(
     ledger: Ledger, job_id: JobId, signal_id: int, reason: str | None, places: Places
 ) -> str:
     state = load_state(ledger, job_id)
-    if state.status in ("succeeded", "failed", "cancelled"):
+    if state.status in JOB_ENDED:
         return state.status
     append_command(ledger, job_id, state, CancelJob(signal_id, reason, at_once=True), blobs=[])
     folder = folder_for(ledger, state, job_id, places.runs_dir)

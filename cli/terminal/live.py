@@ -196,7 +196,7 @@ def _place(state: JobState, step_id: str) -> tuple[int, ...]:
 def _progress(state: JobState, step_id: str, inside: Inside) -> str:
     """How far a step is that holds others."""
     loop = state.graph.steps[step_id].loop
-    if loop is not None and state.graph.steps[step_id].shape == "loop":
+    if loop is not None and state.graph.steps[step_id].is_loop:
         return f"round {len(inside.children)} of at most {loop.max_iterations}"
     return f"{len(inside.children) - inside.open} of {inside.total} have ended"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote
 
+from orc.ledger.kinds import CUT_SHORT, DONE, facts_of
 from orc.ledger.step_names import folder_name
 from orc.projections.exports.crate_facts import (
     Entity,
@@ -23,14 +24,6 @@ from orc.projections.exports.crate_facts import (
 from orc.projections.exports.source import ExportSource, spec_name
 from orc.projections.tables.job_view import read_calls, read_files
 from orc.projections.tables.rows import AttemptRow, CallRow, StepRow
-
-_HOLDERS = ("for_each", "loop", "group")
-_TOOLS = {
-    "run": "A command, as the spec gives it.",
-    "python": "A Python function, as the spec names it.",
-    "value": "Data that orc computes from other steps' results.",
-    "approval": "A decision that orc asks of a person.",
-}
 
 
 class Actions:
@@ -66,7 +59,7 @@ class Actions:
         by_spec: dict[str, list[StepRow]] = {}
         for step, _ in view.in_order():
             self._output(step)
-            if step.kind not in _HOLDERS and step.name not in view.children_of:
+            if not facts_of(step.kind).is_container and step.name not in view.children_of:
                 by_spec.setdefault(spec_name(view, step), []).append(step)
         for position, (name, steps) in enumerate(by_spec.items()):
             self._step(position, name, steps)
@@ -131,7 +124,7 @@ class Actions:
         for path in (log, *self._facts.calls.get((step.name, attempt.attempt), ())):
             if path in self._files:
                 self.about.setdefault(path, key)
-        failed = attempt.status in ("failed", "interrupted", "in doubt")
+        failed = attempt.status in ("failed", *CUT_SHORT)
         error = attempt.failure or f"the attempt was {attempt.status}"
         self._add(
             {
@@ -199,11 +192,10 @@ class Actions:
         )
 
     def _tools(self, step: StepRow, name: str, calls: list[CallRow]) -> list[str]:
-        if step.kind != "prompt":
+        facts = facts_of(step.kind)
+        if not facts.calls_model:
             key = fragment("tool", step.kind, name)
-            described = _TOOLS.get(
-                step.kind, "What the step is, the ledger does not tell any more."
-            )
+            described = facts.described or "What the step is, the ledger does not tell any more."
             self._tool(key, f"{step.kind} of {name}", described)
             return [key]
         asked: list[tuple[str | None, str | None]] = [
@@ -247,7 +239,7 @@ def _ending(failed: StepRow | None, *, is_over: bool) -> Entity:
 
 
 def _is_over(step: StepRow) -> bool:
-    return step.status in ("succeeded", "skipped")
+    return step.status in DONE
 
 
 def _activity(attempt: AttemptRow) -> str:

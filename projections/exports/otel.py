@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from orc.ledger.kinds import CUT_SHORT, JOB_ENDED_BADLY
 from orc.projections.exports import otlp
 from orc.projections.exports.otel_calls import (
     Told,
@@ -28,7 +29,7 @@ from orc.projections.exports.source import ExportSource, spec_name
 from orc.projections.tables.rows import AttemptRow, StepRow
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
-_ENDED_BADLY = ("failed", "cancelled", "interrupted", "in doubt")
+_ENDED_BADLY = (*JOB_ENDED_BADLY, *CUT_SHORT)
 
 
 def render_otel(source: ExportSource, *, content: bool = False) -> str:

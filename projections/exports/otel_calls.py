@@ -25,6 +25,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.kinds import IN_DOUBT, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.exports.messages import (
     as_json,
@@ -105,7 +106,7 @@ def call_spans(
     content: bool,
 ) -> Iterator[OtlpSpan]:
     """The calls of the attempt that were sent to a model."""
-    if not step.calls and step.kind != "prompt":
+    if not step.calls and not facts_of(step.kind).calls_model:
         return
     for call in read_calls(source.reader.connection, step.step_id):
         place = (step.name, attempt.attempt, call.call)
@@ -123,7 +124,7 @@ def tool_spans(
     content: bool,
 ) -> Iterator[OtlpSpan]:
     """The tools that the attempt called for its model."""
-    if step.kind != "prompt":
+    if not facts_of(step.kind).calls_model:
         return
     for tool in read_tools(source.reader.connection, step.step_id):
         if tool.attempt_id == attempt.attempt_id and tool.tool_call_id in told.called:
@@ -190,7 +191,7 @@ def _call(
         "orc.cost_usd": call.cost_usd,
         "orc.request_sha256": asked.request_sha256,
     }
-    if call.status in ("failed", "in doubt"):
+    if call.status in ("failed", IN_DOUBT):
         span.error = call.failure_kind or call.status.replace(" ", "_")
         span.message = call.failure
     if content:
@@ -294,7 +295,7 @@ def _tool(
             "orc.status": tool.status,
         },
     )
-    if tool.status in ("error", "in doubt"):
+    if tool.status in ("error", IN_DOUBT):
         span.error = "tool_error" if tool.status == "error" else "in_doubt"
     if content:
         for name, payload in (

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from orc.ledger.digest import clean_json
 from orc.ledger.errors import LedgerError
+from orc.ledger.kinds import JOB_ENDED_BADLY
 from orc.projections.exports.crate_actions import Actions
 from orc.projections.exports.crate_facts import (
     Entity,
@@ -205,7 +206,7 @@ class _Crate:
     def _run(self) -> Entity:
         job, status = self._source.view.job, self._source.status
         given = [fragment("input", name) for name in self._job_inputs()]
-        failed = status in ("failed", "cancelled")
+        failed = status in JOB_ENDED_BADLY
         return {
             "@id": _RUN,
             "@type": "CreateAction",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
+from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.reader import Head, LedgerReader
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.rows import StepRow
@@ -37,7 +38,7 @@ class ExportSource:
     @property
     def has_ended(self) -> bool:
         """Whether no more can come, short of a resume."""
-        return self.status in ("succeeded", "failed", "cancelled")
+        return self.status in JOB_ENDED
 
 
 def read_source(

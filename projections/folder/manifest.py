@@ -35,6 +35,7 @@ from orc.ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
+from orc.ledger.kinds import NOT_DONE, OPEN
 from orc.ledger.step_names import is_within
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
 from orc.projections.folds.owned_files import OwnedFiles, dropped_by
@@ -45,8 +46,6 @@ MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
 
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """In place of a spec whose bytes were removed from the ledger."""
-
-_OPEN = ("pending", "running", "waiting")
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ class Manifest:
                 self._status = "interrupted"
             case JobCancelling():
                 for name, step in self._steps.items():
-                    if step.status in _OPEN and name not in event.steps:
+                    if step.status in OPEN and name not in event.steps:
                         step.status = "cancelled"
             case JobWaiting():
                 self._status = "waiting"
@@ -155,7 +154,7 @@ class Manifest:
     def value(self) -> dict[str, Any]:
         """The manifest as a JSON value."""
         done = [name for name, step in self._steps.items() if step.status == "succeeded"]
-        pending = [name for name, step in self._steps.items() if step.status in _OPEN]
+        pending = [name for name, step in self._steps.items() if step.status in OPEN]
         return {
             **self._job,
             "status": self._status,
@@ -246,7 +245,7 @@ class Manifest:
         self._status, self._finished_at, self._job_failure = "running", None, None
         kept = set(event.kept or ())
         for name, step in self._steps.items():
-            is_over = step.status in ("failed", "cancelled", "skipped") and not step.tolerated
+            is_over = step.status in NOT_DONE and not step.tolerated
             if is_over and name not in kept:
                 step.status, step.failure = "running" if step.holds else "pending", None
 
@@ -259,7 +258,7 @@ class Manifest:
                 self._job_failure = {"kind": failure.kind, "message": failure.message}
         if isinstance(event, JobCancelled):
             for step in self._steps.values():
-                if step.status in _OPEN:
+                if step.status in OPEN:
                     step.status = "cancelled"
 
     def _attempt_ended(self, event: StepSucceeded | StepFailed | StepInterrupted) -> None:

@@ -5,11 +5,13 @@ An amendment gives a job another spec; what ran before it ran by the one before.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from orc.ledger.definition import JobDef, StepDef, load_job
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.errors import LedgerError, why_lost
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
@@ -24,13 +26,13 @@ _LAST = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class SpecSeen:
-    """A job's spec: resolved, and the name, the text and the digest of its source.
+    """A job's spec: its definition, and the name, the text and the digest of its source.
 
-    `version` is the event that brought it. Without its bytes `resolved` is empty, or
-    `source` none, and `lost` says why.
+    `version` is the event that brought it. `definition` is None where its bytes are gone or
+    this version of orc cannot read it, `source` where its bytes are gone; `lost` says why.
     """
 
-    resolved: Mapping[str, Any]
+    definition: JobDef | None
     source_name: str
     source: str | None
     source_sha256: Digest | None
@@ -38,15 +40,9 @@ class SpecSeen:
     version: int
     lost: str | None = None
 
-    def step(self, step_id: str) -> Mapping[str, Any]:
-        """The definition of a step, or of a part of one; empty where there is none."""
-        found: Mapping[str, Any] = {}
-        steps = self.resolved.get("steps", ())
-        for part in step_id.split("/"):
-            own = re.split(r"[\[#]", part, maxsplit=1)[0]
-            found = next((step for step in steps if step["id"] == own), {})
-            steps = found.get("steps", ())
-        return found
+    def step(self, name: str) -> StepDef | None:
+        """The definition of a step, or of a part of one; None where there is none."""
+        return None if self.definition is None else self.definition.step(name)
 
 
 def read_spec(reader: LedgerReader, job_id: str, *, version: int | None = None) -> SpecSeen:
@@ -55,14 +51,14 @@ def read_spec(reader: LedgerReader, job_id: str, *, version: int | None = None) 
     recorded = reader.read_event(job_id, row[0] if row else 1)
     event = recorded.event
     assert isinstance(event, JobSubmitted | JobAmended), event.type
-    resolved, lost = read_or_lost(reader, event.spec)
+    definition, lost = _read_definition(reader, event.spec)
     source, source_lost = read_or_lost(reader, event.source)
     inputs, _ = read_or_lost(reader, event.inputs)
     digest = event.source.sha256
     if digest is None and isinstance(source, str):
         digest = digest_bytes(source.encode("utf-8", "replace"))
     return SpecSeen(
-        resolved or {},
+        definition,
         event.source_name,
         source,
         digest,
@@ -70,6 +66,16 @@ def read_spec(reader: LedgerReader, job_id: str, *, version: int | None = None) 
         recorded.version,
         lost or source_lost,
     )
+
+
+def _read_definition(reader: LedgerReader, payload: Payload) -> tuple[JobDef | None, str | None]:
+    document, lost = read_or_lost(reader, payload)
+    if document is None:
+        return None, lost
+    try:
+        return load_job(document), lost
+    except ValidationError:
+        return None, "cannot be read by this version of orc"
 
 
 def read_or_lost(reader: LedgerReader, payload: Payload | None) -> tuple[Any, str | None]:

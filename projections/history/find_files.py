@@ -118,7 +118,8 @@ def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
     runs = (Path(job.runs_dir or "runs"), reader.path.parent / "runs")
     if any((folder / job.job_id / "outputs" / file.path).resolve() == place for folder in runs):
         return True
-    target = read_spec(reader, job.job_id).resolved.get("output_dir")
+    definition = read_spec(reader, job.job_id).definition
+    target = None if definition is None else definition.output_dir
     copied = file.path.removeprefix(f"{job.name}/")
     return target is not None and (Path(target) / copied).resolve() == place
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.kinds import ANSWERED
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
 from orc.projections.history.definitions import SpecSeen, read_spec
@@ -114,17 +116,19 @@ def _settings(
 ) -> Iterator[Change]:
     """Provider, model, inputs, and of each step provider, model and parameters."""
     if step is None:
-        yield from _changes("", _named(old.resolved), _named(new.resolved))
+        yield from _changes("", _named(old.definition), _named(new.definition))
         yield from _changes("inputs.", old.inputs, new.inputs)
     for name in before.by_name:
         if name in after.by_name and (step is None or step in lineage(name)):
             one, other = old.step(name), new.step(name)
             yield from _changes(f"{name}.", _named(one), _named(other))
-            yield from _changes(f"{name}.params.", one.get("params", {}), other.get("params", {}))
+            params = ({} if step is None else step.params for step in (one, other))
+            yield from _changes(f"{name}.params.", *params)
 
 
-def _named(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found.get(name) for name in ("provider", "model", "base_url")}
+def _named(found: JobDef | StepDef | None) -> dict[str, Any]:
+    """Whom it asks, by the names of the spec's keys; a job as a whole has no address."""
+    return {name: getattr(found, name, None) for name in ("provider", "model", "base_url")}
 
 
 def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -214,7 +218,7 @@ class _Comparer:
 
     def _answered(self, row: StepRow) -> list[CallRow]:
         calls = read_calls(self._reader.connection, row.step_id)
-        return [call for call in calls if call.status in ("answered", "from ledger")]
+        return [call for call in calls if call.status in ANSWERED]
 
     def _outputs(self, *rows: StepRow) -> Iterator[tuple[str, str | None]]:
         for row in rows:

@@ -7,23 +7,20 @@ business; how it is told, that of commands and pages.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from orc.ledger.definition import StepDef
 from orc.ledger.digest import Digest, clean_text, digest_bytes
 from orc.ledger.errors import LedgerError
 from orc.ledger.events import FileWritten, Payload, StepReused
+from orc.ledger.kinds import ANSWERED, Making, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import SpecSeen, read_or_lost, read_spec
 from orc.projections.history.upstream import UpstreamStep, read_upstream
 from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
-
-Making = Literal["reply", "tool", "command", "function", "value", "reused"]
-"""What made a file: a model's reply, a model's call of a tool, a command, a Python
-function, the spec's own text; or it was used again, and this ledger has not who made it."""
 
 Origin = Literal["content", "glob", "text", "tool"]
 """What put the bytes into the file: a content that the spec gives, a pattern that captured
@@ -31,9 +28,6 @@ what was there, the step's whole text, a tool."""
 
 HOPS_MAX = 100
 SAME_MAX = 100
-
-_MADE_BY: dict[str, Making] = {"prompt": "reply", "run": "command", "python": "function"}
-_ANSWERED = ("answered", "from ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +71,7 @@ class Lineage:
     reply asked for `tool`, the call of the tool that wrote it. `version` is the event of the writing,
     none where it cannot be found. `is_current` is false once other bytes took the path;
     `lost` says why the ledger has the file's bytes no more.
-    `definition` is the step's in the resolved spec, as `job.submitted` has it.
+    `definition` is the step's in the spec that was in force, None where that is gone.
     `reused` leads from the file's job to where it was made. `upstream` is nearest first;
     `upstream_total` and `same_total` count all, of which only so many are listed.
     """
@@ -96,7 +90,7 @@ class Lineage:
     tool: ToolRow | None
     reused: tuple[Reuse, ...]
     spec: SpecSeen
-    definition: Mapping[str, Any]
+    definition: StepDef | None
     writings: tuple[Writing, ...]
     upstream: tuple[UpstreamStep, ...]
     upstream_total: int
@@ -116,7 +110,8 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
     calls = () if attempt is None else _calls(reader, attempt)
     tool = _tool(reader, step, file, view.job.name)
     is_lost = bool(hops) and not hops[-1].is_here
-    making = "reused" if is_lost else "tool" if tool else _MADE_BY.get(step.kind, "value")
+    facts = facts_of(step.kind)
+    making: Making = "reused" if is_lost else "tool" if tool else facts.makes
     upstream, upstream_total = read_upstream(reader.connection, view, step)
     same = _same(reader, file)
     return Lineage(
@@ -130,7 +125,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
         version=written.version or None,
         attempt=attempt,
         calls=calls,
-        reply=_reply(reader, calls, tool) if step.kind == "prompt" else None,
+        reply=_reply(reader, calls, tool) if facts.calls_model else None,
         tool=tool,
         reused=tuple(hops),
         spec=spec,
@@ -223,12 +218,12 @@ def _reply(
         # The tool may have been called for an earlier attempt, whose replies the later one had.
         found = read_rows(reader.connection, CallRow, "call_id = ?", tool.call_id)
         return found[0] if found else None
-    return next((call for call in reversed(calls) if call.status in _ANSWERED), None)
+    return next((call for call in reversed(calls) if call.status in ANSWERED), None)
 
 
 def _tool(reader: LedgerReader, step: StepRow, file: FileRow, project: str) -> ToolRow | None:
     """The model's call that wrote these bytes to this path, the last one."""
-    if step.kind != "prompt":
+    if not facts_of(step.kind).calls_model:
         return None
     for row in reversed(read_tools(reader.connection, step.step_id)):
         if row.tool != "write_file":
@@ -250,17 +245,17 @@ def _arguments(reader: LedgerReader, row: ToolRow) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _origin(definition: Mapping[str, Any], file: FileRow, project: str) -> Origin | None:
+def _origin(definition: StepDef | None, file: FileRow, project: str) -> Origin | None:
     """By the entry under `files` that it fits; none where several templates could have given it."""
     path = file.path.removeprefix(f"{project}/")
-    entries = definition.get("files", ())
-    fitting = [entry for entry in entries if entry.get("path") == path]
+    entries = () if definition is None else definition.files
+    fitting = [entry for entry in entries if entry.path == path]
     fitting = fitting or [
-        entry for entry in entries if entry.get("glob") and fnmatchcase(path, entry["glob"])
+        entry for entry in entries if entry.glob and fnmatchcase(path, entry.glob)
     ]
-    fitting = fitting or [entry for entry in entries if "${{" in (entry.get("path") or "")]
+    fitting = fitting or [entry for entry in entries if "${{" in (entry.path or "")]
     found: set[Origin] = {
-        "glob" if entry.get("glob") else "text" if entry.get("content") is None else "content"
+        "glob" if entry.glob else "text" if entry.content is None else "content"
         for entry in fitting
     }
     return found.pop() if len(found) == 1 else None

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import AttemptRow, StepRow
 
 SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reused"]
-
-_CUT_SHORT = ("interrupted", "in doubt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,8 @@ class _Builder:
         begin_s = self._since(attempt.started_at)
         is_open = attempt.finished_at is None
         end_s = self._now_s if attempt.finished_at is None else self._since(attempt.finished_at)
-        is_decision = step.kind == "approval"
-        if not is_decision and attempt.status in _CUT_SHORT:
+        is_decision = facts_of(step.kind).asks_person
+        if not is_decision and attempt.status in CUT_SHORT:
             end_s = self._death_s(begin_s, end_s)
         end_s = max(begin_s, end_s)
         is_cut = is_open and not self._is_live and self._view.job.status == "running"
@@ -146,7 +145,7 @@ class _Builder:
             "decision" if is_decision else "attempt",
             begin_s,
             end_s,
-            "waiting" if is_decision and is_open else "interrupted" if is_cut else attempt.status,
+            "waiting" if is_decision and is_open else INTERRUPTED if is_cut else attempt.status,
             attempt.attempt,
             is_open and self._goes_on,
             attempt.attempt_id in self._cached,

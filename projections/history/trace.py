@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orc.ledger.events import Recorded
+from orc.ledger.kinds import facts_of
 from orc.ledger.reader import LedgerReader
 
 ENDS = ("step.succeeded", "step.failed", "step.skipped", "step.reused")
@@ -16,7 +17,6 @@ ENDS = ("step.succeeded", "step.failed", "step.skipped", "step.reused")
 
 _SLOT_ENDS = (*ENDS, "step.interrupted", "budget.exceeded")
 _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
-_NO_SLOT = ("approval", "for_each", "loop", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Trace:
         for mark in self.marks:
             if mark.version >= version:
                 break
-            if mark.type == "step.started" and mark.kind not in _NO_SLOT:
+            if mark.type == "step.started" and facts_of(mark.kind).holds_slot:
                 found[mark.step] = mark
             elif mark.type in _SLOT_ENDS:
                 found.pop(mark.step, None)

@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from orc.ledger.kinds import INTERRUPTED, JOB_ENDED
 from orc.projections.money.wording import cost_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
@@ -21,7 +22,7 @@ from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
 
 PAGE_JOBS = 50
-STATUSES = ("running", "waiting", "succeeded", "failed", "cancelled", "interrupted")
+STATUSES = ("running", "waiting", *JOB_ENDED, INTERRUPTED)
 
 _RECENT_JOBS = 1_000
 _SPARK_RUNS = 20
@@ -104,7 +105,7 @@ def _find(
 ) -> list[JobRow]:
     """The jobs of the page, and one more if there are more."""
     conditions, values = ["1"], list[Any]()
-    if asked.status in ("running", "interrupted"):
+    if asked.status in ("running", INTERRUPTED):
         wanted = [job_id for job_id, status in unended.items() if status == asked.status]
         conditions.append(f"job_id IN ({', '.join('?' * len(wanted))})")
         values += wanted
@@ -203,7 +204,7 @@ def _summary(
     return {
         "running": statuses.count("running"),
         "waiting": statuses.count("waiting"),
-        "interrupted": statuses.count("interrupted"),
+        INTERRUPTED: statuses.count(INTERRUPTED),
         "failed_today": spent.get(days[-1], (0, 0, 0, 0))[2],
         "jobs_today": spent.get(days[-1], (0, 0, 0, 0))[3],
         "spent_today": _sum(spent, days[-1:]),

@@ -183,7 +183,7 @@ def _models(view: JobView) -> list[str]:
 
 def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, float, float]]:
     """What of the job's budget is used: the limit's name, how much, of how much."""
-    budget = spec.resolved.get("budget") or {}
+    budget = None if spec.definition is None else spec.definition.budget
     job = view.job
     used = {
         "max_cost_usd": job.cost_usd or 0.0,
@@ -191,9 +191,9 @@ def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, float, float]
         "max_calls": job.calls,
     }
     return [
-        (name, float(spent), float(budget[name]))
+        (name, float(spent), float(limit))
         for name, spent in used.items()
-        if budget.get(name) is not None
+        if (limit := getattr(budget, name, None)) is not None
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.definition import dump_step
 from orc.ledger.events import (
     Payload,
     Recorded,
@@ -85,7 +86,7 @@ def read_step(
     status = shown_status(database, job_id, view.job.status)
     events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
-    spec = read_spec(reader, job_id)
+    definition = read_spec(reader, job_id).step(name)
     return {
         "job": view.job,
         "step": step,
@@ -94,7 +95,7 @@ def read_step(
         "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
         "calls_left": max(0, len(calls) - CALLS_MAX),
         "output": read_output(reader, events),
-        "definition": _pretty(spec.step(name)),
+        "definition": _pretty({} if definition is None else dump_step(definition)),
         "files": read_rows(connection, FileRow, "job_id = ? AND step_id = ?", job_id, step.step_id),
         "needs": [view.by_name[need] for need in step.needed if need in view.by_name],
         "dependents": [other for other in view.steps if name in other.needed],

@@ -22,6 +22,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.kinds import facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import content_text
 from orc.projections.search.query import plain_text
@@ -48,9 +49,6 @@ PAYLOAD_BYTES_MAX = 8_000_000
 TEXT_CHARS_MAX = 1_000_000
 """What is larger is not searched; of a long text only the beginning is."""
 
-_KINDS_WITH_OUTPUTS = ("run", "python", "value")
-"""The output of other steps is that of a model, or of steps inside them: it is found there."""
-
 
 def texts_of(reader: LedgerReader, recorded: Recorded) -> Iterator[tuple[str, str]]:
     """The kind and the text of each; an event has at most one of a kind.
@@ -75,7 +73,8 @@ def _texts(reader: LedgerReader, recorded: Recorded) -> Iterator[tuple[str, str]
             yield "tool", _as_text(_read(reader, event.result))
         case StepSucceeded():
             output = ""
-            if _kind(reader.connection, recorded.job_id, event.step) in _KINDS_WITH_OUTPUTS:
+            kind = _kind(reader.connection, recorded.job_id, event.step)
+            if facts_of(kind).has_own_output:
                 output = _as_text(_read(reader, event.output))
                 yield "output", output
             log = _as_text(_read(reader, event.log))

@@ -13,12 +13,13 @@ from orc.ledger.events import (
     Recorded,
     StepExpanded,
 )
+from orc.ledger.kinds import OUTER_SHAPES
 from orc.projections.tables.writer import Writer
 
 
 def shape_of(step: Mapping[str, Any]) -> str:
     """What a step of a recorded spec is: how it holds others, else its kind."""
-    return next((shape for shape in ("for_each", "loop") if step.get(shape)), str(step["kind"]))
+    return next((shape for shape in OUTER_SHAPES if step.get(shape)), str(step["kind"]))
 
 
 def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:

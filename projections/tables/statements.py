@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orc.ledger.kinds import NOT_DONE, OPEN, names_where, sql_list
 from orc.projections.money.prices import USD_DIGITS
 from orc.projections.tables.binding import Insert, Statement, Update
 from orc.projections.tables.rows import (
@@ -16,6 +17,8 @@ from orc.projections.tables.rows import (
 
 _CUT = "step_id = :step_id AND attempt_id = :attempt_id AND status = 'sent'"
 """The call that an attempt left open: at most one, found by the index of its step's calls."""
+
+_CODE = sql_list(names_where("runs_code"))
 
 
 def _add_doubt(table: str, key: str, calls: str) -> str:
@@ -84,7 +87,7 @@ STATEMENTS: dict[str, Statement] = {
     "job_resumed": Update(JobRow, _RUNS_AGAIN),
     "reopened": "UPDATE steps SET status = iif(children, 'running', 'pending'), "
     "failure_kind = NULL, failure = NULL, skip_reason = NULL, finished_at = NULL, "
-    "duration_s = NULL WHERE job_id = :job_id AND status IN ('failed', 'cancelled', 'skipped') "
+    f"duration_s = NULL WHERE job_id = :job_id AND status IN {sql_list(NOT_DONE)} "
     "AND NOT tolerated AND name NOT IN (SELECT value FROM json_each(:kept))",
     "recounted": "UPDATE jobs SET steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
     "jobs.job_id AND status = 'failed'), steps_skipped = (SELECT count(*) FROM steps "
@@ -124,7 +127,7 @@ STATEMENTS: dict[str, Statement] = {
     "WHERE step_id = :step_id AND attempt_id = :attempt_id AND status = 'called'",
     "attempt_ended": Update(AttemptRow),
     "attempt_doubted": "UPDATE attempts SET status = 'in doubt' WHERE attempt_id = :attempt_id AND ("
-    "(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN ('run', 'python') "
+    f"(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_CODE} "
     "OR EXISTS (SELECT 1 FROM llm_calls WHERE llm_calls.step_id = attempts.step_id "
     "AND llm_calls.attempt_id = attempts.attempt_id AND llm_calls.status = 'in doubt') "
     "OR EXISTS (SELECT 1 FROM tool_calls WHERE tool_calls.step_id = attempts.step_id "
@@ -164,7 +167,7 @@ STATEMENTS: dict[str, Statement] = {
         },
     ),
     "steps_cancelled": "UPDATE steps SET status = 'cancelled', finished_at = :finished_at "
-    "WHERE job_id = :job_id AND status IN ('pending', 'running', 'waiting') "
+    f"WHERE job_id = :job_id AND status IN {sql_list(OPEN)} "
     "AND name NOT IN (SELECT value FROM json_each(:kept))",
     "job_waiting": Update(JobRow, {"status": "waiting"}),
     "job_ended": Update(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orc.ledger.kinds import CACHED, INTERRUPTED
 from orc.ledger.locks import has_owner
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def shown_status(database: Path, job_id: str, stored: str) -> str:
     """The status of a job now: one that has not ended and that no live process runs is interrupted."""
     if stored == "running" and not has_owner(database, job_id):
-        return "interrupted"
+        return INTERRUPTED
     return stored
 
 
@@ -24,7 +25,7 @@ def step_state(step: StepRow, *, is_live: bool = True) -> str:
     Where no process runs the job, a step that was running is `interrupted`.
     """
     if step.status == "succeeded" and step.reused is not None:
-        return "cached"
+        return CACHED
     if step.status == "running" and not is_live:
-        return "interrupted"
+        return INTERRUPTED
     return step.status

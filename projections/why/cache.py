@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from orc.ledger.definition import StepDef
 from orc.ledger.events import CacheHit, LlmRequested, StepReused
 
 
@@ -28,9 +26,9 @@ def cache_statement(event: StepReused | CacheHit, job_id: str) -> str:
     )
 
 
-def not_cached(event: LlmRequested, definition: Mapping[str, Any]) -> str:
+def not_cached(event: LlmRequested, definition: StepDef | None) -> str:
     """Why the cache of replies did not answer a call; empty where it was not asked."""
-    scope = definition.get("cache", "off")
+    scope = "off" if definition is None else definition.cache
     if event.changed:
         parts = ", ".join(event.changed)
         return (

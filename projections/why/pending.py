@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from orc.ledger.definition import JobDef
+from orc.ledger.kinds import OPEN
 from orc.ledger.reader import LedgerReader
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.why.texts import Statement
 
-_OPEN = ("pending", "running", "waiting")
 _LISTED = 10
 
 
@@ -18,7 +18,7 @@ def pending_statements(
     reader: LedgerReader,
     view: JobView,
     row: StepRow,
-    spec: Mapping[str, Any],
+    job: JobDef | None,
     only: tuple[str, ...] | None,
     *,
     is_live: bool,
@@ -34,21 +34,21 @@ def pending_statements(
     if row.status == "waiting":
         yield Statement("waits", _waits_for(row), ())
     if row.status == "running":
-        inside = [child for child in view.children_of.get(row.name, ()) if child.status in _OPEN]
+        inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         if inside:
             yield Statement("waits", f"it waits for what is inside it: {_names(inside)}", ())
         return
     if row.status == "pending":
-        yield from _not_begun(view, row, spec, is_live=is_live)
+        yield from _not_begun(view, row, job, is_live=is_live)
 
 
 def _not_begun(
-    view: JobView, row: StepRow, spec: Mapping[str, Any], *, is_live: bool
+    view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool
 ) -> Iterator[Statement]:
     open_needs = [
         view.by_name[name]
         for name in row.needed
-        if name in view.by_name and view.by_name[name].status in _OPEN
+        if name in view.by_name and view.by_name[name].status in OPEN
     ]
     if open_needs:
         yield Statement("waits", f"it needs {_names(open_needs)}", ())
@@ -59,7 +59,7 @@ def _not_begun(
             yield Statement("waits", f"others of {row.parent} come first: {_names(running)}", ())
             return
     if is_live:
-        total = spec.get("concurrency", {}).get("total")
+        total = None if job is None else job.concurrency.get("total")
         yield Statement("waits", f"all that it needs has ended; it waits for a slot of {total}", ())
 
 

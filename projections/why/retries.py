@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from orc.ledger.definition import RetryDef, StepDef
 from orc.ledger.events import StepFailed
-
-_NEVER = ("template", "path", "environment")
-"""What trying again cannot heal; only a `retry_on` that names it has it tried again."""
+from orc.ledger.kinds import NEVER_RETRIED
 
 
-def retry_rule(definition: Mapping[str, Any], event: StepFailed, failures: int) -> str:
-    """The rule in words; `failures` in a row, this one included. `definition` is the resolved step."""
-    most = definition.get("retry", {}).get("max_attempts", 1)
-    retry_on = definition.get("retry_on", ())
+def retry_rule(definition: StepDef | None, event: StepFailed, failures: int) -> str:
+    """The rule in words; `failures` in a row, with this one. Without the spec `definition` is None."""
+    most = (RetryDef() if definition is None else definition.retry).max_attempts
+    retry_on = () if definition is None else definition.retry_on
     listed = ", ".join(retry_on)
     if event.retry_at is not None:
         if failures >= most or (retry_on and event.kind not in retry_on):
@@ -25,7 +21,7 @@ def retry_rule(definition: Mapping[str, Any], event: StepFailed, failures: int) 
             else "its retry takes any failure"
         )
         return f"{why}, {most} attempts in a row at most"
-    if not definition:
+    if definition is None:
         return "the spec is gone that would say why"
     if most == 1:
         return "its retry allows one attempt"
@@ -33,6 +29,6 @@ def retry_rule(definition: Mapping[str, Any], event: StepFailed, failures: int) 
         return f"that was attempt {failures} of the {most} that its retry allows in a row"
     if retry_on and event.kind not in retry_on:
         return f"{event.kind} is not in its retry_on ({listed})"
-    if event.kind in _NEVER:
+    if event.kind in NEVER_RETRIED:
         return f"trying again cannot heal a failure of kind {event.kind}"
     return "its time was over, or it was told to end"

@@ -29,6 +29,7 @@ from orc.ledger.events import (
     StepSucceeded,
     StepSwitched,
 )
+from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
 from orc.projections.history.definitions import read_spec
@@ -42,7 +43,6 @@ from orc.projections.why.retries import retry_rule
 from orc.projections.why.texts import (
     CUT,
     ENDED,
-    HOLDERS,
     Kind,
     Statement,
     budget_text,
@@ -54,8 +54,6 @@ from orc.projections.why.texts import (
     switched_text,
 )
 from orc.projections.why.waits import find_birth, find_wait, mark_of, opening
-
-_OPEN = ("pending", "running", "waiting")
 
 
 @dataclass
@@ -134,9 +132,9 @@ class Teller:
 
     def close(self, *, is_live: bool) -> None:
         """After the last event: what a step that has not ended waits for."""
-        if self.row.status in _OPEN:
+        if self.row.status in OPEN:
             self.statements += pending_statements(
-                self.reader, self.view, self.row, self.spec.resolved, self._only, is_live=is_live
+                self.reader, self.view, self.row, self.spec.definition, self._only, is_live=is_live
             )
 
     def _started(self, recorded: Recorded, event: StepStarted) -> None:
@@ -150,7 +148,7 @@ class Teller:
         ready = self.ready
         if ready is not None:
             wait = find_wait(
-                self.view, self.trace, self.job_events, self.spec.resolved, self.row,
+                self.view, self.trace, self.job_events, self.spec.definition, self.row,
                 ready=ready, start=start,
             )  # fmt: skip
             if wait is not None:
@@ -159,7 +157,7 @@ class Teller:
                 self.say(None, "waited", text, *wait.events, **facts)
         self.ready = None
         if event.cache_key is not None:
-            scope = self.definition.get("cache", "ledger")
+            scope = "ledger" if self.definition is None else self.definition.cache
             key = event.cache_key[:12]
             text = f"no result was used again: the {scope} had none for its key {key}..."
             self.say(recorded, "not_cached", text)
@@ -168,8 +166,10 @@ class Teller:
         """What the step had to wait for, and which of these came last."""
         ends = [self.trace.end_of(name, before=recorded.version) for name in event.needs]
         known = [end for end in ends if end is not None]
-        began = "it began" if event.kind in HOLDERS else f"attempt {event.attempt} began"
-        condition = self.definition.get("condition")
+        began = (
+            "it began" if facts_of(event.kind).is_container else f"attempt {event.attempt} began"
+        )
+        condition = None if self.definition is None else self.definition.condition
         held = (
             f", and its condition held: {condition}" if condition and "[" not in event.step else ""
         )
@@ -193,7 +193,7 @@ class Teller:
 
     def _failed(self, recorded: Recorded, event: StepFailed) -> None:
         self.failures += 1
-        if self.row.kind in HOLDERS:
+        if facts_of(self.row.kind).is_container:
             self.status = "failed"
             self.say(recorded, "failed", f"it failed: {event.kind}: {event.message}")
             return
@@ -233,7 +233,7 @@ class Teller:
     def _resumed(self, recorded: Recorded, event: JobResumed) -> None:
         was = self.status
         is_kept = self.row.name in (event.kept or ())
-        if was in ("failed", "skipped", "cancelled"):
+        if was in NOT_DONE:
             if is_kept:
                 text = f"the job was resumed, and it stayed {was}: what led to that stands"
                 self.say(recorded, "kept", text)
@@ -246,7 +246,7 @@ class Teller:
                 )
         elif self.ready is not None and self.ready.type == "job.amended":
             self.ready = mark_of(recorded)
-        elif was in _OPEN:
+        elif was in OPEN:
             self.say(recorded, "resumed", "the job was resumed, and it had not ended")
         self._left_out(recorded, event.only)
 
@@ -263,7 +263,7 @@ class Teller:
             fresh = ", and no cache may answer it" if names & set(event.fresh or ()) else ""
             text = f"the job was amended: it is to run anew (it had {had(was)}){fresh}"
             self.say(recorded, "reset", text)
-        elif self.status in ("failed", "skipped", "cancelled"):
+        elif self.status in NOT_DONE:
             self._open_again(recorded)
             self.say(
                 recorded,
@@ -282,7 +282,7 @@ class Teller:
             self.say(recorded, "left_out", text)
 
     def _cancelled(self, recorded: Recorded, event: JobCancelling | JobCancelled) -> None:
-        if self.status not in _OPEN or self.row.name in getattr(event, "steps", ()):
+        if self.status not in OPEN or self.row.name in getattr(event, "steps", ()):
             return
         self.status = "cancelled"
         reason = f": {event.reason}" if event.reason else ""
@@ -303,7 +303,7 @@ class Teller:
                 self.say(recorded, "budget", budget_text(event), limit=event.limit)
             case BudgetRaised() if self.status == "waiting":
                 self.say(recorded, "budget", "the budget was raised")
-            case JobInterrupted() if self.status in _OPEN:
+            case JobInterrupted() if self.status in OPEN:
                 self.say(recorded, "stopped", stopped_text(event))
             case JobWaiting() if self.row.name in event.steps:
                 self.say(

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orc.ledger.definition import StepDef
 from orc.ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
+from orc.ledger.kinds import OPEN, REMOVED, facts_of
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 
@@ -31,9 +33,6 @@ CUT = {
     "crash": "the process that ran the job died",
 }
 """What cuts an attempt short, in words."""
-
-HOLDERS = ("for_each", "loop", "group")
-"""Kinds of steps that hold others."""
 
 _VALUE_CHARS = 80
 _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
@@ -89,19 +88,20 @@ def stopped_text(event: JobInterrupted) -> str:
 
 def had(status: str) -> str:
     """What a step of that status had done before it was opened again."""
-    if status in ("pending", "running", "waiting"):
+    if status in OPEN:
         return "not ended"
     if status == "tolerated":
         return "failed"
-    return f"been {status}" if status in ("skipped", "cancelled", "removed") else status
+    return f"been {status}" if status in ("skipped", "cancelled", REMOVED) else status
 
 
-def expanded_text(definition: Mapping[str, Any], row: StepRow, event: StepExpanded) -> str:
+def expanded_text(definition: StepDef | None, row: StepRow, event: StepExpanded) -> str:
     """What came into being inside a step."""
-    if row.kind != "loop":
-        what = "member" if row.kind == "group" else "item"
+    what = facts_of(row.kind).holds or "item"
+    if what != "round":
         return f"it holds {event.total:,} {what}{'s' * (event.total != 1)}"
-    until = (definition.get("loop") or {}).get("until")
+    loop = None if definition is None else definition.loop
+    until = None if loop is None else loop.until
     if event.total == 1 or until is None:
         return f"round {event.total} came into being"
     return f"round {event.total} came into being, since this did not hold: {until}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from orc.ledger.definition import JobDef
 from orc.ledger.events import (
     CircuitClosed,
     CircuitOpened,
@@ -38,7 +37,7 @@ def find_wait(
     view: JobView,
     trace: Trace,
     job_events: list[Recorded],
-    spec: Mapping[str, Any],
+    job: JobDef | None,
     step: StepRow,
     *,
     ready: TracedEvent,
@@ -57,8 +56,8 @@ def find_wait(
     circuit = _circuit(job_events, step, ready, start)
     if circuit is not None:
         return _wait_for_circuit(circuit, waited_s)
-    return _wait_for_slot(view, trace, spec, step, start, waited_s) or Wait(
-        "unknown", _unknown(spec, step), (), waited_s
+    return _wait_for_slot(view, trace, job, step, start, waited_s) or Wait(
+        "unknown", _unknown(job, step), (), waited_s
     )
 
 
@@ -125,7 +124,7 @@ def _wait_for_circuit(recorded: Recorded, waited_s: float) -> Wait:
 def _wait_for_slot(
     view: JobView,
     trace: Trace,
-    spec: Mapping[str, Any],
+    job: JobDef | None,
     step: StepRow,
     start: TracedEvent,
     waited_s: float,
@@ -133,10 +132,10 @@ def _wait_for_slot(
     freed = trace.freed_before(start.version)
     running = trace.running_at(start.version, but=step.name)
     busy = len(running) + (1 if freed is not None else 0)
-    limits = spec.get("concurrency", {})
+    limits = {} if job is None else job.concurrency
     ended = () if freed is None else (freed.version,)
     came_free = "" if freed is None else f"; one came free when {freed.step} ended"
-    own = limits.get(step.provider)
+    own = limits.get(step.provider or "")
     if own is not None:
         provider_of = {row.name: row.provider for row in view.steps}
         names = [mark.step for mark in running] + ([freed.step] if freed else [])
@@ -155,7 +154,7 @@ def _wait_for_slot(
     return None
 
 
-def _unknown(spec: Mapping[str, Any], step: StepRow) -> str:
-    if step.provider in spec.get("rate", {}):
+def _unknown(job: JobDef | None, step: StepRow) -> str:
+    if job is not None and step.provider in job.rate:
         return f"no event says why; the spec limits the rate of {step.provider}"
     return "no event says why"
