@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orc.providers.catalogue import REGISTRY as REGISTRY
+    from orc.providers.catalogue import ProviderEntry as ProviderEntry
     from orc.providers.contract import Message as Message
     from orc.providers.contract import OnDelta as OnDelta
     from orc.providers.contract import Provider as Provider
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from orc.providers.errors import PermanentError as PermanentError
     from orc.providers.errors import ProviderError as ProviderError
     from orc.providers.errors import TransientError as TransientError
-    from orc.providers.registry import REGISTRY as REGISTRY
-    from orc.providers.registry import ProviderEntry as ProviderEntry
     from orc.providers.registry import build_provider as build_provider
 
 _HOMES = {
@@ -24,9 +24,9 @@ _HOMES = {
     "OnDelta": "contract",
     "PermanentError": "errors",
     "Provider": "contract",
-    "ProviderEntry": "registry",
+    "ProviderEntry": "catalogue",
     "ProviderError": "errors",
-    "REGISTRY": "registry",
+    "REGISTRY": "catalogue",
     "Reply": "contract",
     "Request": "contract",
     "Tool": "contract",

@@ -11,16 +11,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from orc.about import install_command
+from orc.providers.catalogue import REGISTRY
 from orc.providers.errors import PermanentError, TransientError
 from orc.providers.http import safe_text
 from orc.providers.mlx_model import LocalModel, MlxModel
+from orc.providers.registry import missing_message, missing_package
 
-_MISSING = f"mlx-lm is not installed: {install_command('mlx')} (macOS on Apple silicon, or Linux)"
+_ENTRY = REGISTRY["mlx"]
 _WHOLE_FILE_MAX_BYTES = 1 << 20
 _FILES = ["*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja"]
 
@@ -40,8 +40,9 @@ class Store(Protocol):
 
 def open_store(environment: Mapping[str, str]) -> Store:
     """The store of mlx-lm, which is imported. Raises PermanentError (environment)."""
-    if find_spec("mlx_lm") is None:
-        raise PermanentError("environment", _MISSING)
+    missing = missing_package(_ENTRY)
+    if missing is not None:
+        raise PermanentError("environment", missing)
     download = environment.get("MLX_DOWNLOAD", "") not in ("", "0")
     try:
         with _hub_offline(not download):
@@ -49,7 +50,9 @@ def open_store(environment: Mapping[str, str]) -> Store:
             import_module("huggingface_hub.utils").disable_progress_bars()
             import_module("transformers").logging.set_verbosity_error()
     except ImportError as error:
-        raise PermanentError("environment", f"{_MISSING}; {safe_text(str(error))}") from error
+        raise PermanentError(
+            "environment", f"{missing_message(_ENTRY)}; {safe_text(str(error))}"
+        ) from error
     return MlxStore(environment.get("MLX_MODEL_PATH") or None, download=download)
 
 

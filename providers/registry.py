@@ -1,87 +1,22 @@
-"""Which providers there are, and how each is made. Nothing heavy loads before it is used."""
+"""How each provider of the catalogue is made. Nothing heavy loads before it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
+from orc.about import install_command
+from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.contract import Provider
 
 Environment = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderEntry:
-    """A provider by name.
-
-    `module` has a function `build(environment, base_url) -> Provider`; `default_model` is
-    used where neither spec nor environment names one, and `model_variables` are
-    the environment's names for it, the first that is set counting.
-    `local` providers cost nothing a token; `has_address` ones can be told a `base_url`.
-    `key_variable` and `address_variable` name the environment's key and address.
-    """
-
-    name: str
-    module: str
-    default_model: str
-    model_variables: tuple[str, ...]
-    local: bool = False
-    has_address: bool = True
-    key_variable: str | None = None
-    address_variable: str | None = None
-
-
-_ENTRIES = (
-    ProviderEntry(
-        "ollama",
-        "orc.providers.ollama",
-        "llama3.2",
-        ("OLLAMA_MODEL",),
-        local=True,
-        address_variable="OLLAMA_BASE_URL",
-    ),
-    ProviderEntry("replay", "orc.providers.replay", "recorded", (), has_address=False),
-    ProviderEntry(
-        "openai",
-        "orc.providers.openai",
-        "gpt-4o-mini",
-        ("OPENAI_MODEL",),
-        key_variable="OPENAI_API_KEY",
-        address_variable="OPENAI_BASE_URL",
-    ),
-    ProviderEntry(
-        "openai-responses",
-        "orc.providers.openai_responses",
-        "gpt-4o-mini",
-        ("OPENAI_MODEL",),
-        key_variable="OPENAI_API_KEY",
-        address_variable="OPENAI_BASE_URL",
-    ),
-    ProviderEntry(
-        "anthropic",
-        "orc.providers.anthropic",
-        "claude-haiku-4-5",
-        ("ANTHROPIC_MODEL",),
-        key_variable="ANTHROPIC_API_KEY",
-        address_variable="ANTHROPIC_BASE_URL",
-    ),
-    ProviderEntry(
-        "mlx",
-        "orc.providers.mlx",
-        "mlx-community/Llama-3.2-3B-Instruct-4bit",
-        ("MLX_MODEL_PATH", "MLX_MODEL"),
-        local=True,
-        has_address=False,
-    ),
-)
-
 _OTHER_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-
-REGISTRY: dict[str, ProviderEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def read_keys(environment: Environment) -> dict[str, str]:
@@ -103,6 +38,20 @@ def _password(address: str) -> str:
         return unquote(urlsplit(address).password or "")
     except ValueError:
         return ""
+
+
+def missing_package(entry: ProviderEntry) -> str | None:
+    """What is said of a provider whose extra is not installed, with the command; None if it is."""
+    if entry.extra is None or entry.import_name is None or find_spec(entry.import_name):
+        return None
+    return missing_message(entry)
+
+
+def missing_message(entry: ProviderEntry) -> str:
+    """That the package of a provider's extra is missing, and the exact command that installs it."""
+    assert entry.extra is not None
+    machines = f" ({entry.runs_on})" if entry.runs_on else ""
+    return f"{entry.package} is not installed: {install_command(entry.extra)}{machines}"
 
 
 def build_provider(name: str, environment: Environment, *, base_url: str | None = None) -> Provider:

@@ -15,12 +15,12 @@ from orc.ledger import LedgerError, pack
 from orc.ledger.digest import clean_text
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
+from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Taking
 from orc.scheduler.core.commands import Failed, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.params import PROVIDER_SECTIONS, section_of
 from orc.scheduler.core.strict_json import check_depth
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
@@ -188,12 +188,14 @@ async def _ask(bench: Bench, request: PromptRequest) -> Result:
     provider = bench.providers[request.target.server]
     params = dict(request.request.params)
     # What stands under a provider's name is meant for it alone, and lost on no other.
-    options = {name: params.pop(name) for name in PROVIDER_SECTIONS if name in params}
+    options = {name: params.pop(name) for name in SECTIONS if name in params}
     kept = {key: value for key, value in params.items() if key in provider.params}
     request = replace(
         request,
         request=replace(
-            request.request, params=kept, options=options.get(section_of(provider.name), {})
+            request.request,
+            params=kept,
+            options=options.get(facts_of(provider.name).section or "", {}),
         ),
         dropped=tuple(sorted(set(params) - set(kept))),
     )

@@ -46,10 +46,11 @@ def chaos(
     from orc.cli.jobs.inputs import check_names, parse_inputs
     from orc.cli.jobs.prices import PRICES_VARIABLE, find_own_prices, read_prices
     from orc.cli.jobs.submit import Submission, prepare_run
+    from orc.ledger.definition import REPLAY
 
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
-    submission = Submission(path=spec, provider="replay", inputs=given, replies=replies)
+    submission = Submission(path=spec, provider=REPLAY, inputs=given, replies=replies)
     # All that is wrong with the spec is said here, before anything runs.
     definition = prepare_run(submission, os.environ).definition
     own_prices = find_own_prices(Path(os.environ.get("ORC_DB") or "runs.db").absolute(), os.environ)
@@ -93,7 +94,9 @@ def _pass_on(
     inputs: list[str] | None, inputs_file: Path | None, replies: Path | None
 ) -> tuple[str, ...]:
     """The options that the runs get as they were given here."""
-    arguments = ["--provider", "replay"]
+    from orc.ledger.definition import REPLAY
+
+    arguments = ["--provider", REPLAY]
     for pair in inputs or []:
         arguments += ["--input", pair]
     for option, path in (("--inputs", inputs_file), ("--replies", replies)):

@@ -215,11 +215,12 @@ def demo(
     from orc.cli.jobs.submit import Submission
     from orc.cli.options import find_places
     from orc.cli.terminal.text import say
+    from orc.ledger.definition import REPLAY
 
     spec = example_spec()
     places = find_places(database, runs_dir)
-    say(f"$ orc run {spec.name} --provider replay", quiet=quiet)
-    submission = Submission(path=spec, provider="replay")
+    say(f"$ orc run {spec.name} --provider {REPLAY}", quiet=quiet)
+    submission = Submission(path=spec, provider=REPLAY)
     code = _run(submission, places, quiet=quiet, as_json=as_json)
     if code == 0 and not quiet:
         say()

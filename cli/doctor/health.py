@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from orc.about import install_command
 from orc.cli.doctor.escaped import Stray, find_strays
+from orc.providers.catalogue import REGISTRY
 
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
-    "openai", "anthropic", "mlx-lm",
 )  # fmt: skip
 _WAL_WARN_BYTES = 64 * 1024 * 1024
 
@@ -70,14 +70,17 @@ def _sqlite() -> Finding:
 
 
 def _packages() -> list[Finding]:
+    extras = {entry.package: entry.extra for entry in REGISTRY.values() if entry.package}
     findings = []
-    for name in _PACKAGES:
+    for name, extra in {**dict.fromkeys(_PACKAGES), **extras}.items():
         try:
             findings.append(Finding("ok", name, version(name)))
         except PackageNotFoundError:
-            level: Literal["note", "bad"] = "note" if name == "mlx-lm" else "bad"
-            hint = f"not installed ({install_command('mlx')})" if name == "mlx-lm" else "missing"
-            findings.append(Finding(level, name, hint))
+            if extra is None:
+                findings.append(Finding("bad", name, "missing"))
+            else:
+                hint = f"not installed ({install_command(extra)})"
+                findings.append(Finding("note", name, hint))
     return findings
 
 

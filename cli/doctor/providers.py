@@ -14,8 +14,8 @@ import trio
 
 from orc.cli.doctor.health import Finding
 from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
+from orc.providers.catalogue import ProviderEntry
 from orc.providers.http import safe_text
-from orc.providers.registry import ProviderEntry
 
 ANSWER_MAX_S = 5.0
 MODELS_SHOWN = 10
@@ -70,7 +70,7 @@ async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | _Target:
-    if entry.name == "replay":
+    if entry.is_recorded:
         return Finding("ok", entry.name, "ready: answers from recorded replies")
     setting = _read_setting(entry, environment)
     if setting.key_variable is not None and not setting.is_configured:

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from orc.cli.jobs.submit import UsageProblem
-from orc.projections.money.prices import BILLED_AS, Price, PriceTable
+from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
+from orc.providers.catalogue import facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
@@ -78,13 +79,18 @@ def parse_prices(text: str, *, source_name: str) -> PriceTable:
 
 def _find_unknown_providers(document: Document) -> Iterator[Problem]:
     models = document.value.get("models")
-    known = sorted(set(REGISTRY) - set(BILLED_AS) - {"replay"})
+    known = sorted(
+        name
+        for name, entry in REGISTRY.items()
+        if entry.billed_as is None and not entry.is_recorded
+    )
     for name in models if isinstance(models, dict) else ():
         if name in known:
             continue
         hint = nearest(str(name), known)
-        if name in BILLED_AS:
-            hint = f"; its prices are those of {BILLED_AS[name]!r}"
+        billed_as = facts_of(str(name)).billed_as
+        if billed_as is not None:
+            hint = f"; its prices are those of {billed_as!r}"
         place = document.place(("models", name), key=True)
         yield Problem(f"models.{name}: no provider that has prices{hint}", *place)
 

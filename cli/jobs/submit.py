@@ -15,10 +15,11 @@ from orc.ledger.errors import RemovedBlob
 from orc.ledger.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, PermanentError, Provider, build_provider
+from orc.providers.catalogue import DEFAULT_PROVIDER, SECTIONS
+from orc.providers.registry import missing_package
 from orc.providers.unavailable import Unavailable
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.params import PROVIDER_SECTIONS
 from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from orc.scheduler.core.spec.parse import Spec
@@ -69,6 +70,7 @@ def prepare(
             entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
             for entry in REGISTRY.values()
         },
+        default_provider=DEFAULT_PROVIDER,
         environment=environment,
         provider=submission.provider,
         model=submission.model,
@@ -106,6 +108,7 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
 
     files = SpecFiles(spec_dir_of(submission))
     spec, definition = prepare(submission, environment, files=files)
+    refuse_missing_extras(definition)
     if submission.stream is not None:
         _check_stream(submission.stream, definition)
     check_step_names("--until", submission.until, {step.id for step in definition.steps})
@@ -117,6 +120,19 @@ def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepa
     if submission.strict:
         _refuse_dropped(definition, providers)
     return Prepared(submission, spec, definition, replies, providers, files, mask)
+
+
+def refuse_missing_extras(definition: JobDef) -> None:
+    """Refuse a job that names a provider, a fallback too, whose extra is not installed.
+
+    Before anything is spent: a fallback would fail only when its turn comes. Raises
+    EnvironmentProblem with the command that installs what is missing.
+    """
+    for step in walk_steps(definition.steps):
+        for target in step.targets():
+            missing = missing_package(REGISTRY[target.provider])
+            if missing is not None:
+                raise EnvironmentProblem(f"step {step.id!r} names {target.provider}, and {missing}")
 
 
 def build_providers(
@@ -170,7 +186,7 @@ def find_dropped(
 ) -> Iterator[tuple[str, TargetDef, list[str]]]:
     """Steps, targets, and the parameters of the step that the target cannot honour."""
     for step in walk_steps(definition.steps):
-        asked = set(step.params) - set(PROVIDER_SECTIONS)
+        asked = set(step.params) - set(SECTIONS)
         for target in targets_of(step):
             provider = providers[target.server]
             dropped = sorted(asked - provider.params)

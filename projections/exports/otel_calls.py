@@ -38,12 +38,11 @@ from orc.projections.exports.source import ExportSource
 from orc.projections.history.definitions import read_or_lost
 from orc.projections.tables.job_view import read_calls, read_tools
 from orc.projections.tables.rows import AttemptRow, CallRow, StepRow, ToolRow
+from orc.providers.catalogue import facts_of as provider_facts
 
 _Attempt = tuple[str, int]
 _Call = tuple[str, int, int]
 
-_PROVIDERS = {"openai-responses": "openai"}
-"""Names of ours that the conventions have another one for."""
 _RESPONSE_IDS = ("chatcmpl-", "resp_", "msg_")
 """What ids of replies begin with; where a server names the request, that is another thing."""
 _NUMBERS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
@@ -178,7 +177,7 @@ def _call(
     )
     span.attributes = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": _PROVIDERS.get(asked.provider, asked.provider),
+        "gen_ai.provider.name": provider_facts(asked.provider).telemetry_name or asked.provider,
         "gen_ai.request.model": asked.model,
         **_server(asked.endpoint),
         **_parameters(request),

@@ -24,12 +24,7 @@ from orc.ledger.events import (
     LlmResponded,
     TokenUsage,
 )
-
-LOCAL_PROVIDERS = frozenset({"ollama", "mlx"})
-"""Providers that run on the caller's own machine and bill nothing a token."""
-
-BILLED_AS = {"openai-responses": "openai"}
-"""Providers that are another way to the same models, at the same prices."""
+from orc.providers.catalogue import facts_of
 
 USD_DIGITS = 12
 """Costs are rounded to this many decimals: far below a token's price, and free of binary noise."""
@@ -104,7 +99,7 @@ class PriceTable(Frozen):
             price = self._find(provider, model)
             if price is not None:
                 return price
-        return FREE if provider in LOCAL_PROVIDERS else None
+        return FREE if facts_of(provider).local else None
 
     def knows(self, provider: str) -> bool:
         """Whether any model of the provider has a price of its own here."""
@@ -146,10 +141,11 @@ class PriceTable(Frozen):
         return PriceTable(**{**kept, "models": models})
 
     def _find(self, provider: str, model: str) -> Price | None:
-        if provider == "replay":
+        facts = facts_of(provider)
+        if facts.is_recorded:
             found = {price for name in self.models if (price := self._find(name, model))}
             return found.pop() if len(found) == 1 else None
-        prices = self.models.get(BILLED_AS.get(provider, provider), {})
+        prices = self.models.get(facts.billed_as or provider, {})
         return prices.get(model) or prices.get(_DATE_SUFFIX.sub("", model))
 
 

@@ -23,7 +23,7 @@ from orc.providers import (
     TransientError,
     Usage,
 )
-from orc.scheduler.core.params import PROVIDER_SECTIONS
+from orc.providers.catalogue import SECTIONS
 from orc.scheduler.core.spec.prompt import ParamsSpec
 from tests.fault_server import FaultServer
 from tests.providers.acts import (
@@ -44,7 +44,7 @@ from tests.providers.acts import (
 from tests.providers.stands import STANDS, WIRED
 
 wired_only = pytest.mark.parametrize("name", WIRED)
-PARAMS = set(ParamsSpec.model_fields) - set(PROVIDER_SECTIONS)
+PARAMS = set(ParamsSpec.model_fields) - set(SECTIONS)
 TODAY: ToolCall = {
     "id": "call_a1",
     "name": "find_weather",

@@ -26,7 +26,7 @@ def play(*scripts: Script, **model: Any) -> tuple[Mlx, FakeModel]:
 async def test_without_the_package_the_message_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orc.providers.mlx_store.find_spec", lambda name: None)
+    monkeypatch.setattr("orc.providers.registry.find_spec", lambda name: None)
     with pytest.raises(PermanentError, match=r"pip install 'orc-ledger\[mlx\]'") as caught:
         build_provider("mlx", {})
     assert caught.value.kind == "environment"
@@ -38,7 +38,7 @@ async def test_a_package_that_cannot_be_imported_is_told_the_same_way(
     def fail(name: str) -> None:
         raise ImportError("No module named 'mlx.core'")
 
-    monkeypatch.setattr("orc.providers.mlx_store.find_spec", lambda name: object())
+    monkeypatch.setattr("orc.providers.registry.find_spec", lambda name: object())
     monkeypatch.setattr("orc.providers.mlx_store.import_module", fail)
     with pytest.raises(PermanentError, match=r"orc-ledger\[mlx\].*No module named 'mlx.core'"):
         build_provider("mlx", {})

@@ -12,8 +12,8 @@ import trio
 
 from orc.ledger.digest import digest_json
 from orc.providers import PermanentError, ProviderError, Request, TransientError, Usage
+from orc.providers.catalogue import SECTIONS
 from orc.providers.replay import RecordedReply, Replay, RepliesError, parse_replies
-from orc.scheduler.core.params import PROVIDER_SECTIONS
 from orc.scheduler.core.spec.prompt import ParamsSpec
 from tests.providers.acts import CLOCK, ignore
 
@@ -80,7 +80,7 @@ async def test_a_recorded_reason_to_finish_stands(more: dict[str, Any]) -> None:
 
 
 def test_every_parameter_that_a_spec_can_name_is_honoured() -> None:
-    assert Replay.params == set(ParamsSpec.model_fields) - set(PROVIDER_SECTIONS)
+    assert Replay.params == set(ParamsSpec.model_fields) - set(SECTIONS)
 
 
 async def test_a_recording_has_no_models_and_no_identity() -> None:

@@ -57,6 +57,7 @@ class Settings:
     providers: Mapping[str, ProviderFacts]
     environment: Mapping[str, str] = field(default_factory=dict)
     provider: str | None = None
+    default_provider: str | None = None
     model: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     submit_dir: str = "/"
@@ -64,6 +65,11 @@ class Settings:
     take_file: Callable[[str], Digest] = refuse_file
     read_text: Callable[[str], str] = refuse_text
     read_template: Callable[[str], str] = refuse_text
+
+    @property
+    def default(self) -> str:
+        """The provider where neither spec nor caller names one: the first, if none is set."""
+        return self.default_provider or next(iter(self.providers))
 
 
 class ModelChoice:
@@ -129,7 +135,7 @@ class ModelChoice:
     def _of_job(self) -> tuple[str, str, str | None]:
         """The job-level provider, model and address; a switched provider drops the spec's own."""
         job = self._spec.job
-        from_spec = job.provider or job.defaults.provider or "ollama"
+        from_spec = job.provider or job.defaults.provider or self._settings.default
         named = "" if self._replayed else self._switched
         name, _, model = (named or from_spec).partition("/")
         if not self._replayed:

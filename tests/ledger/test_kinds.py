@@ -1,0 +1,87 @@
+"""The table of step kinds is complete, and its statuses are those that the tables store."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+
+from orc.ledger import kinds
+from orc.ledger.definition import StepDef
+from orc.ledger.kinds import KIND_OF_KEY, KINDS, OUTER_SHAPES, facts_of, names_where, sql_list
+from orc.projections.tables.statements import STATEMENTS
+from orc.scheduler.core.spec.model import StepSpec, kind_of
+
+SORTS = ("calls_model", "runs_code", "is_immediate", "asks_person", "is_container")
+STORED = re.compile(r"\b(?:\w+\.)?status (?:=|IN \(|<>) ?'([^']*)'((?:, '[^']*')*)")
+
+
+def keys_of_the_spec() -> set[str]:
+    return {*StepSpec.model_fields}
+
+
+def test_each_kind_and_shape_of_a_definition_has_a_row_and_no_row_is_stale() -> None:
+    assert {*KINDS} == {*get_args(kinds.StepKind), *get_args(kinds.Shape)}
+    assert {*KIND_OF_KEY.values()} == {*get_args(kinds.StepKind)}
+    assert [name for name in OUTER_SHAPES if name not in StepDef.model_fields] == []
+
+
+def test_the_keys_of_each_kind_are_keys_of_a_step() -> None:
+    for kind in KINDS.values():
+        assert {*kind.marks, *kind.takes} <= keys_of_the_spec(), kind.name
+
+
+@pytest.mark.parametrize("key", KIND_OF_KEY)
+def test_a_step_has_the_kind_of_its_key(key: str) -> None:
+    assert kind_of(StepSpec.model_construct({key})) == KIND_OF_KEY[key]
+
+
+def test_a_step_without_a_key_or_with_two_has_no_kind() -> None:
+    assert kind_of(StepSpec.model_construct(set())) is None
+    assert kind_of(StepSpec.model_construct({"run", "value"})) is None
+
+
+def test_of_an_unknown_kind_no_fact_is_true() -> None:
+    found = facts_of("unknown")
+    true = [name for name in (*SORTS, "does_work", "has_own_output") if getattr(found, name)]
+    assert true == []
+
+
+def test_each_kind_does_exactly_one_sort_of_thing() -> None:
+    for kind in KINDS.values():
+        assert sum(getattr(kind, sort) for sort in SORTS) == 1, kind.name
+    assert sorted(name for sort in SORTS for name in names_where(sort)) == sorted(KINDS)
+
+
+def test_each_status_that_a_statement_stores_is_in_the_table() -> None:
+    known = {
+        *get_args(kinds.StepStatus),
+        *get_args(kinds.JobStatus),
+        *kinds.ATTEMPT_STATUSES,
+        *kinds.CALL_STATUSES,
+        *kinds.TOOL_STATUSES,
+        *kinds.CIRCUIT_STATUSES,
+        kinds.REMOVED,
+    }
+    found = {
+        name
+        for statement in STATEMENTS.values()
+        for first, more in STORED.findall(statement)
+        for name in (first, *re.findall(r"'([^']*)'", more))
+    }
+    assert {"running", "in doubt", "closed", "removed", "called"} <= found
+    assert found <= known
+
+
+def test_the_groups_of_statuses_part_them() -> None:
+    assert {*kinds.OPEN, *kinds.STEP_ENDED} == {*get_args(kinds.StepStatus)}
+    assert not {*kinds.OPEN} & {*kinds.STEP_ENDED}
+    assert {*kinds.NOT_DONE} < {*kinds.STEP_ENDED}
+    assert {*kinds.JOB_ENDED} < {*kinds.JOB_AT_REST} < {*get_args(kinds.JobStatus)}
+
+
+def test_a_list_for_sql_takes_names_of_ours_only() -> None:
+    assert sql_list(("in doubt", "from ledger")) == "('in doubt', 'from ledger')"
+    with pytest.raises(ValueError, match="no name"):
+        sql_list(("x'); DROP TABLE jobs; --",))
