@@ -225,6 +225,9 @@ JOB_ENDED_BADLY: tuple[JobStatus, ...] = ("failed", "cancelled")
 JOB_AT_REST: tuple[JobStatus, ...] = ("stopped", "waiting", *JOB_ENDED)
 """Statuses of a job whose owner is done with it for now."""
 
+JOB_OPEN: tuple[JobStatus, ...] = ("running", "waiting")
+"""The tables' statuses of a job that has not ended; they do not know that one was stopped."""
+
 INTERRUPTED = "interrupted"
 """How a job or step is shown that was running, and that no live process runs; stored of attempts."""
 
@@ -234,7 +237,7 @@ CACHED = "cached"
 REMOVED = "removed"
 """The tables' status of a step that an amendment took out."""
 
-SHOWN_JOB_STATUSES = ("running", "waiting", INTERRUPTED, *JOB_ENDED)
+SHOWN_JOB_STATUSES = (*JOB_OPEN, INTERRUPTED, *JOB_ENDED)
 """The statuses of jobs as people see them."""
 
 IN_DOUBT = "in doubt"

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orc.ledger.kinds import INTERRUPTED, JOB_ENDED
+from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, JOB_OPEN, sql_list
 from orc.projections.money.wording import cost_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
@@ -22,7 +22,7 @@ from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
 
 PAGE_JOBS = 50
-STATUSES = ("running", "waiting", *JOB_ENDED, INTERRUPTED)
+STATUSES = (*JOB_OPEN, *JOB_ENDED, INTERRUPTED)
 
 _RECENT_JOBS = 1_000
 _SPARK_RUNS = 20
@@ -93,7 +93,7 @@ def home_version(connection: sqlite3.Connection, unended: Mapping[str, str]) -> 
 def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
     """The jobs that have not ended by their tables, with the status that they have now."""
     rows = connection.execute(
-        "SELECT job_id, status FROM jobs WHERE status IN ('running', 'waiting') "
+        f"SELECT job_id, status FROM jobs WHERE status IN {sql_list(JOB_OPEN)} "
         "ORDER BY submitted_at DESC LIMIT ?",
         (_UNENDED_MAX,),
     ).fetchall()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -13,8 +16,17 @@ from orc.ledger.kinds import KIND_OF_KEY, KINDS, OUTER_SHAPES, facts_of, names_w
 from orc.projections.tables.statements import STATEMENTS
 from orc.scheduler.core.spec.model import StepSpec, kind_of
 
+ROOT = Path(__file__).parents[2]
 SORTS = ("calls_model", "runs_code", "is_immediate", "asks_person", "is_container")
 STORED = re.compile(r"\b(?:\w+\.)?status (?:=|IN \(|<>) ?'([^']*)'((?:, '[^']*')*)")
+
+
+def texts_of_the_sources() -> Iterator[str]:
+    for folder in ("ledger", "projections", "cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
 
 
 def keys_of_the_spec() -> set[str]:
@@ -54,7 +66,7 @@ def test_each_kind_does_exactly_one_sort_of_thing() -> None:
     assert sorted(name for sort in SORTS for name in names_where(sort)) == sorted(KINDS)
 
 
-def test_each_status_that_a_statement_stores_is_in_the_table() -> None:
+def test_each_status_in_sql_is_in_the_table() -> None:
     known = {
         *get_args(kinds.StepStatus),
         *get_args(kinds.JobStatus),
@@ -66,7 +78,7 @@ def test_each_status_that_a_statement_stores_is_in_the_table() -> None:
     }
     found = {
         name
-        for statement in STATEMENTS.values()
+        for statement in [*STATEMENTS.values(), *texts_of_the_sources()]
         for first, more in STORED.findall(statement)
         for name in (first, *re.findall(r"'([^']*)'", more))
     }
