@@ -52,13 +52,14 @@ class OwnedFiles:
     outputs: FileOwners = field(default_factory=FileOwners)
     artifacts: dict[str, tuple[FileRef, ...]] = field(default_factory=dict)
     reused_logs: dict[str, Payload] = field(default_factory=dict)
-    # What orc has written and steps have lost: by former owner, then by path.
+    # What orc has written and steps have lost since the job last succeeded: by former owner,
+    # then by path; and what they had lost before.
     _former_outputs: dict[str, dict[str, set[Digest]]] = field(default_factory=dict)
+    _settled_outputs: dict[str, set[Digest]] = field(default_factory=dict)
     _former_artifacts: dict[str, set[Digest]] = field(default_factory=dict)
     _former_logs: dict[str, set[Digest]] = field(default_factory=dict)
     # Those of the former owners that have started again.
     _restarted: set[str] = field(default_factory=set)
-    _has_succeeded: bool = False
 
     def apply(self, recorded: Recorded) -> tuple[str, ...]:
         """Take in the next event; the paths of the run folder that it gives to a step or takes."""
@@ -76,10 +77,9 @@ class OwnedFiles:
             case StepSucceeded() | StepFailed():
                 return tuple(self._leave_artifacts(event.step, event.artifacts))
             case JobAmended():
-                self._has_succeeded = False
                 return tuple(self._amended(recorded, event))
             case JobSucceeded():
-                self._has_succeeded = True
+                self._settle()
                 return ()
             case _:
                 return ()
@@ -90,9 +90,9 @@ class OwnedFiles:
         Until the job has succeeded, a former file of a step that has started again is left
         out: the new attempt may have written the same bytes, for a later step to read.
         """
-        outputs: dict[str, set[Digest]] = {}
+        outputs = {path: set(digests) for path, digests in self._settled_outputs.items()}
         for step, files in self._former_outputs.items():
-            if step in self._restarted and not self._has_succeeded:
+            if step in self._restarted:
                 continue
             for path, digests in files.items():
                 outputs.setdefault(path, set()).update(digests)
@@ -106,6 +106,14 @@ class OwnedFiles:
         for path, digests in (*self._former_artifacts.items(), *self._former_logs.items()):
             if path not in kept:
                 yield Superseded(path, frozenset(digests))
+
+    def _settle(self) -> None:
+        """No step is left that could read a former file."""
+        for files in self._former_outputs.values():
+            for path, digests in files.items():
+                self._settled_outputs.setdefault(path, set()).update(digests)
+        self._former_outputs.clear()
+        self._restarted.clear()
 
     def _reused(self, event: StepReused) -> Iterator[str]:
         for file in event.files:

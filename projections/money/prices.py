@@ -103,8 +103,9 @@ class PriceTable(Frozen):
 
     def knows(self, provider: str) -> bool:
         """Whether any model of the provider has a price of its own here."""
+        facts = facts_of(provider)
         return bool(self.models) and (
-            provider == "replay" or BILLED_AS.get(provider, provider) in self.models
+            facts.is_recorded or (facts.billed_as or provider) in self.models
         )
 
     def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
