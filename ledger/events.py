@@ -1,9 +1,10 @@
 """The events: every fact that a job's stream can hold, as frozen pydantic models.
 
-An event's `type`, `step` and `attempt` are columns of the table; the rest of
-its fields are the `data` column. Optional fields may be added to a model
-freely. A change that old data does not fit raises the type's number in
-`SHAPES` and brings a function in `upcasts.py`. No type is ever renamed.
+The order is: the events of a job, of its steps, of their calls to models and tools, and of
+the files that they write. An event's `type`, `step` and `attempt` are columns of the table;
+the rest of its fields are the `data` column. Optional fields may be added to a model freely.
+A change that old data does not fit raises the type's number in `SHAPES` and needs a function
+in `upcasts.py`. No type is ever renamed.
 """
 
 from __future__ import annotations
@@ -11,20 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from orc.ledger.call_events import CacheHit as CacheHit
-from orc.ledger.call_events import LlmFailed as LlmFailed
-from orc.ledger.call_events import LlmRequested as LlmRequested
-from orc.ledger.call_events import LlmResponded as LlmResponded
-from orc.ledger.call_events import ToolCalled as ToolCalled
-from orc.ledger.call_events import ToolReturned as ToolReturned
 from orc.ledger.digest import Digest
-from orc.ledger.event_base import Event as Event
-from orc.ledger.event_base import JobEvent as JobEvent
-from orc.ledger.event_base import StepEvent as StepEvent
 from orc.ledger.kinds import PersonNeeded
-from orc.ledger.reuse_events import BlobRemoved as BlobRemoved
-from orc.ledger.reuse_events import JobAmended as JobAmended
-from orc.ledger.reuse_events import StepReused as StepReused
 from orc.ledger.values import CallRef as CallRef
 from orc.ledger.values import ChildShape as ChildShape
 from orc.ledger.values import Failure as Failure
@@ -39,6 +28,23 @@ from orc.ledger.values import SkipReason as SkipReason
 from orc.ledger.values import StepId as StepId
 from orc.ledger.values import TokenUsage as TokenUsage
 from orc.ledger.values import WorstCase as WorstCase
+
+_PERHAPS_ANSWERED: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
+
+
+class Event(Frozen):
+    """Base of all events."""
+
+
+class JobEvent(Event):
+    """An event of the job as a whole."""
+
+
+class StepEvent(Event):
+    """An event of one step; `attempt` is the try that it belongs to, from 1."""
+
+    step: str
+    attempt: int | None = None
 
 
 class JobSubmitted(JobEvent):
@@ -91,6 +97,28 @@ class JobResumed(JobEvent):
     signal_id: int | None = None
     kept: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
+
+
+class JobAmended(JobEvent):
+    """The job goes on with this spec: `reset` steps run again, `removed` ones are no part of it.
+
+    The files of both are the job's no more. `fresh` ones are answered from no cache. What is
+    not named keeps its result. `signal_id` is the last wish that an ended job had been sent.
+    `kept` is as in `job.resumed`.
+    """
+
+    type: Literal["job.amended"] = "job.amended"
+    spec: Payload
+    source: Payload
+    source_name: str
+    spec_dir: str
+    inputs: Payload
+    reset: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    fresh: tuple[str, ...] | None = None
+    replies: Payload | None = None
+    signal_id: int | None = None
+    kept: tuple[str, ...] | None = None
 
 
 class JobInterrupted(JobEvent):
@@ -180,6 +208,21 @@ class JobCancelled(JobEvent):
 
     type: Literal["job.cancelled"] = "job.cancelled"
     signal_id: int | None = None
+    reason: str | None = None
+
+
+class BlobRemoved(JobEvent):
+    """Somebody had the bytes of blobs removed from the ledger, which this stream names.
+
+    `cause` is `prune` for the blobs of an old job, `redact` for bytes that nobody may see;
+    `size_bytes` is what all of them had. At most 1,000 an event. Bytes that a later
+    event brings again are there again.
+    """
+
+    type: Literal["blob.removed"] = "blob.removed"
+    digests: tuple[Digest, ...]
+    size_bytes: int
+    cause: Literal["prune", "redact"]
     reason: str | None = None
 
 
@@ -277,6 +320,24 @@ class StepSkipped(StepEvent):
     condition: str | None = None
 
 
+class StepReused(StepEvent):
+    """The step has the result of `from_step` in `from_job`, recorded there at `version`; nothing ran.
+
+    All of the result is here, so that this stream stands by itself. `reason` is `fork`
+    where the job began with it, `cache` where the step's work was found done.
+    """
+
+    type: Literal["step.reused"] = "step.reused"
+    from_job: str
+    from_step: str
+    version: int
+    reason: Literal["fork", "cache"]
+    output: Payload
+    files: tuple[FileRef, ...] = ()
+    artifacts: tuple[FileRef, ...] | None = None
+    log: Payload | None = None
+
+
 class ApprovalRequested(StepEvent):
     """A person is asked; without an answer, `on_timeout` is chosen at `expires_at`.
 
@@ -328,6 +389,126 @@ class BudgetExceeded(StepEvent):
     spent: float
     needed: float
     duration_s: float | None = None
+
+
+class LlmRequested(StepEvent):
+    """A request is about to be sent; `request_sha256` names all of it, `prompt_sha256` what is asked.
+
+    `endpoint` is the server's address, `identity` what tells the model from a later
+    one of its name. `dropped` are parameters that the provider cannot honour.
+    `changed` says what kept the reply cache from answering: the parts of the
+    request that differ from the one it was compared to. `worst_case` is the most that
+    it can cost, should nobody hear how it ended; `reserved` what a budget holds back for it.
+    """
+
+    type: Literal["llm.requested"] = "llm.requested"
+    attempt: int
+    call: int
+    provider: str
+    model: str
+    request: Payload
+    request_sha256: Digest
+    prompt_sha256: Digest
+    dropped: tuple[str, ...] | None = None
+    endpoint: str | None = None
+    identity: str | None = None
+    changed: tuple[str, ...] | None = None
+    reserved: Reserved | None = None
+    worst_case: WorstCase | None = None
+
+
+class LlmResponded(StepEvent):
+    """A reply arrived and is kept: it is never paid for again.
+
+    `charged_usd` is what a budget was charged, where it has a limit in money.
+    """
+
+    type: Literal["llm.responded"] = "llm.responded"
+    attempt: int
+    call: int
+    provider: str
+    model: str
+    reply: Payload
+    request_sha256: Digest
+    finish_reason: str
+    usage: TokenUsage
+    duration_s: float
+    request_id: str | None = None
+    charged_usd: float | None = None
+
+
+class LlmFailed(StepEvent):
+    """A call ended without a reply that can be used; `usage` is what it cost nevertheless.
+
+    `unsent` marks one whose request cannot have reached the model.
+    """
+
+    type: Literal["llm.failed"] = "llm.failed"
+    attempt: int
+    call: int
+    provider: str
+    model: str
+    kind: FailureKind
+    message: str
+    duration_s: float
+    retry_after_s: float | None = None
+    usage: TokenUsage | None = None
+    charged_usd: float | None = None
+    unsent: bool | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the model may have answered, and be paid for it, although nothing came of it."""
+        return self.usage is None and not self.unsent and self.kind in _PERHAPS_ANSWERED
+
+
+class CacheHit(StepEvent):
+    """A call was answered by a reply that the ledger already holds; nothing was sent.
+
+    `version` is that of the `llm.responded` in this stream, or in that of `paid_by`:
+    the job and the step that asked first, where it was another one. Then `reply` and
+    what follows are copied from there, so that this stream stands by itself.
+    """
+
+    type: Literal["cache.hit"] = "cache.hit"
+    attempt: int
+    call: int
+    request_sha256: Digest
+    version: int
+    paid_by: CallRef | None = None
+    prompt_sha256: Digest | None = None
+    provider: str | None = None
+    model: str | None = None
+    reply: Payload | None = None
+    finish_reason: str | None = None
+    usage: TokenUsage | None = None
+
+
+class ToolCalled(StepEvent):
+    """A tool is about to be called for a model; `key` tells this call from every other of the step.
+
+    `call` is the model call that asked for it.
+    """
+
+    type: Literal["tool.called"] = "tool.called"
+    attempt: int
+    call: int
+    tool: str
+    key: Digest
+    arguments: Payload
+
+
+class ToolReturned(StepEvent):
+    """A tool has answered; the model is told `result`, and never again is the tool called for it."""
+
+    type: Literal["tool.returned"] = "tool.returned"
+    attempt: int
+    call: int
+    tool: str
+    key: Digest
+    result: Payload
+    is_error: bool | None = None
+    duration_s: float
 
 
 class FileWritten(StepEvent):
