@@ -1,14 +1,15 @@
-"""Looks at what is due: judges conditions, expands what holds others, and gathers their results.
+"""Branches of the graph: judges conditions, expands fan-outs, loops and groups, gathers results.
 
-That takes values, which only a reader of the ledger has; so it is done between
-two turns of the loop, when all that it reads is committed. What it finds
-becomes a command, and the same events lead it to find the same.
+Evaluation needs values, which are read from the ledger. So it is done between two turns of
+the loop, when all the events that it reads are committed. Its result becomes a command, and
+the same events lead to the same result.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from enum import Enum
+from typing import Any, Final, Literal
 
 from orc.ledger import pack
 from orc.ledger.definition import StepDef
@@ -30,7 +31,6 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX, child_ids, round_id
 from orc.scheduler.core.fold.doubt import is_held_back
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.queues import enqueue
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.rules.doubt import lost
@@ -44,8 +44,16 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 _NAMED_MAX = 3
 
 
-class Overseer:
-    """Looks at the due steps of one job."""
+class _Verdict(Enum):
+    MAY_START = "may start"
+
+
+MAY_START: Final = _Verdict.MAY_START
+"""The step may start as soon as the limits let it."""
+
+
+class BranchEvaluator:
+    """Evaluates the due steps of one job."""
 
     def __init__(self, state: JobState, renderer: Renderer, clock: Clock) -> None:
         self._state = state
@@ -53,8 +61,8 @@ class Overseer:
         self._scopes = renderer.scopes()
         self._clock = clock
 
-    def look(self, step_id: str) -> Message | None:
-        """What becomes of a due step; none where it may now start by itself, or is over."""
+    def evaluate(self, step_id: str) -> Message | Literal[_Verdict.MAY_START] | None:
+        """What becomes of a due step: a command, or MAY_START; None where nothing is to be done."""
         step = self._state.steps[step_id]
         if step.status == "running" and step.inside is not None:
             return None if step.inside.open else self._gather(step_id)
@@ -82,7 +90,7 @@ class Overseer:
         expression = parse_condition(condition)
         return bool(expression.evaluate(self._scopes.condition(step_id)))
 
-    def _begin(self, step_id: str) -> Message | None:
+    def _begin(self, step_id: str) -> Message | Literal[_Verdict.MAY_START]:
         definition = self._state.graph.steps[step_id]
         if definition.for_each is not None:
             return self._expand_items(step_id, definition)
@@ -94,8 +102,7 @@ class Overseer:
             text = parse_template(definition.approval.message).render(self._scopes.inside(step_id))
             message = clean_text(to_text(text))[:MESSAGE_CHARS_MAX]
             return Message(AskPerson(step_id, message, self._clock.now()))
-        enqueue(self._state, step_id)
-        return None
+        return MAY_START
 
     def _expand_items(self, step_id: str, definition: StepDef) -> Message:
         assert definition.for_each is not None

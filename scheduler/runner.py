@@ -20,7 +20,7 @@ from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
-from orc.scheduler.branching import Overseer
+from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.budget_gate import PriceCall, Purse, unknown_price
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
@@ -36,8 +36,8 @@ from orc.scheduler.core.commands import (
     Settle,
     TimeOutJob,
 )
-from orc.scheduler.core.fold.evolve import JobState, evolve, next_due, ready
-from orc.scheduler.core.fold.queues import is_at_rest
+from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
@@ -47,7 +47,7 @@ from orc.scheduler.rates import Rates
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, Reuse
 from orc.scheduler.retry import with_wait
-from orc.scheduler.signals import overdue, poll_wishes, watch_signals
+from orc.scheduler.signals import poll_wishes, watch_signals
 from orc.scheduler.stopping import Stop, StopCommand, cut_short
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
@@ -106,7 +106,8 @@ class Runner:
             cache=cache,
             mask=mask,
         )
-        self._overseer = Overseer(state, self._bench.renderer, self._clock)
+        self._queues = WorkQueues(state)
+        self._branches = BranchEvaluator(state, self._bench.renderer, self._clock)
         self._purse = Purse(state, price)
         self._reuse = Reuse(state, self._bench.renderer, results)
         self._rates = Rates(state.definition.rate)
@@ -171,8 +172,8 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            # What follows from reused steps, and from what was looked at, is ready now.
-            goes_on = self._look(messages) or turn.has_reused
+            # Steps that follow reused or evaluated ones are ready now.
+            goes_on = self._take_due(messages) or turn.has_reused
             if not messages and not goes_on:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
@@ -211,9 +212,10 @@ class Runner:
                     self._stop = None
             return
         now = self._looked_at = self._clock.now()
-        for late in overdue(state, now):
+        for late in self._queues.take_overdue(now):
             self._apply(decide(state, late), turn)
-        for step_id in list(ready(state, now, room=self._rates.room)):
+        self._queues.wake(now)
+        for step_id in list(self._queues.ready(now, room=self._rates.room)):
             opening = self._reuse.opening(step_id, now)
             self._apply(decide(state, opening), turn)
             if isinstance(opening, ReuseStep):
@@ -222,18 +224,24 @@ class Runner:
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)
-        if state.status == "running" and is_at_rest(state):
+        if state.status == "running" and self._queues.is_at_rest():
             self._apply(decide(state, Rest()), turn)
 
-    def _look(self, messages: list[Message]) -> bool:
-        """Look at what is due, now that all of it is committed; says whether anything was."""
-        if self._stop is not None or not self._state.due:
+    def _take_due(self, messages: list[Message]) -> bool:
+        """Evaluate the steps that are due, now that all they read is committed.
+
+        The commands that they lead to join the messages. Returns whether any step was due.
+        """
+        if self._stop is not None:
             return False
-        while self._state.due:
-            message = self._overseer.look(self._state.due.popleft())
-            if message is not None:
-                messages.append(message)
-        return True
+        due = self._queues.take_due()
+        for step_id in due:
+            found = self._branches.evaluate(step_id)
+            if found is MAY_START:
+                self._queues.add_ready(step_id)
+            elif found is not None:
+                messages.append(found)
+        return bool(due)
 
     def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
         if not events:
@@ -310,7 +318,7 @@ class Runner:
         wake = float("inf")
         if self._stop is None:
             # Of the moment at which the steps were looked at: what came due since then is due.
-            due = next_due(self._state, self._looked_at)
+            due = self._queues.next_due(self._looked_at)
             wake = self._rates.next_at()
             wake = wake if due is None else min(wake, self._clock.deadline(due))
             wake = wake if deadline is None else min(wake, deadline)

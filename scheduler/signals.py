@@ -7,18 +7,12 @@ import signal
 import trio
 
 from orc.ledger import JobId, LedgerReader, Signal
-from orc.scheduler.core.commands import CancelJob, Command, DecideApproval, ExpireStep, InterruptJob
-from orc.scheduler.core.fold.evolve import JobState, expired
-from orc.scheduler.core.fold.questions import late_decisions
+from orc.scheduler.core.commands import CancelJob, DecideApproval, InterruptJob
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.stop_signals import open_stop_signals
 from orc.scheduler.turn import Message
 
 POLL_S = 0.25
-
-
-def overdue(state: JobState, now: float) -> list[Command]:
-    """What time wishes: steps whose time is over, and questions that nobody has answered in theirs."""
-    return [*map(ExpireStep, expired(state, now)), *late_decisions(state, now)]
 
 
 async def watch_signals(

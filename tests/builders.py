@@ -38,6 +38,7 @@ from orc.ledger.events import (
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 
 JOB = JobId("job_000000000001")
@@ -122,6 +123,18 @@ def fold_recorded(definition: JobDef, stream: Iterable[Recorded]) -> JobState:
 def running(definition: JobDef, *events: AnyEvent) -> JobState:
     """The state of a job that has been started, after the events."""
     return fold(definition, JobStarted(owner=OWNER), *events)
+
+
+def ready_steps(state: JobState, now: float = EPOCH_S) -> list[str]:
+    """The steps that may start at a time in seconds since 1970, in order."""
+    queues = WorkQueues(state)
+    queues.wake(now)
+    return list(queues.ready(now))
+
+
+def due_steps(state: JobState) -> list[str]:
+    """The steps whose conditions, items or results have to be evaluated."""
+    return WorkQueues(state).take_due()
 
 
 def submitted(definition: JobDef, **fields: Any) -> JobSubmitted:

@@ -9,6 +9,8 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_of
 from orc.scheduler.core.fold.state import Spent
 
+_NO_LIMIT = "queued: for its turn, or its provider's rate"
+
 
 def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:
     """The status to show and why: a wait that is over soon, or what holds a ready step back.
@@ -25,8 +27,9 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
     if step.status == "waiting" and step.waits_for == "retry" and step.retry_at is not None:
         after = f"; {last}" if last else ""
         left = _left(step.retry_at - now_s)
-        if not left and step.ticket:
-            return "waiting", f"again, {_queued(state, step_id)}{after}"
+        if step.retry_at <= now_s:
+            held = _limit_of(state, step_id) or (_NO_LIMIT if step.retry_at < now_s else "")
+            return "waiting", f"again, {held}{after}" if held else f"again now{after}"
         return "waiting", f"again{left or ' now'}{after}"
     if step.status == "waiting" and step.question is not None:
         expires = step.question.expires_at
@@ -36,7 +39,7 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         # First: a long question is cut at its end.
         return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
     if step.status == "pending" and step.ticket:
-        return "pending", _queued(state, step_id)
+        return "pending", _limit_of(state, step_id) or _NO_LIMIT
     return step.status, last
 
 
@@ -57,15 +60,15 @@ def budget_note(state: JobState) -> str:
     return f"budget: {', '.join(parts)}" if parts else ""
 
 
-def _queued(state: JobState, step_id: str) -> str:
-    """Which limit holds a step back that could start; it may be that of a minute's requests."""
+def _limit_of(state: JobState, step_id: str) -> str:
+    """Which limit of the state holds a step back that could start; empty where none does."""
     total = state.definition.concurrency["total"]
     if state.running_total >= total:
         return f"queued: {state.running_total} of {total} run"
-    for target in state.routes.get(state.lane_of(step_id), ())[:1]:
+    for target in state.route_of(step_id)[:1]:
         if room_of(state, target.provider) <= 0:
             return f"queued: {state.running.get(target.provider, 0)} ask {safe(target.provider)}"
-    return "queued: for its turn, or its provider's rate"
+    return ""
 
 
 def _left(seconds: float) -> str:

@@ -12,7 +12,6 @@ from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, cut, cut_start, lay_out
 from orc.ledger.definition import BudgetDef, RetryDef
 from orc.ledger.events import ApprovalRequested
-from orc.scheduler.core.fold.queues import ready
 from tests.builders import EPOCH_S, step
 from tests.projections.support import Story, begun
 
@@ -34,7 +33,6 @@ def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
     steps = (step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)), step("b"))
     story = begun(*steps, total=1).start("a").fail("a").start("b")
     story.clock_s += 1
-    assert not list(ready(story.state, EPOCH_S + story.clock_s))
     assert said(story, "a", last="timeout: slow") == (
         "waiting",
         "again, queued: 1 of 1 run; timeout: slow",

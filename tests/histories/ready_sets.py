@@ -11,8 +11,9 @@ from pathlib import Path
 from orc.ledger.definition import load_job
 from orc.ledger.events import JobSubmitted
 from orc.ledger.reader import row_to_recorded
-from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state, ready
+from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.fold.queues import WorkQueues
 
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 NOW_S = float(2**30)
@@ -30,7 +31,9 @@ def main() -> None:
                 definition = load_job(recorded.event.spec.value)
                 state = initial_state(definition, build_graph(definition.steps))
             evolve(state, recorded)
-            names = ", ".join([*ready(state, NOW_S), *state.due])
+            queues = WorkQueues(state)
+            queues.wake(NOW_S)
+            names = ", ".join([*queues.ready(NOW_S), *queues.take_due()])
             print(f"{path.stem} {recorded.version}: {names}")
 
 

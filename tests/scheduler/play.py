@@ -14,7 +14,8 @@ from orc.scheduler.core.commands import (
     StartAttempt,
     Succeeded,
 )
-from orc.scheduler.core.fold.evolve import evolve, ready
+from orc.scheduler.core.fold.evolve import evolve
+from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
 from tests.builders import EPOCH_S, call_failed, record, requested, responded, running
 
@@ -26,6 +27,7 @@ class Play:
 
     def __init__(self, definition: JobDef) -> None:
         self.state = running(definition)
+        self.queues = WorkQueues(self.state)
         self.now = 0.0
 
     def fold(self, *events: AnyEvent) -> None:
@@ -41,7 +43,8 @@ class Play:
 
     def ready(self, **options: Any) -> list[str]:
         """The steps that may start now."""
-        return list(ready(self.state, EPOCH_S + self.now, **options))
+        self.queues.wake(EPOCH_S + self.now)
+        return list(self.queues.ready(EPOCH_S + self.now, **options))
 
     def start(self, *step_ids: str) -> list[AnyEvent]:
         """Start steps, as the loop does: only what is ready, in its order."""

@@ -22,9 +22,10 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import RecordCall
 from orc.scheduler.core.fold.budgets import call_lost
 from orc.scheduler.core.fold.limits import room_of
-from orc.scheduler.core.fold.queues import wait
+from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.fold.reopen import job_resumed
 from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.fold.work import wait
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.runner import Runner
 from orc.scheduler.stopping import Stop
@@ -126,7 +127,7 @@ def lets_what_runs_go_on_after_a_wish(patch: pytest.MonkeyPatch) -> None:
 
 
 def sleeps_through_a_retry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(running, "next_due", lambda state, now: None)
+    patch.setattr(WorkQueues, "next_due", lambda queues, now: None)
 
 
 def goes_on_after_a_commit_that_failed(patch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from orc.ledger.events import JobAmended, StepReused
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.cancelling import wishes_ended
 from orc.scheduler.core.fold.graph import Graph, build_graph
-from orc.scheduler.core.fold.queues import leave_queue
 from orc.scheduler.core.fold.reopen import limit_to, reopen, seconds_between
 from orc.scheduler.core.fold.state import JobState, StepState
+from orc.scheduler.core.fold.work import leave_queue
 
 
 def step_reused(state: JobState, event: StepReused) -> None:

@@ -7,8 +7,8 @@ from orc.ledger.events import JobCancelled, JobCancelling
 from orc.ledger.kinds import OPEN
 from orc.scheduler.core.commands import CancelJob
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.queues import became_ready, clear_queues
 from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.fold.work import became_ready, clear_work
 from orc.scheduler.core.language.templates import parse_condition
 
 _MEANT_FOR_IT = {"always()", "cancelled()"}
@@ -54,7 +54,7 @@ def cancelling(state: JobState, event: JobCancelling) -> None:
     state.is_cancelling = True
     # The wish is heeded when the job has ended: should it die before, its next owner heeds it.
     state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
-    clear_queues(state)
+    clear_work(state)
     for step_id, step in state.steps.items():
         if step.status in OPEN and step_id not in left:
             step.status = "cancelled"

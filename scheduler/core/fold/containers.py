@@ -13,8 +13,9 @@ from collections.abc import Container
 from orc.ledger.definition import StepDef
 from orc.ledger.events import StepExpanded
 from orc.ledger.kinds import OPEN
-from orc.scheduler.core.fold.queues import became_ready
+from orc.scheduler.core.fold.limits import set_route
 from orc.scheduler.core.fold.state import Inside, JobState, StepState
+from orc.scheduler.core.fold.work import add_look, became_ready
 
 CHILDREN_MAX = 1000
 """Of one event."""
@@ -60,6 +61,7 @@ def expanded(state: JobState, event: StepExpanded) -> None:
             # Numbers go on: an attempt and a call are named by theirs.
             child.attempts, child.calls_ended = before.attempts, before.calls_ended
         state.steps[child_id] = child
+        set_route(state, child_id)
         is_held = _is_full(definition, inside)
         inside.children.append(child_id)
         inside.open += 1
@@ -71,7 +73,7 @@ def expanded(state: JobState, event: StepExpanded) -> None:
         else:
             became_ready(state, child_id)
     if not inside.open and len(inside.children) == inside.total:
-        state.due.append(event.step)
+        add_look(state, event.step)
 
 
 def child_ended(state: JobState, step_id: str) -> None:
@@ -85,7 +87,7 @@ def child_ended(state: JobState, step_id: str) -> None:
     if inside.held and not _is_full(state.graph.steps[parent_id], inside):
         _release(state, inside.held.popleft())
     if not inside.open and len(inside.children) == inside.total:
-        state.due.append(parent_id)
+        add_look(state, parent_id)
 
 
 def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> None:
@@ -101,7 +103,7 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
     held = set(inside.held)
     inside.held.clear()
     if not left:
-        state.due.append(step_id)
+        add_look(state, step_id)
     definition = state.graph.steps[step_id]
     if definition.for_each is None or definition.for_each.max_parallel is None:
         return

@@ -6,7 +6,6 @@ the number of steps; purity here means no I/O, no clock and no chance.
 
 from __future__ import annotations
 
-import heapq
 from typing import assert_never
 
 from orc.ledger.definition import JobDef
@@ -54,21 +53,13 @@ from orc.scheduler.core.fold.cancelling import cancelling, wishes_ended
 from orc.scheduler.core.fold.containers import child_ended, expanded
 from orc.scheduler.core.fold.doubt import find_doubt, is_told
 from orc.scheduler.core.fold.graph import Graph
-from orc.scheduler.core.fold.limits import circuit_closed, circuit_opened, step_began
-from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
-from orc.scheduler.core.fold.queues import (
-    became_ready,
-    clear_queues,
-    enter_running,
-    expired,
-    go_on,
-    leave_queue,
-    leave_running,
-    next_due,
-    ready,
-    takes_slot,
-    wait,
+from orc.scheduler.core.fold.limits import (
+    circuit_closed,
+    circuit_opened,
+    set_route,
+    step_began,
 )
+from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
 from orc.scheduler.core.fold.state import (
     CommittedResult,
@@ -77,16 +68,19 @@ from orc.scheduler.core.fold.state import (
     StepState,
     StepStatus,
 )
+from orc.scheduler.core.fold.work import (
+    add_deadline,
+    became_ready,
+    clear_work,
+    enter_running,
+    go_on,
+    leave_queue,
+    leave_running,
+    takes_slot,
+    wait,
+)
 
-__all__ = [
-    "JobState",
-    "StepState",
-    "evolve",
-    "expired",
-    "initial_state",
-    "next_due",
-    "ready",
-]
+__all__ = ["JobState", "StepState", "evolve", "initial_state"]
 
 
 def initial_state(definition: JobDef, graph: Graph) -> JobState:
@@ -95,15 +89,17 @@ def initial_state(definition: JobDef, graph: Graph) -> JobState:
         step_id: StepState(index=index, needs_left=len(graph.needs[step_id]))
         for index, step_id in enumerate(graph.steps)
     }
-    return JobState(
+    state = JobState(
         definition=definition,
         graph=graph,
         steps=steps,
-        lanes={},
         project=definition.project,
         timeout_s=definition.timeout_s,
         unfinished=len(steps),
     )
+    for step_id in steps:
+        set_route(state, step_id)
+    return state
 
 
 def evolve(state: JobState, recorded: Recorded) -> JobState:
@@ -146,8 +142,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             cut_call(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
-            if step.deadline_at is not None:
-                heapq.heappush(state._deadlines, (step.deadline_at, event.step))
+            add_deadline(state, event.step)
             step.in_doubt = in_doubt
             go_on(state, event.step)
         case StepReused():
@@ -158,7 +153,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
         case StepSwitched():
             step = state.steps[event.step]
             step.fallback = event.fallback
-            step.lane = None
+            set_route(state, event.step)
             step.failures = 0
             forget_calls(step)
         case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
@@ -263,6 +258,7 @@ def _leave(state: JobState, step_id: str) -> StepState:
 
 def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step = state.steps[step_id]
+    leave_queue(state, step_id)
     state.unfinished -= 1
     if state.only is not None and step_id in state.only:
         state.only_left -= 1
@@ -302,7 +298,7 @@ def _job_cancelled(state: JobState, event: JobCancelled) -> None:
             step.waits_for = step.question = None
             step.retry_at = step.delay_s = step.deadline_at = None
     state.unfinished = 0
-    clear_queues(state)
+    clear_work(state)
 
 
 def _enqueue_roots(state: JobState) -> None:

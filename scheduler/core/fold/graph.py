@@ -23,7 +23,11 @@ class Graph:
     steps: dict[str, StepDef]
     needs: dict[str, tuple[str, ...]]
     dependents: dict[str, tuple[str, ...]]
-    _bodies: dict[int, Body] = field(default_factory=dict)
+    _bodies: dict[int, Body] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for definition in self.steps.values():
+            self._add_body(definition)
 
     def levels(self) -> list[list[str]]:
         """The steps by the length of the longest way to them; a step only needs earlier levels."""
@@ -31,17 +35,19 @@ class Graph:
 
     def body(self, step_id: str) -> Body:
         """What a step that holds others brings into being."""
-        definition = self.steps[step_id]
-        found = self._bodies.get(id(definition))
-        if found is None:
-            found = self._bodies[id(definition)] = Body.of(definition)
-        return found
+        return self._bodies[id(self.steps[step_id])]
 
     def add(self, child_id: str, definition: StepDef, *, needs: Names, dependents: Names) -> None:
         """A step that came into being while the job ran."""
         self.steps[child_id] = definition
         self.needs[child_id] = needs
         self.dependents[child_id] = dependents
+        self._add_body(definition)
+
+    def _add_body(self, definition: StepDef) -> None:
+        # Items and rounds share their definition: its body is made once.
+        if definition.shape is not None and id(definition) not in self._bodies:
+            self._bodies[id(definition)] = Body.of(definition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,8 @@ class Body:
             waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
             for step in definition.steps:
                 for name in step.needs:
+                    if name not in waiting:
+                        raise _unknown_need(step.id, name)
                     waiting[name].append(step.id)
             return cls(definition.steps, tuple(tuple(names) for names in waiting.values()))
         changes |= {"needs": (), "runs_after": "success", "budget": None}
@@ -90,14 +98,17 @@ def build_graph(steps: Iterable[StepDef]) -> Graph:
     for step_id, names in needs.items():
         for name in names:
             if name not in by_id:
-                problem = Problem(f"step {step_id!r} needs {name!r}, which is not there")
-                raise SpecError("the graph", [problem])
+                raise _unknown_need(step_id, name)
             dependents[name].append(step_id)
     graph = Graph(by_id, needs, {name: tuple(found) for name, found in dependents.items()})
     placed = sum(len(level) for level in graph.levels())
     if placed != len(by_id):
         raise SpecError("the graph", [Problem("some steps wait for each other")])
     return graph
+
+
+def _unknown_need(step_id: str, name: str) -> SpecError:
+    return SpecError("the graph", [Problem(f"step {step_id!r} needs {name!r}, which is not there")])
 
 
 def downstream(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:

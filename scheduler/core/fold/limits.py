@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from orc.ledger.definition import TargetDef
 from orc.ledger.events import (
     AnyEvent,
     CircuitClosed,
@@ -30,6 +31,18 @@ def lets_through(state: JobState, target: str, now: float, *, probing: Container
     return circuit.retry_at <= now and circuit.probe is None and target not in probing
 
 
+def set_route(state: JobState, step_id: str) -> None:
+    """Fold which targets the step may ask from now on, and with that the lane it waits in."""
+    definition = state.graph.steps[step_id]
+    step = state.steps[step_id]
+    if state.provider_override is None or definition.provider is None:
+        route = definition.targets()[step.fallback :]
+    else:
+        route = (TargetDef(provider=state.provider_override, model=definition.model or ""),)
+    step.lane = " > ".join(target.name for target in route)
+    state.routes[step.lane] = route
+
+
 def pick_target(
     state: JobState, lane: str, now: float, *, probing: Container[str] = ()
 ) -> int | None:
@@ -46,7 +59,7 @@ def held_by_circuit(state: JobState, step_id: str, now: float) -> str | None:
     is_due = step.retry_at is None or step.retry_at <= now
     if step.status not in NOT_RUNNING or step.needs_left or not is_due:
         return None
-    lane = state.lane_of(step_id)
+    lane = step.lane
     if not state.routes[lane] or pick_target(state, lane, now) is not None:
         return None
     return state.routes[lane][0].name

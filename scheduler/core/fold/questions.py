@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-
 from orc.ledger.events import ApprovalDecided, ApprovalRequested, Payload
-from orc.scheduler.core.commands import DecideApproval
 from orc.scheduler.core.fold.state import JobState, OpenQuestion
+from orc.scheduler.core.fold.work import add_expiry, leave_queue
 
 REJECT = "reject"
 YES_OR_NO = ("approve", REJECT)
@@ -18,11 +16,10 @@ def asked(state: JobState, event: ApprovalRequested) -> None:
     is_approval = state.graph.steps[event.step].facts.asks_person
     step.status = "waiting"
     step.waits_for = "approval" if is_approval else "in_doubt"
-    step.ticket = 0
+    leave_queue(state, event.step)
     step.question = OpenQuestion(event.options, event.expires_at, event.on_timeout)
     state.questions.add(event.step)
-    if event.expires_at is not None:
-        heapq.heappush(state._expiries, (event.expires_at, event.step))
+    add_expiry(state, event.step)
 
 
 def decided(state: JobState, event: ApprovalDecided) -> None:
@@ -48,25 +45,3 @@ def close_question(state: JobState, step_id: str) -> None:
     """Nobody is asked any more."""
     state.steps[step_id].question = None
     state.questions.discard(step_id)
-
-
-def late_decisions(state: JobState, now: float) -> list[DecideApproval]:
-    """What is decided where the time for an answer is over."""
-    found = []
-    while state._expiries and state._expiries[0][0] <= now:
-        expires_at, step_id = heapq.heappop(state._expiries)
-        question = state.steps[step_id].question
-        if question is not None and question.expires_at == expires_at:
-            found.append(DecideApproval(step_id, question.on_timeout or REJECT))
-    return found
-
-
-def next_expiry(state: JobState) -> float | None:
-    """When the next question has had its time, in seconds since 1970."""
-    while state._expiries:
-        expires_at, step_id = state._expiries[0]
-        question = state.steps[step_id].question
-        if question is not None and question.expires_at == expires_at:
-            return expires_at
-        heapq.heappop(state._expiries)
-    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Container
 from datetime import datetime
 
@@ -12,15 +11,19 @@ from orc.ledger.step_names import lineage
 from orc.scheduler.core.fold.cancelling import wishes_ended
 from orc.scheduler.core.fold.containers import reopen_inside
 from orc.scheduler.core.fold.graph import downstream
-from orc.scheduler.core.fold.queues import (
+from orc.scheduler.core.fold.limits import set_route
+from orc.scheduler.core.fold.state import Inside, JobState, StepState
+from orc.scheduler.core.fold.work import (
+    add_deadline,
+    add_expiry,
+    add_look,
     became_ready,
-    clear_queues,
+    clear_work,
     enter_running,
     go_on,
     takes_slot,
     wait,
 )
-from orc.scheduler.core.fold.state import Inside, JobState, StepState
 
 
 def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
@@ -57,7 +60,7 @@ def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
 def reopen(state: JobState, recorded_at: str) -> None:
     """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
     now = seconds_of(recorded_at)
-    clear_queues(state)
+    clear_work(state)
     # Whoever resumes a job wants its models to be asked now.
     state.circuits.clear()
     state.adaptive.clear()
@@ -90,7 +93,7 @@ def reopen(state: JobState, recorded_at: str) -> None:
             continue
         if _is_shut(state, step_id, done):
             # Only where a stream was cut between the two; it is looked at, and skipped.
-            state.due.append(step_id)
+            add_look(state, step_id)
         else:
             _go_on(state, step_id, now)
 
@@ -163,7 +166,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     if step.fallback and not step.replies:
         # There is nothing to go on from: the first of its targets is asked again, as at first.
         step.fallback = step.failures = 0
-    step.lane = None
+    set_route(state, step_id)
     state.unfinished += 1
     step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
     # What holds others and is under way goes on, although what it follows may run again:
@@ -212,10 +215,8 @@ def _go_on(state: JobState, step_id: str, now: float) -> None:
 
 def _ask_again(state: JobState, step_id: str) -> None:
     """The question stands, and so does its time: days, by the clock on the wall."""
-    question = state.steps[step_id].question
     state.questions.add(step_id)
-    if question is not None and question.expires_at is not None:
-        heapq.heappush(state._expiries, (question.expires_at, step_id))
+    add_expiry(state, step_id)
 
 
 def _clamp(state: JobState, step_id: str, now: float) -> None:
@@ -233,7 +234,7 @@ def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
         return
     step.deadline_at = min(step.deadline_at, now + total_s)
     if step.status == "pending":
-        heapq.heappush(state._deadlines, (step.deadline_at, step_id))
+        add_deadline(state, step_id)
 
 
 def seconds_between(start: str | None, end: str) -> float:

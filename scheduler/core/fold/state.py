@@ -1,6 +1,7 @@
 """The state of a job as data: its steps, and the indexes that keep each question cheap.
 
-What changes it is `state.py`; what the indexes are for is `queues.py`.
+Only `evolve` (`evolve.py`) changes it, from one event to the next. The scheduler's own
+bookkeeping, which no event records, is `WorkQueues` in `queues.py`.
 """
 
 from __future__ import annotations
@@ -100,15 +101,31 @@ class Spent:
     held_usd: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """What an event makes possible for a step: at once, or `at` a time in seconds since 1970.
+
+    `start`: it may start. `look`: its condition has to be judged, its items expanded or their
+    results gathered first. `retry`: it may start again then. `deadline`: its total time is
+    over then. `expiry`: the time for an answer is over then. An item to start or retry holds
+    as long as the step has its `ticket`.
+    """
+
+    kind: Literal["start", "look", "retry", "deadline", "expiry"]
+    step: str
+    ticket: int = 0
+    at: float = 0.0
+
+
 @dataclass(slots=True)
 class StepState:
     """One step, now.
 
     `needs_left` counts the needs that have not yet ended well enough for it,
-    `ticket` is its place in the queue of ready steps, 0 outside of it;
+    `ticket` is the number of the work item that it may start from, 0 while there is none;
     `calls_recorded` the calls that recorded replies would have answered so far.
     `fallback` is the place of its target in its list; `lane` names the route from
-    there on, none until it is asked for. `fresh` steps ask anew whatever a cache has.
+    there on. `fresh` steps ask anew whatever a cache has.
     `parent` is the step that holds it, `number` its place there: an item's from 0, a
     round's from 1; `in_flight`: a call was sent, or a tool called, and has not ended;
     `in_doubt`: an attempt was cut short with that under way, and nobody has said yet that
@@ -133,7 +150,7 @@ class StepState:
     calls_recorded: int = 0
     ticket: int = 0
     fallback: int = 0
-    lane: str | None = None
+    lane: str = ""
     fresh: bool = False
     requested_version: int = 0
     results: dict[str, CommittedResult] = field(default_factory=dict)
@@ -167,8 +184,10 @@ class JobState:
     definition: JobDef
     graph: Graph
     steps: dict[str, StepState]
-    lanes: dict[str, deque[tuple[int, str]]]
-    routes: dict[str, tuple[TargetDef, ...]] = field(default_factory=dict)
+    routes: dict[str, tuple[TargetDef, ...]] = field(default_factory=lambda: {"": ()})
+    work_items: list[WorkItem] = field(default_factory=list)
+    """What the events have made possible, in order: a log that only grows. A new list begins
+    where a job is reopened or ends. `WorkQueues` reads it."""
     circuits: dict[str, Circuit] = field(default_factory=dict)
     adaptive: dict[str, AdaptiveRoom] = field(default_factory=dict)
     version: int = 0
@@ -198,8 +217,6 @@ class JobState:
     cancel_reason: str | None = None
     had_ended: bool = False
     """Whether the last resume was of a job that had ended: then a person's no is asked again."""
-    due: deque[str] = field(default_factory=deque)
-    """Steps that somebody who can read values has to look at: to judge, to expand, to gather."""
     questions: set[str] = field(default_factory=set)
     spent: dict[str, Spent] = field(default_factory=dict)
     raised: dict[str, BudgetDef] = field(default_factory=dict)
@@ -210,35 +227,20 @@ class JobState:
     retired: dict[str, StepState] = field(default_factory=dict)
     removed: set[Digest] = field(default_factory=set)
     """Blobs that were removed from the ledger, unless their bytes have come again."""
-    _retries: list[tuple[float, str]] = field(default_factory=list)
-    _deadlines: list[tuple[float, str]] = field(default_factory=list)
-    _expiries: list[tuple[float, str]] = field(default_factory=list)
-    _ticket: int = 0
 
-    def lane_of(self, step_id: str) -> str:
-        """The queue that the step waits in: the route of targets that it may ask, or none."""
-        step = self.steps[step_id]
-        if step.lane is None:
-            route = self._route_of(step_id)
-            step.lane = " > ".join(target.name for target in route)
-            self.routes[step.lane] = route
-        return step.lane
+    def route_of(self, step_id: str) -> tuple[TargetDef, ...]:
+        """The targets that the step may ask, in order; empty where it asks no model."""
+        return self.routes[self.steps[step_id].lane]
 
     def target_of(self, step_id: str) -> TargetDef | None:
-        """Whom the step asks now; none where it asks no model."""
-        route = self.routes[self.lane_of(step_id)]
+        """The target that the step asks now; None where it asks no model."""
+        route = self.route_of(step_id)
         return route[0] if route else None
 
     def provider_of(self, step_id: str) -> str:
         """The provider that the step counts against besides the total; empty for none."""
         target = self.target_of(step_id)
         return "" if target is None else target.provider
-
-    def _route_of(self, step_id: str) -> tuple[TargetDef, ...]:
-        definition = self.graph.steps[step_id]
-        if self.provider_override is None or definition.provider is None:
-            return definition.targets()[self.steps[step_id].fallback :]
-        return (TargetDef(provider=self.provider_override, model=definition.model or ""),)
 
     def wants(self, step_id: str) -> bool:
         """Whether this owner runs the step: it, or what it is an item, a round or a part of."""

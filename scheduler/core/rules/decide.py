@@ -60,8 +60,8 @@ from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import circuit_events, pick_target
 from orc.scheduler.core.fold.questions import REJECT
-from orc.scheduler.core.fold.queues import takes_slot
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
+from orc.scheduler.core.fold.work import takes_slot
 from orc.scheduler.core.rules.containers import (
     approval_given,
     ask,
@@ -190,8 +190,8 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         deadline_at=deadline_at,
         cache_key=command.cache_key,
     )
-    lane = state.lane_of(command.step)
-    place = pick_target(state, lane, command.now) if state.routes[lane] else 0
+    asks_model = bool(state.route_of(command.step))
+    place = pick_target(state, step.lane, command.now) if asks_model else 0
     assert place is not None, "only a step whose target may be asked is ready"
     if place == 0:
         return [started]

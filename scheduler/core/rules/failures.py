@@ -36,7 +36,7 @@ def is_work_cut(definition: StepDef, failed: Failed) -> bool:
 def switch(state: JobState, step_id: str, places: int, message: str) -> StepSwitched:
     """The step goes on with the target that stands `places` further in its list."""
     step = state.steps[step_id]
-    route = state.routes[state.lane_of(step_id)]
+    route = state.route_of(step_id)
     return StepSwitched(
         step=step_id,
         attempt=step.attempts,
@@ -68,7 +68,7 @@ def finish_failed(state: JobState, command: FinishAttempt, failed: Failed) -> li
 def _has_fallback(state: JobState, step_id: str, failed: Failed) -> bool:
     if failed.final or failed.kind not in _SWITCHED_ON:
         return False
-    return len(state.routes[state.lane_of(step_id)]) > 1
+    return len(state.route_of(step_id)) > 1
 
 
 def fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:

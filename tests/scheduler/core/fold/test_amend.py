@@ -28,7 +28,7 @@ from orc.scheduler.core.commands import (
     Succeeded,
 )
 from orc.scheduler.core.fold.compare import find_changes, rebase
-from orc.scheduler.core.fold.evolve import evolve, ready
+from orc.scheduler.core.fold.evolve import evolve
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.core.rules.reuse import can_own
@@ -41,6 +41,7 @@ from tests.builders import (
     fold,
     interrupted,
     job,
+    ready_steps,
     record,
     responded,
     resumed,
@@ -74,7 +75,7 @@ def statuses(state: JobState) -> dict[str, str]:
 
 
 def startable(state: JobState) -> list[str]:
-    return list(ready(state, EPOCH_S))
+    return ready_steps(state)
 
 
 def test_a_reused_step_has_its_result_and_opens_what_waits_for_it() -> None:

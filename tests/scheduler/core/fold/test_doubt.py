@@ -17,7 +17,7 @@ from orc.scheduler.core.commands import (
     ResumeJob,
     StartAttempt,
 )
-from orc.scheduler.core.fold.evolve import evolve, ready
+from orc.scheduler.core.fold.evolve import evolve
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.rules.decide import decide
 from tests.builders import (
@@ -25,10 +25,12 @@ from tests.builders import (
     OWNER,
     amended,
     call_failed,
+    due_steps,
     failed,
     fold,
     interrupted,
     job,
+    ready_steps,
     record,
     requested,
     responded,
@@ -72,7 +74,7 @@ def then(state: JobState, *events: AnyEvent) -> JobState:
 
 
 def may_start(state: JobState) -> list[str]:
-    return list(ready(state, EPOCH_S))
+    return ready_steps(state)
 
 
 CUTS: dict[str, list[AnyEvent]] = {
@@ -87,7 +89,7 @@ CUTS: dict[str, list[AnyEvent]] = {
 def test_work_that_was_cut_short_does_not_start_before_a_person_is_asked(how: str) -> None:
     state = given(work(), *CUTS[how])
     assert may_start(state) == []
-    assert list(state.due) == ["a"]
+    assert due_steps(state) == ["a"]
     assert decide(state, AskAgain("a")) == [asked()]
 
 
@@ -95,7 +97,7 @@ def test_work_that_was_cut_short_does_not_start_before_a_person_is_asked(how: st
 def test_work_that_may_be_repeated_just_starts_again(how: str) -> None:
     state = given(work("retry"), *CUTS[how])
     assert may_start(state) == ["a"]
-    assert list(state.due) == []
+    assert due_steps(state) == []
 
 
 def test_a_resume_ends_what_was_running_and_asks_nothing_yet() -> None:
@@ -125,7 +127,7 @@ def test_after_a_no_the_step_fails_and_a_later_resume_asks_again() -> None:
     state.status = "failed"
     then(state, resumed())
     assert may_start(state) == []
-    assert list(state.due) == ["a"]
+    assert due_steps(state) == ["a"]
 
 
 def test_a_stream_cut_between_a_no_and_its_failure_asks_again() -> None:

@@ -9,9 +9,20 @@ import pytest
 
 from orc.ledger.definition import CircuitDef, JobDef, StepDef
 from orc.ledger.events import AnyEvent, CircuitClosed, CircuitOpened, FailureKind
-from orc.scheduler.core.commands import Failed, RecordCall
-from orc.scheduler.core.fold.evolve import JobState, StepState, evolve, expired, next_due, ready
-from tests.builders import EPOCH_S, call_failed, job, opened, record, resumed, running, step
+from orc.scheduler.core.commands import ExpireStep, Failed, RecordCall
+from orc.scheduler.core.fold.evolve import JobState, StepState, evolve
+from orc.scheduler.core.fold.queues import WorkQueues
+from tests.builders import (
+    EPOCH_S,
+    call_failed,
+    job,
+    opened,
+    ready_steps,
+    record,
+    resumed,
+    running,
+    step,
+)
 from tests.model import TRANSIENT
 from tests.scheduler.play import Play
 
@@ -117,8 +128,8 @@ class TestOpen:
 
     def test_the_loop_is_told_when_to_look_again(self) -> None:
         play = opened_circuit()
-        assert next_due(play.state, EPOCH_S) == EPOCH_S + 60.0
-        assert next_due(play.state, EPOCH_S + 60.0) is None
+        assert play.queues.next_due(EPOCH_S) == EPOCH_S + 60.0
+        assert play.queues.next_due(EPOCH_S + 60.0) is None
 
     def test_steps_that_wait_for_it_use_up_no_attempts(self) -> None:
         play = opened_circuit()
@@ -142,13 +153,13 @@ class TestOpen:
         play.fail("a", wait_s=1.0)
         play.now = 2.0
         assert play.ready() == []
-        assert expired(play.state, EPOCH_S + 30.0) == ["a"]
+        assert play.queues.take_overdue(EPOCH_S + 30.0) == [ExpireStep("a")]
 
     def test_a_resume_starts_with_closed_circuits(self) -> None:
         play = opened_circuit()
         play.fold(resumed())
         assert play.ready() == ["s0", "s1", "s2", "s3"]
-        assert next_due(play.state, EPOCH_S) is None
+        assert play.queues.next_due(EPOCH_S) is None
 
 
 class TestTheProbe:
@@ -353,11 +364,13 @@ class CountingSteps(dict[str, StepState]):
 
 
 def looks_of_an_event(state: JobState, event: AnyEvent) -> int:
+    queues = WorkQueues(state)
+    list(queues.ready(EPOCH_S))
     steps = CountingSteps(state.steps)
     state.steps = steps
     evolve(state, record([event], after=state.version)[0])
-    list(ready(state, EPOCH_S))
-    next_due(state, EPOCH_S)
+    list(queues.ready(EPOCH_S))
+    queues.next_due(EPOCH_S)
     return steps.looks
 
 
@@ -386,4 +399,4 @@ def test_closing_a_circuit_looks_at_as_many_steps_as_may_start() -> None:
 
 def test_a_circuit_event_of_a_target_that_no_step_asks_changes_nothing_for_them() -> None:
     state = running(crowd(2), opened("gone/m"), CircuitClosed(target="gone/m"))
-    assert list(ready(state, EPOCH_S)) == ["s0", "s1"]
+    assert ready_steps(state) == ["s0", "s1"]

@@ -44,7 +44,8 @@ from orc.scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from orc.scheduler.core.fold.evolve import JobState, evolve, expired, next_due, ready
+from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
 from tests.builders import (
     EPOCH_S,
@@ -60,6 +61,7 @@ from tests.builders import (
     job,
     new_state,
     opened,
+    ready_steps,
     record,
     requested,
     responded,
@@ -190,7 +192,7 @@ def test_a_tolerated_failure_skips_nothing_and_lets_the_rest_start() -> None:
     (event,) = decide(state, finish(fail()))
     assert event.tolerated is True  # type: ignore[union-attr]
     evolve(state, record([event], after=state.version)[0])
-    assert list(ready(state, EPOCH_S)) == ["b"]
+    assert ready_steps(state) == ["b"]
 
 
 RETRYING = job(step("a", retry=RetryDef(max_attempts=3), retry_on=("timeout", "rate_limit")))
@@ -245,9 +247,11 @@ def test_a_waiting_step_expires_at_its_deadline_and_says_why() -> None:
     definition = job(step("a", total_timeout_s=5.0))
     waits = failed("a", retry_at=9.0, message="the gate was shut")
     state = running(definition, started("a", deadline_at=EPOCH_S + 5.0), waits)
-    assert expired(state, EPOCH_S + 4.9) == []
-    assert next_due(state, EPOCH_S) == EPOCH_S + 5.0
-    assert expired(state, EPOCH_S + 5.0) == ["a"]
+    queues = WorkQueues(state)
+    assert queues.take_overdue(EPOCH_S + 4.9) == []
+    assert queues.next_due(EPOCH_S) == EPOCH_S + 5.0
+    assert queues.take_overdue(EPOCH_S + 5.0) == [ExpireStep("a")]
+    assert queues.take_overdue(EPOCH_S + 5.0) == []
     (event,) = decide(state, ExpireStep("a"))
     assert "the gate was shut" in event.message  # type: ignore[union-attr]
     assert event.retry_at is None  # type: ignore[union-attr]
@@ -258,7 +262,7 @@ def test_an_interrupted_attempt_leaves_its_step_to_be_started_again() -> None:
     (event,) = decide(state, finish(Interrupted("cancel", 1.0)))
     assert event == interrupted("a", reason="cancel", duration_s=1.0)
     evolve(state, record([event], after=state.version)[0])
-    assert list(ready(state, EPOCH_S)) == ["z", "a"]
+    assert ready_steps(state) == ["z", "a"]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +341,7 @@ def test_a_resume_opens_what_failed_and_what_was_skipped_or_cancelled() -> None:
     ]
     state = running(CHAIN, *events, resumed())
     assert {name: s.status for name, s in state.steps.items()} == dict.fromkeys("abcz", "pending")
-    assert list(ready(state, EPOCH_S)) == ["a", "z"]
+    assert ready_steps(state) == ["a", "z"]
     assert state.steps["a"].attempts == 1
     assert state.steps["a"].failures == 0
 
@@ -347,21 +351,21 @@ def lanes(**fields: Any) -> JobDef:
 
 
 def test_steps_are_ready_in_the_order_in_which_they_became_so() -> None:
-    assert list(ready(running(lanes(total=4)), EPOCH_S)) == ["s0", "s1", "s2", "s3"]
+    assert ready_steps(running(lanes(total=4))) == ["s0", "s1", "s2", "s3"]
 
 
 def test_a_full_lane_does_not_hold_up_another() -> None:
     state = running(lanes(lanes={"a": 1}))
-    assert list(ready(state, EPOCH_S)) == ["s0", "s1", "s3", "s5"]
+    assert ready_steps(state) == ["s0", "s1", "s3", "s5"]
 
 
 def test_a_lane_without_a_limit_of_its_own_has_all_the_room_there_is() -> None:
     state = running(lanes(total=4), started("s0"), started("s2"))
-    assert list(ready(state, EPOCH_S)) == ["s1", "s3"]
+    assert ready_steps(state) == ["s1", "s3"]
     state = running(lanes(total=4), started("s0"), started("s2"), started("s4"))
-    assert list(ready(state, EPOCH_S)) == ["s1"]
+    assert ready_steps(state) == ["s1"]
     state = running(job(*(step(n, prompt="?") for n in "abcd"), total=3), started("a"))
-    assert list(ready(state, EPOCH_S)) == ["b", "c"]
+    assert ready_steps(state) == ["b", "c"]
 
 
 EVERY: list[AnyEvent] = [
@@ -425,7 +429,7 @@ def test_evolve_accepts_every_type_of_event() -> None:
     state = new_state(PROMPT)
     for recorded in record(EVERY):
         if recorded.event.type == "step.started":
-            list(ready(state, EPOCH_S))
+            ready_steps(state)
         evolve(state, recorded)
     assert (state.status, state.version) == ("succeeded", len(EVERY))
     for event in OTHERS:
@@ -443,5 +447,5 @@ def test_evolve_accepts_every_type_of_event() -> None:
 
 def test_a_resume_is_asked_of_the_provider_that_replaces_the_others() -> None:
     state = running(PROMPT, JobInterrupted(signal="SIGINT"), JobResumed(owner=OWNER, provider="r"))
-    assert state.lane_of("a") == "r/m"
+    assert state.steps["a"].lane == "r/m"
     assert state.provider_of("a") == "r"
