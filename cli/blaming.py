@@ -153,7 +153,7 @@ def _call_lines(
     if exchange.reply is not None:
         if exchange.reply.text:
             yield from excerpt(exchange.reply.text, is_full=is_full)
-        for name, arguments in exchange.reply.wishes:
+        for name, arguments in exchange.reply.tool_calls:
             yield from excerpt(f"{name} {arguments}", is_full=is_full)
     if exchange.lost:
         yield _line("gone", safe(exchange.lost))
@@ -170,8 +170,8 @@ def _asked_lines(exchange: Exchange, *, is_full: bool) -> Iterator[str]:
         turns = turns[-1:]
     for turn in turns:
         mark = f"{turn.role}: " if len(exchange.turns) > 1 else ""
-        wishes = "".join(f"\n{name} {arguments}" for name, arguments in turn.wishes)
-        yield from excerpt(f"{mark}{turn.text}{wishes}", is_full=is_full)
+        tool_calls = "".join(f"\n{name} {arguments}" for name, arguments in turn.tool_calls)
+        yield from excerpt(f"{mark}{turn.text}{tool_calls}", is_full=is_full)
 
 
 def _params(exchange: Exchange) -> str:

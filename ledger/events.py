@@ -84,7 +84,7 @@ class JobResumed(JobEvent):
     """A process took over a job that had stopped; unfinished steps are open again.
 
     `timeout_s` replaces the job's time limit, counted over all its owners.
-    `signal_id` is the last wish that an ended job had been sent: it asks for nothing more.
+    `signal_id` is the last signal that was sent to a job that had ended: it counts as answered.
     `kept` are steps that stay skipped, or failed inside what has succeeded.
     `only` is as in `job.started`.
     """
@@ -103,7 +103,7 @@ class JobAmended(JobEvent):
     """The job goes on with this spec: `reset` steps run again, `removed` ones are no part of it.
 
     The files of both are the job's no more. `fresh` ones are answered from no cache. What is
-    not named keeps its result. `signal_id` is the last wish that an ended job had been sent.
+    not named keeps its result. `signal_id` is as in `job.resumed`.
     `kept` is as in `job.resumed`.
     """
 

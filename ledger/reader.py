@@ -26,7 +26,7 @@ EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, da
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A wish from outside a job's owner, numbered over the whole ledger."""
+    """A message to a job's owner from another process, numbered over the whole ledger."""
 
     id: int
     job_id: JobId

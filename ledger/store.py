@@ -83,7 +83,7 @@ class Ledger(LedgerReader):
             self._insert_blobs(blobs)
 
     def send_signal(self, job_id: str, *, kind: str, data: dict[str, Any], created_at: str) -> int:
-        """Leave a wish for the job's owner; the signal's id."""
+        """Leave a signal for the job's owner, and return its id."""
         with self._transaction():
             cursor = self.connection.execute(
                 "INSERT INTO signals (job_id, kind, data, created_at) VALUES (?, ?, ?, ?)",

@@ -32,7 +32,7 @@ Part = TextPart | ImagePart
 
 
 class ToolCall(TypedDict):
-    """A model's wish to have a tool called; a text in place of `arguments` was no JSON object."""
+    """A model's request to have a tool called; a text in place of `arguments` was no JSON object."""
 
     id: str
     name: str

@@ -6,19 +6,19 @@ import json
 
 from orc.providers.contract import Request
 
-_WISH = "Answer with one JSON value and nothing else."
+_INSTRUCTION = "Answer with one JSON value and nothing else."
 
 
 def instruct(system: str | None, request: Request) -> str | None:
-    """The system text with the wish for JSON that the request has, and its schema; else as it is."""
+    """The system text, followed by an instruction to answer in JSON where the request wants that."""
     if request.output_schema is not None:
         schema = json.dumps(request.output_schema, ensure_ascii=False)
-        wish = f"{_WISH} It must fit this JSON Schema:\n{schema}"
+        instruction = f"{_INSTRUCTION} It must fit this JSON Schema:\n{schema}"
     elif request.json_output:
-        wish = _WISH
+        instruction = _INSTRUCTION
     else:
         return system
-    return f"{system}\n\n{wish}" if system else wish
+    return f"{system}\n\n{instruction}" if system else instruction
 
 
 def speaks_of_json(request: Request) -> bool:

@@ -17,7 +17,7 @@ from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.budget_gate import OverBudget
-from orc.scheduler.capture import Taking
+from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
@@ -54,8 +54,8 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What attempts work with: the same for every attempt of a job."""
+class AttemptContext:
+    """The parts that every attempt of a job works with."""
 
     state: JobState
     renderer: Renderer
@@ -69,22 +69,22 @@ class Bench:
     mask: Mask = NO_MASK
 
 
-def evaluate_value(bench: Bench, step_id: str) -> Finished:
+def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
     """An attempt of a `value` step: no task, no wait, the loop itself can do it."""
     watch = Stopwatch()
     try:
-        return _evaluate_value(bench, step_id, watch)
+        return _evaluate_value(context, step_id, watch)
     except LedgerError:
         raise
     except Exception as error:
         return Finished(_internal_failure(error, watch))
 
 
-async def perform_attempt(bench: Bench, step_id: str) -> Finished:
+async def perform_attempt(context: AttemptContext, step_id: str) -> Finished:
     """An attempt of any other step. Cancelled, it ends what it started and says nothing."""
     watch = Stopwatch()
     try:
-        return await _perform_attempt(bench, step_id, watch)
+        return await _perform_attempt(context, step_id, watch)
     except LedgerError:
         raise
     except OverBudget as error:
@@ -93,32 +93,32 @@ async def perform_attempt(bench: Bench, step_id: str) -> Finished:
         return Finished(_internal_failure(error, watch))
 
 
-def _evaluate_value(bench: Bench, step_id: str, watch: Stopwatch) -> Finished:
+def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> Finished:
     try:
-        request = bench.renderer.request(step_id)
-        files = bench.renderer.files(step_id)
+        request = context.renderer.request(step_id)
+        files = context.renderer.files(step_id)
     except (TemplateError, PathProblem) as error:
         return Finished(_rendering_failure(error, watch))
     assert isinstance(request, ValueRequest)
     text = request.value if isinstance(request.value, str) else None
-    return _finish(bench, step_id, Result(value=request.value, text=text or ""), files, watch)
+    return _finish(context, step_id, Result(value=request.value, text=text or ""), files, watch)
 
 
-async def _perform_attempt(bench: Bench, step_id: str, watch: Stopwatch) -> Finished:
+async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwatch) -> Finished:
     try:
-        request = bench.renderer.request(step_id)
-        files = bench.renderer.files(step_id)
-        globs = bench.renderer.globs(step_id)
+        request = context.renderer.request(step_id)
+        files = context.renderer.files(step_id)
+        globs = context.renderer.globs(step_id)
     except (TemplateError, PathProblem) as error:
         return Finished(_rendering_failure(error, watch))
-    problem = _prepare(bench, step_id, request, globs, watch)
+    problem = _prepare(context, step_id, request, globs, watch)
     if problem is not None:
         return Finished(problem)
-    result = await _perform_in_time(bench, step_id, request, watch)
-    finished = _finish(bench, step_id, result, files, watch, globs=globs)
+    result = await _perform_in_time(context, step_id, request, watch)
+    finished = _finish(context, step_id, result, files, watch, globs=globs)
     leaves_log = isinstance(request, CommandRequest | FunctionRequest)
-    if leaves_log or bench.state.graph.steps[step_id].tools:
-        return with_log(bench.workspace, step_id, bench.state.steps[step_id].attempts, finished)
+    if leaves_log or context.state.graph.steps[step_id].tools:
+        return with_log(context.workspace, step_id, context.state.steps[step_id].attempts, finished)
     return finished
 
 
@@ -133,15 +133,19 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
 
 
 def _prepare(
-    bench: Bench, step_id: str, request: EffectRequest, globs: list[str], watch: Stopwatch
+    context: AttemptContext,
+    step_id: str,
+    request: EffectRequest,
+    globs: list[str],
+    watch: Stopwatch,
 ) -> Failed | None:
     if not isinstance(request, CommandRequest | FunctionRequest):
         return None
     try:
-        bench.workspace.restore(bench.state.files())
-        if bench.state.steps[step_id].attempts > 1:
-            bench.workspace.clear_captures(globs, kept=bench.state.owned)
-        bench.workspace.clear_artifacts(step_id)
+        context.workspace.restore(context.state.files())
+        if context.state.steps[step_id].attempts > 1:
+            context.workspace.clear_captures(globs, kept=context.state.owned)
+        context.workspace.clear_artifacts(step_id)
     except OSError as error:
         return Failed(
             kind="environment",
@@ -152,15 +156,15 @@ def _prepare(
 
 
 async def _perform_in_time(
-    bench: Bench, step_id: str, request: EffectRequest, watch: Stopwatch
+    context: AttemptContext, step_id: str, request: EffectRequest, watch: Stopwatch
 ) -> Result:
-    definition = bench.state.graph.steps[step_id]
+    definition = context.state.graph.steps[step_id]
     limit_s = definition.timeout_s
     if isinstance(request, PromptRequest):
         # It keeps its own time, so that a call that took too long has its end in the ledger.
-        return await _perform(bench, replace(request, timeout_s=limit_s))
+        return await _perform(context, replace(request, timeout_s=limit_s))
     with trio.move_on_after(float("inf") if limit_s is None else limit_s):
-        return await _perform(bench, request)
+        return await _perform(context, request)
     return Result(
         failed=Failed(
             kind="timeout",
@@ -170,22 +174,22 @@ async def _perform_in_time(
     )
 
 
-async def _perform(bench: Bench, request: EffectRequest) -> Result:
+async def _perform(context: AttemptContext, request: EffectRequest) -> Result:
     match request:
         case PromptRequest():
-            return await _ask(bench, request)
+            return await _ask(context, request)
         case CommandRequest():
-            return await perform_run(request, groups=bench.groups, mask=bench.mask)
+            return await perform_run(request, groups=context.groups, mask=context.mask)
         case FunctionRequest():
-            return await bench.workers.call(request)
+            return await context.workers.call(request)
         case ValueRequest():
             return Result(value=request.value)
         case _:
             assert_never(request)
 
 
-async def _ask(bench: Bench, request: PromptRequest) -> Result:
-    provider = bench.providers[request.target.server]
+async def _ask(context: AttemptContext, request: PromptRequest) -> Result:
+    provider = context.providers[request.target.server]
     params = dict(request.request.params)
     # What stands under a provider's name is meant for it alone, and lost on no other.
     options = {name: params.pop(name) for name in SECTIONS if name in params}
@@ -199,36 +203,36 @@ async def _ask(bench: Bench, request: PromptRequest) -> Result:
         ),
         dropped=tuple(sorted(set(params) - set(kept))),
     )
-    toolbox = _open_toolbox(bench, request.step)
+    toolbox = _open_toolbox(context, request.step)
     result = await perform_prompt(
         request,
         provider=provider,
-        journal=bench.journal,
-        on_delta=bench.on_delta,
+        journal=context.journal,
+        on_delta=context.on_delta,
         toolbox=toolbox,
-        cache=None if request.cache == "off" else bench.cache,
-        mask=bench.mask,
+        cache=None if request.cache == "off" else context.cache,
+        mask=context.mask,
     )
     if toolbox is None or result.failed is not None:
         return result
     return replace(result, written=toolbox.written())
 
 
-def _open_toolbox(bench: Bench, step_id: str) -> Toolbox | None:
-    tools = bench.state.graph.steps[step_id].tools
+def _open_toolbox(context: AttemptContext, step_id: str) -> Toolbox | None:
+    tools = context.state.graph.steps[step_id].tools
     if not tools:
         return None
     return open_toolbox(
         tools,
-        bench.renderer.surroundings(step_id),
-        workers=bench.workers,
-        groups=bench.groups,
-        mask=bench.mask,
+        context.renderer.surroundings(step_id),
+        workers=context.workers,
+        groups=context.groups,
+        mask=context.mask,
     )
 
 
 def _finish(
-    bench: Bench,
+    context: AttemptContext,
     step_id: str,
     result: Result,
     files: list[RenderedFile],
@@ -236,34 +240,34 @@ def _finish(
     *,
     globs: list[str] | None = None,
 ) -> Finished:
-    taking = Taking(bench.state, bench.workspace, bench.mask, step_id)
+    capture = Capture(context.state, context.workspace, context.mask, step_id)
     try:
-        artifacts = taking.artifacts()
+        artifacts = capture.artifacts()
         if result.failed is not None:
             failed = replace(
                 result.failed, duration_s=watch.elapsed(), artifacts=tuple(artifacts) or None
             )
-            return Finished(failed, tuple(taking.blobs))
-        refs = taking.files(result, files, globs or [])
+            return Finished(failed, tuple(capture.blobs))
+        refs = capture.files(result, files, globs or [])
     except (CaptureProblem, OSError) as error:
-        message = bench.mask.text(clean_text(str(error)))
+        message = context.mask.text(clean_text(str(error)))
         return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
     try:
         check_depth(result.value)
-        output, blob = pack(bench.mask.value(result.value))
+        output, blob = pack(context.mask.value(result.value))
     except ValueError as error:
         message = f"the value cannot be kept as JSON: {error}"
         return Finished(Failed(kind="schema", message=message, duration_s=watch.elapsed()))
     if blob is not None:
-        taking.blobs.append(blob)
+        capture.blobs.append(blob)
     outcome = Succeeded(
         output=output,
         duration_s=watch.elapsed(),
         files=tuple(refs),
         artifacts=tuple(artifacts) or None,
-        warning=result.warning or taking.warning,
+        warning=result.warning or capture.warning,
     )
-    return Finished(outcome, tuple(taking.blobs))
+    return Finished(outcome, tuple(capture.blobs))
 
 
 def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> Failed:

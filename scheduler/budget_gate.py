@@ -37,7 +37,7 @@ def unknown_price(provider: str, model: str, usage: TokenUsage) -> float | None:
     return None
 
 
-class Purse:
+class BudgetGate:
     """The budgets of one running job."""
 
     def __init__(self, state: JobState, price: PriceCall) -> None:

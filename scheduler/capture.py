@@ -1,4 +1,4 @@
-"""Taking files into the ledger: those that an attempt has written, was told to write, or left."""
+"""Captures files for the ledger: those that an attempt wrote, was told to write, or left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orc.scheduler.workspace import CaptureProblem, Workspace, file_ref
 _NAMED_MAX = 5
 
 
-class Taking:
+class Capture:
     """The files of one attempt; `blobs` are their contents, secrets hidden."""
 
     def __init__(self, state: JobState, workspace: Workspace, mask: Mask, step_id: str) -> None:

@@ -37,7 +37,7 @@ class ResultCache(Protocol):
         """A result whose blobs are all there."""
 
 
-class Reuse:
+class ResultReuse:
     """Begins the steps of one job, or finds that their work is done."""
 
     def __init__(self, state: JobState, renderer: Renderer, cache: ResultCache | None) -> None:

@@ -23,7 +23,7 @@ def wait_before_retry(
     """Seconds to wait after the `failures`-th failure in a row.
 
     `chance`, from 0 to 1, decides the random part: a wait of w becomes w less up
-    to `jitter` of it. A server's own wish (`retry_after_s`) is the least.
+    to `jitter` of it. A server's `retry_after_s` is the minimum.
     """
     from tenacity import RetryCallState
 

@@ -19,9 +19,15 @@ from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Provider
-from orc.scheduler.attempt import Bench, Finished, evaluate_value, perform_attempt, with_log
+from orc.scheduler.attempt import (
+    AttemptContext,
+    Finished,
+    evaluate_value,
+    perform_attempt,
+    with_log,
+)
 from orc.scheduler.branching import MAY_START, BranchEvaluator
-from orc.scheduler.budget_gate import PriceCall, Purse, unknown_price
+from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     CallEvent,
@@ -45,9 +51,9 @@ from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.rates import Rates
 from orc.scheduler.rendering import Renderer
-from orc.scheduler.result_key import ResultCache, Reuse
+from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
-from orc.scheduler.signals import poll_wishes, watch_signals
+from orc.scheduler.signals import poll_signals, watch_stop_signals
 from orc.scheduler.stopping import Stop, StopCommand, cut_short
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
@@ -87,7 +93,7 @@ class Runner:
         self._groups = ProcessGroups(grace_s=grace_s)
         capacity = state.definition.concurrency["total"] + 16
         self._send, self._receive = trio.open_memory_channel[Message](capacity)
-        self._bench = Bench(
+        self._context = AttemptContext(
             state=state,
             renderer=Renderer(
                 state,
@@ -107,9 +113,9 @@ class Runner:
             mask=mask,
         )
         self._queues = WorkQueues(state)
-        self._branches = BranchEvaluator(state, self._bench.renderer, self._clock)
-        self._purse = Purse(state, price)
-        self._reuse = Reuse(state, self._bench.renderer, results)
+        self._branches = BranchEvaluator(state, self._context.renderer, self._clock)
+        self._budgets = BudgetGate(state, price)
+        self._results = ResultReuse(state, self._context.renderer, results)
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
@@ -123,14 +129,16 @@ class Runner:
         """
         try:
             async with trio.open_nursery() as nursery:
-                # Before the first event: from then on a signal ends the job in good order.
-                await nursery.start(watch_signals, self._send)
-                nursery.start_soon(poll_wishes, self._ledger, self._job_id, self._state, self._send)
+                # Before the first event: from then on a stop signal ends the job in good order.
+                await nursery.start(watch_stop_signals, self._send)
+                nursery.start_soon(
+                    poll_signals, self._ledger, self._job_id, self._state, self._send
+                )
                 await self._loop(nursery, opening)
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                await self._bench.workers.aclose()
+                await self._context.workers.aclose()
             self._groups.close()
         return self._state
 
@@ -140,17 +148,17 @@ class Runner:
         Raises OverBudget.
         """
         if isinstance(event, LlmResponded | LlmFailed):
-            event = self._purse.charge(event)
+            event = self._budgets.charge(event)
         committed = trio.Event()
         kept = tuple(blob for blob in blobs if blob is not None)
         try:
             if isinstance(event, LlmRequested):
-                event = await self._purse.admit(event)
+                event = await self._budgets.admit(event)
                 await self._rates.admit(self._state.provider_of(event.step), event.step)
             await self._send.send(Message(RecordCall(event), kept, committed))
             await committed.wait()
         finally:
-            self._purse.release(event.step)
+            self._budgets.release(event.step)
         if isinstance(event, LlmResponded | LlmFailed):
             used = event.usage
             tokens = None if used is None else used.input_tokens + used.output_tokens
@@ -203,7 +211,7 @@ class Runner:
         state = self._state
         if self._stop is not None:
             if state.running_total == 0 and state.status == "running":
-                # A wish that comes with the last step's end changes nothing any more.
+                # A signal that comes with the end of the last step changes nothing any more.
                 self._apply(decide(state, Settle()), turn)
                 if state.status == "running":
                     self._apply(decide(state, self._stop.command), turn)
@@ -216,7 +224,7 @@ class Runner:
             self._apply(decide(state, late), turn)
         self._queues.wake(now)
         for step_id in list(self._queues.ready(now, room=self._rates.room)):
-            opening = self._reuse.opening(step_id, now)
+            opening = self._results.opening(step_id, now)
             self._apply(decide(state, opening), turn)
             if isinstance(opening, ReuseStep):
                 turn.has_reused = True
@@ -267,7 +275,7 @@ class Runner:
         done = []
         for step_id in started:
             if self._state.graph.steps[step_id].facts.is_immediate:
-                done.append(self._finish_message(step_id, evaluate_value(self._bench, step_id)))
+                done.append(self._finish_message(step_id, evaluate_value(self._context, step_id)))
             else:
                 self._scopes[step_id] = trio.CancelScope()
                 nursery.start_soon(self._attempt, step_id)
@@ -281,7 +289,7 @@ class Runner:
             with trio.CancelScope() as total:
                 if deadline_at is not None:
                     total.deadline = self._clock.deadline(deadline_at)
-                finished = await perform_attempt(self._bench, step_id)
+                finished = await perform_attempt(self._context, step_id)
             if finished is None and total.cancelled_caught:
                 finished = self._cut_short(step_id, started, None)
         if finished is None:
@@ -302,11 +310,11 @@ class Runner:
         duration_s = round(trio.current_time() - started, 6)
         finished = Finished(cut_short(self._state, step_id, stop, duration_s))
         attempt = self._state.steps[step_id].attempts
-        return with_log(self._bench.workspace, step_id, attempt, finished)
+        return with_log(self._context.workspace, step_id, attempt, finished)
 
     def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:
-            # A second wish to stop means: now.
+            # A second request to stop means: at once.
             self._groups.hurry()
             return
         self._stop = Stop.by(command)

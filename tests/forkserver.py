@@ -75,8 +75,8 @@ class _Client:
     def run(
         self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout_s: float
     ) -> subprocess.CompletedProcess[str]:
-        wish = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
-        request = json.dumps(wish).encode()
+        wanted = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
+        request = json.dumps(wanted).encode()
         mine, its = socket.socketpair()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, mine:
             with its:

@@ -75,7 +75,7 @@ class Task:
         return (Choice(self.lane, self.model, self.tries), *self.fallback)
 
     def wait_s(self, failures: int, retry_after_s: float) -> float:
-        """How long to wait after so many failures; a server's wish is the least."""
+        """How long to wait after so many failures; a server's `retry_after` is the minimum."""
         growth = {"fixed": 1.0, "linear": failures, "exponential": 2.0 ** (failures - 1)}
         grown = min(self.initial_s * growth[self.backoff], self.longest_s)
         return max(grown, retry_after_s)

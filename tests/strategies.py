@@ -37,12 +37,12 @@ def tries(
 ) -> tuple[Try, ...]:
     """Failures before an end that repeats for ever: a success, or one more failure."""
     kinds = st.sampled_from((*transient, CONTENT))
-    wishes = st.sampled_from((0.0, 0.0, 2.5))
+    retry_afters = st.sampled_from((0.0, 0.0, 2.5))
     failures = []
     for _ in range(draw(st.integers(0, attempts_max))):
         kind = draw(kinds)
         # A reply with bad content is no error of the server's, which could ask for patience.
-        failures.append(Try(draw(eighths), kind, 0.0 if kind == CONTENT else draw(wishes)))
+        failures.append(Try(draw(eighths), kind, 0.0 if kind == CONTENT else draw(retry_afters)))
     end = st.sampled_from((None, None, None, "timeout", *PERMANENT, CONTENT))
     return (*failures, Try(draw(eighths), draw(end)))
 

@@ -30,7 +30,7 @@ SHOWN_MAX = 40
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A wish to go on with a job by the spec in a file, or with some steps again, or both."""
+    """A request to go on with a job by the spec in a file, or with some steps again, or both."""
 
     environment: Mapping[str, str]
     spec: Path | None = None
@@ -124,10 +124,10 @@ def _amend(
     spec, spec_blob = pack(dump_job(edited.definition))
     source, source_blob = pack(edited.text)
     inputs, inputs_blob = pack(edited.definition.inputs)
-    wish = None
+    last_signal = None
     if state.status in JOB_ENDED:
-        # Whoever wished for its end has had it.
-        wish = max((found.id for found in ledger.read_signals(job_id)), default=None)
+        # Signals to a job that has ended are answered by that end.
+        last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
     event = JobAmended(
         spec=spec,
         source=source,
@@ -137,7 +137,7 @@ def _amend(
         reset=plan.reset,
         removed=plan.removed,
         fresh=fresh or None,
-        signal_id=wish,
+        signal_id=last_signal,
     )
     at = Clock().recorded_at()
     events = decide(state, AmendJob(event))

@@ -10,23 +10,23 @@ from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
 from orc.cli.jobs.submit import UsageProblem
 from orc.cli.jobs.wiring import Places
 from orc.ledger.errors import LedgerError
-from orc.projections.pages.decisions import Decide, DecisionRefused, Wish
+from orc.projections.pages.decisions import Decide, DecisionRefused, DecisionRequest
 
 
 def decider(places: Places) -> Decide:
     """What the pages are given to decide with; it waits until the decision is an event."""
 
-    def decide_here(wish: Wish) -> None:
-        if wish.comment is not None and len(wish.comment) > COMMENT_CHARS_MAX:
+    def decide_here(wanted: DecisionRequest) -> None:
+        if wanted.comment is not None and len(wanted.comment) > COMMENT_CHARS_MAX:
             raise DecisionRefused(
                 f"the comment has more than {COMMENT_CHARS_MAX:,} characters", status=413
             )
         ask = partial(
             decide,
-            wish.job_id,
-            wish.step,
-            option=wish.option,
-            comment=wish.comment,
+            wanted.job_id,
+            wanted.step,
+            option=wanted.option,
+            comment=wanted.comment,
             places=places,
         )
         try:

@@ -61,7 +61,7 @@ class Forked:
 
 async def fork(
     name: str,
-    wish: Fork,
+    request: Fork,
     *,
     places: Places,
     environment: Mapping[str, str],
@@ -81,15 +81,15 @@ async def fork(
         parent = ledger.find_job(name)
         refuse_untrusted(ledger, parent, trust=trust)
         before = load_state(ledger, parent)
-        edited = _edit(ledger, before, wish, environment)
+        edited = _edit(ledger, before, request, environment)
         graph = build_graph(edited.definition.steps)
-        check_step_names("--from", (wish.start,) if wish.start else (), graph.steps)
+        check_step_names("--from", (request.start,) if request.start else (), graph.steps)
         results = collect_results(ledger.read_stream(parent))
-        plan = _plan(ledger, before, edited, graph, results, wish.start)
+        plan = _plan(ledger, before, edited, graph, results, request.start)
         mask = protect(ledger, edited.definition, environment, steps=plan.runs if run else ())
-        if wish.spec is not None or wish.sets:
+        if request.spec is not None or request.sets:
             edited = without_secrets(mask, edited)
-        document = read_replies_for_resume(ledger, before, provider=None, replies=wish.replies)
+        document = read_replies_for_resume(ledger, before, provider=None, replies=request.replies)
         document = mask.value(document)
         providers: dict[str, Provider] = {}
         if run:
@@ -128,22 +128,22 @@ async def fork(
 
 
 def _edit(
-    ledger: LedgerReader, before: JobState, wish: Fork, environment: Mapping[str, str]
+    ledger: LedgerReader, before: JobState, request: Fork, environment: Mapping[str, str]
 ) -> Edited:
-    if wish.spec is None and not wish.sets:
+    if request.spec is None and not request.sets:
         return as_recorded(ledger, before)
-    values, inputs = parse_sets(wish.sets)
+    values, inputs = parse_sets(request.sets)
     try:
         return edit_job(
             ledger,
             before,
-            path=wish.spec,
+            path=request.spec,
             change=lambda text: set_values(text, values),
             inputs=inputs,
             environment=environment,
         )
     except SpecError as error:
-        if wish.spec is not None:
+        if request.spec is not None:
             raise
         # Lines of a text that nobody has seen would help nobody.
         said = "; ".join(problem.message for problem in error.problems).replace("-i ", "inputs.")

@@ -207,16 +207,16 @@ def opening_of(
             payload = None
         elif blob is not None:
             ledger.append_blobs([blob])
-    last_wish = None
+    last_signal = None
     if state.status in JOB_ENDED_BADLY:
-        # Whoever wished for its end has had it. Only a job that had not ended still owes an answer.
-        last_wish = max((wish.id for wish in ledger.read_signals(job_id)), default=None)
+        # Signals to a job that has ended are answered by that end.
+        last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
     return ResumeJob(
         owner,
         provider=override,
         replies=payload,
         timeout_s=timeout_s,
-        signal_id=last_wish,
+        signal_id=last_signal,
         only=only,
     )
 

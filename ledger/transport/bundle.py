@@ -144,7 +144,7 @@ def _hash_at(ledger: LedgerReader, job_id: str, version: int) -> str:
 
 
 def _skip_signals(target: sqlite3.Connection, source: sqlite3.Connection, job_id: str) -> None:
-    """Number this ledger's wishes above those that the job has seen where it came from."""
+    """Number this ledger's signals above those that the job has seen where it came from."""
     seen = max(_signal_ids(source, job_id), default=0)
     row = target.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
     if row is None:

@@ -159,7 +159,7 @@ def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:
             yield call.exchange.system or ""
             for turn in (*call.exchange.turns, *filter(None, (call.exchange.reply,))):
                 yield turn.text
-                yield from (arguments for _, arguments in turn.wishes)
+                yield from (arguments for _, arguments in turn.tool_calls)
             for tool in call.tools:
                 yield from (*_of(tool.arguments), *_of(tool.result))
 

@@ -50,8 +50,8 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     parts = [_part(part) for part in content] if isinstance(content, list) else []
     if isinstance(content, str) and content:
         parts.append({"type": "text", "content": content})
-    for wish in message.get("tool_calls") or ():
-        asked = {key: wish.get(key) for key in ("id", "name", "arguments")}
+    for call in message.get("tool_calls") or ():
+        asked = {key: call.get(key) for key in ("id", "name", "arguments")}
         parts.append({"type": "tool_call", **asked})
     return parts
 

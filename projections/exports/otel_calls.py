@@ -287,7 +287,7 @@ def _tool(
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": tool.tool,
             "gen_ai.tool.type": "function",
-            "gen_ai.tool.call.id": _wish_id(reader, told, called),
+            "gen_ai.tool.call.id": _tool_call_id(reader, told, called),
             "orc.job": step.job_id,
             "orc.step": step.name,
             "orc.call": called.call,
@@ -309,17 +309,17 @@ def _tool(
     return span
 
 
-def _wish_id(reader: LedgerReader, told: Told, called: ToolCalled) -> str | None:
-    """The id that the model gave the call: that of the wish in its reply with the call's key."""
+def _tool_call_id(reader: LedgerReader, told: Told, called: ToolCalled) -> str | None:
+    """The id that the model gave the call: that of the tool call in its reply with the call's key."""
     answered = told.answered.get((called.step, called.attempt, called.call))
     if answered is None:
         return None
     reply, _ = _read(reader, answered.reply)
-    for index, wish in enumerate(reply.get("tool_calls") or ()):
+    for index, call in enumerate(reply.get("tool_calls") or ()):
         facts = {"after": answered.request_sha256, "index": index}
-        facts |= {"tool": wish.get("name"), "arguments": wish.get("arguments")}
+        facts |= {"tool": call.get("name"), "arguments": call.get("arguments")}
         if digest_json(facts) == called.key:
-            found = wish.get("id")
+            found = call.get("id")
             return found if isinstance(found, str) else None
     return None
 

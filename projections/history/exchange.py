@@ -19,7 +19,7 @@ class Turn:
 
     role: str
     text: str
-    wishes: tuple[tuple[str, str], ...] = ()
+    tool_calls: tuple[tuple[str, str], ...] = ()
     """Tools that the model wants called: the name, and the arguments as JSON text."""
     tool: str | None = None
     """The tool whose result this is."""
@@ -73,10 +73,12 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 
 def _turn(message: Mapping[str, Any]) -> Turn:
-    wishes = tuple(
-        (wish["name"], _arguments(wish["arguments"])) for wish in message.get("tool_calls") or ()
+    tool_calls = tuple(
+        (call["name"], _arguments(call["arguments"])) for call in message.get("tool_calls") or ()
     )
-    return Turn(message["role"], content_text(message.get("content")), wishes, message.get("name"))
+    return Turn(
+        message["role"], content_text(message.get("content")), tool_calls, message.get("name")
+    )
 
 
 def _arguments(arguments: Any) -> str:

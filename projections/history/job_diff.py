@@ -267,8 +267,8 @@ def _asked(exchange: Exchange) -> tuple[str, str | None]:
 def _replied(exchange: Exchange) -> tuple[str, str | None]:
     if exchange.reply is None:
         return "", exchange.lost
-    wishes = [f"{name} {arguments}" for name, arguments in exchange.reply.wishes]
-    return "\n".join((exchange.reply.text, *wishes)), exchange.lost
+    tool_calls = [f"{name} {arguments}" for name, arguments in exchange.reply.tool_calls]
+    return "\n".join((exchange.reply.text, *tool_calls)), exchange.lost
 
 
 def _pretty(text: str) -> str:

@@ -14,7 +14,7 @@ from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.visible import visible
-from orc.projections.pages.decisions import DecisionRefused, Wish, decider_of
+from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, decider_of
 from orc.projections.pages.views import PageRequest, answer, asked_of, html
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.questions import read_question, read_questions
@@ -32,19 +32,19 @@ async def decide_page(request: Any, datasette: Any, name: str) -> Any:
     try:
         with LedgerReader.open(asked.database) as reader:
             job_id = str(reader.find_job(asked.names["job"]))
-        wish = await _read_wish(request, job_id)
+        wanted = await _read_decision(request, job_id)
         try:
-            _check(asked.database, wish)
-            await asyncio.to_thread(decider_of(datasette), wish)
+            _check(asked.database, wanted)
+            await asyncio.to_thread(decider_of(datasette), wanted)
         except DecisionRefused as refusal:
-            return await asyncio.to_thread(_refused, asked, wish, refusal)
+            return await asyncio.to_thread(_refused, asked, wanted, refusal)
     except NoSuchJob as error:
         return _plain(visible(str(error)), status=404)
     except DecisionRefused as refusal:
         return _plain(str(refusal), status=refusal.status)
     except LedgerError as error:
         return _plain(visible(str(error)), status=503)
-    address = f"{asked.links.decide(job_id)}?{urlencode({'decided': wish.step})}"
+    address = f"{asked.links.decide(job_id)}?{urlencode({'decided': wanted.step})}"
     return Response.redirect(address, status=303)
 
 
@@ -53,12 +53,12 @@ def _shown(reader: LedgerReader, asked: PageRequest) -> Any:
     return _page(reader, asked, job_id, decided=asked.query.get("decided", ""))
 
 
-def _refused(asked: PageRequest, wish: Wish, refusal: DecisionRefused) -> Any:
+def _refused(asked: PageRequest, wanted: DecisionRequest, refusal: DecisionRefused) -> Any:
     with LedgerReader.open(asked.database) as reader:
-        return _page(reader, asked, wish.job_id, refusal=refusal, wish=wish)
+        return _page(reader, asked, wanted.job_id, refusal=refusal, wanted=wanted)
 
 
-async def _read_wish(request: Any, job_id: str) -> Wish:
+async def _read_decision(request: Any, job_id: str) -> DecisionRequest:
     """The form, if it is one of ours. Raises DecisionRefused."""
     _refuse_foreign(request)
     form = dict(parse_qsl((await _read_body(request)).decode("utf-8", "replace")))
@@ -75,7 +75,7 @@ async def _read_wish(request: Any, job_id: str) -> Wish:
                 status=403,
             )
     comment = form.get("comment", "").strip().replace("\r\n", "\n")
-    return Wish(job_id, form.get("step", ""), form.get("option", ""), comment or None)
+    return DecisionRequest(job_id, form.get("step", ""), form.get("option", ""), comment or None)
 
 
 def _refuse_foreign(request: Any) -> None:
@@ -102,13 +102,13 @@ async def _read_body(request: Any) -> bytes:
             return body
 
 
-def _check(path: Path, wish: Wish) -> None:
+def _check(path: Path, wanted: DecisionRequest) -> None:
     """Raise DecisionRefused for what can be seen to be wrong without a try."""
     with LedgerReader.open(path) as reader:
-        step = _step(reader, wish.job_id, wish.step)
-        question = read_question(reader, wish.job_id, wish.step)
+        step = _step(reader, wanted.job_id, wanted.step)
+        question = read_question(reader, wanted.job_id, wanted.step)
     if step is None:
-        raise DecisionRefused(f"the job has no step {visible(wish.step)}", status=404)
+        raise DecisionRefused(f"the job has no step {visible(wanted.step)}", status=404)
     if question is None:
         raise DecisionRefused(f"{visible(step.name)} has asked nothing", status=409)
     if step.decision is not None:
@@ -116,9 +116,9 @@ def _check(path: Path, wish: Wish) -> None:
         raise DecisionRefused(
             f"{visible(step.name)} was decided already: {visible(step.decision)}{who}", status=409
         )
-    if wish.option not in question.options:
+    if wanted.option not in question.options:
         raise DecisionRefused(
-            f"{visible(wish.option)} is none of the options of {visible(step.name)}", status=400
+            f"{visible(wanted.option)} is none of the options of {visible(step.name)}", status=400
         )
 
 
@@ -129,7 +129,7 @@ def _page(
     *,
     decided: str = "",
     refusal: DecisionRefused | None = None,
-    wish: Wish | None = None,
+    wanted: DecisionRequest | None = None,
 ) -> Any:
     step = _step(reader, job_id, decided)
     done = None
@@ -142,7 +142,7 @@ def _page(
         "is_run": has_owner(asked.database, job_id),
         "refusal": None if refusal is None else str(refusal),
         "questions": read_questions(reader, job_id),
-        "wish": wish,
+        "wanted": wanted,
     }
     status = 200 if refusal is None else refusal.status
     return html("decide.html", asked, values, status=status, cache="private, no-store")

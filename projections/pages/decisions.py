@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DecisionRequest:
     """What a person chose for a step of a job."""
 
     job_id: str
@@ -29,8 +29,8 @@ class DecisionRefused(Exception):
         self.status = status
 
 
-Decide = Callable[[Wish], None]
-"""Carries a wish out, and returns when it is a fact. Raises DecisionRefused."""
+Decide = Callable[[DecisionRequest], None]
+"""Carries a wanted out, and returns when it is a fact. Raises DecisionRefused."""
 
 _deciding: WeakKeyDictionary[Any, Decide] = WeakKeyDictionary()
 

@@ -1,4 +1,4 @@
-"""Commands, the wishes that `decide` answers with events, and the outcomes of attempts."""
+"""Commands, which `decide` answers with events, and the outcomes of attempts."""
 
 from __future__ import annotations
 

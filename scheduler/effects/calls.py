@@ -56,8 +56,8 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Budget:
-    """The attempt's time: only what is spent asking and calling tools counts against it."""
+class TimeLimit:
+    """The time that an attempt may take to ask and to call tools; nothing else counts against it."""
 
     limit_s: float
     left_s: float = field(init=False)
@@ -65,8 +65,8 @@ class Budget:
     def __post_init__(self) -> None:
         self.left_s = self.limit_s
 
-    async def spend(self, work: Callable[[], Any]) -> Any:
-        """The work's value; raises CallFailed (kind `timeout`) when the time is over before it."""
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Return the work's value. Raises CallFailed (kind `timeout`) when the time is over first."""
         started = trio.current_time()
         try:
             with trio.move_on_after(self.left_s):
@@ -88,7 +88,7 @@ class Caller:
         journal: Journal,
         cache: ReplyCache | None,
         on_delta: OnDelta,
-        budget: Budget,
+        time_limit: TimeLimit,
         mask: Mask = NO_MASK,
     ) -> None:
         self._request = request
@@ -97,7 +97,7 @@ class Caller:
         self._journal = journal
         self._cache = cache
         self._on_delta = on_delta
-        self._budget = budget
+        self._time_limit = time_limit
         self._known = list(request.known)
         self._call = request.call
         self._ordinal = request.request.ordinal
@@ -239,7 +239,7 @@ class Caller:
             return reply
 
         try:
-            reply: Reply = await self._budget.spend(send)
+            reply: Reply = await self._time_limit.run(send)
         except CallFailed as timed_out:
             error: ProviderError = TransientError("timeout", timed_out.failed.message)
         except ProviderError as raised:

@@ -17,7 +17,7 @@ from orc.ledger.events import ToolCalled, ToolReturned
 from orc.ledger.masking import NO_MASK, Mask
 from orc.providers import Message, Provider, Request, Tool, ToolCall
 from orc.scheduler.core.commands import Failed
-from orc.scheduler.effects.calls import Answer, Budget, Caller, CallFailed, OnDelta
+from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
 from orc.scheduler.effects.contract import (
     Journal,
     KnownResult,
@@ -47,17 +47,17 @@ async def perform_prompt(
 
     What the model writes has no secrets in it from there on.
     """
-    budget = Budget(float("inf") if request.timeout_s is None else request.timeout_s)
+    time_limit = TimeLimit(float("inf") if request.timeout_s is None else request.timeout_s)
     caller = Caller(
         request,
         provider=provider,
         journal=journal,
         cache=cache,
         on_delta=on_delta,
-        budget=budget,
+        time_limit=time_limit,
         mask=mask,
     )
-    conversation = _Conversation(request, caller, journal, toolbox, budget)
+    conversation = _Conversation(request, caller, journal, toolbox, time_limit)
     watch = Stopwatch()
     try:
         return await conversation.hold()
@@ -75,13 +75,13 @@ class _Conversation:
         caller: Caller,
         journal: Journal,
         toolbox: Toolbox | None,
-        budget: Budget,
+        time_limit: TimeLimit,
     ) -> None:
         self._request = request
         self._caller = caller
         self._journal = journal
         self._toolbox = toolbox
-        self._budget = budget
+        self._time_limit = time_limit
         self._messages: list[Message] = list(request.request.messages)
         self._watch = Stopwatch()
 
@@ -90,7 +90,7 @@ class _Conversation:
         request = self._request
         tools: tuple[Tool, ...] = ()
         if self._toolbox is not None:
-            tools = await self._budget.spend(self._toolbox.open)
+            tools = await self._time_limit.run(self._toolbox.open)
         repairs = 0
         unfit: Result | None = None
         turns_max = request.max_turns if tools else 1 + request.repair
@@ -182,7 +182,7 @@ class _Conversation:
             blob,
         )
         watch = Stopwatch()
-        result: KnownResult = await self._budget.spend(_bound(toolbox, name, arguments))
+        result: KnownResult = await self._time_limit.run(_bound(toolbox, name, arguments))
         payload, blob = pack(clean_json(result.result))
         await self._journal.record(
             ToolReturned(

@@ -153,12 +153,12 @@ def test_a_cancelled_job_can_be_amended() -> None:
     assert planned(said)["runs"] == dict.fromkeys("bcd", "was cancelled")
 
 
-def test_a_wish_for_the_end_that_came_too_late_ends_no_amended_job(here: Path) -> None:
+def test_a_signal_to_cancel_that_came_too_late_ends_no_amended_job(here: Path) -> None:
     failing = SPEC.replace("cat a.txt", "exit 3")
     assert orc("run", write("spec.yaml", failing)).code == 1
     with open_ledger(here / "runs.db", projector=ReadModel()) as ledger:
         ledger.send_signal(JobId(jobs()[0]), kind="cancel", data={}, created_at="2026-01-01")
-    # Long enough for the owner to look for wishes.
+    # Long enough for the owner to look for signals.
     assert amend(SPEC.replace("cat a.txt", "sleep 0.6")).code == 0
 
 

@@ -104,10 +104,10 @@ def test_cancelling_a_job_that_has_ended_changes_nothing(folder: Path) -> None:
     assert "had ended already: succeeded" in refused.stderr
 
 
-def test_a_wish_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
+def test_a_signal_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
     folder: Path,
 ) -> None:
-    """Two people may cancel one job; both wishes are met by its one end."""
+    """Two people may cancel one job; both signals are answered by its one end."""
     with running(folder) as process:
         cancels = [start_orc("cancel", "latest", cwd=folder) for _ in range(2)]
         try:
@@ -117,7 +117,7 @@ def test_a_wish_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
             for cancel in cancels:
                 end_process(cancel)
     with running(folder, "resume", "latest") as process:
-        # Longer than the owner takes to look for wishes.
+        # Longer than the owner takes to look for signals.
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
         process.send_signal(signal.SIGTERM)

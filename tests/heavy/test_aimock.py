@@ -188,10 +188,10 @@ async def test_an_answer_that_is_cut_says_so(provider: Provider) -> None:
     assert (reply.text, reply.finish_reason) == ("Because", cut)
 
 
-@pytest.mark.parametrize("wish", ["break off", "hang up"])
-async def test_a_stream_that_breaks_off_is_no_reply(provider: Provider, wish: str) -> None:
+@pytest.mark.parametrize("said", ["break off", "hang up"])
+async def test_a_stream_that_breaks_off_is_no_reply(provider: Provider, said: str) -> None:
     with trio.fail_after(30), pytest.raises(TransientError) as caught:
-        await provider.send(say(wish), on_delta=ignore)
+        await provider.send(say(said), on_delta=ignore)
     assert caught.value.kind in ("connection", "protocol")
 
 

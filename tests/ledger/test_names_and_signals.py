@@ -1,4 +1,4 @@
-"""Which job a name means, and the wishes that other processes leave for its owner."""
+"""Which job a name means, and the signals that other processes leave for its owner."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ PLAIN = {
     "messages": [{"role": "user", "content": "Why?"}],
     "max_tokens": 8192,
 }
-WISH = "Answer with one JSON value and nothing else."
+INSTRUCTION = "Answer with one JSON value and nothing else."
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"name": {"type": "string"}},
@@ -66,8 +66,8 @@ async def test_a_request_says_who_asks_and_in_which_version(
         ({"params": {"reasoning_effort": "none"}}, {"thinking": {"type": "disabled"}}),
         ({"options": {"metadata": {"user_id": "u"}}}, {"metadata": {"user_id": "u"}}),
         ({"options": {"temperature": 0}}, {"temperature": 0}),
-        ({"json_output": True}, {"system": WISH}),
-        ({"json_output": True, "system": "Be brief."}, {"system": f"Be brief.\n\n{WISH}"}),
+        ({"json_output": True}, {"system": INSTRUCTION}),
+        ({"json_output": True, "system": "Be brief."}, {"system": f"Be brief.\n\n{INSTRUCTION}"}),
     ],
     ids=str,
 )

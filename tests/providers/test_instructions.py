@@ -1,4 +1,4 @@
-"""The wish for JSON in words, and which providers say it when."""
+"""The instruction to answer in JSON, and which providers say it when."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_nothing_is_said_of_json_where_none_is_wanted() -> None:
     assert instruct("Be brief.", ask()) == "Be brief."
 
 
-def test_the_wish_follows_the_system_text_and_has_the_schema() -> None:
+def test_the_instruction_follows_the_system_text_and_has_the_schema() -> None:
     said = instruct("Be brief.", ask(json_output=True, output_schema=SCHEMA))
     assert said is not None
     assert said.startswith("Be brief.\n\n")

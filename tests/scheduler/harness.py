@@ -85,8 +85,8 @@ class Stand:
             batch = record(events, job_id=self.job_id, after=version, seconds=seconds)
             ledger.append(batch)
 
-    def leave_wish(self, kind: str, **data: Any) -> int:
-        """What another process leaves in the ledger; the wish's number."""
+    def leave_signal(self, kind: str, **data: Any) -> int:
+        """What another process leaves in the ledger; the signal's id."""
         created_at = at(self.wall_s - EPOCH_S)
         with self.open() as ledger:
             return ledger.send_signal(self.job_id, kind=kind, data=data, created_at=created_at)

@@ -35,7 +35,7 @@ def says(text: str, *calls: ToolCall, **fields: Any) -> Reply:
 
 
 def calls(name: str, **arguments: Any) -> ToolCall:
-    """A model's wish to have a tool called."""
+    """A model's request to have a tool called."""
     return ToolCall(id=f"id-{name}", name=name, arguments=arguments)
 
 

@@ -254,7 +254,7 @@ def test_a_resume_of_a_cancelled_job_does_what_was_not_done() -> None:
     assert statuses(state)["clean"] == "skipped"
 
 
-def test_a_wish_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_for_it() -> None:
+def test_a_signal_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_for_it() -> None:
     for commits in range(1, 20):
         with flow_stand(CLEANED) as stand:
             with pytest.raises(Crash):
@@ -271,10 +271,10 @@ def test_a_wish_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_fo
     pytest.fail("no cut was in the middle of its end")
 
 
-def test_a_decision_does_not_hide_an_older_wish_to_cancel() -> None:
+def test_a_decision_does_not_hide_an_older_signal_to_cancel() -> None:
     with flow_stand(ASKING + "  slow: {run: 'sleep 30'}\n") as stand:
-        stand.leave_wish("cancel")
-        later = stand.leave_wish("decide", step="gate", option="later", by="ann")
+        stand.leave_signal("cancel")
+        later = stand.leave_signal("decide", step="gate", option="later", by="ann")
         stand.append(
             JobStarted(owner=OWNER),
             started("before"),

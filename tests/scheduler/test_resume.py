@@ -243,7 +243,7 @@ def test_the_jobs_timeout_counts_owned_time_over_all_resumes() -> None:
         assert stand.wall_s == began_s + 100.0
 
 
-def test_a_cancel_wish_ends_the_job_and_a_resume_goes_on() -> None:
+def test_a_cancel_signal_ends_the_job_and_a_resume_goes_on() -> None:
     plan = Plan((Task("a", tries=(Try(5.0),)), Task("b", ("a",)), Task("c", tries=(Try(0.5),))))
     with stand_for(plan) as stand:
         referee = referee_for(stand)

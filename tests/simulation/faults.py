@@ -48,7 +48,7 @@ class Happening:
 class Life:
     """One process: what befalls it, and what happens before the next one is started.
 
-    `wish`: somebody wants the job cancelled while nobody runs it, and dies himself
+    `asked`: somebody wants the job cancelled while nobody runs it, and dies himself
     after saying so (`said`), or ends it (`done`).
     """
 
@@ -56,11 +56,11 @@ class Life:
     happenings: tuple[Happening, ...] = ()
     idle_s: float = 0.0
     jump_s: float = 0.0
-    wish: str = ""
+    asked: str = ""
 
     def __str__(self) -> str:
         told = [*map(str, self.blows), *map(str, self.happenings)]
-        told += [f"then {self.wish} a wish to cancel"] if self.wish else []
+        told += [f"then {self.asked} a signal to cancel"] if self.asked else []
         told += [f"then the clock jumps by {self.jump_s}"] if self.jump_s else []
         return ", ".join(told) or "calm"
 
@@ -112,14 +112,14 @@ def _life(chance: Random, *, publishes: bool) -> Life:
                 at_s = _moment(chance)
                 happenings.append(Happening(at_s, "cancel"))
                 if chance.random() < 0.5:
-                    # Between the wish and the look at it, or just after.
+                    # Between the signal and the look at it, or just after.
                     happenings.append(Happening(at_s + chance.randint(0, 20) / 64, "die"))
     return Life(
         tuple(blows),
         tuple(sorted(happenings, key=lambda happening: happening.at_s)),
         idle_s=chance.choice((0.0, 0.125, 2.0, 60.0, 3600.0)),
         jump_s=chance.choice(_JUMPS_S) if chance.random() < 0.2 else 0.0,
-        wish=chance.choice(("said", "done")) if chance.random() < 0.08 else "",
+        asked=chance.choice(("said", "done")) if chance.random() < 0.08 else "",
     )
 
 

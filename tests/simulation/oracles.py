@@ -1,4 +1,4 @@
-"""What the referees do not ask: of calls and what they cost, and of wishes to cancel."""
+"""What the referees do not ask: of calls and what they cost, and of signals to cancel."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Watched:
 
 
 @dataclass
-class WishWatch:
-    """A wish to cancel that is in the ledger is heeded at the next look, however often its job dies."""
+class CancelWatch:
+    """A signal to cancel is answered at the next look, however often its job dies."""
 
     pending: dict[int, float] = field(default_factory=dict)
     """When the one who runs the job could know of each: seconds of his life."""
@@ -115,8 +115,8 @@ class WishWatch:
     """Up to which one this life knows of them: what is meant for the end of a job still runs."""
     has_ended: bool = False
 
-    def wished(self, signal_id: int, at: float) -> None:
-        """Somebody has left the wish."""
+    def left(self, signal_id: int, at: float) -> None:
+        """Somebody has left the signal."""
         self.pending[signal_id] = at
 
     def born(self) -> None:
@@ -128,11 +128,11 @@ class WishWatch:
         """Events that were committed at this time of a life. Raises Objection."""
         for event in events:
             late = [n for n, at in self.pending.items() if now > at + POLL_S and n > self.heeded]
-            demand(not late, f"{event.type} at {now}, long after wish {late}")
+            demand(not late, f"{event.type} at {now}, long after signal {late}")
             self.settle(event)
 
     def settle(self, event: Any) -> None:
-        """What the event says of wishes."""
+        """What the event says of signals."""
         number = getattr(event, "signal_id", None) or 0
         match event.type:
             case "job.cancelling":

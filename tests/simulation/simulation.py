@@ -38,7 +38,7 @@ from tests.builders import EPOCH_S, OWNER, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
 from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
-from tests.simulation.oracles import WishWatch
+from tests.simulation.oracles import CancelWatch
 from tests.simulation.worlds import World, random_world
 
 LIVES_MAX = 60
@@ -98,7 +98,7 @@ class _Simulation:
         self._faults: Faults = random_faults(chance, publishes=self._publishes)
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
-        self._wishes = WishWatch()
+        self._cancels = CancelWatch()
         self._state: JobState | None = None
         self._versions = 0
 
@@ -131,15 +131,15 @@ class _Simulation:
 
     def _live(self, stand: Stand, before: JobState, life: Life, number: int) -> JobState:
         process = _Process(self, stand, life)
-        self._wishes.born()
+        self._cancels.born()
         began_s = stand.wall_s - EPOCH_S
         self._is_stopping = False
 
         def observe(now: float, batch: Sequence[Recorded]) -> None:
             self._tell(now, batch)
             events = [recorded.event for recorded in batch]
-            self._wishes.observe(now, events)
-            is_stopping = self._is_stopping or bool(self._wishes.pending)
+            self._cancels.observe(now, events)
+            is_stopping = self._is_stopping or bool(self._cancels.pending)
             self._world.observe(began_s + now, events, is_stopping=is_stopping)
 
         self._state = before
@@ -179,22 +179,22 @@ class _Simulation:
 
     def _between(self, stand: Stand, life: Life, state: JobState) -> JobState:
         stand.wall_s += life.idle_s + life.jump_s
-        if not life.wish or state.status in ("succeeded", "failed", "cancelled"):
+        if not life.asked or state.status in ("succeeded", "failed", "cancelled"):
             return state
-        self._told.struck[f"wish {life.wish}"] += 1
+        self._told.struck[f"asked {life.asked}"] += 1
         with stand.open() as ledger:
-            signal_id = self.wish(ledger, stand, at=0.0)
-        if life.wish == "said":
+            signal_id = self.ask_to_cancel(ledger, stand, at=0.0)
+        if life.asked == "said":
             return state
         state = stand.act(CancelJob(signal_id, at_once=True))
         self._catch_up(stand)
         return state
 
-    def wish(self, ledger: Ledger, stand: Stand, *, at: float) -> int:
-        """Somebody leaves a wish to cancel."""
+    def ask_to_cancel(self, ledger: Ledger, stand: Stand, *, at: float) -> int:
+        """Somebody leaves a signal to cancel."""
         created_at = format_time(stand.wall_s)
         number = ledger.send_signal(stand.job_id, kind="cancel", data={}, created_at=created_at)
-        self._wishes.wished(number, at)
+        self._cancels.left(number, at)
         return number
 
     def decide(self, ledger: Ledger, stand: Stand) -> None:
@@ -220,7 +220,7 @@ class _Simulation:
             self._tell(None, left)
         events = [recorded.event for recorded in left]
         for event in events:
-            self._wishes.settle(event)
+            self._cancels.settle(event)
         self._world.catch_up(events)
         return bool(left)
 
@@ -333,7 +333,7 @@ class _Process:
                     self._simulation.decide(ledger, self._stand)
             case _:
                 with self._aside():
-                    self._simulation.wish(ledger, self._stand, at=trio.current_time())
+                    self._simulation.ask_to_cancel(ledger, self._stand, at=trio.current_time())
 
     @contextmanager
     def _aside(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import orc.scheduler.budget_gate as purse
+import orc.scheduler.budget_gate as budget_gate
 import orc.scheduler.core.fold.calls as calls
 import orc.scheduler.core.fold.evolve as folding
 import orc.scheduler.core.fold.queues as queues
@@ -91,7 +91,7 @@ def vars_of(spent: Any) -> tuple[int, int]:
 
 
 def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(purse, "find_shortfall", lambda *told, **more: None)
+    patch.setattr(budget_gate, "find_shortfall", lambda *told, **more: None)
 
 
 def asks_before_that_is_committed(patch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def forgets_replies_that_were_paid(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(calls, "_keep_reply", lambda *told: None)
 
 
-def loses_a_wish_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
+def loses_a_signal_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, *told: Any) -> None:
         job_resumed(state, *told)
         state.signal_seen = state.cancel_seen = 1_000_000
@@ -119,7 +119,7 @@ def loses_a_wish_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(folding, "job_resumed", broken)
 
 
-def lets_what_runs_go_on_after_a_wish(patch: pytest.MonkeyPatch) -> None:
+def lets_what_runs_go_on_after_a_signal(patch: pytest.MonkeyPatch) -> None:
     def broken(runner: Runner, command: Any) -> None:
         runner._stop = Stop("cancel", command)
 
@@ -178,8 +178,8 @@ BREAKS: tuple[Break, ...] = (
     spends_beyond_a_budget,
     asks_before_that_is_committed,
     forgets_replies_that_were_paid,
-    loses_a_wish_when_its_job_dies,
-    lets_what_runs_go_on_after_a_wish,
+    loses_a_signal_when_its_job_dies,
+    lets_what_runs_go_on_after_a_signal,
     sleeps_through_a_retry,
     goes_on_after_a_commit_that_failed,
     commits_a_start_after_what_it_starts,

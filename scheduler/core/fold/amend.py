@@ -9,7 +9,7 @@ from __future__ import annotations
 from orc.ledger.definition import load_job
 from orc.ledger.events import JobAmended, StepReused
 from orc.scheduler.core.file_names import FileNames
-from orc.scheduler.core.fold.cancelling import wishes_ended
+from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.graph import Graph, build_graph
 from orc.scheduler.core.fold.reopen import limit_to, reopen, seconds_between
 from orc.scheduler.core.fold.state import JobState, StepState
@@ -41,7 +41,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
         state.status = "stopped"
     state.stopped_by = state.job_failure = None
     state.had_ended = True
-    wishes_ended(state, event.signal_id)
+    signals_answered(state, event.signal_id)
     if event.replies is not None:
         state.replies = event.replies
     definition = load_job(event.spec.value)

@@ -15,7 +15,7 @@ _MEANT_FOR_IT = {"always()", "cancelled()"}
 
 
 def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCancelled:
-    """The event that the wish leads to; a second wish waits for nothing."""
+    """The event that the command leads to; a second command ends the job at once."""
     steps = tuple(
         step_id
         for step_id, step in state.steps.items()
@@ -33,8 +33,8 @@ def cancelled(state: JobState) -> JobCancelled:
     return JobCancelled(signal_id=state.cancel_signal, reason=state.cancel_reason)
 
 
-def wishes_ended(state: JobState, signal_id: int | None) -> None:
-    """Whatever was wished up to that one has had its end."""
+def signals_answered(state: JobState, signal_id: int | None) -> None:
+    """Fold that every signal up to that one is answered."""
     state.signal_seen = max(state.signal_seen, signal_id or 0)
     state.cancel_seen = max(state.cancel_seen, signal_id or 0)
 
@@ -52,7 +52,7 @@ def cancelling(state: JobState, event: JobCancelling) -> None:
     """Fold the event: what is left is ready when what it needs among the others left has ended."""
     left = set(event.steps)
     state.is_cancelling = True
-    # The wish is heeded when the job has ended: should it die before, its next owner heeds it.
+    # The signal is answered when the job has ended: if its owner dies before, the next one answers it.
     state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
     clear_work(state)
     for step_id, step in state.steps.items():

@@ -49,7 +49,7 @@ from orc.ledger.kinds import OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
 from orc.scheduler.core.fold.budgets import exceeded, raised
 from orc.scheduler.core.fold.calls import call_told, cut_call, forget_calls
-from orc.scheduler.core.fold.cancelling import cancelling, wishes_ended
+from orc.scheduler.core.fold.cancelling import cancelling, signals_answered
 from orc.scheduler.core.fold.containers import child_ended, expanded
 from orc.scheduler.core.fold.doubt import find_doubt, is_told
 from orc.scheduler.core.fold.graph import Graph
@@ -291,7 +291,7 @@ def _stop(state: JobState, status: JobStatus) -> None:
 def _job_cancelled(state: JobState, event: JobCancelled) -> None:
     _stop(state, "cancelled")
     state.is_cancelling = False
-    wishes_ended(state, event.signal_id)
+    signals_answered(state, event.signal_id)
     for step in state.steps.values():
         if step.status in OPEN:
             step.status = "cancelled"

@@ -8,7 +8,7 @@ from datetime import datetime
 from orc.ledger.events import JobAmended, JobResumed
 from orc.ledger.kinds import JOB_ENDED, NOT_DONE
 from orc.ledger.step_names import lineage
-from orc.scheduler.core.fold.cancelling import wishes_ended
+from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.containers import reopen_inside
 from orc.scheduler.core.fold.graph import downstream
 from orc.scheduler.core.fold.limits import set_route
@@ -42,7 +42,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
     if event.replies is not None:
         state.replies = event.replies
     state.provider_override = event.provider
-    wishes_ended(state, event.signal_id)
+    signals_answered(state, event.signal_id)
     limit_to(state, event.only)
     reopen(state, recorded_at)
 

@@ -208,9 +208,9 @@ class JobState:
     owned_since: str | None = None
     last_at: str = ""
     signal_seen: int = 0
-    """The last wish that an event answers, those to cancel left out."""
+    """The last signal that an event answers, those to cancel left out."""
     cancel_seen: int = 0
-    """The last wish to cancel that has had its end; a later wish of another kind says nothing of it."""
+    """The last signal to cancel that is answered; a later signal of another kind does not count."""
     stopped_by: str | None = None
     is_cancelling: bool = False
     cancel_signal: int | None = None

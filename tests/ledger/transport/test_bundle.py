@@ -167,7 +167,7 @@ def test_a_job_that_somebody_runs_is_not_imported_over(bundle: Path, target: Pat
     lock.release()
 
 
-def test_wishes_of_the_new_ledger_come_after_those_that_the_job_has_seen(
+def test_signals_of_the_new_ledger_come_after_those_that_the_job_has_seen(
     source: Path, target: Path, tmp_path: Path
 ) -> None:
     with open_at(source) as ledger:

@@ -13,7 +13,7 @@ from datasette.app import Datasette
 
 from orc.ledger.events import ApprovalRequested
 from orc.projections.pages.decide import BODY_BYTES_MAX
-from orc.projections.pages.decisions import DecisionRefused, Wish, allow_decisions
+from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, allow_decisions
 from tests.builders import JOB, step
 from tests.projections.support import begun, open_in, write
 
@@ -64,12 +64,12 @@ def visit(
     then: Callable[[Visit], Awaitable[None]],
     *,
     refusal: DecisionRefused | None = None,
-) -> list[Wish]:
+) -> list[DecisionRequest]:
     """Look at the page where deciding is allowed; what was decided."""
-    wishes: list[Wish] = []
+    decided: list[DecisionRequest] = []
 
-    def decide(wish: Wish) -> None:
-        wishes.append(wish)
+    def decide(wanted: DecisionRequest) -> None:
+        decided.append(wanted)
         if refusal is not None:
             raise refusal
 
@@ -81,7 +81,7 @@ def visit(
         await then(visitor)
 
     asyncio.run(asyncio.wait_for(go(), 30))
-    return wishes
+    return decided
 
 
 def test_a_question_is_shown_with_a_button_for_each_option(database: Path) -> None:
@@ -103,7 +103,10 @@ def test_a_form_of_the_page_decides_and_leads_back_to_it(database: Path) -> None
         assert done.headers["location"] == f"{PAGE}?decided=gate"
         assert (await visitor.post()).status_code == 303
 
-    expected = [Wish(JOB, "gate", "<no>", "later"), Wish(JOB, "gate", "yes", None)]
+    expected = [
+        DecisionRequest(JOB, "gate", "<no>", "later"),
+        DecisionRequest(JOB, "gate", "yes", None),
+    ]
     assert visit(database, then) == expected
 
 

@@ -37,7 +37,7 @@ def _answer(act: Act) -> Answer:
             return stream(begun, text(*pieces), end(output_tokens=usage.output_tokens))
         case Calls(wanted, pieces, usage):
             begun = start(input_tokens=usage.input_tokens)
-            calls = [_call(wish, index) for index, wish in enumerate(wanted, start=1)]
+            calls = [_call(tool_call, index) for index, tool_call in enumerate(wanted, start=1)]
             last = end("tool_use", output_tokens=usage.output_tokens)
             return stream(begun, text(*pieces), *calls, last)
         case IsCut():
@@ -55,8 +55,10 @@ def _answer(act: Act) -> Answer:
     assert_never(act)
 
 
-def _call(wish: ToolCall, index: int) -> bytes:
-    arguments = wish["arguments"]
+def _call(tool_call: ToolCall, index: int) -> bytes:
+    arguments = tool_call["arguments"]
     written = arguments if isinstance(arguments, str) else json.dumps(arguments)
     half = len(written) // 2
-    return call(written[:half], written[half:], index=index, id_=wish["id"], name=wish["name"])
+    return call(
+        written[:half], written[half:], index=index, id_=tool_call["id"], name=tool_call["name"]
+    )

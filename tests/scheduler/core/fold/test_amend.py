@@ -203,7 +203,7 @@ def test_an_amendment_of_a_job_that_never_started_leaves_it_to_be_started() -> N
     assert startable(state) == ["a", "z"]
 
 
-def test_an_amendment_of_a_cancelled_job_answers_the_wish_for_its_end() -> None:
+def test_an_amendment_of_a_cancelled_job_answers_the_signal_to_cancel_it() -> None:
     state = running(CHAIN, JobCancelled(signal_id=3), amended(CHAIN, signal_id=4))
     assert (state.status, state.signal_seen) == ("stopped", 4)
 

@@ -92,13 +92,15 @@ class TestOpening:
             play.ask(f"s{number}")
             assert circuit_events(play.fail(f"s{number}")) == []
 
-    @pytest.mark.parametrize(("wish_s", "cooldown_s"), [(None, 60.0), (5.0, 60.0), (90.0, 90.0)])
-    def test_it_stays_open_for_the_cooldown_and_as_long_as_the_server_wishes(
-        self, wish_s: float | None, cooldown_s: float
+    @pytest.mark.parametrize(
+        ("retry_after_s", "cooldown_s"), [(None, 60.0), (5.0, 60.0), (90.0, 90.0)]
+    )
+    def test_it_stays_open_for_the_cooldown_and_as_long_as_the_server_asks(
+        self, retry_after_s: float | None, cooldown_s: float
     ) -> None:
         play = Play(crowd(1, threshold=1))
         play.ask("s0")
-        (event,) = circuit_events(play.fail("s0", retry_after_s=wish_s))
+        (event,) = circuit_events(play.fail("s0", retry_after_s=retry_after_s))
         assert isinstance(event, CircuitOpened)
         assert (event.cooldown_s, event.retry_at) == (cooldown_s, EPOCH_S + cooldown_s)
 
