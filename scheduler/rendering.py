@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from orc.ledger import LedgerReader, failpoints
-from orc.ledger.definition import FileDef, StepDef
+from orc.ledger.definition import FileDef, PartDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.step_names import folder_name
-from orc.providers import Request
+from orc.providers import Message, Request
+from orc.providers.contract import ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
@@ -31,10 +34,10 @@ from orc.scheduler.effects.contract import (
     ValueRequest,
 )
 from orc.scheduler.effects.tools import ToolSurroundings
-from orc.scheduler.messages import render_messages
-from orc.scheduler.scopes import Scopes, Variables
-from orc.scheduler.views import StepViews
+from orc.scheduler.scopes import Scopes, StepViews, Variables
 from orc.scheduler.workspace import Workspace
+
+_RenderText = Callable[[str], str]
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _KEPT_BACK = (failpoints.VARIABLE,)
@@ -165,7 +168,7 @@ class Renderer:
         target = self._state.target_of(step_id)
         assert target is not None
         text = partial(_text, scope=scope)
-        messages = render_messages(definition, self._state, text=text, ledger=self._ledger)
+        messages = _render_messages(definition, self._state, text=text, ledger=self._ledger)
         known = tuple(
             KnownReply(
                 reply.version,
@@ -276,6 +279,52 @@ class Renderer:
             elif name in self._environment:
                 found[name] = clean_text(self._environment[name])
         return found
+
+
+def _render_messages(
+    definition: StepDef, state: JobState, *, text: _RenderText, ledger: LedgerReader
+) -> tuple[Message, ...]:
+    """The step's messages; `text` renders a template. Raises TemplateError."""
+
+    def render(part: PartDef) -> Part:
+        if part.text is not None:
+            return TextPart(type="text", text=text(part.text))
+        return _read_image(part, state, text=text, ledger=ledger)
+
+    return tuple(
+        Message(
+            role=message.role,
+            content=text(message.content)
+            if isinstance(message.content, str)
+            else [render(part) for part in message.content],
+        )
+        for message in definition.messages
+    )
+
+
+def _read_image(
+    part: PartDef, state: JobState, *, text: _RenderText, ledger: LedgerReader
+) -> ImagePart:
+    path = part.image or ""
+    sha256 = part.sha256
+    if sha256 is None:
+        path = text(path)
+        sha256 = _file_of(state, path).sha256
+    try:
+        media_type = image_type(path)
+    except ValueError as error:
+        raise TemplateError(str(error)) from None
+    data = base64.b64encode(ledger.read_blob(sha256)).decode()
+    return ImagePart(type="image", media_type=media_type, data=data)
+
+
+def _file_of(state: JobState, path: str) -> FileRef:
+    """A file that a step wrote, by its path in `outputs/` or under the project's folder."""
+    for name in (path, f"{state.project}/{path}"):
+        owned = state.owned.get(name)
+        if owned is not None:
+            return owned.file
+    raise TemplateError(f"no step has written the image {path[:200]!r}")
 
 
 def _text(text: str, *, scope: Variables) -> str:

@@ -23,7 +23,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import downstream
 from orc.scheduler.core.language.shell import parse_shell
-from orc.scheduler.core.rules.reuse import can_own
+from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
 from orc.scheduler.rendering import PathProblem, Renderer
 

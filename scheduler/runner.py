@@ -53,8 +53,8 @@ from orc.scheduler.rates import Rates
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
-from orc.scheduler.signals import poll_signals, watch_stop_signals
-from orc.scheduler.stopping import Stop, StopCommand, cut_short
+from orc.scheduler.signals import poll_signals
+from orc.scheduler.stopping import Stop, StopCommand, cut_short, watch_stop_signals
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
 

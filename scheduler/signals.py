@@ -1,29 +1,15 @@
-"""Signals on their way to the loop: rows of `signals`, and stop signals of the system."""
+"""Signals on their way to the loop: the rows of `signals` that other processes leave there."""
 
 from __future__ import annotations
-
-import signal
 
 import trio
 
 from orc.ledger import JobId, LedgerReader, Signal
-from orc.scheduler.core.commands import CancelJob, DecideApproval, InterruptJob
+from orc.scheduler.core.commands import CancelJob, DecideApproval
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.stop_signals import open_stop_signals
 from orc.scheduler.turn import Message
 
 POLL_S = 0.25
-
-
-async def watch_stop_signals(
-    send: trio.MemorySendChannel[Message],
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Send the loop each stop signal, from the moment at which this has started."""
-    async with open_stop_signals() as received:
-        task_status.started()
-        async for number in received:
-            await send.send(Message(InterruptJob(signal=signal.Signals(number).name)))
 
 
 async def poll_signals(

@@ -1,9 +1,19 @@
-"""Why a job is ended before its end, and what becomes of an attempt that this cuts short."""
+"""Stopping a job before its end: stop signals, the reason, and the outcome of attempts cut short.
+
+A stop signal is one of the operating system, by which a person or a service manager asks
+the runner to stop. A row of `signals` is read by `signals.py`.
+"""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
+
+import trio
 
 from orc.scheduler.core.commands import (
     CancelJob,
@@ -16,6 +26,9 @@ from orc.scheduler.core.commands import (
 )
 from orc.scheduler.core.durations import format_duration
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.turn import Message
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 StopCommand = CancelJob | InterruptJob | TimeOutJob
 
@@ -50,3 +63,29 @@ def cut_short(state: JobState, step_id: str, stop: Stop | None, duration_s: floa
         message = f"the job's timeout of {format_duration(limit_s)} is over"
         return Failed("timeout", message, duration_s, final=True, tolerable=False)
     return Interrupted(stop.reason, duration_s)
+
+
+async def watch_stop_signals(
+    send: trio.MemorySendChannel[Message],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Send the loop each stop signal, from the moment at which this has started."""
+    async with _open_stop_signals() as received:
+        task_status.started()
+        async for number in received:
+            await send.send(Message(InterruptJob(signal=signal.Signals(number).name)))
+
+
+@asynccontextmanager
+async def _open_stop_signals() -> AsyncIterator[AsyncIterator[int]]:
+    """The stop signals, where this thread may receive them; elsewhere none ever come."""
+    if threading.current_thread() is not threading.main_thread():
+        yield _never()
+        return
+    with trio.open_signal_receiver(*_STOP_SIGNALS) as received:
+        yield received
+
+
+async def _never() -> AsyncIterator[int]:
+    await trio.sleep_forever()
+    yield 0

@@ -88,10 +88,8 @@ def test_the_python_example_prints_what_the_readme_shows(checkout: Path) -> None
 
 
 def test_every_variable_that_the_code_reads_is_in_the_readme_and_the_migration_page() -> None:
-    pages = ("job.py", "prompt.py")
-    resolver = "".join(
-        (ROOT / "scheduler/core/resolve" / page).read_text("utf-8") for page in pages
-    )
+    pages = sorted((ROOT / "scheduler/core/resolve").glob("*.py"))
+    resolver = "".join(page.read_text("utf-8") for page in pages)
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', resolver))
     assert {"PROVIDER", "TEMPERATURE", "MAX_RETRIES"} <= read
     for page in ("README.md", "docs/migration.md"):

@@ -49,7 +49,7 @@ from orc.scheduler.core.commands import (
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.graph import downstream
 from orc.scheduler.core.rules.decide import decide
-from orc.scheduler.core.rules.reuse import can_own
+from orc.scheduler.core.rules.files import can_own
 from tests.builders import (
     EPOCH_S,
     JOB,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -130,8 +131,6 @@ def evaluate(node: nodes.Node, scope: Scope) -> Any:
 @lru_cache(maxsize=1)
 def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
     """The whole language: what each node type means."""
-    import operator
-
     from jinja2 import nodes
 
     def arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Scope], Any]:
@@ -209,8 +208,6 @@ def _conditional(node: Any, scope: Scope) -> Any:
 
 
 def _compare(node: Any, scope: Scope) -> bool:
-    import operator
-
     functions: dict[str, Callable[[Any, Any], Any]] = {
         "eq": operator.eq,
         "ne": operator.ne,

@@ -22,6 +22,7 @@ from orc.ledger.events import (
     LlmFailed,
     LlmResponded,
     StepInterrupted,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -80,8 +81,7 @@ from orc.scheduler.core.rules.failures import (
     skip,
     switch,
 )
-from orc.scheduler.core.rules.files import file_events, with_file_conflicts
-from orc.scheduler.core.rules.reuse import reuse_step, stop_when_reached
+from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
 
 BECAUSE_MAX = 20
 FAILURES_MAX = 1000
@@ -101,7 +101,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case AmendJob():
             return [*_cut_by_crash(state), with_kept(state, command.event)]
         case ReuseStep():
-            return [*reuse_step(state, command)]
+            return [*_reuse_step(state, command)]
         case StartAttempt():
             return _start_attempt(state, command)
         case RecordCall():
@@ -171,6 +171,14 @@ def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
     assert step.attempts == event.attempt
     if isinstance(event, LlmResponded | LlmFailed):
         return [event, *circuit_events(state, event, command.now)]
+    return [event]
+
+
+def _reuse_step(state: JobState, command: ReuseStep) -> list[StepReused]:
+    """End the step with a result that the ledger holds."""
+    event = command.event
+    assert state.steps[event.step].status in NOT_RUNNING
+    assert can_own(state, event.step, event.files)
     return [event]
 
 
@@ -302,8 +310,15 @@ def _settle(state: JobState) -> list[AnyEvent]:
     if state.status != "running":
         return []
     if state.unfinished:
-        return [*stop_when_reached(state)]
+        return [*_stop_when_reached(state)]
     if not state.failed:
         return [JobSucceeded()]
     failures = tuple(state.failed.values())
     return [JobFailed(failures=failures[:FAILURES_MAX], failures_total=len(failures))]
+
+
+def _stop_when_reached(state: JobState) -> list[JobInterrupted]:
+    """The job's stop, where the steps that alone were asked for have ended and others have not."""
+    if state.only is None or state.only_left or state.running_total:
+        return []
+    return [JobInterrupted()]

@@ -36,6 +36,11 @@ def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> 
     return None
 
 
+def can_own(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> bool:
+    """Whether the files can stand beside those of the job's other steps."""
+    return find_conflict(state, step_id, files) is None
+
+
 def _conflict(state: JobState, path: str, other: str) -> str:
     owner = state.owned.step_of(other)
     by = f"by step {owner!r}" if owner else "by the same step"

@@ -31,7 +31,7 @@ from orc.scheduler.core.fold.compare import find_changes, rebase
 from orc.scheduler.core.fold.evolve import evolve
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.rules.decide import decide
-from orc.scheduler.core.rules.reuse import can_own
+from orc.scheduler.core.rules.files import can_own
 from tests.builders import (
     EPOCH_S,
     OWNER,
