@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.cli.blaming import blame_lines, blame_value
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.projections.history.find_files import COPY_BYTES_MAX, FoundFiles, find_files

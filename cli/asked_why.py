@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
 from orc.projections.why.step import Why, read_why

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import redirect_stderr, suppress
 from typing import Any, TextIO
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import safe_lines, say
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.terminal.cells import brief_cost, seconds, with_whole_cost
 from orc.cli.terminal.excerpts import when
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table

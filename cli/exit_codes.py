@@ -1,53 +1,35 @@
-"""Exit codes, and which one an error or a job's end leads to. Free of imports that cost."""
+"""Which exit code an error, or the end of a job, leads to. Free of imports that cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-SUCCEEDED = 0
-FAILED = 1
-USAGE = 2
-WAITING = 3
-BUDGET = 4
-VERIFICATION = 5
-NO_JOB = 6
-ENVIRONMENT = 7
-CANCELLED = 8
-STORAGE = 74
-OWNED = 75
+from orc.ledger.exit_codes import (
+    BUDGET,
+    CANCELLED,
+    ENVIRONMENT,
+    FAILED,
+    SIGNALS,
+    STORAGE,
+    SUCCEEDED,
+    WAITING,
+)
 
-SIGNALS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
-
-_BY_ERROR = {
-    "SpecError": USAGE,
-    "UsageProblem": USAGE,
-    "RepliesError": USAGE,
-    "NoSuchJob": NO_JOB,
-    "NoLedger": NO_JOB,
-    "NotALedger": USAGE,
-    "RemovedBlob": USAGE,
-    "FileIsThere": USAGE,
-    "NoFolder": USAGE,
-    "BadFailpoint": USAGE,
-    "SecretFound": ENVIRONMENT,
-    "OtherHistory": VERIFICATION,
-    "LedgerTooNew": USAGE,
-    "OwnedElsewhere": OWNED,
-    "VersionConflict": OWNED,
-    "LedgerBusy": STORAGE,
-    "StorageError": STORAGE,
-    "CorruptLedger": VERIFICATION,
-    "EnvironmentProblem": ENVIRONMENT,
-    "MemoryError": ENVIRONMENT,
-}
 _OF_ENVIRONMENT = {"environment", "connection"}
 
 
 def code_for_error(error: BaseException) -> int | None:
-    """The exit code of an error that was raised on purpose; none for any other."""
-    for kind in type(error).__mro__:
-        if kind.__name__ in _BY_ERROR:
-            return _BY_ERROR[kind.__name__]
+    """The exit code of an error that was raised on purpose; None for any other.
+
+    Each class of ours names its own. The standard library's cannot.
+    """
+    own = getattr(type(error), "exit_code", None)
+    return own if isinstance(own, int) else _code_for_system_error(error)
+
+
+def _code_for_system_error(error: BaseException) -> int | None:
+    if isinstance(error, MemoryError):
+        return ENVIRONMENT
     return STORAGE if isinstance(error, OSError) else None
 
 
@@ -67,7 +49,7 @@ def code_for_job(
     if status == "succeeded":
         return FAILED if strict and tolerated else SUCCEEDED
     if status == "interrupted" and not failure_kinds:
-        # Nothing cut it short: the steps that alone were asked for have ended.
+        # No signal and no failure: the steps of --until or --only have ended.
         return SUCCEEDED
     if status == "cancelled":
         return CANCELLED

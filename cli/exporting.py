@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.submit import UsageProblem
 from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.terminal.event_lines import put_event
 from orc.ledger import LedgerReader, Recorded, has_owner
 from orc.scheduler.core.errors import nearest

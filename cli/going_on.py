@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orc.cli.exit_codes import ENVIRONMENT, code_for_job
+from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs import wiring
 from orc.cli.jobs.amend import Amendment, put_plan, say_plan
 from orc.cli.jobs.own import Ended
 from orc.cli.options import find_places
 from orc.cli.terminal.display import Display, make_display
+from orc.ledger.exit_codes import ENVIRONMENT
 
 
 def go_on(

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.following import Changes
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.submit import UsageProblem
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
 from orc.ledger.errors import LedgerError, why_lost

@@ -64,8 +64,10 @@ def _run() -> int:
 
 
 def _explain(error: Exception) -> int:
-    from orc.cli.exit_codes import USAGE, code_for_error
-    from orc.cli.terminal.text import ReaderGone, hide_keys, safe, say
+    from orc.cli.errors import ReaderGone
+    from orc.cli.exit_codes import code_for_error
+    from orc.cli.terminal.text import hide_keys, safe, say
+    from orc.ledger.exit_codes import USAGE
 
     show = getattr(error, "show", None)
     if show is not None:
@@ -108,7 +110,7 @@ def _print_safely(
 
 def _own_up(error: Exception) -> int:
     """What no rule foresaw, with all that whoever mends it needs, and without keys."""
-    from orc.cli.exit_codes import FAILED
+    from orc.ledger.exit_codes import FAILED
 
     _print_safely(type(error), error, error.__traceback__)
     return FAILED

@@ -62,7 +62,7 @@ def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
         "SELECT recorded_at FROM events WHERE job_id = ? AND version = ?", (job_id, at)
     ).fetchone()
     if row is None:
-        from orc.cli.jobs.submit import UsageProblem
+        from orc.cli.errors import UsageProblem
 
         raise UsageProblem(f"--at {at}: {job_id} has the events 1 to {head}; `orc tail` lists them")
     said_at = str(row[0])

@@ -11,7 +11,7 @@ def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
     `30m` and `2d` count back from `now`, by default the clock's; a day or a time is
     UTC, unless it says otherwise. Raises UsageProblem.
     """
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
     from orc.scheduler.core.durations import parse_duration
 
     if text is None:

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orc.cli.exit_codes import SUCCEEDED, VERIFICATION
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.submit import UsageProblem
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import NoSuchJob
+from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 from orc.ledger.integrity import list_jobs
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable

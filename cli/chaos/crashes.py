@@ -20,8 +20,8 @@ from pathlib import Path
 import trio
 
 from orc.cli.chaos.facts import End, Finding, find_differences, find_lost, find_repeated, read_end
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.submit import UsageProblem
 from orc.ledger import LedgerReader, Recorded, has_owner
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import LedgerError

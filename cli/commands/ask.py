@@ -89,7 +89,7 @@ def diff(
 ) -> int:
     """Compare two jobs: spec, steps, texts, files, cost, time."""
     from orc.cli.comparing import put_diff
-    from orc.cli.exit_codes import FAILED, SUCCEEDED
+    from orc.ledger.exit_codes import FAILED, SUCCEEDED
 
     with read_ledger_and_tables(database) as ledger:
         is_same = put_diff(
@@ -141,7 +141,7 @@ def cost(
 def _by(name: str) -> By:
     from typing import cast
 
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
     from orc.scheduler.core.errors import nearest
 
     if name not in _BY:

@@ -80,7 +80,7 @@ def chaos(
 def _make_folder(keep: Path | None) -> Path:
     import tempfile
 
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
 
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
@@ -112,9 +112,9 @@ def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
     from orc.cli.chaos.crashes import try_out
     from orc.cli.chaos.display import make_teller, say_before
-    from orc.cli.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
     from orc.cli.jobs.sync import first_error
     from orc.cli.terminal.text import say
+    from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
 
     caught: list[int] = []
 

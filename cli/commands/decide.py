@@ -49,10 +49,10 @@ def _decide(
 ) -> int:
     import trio
 
-    from orc.cli.exit_codes import FAILED, SUCCEEDED
     from orc.cli.jobs.decide import Decision, decide
     from orc.cli.options import find_places
     from orc.cli.terminal.text import put_json, safe, say
+    from orc.ledger.exit_codes import FAILED, SUCCEEDED
 
     async def call() -> Decision:
         places = find_places(database)

@@ -42,8 +42,8 @@ def tail(
     as_json: Json = False,
 ) -> int:
     """Print a job's events; with -f, go on until the job stops."""
+    from orc.cli.errors import UsageProblem
     from orc.cli.following import Wanted, check_step, follow_all, follow_job
-    from orc.cli.jobs.submit import UsageProblem
     from orc.cli.terminal.text import say
 
     with read_ledger(database) as ledger:
@@ -80,8 +80,8 @@ def logs(
     """Print what a step's commands and functions printed."""
     import sys
 
+    from orc.cli.errors import UsageProblem
     from orc.cli.following import check_step
-    from orc.cli.jobs.submit import UsageProblem
     from orc.cli.logs import print_logs
 
     if raw and sys.stdout.isatty():

@@ -44,7 +44,7 @@ def graph(
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
     if is_spec and at is not None:
-        from orc.cli.jobs.submit import UsageProblem
+        from orc.cli.errors import UsageProblem
 
         raise UsageProblem("--at is for a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
@@ -70,11 +70,11 @@ def graph(
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
     if is_mermaid and as_format not in (None, "mermaid"):
-        from orc.cli.jobs.submit import UsageProblem
+        from orc.cli.errors import UsageProblem
 
         raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
     if as_format is not None and as_format not in _FORMATS:
-        from orc.cli.jobs.submit import UsageProblem
+        from orc.cli.errors import UsageProblem
         from orc.scheduler.core.errors import nearest
 
         hint = nearest(as_format, _FORMATS)
@@ -121,8 +121,9 @@ def _stored(node: GraphNode) -> str | None:
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
+    from orc.cli.errors import UsageProblem
     from orc.cli.jobs.spec_files import SpecFiles
-    from orc.cli.jobs.submit import Submission, UsageProblem, read_spec
+    from orc.cli.jobs.submit import Submission, read_spec
     from orc.scheduler.core.spec.parse import parse_spec
 
     if not path.is_file():

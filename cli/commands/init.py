@@ -24,7 +24,7 @@ def init(
     as_json: Json = False,
 ) -> int:
     """Write a starting spec, with replies to try it offline."""
-    from orc.cli.jobs.submit import EnvironmentProblem, UsageProblem
+    from orc.cli.errors import EnvironmentProblem, UsageProblem
     from orc.cli.jobs.templates import ABOUT, read_template
     from orc.cli.terminal.text import put, put_json, safe, say, table
 

@@ -46,8 +46,8 @@ def prune(
     """
     import time
 
+    from orc.cli.errors import UsageProblem
     from orc.cli.jobs.remove import carry_out, refuse_left_out, tell
-    from orc.cli.jobs.submit import UsageProblem
     from orc.cli.jobs.wiring import open_for_writing
     from orc.projections.removal_plan import plan_prune
     from orc.scheduler.clock import format_time
@@ -75,7 +75,7 @@ def _age_s(text: str) -> float:
     """An age in seconds: a duration, or days without an upper limit. Raises UsageProblem."""
     import re
 
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
     from orc.scheduler.core.durations import parse_duration
 
     days = re.fullmatch(r"([0-9]{1,5})d", text)
@@ -107,9 +107,9 @@ def redact(
     them; each job that names the bytes is told by an event. The file is written anew, so no
     job of the ledger may be running.
     """
-    from orc.cli.exit_codes import ENVIRONMENT, SUCCEEDED
     from orc.cli.jobs.remove import carry_out, find_digest, refuse_left_out, refuse_unnamed, tell
     from orc.cli.jobs.wiring import open_for_writing
+    from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
     from orc.projections.removal_plan import plan_redaction
 
     places = find_places(database)

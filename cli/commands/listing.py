@@ -103,7 +103,7 @@ def _read(
 def _wanted(statuses: list[str] | None) -> set[str]:
     wanted = set(statuses or ())
     for unknown in sorted(wanted - set(SHOWN_JOB_STATUSES)):
-        from orc.cli.jobs.submit import UsageProblem
+        from orc.cli.errors import UsageProblem
         from orc.scheduler.core.errors import nearest
 
         raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}")

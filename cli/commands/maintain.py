@@ -59,8 +59,8 @@ def doctor(database: Database = None, as_json: Json = False) -> int:
     import os
 
     from orc.cli.doctor.health import examine
-    from orc.cli.exit_codes import ENVIRONMENT, SUCCEEDED
     from orc.cli.terminal.text import put, put_json, safe
+    from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 
     findings = examine(database_path(database), os.environ)
     bad = [finding for finding in findings if finding.level == "bad"]

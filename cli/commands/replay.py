@@ -25,13 +25,13 @@ def replay(
     import trio
 
     from orc.about import version
-    from orc.cli.exit_codes import SUCCEEDED, VERIFICATION
     from orc.cli.jobs.replay import Replayed
     from orc.cli.jobs.replay import replay as replay_job
     from orc.cli.jobs.wiring import first_error
     from orc.cli.options import find_places
     from orc.cli.terminal.display import make_display
     from orc.cli.terminal.text import put, put_json, safe
+    from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 
     # What is said of the run is talk; the comparison is the data.
     places = find_places(database, runs_dir)

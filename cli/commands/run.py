@@ -153,9 +153,9 @@ def resume(
     An edited spec amends the job: what it does not change keeps its results, what it changes
     runs again with all that follows from it. What runs, and why, is said first.
     """
+    from orc.cli.errors import UsageProblem
     from orc.cli.going_on import go_on, split_names
     from orc.cli.jobs.inputs import parse_inputs
-    from orc.cli.jobs.submit import UsageProblem
 
     if inputs and spec is None:
         raise UsageProblem("-i changes an input of an amended job: add --spec, or use `orc fork`")
@@ -187,10 +187,10 @@ def cancel(
     """End a job: commands get SIGTERM, and SIGKILL after ten seconds."""
     import trio
 
-    from orc.cli.exit_codes import FAILED, SUCCEEDED
     from orc.cli.jobs.wiring import cancel as cancel_job
     from orc.cli.options import find_places
     from orc.cli.terminal.text import put_json, say
+    from orc.ledger.exit_codes import FAILED, SUCCEEDED
 
     async def call() -> tuple[str, str]:
         return await cancel_job(job, places=find_places(database), reason=reason)
@@ -296,7 +296,7 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
 
 
 def _parse_timeout(text: str | None) -> float | None:
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
     from orc.scheduler.core.durations import parse_duration
 
     if text is None:

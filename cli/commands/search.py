@@ -46,7 +46,7 @@ def search(
     as_json: Json = False,
 ) -> int:
     """Search prompts, replies, logs and all that steps said."""
-    from orc.cli.jobs.submit import UsageProblem
+    from orc.cli.errors import UsageProblem
     from orc.ledger import LedgerReader
     from orc.projections.search.query import match_expression
     from orc.projections.search.search import SearchQuery

@@ -20,11 +20,12 @@ def validate(
     """Check specs and print every error with its place."""
     import os
 
-    from orc.cli.exit_codes import SUCCEEDED, USAGE
+    from orc.cli.errors import UsageProblem
     from orc.cli.jobs.inputs import check_names, parse_inputs
-    from orc.cli.jobs.submit import Submission, UsageProblem, prepare
+    from orc.cli.jobs.submit import Submission, prepare
     from orc.cli.terminal.problems import problem_lines
     from orc.cli.terminal.text import put_json, safe, say
+    from orc.ledger.exit_codes import SUCCEEDED, USAGE
     from orc.scheduler.core.errors import SpecError
 
     code = SUCCEEDED

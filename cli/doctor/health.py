@@ -124,8 +124,8 @@ def _stray(found: Stray, database: Path) -> Finding:
 
 
 def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
+    from orc.cli.errors import UsageProblem
     from orc.cli.jobs.prices import find_own_prices, read_prices
-    from orc.cli.jobs.submit import UsageProblem
     from orc.scheduler.core.errors import SpecError
 
     own = find_own_prices(database, environment)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.own import load_state
 from orc.cli.jobs.removed import refuse_removed
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.submit import UsageProblem, check_step_names
+from orc.cli.jobs.submit import check_step_names
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.definition import dump_job

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from orc.cli.jobs.submit import UsageProblem, targets_of
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.submit import targets_of
 from orc.ledger.definition import JobDef, StepDef
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.commands import RaiseBudget

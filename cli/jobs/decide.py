@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import trio
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.own import load_state
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.submit import UsageProblem
 from orc.cli.jobs.wiring import Places, append_command, open_for_writing
 from orc.ledger import JobId, Ledger, OwnerLock
 from orc.ledger.digest import clean_text

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.own import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
 from orc.cli.jobs.secrets import protect
 from orc.cli.jobs.settings import parse_sets, set_values
-from orc.cli.jobs.submit import (
-    UsageProblem,
-    build_providers,
-    check_step_names,
-    read_replies_for_resume,
-)
+from orc.cli.jobs.submit import build_providers, check_step_names, read_replies_for_resume
 from orc.cli.jobs.trust import refuse_untrusted
 from orc.cli.jobs.wiring import Places, open_for_writing
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, Recorded, pack

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.spec_files import read_yaml_bytes
-from orc.cli.jobs.submit import Submission, UsageProblem, read_spec
+from orc.cli.jobs.submit import Submission, read_spec
 from orc.cli.terminal.text import safe
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.inputs import is_required, read_input

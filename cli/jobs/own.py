@@ -11,7 +11,8 @@ from typing import Any
 
 import trio
 
-from orc.cli.jobs.submit import EnvironmentProblem, unavailable
+from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.submit import unavailable
 from orc.ledger import JobId, Ledger, LedgerReader, pack
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob, StorageError

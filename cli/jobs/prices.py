@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
 from orc.ledger.folder import Folder
 from orc.projections.history.recording import build_recording

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.submit import UsageProblem
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger import Ledger, OwnerLock, has_owner
 from orc.ledger.digest import clean_text

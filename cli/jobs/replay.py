@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.own import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.submit import UsageProblem, build_providers
+from orc.cli.jobs.submit import build_providers
 from orc.cli.jobs.trust import refuse_untrusted
 from orc.cli.jobs.wiring import Places, append_command, open_for_writing
 from orc.ledger import JobId, Ledger, OwnerLock, pack

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from orc.cli.jobs.submit import EnvironmentProblem
+from orc.cli.errors import EnvironmentProblem
 from orc.cli.terminal.text import hide_on_terminal
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, dump_job, walk_steps

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.model import JobSpec, StepSpec

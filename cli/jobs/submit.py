@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.spec_files import SpecFiles, read_yaml_bytes
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
@@ -23,14 +24,6 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from orc.scheduler.core.spec.parse import Spec
-
-
-class UsageProblem(Exception):
-    """Something that the caller gave cannot be used; the message says what to do."""
-
-
-class EnvironmentProblem(Exception):
-    """Something around orc is missing; the message says how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +294,14 @@ def _load_replies(path: Path) -> Any:
 
 def _build_replay(document: Any) -> Provider:
     from orc.ledger.digest import digest_json
-    from orc.providers.replay import Replay, parse_replies
+    from orc.providers.replay import Replay, RepliesError, parse_replies
 
     if document is None:
         raise UsageProblem("provider replay needs recorded replies: --replies FILE")
-    return Replay(parse_replies(document), digest=digest_json)
+    try:
+        return Replay(parse_replies(document), digest=digest_json)
+    except RepliesError as error:
+        raise UsageProblem(f"the recorded replies cannot be used: {error}") from error
 
 
 def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:

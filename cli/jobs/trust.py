@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
 from orc.ledger.transport.imported import imported
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.budgets import parse_raise
 from orc.cli.jobs.folders import folder_for
@@ -32,7 +33,6 @@ from orc.cli.jobs.secrets import protect, steps_to_run
 from orc.cli.jobs.submit import (
     Prepared,
     Submission,
-    UsageProblem,
     build_providers,
     check_step_names,
     prepare_run,

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from orc.cli.errors import ReaderGone
 from orc.cli.jobs.own import Ended, Listener
 from orc.cli.terminal.run_lines import (
     Drops,
@@ -22,7 +23,7 @@ from orc.cli.terminal.run_lines import (
     say_ending,
     say_questions,
 )
-from orc.cli.terminal.text import ReaderGone, put_json, safe, say
+from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import Recorded
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
 from orc.scheduler.core.fold.evolve import JobState

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from orc.cli.errors import ReaderGone
 from orc.cli.jobs.own import Ended, Listener
 from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
-from orc.cli.terminal.text import ReaderGone, put_json, put_piece, safe, safe_lines, say
+from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import Recorded
 from orc.ledger.events import (
     CacheHit,

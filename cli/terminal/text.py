@@ -9,14 +9,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from orc.cli.errors import ReaderGone
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.visible import visible
 
 _mask = NO_MASK
-
-
-class ReaderGone(Exception):
-    """Nobody reads stdout any more; what is printed from now on goes nowhere."""
 
 
 def hide_on_terminal(mask: Mask) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import ClassVar
+
+from orc.ledger import exit_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Problem:
 
 class SpecError(Exception):
     """A spec that cannot be used; `problems` has all that was found, in order of line."""
+
+    exit_code: ClassVar[int] = exit_codes.USAGE
 
     def __init__(self, source_name: str, problems: Iterable[Problem]) -> None:
         self.source_name = source_name

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orc.cli.browsing import address_of, listen, only_for_loopback, open_browser
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 
 
 def test_a_port_that_was_named_and_is_taken_is_refused_and_another_one_is_found() -> None:

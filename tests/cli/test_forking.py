@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.settings import parse_sets, set_values
-from orc.cli.jobs.submit import UsageProblem
 from tests.cli.command_line import Said, orc, submit, write
 from tests.cli.test_amending import ASKING, REPLIES, SPEC
 

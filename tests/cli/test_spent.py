@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.jobs.submit import UsageProblem
+from orc.cli.errors import UsageProblem
 from orc.cli.since import parse_since
 from orc.ledger.locks import OwnerLock
 from tests.cli.command_line import FAILING, orc, submit, work_in, write

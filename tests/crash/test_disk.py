@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from orc.cli.exit_codes import ENVIRONMENT, STORAGE
 from orc.ledger import connection, failpoints
+from orc.ledger.exit_codes import ENVIRONMENT, STORAGE
 from tests.cli.command_line import Said, orc, work_in
 from tests.crash.power_cut import why_not
 from tests.processes import (

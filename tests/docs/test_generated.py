@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from orc.cli import exit_codes as exits
+from orc.ledger import exit_codes as exits
 from orc.ledger.events import EVENT_TYPES
 from tests.docs.conftest import PAGES, ROOT, read_page
 

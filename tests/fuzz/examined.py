@@ -6,8 +6,9 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.plan import expected_of, plan_run
-from orc.cli.jobs.submit import Submission, UsageProblem, prepare
+from orc.cli.jobs.submit import Submission, prepare
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import safe
 from orc.projections import mermaid_graph, text_graph
