@@ -12,7 +12,8 @@ from orc.cli.jobs import wiring
 from orc.cli.jobs.amend import Amendment, put_plan, say_plan
 from orc.cli.jobs.own import Ended
 from orc.cli.options import find_places
-from orc.cli.terminal.display import Display, make_display
+from orc.cli.terminal.display import Display
+from orc.cli.terminal.make_display import make_display
 from orc.ledger.exit_codes import ENVIRONMENT
 
 

@@ -29,7 +29,7 @@ def replay(
     from orc.cli.jobs.replay import replay as replay_job
     from orc.cli.jobs.wiring import first_error
     from orc.cli.options import find_places
-    from orc.cli.terminal.display import make_display
+    from orc.cli.terminal.make_display import make_display
     from orc.cli.terminal.text import put, put_json, safe
     from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 

@@ -98,7 +98,7 @@ def fork(
     from orc.cli.jobs.fork import fork as fork_job
     from orc.cli.jobs.sync import run_sync
     from orc.cli.options import find_places
-    from orc.cli.terminal.display import make_display
+    from orc.cli.terminal.make_display import make_display
     from orc.cli.terminal.text import put, put_json, say
     from orc.ledger import JobId
     from orc.scheduler.core.fold.compare import Plan

@@ -251,7 +251,7 @@ def _run(
     from orc.about import version
     from orc.cli.going_on import report
     from orc.cli.jobs import wiring
-    from orc.cli.terminal.display import make_display
+    from orc.cli.terminal.make_display import make_display
 
     display = make_display(
         as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices

@@ -6,14 +6,21 @@ import os
 import sqlite3
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+
+import trio
 
 from orc.about import install_command
-from orc.cli.doctor.escaped import Stray, find_strays
+from orc.cli.doctor.finding import Finding
+from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
+from orc.cli.doctor.providers import examine_providers
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.prices import find_own_prices, read_prices
+from orc.cli.jobs.trust import find_open_places
+from orc.ledger import LedgerError, connect_reader
 from orc.providers.catalogue import REGISTRY
+from orc.scheduler.core.errors import SpecError
 
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
@@ -21,26 +28,8 @@ _PACKAGES = (
 _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `details` are for programs."""
-
-    level: Literal["ok", "note", "bad"]
-    name: str
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """As a JSON value."""
-        return {"level": self.level, "name": self.name, "message": self.message, **self.details}
-
-
 def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
     """Everything, in the order in which it is shown; nothing is changed."""
-    import trio
-
-    from orc.cli.doctor.providers import examine_providers
-
     return [
         Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}"),
         _sqlite(),
@@ -85,9 +74,6 @@ def _packages() -> list[Finding]:
 
 
 def _ledger(database: Path) -> list[Finding]:
-    from orc.cli.jobs.trust import find_open_places
-    from orc.ledger import LedgerError, connect_reader
-
     if not database.exists():
         return [Finding("note", "ledger", f"none at {database} yet")]
     try:
@@ -110,10 +96,10 @@ def _ledger(database: Path) -> list[Finding]:
         size = f"{wal.stat().st_size // 2**20} MiB"
         message = f"its -wal file has {size}: a program that reads for long keeps it growing"
         findings.append(Finding("note", "ledger", message))
-    return findings + [_stray(found, database) for found in find_strays(database)]
+    return findings + [_leftover(found, database) for found in find_leftovers(database)]
 
 
-def _stray(found: Stray, database: Path) -> Finding:
+def _leftover(found: Leftover, database: Path) -> Finding:
     return Finding(
         "note",
         "process",
@@ -124,10 +110,6 @@ def _stray(found: Stray, database: Path) -> Finding:
 
 
 def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
-    from orc.cli.errors import UsageProblem
-    from orc.cli.jobs.prices import find_own_prices, read_prices
-    from orc.scheduler.core.errors import SpecError
-
     own = find_own_prices(database, environment)
     try:
         shipped, table = read_prices(None), read_prices(own)

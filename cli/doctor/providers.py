@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from orc.cli.doctor.health import Finding
+from orc.cli.doctor.finding import Finding
 from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
 from orc.providers.catalogue import ProviderEntry
 from orc.providers.http import safe_text

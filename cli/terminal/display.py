@@ -1,16 +1,16 @@
-"""What a person, or a program, sees of a run: a live table, lines, JSON, or nothing.
+"""What a person, or a program, sees of a run: lines, JSON, or nothing.
 
-All of it is talk, on stderr, but for JSON, which is data.
+Messages go to stderr; JSON is data and goes to stdout. The live table is in `live.py`, and
+`make_display.py` chooses.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from orc.cli.errors import ReaderGone
 from orc.cli.jobs.own import Ended, Listener
@@ -46,29 +46,6 @@ class Display(Protocol):
 
     def done(self, ended: Ended) -> None:
         """Say how the run ended, and what to do next."""
-
-
-def make_display(
-    *,
-    as_json: bool,
-    quiet: bool,
-    stream: str | None = None,
-    prices: PriceTable = NO_PRICES,
-) -> Display:
-    """The display for this process's streams and options; `stream` is a step whose text is wanted."""
-    if stream is not None:
-        from orc.cli.terminal.stream import StreamDisplay
-
-        return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
-    if as_json:
-        return JsonDisplay(prices)
-    if quiet:
-        return QuietDisplay(prices)
-    if sys.stderr.isatty():
-        from orc.cli.terminal.live import LiveTable
-
-        return LiveTable(prices)
-    return LineDisplay(prices)
 
 
 class QuietDisplay:
@@ -211,9 +188,3 @@ class JsonDisplay(QuietDisplay):
         # A script may read the launch alone, and go; the job does not end for that.
         with suppress(ReaderGone):
             put_json(line)
-
-
-if TYPE_CHECKING:
-    from orc.cli.terminal.live import LiveTable
-
-    _: type[Display] = LiveTable

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from orc.cli.doctor.health import Finding
+from orc.cli.doctor.finding import Finding
 from orc.cli.doctor.providers import examine_providers
 from orc.providers import REGISTRY
 from tests.cli.command_line import orc

@@ -71,7 +71,7 @@ def test_every_error_that_can_end_a_command_has_an_exit_code() -> None:
 @pytest.mark.parametrize("name", ["CorruptLedger", "SpecError", "UsageProblem", "NoSuchJob"])
 def test_a_class_below_another_keeps_its_code(name: str) -> None:
     kind = exceptions()[name]
-    below = type("Below", (kind,), {})
+    below: type[BaseException] = type("Below", (kind,), {})
     assert code_for_error(below.__new__(below)) == code_for_error(kind.__new__(kind)) is not None
 
 

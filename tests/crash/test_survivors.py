@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.doctor.escaped import find_strays
 from orc.cli.doctor.health import has_wal_reset_bug
+from orc.cli.doctor.leftover_processes import find_leftovers
 from orc.scheduler.runner import Runner
 from tests.cli.command_line import orc, work_in
 from tests.processes import (
@@ -229,11 +229,11 @@ def test_the_doctor_says_nothing_of_processes_of_a_job_that_is_being_run(
     process = start(here, marker)
     try:
         wait_until((here / "away").exists, what="the command")
-        assert find_strays(here / "runs.db") == []
+        assert find_leftovers(here / "runs.db") == []
         # Killed, its group is ended by the reaper; what had left the group is not.
         process.kill()
         process.wait(WAIT_S)
-        wait_until(lambda: len(find_strays(here / "runs.db")) == 1, what="the one that is left")
+        wait_until(lambda: len(find_leftovers(here / "runs.db")) == 1, what="the one that is left")
     finally:
         end_process(process)
 

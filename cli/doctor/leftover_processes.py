@@ -9,12 +9,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from orc.ledger import LedgerReader, has_owner
+
 _PROCESSES = Path("/proc")
 _MARK = b"ORC_JOB_ID="
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class Leftover:
     """A live process that carries the id of a job without an owner."""
 
     pid: int
@@ -22,10 +24,11 @@ class Stray:
     job_id: str
 
 
-def find_strays(database: Path) -> list[Stray]:
-    """What jobs of this ledger have left, as far as this user may see it; none but on Linux."""
-    from orc.ledger import LedgerReader, has_owner
+def find_leftovers(database: Path) -> list[Leftover]:
+    """The processes that jobs of this ledger left behind, as far as this user may see them.
 
+    Empty on any system but Linux.
+    """
     marked = _marked()
     if not marked:
         return []
@@ -39,7 +42,7 @@ def find_strays(database: Path) -> list[Stray]:
     return [found for found in marked if found.job_id in unowned]
 
 
-def _marked() -> list[Stray]:
+def _marked() -> list[Leftover]:
     found = []
     try:
         pids = sorted(int(entry.name) for entry in _PROCESSES.iterdir() if entry.name.isdigit())
@@ -48,7 +51,7 @@ def _marked() -> list[Stray]:
     for pid in pids:
         job_id = _job_of(pid)
         if job_id and pid != os.getpid():
-            found.append(Stray(pid, _command_of(pid), job_id))
+            found.append(Leftover(pid, _command_of(pid), job_id))
     return found
 
 

@@ -1,0 +1,37 @@
+"""Which display a run gets: by the options, and by whether stderr is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
+from orc.cli.terminal.stream import StreamDisplay
+from orc.projections.money.prices import NO_PRICES, PriceTable
+
+if TYPE_CHECKING:
+    from orc.cli.terminal.live import LiveTable
+
+    _: type[Display] = LiveTable
+
+
+def make_display(
+    *,
+    as_json: bool,
+    quiet: bool,
+    stream: str | None = None,
+    prices: PriceTable = NO_PRICES,
+) -> Display:
+    """The display for this process's streams and options; `stream` is a step whose text is wanted."""
+    if stream is not None:
+        return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
+    if as_json:
+        return JsonDisplay(prices)
+    if quiet:
+        return QuietDisplay(prices)
+    if sys.stderr.isatty():
+        # Here, because rich takes long to load and only a live table needs it.
+        from orc.cli.terminal.live import LiveTable
+
+        return LiveTable(prices)
+    return LineDisplay(prices)
