@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    import sqlite3
-
-    from orc.cli.jobs.wiring import Places
-    from orc.ledger import LedgerReader
-
-
-def complete_jobs(incomplete: str) -> list[str]:
-    """Job ids for the shell; completion never fails aloud."""
-    try:
-        with read_tables(None) as (connection, _):
-            rows = connection.execute(
-                "SELECT job_id FROM jobs ORDER BY submitted_at DESC LIMIT 50"
-            ).fetchall()
-    except Exception:
-        return []
-    return [row[0] for row in rows if row[0].startswith(incomplete)]
-
-
-def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Step ids of the job that is on the command line."""
-    try:
-        with read_tables(None) as (connection, path):
-            from orc.ledger import find_job
-
-            # The option that is being completed has no value yet, and ends the parsing.
-            job_id = find_job(connection, ctx.params["job"] or ctx.args[0], path=path)
-            rows = connection.execute(
-                "SELECT name FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",
-                (job_id,),
-            ).fetchall()
-    except Exception:
-        return []
-    return [row[0] for row in rows if row[0].startswith(incomplete)]
-
+from orc.cli.completion import complete_jobs, complete_steps
+from orc.cli.errors import UsageProblem
+from orc.scheduler.core.durations import parse_duration
 
 Job = Annotated[
     str,
@@ -110,83 +76,61 @@ StepFilter = Annotated[
     str | None,
     typer.Option("--step", help="Only this step's events.", autocompletion=complete_steps),
 ]
-
 At = Annotated[
     int | None,
     typer.Option("--at", help="As it was after this event of the job.", metavar="VERSION", min=1),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", help="A value for an input of the spec.", metavar="KEY=VALUE"),
+]
+InputsFile = Annotated[
+    Path | None,
+    typer.Option("--inputs", help="A YAML or JSON file of inputs; -i wins.", metavar="FILE"),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(help="Refuse parameters that a provider drops; a tolerated failure exits 1."),
+]
+Full = Annotated[bool, typer.Option("--full", help="All of every text, and every line.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes.")]
+TargetFile = Annotated[Path, typer.Argument(help="The new file.", metavar="FILE")]
+ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Do it; without this, only say what would be done.")
+]
+Reason = Annotated[
+    str | None, typer.Option(help="Why, for the event that tells of it.", metavar="TEXT")
+]
+AskingStep = Annotated[str, typer.Argument(help="The step that asks.", metavar="STEP")]
+Comment = Annotated[str | None, typer.Option(help="Kept with the decision.", metavar="TEXT")]
 
 
-def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
-    """Where the ledger and the run folders are."""
-    from orc.cli.jobs.wiring import Places
-
-    return Places.find(database=database, runs_dir=runs_dir)
+def split_names(text: str | None) -> tuple[str, ...]:
+    """`a,b` as names."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-@contextmanager
-def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
-    """The ledger, read-only, with its events."""
-    from orc.ledger import LedgerReader
+def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
+    """The moment as UTC text that sorts like recorded times; none for none.
 
-    with LedgerReader.open(database_path(database)) as reader:
-        yield reader
-
-
-@contextmanager
-def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """The read model alone, for commands that should start fast, and the ledger's path.
-
-    Tables of an older version of orc are derived anew first.
+    `30m` and `2d` count back from `now`, by default the clock's; a day or a time is
+    UTC, unless it says otherwise. Raises UsageProblem.
     """
-    from orc.ledger import connect_reader
-    from orc.ledger.connection import storage_errors
-
-    path = database_path(database)
-    connection = connect_reader(path)
-    if _has_old_tables(connection):
-        connection.close()
-        _derive_tables(path)
-        connection = connect_reader(path)
+    if text is None:
+        return None
     try:
-        with storage_errors(path):
-            yield connection, path
-    finally:
-        connection.close()
-
-
-@contextmanager
-def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
-    """The ledger, read-only, with its events and tables of this version; see `read_tables`."""
-    from orc.ledger import LedgerReader
-
-    with read_tables(database) as (connection, path):
-        yield LedgerReader(path, connection)
-
-
-def _has_old_tables(connection: sqlite3.Connection) -> bool:
-    from orc.projections.tables.version import VERSION
-
-    row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
-    return row is not None and int(row[0]) < VERSION
-
-
-def _derive_tables(path: Path) -> None:
-    from orc.cli.jobs.wiring import open_for_writing
-
-    # Opening does it.
-    open_for_writing(find_places(path)).close()
-
-
-def database_path(database: Path | None) -> Path:
-    """The ledger's path by option, environment or default; `Places.find` without its imports."""
-    import os
-
-    return (database or Path(os.environ.get("ORC_DB") or "runs.db")).absolute()
-
-
-def live_status(path: Path) -> Callable[[str, str], str]:
-    """How to show a stored status: a job that has not ended and has no owner is interrupted."""
-    from orc.projections.tables.status import shown_status
-
-    return partial(shown_status, path)
+        moment = (now or datetime.now(UTC)) - timedelta(seconds=parse_duration(text))
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise UsageProblem(
+                f"--since {text!r} is neither a duration, such as 30m or 2d, nor a day, such as "
+                "2026-11-01"
+            ) from None
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    try:
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except (OverflowError, ValueError):
+        raise UsageProblem(f"--since {text!r} is out of the calendar") from None

@@ -2,7 +2,7 @@
 
     import orc
 
-    job = orc.run("examples/tiny_spec.yaml", provider="replay")
+    job = orc.run("examples/tiny_spec.yaml", provider=REPLAY)
     print(job.status, job.outputs["qa"]["score"], job.files)
 
 Each function has an asynchronous twin for trio: `run_async`, `resume_async`.

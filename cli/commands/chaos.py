@@ -1,22 +1,32 @@
-"""`orc chaos`: does a spec's job survive a crash, wherever that comes?"""
+"""`orc chaos`: kills a spec's run after each commit, resumes it, and compares."""
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import trio
 import typer
 
-from orc.cli.commands.run import Inputs, InputsFile
-from orc.cli.options import Json, Quiet, Replies, SpecFile
-
-if TYPE_CHECKING:
-    from orc.cli.chaos.crashes import Report, Trial
+from orc.cli.chaos.crashes import Report, Trial, remove, try_out
+from orc.cli.chaos.display import make_teller, report_lines, say_before
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.inputs import check_names, parse_inputs
+from orc.cli.jobs.prices import PRICES_VARIABLE, find_own_prices, read_prices
+from orc.cli.jobs.submit import Submission, prepare_run
+from orc.cli.jobs.sync import first_error
+from orc.cli.options import Inputs, InputsFile, Json, Quiet, Replies, SpecFile
+from orc.cli.terminal.text import put, put_json, say
+from orc.ledger.definition import REPLAY
+from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
 
 SHOWN_MAX = 20
 
 
-def chaos(
+def command(
     spec: SpecFile,
     inputs: Inputs = None,
     inputs_file: InputsFile = None,
@@ -40,14 +50,6 @@ def chaos(
     run, again and again. Exits 1 when a promise is broken, 5 when only results differ that
     commands or functions made.
     """
-    import os
-
-    from orc.cli.chaos.crashes import Trial, remove
-    from orc.cli.jobs.inputs import check_names, parse_inputs
-    from orc.cli.jobs.prices import PRICES_VARIABLE, find_own_prices, read_prices
-    from orc.cli.jobs.submit import Submission, prepare_run
-    from orc.ledger.definition import REPLAY
-
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
     submission = Submission(path=spec, provider=REPLAY, inputs=given, replies=replies)
@@ -78,10 +80,6 @@ def chaos(
 
 
 def _make_folder(keep: Path | None) -> Path:
-    import tempfile
-
-    from orc.cli.errors import UsageProblem
-
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
     if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
@@ -94,8 +92,6 @@ def _pass_on(
     inputs: list[str] | None, inputs_file: Path | None, replies: Path | None
 ) -> tuple[str, ...]:
     """The options that the runs get as they were given here."""
-    from orc.ledger.definition import REPLAY
-
     arguments = ["--provider", REPLAY]
     for pair in inputs or []:
         arguments += ["--input", pair]
@@ -106,16 +102,6 @@ def _pass_on(
 
 
 def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
-    import signal
-
-    import trio
-
-    from orc.cli.chaos.crashes import try_out
-    from orc.cli.chaos.display import make_teller, say_before
-    from orc.cli.jobs.sync import first_error
-    from orc.cli.terminal.text import say
-    from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
-
     caught: list[int] = []
 
     async def until_stopped() -> Report | None:
@@ -148,9 +134,6 @@ def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
 
 
 def _show(trial: Trial, report: Report, *, as_json: bool) -> None:
-    from orc.cli.chaos.display import report_lines
-    from orc.cli.terminal.text import put, put_json
-
     if as_json:
         put_json(_as_json(trial, report))
         return

@@ -8,17 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_job_at
 from orc.cli.options import At, Database, Json
+from orc.cli.terminal.text import (
+    hidden,
+    is_plain_terminal,
+    put,
+    put_json,
+    safe,
+    say,
+    terminal_width,
+)
+from orc.ledger.new_file import write_new_bytes
+from orc.projections import mermaid_graph, text_graph
+from orc.projections.pictures.graph_dot import dot_graph
+from orc.projections.pictures.graph_svg import draw_graph
+from orc.projections.pictures.nodes import GraphNode, nodes_of_view
+from orc.projections.tables.job_view import read_view
+from orc.scheduler.core.errors import nearest
 
 if TYPE_CHECKING:
-    from orc.projections.pictures.nodes import GraphNode
     from orc.scheduler.core.spec.model import StepSpec
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
 _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".txt": "text"}
 
 
-def graph(
+def command(
     target: Annotated[str, typer.Argument(help="A spec, or a job.", metavar="SPEC|JOB")],
     as_format: Annotated[
         str | None,
@@ -38,14 +55,10 @@ def graph(
     as_json: Json = False,
 ) -> int:
     """Draw the graph of a spec, or of a job and its progress."""
-    from orc.cli.terminal.text import put, put_json, safe, say, terminal_width
-
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
     if is_spec and at is not None:
-        from orc.cli.errors import UsageProblem
-
         raise UsageProblem("--at is for a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
     if output is not None:
@@ -70,13 +83,8 @@ def graph(
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
     if is_mermaid and as_format not in (None, "mermaid"):
-        from orc.cli.errors import UsageProblem
-
         raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
     if as_format is not None and as_format not in _FORMATS:
-        from orc.cli.errors import UsageProblem
-        from orc.scheduler.core.errors import nearest
-
         hint = nearest(as_format, _FORMATS)
         raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
     if is_mermaid:
@@ -89,28 +97,16 @@ def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> 
 def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
     match chosen:
         case "svg":
-            from orc.projections.pictures.graph_svg import draw_graph
-
             return str(draw_graph(nodes, standalone=True)).rstrip("\n")
         case "dot":
-            from orc.projections.pictures.graph_dot import dot_graph
-
             return dot_graph(nodes)
         case "mermaid":
-            from orc.projections import mermaid_graph
-
             return mermaid_graph(nodes)
         case _:
-            from orc.cli.terminal.text import is_plain_terminal
-            from orc.projections import text_graph
-
             return text_graph(nodes, width=width, is_plain=is_plain_terminal())
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
-    from orc.cli.terminal.text import hidden
-    from orc.ledger.new_file import write_new_bytes
-
     content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
     write_new_bytes(output.absolute(), content, force=force)
 
@@ -121,7 +117,7 @@ def _stored(node: GraphNode) -> str | None:
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
-    from orc.cli.errors import UsageProblem
+    # Here and below, because the graph of a job starts fast: it needs no parser of specs.
     from orc.cli.jobs.spec_files import SpecFiles
     from orc.cli.jobs.submit import Submission, read_spec
     from orc.scheduler.core.spec.parse import parse_spec
@@ -137,7 +133,6 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
 
 def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
     """The steps, each with those of its group after it; items and rounds come while a job runs."""
-    from orc.projections.pictures.nodes import GraphNode
     from orc.scheduler.core.spec.references import needs_of
 
     prefix = f"{parent}/" if parent else ""
@@ -158,10 +153,6 @@ def _kind(step: StepSpec) -> str:
 
 
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
-    from orc.cli.moments import read_job_at
-    from orc.projections.pictures.nodes import nodes_of_view
-    from orc.projections.tables.job_view import read_view
-
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)
         is_live = tables.status(view.job.status) != "interrupted"

@@ -1,4 +1,4 @@
-"""The command that writes a starting spec."""
+"""`orc init`: writes a starting spec from a built-in template."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from orc.cli.errors import EnvironmentProblem, UsageProblem
+from orc.cli.jobs.templates import ABOUT, read_template
 from orc.cli.options import Json
+from orc.cli.terminal.text import put, put_json, safe, say, table
 
 
-def init(
+def command(
     template: Annotated[
         str, typer.Argument(help="A built-in template; --list names them.", metavar="TEMPLATE")
     ] = "app",
@@ -24,10 +27,6 @@ def init(
     as_json: Json = False,
 ) -> int:
     """Write a starting spec, with replies to try it offline."""
-    from orc.cli.errors import EnvironmentProblem, UsageProblem
-    from orc.cli.jobs.templates import ABOUT, read_template
-    from orc.cli.terminal.text import put, put_json, safe, say, table
-
     if show:
         if as_json:
             put_json(ABOUT)

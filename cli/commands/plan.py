@@ -1,16 +1,24 @@
-"""The command that says what a run would do."""
+"""`orc plan`: what a run would do, and what it would cost."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orc.cli.jobs.inputs import check_names, parse_inputs
+from orc.cli.jobs.plan import expected_of, plan_run
+from orc.cli.jobs.submit import Submission, prepare
+from orc.cli.opening import find_places
 from orc.cli.options import Database, Json, SpecFile
+from orc.cli.terminal.text import put, put_json, safe, table
+from orc.projections.money.wording import UNKNOWN, usd_text
+from orc.scheduler.core.durations import format_duration
 
 
-def plan(
+def command(
     spec: SpecFile,
     inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
     inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
@@ -28,14 +36,6 @@ def plan(
     It is compared to the last job of its project. What is expected is the mean of the
     ledger's earlier runs of the same step and model.
     """
-    import os
-
-    from orc.cli.jobs.inputs import check_names, parse_inputs
-    from orc.cli.jobs.plan import expected_of, plan_run
-    from orc.cli.jobs.submit import Submission, prepare
-    from orc.cli.options import find_places
-    from orc.cli.terminal.text import put, put_json, safe, table
-
     places = find_places(database)
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
@@ -77,12 +77,8 @@ def plan(
 
 
 def _money(amount: float | None) -> str:
-    from orc.projections.money.wording import UNKNOWN, usd_text
-
     return UNKNOWN if amount is None else usd_text(amount)
 
 
 def _time(duration_s: float | None) -> str:
-    from orc.scheduler.core.durations import format_duration
-
     return "" if duration_s is None else format_duration(duration_s)

@@ -1,13 +1,25 @@
-"""`orc replay`: does a job go the same way again, when its models say the same?"""
+"""`orc replay`: runs a job again on its recorded replies, and compares."""
 
 from __future__ import annotations
 
+import os
+
+import trio
+
+from orc.about import version
+from orc.cli.jobs.replay import Replayed
+from orc.cli.jobs.replay import replay as replay_job
+from orc.cli.jobs.wiring import first_error
+from orc.cli.opening import find_places
 from orc.cli.options import Database, Job, Json, Quiet, RunsDir, Trust
+from orc.cli.terminal.make_display import make_display
+from orc.cli.terminal.text import put, put_json, safe
+from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
 
 SHOWN_MAX = 200
 
 
-def replay(
+def command(
     job: Job,
     database: Database = None,
     runs_dir: RunsDir = None,
@@ -20,19 +32,6 @@ def replay(
     Shows the first difference, and exits with 5 if there is one. No model is asked. Commands
     and functions do run again, in a folder of their own.
     """
-    import os
-
-    import trio
-
-    from orc.about import version
-    from orc.cli.jobs.replay import Replayed
-    from orc.cli.jobs.replay import replay as replay_job
-    from orc.cli.jobs.wiring import first_error
-    from orc.cli.options import find_places
-    from orc.cli.terminal.make_display import make_display
-    from orc.cli.terminal.text import put, put_json, safe
-    from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
-
     # What is said of the run is talk; the comparison is the data.
     places = find_places(database, runs_dir)
     display = make_display(as_json=False, quiet=quiet or as_json, prices=places.prices)

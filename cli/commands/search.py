@@ -1,23 +1,30 @@
-"""The command that searches what models were asked and answered, and steps printed."""
+"""`orc search`: searches what models were asked and answered, and what steps printed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import time
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from orc.cli.options import Database, Json, complete_jobs, database_path
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orc.projections.search.search import Hit, SearchQuery, SearchResults
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import database_path
+from orc.cli.options import Database, Json
+from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger import LedgerReader
+from orc.projections.search.query import match_expression
+from orc.projections.search.search import Hit, SearchQuery, SearchResults
+from orc.projections.search.search import search as search_ledger
+from orc.projections.search.texts import KINDS
+from orc.scheduler.core.errors import nearest
 
 _SLICE_S = 1.0
 _WAIT_S = 0.2
 
 
-def search(
+def command(
     words: Annotated[
         list[str],
         typer.Argument(
@@ -46,13 +53,6 @@ def search(
     as_json: Json = False,
 ) -> int:
     """Search prompts, replies, logs and all that steps said."""
-    from orc.cli.errors import UsageProblem
-    from orc.ledger import LedgerReader
-    from orc.projections.search.query import match_expression
-    from orc.projections.search.search import SearchQuery
-    from orc.projections.search.texts import KINDS
-    from orc.scheduler.core.errors import nearest
-
     text = " ".join(words)
     if match_expression(text) is None:
         raise UsageProblem("name a word to look for")
@@ -73,11 +73,6 @@ def search(
 
 def _search(path: Path, asked: SearchQuery) -> SearchResults:
     """All of the ledger is indexed first, and how far that is, is said where it takes a while."""
-    import time
-
-    from orc.cli.terminal.text import say
-    from orc.projections.search.search import search as search_ledger
-
     found = search_ledger(path, asked, index_s=_SLICE_S)
     # What comes while this goes on is not waited for: jobs may run.
     wanted, before = found.events, -1
@@ -93,8 +88,6 @@ def _search(path: Path, asked: SearchQuery) -> SearchResults:
 
 
 def _tell(found: SearchResults, *, as_json: bool) -> None:
-    from orc.cli.terminal.text import put, put_json, safe, say
-
     if as_json:
         put_json(
             {

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
-from orc.cli.terminal.stream import StreamDisplay
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
 if TYPE_CHECKING:
@@ -24,13 +23,15 @@ def make_display(
 ) -> Display:
     """The display for this process's streams and options; `stream` is a step whose text is wanted."""
     if stream is not None:
+        from orc.cli.terminal.stream import StreamDisplay
+
         return StreamDisplay(stream, as_json=as_json, quiet=quiet, prices=prices)
     if as_json:
         return JsonDisplay(prices)
     if quiet:
         return QuietDisplay(prices)
     if sys.stderr.isatty():
-        # Here, because rich takes long to load and only a live table needs it.
+        # Here, because rich takes long to load, and only the live table needs it.
         from orc.cli.terminal.live import LiveTable
 
         return LiveTable(prices)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.browsing import address_of, listen, only_for_loopback, open_browser
+from orc.cli.commands.browse import address_of, listen, only_for_loopback, open_browser
 from orc.cli.errors import UsageProblem
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orc.cli.app import app
+from orc.cli import command_table
 from orc.cli.main import main
 from tests.cli.command_line import Said, obeyed, orc, work_in, write
 from tests.cli.poison import NAME_POISON, POISON, poison_ledger
@@ -167,7 +167,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_is_tried() -> None:
-    registered = {command.name for command in app.registered_commands}
+    registered = {*command_table.COMMANDS, *command_table.ALIASES}
     assert set(COMMANDS) == registered, "a new command belongs into the table above"
 
 
@@ -176,7 +176,7 @@ def test_a_command_prints_nothing_that_a_terminal_obeys(
     command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # `orc browse` would answer until Ctrl-C.
-    monkeypatch.setattr("orc.cli.browsing.serve", _serve_nothing)
+    monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
     shutil.copytree(poisoned, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:

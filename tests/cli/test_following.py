@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.following import Wanted, last_of_all
+from orc.cli.commands.tail import Wanted, last_of_all
 from orc.ledger import JobId
 from orc.scheduler.core.commands import ResumeJob
 from tests.builders import OWNER, step

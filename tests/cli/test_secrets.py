@@ -366,7 +366,7 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(entry, "tune_collector", lambda: None)
-    monkeypatch.setattr("orc.cli.commands.listing.list_jobs", break_down)
+    monkeypatch.setattr("orc.cli.commands.list.command", break_down)
     monkeypatch.setattr("orc.cli.app.app", lambda **_: break_down())
     said = orc("list")
 

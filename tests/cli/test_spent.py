@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orc.cli.errors import UsageProblem
-from orc.cli.since import parse_since
+from orc.cli.options import parse_since
 from orc.ledger.locks import OwnerLock
 from tests.cli.command_line import FAILING, orc, submit, work_in, write
 

@@ -1,0 +1,35 @@
+"""`orc backup`: copies the whole ledger to a file, while jobs go on."""
+
+from __future__ import annotations
+
+from orc.cli.opening import database_path
+from orc.cli.options import Database, Json, ReplaceFile, TargetFile
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.transport.backup import write_backup
+
+
+def command(
+    file: TargetFile,
+    force: ReplaceFile = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Copy the whole ledger to a file, while jobs go on.
+
+    The copy is checked before it gets its name. Run folders are not copied: orc export makes
+    them again.
+    """
+    done = write_backup(database_path(database), file.absolute(), force=force)
+    if as_json:
+        put_json(
+            {
+                "file": str(file.absolute()),
+                "jobs": done.jobs,
+                "events": done.events,
+                "size_bytes": done.size_bytes,
+            }
+        )
+    else:
+        counted = f"{done.jobs} job(s), {done.events} events, {done.size_bytes} bytes"
+        say(f"{safe(file)}: {counted}, checked")
+    return 0

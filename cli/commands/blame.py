@@ -1,0 +1,371 @@
+"""`orc blame`: which step, prompt, model and reply made a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_ledger_and_tables
+from orc.cli.options import Database, Full, Json
+from orc.cli.terminal.excerpts import excerpt, when
+from orc.cli.terminal.job_fields import seconds
+from orc.cli.terminal.job_folder import displayed_folder
+from orc.cli.terminal.text import put, put_json, safe, say
+from orc.ledger import LedgerReader
+from orc.ledger.definition import dump_step
+from orc.ledger.step_names import folder_name
+from orc.projections.history.exchange import Exchange, read_exchange
+from orc.projections.history.find_files import COPY_BYTES_MAX, FoundFiles, find_files
+from orc.projections.history.lineage import Lineage, Reuse, read_lineage
+from orc.projections.money.wording import UNKNOWN, usd_text
+from orc.projections.tables.rows import CallRow, FileRow
+
+_NAMED_MAX = 5
+_LISTED = 8
+_HOW = {
+    ("reply", "text"): "the text of a model's reply",
+    ("reply", "content"): "what the spec makes of a model's reply",
+    ("reply", None): "made of a model's reply",
+    ("command", "text"): "what a command printed",
+    ("command", "glob"): "captured from the folder where a command had run",
+    ("function", "text"): "what a Python function returned",
+    ("function", "glob"): "captured from the folder where a Python function had run",
+    ("value", "text"): "a value of the spec",
+}
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A file's path in a job, a copy on the disk, or the beginning of a SHA-256.",
+            metavar="FILE",
+        ),
+    ],
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this job's files. Default: the latest that has the path.",
+            metavar="JOB",
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Tell which step, prompt, model and reply made a file."""
+    with read_ledger_and_tables(database) as ledger:
+        return _put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
+
+
+def _put_blame(
+    ledger: LedgerReader, name: str, *, job: str | None, is_full: bool, as_json: bool
+) -> int:
+    """Print the story of the file that `name` means. Raises UsageProblem, NoSuchJob."""
+    job_id = None if job is None else ledger.find_job(job)
+    found = find_files(ledger, name, job_id=job_id)
+    file = _choose(found, name, job_id)
+    lineage = read_lineage(ledger, file)
+    if as_json:
+        asked = {"name": name, "found_by": found.by, "sha256": found.sha256}
+        put_json({"asked": asked, **_blame_value(ledger, lineage)})
+        return 0
+    if found.by == "changed":
+        put(
+            f"{safe(name)} was changed since orc wrote it: its bytes are now of "
+            f"sha256 {found.sha256}, which this ledger does not know. What orc wrote there:"
+        )
+    elif found.is_other_copy and found.by == "path":
+        say(
+            f"the file {safe(name)} that lies here is another one, which this ledger does not "
+            f"know; this is {safe(file.path)} of {file.job_id}"
+        )
+    for line in _blame_lines(ledger, lineage, is_full=is_full):
+        put(line)
+    return 0
+
+
+def _choose(found: FoundFiles, name: str, job_id: str | None) -> FileRow:
+    if not found.files:
+        raise UsageProblem(_unknown(found, name, job_id))
+    first = found.files[0]
+    if found.by == "digest":
+        others = {file.sha256 for file in found.files} - {first.sha256}
+        if others:
+            listed = ", ".join(sorted(safe(d[:16]) for d in (first.sha256, *others))[:_NAMED_MAX])
+            raise UsageProblem(f"{name!r} begins several digests: {listed}; give more of it")
+    if found.by == "path" and len(found.files) > 1:
+        paths = [file.path for file in found.files]
+        more = ", ..." if len(paths) > _NAMED_MAX else ""
+        raise UsageProblem(
+            f"{name!r} could be any of {', '.join(paths[:_NAMED_MAX])}{more} of {first.job_id}; "
+            "give more of the path"
+        )
+    return first
+
+
+def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
+    where = "this ledger" if job_id is None else job_id
+    if found.too_large:
+        return (
+            f"{name} is larger than {COPY_BYTES_MAX // 2**20} MB, which orc does not read to know "
+            "it; give its path in the job, or its SHA-256"
+        )
+    if found.is_other_copy:
+        return f"{where} knows no file of the bytes of {name}, nor one of its path"
+    return (
+        f"{where} has no file {name!r}, there is none of that path here, and no digest of a "
+        "file begins so; `orc show JOB --files` lists a job's"
+    )
+
+
+def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:
+    """The story for a person, safe for a terminal; texts are cut unless it is to be full."""
+    yield _headline(found)
+    file = found.file
+    digest = _digest(file.sha256, is_full=is_full)
+    yield _line("file", f"{file.size_bytes:,} bytes, {safe(file.media_type)}{digest}")
+    if found.lost is not None:
+        yield _line("gone", safe(found.lost))
+    if not found.is_current:
+        yield _line(
+            "now", f"{file.job_id} has it no more: it was written anew, or its step was reset"
+        )
+    for hop in found.reused:
+        yield _line("reused", _reuse_text(hop))
+    yield _line("how", _how_text(found))
+    if found.reply is not None:
+        yield from _call_lines(reader, found, found.reply, is_full=is_full)
+    if found.making in ("command", "function"):
+        yield from _command_lines(reader, found, is_full=is_full)
+    if found.making != "reused":
+        yield _line("spec", _spec_text(found, is_full=is_full))
+    yield from _upstream_lines(found, is_full=is_full)
+    yield from _earlier_lines(found, is_full=is_full)
+    yield from _same_lines(found, is_full=is_full)
+
+
+def _how_text(found: Lineage) -> str:
+    """What put the bytes there, in a few words."""
+    if found.making == "reused":
+        return "this ledger does not hold the job that made it"
+    if found.tool is not None:
+        return f"a model called {found.tool.tool}, for call {found.tool.call_id.rpartition('/')[2]}"
+    if found.origin == "content" and found.making != "reply":
+        return "the content that the spec gives"
+    return _HOW.get((found.making, found.origin), f"left by a step of kind {found.step.kind}")
+
+
+def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
+    """The story as a JSON value, whole."""
+    call, attempt = found.reply, found.attempt
+    exchange = None if call is None else read_exchange(reader, call)
+    is_here = found.making != "reused"
+    step = {} if found.definition is None else dump_step(found.definition)
+    return {
+        "file": asdict(found.file),
+        "current": found.is_current,
+        "lost": found.lost,
+        "made": {
+            "by": found.making,
+            "origin": found.origin,
+            "job_id": found.job.job_id if is_here else found.reused[-1].from_job,
+            "project": found.job.name if is_here else None,
+            "step": found.step.name if is_here else found.reused[-1].from_step,
+            "kind": found.step.kind,
+            "attempt": None if attempt is None else attempt.attempt,
+            "event": found.version if is_here else found.reused[-1].from_version,
+            "exit_code": _exit_code(found),
+            "run": step.get("run"),
+            "function": step.get("function"),
+        },
+        "reused": [asdict(hop) for hop in found.reused],
+        "call": None if call is None else asdict(call),
+        "exchange": None if exchange is None else asdict(exchange),
+        "tool": None if found.tool is None else asdict(found.tool),
+        "attempt": None if attempt is None else asdict(attempt),
+        "spec": {
+            "name": found.spec.source_name,
+            "sha256": found.spec.source_sha256,
+            "event": found.spec.version,
+            "step": step,
+            "lost": found.spec.lost,
+        },
+        "upstream": [
+            {
+                "step": source.step.name,
+                "distance": source.distance,
+                "files": [asdict(file) for file in source.files],
+            }
+            for source in found.upstream
+        ],
+        "upstream_total": found.upstream_total,
+        "writings": [asdict(writing) for writing in found.writings],
+        "same": [asdict(other) for other in found.same],
+        "same_total": found.same_total,
+    }
+
+
+def _headline(found: Lineage) -> str:
+    path = safe(found.file.path)
+    if found.making == "reused":
+        hop = found.reused[-1]
+        return f"{path} was made by step {safe(hop.from_step)} of {hop.from_job}"
+    attempt = "" if found.attempt is None else f", attempt {found.attempt.attempt},"
+    event = "" if found.version is None else f", event {found.version}"
+    at = found.file.written_at if not found.reused or found.attempt is None else None
+    at = at or (found.attempt and found.attempt.finished_at) or found.file.written_at
+    return (
+        f"{path} was written by step {safe(found.step.name)}{attempt} of {found.job.job_id} "
+        f"({safe(found.job.name)}), {when(at)}{event}"
+    )
+
+
+def _reuse_text(hop: Reuse) -> str:
+    how = "when it was forked from" if hop.reason == "fork" else "from the cache of results, of"
+    return (
+        f"{hop.job_id} took it {how} {hop.from_job}, step {safe(hop.from_step)} "
+        f"(event {hop.version})"
+    )
+
+
+def _call_lines(
+    reader: LedgerReader, found: Lineage, call: CallRow, *, is_full: bool
+) -> Iterator[str]:
+    exchange = read_exchange(reader, call)
+    yield _line(
+        "asked", f"{safe(call.provider)}/{safe(call.model)}{_params(exchange)}{_place(found)}"
+    )
+    yield from _asked_lines(exchange, is_full=is_full)
+    yield _line("answered", _answer_text(call))
+    if exchange.reply is not None:
+        if exchange.reply.text:
+            yield from excerpt(exchange.reply.text, is_full=is_full)
+        for name, arguments in exchange.reply.tool_calls:
+            yield from excerpt(f"{name} {arguments}", is_full=is_full)
+    if exchange.lost:
+        yield _line("gone", safe(exchange.lost))
+
+
+def _asked_lines(exchange: Exchange, *, is_full: bool) -> Iterator[str]:
+    if exchange.system:
+        yield from excerpt(f"system: {exchange.system}", is_full=is_full, lines=3)
+    turns = exchange.turns
+    if not is_full and len(turns) > 2:
+        # The question, and what was said last.
+        yield from excerpt(turns[0].text, is_full=False)
+        yield f"    | ({len(turns) - 2:,} more messages: --full)"
+        turns = turns[-1:]
+    for turn in turns:
+        mark = f"{turn.role}: " if len(exchange.turns) > 1 else ""
+        tool_calls = "".join(f"\n{name} {arguments}" for name, arguments in turn.tool_calls)
+        yield from excerpt(f"{mark}{turn.text}{tool_calls}", is_full=is_full)
+
+
+def _params(exchange: Exchange) -> str:
+    given = {name: value for name, value in (exchange.params or {}).items() if value is not None}
+    return "".join(f", {safe(name)} {safe(value, width=60)}" for name, value in given.items())
+
+
+def _place(found: Lineage) -> str:
+    if found.reply is None or len(found.calls) < 2:
+        return ""
+    return f", call {found.reply.call} (the attempt made {len(found.calls)})"
+
+
+def _answer_text(call: CallRow) -> str:
+    if call.status == "from ledger":
+        whose = f"{call.paid_by_job}, step {call.paid_by_step}" if call.paid_by_job else "this job"
+        saved = "" if call.saved_usd is None else f", {usd_text(call.saved_usd)} saved"
+        return f"from the ledger: {safe(whose)} had asked the same{saved}"
+    cost = UNKNOWN if call.cost_usd is None else usd_text(call.cost_usd)
+    tokens = f"{call.input_tokens or 0:,} tokens in, {call.output_tokens or 0:,} out"
+    after = f"after {seconds(call.duration_s)}" if call.duration_s is not None else ""
+    how = "" if call.status == "answered" else f"{call.status} "
+    return f"{how}{after}, {tokens}, cost {cost}, {safe(call.finish_reason)}"
+
+
+def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:
+    run = None if found.definition is None else found.definition.run
+    code = _exit_code(found)
+    ended = "" if code is None else f"exit code {code}"
+    if run is not None:
+        yield _line("command", ended)
+        text = run if isinstance(run, str) else " ".join(map(repr, run))
+        yield from excerpt(text, is_full=is_full)
+    elif found.definition is not None and found.definition.function:
+        yield _line("function", safe(found.definition.function))
+    if found.attempt is not None and (found.attempt.log or found.attempt.log_sha256):
+        folder = displayed_folder(
+            reader.connection, reader.path, found.job.job_id, found.job.runs_dir or "runs"
+        )
+        name = f"{folder_name(found.step.name)}.{found.attempt.attempt}.log"
+        yield _line("log", safe(folder / "logs" / name))
+
+
+def _exit_code(found: Lineage) -> int | None:
+    if found.making != "command" or found.attempt is None:
+        return None
+    # A success has none of its own: it is 0.
+    return 0 if found.attempt.status == "succeeded" else found.attempt.exit_code
+
+
+def _spec_text(found: Lineage, *, is_full: bool) -> str:
+    digest = _digest(found.spec.source_sha256, is_full=is_full)
+    lost = f"; {found.spec.lost}" if found.spec.lost else ""
+    return f"{safe(found.spec.source_name)}{digest} (event {found.spec.version}){safe(lost)}"
+
+
+def _digest(sha256: str | None, *, is_full: bool) -> str:
+    if sha256 is None:
+        return ""
+    return f", sha256 {sha256 if is_full else sha256[:16] + '...'}"
+
+
+def _upstream_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
+    listed = found.upstream if is_full else found.upstream[:_LISTED]
+    for source in listed:
+        paths = [safe(file.path) for file in source.files]
+        shown = paths if is_full else paths[:_LISTED]
+        more = f" and {len(paths) - len(shown):,} more" if len(paths) > len(shown) else ""
+        made = f", which wrote {', '.join(shown)}{more}" if paths else ""
+        away = "" if source.distance == 1 else f" ({source.distance} steps before)"
+        yield _line("used", f"step {safe(source.step.name)}{away}{made}")
+    if found.upstream_total > len(listed):
+        yield _line("", f"and {found.upstream_total - len(listed):,} more steps")
+
+
+def _earlier_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
+    others = [writing for writing in found.writings if len(found.writings) > 1]
+    shown = others if is_full else others[-_LISTED:]
+    if len(others) > len(shown):
+        yield _line("history", f"{len(others) - len(shown):,} more before these: --full")
+    before = ""
+    for writing in shown:
+        by = f"step {safe(writing.step)}"
+        by += f", attempt {writing.attempt}" if writing.attempt is not None else ", reused"
+        is_same = writing.sha256 == before
+        what = "the same bytes again" if is_same else f"sha256 {writing.sha256[:16]}..."
+        yield _line("history", f"event {writing.version}, {when(writing.at)}: {by}, {what}")
+        before = writing.sha256
+
+
+def _same_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
+    if not found.file.size_bytes and not is_full:
+        # All empty files are equal, and that says nothing.
+        return
+    listed = found.same if is_full else found.same[:_LISTED]
+    for other in listed:
+        yield _line("same bytes", f"{safe(other.file_id)} ({when(other.written_at)})")
+    if found.same_total > len(listed):
+        yield _line("", f"and {found.same_total - len(listed):,} more files")
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:<10} {text}".rstrip()

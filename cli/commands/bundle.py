@@ -1,0 +1,35 @@
+"""`orc bundle`: writes one job to a file, for `orc import` elsewhere."""
+
+from __future__ import annotations
+
+from orc.cli.jobs.bundle import bundle_job
+from orc.cli.opening import find_places, read_ledger
+from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
+from orc.cli.terminal.text import put_json, safe, say
+
+
+def command(
+    job: Job,
+    file: TargetFile,
+    force: ReplaceFile = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Write one job to a file, for orc import elsewhere."""
+    prices = find_places(database).prices
+    with read_ledger(database) as ledger:
+        job_id = ledger.find_job(job)
+        head = bundle_job(ledger, job_id, file.absolute(), prices=prices, force=force)
+    if as_json:
+        put_json(
+            {
+                "job_id": job_id,
+                "file": str(file.absolute()),
+                "events": head.version,
+                "head": head.hash,
+            }
+        )
+    else:
+        say(f"{job_id}: {head.version} events, head {head.hash[:12]}..., in {safe(file)}")
+        say(f"elsewhere: orc import {safe(file.name)}")
+    return 0

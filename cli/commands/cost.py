@@ -1,0 +1,127 @@
+"""`orc cost`: what calls cost, as a table and as a JSON value."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict
+from functools import reduce
+from typing import Annotated, Any, cast
+
+import typer
+
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_tables
+from orc.cli.options import Database, Json, parse_since
+from orc.cli.terminal.text import put, put_json, say, table
+from orc.ledger import find_job
+from orc.projections.folds.doubts import Doubts
+from orc.projections.money.spending import By, SpendingGroup, read_spending
+from orc.projections.money.wording import cost_text
+from orc.scheduler.core.errors import nearest
+
+_BY = ("model", "provider", "day", "step", "job", "project")
+
+
+def command(
+    job: Annotated[
+        str | None,
+        typer.Argument(
+            help="Only this job's calls. Default: all of the ledger.",
+            metavar="[JOB]",
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="model, provider, day (UTC), step, job or project. "
+            "Default: step for a job, else model.",
+            metavar="WHAT",
+            autocompletion=lambda: list(_BY),
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Only calls made since: 30m, 2d, or a day (UTC), 2026-11-01.", metavar="WHEN"
+        ),
+    ] = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Add up what calls to models cost, and what the caches saved."""
+    chosen = _by(by or ("model" if job is None else "step"))
+    moment = parse_since(since)
+    with read_tables(database) as (connection, path):
+        job_id = None if job is None else find_job(connection, job, path=path)
+        _put_cost(connection, by=chosen, job_id=job_id, since=moment, as_json=as_json)
+    return 0
+
+
+def _by(name: str) -> By:
+    if name not in _BY:
+        raise UsageProblem(f"--by {name!r} is nothing that costs go by{nearest(name, _BY)}")
+    return cast("By", name)
+
+
+def _put_cost(
+    connection: sqlite3.Connection,
+    *,
+    by: By,
+    job_id: str | None,
+    since: str | None,
+    as_json: bool,
+) -> None:
+    """Print the groups, the dearest first, and all of them together."""
+    groups = read_spending(connection, by=by, job_id=job_id, since=since)
+    total = reduce(SpendingGroup.plus, groups, SpendingGroup("total"))
+    if as_json:
+        put_json(
+            {
+                "job_id": job_id,
+                "by": by,
+                "since": since,
+                "groups": [{by: group.key, **_value(group)} for group in groups],
+                "total": _value(total),
+            }
+        )
+        return
+    if not groups:
+        say("no call to a model" + (f" since {since}" if since else ""))
+        return
+    heads = (by.upper() + " (UTC)" * (by == "day"), "CALLS", "TOKENS IN", "CACHED", "OUT",
+             "FROM CACHE", "SAVED", "COST")  # fmt: skip
+    put(table(heads, [_row(group) for group in (*groups, total)]))
+    put()
+    spent = cost_text(total.cost_usd, total.calls_unpriced)
+    put(f"spent {spent}")
+    if total.from_cache:
+        saved = cost_text(total.saved_usd, total.saved_unpriced)
+        put(f"saved by replies from the ledger {saved}")
+    if total.in_doubt:
+        put(Doubts(total.in_doubt, total.in_doubt_usd, total.in_doubt_unpriced).text())
+
+
+def _row(group: SpendingGroup) -> tuple[str, ...]:
+    return (
+        group.key,
+        f"{group.calls:,}",
+        f"{group.input_tokens:,}",
+        f"{group.cached_tokens:,}" if group.cached_tokens else "",
+        f"{group.output_tokens:,}",
+        f"{group.from_cache:,}" if group.from_cache else "",
+        cost_text(group.saved_usd, group.saved_unpriced, brief=True) if group.from_cache else "",
+        cost_text(group.cost_usd, group.calls_unpriced, brief=True),
+    )
+
+
+def _value(group: SpendingGroup) -> dict[str, Any]:
+    found = asdict(group)
+    del found["key"]
+    known = found.pop("cost_usd")
+    doubts = Doubts(
+        found.pop("in_doubt"), found.pop("in_doubt_usd"), found.pop("in_doubt_unpriced")
+    )
+    cost = None if group.calls_unpriced else known
+    return {**found, "cost_usd": cost, "cost_known_usd": known, "in_doubt": doubts.value()}

@@ -1,0 +1,278 @@
+"""`orc diff`: what differs between two jobs, as lines for a person and as a JSON value."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_ledger_and_tables
+from orc.cli.options import Database, Full, Json
+from orc.cli.terminal.excerpts import when
+from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.text import put, put_json, put_piece, safe, table
+from orc.ledger import LedgerReader
+from orc.ledger.exit_codes import FAILED, SUCCEEDED
+from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference, read_diff
+from orc.projections.tables.rows import JobRow, StepRow
+from orc.scheduler.core.errors import nearest
+
+_LINES = 40
+_ROWS = 40
+_COLOURS = {"+": "32", "-": "31", "@": "36"}
+_SIGNS = {"added": "A", "removed": "D", "changed": "M"}
+
+
+def command(
+    before: Annotated[
+        str,
+        typer.Argument(help="A job, as everywhere.", metavar="JOB1", autocompletion=complete_jobs),
+    ],
+    after: Annotated[
+        str, typer.Argument(help="Another one.", metavar="JOB2", autocompletion=complete_jobs)
+    ],
+    step: Annotated[
+        str | None,
+        typer.Option(help="Only this step, what is inside it, and its files.", metavar="STEP"),
+    ] = None,
+    is_stat: Annotated[bool, typer.Option("--stat", help="The summary alone.")] = False,
+    has_exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 where anything differs.")
+    ] = False,
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Compare two jobs: spec, steps, texts, files, cost, time."""
+    with read_ledger_and_tables(database) as ledger:
+        is_same = _put_diff(
+            ledger, (before, after), step=step, is_stat=is_stat, is_full=is_full, as_json=as_json
+        )
+    return SUCCEEDED if is_same or not has_exit_code else FAILED
+
+
+def _put_diff(
+    ledger: LedgerReader,
+    names: tuple[str, str],
+    *,
+    step: str | None,
+    is_stat: bool,
+    is_full: bool,
+    as_json: bool,
+) -> bool:
+    """Print what differs, and say whether anything does. Raises UsageProblem, NoSuchJob."""
+    before, after = (ledger.find_job(name) for name in names)
+    if step is not None:
+        _check_step(ledger, (before, after), step)
+    found = read_diff(ledger, before, after, step=step)
+    if as_json:
+        put_json(_value(found))
+        return found.is_same
+    for line in _summary(found, is_full=is_full):
+        put(line)
+    if not is_stat:
+        for line in _bodies(found, is_full=is_full):
+            _put_line(line)
+    return found.is_same
+
+
+def _check_step(ledger: LedgerReader, jobs: tuple[str, str], step: str) -> None:
+    rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id IN (?, ?)", jobs)
+    names = {row[0] for row in rows}
+    if step not in names:
+        raise UsageProblem(f"neither job has a step {step!r}{nearest(step, names)}")
+
+
+def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:
+    for sign, job in (("---", found.before), ("+++", found.after)):
+        at = when(job.submitted_at)
+        yield f"{sign} {job.job_id}  {safe(job.name)}  {job.status}  {at}"
+    yield ""
+    yield table(("", "BEFORE", "AFTER", "CHANGE"), _totals(found.before, found.after))
+    if found.is_same:
+        yield ""
+        yield "nothing differs but times, tokens and costs"
+        return
+    if found.spec is not None or found.settings:
+        yield ""
+    if found.spec is not None:
+        yield f"spec: {_counts(found.spec)}"
+    for change in _cut(found.settings, is_full):
+        yield f"{safe(change.name)}: {_shown(change.before)} -> {_shown(change.after)}"
+    yield from _more(len(found.settings), "settings", is_full)
+    steps = [step for step in found.steps if step.state != "same"]
+    if steps:
+        yield ""
+        rows = [_step_row(step) for step in _cut(steps, is_full)]
+        yield table(("", "STEP", "STATUS", "TIME", "TOKENS", "COST", "WHAT DIFFERS"), rows)
+        yield from _more(len(steps), "steps", is_full)
+    files = [file for file in found.files if file.state != "same"]
+    if files:
+        yield ""
+        yield table(
+            ("", "FILE", "BYTES", "STEP"), [_file_row(file) for file in _cut(files, is_full)]
+        )
+        yield from _more(len(files), "files", is_full)
+
+
+def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
+    rows: tuple[tuple[str, float | None, float | None, str, str], ...] = (
+        ("time", old.duration_s, new.duration_s,
+         seconds(old.duration_s) or "not over", seconds(new.duration_s) or "not over"),
+        (
+            "cost", _whole(old), _whole(new),
+            brief_cost(old.cost_usd or 0.0, old.calls_unpriced),
+            brief_cost(new.cost_usd or 0.0, new.calls_unpriced),
+        ),
+        ("calls", old.calls, new.calls, f"{old.calls:,}", f"{new.calls:,}"),
+        ("tokens in", old.input_tokens, new.input_tokens,
+         f"{old.input_tokens:,}", f"{new.input_tokens:,}"),
+        ("tokens out", old.output_tokens, new.output_tokens,
+         f"{old.output_tokens:,}", f"{new.output_tokens:,}"),
+    )  # fmt: skip
+    for name, one, other, shown, shown_after in rows:
+        yield name, shown, shown_after, _ratio(one, other)
+    yield (
+        "steps",
+        f"{old.steps_succeeded}/{old.steps_total}",
+        f"{new.steps_succeeded}/{new.steps_total}",
+        "",
+    )
+
+
+def _whole(job: JobRow) -> float | None:
+    return None if job.calls_unpriced else job.cost_usd
+
+
+def _ratio(old: float | None, new: float | None) -> str:
+    if old is None or new is None or old == new:
+        return ""
+    return f"x {new / old:.2f}" if old else ""
+
+
+def _step_row(found: StepDiff) -> tuple[str, ...]:
+    def both(shown: Callable[[StepRow], str]) -> str:
+        return _both(*(None if row is None else shown(row) for row in (found.before, found.after)))
+
+    return (
+        _SIGNS[found.state],
+        found.name,
+        both(lambda row: row.status),
+        both(lambda row: seconds(row.duration_s)),
+        both(lambda row: str(row.tokens or "")),
+        both(lambda row: brief_cost(row.cost_usd, row.calls_unpriced)),
+        ", ".join(map(_what, found.texts)),
+    )
+
+
+def _both(old: str | None, new: str | None) -> str:
+    """One value where both are equal, or only one is there."""
+    if old is None or new is None or old == new:
+        return (new if old is None else old) or ""
+    return f"{old or '-'} -> {new or '-'}"
+
+
+def _what(text: TextDifference) -> str:
+    if text.diff is None:
+        return f"{text.what} (gone)"
+    return f"{text.what} +{text.diff.added} -{text.diff.removed}"
+
+
+def _file_row(found: FileDiff) -> tuple[str, ...]:
+    rows = [row for row in (found.before, found.after) if row is not None]
+    sizes = [f"{row.size_bytes:,}" for row in rows]
+    step = rows[-1].step_id.partition("/")[2]
+    return _SIGNS[found.state], found.path, _both(sizes[0], sizes[-1]), step
+
+
+def _bodies(found: JobDiff, *, is_full: bool) -> Iterator[str]:
+    if found.spec is not None:
+        yield from _body("spec", found.spec, found, is_full=is_full)
+    for step in found.steps:
+        for text in step.texts:
+            yield from _body(f"{text.what} of {step.name}", text, found, is_full=is_full)
+    for file in found.files:
+        if file.text is not None:
+            yield from _body(f"file {file.path}", file.text, found, is_full=is_full)
+
+
+def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> Iterator[str]:
+    yield ""
+    yield safe(name)
+    if text.diff is None:
+        yield f"cannot be compared: {safe(text.lost)}"
+        return
+    if text.diff.note:
+        yield text.diff.note
+        return
+    width = shutil.get_terminal_size().columns
+    lines = text.diff.lines if is_full else text.diff.lines[:_LINES]
+    for line in lines:
+        yield safe(line.replace("\t", "    "), width=None if is_full else max(40, width))
+    if len(text.diff.lines) > len(lines):
+        jobs = f"{found.before.job_id} {found.after.job_id}"
+        yield f"... {len(text.diff.lines) - len(lines):,} more lines: orc diff {jobs} --full"
+
+
+def _put_line(line: str) -> None:
+    """A line of a difference; in colour on a terminal that has not said no."""
+    is_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = _COLOURS.get(line[:1]) if is_colour else None
+    if colour is None:
+        put(line)
+        return
+    # The line is made safe on its own: what colours it is ours, and would not get through.
+    put_piece(f"\x1b[{colour}m")
+    put(line)
+    put_piece("\x1b[0m")
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else safe(value, width=60)
+
+
+def _counts(text: TextDifference) -> str:
+    if text.diff is None:
+        return f"cannot be compared: {safe(text.lost)}"
+    return f"{text.diff.added} lines added, {text.diff.removed} removed"
+
+
+def _cut(values: Any, is_full: bool) -> Any:
+    return values if is_full else values[:_ROWS]
+
+
+def _more(count: int, what: str, is_full: bool) -> Iterator[str]:
+    if count > _ROWS and not is_full:
+        yield f"and {count - _ROWS:,} more {what}: --full"
+
+
+def _value(found: JobDiff) -> dict[str, Any]:
+    return {
+        "same": found.is_same,
+        "before": _job_value(found.before),
+        "after": _job_value(found.after),
+        "spec": None if found.spec is None else asdict(found.spec),
+        "settings": [asdict(change) for change in found.settings],
+        "steps": [
+            {
+                "step": step.name,
+                "state": step.state,
+                "before": None if step.before is None else with_whole_cost(asdict(step.before)),
+                "after": None if step.after is None else with_whole_cost(asdict(step.after)),
+                "texts": [asdict(text) for text in step.texts],
+            }
+            for step in found.steps
+        ],
+        "files": [asdict(file) for file in found.files],
+    }
+
+
+def _job_value(job: JobRow) -> dict[str, Any]:
+    return with_whole_cost(asdict(job))

@@ -1,0 +1,23 @@
+"""`orc doctor`: what this installation has, and what is missing."""
+
+from __future__ import annotations
+
+import os
+
+from orc.cli.doctor.health import examine
+from orc.cli.opening import database_path
+from orc.cli.options import Database, Json
+from orc.cli.terminal.text import put, put_json, safe
+from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
+
+
+def command(database: Database = None, as_json: Json = False) -> int:
+    """Say what this installation has, and what is missing."""
+    findings = examine(database_path(database), os.environ)
+    bad = [finding for finding in findings if finding.level == "bad"]
+    if as_json:
+        put_json({"healthy": not bad, "findings": [finding.as_json() for finding in findings]})
+    else:
+        for finding in findings:
+            put(f"{finding.level:<5} {safe(finding.name)}: {safe(finding.message)}")
+    return ENVIRONMENT if bad else SUCCEEDED

@@ -1,0 +1,101 @@
+"""`orc fork`: submits a new job that begins with the results of another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orc.about import version
+from orc.cli.jobs.amend import say_runs
+from orc.cli.jobs.fork import Fork
+from orc.cli.jobs.fork import fork as fork_job
+from orc.cli.jobs.sync import run_sync
+from orc.cli.opening import find_places
+from orc.cli.options import (
+    Database,
+    Force,
+    FromStep,
+    Job,
+    Json,
+    NoInput,
+    Quiet,
+    Replies,
+    RunsDir,
+    Strict,
+    Trust,
+)
+from orc.cli.terminal.foreground import report
+from orc.cli.terminal.make_display import make_display
+from orc.cli.terminal.text import put, put_json, say
+from orc.ledger import JobId
+from orc.scheduler.core.fold.compare import Plan
+
+
+def command(
+    job: Job,
+    start: FromStep = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A value of the spec: steps.x.model=NAME, inputs.k=3; may be given again.",
+            metavar="PATH=VALUE",
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(help="Another spec of the same project.", metavar="SPEC")
+    ] = None,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Submit the job and print its id; do not run it.")
+    ] = False,
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    replies: Replies = None,
+    force: Force = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> int:
+    """Submit a new job with the results of another.
+
+    Steps that the options change, and all that follows from them, run anew; the others
+    have their results from the job, which may be in any state, at no cost.
+    """
+
+    def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:
+        if as_json:
+            runs, kept = dict(plan.runs), list(plan.kept)
+            line = {"event": "forked", "job_id": job_id, "forked_from": parent}
+            put_json({**line, "runs": runs, "kept": kept})
+        elif not quiet:
+            counts = f"{len(plan.kept)} step(s) reused, {len(plan.runs)} to run"
+            say(f"{job_id} forked from {parent}: {counts}")
+            say_runs(plan)
+
+    places = find_places(database, runs_dir)
+    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    with display:
+        forked = run_sync(
+            fork_job,
+            job,
+            Fork(start, tuple(sets or ()), spec, replies),
+            places=places,
+            environment=os.environ,
+            version=version(),
+            run=not no_run,
+            listener=display.listener(),
+            announce=announce,
+            force=force,
+            trust=trust,
+        )
+    if forked.ended is not None:
+        return report(forked.ended, display, strict=strict)
+    if not as_json:
+        put(forked.job_id)
+        say(f"next: orc resume {forked.job_id}", quiet=quiet)
+    return 0

@@ -1,0 +1,19 @@
+"""`orc rebuild`: derives the tables anew from the events."""
+
+from __future__ import annotations
+
+from orc.cli.jobs.wiring import open_for_writing
+from orc.cli.opening import find_places
+from orc.cli.options import Database, Json
+from orc.cli.terminal.text import put_json, say
+
+
+def command(database: Database = None, as_json: Json = False) -> int:
+    """Derive the tables anew from the events."""
+    with open_for_writing(find_places(database)) as ledger:
+        count = ledger.rebuild()
+    if as_json:
+        put_json({"events": count})
+    else:
+        say(f"tables rebuilt from {count} events")
+    return 0

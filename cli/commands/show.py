@@ -1,0 +1,370 @@
+"""`orc show`: a job with its steps, or its events, files, graph or timeline.
+
+Starts fast: it reads the tables alone, unless events are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orc.cli.opening import JobTables, read_job_at, read_ledger, say_moment
+from orc.cli.options import At, Database, Job, Json
+from orc.cli.terminal.folded_steps import fold_steps
+from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.job_folder import displayed_folder
+from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
+from orc.ledger.kinds import names_where, sql_list
+from orc.ledger.transport.imported import imported
+from orc.projections.folds.doubts import Doubts
+from orc.projections.money.wording import cost_text
+from orc.projections.tables.job_view import JobView, read_circuits, read_view
+from orc.projections.tables.rows import CircuitRow, StepRow
+
+_ASKED_MAX = 20
+_IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
+_NAMED_MAX = 5
+
+
+def command(
+    job: Job,
+    database: Database = None,
+    events: Annotated[bool, typer.Option("--events", "-e", help="Show the events.")] = False,
+    files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
+    graph: Annotated[bool, typer.Option("--graph", "-g", help="Show the graph.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", "-t", help="Show where the time went.")
+    ] = False,
+    at: At = None,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Also every item and round, however many there are.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Show a job: its steps, events, files, graph, timeline.
+
+    Now, or with --at as it was after an earlier event.
+    """
+    if events:
+        return _show_events(job, database, up_to=at, as_json=as_json)
+    with read_job_at(database, job, at) as tables:
+        if files:
+            return _show_files(tables.connection, tables.job_id, as_json=as_json)
+        return _show_job(tables, is_all=is_all, graph=graph, timeline=timeline, as_json=as_json)
+
+
+def _show_job(
+    tables: JobTables, *, is_all: bool, graph: bool, timeline: bool, as_json: bool
+) -> int:
+    """Print the job with its steps; or its graph and its timeline, where those are asked for."""
+    view = read_view(tables.connection, tables.job_id)
+    status = tables.status(view.job.status)
+    if as_json:
+        put_json(_value(tables, view, status))
+        return 0
+    put(f"{tables.job_id}  {safe(view.job.name)}  {status}")
+    if graph or timeline:
+        _put_pictures(tables, view, status, graph=graph, timeline=timeline)
+        return 0
+    _put_head(tables, view, status)
+    _put_steps(tables, view, is_all=is_all)
+    if tables.at is None:
+        _put_next(view, status)
+    return 0
+
+
+def _put_pictures(
+    tables: JobTables, view: JobView, status: str, *, graph: bool, timeline: bool
+) -> None:
+    # Here, like the events' module below, so that the plain `orc show` starts fast.
+    from orc.projections import text_graph
+    from orc.projections.history.timeline import read_timeline
+    from orc.projections.pictures.nodes import nodes_of_view
+    from orc.projections.pictures.timeline_text import text_timeline
+    from orc.scheduler.clock import Clock
+
+    width, is_plain = terminal_width(), is_plain_terminal()
+    if graph:
+        put()
+        nodes = nodes_of_view(view, is_live=status != "interrupted")
+        put(text_graph(nodes, width=width, is_plain=is_plain))
+    if timeline:
+        put()
+        now = tables.said_at or Clock().recorded_at()
+        is_live = status != "interrupted"
+        found = read_timeline(tables.connection, view, now=now, up_to=tables.at, is_live=is_live)
+        put(text_timeline(found, width=width, is_plain=is_plain))
+
+
+def _put_head(tables: JobTables, view: JobView, status: str) -> None:
+    job = view.job
+    put(f"  spec       {safe(job.spec_file)}, {safe(job.provider)}/{safe(job.model)}")
+    put(f"  submitted  {job.submitted_at}")
+    if job.forked_from:
+        put(f"  forked     from {job.forked_from}")
+    if job.finished_at:
+        put(f"  finished   {job.finished_at} ({seconds(job.duration_s)})")
+    put(
+        f"  used       {job.calls} calls, {job.input_tokens} tokens in, "
+        f"{job.output_tokens} out, cost {cost_text(job.cost_usd, job.calls_unpriced)}"
+    )
+    for line in _doubts_of(tables, status).lines():
+        put(f"  in doubt   {line}")
+    put(f"  folder     {safe(_folder(tables, view))}")
+    if tables.at is None:
+        for label, line in _note_lines(tables.connection, tables.job_id):
+            put(f"  {label:<10} {safe(line, width=200)}")
+    for circuit in _open_circuits(tables):
+        why = f"{circuit.failures} failures in a row, the last: {safe(circuit.failure, width=80)}"
+        put(f"  circuit    {safe(circuit.name)} is open since {circuit.opened_at[11:19]}: {why}")
+    if job.failure:
+        put(f"  failure    {safe(job.failure)}")
+
+
+def _put_steps(tables: JobTables, view: JobView, *, is_all: bool) -> None:
+    dropped = _dropped(tables)
+    rows = [(step.name, step.status, step, step.parent) for step in view.steps]
+    shown, hidden = fold_steps(rows, is_all=is_all)
+    put()
+    put(
+        table(
+            ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
+            [_cells(step, dropped.get(step.step_id)) for _, _, step, _ in shown],
+        )
+    )
+    if hidden:
+        put(f"and {hidden:,} more inside these: orc show {tables.job_id} --all")
+
+
+def _put_next(view: JobView, status: str) -> None:
+    job_id = view.job.job_id
+    if status == "waiting":
+        for step in _asking(view.steps):
+            put()
+            put(f"{safe(step.name)} asks: {safe(step.question, width=300)}")
+            put(f"next: orc approve {job_id} '{safe(step.name)}'    or orc reject")
+    if status in ("failed", "interrupted", "cancelled", "waiting"):
+        put()
+        put(f"next: orc resume {job_id}")
+
+
+def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
+    asking = [
+        step
+        for step in steps
+        if step.status == "waiting" and step.question is not None and step.decision is None
+    ]
+    return asking[:_ASKED_MAX]
+
+
+def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
+    return (
+        step.name,
+        step.status,
+        step.kind,
+        step.attempts,
+        seconds(step.duration_s),
+        step.tokens or "",
+        brief_cost(step.cost_usd, step.calls_unpriced),
+        "; ".join(filter(None, (_note(step), f"not sent: {dropped}" if dropped else ""))),
+    )
+
+
+def _note(step: StepRow) -> str:
+    """What a person should know of the step: how it failed, or where its result is from."""
+    reused = ""
+    if step.reused_from is not None:
+        reused = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
+    return step.failure or step.skip_reason or reused
+
+
+def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
+    """All of it as JSON."""
+    dropped = _dropped(tables)
+    job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
+    return {
+        **with_whole_cost({**job, "status": status}),
+        "project": view.job.name,
+        "folder": str(_folder(tables, view)),
+        "in_doubt": _doubts_of(tables, status).value(),
+        "open_circuits": [
+            {
+                "target": circuit.name,
+                "opened_at": circuit.opened_at,
+                "failures": circuit.failures,
+                "failure": circuit.failure,
+            }
+            for circuit in _open_circuits(tables)
+        ],
+        "removals": _removals(tables.connection, tables.job_id) if tables.at is None else [],
+        "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
+        "at": tables.at,
+        "steps": [_step_value(step, dropped.get(step.step_id)) for step in view.steps],
+    }
+
+
+def _step_value(step: StepRow, dropped: str | None) -> dict[str, Any]:
+    return with_whole_cost(
+        {
+            "step": step.name,
+            "status": step.status,
+            "kind": step.kind,
+            "attempts": step.attempts,
+            "duration_s": step.duration_s,
+            "tokens": step.tokens,
+            "note": _note(step),
+            "failure_kind": step.failure_kind,
+            "needs": list(step.needed),
+            "cost_usd": step.cost_usd,
+            "calls_unpriced": step.calls_unpriced,
+            "reused_from": step.reused_from,
+            "dropped": dropped,
+            "parent": step.parent,
+        }
+    )
+
+
+def _doubts_of(tables: JobTables, status: str) -> _JobDoubts:
+    is_interrupted = status == "interrupted"
+    return _read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
+
+
+def _folder(tables: JobTables, view: JobView) -> object:
+    if tables.at is not None:
+        return f"{view.job.runs_dir}/{tables.job_id}"
+    return displayed_folder(tables.connection, tables.path, tables.job_id, str(view.job.runs_dir))
+
+
+def _open_circuits(tables: JobTables) -> list[CircuitRow]:
+    found = read_circuits(tables.connection, tables.job_id)
+    return [circuit for circuit in found if circuit.status == "open"]
+
+
+def _dropped(tables: JobTables) -> dict[str, str]:
+    """What the providers of each step were not sent, by the step's key."""
+    return dict(
+        tables.connection.execute(
+            "SELECT step_id, group_concat(DISTINCT dropped) FROM llm_calls "
+            "WHERE job_id = ? AND dropped IS NOT NULL GROUP BY step_id",
+            (tables.job_id,),
+        ).fetchall()
+    )
+
+
+def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json: bool) -> int:
+    from orc.cli.terminal.event_lines import put_event
+
+    with read_ledger(database) as ledger:
+        job_id = ledger.find_job(job)
+        if up_to is not None:
+            say_moment(ledger.connection, job_id, up_to)
+        for recorded in ledger.read_stream(job_id):
+            if up_to is not None and recorded.version > up_to:
+                break
+            put_event(recorded, as_json=as_json)
+    return 0
+
+
+def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
+    """The files of a job and the steps that wrote them; those whose bytes were removed say so."""
+    rows = connection.execute(
+        "SELECT files.path, files.size_bytes, files.media_type, steps.name, files.sha256, "
+        "typeof(content) = 'integer' FROM files JOIN steps USING (step_id) JOIN blobs "
+        "USING (sha256) WHERE files.job_id = ? ORDER BY files.path",
+        (job_id,),
+    ).fetchall()
+    if as_json:
+        for row in rows:
+            names = ("path", "size_bytes", "media_type", "step", "sha256", "removed")
+            put_json(dict(zip(names, (*row[:5], bool(row[5])), strict=True)))
+    elif rows:
+        shown = [(*r[:4], r[4][:12] + " (removed)" * r[5]) for r in rows]
+        put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256"), shown))
+    else:
+        say(f"{job_id} has written no files")
+    return 0
+
+
+def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:
+    """Each removal of bytes that the job has an event of, as a JSON value."""
+    rows = connection.execute(
+        "SELECT version, recorded_at, data FROM events WHERE job_id = ? AND type = 'blob.removed' "
+        "ORDER BY version",
+        (job_id,),
+    ).fetchall()
+    found = []
+    for version, at, data in rows:
+        fields = json.loads(data)
+        counted = {"blobs": len(fields["digests"]), "size_bytes": fields["size_bytes"]}
+        why = {"cause": fields["cause"], "reason": fields.get("reason")}
+        found.append({"seq": version, "at": at, **counted, **why})
+    return found
+
+
+def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[str, str]]:
+    """The same for people, a label and a line each; made safe by the caller."""
+    note = imported(connection, job_id)
+    if note is not None:
+        trust = "" if note["trusted"] else "; not trusted: it cannot run here"
+        yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"
+    for removal in _removals(connection, job_id):
+        reason = f": {removal['reason']}" if removal["reason"] else ""
+        yield (
+            "removed",
+            f"the bytes of {removal['blobs']} blob(s) ({removal['size_bytes']} bytes) by "
+            f"orc {removal['cause']} on {removal['at'][:10]}, event {removal['seq']}{reason}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _JobDoubts:
+    """The job's calls in doubt, and the steps whose commands its dead owner left under way."""
+
+    calls: Doubts
+    left: tuple[str, ...]
+
+    def value(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**self.calls.value(), "steps_under_way": list(self.left)}
+
+    def lines(self) -> Iterator[str]:
+        """For people; none where nothing is in doubt."""
+        if self.calls.calls:
+            yield self.calls.text()
+        if self.left:
+            more = ", ..." if len(self.left) > _NAMED_MAX else ""
+            named = ", ".join(safe(name) for name in self.left[:_NAMED_MAX]) + more
+            yield f"under way when the process died, and nobody knows how that ended: {named}"
+
+
+def _read_doubts(
+    connection: sqlite3.Connection, job_id: str, *, is_interrupted: bool
+) -> _JobDoubts:
+    """The doubts that events have told of; and, where nobody runs the job, those still to be told.
+
+    A job that has an owner has calls on their way, which are in no doubt.
+    """
+    row = connection.execute(
+        "SELECT calls_in_doubt, in_doubt_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?",
+        (job_id,),
+    ).fetchone()
+    calls = Doubts(row[0], row[1] or 0.0, row[2])
+    if not is_interrupted:
+        return _JobDoubts(calls, ())
+    for (cost_usd,) in connection.execute(
+        "SELECT worst_case_usd FROM llm_calls WHERE job_id = ? AND status = 'sent'", (job_id,)
+    ):
+        calls.add(cost_usd)
+    left = connection.execute(
+        "SELECT steps.name FROM steps JOIN attempts USING (step_id) WHERE steps.job_id = ? "
+        f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('runs_code'))} "
+        "AND attempts.status = 'running' ORDER BY steps.position",
+        (job_id,),
+    )
+    return _JobDoubts(calls, tuple(name for (name,) in left))

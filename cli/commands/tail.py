@@ -1,0 +1,141 @@
+"""`orc tail`: the events of one job or of all, also as they come."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from orc.cli.completion import complete_jobs
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_ledger
+from orc.cli.options import Database, Follow, Json, StepFilter
+from orc.cli.terminal.event_lines import put_event
+from orc.cli.terminal.following import Changes, check_step
+from orc.cli.terminal.text import say
+from orc.ledger import LedgerReader, Recorded, has_owner
+
+_PAGE = 1_000
+ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
+
+
+def command(
+    job: Annotated[
+        str | None,
+        typer.Argument(
+            help="A job. Default: the latest; with -f, all jobs, from now on.",
+            metavar="[JOB]",
+            autocompletion=complete_jobs,
+        ),
+    ] = None,
+    database: Database = None,
+    follow: Follow = False,
+    last: Annotated[
+        int | None,
+        typer.Option("-n", "--last", min=0, help="Only the last so many, to begin with."),
+    ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only this type, or types that begin so.")
+    ] = None,
+    step: StepFilter = None,
+    as_json: Json = False,
+) -> int:
+    """Print a job's events; with -f, go on until the job stops."""
+    with read_ledger(database) as ledger:
+        wanted = Wanted(type_, step)
+        if job is None and follow:
+            if step is not None:
+                raise UsageProblem("--step is for one job: name it, as in `orc tail JOB -f --step`")
+            follow_all(ledger, wanted, last=last or 0, as_json=as_json)
+            return 0
+        job_id = ledger.find_job(job or "latest")
+        if job is None:
+            say(f"{job_id}, the latest job")
+        if step is not None:
+            check_step(ledger, job_id, step)
+        follow_job(ledger, job_id, wanted, last=last, goes_on=follow, as_json=as_json)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events are: of a type, or of types that begin so, and of a step."""
+
+    type: str | None = None
+    step: str | None = None
+
+    def has(self, recorded: Recorded) -> bool:
+        """Whether the event is one of them."""
+        event = recorded.event
+        if self.step is not None and getattr(event, "step", None) != self.step:
+            return False
+        return (
+            self.type is None or event.type == self.type or event.type.startswith(f"{self.type}.")
+        )
+
+
+def follow_job(
+    ledger: LedgerReader,
+    job_id: str,
+    wanted: Wanted,
+    *,
+    last: int | None,
+    goes_on: bool,
+    as_json: bool,
+) -> None:
+    """Print a job's events, or the `last` of them; go on until it ends or nobody runs it."""
+    owned = has_owner(ledger.path, job_id)
+    changes = Changes(ledger)
+    version, ended = 0, False
+    found: deque[Recorded] = deque(maxlen=last)
+    for recorded in ledger.read_stream(job_id):
+        version, ended = recorded.version, recorded.event.type in ENDINGS
+        if wanted.has(recorded):
+            found.append(recorded)
+    for recorded in found:
+        put_event(recorded, as_json=as_json)
+    while goes_on and owned and not ended:
+        changes.wait()
+        owned = has_owner(ledger.path, job_id)
+        if owned and not changes.are_there():
+            continue
+        for recorded in ledger.read_stream(job_id, after=version):
+            version, ended = recorded.version, recorded.event.type in ENDINGS
+            if wanted.has(recorded):
+                put_event(recorded, as_json=as_json)
+
+
+def follow_all(ledger: LedgerReader, wanted: Wanted, *, last: int, as_json: bool) -> None:
+    """Print the `last` events of all jobs, and then each that comes, until Ctrl-C."""
+    changes = Changes(ledger)
+    position = _end(ledger)
+    for recorded in last_of_all(ledger, wanted, position=position, last=last):
+        put_event(recorded, as_json=as_json, with_job=True)
+    while True:
+        changes.wait()
+        if not changes.are_there():
+            continue
+        for recorded in ledger.read_all(after=position):
+            position = recorded.position
+            if wanted.has(recorded):
+                put_event(recorded, as_json=as_json, with_job=True)
+
+
+def last_of_all(
+    ledger: LedgerReader, wanted: Wanted, *, position: int, last: int, page: int = _PAGE
+) -> list[Recorded]:
+    """The last that are wanted, of all jobs, up to a position; read backwards, page by page."""
+    found: list[Recorded] = []
+    while position > 0 and len(found) < last:
+        before = max(0, position - page)
+        within = islice(ledger.read_all(after=before), position - before)
+        found = [one for one in within if one.position <= position and wanted.has(one)] + found
+        position = before
+    return found[max(0, len(found) - last) :]
+
+
+def _end(ledger: LedgerReader) -> int:
+    return int(ledger.connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0)

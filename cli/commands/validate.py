@@ -1,0 +1,56 @@
+"""`orc validate`: checks specs and prints every problem with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.inputs import check_names, parse_inputs
+from orc.cli.jobs.submit import Submission, prepare
+from orc.cli.options import Json
+from orc.cli.terminal.problems import problem_lines
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.exit_codes import SUCCEEDED, USAGE
+from orc.scheduler.core.errors import SpecError
+
+
+def command(
+    specs: Annotated[list[Path], typer.Argument(help="Specs to check.", metavar="SPEC...")],
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
+    inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
+    as_json: Json = False,
+) -> int:
+    """Check specs and print every error with its place."""
+    code = SUCCEEDED
+    given = parse_inputs(inputs or [], inputs_file)
+    for path in specs:
+        problems: list[dict[str, object]] = []
+        try:
+            check_names(inputs_file, given, path)
+            _, definition = prepare(
+                Submission(path=path, inputs=given, provider=provider), os.environ
+            )
+        except SpecError as error:
+            problems = [
+                {"line": found.line, "column": found.column, "message": found.message}
+                for found in error.problems
+            ]
+            lines = list(problem_lines(error))
+        except UsageProblem as error:
+            problems = [{"line": 0, "column": 0, "message": str(error)}]
+            lines = [safe(error)]
+        if problems:
+            code = USAGE
+        if as_json:
+            put_json({"spec": str(path), "valid": not problems, "problems": problems})
+        elif problems:
+            for line in lines:
+                say(line)
+        else:
+            say(f"{safe(path)}: valid, {len(definition.steps)} steps")
+    return code

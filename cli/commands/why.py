@@ -1,0 +1,80 @@
+"""`orc why`: why a step is as it is, as lines for a person and as a JSON value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from orc.cli.completion import complete_steps
+from orc.cli.errors import UsageProblem
+from orc.cli.opening import read_ledger_and_tables
+from orc.cli.options import Database, Full, Job, Json
+from orc.cli.terminal.text import put, put_json, safe
+from orc.ledger import LedgerReader, has_owner
+from orc.projections.why.step import Why, read_why
+from orc.projections.why.texts import Statement
+from orc.scheduler.core.errors import nearest
+
+_NEAR = 40
+
+
+def command(
+    job: Job,
+    step: Annotated[
+        str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
+    ],
+    is_full: Full = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> int:
+    """Tell why a step ran, waited, failed, or was skipped."""
+    with read_ledger_and_tables(database) as ledger:
+        return _put_why(ledger, job, step, is_full=is_full, as_json=as_json)
+
+
+def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_json: bool) -> int:
+    """Print why the step is as it is. Raises UsageProblem, NoSuchJob."""
+    job_id = ledger.find_job(job)
+    rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
+    names = {row[0] for row in rows}
+    if step not in names:
+        raise UsageProblem(f"{job_id} has no step {step!r}{nearest(step, names)}")
+    why = read_why(ledger, job_id, step, is_live=has_owner(ledger.path, job_id))
+    if as_json:
+        put_json(
+            {
+                "job_id": job_id,
+                "step": step,
+                "status": why.step.status,
+                "verdict": why.verdict,
+                "causes": [asdict(link) for link in why.causes],
+                "statements": [asdict(said) for said in why.statements],
+            }
+        )
+        return 0
+    for line in _lines(why, is_full=is_full):
+        put(line)
+    return 0
+
+
+def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
+    width = None if is_full else 400
+    yield safe(why.verdict, width=width)
+    said = why.statements
+    hidden = 0 if is_full else max(0, len(said) - 2 * _NEAR)
+    for number, statement in enumerate(said):
+        if hidden and number == _NEAR:
+            yield f"  ... {hidden:,} more: --full"
+        if not hidden or number < _NEAR or number >= len(said) - _NEAR:
+            at = f"{statement.at[11:19]}  " if statement.at else "          "
+            yield f"  {at}{safe(statement.text, width=width)}{_cited(statement)}"
+
+
+def _cited(statement: Statement) -> str:
+    if not statement.events:
+        return ""
+    numbers = ", ".join(map(str, dict.fromkeys(statement.events)))
+    return f" (event{'s' * (len(statement.events) > 1)} {numbers})"

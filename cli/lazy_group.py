@@ -1,0 +1,125 @@
+"""A typer group that starts fast: it loads a command when it is requested, and pydantic when needed.
+
+Typer builds every command of a group at start, and so would import what each of them needs.
+Typer also converts every value through pydantic, defaults included, and pydantic takes as long
+to load as typer itself: `orc list` would start half as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from orc.cli.command_table import ALIASES, COMMANDS, load_function
+
+
+class PlainCommand(TyperCommand):
+    """Leaves defaults, texts and paths as they are; converts other values as typer does."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Called once the command has all its parameters, those of the help included."""
+        _convert_when_typed(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+
+class LazyGroup(TyperGroup):
+    """The commands of the table. Help, completion and suggestions read the table alone."""
+
+    def __init__(self, **attributes: Any) -> None:
+        attributes["commands"] = None
+        super().__init__(**attributes)
+        self.commands = _LazyCommands()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `PlainCommand.parse_args`; here for the options before a command."""
+        _convert_when_typed(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names that `orc --help` shows."""
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands in `orc --help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands that begin so, and the options before a command."""
+        # Here, because typer has moved it before: a later move breaks completion alone.
+        from typer._click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=about)
+            for name, about in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + super(TyperGroup, self).shell_complete(ctx, incomplete)
+
+
+class _LazyCommands(MutableMapping[str, Any]):
+    """Every name of the table; its command is built when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            self._built[name] = _build_command(name)
+        return self._built[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*COMMANDS, *ALIASES))
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(ALIASES)
+
+
+def _build_command(name: str) -> Any:
+    """The command as typer builds it from its function. Raises KeyError for an unknown name."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name, cls=PlainCommand, hidden=name in ALIASES)(load_function(name))
+    return get_command(alone)
+
+
+class _WhenTyped:
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None or value is param.default:
+            return value
+        wanted = _plain_type(param.type_descriptor.annotation)
+        # No option of ours asks more of a text or a path than to be one.
+        if param.nargs == 1 and not param.multiple:
+            if wanted in (str, Path) and isinstance(value, str):
+                return wanted(value)
+        elif param.nargs == 1 and wanted == list[str] and _are_texts(value):
+            return list(value)
+        param._runtime_param = None
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type of an option, `| None` taken off."""
+    types = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return types[0] if len(types) == 1 else annotation
+
+
+def _convert_when_typed(params: list[Any]) -> None:
+    for param in params:
+        # Typer fills this attribute at first use. Should a later version call it
+        # otherwise, this does nothing, and commands start more slowly.
+        param._runtime_param = _WhenTyped()

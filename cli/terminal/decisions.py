@@ -1,0 +1,47 @@
+"""Decides for a step that waits for a person, and says so: `orc approve` and `orc reject`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from orc.cli.jobs.decide import Decision, decide
+from orc.cli.opening import find_places
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.exit_codes import FAILED, SUCCEEDED
+
+
+def decide_step(
+    job: str,
+    step: str,
+    option: str,
+    comment: str | None,
+    database: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Record the decision, say it and the next command; the exit code."""
+
+    async def call() -> Decision:
+        places = find_places(database)
+        return await decide(job, step, option=option, comment=comment, places=places)
+
+    decision = trio.run(call)
+    if as_json:
+        put_json(
+            {
+                "job_id": decision.job_id,
+                "step": decision.step,
+                "option": decision.option,
+                "by": decision.by,
+                "is_ours": decision.is_ours,
+            }
+        )
+    elif not decision.is_ours:
+        say(f"{safe(step)} was decided a moment before: {decision.option} by {safe(decision.by)}")
+    else:
+        say(f"{safe(step)}: {decision.option}")
+        if not decision.has_owner:
+            say(f"next: orc resume {decision.job_id}")
+    return SUCCEEDED if decision.is_ours else FAILED

@@ -1,0 +1,96 @@
+"""Runs or resumes a job in the foreground: with a display, until it ends or stops."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orc.about import version
+from orc.cli.exit_codes import code_for_job
+from orc.cli.jobs import wiring
+from orc.cli.jobs.amend import Amendment, put_plan, say_plan
+from orc.cli.jobs.own import Ended
+from orc.cli.jobs.submit import Submission
+from orc.cli.jobs.wiring import Places
+from orc.cli.opening import find_places
+from orc.cli.terminal.display import Display
+from orc.cli.terminal.make_display import make_display
+from orc.ledger.exit_codes import ENVIRONMENT
+
+
+def run_in_foreground(
+    submission: Submission,
+    places: Places,
+    *,
+    force: bool = False,
+    quiet: bool,
+    as_json: bool,
+    record: Path | None = None,
+) -> int:
+    """Submit a spec and run the job to its end; the exit code."""
+    display = make_display(
+        as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
+    )
+    with display:
+        ended = wiring.run_sync(
+            wiring.run,
+            submission,
+            places=places,
+            environment=os.environ,
+            version=version(),
+            listener=display.listener(),
+            force=force,
+            record=record,
+        )
+    return report(ended, display, strict=submission.strict)
+
+
+def resume_in_foreground(
+    job: str,
+    database: Path | None,
+    *,
+    amend: bool,
+    spec: Path | None = None,
+    inputs: dict[str, str] | None = None,
+    again: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    quiet: bool,
+    strict: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Resume a job, amended first where that is wanted; the exit code."""
+    places = find_places(database)
+    display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
+    amendment = Amendment(os.environ, spec, inputs or {}, again, only)
+    if as_json or not quiet:
+        amendment = replace(amendment, announce=put_plan if as_json else say_plan)
+    with display:
+        ended = wiring.run_sync(
+            wiring.resume,
+            job,
+            places=places,
+            environment=os.environ,
+            amendment=amendment if amend else None,
+            only=only,
+            listener=display.listener(),
+            **options,
+        )
+    return report(ended, display, strict=strict)
+
+
+def report(ended: Ended, display: Display, *, strict: bool) -> int:
+    """Say how the run ended; its exit code."""
+    steps = ended.state.steps.values()
+    code = code_for_job(
+        ended.status,
+        signal=ended.signal,
+        failure_kinds=[failure.kind for failure in ended.failures],
+        tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
+        strict=strict,
+        over_budget=bool(ended.state.short),
+    )
+    display.done(ended)
+    return ENVIRONMENT if code == 0 and ended.left_alone else code

@@ -1,0 +1,26 @@
+"""How commands show the cost and the duration of a job or a step. Starts fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orc.projections.money.wording import cost_text
+from orc.scheduler.core.durations import format_duration
+
+
+def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with null for a cost that is not the whole one, and the known part beside it."""
+    known = row["cost_usd"] or 0.0
+    return {**row, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
+
+
+def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
+    """A cost; nothing where no model was called."""
+    if known_usd is None and not calls_unpriced:
+        return ""
+    return cost_text(known_usd, calls_unpriced, brief=True)
+
+
+def seconds(duration_s: float | None) -> str:
+    """A duration; nothing for one that is not over."""
+    return "" if duration_s is None else format_duration(duration_s)

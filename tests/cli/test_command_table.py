@@ -1,0 +1,81 @@
+"""The table of commands: `orc --help` reads it alone, and it says what the commands say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from keyword import iskeyword
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from orc.cli.app import app
+from orc.cli.command_table import ALIASES, COMMANDS, load_function, module_name
+from tests.cli.command_line import orc
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_line_of_the_table_is_the_first_line_of_the_commands_help(name: str) -> None:
+    root: Any = get_command(app)
+    command = root.commands[name]
+    assert command.help.splitlines()[0] == COMMANDS[name]
+    assert command.name == name
+    assert not command.hidden
+
+
+def test_an_alias_is_the_command_that_it_means_and_no_help_shows_it() -> None:
+    root: Any = get_command(app)
+    assert set(root.commands) == {*COMMANDS, *ALIASES}
+    for alias, name in ALIASES.items():
+        assert load_function(alias) is load_function(name)
+        assert root.commands[alias].hidden
+        assert alias not in orc("--help").out
+
+
+def test_only_a_keyword_has_a_module_of_another_name() -> None:
+    others = {name for name in COMMANDS if module_name(name) != f"orc.cli.commands.{name}"}
+    assert others == {name for name in COMMANDS if iskeyword(name)} == {"import"}
+
+
+def test_an_unknown_name_has_no_function() -> None:
+    with pytest.raises(KeyError, match="nope"):
+        load_function("nope")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("lst", "list"), ("resum", "resume"), ("diif", "diff")]
+)
+def test_a_misspelt_command_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    said = orc(typed)
+    assert said.code == 2
+    assert f"Did you mean {meant!r}" in said.err
+
+
+def test_a_name_that_is_like_no_command_is_refused_without_a_guess() -> None:
+    said = orc("qqqqqq")
+    assert said.code == 2
+    assert "No such command 'qqqqqq'" in said.err
+    assert "Did you mean" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [(["--help"], set()), (["nope"], set()), (["list", "--help"], {"list"})],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_only_the_command_that_is_asked_for_is_loaded(
+    arguments: list[str], loaded: set[str]
+) -> None:
+    program = (
+        "import sys\n"
+        f"sys.argv = ['orc', *{arguments!r}]\n"
+        "from orc.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if name.startswith('orc.cli.commands.')])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    expected = [f"orc.cli.commands.{name}" for name in loaded]
+    assert done.stdout.splitlines()[-1] == str(expected)
