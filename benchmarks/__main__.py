@@ -137,20 +137,26 @@ def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """What a command costs before it does anything: three that do little, and a job of one step."""
     orc = str(Path(sys.executable).with_name("orc"))
     _, database = jobs.run_job(folder, jobs.chain(10))
-    version: list[float] = []
-    listing: list[float] = []
-    typer: list[float] = []
+    spec = folder / "one_step.yaml"
+    spec.write_text("{project: one, steps: {only: {value: 1}}}\n", "utf-8")
+    ledger = ["--db", str(database)]
+    commands = {
+        "orc --version": ["--version"],
+        "orc --help": ["--help"],
+        "orc list": ["list", *ledger],
+        "orc run, one step": ["run", str(spec), "--quiet", "--db", str(folder / "one_step.db")],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    imports: list[float] = []
     for _ in range(rounds):
-        typer.append(yardsticks.typer_start_s())
-        version.append(yardsticks.start_s([orc, "--version"]))
-        listing.append(yardsticks.start_s([orc, "list", "--db", str(database)]))
-    name = "python -c 'import typer': s"
-    return [
-        _figure("orc --version: s", version, name, typer, target="<= 1.4"),
-        _figure("orc list: s", listing, name, typer, target="<= 2"),
-    ]
+        imports.append(yardsticks.imports_start_s())
+        for name, arguments in commands.items():
+            taken[name].append(yardsticks.start_s([orc, *arguments]))
+    beside = "python -c 'import trio, pydantic, yaml, typer': s"
+    return [_figure(f"{name}: s", taken[name], beside, imports) for name in commands]
 
 
 def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from keyword import iskeyword
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +80,40 @@ def test_only_the_command_that_is_asked_for_is_loaded(
     )
     expected = [f"orc.cli.commands.{name}" for name in loaded]
     assert done.stdout.splitlines()[-1] == str(expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("run",),
+        ("run", "a.yaml", "b.yaml"),
+        ("run", "a.yaml", "--nonsense"),
+        ("list", "-n", "0"),
+        ("list", "-n", "x"),
+        ("validate",),
+    ],
+    ids=" ".join,
+)
+def test_a_misspelt_command_line_ends_with_2_and_a_pointer_to_the_help(
+    arguments: tuple[str, ...], here: Path
+) -> None:
+    said = orc(*arguments)
+
+    assert said.code == 2
+    assert said.out == ""
+    assert "-h' for help" in said.err
+    assert "Traceback" not in said.err
+    assert list(here.iterdir()) == []
+
+
+def test_help_names_every_command_on_one_line_and_ends_with_0() -> None:
+    said = orc("--help")
+    commands = said.out.split("Commands:\n")[1].splitlines()
+
+    assert said.code == 0
+    assert "list-runs" not in said.out
+    assert not [line for line in commands if line.endswith("...")]
+    assert orc("run", "-h").code == 0
+    assert orc("--version").out.startswith("orc ")
+    assert orc().code == 2

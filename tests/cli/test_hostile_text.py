@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import obeyed, orc, submit, write
-from tests.cli.terminal import run_on_a_terminal
+from tests.cli.pseudo_terminal import run_on_a_terminal
 
 TITLE = "\x1b]0;owned\x07"
 BLINKING = "\x1b[5;35;47m"

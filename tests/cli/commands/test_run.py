@@ -1,19 +1,26 @@
-"""run, resume, cancel and demo: what they print, and the exit codes that scripts rely on."""
+"""`orc run`: what it prints, and the exit codes that scripts rely on."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import EXAMPLES, FAILING, PASSING, TINY_SPEC, orc, submit, write
-from tests.cli.conftest import Kept
+from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, write
 
 ASKING = "project: asking\nprovider: replay\nsteps: {ask: {prompt: hi}}\n"
 # Nothing listens on port 1 of the loopback.
 NOBODY = "http://127.0.0.1:1"
+
+
+def test_dry_run_shows_the_graph_and_the_models_and_submits_nothing(here: Path) -> None:
+    said = orc("run", TINY_SPEC, "--dry-run", "-p", "ollama/tiny")
+    as_json = orc("run", TINY_SPEC, "--dry-run", "--json")
+
+    assert said.code == as_json.code == 0
+    assert "architect: ollama/tiny, at most 3 attempt(s)" in said.out
+    assert as_json.json()["steps"]["qa"] == ["builder", "docs"]
+    assert list(here.iterdir()) == []
 
 
 def test_run_json_begins_with_the_launch_and_ends_with_the_result(here: Path) -> None:
@@ -76,142 +83,6 @@ def test_a_failed_job_in_json_lists_its_failures() -> None:
     done = said.lines()[-1]
     assert (said.code, done["status"]) == (1, "failed")
     assert [(f["step"], f["kind"]) for f in done["failures"]] == [("broken", "exit_code")]
-
-
-def test_resume_runs_only_what_had_not_succeeded(here: Path) -> None:
-    spec = """\
-project: x
-steps:
-  once: {run: "echo ran >> $ORC_SPEC_DIR/runs.txt"}
-  gate: {needs: once, run: "test -e $ORC_SPEC_DIR/open"}
-"""
-    job = submit(spec)
-    write("open", "")
-    resumed = orc("resume", "latest", "--json")
-    again = orc("resume", job)
-
-    assert resumed.code == 0
-    assert (here / "runs.txt").read_text() == "ran\n"
-    assert resumed.lines()[-1]["status"] == "succeeded"
-    assert again.code == 0
-    assert "succeeded: 2 of 2 steps" in again.err
-
-
-def test_a_job_whose_step_was_retried_can_be_resumed_and_looked_at(here: Path) -> None:
-    job = submit(
-        "project: x\n"
-        "steps: {a: {run: 'test -e $ORC_SPEC_DIR/open', retry: {max_attempts: 2, initial: 0.01s}}}\n"
-    )
-
-    assert orc("cancel", job).code == 1
-    write("open", "")
-    assert orc("resume", job).code == 0
-    assert orc("show", job, "--json").json()["steps"][0]["attempts"] == 3
-
-
-def test_cancel_tells_a_job_that_had_ended_already(kept: Kept) -> None:
-    said = orc("cancel", kept.failed, "--db", kept.database)
-    as_json = orc("cancel", kept.failed, "--json", "--db", kept.database)
-
-    assert said.code == as_json.code == 1
-    assert said.err == f"{kept.failed} had ended already: failed\n"
-    assert as_json.json() == {"job_id": kept.failed, "status": "failed"}
-
-
-@pytest.mark.parametrize(
-    "command", ["show", "tail", "resume", "cancel", "export", "verify", "graph"]
-)
-def test_a_job_that_is_not_there_ends_with_6(command: str, kept: Kept, here: Path) -> None:
-    no_job = orc(command, "job_nobody", "--db", kept.database)
-    no_ledger = orc(command, "job_nobody", "--db", here / "none.db")
-
-    assert (no_job.code, no_ledger.code) == (6, 6)
-    assert "`orc list` shows them" in no_job.err
-    assert f"there is no ledger at {here / 'none.db'}" in no_ledger.err
-    assert list(here.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("nonsense",),
-        ("run",),
-        ("run", "a.yaml", "b.yaml"),
-        ("run", "a.yaml", "--nonsense"),
-        ("list", "-n", "0"),
-        ("list", "-n", "x"),
-        ("validate",),
-    ],
-    ids=" ".join,
-)
-def test_a_misspelt_command_line_ends_with_2_and_a_pointer_to_the_help(
-    arguments: tuple[str, ...], here: Path
-) -> None:
-    said = orc(*arguments)
-
-    assert said.code == 2
-    assert said.out == ""
-    assert "-h' for help" in said.err
-    assert "Traceback" not in said.err
-    assert list(here.iterdir()) == []
-
-
-def test_a_resume_takes_no_other_provider_and_no_nonsense_for_a_timeout(kept: Kept) -> None:
-    other = orc("resume", kept.failed, "-p", "ollama", "--db", kept.database)
-    nonsense = orc("resume", kept.failed, "--timeout", "soon", "--db", kept.database)
-
-    assert (other.code, nonsense.code) == (2, 2)
-    assert "only --provider replay can replace them" in other.err
-    assert "such as 90, 90s, 15m" in nonsense.err
-
-
-def test_help_names_every_command_on_one_line_and_ends_with_0() -> None:
-    said = orc("--help")
-    commands = said.out.split("Commands:\n")[1].splitlines()
-
-    assert said.code == 0
-    assert "list-runs" not in said.out
-    assert not [line for line in commands if line.endswith("...")]
-    assert orc("run", "-h").code == 0
-    assert orc("--version").out.startswith("orc ")
-    assert orc().code == 2
-
-
-@pytest.mark.parametrize("command", [("list",), ("run", "spec.yaml"), ("verify",), ("rebuild",)])
-def test_a_database_that_is_no_ledger_is_left_alone(command: tuple[str, ...], here: Path) -> None:
-    write("spec.yaml", PASSING)
-    (here / "folder").mkdir()
-    write("notes.txt", "no ledger")
-    with sqlite3.connect("foreign.db") as connection:
-        connection.execute("CREATE TABLE theirs (x)")
-    connection.close()
-    before = {name: Path(name).read_bytes() for name in ("notes.txt", "foreign.db")}
-
-    for name, reason in (
-        ("folder", "is a folder"),
-        ("notes.txt", "not an SQLite database"),
-        ("foreign.db", "not a ledger of orc"),
-    ):
-        said = orc(*command, "--db", here / name)
-        assert said.code == 2, (name, said)
-        assert reason in said.err
-        assert str(here / name) in said.err
-    assert {name: Path(name).read_bytes() for name in before} == before
-    assert not (here / "runs").exists()
-
-
-def test_a_ledger_whose_folder_is_missing_is_not_made(here: Path) -> None:
-    said = orc("run", write("spec.yaml", PASSING), "--db", here / "nowhere" / "runs.db")
-
-    assert said.code == 2
-    assert "its folder does not exist" in said.err
-
-
-def test_browse_without_a_ledger_ends_before_it_begins() -> None:
-    said = orc("browse", "--no-open")
-
-    assert said.code == 6
-    assert "there is no ledger" in said.err
 
 
 def test_run_folders_go_where_the_option_says(here: Path) -> None:
@@ -397,65 +268,3 @@ steps:
         assert "PASSED_ON=value of PASSED_ON" in events[step]
     assert "OWN=mine" in events["words"]
     assert "OWN" not in events["shell"]
-
-
-def test_demo_runs_the_example_and_says_where_to_look_next(here: Path) -> None:
-    said = orc("demo")
-    as_json = orc("demo", "--json", "--quiet")
-
-    assert said.code == as_json.code == 0
-    assert said.out == ""
-    assert "orc show latest" in said.err
-    assert as_json.err == ""
-    assert as_json.lines()[-1]["status"] == "succeeded"
-    assert (here / "src" / "generated" / "main.py").exists()
-
-
-@pytest.mark.parametrize(
-    ("tamper", "found"),
-    [
-        ("UPDATE events SET data = replace(data, 'first', 'worst')", "event 4 was changed"),
-        ("DELETE FROM events", "event 4 is missing"),
-    ],
-)
-def test_verify_ends_with_5_when_an_event_was_changed_or_removed(tamper: str, found: str) -> None:
-    job = submit(PASSING)
-    with sqlite3.connect("runs.db") as connection:
-        for (name,) in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        ).fetchall():
-            connection.execute(f'DROP TRIGGER "{name}"')
-        assert connection.execute(f"{tamper} WHERE version = 4").rowcount == 1
-    connection.close()
-    said = orc("verify", job)
-    verdict = orc("verify", "--json")
-
-    assert (said.code, verdict.code) == (5, 5)
-    assert found in said.err
-    assert any(found in problem for problem in verdict.lines()[0]["problems"])
-
-
-@pytest.mark.parametrize("name", ["outputs/passing/first.txt", "events.jsonl", "manifest.json"])
-def test_verify_ends_with_5_when_a_published_file_was_changed_or_removed(
-    name: str, here: Path
-) -> None:
-    job = submit(PASSING)
-    path = here / "runs" / job / name
-    before = path.read_bytes()
-    path.write_bytes(before.replace(b"o", b"0", 1))
-    changed = orc("verify", job)
-    path.unlink()
-    removed = orc("verify", job)
-
-    assert (changed.code, removed.code) == (5, 5)
-    assert f"{name} was changed" in changed.err
-    assert f"{name} is missing" in removed.err
-    assert orc("export", job).code == 0
-    assert orc("verify", job).code == 0
-
-
-def test_the_examples_are_valid_specs() -> None:
-    specs = [path for path in EXAMPLES.glob("*.yaml") if ".replay." not in path.name]
-
-    assert orc("validate", *specs).code == 0
-    assert json.loads(orc("validate", "--json", specs[0]).out)["valid"] is True

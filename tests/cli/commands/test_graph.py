@@ -107,3 +107,23 @@ def test_json_has_needs_statuses_and_kinds(kept: Kept) -> None:
 
 def test_no_such_job_is_told_apart(kept: Kept) -> None:
     assert orc("graph", "job_nowhere", "--format", "svg", "--db", kept.database).code == 6
+
+
+def test_graph_draws_a_spec_and_a_job_with_the_state_of_its_steps(kept: Kept) -> None:
+    spec = orc("graph", TINY_SPEC)
+    job = orc("graph", kept.failed, "--db", kept.database)
+    picture = orc("graph", kept.failed, "--mermaid", "--db", kept.database)
+
+    assert spec.out.splitlines() == [
+        "●   architect  prompt",
+        "├─╮",
+        "● │ builder  prompt",
+        "│ ● docs  prompt",
+        "├─╯",
+        "●   qa  prompt",
+    ]
+    marked = [line.split()[:2] for line in job.out.splitlines() if line]
+    assert marked == [["✗", "broken"], ["-", "after"], ["✓", "beside"]]
+    assert picture.out.startswith('flowchart LR\n    s0["broken"]:::failed\n')
+    assert "    s0 --> s1\n" in picture.out
+    assert orc("graph", TINY_SPEC, "--json").json()["needs"]["qa"] == ["builder", "docs"]

@@ -15,7 +15,7 @@ import pytest
 
 from orc.cli import main as entry
 from tests.cli.command_line import Said, orc, submit, work_in, write
-from tests.cli.terminal import run_on_a_terminal
+from tests.cli.pseudo_terminal import run_on_a_terminal
 from tests.ledger.support import submitted
 from tests.model_server import Asked, Fails, ModelServer, Says
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import PASSING, Said, orc, write
+from tests.cli.command_line import EXAMPLES, PASSING, Said, orc, write
 
-BAD = Path(__file__).parent / "specs" / "bad"
-
+BAD = Path(__file__).parents[1] / "specs" / "bad"
 # For each file in specs/bad what must be said of it: line:column, and words.
 EXPECTED = {
     "absolute_path": ["3:28 steps.a.files[0] not relative", "4:28 steps.b.files[0] not relative"],
@@ -251,3 +251,10 @@ def assert_refused(said: Said) -> None:
     assert said.out == ""
     assert "Traceback" not in said.err
     assert "\x1b" not in said.err
+
+
+def test_the_examples_are_valid_specs() -> None:
+    specs = [path for path in EXAMPLES.glob("*.yaml") if ".replay." not in path.name]
+
+    assert orc("validate", *specs).code == 0
+    assert json.loads(orc("validate", "--json", specs[0]).out)["valid"] is True

@@ -13,7 +13,7 @@ import pytest
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.settings import parse_sets, set_values
 from tests.cli.command_line import Said, orc, submit, write
-from tests.cli.test_amending import ASKING, REPLIES, SPEC
+from tests.cli.jobs.test_amend import ASKING, REPLIES, SPEC
 
 
 def plan(said: Said) -> dict[str, Any]:

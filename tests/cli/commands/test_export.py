@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import orc
+from tests.cli.command_line import PASSING, orc, submit
 from tests.cli.conftest import Kept
 from tests.projections.exported import check_crate, check_junit, check_otlp
 
@@ -68,3 +68,34 @@ def test_what_cannot_be_meant_is_refused(kept: Kept, options: tuple[str, ...], t
     assert said.code == 2
     assert told in said.err
     assert said.out == ""
+
+
+def test_export_writes_the_same_folder_elsewhere_and_overwrites_nothing(
+    kept: Kept, here: Path
+) -> None:
+    said = orc("export", kept.tiny, "--to", here / "copy", "--json", "--db", kept.database)
+    again = orc("export", kept.tiny, "--to", here / "copy", "--db", kept.database)
+
+    assert said.json() == {"job_id": kept.tiny, "folder": str(here / "copy"), "lost": []}
+    assert tree(here / "copy") == tree(kept.database.parent / "runs" / kept.tiny)
+    assert again.code == 2
+    assert "not an empty folder" in again.err
+
+
+def test_export_brings_a_deleted_run_folder_back(here: Path) -> None:
+    job = submit(PASSING)
+    before = tree(here / "runs" / job)
+    for path in sorted((here / "runs" / job).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    assert orc("export", job).code == 0
+    assert tree(here / "runs" / job) == before
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

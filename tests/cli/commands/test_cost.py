@@ -1,57 +1,17 @@
-"""`orc cost`, and which jobs `orc list` lists."""
+"""`orc cost`: what calls cost, by model, day, step and job."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orc.cli.errors import UsageProblem
-from orc.cli.options import parse_since
-from orc.ledger.locks import OwnerLock
-from tests.cli.command_line import FAILING, orc, submit, work_in, write
+from tests.cli.command_line import orc
+from tests.cli.commands.conftest import Spent
 
-SPEC = """\
-project: priced
-provider: replay
-steps:
-  dear: {prompt: One, cache: ledger}
-  each: {for_each: [1, 2], prompt: "Two ${{ item }}"}
-"""
-PRICES = "models: {openai: {known: {input: 1, cached_input: 0.5, output: 2}}}\n"
-USAGE = "{input_tokens: 1000, cached_tokens: 400, output_tokens: 500}"
 COST_USD = 0.0018
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """A ledger: a job that paid, its like that had one reply from the cache, and a failed one."""
-
-    database: Path
-    first: str
-    second: str
-    failed: str
-
-
-@pytest.fixture(scope="module")
-def spent(tmp_path_factory: pytest.TempPathFactory) -> Spent:
-    """One ledger for all tests here."""
-    with pytest.MonkeyPatch.context() as patches:
-        folder = work_in(tmp_path_factory.mktemp("spent"), patches)
-        write("prices.yaml", PRICES)
-        known = f"[{{text: yes, model: known, usage: {USAGE}}}]"
-        other = known.replace("model: known", "model: unknown")
-        write(
-            "spec.replay.yaml",
-            f'replies:\n  dear: {known}\n  "each[0]": {known}\n  "each[1]": {other}\n',
-        )
-        first, second = submit(SPEC), submit(SPEC)
-        return Spent(folder / "runs.db", first, second, submit(FAILING))
 
 
 def cost(spent: Spent, *options: str) -> dict[str, Any]:
@@ -125,37 +85,6 @@ def test_calls_and_jobs_before_the_moment_do_not_count(spent: Spent) -> None:
     assert orc("list", "--since", "9999-01-01", *here).err.startswith("no job is like that")
 
 
-def test_jobs_are_listed_by_status_and_project_the_newest_first(spent: Spent) -> None:
-    def listed(*options: str) -> list[str]:
-        said = orc("list", *options, "--json", "--db", spent.database)
-        return [row["job_id"] for row in said.lines()]
-
-    assert listed() == [spent.failed, spent.second, spent.first]
-    assert listed("--status", "failed") == [spent.failed]
-    assert listed("--status", "failed", "--status", "succeeded", "-n", "2") == [
-        spent.failed,
-        spent.second,
-    ]
-    assert listed("--project", "priced") == [spent.second, spent.first]
-    assert listed("--project", "price") == listed("--status", "interrupted") == []
-    table = orc("list", "--db", spent.database).out
-    assert "at least $0.0036" in table
-
-
-def test_a_job_that_nobody_runs_is_listed_as_interrupted_and_not_as_running(here: Path) -> None:
-    job = submit("project: p\nsteps:\n  a: {value: 1}\n  b: {value: 2}\n", "--until", "a")
-
-    assert "interrupted" in orc("list", "--status", "interrupted").out
-    assert orc("list", "--status", "running").out == ""
-    lock = OwnerLock(here / "runs.db", job)
-    lock.acquire(wait_s=0)
-    try:
-        assert orc("list", "--status", "interrupted").out == ""
-        assert job in orc("list", "--status", "running").out
-    finally:
-        lock.release()
-
-
 def test_bad_choices_are_told_the_nearest(spent: Spent) -> None:
     for options, part in (
         (("cost", "--by", "modl"), "did you mean 'model'?"),
@@ -167,15 +96,3 @@ def test_bad_choices_are_told_the_nearest(spent: Spent) -> None:
         assert (said.code, said.out) == (2, ""), options
         assert part in said.err
     assert orc("cost", "zzz", "--db", spent.database).code == 6
-
-
-def test_a_moment_is_counted_back_or_read_as_utc() -> None:
-    now = datetime(2026, 11, 2, 12, tzinfo=UTC)
-
-    assert parse_since(None) is None
-    assert parse_since("30m", now=now) == "2026-11-02T11:30:00.000000Z"
-    assert parse_since("2d", now=now) == "2026-10-31T12:00:00.000000Z"
-    assert parse_since("2026-11-01") == "2026-11-01T00:00:00.000000Z"
-    assert parse_since("2026-11-01T10:00+02:00") == "2026-11-01T08:00:00.000000Z"
-    with pytest.raises(UsageProblem, match="calendar"):
-        parse_since("0001-01-01T00:00+05:00")

@@ -11,6 +11,7 @@ import pytest
 
 from orc.cli.commands.browse import address_of, listen, only_for_loopback, open_browser
 from orc.cli.errors import UsageProblem
+from tests.cli.command_line import orc
 
 
 def test_a_port_that_was_named_and_is_taken_is_refused_and_another_one_is_found() -> None:
@@ -72,3 +73,10 @@ def test_a_browser_that_waits_for_the_server_does_not_hold_it_up(
     open_browser("http://127.0.0.1:1/")
     served.set()
     assert opened.wait(20)
+
+
+def test_browse_without_a_ledger_ends_before_it_begins() -> None:
+    said = orc("browse", "--no-open")
+
+    assert said.code == 6
+    assert "there is no ledger" in said.err

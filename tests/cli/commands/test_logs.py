@@ -1,4 +1,4 @@
-"""`orc tail` and `orc logs`: what happens, and what is printed, whoever runs the job."""
+"""`orc logs`: what the attempts of a step printed, also while one runs."""
 
 from __future__ import annotations
 
@@ -8,40 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.commands.tail import Wanted, last_of_all
-from orc.ledger import JobId
 from orc.scheduler.core.commands import ResumeJob
 from tests.builders import OWNER, step
-from tests.cli.command_line import obeyed, orc, submit, write
+from tests.cli.command_line import orc, submit, write
+from tests.cli.commands.conftest import PRINTS
 from tests.processes import end_process, run_orc, start_orc, wait_until
 from tests.projections.support import begun, open_in
 from tests.projections.support import write as write_down
 
-PRINTS = """\
-project: prints
-steps:
-  talk:
-    run: |
-      printf 'one\\ttab\\n\\033[2Jtwo'; test -e flag || { touch flag; exit 3; }
-    retry: {max_attempts: 2, initial: 10ms}
-  quiet: {run: "true"}
-  each: {for_each: [1, 2], run: "echo item"}
-  given: {value: 1}
-  last: {needs: [talk, each], run: "echo the end"}
-  deep: {for_each: [1], steps: {er: {for_each: [1], as: x, steps: {leaf: {run: "echo deep"}}}}}
-"""
 WAITS = """\
 project: waits
 steps:
   talk: {run: "printf 'begun\\nand'; until test -e ../../go; do sleep 0.02; done; echo over"}
   skipped: {if: "${{ false }}", run: "true"}
 """
-
-
-@pytest.fixture
-def prints(here: Path) -> str:
-    """A job whose steps printed something."""
-    return submit(PRINTS)
 
 
 def test_logs_has_every_attempt_and_what_is_printed_is_made_safe(prints: str) -> None:
@@ -142,49 +122,6 @@ def test_what_was_printed_before_the_process_died_is_in_the_run_folder(here: Pat
     (here / "elsewhere").write_text("no log")
     log.symlink_to(here / "elsewhere")
     assert orc("logs", "latest", "a").out == ""
-
-
-def test_tail_follows_all_jobs_from_now_on(here: Path) -> None:
-    before = submit(PRINTS)
-    follower = start_orc("tail", "-f", "-n", "1", "--type", "job", "--json", cwd=here)
-    try:
-        assert follower.stdout is not None
-        assert json.loads(follower.stdout.readline())["job_id"] == before
-        job = submit(PRINTS)
-        seen = [json.loads(follower.stdout.readline()) for _ in range(3)]
-        assert [event["type"] for event in seen] == [
-            "job.submitted",
-            "job.started",
-            "job.succeeded",
-        ]
-        assert {event["job_id"] for event in seen} == {job}
-    finally:
-        end_process(follower)
-
-
-def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: str) -> None:
-    whole = orc("tail", prints).out.splitlines()
-    assert orc("tail", prints, "-n", "2").out.splitlines() == whole[-2:]
-    assert orc("tail", prints, "-n", "0").out == ""
-    latest = orc("tail", "-n", "2")
-    assert latest.out.splitlines() == whole[-2:]
-    assert prints in latest.err
-    assert obeyed(latest.out) == set()
-
-
-def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
-    said = orc("tail", "-f", "--step", "talk")
-    assert (said.code, "name it" in said.err) == (2, True)
-
-
-def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
-    stories = [begun(step("a", kind="run"), job_id=JobId(f"job_{name * 12}")) for name in "abc"]
-    with open_in(here) as ledger:
-        for story in stories:
-            write_down(ledger, story.start("a"))
-        found = list(last_of_all(ledger, Wanted("job.started"), position=12, last=2, page=5))
-    assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
-    assert [one.event.type for one in found] == ["job.started"] * 2
 
 
 def test_tables_of_an_older_orc_are_derived_anew_first(prints: str, here: Path) -> None:

@@ -1,0 +1,161 @@
+"""`orc bundle` and `orc import`: a job travels to another ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orc.ledger import OwnerLock
+from orc.ledger.chain import chain_hash
+from tests.cli.command_line import orc, submit
+from tests.cli.removed_jobs import SPEC, UNENDED
+
+
+def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here: Path) -> None:
+    job = submit(UNENDED)
+    assert orc("bundle", job, "job.orc").code == 0
+    refused = orc("bundle", job, "job.orc")
+    assert refused.code == 2
+    assert "is there already" in refused.err
+    (here / "there").mkdir()
+    there = ("--db", here / "there/runs.db")
+    assert orc("import", "job.orc", *there, "--json").json() == {
+        "job_id": job,
+        "events_before": 0,
+        "events": len(orc("tail", job, "--json").lines()),
+        "trusted": False,
+    }
+    shown = orc("show", job, *there)
+    assert "not trusted" in shown.out
+    assert str(here / "there/runs" / job) in shown.out
+    assert orc("verify", *there).code == 0
+    assert orc("export", job, *there).code == 0
+    assert (here / "there/runs" / job / "manifest.json").exists()
+    assert orc("approve", job, "ask", *there).code == 0
+    for command in (("resume", job), ("fork", job), ("rerun", job, "--step", "a")):
+        said = orc(*command, *there)
+        assert said.code == 2
+        assert "orc import" in said.err
+        assert "--trust" in said.err
+    assert "already here" in orc("import", "job.orc", "--trust", *there).err
+    assert orc("resume", job, *there).code == 0
+    assert orc("verify", *there).code == 0
+    # Back home its history is longer; and then another one.
+    assert orc("bundle", job, "longer.orc", *there).code == 0
+    assert "now up to event" in orc("import", "longer.orc").err
+    assert orc("rerun", job, "--step", "b", *there).code == 0
+    assert orc("bundle", job, "other.orc", *there).code == 0
+    assert orc("import", "longer.orc", "--trust").code == 0
+    assert orc("rerun", job, "--step", "b").code == 0
+    other = orc("import", "other.orc")
+    assert other.code == 5
+    assert "another history" in other.err
+
+
+def test_a_job_that_is_run_is_not_bundled(here: Path) -> None:
+    job = submit(SPEC)
+    lock = OwnerLock(here / "runs.db", job)
+    lock.acquire()
+    refused = orc("bundle", job, "job.orc")
+    lock.release()
+    assert refused.code == 75
+    assert not Path("job.orc").exists()
+
+
+def rechain(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    """Change the data of each event, and make the hashes fit: what an attacker would do."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for name in ("events_no_update", "blobs_no_update"):
+        connection.execute(f"DROP TRIGGER {name}")
+    previous = ""
+    columns = "job_id, version, type, step, attempt, recorded_at, data"
+    for *row, position in connection.execute(
+        f"SELECT {columns}, position FROM events ORDER BY position"
+    ).fetchall():
+        fields = dict(zip(columns.split(", "), row, strict=True))
+        fields["data"] = json.loads(str(fields["data"]))
+        change(fields)
+        fields["data"] = json.dumps(fields["data"], sort_keys=True)
+        previous = chain_hash(previous, fields.values())
+        connection.execute(
+            "UPDATE events SET (type, step, attempt, data, hash) = (?, ?, ?, ?, ?) "
+            "WHERE position = ?",
+            (*(fields[name] for name in ("type", "step", "attempt", "data")), previous, position),
+        )
+    connection.close()
+
+
+def _path_outside(event: dict[str, object]) -> None:
+    if event["type"] == "file.written":
+        event["data"]["path"] = "../../../evil.txt"  # type: ignore[index]
+
+
+def _cache_outside(event: dict[str, object]) -> None:
+    if event["type"] == "step.succeeded":
+        event["step"] = "../../evil"
+
+
+def _no_such_step(event: dict[str, object]) -> None:
+    if event["type"] == "step.started":
+        event["step"] = "nobody"
+
+
+def _spec_of_nonsense(event: dict[str, object]) -> None:
+    if event["type"] == "job.submitted":
+        event["data"]["spec"] = {"value": {"steps": 7}}  # type: ignore[index]
+
+
+def _deep(event: dict[str, object]) -> None:
+    if event["type"] == "step.succeeded":
+        value: object = 1
+        for _ in range(900):
+            value = [value]
+        event["data"]["output"] = {"value": value}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "change", [_path_outside, _cache_outside, _no_such_step, _spec_of_nonsense]
+)
+def test_a_chain_that_fits_makes_no_events_of_a_job(
+    change: Callable[[dict[str, object]], None], here: Path
+) -> None:
+    job = submit(SPEC)
+    assert orc("bundle", job, "job.orc").code == 0
+    rechain(here / "job.orc", change)
+    (here / "there").mkdir()
+    said = orc("import", "job.orc", "--db", "there/runs.db")
+    assert said.code == 5, said.err
+    assert "Traceback" not in said.err
+    # Not even an empty ledger was made for it.
+    assert not list((here / "there").iterdir())
+    assert not list(here.rglob("evil*"))
+
+
+def test_deep_values_of_a_bundle_end_in_no_traceback(here: Path) -> None:
+    job = submit(SPEC)
+    assert orc("bundle", job, "job.orc").code == 0
+    rechain(here / "job.orc", _deep)
+    (here / "there").mkdir()
+    assert orc("import", "job.orc", "--db", "there/runs.db").code in (0, 5)
+
+
+def test_no_cache_answers_from_a_job_that_nobody_trusts(here: Path) -> None:
+    spec = (
+        "project: cached\nsteps:\n  a: {run: 'printf %01500d 1; date +%N >> ran', cache: ledger}\n"
+    )
+    job = submit(spec)
+    assert orc("bundle", job, "job.orc").code == 0
+    Path("runs.db").rename("elsewhere.db")
+    for path in here.glob("runs.db-*"):
+        path.unlink()
+    assert orc("import", "job.orc").code == 0
+    second = submit(spec)
+    assert len(orc("tail", second, "--type", "step.reused", "--json").lines()) == 0
+    Path("runs.db").unlink()
+    assert orc("import", "job.orc", "--trust").code == 0
+    third = submit(spec)
+    assert len(orc("tail", third, "--type", "step.reused", "--json").lines()) == 1

@@ -1,0 +1,58 @@
+"""`orc list`: which jobs are shown, and in which order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from orc.ledger.locks import OwnerLock
+from tests.cli.command_line import (
+    orc,
+    submit,
+)
+from tests.cli.commands.conftest import Spent
+from tests.cli.conftest import Kept
+
+
+def test_list_shows_the_newest_first_and_as_many_as_asked(kept: Kept) -> None:
+    everything = [line["job_id"] for line in orc("list", "--json", "--db", kept.database).lines()]
+    two = [
+        line["job_id"]
+        for line in orc("list-runs", "-n", "2", "--json", "--db", kept.database).lines()
+    ]
+
+    assert everything == [kept.tiny, kept.failed, kept.passed]
+    assert two == [kept.tiny, kept.failed]
+    assert everything == sorted(everything, reverse=True)
+    assert all(re.fullmatch(r"job_[a-z0-9]{12}", job_id) for job_id in everything)
+
+
+def test_jobs_are_listed_by_status_and_project_the_newest_first(spent: Spent) -> None:
+    def listed(*options: str) -> list[str]:
+        said = orc("list", *options, "--json", "--db", spent.database)
+        return [row["job_id"] for row in said.lines()]
+
+    assert listed() == [spent.failed, spent.second, spent.first]
+    assert listed("--status", "failed") == [spent.failed]
+    assert listed("--status", "failed", "--status", "succeeded", "-n", "2") == [
+        spent.failed,
+        spent.second,
+    ]
+    assert listed("--project", "priced") == [spent.second, spent.first]
+    assert listed("--project", "price") == listed("--status", "interrupted") == []
+    table = orc("list", "--db", spent.database).out
+    assert "at least $0.0036" in table
+
+
+def test_a_job_that_nobody_runs_is_listed_as_interrupted_and_not_as_running(here: Path) -> None:
+    job = submit("project: p\nsteps:\n  a: {value: 1}\n  b: {value: 2}\n", "--until", "a")
+
+    assert "interrupted" in orc("list", "--status", "interrupted").out
+    assert orc("list", "--status", "running").out == ""
+    lock = OwnerLock(here / "runs.db", job)
+    lock.acquire(wait_s=0)
+    try:
+        assert orc("list", "--status", "interrupted").out == ""
+        assert job in orc("list", "--status", "running").out
+    finally:
+        lock.release()

@@ -1,0 +1,161 @@
+"""`orc prune`: what it removes, and what every command says afterwards."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orc.ledger import OwnerLock
+from tests.cli.command_line import TINY_SPEC, orc, submit
+from tests.cli.removed_jobs import FILE_DIGEST, LONG, SPEC, UNENDED, blobs
+
+
+def prune(*options: str) -> dict[str, object]:
+    said = orc("prune", *options, "--json")
+    assert said.code == 0, said.err
+    return said.json()
+
+
+def test_a_plan_is_shown_and_nothing_removed_without_yes(here: Path) -> None:
+    job = submit(SPEC)
+    said = orc("prune", "--older-than", "1ms")
+    assert said.code == 0
+    assert job in said.out
+    assert "nothing is removed yet; to do it: orc prune --older-than 1ms --yes" in said.err
+    assert blobs() == 0
+    assert prune("--older-than", "1h")["jobs"] == []
+    assert prune("--older-than", "1ms")["removed"] is False
+
+
+def test_after_a_prune_every_command_says_what_was_removed(here: Path) -> None:
+    job = submit(SPEC)
+    shutil.rmtree("out")
+    done = prune("--older-than", "1ms", "--yes", "--reason", "old")
+    assert done["removed"] is True
+    assert done["compact"] is True
+    assert len(list(done["blobs"])) == blobs() > 2  # type: ignore[call-overload]
+    # The published files are the last copies; without --files they stay.
+    assert (here / "runs" / job / "outputs/keeping/a.txt").read_text() == LONG
+    assert orc("verify").code == 0
+
+    told = r"removed by orc prune on \d{4}-\d\d-\d\d \(event \d+ of job_\w+\): old"
+    show = orc("show", job)
+    assert show.code == 0
+    assert re.search(r"removed +the bytes of \d+ blob\(s\) .* by orc prune on .*: old", show.out)
+    assert "(removed)" in orc("show", job, "--files").out
+    assert orc("show", job, "--json").json()["removals"][0]["cause"] == "prune"
+    assert orc("rebuild").code == 0
+    assert orc("verify").code == 0
+    export = orc("export", job, "--to", "copy")
+    assert export.code == 0
+    assert re.search(f"without outputs/keeping/a.txt: .*{told}", export.err)
+    assert (here / "copy/manifest.json").exists()
+    assert orc("plan", "spec.yaml").code == 0
+    # A job that has succeeded is left as it is; what cannot be delivered is said.
+    resumed = orc("resume", job)
+    assert (resumed.code, bool(re.search(told, resumed.err))) == (2, True)
+    rerun = orc("rerun", job, "--step", "second")
+    assert rerun.code == 2
+    assert re.search(f"cannot go on: the output of step 'first' .*{told}", rerun.err)
+    # What is there no more runs again in a fork.
+    fork = orc("fork", job, "--json")
+    assert fork.lines()[0]["runs"]["first"] == "its result is no longer in the ledger"
+    assert fork.code == 0
+    # And what comes again is there again.
+    assert orc("resume", job).code == 0
+    assert orc("rerun", job, "--step", "first").code == 0
+    assert orc("verify").code == 0
+    assert not [said for said in (show, export, resumed, rerun) if "Traceback" in said.err]
+
+
+def test_what_another_job_needs_stays(here: Path) -> None:
+    old = submit(SPEC)
+    young = orc("fork", old, "--json").lines()[0]["job_id"]
+    done = prune("--job", old, "--yes")
+    assert int(str(done["shared"])) >= 3
+    assert FILE_DIGEST not in list(done["blobs"])  # type: ignore[call-overload]
+    assert orc("verify", young).code == 0
+    shutil.rmtree("runs")
+    assert orc("export", young).err.count("without") == 0
+
+
+def test_files_goes_further_and_takes_the_published_files_as_well(here: Path) -> None:
+    job = submit(SPEC)
+    done = prune("--job", job, "--files", "--yes")
+    gone = {Path(path).name for path in list(done["files"])}  # type: ignore[call-overload]
+    assert {"a.txt", "first.1.log"} <= gone
+    assert not (here / "runs" / job / "outputs/keeping/a.txt").exists()
+    # What was delivered is its author's.
+    assert str(here / "out/a.txt") in list(done["files_left"])  # type: ignore[call-overload]
+    assert (here / "out/a.txt").read_text() == LONG
+    assert orc("verify").code == 0
+
+
+def test_a_job_that_has_not_ended_is_left_out_unless_it_is_named(here: Path) -> None:
+    job = submit(UNENDED)
+    done = prune("--older-than", "1ms", "--yes")
+    assert done["left_out"] == [{"job_id": job, "why": "it has not ended"}]
+    assert orc("resume", job).code == 3
+    named = prune("--job", job, "--yes")
+    assert [part["job_id"] for part in named["jobs"]] == [job]  # type: ignore[attr-defined]
+    resumed = orc("resume", job)
+    assert resumed.code == 2
+    assert "the output of step 'a' is no longer there" in resumed.err
+    assert orc("verify").code == 0
+
+
+def test_a_job_that_is_run_is_left_out_and_refused_where_it_has_to_be_in(here: Path) -> None:
+    job, other = submit(SPEC), submit(UNENDED)
+    submit("project: big\nsteps: {a: {run: \"head -c 500000 /dev/zero | tr '\\\\0' a\"}}")
+    lock = OwnerLock(here / "runs.db", other)
+    lock.acquire()
+    done = prune("--older-than", "1ms", "--yes")
+    assert done["left_out"] == [{"job_id": other, "why": "it is being run"}]
+    # Another program is in the file: it is not written anew, and that is said.
+    assert done["compact"] is False
+    for command in (("prune", "--job", other), ("redact", FILE_DIGEST)):
+        refused = orc(*command, "--yes")
+        assert refused.code == 75
+        assert "is being run by process" in refused.err
+    lock.release()
+    assert orc("verify", job).code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("prune",), "--older-than 30d, or --job JOB"),
+        (("prune", "--older-than", "soon"), "--older-than soon: must be a duration"),
+        (("redact", "xyz"), "is no digest"),
+        (("redact", "0" * 64), "no blob has the digest"),
+        (("verify", "--head", "nonsense"), "must be JOB=HASH"),
+        (("verify", "--head", "0" * 64), "must be JOB=HASH"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_exit_code_2(
+    command: tuple[str, ...], message: str, here: Path
+) -> None:
+    submit(SPEC)
+    said = orc(*command)
+    assert said.code == 2
+    assert message in said.err
+
+
+def test_a_job_on_recorded_replies_says_so_when_they_are_gone(here: Path) -> None:
+    assert orc("run", TINY_SPEC, "--provider", "replay", "--quiet").code == 0
+    assert orc("prune", "--job", "latest", "--yes").code == 0
+    said = orc("fork", "latest")
+    assert said.code == 2
+    assert "recorded replies are gone" in said.err
+    replies = TINY_SPEC.with_name("tiny_spec.replay.yaml")
+    assert orc("fork", "latest", "--replies", replies, "--quiet").code == 0
+    assert orc("verify").code == 0
+
+
+@pytest.mark.parametrize("age", ["1d", "366d", "400d", "99999d", "30m"])
+def test_an_age_may_be_of_many_days(here: Path, age: str) -> None:
+    submit(SPEC)
+    assert prune("--older-than", age)["jobs"] == []

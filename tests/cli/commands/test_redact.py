@@ -1,0 +1,88 @@
+"""`orc redact`: where removed bytes are gone, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from orc.ledger.digest import digest_bytes
+from tests.cli.command_line import orc, submit
+from tests.cli.removed_jobs import CANARY, FILE_DIGEST, LONG, SPEC, UNENDED, blobs
+
+
+def files_with(folder: Path, needle: str) -> list[str]:
+    """The files of a ledger and a run folder that hold a text, read by another process."""
+    program = (
+        "import pathlib, sys\n"
+        "for path in [*pathlib.Path(sys.argv[1]).glob('runs.db*'),"
+        " *pathlib.Path(sys.argv[1]).glob('runs/**/*')]:\n"
+        "    if path.is_file() and sys.argv[2].encode() in path.read_bytes(): print(path.name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), needle],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return sorted(done.stdout.split())
+
+
+def test_after_a_redaction_the_text_is_nowhere_but_where_it_is_said_to_be(here: Path) -> None:
+    """The canary is in a file, in a log, in the spec and in the tables that are made of it."""
+    spec = SPEC.replace("steps:", f"task_description: '{LONG}'\nsteps:", 1)
+    job = submit(spec)
+    assert set(files_with(here, CANARY)) >= {"runs.db", "a.txt", "first.1.log", "spec.yaml"}
+    plan = orc("redact", FILE_DIGEST, "--json").json()
+    also = plan["also_in_blobs"]
+    # The spec as it was written and as it was resolved, and what the command printed.
+    assert len(also) == 3
+    assert blobs() == 0
+
+    done = orc("redact", FILE_DIGEST, *also, "--yes", "--reason", "a key", "--json")
+    assert done.code == 0, done.err
+    assert done.json()["compact"] is True
+    assert files_with(here, CANARY) == []
+    assert done.json()["files_left"] == [str(here / "out/a.txt")]
+
+    assert orc("verify").code == 0
+    assert orc("rebuild").code == 0
+    assert orc("verify").code == 0
+    shown = orc("show", job)
+    assert shown.code == 0
+    assert re.search(r"removed .* by orc redact on .*: a key", shown.out)
+    assert [step["step"] for step in orc("show", job, "--json").json()["steps"]] == [
+        "first",
+        "second",
+    ]
+    assert orc("export", job, "--to", "copy").code == 0
+    assert orc("plan", "spec.yaml").code == 0
+    assert orc("tail", job).code == 0
+    for command in (("resume", job), ("fork", job), ("rerun", job, "--step", "second")):
+        said = orc(*command)
+        assert said.code == 2
+        assert "were removed by orc redact on" in said.err
+    # Once more finds nothing to do, and does no harm.
+    assert orc("redact", FILE_DIGEST, "--yes").code == 0
+    assert orc("verify").code == 0
+
+
+def test_the_places_that_a_redaction_cannot_reach_are_named(here: Path) -> None:
+    short = "hunter2-hunter2"
+    job = submit(
+        f"project: short\nsteps:\n  a: {{run: \"printf {short}; printf '%01500d' 1 >&2\", "
+        f"files: [{{path: s.txt, content: {short}}}]}}\n"
+    )
+    said = orc("redact", digest_bytes(short.encode())[:10], "--yes")
+    assert said.code == 0
+    assert re.search(rf"also in event \d+ of {job} itself: events cannot be changed", said.err)
+
+
+def test_a_redaction_needs_the_name_of_a_job_that_has_not_ended(here: Path) -> None:
+    job = submit(UNENDED)
+    digest = digest_bytes(b"0" * 1999 + b"7")
+    refused = orc("redact", digest, "--yes")
+    assert refused.code == 2
+    assert f"--job {job}" in refused.err
+    assert blobs() == 0
+    assert orc("redact", digest, "--job", job, "--yes").code == 0
+    assert blobs() == 1

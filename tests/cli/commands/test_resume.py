@@ -1,0 +1,48 @@
+"""`orc resume`: what runs again, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.command_line import orc, submit, write
+from tests.cli.conftest import Kept
+
+
+def test_resume_runs_only_what_had_not_succeeded(here: Path) -> None:
+    spec = """\
+project: x
+steps:
+  once: {run: "echo ran >> $ORC_SPEC_DIR/runs.txt"}
+  gate: {needs: once, run: "test -e $ORC_SPEC_DIR/open"}
+"""
+    job = submit(spec)
+    write("open", "")
+    resumed = orc("resume", "latest", "--json")
+    again = orc("resume", job)
+
+    assert resumed.code == 0
+    assert (here / "runs.txt").read_text() == "ran\n"
+    assert resumed.lines()[-1]["status"] == "succeeded"
+    assert again.code == 0
+    assert "succeeded: 2 of 2 steps" in again.err
+
+
+def test_a_job_whose_step_was_retried_can_be_resumed_and_looked_at(here: Path) -> None:
+    job = submit(
+        "project: x\n"
+        "steps: {a: {run: 'test -e $ORC_SPEC_DIR/open', retry: {max_attempts: 2, initial: 0.01s}}}\n"
+    )
+
+    assert orc("cancel", job).code == 1
+    write("open", "")
+    assert orc("resume", job).code == 0
+    assert orc("show", job, "--json").json()["steps"][0]["attempts"] == 3
+
+
+def test_a_resume_takes_no_other_provider_and_no_nonsense_for_a_timeout(kept: Kept) -> None:
+    other = orc("resume", kept.failed, "-p", "ollama", "--db", kept.database)
+    nonsense = orc("resume", kept.failed, "--timeout", "soon", "--db", kept.database)
+
+    assert (other.code, nonsense.code) == (2, 2)
+    assert "only --provider replay can replace them" in other.err
+    assert "such as 90, 90s, 15m" in nonsense.err

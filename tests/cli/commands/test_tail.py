@@ -1,0 +1,85 @@
+"""`orc tail`: events of one job and of all, as they come."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from orc.cli.commands.tail import Wanted, last_of_all
+from orc.ledger import JobId
+from tests.builders import step
+from tests.cli.command_line import obeyed, orc, submit
+from tests.cli.commands.conftest import PRINTS
+from tests.cli.conftest import Kept
+from tests.processes import end_process, start_orc
+from tests.projections.support import begun, open_in
+from tests.projections.support import write as write_down
+
+
+def test_tail_keeps_the_types_and_the_step_that_were_asked_for(kept: Kept) -> None:
+    def types(*options: str) -> list[str]:
+        said = orc("tail", kept.tiny, "--json", "--db", kept.database, *options)
+        return [line["type"] for line in said.lines()]
+
+    assert types("--type", "job") == ["job.submitted", "job.started", "job.succeeded"]
+    assert types("--type", "job.started") == ["job.started"]
+    assert types("--type", "jo") == []
+    assert types("--step", "qa") == [
+        "step.started",
+        "llm.requested",
+        "llm.responded",
+        "step.succeeded",
+    ]
+    assert types("--step", "qa", "--type", "llm") == ["llm.requested", "llm.responded"]
+
+
+def test_a_line_of_tail_is_short_however_long_its_event(kept: Kept) -> None:
+    lines = orc("tail", kept.tiny, "--db", kept.database).out.splitlines()
+
+    assert max(map(len, lines)) <= 200
+    assert "request_sha256=" in " ".join(lines)
+    assert not re.search(r"[0-9a-f]{13}", " ".join(lines)), "digests are cut to twelve digits"
+
+
+def test_tail_follows_all_jobs_from_now_on(here: Path) -> None:
+    before = submit(PRINTS)
+    follower = start_orc("tail", "-f", "-n", "1", "--type", "job", "--json", cwd=here)
+    try:
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["job_id"] == before
+        job = submit(PRINTS)
+        seen = [json.loads(follower.stdout.readline()) for _ in range(3)]
+        assert [event["type"] for event in seen] == [
+            "job.submitted",
+            "job.started",
+            "job.succeeded",
+        ]
+        assert {event["job_id"] for event in seen} == {job}
+    finally:
+        end_process(follower)
+
+
+def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: str) -> None:
+    whole = orc("tail", prints).out.splitlines()
+    assert orc("tail", prints, "-n", "2").out.splitlines() == whole[-2:]
+    assert orc("tail", prints, "-n", "0").out == ""
+    latest = orc("tail", "-n", "2")
+    assert latest.out.splitlines() == whole[-2:]
+    assert prints in latest.err
+    assert obeyed(latest.out) == set()
+
+
+def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
+    said = orc("tail", "-f", "--step", "talk")
+    assert (said.code, "name it" in said.err) == (2, True)
+
+
+def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
+    stories = [begun(step("a", kind="run"), job_id=JobId(f"job_{name * 12}")) for name in "abc"]
+    with open_in(here) as ledger:
+        for story in stories:
+            write_down(ledger, story.start("a"))
+        found = list(last_of_all(ledger, Wanted("job.started"), position=12, last=2, page=5))
+    assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
+    assert [one.event.type for one in found] == ["job.started"] * 2

@@ -1,0 +1,22 @@
+"""Values of options that several commands share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orc.cli.errors import UsageProblem
+from orc.cli.options import parse_since
+
+
+def test_a_moment_is_counted_back_or_read_as_utc() -> None:
+    now = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+    assert parse_since(None) is None
+    assert parse_since("30m", now=now) == "2026-11-02T11:30:00.000000Z"
+    assert parse_since("2d", now=now) == "2026-10-31T12:00:00.000000Z"
+    assert parse_since("2026-11-01") == "2026-11-01T00:00:00.000000Z"
+    assert parse_since("2026-11-01T10:00+02:00") == "2026-11-01T08:00:00.000000Z"
+    with pytest.raises(UsageProblem, match="calendar"):
+        parse_since("0001-01-01T00:00+05:00")
