@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orc.cli.jobs import wiring
-from orc.cli.jobs.own import Listener, load_state
+from orc.cli.jobs.own import Listener
+from orc.cli.jobs.state import load_state
 from orc.cli.jobs.submit import Submission
 from orc.cli.jobs.wiring import Places
 from orc.ledger import LedgerReader, Recorded

@@ -22,13 +22,13 @@ from orc.ledger.connection import storage_errors
 from orc.projections.tables.version import VERSION
 
 if TYPE_CHECKING:
-    from orc.cli.jobs.wiring import Places
+    from orc.cli.jobs.places import Places
     from orc.ledger import LedgerReader
 
 
 def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
     """Where the ledger and the run folders are."""
-    from orc.cli.jobs.wiring import Places
+    from orc.cli.jobs.places import Places
 
     return Places.find(database=database, runs_dir=runs_dir)
 
@@ -76,7 +76,7 @@ def _has_old_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _derive_tables(path: Path) -> None:
-    from orc.cli.jobs.wiring import open_for_writing
+    from orc.cli.jobs.places import open_for_writing
 
     # Opening does it.
     open_for_writing(find_places(path)).close()

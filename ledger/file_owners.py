@@ -8,7 +8,7 @@ the step, or a step that holds it. What a run folder makes of this is the busine
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
 from orc.ledger.step_names import lineage
@@ -28,6 +28,7 @@ class OwnedFile:
     written_at: str
 
 
+@dataclass(slots=True)
 class FileOwners:
     """The files that the steps of one job own, by path.
 
@@ -35,11 +36,10 @@ class FileOwners:
     those that are there.
     """
 
-    def __init__(self) -> None:
-        self._by_path: dict[str, OwnedFile] = {}
-        self._of_step: dict[str, dict[str, OwnedFile]] = {}
-        # The steps that own files, by each step that they are, or are inside of.
-        self._inside: dict[str, dict[str, None]] = {}
+    _by_path: dict[str, OwnedFile] = field(default_factory=dict)
+    _of_step: dict[str, dict[str, OwnedFile]] = field(default_factory=dict)
+    # The steps that own files, by each step that they are, or are inside of.
+    _inside: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def apply(self, recorded: Recorded) -> tuple[OwnedFile, ...]:
         """Take in the next event of the job; the files that it replaces, or takes from steps."""

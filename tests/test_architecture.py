@@ -72,8 +72,6 @@ MAY_IMPORT |= {
     "cli.commands": f"{_BELOW} cli cli.jobs cli.terminal cli.chaos cli.doctor",
     "cli": f"{_BELOW} cli.jobs cli.terminal",
 }
-# What these modules print is to become the business of the commands that call them.
-_STILL_PRINTING = {f"cli/jobs/{name}.py" for name in ("amend", "inputs", "remove", "secrets")}
 # What each folder may use besides the standard library. The providers also use trio:
 # they wait for the network, and trio is what waits here.
 OUTSIDE = {
@@ -144,9 +142,8 @@ def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
         if root == "orc" and name != "orc.about":
             other = package_named(name)
             is_below = is_root and other.startswith(f"{package}.")
-            is_late = other == "cli.terminal" and str(path.relative_to(ROOT)) in _STILL_PRINTING
             is_single = is_allowed(package, name.removeprefix("orc."))
-            assert is_below or is_late or is_single or is_allowed(package, other), name
+            assert is_below or is_single or is_allowed(package, other), name
         elif root != "orc" and root not in sys.stdlib_module_names:
             assert root in OUTSIDE[folder_of(path)], name
 

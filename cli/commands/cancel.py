@@ -7,7 +7,7 @@ from typing import Annotated
 import trio
 import typer
 
-from orc.cli.jobs.wiring import cancel as cancel_job
+from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.opening import find_places
 from orc.cli.options import (
     Database,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from orc.cli.completion import complete_jobs
-from orc.cli.errors import UsageProblem
+from orc.cli.jobs.compare import compare_jobs
 from orc.cli.opening import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import when
@@ -20,9 +20,8 @@ from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
-from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference, read_diff
+from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
 from orc.projections.tables.rows import JobRow, StepRow
-from orc.scheduler.core.errors import nearest
 
 _LINES = 40
 _ROWS = 40
@@ -68,10 +67,7 @@ def _put_diff(
     as_json: bool,
 ) -> bool:
     """Print what differs, and say whether anything does. Raises UsageProblem, NoSuchJob."""
-    before, after = (ledger.find_job(name) for name in names)
-    if step is not None:
-        _check_step(ledger, (before, after), step)
-    found = read_diff(ledger, before, after, step=step)
+    found = compare_jobs(ledger, *names, step=step)
     if as_json:
         put_json(_value(found))
         return found.is_same
@@ -81,13 +77,6 @@ def _put_diff(
         for line in _bodies(found, is_full=is_full):
             _put_line(line)
     return found.is_same
-
-
-def _check_step(ledger: LedgerReader, jobs: tuple[str, str], step: str) -> None:
-    rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id IN (?, ?)", jobs)
-    names = {row[0] for row in rows}
-    if step not in names:
-        raise UsageProblem(f"neither job has a step {step!r}{nearest(step, names)}")
 
 
 def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:

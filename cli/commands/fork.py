@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from orc.about import version
-from orc.cli.jobs.amend import say_runs
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
 from orc.cli.jobs.sync import run_sync
@@ -27,6 +26,7 @@ from orc.cli.options import (
     Strict,
     Trust,
 )
+from orc.cli.terminal.amendments import say_runs
 from orc.cli.terminal.foreground import report
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, say

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from orc.cli.errors import UsageProblem
+from orc.cli.jobs.listing import list_jobs
 from orc.cli.opening import live_status, read_tables
 from orc.cli.options import Database, Json, parse_since
-from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.job_fields import brief_cost, seconds
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
-from orc.scheduler.core.errors import nearest
-
-_NAMES = (
-    "job_id", "status", "project", "steps_succeeded", "steps_total", "duration_s", "tokens",
-    "cost_usd", "calls_unpriced", "submitted_at", "calls_in_doubt",
-)  # fmt: skip
-_JOBS = (
-    "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-    "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt "
-    "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
-    "ORDER BY submitted_at DESC, job_id DESC"
-)
 
 
 def command(
@@ -55,15 +42,19 @@ def command(
     as_json: Json = False,
 ) -> int:
     """List jobs, newest first."""
-    wanted = _wanted(statuses)
-    chosen = (project, parse_since(since))
     with read_tables(database) as (connection, path):
-        found = _read(connection, live_status(path), wanted, chosen)
-        shown = [dict(zip(_NAMES, row, strict=True)) for row in islice(found, limit)]
+        found = list_jobs(
+            connection,
+            shown_status=live_status(path),
+            statuses=statuses or (),
+            project=project,
+            since=parse_since(since),
+        )
+        shown = list(islice(found, limit))
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
-        for row in shown:
-            put_json(with_whole_cost(row))
+        for job in shown:
+            put_json(asdict(job))
         return 0
     if not shown:
         say(
@@ -76,34 +67,18 @@ def command(
         table(
             ("JOB", "STATUS", "PROJECT", "STEPS", "TIME", "TOKENS", "COST", "SUBMITTED"),
             [
-                (row["job_id"], row["status"], row["project"],
-                 f"{row['steps_succeeded']}/{row['steps_total']}", seconds(row["duration_s"]),
-                 row["tokens"], brief_cost(row["cost_usd"], row["calls_unpriced"]),
-                 f"{row['submitted_at'][:10]} {row['submitted_at'][11:19]}")
-                for row in shown
+                (
+                    job.job_id,
+                    job.status,
+                    job.project,
+                    f"{job.steps_succeeded}/{job.steps_total}",
+                    seconds(job.duration_s),
+                    job.tokens,
+                    brief_cost(job.cost_known_usd if job.tokens else None, job.calls_unpriced),
+                    f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
+                )
+                for job in shown
             ],
         )
-    )  # fmt: skip
+    )
     return 0
-
-
-def _read(
-    connection: sqlite3.Connection,
-    status: Callable[[str, str], str],
-    wanted: set[str],
-    chosen: tuple[str | None, str | None],
-) -> Iterator[tuple[Any, ...]]:
-    """The jobs as they are shown. No table tells which ones are interrupted."""
-    for row in connection.execute(_JOBS, chosen):
-        if wanted and row[1] not in wanted and row[1] != "running":
-            continue
-        shown = status(row[0], row[1])
-        if not wanted or shown in wanted:
-            yield (row[0], shown, *row[2:])
-
-
-def _wanted(statuses: list[str] | None) -> set[str]:
-    wanted = set(statuses or ())
-    for unknown in sorted(wanted - set(SHOWN_JOB_STATUSES)):
-        raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}")
-    return wanted

@@ -48,11 +48,11 @@ def command(
     )
     _, definition = prepare(submission, os.environ)
     found = plan_run(definition, places.database, places.prices)
-    code = 1 if exit_code and found.runs_anything else 0
+    code = 1 if exit_code and found.runs_anything_new else 0
     if as_json:
         put_json(expected_of(found))
         return code
-    against = f", against {found.base}" if found.base else ", which has not run before"
+    against = f", against {found.against}" if found.against else ", which has not run before"
     put(f"{safe(found.project)}: {len(found.steps)} steps{against}")
     put()
     rows = [
@@ -61,17 +61,18 @@ def command(
             step.what,
             ", ".join(step.needs),
             step.why,
-            _money(step.expected.cost_usd),
-            _time(step.expected.duration_s),
-            _money(step.worst_usd),
+            _money(step.expected_cost_usd),
+            _time(step.expected_duration_s),
+            _money(step.worst_cost_usd),
         )
         for step in found.steps
     ]
     put(table(("STEP", "WHAT", "NEEDS", "WHY", "EXPECTED", "TIME", "WORST"), rows))
     put()
+    took = _time(found.expected_duration_s) or "unknown time"
     put(
-        f"expected {_money(found.expected_usd())} in {_time(found.expected_s()) or 'unknown time'}, "
-        f"at worst {_money(found.worst_usd())}"
+        f"expected {_money(found.expected_cost_usd)} in {took}, "
+        f"at worst {_money(found.worst_cost_usd)}"
     )
     return code
 

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.remove import carry_out, refuse_left_out, tell
-from orc.cli.jobs.wiring import open_for_writing
+from orc.cli.jobs.places import open_for_writing
+from orc.cli.jobs.remove import carry_out, refuse_left_out
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json, Reason, Yes
+from orc.cli.terminal.removals import tell
 from orc.projections.removal_plan import plan_prune
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.durations import parse_duration

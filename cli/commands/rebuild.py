@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orc.cli.jobs.wiring import open_for_writing
+from orc.cli.jobs.places import open_for_writing
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, say

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.jobs.remove import carry_out, find_digest, refuse_left_out, refuse_unnamed, tell
-from orc.cli.jobs.wiring import open_for_writing
+from orc.cli.jobs.places import open_for_writing
+from orc.cli.jobs.remove import carry_out, find_digest, refuse_left_out, refuse_unnamed
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json, Reason, Yes
+from orc.cli.terminal.removals import tell
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.projections.removal_plan import plan_redaction
 

@@ -9,7 +9,7 @@ import trio
 from orc.about import version
 from orc.cli.jobs.replay import Replayed
 from orc.cli.jobs.replay import replay as replay_job
-from orc.cli.jobs.wiring import first_error
+from orc.cli.jobs.sync import first_error
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Job, Json, Quiet, RunsDir, Trust
 from orc.cli.terminal.make_display import make_display

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.jobs.inputs import ask_missing, check_names, parse_inputs
+from orc.cli.jobs.inputs import check_names, parse_inputs
 from orc.cli.jobs.submit import Submission, prepare
 from orc.cli.opening import find_places
 from orc.cli.options import (
@@ -25,6 +25,7 @@ from orc.cli.options import (
     Strict,
     split_names,
 )
+from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
 

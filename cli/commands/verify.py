@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from orc.cli.errors import UsageProblem
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.verify import verify_ledger
 from orc.cli.opening import database_path, find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
-from orc.ledger import LedgerReader, has_owner
-from orc.ledger.connection import storage_errors
-from orc.ledger.errors import NoSuchJob
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
-from orc.ledger.integrity import list_jobs
-from orc.projections import Verifier
-from orc.projections.money.prices import PriceTable
-from orc.projections.verify import Verdict, missing_job
+from orc.projections.verify import Verdict
 
-_HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")
 _CANNOT_KNOW = (
     "A cut-off tail or a whole removed job shows only against a head known from elsewhere: "
     "a run folder, or --head JOB=HASH."
@@ -51,53 +40,24 @@ def command(
     Exits 5 when anything differs. A cut-off tail, or a job that is gone, shows only against a
     head that is known from elsewhere: from the run folder, or by --head.
     """
-    return _verify_ledger(
-        database_path(database),
+    path = database_path(database)
+    found = verify_ledger(
+        path,
         job,
         heads or [],
         prices=find_places(database).prices,
-        as_json=as_json,
+        tell=partial(_tell, as_json=as_json),
     )
-
-
-def _verify_ledger(
-    path: Path, name: str | None, heads: Iterable[str], *, prices: PriceTable, as_json: bool
-) -> int:
-    """Verify one job or all, and say so; the exit code. Raises LedgerError, UsageProblem."""
-    known = _parse_heads(heads, is_one=name is not None)
-    with LedgerReader.open(path) as ledger:
-        verifier = Verifier(ledger, prices, is_live=lambda job_id: has_owner(path, job_id))
-        problems: list[str] = []
-        if name is None:
-            with storage_errors(path):
-                found = list(list_jobs(ledger.connection))
-            jobs = [job_id for job_id, _ in found]
-            problems += [problem for _, problem in found if problem]
-        else:
-            jobs = [_find(ledger, name, known)]
-            known[jobs[0]] = [*known.pop("", []), *known[jobs[0]]]
-        is_good = True
-        for job_id in [*jobs, *(job_id for job_id in known if job_id not in jobs)]:
-            verdict = _verify(verifier, job_id, known.get(job_id, []))
-            is_good &= not verdict.problems
-            _tell(verdict, as_json=as_json)
-        problems += verifier.check_file()
-    if as_json and (problems or name is None):
+    if as_json and (found.problems or job is None):
+        problems = list(found.problems)
         put_json({"ledger": str(path), "problems": problems, "cannot_know": _CANNOT_KNOW})
     elif not as_json:
-        if problems:
-            say(f"{safe(path)}: {len(problems)} problem(s)")
-        for problem in problems:
+        if found.problems:
+            say(f"{safe(path)}: {len(found.problems)} problem(s)")
+        for problem in found.problems:
             say(f"  {safe(problem)}")
         say(_CANNOT_KNOW)
-    return SUCCEEDED if is_good and not problems else VERIFICATION
-
-
-def _verify(verifier: Verifier, job_id: str, heads: list[str]) -> Verdict:
-    if heads and verifier.ledger.head(job_id).version == 0:
-        return missing_job(job_id, heads)
-    folder = folder_of(verifier.ledger, job_id)
-    return verifier.check_job(job_id, folder=folder, heads=heads)
+    return SUCCEEDED if found.is_intact else VERIFICATION
 
 
 def _tell(verdict: Verdict, *, as_json: bool) -> None:
@@ -119,27 +79,3 @@ def _tell(verdict: Verdict, *, as_json: bool) -> None:
     say(f"{safe(verdict.job_id)}: {said}")
     for line in (*verdict.problems, *verdict.notes):
         say(f"  {safe(line)}")
-
-
-def _find(ledger: LedgerReader, name: str, known: Mapping[str, list[str]]) -> str:
-    try:
-        return ledger.find_job(name)
-    except NoSuchJob:
-        # A job that somebody knows a head of, and that is not there, is a finding.
-        if known and re.fullmatch(r"job_[a-z0-9]{12}", name):
-            return name
-        raise
-
-
-def _parse_heads(heads: Iterable[str], *, is_one: bool) -> dict[str, list[str]]:
-    """Hashes by job; those without one under an empty name. Raises UsageProblem."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for text in heads:
-        match = _HEAD.fullmatch(text.strip().lower())
-        if match is None or not (match[1] or is_one):
-            raise UsageProblem(
-                f"--head {text}: must be JOB=HASH, or HASH where a JOB is named; a HASH is 12 to 64 "
-                "hexadecimal digits, as `orc verify --json` and manifest.json have it"
-            )
-        found[match[1] or ""].append(match[2])
-    return found

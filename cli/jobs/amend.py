@@ -1,4 +1,4 @@
-"""Changing a job on its way: another spec, or steps again. What will run is said before it does."""
+"""Changing a job on its way: another spec, or steps again. `announce` is told what will run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
-from orc.cli.jobs.own import load_state
+from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed import refuse_removed
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.submit import check_step_names
-from orc.cli.terminal.text import put_json, safe, say
+from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.definition import dump_job
 from orc.ledger.events import JobAmended
@@ -26,12 +25,12 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.rules.decide import decide
 
-SHOWN_MAX = 40
-
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A request to go on with a job by the spec in a file, or with some steps again, or both."""
+    """A request to go on with a job by another spec, or with some steps again, or both.
+
+    The spec is in the file `spec`, or is `text`. `announce` is told the plan before it is done."""
 
     environment: Mapping[str, str]
     spec: Path | None = None
@@ -39,6 +38,7 @@ class Amendment:
     again: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     announce: Callable[[JobId, Plan], None] = lambda job_id, plan: None
+    text: str | None = None
 
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
         """Amend the job, which the caller owns; its state then, the same where nothing changed.
@@ -51,9 +51,15 @@ class Amendment:
                 raise UsageProblem(f"--step: {name!r} is inside {root!r}: name that")
         check_step_names("--step", self.again, {step.id for step in state.definition.steps})
         edited = as_recorded(ledger, state)
-        if self.spec is not None:
+        is_edited = self.spec is not None or self.text is not None
+        if is_edited:
             edited = edit_job(
-                ledger, state, path=self.spec, inputs=self.inputs, environment=self.environment
+                ledger,
+                state,
+                path=self.spec,
+                change=lambda text: self.text or text,
+                inputs=self.inputs,
+                environment=self.environment,
             )
         changes = find_changes(state.definition, edited.definition)
         intolerant = {step.id for step in edited.definition.steps if not step.continue_on_error}
@@ -67,50 +73,10 @@ class Amendment:
         if edited.definition == state.definition and not self.again:
             return state
         mask = protect(ledger, edited.definition, self.environment, steps=plan.runs)
-        if self.spec is not None:
+        if is_edited:
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
         return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
-
-
-def say_plan(job_id: JobId, plan: Plan) -> None:
-    """What will run and why, a line a step."""
-    if not plan.runs and not plan.removed:
-        say(f"{job_id}: nothing runs again: {len(plan.kept)} step(s) keep their results")
-        return
-    say(
-        f"{job_id} amended: {len(plan.runs)} step(s) to run, "
-        f"{len(plan.kept)} keep their results{_removed(plan)}"
-    )
-    say_runs(plan)
-
-
-def say_runs(plan: Plan) -> None:
-    """The steps that will run, with why."""
-    for step_id, why in list(plan.runs.items())[:SHOWN_MAX]:
-        say(f"  {step_id}: {safe(why)}")
-    if len(plan.runs) > SHOWN_MAX:
-        say(f"  and {len(plan.runs) - SHOWN_MAX} more")
-
-
-def put_plan(job_id: JobId, plan: Plan) -> None:
-    """The same as a JSON object."""
-    put_json(
-        {
-            "event": "amended",
-            "job_id": job_id,
-            "runs": dict(plan.runs),
-            "kept": list(plan.kept),
-            "removed": list(plan.removed),
-        }
-    )
-
-
-def _removed(plan: Plan) -> str:
-    if not plan.removed:
-        return ""
-    names = ", ".join(plan.removed[:5]) + ", ..." * (len(plan.removed) > 5)
-    return f", {len(plan.removed)} removed ({names})"
 
 
 def _amend(
@@ -128,7 +94,7 @@ def _amend(
     last_signal = None
     if state.status in JOB_ENDED:
         # Signals to a job that has ended are answered by that end.
-        last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
+        last_signal = max((found.id for found in ledger.read_signals(job_id)), default=None)
     event = JobAmended(
         spec=spec,
         source=source,

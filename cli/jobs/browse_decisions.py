@@ -8,7 +8,7 @@ import trio
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
-from orc.cli.jobs.wiring import Places
+from orc.cli.jobs.places import Places
 from orc.ledger.errors import LedgerError
 from orc.projections.pages.decisions import Decide, DecisionRefused, DecisionRequest
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.providers import targets_of
 from orc.ledger.definition import JobDef, StepDef
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.commands import RaiseBudget
@@ -64,6 +65,6 @@ def _paid_calls(
     for step in steps:
         is_limited = limited or _in_money(step)
         if is_limited:
-            for target in step.targets():
+            for target in targets_of(step):
                 yield step.id, (target.provider, target.model)
         yield from _paid_calls(step.steps, limited=is_limited)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.own import load_state
+from orc.cli.jobs.state import load_state
 from orc.ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
 from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob
 from orc.ledger.reader import Head

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.prepare import Submission, prepare, read_spec, spec_dir_of
 from orc.cli.jobs.secrets import hide_in_inputs, refuse_written_out
 from orc.cli.jobs.spec_files import SpecFiles
-from orc.cli.jobs.submit import Submission, prepare, read_spec, spec_dir_of
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef
 from orc.ledger.digest import Digest, clean_text

@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
-from orc.cli.jobs.own import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from orc.cli.jobs.folders import check_runs_dir
+from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
+from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.prepare import check_step_names
+from orc.cli.jobs.providers import build_providers
+from orc.cli.jobs.replies import read_replies_for_resume
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.settings import parse_sets, set_values
-from orc.cli.jobs.submit import build_providers, check_step_names, read_replies_for_resume
+from orc.cli.jobs.settings import parse_sets, set_values, split_changes
+from orc.cli.jobs.state import load_state
+from orc.cli.jobs.submit import submission_of
 from orc.cli.jobs.trust import refuse_untrusted
-from orc.cli.jobs.wiring import Places, open_for_writing
-from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, Recorded, pack
-from orc.ledger.definition import dump_job
-from orc.ledger.digest import clean_text
-from orc.ledger.events import JobSubmitted, Owner, StepReused
-from orc.ledger.locks import owner_identity
+from orc.ledger import JobId, LedgerReader
+from orc.ledger.events import StepReused
 from orc.ledger.values import CachedResult
 from orc.projections import collect_results
 from orc.projections.caches.results import named_blobs
 from orc.providers import Provider
-from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import ReuseStep, StartJob, SubmitJob
+from orc.scheduler.core.commands import ReuseStep, StartJob
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import Plan, find_changes, plan_changes
-from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import Graph, build_graph
-from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.ids import new_job_id
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """What is to be different: the first step to run anew, values of the spec, another spec."""
+    """What is to be different: the first step to run anew, values of the spec, another spec.
+
+    `sets` are `PATH=VALUE`, `changes` values by their paths. Another spec is in the file `spec`,
+    or is `text`.
+    """
 
     start: str | None = None
     sets: tuple[str, ...] = ()
     spec: Path | None = None
     replies: Path | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
+
+    @property
+    def edits_spec(self) -> bool:
+        """Whether the spec of the fork is not the one of the job."""
+        return bool(self.sets or self.changes) or self.spec is not None or self.text is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ async def fork(
         results = collect_results(ledger.read_stream(parent))
         plan = _plan(ledger, before, edited, graph, results, request.start)
         mask = protect(ledger, edited.definition, environment, steps=plan.runs if run else ())
-        if request.spec is not None or request.sets:
+        if request.edits_spec:
             edited = without_secrets(mask, edited)
         document = read_replies_for_resume(ledger, before, provider=None, replies=request.replies)
         document = mask.value(document)
@@ -93,55 +103,39 @@ async def fork(
             part = edited.definition.model_copy(update={"steps": steps})
             providers = build_providers(part, environment, replies=document)
         check_runs_dir(places.runs_dir)
-        job_id = new_job_id()
-        # Owned before it exists, so that no one else can take it up.
-        lock = OwnerLock(places.database, job_id)
-        lock.acquire()
-        try:
-            state = initial_state(edited.definition, graph)
-            event, blobs = _submission(before, edited, parent, document, places, version)
+        caller = Caller(places, environment, listener or Listener(), force)
+        with own(ledger, new_job_id(), caller) as owned:
             # A step that was skipped has no result; its condition decides again.
             kept = {step: results[step] for step in plan.kept if step in results}
-            _submit(ledger, job_id, state, event, blobs, kept)
-            announce(parent, job_id, plan)
+            _submit(owned, edited, parent, document, kept, version)
+            announce(parent, owned.job_id, plan)
             if not run:
-                return Forked(parent, job_id, plan, None)
-            folder = run_folder(state, job_id, places.runs_dir)
-            owned = Ownership(
-                ledger,
-                job_id,
-                state,
-                folder,
-                providers,
-                environment,
-                listener,
-                prices=places.prices,
-            )
-            opening = StartJob(Owner.model_validate(owner_identity()))
-            return Forked(parent, job_id, plan, await owned.to_the_end(opening, force=force))
-        finally:
-            lock.release()
+                return Forked(parent, owned.job_id, plan, None)
+            owned.providers = providers
+            ended = await owned.run(StartJob(owner_here()))
+            return Forked(parent, owned.job_id, plan, ended)
 
 
 def _edit(
     ledger: LedgerReader, before: JobState, request: Fork, environment: Mapping[str, str]
 ) -> Edited:
-    if request.spec is None and not request.sets:
+    if not request.edits_spec:
         return as_recorded(ledger, before)
     values, inputs = parse_sets(request.sets)
+    changed, given = split_changes(request.changes)
     try:
         return edit_job(
             ledger,
             before,
             path=request.spec,
-            change=lambda text: set_values(text, values),
-            inputs=inputs,
+            change=lambda text: set_values(request.text or text, {**values, **changed}),
+            inputs={**inputs, **given},
             environment=environment,
         )
     except SpecError as error:
-        if request.spec is not None:
+        if request.spec is not None or request.text is not None:
             raise
-        # Lines of a text that nobody has seen would help nobody.
+        # The lines are those of a text that the caller has not seen.
         said = "; ".join(problem.message for problem in error.problems).replace("-i ", "inputs.")
         raise UsageProblem(f"--set: {said}") from error
 
@@ -168,53 +162,27 @@ def _plan(
     return plan_changes(before, graph, changes, others)
 
 
-def _submission(
-    before: JobState,
+def _submit(
+    owned: OwnedJob,
     edited: Edited,
     parent: JobId,
     document: Any,
-    places: Places,
+    results: Mapping[str, CachedResult],
     version: str,
-) -> tuple[JobSubmitted, list[bytes]]:
-    spec, spec_blob = pack(dump_job(edited.definition))
-    source, source_blob = pack(edited.text)
-    inputs, inputs_blob = pack(edited.definition.inputs)
-    replies, replies_blob = (None, None) if document is None else pack(document)
-    event = JobSubmitted(
-        project=edited.definition.project,
-        spec=spec,
-        source=source,
+) -> None:
+    """Make the fork durable with all its results at once; they need no process to run."""
+    event, blobs = submission_of(
+        edited.definition,
+        text=edited.text,
         source_name=edited.source_name,
         spec_dir=edited.spec_dir,
-        submit_dir=clean_text(os.getcwd()),
-        runs_dir=clean_text(str(places.runs_dir)),
-        inputs=inputs,
-        replies=replies,
+        replies=document,
+        places=owned.caller.places,
+        version=version,
         forked_from=parent,
-        orc_version=version,
     )
-    found = (spec_blob, source_blob, inputs_blob, replies_blob)
-    return event, [*edited.blobs, *(blob for blob in found if blob is not None)]
-
-
-def _submit(
-    ledger: Ledger,
-    job_id: JobId,
-    state: JobState,
-    event: JobSubmitted,
-    blobs: list[bytes],
-    results: Mapping[str, CachedResult],
-) -> None:
-    """Make the job durable with all its results at once; they need no one to run."""
-    at = Clock().recorded_at()
-    batch: list[Recorded] = []
-    commands: list[SubmitJob | ReuseStep] = [SubmitJob(event)]
+    reused = []
     for step_id, result in results.items():
         fields = {name: getattr(result, name) for name in CachedResult.model_fields}
-        commands.append(ReuseStep(StepReused(step=step_id, reason="fork", **fields)))
-    for command in commands:
-        for found in decide(state, command):
-            recorded = Recorded(job_id, state.version + 1, at, found)
-            evolve(state, recorded)
-            batch.append(recorded)
-    ledger.append(batch, blobs=blobs)
+        reused.append(ReuseStep(StepReused(step=step_id, reason="fork", **fields)))
+    owned.create(edited.definition, event, *reused, blobs=[*edited.blobs, *blobs])

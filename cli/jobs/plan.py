@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orc.cli.jobs.own import load_state
+from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
@@ -34,81 +34,67 @@ _LONGEST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a step took on average over `runs` earlier ones; none where nobody knows."""
-
-    runs: int = 0
-    cost_usd: float | None = None
-    duration_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step: what it is, whether and why it would run, what it took before and might at worst."""
+    """One step of a plan: what it is, whether and why it would run, what it took and may cost.
+
+    `change` is new, changed, upstream (a step before it changes), cached or same. What is
+    expected is the mean over `earlier_runs`; None where it is unknown. Costs are US dollars.
+    """
 
     step: str
     what: str
     needs: tuple[str, ...]
     change: str
     why: str
-    expected: Expected
-    worst_usd: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        """As a JSON value."""
-        return {
-            "step": self.step,
-            "what": self.what,
-            "needs": list(self.needs),
-            "change": self.change,
-            "why": self.why,
-            "expected_cost_usd": self.expected.cost_usd,
-            "expected_duration_s": self.expected.duration_s,
-            "earlier_runs": self.expected.runs,
-            "worst_cost_usd": self.worst_usd,
-        }
+    expected_cost_usd: float | None
+    expected_duration_s: float | None
+    earlier_runs: int
+    worst_cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class RunPlan:
-    """The plan of a run, against the last job of the project, if there is one."""
+class Plan:
+    """The plan of a run; `against` is the last job of the project, None where there is none."""
 
     project: str
-    base: str | None
+    against: str | None
     steps: tuple[PlannedStep, ...]
     max_cost_usd: float | None
 
     @property
-    def runs_anything(self) -> bool:
-        """Whether anything would be done that was not done before."""
+    def runs_anything_new(self) -> bool:
+        """Whether a step would run that is new or changed, or follows one that is."""
         return any(step.change in ("new", "changed", "upstream") for step in self.steps)
 
-    def expected_usd(self) -> float | None:
-        """Of all steps; none where a prompt's is unknown."""
-        costs = [step.expected.cost_usd for step in self.steps if step.change != "cached"]
+    @property
+    def expected_cost_usd(self) -> float | None:
+        """Of all steps; None where the cost of one is unknown."""
+        costs = [step.expected_cost_usd for step in self.steps if step.change != "cached"]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
-    def expected_s(self) -> float | None:
-        """The longest way through the graph; none where the time of a step is unknown."""
+    @property
+    def expected_duration_s(self) -> float | None:
+        """The longest way through the graph; None where the time of a step is unknown."""
         ends: dict[str, float] = {}
         for step in self.steps:
-            took = 0.0 if step.change == "cached" else step.expected.duration_s
+            took = 0.0 if step.change == "cached" else step.expected_duration_s
             if took is None:
                 return None
             # Steps may stand before what they need; then the plan has no better guess.
             ends[step.step] = took + max((ends.get(name, 0.0) for name in step.needs), default=0.0)
         return max(ends.values(), default=0.0)
 
-    def worst_usd(self) -> float | None:
-        """Of all steps, and never more than the job's own budget; none where it has no bound."""
-        costs = [step.worst_usd for step in self.steps]
+    @property
+    def worst_cost_usd(self) -> float | None:
+        """Of all steps, at most the job's own budget; None where it has no bound."""
+        costs = [step.worst_cost_usd for step in self.steps]
         total = None if None in costs else sum(cost for cost in costs if cost is not None)
         if self.max_cost_usd is None:
             return total
         return self.max_cost_usd if total is None else min(total, self.max_cost_usd)
 
 
-def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> RunPlan:
+def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
     """The plan of a run of the job in this ledger, which need not exist."""
     if not database.exists():
         return _plan(definition, None, None, None, prices)
@@ -117,7 +103,7 @@ def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> RunPlan:
         try:
             state = None if row is None else load_state(ledger, row[0])
         except RemovedBlob:
-            # Nobody knows its spec any more, so nothing can be compared with it.
+            # Its spec was removed from the ledger: there is nothing to compare with.
             row = state = None
         return _plan(definition, row and row[0], state, ledger.connection, prices)
 
@@ -128,22 +114,21 @@ def _plan(
     state: JobState | None,
     connection: sqlite3.Connection | None,
     prices: PriceTable,
-) -> RunPlan:
+) -> Plan:
     whys = dict(_changes(definition, state))
-    steps = tuple(
-        PlannedStep(
-            step=step.id,
-            what=_what(step),
-            needs=step.needs,
-            change=whys[step.id][0],
-            why=whys[step.id][1],
-            expected=_expected(definition, step, connection),
-            worst_usd=_worst(definition, step, connection, prices),
+    steps = []
+    for step in definition.steps:
+        change, why = whys[step.id]
+        cost_usd, duration_s, runs = _expected(definition, step, connection)
+        worst_usd = _worst(definition, step, connection, prices)
+        what = _what(step)
+        steps.append(
+            PlannedStep(
+                step.id, what, step.needs, change, why, cost_usd, duration_s, runs, worst_usd
+            )
         )
-        for step in definition.steps
-    )
     limit = definition.budget.max_cost_usd if definition.budget else None
-    return RunPlan(definition.project, base, steps, limit)
+    return Plan(definition.project, base, tuple(steps), limit)
 
 
 def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -175,10 +160,13 @@ def _what(step: StepDef) -> str:
     return f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
 
 
-def _expected(definition: JobDef, step: StepDef, connection: sqlite3.Connection | None) -> Expected:
+def _expected(
+    definition: JobDef, step: StepDef, connection: sqlite3.Connection | None
+) -> tuple[float | None, float | None, int]:
+    """What the step cost and took on average, and over how many earlier runs."""
     is_free = not any(inner.facts.calls_model for inner in walk_steps((step,)))
     if connection is None:
-        return Expected(cost_usd=0.0 if is_free else None)
+        return (0.0 if is_free else None), None, 0
     name = step.id
     model = step.model if step.facts.calls_model and step.shape is None else None
     runs, duration_s, cost, unpriced = connection.execute(
@@ -186,13 +174,13 @@ def _expected(definition: JobDef, step: StepDef, connection: sqlite3.Connection 
     ).fetchone()
     if not runs:
         is_quick = not step.facts.does_work and step.shape is None
-        return Expected(cost_usd=0.0 if is_free else None, duration_s=0.0 if is_quick else None)
+        return (0.0 if is_free else None), (0.0 if is_quick else None), 0
     if step.shape is not None:
         names = (len(name) + 1, f"{name}[", f"{name}#", f"{name}/")
         inside = connection.execute(_INSIDE, (definition.project, *names)).fetchone()
         cost, unpriced = (cost or 0.0) + (inside[0] or 0.0), inside[1]
     known = None if unpriced else round((cost or 0.0) / runs, 6)
-    return Expected(runs, 0.0 if is_free else known, duration_s)
+    return (0.0 if is_free else known), duration_s, runs
 
 
 def _worst(
@@ -250,14 +238,14 @@ def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection |
     return max(written, row[0] or 0)
 
 
-def expected_of(plan: RunPlan) -> Mapping[str, Any]:
+def expected_of(plan: Plan) -> dict[str, Any]:
     """The plan as a JSON value."""
     return {
         "project": plan.project,
-        "against": plan.base,
-        "runs_anything_new": plan.runs_anything,
-        "expected_cost_usd": plan.expected_usd(),
-        "expected_duration_s": plan.expected_s(),
-        "worst_cost_usd": plan.worst_usd(),
-        "steps": [step.as_json() for step in plan.steps],
+        "against": plan.against,
+        "runs_anything_new": plan.runs_anything_new,
+        "expected_cost_usd": plan.expected_cost_usd,
+        "expected_duration_s": plan.expected_duration_s,
+        "worst_cost_usd": plan.worst_cost_usd,
+        "steps": [{**asdict(step), "needs": list(step.needs)} for step in plan.steps],
     }

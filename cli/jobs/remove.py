@@ -1,15 +1,13 @@
-"""`orc prune` and `orc redact`: finding what is meant, carrying the plan out, and saying both."""
+"""`orc prune` and `orc redact`: finding what is meant, and carrying the plan out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger import Ledger, OwnerLock, has_owner
 from orc.ledger.digest import clean_text
 from orc.ledger.removal import compact, has_bytes, has_much_room, remove_blobs, spec_blobs
@@ -19,8 +17,6 @@ from orc.projections.money.prices import PriceTable
 from orc.projections.removal_plan import IS_RUN, Removal, list_jobs
 from orc.projections.search.file import remove_index
 from orc.scheduler.clock import Clock
-
-_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,78 +114,3 @@ def find_digest(ledger: Ledger, name: str) -> str:
     if len(rows) > 1:
         raise UsageProblem(f"{name} is the beginning of more than one digest; give more of it")
     return str(rows[0][0])
-
-
-def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> None:
-    """Say what would be removed, or what was."""
-    if as_json:
-        put_json(_as_json(plan, done))
-        return
-    if plan.jobs and done is None:
-        rows = [
-            (job.job_id, job.status, job.at[:10], len(job.digests), job.size_bytes)
-            for job in plan.jobs
-        ]
-        put(table(("JOB", "STATUS", "LAST EVENT", "BLOBS", "BYTES"), rows))
-    for job_id, why in plan.left_out:
-        say(f"left out: {job_id}: {why}")
-    if plan.shared:
-        say(f"{plan.shared} blob(s) stay: other jobs need them")
-    _tell_copies(plan)
-    counted = f"{len(plan.digests)} blob(s) of {len(plan.jobs)} job(s), {plan.size_bytes} bytes"
-    if done is None:
-        say(f"would be removed: {counted}" if plan.jobs else "nothing to remove")
-        if plan.jobs:
-            say(f"nothing is removed yet; to do it: {again} --yes")
-        return
-    say(f"removed: {counted}")
-    for path in done.files[:_SHOWN_MAX]:
-        say(f"  and the file {safe(path)}")
-    if len(done.files) > _SHOWN_MAX:
-        say(f"  and {len(done.files) - _SHOWN_MAX} more files")
-    for path in done.files_left[:_SHOWN_MAX]:
-        say(f"left alone: {safe(path)} holds the same bytes")
-    if len(done.files_left) > _SHOWN_MAX:
-        say(f"left alone: {len(done.files_left) - _SHOWN_MAX} more files with the same bytes")
-    if not done.is_compact:
-        say(
-            "the ledger was not written anew, since another program uses it: old pages of it "
-            f"may still hold the bytes; later, again: {again} --yes"
-        )
-
-
-def _tell_copies(plan: Removal) -> None:
-    for digest in plan.also_in_blobs[:_SHOWN_MAX]:
-        say(f"also in blob {digest}: name it as well to remove it")
-    if len(plan.also_in_blobs) > _SHOWN_MAX:
-        say(f"also in {len(plan.also_in_blobs) - _SHOWN_MAX} more blobs (--json names them)")
-    for job_id, version in plan.also_in_events[:_SHOWN_MAX]:
-        say(f"also in event {version} of {job_id} itself: events cannot be changed")
-
-
-def _as_json(plan: Removal, done: Removed | None) -> dict[str, Any]:
-    return {
-        "removed": done is not None,
-        "cause": plan.cause,
-        "blobs": sorted(plan.digests),
-        "size_bytes": plan.size_bytes,
-        "jobs": [
-            {
-                "job_id": job.job_id,
-                "status": job.status,
-                "last_event_at": job.at,
-                "blobs": sorted(job.digests),
-                "size_bytes": job.size_bytes,
-            }
-            for job in plan.jobs
-        ],
-        "left_out": [{"job_id": job_id, "why": why} for job_id, why in plan.left_out],
-        "shared": plan.shared,
-        "also_in_blobs": list(plan.also_in_blobs),
-        "also_in_events": [
-            {"job_id": job_id, "seq": version} for job_id, version in plan.also_in_events
-        ],
-        "files": [] if done is None else [str(path) for path in done.files],
-        "files_left": [] if done is None else [str(path) for path in done.files_left],
-        "compact": done is not None and done.is_compact,
-    }

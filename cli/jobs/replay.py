@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.own import Ended, Listener, Ownership, check_runs_dir, load_state, run_folder
+from orc.cli.jobs.folders import check_runs_dir
+from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
+from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.submit import build_providers
+from orc.cli.jobs.state import load_state
 from orc.cli.jobs.trust import refuse_untrusted
-from orc.cli.jobs.wiring import Places, append_command, open_for_writing
-from orc.ledger import JobId, Ledger, OwnerLock, pack
+from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
-from orc.ledger.events import ApprovalDecided, JobAmended, Owner, StepReused
-from orc.ledger.locks import owner_identity
+from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
 from orc.projections.history.recording import Difference, build_recording, find_differences
-from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob, SubmitJob
-from orc.scheduler.core.fold.evolve import JobState, initial_state
-from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.ids import new_job_id
 
 
@@ -56,44 +56,22 @@ async def replay(
         steps = {step.id for step in before.definition.steps} - given
         protect(ledger, before.definition, environment, steps=steps)
         check_runs_dir(places.runs_dir)
-        job_id = new_job_id()
-        lock = OwnerLock(places.database, job_id)
-        lock.acquire()
-        try:
-            state, document = _submit(ledger, original, before, job_id, places, version)
-            providers = build_providers(state.definition, environment, replies=document)
-            folder = run_folder(state, job_id, places.runs_dir)
-            owned = Ownership(
-                ledger,
-                job_id,
-                state,
-                folder,
-                providers,
-                environment,
-                listener,
-                prices=places.prices,
-            )
-            owner = Owner.model_validate(owner_identity())
-            ended = await owned.to_the_end(StartJob(owner), force=False)
+        caller = Caller(places, environment, listener or Listener())
+        with own(ledger, new_job_id(), caller) as owned:
+            owned.build_providers(replies=_submit(owned, original, before, version))
+            ended = await owned.run(StartJob(owner_here()))
             decisions = _recorded_decisions(ledger, original)
-            while _decide_as_before(ledger, job_id, state, decisions):
-                ended = await owned.to_the_end(ResumeJob(owner), force=False)
-        finally:
-            lock.release()
+            while _decide_as_before(owned, decisions):
+                ended = await owned.run(ResumeJob(owner_here()))
         differences = find_differences(
-            ledger.read_stream(original), ledger.read_stream(job_id), ledger.read_payload
+            ledger.read_stream(original), ledger.read_stream(ended.job_id), ledger.read_payload
         )
         return Replayed(original, ended, tuple(differences))
 
 
-def _submit(
-    ledger: Ledger,
-    original: JobId,
-    before: JobState,
-    job_id: JobId,
-    places: Places,
-    version: str,
-) -> tuple[JobState, dict[str, object]]:
+def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) -> dict[str, Any]:
+    """Make the replay durable, with the results that the job was forked with; the replies."""
+    ledger = owned.ledger
     document = build_recording(ledger.read_stream(original), ledger.read_payload)
     definition = on_recorded_replies(before.definition)
     spec, spec_blob = pack(dump_job(definition))
@@ -104,17 +82,15 @@ def _submit(
             "spec": spec,
             "replies": replies,
             "replay_of": original,
-            "runs_dir": str(places.runs_dir),
+            "runs_dir": str(owned.caller.places.runs_dir),
             "orc_version": version,
         }
     )
-    state = initial_state(definition, build_graph(definition.steps))
     blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
-    append_command(ledger, job_id, state, SubmitJob(event), blobs=blobs)
-    # What the job had from its parent was never run in it.
-    for reused in _given_results(ledger, original):
-        append_command(ledger, job_id, state, ReuseStep(reused), blobs=[])
-    return state, document
+    # The job has never run the steps whose results it had from its parent.
+    given = map(ReuseStep, _given_results(ledger, original))
+    owned.create(definition, event, *given, blobs=blobs)
+    return document
 
 
 def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDecided]:
@@ -126,16 +102,13 @@ def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDe
     }
 
 
-def _decide_as_before(
-    ledger: Ledger, job_id: JobId, state: JobState, decisions: Mapping[str, ApprovalDecided]
-) -> bool:
+def _decide_as_before(owned: OwnedJob, decisions: Mapping[str, ApprovalDecided]) -> bool:
     """Answer the open questions as they were answered then; whether there was one such."""
-    if state.status != "waiting":
+    if owned.state.status != "waiting":
         return False
-    known = [decisions[name] for name in sorted(state.questions) if name in decisions]
+    known = [decisions[name] for name in sorted(owned.state.questions) if name in decisions]
     for before in known:
-        command = DecideApproval(before.step, before.option, before.comment, before.by)
-        append_command(ledger, job_id, state, command, blobs=[])
+        owned.append(DecideApproval(before.step, before.option, before.comment, before.by))
     return bool(known)
 
 

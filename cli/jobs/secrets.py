@@ -1,7 +1,7 @@
-"""The secrets of a job: read from the environment of whoever runs it, and hidden from then on.
+"""The secrets of a job: read from the environment of the process that runs it, and then hidden.
 
-`protect` is the one place that tells a ledger, and through it the runner, what to
-hide; the terminal is told at the same time.
+`protect` alone tells a ledger, and through it the runner, what to hide. `cli/hidden.py` is told
+at the same time: it hides them in all that the process prints.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.terminal.text import hide_on_terminal
+from orc.cli.hidden import hide
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
@@ -23,7 +23,7 @@ from orc.scheduler.core.fold.graph import build_graph, downstream
 def protect(
     ledger: Ledger, definition: JobDef, environment: Mapping[str, str], *, steps: Collection[str]
 ) -> Mask:
-    """Hide the job's secrets from the ledger, and from the terminal.
+    """Hide the job's secrets from the ledger, and in what this process prints.
 
     `steps` are those that will run, by the ids of the outermost ones; what they name
     has to be there. Raises EnvironmentProblem.
@@ -47,7 +47,7 @@ def read_mask(
             elif step in steps:
                 raise EnvironmentProblem(f"step {step!r} needs the secret {name}, and {reason}")
     mask = Mask(values)
-    hide_on_terminal(mask)
+    hide(mask)
     return mask
 
 

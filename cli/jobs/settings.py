@@ -38,6 +38,28 @@ def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[s
     return values, inputs
 
 
+def split_changes(
+    changes: Mapping[str, Any],
+) -> tuple[dict[tuple[str, ...], Any], dict[str, Any]]:
+    """The values by their paths in the spec, and those for its inputs; as they are.
+
+    Raises UsageProblem.
+    """
+    values: dict[tuple[str, ...], Any] = {}
+    inputs: dict[str, Any] = {}
+    for name, value in changes.items():
+        path = tuple(name.split("."))
+        if not all(path):
+            raise UsageProblem(f"changes are by paths, such as steps.x.model; got {name!r}")
+        if path[0] != "inputs":
+            values[path] = value
+        elif len(path) == 2:
+            inputs[path[1]] = value
+        else:
+            raise UsageProblem(f"changes: {name}: an input is inputs.NAME")
+    return values, inputs
+
+
 def set_values(text: str, values: Mapping[tuple[str, ...], Any]) -> str:
     """The spec's text with the values in it, the same text where there are none.
 

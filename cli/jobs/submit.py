@@ -1,328 +1,92 @@
-"""From a file and options to a job that can be submitted: all that can fail before it exists."""
+"""Submitting: a prepared spec becomes a job in the ledger, with all that a resume will need."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.spec_files import SpecFiles, read_yaml_bytes
-from orc.ledger import LedgerReader
-from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
-from orc.ledger.errors import RemovedBlob
-from orc.ledger.masking import Mask
-from orc.projections.money.prices import PriceTable
-from orc.providers import REGISTRY, PermanentError, Provider, build_provider
-from orc.providers.catalogue import DEFAULT_PROVIDER, SECTIONS
-from orc.providers.registry import missing_package
-from orc.providers.unavailable import Unavailable
-from orc.scheduler.core.errors import Problem, SpecError, nearest
-from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.resolve.job import build_job
-from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
-from orc.scheduler.core.spec.parse import Spec
+from orc.cli.errors import EnvironmentProblem as EnvironmentProblem
+from orc.cli.errors import UsageProblem as UsageProblem
+from orc.cli.jobs.folders import check_runs_dir
+from orc.cli.jobs.own import Caller, OwnedJob, own
+from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.prepare import Prepared as Prepared
+from orc.cli.jobs.prepare import Submission as Submission
+from orc.cli.jobs.prepare import prepare as prepare
+from orc.cli.jobs.prepare import prepare_run as prepare_run
+from orc.cli.jobs.prepare import read_spec as read_spec
+from orc.cli.jobs.prepare import spec_dir_of
+from orc.ledger import JobId, pack
+from orc.ledger.definition import JobDef, dump_job
+from orc.ledger.digest import clean_text
+from orc.ledger.events import JobSubmitted, Payload
+from orc.scheduler.ids import new_job_id
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A spec and how it is to be run; `text` stands for a file where there is none.
+def submit(
+    submission: Submission, *, places: Places, environment: Mapping[str, str], version: str
+) -> JobId:
+    """Make a spec a job that is durable and not run; `resume` runs it.
 
-    `stream` is the prompt step whose text is wanted as it comes; `until` are the steps to
-    stop after. `output_dir` is in place of the spec's. `name` is what messages call a spec
-    without a file.
+    Providers and secrets are read by the resume. Raises SpecError, UsageProblem,
+    EnvironmentProblem, LedgerError.
     """
-
-    path: Path | None = None
-    text: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    replies: Path | None = None
-    strict: bool = False
-    stream: str | None = None
-    prices: PriceTable | None = None
-    until: tuple[str, ...] = ()
-    output_dir: Path | None = None
-    name: str = "spec.yaml"
+    prepared = prepare_run(submission, environment, is_run=False)
+    with open_for_writing(places, create=True) as ledger:
+        ledger.mask = prepared.mask
+        check_runs_dir(places.runs_dir)
+        with own(ledger, new_job_id(), Caller(places, environment)) as owned:
+            submit_owned(owned, prepared, version=version)
+            return owned.job_id
 
 
-def prepare(
-    submission: Submission, environment: Mapping[str, str], *, files: SpecFiles | None = None
-) -> tuple[Spec, JobDef]:
-    """Read and check a spec, and the files that it names; nothing is written.
-
-    Raises SpecError, UsageProblem.
-    """
-    text, name = read_spec(submission)
-    files = files or SpecFiles(spec_dir_of(submission))
-    settings = Settings(
-        providers={
-            entry.name: ProviderFacts(entry.default_model, entry.model_variables, entry.has_address)
-            for entry in REGISTRY.values()
-        },
-        default_provider=DEFAULT_PROVIDER,
-        environment=environment,
-        provider=submission.provider,
-        model=submission.model,
-        inputs=submission.inputs,
-        submit_dir=os.getcwd(),
-        output_dir=None if submission.output_dir is None else str(submission.output_dir.absolute()),
-        take_file=files.take,
-        read_text=files.read_text,
-        read_template=lambda name: read_spec_or_template(files, name),
+def submit_owned(owned: OwnedJob, prepared: Prepared, *, version: str) -> None:
+    """Make the owned job durable, as it was prepared. Raises LedgerError."""
+    event, blobs = submission_of(
+        prepared.definition,
+        text=prepared.spec.text,
+        source_name=clean_text(prepared.spec.source_name),
+        spec_dir=clean_text(str(spec_dir_of(prepared.submission))),
+        replies=prepared.replies,
+        places=owned.caller.places,
+        version=version,
     )
-    spec, definition = build_job(text, source_name=name, settings=settings)
-    _check_budget(submission, definition, environment)
-    return spec, definition
+    blobs += prepared.files.contents.values()
+    owned.create(prepared.definition, event, blobs=blobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A submission that can become a job: checked, with its replies read and its providers made."""
-
-    submission: Submission
-    spec: Spec
-    definition: JobDef
-    replies: Any
-    providers: dict[str, Provider]
-    files: SpecFiles
-    mask: Mask
-
-
-def prepare_run(submission: Submission, environment: Mapping[str, str]) -> Prepared:
-    """All that can fail before there is a job; nothing is written.
-
-    Raises SpecError, UsageProblem, EnvironmentProblem.
-    """
-    from orc.cli.jobs.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
-
-    files = SpecFiles(spec_dir_of(submission))
-    spec, definition = prepare(submission, environment, files=files)
-    refuse_missing_extras(definition)
-    if submission.stream is not None:
-        _check_stream(submission.stream, definition)
-    check_step_names("--until", submission.until, {step.id for step in definition.steps})
-    mask = read_mask(definition, environment, steps=needed_steps(definition, submission.until))
-    definition = hide_in_inputs(mask, definition)
-    refuse_written_out(mask, definition, spec.text, spec.source_name, files.named())
-    replies = mask.value(_read_replies(submission, definition))
-    providers = build_providers(definition, environment, replies=replies)
-    if submission.strict:
-        _refuse_dropped(definition, providers)
-    return Prepared(submission, spec, definition, replies, providers, files, mask)
-
-
-def refuse_missing_extras(definition: JobDef) -> None:
-    """Refuse a job that names a provider, a fallback too, whose extra is not installed.
-
-    Before anything is spent: a fallback would fail only when its turn comes. Raises
-    EnvironmentProblem with the command that installs what is missing.
-    """
-    for step in walk_steps(definition.steps):
-        for target in step.targets():
-            missing = missing_package(REGISTRY[target.provider])
-            if missing is not None:
-                raise EnvironmentProblem(f"step {step.id!r} names {target.provider}, and {missing}")
-
-
-def build_providers(
+def submission_of(
     definition: JobDef,
-    environment: Mapping[str, str],
     *,
+    text: str,
+    source_name: str,
+    spec_dir: str,
     replies: Any,
-    override: str | None = None,
-) -> dict[str, Provider]:
-    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem.
+    places: Places,
+    version: str,
+    forked_from: JobId | None = None,
+) -> tuple[JobSubmitted, list[bytes]]:
+    """The event that makes a job, and the blobs that it refers to."""
+    blobs: list[bytes] = []
 
-    One that is only a fallback may be unavailable: then its turn fails, if that ever comes.
-    """
-    routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
-    targets = {target for route in routes for target in route}
-    needed = {route[0].server for route in routes if route}
-    found: dict[str, Provider] = {}
-    for target in sorted(targets, key=lambda target: target.name):
-        if target.server in found:
-            continue
-        if target.provider == REPLAY:
-            found[target.server] = _build_replay(replies)
-            continue
-        try:
-            found[target.server] = build_provider(
-                target.provider, environment, base_url=target.base_url
-            )
-        except PermanentError as error:
-            if target.server in needed:
-                raise EnvironmentProblem(error.message) from error
-            found[target.server] = Unavailable(target.provider, error)
-    return found
+    def packed(value: Any) -> Payload:
+        payload, blob = pack(value)
+        if blob is not None:
+            blobs.append(blob)
+        return payload
 
-
-def unavailable(providers: Mapping[str, Provider]) -> Iterator[str]:
-    """The fallbacks that cannot be used here, and why."""
-    for provider in providers.values():
-        if isinstance(provider, Unavailable):
-            yield f"the fallback {provider.name} cannot be used: {provider.reason}"
-
-
-def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
-    """Whom the step may ask, in order; `override` stands in for all of them."""
-    if override is None or step.provider is None:
-        return step.targets()
-    return (TargetDef(provider=override, model=step.model or ""),)
-
-
-def find_dropped(
-    definition: JobDef, providers: Mapping[str, Provider]
-) -> Iterator[tuple[str, TargetDef, list[str]]]:
-    """Steps, targets, and the parameters of the step that the target cannot honour."""
-    for step in walk_steps(definition.steps):
-        asked = set(step.params) - set(SECTIONS)
-        for target in targets_of(step):
-            provider = providers[target.server]
-            dropped = sorted(asked - provider.params)
-            if dropped and not isinstance(provider, Unavailable):
-                yield step.id, target, dropped
-
-
-def read_spec_or_template(files: SpecFiles, name: str) -> str:
-    """A template beside the spec, where the name is a file's; else a built-in one."""
-    from orc.cli.jobs.templates import read_template
-
-    if name.endswith((".yaml", ".yml")):
-        return files.read_text(name)
-    return read_template(name)
-
-
-def _check_budget(
-    submission: Submission, definition: JobDef, environment: Mapping[str, str]
-) -> None:
-    if definition.budget is None and all(
-        step.budget is None for step in walk_steps(definition.steps)
-    ):
-        return
-    from orc.cli.jobs.budgets import check_prices
-    from orc.cli.jobs.prices import find_own_prices, read_prices
-
-    prices = submission.prices
-    if prices is None:
-        database = Path(environment.get("ORC_DB") or "runs.db").absolute()
-        prices = read_prices(find_own_prices(database, environment))
-    check_prices(definition, prices)
-
-
-def read_spec(submission: Submission) -> tuple[str, str]:
-    if submission.path is None:
-        assert submission.text is not None
-        return submission.text, submission.name
-    path = submission.path
-    try:
-        content = read_yaml_bytes(path)
-    except OSError as error:
-        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig"), str(path)
-    except UnicodeDecodeError as error:
-        before = content[: error.start].split(b"\n")
-        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
-        raise SpecError(str(path), [problem]) from error
-
-
-def spec_dir_of(submission: Submission) -> Path:
-    path = submission.path
-    return Path.cwd() if path is None else path.absolute().parent
-
-
-def replies_path(spec: Path) -> Path:
-    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
-    return spec.with_name(f"{spec.stem}.replay.yaml")
-
-
-def _read_replies(submission: Submission, definition: JobDef) -> Any:
-    if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
-        return None
-    path = submission.replies
-    if path is None:
-        if submission.path is None:
-            raise UsageProblem("provider replay needs recorded replies: name a file of them")
-        path = replies_path(submission.path)
-    return _load_replies(path)
-
-
-def read_replies_for_resume(
-    ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
-) -> Any:
-    if replies is not None:
-        return _load_replies(replies)
-    if state.replies is not None:
-        try:
-            return ledger.read_payload(state.replies)
-        except RemovedBlob as error:
-            said = f"the job's recorded replies are gone: {error}; --replies FILE gives others"
-            raise RemovedBlob(said, error.digest) from None
-    if provider != REPLAY:
-        return None
-    assert state.submitted is not None
-    spec = Path(state.submitted.source_name)
-    beside = replies_path(Path(state.submitted.spec_dir) / spec.name)
-    return _load_replies(beside)
-
-
-def _load_replies(path: Path) -> Any:
-    from orc.providers.replay import RepliesError, parse_replies
-    from orc.scheduler.core.spec.yaml_source import parse_yaml
-
-    try:
-        text = read_yaml_bytes(path).decode()
-    except FileNotFoundError as error:
-        raise UsageProblem(
-            f"there are no recorded replies at {path}; name a file of them with --replies"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageProblem(f"the recorded replies {path} are not UTF-8 text") from error
-    except OSError as error:
-        raise UsageProblem(f"cannot read the recorded replies {path}: {error.strerror}") from error
-    document = parse_yaml(text, source_name=str(path)).value
-    try:
-        parse_replies(document)
-    except RepliesError as error:
-        raise UsageProblem(f"{path}: {error}") from error
-    return document
-
-
-def _build_replay(document: Any) -> Provider:
-    from orc.ledger.digest import digest_json
-    from orc.providers.replay import Replay, RepliesError, parse_replies
-
-    if document is None:
-        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
-    try:
-        return Replay(parse_replies(document), digest=digest_json)
-    except RepliesError as error:
-        raise UsageProblem(f"the recorded replies cannot be used: {error}") from error
-
-
-def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a name that is no step's. Raises UsageProblem."""
-    for name in names:
-        if name not in known:
-            raise UsageProblem(f"{option}: there is no step {name!r}{nearest(name, known)}")
-
-
-def _check_stream(step_id: str, definition: JobDef) -> None:
-    kinds = {step.id: step.facts for step in definition.steps}
-    if step_id not in kinds:
-        raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
-    if not kinds[step_id].calls_model:
-        what = kinds[step_id].name
-        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {what})")
-
-
-def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
-    for step_id, target, dropped in find_dropped(definition, providers):
-        raise UsageProblem(
-            f"step {step_id!r}: {target.provider} does not know {', '.join(dropped)}; "
-            "remove it, or run without --strict"
-        )
+    event = JobSubmitted(
+        project=definition.project,
+        spec=packed(dump_job(definition)),
+        source=packed(text),
+        source_name=source_name,
+        spec_dir=spec_dir,
+        submit_dir=clean_text(os.getcwd()),
+        runs_dir=clean_text(str(places.runs_dir)),
+        inputs=packed(definition.inputs),
+        replies=None if replies is None else packed(replies),
+        forked_from=forked_from,
+        orc_version=version,
+    )
+    return event, blobs

@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: Any) -> Value:
-    """Run a coroutine to its end, with its own error rather than a group of one."""
+    """Run a coroutine to its end; its own error is raised, not a group that contains it."""
 
     async def call() -> Value:
         return await function(*args, **kwargs)
@@ -23,7 +23,7 @@ def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: An
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group, however deep."""
+    """The first error in a group, at any depth."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

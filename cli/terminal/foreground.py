@@ -10,11 +10,12 @@ from typing import Any
 from orc.about import version
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs import wiring
-from orc.cli.jobs.amend import Amendment, put_plan, say_plan
+from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.own import Ended
+from orc.cli.jobs.places import Places
 from orc.cli.jobs.submit import Submission
-from orc.cli.jobs.wiring import Places
 from orc.cli.opening import find_places
+from orc.cli.terminal.amendments import put_plan, say_plan
 from orc.cli.terminal.display import Display
 from orc.cli.terminal.make_display import make_display
 from orc.ledger.exit_codes import ENVIRONMENT

@@ -10,29 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from orc.cli.errors import ReaderGone
-from orc.ledger.masking import NO_MASK, Mask
+from orc.cli.hidden import hidden as hidden
+from orc.cli.hidden import hide, hides_anything
+from orc.ledger.masking import Mask
 from orc.ledger.visible import visible
-
-_mask = NO_MASK
-
-
-def hide_on_terminal(mask: Mask) -> None:
-    """From now on nothing that is printed here has a secret in it, whatever it is that says so."""
-    global _mask  # there is one terminal
-    _mask = mask
 
 
 def hide_keys(environment: Mapping[str, str]) -> None:
-    """The same for the keys of providers alone, where no job has said more."""
-    if not _mask:
+    """Hide the keys of providers on the terminal, unless a job's secrets are hidden already."""
+    if not hides_anything():
         from orc.providers.registry import read_keys
 
-        hide_on_terminal(Mask(read_keys(environment)))
-
-
-def hidden(text: str) -> str:
-    """The text as it may be printed."""
-    return _mask.text(text)
+        hide(Mask(read_keys(environment)))
 
 
 def safe(text: object, *, width: int | None = None) -> str:

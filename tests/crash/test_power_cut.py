@@ -35,9 +35,11 @@ _WRITER = """
 import os, sys
 from pathlib import Path
 import orc.cli.jobs.own, orc.ledger.folder, orc.ledger.store
-from orc.cli.jobs import wiring
 from orc.cli.jobs.own import Listener
-from orc.cli.jobs.submit import Submission
+from orc.cli.jobs.places import Places
+from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.run import run
+from orc.cli.jobs.sync import run_sync
 from orc.ledger.digest import digest_bytes
 
 folder, weakened = Path(sys.argv[1]), sys.argv[2]
@@ -67,10 +69,10 @@ def write_and_say(self, relative, content):
     say("FILE", path, digest_bytes(content))
 orc.ledger.folder.Folder.write = write_and_say
 
-ended = wiring.run_sync(
-    wiring.run,
+ended = run_sync(
+    run,
     Submission(folder.with_name("spec.yaml")),
-    places=wiring.Places.find(database=folder / "runs.db", environment={}),
+    places=Places.find(database=folder / "runs.db", environment={}),
     environment=dict(os.environ),
     version="0",
     listener=Listener(on_events=lambda batch: say("ACK", batch[-1].version)),

@@ -15,7 +15,7 @@ from typing import Any, cast
 import trio
 from trio.testing import MockClock
 
-from orc.cli.jobs.own import load_state
+from orc.cli.jobs.state import load_state
 from orc.cli.jobs.wiring import first_error
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
 from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef, TargetDef

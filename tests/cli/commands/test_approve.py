@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.jobs.own import load_state
+from orc.cli.jobs.state import load_state
 from orc.cli.terminal.live import LiveTable
 from orc.ledger import LedgerReader
 from tests.cli.command_line import orc, write

@@ -164,7 +164,9 @@ def _kept_former(story: Story) -> set[str]:
             case StepReused():
                 owners |= {file.path: event.step for file in event.files}
             case JobAmended():
-                lost = {path for path, step in owners.items() if step in event.reset}
+                lost = {
+                    path for path, step in owners.items() if step in (*event.reset, *event.removed)
+                }
                 former |= {path: owners.pop(path) for path in lost}
             case StepStarted():
                 kept |= {path for path, step in former.items() if step == event.step}

@@ -1,13 +1,10 @@
-"""The Python API, as somebody's program uses it."""
+"""Running a spec and resuming its job from a Python program."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -15,7 +12,7 @@ import trio
 import orc
 from orc.ledger.errors import NoLedger, NoSuchJob
 from orc.scheduler.core.errors import SpecError
-from tests.cli.command_line import EXAMPLES, TINY_SPEC, work_in, write
+from tests.cli.command_line import EXAMPLES, TINY_SPEC, write
 
 SPEC = """\
 project: api
@@ -29,12 +26,6 @@ steps:
     files: [greeting.txt]
   shout: {value: {text: "${{ steps.greet.output }}!", count: 1}}
 """
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, empty."""
-    return work_in(tmp_path, monkeypatch)
 
 
 def test_run_of_a_path_gives_outputs_files_and_artifacts(here: Path) -> None:
@@ -166,21 +157,3 @@ def test_a_job_runs_in_a_thread_that_gets_no_signals() -> None:
     thread.join(30)
 
     assert [job.status for job in jobs] == ["succeeded"]
-
-
-def test_importing_orc_loads_nothing_heavy() -> None:
-    code = "import sys, orc; print(' '.join(sys.modules))"
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
-    )
-
-    heavy = {"pydantic", "trio", "sqlite3", "jinja2", "yaml", "typer", "httpx", "rich", "openai"}
-    assert heavy & set(said.stdout.split()) == set()
-
-
-def test_the_names_of_the_api_are_all_there() -> None:
-    found: dict[str, Any] = {name: getattr(orc, name) for name in orc.__all__}
-
-    assert all(value is not None for value in found.values())
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = orc.nonsense

@@ -1,0 +1,70 @@
+"""The jobs of a ledger, newest first, as its tables tell them. Reads the tables alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from orc.cli.errors import UsageProblem
+from orc.ledger.kinds import SHOWN_JOB_STATUSES
+
+_JOBS = (
+    "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
+    "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt "
+    "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
+    "ORDER BY submitted_at DESC, job_id DESC"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list. Costs are US dollars, `submitted_at` is UTC text.
+
+    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
+    `calls_in_doubt` may have been paid for without a reply. `duration_s` is None for a job
+    that has not ended.
+    """
+
+    job_id: str
+    status: str
+    project: str
+    steps_succeeded: int
+    steps_total: int
+    duration_s: float | None
+    tokens: int
+    cost_usd: float | None
+    cost_known_usd: float
+    calls_unpriced: int
+    submitted_at: str
+    calls_in_doubt: int
+
+
+def list_jobs(
+    connection: sqlite3.Connection,
+    *,
+    shown_status: Callable[[str, str], str],
+    statuses: Collection[str] = (),
+    project: str | None = None,
+    since: str | None = None,
+) -> Iterator[JobSummary]:
+    """The jobs; `since` is UTC text. `shown_status` finds the interrupted ones, by id and status.
+
+    Raises UsageProblem for a status that no job has.
+    """
+    for unknown in sorted(set(statuses) - set(SHOWN_JOB_STATUSES)):
+        from orc.scheduler.core.errors import nearest
+
+        raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}")
+    for row in connection.execute(_JOBS, (project, since)):
+        job_id, stored, name, done, total, duration_s, tokens, known, unpriced, at, doubts = row
+        if statuses and stored not in statuses and stored != "running":
+            continue
+        status = shown_status(job_id, stored)
+        if statuses and status not in statuses:
+            continue
+        known = known or 0.0
+        cost = None if unpriced else known
+        yield JobSummary(
+            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced, at, doubts
+        )

@@ -1,0 +1,61 @@
+"""Where the ledger, the run folders and the prices are, and how the ledger is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orc.cli.jobs.prices import find_own_prices, read_prices
+from orc.ledger import Ledger, LedgerReader, open_ledger
+from orc.projections import ReadModel
+from orc.projections.money.prices import PriceTable
+from orc.projections.tables.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The ledger and the folder of the run folders, both absolute paths; and the prices."""
+
+    database: Path
+    runs_dir: Path
+    prices: PriceTable
+
+    @classmethod
+    def find(
+        cls,
+        *,
+        database: Path | None = None,
+        runs_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Places:
+        """From options, else the environment's ORC_DB, else `runs.db` and `runs` here.
+
+        Raises what `read_prices` raises for a broken table.
+        """
+        environment = os.environ if environment is None else environment
+        path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
+        prices = read_prices(find_own_prices(path, environment))
+        return cls(path, (runs_dir or path.parent / "runs").absolute(), prices)
+
+
+def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
+    """The ledger, with the read model kept. Raises LedgerError."""
+    return open_ledger(places.database, projector=ReadModel(places.prices), create=create)
+
+
+@contextmanager
+def open_for_reading(places: Places) -> Iterator[LedgerReader]:
+    """The ledger, read-only, with tables of this version of orc. Raises LedgerError."""
+    with LedgerReader.open(places.database) as ledger:
+        row = ledger.connection.execute(
+            "SELECT value FROM orc_meta WHERE key = 'read_model'"
+        ).fetchone()
+        is_old = row is not None and int(row[0]) < VERSION
+    if is_old:
+        # Opening the ledger for writing derives its tables again.
+        open_for_writing(places).close()
+    with LedgerReader.open(places.database) as ledger:
+        yield ledger

@@ -1,0 +1,72 @@
+"""The providers that a job's steps call: built before a run, so that a missing key costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.replies import build_replay
+from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
+from orc.providers import PermanentError, Provider, build_provider
+from orc.providers.catalogue import SECTIONS
+from orc.providers.unavailable import Unavailable
+
+
+def build_providers(
+    definition: JobDef,
+    environment: Mapping[str, str],
+    *,
+    replies: Any,
+    override: str | None = None,
+) -> dict[str, Provider]:
+    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem.
+
+    One that is only a fallback may be unavailable: then its turn fails, if that ever comes.
+    """
+    routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
+    targets = {target for route in routes for target in route}
+    needed = {route[0].server for route in routes if route}
+    found: dict[str, Provider] = {}
+    for target in sorted(targets, key=lambda target: target.name):
+        if target.server in found:
+            continue
+        if target.provider == REPLAY:
+            found[target.server] = build_replay(replies)
+            continue
+        try:
+            found[target.server] = build_provider(
+                target.provider, environment, base_url=target.base_url
+            )
+        except PermanentError as error:
+            if target.server in needed:
+                raise EnvironmentProblem(error.message) from error
+            found[target.server] = Unavailable(target.provider, error)
+    return found
+
+
+def unavailable(providers: Mapping[str, Provider]) -> Iterator[str]:
+    """The fallbacks that cannot be used here, and why."""
+    for provider in providers.values():
+        if isinstance(provider, Unavailable):
+            yield f"the fallback {provider.name} cannot be used: {provider.reason}"
+
+
+def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
+    """Whom the step may ask, in order; `override` stands in for all of them."""
+    if override is None or step.provider is None:
+        return step.targets()
+    return (TargetDef(provider=override, model=step.model or ""),)
+
+
+def find_dropped(
+    definition: JobDef, providers: Mapping[str, Provider]
+) -> Iterator[tuple[str, TargetDef, list[str]]]:
+    """Steps, targets, and the parameters of the step that the target cannot honour."""
+    for step in walk_steps(definition.steps):
+        asked = set(step.params) - set(SECTIONS)
+        for target in targets_of(step):
+            provider = providers[target.server]
+            dropped = sorted(asked - provider.params)
+            if dropped and not isinstance(provider, Unavailable):
+                yield step.id, target, dropped

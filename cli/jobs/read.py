@@ -1,0 +1,188 @@
+"""One job as the ledger tells it: status, steps, outputs, files, failures, and what it used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.own import Ended, failures_of
+from orc.cli.jobs.places import Places, open_for_reading
+from orc.cli.jobs.state import load_state
+from orc.ledger import LedgerReader
+from orc.ledger.errors import RemovedBlob
+from orc.ledger.events import Failure
+from orc.projections.tables.job_view import read_view
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import shown_status
+from orc.scheduler.core.fold.evolve import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a job. Costs are US dollars.
+
+    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
+    `question` is what a step that waits asks a person. `reused_from` is the `JOB/STEP` whose
+    result it has. `parent` is the step that contains it. `duration_s` is None until it ends.
+    """
+
+    step: str
+    status: str
+    kind: str
+    needs: tuple[str, ...]
+    attempts: int
+    duration_s: float | None
+    tokens: int
+    cost_usd: float | None
+    cost_known_usd: float
+    calls_unpriced: int
+    failure_kind: str | None
+    failure: str | None
+    skip_reason: str | None
+    question: str | None
+    reused_from: str | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is now. Times are UTC text, costs US dollars.
+
+    `status` is succeeded, failed, cancelled, waiting, running or interrupted (not ended, and no
+    process runs it). `outputs` has each succeeded step's output by its id, and
+    `outputs_removed` the steps whose outputs were pruned or redacted. `files` has the paths in
+    the run folder of what steps wrote, by their path under `outputs/`; `artifacts` what they
+    left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`, `kind` and `message`.
+    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
+    `not_delivered` are files that were not copied to `output_dir`, since others are there.
+    """
+
+    job_id: str
+    project: str
+    status: str
+    outputs: Mapping[str, Any]
+    outputs_removed: tuple[str, ...]
+    files: Mapping[str, Path]
+    artifacts: Mapping[str, Path]
+    failures: tuple[Failure, ...]
+    steps: tuple[Step, ...]
+    folder: Path
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    cost_known_usd: float
+    calls_unpriced: int
+    submitted_at: str
+    started_at: str | None
+    finished_at: str | None
+    duration_s: float | None
+    forked_from: str | None
+    not_delivered: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, in and out."""
+        return self.input_tokens + self.output_tokens
+
+
+def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
+    """The job by its id, a part of it, or `latest`; `ended` saves folding its events again.
+
+    Raises NoSuchJob, LedgerError.
+    """
+    with open_for_reading(places) as ledger:
+        job_id = ledger.find_job(name)
+        view = read_view(ledger.connection, job_id)
+        row = view.job
+        state = _state(ledger, job_id) if ended is None else ended.state
+        folder = folder_of(ledger, job_id) if ended is None else ended.folder
+        outputs, removed = _outputs(ledger, state)
+        status = shown_status(places.database, job_id, row.status)
+    known = row.cost_usd or 0.0
+    return Job(
+        job_id=job_id,
+        project=row.name,
+        status=status if ended is None else ended.status,
+        outputs=outputs,
+        outputs_removed=removed,
+        files=_files(folder, state),
+        artifacts=_artifacts(folder),
+        failures=() if state is None else tuple(failures_of(state)),
+        steps=tuple(map(_step, view.steps)),
+        folder=folder,
+        calls=row.calls,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=None if row.calls_unpriced else known,
+        cost_known_usd=known,
+        calls_unpriced=row.calls_unpriced,
+        submitted_at=row.submitted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        duration_s=row.duration_s,
+        forked_from=row.forked_from,
+        not_delivered=() if ended is None else ended.left_alone,
+    )
+
+
+def _state(ledger: LedgerReader, job_id: str) -> JobState | None:
+    """The job's state; None where its spec was removed from the ledger."""
+    try:
+        return load_state(ledger, job_id)
+    except RemovedBlob:
+        return None
+
+
+def _outputs(
+    ledger: LedgerReader, state: JobState | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    found: dict[str, Any] = {}
+    removed: list[str] = []
+    for step_id, step in state.steps.items() if state is not None else ():
+        if step.status != "succeeded":
+            continue
+        try:
+            found[step_id] = ledger.read_payload(step.output)
+        except RemovedBlob:
+            removed.append(step_id)
+    return found, tuple(removed)
+
+
+def _files(folder: Path, state: JobState | None) -> dict[str, Path]:
+    files = () if state is None else state.files()
+    return {file.path: folder / "outputs" / file.path for file in files}
+
+
+def _artifacts(folder: Path) -> dict[str, Path]:
+    artifacts = folder / "artifacts"
+    return {
+        str(path.relative_to(artifacts)): path
+        for path in sorted(artifacts.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _step(row: StepRow) -> Step:
+    known = row.cost_usd or 0.0
+    return Step(
+        step=row.name,
+        status=row.status,
+        kind=row.kind,
+        needs=row.needed,
+        attempts=row.attempts,
+        duration_s=row.duration_s,
+        tokens=row.tokens,
+        cost_usd=None if row.calls_unpriced else known,
+        cost_known_usd=known,
+        calls_unpriced=row.calls_unpriced,
+        failure_kind=row.failure_kind,
+        failure=row.failure,
+        skip_reason=row.skip_reason,
+        question=row.question if row.status == "waiting" and row.decision is None else None,
+        reused_from=row.reused_from,
+        parent=row.parent,
+    )

@@ -1,0 +1,77 @@
+"""`orc resume` and `orc rerun`: go on with a job, amended first where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.budgets import parse_raise
+from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, opening_of, own
+from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.prepare import check_step_names
+from orc.cli.jobs.removed import refuse_removed
+from orc.cli.jobs.replies import read_replies_for_resume
+from orc.cli.jobs.secrets import steps_to_run
+from orc.cli.jobs.trust import refuse_untrusted
+from orc.ledger.definition import REPLAY
+
+
+async def resume(
+    name: str,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    provider: str | None = None,
+    replies: Path | None = None,
+    timeout_s: float | None = None,
+    budget: str | None = None,
+    listener: Listener | None = None,
+    force: bool = False,
+    amendment: Amendment | None = None,
+    only: tuple[str, ...] = (),
+    trust: bool = False,
+) -> Ended:
+    """Go on with a job from its last event; one that has succeeded runs only if it is amended.
+
+    `only` are the steps to run, with what they need. `trust` runs the commands of a job or a
+    ledger that another user made or can write to. Raises NoSuchJob, OwnedElsewhere, SpecError,
+    UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    if provider not in (None, REPLAY):
+        raise UsageProblem(
+            "a resumed job keeps its providers; only --provider replay can replace them"
+        )
+    with open_for_writing(places) as ledger:
+        job_id = ledger.find_job(name)
+        refuse_untrusted(ledger, job_id, trust=trust)
+        caller = Caller(places, environment, listener or Listener(), force)
+        with own(ledger, job_id, caller) as owned:
+            state = owned.fold()
+            if amendment is not None:
+                state = owned.state = amendment.apply(ledger, job_id, state)
+            check_step_names("--only", only, state.steps)
+            if state.status == "succeeded":
+                return owned.publish_again()
+            refuse_removed(ledger, job_id, state)
+            return await _go_on(owned, provider, replies, timeout_s, budget, only)
+
+
+async def _go_on(
+    owned: OwnedJob,
+    provider: str | None,
+    replies: Path | None,
+    timeout_s: float | None,
+    budget: str | None,
+    only: tuple[str, ...],
+) -> Ended:
+    ledger, job_id, state = owned.ledger, owned.job_id, owned.state
+    mask = owned.read_secrets(steps=steps_to_run(state, only))
+    document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
+    document = mask.value(document)
+    owned.build_providers(replies=document, override=provider)
+    if budget is not None:
+        owned.append(parse_raise(budget, state))
+    opening = opening_of(ledger, job_id, state, provider, document, timeout_s, only or None)
+    return await owned.run(opening)

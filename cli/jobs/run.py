@@ -1,0 +1,47 @@
+"""`orc run`: submit a spec as a job and run it to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orc.cli.jobs.folders import check_runs_dir
+from orc.cli.jobs.own import Caller, Ended, Listener, own, owner_here
+from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.prepare import Submission, prepare_run
+from orc.cli.jobs.recordings import check_target, write_recording
+from orc.cli.jobs.submit import submit_owned
+from orc.scheduler.core.commands import StartJob
+from orc.scheduler.ids import new_job_id
+
+
+async def run(
+    submission: Submission,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+    listener: Listener | None = None,
+    force: bool = False,
+    record: Path | None = None,
+) -> Ended:
+    """Submit a spec and run the job to its end; its replies go to the file `record`.
+
+    Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    if record is not None:
+        check_target(record, force=force)
+    prepared = prepare_run(submission, environment)
+    with open_for_writing(places, create=True) as ledger:
+        ledger.mask = prepared.mask
+        check_runs_dir(places.runs_dir)
+        caller = Caller(places, environment, listener or Listener(), force)
+        with own(ledger, new_job_id(), caller) as owned:
+            submit_owned(owned, prepared, version=version)
+            owned.providers = prepared.providers
+            try:
+                return await owned.run(StartJob(owner_here(), only=submission.until or None))
+            finally:
+                # However the run ended: replies that were paid for are worth keeping.
+                if record is not None:
+                    write_recording(ledger, owned.job_id, record)

@@ -1,0 +1,62 @@
+"""A job's state: folded from its events, and changed by appending more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orc.ledger import JobId, Ledger, LedgerReader, Recorded
+from orc.ledger.definition import load_job
+from orc.ledger.errors import CorruptLedger, NoSuchJob
+from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import Command
+from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
+from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.core.rules.decide import decide
+
+
+def load_state(ledger: LedgerReader, job_id: str) -> JobState:
+    """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
+    try:
+        return _fold(ledger, job_id)
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # Events that orc decided on always fold; these were changed by something else.
+        said = f"{type(error).__name__}: {error}"
+        raise CorruptLedger(
+            f"{ledger.path}: the events of {job_id} are no job's ({said}); "
+            "`orc verify` tells what was changed"
+        ) from error
+
+
+def append_command(
+    ledger: Ledger, job_id: JobId, state: JobState, *commands: Command, blobs: list[bytes]
+) -> None:
+    """Decide on commands outside of a run, and commit their events in one transaction.
+
+    `state` is changed by the events. Raises LedgerError.
+    """
+    at = Clock().recorded_at()
+    batch = []
+    for command in commands:
+        for event in decide(state, command):
+            recorded = Recorded(job_id, state.version + 1, at, event)
+            evolve(state, recorded)
+            batch.append(recorded)
+    ledger.append(batch, blobs=blobs)
+
+
+def _fold(ledger: LedgerReader, job_id: str) -> JobState:
+    state: JobState | None = None
+    for recorded in ledger.read_stream(job_id):
+        if isinstance(recorded.event, JobAmended):
+            # The fold reads no blobs: the new spec has to be in the event.
+            spec = Payload(value=ledger.read_payload(recorded.event.spec))
+            recorded = replace(recorded, event=recorded.event.model_copy(update={"spec": spec}))
+        if state is None:
+            assert isinstance(recorded.event, JobSubmitted)
+            definition = load_job(ledger.read_payload(recorded.event.spec))
+            state = initial_state(definition, build_graph(definition.steps))
+        evolve(state, recorded)
+    if state is None:
+        raise NoSuchJob(f"there is no job {job_id}")
+    return state

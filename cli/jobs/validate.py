@@ -1,0 +1,20 @@
+"""`orc validate`: every problem of a spec, without submitting it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.prepare import Submission, prepare
+from orc.scheduler.core.errors import Problem, SpecError
+
+
+def find_problems(submission: Submission, environment: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What is wrong with the spec, or with how it is to be run; nothing is raised for it."""
+    try:
+        prepare(submission, environment)
+    except SpecError as error:
+        return error.problems
+    except UsageProblem as problem:
+        return (Problem(str(problem)),)
+    return ()

@@ -1,0 +1,98 @@
+"""`orc verify`: which jobs are verified, against which known heads."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.folders import folder_of
+from orc.ledger import LedgerReader, has_owner
+from orc.ledger.connection import storage_errors
+from orc.ledger.errors import NoSuchJob
+from orc.ledger.integrity import list_jobs
+from orc.projections import Verifier
+from orc.projections.money.prices import PriceTable
+from orc.projections.verify import Verdict, missing_job
+
+_HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What verifying a ledger found: its jobs, and the problems of the file itself."""
+
+    ledger: Path
+    jobs: tuple[Verdict, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether neither the file nor a job has a problem."""
+        return not self.problems and not any(verdict.problems for verdict in self.jobs)
+
+
+def verify_ledger(
+    path: Path,
+    name: str | None,
+    heads: Iterable[str],
+    *,
+    prices: PriceTable,
+    tell: Callable[[Verdict], None] = lambda verdict: None,
+) -> Verification:
+    """Verify one job or all; `tell` is told of each as it is done.
+
+    `heads` are `JOB=HASH`, or `HASH` where a job is named. Raises LedgerError, UsageProblem.
+    """
+    known = _parse_heads(heads, is_one=name is not None)
+    verdicts: list[Verdict] = []
+    with LedgerReader.open(path) as ledger:
+        verifier = Verifier(ledger, prices, is_live=lambda job_id: has_owner(path, job_id))
+        problems: list[str] = []
+        if name is None:
+            with storage_errors(path):
+                found = list(list_jobs(ledger.connection))
+            jobs = [job_id for job_id, _ in found]
+            problems += [problem for _, problem in found if problem]
+        else:
+            jobs = [_find(ledger, name, known)]
+            known[jobs[0]] = [*known.pop("", []), *known[jobs[0]]]
+        for job_id in [*jobs, *(job_id for job_id in known if job_id not in jobs)]:
+            verdicts.append(_verify(verifier, job_id, known.get(job_id, [])))
+            tell(verdicts[-1])
+        problems += verifier.check_file()
+    return Verification(path, tuple(verdicts), tuple(problems))
+
+
+def _verify(verifier: Verifier, job_id: str, heads: list[str]) -> Verdict:
+    if heads and verifier.ledger.head(job_id).version == 0:
+        return missing_job(job_id, heads)
+    folder = folder_of(verifier.ledger, job_id)
+    return verifier.check_job(job_id, folder=folder, heads=heads)
+
+
+def _find(ledger: LedgerReader, name: str, known: Mapping[str, list[str]]) -> str:
+    try:
+        return ledger.find_job(name)
+    except NoSuchJob:
+        # A job with a known head that is not in the ledger is a finding.
+        if known and re.fullmatch(r"job_[a-z0-9]{12}", name):
+            return name
+        raise
+
+
+def _parse_heads(heads: Iterable[str], *, is_one: bool) -> dict[str, list[str]]:
+    """Hashes by job; those without one under an empty name. Raises UsageProblem."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for text in heads:
+        match = _HEAD.fullmatch(text.strip().lower())
+        if match is None or not (match[1] or is_one):
+            raise UsageProblem(
+                f"--head {text}: must be JOB=HASH, or HASH where a JOB is named; a HASH is 12 to 64 "
+                "hexadecimal digits, as `orc verify --json` and manifest.json have it"
+            )
+        found[match[1] or ""].append(match[2])
+    return found

@@ -1,0 +1,49 @@
+"""What a changed job will run, and why, as lines for a person and as a JSON object."""
+
+from __future__ import annotations
+
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger import JobId
+from orc.scheduler.core.fold.compare import Plan
+
+SHOWN_MAX = 40
+
+
+def say_plan(job_id: JobId, plan: Plan) -> None:
+    """What will run and why, a line a step."""
+    if not plan.runs and not plan.removed:
+        say(f"{job_id}: nothing runs again: {len(plan.kept)} step(s) keep their results")
+        return
+    say(
+        f"{job_id} amended: {len(plan.runs)} step(s) to run, "
+        f"{len(plan.kept)} keep their results{_removed(plan)}"
+    )
+    say_runs(plan)
+
+
+def say_runs(plan: Plan) -> None:
+    """The steps that will run, with why."""
+    for step_id, why in list(plan.runs.items())[:SHOWN_MAX]:
+        say(f"  {step_id}: {safe(why)}")
+    if len(plan.runs) > SHOWN_MAX:
+        say(f"  and {len(plan.runs) - SHOWN_MAX} more")
+
+
+def put_plan(job_id: JobId, plan: Plan) -> None:
+    """The same as a JSON object."""
+    put_json(
+        {
+            "event": "amended",
+            "job_id": job_id,
+            "runs": dict(plan.runs),
+            "kept": list(plan.kept),
+            "removed": list(plan.removed),
+        }
+    )
+
+
+def _removed(plan: Plan) -> str:
+    if not plan.removed:
+        return ""
+    names = ", ".join(plan.removed[:5]) + ", ..." * (len(plan.removed) > 5)
+    return f", {len(plan.removed)} removed ({names})"

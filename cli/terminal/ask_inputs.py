@@ -1,0 +1,57 @@
+"""Asking a person on the terminal for the inputs that a spec requires."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.prepare import Submission, read_spec
+from orc.cli.terminal.text import safe
+from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.spec.inputs import is_required, read_input
+from orc.scheduler.core.spec.model import InputSpec
+from orc.scheduler.core.spec.parse import examine
+
+_TRIES_MAX = 20
+
+
+def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The values with those that the spec requires and nobody has given, asked for on the terminal.
+
+    Without a terminal nothing is asked. A spec that cannot be read is reported by `prepare`.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return given
+    try:
+        text, name = read_spec(Submission(path=spec))
+        declared = examine(text, source_name=name)[0].job.inputs
+    except (SpecError, UsageProblem):
+        return given
+    missing = {
+        name: spec for name, spec in declared.items() if name not in given and is_required(spec)
+    }
+    return {**given, **{name: _ask(name, spec) for name, spec in missing.items()}}
+
+
+def _ask(name: str, spec: InputSpec) -> Any:
+    if spec.description:
+        _tell(f"{safe(name)}: {safe(spec.description)}\n")
+    kind = f" ({spec.type})" if spec.type != "string" else ""
+    choice = f" [{', '.join(safe(value) for value in spec.enum)}]" if spec.enum else ""
+    for _ in range(_TRIES_MAX):
+        _tell(f"{safe(name)}{kind}{choice}: ")
+        line = sys.stdin.readline()
+        if not line:
+            raise UsageProblem(f"inputs.{name}: a value is required: -i {name}=VALUE")
+        value, problem = read_input(line.rstrip("\r\n"), spec)
+        if not problem and value != "":
+            return value
+        _tell(f"  {safe(problem) or 'a value is required'}\n")
+    raise UsageProblem(f"inputs.{name}: no value that fits in {_TRIES_MAX} tries")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,86 @@
+"""What `orc prune` and `orc redact` would remove, or removed, as lines and as a JSON object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orc.cli.jobs.remove import Removed
+from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.projections.removal_plan import Removal
+
+_SHOWN_MAX = 20
+
+
+def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> None:
+    """Say what would be removed, or what was."""
+    if as_json:
+        put_json(_as_json(plan, done))
+        return
+    if plan.jobs and done is None:
+        rows = [
+            (job.job_id, job.status, job.at[:10], len(job.digests), job.size_bytes)
+            for job in plan.jobs
+        ]
+        put(table(("JOB", "STATUS", "LAST EVENT", "BLOBS", "BYTES"), rows))
+    for job_id, why in plan.left_out:
+        say(f"left out: {job_id}: {why}")
+    if plan.shared:
+        say(f"{plan.shared} blob(s) stay: other jobs need them")
+    _tell_copies(plan)
+    counted = f"{len(plan.digests)} blob(s) of {len(plan.jobs)} job(s), {plan.size_bytes} bytes"
+    if done is None:
+        say(f"would be removed: {counted}" if plan.jobs else "nothing to remove")
+        if plan.jobs:
+            say(f"nothing is removed yet; to do it: {again} --yes")
+        return
+    say(f"removed: {counted}")
+    for path in done.files[:_SHOWN_MAX]:
+        say(f"  and the file {safe(path)}")
+    if len(done.files) > _SHOWN_MAX:
+        say(f"  and {len(done.files) - _SHOWN_MAX} more files")
+    for path in done.files_left[:_SHOWN_MAX]:
+        say(f"left alone: {safe(path)} holds the same bytes")
+    if len(done.files_left) > _SHOWN_MAX:
+        say(f"left alone: {len(done.files_left) - _SHOWN_MAX} more files with the same bytes")
+    if not done.is_compact:
+        say(
+            "the ledger was not written anew, since another program uses it: old pages of it "
+            f"may still hold the bytes; later, again: {again} --yes"
+        )
+
+
+def _tell_copies(plan: Removal) -> None:
+    for digest in plan.also_in_blobs[:_SHOWN_MAX]:
+        say(f"also in blob {digest}: name it as well to remove it")
+    if len(plan.also_in_blobs) > _SHOWN_MAX:
+        say(f"also in {len(plan.also_in_blobs) - _SHOWN_MAX} more blobs (--json names them)")
+    for job_id, version in plan.also_in_events[:_SHOWN_MAX]:
+        say(f"also in event {version} of {job_id} itself: events cannot be changed")
+
+
+def _as_json(plan: Removal, done: Removed | None) -> dict[str, Any]:
+    return {
+        "removed": done is not None,
+        "cause": plan.cause,
+        "blobs": sorted(plan.digests),
+        "size_bytes": plan.size_bytes,
+        "jobs": [
+            {
+                "job_id": job.job_id,
+                "status": job.status,
+                "last_event_at": job.at,
+                "blobs": sorted(job.digests),
+                "size_bytes": job.size_bytes,
+            }
+            for job in plan.jobs
+        ],
+        "left_out": [{"job_id": job_id, "why": why} for job_id, why in plan.left_out],
+        "shared": plan.shared,
+        "also_in_blobs": list(plan.also_in_blobs),
+        "also_in_events": [
+            {"job_id": job_id, "seq": version} for job_id, version in plan.also_in_events
+        ],
+        "files": [] if done is None else [str(path) for path in done.files],
+        "files_left": [] if done is None else [str(path) for path in done.files_left],
+        "compact": done is not None and done.is_compact,
+    }

@@ -1,0 +1,382 @@
+"""The Python API: what the command line does, as functions.
+
+Functions that wait (`run`, `resume`, `rerun`, `fork`, `replay`, `approve`, `reject`, `cancel`)
+have twins for trio in `asynchronous.py`. Everywhere, `db` is the ledger: by default $ORC_DB,
+else `runs.db` in the current folder. A job is named by its id, a unique part of it, `latest`, or
+`latest~1`. A failed job is returned, not raised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from orc.about import version
+from orc.asynchronous import (
+    Replay,
+    approve_async,
+    cancel_async,
+    fork_async,
+    names_of,
+    path_of,
+    places_of,
+    reject_async,
+    replay_async,
+    rerun_async,
+    resume_async,
+    run_async,
+    submission_of,
+)
+from orc.cli.jobs.compare import compare_jobs
+from orc.cli.jobs.decide import Decision
+from orc.cli.jobs.listing import JobSummary, list_jobs
+from orc.cli.jobs.places import open_for_reading, open_for_writing
+from orc.cli.jobs.plan import Plan, plan_run
+from orc.cli.jobs.prepare import Submission, prepare, read_spec
+from orc.cli.jobs.read import Job, read_job
+from orc.cli.jobs.spec_files import SpecFiles
+from orc.cli.jobs.submit import submit as submit_job
+from orc.cli.jobs.sync import run_sync
+from orc.cli.jobs.validate import find_problems
+from orc.cli.jobs.verify import Verification, verify_ledger
+from orc.ledger import Ledger
+from orc.projections.history.job_diff import JobDiff
+from orc.projections.tables.status import shown_status
+from orc.scheduler.core.errors import Problem
+from orc.scheduler.core.spec.model import JobSpec
+from orc.scheduler.core.spec.parse import parse_spec
+
+Difference = JobDiff
+Value = TypeVar("Value")
+
+
+def load_spec(path: str | Path) -> JobSpec:
+    """The checked spec in a file.
+
+    Raises SpecError with every problem found, and UsageProblem for a file that cannot be read.
+    """
+    text, name = read_spec(Submission(path=Path(path)))
+    files = SpecFiles(Path(path).absolute().parent)
+    return parse_spec(text, source_name=name, read_text=files.read_text).job_with_steps()
+
+
+def validate(
+    spec: JobSpec | str | Path,
+    *,
+    provider: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> tuple[Problem, ...]:
+    """Every problem of a spec, with line and column; none for a valid one. Nothing is raised."""
+    return find_problems(submission_of(spec, provider=provider, inputs=inputs or {}), os.environ)
+
+
+def plan(
+    spec: JobSpec | str | Path,
+    *,
+    db: str | Path | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+) -> Plan:
+    """What a run of the spec would do, why, and what it would cost. Nothing is written.
+
+    It is compared to the last job of its project in the ledger, which need not exist. Raises
+    SpecError, UsageProblem, LedgerError.
+    """
+    places = places_of(db, None)
+    submission = submission_of(
+        spec, provider=provider, model=model, inputs=inputs or {}, prices=places.prices
+    )
+    _, definition = prepare(submission, os.environ)
+    return plan_run(definition, places.database, places.prices)
+
+
+def submit(
+    spec: JobSpec | str | Path,
+    *,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    replies: str | Path | None = None,
+    output_dir: str | Path | None = None,
+) -> Job:
+    """Make a spec a job that is durable and not run: `resume` runs it.
+
+    Secrets and the keys of providers are read when it runs. Raises SpecError, UsageProblem,
+    EnvironmentProblem, LedgerError.
+    """
+    submission = submission_of(
+        spec,
+        provider=provider,
+        model=model,
+        inputs=inputs or {},
+        replies=path_of(replies),
+        output_dir=path_of(output_dir),
+    )
+    places = places_of(db, runs_dir)
+    job_id = submit_job(submission, places=places, environment=os.environ, version=version())
+    return read_job(places, job_id)
+
+
+def run(
+    spec: JobSpec | str | Path,
+    *,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    replies: str | Path | None = None,
+    strict: bool = False,
+    until: str | Iterable[str] = (),
+    output_dir: str | Path | None = None,
+    record: str | Path | None = None,
+    force: bool = False,
+) -> Job:
+    """Submit a spec, given as a model or as a file's path, and run the job to its end.
+
+    `replies` is a file of recorded replies, for the provider `replay`; `record` is a file to
+    write the replies of this run to. `until` names steps: they run, with what they need, and
+    the others stay pending. `strict` refuses parameters that a provider would drop. `force`
+    overwrites files in `output_dir` that orc did not write. Raises SpecError, UsageProblem,
+    EnvironmentProblem, LedgerError.
+    """
+    return _wait(
+        run_async,
+        spec,
+        db=db,
+        runs_dir=runs_dir,
+        provider=provider,
+        model=model,
+        inputs=inputs,
+        replies=replies,
+        strict=strict,
+        until=until,
+        output_dir=output_dir,
+        record=record,
+        force=force,
+    )
+
+
+def resume(
+    job: str = "latest",
+    *,
+    db: str | Path | None = None,
+    provider: str | None = None,
+    replies: str | Path | None = None,
+    timeout_s: float | None = None,
+    budget: str | None = None,
+    spec: JobSpec | str | Path | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    only: str | Iterable[str] = (),
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """Go on with a job from its last event; with `spec`, amend it first.
+
+    An edited `spec`, with `inputs`, amends the job: steps that it changes run again, with all
+    that depend on them; the others keep their results. `budget` is what more may be spent:
+    `+1.00` (dollars), `+5000tokens`, `+10calls`, or `STEP=+1.00`. `only` names steps: they run,
+    with what they need. `timeout_s` is a new limit for the whole job. `provider` can only be
+    `replay`. `trust` runs the commands of a job or a ledger that another user made or can write
+    to. Raises NoSuchJob, OwnedElsewhere when another process runs the job, SpecError,
+    UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    return _wait(
+        resume_async,
+        job,
+        db=db,
+        provider=provider,
+        replies=replies,
+        timeout_s=timeout_s,
+        budget=budget,
+        spec=spec,
+        inputs=inputs,
+        only=only,
+        force=force,
+        trust=trust,
+    )
+
+
+def rerun(
+    job: str,
+    steps: str | Iterable[str],
+    *,
+    db: str | Path | None = None,
+    replies: str | Path | None = None,
+    only: str | Iterable[str] = (),
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """Run steps of a job again, with all that depend on them. No cache answers these steps.
+
+    Raises what `resume` raises.
+    """
+    return _wait(
+        rerun_async, job, steps, db=db, replies=replies, only=only, force=force, trust=trust
+    )
+
+
+def fork(
+    job: str,
+    *,
+    start: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    spec: JobSpec | str | Path | None = None,
+    run: bool = True,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    replies: str | Path | None = None,
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """Submit a new job with the results of another, which may be in any state, and run it.
+
+    The step `start`, what `changes` or another `spec` of the project change, and all that
+    depends on these run anew. `changes` has values by their paths in the spec, such as
+    `steps.x.model` or `inputs.k`. With `run=False` the job is submitted only. Raises NoSuchJob,
+    SpecError, UsageProblem, EnvironmentProblem, LedgerError.
+    """
+    return _wait(
+        fork_async,
+        job,
+        start=start,
+        changes=changes,
+        spec=spec,
+        run=run,
+        db=db,
+        runs_dir=runs_dir,
+        replies=replies,
+        force=force,
+        trust=trust,
+    )
+
+
+def replay(
+    job: str = "latest",
+    *,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    trust: bool = False,
+) -> Replay:
+    """Run a job again on its recorded replies, as a new job, and compare the two.
+
+    No model is called. Commands and functions run again. Raises NoSuchJob, UsageProblem for a
+    job that has not ended, EnvironmentProblem, LedgerError.
+    """
+    return _wait(replay_async, job, db=db, runs_dir=runs_dir, trust=trust)
+
+
+def approve(
+    job: str,
+    step: str,
+    *,
+    option: str = "approve",
+    comment: str | None = None,
+    db: str | Path | None = None,
+) -> Decision:
+    """Decide for a step that waits for a person; `resume` then goes on with the job.
+
+    Raises NoSuchJob, LedgerError, and UsageProblem where the step does not wait for that.
+    """
+    return _wait(approve_async, job, step, option=option, comment=comment, db=db)
+
+
+def reject(
+    job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
+) -> Decision:
+    """Decide against a step that waits for a person: it fails. Raises what `approve` raises."""
+    return _wait(reject_async, job, step, comment=comment, db=db)
+
+
+def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
+    """End a job and wait for that; a job that has ended stays as it is.
+
+    Raises NoSuchJob, LedgerError, and UsageProblem when the process that runs the job has not
+    ended it in 30 seconds.
+    """
+    return _wait(cancel_async, job, reason=reason, db=db)
+
+
+def job(name: str = "latest", *, db: str | Path | None = None) -> Job:
+    """One job as it is now. Raises NoSuchJob, LedgerError."""
+    return read_job(places_of(db, None), name)
+
+
+def jobs(
+    *,
+    db: str | Path | None = None,
+    statuses: str | Iterable[str] = (),
+    project: str | None = None,
+    since: datetime | None = None,
+    limit: int | None = None,
+) -> tuple[JobSummary, ...]:
+    """The jobs of the ledger, newest first; `since` without a time zone is UTC.
+
+    Raises UsageProblem for a status that no job has, and LedgerError.
+    """
+    places = places_of(db, None)
+    after = None
+    if since is not None:
+        moment = since.replace(tzinfo=since.tzinfo or UTC).astimezone(UTC)
+        after = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    with open_for_reading(places) as ledger:
+        found = list_jobs(
+            ledger.connection,
+            shown_status=partial(shown_status, places.database),
+            statuses=names_of(statuses),
+            project=project,
+            since=after,
+        )
+        return tuple(islice(found, limit))
+
+
+def verify(
+    job: str | None = None, *, db: str | Path | None = None, heads: Iterable[str] = ()
+) -> Verification:
+    """Verify one job or the whole ledger: chain, blobs, tables and published files.
+
+    `heads` are hashes that jobs are known to have had, as `JOB=HASH`, or `HASH` where a job is
+    named. Raises NoSuchJob, UsageProblem, and LedgerError where the file cannot be read.
+    """
+    places = places_of(db, None)
+    return verify_ledger(places.database, job, heads, prices=places.prices)
+
+
+def diff(
+    before: str, after: str, *, step: str | None = None, db: str | Path | None = None
+) -> Difference:
+    """What differs between two jobs; of one step and all inside it, where it is given.
+
+    Raises NoSuchJob, LedgerError, and UsageProblem where neither job has the step.
+    """
+    with open_for_reading(places_of(db, None)) as ledger:
+        return compare_jobs(ledger, before, after, step=step)
+
+
+def open_ledger(db: str | Path | None = None) -> Ledger:
+    """The ledger, to read streams and blobs from; close it, or use it in a `with`.
+
+    Raises NoLedger when there is none.
+    """
+    return open_for_writing(places_of(db, None))
+
+
+def _wait(function: Callable[..., Awaitable[Value]], *args: Any, **options: Any) -> Value:
+    """Run the asynchronous twin to its end. Raises RuntimeError inside of a trio run."""
+    if trio.lowlevel.in_trio_run():
+        twin = getattr(function, "__name__", "")
+        raise RuntimeError(
+            f"orc.{twin.removesuffix('_async')} cannot be called inside of a trio run: "
+            f"use `await orc.{twin}(...)`"
+        )
+    return run_sync(function, *args, **options)

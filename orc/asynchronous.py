@@ -1,0 +1,264 @@
+"""The functions of the Python API that wait, for programs that use trio.
+
+Each is the twin of a function in `api.py`, which says what the arguments mean. The errors are
+the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orc.about import version
+from orc.cli.errors import UsageProblem
+from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.cancel import cancel as cancel_job
+from orc.cli.jobs.decide import Decision, decide
+from orc.cli.jobs.fork import Fork
+from orc.cli.jobs.fork import fork as fork_job
+from orc.cli.jobs.own import Ended
+from orc.cli.jobs.places import Places
+from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.read import Job, read_job
+from orc.cli.jobs.replay import replay as replay_job
+from orc.cli.jobs.resume import resume as resume_job
+from orc.cli.jobs.run import run as run_job
+from orc.cli.jobs.sync import first_error
+from orc.projections.history.recording import Difference
+from orc.scheduler.core.spec.model import JobSpec
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A replay: the job it repeats, the new job, and where the two differ."""
+
+    original: str
+    job: Job
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the job went the same way again."""
+        return not self.differences
+
+
+async def run_async(
+    spec: JobSpec | str | Path,
+    *,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    replies: str | Path | None = None,
+    strict: bool = False,
+    until: str | Iterable[str] = (),
+    output_dir: str | Path | None = None,
+    record: str | Path | None = None,
+    force: bool = False,
+) -> Job:
+    """See `run`; under trio."""
+    submission = submission_of(
+        spec,
+        provider=provider,
+        model=model,
+        inputs=inputs or {},
+        replies=path_of(replies),
+        strict=strict,
+        until=names_of(until),
+        output_dir=path_of(output_dir),
+    )
+    places = places_of(db, runs_dir)
+    running = run_job(
+        submission,
+        places=places,
+        environment=os.environ,
+        version=version(),
+        force=force,
+        record=path_of(record),
+    )
+    return _job(places, await _own_error(running))
+
+
+async def resume_async(
+    job: str = "latest",
+    *,
+    db: str | Path | None = None,
+    provider: str | None = None,
+    replies: str | Path | None = None,
+    timeout_s: float | None = None,
+    budget: str | None = None,
+    spec: JobSpec | str | Path | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    only: str | Iterable[str] = (),
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """See `resume`; under trio."""
+    amendment = None
+    if spec is not None:
+        path, text = _path_or_text(spec)
+        amendment = Amendment(os.environ, path, inputs or {}, (), names_of(only), text=text)
+    elif inputs:
+        raise UsageProblem("inputs are changed by an amendment: give spec= too, or use orc.fork")
+    places = places_of(db, None)
+    running = resume_job(
+        job,
+        places=places,
+        environment=os.environ,
+        provider=provider,
+        replies=path_of(replies),
+        timeout_s=timeout_s,
+        budget=budget,
+        force=force,
+        amendment=amendment,
+        only=names_of(only),
+        trust=trust,
+    )
+    return _job(places, await _own_error(running))
+
+
+async def rerun_async(
+    job: str,
+    steps: str | Iterable[str],
+    *,
+    db: str | Path | None = None,
+    replies: str | Path | None = None,
+    only: str | Iterable[str] = (),
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """See `rerun`; under trio."""
+    again = names_of(steps)
+    if not again:
+        raise UsageProblem("rerun needs the name of at least one step")
+    places = places_of(db, None)
+    running = resume_job(
+        job,
+        places=places,
+        environment=os.environ,
+        replies=path_of(replies),
+        force=force,
+        amendment=Amendment(os.environ, again=again, only=names_of(only)),
+        only=names_of(only),
+        trust=trust,
+    )
+    return _job(places, await _own_error(running))
+
+
+async def fork_async(
+    job: str,
+    *,
+    start: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    spec: JobSpec | str | Path | None = None,
+    run: bool = True,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    replies: str | Path | None = None,
+    force: bool = False,
+    trust: bool = False,
+) -> Job:
+    """See `fork`; under trio."""
+    path, text = (None, None) if spec is None else _path_or_text(spec)
+    fork = Fork(start, (), path, path_of(replies), changes=changes or {}, text=text)
+    places = places_of(db, runs_dir)
+    running = fork_job(
+        job,
+        fork,
+        places=places,
+        environment=os.environ,
+        version=version(),
+        run=run,
+        force=force,
+        trust=trust,
+    )
+    forked = await _own_error(running)
+    return read_job(places, forked.job_id, ended=forked.ended)
+
+
+async def replay_async(
+    job: str = "latest",
+    *,
+    db: str | Path | None = None,
+    runs_dir: str | Path | None = None,
+    trust: bool = False,
+) -> Replay:
+    """See `replay`; under trio."""
+    places = places_of(db, runs_dir)
+    running = replay_job(job, places=places, environment=os.environ, version=version(), trust=trust)
+    replayed = await _own_error(running)
+    return Replay(replayed.original, _job(places, replayed.ended), replayed.differences)
+
+
+async def approve_async(
+    job: str,
+    step: str,
+    *,
+    option: str = "approve",
+    comment: str | None = None,
+    db: str | Path | None = None,
+) -> Decision:
+    """See `approve`; under trio."""
+    return await decide(job, step, option=option, comment=comment, places=places_of(db, None))
+
+
+async def reject_async(
+    job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
+) -> Decision:
+    """See `reject`; under trio."""
+    return await decide(job, step, option="reject", comment=comment, places=places_of(db, None))
+
+
+async def cancel_async(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
+    """See `cancel`; under trio."""
+    places = places_of(db, None)
+    job_id, _ = await cancel_job(job, places=places, reason=reason)
+    return read_job(places, job_id)
+
+
+def submission_of(spec: JobSpec | str | Path, **given: Any) -> Submission:
+    """The spec, a model or a file, with the options."""
+    path, text = _path_or_text(spec)
+    return Submission(path=path, text=text, **given)
+
+
+def places_of(db: str | Path | None, runs_dir: str | Path | None) -> Places:
+    """The ledger at `db`, else $ORC_DB, else `runs.db` here; and the folder of the run folders."""
+    return Places.find(database=path_of(db), runs_dir=path_of(runs_dir))
+
+
+def path_of(path: str | Path | None) -> Path | None:
+    """The path as one; None for None."""
+    return None if path is None else Path(path)
+
+
+def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of steps, each once; a text is one name."""
+    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+
+
+def _path_or_text(spec: JobSpec | str | Path) -> tuple[Path | None, str | None]:
+    if isinstance(spec, str | Path):
+        return Path(spec), None
+    import yaml
+
+    document = spec.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    return None, yaml.safe_dump(document, sort_keys=False)
+
+
+def _job(places: Places, ended: Ended) -> Job:
+    return read_job(places, ended.job_id, ended=ended)
+
+
+async def _own_error(running: Awaitable[Value]) -> Value:
+    """The value of a run; its first error instead of a group, unless it was cancelled as well."""
+    try:
+        return await running
+    except ExceptionGroup as group:
+        raise first_error(group) from group

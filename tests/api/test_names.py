@@ -1,0 +1,133 @@
+"""The package itself: its names, its types as users see them, and what it loads."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import orc
+from tests.processes import ROOT
+
+SCRIPT = """\
+import datetime
+import orc
+
+def main() -> None:
+    job: orc.Job = orc.run("spec.yaml", inputs={"name": "Ada"}, until=["first"])
+    status: str = job.status
+    cost: float | None = job.cost_usd
+    names: list[str] = [step.step for step in job.steps]
+    summaries: tuple[orc.JobSummary, ...] = orc.jobs(since=datetime.datetime.now(), limit=3)
+    plan: orc.Plan = orc.plan("spec.yaml")
+    problems: tuple[orc.Problem, ...] = orc.validate("spec.yaml")
+    intact: bool = orc.verify().is_intact
+    same: bool = orc.replay(job.job_id).is_same
+    try:
+        orc.approve(job.job_id, "gate")
+    except (orc.UsageProblem, orc.NoSuchJob) as error:
+        print(error, status, cost, names, summaries, plan.worst_cost_usd, problems, intact, same)
+
+async def twin() -> orc.Job:
+    forked = await orc.fork_async("latest", changes={"steps.a.value": 1})
+    return await orc.resume_async(forked.job_id)
+"""
+WRONG = """\
+import orc
+orc.run(3)
+orc.run("spec.yaml", nonsense=True)
+x: int = orc.job().status
+orc.nonsense
+"""
+
+
+def type_check(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(text)
+    (folder / "mypy.ini").write_text("[mypy]\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "script.py"]
+    # The cache of the repository's own checks would be for other settings.
+    command += ["--cache-dir", str(folder / "cache")]
+    environment = {**os.environ, "MYPYPATH": ""}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240
+    )
+
+
+def test_a_users_script_passes_a_strict_type_check_and_a_wrong_one_does_not(here: Path) -> None:
+    good = type_check(SCRIPT, here)
+    assert (good.returncode, good.stdout) == (0, ""), good.stdout + good.stderr
+    wrong = type_check(WRONG, here)
+
+    assert [line.partition(": ")[0] for line in wrong.stdout.splitlines() if "error:" in line] == [
+        f"script.py:{number}" for number in (2, 3, 4, 5)
+    ]
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a new interpreter has loaded after the code."""
+    code = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_orc_loads_nothing_besides_itself() -> None:
+    assert loaded_by("import orc") - loaded_by("") <= {"orc", "__future__"}
+
+
+def test_the_api_and_the_use_cases_load_no_module_of_the_terminal() -> None:
+    modules = sorted(path.stem for path in (ROOT / "cli" / "jobs").glob("*.py"))
+    code = "import orc, orc.api\n" + "\n".join(
+        f"import orc.cli.jobs.{name}" for name in modules if name != "__init__"
+    )
+    terminal = ("orc.cli.terminal", "orc.cli.commands", "typer", "click", "rich")
+
+    assert [name for name in sorted(loaded_by(code)) if name.startswith(terminal)] == []
+
+
+def test_no_function_of_a_use_case_imports_the_terminal_either() -> None:
+    paths = [*(ROOT / "cli" / "jobs").glob("*.py"), *(ROOT / "orc").glob("*.py")]
+    found = {
+        f"{path.name}: {name}"
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if name.startswith(("orc.cli.terminal", "orc.cli.commands", "typer"))
+    }
+
+    assert len(paths) > 20
+    assert found == set()
+
+
+def test_every_name_is_there_listed_and_typed_alike() -> None:
+    tree = ast.parse((ROOT / "orc" / "__init__.py").read_text("utf-8"))
+    typed = {
+        str(alias.asname): (node.module or "").removeprefix("orc.")
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert typed == orc._HOMES
+    assert sorted(orc.__all__) == sorted(typed)
+    assert set(typed) <= set(dir(orc))
+    for name in typed:
+        assert getattr(orc, name) is not None
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        getattr(orc, "nonsense")  # noqa: B009

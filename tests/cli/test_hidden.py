@@ -1,0 +1,32 @@
+"""A job's secrets are hidden in what the process prints, wherever the text comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orc.cli import hidden
+from orc.ledger.masking import NO_MASK
+from tests.cli.command_line import orc, write
+
+VALUE = "a-value-that-nobody-should-see"
+
+
+@pytest.fixture(autouse=True)
+def unmasked() -> None:
+    """No mask of another test is in effect."""
+    hidden.hide(NO_MASK)
+
+
+def test_a_secret_in_the_message_of_an_error_is_hidden_on_the_terminal(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_MINE", VALUE)
+    steps = "{a: {run: 'true', secrets: [TOKEN_OF_MINE]}, b: {prompt: hello}}"
+    spec = write("spec.yaml", f"project: p\nprovider: replay\nsteps: {steps}\n")
+    said = orc("run", spec, "--replies", f"{VALUE}.yaml")
+
+    assert said.code == 2
+    assert "no recorded replies at [secret TOKEN_OF_MINE].yaml" in said.err
+    assert VALUE not in said.err
