@@ -13,7 +13,7 @@ from types import TracebackType
 
 
 def main() -> None:
-    """Run the command line; the process exits with one of the codes in `exits.py`."""
+    """Run the command line; the process exits with a code of `ledger/exit_codes.py`."""
     if sys.platform == "win32":
         print("orc runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
         sys.exit(7)
@@ -64,32 +64,35 @@ def _run() -> int:
 
 
 def _explain(error: Exception) -> int:
+    import typer
+
     from orc.cli.errors import ReaderGone
     from orc.cli.exit_codes import code_for_error
     from orc.cli.terminal.text import hide_keys, safe, say
-    from orc.ledger.exit_codes import USAGE
+    from orc.ledger.exit_codes import SIGNALS, SUCCEEDED, USAGE
+    from orc.scheduler.core.errors import SpecError
 
     show = getattr(error, "show", None)
     if show is not None:
-        # Typer's own usage errors print themselves, with the words of whoever made the command line.
+        # Typer's own usage errors print themselves, and quote the command line.
         told = io.StringIO()
         show(file=told)
         say(told.getvalue().rstrip("\n"))
         return USAGE
-    if type(error).__name__ == "Abort":
-        return 130
+    if isinstance(error, typer.Abort):
+        return SIGNALS["SIGINT"]
     if isinstance(error, ReaderGone):
-        return 0
+        return SUCCEEDED
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
     hide_keys(os.environ)
     if code is None:
         return _own_up(error)
-    if type(error).__name__ == "SpecError":
+    if isinstance(error, SpecError):
         from orc.cli.terminal.problems import problem_lines
 
-        for line in problem_lines(error):  # type: ignore[arg-type]
+        for line in problem_lines(error):
             say(line if line.startswith("  ") else f"orc: {line}")
         return code
     for line in _message(error).splitlines():

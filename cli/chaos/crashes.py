@@ -2,8 +2,8 @@
 
 The job runs on recorded replies, in a folder of its own: undisturbed, twice,
 and then once for each commit of the first run, as a process that is killed
-right after it, and another that resumes. What is compared is
-`chaos_facts.py`'s business, and what people see of it the command's.
+right after it, and another that resumes. `facts.py` compares their ends, and `display.py` says
+what people see.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a job ended in, whether anything committed was repeated, and how two ends differ.
 
-Reading a ledger and its run folder; killing and resuming is `chaos.py`'s business.
+Reads a ledger and its run folder; `crashes.py` kills and resumes.
 """
 
 from __future__ import annotations
