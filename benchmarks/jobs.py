@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orc.cli.jobs import wiring
 from orc.cli.jobs.own import Listener
+from orc.cli.jobs.places import Places
+from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.run import run
 from orc.cli.jobs.state import load_state
-from orc.cli.jobs.submit import Submission
-from orc.cli.jobs.wiring import Places
+from orc.cli.jobs.sync import run_sync
 from orc.ledger import LedgerReader, Recorded
 
 
@@ -82,8 +83,8 @@ def run_job(
                 seen[item.event.type] = time.perf_counter()
 
     places = Places.find(database=place / "runs.db")
-    ended = wiring.run_sync(
-        wiring.run,
+    ended = run_sync(
+        run,
         Submission(path=path),
         places=places,
         environment=os.environ if environment is None else environment,

@@ -1,1 +1,1 @@
-"""The command line: `orc`."""
+"""The command line `orc`: the table of commands, options, errors and exit codes."""

@@ -7,6 +7,7 @@ A generated part stands between `<!-- generated: NAME -->` and
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
+    "docs/architecture.md",
     "README.md",
     "docs/cli.md",
     "docs/events.md",
@@ -62,6 +64,20 @@ def render_graph() -> str:
     steps = parse_spec(text).steps
     needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
     return f"```mermaid\n{mermaid_graph(nodes_of_needs(needs))}\n```"
+
+
+_FOLDERS = ("orc", "cli", "projections", "scheduler", "providers", "ledger")
+
+
+def render_packages() -> str:
+    """Every package, those that import others first, with the first line of its docstring."""
+    rows = []
+    for folder in _FOLDERS:
+        for path in sorted((ROOT / folder).rglob("__init__.py"), key=lambda path: path.parts):
+            about = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+            name = path.parent.relative_to(ROOT).as_posix()
+            rows.append((f"`{name}/`", about.partition("\n")[0]))
+    return _table(("package", "what it holds"), rows)
 
 
 def render_providers() -> str:
@@ -250,6 +266,7 @@ def _own_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "packages": render_packages,
     "graph": render_graph,
     "providers": render_providers,
     "commands": render_commands,

@@ -34,6 +34,7 @@ from orc.asynchronous import (
     run_async,
     submission_of,
 )
+from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.jobs.decide import Decision
 from orc.cli.jobs.listing import JobSummary, list_jobs
@@ -41,7 +42,6 @@ from orc.cli.jobs.places import open_for_reading, open_for_writing
 from orc.cli.jobs.plan import Plan, plan_run
 from orc.cli.jobs.prepare import Submission, prepare, read_spec
 from orc.cli.jobs.read import Job, read_job
-from orc.cli.jobs.spec_files import SpecFiles
 from orc.cli.jobs.submit import submit as submit_job
 from orc.cli.jobs.sync import run_sync
 from orc.cli.jobs.validate import find_problems

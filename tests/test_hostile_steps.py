@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import orc
-from orc.cli.jobs.prices import read_prices
+from orc.cli.jobs.caller.prices import read_prices
 from orc.ledger import LedgerReader
 from orc.projections import Publisher
 from tests.cli import command_line

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trio
 
-from orc.cli.chaos.facts import End, Finding, find_differences, find_lost, find_repeated, read_end
+from orc.cli.chaos.facts import Deviation, End, find_differences, find_lost, find_repeated, read_end
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, Recorded, has_owner
@@ -73,7 +73,7 @@ class Case:
     commit: int
     was_killed: bool
     last: Recorded | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Deviation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Report:
     """All that was found. `unsteady` is how a second undisturbed run differs from the first."""
 
     undisturbed: Undisturbed
-    unsteady: tuple[Finding, ...]
+    unsteady: tuple[Deviation, ...]
     cases: tuple[Case, ...]
 
     @property
@@ -185,13 +185,15 @@ async def _try_commit(trial: Trial, commit: int, undisturbed: Undisturbed) -> Ca
         findings = await trio.to_thread.run_sync(_examine, trial, folder, before, undisturbed.end)
     except trio.TooSlowError:
         what = f"it had not ended after {2 * limit_s:.0f} s: {_tail(folder)}"
-        findings = [Finding("resumable", what)]
+        findings = [Deviation("resumable", what)]
     if not trial.keep:
         await trio.to_thread.run_sync(remove, folder)
     return replace(case, findings=tuple(findings))
 
 
-def _examine(trial: Trial, folder: Path, before: Sequence[Recorded], wanted: End) -> list[Finding]:
+def _examine(
+    trial: Trial, folder: Path, before: Sequence[Recorded], wanted: End
+) -> list[Deviation]:
     """What the folder's job ended in, against what it should have."""
     try:
         with LedgerReader.open(folder / "runs.db") as ledger:
@@ -204,10 +206,10 @@ def _examine(trial: Trial, folder: Path, before: Sequence[Recorded], wanted: End
             )
             verdict = verifier.check_job(job_id, folder=run_folder)
             problems = [*verdict.problems, *verifier.check_file()]
-            findings += [Finding("intact", f"orc verify: {problem}") for problem in problems]
+            findings += [Deviation("intact", f"orc verify: {problem}") for problem in problems]
             found = read_end(ledger, job_id, folder=run_folder, delivered=folder / "delivered")
     except (LedgerError, OSError, ValueError) as error:
-        return [Finding("resumable", f"it cannot be resumed: {error}; {_tail(folder)}")]
+        return [Deviation("resumable", f"it cannot be resumed: {error}; {_tail(folder)}")]
     return findings + find_differences(wanted, found, trial.definition)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orc.cli.chaos.crashes import Case, Report, Told, Trial, Undisturbed
-from orc.cli.chaos.facts import Finding, describe
+from orc.cli.chaos.facts import Deviation, describe
 from orc.cli.terminal.text import safe, say
 from orc.ledger.definition import walk_steps
 from orc.scheduler.core.durations import format_duration
@@ -84,7 +84,7 @@ class Bar(Teller):
             transient=True,
         )
         self._task = self._progress.add_task("undisturbed, twice", total=None)
-        self._known: set[Finding] = set()
+        self._known: set[Deviation] = set()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -145,8 +145,8 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
         yield "  each job ended with the same files and results, and verifies"
     for finding in report.unsteady:
         yield f"  undisturbed, a second time: {_line(finding)}"
-    found: Counter[Finding] = Counter()
-    first: dict[Finding, Case] = {}
+    found: Counter[Deviation] = Counter()
+    first: dict[Deviation, Case] = {}
     for case in cases:
         for finding in case.findings:
             if finding not in report.unsteady:
@@ -182,6 +182,6 @@ _PROMISES = {
 }
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Deviation) -> str:
     where = f"step {safe(finding.step)}: " if finding.step else ""
     return f"{_PROMISES[finding.promise]}: {where}{safe(finding.what, width=_WIDTH)}"

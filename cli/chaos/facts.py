@@ -33,7 +33,7 @@ Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Deviation:
     """One thing that is not as it was promised; `is_broken` unless the spec can be the cause."""
 
     promise: Promise
@@ -85,7 +85,7 @@ class _Step:
     results_left: frozenset[str] = frozenset()
 
 
-def find_repeated(events: Iterable[Recorded]) -> Iterator[Finding]:
+def find_repeated(events: Iterable[Recorded]) -> Iterator[Deviation]:
     """Each step, call and tool that was begun again although its end was committed."""
     steps: dict[str, _Step] = {}
     for recorded in events:
@@ -97,7 +97,7 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Finding]:
         match event:
             case StepStarted() | StepSucceeded() if step.has_succeeded:
                 what = f"it had succeeded, and event {recorded.version} is {event.type} again"
-                yield Finding("repeated", what, name)
+                yield Deviation("repeated", what, name)
             case StepStarted():
                 step.replies_left = list(step.replies)
                 step.results_left = frozenset(step.results)
@@ -116,7 +116,7 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Finding]:
                 del step.replies_left[:1]
             case LlmRequested() if step.replies_left[:1] == [event.request_sha256]:
                 what = f"event {recorded.version} asks for a reply that was committed already"
-                yield Finding("repeated", what, name)
+                yield Deviation("repeated", what, name)
             case LlmRequested():
                 # The conversation has left the recorded one; what follows there answers others.
                 step.replies_left.clear()
@@ -124,22 +124,22 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Finding]:
                 step.results.add(event.key)
             case ToolCalled() if event.key in step.results_left:
                 what = f"event {recorded.version} calls {event.tool} again, which had returned"
-                yield Finding("repeated", what, name)
+                yield Deviation("repeated", what, name)
             case _:
                 pass
 
 
-def find_lost(before: Iterable[Recorded], after: Iterable[Recorded]) -> Iterator[Finding]:
+def find_lost(before: Iterable[Recorded], after: Iterable[Recorded]) -> Iterator[Deviation]:
     """What had been committed when the process died, and is not there any more."""
     hashes = {recorded.version: recorded.hash for recorded in after}
     for recorded in before:
         if hashes.get(recorded.version) != recorded.hash:
             what = f"event {recorded.version}, {recorded.event.type}, was committed and is gone"
-            yield Finding("lost", what, getattr(recorded.event, "step", None))
+            yield Deviation("lost", what, getattr(recorded.event, "step", None))
             return
 
 
-def find_differences(wanted: End, found: End, definition: JobDef) -> list[Finding]:
+def find_differences(wanted: End, found: End, definition: JobDef) -> list[Deviation]:
     """Where the ends differ, step by step.
 
     What a command or a function made, or what follows from it, may differ through no
@@ -165,13 +165,13 @@ def find_differences(wanted: End, found: End, definition: JobDef) -> list[Findin
         before = {own, *_needed_by(own, spec)} if own in spec else set(spec)
         causes = before & set(roots.values())
         is_excused = any(_is_code(spec[name]) for name in causes if name in spec)
-        findings.append(Finding("result", differs[step], step or None, is_broken=not is_excused))
+        findings.append(Deviation("result", differs[step], step or None, is_broken=not is_excused))
     if wanted.status != found.status:
         what = f"the job is {found.status}, not {wanted.status}"
         excused = bool(findings) and not any(finding.is_broken for finding in findings)
-        findings.append(Finding("result", what, is_broken=not excused))
+        findings.append(Deviation("result", what, is_broken=not excused))
     if not findings and wanted.delivered != found.delivered:
-        findings.append(Finding("result", "the files in output_dir are other ones"))
+        findings.append(Deviation("result", "the files in output_dir are other ones"))
     return findings
 
 

@@ -1,1 +1,1 @@
-"""The commands, a module for each group of them. Each imports what costs inside its functions."""
+"""One file for each command, named as it is typed: its options, what it does, what it prints."""

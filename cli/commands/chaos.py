@@ -14,9 +14,9 @@ import typer
 from orc.cli.chaos.crashes import Report, Trial, remove, try_out
 from orc.cli.chaos.display import make_teller, report_lines, say_before
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.inputs import check_names, parse_inputs
-from orc.cli.jobs.prices import PRICES_VARIABLE, find_own_prices, read_prices
-from orc.cli.jobs.submit import Submission, prepare_run
+from orc.cli.jobs.caller.inputs import check_names, parse_inputs
+from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
+from orc.cli.jobs.prepare import Submission, prepare_run
 from orc.cli.jobs.sync import first_error
 from orc.cli.options import Inputs, InputsFile, Json, Quiet, Replies, SpecFile
 from orc.cli.terminal.text import put, put_json, say

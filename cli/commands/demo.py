@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orc.cli.jobs.submit import Submission
+from orc.cli.jobs.prepare import Submission
 from orc.cli.opening import find_places
 from orc.cli.options import (
     Database,

@@ -67,7 +67,7 @@ def command(
     `junit` are one file: on stdout where that is no terminal, else in this folder, named
     after the job. `ro-crate` is a folder, or one file where --to ends in .zip.
     """
-    wanted = Wanted.of(form, to, content=content, force=force, as_json=as_json)
+    wanted = ExportRequest.of(form, to, content=content, force=force, as_json=as_json)
     prices = find_places(database).prices
     with read_ledger_and_tables(database) as ledger:
         job_id = ledger.find_job(job)
@@ -77,7 +77,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExportRequest:
     """What a person asked for. `content` is whether prompts and replies are in it."""
 
     form: str
@@ -89,7 +89,7 @@ class Wanted:
     @staticmethod
     def of(
         form: str, to: Path | None, *, content: bool | None, force: bool, as_json: bool
-    ) -> Wanted:
+    ) -> ExportRequest:
         """The options, if they go together. Raises UsageProblem."""
         if form not in FORMS:
             raise UsageProblem(f"--format: there is no format {form!r}{nearest(form, FORMS)}")
@@ -102,7 +102,7 @@ class Wanted:
         if force and form == "folder":
             raise UsageProblem("--force: an export never replaces files of a folder; name another")
         is_in = content if content is not None else _WITH_CONTENT.get(form, True)
-        return Wanted(form, to, is_in, force, as_json)
+        return ExportRequest(form, to, is_in, force, as_json)
 
     def target(self, job_id: str) -> Path | None:
         """Where it goes; none is stdout."""
@@ -140,7 +140,12 @@ def _export_folder(
 
 
 def _export_job(
-    ledger: LedgerReader, job_id: str, wanted: Wanted, *, prices: PriceTable, orc_version: str
+    ledger: LedgerReader,
+    job_id: str,
+    wanted: ExportRequest,
+    *,
+    prices: PriceTable,
+    orc_version: str,
 ) -> int:
     """Write the job in any other form. Raises UsageProblem, FileIsThere, NoFolder, StorageError."""
     target = wanted.target(job_id)
@@ -166,32 +171,34 @@ def _export_job(
 
 
 # Each format's module is imported where it is used: an export needs one of them.
-def _junit(source: ExportSource, wanted: Wanted) -> str:
+def _junit(source: ExportSource, wanted: ExportRequest) -> str:
     from orc.projections.exports.junit import render_junit
 
     return render_junit(source)
 
 
-def _otel(source: ExportSource, wanted: Wanted) -> str:
+def _otel(source: ExportSource, wanted: ExportRequest) -> str:
     from orc.projections.exports.otel import render_otel
 
     return render_otel(source, content=wanted.content)
 
 
-def _html(source: ExportSource, wanted: Wanted) -> str:
+def _html(source: ExportSource, wanted: ExportRequest) -> str:
     from orc.projections.exports.html import render_html
 
     return render_html(source, content=wanted.content)
 
 
-_RENDERERS: dict[str, Callable[[ExportSource, Wanted], str]] = {
+_RENDERERS: dict[str, Callable[[ExportSource, ExportRequest], str]] = {
     "html": _html,
     "otel": _otel,
     "junit": _junit,
 }
 
 
-def _export_crate(source: ExportSource, wanted: Wanted, target: Path, prices: PriceTable) -> int:
+def _export_crate(
+    source: ExportSource, wanted: ExportRequest, target: Path, prices: PriceTable
+) -> int:
     if target.suffix == ".zip":
         done: list[tuple[int, dict[str, str]]] = []
 
@@ -223,7 +230,7 @@ def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[Exp
             ledger.connection.execute("ROLLBACK")
 
 
-def _tell(job_id: str, wanted: Wanted, target: Path, facts: Mapping[str, Any]) -> None:
+def _tell(job_id: str, wanted: ExportRequest, target: Path, facts: Mapping[str, Any]) -> None:
     if wanted.as_json:
         put_json({"job_id": job_id, "format": wanted.form, **facts})
     else:

@@ -118,13 +118,12 @@ def _stored(node: GraphNode) -> str | None:
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
     # Here and below, because the graph of a job starts fast: it needs no parser of specs.
-    from orc.cli.jobs.spec_files import SpecFiles
-    from orc.cli.jobs.submit import Submission, read_spec
+    from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
     from orc.scheduler.core.spec.parse import parse_spec
 
     if not path.is_file():
         raise UsageProblem(f"cannot read the spec {path}: no such file")
-    text, name = read_spec(Submission(path=path))
+    text, name = read_spec_file(path)
     steps = parse_spec(
         text, source_name=name, read_text=SpecFiles(path.absolute().parent).read_text
     ).steps

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.templates import ABOUT, read_template
+from orc.cli.jobs.caller.templates import ABOUT, read_template
 from orc.cli.options import Json
 from orc.cli.terminal.text import put, put_json, safe, say, table
 

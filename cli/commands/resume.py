@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.inputs import parse_inputs
+from orc.cli.jobs.caller.inputs import parse_inputs
 from orc.cli.options import (
     Database,
     Force,

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.jobs.inputs import check_names, parse_inputs
-from orc.cli.jobs.submit import Submission, prepare
+from orc.cli.jobs.caller.inputs import check_names, parse_inputs
+from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.opening import find_places
 from orc.cli.options import (
     Database,

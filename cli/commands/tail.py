@@ -45,7 +45,7 @@ def command(
 ) -> int:
     """Print a job's events; with -f, go on until the job stops."""
     with read_ledger(database) as ledger:
-        wanted = Wanted(type_, step)
+        wanted = EventFilter(type_, step)
         if job is None and follow:
             if step is not None:
                 raise UsageProblem("--step is for one job: name it, as in `orc tail JOB -f --step`")
@@ -61,7 +61,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Which events are: of a type, or of types that begin so, and of a step."""
 
     type: str | None = None
@@ -80,7 +80,7 @@ class Wanted:
 def follow_job(
     ledger: LedgerReader,
     job_id: str,
-    wanted: Wanted,
+    wanted: EventFilter,
     *,
     last: int | None,
     goes_on: bool,
@@ -108,7 +108,7 @@ def follow_job(
                 put_event(recorded, as_json=as_json)
 
 
-def follow_all(ledger: LedgerReader, wanted: Wanted, *, last: int, as_json: bool) -> None:
+def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json: bool) -> None:
     """Print the `last` events of all jobs, and then each that comes, until Ctrl-C."""
     changes = Changes(ledger)
     position = _end(ledger)
@@ -125,7 +125,7 @@ def follow_all(ledger: LedgerReader, wanted: Wanted, *, last: int, as_json: bool
 
 
 def last_of_all(
-    ledger: LedgerReader, wanted: Wanted, *, position: int, last: int, page: int = _PAGE
+    ledger: LedgerReader, wanted: EventFilter, *, position: int, last: int, page: int = _PAGE
 ) -> list[Recorded]:
     """The last that are wanted, of all jobs, up to a position; read backwards, page by page."""
     found: list[Recorded] = []

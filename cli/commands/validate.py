@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.inputs import check_names, parse_inputs
-from orc.cli.jobs.submit import Submission, prepare
+from orc.cli.jobs.caller.inputs import check_names, parse_inputs
+from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.options import Json
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say

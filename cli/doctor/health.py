@@ -16,8 +16,8 @@ from orc.cli.doctor.finding import Finding
 from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.prices import find_own_prices, read_prices
-from orc.cli.jobs.trust import find_open_places
+from orc.cli.jobs.caller.prices import find_own_prices, read_prices
+from orc.cli.jobs.caller.trust import find_open_places
 from orc.ledger import LedgerError, connect_reader
 from orc.providers.catalogue import REGISTRY
 from orc.scheduler.core.errors import SpecError

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.secrets import protect
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed import refuse_removed
-from orc.cli.jobs.secrets import protect
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.definition import dump_job

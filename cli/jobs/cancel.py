@@ -7,9 +7,9 @@ import os
 import trio
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.secrets import protect
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.secrets import protect
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, OwnerLock
 from orc.ledger.errors import LedgerError

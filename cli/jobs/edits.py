@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.prepare import Submission, prepare, read_spec, spec_dir_of
-from orc.cli.jobs.secrets import hide_in_inputs, refuse_written_out
-from orc.cli.jobs.spec_files import SpecFiles
+from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_written_out
+from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef
 from orc.ledger.digest import Digest, clean_text
@@ -88,7 +88,7 @@ def edit_job(
     known_files = _KnownFiles(folder, recorded)
     files: SpecFiles = known_files
     if path is not None:
-        text, name = read_spec(Submission(path=path))
+        text, name = read_spec_file(path)
         folder = spec_dir_of(Submission(path=path))
         files = SpecFiles(folder)
     text = change(text)

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.providers import build_providers
+from orc.cli.jobs.caller.replies import read_replies_for_resume
+from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
+from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import check_step_names
-from orc.cli.jobs.providers import build_providers
-from orc.cli.jobs.replies import read_replies_for_resume
-from orc.cli.jobs.secrets import protect
-from orc.cli.jobs.settings import parse_sets, set_values, split_changes
 from orc.cli.jobs.state import load_state
 from orc.cli.jobs.submit import submission_of
-from orc.cli.jobs.trust import refuse_untrusted
 from orc.ledger import JobId, LedgerReader
 from orc.ledger.events import StepReused
 from orc.ledger.values import CachedResult

@@ -16,10 +16,10 @@ from typing import Any
 import trio
 
 from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.providers import build_providers, unavailable
+from orc.cli.jobs.caller.secrets import protect
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.places import Places
-from orc.cli.jobs.providers import build_providers, unavailable
-from orc.cli.jobs.secrets import protect
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.definition import JobDef

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orc.cli.jobs.prices import find_own_prices, read_prices
+from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.ledger import Ledger, LedgerReader, open_ledger
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
-from orc.cli.jobs.budgets import check_prices
-from orc.cli.jobs.prices import find_own_prices, read_prices
-from orc.cli.jobs.providers import build_providers, find_dropped
-from orc.cli.jobs.replies import read_replies_for_run
-from orc.cli.jobs.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
-from orc.cli.jobs.spec_files import SpecFiles, read_yaml_bytes
-from orc.cli.jobs.templates import read_template
+from orc.cli.jobs.caller.budgets import check_prices
+from orc.cli.jobs.caller.prices import find_own_prices, read_prices
+from orc.cli.jobs.caller.providers import build_providers, find_dropped
+from orc.cli.jobs.caller.replies import read_replies_for_run
+from orc.cli.jobs.caller.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
+from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
+from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider
 from orc.providers.catalogue import DEFAULT_PROVIDER
 from orc.providers.registry import missing_package
-from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from orc.scheduler.core.spec.parse import Spec
@@ -137,20 +137,10 @@ def refuse_missing_extras(definition: JobDef) -> None:
 
 def read_spec(submission: Submission) -> tuple[str, str]:
     """The spec's text and what messages call it. Raises UsageProblem, SpecError."""
-    if submission.path is None:
-        assert submission.text is not None
-        return submission.text, submission.name
-    path = submission.path
-    try:
-        content = read_yaml_bytes(path)
-    except OSError as error:
-        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig"), str(path)
-    except UnicodeDecodeError as error:
-        before = content[: error.start].split(b"\n")
-        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
-        raise SpecError(str(path), [problem]) from error
+    if submission.path is not None:
+        return read_spec_file(submission.path)
+    assert submission.text is not None
+    return submission.text, submission.name
 
 
 def spec_dir_of(submission: Submission) -> Path:

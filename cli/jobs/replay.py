@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.secrets import protect
 from orc.cli.jobs.state import load_state
-from orc.cli.jobs.trust import refuse_untrusted
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
-from orc.cli.jobs.budgets import parse_raise
+from orc.cli.jobs.caller.budgets import parse_raise
+from orc.cli.jobs.caller.replies import read_replies_for_resume
+from orc.cli.jobs.caller.secrets import steps_to_run
+from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, opening_of, own
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed import refuse_removed
-from orc.cli.jobs.replies import read_replies_for_resume
-from orc.cli.jobs.secrets import steps_to_run
-from orc.cli.jobs.trust import refuse_untrusted
 from orc.ledger.definition import REPLAY
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from orc.cli.jobs.caller.recordings import check_target, write_recording
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.own import Caller, Ended, Listener, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import Submission, prepare_run
-from orc.cli.jobs.recordings import check_target, write_recording
 from orc.cli.jobs.submit import submit_owned
 from orc.scheduler.core.commands import StartJob
 from orc.scheduler.ids import new_job_id

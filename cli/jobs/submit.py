@@ -6,17 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from orc.cli.errors import EnvironmentProblem as EnvironmentProblem
-from orc.cli.errors import UsageProblem as UsageProblem
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.own import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.prepare import Prepared as Prepared
-from orc.cli.jobs.prepare import Submission as Submission
-from orc.cli.jobs.prepare import prepare as prepare
-from orc.cli.jobs.prepare import prepare_run as prepare_run
-from orc.cli.jobs.prepare import read_spec as read_spec
-from orc.cli.jobs.prepare import spec_dir_of
+from orc.cli.jobs.prepare import Prepared, Submission, prepare_run, spec_dir_of
 from orc.ledger import JobId, pack
 from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text

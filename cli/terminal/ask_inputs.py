@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.prepare import Submission, read_spec
+from orc.cli.jobs.caller.spec_files import read_spec_file
 from orc.cli.terminal.text import safe
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec.inputs import is_required, read_input
@@ -25,7 +25,7 @@ def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return given
     try:
-        text, name = read_spec(Submission(path=spec))
+        text, name = read_spec_file(spec)
         declared = examine(text, source_name=name)[0].job.inputs
     except (SpecError, UsageProblem):
         return given

@@ -9,11 +9,13 @@ from typing import Any
 
 from orc.about import version
 from orc.cli.exit_codes import code_for_job
-from orc.cli.jobs import wiring
 from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.own import Ended
 from orc.cli.jobs.places import Places
-from orc.cli.jobs.submit import Submission
+from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.resume import resume
+from orc.cli.jobs.run import run
+from orc.cli.jobs.sync import run_sync
 from orc.cli.opening import find_places
 from orc.cli.terminal.amendments import put_plan, say_plan
 from orc.cli.terminal.display import Display
@@ -35,8 +37,8 @@ def run_in_foreground(
         as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
     )
     with display:
-        ended = wiring.run_sync(
-            wiring.run,
+        ended = run_sync(
+            run,
             submission,
             places=places,
             environment=os.environ,
@@ -69,8 +71,8 @@ def resume_in_foreground(
     if as_json or not quiet:
         amendment = replace(amendment, announce=put_plan if as_json else say_plan)
     with display:
-        ended = wiring.run_sync(
-            wiring.resume,
+        ended = run_sync(
+            resume,
             job,
             places=places,
             environment=os.environ,

@@ -1,7 +1,7 @@
 """Money from tokens. Tokens are facts; a cost is derived, and an unknown price stays unknown.
 
 What is here works on a table that is given. Which files it is made of, and
-reading them, is the business of `cli/jobs/prices.py`.
+reading them, is the business of `cli/jobs/caller/prices.py`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ async def perform_run(
     except OSError as error:
         message = f"the command cannot be started: {error.strerror or error}"
         return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
-    output = _Output(request.log_path, mask)
+    output = _CommandOutput(request.log_path, mask)
     try:
         await _follow(process, output)
     finally:
@@ -59,7 +59,7 @@ async def perform_run(
     return _result(request, process, output, watch, mask)
 
 
-class _Output:
+class _CommandOutput:
     """What a command prints: all of it in the log up to a limit, stdout kept up to another.
 
     stdout is kept as it came, in memory; nothing else here has a secret in it.
@@ -102,7 +102,7 @@ class _Output:
         self._log.write(shown)
 
 
-async def _follow(process: trio.Process, output: _Output) -> None:
+async def _follow(process: trio.Process, output: _CommandOutput) -> None:
     """Read until the command has ended and closed its output, or printed too much."""
     async with trio.open_nursery() as guard:
         guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
@@ -129,7 +129,11 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 def _result(
-    request: CommandRequest, process: trio.Process, output: _Output, watch: Stopwatch, mask: Mask
+    request: CommandRequest,
+    process: trio.Process,
+    output: _CommandOutput,
+    watch: Stopwatch,
+    mask: Mask,
 ) -> Result:
     duration_s = watch.elapsed()
     if output.too_large.is_set():

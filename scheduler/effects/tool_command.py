@@ -73,7 +73,7 @@ async def run_tool_command(
         )
     except OSError as error:
         raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
-    output = _Output(log_path, mask)
+    output = _ProgramOutput(log_path, mask)
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(_follow, process, output)
@@ -92,7 +92,7 @@ async def run_tool_command(
     return KnownResult(result, is_error=process.returncode != 0)
 
 
-class _Output:
+class _ProgramOutput:
     """What the program prints, its secrets hidden: all of it in the log, the beginning shown."""
 
     def __init__(self, log_path: Path, mask: Mask) -> None:
@@ -113,7 +113,7 @@ class _Output:
         self._log.write(chunk)
 
 
-async def _follow(process: trio.Process, output: _Output) -> None:
+async def _follow(process: trio.Process, output: _ProgramOutput) -> None:
     assert process.stdout is not None
     while chunk := await process.stdout.receive_some(_CHUNK):
         output.take(bytes(chunk))

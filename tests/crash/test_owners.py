@@ -33,7 +33,7 @@ steps:
 """
 _RACERS = """
 import os, signal, sys
-import orc.cli.app, orc.cli.commands.resume, orc.cli.jobs.wiring, orc.scheduler.runner
+import orc.cli.app, orc.cli.commands.resume, orc.cli.jobs.resume, orc.scheduler.runner
 from orc.cli.main import main
 
 gate_read, gate_write = os.pipe()

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.jobs import wiring
+from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.resume import resume
+from orc.cli.jobs.sync import run_sync
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
 from orc.projections import Publisher, Verifier
@@ -165,8 +167,8 @@ def cuts_of(recording: Recording, count: int) -> Iterator[tuple[int, Said, Path]
 
 def version_after(recording: Recording, folder: Path) -> int:
     """How many events the ledger has, opened by the product; their chain is the recorded one."""
-    places = wiring.Places.find(database=folder / "runs.db", environment={})
-    with wiring.open_for_writing(places, create=True) as ledger:
+    places = Places.find(database=folder / "runs.db", environment={})
+    with open_for_writing(places, create=True) as ledger:
         rows = ledger.connection.execute("SELECT hash FROM events ORDER BY version").fetchall()
     assert [link for (link,) in rows] == list(recording.hashes[: len(rows)])
     return len(rows)
@@ -207,10 +209,8 @@ def check_cut(recording: Recording, seed: int, said: Said, folder: Path) -> None
 
 
 def check_resumes(recording: Recording, folder: Path) -> None:
-    places = wiring.Places.find(database=folder / "runs.db", environment={})
-    ended = wiring.run_sync(
-        wiring.resume, recording.job_id, places=places, environment=dict(os.environ)
-    )
+    places = Places.find(database=folder / "runs.db", environment={})
+    ended = run_sync(resume, recording.job_id, places=places, environment=dict(os.environ))
     assert ended.status == "succeeded"
     assert files_under(folder) == recording.files
     with LedgerReader.open(folder / "runs.db") as ledger:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.plan import expected_of, plan_run
-from orc.cli.jobs.submit import Submission, prepare
+from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import safe
 from orc.projections import mermaid_graph, text_graph
@@ -78,7 +78,7 @@ def _warm_up() -> None:
         for text in (_WARM, _WARM.replace("c: {", "d: {nope: 1, "), "project: [", "project: x\n"):
             path.write_text(text)
             _examine(path)
-    from orc.cli.jobs import prices as pricing
-    from orc.cli.jobs import templates as starting
+    from orc.cli.jobs.caller import prices as pricing
+    from orc.cli.jobs.caller import templates as starting
 
     assert all((pricing, starting, encodings, jsonschema, referencing))

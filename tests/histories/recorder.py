@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orc.cli.jobs.wiring import append_command
+from orc.cli.jobs.state import append_command
 from orc.ledger.definition import ApprovalDef, BudgetDef
 from orc.ledger.digest import digest_bytes, digest_json
 from orc.ledger.events import (

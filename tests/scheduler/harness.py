@@ -16,7 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from orc.cli.jobs.state import load_state
-from orc.cli.jobs.wiring import first_error
+from orc.cli.jobs.sync import first_error
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
 from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
 from orc.ledger.events import AnyEvent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.chaos.facts import End, Finding, find_differences, find_lost, find_repeated
+from orc.cli.chaos.facts import Deviation, End, find_differences, find_lost, find_repeated
 from orc.ledger.events import AnyEvent
 from orc.ledger.reader import row_to_recorded
 from tests.builders import (
@@ -175,4 +175,4 @@ def test_an_item_of_a_fan_out_belongs_to_its_step() -> None:
     found = replace(_END, outputs={**_END.outputs, "each[0]": "a"})
     wanted = replace(_END, outputs={**_END.outputs, "each[0]": "b"})
     [finding] = find_differences(wanted, found, spec)
-    assert finding == Finding("result", "its output is another one", "each[0]", is_broken=False)
+    assert finding == Deviation("result", "its output is another one", "each[0]", is_broken=False)

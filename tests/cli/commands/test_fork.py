@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.settings import parse_sets, set_values
+from orc.cli.jobs.caller.settings import parse_sets, set_values
 from tests.cli.command_line import Said, orc, submit, write
 from tests.cli.jobs.test_amend import ASKING, REPLIES, SPEC
 

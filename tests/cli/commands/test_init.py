@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.jobs.templates import ABOUT
+from orc.cli.jobs.caller.templates import ABOUT
 from tests.cli.command_line import orc, write
 
 OPTIONS = {"review-diff": ("-i", "ask=false")}

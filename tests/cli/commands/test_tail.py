@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from orc.cli.commands.tail import Wanted, last_of_all
+from orc.cli.commands.tail import EventFilter, last_of_all
 from orc.ledger import JobId
 from tests.builders import step
 from tests.cli.command_line import obeyed, orc, submit
@@ -80,6 +80,6 @@ def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
     with open_in(here) as ledger:
         for story in stories:
             write_down(ledger, story.start("a"))
-        found = list(last_of_all(ledger, Wanted("job.started"), position=12, last=2, page=5))
+        found = list(last_of_all(ledger, EventFilter("job.started"), position=12, last=2, page=5))
     assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
     assert [one.event.type for one in found] == ["job.started"] * 2

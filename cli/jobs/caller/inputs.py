@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.prepare import Submission, read_spec
-from orc.cli.jobs.spec_files import read_yaml_bytes
+from orc.cli.jobs.caller.spec_files import read_spec_file, read_yaml_bytes
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.parse import examine
 from orc.scheduler.core.spec.yaml_source import parse_yaml
@@ -45,7 +44,7 @@ def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
     if path is None:
         return
     try:
-        text, name = read_spec(Submission(path=spec))
+        text, name = read_spec_file(spec)
         declared = examine(text, source_name=name)[0].job.inputs
     except (SpecError, UsageProblem):
         return

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from orc.cli.errors import UsageProblem
 from orc.ledger.digest import Digest, digest_bytes
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
@@ -74,3 +75,17 @@ def _read_regular(path: Path) -> bytes | None:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         return file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(mode) else None
+
+
+def read_spec_file(path: Path) -> tuple[str, str]:
+    """A spec's text and what messages call it. Raises UsageProblem, SpecError."""
+    try:
+        content = read_yaml_bytes(path)
+    except OSError as error:
+        raise UsageProblem(f"cannot read the spec {path}: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig"), str(path)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].split(b"\n")
+        problem = Problem("not UTF-8 text", len(before), len(before[-1]) + 1)
+        raise SpecError(str(path), [problem]) from error

@@ -376,7 +376,7 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
 
 
 def test_the_ledger_itself_refuses_what_a_bug_lets_through(here: Path) -> None:
-    from orc.cli.jobs.wiring import Places, open_for_writing
+    from orc.cli.jobs.places import Places, open_for_writing
     from orc.ledger.errors import SecretFound
     from orc.ledger.events import Payload
     from orc.ledger.masking import Mask

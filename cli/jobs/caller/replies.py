@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.spec_files import read_yaml_bytes
+from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef, walk_steps
 from orc.ledger.errors import RemovedBlob

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.prices import find_own_prices, parse_prices, read_prices
+from orc.cli.jobs.caller.prices import find_own_prices, parse_prices, read_prices
 from orc.scheduler.core.errors import SpecError
 from tests.cli.command_line import PASSING, orc, write
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.providers import targets_of
+from orc.cli.jobs.caller.providers import targets_of
 from orc.ledger.definition import JobDef, StepDef
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.commands import RaiseBudget

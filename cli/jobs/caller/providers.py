@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.replies import build_replay
+from orc.cli.jobs.caller.replies import build_replay
 from orc.ledger.definition import REPLAY, JobDef, StepDef, TargetDef, walk_steps
 from orc.providers import PermanentError, Provider, build_provider
 from orc.providers.catalogue import SECTIONS
