@@ -2,7 +2,7 @@
 
     import orc
 
-    job = orc.run("examples/tiny_spec.yaml", provider=REPLAY)
+    job = orc.run("examples/tiny_spec.yaml", provider="replay")
     print(job.status, job.outputs["qa"]["score"], job.files)
 
 `docs/python.md` has every function with an example. Functions that wait have twins for trio:

@@ -34,13 +34,13 @@ from orc.asynchronous import (
     run_async,
     submission_of,
 )
-from orc.cli.jobs.caller.spec_files import SpecFiles
+from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.compare import compare_jobs
 from orc.cli.jobs.decide import Decision
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.jobs.places import open_for_reading, open_for_writing
 from orc.cli.jobs.plan import Plan, plan_run
-from orc.cli.jobs.prepare import Submission, prepare, read_spec
+from orc.cli.jobs.prepare import prepare
 from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.submit import submit as submit_job
 from orc.cli.jobs.sync import run_sync
@@ -62,7 +62,7 @@ def load_spec(path: str | Path) -> JobSpec:
 
     Raises SpecError with every problem found, and UsageProblem for a file that cannot be read.
     """
-    text, name = read_spec(Submission(path=Path(path)))
+    text, name = read_spec_file(Path(path))
     files = SpecFiles(Path(path).absolute().parent)
     return parse_spec(text, source_name=name, read_text=files.read_text).job_with_steps()
 
