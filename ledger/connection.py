@@ -26,6 +26,7 @@ from orc.ledger.errors import (
     StorageError,
 )
 from orc.ledger.schema import check_header
+from orc.ledger.wording import duration_text
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -126,7 +127,7 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerBusy(
-            f"{path}: another program has kept it busy for {_BUSY_TIMEOUT_S} s; "
+            f"{path}: another program has kept it busy for {duration_text(_BUSY_TIMEOUT_S)}; "
             "close that program, then resume the job"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
+from orc.ledger.wording import duration_text
 
 WRITE_WAIT_S = 30.0
 OWNER_WAIT_S = 1.0
@@ -125,7 +126,7 @@ class WriteLock:
                 if time.monotonic() > deadline:
                     raise LedgerBusy(
                         f"another process has kept the write lock {self.path} for "
-                        f"{WRITE_WAIT_S:g} s; end it, then resume the job"
+                        f"{duration_text(WRITE_WAIT_S)}; end it, then resume the job"
                     ) from None
                 pause_s = min(pause_s * 1.5, 0.002)
 

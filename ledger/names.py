@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from orc.ledger.errors import NoSuchJob
+from orc.ledger.wording import count_text
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?", re.ASCII)
 
@@ -46,5 +47,5 @@ def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
     count = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
     if not count:
         raise NoSuchJob(f"{path} holds no job yet; `orc run SPEC` submits one")
-    jobs = "1 job" if count == 1 else f"{count} jobs"
+    jobs = count_text(count, "job")
     raise NoSuchJob(f"{path} holds {jobs}: there is none {back} before the latest; see `orc list`")

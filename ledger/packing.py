@@ -10,6 +10,7 @@ from typing import Any
 
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.events import Payload
+from orc.ledger.wording import count_text, size_text
 
 INLINE_BYTES_MAX = 1024
 """Values whose JSON is longer than this become blobs, so that event rows stay small."""
@@ -46,7 +47,8 @@ def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
 def within_limit(content: bytes) -> bytes:
     """The bytes again. Raises ValueError for more than a blob may have."""
     if len(content) > BLOB_BYTES_MAX:
-        raise ValueError(f"{len(content)} bytes are more than the {BLOB_BYTES_MAX} of a blob")
+        size = count_text(len(content), "byte")
+        raise ValueError(f"a blob of {size} is over the limit of {size_text(BLOB_BYTES_MAX)}")
     return content
 
 

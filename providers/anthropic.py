@@ -14,6 +14,7 @@ import anthropic
 import httpx2
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.providers.anthropic_body import PARAMS, build_asked
 from orc.providers.anthropic_reply import Arriving
 from orc.providers.contract import OnDelta, Provider, Reply, Request
@@ -109,8 +110,8 @@ class Anthropic:
             return tuple(sorted(await self._read_names()))
         raise TransientError(
             "timeout",
-            f"{API.name} at {self.endpoint} did not say within {MODELS_WAIT_S:g} s which models "
-            "it has",
+            f"{API.name} at {self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} "
+            "which models it has",
         )
 
     async def identify(self, model: str) -> str | None:

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 
+from orc.ledger.wording import size_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 
 WORDS_MAX = 300
@@ -140,7 +141,7 @@ class LineCutter:
         """The lines that this chunk ends, without line feeds; raises ValueError past a bound."""
         self._body_bytes += len(chunk)
         if self._body_bytes > self._body_max_bytes:
-            raise ValueError(f"is longer than {self._body_max_bytes} bytes")
+            raise ValueError(f"is longer than {size_text(self._body_max_bytes)}")
         *ended, begun = chunk.split(b"\n")
         lines = []
         for part in ended:
@@ -157,7 +158,7 @@ class LineCutter:
 
     def _keep(self, part: bytes) -> None:
         if len(self._kept) + len(part) > self._line_max_bytes:
-            raise ValueError(f"has a line of more than {self._line_max_bytes} bytes")
+            raise ValueError(f"has a line of more than {size_text(self._line_max_bytes)}")
         self._kept += part
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from orc.ledger.wording import count_text, number_text
 from orc.providers.contract import Message, OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import replace_surrogates, safe_text
@@ -139,8 +140,8 @@ def _render(model: LocalModel, request: Request) -> list[int]:
     if model.context_max is not None and len(prompt) >= model.context_max:
         raise PermanentError(
             "context_length",
-            f"the prompt has {len(prompt)} tokens, and {safe_text(request.model)} takes "
-            f"{model.context_max}",
+            f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} "
+            f"takes {number_text(model.context_max)}",
             usage=Usage(),
         )
     return prompt

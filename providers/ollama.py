@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.providers.contract import OnDelta, Provider, Reply, Request
 from orc.providers.errors import ProviderError, TransientError
 from orc.providers.http import parse_json, safe_text
@@ -84,7 +85,8 @@ class Ollama:
                 return _parse_digests(await read_body(response, max_bytes=MODELS_MAX_BYTES))
         raise TransientError(
             "timeout",
-            f"Ollama at {self.endpoint} did not say within {MODELS_WAIT_S:g} s which models it has",
+            f"Ollama at {self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} "
+            "which models it has",
         )
 
 

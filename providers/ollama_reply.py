@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import trio
 
+from orc.ledger.wording import size_text
 from orc.providers.contract import OnDelta, Reply, Request, ToolCall, Usage
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
@@ -69,7 +70,7 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
         async for chunk in chunks:
             body += chunk
             if len(body) > max_bytes:
-                raise _protocol_error(f"is longer than {max_bytes} bytes")
+                raise _protocol_error(f"is longer than {size_text(max_bytes)}")
     return bytes(body)
 
 

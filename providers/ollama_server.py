@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 import httpx
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 from orc.providers.http import (
     ERROR_BODY_MAX_BYTES,
@@ -167,9 +168,9 @@ class OllamaServer:
 
     def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
         if isinstance(error, httpx.ConnectTimeout):
-            return f"Ollama at {self.where} took no connection within {timeout_s:g} s"
+            return f"Ollama at {self.where} took no connection within {duration_text(timeout_s)}"
         return (
-            f"Ollama at {self.where} sent nothing for {timeout_s:g} s; a large model may "
+            f"Ollama at {self.where} sent nothing for {duration_text(timeout_s)}; a large model may "
             "still be loading: raise TIMEOUT_S if it needs longer"
         )
 

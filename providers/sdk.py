@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import httpx2
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.providers.errors import PermanentError, TransientError
 from orc.providers.http import ERROR_BODY_MAX_BYTES, is_loopback, parse_json, safe_text
 from orc.providers.sdk_errors import Api, BrokenOff, Failures
@@ -110,7 +111,8 @@ class Peer:
             models = _Models.parse(await self.get_json(getting), self.failures).data
             return tuple(sorted(self.failures.show(model.id) for model in models))
         raise TransientError(
-            "timeout", f"{self.endpoint} did not say within {MODELS_WAIT_S:g} s what models it has"
+            "timeout",
+            f"{self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} what models it has",
         )
 
     def _build_http(self) -> httpx2.AsyncClient:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import httpx2
 
+from orc.ledger.wording import duration_text
 from orc.providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
 from orc.providers.http import (
     build_status_error,
@@ -142,8 +143,8 @@ class Failures:
         return f"{self.api.name} at {self.endpoint}"
 
     def _describe_silence(self, request: httpx2.Request) -> str:
-        waited_s = request.extensions["timeout"]["read"]
-        return f"{self._who} sent nothing for {waited_s:g} s; raise TIMEOUT_S if it needs longer"
+        waited = duration_text(request.extensions["timeout"]["read"])
+        return f"{self._who} sent nothing for {waited}; raise TIMEOUT_S if it needs longer"
 
     def _parse_said(self, body: str) -> Said:
         words = parse_error_words(body, secrets=self.secrets)

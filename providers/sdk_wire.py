@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self, cast
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orc.ledger.wording import count_text, size_text
 from orc.providers.http import LineCutter, replace_surrogates, safe_text
 from orc.providers.sdk_errors import Failures
 
@@ -74,8 +75,9 @@ class _EventBounds(_Bounds):
             self._event_lines = self._event_lines + 1 if line else 0
             self._event_bytes = self._event_bytes + len(line) if line else 0
             if self._event_lines > EVENT_MAX_LINES or self._event_bytes > EVENT_MAX_BYTES:
+                lines = count_text(EVENT_MAX_LINES, "line")
                 raise ValueError(
-                    f"has an event of more than {EVENT_MAX_LINES} lines or {EVENT_MAX_BYTES} bytes"
+                    f"has an event of more than {lines} or {size_text(EVENT_MAX_BYTES)}"
                 )
 
 

@@ -15,6 +15,7 @@ from orc.ledger import pack
 from orc.ledger.definition import StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
+from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     AskAgain,
@@ -111,7 +112,9 @@ class BranchEvaluator:
             kind = "null" if items is None else type(items).__name__
             raise TemplateError(f"for_each: must be a list; this is {kind}")
         if len(items) > ITEMS_MAX:
-            raise TemplateError(f"for_each: {len(items):,} items; {ITEMS_MAX:,} are the most")
+            raise TemplateError(
+                f"for_each: {count_text(len(items), 'item')}; {number_text(ITEMS_MAX)} are the most"
+            )
         keys = self._keys(step_id, definition, items)
         values, blobs = _pack_all(
             [items[start : start + CHILDREN_MAX] for start in range(0, len(items), CHILDREN_MAX)]
@@ -200,8 +203,7 @@ class BranchEvaluator:
             return Message(ExpandStep(step_id, (round_id(step_id, number + 1),)))
         warning = None
         if until is not None and not is_over:
-            rounds = f"{number} round{'s' * (number != 1)}"
-            warning = f"after {rounds} this did not hold: {until}"
+            warning = f"after {count_text(number, 'round')} this did not hold: {until}"
             if definition.loop.on_exhausted == "fail":
                 failed = Failed("rejected", warning, self._elapsed(step_id), final=True)
                 return self._finish(step_id, failed)

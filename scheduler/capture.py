@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.masking import Mask
+from orc.ledger.wording import size_text
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, Result
 from orc.scheduler.effects.text import without_fence
@@ -80,7 +81,7 @@ class Capture:
             path = f"{project}/{file.path}"
             content = clean_text(text).encode()
             if len(content) > CAPTURE_BYTES_MAX:
-                raise CaptureProblem(f"{file.path} would be over {CAPTURE_BYTES_MAX // 2**20} MiB")
+                raise CaptureProblem(f"{file.path} would be over {size_text(CAPTURE_BYTES_MAX)}")
             if path in found:
                 raise CaptureProblem(f"{file.path} is written twice by the same step")
             found[path] = (file_ref(path, content), content)

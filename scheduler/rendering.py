@@ -15,6 +15,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.step_names import folder_name
+from orc.ledger.wording import count_text
 from orc.providers import Message, Request
 from orc.providers.contract import ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
@@ -347,7 +348,7 @@ def _variable(text: str, source: str) -> str:
         raise TemplateError(f"the value of {source} has a NUL byte; write it to a file (`files:`)")
     if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
         raise TemplateError(
-            f"the value of {source} is over {VALUE_BYTES_MAX // 1000} kB; write it to a file "
-            "(`files:`) and read that"
+            f"the value of {source} is over {count_text(VALUE_BYTES_MAX, 'byte')}; write it "
+            "to a file (`files:`) and read that"
         )
     return text

@@ -15,6 +15,7 @@ from typing import Literal
 
 import trio
 
+from orc.ledger.wording import duration_text
 from orc.scheduler.core.commands import (
     CancelJob,
     Command,
@@ -24,7 +25,6 @@ from orc.scheduler.core.commands import (
     Outcome,
     TimeOutJob,
 )
-from orc.scheduler.core.durations import format_duration
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.turn import Message
 
@@ -56,11 +56,11 @@ def cut_short(state: JobState, step_id: str, stop: Stop | None, duration_s: floa
     """What an attempt ends in that was cut short; without a stop, by its own total time."""
     if stop is None:
         limit_s = state.graph.steps[step_id].total_timeout_s or 0.0
-        message = f"its total_timeout of {format_duration(limit_s)} is over"
+        message = f"its total_timeout of {duration_text(limit_s)} is over"
         return Failed("timeout", message, duration_s, final=True)
     if stop.reason == "timeout":
         limit_s = state.timeout_s or 0.0
-        message = f"the job's timeout of {format_duration(limit_s)} is over"
+        message = f"the job's timeout of {duration_text(limit_s)} is over"
         return Failed("timeout", message, duration_s, final=True, tolerable=False)
     return Interrupted(stop.reason, duration_s)
 

@@ -21,6 +21,7 @@ from orc.ledger.events import FileRef, Payload
 from orc.ledger.folder import Folder
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.step_names import folder_name
+from orc.ledger.wording import size_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
 
@@ -155,7 +156,7 @@ class Workspace:
         if content is None:
             raise CaptureProblem(f"{relative} went away while it was read")
         if len(content) > CAPTURE_BYTES_MAX:
-            raise CaptureProblem(f"{relative} is over {CAPTURE_BYTES_MAX // 2**20} MiB")
+            raise CaptureProblem(f"{relative} is over {size_text(CAPTURE_BYTES_MAX)}")
         return file_ref(path, content), content
 
     def _is_intact(self, file: FileRef) -> bool:

@@ -23,8 +23,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 
 # What each package may import from here, by the packages' names below `orc`. A package may
-# always import itself, and `about`, which has the name of the distribution; a package's root
-# (`__init__.py`) may name what stands below it. A row may name a single module of a package.
+# always import itself, and what FOR_ALL names; a package's root (`__init__.py`) may name what
+# stands below it. A row may name a single module of a package.
+FOR_ALL = {
+    "orc.about",  # the name of the distribution
+    "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
+}
 MAY_IMPORT: dict[str, str] = {
     "ledger": "",
     "ledger.transport": "ledger",
@@ -142,7 +146,7 @@ def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
     is_root = path.name == "__init__.py"
     for name in imports(path):
         root = name.partition(".")[0]
-        if root == "orc" and name != "orc.about":
+        if root == "orc" and name not in FOR_ALL:
             other = package_named(name)
             is_below = is_root and other.startswith(f"{package}.")
             is_single = is_allowed(package, name.removeprefix("orc."))
@@ -338,6 +342,82 @@ def test_a_module_asks_what_a_kind_is_and_does_not_compare_its_name(path: Path) 
 def test_the_test_of_kinds_notices_a_comparison(source: str) -> None:
     tree = ast.parse(source)
     assert [*kinds_compared(tree), *kinds_listed(tree)]
+
+
+# Values that a person reads, worded outside of `ledger/wording.py`: a formatted value with a unit
+# after it, with a `$` before it, or with its thousands apart.
+WORDED = {
+    # `[` before it: a colour of the terminal.
+    "a duration": re.compile(
+        r"(?<!\[)\0 ?(?:ms|s|m|min|h|d|milliseconds|seconds|minutes|hours|days)\b"
+    ),
+    "a cost": re.compile(r"(?:\$|US\$ ?|USD )\0|\0 ?(?:USD|US dollars|dollars)\b"),
+    "a size": re.compile(r"\0 ?(?:B|kB|KB|MB|GB|KiB|MiB|GiB|bytes?)\b"),
+    "a plural": re.compile(r"\0 [a-z]+\(s\)"),
+}
+WORDED_ELSEWHERE = {
+    ("projections/pictures/timeline_svg.py", "a duration"): (
+        "labels of an axis: as few characters as tell one from the next (`1:30 min`)"
+    ),
+    ("scheduler/core/spec/references.py", "a cost"): "`$NAME` is a variable of the shell",
+    ("projections/datasette/cells.py", "a cost"): "a tooltip with every digit of the number",
+}
+
+
+def words_of(source: str) -> Iterator[str]:
+    """What the f-strings of a module word for people, by the names in WORDED."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        text = "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values
+        )
+        yield from (what for what, pattern in WORDED.items() if pattern.search(text))
+        for part in node.values:
+            spec = part.format_spec if isinstance(part, ast.FormattedValue) else None
+            if spec is not None and "," in ast.unparse(spec):
+                yield "thousands"
+
+
+def test_only_one_module_words_durations_costs_counts_and_sizes() -> None:
+    others = [path for path in modules() if path != ROOT / "ledger" / "wording.py"]
+    found = {
+        (str(path.relative_to(ROOT)), what)
+        for path in others
+        for what in words_of(path.read_text("utf-8"))
+    }
+    assert found - set(WORDED_ELSEWHERE) == set()
+    assert set(WORDED_ELSEWHERE) - found == set(), "stale reasons"
+
+
+def test_templates_and_the_script_word_no_duration_cost_or_size_themselves() -> None:
+    folder = ROOT / "projections" / "pages"
+    units = r" ?(?:ms|s|m|min|h|d|B|kB|MB|GB|KiB|MiB|bytes?)\b"
+    by_hand = re.compile(rf"\}}\}}{units}|\$\{{\{{|toFixed|\|round|\bformat\(")
+    for path in sorted((folder / "templates").iterdir()):
+        assert not by_hand.search(path.read_text("utf-8")), path
+    # The script has one function for the duration of what is still running.
+    script = (folder / "static" / "orc.js").read_text("utf-8")
+    start = script.index("function durationText")
+    others = script[:start] + script[script.index("\n  }\n", start) :]
+    assert not re.search(rf"\}}{units}|toFixed|\$\$\{{", others)
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ('f"{seconds:.1f} s"', "a duration"),
+        ('f"within {limit:g} s which"', "a duration"),
+        ('f"{minutes}m left"', "a duration"),
+        ('f"${cost:.4f}"', "a cost"),
+        ('f"cost {cost} USD"', "a cost"),
+        ('f"{size / 1000:.0f} kB"', "a size"),
+        ('f"{count} step(s)"', "a plural"),
+        ('f"{tokens:,} tokens"', "thousands"),
+    ],
+)
+def test_the_rule_on_wording_notices(source: str, what: str) -> None:
+    assert what in set(words_of(source))
 
 
 HEAVY = {"pydantic", "trio", "openai", "anthropic", "datasette", "jinja2", "sqlite_utils", "httpx"}

@@ -26,6 +26,7 @@ from orc.ledger import LedgerReader, Recorded, has_owner
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import LedgerError
 from orc.ledger.failpoints import VARIABLE
+from orc.ledger.wording import duration_text
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable
 
@@ -184,7 +185,7 @@ async def _try_commit(trial: Trial, commit: int, undisturbed: Undisturbed) -> Ca
                 await _orc(trial, folder, *_go_on(trial, folder, before))
         findings = await trio.to_thread.run_sync(_examine, trial, folder, before, undisturbed.end)
     except trio.TooSlowError:
-        what = f"it had not ended after {2 * limit_s:.0f} s: {_tail(folder)}"
+        what = f"it had not ended after {duration_text(2 * limit_s)}: {_tail(folder)}"
         findings = [Deviation("resumable", what)]
     if not trial.keep:
         await trio.to_thread.run_sync(remove, folder)

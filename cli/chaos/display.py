@@ -15,7 +15,7 @@ from orc.cli.chaos.crashes import Case, Report, Told, Trial, Undisturbed
 from orc.cli.chaos.facts import Deviation, describe
 from orc.cli.terminal.text import safe, say
 from orc.ledger.definition import walk_steps
-from orc.scheduler.core.durations import format_duration
+from orc.ledger.wording import count_text, duration_text
 
 _WIDTH = 160
 
@@ -124,8 +124,9 @@ def plan_line(found: Undisturbed, commits: Sequence[int]) -> str:
     """The undisturbed run, and how many are to be killed."""
     part = "each" if len(commits) == found.commits else f"{len(commits)} of them"
     return (
-        f"undisturbed: {found.end.status} in {format_duration(round(found.took_s, 1))}, "
-        f"{found.events} events in {found.commits} commits; now killed after {part}"
+        f"undisturbed: {found.end.status} in {duration_text(found.took_s)}, "
+        f"{count_text(found.events, 'event')} in {count_text(found.commits, 'commit')}; "
+        f"now killed after {part}"
     )
 
 
@@ -133,7 +134,7 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
     """The verdict, and every difference once, with the kills that it came after."""
     cases = report.cases
     kills = sum(case.was_killed for case in cases)
-    times_killed = "once" if kills == 1 else f"{kills} times"
+    times_killed = "once" if kills == 1 else count_text(kills, "time")
     yield f"{_VERDICTS[report.verdict]}: {safe(trial.definition.project)}, killed {times_killed}"
     if report.undisturbed.end.status != "succeeded":
         yield f"  undisturbed, the job is {report.undisturbed.end.status}; so it is to be after a kill"
@@ -153,7 +154,7 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
                 found[finding] += 1
                 first.setdefault(finding, case)
     for finding, times in list(found.items())[:shown_max]:
-        more = f", and {times - 1} times more" if times > 1 else ""
+        more = f", and {count_text(times - 1, 'more time')}" if times > 1 else ""
         yield f"  killed {safe(describe(first[finding].last))}{more}: {_line(finding)}"
     if len(found) > shown_max:
         yield f"  and {len(found) - shown_max} more; --json has all"

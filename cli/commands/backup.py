@@ -6,6 +6,7 @@ from orc.cli.opening import database_path
 from orc.cli.options import Database, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.transport.backup import write_backup
+from orc.ledger.wording import count_text, size_text
 
 
 def command(
@@ -30,6 +31,9 @@ def command(
             }
         )
     else:
-        counted = f"{done.jobs} job(s), {done.events} events, {done.size_bytes} bytes"
+        counted = (
+            f"{count_text(done.jobs, 'job')}, {count_text(done.events, 'event')}, "
+            f"{size_text(done.size_bytes)}"
+        )
         say(f"{safe(file)}: {counted}, checked")
     return 0

@@ -13,16 +13,22 @@ from orc.cli.errors import UsageProblem
 from orc.cli.opening import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import excerpt, when
-from orc.cli.terminal.job_fields import seconds
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.ledger.definition import dump_step
 from orc.ledger.step_names import folder_name
+from orc.ledger.wording import (
+    cost_text,
+    count_text,
+    duration_text,
+    number_text,
+    size_text,
+    usd_text,
+)
 from orc.projections.history.exchange import Exchange, read_exchange
 from orc.projections.history.find_files import COPY_BYTES_MAX, FoundFiles, find_files
 from orc.projections.history.lineage import Lineage, Reuse, read_lineage
-from orc.projections.money.wording import UNKNOWN, usd_text
 from orc.projections.tables.rows import CallRow, FileRow
 
 _NAMED_MAX = 5
@@ -114,7 +120,7 @@ def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
     where = "this ledger" if job_id is None else job_id
     if found.too_large:
         return (
-            f"{name} is larger than {COPY_BYTES_MAX // 2**20} MB, which orc does not read to know "
+            f"{name} is larger than {size_text(COPY_BYTES_MAX)}, which orc does not read to know "
             "it; give its path in the job, or its SHA-256"
         )
     if found.is_other_copy:
@@ -130,7 +136,7 @@ def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iter
     yield _headline(found)
     file = found.file
     digest = _digest(file.sha256, is_full=is_full)
-    yield _line("file", f"{file.size_bytes:,} bytes, {safe(file.media_type)}{digest}")
+    yield _line("file", f"{size_text(file.size_bytes)}, {safe(file.media_type)}{digest}")
     if found.lost is not None:
         yield _line("gone", safe(found.lost))
     if not found.is_current:
@@ -260,7 +266,7 @@ def _asked_lines(exchange: Exchange, *, is_full: bool) -> Iterator[str]:
     if not is_full and len(turns) > 2:
         # The question, and what was said last.
         yield from excerpt(turns[0].text, is_full=False)
-        yield f"    | ({len(turns) - 2:,} more messages: --full)"
+        yield f"    | ({count_text(len(turns) - 2, 'more message')}: --full)"
         turns = turns[-1:]
     for turn in turns:
         mark = f"{turn.role}: " if len(exchange.turns) > 1 else ""
@@ -284,9 +290,12 @@ def _answer_text(call: CallRow) -> str:
         whose = f"{call.paid_by_job}, step {call.paid_by_step}" if call.paid_by_job else "this job"
         saved = "" if call.saved_usd is None else f", {usd_text(call.saved_usd)} saved"
         return f"from the ledger: {safe(whose)} had asked the same{saved}"
-    cost = UNKNOWN if call.cost_usd is None else usd_text(call.cost_usd)
-    tokens = f"{call.input_tokens or 0:,} tokens in, {call.output_tokens or 0:,} out"
-    after = f"after {seconds(call.duration_s)}" if call.duration_s is not None else ""
+    cost = cost_text(call.cost_usd)
+    tokens = (
+        f"{count_text(call.input_tokens or 0, 'token')} in, "
+        f"{number_text(call.output_tokens or 0)} out"
+    )
+    after = f"after {duration_text(call.duration_s)}" if call.duration_s is not None else ""
     how = "" if call.status == "answered" else f"{call.status} "
     return f"{how}{after}, {tokens}, cost {cost}, {safe(call.finish_reason)}"
 
@@ -333,19 +342,21 @@ def _upstream_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     for source in listed:
         paths = [safe(file.path) for file in source.files]
         shown = paths if is_full else paths[:_LISTED]
-        more = f" and {len(paths) - len(shown):,} more" if len(paths) > len(shown) else ""
+        more = (
+            f" and {number_text(len(paths) - len(shown))} more" if len(paths) > len(shown) else ""
+        )
         made = f", which wrote {', '.join(shown)}{more}" if paths else ""
         away = "" if source.distance == 1 else f" ({source.distance} steps before)"
         yield _line("used", f"step {safe(source.step.name)}{away}{made}")
     if found.upstream_total > len(listed):
-        yield _line("", f"and {found.upstream_total - len(listed):,} more steps")
+        yield _line("", f"and {count_text(found.upstream_total - len(listed), 'more step')}")
 
 
 def _earlier_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     others = [writing for writing in found.writings if len(found.writings) > 1]
     shown = others if is_full else others[-_LISTED:]
     if len(others) > len(shown):
-        yield _line("history", f"{len(others) - len(shown):,} more before these: --full")
+        yield _line("history", f"{number_text(len(others) - len(shown))} more before these: --full")
     before = ""
     for writing in shown:
         by = f"step {safe(writing.step)}"
@@ -364,7 +375,7 @@ def _same_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     for other in listed:
         yield _line("same bytes", f"{safe(other.file_id)} ({when(other.written_at)})")
     if found.same_total > len(listed):
-        yield _line("", f"and {found.same_total - len(listed):,} more files")
+        yield _line("", f"and {count_text(found.same_total - len(listed), 'more file')}")
 
 
 def _line(label: str, text: str) -> str:

@@ -6,6 +6,7 @@ from orc.cli.jobs.bundle import bundle_job
 from orc.cli.opening import find_places, read_ledger
 from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.wording import count_text
 
 
 def command(
@@ -30,6 +31,8 @@ def command(
             }
         )
     else:
-        say(f"{job_id}: {head.version} events, head {head.hash[:12]}..., in {safe(file)}")
+        say(
+            f"{job_id}: {count_text(head.version, 'event')}, head {head.hash[:12]}..., in {safe(file)}"
+        )
         say(f"elsewhere: orc import {safe(file.name)}")
     return 0

@@ -15,9 +15,9 @@ from orc.cli.opening import read_tables
 from orc.cli.options import Database, Json, parse_since
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger import find_job
+from orc.ledger.wording import cost_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.spending import By, SpendingGroup, read_spending
-from orc.projections.money.wording import cost_text
 from orc.scheduler.core.errors import nearest
 
 _BY = ("model", "provider", "day", "step", "job", "project")
@@ -106,11 +106,11 @@ def _put_cost(
 def _row(group: SpendingGroup) -> tuple[str, ...]:
     return (
         group.key,
-        f"{group.calls:,}",
-        f"{group.input_tokens:,}",
-        f"{group.cached_tokens:,}" if group.cached_tokens else "",
-        f"{group.output_tokens:,}",
-        f"{group.from_cache:,}" if group.from_cache else "",
+        number_text(group.calls),
+        number_text(group.input_tokens),
+        number_text(group.cached_tokens) if group.cached_tokens else "",
+        number_text(group.output_tokens),
+        number_text(group.from_cache) if group.from_cache else "",
         cost_text(group.saved_usd, group.saved_unpriced, brief=True) if group.from_cache else "",
         cost_text(group.cost_usd, group.calls_unpriced, brief=True),
     )

@@ -16,10 +16,11 @@ from orc.cli.jobs.compare import compare_jobs
 from orc.cli.opening import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import when
-from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.job_fields import brief_cost, with_whole_cost
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
+from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.job_diff import FileDiff, JobDiff, StepDiff, TextDifference
 from orc.projections.tables.rows import JobRow, StepRow
 
@@ -114,17 +115,17 @@ def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:
 def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
     rows: tuple[tuple[str, float | None, float | None, str, str], ...] = (
         ("time", old.duration_s, new.duration_s,
-         seconds(old.duration_s) or "not over", seconds(new.duration_s) or "not over"),
+         duration_text(old.duration_s) or "not over", duration_text(new.duration_s) or "not over"),
         (
             "cost", _whole(old), _whole(new),
             brief_cost(old.cost_usd or 0.0, old.calls_unpriced),
             brief_cost(new.cost_usd or 0.0, new.calls_unpriced),
         ),
-        ("calls", old.calls, new.calls, f"{old.calls:,}", f"{new.calls:,}"),
+        ("calls", old.calls, new.calls, number_text(old.calls), number_text(new.calls)),
         ("tokens in", old.input_tokens, new.input_tokens,
-         f"{old.input_tokens:,}", f"{new.input_tokens:,}"),
+         number_text(old.input_tokens), number_text(new.input_tokens)),
         ("tokens out", old.output_tokens, new.output_tokens,
-         f"{old.output_tokens:,}", f"{new.output_tokens:,}"),
+         number_text(old.output_tokens), number_text(new.output_tokens)),
     )  # fmt: skip
     for name, one, other, shown, shown_after in rows:
         yield name, shown, shown_after, _ratio(one, other)
@@ -154,7 +155,7 @@ def _step_row(found: StepDiff) -> tuple[str, ...]:
         _SIGNS[found.state],
         found.name,
         both(lambda row: row.status),
-        both(lambda row: seconds(row.duration_s)),
+        both(lambda row: duration_text(row.duration_s)),
         both(lambda row: str(row.tokens or "")),
         both(lambda row: brief_cost(row.cost_usd, row.calls_unpriced)),
         ", ".join(map(_what, found.texts)),
@@ -176,7 +177,7 @@ def _what(text: TextDifference) -> str:
 
 def _file_row(found: FileDiff) -> tuple[str, ...]:
     rows = [row for row in (found.before, found.after) if row is not None]
-    sizes = [f"{row.size_bytes:,}" for row in rows]
+    sizes = [number_text(row.size_bytes) for row in rows]
     step = rows[-1].step_id.partition("/")[2]
     return _SIGNS[found.state], found.path, _both(sizes[0], sizes[-1]), step
 
@@ -207,7 +208,7 @@ def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> 
         yield safe(line.replace("\t", "    "), width=None if is_full else max(40, width))
     if len(text.diff.lines) > len(lines):
         jobs = f"{found.before.job_id} {found.after.job_id}"
-        yield f"... {len(text.diff.lines) - len(lines):,} more lines: orc diff {jobs} --full"
+        yield f"... {count_text(len(text.diff.lines) - len(lines), 'more line')}: orc diff {jobs} --full"
 
 
 def _put_line(line: str) -> None:
@@ -230,7 +231,7 @@ def _shown(value: Any) -> str:
 def _counts(text: TextDifference) -> str:
     if text.diff is None:
         return f"cannot be compared: {safe(text.lost)}"
-    return f"{text.diff.added} lines added, {text.diff.removed} removed"
+    return f"{count_text(text.diff.added, 'line')} added, {number_text(text.diff.removed)} removed"
 
 
 def _cut(values: Any, is_full: bool) -> Any:
@@ -239,7 +240,7 @@ def _cut(values: Any, is_full: bool) -> Any:
 
 def _more(count: int, what: str, is_full: bool) -> Iterator[str]:
     if count > _ROWS and not is_full:
-        yield f"and {count - _ROWS:,} more {what}: --full"
+        yield f"and {number_text(count - _ROWS)} more {what}: --full"
 
 
 def _value(found: JobDiff) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from orc.cli.terminal.foreground import report
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger import JobId
+from orc.ledger.wording import count_text
 from orc.scheduler.core.fold.compare import Plan
 
 
@@ -73,7 +74,7 @@ def command(
             line = {"event": "forked", "job_id": job_id, "forked_from": parent}
             put_json({**line, "runs": runs, "kept": kept})
         elif not quiet:
-            counts = f"{len(plan.kept)} step(s) reused, {len(plan.runs)} to run"
+            counts = f"{count_text(len(plan.kept), 'step')} reused, {len(plan.runs)} to run"
             say(f"{job_id} forked from {parent}: {counts}")
             say_runs(plan)
 

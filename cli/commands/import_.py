@@ -11,6 +11,7 @@ from orc.cli.jobs.bundle import import_bundle
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.wording import count_text
 
 
 def command(
@@ -40,11 +41,11 @@ def command(
         )
         return 0
     if done.before == 0:
-        say(f"{done.job_id}: {done.after} events imported")
+        say(f"{done.job_id}: {count_text(done.after, 'event')} imported")
     elif done.before < done.after:
         say(f"{done.job_id}: was here up to event {done.before}; now up to event {done.after}")
     else:
-        say(f"{done.job_id}: already here, with {done.after} events")
+        say(f"{done.job_id}: already here, with {count_text(done.after, 'event')}")
     if not done.is_trusted:
         say(f"orc resume refuses it until: orc import {safe(file)} --trust")
     say(f"next: orc show {done.job_id}")

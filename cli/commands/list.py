@@ -11,9 +11,10 @@ import typer
 from orc.cli.jobs.listing import list_jobs
 from orc.cli.opening import live_status, read_tables
 from orc.cli.options import Database, Json, parse_since
-from orc.cli.terminal.job_fields import brief_cost, seconds
+from orc.cli.terminal.job_fields import brief_cost
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
+from orc.ledger.wording import duration_text
 
 
 def command(
@@ -72,7 +73,7 @@ def command(
                     job.status,
                     job.project,
                     f"{job.steps_succeeded}/{job.steps_total}",
-                    seconds(job.duration_s),
+                    duration_text(job.duration_s),
                     job.tokens,
                     brief_cost(job.cost_known_usd if job.tokens else None, job.calls_unpriced),
                     f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",

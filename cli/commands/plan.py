@@ -14,8 +14,7 @@ from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json, SpecFile
 from orc.cli.terminal.text import put, put_json, safe, table
-from orc.projections.money.wording import UNKNOWN, usd_text
-from orc.scheduler.core.durations import format_duration
+from orc.ledger.wording import cost_text, count_text, duration_text
 
 
 def command(
@@ -53,7 +52,7 @@ def command(
         put_json(expected_of(found))
         return code
     against = f", against {found.against}" if found.against else ", which has not run before"
-    put(f"{safe(found.project)}: {len(found.steps)} steps{against}")
+    put(f"{safe(found.project)}: {count_text(len(found.steps), 'step')}{against}")
     put()
     rows = [
         (
@@ -61,25 +60,17 @@ def command(
             step.what,
             ", ".join(step.needs),
             step.why,
-            _money(step.expected_cost_usd),
-            _time(step.expected_duration_s),
-            _money(step.worst_cost_usd),
+            cost_text(step.expected_cost_usd),
+            duration_text(step.expected_duration_s),
+            cost_text(step.worst_cost_usd),
         )
         for step in found.steps
     ]
     put(table(("STEP", "WHAT", "NEEDS", "WHY", "EXPECTED", "TIME", "WORST"), rows))
     put()
-    took = _time(found.expected_duration_s) or "unknown time"
+    took = duration_text(found.expected_duration_s) or "unknown time"
     put(
-        f"expected {_money(found.expected_cost_usd)} in {took}, "
-        f"at worst {_money(found.worst_cost_usd)}"
+        f"expected {cost_text(found.expected_cost_usd)} in {took}, "
+        f"at worst {cost_text(found.worst_cost_usd)}"
     )
     return code
-
-
-def _money(amount: float | None) -> str:
-    return UNKNOWN if amount is None else usd_text(amount)
-
-
-def _time(duration_s: float | None) -> str:
-    return "" if duration_s is None else format_duration(duration_s)

@@ -6,6 +6,7 @@ from orc.cli.jobs.places import open_for_writing
 from orc.cli.opening import find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, say
+from orc.ledger.wording import count_text
 
 
 def command(database: Database = None, as_json: Json = False) -> int:
@@ -15,5 +16,5 @@ def command(database: Database = None, as_json: Json = False) -> int:
     if as_json:
         put_json({"events": count})
     else:
-        say(f"tables rebuilt from {count} events")
+        say(f"tables rebuilt from {count_text(count, 'event')}")
     return 0

@@ -28,6 +28,7 @@ from orc.cli.options import (
 from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
+from orc.ledger.wording import count_text
 
 Provider = Annotated[
     str | None,
@@ -121,5 +122,5 @@ def _show_plan(submission: Submission, *, as_json: bool) -> int:
     )
     for step in definition.steps:
         what = f"{step.provider}/{step.model}" if step.facts.calls_model else step.kind
-        put(f"{step.id}: {safe(what)}, at most {step.retry.max_attempts} attempt(s)")
+        put(f"{step.id}: {safe(what)}, at most {count_text(step.retry.max_attempts, 'attempt')}")
     return 0

@@ -17,13 +17,13 @@ import typer
 from orc.cli.opening import JobTables, read_job_at, read_ledger, say_moment
 from orc.cli.options import At, Database, Job, Json
 from orc.cli.terminal.folded_steps import fold_steps
-from orc.cli.terminal.job_fields import brief_cost, seconds, with_whole_cost
+from orc.cli.terminal.job_fields import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
 from orc.ledger.kinds import names_where, sql_list
 from orc.ledger.transport.imported import imported
+from orc.ledger.wording import cost_text, count_text, duration_text, number_text, size_text
 from orc.projections.folds.doubts import Doubts
-from orc.projections.money.wording import cost_text
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, StepRow
 
@@ -109,10 +109,10 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
     if job.forked_from:
         put(f"  forked     from {job.forked_from}")
     if job.finished_at:
-        put(f"  finished   {job.finished_at} ({seconds(job.duration_s)})")
+        put(f"  finished   {job.finished_at} ({duration_text(job.duration_s)})")
     put(
-        f"  used       {job.calls} calls, {job.input_tokens} tokens in, "
-        f"{job.output_tokens} out, cost {cost_text(job.cost_usd, job.calls_unpriced)}"
+        f"  used       {count_text(job.calls, 'call')}, {count_text(job.input_tokens, 'token')} in, "
+        f"{number_text(job.output_tokens)} out, cost {cost_text(job.cost_usd, job.calls_unpriced)}"
     )
     for line in _doubts_of(tables, status).lines():
         put(f"  in doubt   {line}")
@@ -121,7 +121,8 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         for label, line in _note_lines(tables.connection, tables.job_id):
             put(f"  {label:<10} {safe(line, width=200)}")
     for circuit in _open_circuits(tables):
-        why = f"{circuit.failures} failures in a row, the last: {safe(circuit.failure, width=80)}"
+        failures = count_text(circuit.failures, "failure")
+        why = f"{failures} in a row, the last: {safe(circuit.failure, width=80)}"
         put(f"  circuit    {safe(circuit.name)} is open since {circuit.opened_at[11:19]}: {why}")
     if job.failure:
         put(f"  failure    {safe(job.failure)}")
@@ -139,7 +140,7 @@ def _put_steps(tables: JobTables, view: JobView, *, is_all: bool) -> None:
         )
     )
     if hidden:
-        put(f"and {hidden:,} more inside these: orc show {tables.job_id} --all")
+        put(f"and {number_text(hidden)} more inside these: orc show {tables.job_id} --all")
 
 
 def _put_next(view: JobView, status: str) -> None:
@@ -169,7 +170,7 @@ def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
         step.status,
         step.kind,
         step.attempts,
-        seconds(step.duration_s),
+        duration_text(step.duration_s),
         step.tokens or "",
         brief_cost(step.cost_usd, step.calls_unpriced),
         "; ".join(filter(None, (_note(step), f"not sent: {dropped}" if dropped else ""))),
@@ -315,9 +316,10 @@ def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[s
         yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"
     for removal in _removals(connection, job_id):
         reason = f": {removal['reason']}" if removal["reason"] else ""
+        size = size_text(removal["size_bytes"])
         yield (
             "removed",
-            f"the bytes of {removal['blobs']} blob(s) ({removal['size_bytes']} bytes) by "
+            f"the bytes of {count_text(removal['blobs'], 'blob')} ({size}) by "
             f"orc {removal['cause']} on {removal['at'][:10]}, event {removal['seq']}{reason}",
         )
 

@@ -15,6 +15,7 @@ from orc.cli.options import Json
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
+from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError
 
 
@@ -52,5 +53,5 @@ def command(
             for line in lines:
                 say(line)
         else:
-            say(f"{safe(path)}: valid, {len(definition.steps)} steps")
+            say(f"{safe(path)}: valid, {count_text(len(definition.steps), 'step')}")
     return code

@@ -12,6 +12,7 @@ from orc.cli.opening import database_path, find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
+from orc.ledger.wording import count_text
 from orc.projections.verify import Verdict
 
 _CANNOT_KNOW = (
@@ -53,7 +54,7 @@ def command(
         put_json({"ledger": str(path), "problems": problems, "cannot_know": _CANNOT_KNOW})
     elif not as_json:
         if found.problems:
-            say(f"{safe(path)}: {len(found.problems)} problem(s)")
+            say(f"{safe(path)}: {count_text(len(found.problems), 'problem')}")
         for problem in found.problems:
             say(f"  {safe(problem)}")
         say(_CANNOT_KNOW)
@@ -74,8 +75,8 @@ def _tell(verdict: Verdict, *, as_json: bool) -> None:
         )
         return
     known = f" (known by {' and '.join(verdict.known_by)})" if verdict.known_by else ""
-    good = f"{verdict.events} events, head {verdict.head[:12]}...{known}, intact"
-    said = f"{len(verdict.problems)} problem(s)" if verdict.problems else good
+    good = f"{count_text(verdict.events, 'event')}, head {verdict.head[:12]}...{known}, intact"
+    said = count_text(len(verdict.problems), "problem") if verdict.problems else good
     say(f"{safe(verdict.job_id)}: {said}")
     for line in (*verdict.problems, *verdict.notes):
         say(f"  {safe(line)}")

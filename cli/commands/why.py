@@ -14,6 +14,7 @@ from orc.cli.opening import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.wording import number_text
 from orc.projections.why.step import Why, read_why
 from orc.projections.why.texts import Statement
 from orc.scheduler.core.errors import nearest
@@ -67,7 +68,7 @@ def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
     hidden = 0 if is_full else max(0, len(said) - 2 * _NEAR)
     for number, statement in enumerate(said):
         if hidden and number == _NEAR:
-            yield f"  ... {hidden:,} more: --full"
+            yield f"  ... {number_text(hidden)} more: --full"
         if not hidden or number < _NEAR or number >= len(said) - _NEAR:
             at = f"{statement.at[11:19]}  " if statement.at else "          "
             yield f"  {at}{safe(statement.text, width=width)}{_cited(statement)}"

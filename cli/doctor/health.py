@@ -19,6 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.trust import find_open_places
 from orc.ledger import LedgerError, connect_reader
+from orc.ledger.wording import count_text, size_text
 from orc.providers.catalogue import REGISTRY
 from orc.scheduler.core.errors import SpecError
 
@@ -85,7 +86,9 @@ def _ledger(database: Path) -> list[Finding]:
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     finally:
         connection.close()
-    findings = [Finding("ok", "ledger", f"{database}: {jobs} jobs, journal mode {mode}")]
+    findings = [
+        Finding("ok", "ledger", f"{database}: {count_text(jobs, 'job')}, journal mode {mode}")
+    ]
     if os.stat(database).st_mode & 0o077:
         findings.append(Finding("note", "ledger", "others may read it: chmod 600"))
     for path, what, mend in find_open_places(database):
@@ -93,7 +96,7 @@ def _ledger(database: Path) -> list[Finding]:
         findings.append(Finding("note", "trust", message))
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
-        size = f"{wal.stat().st_size // 2**20} MiB"
+        size = size_text(wal.stat().st_size)
         message = f"its -wal file has {size}: a program that reads for long keeps it growing"
         findings.append(Finding("note", "ledger", message))
     return findings + [_leftover(found, database) for found in find_leftovers(database)]
@@ -118,7 +121,8 @@ def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
     seen = {price.seen for prices in shipped.models.values() for price in prices.values()}
     days = sorted(filter(None, seen))
     count = sum(len(prices) for prices in table.models.values())
-    message = f"of {count} models; those that come with orc were seen from {days[0]} to {days[-1]}"
+    seen_from = f"those that come with orc were seen from {days[0]} to {days[-1]}"
+    message = f"of {count_text(count, 'model')}; {seen_from}"
     if own is not None:
         message += f"; your own are in {own}"
     details = {"date": str(shipped.date), "file": None if own is None else str(own)}

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from orc.cli.doctor.finding import Finding
+from orc.ledger.wording import count_text, duration_text
 from orc.providers import REGISTRY, PermanentError, Provider, ProviderError, build_provider
 from orc.providers.catalogue import ProviderEntry
 from orc.providers.http import safe_text
@@ -102,7 +103,8 @@ async def _ask(target: _Target, findings: dict[str, Finding]) -> None:
     except trio.TooSlowError:
         where = provider.endpoint or "it"
         message = (
-            f"{where} has not answered within {ANSWER_MAX_S:g} s; is it up, and the address right?"
+            f"{where} has not answered within {duration_text(ANSWER_MAX_S)}; "
+            "is it up, and the address right?"
         )
         findings[name] = Finding("note", name, message, _details(target, answers=False))
     except ProviderError as error:
@@ -118,11 +120,15 @@ def _answered(target: _Target, models: tuple[str, ...], took_s: float) -> Findin
         safe_text(model, length_max=_NAME_CHARS, secrets=secrets) for model in models[:MODELS_SHOWN]
     ]
     answer_ms = round(took_s * 1000)
-    message = f"{target.provider.endpoint} answers in {answer_ms} ms".lstrip()
+    message = f"{target.provider.endpoint} answers in {duration_text(took_s)}".lstrip()
     if target.setting.key:
         message += f", with the key in {target.setting.key_variable}"
     more = f" and {len(models) - len(shown)} more" if len(models) > len(shown) else ""
-    listed = f"{len(models)} models: {', '.join(shown)}{more}" if models else "it has no models"
+    listed = (
+        f"{count_text(len(models), 'model')}: {', '.join(shown)}{more}"
+        if models
+        else "it has no models"
+    )
     details = {
         **_details(target, answers=True),
         "answer_ms": answer_ms,

@@ -10,6 +10,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import COMMENT_CHARS_MAX, decide
 from orc.cli.jobs.places import Places
 from orc.ledger.errors import LedgerError
+from orc.ledger.wording import count_text
 from orc.projections.pages.decisions import Decide, DecisionRefused, DecisionRequest
 
 
@@ -19,7 +20,8 @@ def decider(places: Places) -> Decide:
     def decide_here(wanted: DecisionRequest) -> None:
         if wanted.comment is not None and len(wanted.comment) > COMMENT_CHARS_MAX:
             raise DecisionRefused(
-                f"the comment has more than {COMMENT_CHARS_MAX:,} characters", status=413
+                f"the comment has more than {count_text(COMMENT_CHARS_MAX, 'character')}",
+                status=413,
             )
         ask = partial(
             decide,

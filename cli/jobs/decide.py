@@ -17,6 +17,7 @@ from orc.ledger import JobId, Ledger, OwnerLock
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import LedgerError
 from orc.ledger.events import ApprovalDecided
+from orc.ledger.wording import count_text
 from orc.projections import Publisher
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
@@ -53,7 +54,7 @@ async def decide(
     Raises NoSuchJob, LedgerError, and UsageProblem where nobody is asked that.
     """
     if comment is not None and len(comment) > COMMENT_CHARS_MAX:
-        raise UsageProblem(f"--comment: at most {COMMENT_CHARS_MAX:,} characters")
+        raise UsageProblem(f"--comment: at most {count_text(COMMENT_CHARS_MAX, 'character')}")
     by = _who()
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId
+from orc.ledger.wording import count_text
 from orc.scheduler.core.fold.compare import Plan
 
 SHOWN_MAX = 40
@@ -12,10 +13,11 @@ SHOWN_MAX = 40
 def say_plan(job_id: JobId, plan: Plan) -> None:
     """What will run and why, a line a step."""
     if not plan.runs and not plan.removed:
-        say(f"{job_id}: nothing runs again: {len(plan.kept)} step(s) keep their results")
+        kept = count_text(len(plan.kept), "step keeps its result", "steps keep their results")
+        say(f"{job_id}: nothing runs again: {kept}")
         return
     say(
-        f"{job_id} amended: {len(plan.runs)} step(s) to run, "
+        f"{job_id} amended: {count_text(len(plan.runs), 'step')} to run, "
         f"{len(plan.kept)} keep their results{_removed(plan)}"
     )
     say_runs(plan)

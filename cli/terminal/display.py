@@ -17,7 +17,6 @@ from orc.cli.jobs.own import Ended, Listener
 from orc.cli.terminal.run_lines import (
     Drops,
     Totals,
-    count_steps,
     describe_change,
     next_command,
     say_ending,
@@ -25,6 +24,7 @@ from orc.cli.terminal.run_lines import (
 )
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import Recorded
+from orc.ledger.wording import count_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -108,7 +108,9 @@ class LineDisplay(QuietDisplay):
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
-        say(f"{job_id}  {safe(state.project)}: {count_steps(state)}, in {safe(folder)}")
+        say(
+            f"{job_id}  {safe(state.project)}: {count_text(len(state.steps), 'step')}, in {safe(folder)}"
+        )
 
     def on_notice(self, text: str) -> None:
         """See `QuietDisplay`."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from orc.cli.terminal.text import safe_lines
+from orc.ledger.wording import count_text
 
 LINES = 6
 _MARGIN = "    | "
@@ -23,7 +24,7 @@ def excerpt(
         is_long = len(line) > width and not is_full
         yield f"{margin}{line[: width - 3]}..." if is_long else f"{margin}{line}".rstrip()
     if len(found) > len(shown):
-        yield f"{margin}({len(found) - len(shown):,} more lines: --full)"
+        yield f"{margin}({count_text(len(found) - len(shown), 'more line')}: --full)"
 
 
 def when(at: str) -> str:

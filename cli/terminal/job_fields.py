@@ -1,11 +1,10 @@
-"""How commands show the cost and the duration of a job or a step. Starts fast."""
+"""How commands show the cost of a job or a step. Starts fast."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from orc.projections.money.wording import cost_text
-from orc.scheduler.core.durations import format_duration
+from orc.ledger.wording import cost_text
 
 
 def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
@@ -19,8 +18,3 @@ def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
     if known_usd is None and not calls_unpriced:
         return ""
     return cost_text(known_usd, calls_unpriced, brief=True)
-
-
-def seconds(duration_s: float | None) -> str:
-    """A duration; nothing for one that is not over."""
-    return "" if duration_s is None else format_duration(duration_s)

@@ -33,9 +33,8 @@ from orc.ledger.events import (
     StepSucceeded,
     StepSwitched,
 )
+from orc.ledger.wording import cost_text, duration_text, number_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable, Spending
-from orc.projections.money.wording import cost_text
-from orc.scheduler.core.durations import format_duration
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.state import Inside
 
@@ -179,8 +178,8 @@ class LiveTable(QuietDisplay):
             step=safe(step_id),
             status=status,
             attempt=str(step.attempts) if step.attempts > 1 else "",
-            time="" if took is None else format_duration(took),
-            tokens="" if tokens is None else str(tokens),
+            time=duration_text(took),
+            tokens="" if tokens is None else number_text(tokens),
             cost=_cost(self._spent.get(step_id)),
             note=safe(note),
             grows=status == "running" and step.inside is None,
@@ -211,4 +210,4 @@ def _counts(state: JobState) -> str:
     found: dict[str, int] = {}
     for step in state.steps.values():
         found[step.status] = found.get(step.status, 0) + 1
-    return ", ".join(f"{count} {status}" for status, count in found.items())
+    return ", ".join(f"{number_text(count)} {status}" for status, count in found.items())

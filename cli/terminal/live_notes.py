@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orc.cli.terminal.text import safe
-from orc.projections.money.wording import usd_text
+from orc.ledger.wording import count_text, duration_text, number_text, usd_text
 from orc.scheduler.core.fold.budgets import JOB, budget_of
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_of
@@ -44,7 +44,7 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
 
 
 def budget_note(state: JobState) -> str:
-    """What is spent of the job's budget: `$0.1200 of $2.0000, 7 of 50 calls`; empty without one."""
+    """What is spent of the job's budget: `$0.1200 of $2.00, 7 of 50 calls`; empty without one."""
     budget = budget_of(state, JOB)
     if budget is None:
         return ""
@@ -54,9 +54,9 @@ def budget_note(state: JobState) -> str:
     if budget.max_cost_usd is not None:
         parts.append(f"{usd_text(spent.usd)} of {usd_text(budget.max_cost_usd)}")
     if budget.max_tokens is not None:
-        parts.append(f"{spent.tokens:,} of {budget.max_tokens:,} tokens")
+        parts.append(f"{number_text(spent.tokens)} of {count_text(budget.max_tokens, 'token')}")
     if budget.max_calls is not None:
-        parts.append(f"{spent.calls:,} of {budget.max_calls:,} calls")
+        parts.append(f"{number_text(spent.calls)} of {count_text(budget.max_calls, 'call')}")
     return f"budget: {', '.join(parts)}" if parts else ""
 
 
@@ -72,4 +72,4 @@ def _limit_of(state: JobState, step_id: str) -> str:
 
 
 def _left(seconds: float) -> str:
-    return f" in {seconds:.0f} s" if seconds >= 0.5 else ""
+    return f" in {duration_text(seconds)}" if seconds >= 0.5 else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from orc.cli.jobs.remove import Removed
 from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.ledger.wording import count_text, size_text
 from orc.projections.removal_plan import Removal
 
 _SHOWN_MAX = 20
@@ -25,9 +26,12 @@ def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> N
     for job_id, why in plan.left_out:
         say(f"left out: {job_id}: {why}")
     if plan.shared:
-        say(f"{plan.shared} blob(s) stay: other jobs need them")
+        say(f"{count_text(plan.shared, 'blob stays', 'blobs stay')}: other jobs need them")
     _tell_copies(plan)
-    counted = f"{len(plan.digests)} blob(s) of {len(plan.jobs)} job(s), {plan.size_bytes} bytes"
+    counted = (
+        f"{count_text(len(plan.digests), 'blob')} of {count_text(len(plan.jobs), 'job')}, "
+        f"{size_text(plan.size_bytes)}"
+    )
     if done is None:
         say(f"would be removed: {counted}" if plan.jobs else "nothing to remove")
         if plan.jobs:
@@ -37,11 +41,12 @@ def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> N
     for path in done.files[:_SHOWN_MAX]:
         say(f"  and the file {safe(path)}")
     if len(done.files) > _SHOWN_MAX:
-        say(f"  and {len(done.files) - _SHOWN_MAX} more files")
+        say(f"  and {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
     for path in done.files_left[:_SHOWN_MAX]:
         say(f"left alone: {safe(path)} holds the same bytes")
     if len(done.files_left) > _SHOWN_MAX:
-        say(f"left alone: {len(done.files_left) - _SHOWN_MAX} more files with the same bytes")
+        more = count_text(len(done.files_left) - _SHOWN_MAX, "more file")
+        say(f"left alone: {more} with the same bytes")
     if not done.is_compact:
         say(
             "the ledger was not written anew, since another program uses it: old pages of it "
@@ -53,7 +58,8 @@ def _tell_copies(plan: Removal) -> None:
     for digest in plan.also_in_blobs[:_SHOWN_MAX]:
         say(f"also in blob {digest}: name it as well to remove it")
     if len(plan.also_in_blobs) > _SHOWN_MAX:
-        say(f"also in {len(plan.also_in_blobs) - _SHOWN_MAX} more blobs (--json names them)")
+        more = count_text(len(plan.also_in_blobs) - _SHOWN_MAX, "more blob")
+        say(f"also in {more} (--json names them)")
     for job_id, version in plan.also_in_events[:_SHOWN_MAX]:
         say(f"also in event {version} of {job_id} itself: events cannot be changed")
 

@@ -26,11 +26,9 @@ from orc.ledger.events import (
     StepSwitched,
     ToolCalled,
 )
+from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
-from orc.projections.money.wording import cost_text
-from orc.scheduler.core.durations import format_duration
-from orc.scheduler.core.fold.evolve import JobState
 
 _WHY_CHARS = 160
 _SPENT = (
@@ -68,8 +66,8 @@ class Totals:
         return found
 
     def summary(self) -> str:
-        """`1200 tokens, cost $0.0012`; what there is nothing of is left out."""
-        tokens = f"{self.tokens} tokens" if self.tokens else ""
+        """`1,200 tokens, cost $0.0012`; what there is nothing of is left out."""
+        tokens = count_text(self.tokens, "token") if self.tokens else ""
         cost = ""
         if self.spent.total_usd != 0:
             cost = f"cost {cost_text(self.spent.known_usd, self.spent.calls_unpriced)}"
@@ -85,9 +83,9 @@ def describe_change(recorded: Recorded) -> str:
             return f"{safe(event.step)} started{again}"
         case StepSucceeded():
             warning = f"; {safe(event.warning)}" if event.warning else ""
-            return f"{safe(event.step)} succeeded in {format_duration(event.duration_s)}{warning}"
+            return f"{safe(event.step)} succeeded in {duration_text(event.duration_s)}{warning}"
         case StepFailed():
-            again = f"; again in {format_duration(event.delay_s)}" if event.delay_s else ""
+            again = f"; again in {duration_text(event.delay_s)}" if event.delay_s else ""
             return f"{safe(event.step)} failed ({event.kind}): {safe(event.message)}{again}"
         case StepSkipped():
             because = f" because of {safe(', '.join(event.because))}" if event.because else ""
@@ -100,8 +98,10 @@ def describe_change(recorded: Recorded) -> str:
             return f"{safe(event.step)} asks: {safe(event.message, width=_WHY_CHARS)}"
         case BudgetExceeded():
             return (
-                f"{safe(event.step)} waits: {safe(event.limit)} is {event.maximum:g}, "
-                f"{event.spent:g} is spent, and its next call may need {event.needed:g}"
+                f"{safe(event.step)} waits: {safe(event.limit)} is "
+                f"{limit_text(event.limit, event.maximum)}; spent: "
+                f"{limit_text(event.limit, event.spent)}; "
+                f"its next call may need {limit_text(event.limit, event.needed)}"
             )
         case BudgetRaised():
             return "the budget is raised"
@@ -124,7 +124,7 @@ def describe_change(recorded: Recorded) -> str:
         case ToolCalled():
             return f"{safe(event.step)} calls {safe(event.tool)}"
         case CircuitOpened():
-            wait = format_duration(event.cooldown_s)
+            wait = duration_text(event.cooldown_s)
             return (
                 f"{safe(event.target)} failed {event.failures} times in a row: "
                 f"no step asks it for {wait}"
@@ -171,9 +171,8 @@ def say_ending(ended: Ended) -> None:
     good = sum(1 for step in steps.values() if step.status == "succeeded")
     totals = Totals.of_job(ended)
     used = totals.summary()
-    say(
-        f"{ended.job_id} {ended.status}: {good} of {count_steps(ended.state)}{used and f', {used}'}"
-    )
+    counted = f"{number_text(good)} of {count_text(len(steps), 'step')}"
+    say(f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}")
     if totals.doubts.calls:
         say(f"  {totals.doubts.text()}")
     if ended.status == "waiting":
@@ -221,9 +220,3 @@ def next_command(ended: Ended) -> str:
         return f"orc approve {ended.job_id} '{step_id}'"
     more = " --budget +AMOUNT" if ended.state.short else ""
     return f"orc resume {ended.job_id}{more}"
-
-
-def count_steps(state: JobState) -> str:
-    """`1 step`, `2 steps`."""
-    total = len(state.steps)
-    return f"{total} {'step' if total == 1 else 'steps'}"

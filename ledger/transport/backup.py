@@ -11,6 +11,7 @@ from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
 from orc.ledger.integrity import check_structure
 from orc.ledger.new_file import refuse_existing, write_new_file
+from orc.ledger.wording import count_text, number_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def _check(path: Path, events_min: int) -> Backup:
             raise CorruptLedger(f"the copy is damaged, as the ledger is: {problems[0]}")
         jobs, events = _count(copy)
         if events < events_min:
-            raise CorruptLedger(f"the copy has {events} events of {events_min}; nothing is kept")
+            counted = f"{number_text(events)} of {count_text(events_min, 'event')}"
+            raise CorruptLedger(f"the copy has {counted}; nothing is kept")
         return Backup(jobs, events, path.stat().st_size)
 
 

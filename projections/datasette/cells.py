@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from orc.ledger.visible import visible
-from orc.projections.money.wording import cost_text, usd_text
+from orc.ledger.wording import cost_text, usd_text
 from orc.projections.tables.status import shown_status
 
 SHORT_CHARS = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orc.ledger.wording import count_text
+
 _COSTS = """sum(llm_calls.cost_usd) as cost_usd,
     sum(llm_calls.input_tokens is not null and llm_calls.cost_usd is null) as calls_unpriced"""
 """The known part of what some calls cost, and how many calls that leaves out."""
@@ -137,8 +139,9 @@ limit 100
     },
     "durations_by_step": {
         "title": "Durations by step",
-        "description": f"Of the last {_STEPS_MAX:,} steps, slowest first: the median, what 95 of 100 "
-        "stay below, and the longest, in seconds; items and rounds are counted to their step.",
+        "description": f"Of the last {count_text(_STEPS_MAX, 'step')}, slowest first: the median, "
+        "what 95 of 100 stay below, and the longest, in seconds; "
+        "items and rounds are counted to their step.",
         "sql": f"""
 with timed as (
     select jobs.name as project, {_STEP} as step, steps.duration_s

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from orc.ledger.visible import visible
+from orc.ledger.wording import cost_text
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
-from orc.projections.money.wording import cost_text
 from orc.projections.tables.rows import AttemptRow, StepRow
 
 LOG_BYTES_MAX = 64 * 1024

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from orc.ledger.digest import clean_json
 from orc.ledger.errors import LedgerError
 from orc.ledger.kinds import JOB_ENDED_BADLY
+from orc.ledger.wording import count_text, number_text
 from orc.projections.exports.crate_actions import Actions
 from orc.projections.exports.crate_facts import (
     Entity,
@@ -207,11 +208,12 @@ class _Crate:
         job, status = self._source.view.job, self._source.status
         given = [fragment("input", name) for name in self._job_inputs()]
         failed = status in JOB_ENDED_BADLY
+        succeeded = f"{number_text(job.steps_succeeded)} of {count_text(job.steps_total, 'step')}"
         return {
             "@id": _RUN,
             "@type": "CreateAction",
             "name": f"Run of {job.name}: {job.job_id}",
-            "description": f"{status}; {job.steps_succeeded} of {job.steps_total} steps succeeded; "
+            "description": f"{status}; {succeeded} succeeded; "
             f"event {self._source.head.version} of its stream has the hash {self._source.head.hash}",
             "instrument": ref(quote(SPEC)),
             "startTime": action_time(job.started_at or job.submitted_at),

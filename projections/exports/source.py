@@ -9,6 +9,7 @@ from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.wording import count_text
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.rows import StepRow
 
@@ -93,7 +94,7 @@ def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> st
     except LedgerError as error:
         return f"[{error}]\n"
     cut = max(0, len(content) - bytes_max)
-    note = f"[{cut} bytes before this are left out]\n" if cut else ""
+    note = f"[left out before this: {count_text(cut, 'byte')}]\n" if cut else ""
     return note + content[cut:].decode("utf-8", "replace")
 
 

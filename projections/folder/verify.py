@@ -10,6 +10,7 @@ from pathlib import Path
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
 from orc.ledger.folder import Folder
+from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest
 from orc.projections.folder.run_folder import expected_files
@@ -108,7 +109,7 @@ def check_folder(
 
 def removed_note(count: int) -> str:
     """That files cannot be made any more, for people."""
-    files = "1 file" if count == 1 else f"{count} files"
+    files = count_text(count, "file")
     return f"{files} of the folder cannot be made again: bytes were removed from the ledger"
 
 

@@ -16,8 +16,8 @@ from orc.ledger.events import (
     StepFailed,
     StepInterrupted,
 )
+from orc.ledger.wording import count_text, usd_text
 from orc.projections.money.prices import USD_DIGITS
-from orc.projections.money.wording import usd_text
 
 
 @dataclass(slots=True)
@@ -47,8 +47,7 @@ class Doubts:
 
     def text(self) -> str:
         """One line for a person, for calls that there are."""
-        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls} in doubt: sent, never answered; {self._cost()}"
+        return f"{count_text(self.calls, 'call')} in doubt: sent, never answered; {self._cost()}"
 
     def _cost(self) -> str:
         if not self.calls_unpriced:
@@ -56,11 +55,9 @@ class Doubts:
                 return "free of charge"
             return f"may have cost up to {usd_text(self.known_usd)}"
         if self.calls_unpriced == self.calls:
-            return "may have cost something, and nobody knows how much"
-        unknown = "1 of them" if self.calls_unpriced == 1 else f"{self.calls_unpriced} of them"
-        return (
-            f"may have cost up to {usd_text(self.known_usd)}, and what nobody knows for {unknown}"
-        )
+            return "the cost is unknown"
+        unpriced = count_text(self.calls_unpriced, "of them has", "of them have")
+        return f"may have cost up to {usd_text(self.known_usd)}, and {unpriced} no known price"
 
 
 class DoubtFinder:

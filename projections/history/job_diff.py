@@ -15,6 +15,7 @@ from orc.ledger.errors import LedgerError, why_lost
 from orc.ledger.kinds import ANSWERED
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
+from orc.ledger.wording import count_text
 from orc.projections.history.definitions import SpecSeen, read_spec
 from orc.projections.history.exchange import Exchange, read_exchange
 from orc.projections.history.text_diff import TextDiff, diff_texts
@@ -213,7 +214,7 @@ class _Comparer:
                 yield from self._pair("prompt", _asked(first), _asked(second))
             yield from self._pair(f"reply{of_call}", _replied(first), _replied(second))
         if len(olds) != len(news) and olds and news:
-            diff = diff_texts(f"{len(olds)} calls", f"{len(news)} calls")
+            diff = diff_texts(count_text(len(olds), "call"), count_text(len(news), "call"))
             yield TextDifference("number of calls", diff)
 
     def _answered(self, row: StepRow) -> list[CallRow]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
 
+from orc.ledger.wording import count_text, number_text
+
 COMPARED_LINES_MAX = 3000
 """Of the part between the first and the last difference, of each text."""
 
@@ -36,8 +38,8 @@ def diff_texts(before: str, after: str) -> TextDiff | None:
     part_old, part_new = old[start : len(old) - end], new[start : len(new) - end]
     if max(len(part_old), len(part_new)) > COMPARED_LINES_MAX:
         note = (
-            f"too long to compare: {len(part_old):,} lines from line {start + 1:,} on became "
-            f"{len(part_new):,}"
+            f"too long to compare: {count_text(len(part_old), 'line')} from line "
+            f"{number_text(start + 1)} on became {number_text(len(part_new))}"
         )
         return TextDiff((), len(part_new), len(part_old), note)
     first = max(0, start - _CONTEXT)

@@ -12,11 +12,10 @@ from typing import Any
 from markupsafe import Markup
 
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, JOB_OPEN, sql_list
-from orc.projections.money.wording import cost_text
+from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
 from orc.projections.pictures.bars import draw_bars, draw_progress
-from orc.projections.pictures.nodes import shown_seconds
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
@@ -168,10 +167,9 @@ def progress_of(job: JobRow) -> Markup:
         "failed": job.steps_failed,
         "skipped": job.steps_skipped,
     }
-    words = [f"{count} {state}" for state, count in counts.items() if count]
-    return draw_progress(
-        counts, job.steps_total, said=f"{', '.join(words) or 'none'} of {job.steps_total} steps"
-    )
+    words = [f"{number_text(count)} {state}" for state, count in counts.items() if count]
+    steps = count_text(job.steps_total, "step")
+    return draw_progress(counts, job.steps_total, said=f"{', '.join(words) or 'none'} of {steps}")
 
 
 def _spark(job: JobRow, runs: Mapping[str, float | None]) -> Markup | None:
@@ -183,7 +181,7 @@ def _spark(job: JobRow, runs: Mapping[str, float | None]) -> Markup | None:
     window = mine[max(0, end - _SPARK_RUNS) : end]
     taken = [runs[job_id] for job_id in window]
     longest = max((value for value in taken if value is not None), default=0.0)
-    said = f"durations of {len(window)} runs of {job.name}, the longest {shown_seconds(longest)}"
+    said = f"durations of {len(window)} runs of {job.name}, the longest {duration_text(longest)}"
     return draw_bars(taken, said=said, chosen=window.index(job.job_id))
 
 

@@ -12,9 +12,15 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from orc.ledger.visible import visible
-from orc.projections.money.wording import cost_text, usd_text
+from orc.ledger.wording import (
+    cost_text,
+    count_text,
+    duration_text,
+    number_text,
+    size_text,
+    usd_text,
+)
 from orc.projections.pictures.marks import mark_of
-from orc.projections.pictures.nodes import shown_seconds
 
 TEXT_CHARS = 20_000
 """How much of a text a page shows; the rest is a link away."""
@@ -40,14 +46,15 @@ def environment() -> Environment:
     )
     made.globals.update(mark_of=mark_of)
     made.filters.update(
-        bytes=bytes_text,
+        bytes=size_text,
         cost=_cost,
-        count=lambda number: f"{number:,}",
+        count=number_text,
+        counted=count_text,
         day=lambda at: at[:10],
         instant=instant_text,
         # For what comes back with a form: escaped as all else, but not made visible.
         plain=escape,
-        seconds=lambda taken: "" if taken is None else shown_seconds(taken),
+        seconds=duration_text,
         shorten=shorten,
         usd=usd_text,
     )
@@ -57,16 +64,6 @@ def environment() -> Environment:
 def instant_text(at: str) -> str:
     """A recorded time for people, in UTC, without its fraction."""
     return f"{at[:10]} {at[11:19]}"
-
-
-def bytes_text(size_bytes: int) -> str:
-    """A size in the unit that fits it: `512 B`, `3.4 kB`, `12 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.1f} {unit}" if unit != "B" and size < 10 else f"{size:.0f} {unit}"
 
 
 def shorten(text: str, chars: int = TEXT_CHARS) -> str:

@@ -6,10 +6,11 @@ bar and the numbers of their states, and the names of those that fail, run or wa
 
 from __future__ import annotations
 
+from orc.ledger.wording import count_text
 from orc.projections.pictures.fold import Card
 from orc.projections.pictures.layout import Place
 from orc.projections.pictures.lettering import clip, letters, text_width
-from orc.projections.pictures.marks import MARKS, count_text, mark_of
+from orc.projections.pictures.marks import MARKS, mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 from orc.projections.pictures.scales import Scale
 from orc.projections.pictures.shapes import Link, draw_icon, draw_link, draw_rect, draw_text
@@ -203,8 +204,9 @@ def _spoken(card: Card) -> str:
     """What a screen reader says and a tooltip shows."""
     parts = [card.title, card.kind, mark_of(card.status).word, card.note]
     if card.size:
-        counts = count_text(card.counts)
-        parts.append(f"{card.size} steps: {counts}" if counts else f"{card.size} steps")
+        counts = states_text(card.counts)
+        steps = count_text(card.size, "step")
+        parts.append(f"{steps}: {counts}" if counts else steps)
         parts += [f"{node.id} {mark_of(node.status).word}" for node in card.loud[:_SPOKEN_MAX]]
         if len(card.loud) > _SPOKEN_MAX:
             parts.append(f"and {len(card.loud) - _SPOKEN_MAX} more")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orc.ledger.visible import visible
 from orc.projections.pictures.fold import Card, fold_nodes
-from orc.projections.pictures.marks import NO_MARK, count_text, mark_of
+from orc.projections.pictures.marks import NO_MARK, mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 
 _NO_FOLDING = 1 << 62
@@ -31,7 +31,7 @@ def _attributes(card: Card) -> str:
     title = f"{mark.text} {card.title}" if mark is not NO_MARK else card.title
     below = [card.kind, card.note]
     if card.size:
-        below.append(f"{card.size}: {count_text(card.counts)}".removesuffix(": "))
+        below.append(f"{card.size}: {states_text(card.counts)}".removesuffix(": "))
     rows = [title, ", ".join(filter(None, below))]
     # `\n` is Graphviz's own: it centres the line before it.
     label = "\\n".join(_escape(row) for row in rows if row)

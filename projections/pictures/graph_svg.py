@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from orc.ledger.wording import count_text
 from orc.projections.pictures.cards import card_size, draw_card
 from orc.projections.pictures.fold import Card, fold_nodes
 from orc.projections.pictures.layout import Box, Layout, place_boxes
 from orc.projections.pictures.lettering import letters, text_width
-from orc.projections.pictures.marks import MARKS, count_text
+from orc.projections.pictures.marks import MARKS, states_text
 from orc.projections.pictures.nodes import GraphNode
 from orc.projections.pictures.routes import Router
 from orc.projections.pictures.scales import Scale, scale_for
@@ -122,8 +123,8 @@ def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) ->
 def describe(nodes: Sequence[GraphNode]) -> str:
     """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; what holds others does not count."""
     counts = _count_leaves(nodes)
-    steps = f"{counts.total()} step{'' if counts.total() == 1 else 's'}"
-    return f"{steps}: {said}" if (said := count_text(counts)) else steps
+    steps = count_text(counts.total(), "step")
+    return f"{steps}: {said}" if (said := states_text(counts)) else steps
 
 
 def _count_leaves(nodes: Sequence[GraphNode]) -> Counter[str]:

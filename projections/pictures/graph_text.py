@@ -12,7 +12,7 @@ from orc.ledger.visible import visible
 from orc.projections.pictures.fold import Card, fold_nodes
 from orc.projections.pictures.lanes import lay_lanes, plain
 from orc.projections.pictures.lettering import clip_cells
-from orc.projections.pictures.marks import count_text, mark_of
+from orc.projections.pictures.marks import mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 
 _LANES_MAX = 12
@@ -52,7 +52,7 @@ def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = 
 def _said(card: Card) -> str:
     name = visible(card.title)
     if card.size:
-        counts = count_text(card.counts)
+        counts = states_text(card.counts)
         return f"{name}  {card.kind} x{card.size}" + (f": {counts}" if counts else "")
     rest = ", ".join(filter(None, (card.kind, card.note)))
     return f"{name}  {rest}" if rest else name

@@ -70,6 +70,6 @@ def mark_of(state: str | None) -> Mark:
     return MARKS.get(state or "", NO_MARK)
 
 
-def count_text(counts: Mapping[str, int]) -> str:
+def states_text(counts: Mapping[str, int]) -> str:
     """How many are in which state, in words: `2 failed, 118 succeeded`."""
     return ", ".join(f"{counts[state]} {MARKS[state].word}" for state in MARKS if counts.get(state))

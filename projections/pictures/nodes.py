@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from orc.ledger.wording import count_text, duration_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import step_state
@@ -62,21 +63,7 @@ def top_nodes(nodes: Sequence[GraphNode]) -> list[GraphNode]:
 
 
 def _note(step: StepRow) -> str:
-    parts = [f"{step.attempts} attempts"] if step.attempts > 1 else []
+    parts = [count_text(step.attempts, "attempt")] if step.attempts > 1 else []
     if step.duration_s is not None and step.attempts:
-        parts.append(shown_seconds(step.duration_s))
+        parts.append(duration_text(step.duration_s))
     return ", ".join(parts)
-
-
-def shown_seconds(seconds: float) -> str:
-    """A length of time in a few characters: `40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 0.0995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

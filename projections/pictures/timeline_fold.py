@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from orc.ledger.wording import count_text, number_text
 from orc.projections.history.timeline import Span, TimelineRow
 
 ROWS_MAX = 150
@@ -43,7 +44,7 @@ def fold_rows(rows: Sequence[TimelineRow]) -> list[Shown]:
     kept |= {id(shown[n - 1]) for n, row in enumerate(shown) if isinstance(row, Crowd)}
     others = [row for row in plain if id(row) not in kept]
     left = [row for row in shown if isinstance(row, Crowd) or id(row) in kept]
-    return [*left, _crowd(others, f"{len(others):,} more steps", 0)]
+    return [*left, _crowd(others, count_text(len(others), "more step"), 0)]
 
 
 def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
@@ -65,7 +66,7 @@ def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
         else:
             shown.append(row)
             if row.step.name in large:
-                label = f"{len(of_parent[row.step.name]):,} inside"
+                label = f"{number_text(len(of_parent[row.step.name]))} inside"
                 below = list(_below(row.step.name, of_parent))
                 shown.append(_crowd(below, label, row.depth + 1))
     return shown

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.graph_svg import letters_css
 from orc.projections.pictures.lettering import clip, letters
 from orc.projections.pictures.marks import MARKS, mark_of
-from orc.projections.pictures.nodes import shown_seconds
 from orc.projections.pictures.shapes import Link
 from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from orc.projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
@@ -48,7 +48,10 @@ def describe_timeline(timeline: Timeline) -> str:
     """The timeline in a sentence."""
     counts = Counter(span.kind for row in timeline.rows for span in row.spans)
     steps, attempts = len(timeline.rows), counts["attempt"] + counts["decision"]
-    return f"{steps:,} steps, {attempts:,} attempts in {shown_seconds(timeline.length_s)}"
+    return (
+        f"{count_text(steps, 'step')}, {count_text(attempts, 'attempt')} "
+        f"in {duration_text(timeline.length_s)}"
+    )
 
 
 class _Drawing:
@@ -90,11 +93,11 @@ class _Drawing:
         bottom = self._height - 4
         for begin_s, end_s in self._timeline.stopped:
             left, right = self._x(begin_s), self._x(end_s)
-            said = f"no process ran the job for {shown_seconds(end_s - begin_s)}"
+            said = f"no process ran the job for {duration_text(end_s - begin_s)}"
             yield (
                 f'<rect class="t-stopped" x="{left:.1f}" y="{_TOP - 4}" '
                 f'width="{max(1.5, right - left):.1f}" height="{bottom - _TOP + 4}">'
-                f"<title>{said}</title></rect>"
+                f"<title>{letters(said)}</title></rect>"
             )
         for second, at in self._scale.ticks():
             x, said = _NAMES + at, shown_tick(second, self._scale.step_s)
@@ -102,11 +105,11 @@ class _Drawing:
             yield f'<text class="t-label" x="{x:.1f}" y="{_TOP - 14}">{said}</text>'
         for cut in self._scale.cuts:
             x = self._x(cut.begin_s) + CUT_WIDTH / 2
-            taken = shown_seconds(cut.end_s - cut.begin_s)
+            taken = duration_text(cut.end_s - cut.begin_s)
             yield (
                 f'<path class="t-break" d="M{x - 5:.1f} {_TOP - 4}l4 8l-4 8M{x + 1:.1f} {_TOP - 4}'
-                f'l4 8l-4 8"><title>{taken} in which nothing worked</title></path>'
-                f'<text class="t-label t-cut" x="{x:.1f}" y="{bottom}">{taken}</text>'
+                f'l4 8l-4 8"><title>{letters(taken)} in which nothing worked</title></path>'
+                f'<text class="t-label t-cut" x="{x:.1f}" y="{bottom}">{letters(taken)}</text>'
             )
 
     def _row(self, row: Shown, top: int) -> Iterator[str]:
@@ -166,9 +169,9 @@ class _Drawing:
         """How long the step took in all its attempts, after its last bar."""
         taken_s = sum(s.end_s - s.begin_s for s in row.spans if s.kind in ("attempt", "decision"))
         attempts = sum(span.kind == "attempt" for span in row.spans)
-        words = shown_seconds(taken_s) + (f" ×{attempts}" if attempts > 1 else "")
+        words = duration_text(taken_s) + (f" ×{attempts}" if attempts > 1 else "")
         at = max(self._x(span.end_s) for span in row.spans) + 9
-        return f'<text class="t-taken" x="{at:.1f}" y="{middle + 4}">{words}</text>'
+        return f'<text class="t-taken" x="{at:.1f}" y="{middle + 4}">{letters(words)}</text>'
 
     def _crowd(self, crowd: Crowd, top: int) -> Iterator[str]:
         """How many of the steps in the row worked at each moment."""
@@ -180,19 +183,19 @@ class _Drawing:
         step = _PLOT / _BINS
         way = "".join(f"V{bottom - height * count / most:.1f}h{step:.2f}" for count in counts)
         start = 22 + _INDENT * min(crowd.depth, 5)
-        said = f"{crowd.label}: at most {most:,} at once"
+        said = f"{crowd.label}: at most {number_text(most)} at once"
         yield (
             f'<text class="t-step t-crowd" x="{start}" y="{top + self._row_height / 2 + 4}">'
             f"{letters(crowd.label)}</text>"
             f'<path class="t-density" d="M{_NAMES} {bottom}{way}V{bottom}z">'
             f"<title>{letters(said)}</title></path>"
             f'<text class="t-taken" x="{_NAMES + _PLOT + 9}" '
-            f'y="{top + self._row_height / 2 + 4}">max {most:,}</text>'
+            f'y="{top + self._row_height / 2 + 4}">max {number_text(most)}</text>'
         )
 
     def _said(self, row: TimelineRow, span: Span) -> str:
         at = self._zero + timedelta(seconds=span.begin_s)
-        taken = shown_seconds(span.end_s - span.begin_s)
+        taken = duration_text(span.end_s - span.begin_s)
         if span.kind == "attempt":
             still = "running for" if span.is_open else f"{span.status} after"
             cached = ", answered from the ledger" if span.is_cached else ""

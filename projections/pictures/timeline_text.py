@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orc.ledger.visible import visible
+from orc.ledger.wording import duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.lettering import cells_of, clip_cells
 from orc.projections.pictures.marks import mark_of
-from orc.projections.pictures.nodes import shown_seconds
 from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
 from orc.projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
 from orc.projections.tables.status import step_state
@@ -49,7 +49,7 @@ class _Lines:
         for row in self._rows:
             yield self._crowd(row) if isinstance(row, Crowd) else self._row(row)
         for cut in self._cuts:
-            taken = shown_seconds(cut.end_s - cut.begin_s)
+            taken = duration_text(cut.end_s - cut.begin_s)
             yield f"{'':{self._name + 2}}~ leaves out {taken} in which nothing worked"
 
     def _axis(self) -> str:
@@ -69,7 +69,7 @@ class _Lines:
             self._draw(cells, span)
         taken_s = sum(s.end_s - s.begin_s for s in row.spans if s.kind in ("attempt", "decision"))
         attempts = sum(span.kind == "attempt" for span in row.spans)
-        taken = shown_seconds(taken_s) if row.spans else ""
+        taken = duration_text(taken_s) if row.spans else ""
         taken += f" x{attempts}" if attempts > 1 else ""
         return f"{mark} {self._cut_name(row)}{''.join(cells)} {taken}".rstrip()
 
@@ -82,7 +82,7 @@ class _Lines:
         most = max(counts, default=0) or 1
         levels = _PLAIN_LEVELS if self._is_plain else _LEVELS
         drawn = "".join(levels[-(-count * (len(levels) - 1) // most)] for count in counts)
-        return f"  {self._cut_name(crowd)}{drawn} max {most:,}".rstrip()
+        return f"  {self._cut_name(crowd)}{drawn} max {number_text(most)}".rstrip()
 
     def _draw(self, cells: list[str], span: Span) -> None:
         bars = _PLAIN_BARS if self._is_plain else _BARS

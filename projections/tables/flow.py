@@ -14,6 +14,7 @@ from orc.ledger.events import (
     StepExpanded,
 )
 from orc.ledger.kinds import OUTER_SHAPES
+from orc.ledger.wording import limit_text
 from orc.projections.tables.writer import Writer
 
 
@@ -61,8 +62,10 @@ def job_waiting(writer: Writer, recorded: Recorded, event: JobWaiting) -> None:
 def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
     """A step waits for a budget."""
     step_key = f"{recorded.job_id}/{event.step}"
-    needed = f"waits for the budget: {event.limit} is {event.maximum:g}, "
-    needed += f"{event.spent:g} is spent, and it needs {event.needed:g}"
+    maximum, spent, needs = (
+        limit_text(event.limit, amount) for amount in (event.maximum, event.spent, event.needed)
+    )
+    needed = f"waits for the budget: {event.limit} is {maximum}; spent: {spent}; it needs {needs}"
     writer.add("step_short", step_id=step_key, failure=needed)
     writer.add(
         "attempt_ended",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orc.ledger.events import StepFailed, StepSkipped
 from orc.ledger.reader import LedgerReader
+from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 
@@ -51,7 +52,7 @@ def chain_text(links: tuple[Link, ...]) -> str:
     """`b was skipped, because a failed: exit_code: it broke`; a long chain without its middle."""
     parts = [f"{link.step} {link.status}" + f": {link.text}" * bool(link.text) for link in links]
     if len(parts) > 2 * _TOLD:
-        left = f"of {len(parts) - _TOLD - 1:,} more steps between"
+        left = f"of {count_text(len(parts) - _TOLD - 1, 'more step')} between"
         parts = [*parts[:_TOLD], left, parts[-1]]
     return ", because ".join(parts)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orc.ledger.definition import JobDef
 from orc.ledger.kinds import OPEN
 from orc.ledger.reader import LedgerReader
+from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.why.texts import Statement
@@ -74,4 +75,4 @@ def _waits_for(row: StepRow) -> str:
 def _names(rows: list[StepRow]) -> str:
     shown = ", ".join(f"{row.name} ({row.status})" for row in rows[:_LISTED])
     more = len(rows) - _LISTED
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return f"{shown} and {number_text(more)} more" if more > 0 else shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orc.ledger.definition import RetryDef, StepDef
 from orc.ledger.events import StepFailed
 from orc.ledger.kinds import NEVER_RETRIED
+from orc.ledger.wording import count_text
 
 
 def retry_rule(definition: StepDef | None, event: StepFailed, failures: int) -> str:
@@ -20,7 +21,7 @@ def retry_rule(definition: StepDef | None, event: StepFailed, failures: int) -> 
             if retry_on
             else "its retry takes any failure"
         )
-        return f"{why}, {most} attempts in a row at most"
+        return f"{why}, {count_text(most, 'attempt')} in a row at most"
     if definition is None:
         return "the spec is gone that would say why"
     if most == 1:

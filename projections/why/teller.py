@@ -32,6 +32,7 @@ from orc.ledger.events import (
 from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
+from orc.ledger.wording import duration_text
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
@@ -46,7 +47,6 @@ from orc.projections.why.texts import (
     Kind,
     Statement,
     budget_text,
-    duration,
     expanded_text,
     had,
     referred,
@@ -121,9 +121,8 @@ class Teller:
             case StepSucceeded():
                 self.status = "succeeded"
                 warned = f"; {event.warning}" if event.warning else ""
-                text = (
-                    f"attempt {event.attempt} succeeded after {duration(event.duration_s)}{warned}"
-                )
+                took = duration_text(event.duration_s)
+                text = f"attempt {event.attempt} succeeded after {took}{warned}"
                 self.say(recorded, "succeeded", text)
             case StepExpanded():
                 self.say(recorded, "expanded", expanded_text(self.definition, self.row, event))
@@ -152,7 +151,7 @@ class Teller:
                 ready=ready, start=start,
             )  # fmt: skip
             if wait is not None:
-                text = f"it could have begun {duration(wait.waited_s)} before: {wait.text}"
+                text = f"it could have begun {duration_text(wait.waited_s)} before: {wait.text}"
                 facts = {"reason": wait.reason, "waited_s": round(wait.waited_s, 3)}
                 self.say(None, "waited", text, *wait.events, **facts)
         self.ready = None
@@ -202,7 +201,7 @@ class Teller:
         rule = retry_rule(self.definition, event, self.failures)
         if event.retry_at is not None:
             self.status = "waiting"
-            wait = f"; it was to be tried again after {duration(event.delay_s or 0.0)}: {rule}"
+            wait = f"; it was to be tried again after {duration_text(event.delay_s or 0.0)}: {rule}"
             self.say(recorded, "retried", text + wait, **facts, delay_s=event.delay_s)
             return
         self.status = "tolerated" if event.tolerated else "failed"

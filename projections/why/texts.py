@@ -10,6 +10,7 @@ from typing import Any, Literal
 from orc.ledger.definition import StepDef
 from orc.ledger.events import BudgetExceeded, JobInterrupted, StepExpanded, StepSwitched
 from orc.ledger.kinds import OPEN, REMOVED, facts_of
+from orc.ledger.wording import count_text, limit_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 
@@ -52,14 +53,6 @@ class Statement:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} m {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} m"
-
-
 def referred(view: JobView, condition: str) -> str:
     """What the steps that a condition names gave, in brackets; empty where it names none."""
     found = []
@@ -75,8 +68,9 @@ def budget_text(event: BudgetExceeded) -> str:
     """Which limit a step had to wait for."""
     whose = f"of {event.account}" if event.account else "of the job"
     return (
-        f"it had to wait for the budget {whose}: {event.limit} is {event.maximum:g}, "
-        f"{event.spent:g} was spent, and it needed {event.needed:g}"
+        f"it had to wait for the budget {whose}: {event.limit} is "
+        f"{limit_text(event.limit, event.maximum)}; spent: "
+        f"{limit_text(event.limit, event.spent)}; it needed {limit_text(event.limit, event.needed)}"
     )
 
 
@@ -99,7 +93,7 @@ def expanded_text(definition: StepDef | None, row: StepRow, event: StepExpanded)
     """What came into being inside a step."""
     what = facts_of(row.kind).holds or "item"
     if what != "round":
-        return f"it holds {event.total:,} {what}{'s' * (event.total != 1)}"
+        return f"it holds {count_text(event.total, what)}"
     loop = None if definition is None else definition.loop
     until = None if loop is None else loop.until
     if event.total == 1 or until is None:

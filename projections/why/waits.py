@@ -15,6 +15,7 @@ from orc.ledger.events import (
     StepExpanded,
 )
 from orc.ledger.reader import LedgerReader
+from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
@@ -115,8 +116,8 @@ def _wait_for_circuit(recorded: Recorded, waited_s: float) -> Wait:
     event = recorded.event
     assert isinstance(event, CircuitOpened)
     text = (
-        f"the circuit of {event.target} was open: {event.failures} calls in a row had failed, "
-        f"the last with {event.kind}"
+        f"the circuit of {event.target} was open: {count_text(event.failures, 'call')} in a row "
+        f"had failed, the last with {event.kind}"
     )
     return Wait("circuit", text, (recorded.version,), waited_s)
 

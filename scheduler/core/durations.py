@@ -19,18 +19,6 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
-def format_duration(seconds: float) -> str:
-    """A duration for people: `0.3 s`, `12 s`, `3 m 05 s`, `2 h 10 m`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} m"
-
-
 def _seconds(value: Any) -> float | None:
     if isinstance(value, bool):
         return None

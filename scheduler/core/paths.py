@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from orc.ledger.wording import count_text
+
 PATH_BYTES_MAX = 1024
 PART_BYTES_MAX = 200
 _RESERVED = re.compile(
@@ -29,7 +31,7 @@ def path_problem(path: str, *, glob: bool = False) -> str:
     if path.startswith(("/", "~")):
         return f"{path[:80]!r} is not relative to the output folder"
     if len(path.encode("utf-8", "replace")) > PATH_BYTES_MAX:
-        return f"the path is over {PATH_BYTES_MAX} bytes"
+        return f"the path is over {count_text(PATH_BYTES_MAX, 'byte')}"
     for part in path.split("/"):
         reason = _part_problem(part, glob=glob)
         if reason:
@@ -57,5 +59,5 @@ def _part_problem(part: str, *, glob: bool) -> str:
     if part.casefold().endswith(_OURS):
         return f"a name that ends in {_OURS} is taken for an unfinished file, and swept away"
     if len(part.encode()) > PART_BYTES_MAX:
-        return f"a name is over {PART_BYTES_MAX} bytes"
+        return f"a name is over {count_text(PART_BYTES_MAX, 'byte')}"
     return ""

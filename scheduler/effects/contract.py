@@ -16,9 +16,9 @@ import trio
 from orc.ledger.definition import CacheScope, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.values import CachedReply
+from orc.ledger.wording import duration_text
 from orc.providers import Request, Tool
 from orc.scheduler.core.commands import CallEvent, Failed
-from orc.scheduler.core.durations import format_duration
 
 OUTPUT_BYTES_MAX = 1024 * 1024
 LOG_BYTES_MAX = 64 * 1024 * 1024
@@ -171,7 +171,7 @@ EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
 
 def attempt_timeout_message(limit_s: float) -> str:
     """What is said of an attempt that took too long."""
-    return f"the attempt took longer than its timeout of {format_duration(limit_s)}"
+    return f"the attempt took longer than its timeout of {duration_text(limit_s)}"
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from orc.ledger.wording import size_text
 from orc.scheduler.effects.contract import LOG_BYTES_MAX
 
 # Neither following a link nor waiting for the reader of a pipe.
@@ -51,7 +52,7 @@ class Log:
         kept = content[: self._left]
         self._left -= len(kept)
         if len(kept) < len(content):
-            self.warning = f"the log was cut at {LOG_BYTES_MAX // 2**20} MiB"
+            self.warning = f"the log was cut at {size_text(LOG_BYTES_MAX)}"
         while kept:
             kept = kept[os.write(self._file, kept) :]
 

@@ -15,6 +15,7 @@ from orc.ledger import pack
 from orc.ledger.digest import canonical_json, clean_json, digest_json
 from orc.ledger.events import ToolCalled, ToolReturned
 from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.wording import count_text
 from orc.providers import Message, Provider, Request, Tool, ToolCall
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
@@ -110,8 +111,8 @@ class _Conversation:
         if unfit is not None:
             return unfit
         return self._fail(
-            f"the model had not answered after {turns_max} calls (max_turns); the last one "
-            "called more tools"
+            f"the model had not answered after {count_text(turns_max, 'call')} (max_turns); "
+            "the last one called more tools"
         )
 
     def _result(self, answer: Answer, asked: Request) -> Result:

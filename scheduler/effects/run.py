@@ -15,6 +15,7 @@ import trio
 from orc.ledger import failpoints
 from orc.ledger.digest import clean_text
 from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.wording import size_text
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result, Stopwatch
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
@@ -137,7 +138,7 @@ def _result(
 ) -> Result:
     duration_s = watch.elapsed()
     if output.too_large.is_set():
-        limit = f"{OUTPUT_BYTES_MAX // 2**20} MiB"
+        limit = size_text(OUTPUT_BYTES_MAX)
         return Result(
             failed=Failed(
                 kind="output_too_large",

@@ -11,6 +11,7 @@ import trio
 
 from orc.ledger.digest import clean_text
 from orc.ledger.masking import Mask
+from orc.ledger.wording import size_text
 from orc.providers import Tool
 from orc.scheduler.effects.contract import KnownResult
 from orc.scheduler.effects.groups import ProcessGroups
@@ -88,7 +89,7 @@ async def run_tool_command(
     text = clean_text(bytes(output.shown).decode("utf-8", "replace"))
     result: dict[str, Any] = {"exit_code": process.returncode, "output": text}
     if len(output.shown) == SHOWN_BYTES_MAX:
-        result["note"] = f"the output was cut at {SHOWN_BYTES_MAX // 1024} KiB"
+        result["note"] = f"the output was cut at {size_text(SHOWN_BYTES_MAX)}"
     return KnownResult(result, is_error=process.returncode != 0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.folder import Folder
+from orc.ledger.wording import count_text, size_text
 from orc.providers import Tool
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.paths import path_problem
@@ -88,7 +89,7 @@ class ToolFiles:
         self._check_write(**arguments)
         self.keep(arguments)
         size = len(self.written[arguments["path"]])
-        return KnownResult(f"written: {size} bytes", is_error=False)
+        return KnownResult(f"written: {count_text(size, 'byte')}", is_error=False)
 
     def keep(self, arguments: Mapping[str, Any]) -> None:
         """What `write_file` does, without asking whether it may."""
@@ -99,7 +100,9 @@ class ToolFiles:
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            raise ToolMistake(f"{path} is not text; it has {len(content)} bytes") from None
+            raise ToolMistake(
+                f"{path} is not text; it has {count_text(len(content), 'byte')}"
+            ) from None
         part = text[offset : offset + READ_CHARS_MAX]
         if len(part) == len(text):
             return text
@@ -119,7 +122,7 @@ class ToolFiles:
         file = self.committed().get(path)
         if file is not None:
             if file.size_bytes > FILE_BYTES_MAX:
-                raise ToolMistake(f"{path} is over {FILE_BYTES_MAX // 2**20} MiB")
+                raise ToolMistake(f"{path} is over {size_text(FILE_BYTES_MAX)}")
             return self.read_blob(file)
         found = None if self.disk is None else self.disk.read(path, size_max=FILE_BYTES_MAX)
         if found is None:
@@ -151,10 +154,10 @@ class ToolFiles:
             raise ToolMistake(problem)
         size = len(content.encode("utf-8", "replace"))
         if size > FILE_BYTES_MAX:
-            raise ToolMistake(f"a file may have {FILE_BYTES_MAX // 2**20} MiB at most")
+            raise ToolMistake(f"a file may have {size_text(FILE_BYTES_MAX)} at most")
         others = sum(len(kept) for name, kept in self.written.items() if name != path)
         if others + size > WRITTEN_BYTES_MAX:
-            raise ToolMistake(f"all files together may have {WRITTEN_BYTES_MAX // 2**20} MiB")
+            raise ToolMistake(f"all files together may have {size_text(WRITTEN_BYTES_MAX)}")
         committed = self.committed()
         if path in committed:
             raise ToolMistake(f"{path} was written by another step; choose another name")

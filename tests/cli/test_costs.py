@@ -79,7 +79,7 @@ def test_a_wholly_unknown_cost_is_called_unknown(here: Path) -> None:
     run = orc("run", "spec.yaml", "--replies", "replies.yaml")
 
     assert "out, cost unknown\n" in orc("show", "latest").out
-    assert "succeeded: 2 of 2 steps, 3000 tokens, cost unknown\n" in run.err
+    assert "succeeded: 2 of 2 steps, 3,000 tokens, cost unknown\n" in run.err
 
 
 def test_a_job_that_called_no_model_cost_nothing(here: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_job_that_called_no_model_cost_nothing(here: Path) -> None:
     done = said.lines()[-1]
 
     assert done["cost_usd"] == manifest_of(done["job_id"])["cost_usd"] == 0.0
-    assert "out, cost $0.0000\n" in orc("show", "latest").out
+    assert "out, cost free\n" in orc("show", "latest").out
 
 
 def test_a_rebuild_and_an_export_take_up_new_prices_and_nothing_is_amiss_before(
@@ -152,8 +152,8 @@ def test_the_live_table_shows_what_each_step_and_the_job_have_cost(
 
     lines = [line.split() for line in capsys.readouterr().err.splitlines()]
     ends = [(line[0], *line[-2:]) for line in lines if line]
-    assert ("first", "1500", "$0.0018") in ends
-    assert ("second", "1500", "unknown") in ends
-    assert "3000 tokens, cost at least $0.0018 (1 call with an unknown price)" in " ".join(
+    assert ("first", "1,500", "$0.0018") in ends
+    assert ("second", "1,500", "unknown") in ends
+    assert "3,000 tokens, cost at least $0.0018 (1 call with an unknown price)" in " ".join(
         lines[-1]
     )

@@ -6,7 +6,7 @@ import re
 
 from orc.cli.jobs.caller.prices import parse_prices, read_prices
 from orc.ledger.events import TokenUsage
-from orc.projections.money.wording import cost_text, usd_text
+from orc.ledger.wording import cost_text, usd_text
 from tests.docs.conftest import blocks_of, read_page
 
 PAGE = "docs/costs.md"

@@ -61,7 +61,7 @@ def test_a_blob_over_the_limit_is_refused_and_its_event_with_it(
     monkeypatch.setattr(packing, "BLOB_BYTES_MAX", 10)
     with open_at(tmp_path / "runs.db") as store:
         store.append_blobs([b"0123456789"])
-        with pytest.raises(ValueError, match="11 bytes are more than the 10 of a blob"):
+        with pytest.raises(ValueError, match="a blob of 11 bytes is over the limit of 10 B"):
             store.append([submitted()], blobs=[b"small", b"0123456789A"])
         assert store.head(JOB).version == 0
         assert not store.knows_blob(Digest(hashlib.sha256(b"small").hexdigest()))

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from orc.ledger.wording import size_text
 from orc.providers import ProviderError
 from orc.providers.ollama import MODELS_MAX_BYTES, Ollama
 from tests.fault_server import Answer, FaultServer, Wait
@@ -55,7 +56,7 @@ async def test_a_list_of_models_has_a_bound(server: FaultServer, ollama: Ollama)
     server.will(Answer(headers=JSON, chunks=(*chunks, b" ", Wait())))
     error = await failure(ollama)
     assert error.kind == "protocol"
-    assert f"longer than {MODELS_MAX_BYTES} bytes" in error.message
+    assert f"longer than {size_text(MODELS_MAX_BYTES)}" in error.message
 
 
 async def test_a_list_of_models_that_trickles_in_is_waited_for_ten_seconds(

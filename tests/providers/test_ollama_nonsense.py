@@ -13,6 +13,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orc.ledger.wording import size_text
 from orc.providers import PermanentError, Request, TransientError
 from orc.providers.ollama import Ollama
 from orc.providers.ollama_reply import BODY_MAX_BYTES, LINE_MAX_BYTES, read_reply
@@ -221,7 +222,7 @@ async def test_a_line_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
     server.will(stream(*[megabyte] * (LINE_MAX_BYTES // len(megabyte)), b"x", Wait()))
     error = await failure(ollama)
     assert error.kind == "protocol"
-    assert f"a line of more than {LINE_MAX_BYTES} bytes" in error.message
+    assert f"a line of more than {size_text(LINE_MAX_BYTES)}" in error.message
 
 
 async def test_a_body_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
@@ -229,7 +230,7 @@ async def test_a_body_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
     server.will(stream(*[megabyte] * (BODY_MAX_BYTES // len(megabyte)), b" ", Wait()))
     error = await failure(ollama)
     assert error.kind == "protocol"
-    assert f"longer than {BODY_MAX_BYTES} bytes" in error.message
+    assert f"longer than {size_text(BODY_MAX_BYTES)}" in error.message
 
 
 FRAGMENTS = [

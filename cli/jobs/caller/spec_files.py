@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 
@@ -43,7 +44,7 @@ class SpecFiles:
         if content is None:
             raise ValueError(f"cannot read {path}: it is no regular file")
         if len(content) > FILE_BYTES_MAX:
-            raise ValueError(f"{name} is over {FILE_BYTES_MAX // 2**20} MiB")
+            raise ValueError(f"{name} is over {size_text(FILE_BYTES_MAX)}")
         digest = digest_bytes(content)
         self.contents[digest] = content
         self._names[digest] = name
@@ -60,7 +61,7 @@ def read_yaml_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(SIZE_MAX + 1)
     if len(content) > SIZE_MAX:
-        raise SpecError(str(path), [Problem(f"the file is over {SIZE_MAX // 2**20} MiB")])
+        raise SpecError(str(path), [Problem(f"the file is over {size_text(SIZE_MAX)}")])
     return content
 
 

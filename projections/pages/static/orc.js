@@ -109,16 +109,26 @@
   function tick() {
     for (const one of document.querySelectorAll("[data-since]")) {
       const seconds = Math.max(0, (Date.now() - Date.parse(one.dataset.since)) / 1000);
-      one.textContent = shown(seconds);
+      one.textContent = durationText(seconds);
     }
   }
 
-  function shown(seconds) {
-    if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-    const whole = Math.round(seconds);
+  // The rules of `duration_text` in ledger/wording.py.
+  function durationText(seconds) {
+    seconds = Math.max(0, seconds);
+    const milliseconds = Math.floor(seconds * 1000 + 0.5);
+    if (milliseconds < 1 && seconds > 0) return "< 1 ms";
+    if (milliseconds < 1000) return `${milliseconds} ms`;
+    const tenths = Math.floor(seconds * 10 + 0.5);
+    if (tenths < 100) return `${Math.floor(tenths / 10)}.${tenths % 10} s`;
+    const two = (number) => String(number).padStart(2, "0");
+    const whole = Math.floor(seconds + 0.5);
     if (whole < 60) return `${whole} s`;
-    if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-    return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
+    const minutes = Math.floor(seconds / 60 + 0.5);
+    if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} m`;
+    const hours = Math.floor(seconds / 3600 + 0.5);
+    return `${Math.floor(hours / 24).toLocaleString("en-US")} d ${hours % 24} h`;
   }
 
   function plan(took) {

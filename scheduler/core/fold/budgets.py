@@ -20,6 +20,7 @@ from orc.ledger.events import (
     LlmResponded,
     Reserved,
 )
+from orc.ledger.wording import limit_text
 from orc.scheduler.core.fold.state import JobState, Spent
 
 JOB = ""
@@ -45,11 +46,8 @@ class Shortfall:
         """What a person reads."""
         whose = f"the budget of step {self.account!r}" if self.account else "the job's budget"
         amounts = (self.maximum, self.spent, self.needed)
-        if self.limit == "max_cost_usd":
-            maximum, spent, needed = (f"${amount:.4f}" for amount in amounts)
-        else:
-            maximum, spent, needed = (f"{int(amount):,}" for amount in amounts)
-        return f"{whose}: {self.limit} is {maximum}, {spent} is spent, and this needs {needed}"
+        maximum, spent, needed = (limit_text(self.limit, amount) for amount in amounts)
+        return f"{whose}: {self.limit} is {maximum}; spent: {spent}; this needs {needed}"
 
 
 def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, BudgetDef]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import TemplateError
 
 RESULT_CHARS_MAX = 64 * 1024 * 1024
@@ -53,7 +54,7 @@ def check_filter(
 
 def _check_length(chars: float) -> None:
     if chars > RESULT_CHARS_MAX:
-        raise TemplateError(f"the text would be over {RESULT_CHARS_MAX // 2**20} MiB")
+        raise TemplateError(f"the text would be over {size_text(RESULT_CHARS_MAX)}")
 
 
 def _is_number(value: Any) -> bool:

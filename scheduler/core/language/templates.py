@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.evaluation import jinja_environment, to_plain, to_text
 from orc.scheduler.core.language.expressions import (
@@ -56,7 +57,7 @@ class Template:
             part if isinstance(part, str) else to_text(part.evaluate(scope)) for part in self.parts
         )
         if len(text) > RESULT_CHARS_MAX:
-            raise TemplateError(f"the text would be over {RESULT_CHARS_MAX // 2**20} MiB")
+            raise TemplateError(f"the text would be over {size_text(RESULT_CHARS_MAX)}")
         return text
 
 

@@ -28,6 +28,7 @@ from orc.ledger.events import (
     StepSucceeded,
 )
 from orc.ledger.kinds import NOT_RUNNING
+from orc.ledger.wording import duration_text
 from orc.scheduler.core.commands import (
     AmendJob,
     AskAgain,
@@ -56,7 +57,6 @@ from orc.scheduler.core.commands import (
     Succeeded,
     TimeOutJob,
 )
-from orc.scheduler.core.durations import format_duration
 from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import circuit_events, pick_target
@@ -281,14 +281,14 @@ def _total_timeout(state: JobState, step_id: str) -> Failed:
     after = f"; the last attempt failed: {last.message}" if last else ""
     return Failed(
         kind="timeout",
-        message=f"its total_timeout of {format_duration(total_s)} is over{after}",
+        message=f"its total_timeout of {duration_text(total_s)} is over{after}",
         duration_s=0.0,
         final=True,
     )
 
 
 def _time_out(state: JobState) -> list[AnyEvent]:
-    message = f"the job's timeout of {format_duration(state.timeout_s or 0.0)} is over"
+    message = f"the job's timeout of {duration_text(state.timeout_s or 0.0)} is over"
     events: list[AnyEvent] = []
     for step_id, step in state.steps.items():
         if step.status in NOT_RUNNING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from orc.ledger.wording import count_text, number_text
 from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.spec.model import StepSpec
@@ -45,7 +46,10 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
             if not _VARIABLE.match(name):
                 yield problem("matrix", f"{name!r} is no name: letters, digits and underscores")
         if total > MATRIX_MAX:
-            yield problem("matrix", f"has {total:,} combinations, and {MATRIX_MAX:,} are the most")
+            yield problem(
+                "matrix",
+                f"has {count_text(total, 'combination')}, and {number_text(MATRIX_MAX)} are the most",
+            )
     if step.loop is not None and "loop" in scope.variables:
         yield problem("loop", "stands in a loop already; move one of them to a workflow of its own")
     if step.approval is None:

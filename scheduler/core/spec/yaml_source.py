@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from orc.ledger.digest import clean_text
+from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
 
 SIZE_MAX = 16 * 1024 * 1024
@@ -72,7 +73,7 @@ def parse_yaml(text: str, *, source_name: str) -> Document:
     much nesting, or aliases that stand for more than 10,000 nodes.
     """
     if len(text) > SIZE_MAX:
-        raise SpecError(source_name, [Problem(f"the file is over {SIZE_MAX // 2**20} MiB")])
+        raise SpecError(source_name, [Problem(f"the file is over {size_text(SIZE_MAX)}")])
     try:
         return _Builder(yaml.parse(text, Loader=_Loader)).build()
     except _Broken as broken:

@@ -30,7 +30,7 @@ def test_a_fork_has_all_results_up_to_a_step_and_runs_the_rest() -> None:
     shutil.rmtree("runs")
     said = orc("fork", parent, "--from", "b")
     assert said.code == 0, said.err
-    assert "2 step(s) reused, 2 to run\n  b: asked for\n  c: after b\n" in said.err
+    assert "2 steps reused, 2 to run\n  b: asked for\n  c: after b\n" in said.err
     shown = orc("show", "latest", "--json").json()
     assert shown["forked_from"] == parent
     assert {step["step"]: (step["attempts"], step["reused_from"]) for step in shown["steps"]} == {

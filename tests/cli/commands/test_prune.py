@@ -44,7 +44,9 @@ def test_after_a_prune_every_command_says_what_was_removed(here: Path) -> None:
     told = r"removed by orc prune on \d{4}-\d\d-\d\d \(event \d+ of job_\w+\): old"
     show = orc("show", job)
     assert show.code == 0
-    assert re.search(r"removed +the bytes of \d+ blob\(s\) .* by orc prune on .*: old", show.out)
+    assert re.search(
+        r"removed +the bytes of \d+ blobs? \([\d.]+ K?i?B\) by orc prune on .*: old", show.out
+    )
     assert "(removed)" in orc("show", job, "--files").out
     assert orc("show", job, "--json").json()["removals"][0]["cause"] == "prune"
     assert orc("rebuild").code == 0

@@ -18,7 +18,7 @@ def test_dry_run_shows_the_graph_and_the_models_and_submits_nothing(here: Path) 
     as_json = orc("run", TINY_SPEC, "--dry-run", "--json")
 
     assert said.code == as_json.code == 0
-    assert "architect: ollama/tiny, at most 3 attempt(s)" in said.out
+    assert "architect: ollama/tiny, at most 3 attempts" in said.out
     assert as_json.json()["steps"]["qa"] == ["builder", "docs"]
     assert list(here.iterdir()) == []
 

@@ -61,7 +61,7 @@ def test_a_known_head_tells_of_a_cut_tail_and_of_a_job_that_is_gone(here: Path) 
     for command in (("verify", "--head", f"{job}={head}"), ("verify", job, "--head", head)):
         gone = orc(*command)
         assert gone.code == 5
-        assert f"{job}: 1 problem(s)\n  the whole job is missing" in gone.err
+        assert f"{job}: 1 problem\n  the whole job is missing" in gone.err
 
 
 def test_rows_of_the_tables_that_differ_are_named(here: Path) -> None:

@@ -45,7 +45,7 @@ def test_what_an_edit_changed_runs_again_and_the_rest_is_kept() -> None:
     submit(SPEC)
     said = amend(SPEC.replace("cat a.txt", "cat a.txt a.txt"))
     assert said.code == 0
-    assert "2 step(s) to run, 2 keep their results" in said.err
+    assert "2 steps to run, 2 keep their results" in said.err
     assert "  b: changed: run\n  c: after b\n" in said.err
     assert said.err.index("b: changed") < said.err.index("b started")
     assert attempts() == {"a": 1, "b": 2, "c": 2, "d": 1}
@@ -125,7 +125,7 @@ def test_limits_can_be_amended_and_nothing_runs_again() -> None:
     submit(SPEC)
     said = amend(SPEC.replace("run: cat", "timeout: 1m\n    retry: 3\n    run: cat"))
     assert said.code == 0
-    assert "nothing runs again: 4 step(s) keep their results" in said.err
+    assert "nothing runs again: 4 steps keep their results" in said.err
     assert set(attempts().values()) == {1}
 
 

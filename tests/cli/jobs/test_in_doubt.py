@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from orc.ledger.wording import usd_text
 from tests.cli.command_line import orc, write
 from tests.model_server import ModelServer, Says
 from tests.processes import end_process, run_orc, start_orc, wait_until
@@ -183,7 +184,7 @@ def test_a_call_in_doubt_is_shown_before_the_resume_and_counted_for_ever(
     die(ASKS, "", place)
     assert len(server.seen) == asked
     most = worst_usd()
-    line = f"1 call in doubt: sent, never answered; may have cost up to ${most:.4f}"
+    line = f"1 call in doubt: sent, never answered; may have cost up to {usd_text(most)}"
     expected = {
         "calls": 1,
         "cost_usd_max": most,

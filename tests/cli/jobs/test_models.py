@@ -254,7 +254,7 @@ def test_steps_wait_while_a_circuit_is_open_and_none_of_them_fails(
     text += f"defaults: {{retry: {{max_attempts: 2, initial: 1ms}}}}\nsteps:\n{steps}"
     said = orc("run", write("spec.yaml", text))
     assert said.code == 0, said.err
-    assert "ollama/model-a failed 3 times in a row: no step asks it for 0.3 s" in said.err
+    assert "ollama/model-a failed 3 times in a row: no step asks it for 300 ms" in said.err
     assert "ollama/model-a answers again" in said.err
     (circuit,) = rows("SELECT * FROM circuits")
     assert (circuit["status"], circuit["failures"], circuit["times_opened"]) == ("closed", 3, 1)

@@ -25,7 +25,7 @@ def said(story: Story, name: str, *, after_s: float = 0.0, last: str = "") -> tu
 def test_a_retry_says_when_and_after_what() -> None:
     story = begun(step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)))
     story.start("a").fail("a")
-    assert said(story, "a", last="timeout: slow") == ("waiting", "again in 1 s; timeout: slow")
+    assert said(story, "a", last="timeout: slow") == ("waiting", "again in 1.0 s; timeout: slow")
     assert said(story, "a", after_s=1) == ("waiting", "again now")
 
 
@@ -47,8 +47,8 @@ def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
             expires_at=EPOCH_S + story.clock_s + 60.0, on_timeout="no",
         )
     )  # fmt: skip
-    assert said(story, "gate") == ("waiting", "times out in 60 s; for a person")
-    assert said(story, "gate", last="asks: ?") == ("waiting", "times out in 60 s; asks: ?")
+    assert said(story, "gate") == ("waiting", "times out in 1 m 00 s; for a person")
+    assert said(story, "gate", last="asks: ?") == ("waiting", "times out in 1 m 00 s; asks: ?")
 
 
 def test_a_ready_step_says_which_limit_holds_it() -> None:
@@ -69,9 +69,7 @@ def test_the_budget_is_shown_against_what_was_spent() -> None:
     budget = BudgetDef(max_calls=3, max_tokens=1000, max_cost_usd=2.0)
     story = begun(step("a", prompt="?"), budget=budget).start("a")
     story.call("a", number=1, ends="replied", text="four")
-    assert budget_note(story.state) == (
-        "budget: $0.0000 of $2.0000, 7 of 1,000 tokens, 1 of 3 calls"
-    )
+    assert budget_note(story.state) == ("budget: $0.00 of $2.00, 7 of 1,000 tokens, 1 of 3 calls")
     assert budget_note(begun(step("a")).state) == ""
 
 

@@ -437,13 +437,13 @@ def test_a_cost_is_dollars_and_an_unknown_one_is_called_so(tmp_path: Path) -> No
             return [re.sub(r"<[^>]*>|&nbsp;", "", cell).strip() for cell in found]
 
         assert cells(await get("/runs/jobs"), "cost_usd") == ["unknown"]
-        assert sorted(cells(await get("/runs/steps"), "cost_usd")) == ["$0.0000", "unknown"]
+        assert sorted(cells(await get("/runs/steps"), "cost_usd")) == ["free", "unknown"]
         calls = cells(await get("/runs/llm_calls"), "cost_usd")
-        assert sorted(calls) == ["", "$0.0000", "unknown"]
+        assert sorted(calls) == ["", "free", "unknown"]
         by_model = await get("/runs/cost_and_tokens_by_model")
-        assert sorted(cells(by_model, "cost_usd")) == ["$0.0000", "unknown"]
+        assert sorted(cells(by_model, "cost_usd")) == ["free", "unknown"]
         by_project = await get("/runs/cost_by_project_and_model")
-        assert sorted(cells(by_project, "cost_usd")) == ["$0.0000", "unknown"]
+        assert sorted(cells(by_project, "cost_usd")) == ["free", "unknown"]
         rows = (await get("/runs/cost_by_project_and_model.json?_shape=array")).json()
         assert {(row["project"], row["provider"], row["calls_unpriced"]) for row in rows} == {
             ("demo", "ollama", 0),

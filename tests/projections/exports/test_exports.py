@@ -127,7 +127,7 @@ def test_of_a_long_log_a_report_has_the_end_and_says_so() -> None:
     with source_of(story) as source:
         printed = check_junit(render_junit(source)).findtext("testcase/system-out") or ""
 
-    assert printed.startswith("[15 bytes before this are left out]\n")
+    assert printed.startswith("[left out before this: 15 bytes]\n")
     assert printed.endswith("xthe end\n")
 
 

@@ -12,7 +12,6 @@ from orc.ledger.digest import digest_json
 from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
 from orc.projections import Manifest, ReadModel
 from orc.projections.money.prices import NO_PRICES, Price, PriceTable, Spending
-from orc.projections.money.wording import cost_text, usd_text
 from orc.scheduler.core.commands import RecordCall
 from tests.builders import JOB, step
 from tests.projections.support import Story, begun, tables, write
@@ -110,33 +109,6 @@ def test_own_entries_win_model_by_model_and_leave_the_others() -> None:
     assert merged.find("openai", "gpt-4o") == MINI
     assert merged.find("openai", "gpt-4o-mini") == TABLE.find("openai", "gpt-4o-mini")
     assert merged.digest != before
-
-
-@pytest.mark.parametrize(
-    ("known_usd", "calls_unpriced", "text"),
-    [
-        (None, 0, "$0.0000"),
-        (0.0018, 0, "$0.0018"),
-        (12.5, 0, "$12.5000"),
-        (0.000031, 0, "$0.000031"),
-        (None, 3, "unknown"),
-        (0.0, 3, "unknown"),
-        (0.0012, 3, "at least $0.0012 (3 calls with unknown prices)"),
-        (0.0012, 1, "at least $0.0012 (1 call with an unknown price)"),
-    ],
-)
-def test_a_part_never_reads_like_a_whole_and_unknown_never_like_nothing(
-    known_usd: float | None, calls_unpriced: int, text: str
-) -> None:
-    assert cost_text(known_usd, calls_unpriced) == text
-
-
-def test_a_small_amount_keeps_two_digits() -> None:
-    assert [usd_text(amount) for amount in (0.1, 0.00012, 2.3e-8)] == [
-        "$0.1000",
-        "$0.00012",
-        "$0.000000023",
-    ]
 
 
 def test_costs_add_up_without_binary_noise_and_a_missing_one_leaves_no_total() -> None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from orc.projections.pictures.marks import MARKS, Mark, count_text, mark_of
+from orc.projections.pictures.marks import MARKS, Mark, mark_of, states_text
 from orc.projections.pictures.styles import read_css
 from orc.scheduler.core.fold.state import StepStatus
 
@@ -40,7 +40,7 @@ def test_a_state_that_nobody_knows_has_no_marks() -> None:
 
 
 def test_counts_begin_with_what_wants_a_look() -> None:
-    assert count_text({"succeeded": 3, "pending": 0, "failed": 1}) == "1 failed, 3 succeeded"
+    assert states_text({"succeeded": 3, "pending": 0, "failed": 1}) == "1 failed, 3 succeeded"
 
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from orc.ledger.definition import RetryDef
-from orc.projections.pictures.nodes import GraphNode, nodes_of_view, shown_seconds, top_nodes
+from orc.projections.pictures.nodes import GraphNode, nodes_of_view, top_nodes
 from orc.projections.tables.job_view import read_view
 from orc.scheduler.core.commands import ReuseStep
 from tests.builders import JOB, reused, step
@@ -49,12 +47,3 @@ def test_what_a_step_holds_is_no_top_node() -> None:
     nodes = [GraphNode("a"), GraphNode("a[0]", parent="a"), GraphNode("orphan", parent="gone")]
 
     assert [found.id for found in top_nodes(nodes)] == ["a", "orphan"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0, "0 ms"), (0.0994, "99 ms"), (0.0996, "0.1 s"), (9.96, "10 s"), (59.7, "1 min 0 s"),
-     (61, "1 min 1 s"), (3600, "1 h 0 min"), (90_061, "25 h 1 min")],
-)  # fmt: skip
-def test_lengths_of_time_are_short(seconds: float, shown: str) -> None:
-    assert shown_seconds(seconds) == shown

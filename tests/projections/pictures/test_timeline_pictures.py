@@ -156,7 +156,7 @@ def test_text_keeps_to_its_width_and_to_ascii_where_asked() -> None:
 
 def test_a_timeline_of_nothing_can_be_drawn() -> None:
     timeline = of(begun(step("a")))
-    assert "1 steps" in draw_timeline(timeline)
+    assert "1 step" in draw_timeline(timeline)
     assert text_timeline(timeline).splitlines()[1] == "· a"
 
 

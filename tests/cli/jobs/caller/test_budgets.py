@@ -93,7 +93,7 @@ def test_a_step_over_its_budget_fails_where_the_spec_says_so(server: ModelServer
     )
     said = orc("run", write("s.yaml", HEAD + steps))
     assert said.code == 1
-    assert "a: budget: the budget of step 'a': max_calls is 0, 0 is spent" in said.err
+    assert "a: budget: the budget of step 'a': max_calls is 0 calls; spent: 0 calls" in said.err
     assert len(server.seen) == 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orc.ledger.definition import JobDef, StepDef, dump_job, load_job
-from orc.scheduler.core.durations import format_duration, parse_duration
+from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
 from orc.scheduler.core.paths import path_problem
@@ -405,14 +405,6 @@ def test_a_duration_is_in_seconds(text: object, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.3, "0.3 s"), (12, "12 s"), (59.6, "1 m 00 s"), (185, "3 m 05 s"), (7800, "2 h 10 m")],
-)
-def test_a_duration_for_people(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""How durations, costs, counts and sizes are worded for people.
+
+Terminal, pages, exports, messages and logs use these functions, and no other code words
+such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold numbers.
+
+- A duration: `0 ms`, `< 1 ms`, `850 ms`, `1.2 s`, `42 s`, `2 m 05 s`, `3 h 12 m`, `4 d 2 h`.
+  It is rounded to the last unit that is shown before the unit is chosen, so that 59.96 s is
+  `1 m 00 s`. A negative duration (a clock was set back) is `0 ms`.
+- An amount of money: `$0.0042`, `$1.23`, `$1,204.50`. Four decimals below one dollar, two from
+  one dollar on; an amount below a tenth of a cent has two significant digits, `$0.000031`.
+- A cost: such an amount, `free` for 0, `unknown` where no part of it is known, and
+  `at least $1.23` where a part is.
+- A count: `1 token`, `1,204 tokens`, `0 tokens`.
+- A size: `812 B`, `3.4 KiB`, `64 MiB`; a unit is 1,024 of the one before it.
+
+`None` is an empty text where it says that something has not ended (a duration), and `unknown`
+where the value exists and is not known.
+
+This module uses the standard library only. The pages' script words the duration of what is
+still running by the same rules (`durationText` in `orc.js`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from math import floor, isfinite, log10
+
+UNKNOWN = "unknown"
+FREE = "free"
+
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def duration_text(seconds: float | None) -> str:
+    """A duration in seconds; empty for None."""
+    if seconds is None:
+        return ""
+    if not isfinite(seconds):
+        return UNKNOWN
+    # Halves are rounded up, as JavaScript does: the pages' script gives the same texts.
+    seconds = max(0.0, seconds)
+    milliseconds = floor(seconds * 1000 + 0.5)
+    if milliseconds < 1 and seconds > 0:
+        return "< 1 ms"
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    tenths = floor(seconds * 10 + 0.5)
+    if tenths < 100:
+        return f"{tenths // 10}.{tenths % 10} s"
+    whole = floor(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    minutes = floor(seconds / 60 + 0.5)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} m"
+    hours = floor(seconds / 3600 + 0.5)
+    return f"{number_text(hours // 24)} d {hours % 24} h"
+
+
+def cost_text(
+    known_usd: float | None, calls_unpriced: int | None = None, *, brief: bool = False
+) -> str:
+    """A cost in US dollars, so that a part of it never looks like the whole.
+
+    `known_usd` is the sum of the known costs, and `calls_unpriced` the number of calls that it
+    lacks; without that number the cost is one value, and None is an unknown one. The brief form
+    does not say how many calls have no price.
+    """
+    if calls_unpriced is None:
+        calls_unpriced = int(known_usd is None)
+    if not calls_unpriced:
+        return usd_text(known_usd) if known_usd else FREE
+    if not known_usd:
+        return UNKNOWN
+    if brief:
+        return f"at least {usd_text(known_usd)}"
+    unpriced = count_text(calls_unpriced, "call with an unknown price", "calls with unknown prices")
+    return f"at least {usd_text(known_usd)} ({unpriced})"
+
+
+def usd_text(amount: float) -> str:
+    """An amount of US dollars, of which 0 is `$0.00`: a limit, a price, what was saved."""
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    if amount == 0 or round(amount, 4) >= 1:
+        return f"{sign}${amount:,.2f}"
+    # Rounded to two digits first: 0.00099996 is 0.001, which needs one decimal less.
+    digits = 1 - floor(log10(float(f"{amount:.1e}")))
+    return f"{sign}${amount:.{max(4, digits)}f}"
+
+
+def limit_text(limit: str, amount: float) -> str:
+    """An amount that a budget counts, by the limit's key: `max_cost_usd`, `max_tokens`, `max_calls`."""
+    if limit == "max_cost_usd":
+        return usd_text(amount)
+    return count_text(int(amount), limit.removeprefix("max_").removesuffix("s"))
+
+
+def count_text(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: `1 step`, `1,204 steps`, `2 replies`."""
+    return f"{number_text(number)} {noun if number == 1 else plural or _plural(noun)}"
+
+
+def number_text(number: int | None) -> str:
+    """A whole number with its thousands apart: `1,204`."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def size_text(size_bytes: int | None) -> str:
+    """A size in bytes, in the unit that fits it; one decimal below ten, unless it is 0."""
+    if size_bytes is None:
+        return UNKNOWN
+    if size_bytes < 1024:
+        return f"{number_text(size_bytes)} B"
+    for power, unit in enumerate(_SIZE_UNITS[1:], start=1):
+        tenths = floor(size_bytes / 1024**power * 10 + 0.5)
+        whole = floor(size_bytes / 1024**power + 0.5)
+        if whole < 1024 or unit == _SIZE_UNITS[-1]:
+            break
+    shown = number_text(whole) if tenths >= 100 or tenths % 10 == 0 else f"{tenths / 10:.1f}"
+    return f"{shown} {unit}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"

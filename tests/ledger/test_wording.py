@@ -1,0 +1,158 @@
+"""Durations, costs, counts and sizes, as people read them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orc.ledger.wording import (
+    cost_text,
+    count_text,
+    duration_text,
+    limit_text,
+    number_text,
+    size_text,
+    usd_text,
+)
+from tests.wording_table import DURATIONS
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS)
+def test_a_duration_is_rounded_before_its_unit_is_chosen(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_a_duration_that_is_not_over_is_empty_and_one_that_is_no_number_unknown() -> None:
+    assert duration_text(None) == ""
+    assert duration_text(math.inf) == duration_text(math.nan) == "unknown"
+
+
+def test_longer_durations_never_read_shorter() -> None:
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+    last = 0.0
+    for step in range(1, 4_000):
+        seconds = 0.002 * 1.005**step
+        words = duration_text(seconds).replace(",", "").split()
+        read = sum(
+            float(number) * units[unit]
+            for number, unit in zip(words[::2], words[1::2], strict=True)
+        )
+        assert read >= last
+        assert abs(read - seconds) <= 0.06 * seconds or seconds < 0.01
+        last = read
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "$0.00"),
+        (1e-12, "$0.0000000000010"),
+        (2.3e-8, "$0.000000023"),
+        (0.000031, "$0.000031"),
+        (0.00009996, "$0.00010"),
+        (0.00012, "$0.00012"),
+        (0.00099996, "$0.0010"),
+        (0.0042, "$0.0042"),
+        (0.1, "$0.1000"),
+        (0.99994, "$0.9999"),
+        (0.99996, "$1.00"),
+        (1.234, "$1.23"),
+        (12.5, "$12.50"),
+        (1_204.5, "$1,204.50"),
+        (1e12, "$1,000,000,000,000.00"),
+        (-0.0042, "-$0.0042"),
+        (-3, "-$3.00"),
+    ],
+)
+def test_an_amount_of_money_has_the_digits_that_tell_it_from_nothing(
+    amount: float, text: str
+) -> None:
+    assert usd_text(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("known_usd", "calls_unpriced", "text"),
+    [
+        (None, 0, "free"),
+        (0, 0, "free"),
+        (0.0018, 0, "$0.0018"),
+        (12.5, 0, "$12.50"),
+        (None, 2, "unknown"),
+        (0.0, 2, "unknown"),
+        (0.0012, 3, "at least $0.0012 (3 calls with unknown prices)"),
+        (0.0012, 1, "at least $0.0012 (1 call with an unknown price)"),
+        (1.234, 1_204, "at least $1.23 (1,204 calls with unknown prices)"),
+        (None, None, "unknown"),
+        (0.0, None, "free"),
+        (0.5, None, "$0.5000"),
+    ],
+)
+def test_a_part_of_a_cost_never_looks_like_the_whole(
+    known_usd: float | None, calls_unpriced: int | None, text: str
+) -> None:
+    assert cost_text(known_usd, calls_unpriced) == text
+    assert cost_text(known_usd, calls_unpriced, brief=True) == text.partition(" (")[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "token", "0 tokens"),
+        (1, "token", "1 token"),
+        (1_204, "token", "1,204 tokens"),
+        (-1, "token", "-1 tokens"),
+        (10**12, "call", "1,000,000,000,000 calls"),
+        (2, "reply", "2 replies"),
+        (2, "day", "2 days"),
+        (2, "batch", "2 batches"),
+        (2, "blob of 1 job", "2 blobs of 1 job"),
+    ],
+)
+def test_a_count_has_its_thousands_apart_and_a_plural(number: int, noun: str, text: str) -> None:
+    plural = "blobs of 1 job" if noun == "blob of 1 job" else None
+    assert count_text(number, noun, plural) == text
+
+
+def test_a_number_that_is_not_known_says_so() -> None:
+    assert (number_text(None), number_text(0), number_text(1_234_567)) == (
+        "unknown",
+        "0",
+        "1,234,567",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "amount", "text"),
+    [
+        ("max_cost_usd", 2.0, "$2.00"),
+        ("max_cost_usd", 0, "$0.00"),
+        ("max_tokens", 5_000.0, "5,000 tokens"),
+        ("max_calls", 1.0, "1 call"),
+    ],
+)
+def test_what_a_budget_counts_has_its_unit(limit: str, amount: float, text: str) -> None:
+    assert limit_text(limit, amount) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (None, "unknown"),
+        (0, "0 B"),
+        (812, "812 B"),
+        (1023, "1,023 B"),
+        (1024, "1 KiB"),
+        (3_482, "3.4 KiB"),
+        (10_188, "9.9 KiB"),
+        (10_220, "10 KiB"),
+        (1_048_000, "1,023 KiB"),
+        (1_048_300, "1 MiB"),
+        (2**20, "1 MiB"),
+        (64 * 2**20, "64 MiB"),
+        (2**30, "1 GiB"),
+        (2**60, "1,048,576 TiB"),
+    ],
+)
+def test_a_size_is_in_the_unit_that_fits_it(size_bytes: int | None, text: str) -> None:
+    assert size_text(size_bytes) == text
