@@ -2,7 +2,8 @@
 
 A generated part stands between `<!-- generated: NAME -->` and
 `<!-- end of NAME -->`. With `--check` nothing is written, and the exit code is
-1 when a file differs from its source.
+1 when a file differs from its source. The words of the glossary are linked where each first
+occurs in a page (`glossary_links.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from glossary_links import link_words
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +36,8 @@ _PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=na
 def main() -> int:
     """Write or check every page; the process's exit code."""
     check = sys.argv[1:] == ["--check"]
-    stale = [page for page in PAGES if (ROOT / page).read_text("utf-8") != render_page(page)]
+    pages = linked_pages()
+    stale = [page for page in pages if (ROOT / page).read_text("utf-8") != render_page(page)]
     for page in stale:
         if not check:
             (ROOT / page).write_text(render_page(page), "utf-8")
@@ -43,14 +46,20 @@ def main() -> int:
 
 
 def render_page(page: str) -> str:
-    """The page's text with each of its generated parts made anew."""
+    """The page's text with its generated parts made anew, and its words linked to the glossary."""
 
     def fill(match: re.Match[str]) -> str:
         name = match["name"]
         body = PARTS[name]().strip("\n")
         return f"<!-- generated: {name} -->\n{body}\n<!-- end of {name} -->"
 
-    return _PART.sub(fill, (ROOT / page).read_text("utf-8"))
+    return link_words(page, _PART.sub(fill, (ROOT / page).read_text("utf-8")))
+
+
+def linked_pages() -> list[str]:
+    """The pages whose words are linked to the glossary."""
+    pages = (ROOT / "docs").rglob("*.md")
+    return ["README.md", "SECURITY.md", *sorted(str(path.relative_to(ROOT)) for path in pages)]
 
 
 def render_graph() -> str:
