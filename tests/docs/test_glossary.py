@@ -46,7 +46,8 @@ def test_every_link_to_the_glossary_names_an_entry_and_stands_once(page: str) ->
     anchors = [anchor for _, anchor in LINK.findall(read_page(page))]
     assert set(anchors) <= {word.replace(" ", "-") for word in words}
     assert len(anchors) == len(set(anchors))
-    assert anchors or page == PAGE
+    # A decision about packaging has none of our words.
+    assert anchors or page == PAGE or page.startswith("docs/decisions/")
 
 
 def test_a_word_is_linked_where_it_first_occurs_in_prose() -> None:
