@@ -1,6 +1,7 @@
-"""The append-only event table in one SQLite file, and what keeps it whole.
+"""The append-only event log in one SQLite file, with its locks, hash chains and blobs.
 
-Names load at first use: `orc list` reads tables and has no need of pydantic.
+Names load at first use: a command such as `orc list` only reads tables and does not need
+pydantic.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The hash chain of a stream: each event's hash is over the one before it, and over what is stored."""
+"""The hash chain of a stream: an event's hash covers the previous hash and the stored columns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _NULL = b"\xff" * 8
 
 
 def chain_hash(previous: str, columns: Iterable[str | bytes | int | None]) -> str:
-    """The hash of an event: SHA-256 over the previous hash and the stored columns.
+    """The SHA-256 over the previous hash and the event's stored columns, in hexadecimal.
 
-    Each column goes in with its length before it, eight bytes, big-endian; a
-    null as eight bytes of 0xff.
+    Each column is preceded by its length in bytes, as eight bytes, big-endian. NULL is
+    encoded as eight bytes of 0xff. `previous` is "" for the first event.
     """
     parts = [bytes.fromhex(previous)]
     for column in columns:

@@ -1,4 +1,4 @@
-"""Events as rows and back: the `data` column, in the event type's present shape."""
+"""Converts events to the `data` column and back, always in the event type's current shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMNS = ("type", "step", "attempt")
 
 
 def dump_event(event: AnyEvent) -> dict[str, Any]:
-    """The event's own fields as JSON values, absent ones left out, with `v` where it is not 1."""
+    """The event's fields for the `data` column, without None; `v` is the shape if it is not 1."""
     data = {
         name: _plain(value)
         for name, value in event.__dict__.items()
@@ -29,7 +29,7 @@ def dump_event(event: AnyEvent) -> dict[str, Any]:
 
 
 def mask_event(mask: Mask, event: AnyEvent) -> AnyEvent:
-    """The event without secrets in its own fields; the same one where it has none."""
+    """The event with secrets in its `data` masked; the same object if it contains none."""
     if not mask:
         return event
     data = dump_event(event)
@@ -42,13 +42,15 @@ def mask_event(mask: Mask, event: AnyEvent) -> AnyEvent:
 def load_event(
     type_name: str, *, step: str | None, attempt: int | None, data: dict[str, Any]
 ) -> AnyEvent:
-    """The event that a stored row holds, brought to today's shape.
+    """The event of a stored row, upcast to the current shape.
 
-    Raises LedgerTooNew for a type, a shape or a field that this orc does not know.
+    Raises LedgerTooNew if this version of orc does not know its type, shape or fields.
     """
     model = EVENT_TYPES.get(type_name)
     if model is None:
-        raise LedgerTooNew(f"event type {type_name!r} is unknown to this orc; install a newer one")
+        raise LedgerTooNew(
+            f"this version of orc does not know the event type {type_name!r}; install a newer one"
+        )
     fields = upcast(type_name, data, target=SHAPES.get(type_name, 1))
     if step is not None:
         fields["step"] = step
@@ -60,8 +62,8 @@ def load_event(
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LedgerTooNew(
-            f"cannot read a {type_name} event: {where}: {first['msg']}; "
-            "a newer orc may have written it (`orc verify` tells whether it was changed)"
+            f"cannot read a {type_name} event: {where}: {first['msg']}; a newer version of orc may "
+            "have written it (run `orc verify` to check whether it was changed)"
         ) from None
 
 

@@ -1,8 +1,8 @@
-"""Connections to the ledger file, with the settings that keep a commit.
+"""SQLite connections to the ledger file, with settings that make each commit durable.
 
-WAL with `synchronous=FULL`: a commit survives the death of the process and a
-power cut, for one sync. The file is only ever opened through SQLite here:
-closing any other descriptor of it would drop SQLite's locks in this process.
+WAL with `synchronous=FULL`: a commit survives the death of the process and a power cut, at
+the price of one sync. This process opens the file only through SQLite: closing any other
+descriptor of the file would release SQLite's POSIX locks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orc.ledger.wording import duration_text
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_VERIFY = "`orc verify` says what is damaged, and a backup has it whole"
+_VERIFY = "run `orc verify` to see the damage, and restore the file from a backup"
 _WRITER_PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
@@ -45,9 +45,9 @@ _WRITER_PRAGMAS = (
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
-    """A connection that may write; creates the file, mode 0600, where there is none.
+    """A connection that may write. Creates the file with mode 0600 if it does not exist.
 
-    The caller holds the write lock. Raises StorageError, NotALedger, LedgerTooNew.
+    The caller must hold the write lock. Raises StorageError, NotALedger, LedgerTooNew.
     """
     _refuse_folder(path)
     with storage_errors(path):
@@ -57,7 +57,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             check_header(connection)
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
-                # Network filesystems and the like: slower, as durable.
+                # Some network filesystems do not support WAL. This mode is as durable, but slower.
                 connection.execute("PRAGMA journal_mode = TRUNCATE")
             for pragma in _WRITER_PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -65,7 +65,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
                 connection.execute("PRAGMA fullfsync = 1")
                 connection.execute("PRAGMA checkpoint_fullfsync = 1")
             if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
-                raise StorageError(f"{path}: SQLite refused synchronous=FULL")
+                raise StorageError(f"{path}: SQLite does not accept synchronous=FULL here")
         except BaseException:
             connection.close()
             raise
@@ -73,15 +73,15 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A read-only connection; a live writer is not disturbed.
+    """A read-only connection. It does not block a writer.
 
-    It may move between threads, one at a time. Raises NoLedger, NotALedger,
+    Several threads may use it, but not at the same time. Raises NoLedger, NotALedger,
     LedgerTooNew, StorageError.
     """
     _refuse_folder(path)
     if not path.exists():
         raise NoLedger(
-            f"there is no ledger at {path}: run a spec first, or name one with --db or ORC_DB"
+            f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"
         )
     with storage_errors(path):
         connection = sqlite3.connect(
@@ -103,7 +103,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the filesystem raise into this package's errors."""
+    """Translate errors of SQLite and the filesystem into this package's errors.
+
+    IntegrityError passes through: the caller knows which rule was broken.
+    """
     try:
         yield
     except LedgerError as error:
@@ -115,10 +118,10 @@ def storage_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise _translate(error, path) from error
     except UnicodeDecodeError as error:
-        # Of a damaged file, SQLite's message may be no text either.
-        raise CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}") from error
+        # If the file is damaged, SQLite's own error message may not be valid UTF-8.
+        raise CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}") from error
     except OSError as error:
-        advice = "make room" if error.errno in _FULL else "see to the disk"
+        advice = "free some space" if error.errno in _FULL else "check the disk"
         message = f"{path}: {error.strerror or error}; {advice}, then resume the job"
         raise StorageError(message) from error
 
@@ -127,24 +130,24 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerBusy(
-            f"{path}: another program has kept it busy for {duration_text(_BUSY_TIMEOUT_S)}; "
+            f"{path}: another program has kept the file locked for {duration_text(_BUSY_TIMEOUT_S)}; "
             "close that program, then resume the job"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return CorruptLedger(f"{path}: {error}; {_VERIFY}")
     if str(error).startswith("Could not decode"):
-        return CorruptLedger(f"{path}: text in it is damaged; {_VERIFY}")
+        return CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}")
     if name.startswith("SQLITE_FULL"):
-        return StorageError(f"{path}: the disk is full; make room, then resume the job")
+        return StorageError(f"{path}: the disk is full; free some space, then resume the job")
     if name.startswith("SQLITE_READONLY"):
-        return StorageError(f"{path}: {error}; let its owner write there, then resume the job")
+        return StorageError(f"{path}: {error}; allow writing to it, then resume the job")
     if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
-        return StorageError(f"{path}: {error}; see to the disk, then resume the job")
+        return StorageError(f"{path}: {error}; check the disk, then resume the job")
     return StorageError(f"{path}: {error}")
 
 
 def _refuse_folder(path: Path) -> None:
-    # SQLite would call it an I/O error.
+    # SQLite would report a folder as an I/O error.
     if path.is_dir():
         raise NotALedger(f"{path} is a folder; a ledger is a file, such as {path / 'runs.db'}")
 

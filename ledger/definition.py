@@ -1,7 +1,7 @@
-"""The spec as it runs: every default filled in, every template expanded, nothing left to look up.
+"""The resolved definition of a job: defaults filled in, workflows and matrices expanded.
 
-This is what `job.submitted` records and what a resumed job reads; a field may
-be added with a default, and none is renamed or given another meaning.
+`job.submitted` records the definition, and a resumed job reads it back. A field may be
+added if it has a default. Existing fields keep their names and meanings.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from orc.ledger.digest import Digest
 from orc.ledger.kinds import KINDS, FailureKind, Kind, Shape, StepKind
 
 REPLAY = "replay"
-"""The provider that answers from recorded replies; it can stand in for every other."""
+"""The provider that answers from recorded replies; it can replace any other provider."""
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
 
 
 class Resolved(BaseModel):
-    """Base: frozen, and strict about names, so that a newer spec is refused rather than misread."""
+    """Base model. It forbids unknown fields, so that a newer definition is refused, not misread."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RetryDef(Resolved):
-    """`max_attempts` in all; waits in seconds; `jitter` the random part of each, from 0 to 1."""
+    """When a failed attempt is repeated.
+
+    `max_attempts` includes the first attempt. Delays are in seconds. `jitter` is the random
+    fraction of each delay, from 0 to 1.
+    """
 
     max_attempts: int = 1
     backoff: Literal["exponential", "linear", "fixed"] = "exponential"
@@ -39,9 +43,10 @@ class RetryDef(Resolved):
 
 
 class PartDef(Resolved):
-    """A part of a message: `text`, a template; or an image.
+    """A part of a message: a text (the template `text`) or an image.
 
-    An image is a blob (`sha256`), or the file of a step whose path the template `image` gives.
+    An image is either a blob (`sha256`) or a file that a step wrote (the template `image`
+    renders its path).
     """
 
     text: str | None = None
@@ -50,14 +55,17 @@ class PartDef(Resolved):
 
 
 class MessageDef(Resolved):
-    """One turn; `content` is a template, or parts."""
+    """One message of a conversation; `content` is a template or a list of parts."""
 
     role: Literal["system", "user", "assistant"]
     content: str | tuple[PartDef, ...]
 
 
 class FileDef(Resolved):
-    """Either `glob`, or `path` with `content`, both templates; no content means the step's text."""
+    """A file that the step delivers: `glob`, or `path` with `content`. All are templates.
+
+    Without `content`, the file holds the step's output as text.
+    """
 
     path: str | None = None
     content: str | None = None
@@ -65,7 +73,7 @@ class FileDef(Resolved):
 
 
 class TargetDef(Resolved):
-    """Whom a prompt asks: a model of a provider, at `base_url` where the spec says so."""
+    """A model of a provider; `base_url` is the server's address if the spec sets one."""
 
     provider: str
     model: str = ""
@@ -73,26 +81,26 @@ class TargetDef(Resolved):
 
     @property
     def server(self) -> str:
-        """The key of the provider that is built for it: one for each address."""
+        """The key of the provider object that serves this target: one per address."""
         return server_key(self.provider, self.base_url)
 
     @property
     def name(self) -> str:
-        """What people and events call it; equal names have one circuit."""
+        """The target's name in events and messages. Targets with equal names share a circuit."""
         at = f" at {self.base_url}" if self.base_url else ""
         return f"{self.provider}/{self.model}{at}"
 
 
 def server_key(provider: str, base_url: str | None) -> str:
-    """The name of a built provider: the provider's, with its address where the spec gives one."""
+    """The key of a provider object: the provider's name, with `base_url` if there is one."""
     return f"{provider} at {base_url}" if base_url else provider
 
 
 class ToolDef(Resolved):
-    """A tool of a prompt: built in, or the Python function `function`.
+    """A tool of a prompt: a built-in one, or the Python function `function`.
 
-    Without `description` and `parameters` a function's own words and annotations
-    count. `allow` names the programs that `run_command` may start; empty: any.
+    If `description` and `parameters` are None, they are read from the function's docstring
+    and annotations. `allow` lists the programs that `run_command` may start; empty means any.
     """
 
     name: str
@@ -103,21 +111,27 @@ class ToolDef(Resolved):
 
 
 class RateDef(Resolved):
-    """What a provider may be asked in a minute."""
+    """The rate limits of a provider, per minute."""
 
     requests_per_min: float | None = None
     tokens_per_min: float | None = None
 
 
 class CircuitDef(Resolved):
-    """When calls to a model stop for a while: after `threshold` failures in a row; 0 is never."""
+    """A target's circuit breaker: it opens after `threshold` failures in a row (0 disables it).
+
+    `cooldown_s` is the time until one step may try again.
+    """
 
     threshold: int = 5
     cooldown_s: float = 60.0
 
 
 class BudgetDef(Resolved):
-    """What may be spent: US dollars, tokens in and out, calls; and what becomes of a call beyond."""
+    """Limits on spending: US dollars, tokens (input plus output) and calls.
+
+    `on_exceeded` says what happens when a call would exceed a limit.
+    """
 
     max_cost_usd: float | None = None
     max_tokens: int | None = None
@@ -126,9 +140,10 @@ class BudgetDef(Resolved):
 
 
 class ForEachDef(Resolved):
-    """A fan-out: `items` is a template, or a list with templates in it; `name` what each is called.
+    """A fan-out: `items` is a template or a list that may contain templates.
 
-    `key` is a template that names an item, in place of its number from 0.
+    `name` is the variable that holds an item. `key` is a template for the item's id; without
+    it, the id is the item's index from 0.
     """
 
     items: Any
@@ -138,9 +153,9 @@ class ForEachDef(Resolved):
 
 
 class LoopDef(Resolved):
-    """Rounds: until the condition holds after one, at most `max_iterations`.
+    """A loop: rounds run until the condition `until` holds, at most `max_iterations` times.
 
-    `on_exhausted` says what the last round's result is worth where it never held.
+    `on_exhausted` says whether the step succeeds or fails if the condition never held.
     """
 
     until: str | None = None
@@ -149,7 +164,7 @@ class LoopDef(Resolved):
 
 
 class ApprovalDef(Resolved):
-    """A person's decision: `message` is a template; after `timeout_s`, `on_timeout` is chosen."""
+    """A human review: `message` is a template; after `timeout_s`, the runner picks `on_timeout`."""
 
     message: str
     options: tuple[str, ...] = ("approve", "reject")
@@ -158,18 +173,19 @@ class ApprovalDef(Resolved):
 
 
 class StepDef(Resolved):
-    """One step. `retry_on` empty means any failure.
+    """One step.
 
-    `condition` is judged once when all it waits for has ended, `item_condition` once
-    for each item. A step that `runs_after` any end waits for its needs however they
-    end, another one for their success. A group's `steps` see `inputs` alone of what
-    is around them, where it has any. `on_unknown` is what becomes of an attempt whose
-    process died when it had asked or begun something, and nobody knows how that ended.
-    `secrets` are variables of the caller that its commands get, and that nobody is shown.
+    `condition` is evaluated once, when all `needs` have ended; `item_condition` once per
+    item. With `runs_after="any"` the step runs even if its needs failed or were skipped.
+    If a group has `inputs`, its `steps` see these and nothing else from outside the group.
+    `on_unknown` says what to do with an attempt that is in doubt: its process died after the
+    work began, so the result is unknown. `secrets` are environment variables that the step's
+    commands receive and that orc masks everywhere.
 
-    `provider`, `model` and `base_url` are the first whom a prompt asks, `fallback` the
-    others. `output_schema` is a JSON Schema, `repair` how often the model is shown
-    what is wrong with its reply; a conversation with tools has at most `max_turns` calls.
+    `provider`, `model` and `base_url` are the first target of a prompt; `fallback` lists the
+    next ones. `output_schema` is a JSON Schema. `repair` is how many times a reply that does
+    not fit is returned to the model with the errors. A conversation with tools has at most
+    `max_turns` calls. An empty `retry_on` means that every kind of failure is retried.
     """
 
     id: str
@@ -212,7 +228,7 @@ class StepDef(Resolved):
     continue_on_error: bool = False
 
     def targets(self) -> tuple[TargetDef, ...]:
-        """Whom the step may ask, in order; none where it asks no model."""
+        """The step's targets in order, first choice first; empty if it calls no model."""
         if self.provider is None:
             return ()
         first = TargetDef(provider=self.provider, model=self.model or "", base_url=self.base_url)
@@ -220,7 +236,7 @@ class StepDef(Resolved):
 
     @property
     def shape(self) -> Shape | None:
-        """How the step holds others, outermost first; none where it is itself what is done."""
+        """The outermost way in which the step contains other steps; None if it contains none."""
         if self.for_each is not None:
             return "for_each"
         if self.loop is not None:
@@ -229,27 +245,27 @@ class StepDef(Resolved):
 
     @property
     def facts(self) -> Kind:
-        """What is true of every step of its kind."""
+        """The facts about the step's kind."""
         return KINDS[self.kind]
 
     @property
     def is_loop(self) -> bool:
-        """Whether it holds rounds; the items of a fan-out may be loops, the fan-out is none."""
+        """Whether the step contains rounds. A fan-out whose items are loops is not a loop."""
         return self.for_each is None and self.loop is not None
 
     @property
     def has_members(self) -> bool:
-        """Whether it holds the steps of a group, and neither items nor rounds."""
+        """Whether the step directly contains the members of a group, not items or rounds."""
         return self.for_each is None and self.loop is None and self.facts.is_container
 
     @property
     def is_plain(self) -> bool:
-        """Whether it starts as soon as its needs let it, in a slot."""
+        """Whether the step needs only a slot to start, once its needs have ended."""
         return self.condition is None and self.shape is None and self.facts.holds_slot
 
 
 class JobDef(Resolved):
-    """A whole job. `concurrency` has `total` and provider names; `output_dir` is absolute."""
+    """A job. The keys of `concurrency` are `total` and provider names; `output_dir` is absolute."""
 
     project: str
     task_description: str | None = None
@@ -266,9 +282,9 @@ class JobDef(Resolved):
     steps: tuple[StepDef, ...]
 
     def step(self, name: str) -> StepDef | None:
-        """The definition of a step of the job, by its name in the ledger; None for no such step.
+        """The definition of the step with this id; None if there is no such step.
 
-        Items and rounds have the definition of what they are one of.
+        Items and rounds have the definition of the step that contains them.
         """
         found: StepDef | None = None
         steps = self.steps
@@ -280,22 +296,22 @@ class JobDef(Resolved):
 
 
 def walk_steps(steps: Iterable[StepDef]) -> Iterator[StepDef]:
-    """The steps, and those inside them, in order."""
+    """The steps and all steps inside them, depth first."""
     for step in steps:
         yield step
         yield from walk_steps(step.steps)
 
 
 def dump_job(definition: JobDef) -> dict[str, Any]:
-    """The job as JSON values, defaults left out."""
+    """The job as JSON values, without fields that have their default."""
     return definition.model_dump(mode="json", exclude_defaults=True)
 
 
 def dump_step(step: StepDef) -> dict[str, Any]:
-    """The step as JSON values, defaults left out, as `dump_job` has it."""
+    """The step as JSON values, as it appears in `dump_job`."""
     return step.model_dump(mode="json", exclude_defaults=True)
 
 
 def load_job(document: Any) -> JobDef:
-    """The job that `dump_job` gave. Raises pydantic's ValidationError for anything else."""
+    """The inverse of `dump_job`. Raises pydantic's ValidationError for any other document."""
     return JobDef.model_validate(document)

@@ -1,7 +1,4 @@
-"""Digests and canonical JSON: the two encodings that everything else is named by.
-
-Pure functions; files and tables are other modules' business.
-"""
+"""SHA-256 digests and canonical JSON. Pure functions, without access to files or tables."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ Digest = NewType("Digest", str)
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
-# One encoder object: json.dumps() with these arguments would build one a call.
+# One encoder object, because json.dumps() with these arguments builds a new one in each call.
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
 
 
 def digest_bytes(content: bytes) -> Digest:
-    """The SHA-256 of some bytes."""
+    """The SHA-256 of the bytes."""
     return Digest(hashlib.sha256(content).hexdigest())
 
 
@@ -32,9 +29,9 @@ def digest_json(value: Any) -> Digest:
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one JSON value: keys sorted, no spaces, Unicode unescaped.
+    """The canonical JSON text of a value: keys sorted, no spaces, Unicode unescaped.
 
-    Raises ValueError for NaN and infinities, TypeError for what is not JSON.
+    Raises ValueError for NaN and infinities, TypeError for values that JSON cannot hold.
     """
     return _encode(value)
 
@@ -42,7 +39,7 @@ def canonical_json(value: Any) -> str:
 def clean_text(text: str) -> str:
     """The text with lone surrogates replaced by U+FFFD, so that it encodes as UTF-8.
 
-    JSON escapes and undecodable command output can smuggle them into a `str`.
+    JSON escapes and undecodable command output can put lone surrogates into a `str`.
     """
     if text.isascii():
         return text

@@ -1,21 +1,21 @@
-"""What can go wrong with a ledger, named by who acts next.
+"""The errors of this package, with who has to act on each.
 
 LedgerError
 ├── VersionConflict   the caller: read the stream again, or give up the job
 ├── OwnedElsewhere    the caller: another live process runs this job
-├── NoSuchJob         the person: no job, or more than one, goes by that name
-├── NoLedger          the person: there is no file at that path
-├── NotALedger        the person: the file is something else
-├── LedgerTooNew      the person: a newer orc wrote it
-├── LedgerBusy        time: another process kept the write lock too long
-├── FileIsThere       the person: a new file would replace another one
-├── NoFolder          the person: a new file's folder is not there
-├── OtherHistory      the person: a job of that id is there, and had other events
-├── RemovedBlob       the person: bytes were pruned or redacted; nobody has them
-├── SecretFound       nobody: a secret was about to be stored, which a bug let through
-├── BadFailpoint      the tester: ORC_FAILPOINTS says what cannot be meant
-├── StorageError      the machine: disk full, failing or taken away
-└── CorruptLedger     nobody: bytes changed; `orc verify` says which
+├── NoSuchJob         the user: the name matches no job, or more than one
+├── NoLedger          the user: there is no file at that path
+├── NotALedger        the user: the file is not a ledger
+├── LedgerTooNew      the user: a newer version of orc wrote it
+├── LedgerBusy        the user: retry; another process kept the write lock too long
+├── FileIsThere       the user: a new file would replace an existing one
+├── NoFolder          the user: the folder of a new file does not exist
+├── OtherHistory      the user: a job with this id exists and has different events
+├── RemovedBlob       the user: the bytes were pruned or redacted
+├── SecretFound       orc's developers: a secret was not masked before it was stored
+├── BadFailpoint      the tester: an entry of ORC_FAILPOINTS is not valid
+├── StorageError      the user: the disk is full, failing or gone
+└── CorruptLedger     the user: stored bytes changed; `orc verify` lists the damage
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from orc.ledger import exit_codes
 
 
 class LedgerError(Exception):
-    """Base of everything that this package raises on purpose.
+    """Base of this package's errors.
 
-    Each class below it names the exit code of a command that ends with it.
+    Each subclass sets the exit code of a command that ends with the error.
     """
 
     exit_code: ClassVar[int]
 
 
 class VersionConflict(LedgerError):
-    """The stream has grown since it was read: someone else appended to it."""
+    """Another process appended to the stream after it was read."""
 
     exit_code = exit_codes.OWNED
 
@@ -52,7 +52,7 @@ class OwnedElsewhere(LedgerError):
 
 
 class NoSuchJob(LedgerError):
-    """No job, or more than one, answers to the name."""
+    """The name matches no job, or more than one."""
 
     exit_code = exit_codes.NO_JOB
 
@@ -64,43 +64,43 @@ class NoLedger(LedgerError):
 
 
 class NotALedger(LedgerError):
-    """The file exists and is not a ledger of orc."""
+    """The path exists and is not a ledger of orc."""
 
     exit_code = exit_codes.USAGE
 
 
 class LedgerTooNew(LedgerError):
-    """The file, or an event in it, was written by a newer orc."""
+    """A newer version of orc wrote the file or an event in it."""
 
     exit_code = exit_codes.USAGE
 
 
 class LedgerBusy(LedgerError):
-    """The write lock was not to be had in time."""
+    """Another process kept the write lock longer than the time limit."""
 
     exit_code = exit_codes.STORAGE
 
 
 class FileIsThere(LedgerError):
-    """A file is to be written, and its name is taken."""
+    """The path of a new file already exists."""
 
     exit_code = exit_codes.USAGE
 
 
 class NoFolder(LedgerError):
-    """The folder of a file that is to be written does not exist."""
+    """The folder of a new file does not exist."""
 
     exit_code = exit_codes.USAGE
 
 
 class OtherHistory(LedgerError):
-    """The ledger has a job of the same id, whose events are not those of the other one."""
+    """The ledger has a job with the same id and different events."""
 
     exit_code = exit_codes.VERIFICATION
 
 
 class RemovedBlob(LedgerError):
-    """The bytes of a blob were removed from the ledger, and an event says so."""
+    """The bytes of a blob were removed from the ledger by `orc prune` or `orc redact`."""
 
     exit_code = exit_codes.USAGE
 
@@ -110,31 +110,31 @@ class RemovedBlob(LedgerError):
 
 
 class SecretFound(LedgerError):
-    """What is to be stored has the value of a secret in it."""
+    """An event or a blob contains the value of a secret; it was not stored."""
 
     exit_code = exit_codes.ENVIRONMENT
 
 
 class BadFailpoint(LedgerError):
-    """An entry of `ORC_FAILPOINTS` cannot be meant."""
+    """An entry of `ORC_FAILPOINTS` is not valid."""
 
     exit_code = exit_codes.USAGE
 
 
 class StorageError(LedgerError):
-    """The disk is full, failing, read-only, or the file was replaced."""
+    """The disk is full, failing or read-only, or the file was deleted or replaced."""
 
     exit_code = exit_codes.STORAGE
 
 
 class CorruptLedger(LedgerError):
-    """The stored bytes contradict each other."""
+    """Stored bytes are damaged or contradict each other."""
 
     exit_code = exit_codes.VERIFICATION
 
 
-def why_lost(error: LedgerError) -> str:
-    """Why bytes cannot be shown; of removed ones without the path of the ledger."""
+def describe_unreadable(error: LedgerError) -> str:
+    """Why bytes cannot be shown; for removed blobs, without the path of the ledger."""
     if isinstance(error, RemovedBlob):
         return str(error).partition(": ")[2]
     return str(error)

@@ -1,10 +1,9 @@
-"""The events: every fact that a job's stream can hold, as frozen pydantic models.
+"""The event types, as frozen pydantic models.
 
-The order is: the events of a job, of its steps, of their calls to models and tools, and of
-the files that they write. An event's `type`, `step` and `attempt` are columns of the table;
-the rest of its fields are the `data` column. Optional fields may be added to a model freely.
-A change that old data does not fit raises the type's number in `SHAPES` and needs a function
-in `upcasts.py`. No type is ever renamed.
+In order: events of the job, of its steps, of their calls to models and tools, and of the files
+that they write. An event's `type`, `step` and `attempt` are columns of the table; its other
+fields are in the `data` column. Optional fields may be added. A change that old data does not
+fit needs a higher number in `SHAPES` and a function in `upcasts.py`. Types are never renamed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from orc.ledger.values import StepId as StepId
 from orc.ledger.values import TokenUsage as TokenUsage
 from orc.ledger.values import WorstCase as WorstCase
 
-_PERHAPS_ANSWERED: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
+_IN_DOUBT_KINDS: frozenset[FailureKind] = frozenset(("timeout", "connection", "protocol"))
 
 
 class Event(Frozen):
@@ -41,17 +40,17 @@ class JobEvent(Event):
 
 
 class StepEvent(Event):
-    """An event of one step; `attempt` is the try that it belongs to, from 1."""
+    """An event of one step; `attempt` is the number of the attempt, from 1."""
 
     step: str
     attempt: int | None = None
 
 
 class JobSubmitted(JobEvent):
-    """A job exists: its spec as written and as resolved, and where it was submitted.
+    """A job was submitted: its spec as resolved and as written, and where it was submitted.
 
-    `replay_of` is the job whose recorded replies it runs on, `forked_from` the one whose
-    results it begins with.
+    `spec` is the resolved definition, `source` the text of the spec file. `replay_of` is the job
+    whose recorded replies this job uses. `forked_from` is the job whose results it starts with.
     """
 
     type: Literal["job.submitted"] = "job.submitted"
@@ -70,9 +69,9 @@ class JobSubmitted(JobEvent):
 
 
 class JobStarted(JobEvent):
-    """A process took the ownership of a new job.
+    """A process became the owner of a new job.
 
-    `only` are the steps that it runs, with what they need; then it stops.
+    With `only`, the owner runs these steps and the steps that they need, and then stops.
     """
 
     type: Literal["job.started"] = "job.started"
@@ -81,12 +80,12 @@ class JobStarted(JobEvent):
 
 
 class JobResumed(JobEvent):
-    """A process took over a job that had stopped; unfinished steps are open again.
+    """A process became the owner of a stopped job; steps that did not succeed are reopened.
 
-    `timeout_s` replaces the job's time limit, counted over all its owners.
-    `signal_id` is the last signal that was sent to a job that had ended: it counts as answered.
-    `kept` are steps that stay skipped, or failed inside what has succeeded.
-    `only` is as in `job.started`.
+    `timeout_s` replaces the job's time limit, which counts the time of all owners. `signal_id`
+    is the last signal that was sent after the job had ended; signals up to it are ignored.
+    `kept` are steps that are not reopened: they stay skipped, or stay failed inside a step that
+    succeeded. `only` is as in `job.started`.
     """
 
     type: Literal["job.resumed"] = "job.resumed"
@@ -100,11 +99,11 @@ class JobResumed(JobEvent):
 
 
 class JobAmended(JobEvent):
-    """The job goes on with this spec: `reset` steps run again, `removed` ones are no part of it.
+    """The job continues with this spec.
 
-    The files of both are the job's no more. `fresh` ones are answered from no cache. What is
-    not named keeps its result. `signal_id` is as in `job.resumed`.
-    `kept` is as in `job.resumed`.
+    `reset` steps run again, and `removed` steps are no longer part of the job; neither own files
+    any more. `fresh` steps do not use the caches. All other steps keep their results.
+    `signal_id` and `kept` are as in `job.resumed`.
     """
 
     type: Literal["job.amended"] = "job.amended"
@@ -122,9 +121,9 @@ class JobAmended(JobEvent):
 
 
 class JobInterrupted(JobEvent):
-    """The owner stopped before the end; the job can be resumed.
+    """The owner stopped before the job ended; the job can be resumed.
 
-    By a signal; or, without one, since the steps that alone were asked for have ended.
+    `signal` is the signal that stopped the owner; without one, all steps of `only` have ended.
     """
 
     type: Literal["job.interrupted"] = "job.interrupted"
@@ -132,10 +131,10 @@ class JobInterrupted(JobEvent):
 
 
 class CircuitOpened(JobEvent):
-    """Calls to a model have failed `failures` times in a row: no step of it starts for a while.
+    """Calls to a target failed `failures` times in a row: its steps do not start for a while.
 
-    After `cooldown_s`, at `retry_at` in seconds since 1970, one step may try.
-    `kind` and `message` are those of the last failure.
+    After `cooldown_s`, at `retry_at` in seconds since 1970, one step may try. `kind` and
+    `message` describe the last failure.
     """
 
     type: Literal["circuit.opened"] = "circuit.opened"
@@ -148,16 +147,16 @@ class CircuitOpened(JobEvent):
 
 
 class CircuitClosed(JobEvent):
-    """The model has answered the step that was let through; the others may go on."""
+    """The trial call to the target succeeded; all its steps may start again."""
 
     type: Literal["circuit.closed"] = "circuit.closed"
     target: str
 
 
 class BudgetRaised(JobEvent):
-    """Somebody lets more be spent: these limits are in place of those before.
+    """A person raised a budget: these limits replace the earlier ones.
 
-    `account` is a step with a budget of its own; without one it is the job's.
+    `account` is the step whose budget was raised; without it, the job's budget was.
     """
 
     type: Literal["budget.raised"] = "budget.raised"
@@ -169,7 +168,7 @@ class BudgetRaised(JobEvent):
 
 
 class JobWaiting(JobEvent):
-    """The owner stopped, because only a person can say how the job goes on; `steps` are asked for."""
+    """The owner stopped because the job needs a person to continue; `steps` wait for that."""
 
     type: Literal["job.waiting"] = "job.waiting"
     reason: PersonNeeded
@@ -177,13 +176,13 @@ class JobWaiting(JobEvent):
 
 
 class JobSucceeded(JobEvent):
-    """Every step has ended, and none failed that the job needs."""
+    """Every step has ended, and each failure was tolerated."""
 
     type: Literal["job.succeeded"] = "job.succeeded"
 
 
 class JobFailed(JobEvent):
-    """Every step has ended, and these failed; the list stops at 1,000."""
+    """Every step has ended, and some failed; `failures` lists at most 1,000 of them."""
 
     type: Literal["job.failed"] = "job.failed"
     failures: tuple[Failure, ...]
@@ -191,10 +190,10 @@ class JobFailed(JobEvent):
 
 
 class JobCancelling(JobEvent):
-    """Someone asked for the end of the job: all is cancelled but `steps`, which run for that.
+    """Cancellation was requested: all open steps are cancelled except `steps`.
 
-    They are those whose condition has `always()` or `cancelled()`; when they have
-    ended, the job is cancelled.
+    These have `always()` or `cancelled()` in their condition. When they have ended, the job is
+    cancelled.
     """
 
     type: Literal["job.cancelling"] = "job.cancelling"
@@ -204,7 +203,7 @@ class JobCancelling(JobEvent):
 
 
 class JobCancelled(JobEvent):
-    """Someone asked for the end of the job; what had not ended is cancelled."""
+    """The job was cancelled on request, with all steps that had not ended."""
 
     type: Literal["job.cancelled"] = "job.cancelled"
     signal_id: int | None = None
@@ -212,11 +211,11 @@ class JobCancelled(JobEvent):
 
 
 class BlobRemoved(JobEvent):
-    """Somebody had the bytes of blobs removed from the ledger, which this stream names.
+    """The bytes of blobs that this stream names were removed from the ledger.
 
-    `cause` is `prune` for the blobs of an old job, `redact` for bytes that nobody may see;
-    `size_bytes` is what all of them had. At most 1,000 an event. Bytes that a later
-    event brings again are there again.
+    `cause` is `prune` for the blobs of an old job and `redact` for confidential bytes.
+    `size_bytes` is their total size. An event names at most 1,000 blobs. If the same bytes are
+    stored again later, they can be read again.
     """
 
     type: Literal["blob.removed"] = "blob.removed"
@@ -227,9 +226,9 @@ class BlobRemoved(JobEvent):
 
 
 class StepStarted(StepEvent):
-    """An attempt is about to begin; committed before its side effects.
+    """An attempt is about to start; the event is committed before any side effect.
 
-    `cache_key` names all that its result depends on, where that was asked for.
+    `cache_key` is the digest of everything that the result depends on, if caching is on.
     """
 
     type: Literal["step.started"] = "step.started"
@@ -241,9 +240,9 @@ class StepStarted(StepEvent):
 
 
 class StepSwitched(StepEvent):
-    """The step asks another model from now on: number `fallback` of its list, from 1.
+    """The step switched to another target: entry `fallback` of its list, from 1.
 
-    `attempt` is the last one that was made, 0 for none; `message` says why.
+    `attempt` is the step's last attempt, 0 if there was none. `message` is the reason.
     """
 
     type: Literal["step.switched"] = "step.switched"
@@ -257,7 +256,7 @@ class StepSwitched(StepEvent):
 
 
 class StepSucceeded(StepEvent):
-    """An attempt gave the step its result, for good."""
+    """An attempt succeeded; its output is the step's result."""
 
     type: Literal["step.succeeded"] = "step.succeeded"
     attempt: int
@@ -269,11 +268,11 @@ class StepSucceeded(StepEvent):
 
 
 class StepFailed(StepEvent):
-    """An attempt failed. With `retry_at` it will be tried again, else the step has failed.
+    """An attempt failed. With `retry_at` another attempt follows; otherwise the step has failed.
 
-    `retry_at` is in seconds since 1970 and `delay_s` after the failure;
-    `tolerated` marks a final failure that the job goes on from;
-    `on_content` one that must not be answered from recorded replies again.
+    `retry_at` is in seconds since 1970, and `delay_s` is the delay after the failure.
+    `tolerated` marks a final failure in spite of which the job continues. `on_content` marks a
+    failure caused by a reply's content: the next attempt must not use recorded replies.
     """
 
     type: Literal["step.failed"] = "step.failed"
@@ -292,11 +291,11 @@ class StepFailed(StepEvent):
 
 
 class StepExpanded(StepEvent):
-    """Steps came into being inside this one: items of a fan-out, a round, members of a group.
+    """Steps were created inside this one: items of a fan-out, a round, or members of a group.
 
-    `children` are their ids, the first of them number `first` of `total`; at most 1,000
-    an event. `values` are the values of these items, in order, or a group's inputs.
-    `shapes` says what they are: one for all, or one each.
+    `children` are their ids, at most 1,000 per event; the first is number `first` of `total`.
+    `values` are the values of these items, in order, or a group's inputs. `shapes` has one
+    entry for all children or one for each.
     """
 
     type: Literal["step.expanded"] = "step.expanded"
@@ -309,9 +308,9 @@ class StepExpanded(StepEvent):
 
 
 class StepSkipped(StepEvent):
-    """The step will not run; `because` names the steps that decided it (at most 20).
+    """The step will not run; `because` names the steps that are the reason (at most 20).
 
-    `condition` is the one of its own that did not hold.
+    `condition` is the step's own condition, if that did not hold.
     """
 
     type: Literal["step.skipped"] = "step.skipped"
@@ -321,10 +320,11 @@ class StepSkipped(StepEvent):
 
 
 class StepReused(StepEvent):
-    """The step has the result of `from_step` in `from_job`, recorded there at `version`; nothing ran.
+    """The step reused the result of `from_step` in `from_job`, recorded there at `version`.
 
-    All of the result is here, so that this stream stands by itself. `reason` is `fork`
-    where the job began with it, `cache` where the step's work was found done.
+    The event has a full copy of the result, so that this stream is complete without the other
+    one. `reason` is `fork` for a result that a fork started with, and `cache` for a result that
+    was found by its key.
     """
 
     type: Literal["step.reused"] = "step.reused"
@@ -339,9 +339,9 @@ class StepReused(StepEvent):
 
 
 class ApprovalRequested(StepEvent):
-    """A person is asked; without an answer, `on_timeout` is chosen at `expires_at`.
+    """A human review was requested; without a decision, `on_timeout` is chosen at `expires_at`.
 
-    `expires_at` is in seconds since 1970 and `timeout_s` after the question.
+    `expires_at` is in seconds since 1970, `timeout_s` after the request.
     """
 
     type: Literal["approval.requested"] = "approval.requested"
@@ -354,7 +354,7 @@ class ApprovalRequested(StepEvent):
 
 
 class ApprovalDecided(StepEvent):
-    """Someone has decided, or the time was over: then `by` is none. Nothing else is an answer."""
+    """A human review was decided by a person (`by`) or by its timeout (then `by` is absent)."""
 
     type: Literal["approval.decided"] = "approval.decided"
     attempt: int
@@ -365,7 +365,7 @@ class ApprovalDecided(StepEvent):
 
 
 class StepInterrupted(StepEvent):
-    """An attempt was cut short and says nothing of the step: by a signal, a cancel or a crash."""
+    """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome."""
 
     type: Literal["step.interrupted"] = "step.interrupted"
     attempt: int
@@ -375,10 +375,10 @@ class StepInterrupted(StepEvent):
 
 
 class BudgetExceeded(StepEvent):
-    """A call does not fit a limit, and is not sent: its step waits until the budget is raised.
+    """A call would exceed a limit and is not sent; its step waits until the budget is raised.
 
-    `account` is the step whose budget it is; without one it is the job's. Amounts
-    are tokens, calls, or US dollars, as `limit` says.
+    `account` is the step that has the budget; without it, it is the job's budget. `limit` gives
+    the unit of the amounts: tokens, calls or US dollars.
     """
 
     type: Literal["budget.exceeded"] = "budget.exceeded"
@@ -392,13 +392,14 @@ class BudgetExceeded(StepEvent):
 
 
 class LlmRequested(StepEvent):
-    """A request is about to be sent; `request_sha256` names all of it, `prompt_sha256` what is asked.
+    """A request is about to be sent.
 
-    `endpoint` is the server's address, `identity` what tells the model from a later
-    one of its name. `dropped` are parameters that the provider cannot honour.
-    `changed` says what kept the reply cache from answering: the parts of the
-    request that differ from the one it was compared to. `worst_case` is the most that
-    it can cost, should nobody hear how it ended; `reserved` what a budget holds back for it.
+    `request_sha256` is the digest of the whole request, `prompt_sha256` that of the prompt alone.
+    `endpoint` is the server's address. `identity` distinguishes the model from a later one with
+    the same name. `dropped` are parameters that the provider does not support. `changed` are the
+    parts of the request that differ from the cached request it was compared to. `worst_case` is
+    the most that the call can cost, and is charged if its outcome stays unknown. `reserved` is
+    what a budget reserves for it.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -418,9 +419,9 @@ class LlmRequested(StepEvent):
 
 
 class LlmResponded(StepEvent):
-    """A reply arrived and is kept: it is never paid for again.
+    """A reply arrived. It is recorded, so the same call is never paid for again.
 
-    `charged_usd` is what a budget was charged, where it has a limit in money.
+    `charged_usd` is the amount charged to the budgets, if one of them limits the cost.
     """
 
     type: Literal["llm.responded"] = "llm.responded"
@@ -438,9 +439,9 @@ class LlmResponded(StepEvent):
 
 
 class LlmFailed(StepEvent):
-    """A call ended without a reply that can be used; `usage` is what it cost nevertheless.
+    """A call ended without a usable reply; `usage` is what it used nevertheless.
 
-    `unsent` marks one whose request cannot have reached the model.
+    `unsent` marks a call whose request cannot have reached the model.
     """
 
     type: Literal["llm.failed"] = "llm.failed"
@@ -458,16 +459,16 @@ class LlmFailed(StepEvent):
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the model may have answered, and be paid for it, although nothing came of it."""
-        return self.usage is None and not self.unsent and self.kind in _PERHAPS_ANSWERED
+        """Whether the model may have answered, at a cost, although no reply arrived."""
+        return self.usage is None and not self.unsent and self.kind in _IN_DOUBT_KINDS
 
 
 class CacheHit(StepEvent):
-    """A call was answered by a reply that the ledger already holds; nothing was sent.
+    """A recorded reply answered a call; no request was sent.
 
-    `version` is that of the `llm.responded` in this stream, or in that of `paid_by`:
-    the job and the step that asked first, where it was another one. Then `reply` and
-    what follows are copied from there, so that this stream stands by itself.
+    `version` is the version of the `llm.responded` event, in this stream or, with `paid_by`, in
+    the stream of that call's job. In the second case `reply` and the fields after it are
+    copies, so that this stream is complete without the other one.
     """
 
     type: Literal["cache.hit"] = "cache.hit"
@@ -485,9 +486,9 @@ class CacheHit(StepEvent):
 
 
 class ToolCalled(StepEvent):
-    """A tool is about to be called for a model; `key` tells this call from every other of the step.
+    """A tool is about to be called for a model.
 
-    `call` is the model call that asked for it.
+    `key` identifies the tool call within the step. `call` is the model call that requested it.
     """
 
     type: Literal["tool.called"] = "tool.called"
@@ -499,7 +500,7 @@ class ToolCalled(StepEvent):
 
 
 class ToolReturned(StepEvent):
-    """A tool has answered; the model is told `result`, and never again is the tool called for it."""
+    """A tool returned `result`, which is sent to the model. This tool call is never repeated."""
 
     type: Literal["tool.returned"] = "tool.returned"
     attempt: int
@@ -512,10 +513,10 @@ class ToolReturned(StepEvent):
 
 
 class FileWritten(StepEvent):
-    """A step wrote a file; its bytes are in the ledger with this event.
+    """A step wrote a file; its bytes are committed with this event.
 
-    `path` is relative to the job's `outputs/`. `reason` is `nochange` when the
-    file was there with the same content.
+    `path` is relative to the job's `outputs/`. `reason` is `nochange` if the file existed with
+    the same content.
     """
 
     type: Literal["file.written"] = "file.written"
@@ -566,14 +567,14 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     model.model_fields["type"].default: model for model in AnyEvent.__args__
 }
 SHAPES: dict[str, int] = {}
-"""The number of an event type's present shape, where it is not 1."""
+"""The current shape of each event type whose shape is not 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event with its place: the stream's `version` (from 1) and the time, UTC text.
+    """An event with its version in the stream (from 1) and its time (UTC, as text).
 
-    `position` (its number in the whole ledger) and `hash` are known once it is stored.
+    `position` (its number in the whole ledger) and `hash` are set once it is stored.
     """
 
     job_id: JobId

@@ -1,7 +1,6 @@
-"""The exit codes of the command line.
+"""The exit codes of the command line; `docs/cli.md` explains them.
 
-They stand at the bottom, so that every class of errors can name its own; `docs/cli.md` says
-what each one means.
+They are defined in the lowest package, so that error classes of every package can use them.
 """
 
 from __future__ import annotations
@@ -21,4 +20,4 @@ STORAGE: Final = 74
 OWNED: Final = 75
 
 SIGNALS: Final = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
-"""The code of a process that a signal ended, by the signal's name."""
+"""The exit code of a process that a signal ended, by the signal's name."""

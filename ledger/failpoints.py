@@ -1,18 +1,17 @@
-"""Named places of the code at which a process can be made to die, or a disk to fail.
+"""Failpoints: named places in the code where a test can kill the process or simulate an I/O error.
 
-What crashes do is only known where they happen. `ORC_FAILPOINTS` holds entries
-like these, with `;` between them:
+The variable `ORC_FAILPOINTS` holds entries like these, separated by `;`:
 
-    trace:/tmp/hits             write each hit, `name@count`, into that file
+    trace:/tmp/hits             append each hit, as `name@count`, to that file
     ledger.after_commit=kill    SIGKILL at the first hit of that place
-    file.after_write@3=kill     at the third
-    *@17=kill                   at the 17th hit of any place
-    file.after_fsync@*=errno:EIO   each time, as if the disk said so
+    file.after_write@3=kill     SIGKILL at the third hit
+    *@17=kill                   SIGKILL at the 17th hit of any place
+    file.after_fsync@*=errno:EIO   raise OSError(EIO) at each hit
     call.after_reply=stop       SIGSTOP
-    call.before_send=sleep:0.5  wait so many seconds
+    call.before_send=sleep:0.5  sleep for 0.5 seconds
 
-Without the variable a place costs one comparison. Nothing that orc starts
-inherits the variable: the environment of commands is a list of what they may see.
+Without the variable, a hit costs one comparison. Processes that orc starts do not inherit the
+variable, because their environment is built from a list of allowed names.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ from orc.ledger.errors import BadFailpoint
 
 VARIABLE = "ORC_FAILPOINTS"
 PLACES = {
-    "ledger.before_begin": "an append is asked for, and no transaction begun",
-    "ledger.after_insert": "the rows are inserted, and not committed",
-    "ledger.after_commit": "the events are committed, and nobody has been told",
-    "ledger.after_apply": "the runner has told everybody of the commit",
-    "ledger.before_create": "the ledger's file is not there yet",
-    "ledger.after_create": "the file is there, and its tables are not",
-    "checkpoint.before": "a connection is about to close, and to checkpoint if it is the last",
-    "checkpoint.after": "it has closed",
-    "file.after_write": "a file's bytes are in its temporary file",
-    "file.after_fsync": "they are on the disk",
-    "file.after_rename": "the file has its name, and the folder is not synced",
-    "publish.before_rename": "a file of the run folder is about to get its name",
-    "process.after_spawn": "a command's process is there, and nobody knows its group",
-    "process.after_exit": "the process is gone, and its outcome not recorded",
-    "call.before_send": "llm.requested is committed, and nothing sent",
-    "call.after_reply": "the reply is there, and not recorded",
+    "ledger.before_begin": "an append was requested; no transaction has begun",
+    "ledger.after_insert": "the rows are inserted but not committed",
+    "ledger.after_commit": "the events are committed but not yet folded by the runner",
+    "ledger.after_apply": "the runner has folded and published the commit",
+    "ledger.before_create": "the ledger's file does not exist yet",
+    "ledger.after_create": "the file exists but has no tables",
+    "checkpoint.before": "a connection is about to close; the last one also checkpoints",
+    "checkpoint.after": "the connection has closed",
+    "file.after_write": "a file's bytes are written to its temporary file",
+    "file.after_fsync": "the temporary file is synced",
+    "file.after_rename": "the file is renamed but the folder is not synced",
+    "publish.before_rename": "a file of the run folder is about to be renamed",
+    "process.after_spawn": "a command's process has started; its process group is not known yet",
+    "process.after_exit": "the process has ended; its outcome is not recorded",
+    "call.before_send": "llm.requested is committed; the request is not sent",
+    "call.after_reply": "the reply has arrived but is not recorded",
 }
-"""Every place, and what is true there."""
+"""Every place, with the state of the program at that place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class _Entry:
 
 
 class _Plan:
-    """What the variable asks for, and how often each place was hit."""
+    """The entries of the variable, and the number of hits of each place."""
 
     def __init__(self, text: str) -> None:
         self._entries: list[_Entry] = []
@@ -90,44 +89,44 @@ class _Plan:
 
 
 def hit(place: str) -> None:
-    """Say that the code is at this place; what `ORC_FAILPOINTS` asks for happens.
+    """Mark that the code has reached this place, and run the matching entries.
 
-    Raises OSError where a failing disk is asked for.
+    Raises OSError for an `errno` entry.
     """
     if _plan is not None:
         _plan.hit(place)
 
 
 class Follower(Protocol):
-    """What is told of each place that the code comes to, and may raise there."""
+    """Receives each hit of a place; it may raise there."""
 
     def hit(self, place: str) -> None:
-        """The code is at this place."""
+        """The code has reached this place."""
 
 
 def follow(follower: Follower | None) -> None:
-    """Tell this of each place from now on, in place of what the variable asks for; none for nobody."""
+    """Send each hit to the follower in place of the variable's entries; None disables hits."""
     global _plan
     _plan = follower
 
 
 def arm(text: str | None) -> None:
-    """Follow this text from now on, in place of the variable's; none for nothing.
+    """Use the entries of this text in place of the variable's; None or "" disables all.
 
-    Raises BadFailpoint, naming the entry.
+    Raises BadFailpoint, which names the invalid entry.
     """
     global _plan
     _plan = _Plan(text) if text else None
 
 
 def _parse(text: str) -> _Entry:
-    where, _, what = text.partition("=")
-    place, _, count = where.partition("@")
-    action, _, argument = what.partition(":")
+    target, _, command = text.partition("=")
+    place, _, count = target.partition("@")
+    action, _, argument = command.partition(":")
     if place != "*" and place not in PLACES:
-        raise BadFailpoint(f"{text}: there is no place {place}; the places are {', '.join(PLACES)}")
+        raise BadFailpoint(f"{text}: unknown place {place}; the places are {', '.join(PLACES)}")
     if count not in ("", "*") and not (count.isascii() and count.isdigit() and int(count)):
-        raise BadFailpoint(f"{text}: after @ stands a number from 1, or *")
+        raise BadFailpoint(f"{text}: the count after @ must be a positive integer or *")
     known = {
         "kill": not argument,
         "stop": not argument,
@@ -135,7 +134,7 @@ def _parse(text: str) -> _Entry:
         "sleep": argument.isascii() and argument.replace(".", "", 1).isdigit(),
     }
     if not known.get(action, False):
-        raise BadFailpoint(f"{text}: must be kill, stop, errno:NAME or sleep:SECONDS")
+        raise BadFailpoint(f"{text}: the action must be kill, stop, errno:NAME or sleep:SECONDS")
     return _Entry(place, None if count == "*" else int(count or 1), action, argument)
 
 
@@ -156,5 +155,5 @@ _plan: Follower | None = None
 
 
 def arm_from_environment() -> None:
-    """Follow the environment's variable, if it is set. Raises BadFailpoint."""
+    """Use the entries of the environment variable, if it is set. Raises BadFailpoint."""
     arm(os.environ.get(VARIABLE))

@@ -1,8 +1,8 @@
-"""Which step owns each path of a job: the one rule, for the scheduler and for every projection.
+"""Which step owns each output path of a job. The scheduler and all projections use this fold.
 
-A step owns a file from the event that records it until an amendment resets or removes
-the step, or a step that holds it. What a run folder makes of this is the business of
-`projections/folds/owned_files.py`.
+A step owns a file from the event that records the file until an amendment resets or removes
+the step or a step that contains it. `projections/folds/owned_files.py` says what that means
+for the run folder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from orc.ledger.step_names import lineage
 class OwnedFile:
     """A file and the step that owns it.
 
-    `attempt` is the one that wrote it, None for a file of a reused result. `written_at` is
-    UTC text.
+    `attempt` is the attempt that wrote it; None for a file of a reused result. `written_at` is
+    a UTC timestamp as text.
     """
 
     step: str
@@ -32,24 +32,24 @@ class OwnedFile:
 class FileOwners:
     """The files that the steps of one job own, by path.
 
-    An event costs time in proportion to the files that it gives or takes, and not to
-    those that are there.
+    The cost of an event is proportional to the number of files that it adds or removes, not
+    to the number of files of the job.
     """
 
     _by_path: dict[str, OwnedFile] = field(default_factory=dict)
     _of_step: dict[str, dict[str, OwnedFile]] = field(default_factory=dict)
-    # The steps that own files, by each step that they are, or are inside of.
+    # For each step: the steps with files that are this step or inside it.
     _inside: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def apply(self, recorded: Recorded) -> tuple[OwnedFile, ...]:
-        """Take in the next event of the job; the files that it replaces, or takes from steps."""
+        """Apply the job's next event; returns the files that lose their owner or are replaced."""
         at = recorded.recorded_at
         match event := recorded.event:
             case FileWritten():
                 return tuple(self._own(OwnedFile(event.step, file_of(event), event.attempt, at)))
             case StepReused():
-                given = [OwnedFile(event.step, file, None, at) for file in event.files]
-                return tuple(before for owned in given for before in self._own(owned))
+                reused = [OwnedFile(event.step, file, None, at) for file in event.files]
+                return tuple(before for owned in reused for before in self._own(owned))
             case JobAmended():
                 return tuple(self._drop(event))
             case _:
@@ -62,24 +62,24 @@ class FileOwners:
         return len(self._by_path)
 
     def __iter__(self) -> Iterator[OwnedFile]:
-        """Every file that a step owns, the one that was written first in front."""
+        """Every owned file, in the order in which they were recorded."""
         return iter(self._by_path.values())
 
     def get(self, path: str) -> OwnedFile | None:
-        """The file at a path; None when no step owns it."""
+        """The file at a path; None if no step owns it."""
         return self._by_path.get(path)
 
     def step_of(self, path: str) -> str | None:
-        """The step that owns a path; None when no step does."""
+        """The step that owns a path; None if no step does."""
         found = self._by_path.get(path)
         return None if found is None else found.step
 
     def of_step(self, step: str) -> Mapping[str, OwnedFile]:
-        """The files that the step itself owns, by path: not those of its items, rounds or members."""
+        """The files of the step itself, by path, without those of its items, rounds and members."""
         return self._of_step.get(step, {})
 
     def inside(self, step: str) -> Iterator[OwnedFile]:
-        """The files of a step, and those of its items, rounds and members."""
+        """The files of a step and of its items, rounds and members."""
         for name in self._inside.get(step, ()):
             yield from self._of_step[name].values()
 
@@ -88,7 +88,7 @@ class FileOwners:
         before = self._by_path.get(path)
         if before is not None:
             if (before.step, before.file.sha256) == (owned.step, owned.file.sha256):
-                # The earlier attempt is the one that made these bytes.
+                # The bytes are unchanged, so the file stays with the attempt that made them.
                 return
             self._forget(before)
             yield before

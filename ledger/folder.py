@@ -1,8 +1,8 @@
-"""Files in a folder that nothing may be written outside of.
+"""File access that is confined to one folder, with durable, atomic writes.
 
-Paths are walked part by part from the folder's own descriptor, and no
-symbolic link on the way is followed. A file appears under its name whole:
-temporary file, fsync, rename, fsync of the folder; new folders are synced too.
+Paths are opened part by part from the folder's descriptor, and symbolic links are not
+followed. A write goes to a temporary file, then fsync, rename, and fsync of the folder; new
+folders are synced, too.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from orc.ledger import failpoints
 
 TEMPORARY_NAME = r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-[0-9]+\.orc-tmp"
-"""What the names of temporary files match: of which file, and of which process."""
+"""A pattern for the names of temporary files, with groups for the file name and process id."""
 
 DEPTH_MAX = 64
-"""How deep folders are looked into; what lies deeper is passed over."""
+"""The maximum depth of listed folders; deeper files are left out."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,18 +29,17 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnsafePath(OSError):
-    """A path that leaves its folder, or goes through a link."""
+    """A path leaves its folder or goes through a symbolic link."""
 
 
 class Folder:
-    """A folder by its path; created when something is first written.
+    """A folder, created at the first write.
 
-    With `within`, it is that folder in the one at the path, and no link on the way to it is
-    followed either.
-    `private` folders and files are for their owner alone, whatever the umask; a
-    link that stands where one of their folders belongs is removed. Anywhere else
-    it is somebody's, and refused. `publishes` says that it is the run folder's
-    publisher that writes here.
+    With `within`, it is that subfolder of `path`, and links between the two are not followed
+    either. With `private`, folders and files are accessible to their owner only, whatever
+    the umask, and a link in place of one of the folders is removed. Without `private`, such
+    a link belongs to the user and is refused. `publishes` enables the failpoint of the run
+    folder's publisher.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Folder:
         self._file_mode = 0o600 if private else 0o666
 
     def create(self) -> None:
-        """Make the folder and its parents, so that a power cut leaves them there."""
+        """Create the folder and its parents, durably."""
         missing = [self.path]
         while not missing[-1].exists() and missing[-1].parent != missing[-1]:
             missing.append(missing[-1].parent)
@@ -64,9 +63,9 @@ class Folder:
                 _sync_folder(path.parent)
 
     def write(self, relative: str, content: bytes) -> None:
-        """Put a file there, whole or not at all, in place of what had its name.
+        """Write a file atomically; replaces an existing file.
 
-        Raises UnsafePath, and OSError when the disk refuses.
+        Raises UnsafePath, and OSError if the disk refuses the write.
         """
         with self._parent(relative, create=True) as (parent, name):
             temporary = f".{name[:60]}.{os.getpid()}-{threading.get_ident()}.orc-tmp"
@@ -78,7 +77,7 @@ class Folder:
                 failpoints.hit("file.after_fsync")
                 os.close(fd)
                 fd = -1
-                _make_room(name, parent)
+                _remove_empty_folder(name, parent)
                 if self._publishes:
                     failpoints.hit("publish.before_rename")
                 os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
@@ -91,7 +90,7 @@ class Folder:
             os.fsync(parent)
 
     def read(self, relative: str, *, size_max: int | None = None, offset: int = 0) -> bytes | None:
-        """The bytes of a regular file from `offset`, at most `size_max`; none where there is none."""
+        """At most `size_max` bytes of a regular file from `offset`; None if there is no such file."""
         try:
             with self._parent(relative) as (parent, name):
                 fd = os.open(name, _FILE, dir_fd=parent)
@@ -105,7 +104,7 @@ class Folder:
             return file.read() if size_max is None else file.read(size_max)
 
     def stat(self, relative: str) -> os.stat_result | None:
-        """The status of a regular file; none when there is no such file."""
+        """The status of a regular file; None if there is no such file."""
         try:
             with self._parent(relative) as (parent, name):
                 found = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -114,9 +113,9 @@ class Folder:
         return found if stat.S_ISREG(found.st_mode) else None
 
     def files(self, under: str = "") -> Iterator[str]:
-        """The relative paths of all regular files, sorted, or of those under one folder.
+        """The sorted relative paths of all regular files, or of those in the folder `under`.
 
-        Links are neither followed nor listed, the folder `under` included.
+        Links are neither followed nor listed, even if `under` is one.
         """
         try:
             with self._parent(f"{under}/any" if under else "any") as (folder, _):
@@ -125,12 +124,12 @@ class Folder:
             return
 
     def create_folder(self, relative: str) -> None:
-        """Make a folder in this one; a link in its place gives way where `write` lets it."""
+        """Create a subfolder. A link in its place is treated as in `write`."""
         with self._parent(f"{relative}/any", create=True):
             pass
 
     def remove(self, relative: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         try:
             with self._parent(relative) as (parent, name):
                 os.unlink(name, dir_fd=parent)
@@ -139,7 +138,7 @@ class Folder:
 
     @contextmanager
     def _parent(self, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
-        """The descriptor of the file's folder, and the file's name in it."""
+        """The descriptor of the folder that contains the file, and the file's name."""
         *parts, name = _split(self._prefix + relative)
         if create:
             self.create()
@@ -148,9 +147,9 @@ class Folder:
             for part in parts:
                 if create and self._private:
                     _remove_link(part, current)
-                following = _enter(part, current, mode=self._folder_mode if create else None)
+                child = _enter(part, current, mode=self._folder_mode if create else None)
                 os.close(current)
-                current = following
+                current = child
             yield current, name
         finally:
             os.close(current)
@@ -171,11 +170,11 @@ def _enter(part: str, parent: int, *, mode: int | None) -> int:
             raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise UnsafePath(errno.ENOTDIR, "a link or a file stands in the way", part) from error
+            raise UnsafePath(errno.ENOTDIR, "a link or a file is in the way", part) from error
         raise
     with suppress(FileExistsError):
         os.mkdir(part, mode, dir_fd=parent)
-    # A file is no better kept than the names on the way to it.
+    # A file is durable only if the entries of its parent folders are.
     os.fsync(parent)
     return os.open(part, _DIRECTORY, dir_fd=parent)
 
@@ -193,13 +192,13 @@ def _open_temporary(name: str, parent: int, mode: int) -> int:
     try:
         return os.open(name, _TEMPORARY, mode, dir_fd=parent)
     except FileExistsError:
-        # Left by a process that was killed here, and had the same number.
+        # A killed process with the same process id may have left this file.
         os.unlink(name, dir_fd=parent)
         return os.open(name, _TEMPORARY, mode, dir_fd=parent)
 
 
-def _make_room(name: str, parent: int) -> None:
-    """An empty folder under the file's name gives way; anything in it is kept and said."""
+def _remove_empty_folder(name: str, parent: int) -> None:
+    """Remove an empty folder that has the file's name. Raises OSError if it is not empty."""
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -230,7 +229,10 @@ def _unlink_quietly(name: str, parent: int) -> None:
 
 
 def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
-    """The regular files below, by descriptors: what is a folder now is no link a moment later."""
+    """The regular files below a folder.
+
+    It walks by descriptors, so that replacing a folder by a link in the meantime has no effect.
+    """
     try:
         with os.scandir(folder) as found:
             entries = [

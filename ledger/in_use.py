@@ -1,4 +1,4 @@
-"""Whether the files of an open ledger are still the ones that were opened."""
+"""Checks that the files of an open ledger were not deleted or replaced."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from orc.ledger.errors import StorageError
 
 
 class FilesInUse:
-    """The inodes of a ledger and of its log, for as long as a connection is open.
+    """The inodes of a ledger file and its write-ahead log while a connection is open.
 
-    While it is, SQLite itself removes neither; whoever does would have commits go
-    where nobody finds them again.
+    SQLite removes neither file while a connection is open. If another program replaces one,
+    commits would go to a file that has no name any more.
     """
 
     def __init__(self, path: Path, *, has_wal: bool) -> None:
@@ -22,11 +22,11 @@ class FilesInUse:
         self._wal_inode: int | None = None
 
     def check(self) -> None:
-        """Raise StorageError when one of them was deleted or replaced."""
+        """Raise StorageError if one of the files was deleted or replaced."""
         if _inode(self._path) != self._inode:
             raise StorageError(
-                f"{self._path} was deleted or replaced while it was in use; nothing more is "
-                "written. Put it back, then resume the job"
+                f"{self._path} was deleted or replaced while it was in use; orc has stopped "
+                "writing to it. Put the file back, then resume the job"
             )
         if self._wal is None:
             return
@@ -35,8 +35,8 @@ class FilesInUse:
             self._wal_inode = inode
         elif inode != self._wal_inode:
             raise StorageError(
-                f"{self._wal} was deleted or replaced while it was in use; nothing more is "
-                "written. Ask `orc verify` whether events were lost, then resume the job"
+                f"{self._wal} was deleted or replaced while it was in use; orc has stopped "
+                "writing. Run `orc verify` to see whether events were lost, then resume the job"
             )
 
 

@@ -1,7 +1,7 @@
-"""Does the file still hold what was stored? Structure, guards, chains and blobs, by SQL alone.
+"""Integrity checks of a ledger file: its structure, triggers, hash chains and blobs.
 
-Every value is read as it is stored, byte for byte: a changed one need not be
-text any more, nor JSON. Nothing here raises for what it finds.
+The checks read stored bytes with plain SQL, because a damaged value may be neither text nor
+JSON. Damage is returned as a problem text and never raised.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STRUCTURE_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One event of a chain: its version and hash, its data, and what is wrong with it, if anything."""
+    """One event of a hash chain; `problem` is empty if the event is intact."""
 
     version: int
     hash: str
@@ -40,7 +40,7 @@ class Link:
 
 
 def check_structure(connection: sqlite3.Connection) -> Iterator[str]:
-    """What SQLite itself finds wrong with the file, and which of the ledger's guards are not in it."""
+    """The problems that SQLite's own check reports, and tables, indexes or triggers that differ."""
     try:
         rows = connection.execute(f"PRAGMA integrity_check({_STRUCTURE_MAX})").fetchall()
         yield from (f"the file: {row[0]}" for row in rows if row[0] != "ok")
@@ -57,7 +57,7 @@ def check_structure(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"the {kind} {name} was changed"
     for kind, name in found:
         if kind == "trigger" and (kind, name) not in expected:
-            yield f"the trigger {name} is none of orc's"
+            yield f"the trigger {name} does not belong to orc"
 
 
 @lru_cache(maxsize=4)
@@ -69,7 +69,7 @@ def _schema_of_version(version: int) -> dict[tuple[str, str], str]:
 
 
 def list_jobs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Every job that an event names, in the order of their first ones, and what is wrong with its id."""
+    """Each job id in the events, ordered by first event, with its problem (empty if it is valid)."""
     rows = connection.execute(
         "SELECT CAST(job_id AS BLOB), typeof(job_id), min(position) FROM events "
         "GROUP BY 1, 2 ORDER BY 3"
@@ -77,11 +77,11 @@ def list_jobs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     for stored, kind, position in rows:
         name = bytes(stored or b"").decode("utf-8", "backslashreplace")
         bad = kind != "text" or name.encode() != stored
-        yield name, f"the event at position {position} names no job" if bad else ""
+        yield name, f"the event at position {position} has no valid job id" if bad else ""
 
 
 def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
-    """The job's events in order, each checked against the one before it."""
+    """The job's events in order of version, each checked against the event before it."""
     previous = ""
     expected = 1
     for version, *columns, stored, is_typed in connection.execute(_CHAIN, (job_id,)):
@@ -89,15 +89,15 @@ def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
         problem = ""
         if version != expected:
             problem = f"event {expected} is missing"
-        elif not is_typed or not _fits(previous, version, columns, link):
-            problem = f"event {version} was changed: its hash does not fit"
+        elif not is_typed or not _matches_hash(previous, version, columns, link):
+            problem = f"event {version} was changed: its hash does not match its content"
         yield Link(version, link, bytes(columns[-1] or b""), problem)
         previous = link
         expected = version + 1 if isinstance(version, int) else expected + 1
 
 
 def blobs_of(data: bytes) -> set[str]:
-    """The digests of the blobs that an event's data names; none where it is no JSON any more."""
+    """The digests of the blobs that an event's data names; empty if the data is not JSON."""
     if b'"sha256"' not in data:
         return set()
     try:
@@ -107,7 +107,7 @@ def blobs_of(data: bytes) -> set[str]:
 
 
 def removals_of(data: bytes) -> set[str]:
-    """The digests that a `blob.removed` names."""
+    """The digests that a `blob.removed` event names; empty if its data is damaged."""
     try:
         return {str(digest) for digest in json.loads(data)["digests"]}
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -115,7 +115,7 @@ def removals_of(data: bytes) -> set[str]:
 
 
 def named_blobs(value: Any) -> Iterator[str]:
-    """The digests in an event's data: the `sha256` of payloads and files."""
+    """The digests in an event's parsed data: the `sha256` of payloads and files."""
     if isinstance(value, dict):
         digest = value.get("sha256")
         if isinstance(digest, str) and "size_bytes" in value:
@@ -128,7 +128,7 @@ def named_blobs(value: Any) -> Iterator[str]:
 
 
 def blob_state(connection: sqlite3.Connection, digest: str) -> str:
-    """What is the matter with a blob: `missing`, `changed`, `removed`, or nothing."""
+    """The state of a blob: `missing`, `changed`, `removed`, or "" if it is intact."""
     row = connection.execute(
         "SELECT typeof(content), size_bytes, CASE typeof(content) WHEN 'integer' THEN content "
         "ELSE CAST(content AS BLOB) END FROM blobs WHERE sha256 = ?",
@@ -145,7 +145,10 @@ def blob_state(connection: sqlite3.Connection, digest: str) -> str:
 
 
 def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str]) -> Iterator[str]:
-    """What is wrong with the blobs that the job's events name; those in `checked` are known good."""
+    """Problems of the blobs that the job's events name, except the digests in `checked`.
+
+    Adds the digests of intact blobs to `checked`.
+    """
     named: dict[str, int] = {}
     removed: set[str] = set()
     rows = connection.execute(
@@ -168,13 +171,13 @@ def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str
                 yield f"blob {digest[:12]}... was changed"
             case "removed" if digest not in removed:
                 yield (
-                    f"event {version} names blob {digest[:12]}..., whose bytes were removed, and no "
-                    "event of this job says so"
+                    f"event {version} names blob {digest[:12]}..., whose bytes were removed, but this "
+                    "job has no blob.removed event for it"
                 )
 
 
 def check_other_blobs(connection: sqlite3.Connection, *, checked: set[str]) -> Iterator[str]:
-    """What is wrong with blobs that no event has led to."""
+    """Problems of the blobs that are not in `checked`: no event refers to them."""
     for (digest,) in connection.execute("SELECT CAST(sha256 AS BLOB) FROM blobs").fetchall():
         name = bytes(digest or b"").decode("ascii", "replace")
         if name not in checked and blob_state(connection, name) in ("missing", "changed"):
@@ -182,7 +185,7 @@ def check_other_blobs(connection: sqlite3.Connection, *, checked: set[str]) -> I
 
 
 def find_head(connection: sqlite3.Connection, job_id: str, head: str) -> int:
-    """The version of the job's event whose hash begins so; 0 where there is none."""
+    """The version of the job's event whose hash begins with `head`; 0 if there is none."""
     row = connection.execute(
         "SELECT version FROM events WHERE job_id = ? AND substr(hash, 1, ?) = ?",
         (job_id, len(head), head),
@@ -190,10 +193,10 @@ def find_head(connection: sqlite3.Connection, job_id: str, head: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _fits(previous: str, version: int, columns: list[Any], stored: str) -> bool:
+def _matches_hash(previous: str, version: int, columns: list[Any], stored: str) -> bool:
     job_id, type_name, step, attempt, recorded_at, data = columns
     try:
         link = chain_hash(previous, (job_id, version, type_name, step, attempt, recorded_at, data))
     except ValueError:
-        return False  # The hash before it is no hash.
+        return False  # The previous event's stored hash is not hexadecimal.
     return link == stored

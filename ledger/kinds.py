@@ -1,8 +1,8 @@
-"""The facts about kinds of steps, and the groups of statuses: one table that every package reads.
+"""The facts about each kind of step, and the groups of statuses. Every package reads them here.
 
-Plain data from the standard library, so that commands which only read tables start fast. What
-a kind does stands elsewhere: the models of the spec (`scheduler/core/spec`), rendering
-(`scheduler/rendering.py`) and the effects (`scheduler/effects`).
+This module imports only the standard library, so that commands which only read tables start
+fast. The behaviour of a kind is elsewhere: in the models of the spec (`scheduler/core/spec`),
+in rendering (`scheduler/rendering.py`) and in the effects (`scheduler/effects`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 StepKind = Literal["prompt", "run", "python", "value", "group", "approval"]
-"""What a step of a recorded spec is."""
+"""The kinds of steps in a definition."""
 
 Shape = Literal["for_each", "loop", "group"]
-"""How a step holds other steps."""
+"""The ways in which a step contains other steps."""
 
 FailureKind = Literal[
     "rate_limit",
@@ -45,24 +45,24 @@ TRANSIENT: tuple[FailureKind, ...] = (
     "server_error",
     "protocol",
 )
-"""Failures of a call that may pass with time."""
+"""Failures of a call that a later attempt may not have."""
 
 NEVER_RETRIED: tuple[FailureKind, ...] = ("template", "path", "environment")
-"""Failures that another attempt cannot heal; only a `retry_on` that names one retries it."""
+"""Failures that every attempt would repeat. They are retried only if `retry_on` names them."""
 
-Making = Literal["reply", "tool", "command", "function", "value", "reused"]
-"""What made a file: a model's reply, a model's call of a tool, a command, a Python
-function, the spec's own text; or it was used again, and this ledger has not who made it."""
+FileOrigin = Literal["reply", "tool", "command", "function", "value", "reused"]
+"""What made a file: a model's reply, a tool call, a command, a Python function, or a value
+in the spec. `reused` means that the file was reused and this ledger does not know its origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What is true of all steps of one kind, or of one shape.
+    """The facts about all steps of one kind or shape.
 
-    `marks` are the keys of the spec of which one makes a step one of this kind; `takes` are
-    keys that not every kind takes. `attempts`, `retry_on` (empty: any failure) and
-    `timeout_s` are the defaults. `makes` is what its files come from, `described` a sentence
-    for exports, and `shown_by` says where to look in place of a log.
+    `marks` are the spec keys that select this kind; a step has one of them. `takes` are the
+    spec keys that this kind accepts and some other kind does not. `attempts`, `retry_on`
+    (empty: any failure) and `timeout_s` are defaults. `makes` is the origin of the step's
+    files, `described` a sentence for exports, and `shown_by` a hint for steps without a log.
     """
 
     name: str
@@ -70,28 +70,28 @@ class Kind:
     takes: tuple[str, ...] = ()
     calls_model: bool = False
     runs_code: bool = False
-    """Runs a command or a function of the spec's author: its result is looked up by a key
-    of its work, it may leave files, it has a log, and when it is cut short its work is in doubt."""
+    """Whether it runs a command or a function. Such a step has a result key and a log, may
+    leave files, and is in doubt when it is interrupted."""
     is_immediate: bool = False
-    """The runner computes it at once, without a task."""
+    """Whether the runner computes the result at once, without a task."""
     asks_person: bool = False
     holds: Literal["item", "round", "member"] | None = None
-    """What each step inside is called, where it holds other steps and does nothing itself."""
+    """The name for a step inside this one; None if it contains no steps."""
     attempts: int = 1
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
-    makes: Making = "value"
+    makes: FileOrigin = "value"
     described: str | None = None
     shown_by: str | None = None
 
     @property
     def is_container(self) -> bool:
-        """Whether it holds other steps."""
+        """Whether the step contains other steps."""
         return self.holds is not None
 
     @property
     def does_work(self) -> bool:
-        """Whether its attempts do something outside of the runner: it can be in doubt."""
+        """Whether an attempt acts outside of the runner, so that it can be in doubt."""
         return self.calls_model or self.runs_code
 
     @property
@@ -101,7 +101,7 @@ class Kind:
 
     @property
     def has_own_output(self) -> bool:
-        """Whether its output stands in no reply, no decision and no other step."""
+        """Whether the step's output is recorded only in its own result."""
         return self.runs_code or self.is_immediate
 
 
@@ -161,61 +161,64 @@ _SHAPES = (
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (*_STEP_KINDS, *_SHAPES)}
-"""The kinds and the shapes by name; the tables' column `steps.kind` has one of these names."""
+"""The kinds and shapes by name; the column `steps.kind` holds these names."""
 
 OUTER_SHAPES: tuple[str, ...] = tuple(kind.name for kind in _SHAPES)
-"""The shapes that a key of any step gives, outermost first: each is a field of its definition."""
+"""The shapes that any step can have in addition to its kind, outermost first. Each name is
+also a field of `StepDef`."""
 
 KIND_OF_KEY: dict[str, str] = {key: kind.name for kind in _STEP_KINDS for key in kind.marks}
-"""The kind by the key of the spec that makes it, in the order in which people are told of them."""
+"""The kind by the spec key that selects it, in the order in which messages list the keys."""
 
 
 def facts_of(name: str | None) -> Kind:
-    """The facts of a kind or shape by name; of an unknown one, none is true."""
+    """The facts of a kind or shape by name; an unknown name gets a `Kind` with the defaults."""
     return KINDS.get(name or "") or Kind(name=name or "")
 
 
 def names_where(fact: str) -> tuple[str, ...]:
-    """The names of the kinds of which a fact, an attribute of `Kind`, is true."""
+    """The names of the kinds and shapes for which the attribute `fact` of `Kind` is true."""
     return tuple(name for name, kind in KINDS.items() if getattr(kind, fact))
 
 
 def marks_taking(key: str) -> tuple[str, ...]:
-    """The keys of the spec that make a step which takes `key`."""
+    """The marks of the kinds that accept the spec key `key`."""
     return tuple(mark for kind in _STEP_KINDS if key in kind.takes for mark in kind.marks)
 
 
 StepStatus = Literal["pending", "running", "waiting", "succeeded", "failed", "skipped", "cancelled"]
-"""The status of a step while its job is folded."""
+"""The status of a step in the folded state."""
 
 JobStatus = Literal[
     "submitted", "running", "stopped", "waiting", "succeeded", "failed", "cancelled"
 ]
-"""`stopped` is not ended and no owner has said that it runs it; readers show it as interrupted.
+"""The status of a job in the folded state.
 
-`waiting` is stopped because only a person can say how it goes on.
+`stopped`: the job has not ended and has no owner; readers show it as interrupted. `waiting`:
+the job has no owner and needs a person to continue.
 """
 
 WaitsFor = Literal["retry", "approval", "in_doubt", "budget"]
-"""What a waiting step waits for: its next attempt, a person's decision or answer, money."""
+"""What a waiting step waits for: its next attempt, a human review, an answer about an attempt
+in doubt, or a raised budget."""
 
 PersonNeeded = Literal["approval", "in_doubt", "budget"]
-"""Why a job waits for a person."""
+"""Why a job needs a person to continue."""
 
 OPEN: tuple[StepStatus, ...] = ("pending", "running", "waiting")
 """Statuses of a step that has not ended."""
 
 NOT_RUNNING: tuple[StepStatus, ...] = ("pending", "waiting")
-"""Statuses of an open step without an attempt under way."""
+"""Statuses of an open step without a running attempt."""
 
 STEP_ENDED: tuple[StepStatus, ...] = ("succeeded", "failed", "skipped", "cancelled")
 """Statuses of a step that has ended."""
 
 NOT_DONE: tuple[StepStatus, ...] = ("failed", "cancelled", "skipped")
-"""Statuses of an ended step that a resume opens again."""
+"""Statuses of an ended step that a resume reopens."""
 
 DONE: tuple[StepStatus, ...] = ("succeeded", "skipped")
-"""Statuses of a step that ended as its spec says."""
+"""Statuses of a step that ended and that a resume leaves as it is."""
 
 JOB_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 """Statuses of a job that has ended."""
@@ -223,33 +226,34 @@ JOB_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 JOB_ENDED_BADLY: tuple[JobStatus, ...] = ("failed", "cancelled")
 
 JOB_AT_REST: tuple[JobStatus, ...] = ("stopped", "waiting", *JOB_ENDED)
-"""Statuses of a job whose owner is done with it for now."""
+"""Statuses of a job that no owner runs."""
 
 JOB_OPEN: tuple[JobStatus, ...] = ("running", "waiting")
-"""The tables' statuses of a job that has not ended; they do not know that one was stopped."""
+"""The tables' statuses of a job that has not ended. The tables cannot tell a stopped job from a
+running one."""
 
 INTERRUPTED = "interrupted"
-"""How a job or step is shown that was running, and that no live process runs; stored of attempts."""
+"""The shown status of a job or step that was running and has no live owner. Attempts store it."""
 
 CACHED = "cached"
-"""How a step is shown whose result is from elsewhere."""
+"""The shown status of a step with a reused result."""
 
 REMOVED = "removed"
-"""The tables' status of a step that an amendment took out."""
+"""The tables' status of a step that an amendment removed."""
 
 SHOWN_JOB_STATUSES = (*JOB_OPEN, INTERRUPTED, *JOB_ENDED)
-"""The statuses of jobs as people see them."""
+"""The statuses of jobs that commands show."""
 
 IN_DOUBT = "in doubt"
-"""The tables' status of what was cut short and may have been done."""
+"""The tables' status of an attempt or call that was interrupted and may have taken effect."""
 
 CUT_SHORT = (INTERRUPTED, IN_DOUBT)
-"""Statuses of an attempt that was cut short."""
+"""Statuses of an interrupted attempt."""
 
 ATTEMPT_STATUSES = ("running", "succeeded", "failed", *CUT_SHORT)
 
 FROM_LEDGER = "from ledger"
-"""The status of a call that a recorded reply answered: nothing was sent."""
+"""The status of a call that a recorded reply answered; no request was sent."""
 
 ANSWERED = ("answered", FROM_LEDGER)
 """Statuses of a call that has a reply."""
@@ -258,15 +262,15 @@ CALL_STATUSES = ("sent", *ANSWERED, "failed", IN_DOUBT)
 """Statuses of calls to models."""
 
 TOOL_STATUSES = ("called", "returned", "error", IN_DOUBT)
-"""Statuses of a model's calls of tools."""
+"""Statuses of tool calls."""
 
 CIRCUIT_STATUSES = ("open", "closed")
 
 
 def sql_list(names: Iterable[str]) -> str:
-    """Names of ours as the right side of SQL's IN. Raises ValueError for what needs quoting."""
+    """The names as the right side of SQL's IN. Raises ValueError for a name that needs quoting."""
     found = tuple(names)
     for name in found:
         if not name.replace("_", "").replace(" ", "").isalnum():
-            raise ValueError(f"{name!r} is no name of a kind or a status")
+            raise ValueError(f"{name!r} is not the name of a kind or a status")
     return f"({', '.join(repr(name) for name in found)})"

@@ -1,8 +1,8 @@
 """Locks between processes: `flock` on small files beside the ledger.
 
-An `flock` dies with its process, so no lock is ever stale and no pid is ever
-trusted. Lock files are never unlinked: removing one would let two processes
-hold "the same" lock on two inodes.
+The kernel releases an `flock` when its process dies, so locks are never stale and process
+ids need not be checked. Lock files are never deleted: then two processes could hold "the
+same" lock on two inodes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def locks_dir(database: Path) -> Path:
 class FileLock:
     """An advisory lock on one file, between processes and between threads.
 
-    The file is opened close-on-exec, so commands that a job starts never
-    inherit the lock.
+    The file is opened close-on-exec, so that commands of a job do not inherit the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,14 +37,14 @@ class FileLock:
         self._fd: int | None = None
 
     def try_acquire(self) -> bool:
-        """Take the lock if it is free; true when this object holds it."""
+        """Take the lock if it is free; returns whether this object holds it now."""
         if self._fd is not None:
             return True
         fd = _open_lock_file(self.path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not _same_file(fd, self.path):
-                # The file was deleted and made anew between open and flock.
+                # The file was deleted and created again between open and flock.
                 os.close(fd)
                 return False
         except BlockingIOError:
@@ -58,37 +57,37 @@ class FileLock:
         return True
 
     def acquire(self, *, wait_s: float) -> bool:
-        """Take the lock, trying for `wait_s` seconds; false when it stayed taken."""
+        """Try to take the lock for `wait_s` seconds; returns whether this object holds it."""
         deadline = time.monotonic() + wait_s
         pause_s = 0.0002
         while not self.try_acquire():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
-            # Polling, because a blocking flock could not be given up.
+            # Poll, because a blocking flock has no timeout.
             time.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * 1.5, 0.005)
         return True
 
     def release(self) -> None:
-        """Give the lock back; does nothing when it is not held."""
+        """Release the lock; does nothing if it is not held."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
     def write_note(self, note: dict[str, object]) -> None:
-        """Put a line of JSON into the held file, for people and for messages."""
+        """Write a line of JSON into the locked file. Messages about the lock's holder use it."""
         assert self._fd is not None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, (json.dumps(note) + "\n").encode(), 0)
 
 
 class WriteLock:
-    """The ledger-wide lock around each transaction, checkpoint and close.
+    """The lock around each transaction, checkpoint and close of a ledger.
 
-    SQLite has locks of its own. This one is there because versions 3.7.0 to
-    3.51.2 can lose a commit that runs beside another connection's checkpoint
-    (the WAL-reset bug), and because waiting here is never "database is locked".
+    It exists in addition to SQLite's own locks for two reasons: SQLite 3.7.0 to 3.51.2 can
+    lose a commit that runs during another connection's checkpoint (the WAL-reset bug), and
+    waiting for this lock does not end with "database is locked".
     """
 
     def __init__(self, database: Path) -> None:
@@ -125,14 +124,14 @@ class WriteLock:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise LedgerBusy(
-                        f"another process has kept the write lock {self.path} for "
-                        f"{duration_text(WRITE_WAIT_S)}; end it, then resume the job"
+                        f"another process has held the write lock {self.path} for "
+                        f"{duration_text(WRITE_WAIT_S)}; end that process, then resume the job"
                     ) from None
                 pause_s = min(pause_s * 1.5, 0.002)
 
 
 class OwnerLock:
-    """The right to run one job, held by one live process."""
+    """The lock of one job: the process that holds it is the job's owner and may run it."""
 
     def __init__(self, database: Path, job_id: str) -> None:
         self.job_id = job_id
@@ -141,8 +140,8 @@ class OwnerLock:
     def acquire(self, *, wait_s: float = OWNER_WAIT_S) -> None:
         """Become the owner.
 
-        Raises OwnedElsewhere, naming pid and host, when another process still
-        is after `wait_s` seconds.
+        Raises OwnedElsewhere, with the owner's process id and host, if another process still
+        owns the job after `wait_s` seconds.
         """
         if not self._lock.acquire(wait_s=wait_s):
             raise OwnedElsewhere(self.job_id, _describe(self._lock.path))
@@ -154,7 +153,7 @@ class OwnerLock:
 
 
 def has_owner(database: Path, job_id: str) -> bool:
-    """Whether a live process runs the job: a shared, non-blocking probe of its lock."""
+    """Whether a live process owns the job. Tries a shared lock and does not wait."""
     try:
         fd = os.open(locks_dir(database) / job_id, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -169,7 +168,7 @@ def has_owner(database: Path, job_id: str) -> bool:
 
 
 def owner_identity() -> dict[str, object]:
-    """This process, as lock files and events name it: `{"pid", "host"}`."""
+    """This process as lock files and events record it: `{"pid": ..., "host": ...}`."""
     return {"pid": os.getpid(), "host": os.uname().nodename}
 
 

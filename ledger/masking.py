@@ -1,10 +1,8 @@
-"""Secrets made unreadable: their values, and the common spellings of them, wherever they stand.
+"""Replaces the values of secrets, in their usual spellings, in texts, bytes and JSON values.
 
-Which spellings of a value are found is said in `spellings.py`; what a program makes
-of a value otherwise (reversed, encrypted, in hexadecimal) is not.
-
-What is known of the secrets is for others to say; with none, everything here
-gives back what it was given.
+`spellings.py` defines the spellings. Other encodings of a value (reversed, encrypted, in
+hexadecimal) are not found. The caller supplies the secrets; a mask without secrets returns its
+input unchanged.
 """
 
 from __future__ import annotations
@@ -18,18 +16,18 @@ from typing import Any, Generic, TypeVar
 from orc.ledger.spellings import encode_pattern, spell_out
 
 SECRET_CHARS_MIN = 8
-"""A shorter value would be found in ordinary words."""
+"""Shorter values are not masked: they would match in ordinary words."""
 
 
 Piece = TypeVar("Piece", str, bytes)
 
 
 class Mask:
-    """Replaces the values of secrets, given by their names, with `[secret NAME]`."""
+    """Replaces the values of secrets with `[secret NAME]`. `values` maps names to values."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         stripped = {name: value.strip() for name, value in values.items()}
-        # The longest first: one may begin another.
+        # The longest value first, because one value may be a prefix of another.
         known = sorted(stripped.items(), key=lambda item: (-len(item[1]), item[0]))
         known = [(name, value) for name, value in known if len(value) >= SECRET_CHARS_MIN]
         self.names = tuple(name for name, _ in known)
@@ -47,17 +45,20 @@ class Mask:
         return bool(self.names)
 
     def text(self, text: str) -> str:
-        """The text without secrets; the same object where it has none."""
+        """The text with secrets masked; the same object if it contains none."""
         return self._texts.pattern.sub(self._label, text) if self._may_have(text) else text
 
     def data(self, content: bytes) -> bytes:
-        """The bytes without secrets; the same object where they have none."""
+        """The bytes with secrets masked; the same object if they contain none."""
         if not self._may_have(content):
             return content
         return self._bytes.pattern.sub(self._byte_label, content)
 
     def value(self, value: Any) -> Any:
-        """The JSON value without secrets, keys included; a number that shows one becomes a text."""
+        """The JSON value with secrets masked, also in keys.
+
+        A number whose digits contain a secret becomes a string.
+        """
         if not self.names:
             return value
         match value:
@@ -76,7 +77,7 @@ class Mask:
         return value
 
     def find(self, content: str | bytes) -> str | None:
-        """The name of the first secret in it, if there is one."""
+        """The name of the first secret in the content; None if there is none."""
         if not self._may_have(content):
             return None
         found: re.Match[str] | re.Match[bytes] | None
@@ -87,11 +88,11 @@ class Mask:
         return None if found is None else self.names[(found.lastindex or 1) - 1]
 
     def text_stream(self) -> MaskedStream[str]:
-        """For a text that comes in pieces."""
+        """A masked stream for a text that arrives in pieces."""
         return MaskedStream("", self.text, self._texts if self.names else None)
 
     def byte_stream(self) -> MaskedStream[bytes]:
-        """For bytes that come in chunks."""
+        """A masked stream for bytes that arrive in pieces."""
         return MaskedStream(b"", self.data, self._bytes if self.names else None)
 
     @cached_property
@@ -109,9 +110,9 @@ class Mask:
         )
 
     def _sources(self) -> tuple[str, str]:
-        """The pattern of everything, a group for each secret; and of how anything begins."""
+        """The pattern of all secrets, with a group for each; and the pattern of their openings."""
         whole = "|".join(
-            f"({'|'.join(''.join(form.signs) for form in forms)})" for forms in self._forms
+            f"({'|'.join(''.join(form.units) for form in forms)})" for forms in self._forms
         )
         openings = {form.opening(): None for forms in self._forms for form in forms}
         return whole, "|".join(openings)
@@ -120,7 +121,7 @@ class Mask:
         return max(sum(form.sizes) for forms in self._forms for form in forms)
 
     def _may_have(self, content: str | bytes) -> bool:
-        """Cheap, and no only where it is sure."""
+        """A cheap test: False only if the content certainly has no secret."""
         if not self.names:
             return False
         if self._anchors is None:
@@ -138,9 +139,10 @@ class Mask:
 
 @dataclass(frozen=True)
 class _Patterns(Generic[Piece]):
-    """How any secret begins, and every secret in every spelling; with the most bytes of a match.
+    """The compiled patterns for one type of content; `bytes_max` is the longest match in bytes.
 
-    The latter takes long to compile, and is seldom wanted.
+    `opening` matches the first units of a secret. `pattern` matches whole secrets; it is slow to
+    compile and seldom needed, so it is compiled at first use.
     """
 
     compile_pattern: Callable[[], re.Pattern[Piece]]
@@ -154,7 +156,10 @@ class _Patterns(Generic[Piece]):
 
 
 class MaskedStream(Generic[Piece]):
-    """Masks what comes in pieces as it would be masked whole; holds back what may begin a secret."""
+    """Masks content that arrives in pieces, with the same result as masking it as a whole.
+
+    It holds back the end of a piece if a secret may begin there.
+    """
 
     _nothing: Piece
     _held: Piece
@@ -173,13 +178,13 @@ class MaskedStream(Generic[Piece]):
         self._patterns = patterns
 
     def feed(self, piece: Piece) -> Piece:
-        """What can be shown now."""
+        """Add a piece; returns the masked content that no later piece can change."""
         patterns = self._patterns
         if patterns is None:
             return piece
         text = self._held + piece
         shown: list[Piece] = []
-        # A match that begins up to here is whole: it cannot go on beyond what has come.
+        # A match that starts at or before this index is complete: more content cannot extend it.
         sure = len(text) - patterns.bytes_max
         at = 0
         if self._mask(text) != text:
@@ -196,7 +201,7 @@ class MaskedStream(Generic[Piece]):
         return self._nothing.join(shown)
 
     def close(self) -> Piece:
-        """What was held back; nothing more comes."""
+        """End the stream; returns the masked content that was held back."""
         held, self._held = self._held, self._nothing
         return self._mask(held)
 

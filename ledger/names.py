@@ -1,4 +1,4 @@
-"""Which job a person means. Needs no event model, so that short commands start fast."""
+"""Finds a job by a part of its id or by `latest`. Imports no event models, for fast start-up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?", re.ASCII)
 
 
 def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
-    """The id of the one job that `name` means: an id, any unique part of one, or `latest`.
+    """The id of the job that `name` identifies: an id, a unique part of an id, or `latest`.
 
-    `latest~1` is the one before the latest, `latest~2` the one before that.
-    Raises NoSuchJob, which lists what the name could have meant.
+    `latest~1` is the job before the latest one. Raises NoSuchJob, with the candidates if the
+    name is ambiguous.
     """
     first_events = "SELECT job_id FROM events WHERE version = 1"
     if latest := _LATEST.fullmatch(name):
@@ -30,10 +30,10 @@ def find_job(connection: sqlite3.Connection, name: str, *, path: Path) -> str:
     if len(rows) == 1 and name:
         return str(rows[0][0])
     if not rows or not name:
-        raise NoSuchJob(f"no job in {path} goes by {name!r}; `orc list` shows them")
+        raise NoSuchJob(f"no job in {path} has {name!r} in its id; `orc list` shows all jobs")
     listed = ", ".join(row[0] for row in rows[:5])
     more = ", ..." if len(rows) > 5 else ""
-    raise NoSuchJob(f"{name!r} could be any of {listed}{more}; give more of the id")
+    raise NoSuchJob(f"{name!r} matches several jobs: {listed}{more}; give more of the id")
 
 
 def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
@@ -46,6 +46,6 @@ def _latest(connection: sqlite3.Connection, back: int, *, path: Path) -> str:
         return str(row[0])
     count = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
     if not count:
-        raise NoSuchJob(f"{path} holds no job yet; `orc run SPEC` submits one")
+        raise NoSuchJob(f"{path} has no jobs yet; `orc run SPEC` submits one")
     jobs = count_text(count, "job")
-    raise NoSuchJob(f"{path} holds {jobs}: there is none {back} before the latest; see `orc list`")
+    raise NoSuchJob(f"{path} has only {jobs}, so latest~{back} does not exist; see `orc list`")

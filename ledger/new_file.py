@@ -1,4 +1,4 @@
-"""A new file: whole or not at all, for its owner alone, and never over another one by chance."""
+"""Writes new files atomically, readable only by their owner, without replacing files by accident."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from orc.ledger.errors import FileIsThere, NoFolder, StorageError
 
 
 def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -> None:
-    """Have `make` fill an empty file of a temporary name, sync it, and give it its name.
+    """Call `make` to fill an empty temporary file, sync it, and rename it to `target`.
 
-    With `force` it replaces a file that is there. Raises FileIsThere, StorageError.
+    With `force` it replaces an existing file. Raises FileIsThere, NoFolder, StorageError.
     """
     refuse_existing(target, force=force)
     temporary = target.with_name(f".{target.name[:60]}.{os.getpid()}.orc-tmp")
     try:
         with suppress(FileNotFoundError):
-            # Left by a process that was killed here, and had the same number.
+            # A killed process with the same process id may have left this file.
             temporary.unlink()
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
@@ -28,7 +28,7 @@ def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -
             if force:
                 os.replace(temporary, target)
             else:
-                # A link is refused where a name has been taken meanwhile; a rename is not.
+                # If the name was taken in the meantime, link() fails; rename() would replace it.
                 os.link(temporary, target)
         except FileExistsError as error:
             raise FileIsThere(_is_there(target)) from error
@@ -41,7 +41,7 @@ def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -
 
 
 def write_new_bytes(target: Path, content: bytes, *, force: bool) -> None:
-    """The same, for a file whose bytes are at hand. Raises what `write_new_file` raises."""
+    """Write `content` to a new file as `write_new_file` does, and raise what it raises."""
 
     def fill(path: Path) -> None:
         path.write_bytes(content)
@@ -50,20 +50,20 @@ def write_new_bytes(target: Path, content: bytes, *, force: bool) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Raise NoFolder where the folder of a new file is not there."""
+    """Raise NoFolder if the parent folder of `path` does not exist."""
     if not path.parent.is_dir():
         raise NoFolder(f"{path}: its folder does not exist; create it first")
 
 
 def refuse_existing(target: Path, *, force: bool) -> None:
-    """Refuse a place that no new file can have, before any work. Raises FileIsThere, NoFolder."""
+    """Check before any work that a new file can be written here. Raises FileIsThere, NoFolder."""
     require_folder(target)
     if os.path.lexists(target) and (not force or not target.is_file() or target.is_symlink()):
         raise FileIsThere(_is_there(target))
 
 
 def _is_there(target: Path) -> str:
-    return f"{target} is there already; name another file, or add --force to replace a file"
+    return f"{target} exists already; name another file, or add --force to replace a file"
 
 
 def _sync(path: Path) -> None:

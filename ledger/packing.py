@@ -1,6 +1,6 @@
-"""Values as events hold them: small ones inline, others as the digest of a blob.
+"""Converts values to payloads: small values inline, larger ones as the digest of a blob.
 
-What is made here is stored by `store.py`, the blob with or before the event.
+`store.py` stores the blob with the event or before it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from orc.ledger.events import Payload
 from orc.ledger.wording import count_text, size_text
 
 INLINE_BYTES_MAX = 1024
-"""Values whose JSON is longer than this become blobs, so that event rows stay small."""
+"""Values with longer JSON are stored as blobs, so that event rows stay small."""
 
 BLOB_BYTES_MAX = 256 * 1024 * 1024
 
 
 def pack(value: Any) -> tuple[Payload, bytes | None]:
-    """A JSON value as a payload, and the blob that has to be stored with it, if any.
+    """The payload of a JSON value, and the blob to store with it, if the payload needs one.
 
-    Raises ValueError for what JSON cannot hold and for more than a blob may have.
+    Raises ValueError or TypeError if JSON cannot hold the value, and ValueError if it is larger
+    than a blob may be.
     """
     if isinstance(value, str):
         content = within_limit(value.encode())
@@ -32,20 +33,21 @@ def pack(value: Any) -> tuple[Payload, bytes | None]:
         return Payload(value=value), None
     content = within_limit(canonical_json(value).encode())
     if len(content) <= INLINE_BYTES_MAX:
-        # As a reader will find it, keys in their stored order: texts made of it must not differ.
+        # Parse it back, so that the keys have the order that a reader of the ledger gets:
+        # templates must render the same text from both.
         return Payload(value=json.loads(content)), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content)), content
 
 
 def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
-    """Bytes, such as a log, as a text payload that gives them back unchanged."""
+    """The text payload of bytes such as a log, and its blob; reading returns the same bytes."""
     if len(content) <= INLINE_BYTES_MAX and is_text(content):
         return Payload(value=content.decode()), None
     return Payload(sha256=digest_bytes(content), size_bytes=len(content), text=True), content
 
 
 def within_limit(content: bytes) -> bytes:
-    """The bytes again. Raises ValueError for more than a blob may have."""
+    """Return the bytes. Raises ValueError if they are larger than a blob may be."""
     if len(content) > BLOB_BYTES_MAX:
         size = count_text(len(content), "byte")
         raise ValueError(f"a blob of {size} is over the limit of {size_text(BLOB_BYTES_MAX)}")
@@ -53,7 +55,7 @@ def within_limit(content: bytes) -> bytes:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether it is UTF-8 without NUL, so that Datasette can show it."""
+    """Whether the bytes are UTF-8 without NUL, so that Datasette can show them as text."""
     try:
         return b"\0" not in content and (content.isascii() or bool(content.decode()))
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""Reading a ledger: streams of events, blobs, signals, and the names of jobs.
+"""Reads a ledger: streams of events, blobs, signals and job ids.
 
-Works on any connection; appending is `store.py`'s.
+It works on any connection. `store.py` appends.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from orc.ledger.events import JobId, Payload, Recorded
 from orc.ledger.names import find_job
 
 EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
-"""What `row_to_recorded` takes, in its order."""
+"""The columns of a row for `row_to_recorded`, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A message to a job's owner from another process, numbered over the whole ledger."""
+    """A request to a job's owner from another process. Ids count over the whole ledger."""
 
     id: int
     job_id: JobId
@@ -36,14 +36,14 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last event of a stream: its version and hash, 0 and "" before the first."""
+    """The version and hash of a stream's last event; 0 and "" for an empty stream."""
 
     version: int
     hash: str
 
 
 class LedgerReader:
-    """A ledger, read-only. Use it as a context manager, or close it."""
+    """Read access to a ledger. Use it as a context manager, or call `close`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -77,7 +77,7 @@ class LedgerReader:
         )
 
     def read_event(self, job_id: str, version: int) -> Recorded:
-        """One event of the job. Raises CorruptLedger when it is not there."""
+        """One event of the job. Raises CorruptLedger if it is missing."""
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
         for recorded in self._read(query, (job_id, version)):
             return recorded
@@ -97,7 +97,7 @@ class LedgerReader:
         )
 
     def head(self, job_id: str) -> Head:
-        """Where the job's stream ends now."""
+        """The current head of the job's stream."""
         with storage_errors(self.path):
             row = self.connection.execute(
                 "SELECT version, hash FROM events WHERE job_id = ? ORDER BY version DESC LIMIT 1",
@@ -106,9 +106,9 @@ class LedgerReader:
         return Head(*row) if row else Head(0, "")
 
     def read_blob(self, digest: str) -> bytes:
-        """The bytes with that SHA-256.
+        """The bytes of a blob.
 
-        Raises CorruptLedger when they are not there, RemovedBlob when they were removed.
+        Raises CorruptLedger if the blob is missing, RemovedBlob if its bytes were removed.
         """
         with storage_errors(self.path):
             row = self.connection.execute(
@@ -123,7 +123,7 @@ class LedgerReader:
         return content.encode() if isinstance(content, str) else bytes(content)
 
     def read_payload(self, payload: Payload | None) -> Any:
-        """The JSON value that a payload stands for; null for no payload."""
+        """The JSON value of a payload; None without a payload."""
         if payload is None:
             return None
         if payload.sha256 is None:
@@ -132,13 +132,13 @@ class LedgerReader:
         return content if payload.text else json.loads(content)
 
     def read_payload_bytes(self, payload: Payload) -> bytes:
-        """The bytes of a text payload, as they were."""
+        """The original bytes of a text payload."""
         if payload.sha256 is None:
             return str(payload.value or "").encode()
         return self.read_blob(payload.sha256)
 
     def knows_blob(self, digest: Digest) -> bool:
-        """Whether bytes with that SHA-256 are in the ledger, and were not removed."""
+        """Whether the ledger has the blob and its bytes were not removed."""
         with storage_errors(self.path):
             found = self.connection.execute(
                 "SELECT 1 FROM blobs WHERE sha256 = ? AND typeof(content) <> 'integer'", (digest,)
@@ -146,7 +146,7 @@ class LedgerReader:
         return found is not None
 
     def names_blob(self, digest: Digest) -> bool:
-        """Whether bytes with that SHA-256 are in the ledger, or were."""
+        """Whether the ledger has the blob or had it before its bytes were removed."""
         with storage_errors(self.path):
             found = self.connection.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (digest,))
             return found.fetchone() is not None
@@ -161,9 +161,9 @@ class LedgerReader:
         return [Signal(row[0], JobId(row[1]), row[2], json.loads(row[3])) for row in rows]
 
     def find_job(self, name: str) -> JobId:
-        """The one job that `name` means: an id, any unique part of one, `latest`, or `latest~1`.
+        """The job that `name` identifies: an id, a unique part of an id, `latest`, or `latest~1`.
 
-        Raises NoSuchJob, which lists what the name could have meant.
+        Raises NoSuchJob, with the candidates if the name is ambiguous.
         """
         return JobId(find_job(self.connection, name, path=self.path))
 
@@ -174,25 +174,28 @@ class LedgerReader:
 
 
 def removal_note(connection: sqlite3.Connection, position: int) -> str:
-    """What the event at a position says of the blobs that it removed, for people."""
+    """The end of a message about removed bytes: when and why the event at `position` did it."""
     row = connection.execute(
         "SELECT job_id, version, recorded_at, data FROM events WHERE position = ? "
         "AND type = 'blob.removed'",
         (position,),
     ).fetchone()
     if row is None:
-        return "are gone, and no event says why; `orc verify` tells more"
+        return "were removed, but the ledger has no event for it; run `orc verify` for details"
     job_id, version, recorded_at, data = row
-    said = json.loads(data)
-    reason = f": {said['reason']}" if said.get("reason") else ""
+    fields = json.loads(data)
+    reason = f": {fields['reason']}" if fields.get("reason") else ""
     return (
-        f"were removed by orc {said['cause']} on {recorded_at[:10]} "
+        f"were removed by orc {fields['cause']} on {recorded_at[:10]} "
         f"(event {version} of {job_id}){reason}"
     )
 
 
 def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
-    """A row of the events table as the event that it holds. Raises what `load_event` raises."""
+    """The event of a row with `EVENT_COLUMNS`.
+
+    Raises CorruptLedger if the data is not JSON, and what `load_event` raises.
+    """
     position, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
     try:
         fields = json.loads(data)

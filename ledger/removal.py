@@ -1,7 +1,7 @@
-"""Removing the bytes of blobs: the one way, which an event in each stream that names them tells of.
+"""Removes the bytes of blobs and records it with an event in each stream that names them.
 
-The row of a blob stays; its content becomes the position of the event (see the
-triggers in `schema.py`). Which blobs are to go is the caller's business.
+The row of a blob stays; its content becomes the position of the `blob.removed` event (see the
+triggers in `schema.py`). The caller decides which blobs to remove.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from orc.ledger.locks import OwnerLock
 from orc.ledger.store import Ledger
 
 DIGESTS_MAX = 1000
-"""How many blobs one event names."""
+"""The maximum number of blobs that one event names."""
 
 _JOBS_AT_ONCE = 100
-_OF_SPECS = "('job.submitted', 'job.amended')"
+_SPEC_EVENT_TYPES = "('job.submitted', 'job.amended')"
 
 
 def blobs_by_job(
     connection: sqlite3.Connection, *, wanted: Collection[str] | None = None
 ) -> dict[str, set[str]]:
-    """The blobs that each job's events and specs name; of those in `wanted` only, if that is given."""
+    """The digests that each job's events and specs name; if `wanted` is given, only these."""
     found: dict[str, set[str]] = defaultdict(set)
     rows = connection.execute(
         "SELECT job_id, data FROM events WHERE instr(data, '\"sha256\"') ORDER BY position"
@@ -44,7 +44,7 @@ def blobs_by_job(
 
 
 def blobs_of_job(connection: sqlite3.Connection, job_id: str) -> set[str]:
-    """The blobs that the job's events and specs name."""
+    """The digests of the blobs that the job's events and specs name."""
     rows = connection.execute(
         "SELECT data FROM events WHERE job_id = ? AND instr(data, '\"sha256\"')", (job_id,)
     )
@@ -55,7 +55,7 @@ def blobs_of_job(connection: sqlite3.Connection, job_id: str) -> set[str]:
 
 
 def spec_blobs(connection: sqlite3.Connection, job_id: str) -> set[str]:
-    """The blobs that the job's specs are in, as they were written and as they were resolved."""
+    """The digests of the blobs that hold the job's specs, both the source and the resolved form."""
     return {
         document["sha256"]
         for _, fields in _spec_events(connection, job_id)
@@ -67,7 +67,7 @@ def spec_blobs(connection: sqlite3.Connection, job_id: str) -> set[str]:
 def digests_in_specs(
     connection: sqlite3.Connection, job_id: str | None
 ) -> Iterator[tuple[str, set[str]]]:
-    """The digests that each spec names besides events, of one job or of all: images of prompts."""
+    """The digests that each spec itself names (images of prompts), for one job or for all."""
     for found_in, fields in _spec_events(connection, job_id):
         document = fields["spec"]
         content: Any = document.get("value")
@@ -88,17 +88,19 @@ def remove_blobs(
     at: str,
     derive_tables: bool = False,
 ) -> int:
-    """Remove blobs, each named by the jobs that it is listed under; how many had their bytes still.
+    """Remove the bytes of blobs; returns how many blobs still had bytes.
 
-    The jobs must have no owner, and are owned meanwhile; a blob goes with the last
-    of its jobs, so that a crash leaves no stream that does not know. `derive_tables`
-    where the tables were made of such a blob. Raises OwnedElsewhere, LedgerError.
+    `blobs` maps each job id to the digests that the job names. The function owns the jobs
+    while it works, and raises OwnedElsewhere if one has an owner. The bytes of a blob are
+    removed with the event of the last of its jobs, so that after a crash no stream lacks
+    the event for bytes that are gone. Set `derive_tables` if the read model was derived from
+    such a blob; it is then rebuilt.
     """
     ledger.connection.execute("PRAGMA secure_delete = ON")
-    waiting: dict[str, int] = defaultdict(int)
+    jobs_left: dict[str, int] = defaultdict(int)
     for digests in blobs.values():
         for digest in digests:
-            waiting[digest] += 1
+            jobs_left[digest] += 1
     jobs = list(blobs)
     removed = 0
     for start in range(0, len(jobs), _JOBS_AT_ONCE):
@@ -116,11 +118,11 @@ def remove_blobs(
                     assert isinstance(recorded.event, BlobRemoved)
                     for digest in recorded.event.digests:
                         places[digest] = (job_id, recorded.version)
-                        waiting[digest] -= 1
+                        jobs_left[digest] -= 1
             heads = ledger._insert_events(batch)
             ledger._projector.apply(ledger.connection, batch)
             for digest, place in places.items():
-                if not waiting[digest]:
+                if not jobs_left[digest]:
                     removed += _remove_one(ledger.connection, digest, *place)
             if derive_tables and start + _JOBS_AT_ONCE >= len(jobs):
                 ledger._rebuild()
@@ -128,8 +130,8 @@ def remove_blobs(
     return removed
 
 
-def has_much_room(connection: sqlite3.Connection) -> bool:
-    """Whether a tenth of the file or more is free pages, which `compact` would give back."""
+def is_worth_compacting(connection: sqlite3.Connection) -> bool:
+    """Whether at least a tenth of the file is free pages, which `compact` would release."""
     free, pages = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("freelist_count", "page_count")
@@ -138,10 +140,10 @@ def has_much_room(connection: sqlite3.Connection) -> bool:
 
 
 def compact(ledger: Ledger) -> bool:
-    """Write the file anew without what was removed, and empty its log.
+    """Rewrite the file without free pages, and truncate its write-ahead log.
 
-    False when another program was reading, so that the log still has old pages.
-    Raises StorageError where there is no room for a second copy.
+    Returns False if another program was reading, so that the log still has old pages.
+    Raises StorageError if the disk has no space for a second copy.
     """
     with storage_errors(ledger.path), ledger._lock:
         ledger._in_use.check()
@@ -151,13 +153,13 @@ def compact(ledger: Ledger) -> bool:
 
 
 def size_of(connection: sqlite3.Connection, digest: str) -> int:
-    """How many bytes a blob has, or had; 0 for one that is not there."""
+    """The size of a blob in bytes, even if its bytes were removed; 0 for an unknown digest."""
     row = connection.execute("SELECT size_bytes FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def has_bytes(connection: sqlite3.Connection, digest: str) -> bool:
-    """Whether the bytes of a blob are there, and were not removed."""
+    """Whether the ledger has the blob and its bytes were not removed."""
     row = connection.execute(
         "SELECT typeof(content) <> 'integer' FROM blobs WHERE sha256 = ?", (digest,)
     ).fetchone()
@@ -207,7 +209,8 @@ def _spec_events(
     connection: sqlite3.Connection, job_id: str | None
 ) -> list[tuple[str, dict[str, Any]]]:
     rows = connection.execute(
-        f"SELECT job_id, data FROM events WHERE type IN {_OF_SPECS} AND (? IS NULL OR job_id = ?)",
+        f"SELECT job_id, data FROM events WHERE type IN {_SPEC_EVENT_TYPES} "
+        "AND (? IS NULL OR job_id = ?)",
         (job_id, job_id),
     ).fetchall()
     return [(found, json.loads(data)) for found, data in rows]

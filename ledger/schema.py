@@ -1,8 +1,8 @@
-"""The ledger's own tables, and the migrations that bring an old file to them.
+"""The ledger's own tables (events, blobs and signals), and the migrations that create them.
 
-Events, blobs and signals only: the read model belongs to the projector. No
-JSON function and no application-defined function appears in the schema, so
-that any SQLite, Datasette's included, can open the file.
+The projector creates the read model's tables. The schema uses neither JSON functions nor
+application-defined functions, so that every SQLite build, such as Datasette's, can open the
+file.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _VERSION_1 = (
     """,
     "CREATE INDEX signals_by_job ON signals (job_id, id)",
     "CREATE TABLE orc_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    # The insert guard refuses gaps as well as `INSERT OR REPLACE`, which would
-    # walk past a delete trigger: it replaces by `version` or by `position`.
+    # This trigger refuses gaps, and also `INSERT OR REPLACE`, which deletes the old row (with
+    # the same `version` or `position`) without firing the delete trigger.
     """
     CREATE TRIGGER events_in_order BEFORE INSERT ON events
     WHEN NEW.version IS NOT
@@ -65,13 +65,13 @@ _VERSION_1 = (
     CREATE TRIGGER events_no_delete BEFORE DELETE ON events
     BEGIN SELECT RAISE(ABORT, 'events are append-only: no delete'); END
     """,
-    # Content is named by its digest, so a second insert has nothing to add.
+    # The digest identifies the content, so a second insert changes nothing.
     """
     CREATE TRIGGER blobs_once BEFORE INSERT ON blobs
     WHEN EXISTS (SELECT 1 FROM blobs WHERE sha256 = NEW.sha256)
     BEGIN SELECT RAISE(IGNORE); END
     """,
-    # A row number of someone else's choice would replace another row's content.
+    # An explicit rowid could replace another row's content.
     """
     CREATE TRIGGER blobs_no_replace BEFORE INSERT ON blobs
     WHEN EXISTS (SELECT 1 FROM blobs WHERE rowid = NEW.rowid AND sha256 IS NOT NEW.sha256)
@@ -100,11 +100,11 @@ _VERSION_1 = (
     """,
 )
 
-# The one door for the bytes of a blob: its content becomes the position of the
-# event that says so, which has to be there first. Bytes that come again are
-# stored again. The index is there for those who ask what was removed; it costs
-# a page for such an event alone.
-_SAYS_SO = (
+# The only way to remove a blob's bytes: replace the content with the position of a
+# `blob.removed` event that names the digest and is already stored. If the same bytes are
+# inserted again, they are stored again. The index finds removals; being partial, it takes no
+# space in a ledger without them.
+_IS_RECORDED_REMOVAL = (
     "EXISTS (SELECT 1 FROM events WHERE position = NEW.content AND type = 'blob.removed' "
     "AND instr(data, NEW.sha256))"
 )
@@ -124,7 +124,7 @@ _VERSION_2 = (
     f"""
     CREATE TRIGGER blobs_no_empty BEFORE INSERT ON blobs
     WHEN typeof(NEW.content) NOT IN ('text', 'blob')
-        AND NOT (typeof(NEW.content) = 'integer' AND {_SAYS_SO})
+        AND NOT (typeof(NEW.content) = 'integer' AND {_IS_RECORDED_REMOVAL})
     BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no content'); END
     """,
     f"""
@@ -133,7 +133,7 @@ _VERSION_2 = (
         NEW.rowid IS OLD.rowid AND NEW.sha256 IS OLD.sha256 AND NEW.size_bytes IS OLD.size_bytes
         AND CASE typeof(OLD.content)
             WHEN 'integer' THEN typeof(NEW.content) IN ('text', 'blob')
-            ELSE typeof(NEW.content) = 'integer' AND {_SAYS_SO}
+            ELSE typeof(NEW.content) = 'integer' AND {_IS_RECORDED_REMOVAL}
         END
     )
     BEGIN SELECT RAISE(ABORT, 'blobs are append-only: no update'); END
@@ -152,14 +152,11 @@ def _migrate_to_2(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_migrate_to_1, _migrate_to_2)
-"""Entry n brings a file from `user_version` n to n + 1."""
+"""Entry n migrates a file from `user_version` n to n + 1."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to today's schema; the caller holds a transaction.
-
-    Raises what `check_header` raises.
-    """
+    """Migrate the file to the current schema, in the caller's transaction."""
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     for number in range(found, len(MIGRATIONS)):
         MIGRATIONS[number](connection)
@@ -168,7 +165,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def is_current(connection: sqlite3.Connection) -> bool:
-    """Whether the file has today's schema.
+    """Whether the file has the current schema.
 
     Raises what `check_header` raises.
     """
@@ -176,10 +173,10 @@ def is_current(connection: sqlite3.Connection) -> bool:
 
 
 def check_header(connection: sqlite3.Connection) -> int:
-    """The schema version of the file, 0 for an empty one.
+    """The schema version of the file; 0 for an empty file.
 
-    Raises NotALedger for a file of another application, LedgerTooNew for one
-    that a newer orc has migrated, CorruptLedger for a version that none has.
+    Raises NotALedger for a file of another application, LedgerTooNew for a file that a newer
+    version of orc has migrated, CorruptLedger for a version number that no orc writes.
     """
     try:
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -195,16 +192,16 @@ def check_header(connection: sqlite3.Connection) -> int:
         raise NotALedger("the file is an SQLite database, but not a ledger of orc")
     if version > len(MIGRATIONS):
         raise LedgerTooNew(
-            f"the ledger has schema {version}, and this orc knows {len(MIGRATIONS)}; "
-            "install a newer orc"
+            f"the ledger has schema {version}, and this version of orc knows schemas up to "
+            f"{len(MIGRATIONS)}; install a newer one"
         )
     if version < 1:
-        raise CorruptLedger(f"the header was changed: it says schema {version}")
+        raise CorruptLedger(f"the file's header is damaged: it has schema version {version}")
     return version
 
 
 def schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """The statement of each table, index and trigger, by kind and name, spaces made equal."""
+    """The SQL of each table, index and trigger, by kind and name, with whitespace normalized."""
     rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-    # In a damaged or hostile file these need not be text.
+    # In a damaged or hostile file, these columns may hold other types than text.
     return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}

@@ -1,8 +1,8 @@
-"""How a secret may be written: patterns for its value as it is, quoted, escaped, and in base64.
+"""Regular expressions that match a secret in its usual spellings.
 
-A value is found quoted for a URL, a JSON text, HTML or a shell, and in base64 at
-each of its three alignments, in both alphabets, in lines or in one. Of a value of
-several lines, each longer line is found by itself.
+A spelling is the plain value; the value escaped for a URL, JSON, HTML or a shell; or base64
+at each of the three alignments, in both alphabets, wrapped into lines or not. If a value has
+several lines, each long line is matched on its own, too.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LINE_CHARS_MIN = 16
-"""Lines of a value from this length on are secrets themselves."""
+"""Lines of a value that have at least this length are treated as secrets of their own."""
 
 _BASE64_CHARS_MAX = 96
 _WRAPPED_CHARS_MIN = 64
-"""Base64 in shorter lines is not found."""
+"""Base64 that is wrapped into shorter lines is not found."""
 
 _ANCHOR_CHARS_MIN = 4
 _PLAIN = re.compile("[A-Za-z0-9_.~-]+")
-_OPENING_SIGNS = 4
+_OPENING_UNITS = 4
 _BREAK = r"(?:\r?\n|(?:\\r)?\\n)?"
 _BREAK_CHARS = 4
 _JSON_ESCAPES = {"/": r"\/", "'": r"\'"}
@@ -37,36 +37,38 @@ _ENTITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A way to write a secret: a pattern for each of its signs, and the most bytes of each.
+    """One way to write a secret, as a sequence of units, usually one per character.
 
-    What it matches has one of the anchors in it, plain texts that are fast to look
-    for; without anchors that is not known. `begun` are patterns for the beginnings of
-    the first few signs, where a text ends within them.
+    `units` has a pattern for each unit, and `sizes` the longest match of each in bytes.
+    Each match of the whole form contains one of the `anchors`, plain texts that are fast to
+    search for; without anchors, the text must always be searched with the patterns.
+    `partial_units` are patterns for an incomplete unit at the end of a text, for the first
+    few units.
     """
 
-    signs: tuple[str, ...]
+    units: tuple[str, ...]
     sizes: tuple[int, ...]
     anchors: tuple[str, ...]
-    begun: tuple[str, ...]
+    partial_units: tuple[str, ...]
 
     def opening(self) -> str:
-        """A pattern for the first few signs, or for as many of them as a text ends with."""
-        count = len(self.begun)
-        found = ["".join(self.signs[:count])]
-        for number, begun in enumerate(self.begun):
-            before = "".join(self.signs[:number])
+        """A pattern for the first few units, or for a part of them at the end of the text."""
+        count = len(self.partial_units)
+        found = ["".join(self.units[:count])]
+        for number, partial in enumerate(self.partial_units):
+            before = "".join(self.units[:number])
             found += [rf"{before}\Z"] * (number > 0)
-            found += [rf"{before}(?:{begun})\Z"] * bool(begun)
+            found += [rf"{before}(?:{partial})\Z"] * bool(partial)
         return "|".join(found)
 
 
 def encode_pattern(text: str) -> bytes:
-    """The bytes of a text or a pattern, those that were no UTF-8 in the environment among them."""
+    """A text or pattern as bytes; bytes of the environment that were not UTF-8 are restored."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def spell_out(value: str) -> list[Form]:
-    """The ways in which the secret is looked for."""
+    """The forms in which the secret is searched for."""
     return list(_forms(value))
 
 
@@ -78,30 +80,30 @@ def _forms(value: str) -> Iterator[Form]:
     lines = value.splitlines()
     if len(lines) > 1:
         for line in lines:
-            # The first and the last line of a PEM file say what it is, and nothing else.
+            # The first and the last line of a PEM file hold no part of the secret.
             if len(line.strip()) >= LINE_CHARS_MIN and not line.startswith("-----"):
                 yield _spelled(line.strip())
 
 
 def _spelled(value: str) -> Form:
-    signs = []
+    units = []
     sizes = []
-    begun = []
+    partial_units = []
     for character in value.replace("\r\n", "\n"):
         spellings = _spellings(character)
         patterns = list(dict.fromkeys(re.escape(spelling) for spelling in spellings))
         patterns += [_of_either_case(code) for code in _codes(character)]
-        signs.append(patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})")
-        begun.append(_begun(patterns))
+        units.append(patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})")
+        partial_units.append(_match_prefixes(patterns))
         everything = (*spellings, *_codes(character))
         sizes.append(max(len(encode_pattern(spelling)) for spelling in everything))
     plain = max(_PLAIN.findall(value), key=len, default="")
     anchors = (plain,) if len(plain) >= _ANCHOR_CHARS_MIN else ()
-    return Form(tuple(signs), tuple(sizes), anchors, tuple(begun[:_OPENING_SIGNS]))
+    return Form(tuple(units), tuple(sizes), anchors, tuple(partial_units[:_OPENING_UNITS]))
 
 
 def _spellings(character: str) -> list[str]:
-    """The ways in which a character is written, its own first."""
+    """The spellings of a character, the plain one first."""
     if character.isascii() and (character.isalnum() or character in "_-.~"):
         return [character]
     if character == "\n":
@@ -119,7 +121,7 @@ def _spellings(character: str) -> list[str]:
 
 
 def _codes(character: str) -> list[str]:
-    """The same in hexadecimal digits, of either case."""
+    """The spellings of a character with hexadecimal digits, in lower case."""
     if character.isascii() and (character.isalnum() or character in "_-.~"):
         return []
     content = character.encode("utf-8", "surrogateescape")
@@ -132,8 +134,11 @@ def _codes(character: str) -> list[str]:
     return found
 
 
-def _begun(patterns: list[str]) -> str:
-    """For the beginnings of what the patterns match, which are characters and sets of them."""
+def _match_prefixes(patterns: list[str]) -> str:
+    """A pattern for all proper prefixes of what the patterns match.
+
+    The patterns consist of characters, escaped characters and character sets.
+    """
     found: dict[str, None] = {}
     for pattern in patterns:
         parts = re.findall(r"\[[^\]]*\]|\\(?:.|\n)|[^\\]", pattern)
@@ -146,29 +151,29 @@ def _of_either_case(code: str) -> str:
 
 
 def _in_base64(content: bytes, alignment: int) -> Form:
-    """The part of the encoding that does not depend on what stands before and after."""
+    """The part of the base64 text that does not depend on the bytes around the value."""
     encoded = base64.b64encode(bytes(alignment) + content).decode("ascii").rstrip("=")
     skipped = (0, 2, 3)[alignment]
     core = encoded[skipped : len(encoded) - (1 if (alignment + len(content)) % 3 else 0)]
-    signs = []
+    units = []
     sizes = []
-    begun = []
-    for sign in core[:_BASE64_CHARS_MAX]:
+    partial_units = []
+    for character in core[:_BASE64_CHARS_MAX]:
         spellings = {"+": [r"\+", "-", "%2[bB]"], "/": ["/", "_", r"\\/", "%2[fF]"]}
-        patterns = spellings.get(sign, [sign])
+        patterns = spellings.get(character, [character])
         whole = f"(?:{'|'.join(patterns)})"
-        signs.append(whole + _BREAK)
-        sizes.append((3 if sign in spellings else 1) + _BREAK_CHARS)
+        units.append(whole + _BREAK)
+        sizes.append((3 if character in spellings else 1) + _BREAK_CHARS)
         before_break = rf"{whole}(?:\r|\\|\\r|\\r\\)"
-        begun.append("|".join(filter(None, (_begun(patterns), before_break))))
-    # No break after the last sign: that line's end is not the secret's.
-    signs[-1] = signs[-1].removesuffix(_BREAK)
+        partial_units.append("|".join(filter(None, (_match_prefixes(patterns), before_break))))
+    # A line break after the last character is not a part of the secret.
+    units[-1] = units[-1].removesuffix(_BREAK)
     left = len(core) - len(core[:_BASE64_CHARS_MAX])
     if left:
-        # What so long an encoding goes on with is hidden unread, its breaks included.
-        signs.append(rf"[A-Za-z0-9+/=_%\r\n\\-]{{0,{left + left // 16}}}")
+        # The rest of a long encoding is masked without being compared, with its line breaks.
+        units.append(rf"[A-Za-z0-9+/=_%\r\n\\-]{{0,{left + left // 16}}}")
         sizes.append(left + left // 16)
-    # A line's end breaks one of the halves at most.
+    # A line break can split at most one of the two halves.
     first_line = core[:_WRAPPED_CHARS_MIN]
     half = len(first_line) // 2
     anchors = [
@@ -176,8 +181,8 @@ def _in_base64(content: bytes, alignment: int) -> Form:
         for part in (first_line[:half], first_line[half:])
     ]
     return Form(
-        tuple(signs),
+        tuple(units),
         tuple(sizes),
         tuple(anchors) if all(anchors) else (),
-        tuple(begun[:_OPENING_SIGNS]),
+        tuple(partial_units[:_OPENING_UNITS]),
     )

@@ -1,8 +1,7 @@
-"""Appending to a ledger: events, their blobs and the read model in one transaction.
+"""Appends to a ledger: events, their blobs and the read model in one transaction.
 
-Every write holds the write lock, and nothing here suspends. Which events to
-write is the scheduler's business; how tables are derived from them is the
-projector's, which whoever opens the ledger provides.
+Every write holds the write lock, and no function here suspends. The scheduler decides which
+events to append. The projector, an argument of `open_ledger`, derives the tables.
 """
 
 from __future__ import annotations
@@ -33,23 +32,23 @@ _REBUILD_BATCH = 1000
 
 
 class Projector(Protocol):
-    """What derives the read model: its tables, and how events change them."""
+    """Derives the read model from events."""
 
     version: int
-    """Raised when the tables' shape changes; opening the ledger then rebuilds them."""
+    """Increased when the tables change; opening an older ledger then rebuilds them."""
 
     def create(self, connection: sqlite3.Connection) -> None:
-        """Drop the tables if they exist and create them empty."""
+        """Drop the read model's tables if they exist, and create them empty."""
 
     def apply(self, connection: sqlite3.Connection, batch: Sequence[Recorded]) -> None:
-        """Bring the tables from before the events to after them."""
+        """Update the tables with a batch of events."""
 
 
 class Ledger(LedgerReader):
-    """A ledger that may be appended to, by this object's thread only.
+    """A ledger that can be appended to, from one thread.
 
-    What still has a secret of `mask` in it when it comes here is refused: to hide it
-    is the business of whoever takes it in, before its digest is made.
+    It refuses content that contains a secret of `mask`. The code that receives content must
+    mask it before its digest is computed.
     """
 
     def __init__(
@@ -60,16 +59,16 @@ class Ledger(LedgerReader):
         self._projector = projector
         self.mask: Mask = NO_MASK
         self.journal_mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
-        """`wal`, unless the filesystem does not let it."""
+        """`wal`, or `truncate` if the filesystem does not support WAL."""
         self._in_use = FilesInUse(path, has_wal=self.journal_mode == "wal")
         self._written: dict[str, Head] = {}
 
     def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
         """Commit events, in order, with the blobs that they name.
 
-        The batch may hold events of several streams; each stream's versions go on
-        from its head. Raises VersionConflict when one does not, StorageError when
-        the disk does not take them, SecretFound; then nothing of the batch is stored.
+        The batch may hold events of several streams; in each stream, versions must continue
+        from the head. If the call raises, nothing of the batch is stored: VersionConflict
+        for a wrong version, SecretFound, LedgerBusy, StorageError.
         """
         with self._transaction():
             self._insert_blobs(blobs)
@@ -78,12 +77,12 @@ class Ledger(LedgerReader):
         self._written.update(heads)
 
     def append_blobs(self, blobs: Iterable[bytes]) -> None:
-        """Commit blobs ahead of the event that will name them."""
+        """Commit blobs before the event that will name them."""
         with self._transaction():
             self._insert_blobs(blobs)
 
     def send_signal(self, job_id: str, *, kind: str, data: dict[str, Any], created_at: str) -> int:
-        """Leave a signal for the job's owner, and return its id."""
+        """Store a signal for the job's owner; returns the signal's id."""
         with self._transaction():
             cursor = self.connection.execute(
                 "INSERT INTO signals (job_id, kind, data, created_at) VALUES (?, ?, ?, ?)",
@@ -93,12 +92,12 @@ class Ledger(LedgerReader):
             return cursor.lastrowid
 
     def rebuild(self) -> int:
-        """Derive the read model anew from all events, in one transaction; how many there were."""
+        """Rebuild the read model in one transaction; returns the number of events."""
         with self._transaction():
             return self._rebuild()
 
     def close(self) -> None:
-        """Close the connection; the last one to close checkpoints, under the write lock."""
+        """Close the connection under the write lock. The last connection checkpoints."""
         with storage_errors(self.path), self._lock:
             failpoints.hit("checkpoint.before")
             super().close()
@@ -120,10 +119,10 @@ class Ledger(LedgerReader):
             TypeError,
             RecursionError,
         ) as error:
-            said = f"{type(error).__name__}: {error}"
+            cause = f"{type(error).__name__}: {error}"
             raise CorruptLedger(
-                f"{self.path}: no tables can be made of its events ({said}); "
-                "`orc verify` tells what was changed"
+                f"{self.path}: its tables cannot be derived from its events ({cause}); "
+                "run `orc verify` to see what was changed"
             ) from error
         self.connection.execute(
             "INSERT INTO orc_meta VALUES ('read_model', ?) "
@@ -136,7 +135,7 @@ class Ledger(LedgerReader):
         if is_current(self.connection) and self._read_model_version() == self._projector.version:
             return
         with self._transaction():
-            # Another process may have been faster: look again, inside.
+            # Another process may have migrated the file, so check again inside the transaction.
             migrate(self.connection)
             if self._read_model_version() != self._projector.version:
                 self._rebuild()
@@ -158,7 +157,7 @@ class Ledger(LedgerReader):
                 failpoints.hit("ledger.after_insert")
                 self.connection.execute("COMMIT")
             except BaseException:
-                # A full disk has rolled back already, and a second time is an error.
+                # SQLite may have rolled back already (full disk); a second ROLLBACK would fail.
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
@@ -168,7 +167,7 @@ class Ledger(LedgerReader):
         for content in blobs:
             within_limit(content)
             self._refuse_secret(content, "a blob")
-            # SQLite makes the text: one made here would be another copy of a large blob.
+            # SQLite converts to text, because decoding here would copy a large blob.
             kind = "CAST(? AS TEXT)" if is_text(content) else "?"
             self.connection.execute(
                 f"INSERT INTO blobs VALUES (?, ?, {kind})",
@@ -183,7 +182,7 @@ class Ledger(LedgerReader):
             head = heads.get(job_id) or self._head_before(job_id, recorded.version)
             if recorded.version != head.version + 1:
                 raise VersionConflict(
-                    f"{job_id}: event {recorded.version} does not follow {head.version}; "
+                    f"{job_id}: event {recorded.version} does not follow event {head.version}; "
                     "another process has appended to the job"
                 )
             step = getattr(event, "step", None)
@@ -223,12 +222,11 @@ class Ledger(LedgerReader):
     def _refuse_secret(self, content: str | bytes, what: str) -> None:
         name = self.mask.find(content)
         if name is not None:
-            raise SecretFound(f"{what} has the value of the secret {name} in it; it is not stored")
+            raise SecretFound(f"{what} contains the value of the secret {name}; it was not stored")
 
     def _head_before(self, job_id: str, version: int) -> Head:
-        # The head that this object wrote last saves a query. Another writer may
-        # have gone on from it: then the version does not follow, or the insert
-        # guard refuses it, for events are never replaced.
+        # The cached head saves a query. If another writer has appended since, the version does
+        # not match the stream, and the trigger on `events` refuses the insert.
         known = self._written.get(job_id)
         if known is not None and known.version + 1 == version:
             return known
@@ -236,14 +234,14 @@ class Ledger(LedgerReader):
 
 
 def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Ledger:
-    """Open the ledger at `path` for appending, bringing it up to date first.
+    """Open the ledger at `path` for appending; migrates it and its read model if needed.
 
-    Raises NoLedger when there is none and `create` is false, NoFolder, else what
+    Raises NoLedger if it does not exist and `create` is false, NoFolder, and what
     `connect_writer` raises.
     """
     if not create and not path.exists():
         raise NoLedger(
-            f"there is no ledger at {path}: run a spec first, or name one with --db or ORC_DB"
+            f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"
         )
     require_folder(path)
     lock = WriteLock(path)

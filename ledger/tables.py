@@ -1,8 +1,8 @@
-"""How a table of a ledger is declared, and the declarations of the ledger's own tables.
+"""The types that declare tables, and the declarations of the ledger's own tables.
 
-A declaration says what SQLite has to know of a column, and what a reader has to know.
-The ledger's own tables are made by the migrations in `schema.py`, which never change; a
-test compares them with what stands here. The read model is made from its declarations
+A declaration has a column's SQL properties and its documentation. The migrations in
+`schema.py` create the ledger's own tables and never change; a test compares them with these
+declarations. The read model's tables are created from their declarations
 (`projections/tables/rows.py`).
 """
 
@@ -20,12 +20,12 @@ _UNITS = {
     "_tokens": "tokens",
     "_usd": "US dollars",
 }
-"""The unit of a column is told by the end of its name."""
+"""The unit of a column by the suffix of its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column. `refers` is `table.column` of the row that it names."""
+    """A column. `refers` is the `table.column` that its values refer to."""
 
     name: str
     type: ColumnType
@@ -36,34 +36,34 @@ class Column:
     refers: str | None = None
     is_indexed: bool = False
     is_sparse: bool = False
-    """Whether the index leaves out the rows where the column is NULL, which then cost no page."""
+    """Whether the index leaves out rows in which the column is NULL, to save pages."""
     start: Any = None
-    """The value of a new row, where the statement that adds the row has no other."""
+    """The value in a new row if the statement that inserts the row sets none."""
     is_by_prices: bool = False
-    """Whether the table of prices that was in effect decides the value, besides the events."""
+    """Whether the value depends on the price table in effect, in addition to the events."""
 
     @property
     def unit(self) -> str | None:
-        """The unit of the values, `None` for a count or a text."""
+        """The unit of the values; None for a count or a text."""
         return next((unit for end, unit in _UNITS.items() if self.name.endswith(end)), None)
 
     @property
     def description(self) -> str:
-        """The meaning with the unit, one line."""
+        """The meaning and the unit, in one line."""
         is_told = self.unit is None or self.unit in self.meaning.lower()
         return self.meaning if is_told else f"{self.meaning} In {self.unit}."
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `title` is a heading, `about` says in one or two sentences what a row is."""
+    """A table. `title` is a heading; `about` describes a row in one or two sentences."""
 
     name: str
     title: str
     about: str
     columns: tuple[Column, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
-    """Indexes of more than one column."""
+    """Indexes over more than one column."""
 
     @property
     def key(self) -> str:
@@ -94,7 +94,7 @@ LEDGER_TABLES = (
             Column(
                 name="step",
                 type="TEXT",
-                meaning="The id of the step that the event is about; NULL where it is about the job.",
+                meaning="The id of the step that the event is about; NULL if it is about the job.",
                 is_nullable=True,
             ),
             Column(
@@ -130,15 +130,15 @@ LEDGER_TABLES = (
             Column(
                 name="content",
                 type="ANY",
-                meaning="The content: text where it is UTF-8, else bytes. An integer where the "
-                "content was removed: the position of the event blob.removed.",
+                meaning="The content: text if it is UTF-8, otherwise bytes. If the content was "
+                "removed, an integer: the position of the blob.removed event.",
             ),
         ),
     ),
     Table(
         "signals",
         "Signals",
-        "Requests of other processes to the runner of a job, append-only: one row for each.",
+        "Requests from other processes to the owner of a job, append-only: one row for each.",
         (
             Column(
                 name="id",
@@ -160,8 +160,8 @@ LEDGER_TABLES = (
             Column(
                 name="key",
                 type="TEXT",
-                meaning="`read_model` for the version of the derived tables; `imported:` and a job's id "
-                "for where that job was imported from.",
+                meaning="`read_model` holds the version of the derived tables; `imported:` and a job "
+                "id says where that job was imported from.",
                 is_key=True,
             ),
             Column(name="value", type="TEXT", meaning="The value."),

@@ -1,8 +1,7 @@
-"""Upcasts: how data in an event's older shape becomes data in the next one.
+"""Upcasts: functions that convert event data from an older shape to the next shape.
 
-Each entry of `UPCASTS` is keyed by (event type, the shape it reads) and gives
-the data of the shape after it. Stored bytes are never rewritten: this happens
-when they are read.
+The key of an entry in `UPCASTS` is (event type, shape that the function reads). Upcasts run
+when events are read; stored bytes are never rewritten.
 """
 
 from __future__ import annotations
@@ -24,15 +23,16 @@ def upcast(
     target: int,
     upcasts: Mapping[tuple[str, int], Upcast] = UPCASTS,
 ) -> dict[str, Any]:
-    """The data in shape `target`, without its `v`.
+    """The data in shape `target`, without the key `v`.
 
-    Raises LedgerTooNew when the data is in a shape beyond the target.
+    Raises LedgerTooNew if the data has a newer shape than `target`.
     """
     shape = data.get("v", 1)
     fields = {name: value for name, value in data.items() if name != "v"}
     if shape > target:
         raise LedgerTooNew(
-            f"a {type_name} event has shape {shape}, and this orc knows {target}; install a newer one"
+            f"a {type_name} event has shape {shape}, and this version of orc knows shapes up to "
+            f"{target}; install a newer one"
         )
     while shape < target:
         fields = upcasts[type_name, shape](fields)

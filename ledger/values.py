@@ -1,4 +1,4 @@
-"""The values that events are made of."""
+"""The value types that events contain."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind as FailureKind
 
 JobId = NewType("JobId", str)
-"""`job_` and twelve lower-case letters or digits, sortable by time."""
+"""`job_` and twelve lower-case letters or digits. Ids sort by time of creation."""
 
 StepId = NewType("StepId", str)
-"""A step's name in its spec; later also `name[item]` and `name#round`."""
+"""A step's id in its spec; items and rounds are `id[item]` and `id#round`."""
 
 SkipReason = Literal["dependency_failed", "dependency_skipped", "condition", "job_timeout"]
 
 
 class Frozen(BaseModel):
-    """Base of the values that cross the disk: immutable, and strict about names."""
+    """Base of the values that are stored: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Payload(Frozen):
-    """A JSON value: inline when it is small, else the digest of its blob.
+    """A JSON value: inline if it is small, otherwise the digest of its blob.
 
-    With `text`, the blob holds the value, a string, as it is; otherwise the
-    value's canonical JSON. With neither `value` nor `sha256` the value is null.
+    With `text`, the value is a string and the blob holds its UTF-8 bytes; otherwise the blob
+    holds the value's canonical JSON. Without `value` and `sha256`, the value is null.
     """
 
     value: Any = None
@@ -38,7 +38,7 @@ class Payload(Frozen):
 
 
 class FileRef(Frozen):
-    """A file by name and content; `path` is relative, with `/` between its parts."""
+    """A file's path and content. `path` is relative, with `/` between its parts."""
 
     path: str
     sha256: Digest
@@ -54,7 +54,7 @@ class Owner(Frozen):
 
 
 class TokenUsage(Frozen):
-    """Tokens of one call, as the provider counted them."""
+    """The tokens of one call, as the provider reported them."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -63,7 +63,7 @@ class TokenUsage(Frozen):
 
 
 class ChildShape(Frozen):
-    """What a step is that came into being inside another one; `needs` are ids of its siblings."""
+    """The kind of a step that was created inside another one; `needs` are ids of its siblings."""
 
     kind: str
     needs: tuple[str, ...] = ()
@@ -72,17 +72,17 @@ class ChildShape(Frozen):
 
 
 class Reserved(Frozen):
-    """The most that a call can use: tokens, and US dollars where a limit is in money."""
+    """The most that a call can use: tokens, and US dollars if a budget limits the cost."""
 
     tokens: int = 0
     cost_usd: float | None = None
 
 
 class WorstCase(Frozen):
-    """The most that a call can use and cost; what nobody knows is absent.
+    """The most that a call can use and cost; unknown values are absent.
 
-    Input counts a token for each byte of the request. Output is `max_tokens`, and
-    unknown without one; the cost, in US dollars, is of the prices of its day.
+    `input_tokens` counts one token per byte of the request. `output_tokens` is the request's
+    `max_tokens`. `cost_usd` uses the prices at the time of the call.
     """
 
     input_tokens: int
@@ -91,7 +91,7 @@ class WorstCase(Frozen):
 
 
 class CallRef(Frozen):
-    """A call to a model in some job of the ledger."""
+    """Identifies one call to a model in the ledger."""
 
     job_id: str
     step: str
@@ -100,7 +100,7 @@ class CallRef(Frozen):
 
 
 class Failure(Frozen):
-    """One failed step, as `job.failed` lists it."""
+    """One failed step in the list of `job.failed`."""
 
     step: str | None = None
     kind: FailureKind
@@ -108,7 +108,10 @@ class Failure(Frozen):
 
 
 class CachedReply(Frozen):
-    """A reply in some job's stream, at `version`, that answers an equal request of another call."""
+    """A recorded reply that a cache can use for an equal request.
+
+    The reply is in the stream of the job that `paid_by` names, at `version`.
+    """
 
     paid_by: CallRef
     version: int
@@ -120,7 +123,7 @@ class CachedReply(Frozen):
 
 
 class CachedResult(Frozen):
-    """A step's result as some job's stream has it, at `version`: all that can be used again."""
+    """A recorded result of a step that can be reused; it is at `version` of `from_job`'s stream."""
 
     from_job: str
     from_step: str

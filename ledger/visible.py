@@ -1,4 +1,4 @@
-"""Text as it may be shown: what would control, hide or reorder what people see stands as an escape."""
+"""Escapes characters that could control a terminal, or hide or reorder the shown text."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import unicodedata
 
 
 def visible(text: str, *, kept: str = "") -> str:
-    """The text with every control, format, surrogate and separator character as its escape.
+    """The text with every control, format, surrogate and separator character escaped.
 
-    Spaces stay, and so do the characters in `kept`.
+    Spaces and the characters in `kept` stay as they are.
     """
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() or character in kept else _shown(character)
+        character if character.isprintable() or character in kept else _escape(character)
         for character in text
     )
 
 
-def _shown(character: str) -> str:
+def _escape(character: str) -> str:
     if character.isascii():
         return f"\\x{ord(character):02x}"
     if unicodedata.category(character)[0] in "CZ" and character not in "\u00a0\u3000":

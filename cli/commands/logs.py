@@ -16,7 +16,7 @@ from orc.cli.options import Database, Follow, Job, Json
 from orc.cli.terminal.following import Changes, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
-from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.folder import Folder
 from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
 from orc.projections.folder.logs import AttemptLog, read_attempt_logs
@@ -155,7 +155,7 @@ class _Printer:
         try:
             return self.ledger.read_payload_bytes(log), None
         except LedgerError as error:
-            return b"", why_lost(error)
+            return b"", describe_unreadable(error)
 
     def _put(self, one: AttemptLog, fresh: bytes, *, goes_on: bool) -> None:
         before = self._printed.get(one.attempt, 0)

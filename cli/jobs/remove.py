@@ -10,7 +10,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import Ledger, OwnerLock, has_owner
 from orc.ledger.digest import clean_text
-from orc.ledger.removal import compact, has_bytes, has_much_room, remove_blobs, spec_blobs
+from orc.ledger.removal import compact, has_bytes, is_worth_compacting, remove_blobs, spec_blobs
 from orc.projections import Publisher
 from orc.projections.folder.removed_files import delivered_files, files_with, remove_files
 from orc.projections.money.prices import PriceTable
@@ -69,7 +69,7 @@ def carry_out(
         Publisher(ledger, job.job_id, folder, prices=prices).publish()
         left += files_with(folder, job.digests) if files else ()
     is_compact = True
-    if plan.cause == "redact" or has_much_room(ledger.connection):
+    if plan.cause == "redact" or is_worth_compacting(ledger.connection):
         is_idle = not any(has_owner(ledger.path, job_id) for job_id, _, _ in list_jobs(ledger))
         is_compact = is_idle and compact(ledger)
     return Removed(removed, tuple(gone), tuple(left), is_compact)

@@ -1,1 +1,1 @@
-"""Jobs that travel: bundles, whole copies of a ledger, and what comes from elsewhere."""
+"""Bundles of single jobs, backups of whole ledgers, and the import of bundles."""

@@ -1,4 +1,4 @@
-"""A copy of a whole ledger, while jobs go on in it."""
+"""Copies a whole ledger while its jobs continue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orc.ledger.wording import count_text, number_text
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a copy holds."""
+    """The contents of a backup."""
 
     jobs: int
     events: int
@@ -24,10 +24,10 @@ class Backup:
 
 
 def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup:
-    """Copy the ledger, as it is at one moment, to a new file that is checked before it has its name.
+    """Copy one consistent state of the ledger to a new file, and check it before it is renamed.
 
-    Raises FileIsThere, CorruptLedger where the copy would be damaged, and what
-    `connect_reader` and `write_new_file` raise.
+    Raises FileIsThere, CorruptLedger if the copy is damaged, and what `connect_reader` and
+    `write_new_file` raise.
     """
     with closing(connect_reader(database)) as connection:
         if target.exists() and target.samefile(database):
@@ -38,8 +38,8 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
         def make(temporary: Path) -> None:
             with storage_errors(database):
                 before = _count(connection)[1]
-                # SQLite's own way: one read transaction, which no writer waits for. The file
-                # itself is open for reading only.
+                # VACUUM INTO uses one read transaction and does not block writers. It needs
+                # query_only off; the connection is still read-only (mode=ro).
                 connection.execute("PRAGMA query_only = OFF")
                 connection.execute("VACUUM INTO ?", (str(temporary),))
             found.append(_check(temporary, before))
@@ -52,11 +52,13 @@ def _check(path: Path, events_min: int) -> Backup:
     with storage_errors(path), closing(connect_reader(path)) as copy:
         problems = list(check_structure(copy))
         if problems:
-            raise CorruptLedger(f"the copy is damaged, as the ledger is: {problems[0]}")
+            raise CorruptLedger(
+                f"the ledger is damaged, and so is its copy: {problems[0]}; no backup was written"
+            )
         jobs, events = _count(copy)
         if events < events_min:
-            counted = f"{number_text(events)} of {count_text(events_min, 'event')}"
-            raise CorruptLedger(f"the copy has {counted}; nothing is kept")
+            counted = f"{number_text(events)} of at least {count_text(events_min, 'event')}"
+            raise CorruptLedger(f"the copy has {counted}; no backup was written")
         return Backup(jobs, events, path.stat().st_size)
 
 

@@ -1,8 +1,8 @@
-"""One job as a file of its own, and into another ledger.
+"""Writes one job to a bundle, and imports a bundle into another ledger.
 
-A bundle is a ledger with one stream, its blobs and its tables. Rows are copied as
-they are stored, so that the chain stays the same; positions do not. What comes in
-is `untrusted.py`'s to read.
+A bundle is a ledger with one stream, its blobs and its read model. Rows are copied as they are
+stored, so the hash chain stays the same; positions change. `untrusted.py` reads and checks
+bundles.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _COLUMNS = "job_id, version, type, step, attempt, recorded_at, data, hash"
 def write_bundle(
     ledger: LedgerReader, job_id: str, target: Path, *, projector: Projector, force: bool = False
 ) -> Head:
-    """Write the job to a new file, checked first; its head.
+    """Verify the job and write it to a new file; returns the head of its stream.
 
-    Raises CorruptLedger where the job does not verify, and what `write_new_file` raises.
+    Raises CorruptLedger if the job is damaged, and what `write_new_file` raises.
     """
     with storage_errors(ledger.path):
         links = list(walk_chain(ledger.connection, job_id))
         problems = [link.problem for link in links if link.problem]
         problems += check_blobs(ledger.connection, job_id, checked=set())
     if problems:
-        raise CorruptLedger(f"{job_id} cannot be bundled, it is damaged: {problems[0]}")
+        raise CorruptLedger(f"cannot bundle {job_id}, because it is damaged: {problems[0]}")
 
     def make(temporary: Path) -> None:
         with storage_errors(target), closing(sqlite3.connect(temporary)) as bundle:
             bundle.isolation_level = None
-            # Synced by the caller before anybody knows its name.
+            # write_new_file syncs the file before it renames it.
             bundle.execute("PRAGMA journal_mode = OFF")
             bundle.execute("PRAGMA synchronous = OFF")
             bundle.execute("BEGIN")
@@ -61,7 +61,7 @@ def write_bundle(
 
 
 def new_tables(connection: sqlite3.Connection, projector: Projector) -> None:
-    """Make an empty database a ledger without jobs; the caller holds a transaction."""
+    """Create the tables of an empty ledger in an empty database, in the caller's transaction."""
     migrate(connection)
     projector.create(connection)
     connection.execute("INSERT INTO orc_meta VALUES ('read_model', ?)", (str(projector.version),))
@@ -71,7 +71,7 @@ def project(
     reader: LedgerReader, connection: sqlite3.Connection, projector: Projector, job_id: str,
     *, after: int = 0,
 ) -> None:  # fmt: skip
-    """Bring the tables from before the job's events to after them."""
+    """Apply the job's events above version `after` to the read model."""
     events = reader.read_stream(job_id, after=after)
     while batch := list(islice(events, _BATCH)):
         projector.apply(connection, batch)
@@ -80,9 +80,9 @@ def project(
 def copy_job(
     source: sqlite3.Connection, target: sqlite3.Connection, job_id: str, *, after: int = 0
 ) -> None:
-    """Copy the job's events above a version, and its blobs, as they are stored.
+    """Copy the job's events above version `after`, and its blobs, as they are stored.
 
-    A blob whose bytes were removed leads to the event of this job that says so.
+    A blob without bytes gets the position of this job's `blob.removed` event in the target.
     """
     removed: dict[str, int] = {}
     rows = source.execute(
@@ -109,10 +109,11 @@ def copy_job(
 def import_job(
     ledger: Ledger, bundle: LedgerReader, job_id: str, *, source: str, at: str, is_trusted: bool
 ) -> tuple[int, int]:
-    """Copy the job of a checked bundle; the versions of its stream before and after.
+    """Copy the job of a checked bundle; returns the version of its stream before and after.
 
-    A stream that is there already is gone on with, where it is the beginning of the
-    bundle's. `is_trusted` as in `imported`. Raises OtherHistory, OwnedElsewhere, LedgerError.
+    If the ledger has the job already, its stream must be a prefix of the bundle's or the
+    reverse; missing events are appended. `is_trusted` says whether the job's commands may run
+    here. Raises OtherHistory, OwnedElsewhere, LedgerError.
     """
     lock = OwnerLock(ledger.path, job_id)
     lock.acquire(wait_s=0)
@@ -122,15 +123,15 @@ def import_job(
             common = min(before.version, theirs.version)
             if common and _hash_at(ledger, job_id, common) != _hash_at(bundle, job_id, common):
                 raise OtherHistory(
-                    f"{ledger.path} has a job {job_id} with another history: the bundle's event "
-                    f"{common} is not its event {common}; nothing was imported"
+                    f"{ledger.path} has a job {job_id} with a different history: its event {common} "
+                    "differs from the bundle's; nothing was imported"
                 )
             if theirs.version > before.version:
                 copy_job(bundle.connection, ledger.connection, job_id, after=before.version)
                 project(bundle, ledger.connection, ledger._projector, job_id, after=before.version)
                 _skip_signals(ledger.connection, bundle.connection, job_id)
             is_new = theirs.version > before.version
-            # Events of somebody else's may amend a job of one's own.
+            # New events may amend a local job with commands from elsewhere, so it is marked, too.
             if is_new or (is_trusted and imported(ledger.connection, job_id)):
                 note_import(ledger.connection, job_id, source, at, is_trusted=is_trusted)
         ledger._written.pop(job_id, None)
@@ -144,7 +145,10 @@ def _hash_at(ledger: LedgerReader, job_id: str, version: int) -> str:
 
 
 def _skip_signals(target: sqlite3.Connection, source: sqlite3.Connection, job_id: str) -> None:
-    """Number this ledger's signals above those that the job has seen where it came from."""
+    """Make this ledger's signal ids start above those that the job's events mention.
+
+    The job's state ignores signals up to the last id that it has handled.
+    """
     seen = max(_signal_ids(source, job_id), default=0)
     row = target.execute("SELECT seq FROM sqlite_sequence WHERE name = 'signals'").fetchone()
     if row is None:

@@ -1,7 +1,7 @@
-"""The mark of a job that was imported: where it came from, and whether its commands may run here.
+"""The note on an imported job: where it came from, and whether its commands may run here.
 
-It stands in `orc_meta`, outside of the job's own chain, which stays as it was.
-Needs no event model, so that short commands start fast.
+The note is a row of `orc_meta`, so that the job's stream does not change. This module imports
+no event models, for fast start-up.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ UNTRUSTED_JOBS = (
     "SELECT substr(key, 10) FROM orc_meta WHERE substr(key, 1, 9) = 'imported:' "
     "AND instr(value, '\"trusted\": false')"
 )
-"""Gives the imported jobs whose author nobody has vouched for: no cache answers from them."""
+"""Selects the ids of imported jobs that the user has not trusted. Caches ignore their results."""
 
 
 def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Where a job came from that was imported, and whether its commands may run here; else none."""
+    """The note on an imported job, with `from`, `at` and `trusted`; None for a local job."""
     row = connection.execute(
         "SELECT value FROM orc_meta WHERE key = ?", (f"imported:{job_id}",)
     ).fetchone()
@@ -28,7 +28,7 @@ def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | No
 def note_import(
     connection: sqlite3.Connection, job_id: str, source: str, at: str, *, is_trusted: bool
 ) -> None:
-    """Mark the job, in the caller's transaction; `at` is the time of the import."""
+    """Write the note, in the caller's transaction; `at` is the time of the import."""
     note = json.dumps({"from": source, "at": at, "trusted": is_trusted}, ensure_ascii=True)
     connection.execute(
         "INSERT INTO orc_meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

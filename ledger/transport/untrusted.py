@@ -1,8 +1,8 @@
-"""Reading a bundle that anybody may have made: its rows as data, and nothing of it as SQL.
+"""Reads a bundle from an untrusted source.
 
-Everything is checked while it is copied into a private database of our own
-schema, and all else is done with that copy. The file's views, triggers, indexes
-and other tables are never asked.
+The rows are checked while they are copied into a private database with orc's own schema; the
+caller works with that copy. The bundle's views, triggers, indexes and other tables are never
+used, so that SQL in the file cannot run.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _TYPES: tuple[tuple[type, ...], ...] = (
 
 @contextmanager
 def open_bundle(path: Path) -> Iterator[tuple[LedgerReader, str]]:
-    """The one job of a bundle, checked, in a private copy; and its id.
+    """A reader of a checked, private copy of the bundle, and the id of its job.
 
-    The copy has no tables of the read model. Raises NoLedger, NotALedger, LedgerTooNew,
-    and CorruptLedger with the first thing that is wrong.
+    The copy has no read model. Raises NoLedger, NotALedger, LedgerTooNew, StorageError, and
+    CorruptLedger for the first problem.
     """
     size_max = _refuse_special(path)
     with closing(sqlite3.connect("", isolation_level=None)) as copy:
@@ -66,7 +66,7 @@ def open_bundle(path: Path) -> Iterator[tuple[LedgerReader, str]]:
 
 @contextmanager
 def _as_damage(path: Path) -> Iterator[None]:
-    """What SQLite raises about the file is a finding, but for a disk without room for the copy."""
+    """Turn errors of SQLite about the bundle into CorruptLedger; a full disk is StorageError."""
     try:
         yield
     except LedgerError as error:
@@ -76,7 +76,7 @@ def _as_damage(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "") or ""
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            raise StorageError(f"no room for a copy of {path}: {error}") from error
+            raise StorageError(f"cannot write a temporary copy of {path}: {error}") from error
         raise CorruptLedger(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise CorruptLedger(f"{path}: {error}") from error
@@ -90,12 +90,12 @@ def _refuse_special(path: Path) -> int:
     except OSError as error:
         raise NotALedger(f"{path}: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):
-        raise NotALedger(f"{path} is no regular file; `orc bundle` writes one")
+        raise NotALedger(f"{path} is not a regular file; name a file that `orc bundle` wrote")
     return found.st_size
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Immutable: only this file counts, not a journal that somebody put beside it.
+    # With `immutable`, SQLite ignores a journal file that is beside the bundle.
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
@@ -109,11 +109,11 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         connection.set_authorizer(_authorize)
         if check_header(connection) == 0:
-            raise NotALedger(f"{path} is empty; `orc bundle` writes a bundle")
+            raise NotALedger(f"{path} is empty; name a file that `orc bundle` wrote")
         expected = _our_tables()
         found = schema_of(connection)
         if any(found.get(("table", name)) != expected["table", name] for name in _TABLES):
-            raise NotALedger(f"{path} is no bundle: its tables are not those of a ledger")
+            raise NotALedger(f"{path} is not a bundle: its tables are not those of a ledger")
     except BaseException:
         connection.close()
         raise
@@ -129,7 +129,7 @@ def _our_tables() -> dict[tuple[str, str], str]:
 def _authorize(
     action: int, first: str | None, second: str | None, database: str | None, source: str | None
 ) -> int:
-    # A trigger or a view that asks for anything is named as the source.
+    # `source` names the trigger or view that causes the access.
     allowed = action in _ALLOWED and source is None
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
@@ -145,17 +145,17 @@ def _copy_events(
         job_id = job_id or row[0]
         if row[0] != job_id:
             raise NotALedger(
-                f"{path} holds more than one job: it is a ledger. `orc bundle JOB FILE --db {path}` "
-                "bundles one of them"
+                f"{path} has more than one job: it is a ledger, not a bundle. Write a bundle of one "
+                f"job with `orc bundle JOB FILE --db {path}`"
             )
         if not _JOB_ID.fullmatch(job_id):
-            raise CorruptLedger(f"{path}: {job_id!a} is no id of a job")
+            raise CorruptLedger(f"{path}: {job_id!a} is not a job id")
         if row[1] != expected:
-            raise CorruptLedger(f"{where} is missing, or not in its place")
+            raise CorruptLedger(f"{where} is missing or out of order")
         if chain_hash(previous, row[:7]) != row[7]:
-            raise CorruptLedger(f"{where} was changed: its hash does not fit")
+            raise CorruptLedger(f"{where} was changed: its hash does not match its content")
         if not _TIME.fullmatch(row[5]):
-            raise CorruptLedger(f"{where}: {row[5]!a} is no time of recording")
+            raise CorruptLedger(f"{where}: {row[5]!a} is not a valid time")
         _read_event(row, where)
         size += len(row[6])
         if size > size_max:
@@ -167,7 +167,7 @@ def _copy_events(
         )
         previous, expected = row[7], expected + 1
     if not job_id:
-        raise NotALedger(f"{path} holds no job")
+        raise NotALedger(f"{path} has no job; name a file that `orc bundle` wrote")
     return job_id
 
 
@@ -180,19 +180,20 @@ def _read_event(row: tuple[Any, ...], where: str) -> None:
         raise CorruptLedger(f"{where}: its data is nested too deeply") from None
     is_first = recorded.version == 1
     if is_first != (recorded.event.type == "job.submitted"):
-        raise CorruptLedger(f"{where}: a job begins with its submission, and has one")
+        raise CorruptLedger(f"{where}: job.submitted must be the first event, and only that")
 
 
 def _copy_blobs(
     bundle: sqlite3.Connection, copy: sqlite3.Connection, path: Path, job_id: str, size_max: int
 ) -> None:
-    """Copy the blobs that the events name, and the images that the spec does."""
+    """Copy the blobs that the events name, and the images that the spec names."""
     named, removed = _named(copy)
     size = _copy_some(bundle, copy, path, named, removed, size_max)
     missing = named - _digests(copy)
     if missing:
         raise CorruptLedger(f"{path}: blob {min(missing)[:12]}... is missing")
-    # Which images a spec names is known now that it is there; it may name what is no blob.
+    # The spec may itself be a blob, so its images are known only now. Not every `sha256` in a
+    # spec is a blob.
     images = {digest for _, found in digests_in_specs(copy, job_id) for digest in found}
     _copy_some(bundle, copy, path, images - named, removed, size_max - size)
 
@@ -205,21 +206,21 @@ def _copy_some(
     removed: dict[str, int],
     size_max: int,
 ) -> int:
-    """Copy these blobs, as far as they are there; how many bytes they have."""
+    """Copy those of the wanted blobs that the bundle has; returns their total size in bytes."""
     taken: set[str] = set()
     size = rows = 0
     for digest, size_bytes, content in bundle.execute(_READ_BLOBS) if wanted else ():
         rows += 1
         if rows * 64 > size_max:
-            # Pages that lead back to themselves have rows without end.
-            raise CorruptLedger(f"{path}: has more blobs than it has room for")
+            # A cycle of b-tree pages would return rows without end.
+            raise CorruptLedger(f"{path}: has more rows of blobs than a file of its size can hold")
         if digest not in wanted or digest in taken:
             continue
         where = f"{path}: blob {str(digest)[:12]}..."
         stored: Any = content
         if isinstance(content, int):
             if digest not in removed:
-                raise CorruptLedger(f"{where}: its bytes were removed, and no event says so")
+                raise CorruptLedger(f"{where}: its bytes were removed without a blob.removed event")
             stored = removed[digest]
         else:
             _check_bytes(digest, size_bytes, content, where)
@@ -237,17 +238,17 @@ def _digests(copy: sqlite3.Connection) -> set[str]:
 
 def _check_bytes(digest: str, size_bytes: Any, content: Any, where: str) -> None:
     if not isinstance(content, str | bytes):
-        raise CorruptLedger(f"{where}: has no bytes")
+        raise CorruptLedger(f"{where}: its content is neither text nor bytes")
     try:
         plain = content.encode() if isinstance(content, str) else content
     except UnicodeEncodeError:
-        raise CorruptLedger(f"{where}: is no text") from None
+        raise CorruptLedger(f"{where}: its text is not valid UTF-8") from None
     if hashlib.sha256(plain).hexdigest() != digest or size_bytes != len(plain):
-        raise CorruptLedger(f"{where}: was changed: its digest does not fit")
+        raise CorruptLedger(f"{where}: was changed: its digest does not match its content")
 
 
 def _named(copy: sqlite3.Connection) -> tuple[set[str], dict[str, int]]:
-    """The digests that events name, and those that were removed, with the event that says so."""
+    """The digests that events name, and the removed digests with the position of their event."""
     named: set[str] = set()
     removed: dict[str, int] = {}
     for position, kind, data in copy.execute("SELECT position, type, data FROM events"):

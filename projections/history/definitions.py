@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from orc.ledger.definition import JobDef, StepDef, load_job
 from orc.ledger.digest import Digest, digest_bytes
-from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
 from orc.ledger.reader import LedgerReader
 
@@ -83,4 +83,4 @@ def read_or_lost(reader: LedgerReader, payload: Payload | None) -> tuple[Any, st
     try:
         return reader.read_payload(payload), None
     except LedgerError as error:
-        return None, why_lost(error)
+        return None, describe_unreadable(error)

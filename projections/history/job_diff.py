@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orc.ledger.definition import JobDef, StepDef
-from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.kinds import ANSWERED
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import lineage
@@ -245,7 +245,7 @@ class _Comparer:
         try:
             return self._reader.read_blob(sha256), None
         except LedgerError as error:
-            return b"", why_lost(error)
+            return b"", describe_unreadable(error)
 
     def _pair(
         self, what: str, old: tuple[str, str | None], new: tuple[str, str | None]

@@ -15,7 +15,7 @@ from orc.ledger.definition import StepDef
 from orc.ledger.digest import Digest, clean_text, digest_bytes
 from orc.ledger.errors import LedgerError
 from orc.ledger.events import FileWritten, Payload, StepReused
-from orc.ledger.kinds import ANSWERED, Making, facts_of
+from orc.ledger.kinds import ANSWERED, FileOrigin, facts_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import SpecSeen, read_or_lost, read_spec
 from orc.projections.history.upstream import UpstreamStep, read_upstream
@@ -79,7 +79,7 @@ class Lineage:
     file: FileRow
     is_current: bool
     lost: str | None
-    making: Making
+    making: FileOrigin
     origin: Origin | None
     job: JobRow
     step: StepRow
@@ -111,7 +111,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
     tool = _tool(reader, step, file, view.job.name)
     is_lost = bool(hops) and not hops[-1].is_here
     facts = facts_of(step.kind)
-    making: Making = "reused" if is_lost else "tool" if tool else facts.makes
+    making: FileOrigin = "reused" if is_lost else "tool" if tool else facts.makes
     upstream, upstream_total = read_upstream(reader.connection, view, step)
     same = _same(reader, file)
     return Lineage(

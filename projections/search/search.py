@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orc.ledger.connection import storage_errors
-from orc.ledger.errors import LedgerError, why_lost
+from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
 from orc.projections.search.file import remove_index
 from orc.projections.search.index import SearchIndex, last_position, open_index
@@ -224,7 +224,7 @@ def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
     try:
         return hit, dict(texts_of(reader, recorded)).get(what, "")
     except LedgerError as error:
-        return replace(hit, lost=why_lost(error)), ""
+        return replace(hit, lost=describe_unreadable(error)), ""
 
 
 def _pieces(snippet: str) -> Iterator[tuple[str, bool]]:

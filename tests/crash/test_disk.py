@@ -275,7 +275,7 @@ def test_a_program_that_keeps_the_ledger_busy_is_told_of_and_the_job_goes_on(
     foreign.execute("ROLLBACK")
     foreign.close()
     assert refused.code == STORAGE
-    assert "another program has kept it busy for 200 ms; close that program" in refused.err
+    assert "another program has kept the file locked for 200 ms; close that program" in refused.err
     assert "Traceback" not in refused.err
     assert "locked" not in refused.err
     assert orc("run", "spec.yaml").code == 0

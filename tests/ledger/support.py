@@ -1,4 +1,4 @@
-"""What the ledger's tests share: a small projector, events, and rows read without the product."""
+"""Shared by the ledger's tests: a small projector, events, and rows read without orc's reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER = JobId("job_bbbbbbbbbbbb")
 
 
 class Tally:
-    """A read model of one number a job: how many events it has."""
+    """A read model with the number of events of each job."""
 
     def __init__(self, version: int = 1) -> None:
         self.version = version
@@ -75,7 +75,7 @@ def raw(path: Path, *, recursive_triggers: bool = True) -> sqlite3.Connection:
 
 
 def rows(path: Path, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-    """What a query gives on a connection of its own."""
+    """The rows of a query, on a separate connection."""
     connection = raw(path)
     try:
         return connection.execute(query, arguments).fetchall()

@@ -1,4 +1,4 @@
-"""Appending: versions, conflicts, whole transactions, and a file that is taken away."""
+"""Appending: versions, conflicts, atomic transactions, and a file that is deleted or replaced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_events_come_back_as_they_were_appended(tmp_path: Path) -> None:
     assert [r.position for r in stored] == [1, 2, 3]
 
 
-def test_a_stream_can_be_read_from_a_version_on(tmp_path: Path) -> None:
+def test_a_stream_can_be_read_after_a_version(tmp_path: Path) -> None:
     with open_at(tmp_path / "runs.db") as ledger:
         ledger.append([submitted(), started(2), skipped(3)])
         assert [r.version for r in ledger.read_stream(JOB, after=1)] == [2, 3]
@@ -67,7 +67,7 @@ def test_a_gap_within_a_batch_leaves_nothing_of_the_batch(tmp_path: Path) -> Non
         assert list(ledger.read_all()) == []
 
 
-def test_of_two_writers_that_expect_one_version_the_second_is_refused(tmp_path: Path) -> None:
+def test_of_two_writers_at_the_same_version_the_second_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as first, open_at(path) as second:
         first.append([submitted()])
@@ -77,7 +77,7 @@ def test_of_two_writers_that_expect_one_version_the_second_is_refused(tmp_path: 
         assert [r.event.type for r in first.read_stream(JOB)] == ["job.submitted", "job.started"]
 
 
-def test_a_writer_that_has_read_anothers_append_goes_on_from_it(tmp_path: Path) -> None:
+def test_a_writer_continues_after_another_writers_append(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as first, open_at(path) as second:
         first.append([submitted()])
@@ -88,7 +88,7 @@ def test_a_writer_that_has_read_anothers_append_goes_on_from_it(tmp_path: Path) 
         assert [r.version for r in first.read_stream(JOB)] == [1, 2, 3, 4]
 
 
-def test_after_a_conflict_the_writer_can_go_on_from_the_real_head(tmp_path: Path) -> None:
+def test_after_a_conflict_the_writer_can_continue_from_the_current_head(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as first, open_at(path) as second:
         first.append([submitted()])
@@ -122,7 +122,7 @@ def test_what_was_appended_survives_the_writer(tmp_path: Path) -> None:
         assert reader.head(JOB).version == 1
 
 
-def test_a_ledger_that_was_deleted_is_not_written_on(tmp_path: Path) -> None:
+def test_a_deleted_ledger_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:
         ledger.append([submitted()])
@@ -132,7 +132,7 @@ def test_a_ledger_that_was_deleted_is_not_written_on(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-def test_a_ledger_that_was_replaced_by_another_is_not_written_on(tmp_path: Path) -> None:
+def test_a_replaced_ledger_is_not_written(tmp_path: Path) -> None:
     path, other = tmp_path / "runs.db", tmp_path / "other.db"
     with open_at(other) as ledger:
         ledger.append([submitted(OTHER)])
@@ -143,7 +143,7 @@ def test_a_ledger_that_was_replaced_by_another_is_not_written_on(tmp_path: Path)
             ledger.append([started(2)])
 
 
-def test_rebuilding_gives_the_rows_that_the_appends_gave(tmp_path: Path) -> None:
+def test_a_rebuild_gives_the_same_rows_as_the_appends(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:
         ledger.append([submitted(), submitted(OTHER)])

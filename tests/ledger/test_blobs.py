@@ -1,4 +1,4 @@
-"""Blobs: bytes by their SHA-256, as text where they are text, once."""
+"""Blobs: each content is stored once under its SHA-256, as text if it is text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.ledger.support import JOB, open_at, rows, submitted
         (b"\xed\xa0\x80", "blob"),
     ],
 )
-def test_a_blob_is_text_where_it_is_utf8_without_nul(
+def test_a_blob_is_text_if_it_is_utf8_without_nul(
     tmp_path: Path, content: bytes, kind: str
 ) -> None:
     path = tmp_path / "runs.db"
@@ -39,7 +39,7 @@ def test_a_blob_is_text_where_it_is_utf8_without_nul(
     ]
 
 
-def test_equal_bytes_are_kept_once(tmp_path: Path) -> None:
+def test_equal_bytes_are_stored_once(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with open_at(path) as store:
         store.append([submitted()], blobs=[b"same", b"same"])
@@ -47,7 +47,7 @@ def test_equal_bytes_are_kept_once(tmp_path: Path) -> None:
     assert rows(path, "SELECT count(*) FROM blobs") == [(2,)]
 
 
-def test_a_missing_blob_is_said_by_its_digest(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_blob_names_its_digest(tmp_path: Path) -> None:
     with open_at(tmp_path / "runs.db") as store:
         assert not store.knows_blob(Digest("0" * 64))
         with pytest.raises(CorruptLedger, match="0" * 64):
@@ -103,6 +103,6 @@ def test_only_a_value_of_over_a_kilobyte_becomes_a_blob() -> None:
     assert pack("x" * 1025)[1] == b"x" * 1025
 
 
-def test_a_packed_value_has_its_keys_as_a_reader_will_find_them() -> None:
+def test_a_packed_value_has_its_keys_in_stored_order() -> None:
     payload, _ = pack({"b": {"d": 1, "c": 2}, "a": 0})
     assert json.dumps(payload.value) == '{"a": 0, "b": {"c": 2, "d": 1}}'

@@ -1,4 +1,4 @@
-"""The hash chain, computed here once more from the words of its definition."""
+"""The hash chain, compared with a second implementation of its definition."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_each_hash_covers_the_stored_columns_and_the_hash_before_it(tmp_path: Pa
         assert len(set(stored_chain(path, job_id))) == length
 
 
-def test_the_chain_goes_on_when_another_process_has_opened_the_file(tmp_path: Path) -> None:
+def test_the_chain_continues_after_another_process_opened_the_file(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     for version in range(1, 5):
         with open_at(path) as ledger:
@@ -73,7 +73,7 @@ def test_the_same_events_in_another_ledger_have_the_same_hashes(tmp_path: Path) 
     assert stored_chain(one, JOB) == stored_chain(two, JOB)
 
 
-def test_a_changed_column_no_longer_fits_its_hash(tmp_path: Path) -> None:
+def test_a_changed_column_does_not_match_its_hash(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     for column, value in (
         ("type", "job.resumed"),
@@ -93,7 +93,7 @@ def test_a_changed_column_no_longer_fits_its_hash(tmp_path: Path) -> None:
         assert stored_chain(path, JOB)[1] != recomputed_chain(path, JOB)[1], column
 
 
-def test_columns_cannot_trade_bytes_under_one_hash(tmp_path: Path) -> None:
+def test_moving_bytes_between_columns_changes_the_hash(tmp_path: Path) -> None:
     """`step` "ab" with type "c" and `step` "b" with type "ca" are different events."""
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:

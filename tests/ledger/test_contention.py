@@ -1,4 +1,4 @@
-"""Many processes on one file: none is told that it is locked, and nothing is lost."""
+"""Many processes on one file: no "database is locked" errors, and no lost events."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ print(version)
 
 
 @pytest.mark.torture
-def test_eight_processes_append_for_a_minute_and_every_event_is_there(tmp_path: Path) -> None:
+def test_eight_processes_append_for_a_minute_without_losing_events(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     writers = [
         start_python(_FOR_A_WHILE, str(path), str(number), "60") for number in range(PROCESSES)
@@ -76,7 +76,7 @@ def test_eight_processes_append_for_a_minute_and_every_event_is_there(tmp_path: 
 
 
 def append_at_once(path: Path, *, appends: int) -> None:
-    """Let all processes start at one moment, and wait for the good end of each."""
+    """Start all processes at the same moment, and wait until each has succeeded."""
     processes = [
         start_python(_APPENDER, str(path), str(number), str(appends)) for number in range(PROCESSES)
     ]
@@ -100,7 +100,7 @@ def _release(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
-def test_eight_processes_append_at_once_and_every_event_is_there(tmp_path: Path) -> None:
+def test_eight_processes_append_at_once_without_losing_events(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     open_at(path).close()
     append_at_once(path, appends=APPENDS)
@@ -114,7 +114,7 @@ def test_eight_processes_append_at_once_and_every_event_is_there(tmp_path: Path)
         assert stored_chain(path, job_id) == recomputed_chain(path, job_id)
 
 
-def test_eight_processes_may_race_to_make_one_file(tmp_path: Path) -> None:
+def test_eight_processes_can_create_one_file_at_once(tmp_path: Path) -> None:
     for attempt in range(2):
         path = tmp_path / f"runs{attempt}.db"
         append_at_once(path, appends=2)

@@ -1,4 +1,4 @@
-"""A disk that takes no more: a clear error, a whole ledger, and appends that go on afterwards."""
+"""A full disk: a clear error, an intact ledger, and appends that work again afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.processes import WAIT_S, end_process, start_python
 
 pytest.importorskip("resource", reason="limits file sizes with setrlimit")
 
-# The limit on a file's size stands for the full disk: SQLite meets a failing write either way.
+# A limit on the file size simulates the full disk: in both cases a write fails.
 _FILLER = """
 import json, resource, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ print(json.dumps(found))
 """
 
 
-def test_a_full_disk_is_a_storage_error_and_the_ledger_goes_on_when_there_is_room(
+def test_a_full_disk_is_a_storage_error_and_appends_work_again_with_free_space(
     tmp_path: Path,
 ) -> None:
     sizes = [90_000 + 7_000 * number for number in range(12)]

@@ -1,4 +1,4 @@
-"""Failpoints: what the variable may say, and what happens at a place."""
+"""Failpoints: the syntax of the variable, and the actions at a place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unarmed() -> Iterator[None]:
 
 
 def refused(*places: str) -> list[bool]:
-    """For each hit of these places, whether the disk refused."""
+    """For each hit of these places, whether it raised OSError."""
     found = []
     for place in places:
         try:
@@ -39,20 +39,20 @@ def refused(*places: str) -> list[bool]:
     return found
 
 
-def test_a_hit_that_nothing_is_armed_for_does_nothing() -> None:
+def test_a_hit_without_a_matching_entry_does_nothing() -> None:
     failpoints.hit(PLACE)
     failpoints.arm(f"{OTHER}=errno:EIO")
     failpoints.hit(PLACE)
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
-        ("ledger.after_comit=kill", "there is no place ledger.after_comit"),
-        ("ledger.after_commit@0=kill", "after @ stands a number from 1"),
-        ("ledger.after_commit@-1=kill", "after @ stands a number from 1"),
-        ("ledger.after_commit@x=kill", "after @ stands a number from 1"),
-        ("ledger.after_commit@\u00b2=kill", "after @ stands a number from 1"),
+        ("ledger.after_comit=kill", "unknown place ledger.after_comit"),
+        ("ledger.after_commit@0=kill", "the count after @ must be a positive integer or *"),
+        ("ledger.after_commit@-1=kill", "the count after @ must be a positive integer or *"),
+        ("ledger.after_commit@x=kill", "the count after @ must be a positive integer or *"),
+        ("ledger.after_commit@\u00b2=kill", "the count after @ must be a positive integer or *"),
         ("ledger.after_commit", "must be kill, stop, errno:NAME or sleep:SECONDS"),
         ("ledger.after_commit=explode", "must be kill"),
         ("ledger.after_commit=kill:9", "must be kill"),
@@ -62,14 +62,14 @@ def test_a_hit_that_nothing_is_armed_for_does_nothing() -> None:
         ("ledger.after_commit=sleep:long", "must be kill"),
         ("ledger.after_commit=sleep:", "must be kill"),
         ("ledger.after_commit=sleep:\u00b2", "must be kill"),
-        ("=kill", "there is no place"),
+        ("=kill", "unknown place"),
     ],
 )
-def test_an_entry_that_cannot_be_followed_is_named(entry: str, said: str) -> None:
+def test_the_error_for_an_invalid_entry_names_it(entry: str, message: str) -> None:
     with pytest.raises(BadFailpoint) as refusal:
         failpoints.arm(f"{OTHER}=errno:EIO; {entry}")
     assert str(refusal.value).startswith(f"{entry}: ")
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def test_the_command_line_refuses_a_bad_entry_with_one_message_and_exit_code_2() -> None:
@@ -83,56 +83,56 @@ def test_the_command_line_refuses_a_bad_entry_with_one_message_and_exit_code_2()
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("orc: nowhere=kill: there is no place nowhere")
+    assert done.stderr.startswith("orc: nowhere=kill: unknown place nowhere")
     assert "Traceback" not in done.stderr
 
 
-def test_a_place_without_a_number_acts_at_its_first_hit_alone() -> None:
+def test_an_entry_without_a_count_acts_only_at_the_first_hit() -> None:
     failpoints.arm(f"{PLACE}=errno:EIO")
     assert refused(PLACE, PLACE) == [True, False]
 
 
-def test_a_number_is_that_of_the_places_own_hits() -> None:
+def test_a_count_counts_the_hits_of_its_own_place() -> None:
     failpoints.arm(f"{PLACE}@2=errno:EIO")
     assert refused(OTHER, PLACE, OTHER, PLACE, PLACE) == [False, False, False, True, False]
 
 
-def test_a_star_for_a_number_acts_each_time() -> None:
+def test_a_star_as_the_count_acts_at_each_hit() -> None:
     failpoints.arm(f"{PLACE}@*=errno:EIO")
     assert refused(PLACE, OTHER, PLACE) == [True, False, True]
 
 
-def test_a_star_for_a_place_counts_all_hits() -> None:
+def test_a_star_as_the_place_counts_all_hits() -> None:
     failpoints.arm("*@3=errno:EIO")
     assert refused(PLACE, OTHER, PLACE, OTHER) == [False, False, True, False]
 
 
-def test_several_entries_are_all_followed() -> None:
+def test_all_entries_are_used() -> None:
     failpoints.arm(f"{PLACE}=errno:EIO; {OTHER}@2=errno:EIO")
     assert refused(PLACE, OTHER, OTHER) == [True, False, True]
 
 
-def test_arming_anew_counts_anew() -> None:
+def test_arming_again_resets_the_counts() -> None:
     for _ in range(2):
         failpoints.arm(f"{PLACE}@2=errno:EIO")
         assert refused(PLACE, PLACE) == [False, True]
 
 
-def test_a_failing_disk_is_an_oserror_of_that_number() -> None:
+def test_an_errno_entry_raises_an_oserror_with_that_number() -> None:
     failpoints.arm(f"{PLACE}=errno:ENOSPC")
     with pytest.raises(OSError, match="No space left") as error:
         failpoints.hit(PLACE)
     assert error.value.errno == errno.ENOSPC
 
 
-def test_a_sleep_lasts_as_long_as_it_says() -> None:
+def test_a_sleep_entry_sleeps_for_its_seconds() -> None:
     failpoints.arm(f"{PLACE}=sleep:0.05")
     began = time.monotonic()
     failpoints.hit(PLACE)
     assert time.monotonic() - began >= 0.05
 
 
-def test_a_trace_has_a_line_for_each_hit_before_what_it_does(tmp_path: Path) -> None:
+def test_a_trace_line_is_written_before_the_action(tmp_path: Path) -> None:
     failpoints.arm(f"trace:{tmp_path / 'hits'};{PLACE}@2=errno:EIO")
     refused(PLACE, OTHER, PLACE)
     assert (tmp_path / "hits").read_text().split() == [f"{PLACE}@1", f"{OTHER}@1", f"{PLACE}@2"]
@@ -147,7 +147,7 @@ print("after", flush=True)
 """
 
 
-def test_a_kill_leaves_no_time_for_anything() -> None:
+def test_a_kill_ends_the_process_at_once() -> None:
     process = start_python(_PROGRAM, env={failpoints.VARIABLE: f"{PLACE}=kill"})
     try:
         out, err = process.communicate(timeout=WAIT_S)
@@ -156,7 +156,7 @@ def test_a_kill_leaves_no_time_for_anything() -> None:
     assert (process.returncode, out, err) == (-signal.SIGKILL, "", "")
 
 
-def test_a_stop_stands_still_until_it_is_told_to_go_on() -> None:
+def test_a_stop_suspends_the_process_until_sigcont() -> None:
     process = start_python(_PROGRAM, env={failpoints.VARIABLE: f"{PLACE}=stop"})
     try:
         wait_until(lambda: _state(process.pid) == "T", what="the stop")

@@ -1,4 +1,4 @@
-"""Nothing is written outside a folder, whatever the path says and whatever links stand in it."""
+"""No path and no symbolic link makes a `Folder` write outside of its folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_path_that_is_not_plain_and_relative_is_refused(folder: Folder, path: 
     assert list(folder.path.parent.rglob("x")) == []
 
 
-def test_a_linked_folder_is_never_walked_through(folder: Folder, outside: Path) -> None:
+def test_a_linked_folder_is_never_followed(folder: Folder, outside: Path) -> None:
     (folder.path / "link").symlink_to(outside)
     somebodys = Folder(folder.path, private=False)
     with pytest.raises(UnsafePath):
@@ -58,7 +58,7 @@ def test_a_linked_folder_is_never_walked_through(folder: Folder, outside: Path) 
     assert _untouched(outside)
 
 
-def test_a_link_in_the_way_of_a_private_folder_makes_room(folder: Folder, outside: Path) -> None:
+def test_a_link_in_place_of_a_private_folder_is_removed(folder: Folder, outside: Path) -> None:
     (folder.path / "link").symlink_to(outside)
     folder.write("link/deep/new", b"x")
     assert (folder.path / "link/deep/new").read_bytes() == b"x"
@@ -80,7 +80,7 @@ def test_a_linked_file_is_replaced_and_not_written_through(folder: Folder, outsi
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
+def test_a_folder_that_is_replaced_by_a_link_during_a_write_is_not_followed(
     folder: Folder, outside: Path, private: bool
 ) -> None:
     place, aside = folder.path / "place", folder.path / "aside"
@@ -96,7 +96,7 @@ def test_a_folder_that_is_swapped_for_a_link_meanwhile_leads_nowhere(
                 os.unlink(place)
                 os.rename(aside, place)
             except OSError:
-                # The writer was faster, and made a folder of its own.
+                # The writer was faster and created the folder.
                 aside.mkdir(exist_ok=True)
 
     swapper = threading.Thread(target=swap)
@@ -175,7 +175,7 @@ def test_a_failed_write_leaves_what_was_there(
     assert list(folder.files()) == ["file"]
 
 
-def test_removing_what_is_not_there_is_no_error(folder: Folder) -> None:
+def test_removing_a_missing_file_is_no_error(folder: Folder) -> None:
     folder.remove("nothing")
     folder.write("file", b"x")
     folder.remove("file")

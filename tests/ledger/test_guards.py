@@ -1,4 +1,4 @@
-"""The tables' own guards: any program that opens the file meets them."""
+"""The triggers of the tables, which also guard against other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE, TWO = digest_bytes(b"one"), digest_bytes(b"two")
 def foreign(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[tuple[sqlite3.Connection, list[tuple[object, ...]]]]:
-    """Another program's connection to a ledger with content, and what the tables held."""
+    """Another program's connection to a ledger with content, and the rows of the tables."""
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:
         ledger.append([submitted(), started(2)], blobs=[b"one", b"two"])
@@ -143,7 +143,7 @@ def test_every_table_of_the_ledger_is_strict(tmp_path: Path) -> None:
 
 
 def test_the_next_event_of_a_stream_can_be_inserted_by_any_program(tmp_path: Path) -> None:
-    """The guards call nothing that only orc has: Datasette and a shell can open the file."""
+    """The triggers use no functions of orc, so Datasette and the SQLite shell can open the file."""
     path = tmp_path / "runs.db"
     with open_at(path) as ledger:
         ledger.append([submitted()])

@@ -35,7 +35,7 @@ def keys_of_the_spec() -> set[str]:
     return {*StepSpec.model_fields}
 
 
-def test_each_kind_and_shape_of_a_definition_has_a_row_and_no_row_is_stale() -> None:
+def test_kinds_has_exactly_the_kinds_and_shapes_of_definitions() -> None:
     assert {*KINDS} == {*get_args(kinds.StepKind), *get_args(kinds.Shape)}
     assert {*KIND_OF_KEY.values()} == {*get_args(kinds.StepKind)}
     assert [name for name in OUTER_SHAPES if name not in StepDef.model_fields] == []
@@ -56,20 +56,20 @@ def test_a_step_without_a_key_or_with_two_has_no_kind() -> None:
     assert kind_of(StepSpec.model_construct({"run", "value"})) is None
 
 
-def test_of_an_unknown_kind_no_fact_is_true() -> None:
+def test_an_unknown_kind_has_no_facts() -> None:
     found = facts_of("unknown")
     true = [name for name in (*SORTS, "does_work", "has_own_output") if getattr(found, name)]
     assert true == []
 
 
-def test_each_kind_does_exactly_one_sort_of_thing() -> None:
+def test_each_kind_has_exactly_one_behaviour() -> None:
     for kind in KINDS.values():
         assert sum(getattr(kind, sort) for sort in SORTS) == 1, kind.name
     assert sorted(name for sort in SORTS for name in names_where(sort)) == sorted(KINDS)
 
 
 def text_of(statement: Statement) -> str:
-    """A statement as SQL; the values that a handler gives are not in it."""
+    """A statement as SQL, without the values that a handler binds."""
     if isinstance(statement, str):
         return statement
     return statement.text([table_of(statement.row_type).key])
@@ -95,14 +95,14 @@ def test_each_status_in_sql_is_in_the_table() -> None:
     assert found <= known
 
 
-def test_the_groups_of_statuses_part_them() -> None:
+def test_the_groups_of_statuses_partition_them() -> None:
     assert {*kinds.OPEN, *kinds.STEP_ENDED} == {*get_args(kinds.StepStatus)}
     assert not {*kinds.OPEN} & {*kinds.STEP_ENDED}
     assert {*kinds.NOT_DONE} < {*kinds.STEP_ENDED}
     assert {*kinds.JOB_ENDED} < {*kinds.JOB_AT_REST} < {*get_args(kinds.JobStatus)}
 
 
-def test_a_list_for_sql_takes_names_of_ours_only() -> None:
+def test_a_list_for_sql_accepts_only_plain_names() -> None:
     assert sql_list(("in doubt", "from ledger")) == "('in doubt', 'from ledger')"
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="is not the name of"):
         sql_list(("x'); DROP TABLE jobs; --",))

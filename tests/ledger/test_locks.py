@@ -1,4 +1,4 @@
-"""Ownership of a job: one process at a time, told by name, and gone with its process."""
+"""Ownership of a job: one live process at a time, which errors name by its process id and host."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ else:
 def candidates(
     database: Path, count: int, *, wait_s: float
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that stand ready to ask for the ownership of the job."""
+    """Processes that wait for a line of input and then try to become the job's owner."""
     processes = [start_python(_OWNER, str(database), JOB, str(wait_s)) for _ in range(count)]
     try:
         for process in processes:
@@ -73,7 +73,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
 
 
-def test_of_many_racing_processes_one_wins_and_the_others_are_told_its_pid_and_host(
+def test_of_many_racing_processes_one_wins_and_the_errors_name_its_pid_and_host(
     database: Path,
 ) -> None:
     with candidates(database, 8, wait_s=0.3) as processes:
@@ -86,7 +86,7 @@ def test_of_many_racing_processes_one_wins_and_the_others_are_told_its_pid_and_h
         assert {said for pid, said in answers.items() if pid != winners[0]} == {told}
 
 
-def test_a_killed_owner_gives_the_job_free(database: Path) -> None:
+def test_a_job_has_no_owner_after_its_owner_was_killed(database: Path) -> None:
     with candidates(database, 1, wait_s=1) as [owner]:
         go(owner)
         assert answer(owner) == "owner"
@@ -123,7 +123,7 @@ def test_a_second_owner_gives_up_after_about_a_second(database: Path) -> None:
     first.release()
 
 
-def test_jobs_have_owners_of_their_own(database: Path) -> None:
+def test_each_job_has_its_own_owner(database: Path) -> None:
     one, two = OwnerLock(database, JOB), OwnerLock(database, OTHER)
     one.acquire(wait_s=0)
     two.acquire(wait_s=0)
@@ -133,7 +133,7 @@ def test_jobs_have_owners_of_their_own(database: Path) -> None:
     two.release()
 
 
-def test_a_released_lock_file_stays_and_says_who_was_last(database: Path) -> None:
+def test_a_released_lock_file_stays_and_names_the_last_owner(database: Path) -> None:
     lock = OwnerLock(database, JOB)
     lock.acquire()
     lock.release()
@@ -142,7 +142,7 @@ def test_a_released_lock_file_stays_and_says_who_was_last(database: Path) -> Non
     assert not has_owner(database, JOB)
 
 
-def test_a_lock_file_with_nonsense_in_it_still_refuses(database: Path) -> None:
+def test_a_lock_file_with_invalid_content_still_locks(database: Path) -> None:
     lock = OwnerLock(database, JOB)
     lock.acquire()
     (locks_dir(database) / JOB).write_text("\x1b[31mnonsense")
@@ -151,7 +151,7 @@ def test_a_lock_file_with_nonsense_in_it_still_refuses(database: Path) -> None:
     lock.release()
 
 
-def test_the_probe_of_readers_never_makes_an_owner_fail(database: Path) -> None:
+def test_the_probe_of_readers_never_prevents_ownership(database: Path) -> None:
     done = threading.Event()
 
     def probe() -> None:
@@ -178,7 +178,7 @@ def test_a_job_that_never_ran_has_no_owner_and_the_probe_makes_no_file(database:
     assert not (locks_dir(database) / JOB).exists()
 
 
-def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_not_taken(
+def test_a_lock_on_a_file_that_was_deleted_in_the_meantime_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
@@ -198,7 +198,7 @@ def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_not_taken(
     held.release()
 
 
-def test_behind_a_deleted_lock_file_the_versions_stop_the_second_owner(database: Path) -> None:
+def test_after_the_lock_file_was_deleted_versions_stop_the_second_owner(database: Path) -> None:
     first, second = OwnerLock(database, JOB), OwnerLock(database, JOB)
     with open_at(database) as one, open_at(database) as two:
         first.acquire()

@@ -1,4 +1,4 @@
-"""What is hidden of a secret: each usual spelling of its value, whole or in pieces, and no more."""
+"""Masking hides each usual spelling of a secret, whole or in pieces, and nothing else."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def spellings(value: str) -> list[str]:
 
 
 def traces(value: str) -> list[str]:
-    """What a spelling that was not hidden would leave."""
+    """The parts of a spelling that would remain if it were not masked."""
     content = value.encode()
     cores = []
     for before in range(3):
@@ -62,7 +62,7 @@ def traces(value: str) -> list[str]:
 
 @settings(max_examples=25, deadline=None)
 @given(VALUES)
-def test_no_usual_spelling_of_a_value_is_left(value: str) -> None:
+def test_every_usual_spelling_of_a_value_is_masked(value: str) -> None:
     value = value.strip()
     mask = Mask({"KEY": value})
     for spelled in spellings(value):
@@ -74,7 +74,7 @@ def test_no_usual_spelling_of_a_value_is_left(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [TOKEN, AWKWARD])
-def test_what_stands_around_a_secret_stays(value: str) -> None:
+def test_the_text_around_a_secret_stays(value: str) -> None:
     mask = Mask({"KEY": value})
     assert mask.text(f"a {value}, b") == "a [secret KEY], b"
     assert mask.value({"k": [f"x{json.dumps(value)[1:-1]}y", 1, None, True]}) == {
@@ -88,7 +88,7 @@ def test_what_stands_around_a_secret_stays(value: str) -> None:
     st.lists(st.sampled_from([*spellings(TOKEN), "text ", "\n", TOKEN[:7]]), max_size=6),
     st.lists(st.integers(0, 400), max_size=8),
 )
-def test_pieces_are_masked_as_the_whole_would_be(parts: list[str], cuts: list[int]) -> None:
+def test_a_stream_masks_pieces_like_the_whole_text(parts: list[str], cuts: list[int]) -> None:
     mask = Mask({"KEY": TOKEN, "OTHER": "text that never comes"})
     content = "".join(parts).encode()
     places = sorted({0, len(content), *(min(cut, len(content)) for cut in cuts)})
@@ -97,7 +97,7 @@ def test_pieces_are_masked_as_the_whole_would_be(parts: list[str], cuts: list[in
     assert b"".join([*pieces, stream.close()]) == mask.data(content)
 
 
-def test_a_stream_holds_back_little_of_what_is_no_secret() -> None:
+def test_a_stream_holds_back_little_of_other_text() -> None:
     stream = Mask({"KEY": TOKEN}).text_stream()
     for line in ("It was a dark and stormy night\n", "g\n", "gh", "ghp", "\n"):
         shown = stream.feed(line)
@@ -122,21 +122,21 @@ def test_each_longer_line_of_a_value_is_a_secret_itself() -> None:
         assert len(masked) < 60
 
 
-def test_the_longer_of_two_values_comes_first() -> None:
+def test_the_longer_of_two_values_is_masked_first() -> None:
     mask = Mask({"SHORT": "abcdefgh", "LONG": "abcdefgh-and-more"})
     assert mask.text("abcdefgh-and-more abcdefgh") == "[secret LONG] [secret SHORT]"
 
 
-def test_numbers_that_show_a_secret_become_texts() -> None:
+def test_a_number_that_contains_a_secret_becomes_a_string() -> None:
     mask = Mask({"PIN": "12345678"})
     assert mask.value([12345678, 1.5, True]) == ["[secret PIN]", 1.5, True]
 
 
-def test_a_value_that_stands_in_its_own_label_is_starred_out() -> None:
+def test_a_value_that_occurs_in_its_label_is_replaced_by_stars() -> None:
     assert Mask({"PASSWORD": "PASSWORD"}).text("my PASSWORD") == "my ***"
 
 
-def test_short_values_are_no_secrets_and_nothing_is_masked_without_any() -> None:
+def test_short_values_are_not_masked_and_an_empty_mask_changes_nothing() -> None:
     assert not Mask({"KEY": "short"})
     text = "a text"
     assert NO_MASK.text(text) is text

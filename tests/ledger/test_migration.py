@@ -1,4 +1,4 @@
-"""A ledger as the first schema made it, recorded: today's code reads it, and takes it further."""
+"""A recorded ledger with the first schema: the current code reads and migrates it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _problems(path: Path) -> list[str]:
         return [*check_structure(ledger.connection), *links, *blobs]
 
 
-def test_an_old_ledger_is_read_and_verified_as_it_is(old: Path) -> None:
+def test_an_old_ledger_is_read_and_verified_without_migration(old: Path) -> None:
     before = rows(old, "SELECT * FROM events ORDER BY position")
     assert len(before) == 10
     assert _problems(old) == []
@@ -41,7 +41,7 @@ def test_an_old_ledger_is_read_and_verified_as_it_is(old: Path) -> None:
     assert rows(old, "PRAGMA user_version") == [(1,)]
 
 
-def test_an_old_ledger_is_migrated_keeps_every_row_and_can_lose_bytes_then(old: Path) -> None:
+def test_a_migrated_ledger_keeps_every_row_and_allows_removal(old: Path) -> None:
     tables = ("events", "blobs", "signals")
     before = [rows(old, f"SELECT * FROM {table}") for table in tables]
     with open_at(old) as ledger:
@@ -52,7 +52,7 @@ def test_an_old_ledger_is_migrated_keeps_every_row_and_can_lose_bytes_then(old: 
     assert _problems(old) == []
 
 
-def test_a_guard_that_is_gone_or_changed_or_new_is_named(old: Path) -> None:
+def test_a_missing_changed_or_foreign_trigger_is_reported(old: Path) -> None:
     open_at(old).close()
     with closing(sqlite3.connect(old)) as connection:
         connection.executescript(
@@ -63,5 +63,5 @@ def test_a_guard_that_is_gone_or_changed_or_new_is_named(old: Path) -> None:
     assert _problems(old) == [
         "the trigger events_no_delete is missing",
         "the trigger blobs_no_update was changed",
-        "the trigger other is none of orc's",
+        "the trigger other does not belong to orc",
     ]

@@ -1,4 +1,4 @@
-"""Which job a name means, and the signals that other processes leave for its owner."""
+"""Finding a job by a part of its id, and the signals of other processes to its owner."""
 
 from __future__ import annotations
 
@@ -40,26 +40,27 @@ def test_a_job_is_found_by_its_id_by_any_unique_part_and_as_the_latest(
 
 
 @pytest.mark.parametrize("name", ["", "zzz", "%", "_", "job_k000000000a12"])
-def test_a_name_that_fits_no_job_is_said(path: Path, name: str) -> None:
-    with LedgerReader.open(path) as reader, pytest.raises(NoSuchJob, match=r"no job in|any of"):
+def test_the_error_for_a_name_without_a_single_job_says_why(path: Path, name: str) -> None:
+    reasons = r"no job in|matches several jobs"
+    with LedgerReader.open(path) as reader, pytest.raises(NoSuchJob, match=reasons):
         reader.find_job(name)
 
 
-def test_a_name_that_fits_several_jobs_lists_them(path: Path) -> None:
+def test_the_error_for_an_ambiguous_name_lists_the_jobs(path: Path) -> None:
     with LedgerReader.open(path) as reader, pytest.raises(NoSuchJob) as caught:
         reader.find_job("b")
     assert JOBS[1] in str(caught.value)
     assert JOBS[2] in str(caught.value)
 
 
-def test_a_whole_id_wins_over_being_a_part_of_another(tmp_path: Path) -> None:
+def test_an_exact_id_wins_over_a_part_of_another_id(tmp_path: Path) -> None:
     with open_at(tmp_path / "runs.db") as ledger:
         short, long = JobId("job_abc"), JobId("job_abcd")
         ledger.append([submitted(short), submitted(long)])
         assert ledger.find_job("job_abc") == short
 
 
-def test_without_any_job_the_latest_says_how_to_make_one(tmp_path: Path) -> None:
+def test_latest_without_any_job_says_how_to_submit_one(tmp_path: Path) -> None:
     with (
         open_at(tmp_path / "runs.db") as ledger,
         pytest.raises(NoSuchJob, match="orc run SPEC"),

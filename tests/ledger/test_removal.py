@@ -1,4 +1,4 @@
-"""Bytes leave a ledger by one door: an event that says so, in each stream that names them."""
+"""The bytes of a blob are removed only with an event in each stream that names the blob."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _problems(path: Path) -> list[str]:
     return found
 
 
-def test_removed_bytes_are_told_of_in_each_stream_that_names_them_and_the_chain_stays(
+def test_a_removal_is_recorded_in_each_stream_that_names_the_blob_and_the_chain_stays(
     path: Path,
 ) -> None:
     with open_at(path) as ledger:
@@ -82,7 +82,7 @@ def test_removed_bytes_are_told_of_in_each_stream_that_names_them_and_the_chain_
 
 
 def test_after_a_redaction_no_file_of_the_ledger_has_the_bytes(path: Path) -> None:
-    # Pages that were freed before keep what was on them.
+    # Pages that were freed earlier still have their old content.
     connection = raw(path)
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("CREATE TABLE copies (x)")
@@ -97,11 +97,11 @@ def test_after_a_redaction_no_file_of_the_ledger_has_the_bytes(path: Path) -> No
     assert _files_with(path, CANARY[:20]) == []
 
 
-def test_removed_bytes_are_overwritten_in_a_file_that_cannot_be_written_anew(path: Path) -> None:
+def test_removed_bytes_are_overwritten_even_if_the_file_cannot_be_rewritten(path: Path) -> None:
     with open_at(path) as ledger:
         ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         assert _files_with(path, CANARY[:20])
-        # As SQLite is built in some places, and not in others.
+        # Some SQLite builds have this setting on by default.
         ledger.connection.execute("PRAGMA secure_delete = OFF")
         _remove(ledger, SHARED)
         ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -109,7 +109,7 @@ def test_removed_bytes_are_overwritten_in_a_file_that_cannot_be_written_anew(pat
 
 
 def _files_with(path: Path, needle: bytes) -> list[str]:
-    # A copy is read by another process: to close a descriptor of the file here drops its locks.
+    # Another process reads the copy, because closing a descriptor here would release the locks.
     program = (
         "import sys, glob, pathlib\n"
         "needle = bytes.fromhex(sys.argv[2])\n"
@@ -140,7 +140,7 @@ def _files_with(path: Path, needle: bytes) -> list[str]:
         "DELETE FROM blobs",
     ],
 )
-def test_the_door_opens_for_the_event_that_says_so_alone(path: Path, statement: str) -> None:
+def test_a_blob_cannot_be_emptied_without_a_matching_event(path: Path, statement: str) -> None:
     with open_at(path) as ledger:
         _remove(ledger, SHARED)
     assert rows(path, "SELECT position FROM events WHERE type = 'blob.removed'") == [(6,), (7,)]
@@ -152,7 +152,7 @@ def test_the_door_opens_for_the_event_that_says_so_alone(path: Path, statement: 
     assert rows(path, "SELECT * FROM blobs ORDER BY sha256") == before
 
 
-def test_bytes_that_come_again_are_there_again_and_can_be_removed_again(path: Path) -> None:
+def test_removed_bytes_can_be_stored_again_and_removed_again(path: Path) -> None:
     with open_at(path) as ledger:
         _remove(ledger, SHARED)
         ledger.append([wrote(5, CANARY)], blobs=[CANARY])
@@ -162,20 +162,20 @@ def test_bytes_that_come_again_are_there_again_and_can_be_removed_again(path: Pa
     assert _problems(path) == []
 
 
-def test_bytes_that_went_without_an_event_of_the_job_are_a_finding(path: Path) -> None:
+def test_bytes_removed_without_an_event_of_the_job_are_a_problem(path: Path) -> None:
     with open_at(path) as ledger:
         remove_blobs(ledger, {JOB: {SHARED}}, cause="prune", at=AT)
     (problem,) = _problems(path)
     assert problem == (
-        f"event 2 names blob {SHARED[:12]}..., whose bytes were removed, and no event of this job "
-        "says so"
+        f"event 2 names blob {SHARED[:12]}..., whose bytes were removed, but this job has no "
+        "blob.removed event for it"
     )
 
 
-def test_a_crash_between_jobs_leaves_no_stream_that_does_not_know(
+def test_after_a_crash_between_jobs_no_stream_lacks_the_event(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P11 over a removal of many jobs: bytes go with the last job that names them."""
+    """P11 for a removal from many jobs: the bytes are removed with the last job that names them."""
     monkeypatch.setattr(removal, "_JOBS_AT_ONCE", 1)
     with open_at(path) as ledger:
         insert = ledger._insert_events
@@ -195,7 +195,7 @@ def test_a_crash_between_jobs_leaves_no_stream_that_does_not_know(
     assert _problems(path) == []
 
 
-def test_nothing_is_removed_from_a_job_that_somebody_runs(path: Path) -> None:
+def test_nothing_is_removed_from_a_job_with_an_owner(path: Path) -> None:
     lock = OwnerLock(path, OTHER)
     lock.acquire()
     with open_at(path) as ledger:
@@ -206,7 +206,7 @@ def test_nothing_is_removed_from_a_job_that_somebody_runs(path: Path) -> None:
     lock.release()
 
 
-def test_many_blobs_are_told_of_in_events_of_a_bounded_size(
+def test_a_removal_of_many_blobs_has_several_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(removal, "DIGESTS_MAX", 2)

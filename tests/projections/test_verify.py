@@ -66,7 +66,9 @@ def test_an_untouched_job_is_intact(database: Path, story: Story) -> None:
 def test_a_changed_column_of_an_event_is_found(database: Path, change: str) -> None:
     version = _version_of(database, "step.succeeded")
     tamper(database, f"UPDATE events SET {change} WHERE job_id = '{JOB}' AND version = {version}")
-    assert _verify(database).problems == (f"event {version} was changed: its hash does not fit",)
+    assert _verify(database).problems == (
+        f"event {version} was changed: its hash does not match its content",
+    )
 
 
 def test_a_changed_hash_is_found_at_its_event_and_at_the_next(database: Path) -> None:
@@ -75,8 +77,8 @@ def test_a_changed_hash_is_found_at_its_event_and_at_the_next(database: Path) ->
         f"UPDATE events SET hash = '{'0' * 64}' WHERE job_id = '{JOB}' AND version = 3",
     )
     assert _verify(database).problems == (
-        "event 3 was changed: its hash does not fit",
-        "event 4 was changed: its hash does not fit",
+        "event 3 was changed: its hash does not match its content",
+        "event 4 was changed: its hash does not match its content",
     )
 
 
@@ -96,7 +98,9 @@ def _replace_with_its_own_hash(database: Path, version: int) -> None:
 
 def test_an_event_replaced_with_a_hash_of_its_own_is_found_at_the_next_one(database: Path) -> None:
     _replace_with_its_own_hash(database, 3)
-    assert _verify(database).problems == ("event 4 was changed: its hash does not fit",)
+    assert _verify(database).problems == (
+        "event 4 was changed: its hash does not match its content",
+    )
 
 
 def test_a_last_event_replaced_with_a_hash_of_its_own_shows_against_known_heads(
@@ -151,7 +155,7 @@ def test_data_that_is_no_json_any_more_is_a_finding_and_no_crash(database: Path)
         f"UPDATE events SET data = 'sha256 {{' WHERE job_id = '{JOB}' AND type = 'file.written'",
     )
     (problem,) = _verify(database, folder=True).problems
-    assert problem.endswith("was changed: its hash does not fit")
+    assert problem.endswith("was changed: its hash does not match its content")
 
 
 def test_data_of_another_type_with_the_same_bytes_is_a_finding(database: Path) -> None:
@@ -165,7 +169,9 @@ def test_data_of_another_type_with_the_same_bytes_is_a_finding(database: Path) -
         f"UPDATE sqlite_schema SET sql = '{loose}' WHERE name = 'events'",
     )
     tamper(database, f"UPDATE events SET data = CAST(data AS BLOB) WHERE job_id = '{JOB}'")
-    assert _verify(database).problems[0] == "event 1 was changed: its hash does not fit"
+    assert (
+        _verify(database).problems[0] == "event 1 was changed: its hash does not match its content"
+    )
 
 
 def test_a_missing_blob_is_found(database: Path) -> None:

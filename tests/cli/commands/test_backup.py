@@ -23,7 +23,7 @@ def test_a_backup_is_made_while_a_job_runs(here: Path) -> None:
         assert json.loads(verified.stdout.splitlines()[-1])["problems"] == []
         assert run_orc("show", "latest", "--db", "copy.db", cwd=here).returncode == 0
         again = run_orc("backup", "copy.db", cwd=here)
-        assert (again.returncode, "is there already" in again.stderr) == (2, True)
+        assert (again.returncode, "exists already" in again.stderr) == (2, True)
         assert run_orc("backup", "copy.db", "--force", cwd=here).returncode == 0
         assert run_orc("cancel", "latest", cwd=here).returncode in (0, 8)
     finally:

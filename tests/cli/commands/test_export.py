@@ -36,7 +36,7 @@ def test_a_file_is_replaced_with_force_alone(kept: Kept, here: Path) -> None:
     }
     assert path.stat().st_mode & 0o777 == 0o600
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "exists already" in again.err
     assert forced.code == 0
 
 

@@ -20,7 +20,7 @@ def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here:
     assert orc("bundle", job, "job.orc").code == 0
     refused = orc("bundle", job, "job.orc")
     assert refused.code == 2
-    assert "is there already" in refused.err
+    assert "exists already" in refused.err
     (here / "there").mkdir()
     there = ("--db", here / "there/runs.db")
     assert orc("import", "job.orc", *there, "--json").json() == {

@@ -1,4 +1,4 @@
-"""A backup is the whole ledger at one moment, checked, and never over another file by chance."""
+"""A backup is one consistent, checked copy of a ledger, and does not replace files by accident."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orc.ledger.transport.backup import write_backup
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 
 
-def test_a_backup_has_all_that_was_committed_and_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_backup_has_every_commit_and_is_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with open_at(tmp_path / "runs.db") as ledger:
             ledger.append([submitted(), started(2)], blobs=[b"one"])
             done = write_backup(tmp_path / "runs.db", tmp_path / "copy.db")
-            # Neither the copy nor the ledger is in the other's way.
+            # The backup and the writer do not block each other.
             ledger.append([skipped(3)])
     finally:
         os.umask(before)
@@ -36,7 +36,7 @@ def test_a_backup_has_all_that_was_committed_and_is_its_owners_alone(tmp_path: P
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_backup_does_not_replace_a_file_unless_it_is_told_to(tmp_path: Path) -> None:
+def test_a_backup_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     with open_at(tmp_path / "runs.db") as ledger:
         ledger.append([submitted()])
     target = tmp_path / "copy.db"
@@ -92,7 +92,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
-def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_backup_leaves_no_file(tmp_path: Path) -> None:
     def make(temporary: Path) -> None:
         temporary.write_text("half")
         raise LedgerError("no")

@@ -1,4 +1,4 @@
-"""A bundle carries one job, as it is stored; and nothing of one is believed unchecked."""
+"""A bundle holds one job as it is stored, and an import checks everything in it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_bundle_is_one_file_with_one_job_and_imports_with_the_same_chain(
     assert rows(target, positions, JOB) != rows(source, positions, JOB)
 
 
-def test_an_import_is_repeated_and_gone_on_with_and_another_history_refused(
+def test_an_import_can_be_repeated_and_extended_and_a_different_history_is_refused(
     source: Path, bundle: Path, target: Path, tmp_path: Path
 ) -> None:
     with open_at(source) as ledger:
@@ -129,12 +129,12 @@ def test_an_import_is_repeated_and_gone_on_with_and_another_history_refused(
     other = _bundle(source, tmp_path / "other.orc")
     with open_at(target) as ledger:
         before = _stored(target)
-        with pytest.raises(OtherHistory, match="event 6 is not its event 6"):
+        with pytest.raises(OtherHistory, match="its event 6 differs from the bundle's"):
             _import(ledger, other)
         assert _stored(target) == before
 
 
-def test_what_is_imported_is_marked_until_somebody_trusts_it(
+def test_an_imported_job_is_marked_until_it_is_trusted(
     source: Path, bundle: Path, target: Path, tmp_path: Path
 ) -> None:
     with open_at(target) as ledger:
@@ -147,7 +147,7 @@ def test_what_is_imported_is_marked_until_somebody_trusts_it(
         assert note is not None
         assert note["trusted"]
     with open_at(source) as ledger:
-        # A job of one's own that somebody else's events go on from is theirs as well.
+        # A local job that gets new events from a bundle is marked as imported, too.
         assert imported(ledger.connection, JOB) is None
     with open_at(target) as ledger:
         ledger.append([skipped(5)])
@@ -159,7 +159,7 @@ def test_what_is_imported_is_marked_until_somebody_trusts_it(
         assert not note["trusted"]
 
 
-def test_a_job_that_somebody_runs_is_not_imported_over(bundle: Path, target: Path) -> None:
+def test_a_job_with_an_owner_is_not_imported_over(bundle: Path, target: Path) -> None:
     lock = OwnerLock(target, JOB)
     lock.acquire()
     with open_at(target) as ledger, pytest.raises(OwnedElsewhere):
@@ -194,7 +194,7 @@ def test_a_damaged_job_is_not_bundled(source: Path, tmp_path: Path) -> None:
     connection.execute("DROP TRIGGER blobs_no_update")
     connection.execute("UPDATE blobs SET content = 'x' WHERE size_bytes = 500")
     connection.close()
-    with pytest.raises(CorruptLedger, match="cannot be bundled"):
+    with pytest.raises(CorruptLedger, match="cannot bundle"):
         _bundle(source, tmp_path / "bad.orc")
     assert not (tmp_path / "bad.orc").exists()
 
@@ -234,12 +234,14 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
     "nothing": (lambda path: path.unlink(), NoLedger, "there is no file"),
     "an empty file": (_write(b""), NotALedger, "is empty"),
     "text": (_write(b"a bundle, said its author " * 200), NotALedger, "not an SQLite database"),
-    "a pipe": (_fifo, NotALedger, "no regular file"),
-    "a folder": (_folder, NotALedger, "no regular file"),
+    "a pipe": (_fifo, NotALedger, "not a regular file"),
+    "a folder": (_folder, NotALedger, "not a regular file"),
     "another application": (_sql("PRAGMA application_id = 7"), NotALedger, "not a ledger of orc"),
-    "a newer schema": (_sql("PRAGMA user_version = 77"), LedgerError, "install a newer orc"),
-    "a schema of none": (_sql("PRAGMA user_version = 0"), LedgerError, "schema 0"),
-    "no events": (_sql("DELETE FROM events"), NotALedger, "holds no job"),
+    "a newer schema": (_sql("PRAGMA user_version = 77"), LedgerError, "install a newer one"),
+    "schema version 0": (
+        _sql("PRAGMA user_version = 0"), LedgerError, "damaged: it has schema version 0",
+    ),
+    "no events": (_sql("DELETE FROM events"), NotALedger, "has no job"),
     "a view in place of the events": (
         _sql(
             "ALTER TABLE events RENAME TO real",
@@ -261,8 +263,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
     "two jobs": (
         _sql(f"UPDATE events SET job_id = '{OTHER}' WHERE version = 4"), NotALedger, "more than one",
     ),
-    "a path as the id": (_sql(_RENAMED.format("../../etc")), CorruptLedger, "no id of a job"),
-    "another id": (_sql(_RENAMED.format("job_dddddddddddd")), CorruptLedger, "hash does not fit"),
+    "a path as the id": (_sql(_RENAMED.format("../../etc")), CorruptLedger, "not a job id"),
+    "another id": (_sql(_RENAMED.format("job_dddddddddddd")), CorruptLedger, "hash does not match"),
     "a changed event": (
         _sql("UPDATE events SET data = data || ' ' WHERE version = 2"), CorruptLedger, "event 2",
     ),
@@ -277,9 +279,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
             "UPDATE events SET version = 3 WHERE version = 99",
         ),
         CorruptLedger,
-        "not in its place",
+        "out of order",
     ),
-    "bytes that are no text": (
+    "bytes that are not text": (
         _sql("UPDATE events SET data = CAST(x'ff7b' AS TEXT) WHERE version = 2"),
         CorruptLedger,
         r"job\.orc",
@@ -288,12 +290,14 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
     "a changed blob": (
         _sql("UPDATE blobs SET content = content || 'x' WHERE typeof(content) = 'text'"),
         CorruptLedger,
-        "digest does not fit",
+        "digest does not match",
     ),
     "a blob of another size": (_sql("UPDATE blobs SET size_bytes = 1"), CorruptLedger, "digest"),
-    "a blob that is a number": (_sql("UPDATE blobs SET content = 1.5"), CorruptLedger, "no bytes"),
-    "bytes gone without an event": (
-        _sql("UPDATE blobs SET content = 3"), CorruptLedger, "no event says so",
+    "a blob that is a number": (
+        _sql("UPDATE blobs SET content = 1.5"), CorruptLedger, "neither text nor bytes",
+    ),
+    "bytes removed without an event": (
+        _sql("UPDATE blobs SET content = 3"), CorruptLedger, "without a blob.removed event",
     ),
     "a huge blob": (
         _sql("UPDATE blobs SET content = zeroblob(2000000)"), CorruptLedger, "too big",
@@ -316,7 +320,7 @@ def test_a_hostile_bundle_is_refused_before_anything_is_written(
     assert target.read_bytes() == before
 
 
-def test_what_else_is_in_a_bundle_never_runs_and_never_comes_along(
+def test_views_triggers_and_other_tables_of_a_bundle_never_run_and_are_not_imported(
     bundle: Path, target: Path
 ) -> None:
     with closing(sqlite3.connect(bundle, isolation_level=None)) as connection:
