@@ -1,4 +1,4 @@
-"""Model APIs behind one contract. Vendor packages load when their provider is first used."""
+"""Model APIs behind one contract. A vendor's package loads when its provider is first used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

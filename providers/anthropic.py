@@ -1,8 +1,8 @@
-"""Anthropic's Messages API over the vendor's SDK, always streamed.
+"""Anthropic's Messages API through the vendor's SDK, always streamed.
 
-What is asked is built in `orc.providers.anthropic_body`, and what comes back read in
-`orc.providers.anthropic_reply`; connections and failures are the business of `orc.providers.sdk`.
-Importing the SDK takes seconds, so nothing else imports it.
+`orc.providers.anthropic_body` builds requests, `orc.providers.anthropic_reply` reads replies, and
+`orc.providers.sdk` handles connections and failures. Importing the SDK takes seconds, so no other
+module imports it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orc.providers.anthropic_reply import Arriving
 from orc.providers.contract import OnDelta, Provider, Reply, Request
 from orc.providers.errors import PermanentError, PermanentKind, TransientError
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, Said
+from orc.providers.sdk_errors import Api, ErrorReport
 from orc.providers.sdk_wire import Text, Wire
 
 PAGES_MAX = 10
@@ -32,11 +32,11 @@ _TOO_LONG = re.compile(r"prompt is too long|exceed\w* (the )?context (limit|wind
 _FILTERED = re.compile("blocked by content filtering", re.IGNORECASE)
 
 
-def recognise(said: Said) -> PermanentKind | None:
-    """The kind of a bad request, which Anthropic tells by its words, but for one with too many bytes."""
-    if said.type == "request_too_large" or _TOO_LONG.search(said.words):
+def recognise(report: ErrorReport) -> PermanentKind | None:
+    """The kind of a bad request, by Anthropic's error message, or by the type for too many bytes."""
+    if report.type == "request_too_large" or _TOO_LONG.search(report.words):
         return "context_length"
-    return "refused" if _FILTERED.search(said.words) else None
+    return "refused" if _FILTERED.search(report.words) else None
 
 
 API = Api(
@@ -63,7 +63,7 @@ API = Api(
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
-    """Anthropic at `base_url`, else `ANTHROPIC_BASE_URL`; PermanentError without a key it needs."""
+    """Anthropic at `base_url` or `ANTHROPIC_BASE_URL`. Raises PermanentError if a key is required."""
     key = read_key(environment, API.key_variable)
     url = base_url or environment.get(API.url_variable, "").strip() or API.default_url
     peer = Peer(API, url, key=key)
@@ -71,8 +71,8 @@ def build(environment: Mapping[str, str], base_url: str | None = None) -> Provid
     if not key and (host == _OWN_HOST or host.endswith(f".{_OWN_HOST}")):
         raise PermanentError(
             "environment",
-            f"{API.key_variable} is not set: set it to a key of Anthropic's, or "
-            f"{API.url_variable} to the address of a server that needs none",
+            f"{API.key_variable} is not set: set it to an Anthropic key, or set "
+            f"{API.url_variable} to the address of a server that needs no key",
         )
     return Anthropic(peer, key or _PLACEHOLDER_KEY)
 
@@ -110,12 +110,11 @@ class Anthropic:
             return tuple(sorted(await self._read_names()))
         raise TransientError(
             "timeout",
-            f"{API.name} at {self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} "
-            "which models it has",
+            f"{API.name} at {self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
         )
 
     async def identify(self, model: str) -> str | None:
-        """See `Provider.identify`: a model's name is all that the API tells."""
+        """See `Provider.identify`: None, because the API reports only a model's name."""
         return None
 
     async def aclose(self) -> None:
@@ -154,9 +153,9 @@ class Anthropic:
                 max_retries=0,
                 open_telemetry=False,
             )
-            # The constructor takes these from the process's environment, whatever it is given.
+            # The constructor always reads these from the process's environment.
             self._client._custom_headers = {}
-            # For a header of its statistics, the SDK would begin a thread at the first call.
+            # Without this, the SDK starts a thread at the first call to fill a statistics header.
             self._client._platform = "Unknown"
         return self._client
 

@@ -1,7 +1,7 @@
-"""A request as Anthropic's Messages API takes it, by platform.claude.com/docs/en/api/messages.
+"""Builds requests for Anthropic's Messages API (platform.claude.com/docs/en/api/messages).
 
-Nothing is left out silently: what the API has no place for is refused. What comes
-back is read in `orc.providers.anthropic_reply`.
+Nothing is dropped silently: a request that the API cannot express is refused.
+`orc.providers.anthropic_reply` reads the replies.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from orc.providers.http import safe_text
 from orc.providers.instructions import instruct
 
 MAX_TOKENS_DEFAULT = 8192
-"""The longest reply where nobody says: the API sets no limit of its own, and asks for one."""
+"""The default token limit of a reply: the API requires a limit and has no default."""
 
 PARAMS = frozenset({"max_tokens", "stop", "reasoning_effort"})
 ANSWER_TOOL = "answer"
 
-# The API's own headers; a person who needs another version, or a beta, says so here.
+# Headers of the API that a spec may set as options, to select a version or a beta.
 _HEADERS = frozenset({"anthropic-version", "anthropic-beta"})
 _HEADER_VALUE = re.compile("[!-~]([ -~]*[!-~])?")
 _ASKED = frozenset({"model", "messages", "stream", "system", "tools", "max_tokens"})
-# The API's own proposal for a call whose input was no JSON object
+# The key that the API's documentation proposes for an input that was not a JSON object
 # (platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming).
 _BROKEN_INPUT = "INVALID_JSON"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is posted; with `by_tool`, the answer is the input of a call of ANSWER_TOOL."""
+    """The body and headers to post; with `by_tool`, the reply is the input of ANSWER_TOOL."""
 
     body: dict[str, Any]
     headers: dict[str, str]
@@ -43,9 +43,9 @@ class Asked:
 
 
 def build_asked(request: Request) -> Asked:
-    """The body and the headers; raises PermanentError for what cannot be asked of Anthropic."""
+    """The body and headers of a request. Raises PermanentError if the API cannot express it."""
     _check_params(request.params)
-    # One further down stays in its place: the API has the role, for models that know it.
+    # Later system messages stay in place: newer models of the API support this role.
     leading = [*takewhile(lambda message: message["role"] == "system", request.messages)]
     system = "\n\n".join(filter(None, (request.system, *map(_join_text, leading))))
     fitted = None if request.output_schema is None else fit_schema(request.output_schema)
@@ -69,7 +69,7 @@ def build_asked(request: Request) -> Asked:
 
 
 def build_input(arguments: dict[str, Any] | str) -> dict[str, Any]:
-    """The input of a call as the API takes it back: an object, also where the model wrote none."""
+    """The input of a tool call to send back: an object, even if the model wrote invalid JSON."""
     return {_BROKEN_INPUT: arguments} if isinstance(arguments, str) else arguments
 
 
@@ -95,9 +95,9 @@ def _build_settings(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _can_force_tool(request: Request) -> bool:
-    """Whether the answer can come as the input of a tool: that takes an object.
+    """Whether the answer can be the input of a forced tool call; its schema must be an object.
 
-    No tool can be forced while the model thinks, nor beside others that it is to call.
+    The API cannot force a tool while thinking is on, and the model could not call other tools.
     """
     schema = request.output_schema or {}
     is_free = not request.tools and not request.options.keys() & {"thinking", "tool_choice"}
@@ -118,7 +118,9 @@ def _add_options(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, 
     for name, value in options.items():
         if name in _HEADERS:
             if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-                raise PermanentError("bad_request", f"the option {name!r} is no value of a header")
+                raise PermanentError(
+                    "bad_request", f"the option {name!r} must be a text that a header can hold"
+                )
             headers[name] = value
         elif name == "output_config" and isinstance(value, dict):
             asked = body.get("output_config", {})
@@ -136,7 +138,7 @@ def _refuse_taken(names: Iterable[str], taken: set[str], *, within: str = "") ->
             shown = safe_text(f"{within}{name}", length_max=80)
             raise PermanentError(
                 "bad_request",
-                f"{shown!r} is no option for Anthropic: it is set by the request itself",
+                f"the option {shown!r} is not allowed for Anthropic: the request itself sets it",
             )
 
 
@@ -149,7 +151,7 @@ def _build_tool(tool: Tool) -> dict[str, Any]:
 
 
 def _build_messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
-    """The turns. Results of tools that were called together go back together, as the API asks."""
+    """The messages. The API requires the results of parallel tool calls in one message."""
     built: list[dict[str, Any]] = []
     for are_results, turns in groupby(messages, lambda message: message["role"] == "tool"):
         if are_results:
@@ -157,7 +159,7 @@ def _build_messages(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
             continue
         for turn in turns:
             content = _build_content(turn)
-            # The API takes no turn without content; a model that said nothing has had none.
+            # The API refuses messages without content, so an empty reply is left out.
             if content or turn["role"] != "assistant":
                 built.append({"role": turn["role"], "content": content})
     return built
@@ -172,9 +174,9 @@ def _build_content(message: Message) -> str | list[Any]:
     if not calls:
         return content
     texts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    # An empty text block is refused.
-    spoken = [block for block in texts if block.get("text") != ""]
-    return [*spoken, *map(_build_call, calls)]
+    # The API refuses empty text blocks.
+    kept = [block for block in texts if block.get("text") != ""]
+    return [*kept, *map(_build_call, calls)]
 
 
 def _build_parts(message: Message) -> str | list[dict[str, Any]]:
@@ -190,7 +192,7 @@ def _build_part(part: Any) -> dict[str, Any]:
             source = {"type": "base64", "media_type": media_type, "data": data}
             return {"type": "image", "source": source}
     kind = safe_text(str(part["type"]), length_max=80)
-    raise PermanentError("bad_request", f"Anthropic takes no part of type {kind!r}")
+    raise PermanentError("bad_request", f"Anthropic does not support a part of type {kind!r}")
 
 
 def _join_text(message: Message) -> str:
@@ -198,7 +200,7 @@ def _join_text(message: Message) -> str:
     if isinstance(content, str):
         return content
     if any(part["type"] != "text" for part in content):
-        raise PermanentError("bad_request", "Anthropic takes nothing but text in a system message")
+        raise PermanentError("bad_request", "Anthropic supports only text in a system message")
     return "\n".join(part["text"] for part in content)
 
 

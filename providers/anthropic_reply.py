@@ -1,8 +1,8 @@
-"""A reply of Anthropic's Messages API as its events come.
+"""Assembles a reply of Anthropic's Messages API from its events.
 
-Blocks of content are put together as they have to be sent back, known ones or not. A
-reply is whole when `message_stop` has come, and says why it stopped; pings and events
-of other types are passed over (platform.claude.com/docs/en/build-with-claude/streaming).
+Content blocks are rebuilt in the form in which they must be sent back, even if their type is
+unknown. A reply is complete when `message_stop` has arrived. Pings and events of other types are
+ignored (platform.claude.com/docs/en/build-with-claude/streaming).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FINISH_REASONS = {
 
 
 class Arriving:
-    """A reply as its events come; with `by_tool`, its text is the input of the one call in it."""
+    """Assembles a reply from events; with `by_tool`, its text is the input of ANSWER_TOOL."""
 
     def __init__(
         self, request: Request, on_delta: OnDelta, failures: Failures, *, by_tool: bool
@@ -63,13 +63,13 @@ class Arriving:
         self._is_whole = False
 
     def take(self, event: Any) -> bool:
-        """Adds an event, and says whether the reply is whole; raises ProviderError."""
+        """Add an event; returns whether the reply is complete. Raises ProviderError."""
         kind = _StreamEvent.parse(event, self._failures).type
         if kind == "error":
             raise self._failures.build_event_error(event)
         is_in_order = (self._message is None) == (kind == "message_start") and not self._is_whole
         if kind in _EVENTS and not is_in_order:
-            raise self._failures.build_protocol_error(f"has a {kind} in the wrong place")
+            raise self._failures.build_protocol_error(f"has the event {kind} in the wrong order")
         match kind:
             case "message_start":
                 self._message = _StartedMessage.parse(event.get("message"), self._failures)
@@ -87,15 +87,15 @@ class Arriving:
         return self._is_whole
 
     def build_reply(self, request_id: str | None) -> Reply:
-        """The reply; raises ProviderError where it cannot be used, or the model refused."""
-        assert self._message is not None, "the caller waits until the reply is whole"
+        """The complete reply. Raises ProviderError if it cannot be used or is a refusal."""
+        assert self._message is not None, "the caller waits until the reply is complete"
         usage = self._build_usage()
         finish_reason = self._read_finish_reason(usage)
         for block in self._blocks:
             block.finish(is_cut=finish_reason == "length" and block is self._blocks[-1])
         calls = [block for block in self._blocks if block.kind == "tool_use"]
         if finish_reason == "tool_calls" and not calls:
-            raise self._failures.build_protocol_error("says that it calls a tool, and calls none")
+            raise self._failures.build_protocol_error("ended with `tool_use` but has no tool call")
         reply = Reply(
             text="".join(block.join("text") for block in self._blocks if block.kind == "text"),
             model=self._failures.show(self._message.model or "") or self._request.model,
@@ -104,7 +104,7 @@ class Arriving:
             request_id=request_id,
         )
         if calls and self._by_tool:
-            # The call does not go back: nobody would answer it.
+            # The call becomes the reply's text. It is not sent back, because it gets no result.
             reason = "stop" if reply.finish_reason == "tool_calls" else reply.finish_reason
             return replace(reply, text=calls[0].write_arguments(), finish_reason=reason)
         if all(block.kind == "text" for block in self._blocks):
@@ -118,46 +118,46 @@ class Arriving:
 
     def _start_block(self, start: _BlockStart) -> None:
         if start.index != len(self._blocks) or start.index >= BLOCKS_MAX:
-            raise self._failures.build_protocol_error("starts a block of content out of turn")
+            raise self._failures.build_protocol_error("starts a content block with a wrong index")
         kind = _StreamEvent.parse(start.content_block, self._failures).type
-        # Of a block that is not known, nothing is read: it is only sent back.
+        # A block of an unknown type is not read, only sent back.
         read = start.content_block if kind in _FIELDS else {"type": kind}
         block = _Block(start.content_block, _Started.parse(read, self._failures))
         self._blocks.append(block)
         if kind == "tool_use" and not (self._request.tools or self._by_tool):
-            raise self._failures.build_protocol_error("calls a tool, and none was offered")
+            raise self._failures.build_protocol_error("calls a tool, but the request has no tools")
         if kind == "text":
-            self._hear(block.join("text"))
+            self._report(block.join("text"))
         elif kind == "tool_use" and self._by_tool and block.arguments:
-            self._hear(block.write_arguments())
+            self._report(block.write_arguments())
 
     def _continue_block(self, event: _BlockDelta) -> None:
         if event.index >= len(self._blocks):
-            raise self._failures.build_protocol_error("continues a block of content it has not")
+            raise self._failures.build_protocol_error("continues a content block before its start")
         block = self._blocks[event.index]
         if not block.add(event.delta):
-            raise self._failures.build_protocol_error(f"has a wrong {event.delta.type}")
+            raise self._failures.build_protocol_error(f"has an invalid {event.delta.type}")
         if block.kind == "text":
-            self._hear(event.delta.text)
+            self._report(event.delta.text)
         elif block.kind == "tool_use" and self._by_tool:
-            self._hear(event.delta.partial_json)
+            self._report(event.delta.partial_json)
 
-    def _hear(self, piece: str | None) -> None:
+    def _report(self, piece: str | None) -> None:
         if piece:
             self._on_delta(piece)
 
     def _build_usage(self) -> Usage:
         count = self._counts.get
         cached, written = count("cache_read_input_tokens", 0), count("output_tokens", 0)
-        # The API counts apart what it reads from its cache, and what it writes there.
+        # `input_tokens` of the API excludes tokens read from its cache or written to it.
         read = count("input_tokens", 0) + count("cache_creation_input_tokens", 0) + cached
-        thought = count("output_tokens_details", {}).get("thinking_tokens", 0)
-        return Usage(read, written, cached, min(thought, written))
+        reasoning = count("output_tokens_details", {}).get("thinking_tokens", 0)
+        return Usage(read, written, cached, min(reasoning, written))
 
     def _read_finish_reason(self, usage: Usage) -> str:
         reason = self._failures.show(self._stop.stop_reason or "")
         if not reason:
-            raise self._failures.build_protocol_error("does not say why it stopped")
+            raise self._failures.build_protocol_error("has no stop reason")
         if reason == "refusal":
             details = self._stop.stop_details or _StopDetails()
             why = ": ".join(filter(None, (details.category, details.explanation)))
@@ -167,15 +167,17 @@ class Arriving:
         return _FINISH_REASONS.get(reason, reason)
 
     def _build_call(self, block: _Block) -> ToolCall:
-        """The call; its id and name are shown and recorded, and the id goes back as it is."""
+        """The tool call. Its id and name are recorded and must therefore be safe to show."""
         for name in (block.id, block.name):
             if not name or self._failures.show(name) != name:
-                raise self._failures.build_protocol_error("has a tool call without an id or a name")
+                raise self._failures.build_protocol_error(
+                    "has a tool call without a valid id and name"
+                )
         return ToolCall(id=block.id, name=block.name, arguments=block.arguments)
 
 
 class _Block:
-    """A block of content: as it was started, and what has come for it since."""
+    """A content block: its start event and the deltas that have arrived for it."""
 
     def __init__(self, started: dict[str, Any], read: _Started) -> None:
         self.kind, self.id, self.name = read.type, read.id or "", read.name or ""
@@ -187,7 +189,7 @@ class _Block:
             self._pieces[name].append(getattr(read, name) or "")
 
     def add(self, delta: _ContentDelta) -> bool:
-        """Adds a delta; says whether it is one of this block's. Unknown types are passed over."""
+        """Add a delta; returns whether it is valid for this block. Unknown types are ignored."""
         name = _DELTAS.get(delta.type)
         if name is None:
             return True
@@ -196,7 +198,7 @@ class _Block:
         return piece is not None and name in _FIELDS.get(self.kind, _DELTAS.values())
 
     def finish(self, *, is_cut: bool) -> None:
-        """Reads a call's input: a text where it is no JSON object, or was cut before it began."""
+        """Parse a call's input. It stays a text if it is not a JSON object or was cut off."""
         written = self.join("partial_json")
         if not written.strip():
             self.arguments = "" if is_cut and not self.arguments else self.arguments
@@ -208,23 +210,23 @@ class _Block:
         self.arguments = arguments if isinstance(arguments, dict) else written
 
     def join(self, name: str) -> str:
-        """The whole of one of its texts."""
+        """The complete text of one field."""
         return "".join(self._pieces[name])
 
     def write_arguments(self) -> str:
-        """The input's text, as the model wrote it where it did."""
+        """The input as JSON text, in the model's own spelling if it was streamed."""
         if isinstance(self.arguments, str):
             return self.arguments
         written = self.join("partial_json")
         return written or replace_surrogates(json.dumps(self.arguments, ensure_ascii=False))
 
     def can_go_back(self) -> bool:
-        """Whether the API takes it: it refuses an empty text, and a thought without a signature."""
+        """Whether the API accepts it back: it refuses empty texts and unsigned thinking."""
         required = {"text": "text", "thinking": "signature"}.get(self.kind)
         return required is None or bool(self.join(required))
 
     def rebuild(self) -> dict[str, Any]:
-        """The block in one piece."""
+        """The complete block."""
         rebuilt = self._started | {name: self.join(name) for name in _TEXTS if self.join(name)}
         if self._pieces["partial_json"] or self.arguments:
             rebuilt["input"] = build_input(self.arguments)
@@ -242,7 +244,7 @@ class _OutputDetails(Wire):
 
 
 class _Counts(Wire):
-    """Totals so far; one that is absent is what it was."""
+    """Running totals; an absent field has not changed."""
 
     input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None

@@ -1,4 +1,4 @@
-"""A JSON Schema as Anthropic's structured outputs take it."""
+"""Converts a JSON Schema to the subset that Anthropic's structured outputs support."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from graphlib import TopologicalSorter
 from itertools import chain
 from typing import Any
 
-# What structured outputs take, by platform.claude.com/docs/en/build-with-claude/structured-outputs.
+# The supported subset: platform.claude.com/docs/en/build-with-claude/structured-outputs
 _KEYWORDS = set(
     "type properties required additionalProperties items minItems anyOf enum const $ref title "
     "description default format".split()
 )
 _FORMATS = set("date-time time date duration email hostname uri ipv4 ipv6 uuid".split())
-_SAYS_WHAT = {"type", "anyOf", "enum", "const", "$ref"}
+_TYPE_KEYWORDS = {"type", "anyOf", "enum", "const", "$ref"}
 OPTIONAL_MAX = 24
 UNIONS_MAX = 16
 
 
 def fit_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema as structured outputs take it; none where they do not.
+    """The schema in a form that structured outputs support; None if there is none.
 
-    They take closed objects only. One that does not say whether it is open is closed:
-    what fits it then fits the schema as it was.
+    They support only closed objects. An object without `additionalProperties` is closed; a
+    value that matches the result then also matches the original schema.
     """
     root = {key: value for key, value in schema.items() if key not in ("$schema", "$defs")}
     try:
@@ -35,21 +35,21 @@ def fit_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _close(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with every object closed; raises ValueError for what is not taken."""
+    """A copy with every object closed. Raises ValueError if the schema is not supported."""
     kind = schema.get("type", [])
     types = [kind] if isinstance(kind, str) else kind
-    is_taken = (
+    is_supported = (
         _KEYWORDS.issuperset(schema)
-        and not _SAYS_WHAT.isdisjoint(schema)
+        and not _TYPE_KEYWORDS.isdisjoint(schema)
         and schema.get("format", "date") in _FORMATS
         and schema.get("minItems", 0) in (0, 1)
         and all(not isinstance(value, dict | list) for value in schema.get("enum", ()))
         and schema.get("additionalProperties", False) is False
         and ("array" in types) == ("items" in schema)
-        # Without properties, an object that may be open is a map.
+        # An object without properties is a map, and maps are not supported.
         and ("object" in types) == bool(schema.keys() & {"properties", "additionalProperties"})
     )
-    if not is_taken:
+    if not is_supported:
         raise ValueError
     closed = dict(schema)
     if "object" in types:
@@ -64,7 +64,7 @@ def _close(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(root: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> None:
-    """Raises ValueError for a reference to elsewhere or in a circle, and past a limit."""
+    """Raise ValueError for an unknown or circular reference, and for an exceeded limit."""
     places = {"#": root, **{f"#/$defs/{name}": inner for name, inner in definitions.items()}}
     levels = {place: list(_levels(schema)) for place, schema in places.items()}
     references = {
@@ -82,7 +82,7 @@ def _check_whole(root: dict[str, Any], definitions: Mapping[str, dict[str, Any]]
 
 
 def _levels(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The schema and every one in it."""
+    """The schema and all schemas inside it."""
     yield schema
     items = [schema["items"]] if "items" in schema else []
     for inner in (*schema.get("properties", {}).values(), *schema.get("anyOf", ()), *items):

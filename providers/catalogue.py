@@ -1,7 +1,7 @@
-"""What is known of each provider, as plain data: one entry a provider, and no code of theirs.
+"""The facts about each provider, as plain data. `registry.py` builds providers from the entries.
 
-It imports nothing but the standard library, so that prices, exports and the scheduler may read
-it too. `registry.py` builds providers from the entries.
+This module imports only the standard library, so that prices, exports and the scheduler can
+read it cheaply.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEntry:
-    """A provider by name.
+    """The facts about one provider.
 
-    `module` has a function `build(environment, base_url) -> Provider`, whose result says which
-    parameters it knows. `default_model` is used where neither spec nor environment names one;
-    `model_variables` are the environment's names for it, the first that is set counting.
+    `module` has a function `build(environment, base_url) -> Provider`. `default_model` is used if
+    neither the spec nor the environment names a model. `model_variables` are the environment
+    variables for the model; the first one that is set counts.
     """
 
     name: str
@@ -23,28 +23,28 @@ class ProviderEntry:
     default_model: str
     model_variables: tuple[str, ...] = ()
     local: bool = False
-    """Runs on the caller's own machine: a token costs nothing."""
+    """Whether models run on the user's machine, so that tokens cost nothing."""
     is_recorded: bool = False
-    """Answers from recorded replies, at the prices of the provider that was recorded."""
+    """Whether it answers from recorded replies, at the prices of the recorded provider."""
     has_address: bool = True
-    """A spec may give it a `base_url`."""
+    """Whether a spec may set a `base_url` for it."""
     key_variable: str | None = None
     address_variable: str | None = None
-    """The environment's names for the key, and for the server's address."""
+    """The environment variables for the key and for the server's address."""
     section: str | None = None
-    """The key below `params` with more fields for its API; None where it has no such section."""
+    """The key below `params` for further fields of its API; None if it has no such section."""
     billed_as: str | None = None
-    """The provider whose prices it has, where it has none of its own."""
+    """The provider whose prices apply, if it has none of its own."""
     telemetry_name: str | None = None
-    """OpenTelemetry's `gen_ai.provider.name`, where that is not `name`."""
+    """OpenTelemetry's `gen_ai.provider.name`, if that differs from `name`."""
     package: str | None = None
-    """The distribution that it needs besides those that every installation of orc has anyway."""
+    """The distribution that only this provider needs."""
     extra: str | None = None
-    """The optional extra of orc with its package; None where every installation has it."""
+    """The extra of orc that installs `package`; None if every installation has it."""
     import_name: str | None = None
-    """The package's import name, where `extra` says that it may be missing."""
+    """The import name of `package`, if `extra` is set."""
     runs_on: str | None = None
-    """The machines that its package is for, where that is not all."""
+    """The machines that `package` supports; None for all."""
 
 
 _ENTRIES = (
@@ -112,18 +112,21 @@ _ENTRIES = (
 )
 
 REGISTRY: dict[str, ProviderEntry] = {entry.name: entry for entry in _ENTRIES}
-"""The providers by name, in the order in which people are shown them."""
+"""The providers by name, in the order in which commands list them."""
 
 DEFAULT_PROVIDER = _ENTRIES[0].name
-"""The provider of a spec that names none, where the environment names none either."""
+"""The provider if neither the spec nor the environment names one."""
 
 SECTIONS: tuple[str, ...] = tuple(
     dict.fromkeys(entry.section for entry in _ENTRIES if entry.section is not None)
 )
-"""The keys below `params` that are meant for one provider's API alone."""
+"""The keys below `params` that hold fields for one provider's API."""
 
 
 def facts_of(provider: str) -> ProviderEntry:
-    """The entry of a provider by name; of an unknown one, such as a later orc's, nothing is known."""
+    """The entry of a provider by name; an unknown name gets an entry with the defaults.
+
+    A ledger may name a provider that only a later version of orc has.
+    """
     found = REGISTRY.get(provider)
     return found or ProviderEntry(name=provider, module="", default_model="", section=provider)

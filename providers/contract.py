@@ -1,7 +1,7 @@
 """The contract between the scheduler and every model API: a Request in, a Reply out.
 
-A provider sends exactly one request for each call: it has no retries, no
-cache and no memory. Everything here is a plain value that JSON can carry.
+A provider sends exactly one request for each call. It does not retry, cache or keep state
+between calls. All values here can be written as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 class TextPart(TypedDict):
-    """A stretch of text in a message."""
+    """A text in a message."""
 
     type: Literal["text"]
     text: str
@@ -32,7 +32,10 @@ Part = TextPart | ImagePart
 
 
 class ToolCall(TypedDict):
-    """A model's request to have a tool called; a text in place of `arguments` was no JSON object."""
+    """A tool call that a model requests.
+
+    `arguments` is the model's text if that was not a JSON object.
+    """
 
     id: str
     name: str
@@ -48,18 +51,18 @@ class Tool(TypedDict):
 
 
 class Native(TypedDict):
-    """A reply's content in the form of the API that gave it, which only that provider reads."""
+    """A reply's content in the format of its API; only the provider of that name reads it."""
 
     provider: str
     content: Any
 
 
 class Message(TypedDict, total=False):
-    """One turn of a conversation: text, or a list of parts.
+    """One message of a conversation; its content is a text or a list of parts.
 
-    An `assistant` turn may have `tool_calls`, and `native`: what the provider that
-    wrote it wants back as it was (signed thoughts, say); every other one ignores it.
-    A `tool` turn answers the call `tool_call_id` of the tool `name`.
+    An `assistant` message may have `tool_calls` and `native`. `native` is content that the
+    provider needs back unchanged, such as signed reasoning; other providers ignore it. A
+    `tool` message is the result of the call `tool_call_id` of the tool `name`.
     """
 
     role: Role
@@ -73,15 +76,14 @@ class Message(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a model is asked.
+    """One request to a model.
 
-    `params` has names that the provider knows, portable (temperature, top_p,
-    max_tokens, stop, seed...) or its own; `options` more of its API's fields, sent
-    as they are. `json_output` asks for a JSON text by the provider's own means, where
-    it has them, and `output_schema` for one that fits that JSON Schema; the reply is
-    checked elsewhere. `timeout_s` bounds the wait for the connection and between two
-    bytes; the whole call is bounded by its caller. `step` and `ordinal` say which
-    call of the job it is, and are no part of what is asked.
+    `params` are parameters that the provider supports: portable ones (temperature, top_p,
+    max_tokens, stop, seed...) or its own. `options` are further fields of its API, sent
+    unchanged. `json_output` requests a JSON reply, and `output_schema` one that matches the
+    JSON Schema, through the API's own feature if it has one; the scheduler checks the reply.
+    `timeout_s` limits the wait for the connection and between two bytes; the caller limits the
+    whole call. `step` and `ordinal` identify the call within the job and are not sent.
     """
 
     model: str
@@ -97,7 +99,7 @@ class Request:
     ordinal: int = 1
 
     def asked(self) -> dict[str, Any]:
-        """What is asked, whoever answers it: messages, system text, tools and form of the answer."""
+        """The prompt, independent of the target: messages, system text, tools and output format."""
         asked: dict[str, Any] = {
             "messages": [_without_native(message) for message in self.messages],
             "system": self.system,
@@ -110,7 +112,7 @@ class Request:
         return asked
 
     def canonical(self, provider: str) -> dict[str, Any]:
-        """All that decides the reply: what is asked, of whom, and with which parameters."""
+        """The whole request as JSON values: the prompt, the target and the parameters."""
         canonical = {
             **self.asked(),
             "messages": list(self.messages),
@@ -133,9 +135,9 @@ def _without_native(message: Message) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, as the provider counted them.
+    """Token counts, as the provider reports them.
 
-    `cached_tokens` are part of `input_tokens`, `reasoning_tokens` of `output_tokens`.
+    `input_tokens` includes `cached_tokens`, and `output_tokens` includes `reasoning_tokens`.
     """
 
     input_tokens: int = 0
@@ -146,10 +148,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model answered; `model` is the one that the provider says it used.
+    """A model's complete reply; `model` is the model that the provider reports.
 
-    `finish_reason` is `stop`, `length` (cut at a limit of tokens) or `tool_calls`;
-    where an API says something else that is a whole reply, its own word.
+    `finish_reason` is `stop`, `length` (a token limit was reached), `tool_calls`, or another
+    value of the API for a complete reply.
     """
 
     text: str
@@ -162,7 +164,7 @@ class Reply:
 
 
 OnDelta = Callable[[str], None]
-"""Called with each piece of text as it arrives; must not block."""
+"""Called with each piece of text when it arrives. It must not block."""
 
 
 class Provider(Protocol):
@@ -170,26 +172,26 @@ class Provider(Protocol):
 
     name: str
     params: frozenset[str]
-    """The parameters that it can honour; others are dropped and recorded."""
+    """The parameters that it supports. The scheduler drops and records all others."""
     endpoint: str
-    """Its address, without credentials; empty where there is none."""
+    """The server's address, without credentials; empty if there is no server."""
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """Send the request once and give the whole reply.
+        """Send the request once and return the complete reply.
 
-        Raises TransientError and PermanentError, nothing else. A reply that stops
-        before its end mark is a TransientError: what is returned is complete. A
-        refusal of the model's to answer is a PermanentError of kind `refused`.
+        Raises TransientError or PermanentError and nothing else. A reply that stops before its
+        end mark is a TransientError. If the model refuses to answer, that is a PermanentError
+        of kind `refused`.
         """
 
     async def models(self) -> tuple[str, ...]:
-        """The models that it says it has, sorted. Raises like `send`, within ten seconds."""
+        """The names of the available models, sorted. Raises like `send`, within ten seconds."""
 
     async def identify(self, model: str) -> str | None:
-        """What tells this model from another that may have its name later; none where unknown.
+        """A text that changes when another model gets the same name; None if it is unknown.
 
-        Never raises: an identity that cannot be had is unknown.
+        Never raises.
         """
 
     async def aclose(self) -> None:
-        """Close connections."""
+        """Close all connections."""

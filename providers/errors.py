@@ -1,8 +1,8 @@
-"""What a call to a model can end in when it does not end in a reply.
+"""The errors of calls to models.
 
 ProviderError        `kind` is one of the failure kinds of the events
-├── TransientError   time: the same request may succeed later
-└── PermanentError   nobody: the same request will fail again
+├── TransientError   retry: the same request may succeed later
+└── PermanentError   the user: the same request will fail again until something is changed
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ RETRY_AFTER_MAX_S = 3600.0
 
 
 class ProviderError(Exception):
-    """Base of both; `message` is safe to record: it holds no key and no control byte.
+    """Base of both errors. `message` is safe to record: it has no keys or control characters.
 
-    `usage` has the tokens of a call that was answered and cannot be used, where known;
-    `unsent` says that the request cannot have reached the model.
+    `usage` has the tokens of a call whose reply cannot be used, if they are known. `unsent`
+    means that the request cannot have reached the model.
     """
 
     kind: TransientKind | PermanentKind
@@ -36,7 +36,7 @@ class ProviderError(Exception):
 
 
 class TransientError(ProviderError):
-    """Worth another try; after `retry_after_s` seconds where the provider said so."""
+    """A retry may succeed, after `retry_after_s` seconds if the provider asked for a delay."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TransientError(ProviderError):
 
 
 class PermanentError(ProviderError):
-    """Not worth another try as it stands."""
+    """A retry of the same request fails again."""
 
     def __init__(self, kind: PermanentKind, message: str, *, usage: Usage | None = None) -> None:
         super().__init__(message, usage=usage)

@@ -1,7 +1,7 @@
-"""What any HTTP answer of a model API asks for: safe words, Retry-After, status codes, strict JSON.
+"""Helpers for HTTP responses of model APIs: safe texts, Retry-After, status codes, strict JSON.
 
-Values in, values out, and no HTTP package: each provider maps the exceptions of
-its own client (httpx here, httpx2 in the vendors' packages) and shares the rest.
+Pure functions that need no HTTP package. Each provider translates the exceptions of its own
+client (httpx for Ollama, httpx2 in the vendors' packages).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LINE_OR_CONTROL = {"Cc", "Zl", "Zp"}
 
 
 def safe_text(text: str, *, length_max: int = WORDS_MAX, secrets: tuple[str, ...] = ()) -> str:
-    """A peer's text, fit for a message: one line, at most `length_max` characters.
+    """A server's text made safe for a message: one line, at most `length_max` characters.
 
-    Control bytes become spaces; bidi marks, invisible and unassigned characters
-    and lone surrogates go. Each of `secrets` is masked.
+    Control characters become spaces. Bidi marks, invisible and unassigned characters and lone
+    surrogates are removed. Each of `secrets` is masked.
     """
     kept = []
     for character in text[:_SCANNED_MAX]:
@@ -50,26 +50,25 @@ def safe_text(text: str, *, length_max: int = WORDS_MAX, secrets: tuple[str, ...
 
 
 def _mask(line: str, secret: str) -> str:
-    """The line without parts of the secret, as servers repeat them: `sk-abc***xyz`."""
+    """The line without shortened forms of the secret, such as `sk-abc***xyz` in error messages."""
     words = line.split(" ")
-    for place, word in enumerate(words):
-        is_abridged = len(secret) >= _PART_MIN and any(sign in word for sign in ("**", "...", "…"))
-        begins = len(secret) > _PART_MIN and secret[:_PART_MIN] in word
-        if begins or (is_abridged and secret[:3] in word):
-            words[place] = "***"
+    for index, word in enumerate(words):
+        is_shortened = len(secret) >= _PART_MIN and any(mark in word for mark in ("**", "...", "…"))
+        has_prefix = len(secret) > _PART_MIN and secret[:_PART_MIN] in word
+        if has_prefix or (is_shortened and secret[:3] in word):
+            words[index] = "***"
     return " ".join(words)
 
 
 def replace_surrogates(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate, which JSON can escape and UTF-8 cannot hold."""
+    """The text with U+FFFD for each lone surrogate: JSON can escape them, UTF-8 cannot hold them."""
     return _SURROGATE.sub("\ufffd", text)
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text from a peer; raises ValueError for whatever is not one.
+    """The value of a JSON text from a server. Raises ValueError for any other text.
 
-    Stricter than `json.loads`: NaN, repeated keys and bottomless nesting are
-    refused; numbers of thousands of digits already are.
+    Unlike `json.loads`, it refuses NaN, infinities, repeated keys and too deep nesting.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
@@ -78,28 +77,28 @@ def parse_json(text: str) -> Any:
 
 
 def parse_error_words(body: str, *, secrets: tuple[str, ...] = ()) -> str:
-    """What the body of a failure says, safe to show; empty where it says nothing.
+    """The error message in the body of a failed response, safe to show; may be empty.
 
-    Knows `{"error": "..."}`, `{"error": {"message": "..."}}` and `{"message": "..."}`;
-    any other text stands for itself.
+    It reads `{"error": "..."}`, `{"error": {"message": "..."}}` and `{"message": "..."}`; for
+    any other body, the message is the body itself.
     """
     try:
-        said = parse_json(body)
+        document = parse_json(body)
     except ValueError:
         is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
         return "an HTML page" if is_page else safe_text(body, secrets=secrets)
     for key in ("error", "message"):
-        if isinstance(said, dict) and key in said:
-            said = said[key]
-    return safe_text(said if isinstance(said, str) else body, secrets=secrets)
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+    return safe_text(document if isinstance(document, str) else body, secrets=secrets)
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """The seconds that `Retry-After` asks for, as a number or as a date (RFC 9110, 10.2.3).
+    """The delay in seconds that `Retry-After` requests (RFC 9110, 10.2.3); None without one.
 
-    A date counts from the answer's own `Date`, else from `now`: the server's clock
-    may be wrong. None without the header, or with one that is neither. Not
-    clamped; TransientError does that.
+    The header holds a number or a date. A date is compared with the response's `Date` header,
+    because the server's clock may be wrong, or else with `now`. The result is not clamped;
+    TransientError does that.
     """
     value = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
@@ -113,7 +112,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime) -> float | N
 def build_status_error(
     status: int, message: str, *, retry_after_s: float | None = None
 ) -> ProviderError:
-    """The error for an answer whose status is not a success; `message` must be safe."""
+    """The error for a response without a success status; `message` must be safe to record."""
     match status:
         case 401 | 403:
             return PermanentError("auth", message)
@@ -129,7 +128,7 @@ def build_status_error(
 
 
 class LineCutter:
-    """Cuts a body that comes in chunks into lines; each line and the whole have a bound."""
+    """Splits a body that arrives in chunks into lines, with limits for a line and for the body."""
 
     def __init__(self, *, line_max_bytes: int, body_max_bytes: int) -> None:
         self._line_max_bytes = line_max_bytes
@@ -138,20 +137,20 @@ class LineCutter:
         self._kept = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that this chunk ends, without line feeds; raises ValueError past a bound."""
+        """The lines that this chunk completes, without line feeds. Raises ValueError at a limit."""
         self._body_bytes += len(chunk)
         if self._body_bytes > self._body_max_bytes:
             raise ValueError(f"is longer than {size_text(self._body_max_bytes)}")
-        *ended, begun = chunk.split(b"\n")
+        *line_ends, rest = chunk.split(b"\n")
         lines = []
-        for part in ended:
+        for part in line_ends:
             self._keep(part)
             lines.append(self.cut())
-        self._keep(begun)
+        self._keep(rest)
         return lines
 
     def cut(self) -> bytes:
-        """What has come since the last line feed; it counts as a line of its own."""
+        """End the current line, even without a line feed, and return it."""
         line = bytes(self._kept)
         self._kept.clear()
         return line
@@ -163,7 +162,7 @@ class LineCutter:
 
 
 def find_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then all that caused it, groups opened; each once."""
+    """The error and all its causes and contexts, with the members of groups; each once."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -177,7 +176,7 @@ def find_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe_failure(error: BaseException) -> str:
-    """Why a connection failed, in a few words of ours, whatever client says so."""
+    """Why a connection failed, in a few words that do not depend on the HTTP client."""
     for cause in find_causes(error):
         match cause:
             case ConnectionRefusedError():
@@ -185,14 +184,14 @@ def describe_failure(error: BaseException) -> str:
             case ConnectionResetError():
                 return "connection reset"
             case socket.gaierror():
-                return "its name is not known"
+                return "unknown host name"
             case ssl.SSLError():
                 return "TLS failed"
     return "connection lost"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, by its name or number alone."""
+    """Whether the host is this machine, judged by its name or address without a lookup."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -200,7 +199,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Asking for JSON in words, where an API has no means to ask for it, or wants it said as well."""
+"""Asks for JSON in the system text, for APIs that have no JSON mode or also require the text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _INSTRUCTION = "Answer with one JSON value and nothing else."
 
 
 def instruct(system: str | None, request: Request) -> str | None:
-    """The system text, followed by an instruction to answer in JSON where the request wants that."""
+    """The system text, followed by an instruction to answer in JSON if the request requires it."""
     if request.output_schema is not None:
         schema = json.dumps(request.output_schema, ensure_ascii=False)
-        instruction = f"{_INSTRUCTION} It must fit this JSON Schema:\n{schema}"
+        instruction = f"{_INSTRUCTION} It must match this JSON Schema:\n{schema}"
     elif request.json_output:
         instruction = _INSTRUCTION
     else:
@@ -22,7 +22,7 @@ def instruct(system: str | None, request: Request) -> str | None:
 
 
 def speaks_of_json(request: Request) -> bool:
-    """Whether the word stands anywhere in the texts of the request."""
+    """Whether the word "JSON" occurs in any text of the request."""
     texts = [request.system or ""]
     for message in request.messages:
         content = message.get("content", "")

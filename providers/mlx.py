@@ -1,7 +1,7 @@
-"""Models that run on this machine with mlx-lm: one call at a time, in a thread.
+"""Runs models on this machine with mlx-lm: one call at a time, in a thread.
 
-mlx-lm itself is behind `orc.providers.mlx_store` and `orc.providers.mlx_model`; here is what a
-request means to it, and what it wrote means to the caller.
+This module converts requests and replies. `orc.providers.mlx_store` and
+`orc.providers.mlx_model` use mlx-lm itself.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from orc.providers.mlx_store import Store, open_store
 from orc.providers.mlx_text import Splitter
 
 MAX_TOKENS = 4096
-"""Where the request has no `max_tokens`: mlx-lm's own 256 would cut most answers."""
+"""The default of `max_tokens`; mlx-lm's own default of 256 would cut off most answers."""
 
 
 class Mlx:
-    """Models of a store; one is in memory at a time, and one call runs at a time."""
+    """The models of a store. One model is in memory at a time, and one call runs at a time."""
 
     name = "mlx"
     params = frozenset(
@@ -42,24 +42,24 @@ class Mlx:
         self._loaded: tuple[str, LocalModel] | None = None
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """See `Provider.send`. Cancellation is noticed at the next token, or block of the prompt.
+        """See `Provider.send`. Cancellation takes effect at the next token or block of the prompt.
 
-        `timeout_s` bounds nothing here: a thread cannot be left while it uses the model.
+        `timeout_s` has no effect: a thread cannot be abandoned while it uses the model.
         """
         work = partial(self._answer, request, on_delta)
         return await trio.to_thread.run_sync(work, limiter=self._one)
 
     async def models(self) -> tuple[str, ...]:
-        """See `Provider.models`: the folder that is set, and what the hub's cache holds."""
+        """See `Provider.models`: the folder in MLX_MODEL_PATH, and the models in the hub's cache."""
         found = await trio.to_thread.run_sync(self._store.names)
         return tuple(sorted(found))
 
     async def identify(self, model: str) -> str | None:
-        """See `Provider.identify`: of the files, or the hub's commit."""
+        """See `Provider.identify`: the hub's commit, or a digest of the files."""
         return await trio.to_thread.run_sync(self._store.identify, model)
 
     async def aclose(self) -> None:
-        """Let the model go."""
+        """Release the model's memory."""
         self._loaded = None
 
     def _answer(self, request: Request, on_delta: OnDelta) -> Reply:
@@ -70,7 +70,7 @@ class Mlx:
         except (TypeError, ValueError) as error:
             raise PermanentError("bad_request", _words(error)) from error
         except Exception as error:
-            # Whatever a model's code raises: no memory, a kernel that failed.
+            # A model's code can raise any exception, for example if memory runs out.
             raise TransientError("server_error", _words(error)) from error
 
     def _load(self, name: str) -> LocalModel:
@@ -89,21 +89,25 @@ class Mlx:
         )
         finish = "stop"
         used = Usage(input_tokens=len(prompt))
-        thought = 0
+        reasoning_tokens = 0
         settings = {"max_tokens": MAX_TOKENS, **request.params}
         writing = model.generate(
             prompt, settings, request.options, trio.from_thread.check_cancelled
         )
-        with closing(writing):  # However this ends: mlx-lm gives its memory back then.
+        with closing(writing):  # mlx-lm releases memory when its generator is closed.
             for piece in writing:
                 trio.from_thread.check_cancelled()
-                thought += splitter.is_thinking
-                used = Usage(piece.prompt_tokens, piece.generation_tokens, reasoning_tokens=thought)
-                _tell(on_delta, splitter.feed(replace_surrogates(piece.text)))
+                reasoning_tokens += splitter.is_thinking
+                used = Usage(
+                    piece.prompt_tokens,
+                    piece.generation_tokens,
+                    reasoning_tokens=reasoning_tokens,
+                )
+                _report(on_delta, splitter.feed(replace_surrogates(piece.text)))
                 if splitter.stopped:
                     break
                 finish = piece.finish_reason or finish
-        _tell(on_delta, splitter.finish())
+        _report(on_delta, splitter.finish())
         calls = _read_calls(model, request, splitter.calls, cut=finish == "length", usage=used)
         return Reply(
             text=splitter.text,
@@ -115,22 +119,22 @@ class Mlx:
 
 
 def build(environment: Mapping[str, str], base_url: str | None) -> Mlx:
-    """The provider over the models of this machine; mlx-lm is imported here.
+    """The provider for the models of this machine. Imports mlx-lm.
 
-    Raises PermanentError (environment) when mlx-lm is not installed.
+    Raises PermanentError (environment) if mlx-lm is not installed.
     """
-    assert base_url is None, "the spec's check lets mlx have no address"
+    assert base_url is None, "the check of the spec refuses an address for mlx"
     return Mlx(open_store(environment))
 
 
-def _tell(on_delta: OnDelta, text: str) -> None:
+def _report(on_delta: OnDelta, text: str) -> None:
     if text:
         trio.from_thread.run_sync(on_delta, text)
 
 
 def _render(model: LocalModel, request: Request) -> list[int]:
     if request.tools and model.call is None:
-        raise PermanentError("bad_request", f"{safe_text(request.model)} knows no tools")
+        raise PermanentError("bad_request", f"{safe_text(request.model)} does not support tools")
     messages = [_turn(message) for message in request.messages]
     system = instruct(request.system, request)
     if system:
@@ -140,8 +144,8 @@ def _render(model: LocalModel, request: Request) -> list[int]:
     if model.context_max is not None and len(prompt) >= model.context_max:
         raise PermanentError(
             "context_length",
-            f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} "
-            f"takes {number_text(model.context_max)}",
+            f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} accepts at most "
+            f"{number_text(model.context_max)}",
             usage=Usage(),
         )
     return prompt
@@ -167,7 +171,7 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if any(part["type"] != "text" for part in content):
-        raise PermanentError("bad_request", "mlx-lm takes text alone: a message has an image")
+        raise PermanentError("bad_request", "mlx-lm supports only text, and a message has an image")
     return "\n".join(part["text"] for part in content)
 
 
@@ -180,9 +184,9 @@ def _stops(stop: Any) -> tuple[str, ...]:
 def _read_calls(
     model: LocalModel, request: Request, texts: list[str], *, cut: bool, usage: Usage
 ) -> tuple[ToolCall, ...]:
-    """The calls in what the model wrote between its marks.
+    """The tool calls in the texts between the model's marks.
 
-    Raises TransientError (protocol) for a text that is none, unless the limit of tokens cut it.
+    Raises TransientError (protocol) for an invalid text, unless the token limit cut it off.
     """
     found: list[ToolCall] = []
     for text in texts:
@@ -191,12 +195,12 @@ def _read_calls(
             for call in parsed if isinstance(parsed, list) else [parsed]:
                 found.append(_call(call, f"call_{request.ordinal}_{len(found) + 1}"))
         except Exception as error:
-            # The parsers are many, and each raises what it likes.
+            # There are many parsers, and they can raise any exception.
             if cut:
                 continue
             what = safe_text(text, length_max=80)
             raise TransientError(
-                "protocol", f"the model wrote a tool call that is none: {what}", usage=usage
+                "protocol", f"the model wrote an invalid tool call: {what}", usage=usage
             ) from error
     return tuple(found)
 
@@ -204,7 +208,7 @@ def _read_calls(
 def _call(call: Mapping[str, Any], own_id: str) -> ToolCall:
     arguments = call.get("arguments", {})
     if not isinstance(call["name"], str) or not isinstance(arguments, dict | str):
-        raise ValueError("a call has a name, and arguments by name")
+        raise ValueError("a call must have a name and an object of arguments")
     given = call.get("id")
     return {
         "id": given if isinstance(given, str) and given else own_id,

@@ -1,6 +1,6 @@
-"""A model of mlx-lm in memory: its chat template, its samplers, and what it generates.
+"""A model of mlx-lm in memory: its chat template, its samplers and its generation.
 
-`orc.providers.mlx_store` has imported mlx-lm before there is one.
+`orc.providers.mlx_store` imports mlx-lm and creates the models.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OPTIONS = frozenset((_TEMPLATE, *_SAMPLING_OPTIONS, *_PENALTY_OPTIONS, *_GENERAT
 
 
 class Generated(Protocol):
-    """A token's share of the text, and the counts so far; the last one has a `finish_reason`."""
+    """The text of one token, and the counts so far; the last one has a `finish_reason`."""
 
     text: str
     prompt_tokens: int
@@ -49,8 +49,8 @@ class Generated(Protocol):
 class LocalModel(Protocol):
     """A model in memory, for one thread at a time.
 
-    `thought` and `call` are the marks around its thoughts and its calls of tools,
-    where it has such; `context_max` is the number of tokens that it takes.
+    `thought` and `call` are the marks around its thinking and its tool calls, if it has them.
+    `context_max` is the maximum number of tokens, if it is known.
     """
 
     thought: Marks | None
@@ -60,13 +60,13 @@ class LocalModel(Protocol):
     def render(
         self, messages: list[dict[str, Any]], tools: list[Any], options: Mapping[str, Any]
     ) -> list[int]:
-        """The tokens of the conversation by the model's chat template.
+        """The tokens of the conversation, from the model's chat template.
 
-        Raises PermanentError (bad_request) when the template refuses it.
+        Raises PermanentError (bad_request) if the template refuses the conversation.
         """
 
     def begins_with_thought(self, prompt: Sequence[int]) -> bool:
-        """Whether the prompt itself has begun a thought."""
+        """Whether the prompt ends inside a thought, so that the reply begins with one."""
 
     def generate(
         self,
@@ -75,10 +75,10 @@ class LocalModel(Protocol):
         options: Mapping[str, Any],
         checkpoint: Callable[[], None],
     ) -> Generator[Generated, None, None]:
-        """What it writes; `checkpoint` is called between blocks of the prompt, and may raise."""
+        """Generate a reply; `checkpoint` is called between blocks of the prompt and may raise."""
 
     def parse_call(self, text: str, tools: Sequence[Tool]) -> Any:
-        """The call that stands in the text, or a list of calls. Raises whatever its parser does."""
+        """The tool call in the text, or a list of calls. Raises what the model's parser raises."""
 
 
 class MlxModel:
@@ -104,7 +104,8 @@ class MlxModel:
         if unknown:
             raise PermanentError(
                 "bad_request",
-                f"mlx-lm has no {safe_text(unknown[0])!r}; known: {', '.join(sorted(OPTIONS))}",
+                f"mlx-lm has no option {safe_text(unknown[0])!r}; it has "
+                f"{', '.join(sorted(OPTIONS))}",
             )
         extra = options.get(_TEMPLATE, {})
         try:
@@ -112,9 +113,10 @@ class MlxModel:
                 messages, tools=tools or None, add_generation_prompt=True, **extra
             )
         except Exception as error:
-            # A template raises what it likes, such as for a role that it does not know.
+            # A template can raise any exception, for example for an unknown role.
             raise PermanentError(
-                "bad_request", f"the model's chat template refuses this: {safe_text(str(error))}"
+                "bad_request",
+                f"the model's chat template refuses the conversation: {safe_text(str(error))}",
             ) from error
         return list(tokens)
 

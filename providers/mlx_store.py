@@ -1,7 +1,7 @@
-"""Which models this machine has: folders, and the hub's cache.
+"""Finds and loads the models on this machine, in folders and in the cache of the Hugging Face hub.
 
-mlx-lm is an extra and takes seconds to import; nothing imports it before
-`open_store`. The hub is asked for nothing unless `MLX_DOWNLOAD` is set.
+mlx-lm is an optional extra and takes seconds to import, so `open_store` imports it. The hub is
+contacted only if `MLX_DOWNLOAD` is set.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Store(Protocol):
     """The models of this machine."""
 
     def load(self, name: str) -> LocalModel:
-        """The model in a folder, or of the hub. Raises ProviderError."""
+        """Load the model from a folder or the hub. Raises ProviderError."""
 
     def names(self) -> list[str]:
         """The models that need no download. Raises PermanentError."""
 
     def identify(self, name: str) -> str | None:
-        """What tells it from another of its name; none where it is not here."""
+        """See `Provider.identify`; None if the model is not on this machine."""
 
 
 def open_store(environment: Mapping[str, str]) -> Store:
-    """The store of mlx-lm, which is imported. Raises PermanentError (environment)."""
+    """Import mlx-lm and open its store. Raises PermanentError (environment)."""
     missing = missing_package(_ENTRY)
     if missing is not None:
         raise PermanentError("environment", missing)
@@ -57,7 +57,7 @@ def open_store(environment: Mapping[str, str]) -> Store:
 
 
 class MlxStore:
-    """Folders, and the hub's cache; with `download`, the hub."""
+    """Models in folders and in the hub's cache; with `download`, also from the hub."""
 
     def __init__(self, folder: str | None, *, download: bool) -> None:
         self._folder = folder
@@ -69,7 +69,7 @@ class MlxStore:
         try:
             model, tokenizer, config = import_module("mlx_lm").load(str(folder), return_config=True)
         except Exception as error:
-            # The files are not ours: anything can be wrong with them.
+            # A model's files can cause any exception.
             raise PermanentError(
                 "environment",
                 f"{safe_text(name)} cannot be loaded: {type(error).__name__}: "
@@ -77,7 +77,9 @@ class MlxStore:
             ) from error
         if not tokenizer.has_chat_template:
             raise PermanentError(
-                "environment", f"{safe_text(name)} has no chat template: it is no model for chats"
+                "environment",
+                f"{safe_text(name)} has no chat template, so it cannot be used for chats; name "
+                "another model",
             )
         return MlxModel(model, tokenizer, config)
 
@@ -92,7 +94,7 @@ class MlxStore:
         return ([here] if here and Path(here).is_dir() else []) + cached
 
     def identify(self, name: str) -> str | None:
-        """See `Store.identify`. Large files are known by size and time."""
+        """See `Store.identify`. Large files are identified by their size and modification time."""
         try:
             folder = self._find(name, download=False)
             if folder.parent.name == "snapshots":
@@ -131,7 +133,10 @@ class MlxStore:
 
 @contextmanager
 def _hub_offline(wanted: bool) -> Iterator[None]:
-    """The hub's package reads this variable once, when it is imported; commands do not see it."""
+    """Set HF_HUB_OFFLINE while the hub's package is imported, because it reads it only then.
+
+    Commands do not inherit the variable.
+    """
     name = "HF_HUB_OFFLINE"
     before = os.environ.get(name)
     if wanted:
@@ -153,10 +158,10 @@ def _is_model(repo: Any) -> bool:
 
 def _absent(name: str, *, download: bool) -> str:
     if download:
-        return f"the hub has no model {safe_text(name)} for you"
+        return f"the hub has no model {safe_text(name)} that you can access"
     return (
         f"{safe_text(name)} is not on this machine; name a folder in MLX_MODEL_PATH, or set "
-        "MLX_DOWNLOAD=1 to have it downloaded"
+        "MLX_DOWNLOAD=1 to download it"
     )
 
 

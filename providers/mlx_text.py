@@ -1,6 +1,6 @@
-"""What a local model writes, taken apart: text, thoughts, calls of tools, and the stop texts.
+"""Splits the raw output of a local model into text, thoughts and tool calls, up to a stop text.
 
-A hosted API does this before it answers; mlx-lm gives the raw text, token by token.
+A hosted API does this on the server; mlx-lm returns the raw text, token by token.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Literal
 
 Marks = tuple[str, str]
-"""The texts before and after a section; without the second, it lasts to the end."""
+"""The texts before and after a section; if the second is empty, the section ends with the text."""
 
 
 class Splitter:
-    """Takes pieces of raw text and gives the pieces of the answer's own text.
+    """Receives pieces of raw text and returns the pieces of the answer.
 
-    What could be the beginning of a mark is held back until it is known. Thoughts
-    are dropped; `calls` has the text of each call; `text` is the answer. After a
-    stop text, which is no part of the answer, `stopped` is true.
+    A piece that could be the start of a mark is held back until that is decided. Thoughts are
+    dropped. `text` is the answer so far, and `calls` has the text of each tool call. `stopped` is
+    true after a stop text, which is not part of the answer.
     """
 
     def __init__(
@@ -35,29 +35,29 @@ class Splitter:
         self._call = call
         self._inside: Literal["text", "thought", "call"] = "thought" if thinking else "text"
         self._held = ""
-        self._wanted = ""
+        self._call_text = ""
 
     @property
     def is_thinking(self) -> bool:
-        """Whether what comes next is part of a thought."""
+        """Whether the next piece is part of a thought."""
         return self._inside == "thought"
 
     def feed(self, piece: str) -> str:
-        """The text that is certain now."""
+        """Add a piece of raw text; returns the new text of the answer."""
         self._held += piece
-        given = ""
+        text = ""
         while not self.stopped:
             at, mark = self._next_mark()
             if mark is None:
-                certain = len(self._held) - self._doubtful()
-                return given + self._take(certain)
-            given += self._take(at)
+                certain = len(self._held) - self._mark_prefix_length()
+                return text + self._take(certain)
+            text += self._take(at)
             self._held = self._held[len(mark) :]
-            self._pass(mark)
-        return given
+            self._pass_mark(mark)
+        return text
 
     def finish(self) -> str:
-        """The rest of the text: what was held back is no mark after all."""
+        """End the raw text; returns the text that was held back."""
         if self.stopped:
             return ""
         rest = self._take(len(self._held))
@@ -66,7 +66,7 @@ class Splitter:
         return rest
 
     def _marks(self) -> tuple[str, ...]:
-        """The marks that mean something where we are."""
+        """The marks that can follow in the current section."""
         if self._inside == "text":
             begins = [marks[0] for marks in (self._thought, self._call) if marks is not None]
             return (*begins, *self._stops)
@@ -75,7 +75,7 @@ class Splitter:
         return (marks[1],) if marks[1] else ()
 
     def _next_mark(self) -> tuple[int, str | None]:
-        """The first mark in what is held; of two at one place the longer."""
+        """The first mark in the held text, and its index; of two at one index, the longer."""
         found = [(self._held.find(mark), -len(mark), mark) for mark in self._marks()]
         found = [one for one in found if one[0] >= 0]
         if not found:
@@ -83,8 +83,8 @@ class Splitter:
         at, _, mark = min(found)
         return at, mark
 
-    def _doubtful(self) -> int:
-        """How many characters at the end may be the beginning of a mark."""
+    def _mark_prefix_length(self) -> int:
+        """The number of characters at the end that may be the start of a mark."""
         longest = 0
         for mark in self._marks():
             for size in range(min(len(mark) - 1, len(self._held)), longest, -1):
@@ -96,13 +96,13 @@ class Splitter:
     def _take(self, size: int) -> str:
         taken, self._held = self._held[:size], self._held[size:]
         if self._inside == "call":
-            self._wanted += taken
+            self._call_text += taken
         if self._inside != "text":
             return ""
         self.text += taken
         return taken
 
-    def _pass(self, mark: str) -> None:
+    def _pass_mark(self, mark: str) -> None:
         if self._inside == "call":
             self._end_call()
         elif self._inside == "thought":
@@ -114,6 +114,6 @@ class Splitter:
             self._inside = "thought" if is_thought else "call"
 
     def _end_call(self) -> None:
-        self.calls.append(self._wanted)
-        self._wanted = ""
+        self.calls.append(self._call_text)
+        self._call_text = ""
         self._inside = "text"

@@ -1,9 +1,7 @@
-"""Ollama's own API: a chat is one POST to /api/chat, and /api/tags names the models.
+"""Ollama's own API: a chat is one POST to /api/chat, and /api/tags lists the models.
 
-What is sent is built in `orc.providers.ollama_body` and what comes back read in
-`orc.providers.ollama_reply`; connections and their failures are
-`orc.providers.ollama_server`'s. Which parameters a step may use, and whether to try
-again, is left to the scheduler.
+`orc.providers.ollama_body` builds requests, `orc.providers.ollama_reply` reads replies, and
+`orc.providers.ollama_server` handles connections and their failures.
 """
 
 from __future__ import annotations
@@ -28,13 +26,13 @@ _NAME_MAX = 200
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
-    """An Ollama at `base_url`, else `OLLAMA_BASE_URL`; PermanentError where it is no usable URL."""
+    """Ollama at `base_url` or `OLLAMA_BASE_URL`. Raises PermanentError if the URL is not valid."""
     found = base_url or environment.get("OLLAMA_BASE_URL", "").strip()
     return Ollama(found or DEFAULT_BASE_URL)
 
 
 class Ollama:
-    """A server of Ollama's; credentials in its URL are sent to it and shown nowhere."""
+    """An Ollama server. Credentials in its URL are sent to it and never shown."""
 
     name = "ollama"
     params = PARAMS
@@ -62,7 +60,7 @@ class Ollama:
         return tuple(sorted(await self._read_digests()))
 
     async def identify(self, model: str) -> str | None:
-        """The digest of the model's files, as it is when this provider is first asked for it."""
+        """The digest of the model's files. It is read once per model and then kept."""
         tagged = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
         async with self._identifying:
             if tagged not in self._digests:
@@ -79,14 +77,13 @@ class Ollama:
         await self._server.aclose()
 
     async def _read_digests(self) -> dict[str, str]:
-        """The digest of each model that the server has, by its name; empty where it says none."""
+        """The digest of each model by name; "" if the server reports no digest."""
         with trio.move_on_after(MODELS_WAIT_S):
             async with self._server.answer("GET", "/api/tags", accept=(JSON,)) as response:
                 return _parse_digests(await read_body(response, max_bytes=MODELS_MAX_BYTES))
         raise TransientError(
             "timeout",
-            f"Ollama at {self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} "
-            "which models it has",
+            f"Ollama at {self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
         )
 
 
@@ -99,10 +96,10 @@ def _parse_digests(body: bytes) -> dict[str, str]:
         raise _shape_error("has no `models`")
     models = document["models"]
     if models is None:
-        # Go's empty list.
+        # Go encodes an empty list as null.
         return {}
     if not isinstance(models, list):
-        raise _shape_error("has `models` that are no list")
+        raise _shape_error("has a `models` that is not a list")
     return dict(map(_parse_model, models))
 
 

@@ -1,6 +1,6 @@
-"""A request as the body of Ollama's /api/chat, by docs/api.md in ollama/ollama.
+"""Builds the body of a request to Ollama's /api/chat (docs/api.md in ollama/ollama).
 
-Nothing is left out silently: what the API has no place for is refused.
+Nothing is dropped silently: a request that the API cannot express is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orc.providers.errors import PermanentError
 from orc.providers.http import safe_text
 from orc.providers.instructions import instruct
 
-# In the order in which they count: `num_predict` comes after its portable name.
+# Later entries override earlier ones: `num_predict` overrides its portable name `max_tokens`.
 _OPTIONS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -30,7 +30,7 @@ _OPTIONS = {
     "num_ctx": "num_ctx",
     "num_thread": "num_thread",
 }
-# Thinking has the levels low, medium, high and max, and can be off.
+# Ollama's levels of thinking are low, medium, high and max; false turns it off.
 _THINKING = {"none": False, "minimal": "low"}
 _BODY_KEYS = frozenset({"think", "keep_alive", "logprobs", "top_logprobs", "truncate", "shift"})
 _OWN_KEYS = frozenset({"model", "messages", "stream", "tools", "format", "options"})
@@ -39,16 +39,16 @@ PARAMS = frozenset({*_OPTIONS, "reasoning_effort", "keep_alive"})
 
 
 def build_body(request: Request) -> bytes:
-    """The body's bytes; raises PermanentError for what cannot be asked of Ollama."""
+    """The body as bytes. Raises PermanentError if the API cannot express the request."""
     _check_names(request)
-    # A `format` binds every token, so that a model under it can call no tool: it is told
-    # in words what is wanted of its answer.
+    # `format` constrains every token, so the model could not call tools. With tools, the system
+    # text asks for the format instead.
     words = instruct(request.system, request) if request.tools else request.system
     system = [] if words is None else [{"role": "system", "content": words}]
     messages = [*system, *map(_build_message, request.messages)]
     if not messages:
-        # Ollama answers an empty conversation with the loading of the model.
-        raise PermanentError("bad_request", "a request to Ollama needs a message")
+        # For an empty conversation, Ollama only loads the model.
+        raise PermanentError("bad_request", "a request to Ollama needs at least one message")
     body: dict[str, Any] = {
         "model": request.model,
         "messages": messages,
@@ -81,13 +81,13 @@ def _check_names(request: Request) -> None:
     if taken:
         raise PermanentError(
             "bad_request",
-            f"{taken[0]!r} is no option for Ollama: it is set by the request itself; name a "
-            "field of its `options`, or one of " + ", ".join(sorted(_BODY_KEYS)),
+            f"the option {taken[0]!r} is not allowed for Ollama: the request itself sets it; use "
+            "a field of Ollama's `options`, or one of " + ", ".join(sorted(_BODY_KEYS)),
         )
 
 
 def _build_settings(request: Request) -> dict[str, Any]:
-    """The fields beside the conversation, `options` among them; the request's own options win."""
+    """The other fields of the body, with `options`; the request's options override parameters."""
     params = request.params
     settings: dict[str, Any] = {}
     if "keep_alive" in params:
@@ -135,7 +135,7 @@ def _build_content(content: Any) -> dict[str, Any]:
             images.append(part["data"])
         else:
             kind = safe_text(str(part["type"]), length_max=80)
-            raise PermanentError("bad_request", f"Ollama takes no part of type {kind!r}")
+            raise PermanentError("bad_request", f"Ollama does not support a part of type {kind!r}")
     built: dict[str, Any] = {"content": "\n".join(texts)}
     if images:
         built["images"] = images
@@ -145,6 +145,6 @@ def _build_content(content: Any) -> dict[str, Any]:
 def _build_call(call: ToolCall) -> dict[str, Any]:
     arguments = call["arguments"]
     if isinstance(arguments, str):
-        # The API takes an object only, and the model is to see what it wrote.
+        # The API accepts only an object, and the model should see what it wrote.
         arguments = {"arguments": arguments}
     return {"function": {"name": call["name"], "arguments": arguments}}

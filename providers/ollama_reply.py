@@ -1,9 +1,9 @@
-"""A reply of Ollama's chat API as it arrives: JSON lines, of which the last says `done`.
+"""Reads a reply of Ollama's chat API: a stream of JSON lines, of which the last has `done`.
 
-Bytes, lines and waits are bounded, and a stream is a reply only when each line
-has the shape of docs/api.md in ollama/ollama and the end mark has come.
-Connections and status codes belong to `orc.providers.ollama_server`, what is asked
-to `orc.providers.ollama_body`.
+Bytes, lines and waits have limits. Each line must have the shape that docs/api.md in
+ollama/ollama describes, and the reply is complete only with its end mark.
+`orc.providers.ollama_server` handles connections and status codes, and
+`orc.providers.ollama_body` builds requests.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _Value = TypeVar("_Value", bool, int, str)
 async def read_reply(
     response: httpx.Response, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]
 ) -> Reply:
-    """The whole reply, each piece of its text handed to `on_delta` as it comes.
+    """The complete reply; each piece of its text is passed to `on_delta` when it arrives.
 
-    Raises ProviderError for what is not a reply to its end, and what httpx raises
-    while the end mark is missing. `secrets` are masked where the server is quoted.
+    Raises ProviderError for an invalid or incomplete reply, and what httpx raises before the
+    end mark. `secrets` are masked in quoted texts of the server.
     """
     arriving = _ArrivingLines(request, on_delta, secrets=secrets)
     async with raw_chunks(response) as chunks:
@@ -54,8 +54,8 @@ async def read_reply(
         arriving.finish_line()
         if arriving.end is None:
             raise _protocol_error("stopped before its end mark")
-        # Reading on to the end lets the next call have this connection. The reply
-        # is complete: neither silence nor a cut can spoil it any more.
+        # Read to the end, so that the next call can use this connection. The reply is complete
+        # already, so a timeout or a broken connection no longer matters.
         with suppress(httpx.RequestError), trio.move_on_after(AFTER_END_WAIT_S):
             async for chunk in chunks:
                 arriving.take(chunk)
@@ -64,7 +64,7 @@ async def read_reply(
 
 
 async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
-    """The whole body; raises TransientError past the bound, and what httpx raises."""
+    """The whole body. Raises TransientError if it is too long, and what httpx raises."""
     body = bytearray()
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
@@ -75,21 +75,21 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
 
 
 def raw_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes, None]]:
-    """The body's chunks as they come; they are closed where the caller ends early."""
+    """The body's chunks. The context manager closes the stream if the caller stops early."""
     return aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw()))
 
 
 def is_too_long(words: str) -> bool:
-    """Whether a failure's words say that the prompt does not fit the model's context.
+    """Whether an error message means that the prompt does not fit the model's context.
 
-    Ollama has no code for it; its engines say that it "exceeds" the "context
-    length", or the "context size".
+    Ollama has no error code for this. The messages of its engines contain "exceed" with
+    "context length" or "context size".
     """
     return "exceed" in words and ("context length" in words or "context size" in words)
 
 
 class _ArrivingLines:
-    """A reply as its bytes come in; `end` is the line that says `done`."""
+    """Assembles a reply from its bytes; `end` is the line with `done`."""
 
     def __init__(self, request: Request, on_delta: OnDelta, *, secrets: tuple[str, ...]) -> None:
         self.end: dict[str, Any] | None = None
@@ -100,10 +100,10 @@ class _ArrivingLines:
         self._pieces: list[str] = []
         self._thoughts: list[str] = []
         self._calls: list[ToolCall] = []
-        self._earlier_calls = sum(len(said.get("tool_calls", ())) for said in request.messages)
+        self._earlier_calls = sum(len(turn.get("tool_calls", ())) for turn in request.messages)
 
     def take(self, chunk: bytes) -> None:
-        """Adds what has arrived; raises TransientError where it does not belong in a reply."""
+        """Add a chunk. Raises TransientError if it is not valid in a reply."""
         try:
             lines = self._lines.feed(chunk)
         except ValueError as error:
@@ -112,20 +112,20 @@ class _ArrivingLines:
             self._take_line(line)
 
     def finish_line(self) -> None:
-        """Takes the line that has begun for a whole one."""
+        """Read the rest as a line, even without a line feed."""
         self._take_line(self._lines.cut())
 
     def build_reply(self) -> Reply:
         assert self.end is not None, "the caller waits for the end mark"
         reason = _field(self.end, "done_reason", of=str, default="") or "stop"
         if reason in ("load", "unload"):
-            raise _protocol_error(f"says that it did no more than {reason} the model")
+            raise _protocol_error(f"has no answer: Ollama only did {reason!r} of the model")
         if reason == "stop" and self._calls:
             reason = "tool_calls"
         model = _field(self.end, "model", of=str, default="") or self._request.model
         native = None
         if self._calls and self._thoughts:
-            # A model that thinks before it calls a tool is to find its thoughts again.
+            # A model needs its thinking back together with the results of its tool calls.
             native = {"thinking": "".join(self._thoughts)}
         return Reply(
             text="".join(self._pieces),
@@ -143,7 +143,7 @@ class _ArrivingLines:
         if not line.strip():
             return
         if self.end is not None:
-            raise _protocol_error("goes on after its end mark")
+            raise _protocol_error("continues after its end mark")
         document, text = _parse_line(line)
         if document.get("error") is not None:
             raise _build_error(parse_error_words(text, secrets=self._secrets))
@@ -162,22 +162,22 @@ class _ArrivingLines:
             self._take_calls(calls)
         thought = message.get("thinking")
         if thought and isinstance(thought, str):
-            # A draft of the model's, counted in its usage and no part of its answer.
+            # Thinking counts in the usage and is not part of the answer.
             self._thoughts.append(replace_surrogates(thought))
         content = message.get("content")
         if content is None and calls:
             return
         if not isinstance(content, str):
-            raise _protocol_error("has a message whose content is no text")
+            raise _protocol_error("has a message whose content is not a text")
         if content:
             self._pieces.append(replace_surrogates(content))
             self._on_delta(self._pieces[-1])
 
     def _take_calls(self, calls: Any) -> None:
         if not self._request.tools:
-            raise _protocol_error("calls a tool, and none was offered")
+            raise _protocol_error("calls a tool, but the request has no tools")
         if not isinstance(calls, list) or len(self._calls) + len(calls) > _CALLS_MAX:
-            raise _protocol_error(f"has calls that are no list of at most {_CALLS_MAX}")
+            raise _protocol_error(f"has a `tool_calls` that is not a list of at most {_CALLS_MAX}")
         for call in calls:
             number = self._earlier_calls + len(self._calls)
             self._calls.append(_parse_call(call, default_id=f"call_{number}"))
@@ -197,14 +197,14 @@ def _parse_line(line: bytes) -> tuple[dict[str, Any], str]:
 
 
 def _build_error(words: str) -> ProviderError:
-    message = f"Ollama failed in mid-reply: {words}"
+    message = f"Ollama failed during its reply: {words}"
     if is_too_long(words):
         return PermanentError("context_length", message)
     return TransientError("server_error", message)
 
 
 def _parse_call(call: Any, *, default_id: str) -> ToolCall:
-    """A call, with an id of ours where there is none: not every server gives one."""
+    """A tool call. `default_id` is used if the server sends no id."""
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         raise _protocol_error("has a tool call without a function")
@@ -217,7 +217,7 @@ def _parse_call(call: Any, *, default_id: str) -> ToolCall:
 
 
 def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
-    """An object. A text is OpenAI's way, and that of servers that imitate both."""
+    """The arguments. Servers that imitate both Ollama and OpenAI send them as JSON text."""
     match arguments:
         case None:
             return {}
@@ -229,13 +229,13 @@ def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
             except ValueError:
                 parsed = None
             return parsed if isinstance(parsed, dict) else replace_surrogates(arguments)
-    raise _protocol_error("has a tool call whose arguments are no object")
+    raise _protocol_error("has a tool call whose arguments are not an object")
 
 
 def _parse_count(document: dict[str, Any], key: str) -> int:
     count = _field(document, key, of=int, default=0)
     if isinstance(count, bool) or not 0 <= count <= _COUNT_MAX:
-        raise _protocol_error(f"has a {key} that is no number of tokens")
+        raise _protocol_error(f"has a {key} that is not a number of tokens")
     return count
 
 

@@ -1,8 +1,7 @@
-"""A server of Ollama's at one address, over httpx: its connections, and what their failures mean.
+"""Connections to an Ollama server through httpx, and the translation of their failures.
 
-What the server sends is taken for hostile: redirects are refused, and so is
-compression (a small gzip body can unfold to any size). What a body says is read
-elsewhere.
+The server is not trusted: redirects are refused, and so is compression, because a small gzip body
+can expand to any size. `orc.providers.ollama_reply` reads the bodies.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _NAME_MAX = 200
 
 
 class OllamaServer:
-    """The server at a base URL, which may hold credentials; `where` shows it without them."""
+    """The server at a base URL, which may contain credentials; `where` is the URL without them."""
 
     def __init__(self, base_url: str) -> None:
         self._url = _parse_base_url(base_url)
@@ -63,10 +62,10 @@ class OllamaServer:
         timeout_s: float = math.inf,
         model: str = "",
     ) -> AsyncIterator[httpx.Response]:
-        """The answer to one request, its head checked and its body yet to be read.
+        """The response to one request, with checked headers and an unread body.
 
-        Raises ProviderError, for the reading of the body too. `timeout_s` bounds
-        each wait for the server; `model` is the one to name where it has none of it.
+        Raises ProviderError, also while the caller reads the body. `timeout_s` limits each wait
+        for the server. `model` is named in the error if the server does not have it.
         """
         client = self._open_client()
         url = self._url.copy_with(path=f"{self._path}{path}")
@@ -93,7 +92,7 @@ class OllamaServer:
             raise self._build_connection_error(error, answered=answered) from error
 
     async def aclose(self) -> None:
-        """Close the connections, for ever."""
+        """Close the connections for good."""
         self._closed = True
         if self._client is not None:
             await self._client.aclose()
@@ -102,9 +101,9 @@ class OllamaServer:
         if self._closed:
             raise PermanentError("environment", f"the provider of {self.where} is closed")
         if self._client is None:
-            # The scheduler bounds how many calls run at once: a second bound here
-            # would make calls wait in a pool, and count that as the server's silence.
-            # A proxy never stands between this machine and itself.
+            # The scheduler limits the number of concurrent calls. A limit here would make calls
+            # wait in a pool, and that wait would count as a timeout of the server. Calls to
+            # this machine use no proxy.
             self._client = httpx.AsyncClient(
                 follow_redirects=False,
                 event_hooks={"response": [self._refuse_redirect]},
@@ -114,7 +113,7 @@ class OllamaServer:
         return self._client
 
     async def _refuse_redirect(self, response: httpx.Response) -> None:
-        """A hook, since httpx parses `Location` even if it does not follow, and fails over it."""
+        """A response hook: httpx parses `Location` even without following it, and can fail."""
         if not 300 <= response.status_code < 400:
             return
         target = _parse_host(response.headers.get("location", ""))
@@ -122,7 +121,7 @@ class OllamaServer:
         raise PermanentError(
             "bad_request",
             f"Ollama at {self.where} answered {response.status_code}, a redirect{to}, which was "
-            "refused; set OLLAMA_BASE_URL to the address that answers itself",
+            "refused; set OLLAMA_BASE_URL to the final address",
         )
 
     async def _build_refusal(self, response: httpx.Response, model: str) -> ProviderError:
@@ -139,7 +138,7 @@ class OllamaServer:
         return build_status_error(status, message, retry_after_s=retry_after_s)
 
     async def _read_error_words(self, response: httpx.Response) -> str:
-        """The status already tells the failure: its body may be late, cut or endless."""
+        """The error message in the body, read without failing: it may be late or endless."""
         if _is_encoded(response):
             return ""
         body = bytearray()
@@ -158,17 +157,18 @@ class OllamaServer:
             shown = safe_text(content_type, length_max=80, secrets=self.secrets)
             raise TransientError(
                 "protocol",
-                f"Ollama at {self.where} answered with {shown or 'no content type'} in place of "
-                "JSON; is OLLAMA_BASE_URL the address of an Ollama?",
+                f"Ollama at {self.where} answered with {shown or 'no content type'} instead of "
+                "JSON; is OLLAMA_BASE_URL the address of an Ollama server?",
             )
         if _is_encoded(response):
             raise TransientError(
-                "protocol", f"Ollama at {self.where} compressed its reply, which was not asked for"
+                "protocol",
+                f"Ollama at {self.where} compressed its reply, although the request forbids that",
             )
 
     def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
         if isinstance(error, httpx.ConnectTimeout):
-            return f"Ollama at {self.where} took no connection within {duration_text(timeout_s)}"
+            return f"Ollama at {self.where} did not accept a connection within {duration_text(timeout_s)}"
         return (
             f"Ollama at {self.where} sent nothing for {duration_text(timeout_s)}; a large model may "
             "still be loading: raise TIMEOUT_S if it needs longer"
@@ -187,37 +187,37 @@ class OllamaServer:
         if answered:
             return TransientError(
                 "protocol" if isinstance(error, httpx.RemoteProtocolError) else "connection",
-                f"Ollama at {self.where} broke off in the middle of its reply",
+                f"Ollama at {self.where} broke off during its reply",
             )
-        # h11 and httpcore give one class both to a peer that closes without a word
-        # and to one that does not speak HTTP; only their words differ.
+        # httpx raises one class for a server that closes the connection and for one that does
+        # not speak HTTP; only the messages differ.
         gone = str(error).startswith("Server disconnected")
         if isinstance(error, httpx.RemoteProtocolError) and not gone:
-            return TransientError("protocol", f"what answers at {self.where} does not speak HTTP")
+            return TransientError("protocol", f"the server at {self.where} does not speak HTTP")
         return TransientError(
             "connection",
             f"Ollama does not answer at {self.where} ({describe_failure(error)}). Start it with "
-            "`ollama serve`, or run the recorded replies: `orc run SPEC --provider replay`",
+            "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`",
             unsent=isinstance(error, httpx.ConnectError),
         )
 
 
 def _parse_base_url(text: str) -> httpx.URL:
-    """The URL, checked as far as a name or number that no socket takes.
+    """The checked URL. Raises PermanentError if no connection can be made to it.
 
-    The messages do not quote the text: it may hold a password in any place.
+    The messages do not quote the text, because it may contain a password.
     """
     try:
         url = httpx.URL(text)
-        # What the resolver will do; its UnicodeError would come in mid-call.
+        # The resolver encodes the name this way; its UnicodeError would otherwise end a call.
         url.raw_host.decode("ascii").encode("idna")
         host = url.host
     except (httpx.InvalidURL, ValueError):
-        raise _build_url_error("it is no URL") from None
+        raise _build_url_error("it is not a valid URL") from None
     if url.scheme not in ("http", "https"):
         raise _build_url_error("it does not start with http:// or https://")
     if not host:
-        raise _build_url_error("it names no host")
+        raise _build_url_error("it has no host")
     if url.port is not None and not 0 < url.port < 65536:
         raise _build_url_error("its port is not between 1 and 65535")
     if url.query or url.fragment:
@@ -227,7 +227,7 @@ def _parse_base_url(text: str) -> httpx.URL:
 
 def _build_url_error(why: str) -> PermanentError:
     return PermanentError(
-        "environment", f"OLLAMA_BASE_URL must look like {DEFAULT_BASE_URL}, and {why}"
+        "environment", f"OLLAMA_BASE_URL must look like {DEFAULT_BASE_URL}, but {why}"
     )
 
 

@@ -1,8 +1,8 @@
-"""OpenAI's chat completions, and every server that speaks that API, over the vendor's SDK.
+"""OpenAI's chat completions API, and every compatible server, through the vendor's SDK.
 
-Always streamed. A reply is whole when a `finish_reason` has come: not every server
-adds the tokens' counts, or `[DONE]`. Connections and failures are the business
-of `orc.providers.sdk`, what the responses API shares that of `orc.providers.openai_api`.
+Replies are always streamed. A reply is complete when a `finish_reason` has arrived, because not
+every server sends token counts or `[DONE]`. `orc.providers.sdk` handles connections and
+failures; `orc.providers.openai_api` has the parts that the responses API shares.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _ASKED = ("messages", "tools", "response_format")
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
-    """OpenAI at `base_url`, else `OPENAI_BASE_URL`; PermanentError without a key that it needs."""
+    """OpenAI at `base_url` or `OPENAI_BASE_URL`. Raises PermanentError if a key is required."""
     return OpenAI(Account(environment, base_url))
 
 
 class OpenAI(AccountProvider):
-    """The chat completions of one account."""
+    """The chat completions API with one account."""
 
     name = "openai"
     params = frozenset(_PARAMS)
@@ -63,7 +63,7 @@ class OpenAI(AccountProvider):
         """See `Provider.send`."""
         body = _build_body(request)
         if not self._is_vendors_own and "max_completion_tokens" in body:
-            # Compatible servers know the older name, some of them that alone.
+            # Compatible servers support the older name, and some support only that.
             body.setdefault("max_tokens", body["max_completion_tokens"])
         arriving = _ArrivingChunks(request, on_delta, self._failures)
         request_id = await self._account.hear(
@@ -158,7 +158,7 @@ class _Chunk(Wire):
 
 
 class _Call:
-    """A call of a tool as its pieces come in."""
+    """A tool call while its pieces arrive."""
 
     def __init__(self) -> None:
         self.id = ""
@@ -167,7 +167,7 @@ class _Call:
 
 
 class _ArrivingChunks:
-    """A reply as its chunks come in."""
+    """Assembles a reply from its chunks."""
 
     def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
         self._request = request
@@ -183,7 +183,7 @@ class _ArrivingChunks:
         self._usage = Usage()
 
     def take(self, event: object) -> bool:
-        """Adds a chunk; says whether the reply is whole."""
+        """Add a chunk; returns whether the reply is complete."""
         chunk = _Chunk.parse(event, self._failures)
         self._model = chunk.model or self._model
         self._id = chunk.id or self._id
@@ -200,7 +200,7 @@ class _ArrivingChunks:
         return bool(self._finish_reason)
 
     def build_reply(self, request_id: str) -> Reply:
-        """The whole reply; PermanentError where it is a refusal."""
+        """The complete reply. Raises PermanentError if it is a refusal."""
         if self._refusal or self._finish_reason == "content_filter":
             words = self._failures.show("".join(self._refusal))
             raise build_refusal(words, self._usage)
@@ -231,7 +231,7 @@ class _ArrivingChunks:
     def _take_call(self, delta: _CallDelta) -> None:
         function = delta.function or _Function()
         call = self._open_calls.get(delta.index)
-        # A server that sends calls whole may give them no index, or one index to all.
+        # A server that sends each call in one piece may send no index, or the same for all.
         is_other = call is not None and bool(delta.id and call.id and delta.id != call.id)
         if call is None or is_other or (delta.index is None and function.name):
             call = self._open_calls[delta.index] = _Call()

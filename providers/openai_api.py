@@ -1,8 +1,7 @@
-"""What both of OpenAI's APIs share: the client and its settings, and the forms of what comes back.
+"""The parts that both of OpenAI's APIs share: the client, its settings, and parts of replies.
 
-A server of another's that speaks these APIs is reached by its base URL; it needs no
-key. Settings come from the given environment alone: the SDK would read more from
-the process's own.
+A compatible server is reached by its base URL and needs no key. Settings come only from the
+given environment; the SDK would read more from the process's environment.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from orc.providers.contract import Usage
 from orc.providers.errors import PermanentError, PermanentKind
 from orc.providers.http import parse_json
 from orc.providers.sdk import MODELS_WAIT_S, Peer, build_timeout, encode_body, read_key
-from orc.providers.sdk_errors import Api, Said
+from orc.providers.sdk_errors import Api, ErrorReport
 from orc.providers.sdk_wire import Count, Wire
 
 _PLACEHOLDER_KEY = "none"
@@ -34,7 +33,7 @@ _REFUSED_CODES = frozenset(
     "content_filter content_policy_violation image_content_policy_violation bio_policy "
     "misalignment_policy_violation".split()
 )
-# What is not here is the server's own failure.
+# Codes that are not listed are failures of the server.
 _CODES_OF_STATUS = {
     400: _CONTEXT_CODES
     | _REFUSED_CODES
@@ -51,10 +50,10 @@ _CODES_OF_STATUS = {
 }
 
 
-def recognise(said: Said) -> PermanentKind | None:
-    """The kind of a bad request, by the code of OpenAI's and the words of servers that have none."""
-    names = {said.code, said.type}
-    if names & _CONTEXT_CODES or _CONTEXT_WORDS.search(said.words):
+def recognise(report: ErrorReport) -> PermanentKind | None:
+    """The kind of a bad request, by OpenAI's code, or by the message of servers without codes."""
+    names = {report.code, report.type}
+    if names & _CONTEXT_CODES or _CONTEXT_WORDS.search(report.words):
         return "context_length"
     return "refused" if names & _REFUSED_CODES else None
 
@@ -70,7 +69,7 @@ API = Api(
 
 
 class Account:
-    """OpenAI, or a server that speaks its API, as the environment describes it."""
+    """OpenAI or a compatible server, configured by the environment."""
 
     def __init__(self, environment: Mapping[str, str], base_url: str | None) -> None:
         key = read_key(environment, API.key_variable)
@@ -80,8 +79,8 @@ class Account:
         if not key and (host == _OWN_HOST or host.endswith(f".{_OWN_HOST}")):
             raise PermanentError(
                 "environment",
-                f"{API.key_variable} is not set: set it to a key of OpenAI's, or "
-                f"{API.url_variable} to the address of a server that needs none",
+                f"{API.key_variable} is not set: set it to an OpenAI key, or set "
+                f"{API.url_variable} to the address of a server that needs no key",
             )
         self._key = key or _PLACEHOLDER_KEY
         self._organization = read_key(environment, "OPENAI_ORG_ID") or None
@@ -91,7 +90,7 @@ class Account:
     async def hear(
         self, path: str, body: Mapping[str, Any], take: Callable[[Any], bool], *, timeout_s: float
     ) -> str:
-        """Posts the body, and has `take` hear the events; gives the request's id, if any."""
+        """Post the body and pass each event to `take`; returns the request id, or ""."""
         opening = self._open_client().post(
             path,
             content=encode_body(body),
@@ -104,7 +103,7 @@ class Account:
         return str(headers.get("x-request-id", ""))
 
     async def list_models(self) -> tuple[str, ...]:
-        """The models that the account can ask, sorted."""
+        """The names of the models that the account can use, sorted."""
         getting = self._open_client().get(
             "/models", cast_to=httpx2.Response, options={"timeout": build_timeout(MODELS_WAIT_S)}
         )
@@ -123,17 +122,17 @@ class Account:
             http_client=http,
             max_retries=0,
         )
-        # What the constructor would take from the process's environment, where none is given.
+        # The constructor reads these from the process's environment.
         client.organization = self._organization
         client.project = self._project
         client._custom_headers = {}
-        # For a header of its statistics, the SDK would begin a thread at the first call.
+        # Without this, the SDK starts a thread at the first call to fill a statistics header.
         client._platform = "Unknown"
         return client
 
 
 class AccountProvider:
-    """What is the same for both APIs of an account."""
+    """The methods of a provider that are the same for both APIs."""
 
     def __init__(self, account: Account) -> None:
         self.endpoint = account.peer.endpoint
@@ -147,7 +146,7 @@ class AccountProvider:
         return await self._account.list_models()
 
     async def identify(self, model: str) -> str | None:
-        """See `Provider.identify`: a model's name is all that the APIs tell."""
+        """See `Provider.identify`: None, because the APIs report only a model's name."""
         return None
 
     async def aclose(self) -> None:
@@ -156,13 +155,13 @@ class AccountProvider:
 
 
 class InputDetails(Wire):
-    """Of the tokens of input, which were cached."""
+    """The cached part of the input tokens."""
 
     cached_tokens: Count | None = None
 
 
 class OutputDetails(Wire):
-    """Of the tokens of output, which were thought and not said."""
+    """The reasoning part of the output tokens."""
 
     reasoning_tokens: Count | None = None
 
@@ -173,7 +172,7 @@ def build_usage(
     input_details: InputDetails | None,
     output_details: OutputDetails | None,
 ) -> Usage:
-    """The counts as a Usage, in which no part is more than its whole."""
+    """The counts as a Usage; a part is never larger than its total."""
     read, written = input_tokens or 0, output_tokens or 0
     cached = input_details.cached_tokens if input_details else None
     reasoning = output_details.reasoning_tokens if output_details else None
@@ -181,7 +180,7 @@ def build_usage(
 
 
 def build_refusal(words: str, usage: Usage) -> PermanentError:
-    """The error of a model, or a filter, that will not answer; `words` must be safe."""
+    """The error for a refusal by the model or by a filter; `words` must be safe to record."""
     said = words or "a content filter stopped it"
     return PermanentError("refused", f"OpenAI refused to answer: {said}", usage=usage)
 

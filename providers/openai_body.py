@@ -1,8 +1,8 @@
-"""The pieces of what both of OpenAI's APIs are asked, and which JSON Schemas are asked strictly.
+"""The parts of a request that both of OpenAI's APIs share, and the rules of strict schemas.
 
-Strict mode holds the model to a schema, and refuses a schema outside its subset
-(platform.openai.com/docs/guides/structured-outputs, "Supported schemas"). A spec's
-schema is sent unchanged, so it is strict only where it already fits.
+Strict mode makes the model follow a schema, and refuses a schema outside of its subset
+(platform.openai.com/docs/guides/structured-outputs, "Supported schemas"). orc sends a spec's
+schema unchanged, and sets strict mode only if the schema is in the subset.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Format = Literal[
 
 
 def check_params(params: Mapping[str, Any], known: Collection[str]) -> None:
-    """Raises PermanentError for a parameter that is none of the API's."""
+    """Raise PermanentError for a parameter that the API does not have."""
     for name in sorted(set(params) - set(known)):
         raise PermanentError(
             "bad_request", f"the API has no parameter {name!r}; it has {', '.join(sorted(known))}"
@@ -39,20 +39,21 @@ def check_params(params: Mapping[str, Any], known: Collection[str]) -> None:
 def add_options(
     body: dict[str, Any], options: Mapping[str, Any], *, asked: Collection[str]
 ) -> None:
-    """Adds the options to the body; PermanentError for one that would replace what is asked."""
+    """Add the options to the body. Raises PermanentError if one would replace a field of orc's."""
     for name in options:
         if name in body or name in asked:
             raise PermanentError(
                 "bad_request",
-                f"the option {safe_text(name)!r} would replace what the step itself asks",
+                f"the option {safe_text(name)!r} is not allowed: the request itself sets this field",
             )
     body.update(options)
 
 
 def build_system(request: Request) -> str | None:
-    """The system text. Both APIs refuse to bind an answer to JSON if no text speaks of JSON.
+    """The system text, with an instruction to answer in JSON if the APIs need one.
 
-    A schema that they cannot take is asked for in words.
+    Both APIs refuse JSON mode if no text of the request mentions JSON. If they do not support
+    the schema, the instruction contains it.
     """
     if request.output_schema is not None and not takes_schema(request.output_schema):
         return instruct(request.system, request)
@@ -65,7 +66,10 @@ def build_system(request: Request) -> str | None:
 def build_content(
     message: Message, *, text: Callable[[str], Any], image: Callable[[str], Any]
 ) -> str | list[Any]:
-    """A user's text as it is, or each part as `text`, and `image` of a data URL, make it."""
+    """The content of a user message: a string, or its parts converted by `text` and `image`.
+
+    `image` gets a data URL.
+    """
     content = message.get("content", "")
     if isinstance(content, str):
         return content
@@ -81,7 +85,7 @@ def build_content(
 
 
 def join_text(message: Message) -> str:
-    """The text of a turn that can hold nothing else."""
+    """The text of a message that can hold only text."""
     content = message.get("content", "")
     if isinstance(content, str):
         return content
@@ -94,33 +98,33 @@ def join_text(message: Message) -> str:
 
 
 def build_function(tool: Tool) -> dict[str, Any]:
-    """A tool as the function that both APIs describe alike."""
+    """A tool as the function object of both APIs."""
     return {**tool, "strict": is_strict(tool["parameters"])}
 
 
 def build_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of an answer, with the name and the strictness that both APIs ask for."""
+    """The output schema with the fields `name` and `strict`, which both APIs require."""
     return {"name": "output", "schema": dict(schema), "strict": is_strict(schema)}
 
 
 def takes_schema(schema: Mapping[str, Any]) -> bool:
-    """Whether both APIs take it as the form of an answer: its root must be an object."""
+    """Whether both APIs support the output schema: its root must be an object."""
     return schema.get("type") == "object"
 
 
 def count_calls(messages: tuple[Message, ...]) -> int:
-    """How many tools a conversation has called, so that an id of ours is new to it."""
+    """The number of tool calls in a conversation, so that generated call ids are unique."""
     return sum(len(message.get("tool_calls", ())) for message in messages)
 
 
 def write_arguments(call: ToolCall) -> str:
-    """The arguments as the JSON text that they came as."""
+    """The arguments as JSON text."""
     arguments = call["arguments"]
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:
-    """Whether strict mode takes the schema: every object closed, every property required."""
+    """Whether strict mode supports the schema: closed objects with only required properties."""
     try:
         root = _StrictSchema.model_validate(dict(schema))
     except (ValidationError, RecursionError):
@@ -134,11 +138,11 @@ def is_strict(schema: Mapping[str, Any]) -> bool:
 
 def _build_part_error(kind: str) -> PermanentError:
     shown = safe_text(str(kind), length_max=80)
-    return PermanentError("bad_request", f"OpenAI takes no part of type {shown!r} in this place")
+    return PermanentError("bad_request", f"OpenAI does not support a part of type {shown!r} here")
 
 
 class _StrictSchema(BaseModel):
-    """A schema of the subset; its keywords are all that there are."""
+    """A schema of the subset. Other keywords are not supported."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -170,7 +174,7 @@ class _StrictSchema(BaseModel):
         if not self.model_fields_set & {"type", "any_of", "ref"}:
             raise ValueError("it has no type")
         if "array" in types and self.items is None:
-            raise ValueError("it does not say what is in the array")
+            raise ValueError("the array has no `items`")
         if "object" in types and self.additional_properties is not False:
             raise ValueError("the object is open")
         if set(self.required) != set(self.properties):
@@ -178,7 +182,7 @@ class _StrictSchema(BaseModel):
         return self
 
     def levels(self, depth: int = 0) -> Iterator[tuple[int, _StrictSchema]]:
-        """This schema and all within it, each with its depth."""
+        """This schema and all schemas inside it, with their depths."""
         yield depth, self
         inner = [*self.properties.values(), *self.definitions.values(), *(self.any_of or ())]
         for schema in inner if self.items is None else [*inner, self.items]:

@@ -1,7 +1,7 @@
-"""OpenAI's responses API over the vendor's SDK: streamed, and nothing stored at the vendor's.
+"""OpenAI's responses API through the vendor's SDK: streamed, and not stored by the vendor.
 
-A reply is whole when the event that ends it has come, with the whole response in it.
-What the chat completions share stands in `orc.providers.openai_api`.
+A reply is complete when its last event has arrived, which contains the whole response.
+`orc.providers.openai_api` has the parts that the chat completions API shares.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
-    """OpenAI at `base_url`, else `OPENAI_BASE_URL`; PermanentError without a key that it needs."""
+    """OpenAI at `base_url` or `OPENAI_BASE_URL`. Raises PermanentError if a key is required."""
     return OpenAIResponses(Account(environment, base_url))
 
 
 class OpenAIResponses(AccountProvider):
-    """The responses API of one account."""
+    """The responses API with one account."""
 
     name = "openai-responses"
     params = frozenset(_PARAMS)
@@ -178,7 +178,7 @@ class _End(Wire):
 
 
 class _ArrivingResponse:
-    """A response as its events come in."""
+    """Assembles a reply from the events of a response."""
 
     def __init__(self, request: Request, on_delta: OnDelta, failures: Failures) -> None:
         self._request = request
@@ -190,24 +190,24 @@ class _ArrivingResponse:
         self._response = _Response()
 
     def take(self, event: object) -> bool:
-        """Adds an event; says whether the reply is whole."""
+        """Add an event; returns whether the reply is complete."""
         failures = self._failures
         match _ResponseEvent.parse(event, failures).type:
             case "error":
                 raise failures.build_event_error(event)
             case "response.output_text.delta":
-                self._say(_TextDelta.parse(event, failures).delta)
+                self._add_text(_TextDelta.parse(event, failures).delta)
             case "response.output_item.done":
                 self._items.append(_ItemDone.parse(event, failures).item)
             case end if end in _ENDS:
                 self._response = _End.parse(event, failures).response
-                # Some servers end every response with "completed", and say inside what it is.
-                said = f"response.{self._response.status}"
-                self._end = said if said in _ENDS else end
+                # Some servers always send "response.completed"; then the status inside counts.
+                by_status = f"response.{self._response.status}"
+                self._end = by_status if by_status in _ENDS else end
         return bool(self._end)
 
     def build_reply(self, request_id: str) -> Reply:
-        """The whole reply; ProviderError where the response failed, or is a refusal."""
+        """The complete reply. Raises ProviderError if the response failed or is a refusal."""
         response = self._response
         counted = response.usage or _ResponseUsage()
         usage = build_usage(
@@ -220,7 +220,7 @@ class _ArrivingResponse:
             error = self._failures.build_event_error(response.error or {})
             error.usage = usage
             raise error
-        # Not every server repeats in its last event what it has sent before.
+        # Not every server repeats the output in its last event.
         items = response.output or self._items
         parts = [part for item in _of_type(items, "message") for part in self._read_parts(item)]
         refusal = "".join(part.refusal or "" for part in parts)
@@ -228,7 +228,7 @@ class _ArrivingResponse:
         if refusal or cut_by == "content_filter":
             raise build_refusal(self._failures.show(refusal), usage)
         if not self._pieces:
-            self._say("".join(part.text or "" for part in parts))
+            self._add_text("".join(part.text or "" for part in parts))
         calls = self._read_calls(items)
         return Reply(
             text="".join(self._pieces),
@@ -237,10 +237,10 @@ class _ArrivingResponse:
             usage=usage,
             request_id=self._failures.show(request_id or response.id) or None,
             tool_calls=calls,
-            native=_keep_thoughts(items),
+            native=_build_native(items),
         )
 
-    def _say(self, piece: str) -> None:
+    def _add_text(self, piece: str) -> None:
         if piece:
             self._pieces.append(piece)
             self._on_delta(piece)
@@ -276,13 +276,13 @@ def _of_type(items: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [item for item in items if item.get("type") == kind]
 
 
-def _keep_thoughts(items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """The output as the API wants it back, where it holds thoughts that the API can read again.
+def _build_native(items: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """The output items to send back unchanged, if they contain readable reasoning; else None.
 
-    Nothing is stored there, so a thought that is not in the item is lost, and what the
-    model made of it is refused without it: such a turn is sent back in plain form.
+    The vendor stores nothing, so reasoning without `encrypted_content` is lost, and the API
+    refuses items that refer to it. Such a message is sent back as plain text and tool calls.
     """
-    thoughts = _of_type(items, "reasoning")
-    if thoughts and all(thought.get("encrypted_content") for thought in thoughts):
+    reasoning = _of_type(items, "reasoning")
+    if reasoning and all(item.get("encrypted_content") for item in reasoning):
         return items
     return None

@@ -1,4 +1,4 @@
-"""How each provider of the catalogue is made. Nothing heavy loads before it is used."""
+"""Builds the providers of the catalogue. A provider's module loads when it is first built."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def read_keys(environment: Environment) -> dict[str, str]:
-    """What the providers read of the environment and nobody may be shown, by variable.
+    """The secrets that providers read from the environment, by variable.
 
-    Keys, and the passwords of addresses and proxies.
+    These are keys, and the passwords in addresses and proxies.
     """
     entries = REGISTRY.values()
     names = {entry.key_variable for entry in entries if entry.key_variable} | {*_OTHER_KEYS}
@@ -41,24 +41,24 @@ def _password(address: str) -> str:
 
 
 def missing_package(entry: ProviderEntry) -> str | None:
-    """What is said of a provider whose extra is not installed, with the command; None if it is."""
+    """The message for a provider whose extra is not installed; None if it is installed."""
     if entry.extra is None or entry.import_name is None or find_spec(entry.import_name):
         return None
     return missing_message(entry)
 
 
 def missing_message(entry: ProviderEntry) -> str:
-    """That the package of a provider's extra is missing, and the exact command that installs it."""
+    """A message that the provider's package is missing, with the command that installs it."""
     assert entry.extra is not None
     machines = f" ({entry.runs_on})" if entry.runs_on else ""
     return f"{entry.package} is not installed: {install_command(entry.extra)}{machines}"
 
 
 def build_provider(name: str, environment: Environment, *, base_url: str | None = None) -> Provider:
-    """A new provider, set up from the environment; `base_url` comes before its variable.
+    """A new provider, configured from the environment; `base_url` overrides its variable.
 
-    Raises PermanentError (kind `environment`) when something that it needs is
-    missing. `replay` is built with `orc.providers.replay.Replay`, from its file.
+    Raises PermanentError (kind `environment`) if a required setting or package is missing. Build
+    `replay` with `orc.providers.replay.Replay` instead, which needs the recorded replies.
     """
     module = import_module(REGISTRY[name].module)
     build = cast(Callable[[Environment, str | None], Provider], module.build)

@@ -1,7 +1,7 @@
-"""The embedded provider: it answers from recorded replies, offline, as if it were a model.
+"""The provider `replay`, which answers from recorded replies, offline.
 
-The file is read by `parse_replies`; which file, and keeping it in the ledger,
-is the caller's business.
+`parse_replies` parses the content of a file of recorded replies. The caller finds and reads the
+file, and stores it in the ledger.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _PERMANENT = get_args(PermanentKind)
 
 
 class RepliesError(ValueError):
-    """The file of recorded replies is not one; the message says where."""
+    """The file of recorded replies is not valid; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """One answer: a text, calls of tools, or an error that the call ends in, after `latency_s` seconds.
+    """One recorded outcome of a call: a text, tool calls, or an error, after `latency_s` seconds.
 
-    Without a `finish_reason` it is `tool_calls` where there are some, else `stop`.
-    With `request`, the SHA-256 of what was asked when it was recorded, another
-    question is refused. `provider` says who gave the reply, for who reads the file.
+    The default `finish_reason` is `tool_calls` if there are tool calls, otherwise `stop`.
+    `request` is the SHA-256 of the recorded prompt; if it is set, a call with another prompt is
+    refused. `provider` is the provider that was recorded, for readers of the file.
     """
 
     text: str
@@ -58,9 +58,9 @@ class RecordedReply:
 
 
 class Replay:
-    """A provider that gives a step's n-th call the n-th recorded reply of that step.
+    """A provider that answers the n-th call of a step with the step's n-th recorded reply.
 
-    It takes every parameter: whoever gave the reply has honoured it.
+    It supports every parameter, because the recorded provider may have used it.
     """
 
     name = "replay"
@@ -80,15 +80,15 @@ class Replay:
         self._digest = digest
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """See `Provider.send`. A missing reply, or one to another question, is permanent."""
+        """See `Provider.send`. A missing reply or one to another prompt is a PermanentError."""
         recorded = self._find(request)
         if recorded.request is not None and self._digest(request.asked()) != recorded.request:
             raise PermanentError(
                 "bad_request",
-                f"the recorded reply to call {request.ordinal} of step {request.step!r} answers "
-                f"another request: it was recorded for {recorded.request[:12]}..., and this one "
-                f"is {self._digest(request.asked())[:12]}...; record it anew, or remove its "
-                "`request:`",
+                f"the recorded reply to call {request.ordinal} of step {request.step!r} belongs to "
+                f"another request: it was recorded for {recorded.request[:12]}..., and this "
+                f"request is {self._digest(request.asked())[:12]}...; record it again, or remove "
+                "its key `request`",
             )
         if recorded.error is not None:
             await trio.sleep(recorded.latency_s)
@@ -109,11 +109,11 @@ class Replay:
         )
 
     async def models(self) -> tuple[str, ...]:
-        """None: a recording has replies, and no models."""
+        """An empty list, because a recording does not list models."""
         return ()
 
     async def identify(self, model: str) -> str | None:
-        """None: a recorded reply is its own identity."""
+        """None, because recorded replies do not change with a model."""
         return None
 
     async def aclose(self) -> None:
@@ -130,8 +130,8 @@ class Replay:
         if request.ordinal > len(of_step):
             raise PermanentError(
                 "environment",
-                f"step {request.step!r} makes call {request.ordinal}, and the file has "
-                f"{len(of_step)} recorded for it",
+                f"no recorded reply for call {request.ordinal} of step {request.step!r}; the file "
+                f"has {len(of_step)} for this step",
             )
         return of_step[request.ordinal - 1]
 
@@ -167,7 +167,7 @@ def _parse_reply(entry: Any, *, where: str) -> RecordedReply:
         raise RepliesError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(_REPLY_KEYS)}")
     error = entry.get("error")
     if (error is None) == ("text" not in entry and "tool_calls" not in entry):
-        raise RepliesError(f"{where} must have either `text` or `tool_calls`, or else `error`")
+        raise RepliesError(f"{where} must have `error`, or else `text` or `tool_calls` or both")
     if error is not None:
         _check_error(error, where=where)
     latency_s = entry.get("latency_s", 0.0)
@@ -213,7 +213,7 @@ def _parse_call(call: Any, *, where: str) -> ToolCall:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether JSON gives the value back as it is; YAML knows dates, and keys that are no texts."""
+    """Whether JSON can hold the value unchanged. YAML also has dates, and keys of other types."""
     try:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
     except (ValueError, TypeError, RecursionError):

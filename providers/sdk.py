@@ -1,10 +1,9 @@
-"""The HTTP client that the vendors' SDKs get, and how their streams are read.
+"""The HTTP client for the vendors' SDKs, and the reading of their streams.
 
-Both SDKs are built on httpx2, so what goes wrong on the wire is met there, before an
-SDK sees it: statuses, redirects, compression, silence, cuts and bounds. The SDKs
-are asked for JSON as it came: their own models are built unchecked, with any
-field missing or of any type. What is asked, and what an answer must look like,
-is the providers' business; what a failure becomes, that of `orc.providers.sdk_errors`.
+Both SDKs use httpx2, so this module handles statuses, redirects, compression, timeouts, broken
+connections and size limits there, before an SDK sees the response. It requests plain JSON from
+the SDKs, because their own models are not validated: fields may be missing or have any type.
+The providers build requests and check replies; `orc.providers.sdk_errors` translates failures.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ _HEADER_WORD = re.compile("[!-~]*")
 
 
 class EventStream(Protocol):
-    """What is used of an SDK's `AsyncStream[object]`."""
+    """The part of an SDK's `AsyncStream[object]` that orc uses."""
 
     response: httpx2.Response
 
     async def __anext__(self) -> object:
-        """The next event's JSON value."""
+        """The JSON value of the next event."""
 
     async def close(self) -> None:
-        """Ends the answer, read to its end or not."""
+        """Close the response, even if it was not read to its end."""
 
 
 class Peer:
-    """An API at one address; its key, and a password in its URL, go there and are shown nowhere.
+    """An API at one address. Its key and a password in its URL never appear in messages.
 
-    `url` has no credentials, and `endpoint` is the same, fit to be shown.
+    `url` has no credentials; `endpoint` is the same address, safe to show.
     """
 
     def __init__(self, api: Api, base_url: str, *, key: str = "") -> None:
@@ -62,7 +61,7 @@ class Peer:
         self._closed = False
 
     def open_http(self) -> httpx2.AsyncClient:
-        """The one HTTP client; made when it is first asked for, since that takes a while."""
+        """The HTTP client. It is created at the first call, because that is slow."""
         if self._closed:
             raise PermanentError("environment", f"the provider of {self.endpoint} is closed")
         if self._http is None:
@@ -70,7 +69,7 @@ class Peer:
         return self._http
 
     async def aclose(self) -> None:
-        """Close the connections, for good."""
+        """Close the connections for good."""
         self._closed = True
         if self._http is not None:
             await self._http.aclose()
@@ -78,21 +77,21 @@ class Peer:
     async def hear(
         self, opening: Awaitable[EventStream], take: Callable[[Any], bool]
     ) -> httpx2.Headers:
-        """Hands each event of a stream to `take`, and gives the answer's headers.
+        """Pass each event of a stream to `take`; returns the response's headers.
 
-        `take` says whether the reply is whole. What follows is handed over too, for
-        AFTER_END_WAIT_S at most; neither silence nor a cut can spoil the reply any
-        more. Raises ProviderError, and what `take` raises.
+        `take` returns whether the reply is complete. Later events are passed on, too, for at
+        most AFTER_END_WAIT_S; a timeout or a broken connection then no longer matters. Raises
+        ProviderError, and what `take` raises.
         """
         with self._translating():
             stream = await opening
         try:
-            whole = False
-            while not whole:
+            is_complete = False
+            while not is_complete:
                 event = await self._next(stream)
                 if event is _END:
                     raise self.failures.build_protocol_error("stopped before its end")
-                whole = take(event)
+                is_complete = take(event)
             with suppress(BrokenOff), trio.move_on_after(AFTER_END_WAIT_S):
                 while (event := await self._next(stream)) is not _END:
                     take(event)
@@ -101,25 +100,25 @@ class Peer:
         return stream.response.headers
 
     async def get_json(self, getting: Awaitable[httpx2.Response]) -> Any:
-        """The JSON value of an answer that is no stream."""
+        """The JSON value of a response that is not a stream."""
         with self._translating():
             return parse_json((await getting).content.decode("utf-8"))
 
     async def list_models(self, getting: Awaitable[httpx2.Response]) -> tuple[str, ...]:
-        """The ids of a `{"data": [{"id": ...}, ...]}`, sorted, within MODELS_WAIT_S."""
+        """The sorted ids in a response `{"data": [{"id": ...}, ...]}`, within MODELS_WAIT_S."""
         with trio.move_on_after(MODELS_WAIT_S):
             models = _Models.parse(await self.get_json(getting), self.failures).data
             return tuple(sorted(self.failures.show(model.id) for model in models))
         raise TransientError(
             "timeout",
-            f"{self.endpoint} did not say within {duration_text(MODELS_WAIT_S)} what models it has",
+            f"{self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
         )
 
     def _build_http(self) -> httpx2.AsyncClient:
         try:
-            # The scheduler bounds how many calls run at once: a second bound here
-            # would make calls wait in a pool, and count that as the server's silence.
-            # A proxy never stands between this machine and itself.
+            # The scheduler limits the number of concurrent calls. A limit here would make calls
+            # wait in a pool, and that wait would count as a timeout of the server. Calls to
+            # this machine use no proxy.
             return httpx2.AsyncClient(
                 auth=self._auth,
                 event_hooks={"response": [self._check]},
@@ -131,7 +130,7 @@ class Peer:
         except (ImportError, OSError, ValueError, httpx2.InvalidURL):
             raise PermanentError(
                 "environment",
-                "the proxy or the certificates that the environment names cannot be used; look at "
+                "the proxy or the certificates in the environment cannot be used; check "
                 "HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
             ) from None
 
@@ -150,15 +149,15 @@ class Peer:
             raise self.failures.translate(error) from None
 
     async def _check(self, response: httpx2.Response) -> None:
-        """A hook: past it, httpx2 parses `Location` even if it does not follow, and an SDK waits
-        for all of a failure's body."""
+        """A response hook. It must raise here, because afterwards httpx2 parses `Location` even
+        without following it, and an SDK reads the whole body of a failed response."""
         failures, status, headers = self.failures, response.status_code, response.headers
         if 300 <= status < 400:
             raise failures.build_redirect_error(status, headers.get("location", ""))
         if status >= 400:
             raise failures.build_status_error(status, headers, await _read_error_body(response))
         if _is_encoded(response):
-            raise failures.build_protocol_error("is compressed, which was not asked for")
+            raise failures.build_protocol_error("is compressed, although the request forbids that")
         if "html" in headers.get("content-type", "").lower():
             raise failures.build_protocol_error(
                 f"is an HTML page; is {failures.api.url_variable} the address of its API?"
@@ -175,22 +174,25 @@ class _Models(Wire):
 
 
 def read_key(environment: Mapping[str, str], variable: str) -> str:
-    """The key or id that the variable holds, empty without one; PermanentError for no such thing."""
+    """The key or id in the variable; empty if it is not set.
+
+    Raises PermanentError if a header cannot hold it.
+    """
     key = environment.get(variable, "").strip()
     if not _HEADER_WORD.fullmatch(key):
         raise PermanentError(
-            "environment", f"{variable} holds a character that cannot be sent in a header"
+            "environment", f"{variable} contains a character that a header cannot hold"
         )
     return key
 
 
 def build_timeout(timeout_s: float) -> httpx2.Timeout:
-    """The bounds of one call's waits; no wait for a connection to be free is among them."""
+    """The timeout of one call; waiting for a free connection has no limit."""
     return httpx2.Timeout(timeout_s, pool=None)
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
-    """The body's JSON; PermanentError where it has none."""
+    """The body as JSON. Raises PermanentError if JSON cannot hold it."""
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, TypeError, RecursionError) as error:
@@ -201,7 +203,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 
 
 async def _read_error_body(response: httpx2.Response) -> str:
-    """The status already tells the failure: its body may be late, cut or endless."""
+    """The start of the body, read without failing: it may be late, cut off or endless."""
     body = bytearray()
     if not _is_encoded(response):
         with suppress(Exception), trio.move_on_after(ERROR_BODY_WAIT_S):
@@ -219,27 +221,27 @@ def _is_encoded(response: httpx2.Response) -> bool:
 
 
 def _parse_base_url(text: str, api: Api) -> httpx2.URL:
-    """The URL, checked as far as a name or number that no socket takes.
+    """The checked URL. Raises PermanentError if no connection can be made to it.
 
-    The messages do not quote the text: it may hold a password in any place.
+    The messages do not quote the text, because it may contain a password.
     """
 
     def refuse(why: str) -> PermanentError:
         return PermanentError(
-            "environment", f"{api.url_variable} must look like {api.default_url}, and {why}"
+            "environment", f"{api.url_variable} must look like {api.default_url}, but {why}"
         )
 
     try:
         url = httpx2.URL(text.strip())
-        # What the resolver will do; its UnicodeError would come in mid-call.
+        # The resolver encodes the name this way; its UnicodeError would otherwise end a call.
         url.raw_host.decode("ascii").encode("idna")
         host = url.host
     except (httpx2.InvalidURL, ValueError):
-        raise refuse("it is no URL") from None
+        raise refuse("it is not a valid URL") from None
     if url.scheme not in ("http", "https"):
         raise refuse("it does not start with http:// or https://")
     if not host:
-        raise refuse("it names no host")
+        raise refuse("it has no host")
     if url.port is not None and not 0 < url.port < 65536:
         raise refuse("its port is not between 1 and 65535")
     if url.query or url.fragment:

@@ -1,4 +1,4 @@
-"""What comes over the wire to a provider on a vendor's SDK: bytes in bounds, JSON of a known shape."""
+"""Limits the size of responses to the vendors' SDKs, and checks the shape of their JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COUNT_MAX = 2**53
 
 
 class BoundedBody(httpx2.AsyncByteStream):
-    """An answer's body, in bounds, its failures translated before an SDK can hide them."""
+    """A response body with size limits. It translates failures before an SDK can hide them."""
 
     def __init__(self, response: httpx2.Response, failures: Failures) -> None:
         self._stream = cast(httpx2.AsyncByteStream, response.stream)
@@ -30,7 +30,7 @@ class BoundedBody(httpx2.AsyncByteStream):
         self._failures = failures
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        # What is posted here is answered as a stream of events, whatever it calls itself.
+        # The response to every POST is an event stream, whatever its content type says.
         bounds = _EventBounds() if self._request.method == "POST" else _Bounds()
         async with aclosing(cast(AsyncGenerator[bytes, None], aiter(self._stream))) as chunks:
             while (chunk := await self._read(chunks)) is not None:
@@ -41,7 +41,7 @@ class BoundedBody(httpx2.AsyncByteStream):
                 yield chunk
 
     async def aclose(self) -> None:
-        """Ends the answer, read to its end or not."""
+        """Close the response, even if it was not read to its end."""
         await self._stream.aclose()
 
     async def _read(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
@@ -52,7 +52,7 @@ class BoundedBody(httpx2.AsyncByteStream):
 
 
 class _Bounds:
-    """Raises ValueError for a body, or a line of it, that is too long."""
+    """Raises ValueError if the body or a line of it is too long."""
 
     def __init__(self) -> None:
         self._lines = LineCutter(line_max_bytes=LINE_MAX_BYTES, body_max_bytes=BODY_MAX_BYTES)
@@ -62,8 +62,8 @@ class _Bounds:
 
 
 class _EventBounds(_Bounds):
-    """Raises ValueError for an event that is too long too: an SDK may take a time for it that
-    grows with its lines times its bytes."""
+    """Raises ValueError also if an event is too long, because the time that an SDK takes to parse
+    an event can grow with the product of its lines and bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,22 +86,22 @@ def _clean(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_clean)]
-"""A text of the server's; JSON can hold lone surrogates, and UTF-8 cannot."""
+"""A text from the server, without lone surrogates, which JSON can hold and UTF-8 cannot."""
 Count = Annotated[int, Field(ge=0, le=_COUNT_MAX)]
-"""A number of tokens, or a place in a list."""
+"""A number of tokens, or an index."""
 
 
 class Wire(BaseModel):
-    """A JSON object of the server's; what is not read of it may be there or not."""
+    """Base of the JSON objects from a server. Unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     @classmethod
     def parse(cls, document: object, failures: Failures) -> Self:
-        """The object, if it has the right shape; TransientError (protocol) where it has not."""
+        """The parsed object. Raises TransientError (protocol) if it has the wrong shape."""
         try:
             return cls.model_validate(document)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             place = safe_text(".".join(map(str, first["loc"])), length_max=80) or "event"
-            raise failures.build_protocol_error(f"has a wrong {place}: {first['msg']}") from None
+            raise failures.build_protocol_error(f"has an invalid {place}: {first['msg']}") from None

@@ -1,4 +1,4 @@
-"""What stands for a fallback that cannot be used here, so that the models before it can."""
+"""A placeholder for a fallback that cannot be used here, so that the targets before it can."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from orc.providers.errors import PermanentError
 
 
 class Unavailable:
-    """A provider that answers every request with why it is none."""
+    """A provider that fails every request with the reason why it is not available."""
 
     params: frozenset[str] = frozenset()
     endpoint = ""

@@ -1,4 +1,4 @@
-"""What contract tests share: the acts that a provider meets, and how it is asked.
+"""Shared by the contract tests: the acts of a scripted model, and requests to the provider.
 
 Each provider's stand turns acts into answers of its own API, and says `lacks`
 where the API has no such thing.
@@ -26,24 +26,24 @@ class Says:
 
 @dataclass(frozen=True, slots=True)
 class Fails:
-    """The call fails with this kind before a word is said."""
+    """The call fails with this kind before any text is sent."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """The model begins to answer, and then is silent for longer than any test waits."""
+    """The model starts its answer and then sends nothing for longer than any test waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """The model begins to answer, and the stream ends in good order without an end mark."""
+    """The model starts its answer, and the stream ends normally without an end mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The model says the pieces, if any, and then wants these tools called."""
+    """The model sends the pieces, if any, and then calls these tools."""
 
     calls: tuple[ToolCall, ...]
     pieces: tuple[str, ...] = ()
@@ -52,17 +52,17 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Refuses:
-    """The model will not answer, in whatever way its API says that; counted as 7 tokens in, 1 out."""
+    """The model refuses to answer, as its API expresses that; usage is 7 tokens in, 1 out."""
 
 
 @dataclass(frozen=True, slots=True)
 class IsCut:
-    """The answer "Because" ends at the limit of tokens."""
+    """The answer "Because" ends at the token limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """The server is asked which models it has, and names these, in this order."""
+    """The server lists these models, in this order."""
 
     models: tuple[str, ...]
 
@@ -97,15 +97,15 @@ CLOCK: Tool = {
 
 
 def lacks(what: str) -> NoReturn:
-    """Skips the test: the provider's API has no such thing, by its own documentation."""
+    """Skip the test, because the provider's API does not have the feature."""
     pytest.skip(f"its API has no {what}")
 
 
 def ask(ordinal: int = 1, **changes: Any) -> Request:
-    """The n-th request of a step, with whatever is to be different about it."""
+    """The n-th request of a step, with these changes."""
     shape = {"model": "m", "messages": (USER,), "step": "write", "ordinal": ordinal}
     return Request(**{**shape, **changes})
 
 
 def ignore(_piece: str) -> None:
-    """Hears a piece of text, and does nothing with it."""
+    """Ignore a piece of text."""

@@ -1,4 +1,4 @@
-"""What the tests of Anthropic's provider share: its server's answers, and ways to ask it."""
+"""Shared by the tests of Anthropic's provider: responses of its server, and requests."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def lists(*names: str, **more: Any) -> Answer:
 
 
 async def ask(provider: Provider, **changes: Any) -> Reply:
-    """The reply to a request, with whatever is to be different about it."""
+    """The reply to a request with these changes."""
     request = Request(**{"model": "m", "messages": (USER,), "timeout_s": 20.0, **changes})
     with trio.fail_after(600):
         return await provider.send(request, on_delta=ignore)
 
 
 async def failure(provider: Provider, **changes: Any) -> ProviderError:
-    """What a request fails with, which is fit to be shown and tells no key."""
+    """The error of a request; it must be safe to show and contain no key."""
     with pytest.raises(ProviderError) as caught:
         await ask(provider, **changes)
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
@@ -111,7 +111,7 @@ async def failure(provider: Provider, **changes: Any) -> ProviderError:
 
 
 async def sent(server: FaultServer, provider: Provider, **changes: Any) -> Any:
-    """The body that a request becomes."""
+    """The body that the provider sends for a request."""
     server.will(stream(start(), end()))
     await ask(provider, **changes)
     return server.requests[-1].json()

@@ -1,4 +1,4 @@
-"""What the provider tests share: a scriptable server on loopback, and a provider that meets acts."""
+"""Shared by the provider tests: a scripted server on loopback, and a provider that uses it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def server(nursery: trio.Nursery) -> FaultServer:
 
 @pytest.fixture
 async def ollama(server: FaultServer) -> AsyncIterator[Ollama]:
-    """The provider of an Ollama that the server plays."""
+    """Ollama's provider, connected to the scripted server."""
     provider = Ollama(server.url)
     yield provider
     await provider.aclose()

@@ -1,4 +1,4 @@
-"""A store of one made-up model, which writes what the test's script says."""
+"""A fake store with one fake model that writes the test's script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orc.providers.mlx_text import Marks
 
 @dataclass(slots=True)
 class Written:
-    """What a model of mlx-lm gives for a token."""
+    """The result of mlx-lm for one token."""
 
     text: str
     prompt_tokens: int = 7
@@ -25,7 +25,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One call's answer: its pieces, each a token, and how it ends; or the error that it ends in."""
+    """The outcome of one call: its pieces (a token each) and finish reason, or an error."""
 
     pieces: tuple[str, ...]
     finish_reason: str = "stop"
@@ -35,7 +35,7 @@ class Script:
 
 @dataclass
 class FakeModel:
-    """Gives its n-th call the n-th script, and keeps what it was asked."""
+    """Answers its n-th call with the n-th script, and records its requests."""
 
     scripts: tuple[Script, ...] = ()
     thought: Marks | None = ("<think>", "</think>")
@@ -50,12 +50,12 @@ class FakeModel:
     def render(
         self, messages: list[dict[str, Any]], tools: list[Any], options: Mapping[str, Any]
     ) -> list[int]:
-        """Seven tokens, whatever is asked."""
+        """Seven tokens for every conversation."""
         self.asked.append({"messages": messages, "tools": tools, "options": options})
         return list(range(7))
 
     def begins_with_thought(self, prompt: Sequence[int]) -> bool:
-        """Whether the test says so."""
+        """The value that the test has set."""
         return self.thinks_at_once
 
     def generate(
@@ -89,7 +89,7 @@ class FakeModel:
 
 @dataclass
 class FakeStore:
-    """Has the one model, under any name but `absent`."""
+    """A store with one model, under every name except `absent`."""
 
     model: FakeModel
     listed: tuple[str, ...] = ()
@@ -103,11 +103,11 @@ class FakeStore:
         return self.model
 
     def names(self) -> list[str]:
-        """What the test says."""
+        """The value that the test has set."""
         return list(self.listed)
 
     def identify(self, name: str) -> str | None:
-        """A made-up digest."""
+        """A fake digest."""
         return f"digest of {name}"
 
 

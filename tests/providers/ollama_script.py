@@ -1,4 +1,4 @@
-"""What the tests of Ollama's provider share: its server's answers, and ways to ask it."""
+"""Shared by the tests of Ollama's provider: responses of its server, and requests."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def fails(status: int, body: bytes = b"", *headers: tuple[str, str]) -> Answer:
 
 
 async def ask(ollama: Ollama, **changes: Any) -> Reply:
-    """The reply to a request, with whatever is to be different about it."""
+    """The reply to a request with these changes."""
     request = Request(**{"model": "m", "messages": (USER,), "timeout_s": 20.0, **changes})
     with trio.fail_after(600):
         return await ollama.send(request, on_delta=ignore)
 
 
 async def failure(ollama: Ollama, **changes: Any) -> ProviderError:
-    """What a request fails with, which is fit to be shown."""
+    """The error of a request; it must be safe to show."""
     with pytest.raises(ProviderError) as caught:
         await ask(ollama, **changes)
     assert caught.value.message.isprintable()
@@ -63,7 +63,7 @@ async def failure(ollama: Ollama, **changes: Any) -> ProviderError:
 
 
 async def sent(server: FaultServer, ollama: Ollama, **changes: Any) -> Any:
-    """The body that a request becomes."""
+    """The body that the provider sends for a request."""
     server.will(stream(end()))
     await ask(ollama, **changes)
     return server.requests[-1].json()

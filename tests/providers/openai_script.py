@@ -1,4 +1,4 @@
-"""What the tests of the providers on a vendor's SDK share: ways to ask OpenAI's, and to be refused."""
+"""Shared by the tests of the SDK providers: requests to OpenAI's provider, and failures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ END = chunk({}, "stop")
 
 
 async def send(provider: Provider, **changes: Any) -> Reply:
-    """The reply to a request, with whatever is to be different about it."""
+    """The reply to a request with these changes."""
     with trio.fail_after(3600):
         return await provider.send(ask(**{"timeout_s": 20.0, **changes}), on_delta=ignore)
 
 
 async def failure(provider: Provider, **changes: Any) -> ProviderError:
-    """What a request fails with, which can be shown and tells no key."""
+    """The error of a request; it must be safe to show and contain no key."""
     with pytest.raises(ProviderError) as caught:
         await send(provider, **changes)
     assert caught.value.message.isprintable()

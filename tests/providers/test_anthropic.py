@@ -1,4 +1,4 @@
-"""How Anthropic's provider is set up, which models it lists, and what it leaves alone."""
+"""The setup of Anthropic's provider, its list of models, and what it does not read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OTHERS = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays."""
+    """Anthropic's provider, connected to the scripted server."""
     provider = build({"ANTHROPIC_API_KEY": KEY}, server.url)
     yield provider
     await provider.aclose()
@@ -58,7 +58,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
         ({}, "http://me:pw@b.example", "http://b.example"),
     ],
 )
-async def test_the_address_is_the_given_one_else_the_environments_else_anthropics(
+async def test_the_address_is_the_given_one_or_the_environments_or_the_default(
     environment: dict[str, str], base_url: str | None, endpoint: str
 ) -> None:
     provider = build_provider(
@@ -83,14 +83,14 @@ def test_anthropic_itself_needs_a_key(environment: dict[str, str], base_url: str
 @pytest.mark.parametrize(
     "base_url", ["http://", "ftp://a.example", "a.example", "http://a.example?b=c"]
 )
-def test_an_address_that_cannot_be_used_is_refused(base_url: str) -> None:
+def test_an_invalid_address_is_refused(base_url: str) -> None:
     with pytest.raises(PermanentError, match="ANTHROPIC_BASE_URL must look like") as caught:
         build({"ANTHROPIC_API_KEY": KEY}, base_url)
     assert caught.value.kind == "environment"
 
 
-def test_a_key_that_no_header_can_hold_is_refused_and_not_repeated() -> None:
-    with pytest.raises(PermanentError, match="ANTHROPIC_API_KEY holds") as caught:
+def test_a_key_that_no_header_can_hold_is_refused_and_not_quoted() -> None:
+    with pytest.raises(PermanentError, match="ANTHROPIC_API_KEY contains") as caught:
         build({"ANTHROPIC_API_KEY": f"{KEY}\nx: y"})
     assert caught.value.kind == "environment"
     assert KEY not in caught.value.message
@@ -104,7 +104,7 @@ async def test_another_server_needs_no_key(server: FaultServer) -> None:
     assert server.requests[0].headers["authorization"] == "Bearer none"
 
 
-async def test_the_given_environment_is_the_only_one_that_counts(
+async def test_only_the_given_environment_is_read(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in OTHERS.items():
@@ -134,7 +134,9 @@ async def test_models_come_from_every_page_sorted(server: FaultServer, provider:
     ]
 
 
-async def test_pages_of_models_have_a_bound(server: FaultServer, provider: Provider) -> None:
+async def test_the_number_of_pages_of_models_is_limited(
+    server: FaultServer, provider: Provider
+) -> None:
     server.will(*[lists("m", has_more=True, last_id="m")] * (PAGES_MAX + 1))
     with trio.fail_after(60), pytest.raises(TransientError) as caught:
         await provider.models()
@@ -142,7 +144,7 @@ async def test_pages_of_models_have_a_bound(server: FaultServer, provider: Provi
     assert len(server.requests) == PAGES_MAX
 
 
-async def test_ten_seconds_are_for_all_pages_together(
+async def test_all_pages_of_models_share_one_timeout(
     server: FaultServer, provider: Provider, autojump_clock: MockClock
 ) -> None:
     page = lists("m", has_more=True, last_id="m")
@@ -167,9 +169,7 @@ async def test_a_page_of_models_of_another_shape_is_a_protocol_error(
     assert caught.value.kind == "protocol"
 
 
-async def test_a_models_name_is_all_that_is_known_of_it(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_a_model_has_no_identity(server: FaultServer, provider: Provider) -> None:
     assert await provider.identify("m") is None
     assert server.requests == []
 
@@ -192,14 +192,14 @@ async def test_a_closed_provider_sends_nothing(server: FaultServer) -> None:
     assert server.requests == []
 
 
-async def test_an_answer_without_the_id_of_the_request_has_none(
+async def test_a_reply_without_a_request_id_has_none(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), end(), headers=SSE[:1]))
     assert (await ask(provider)).request_id is None
 
 
-def test_the_sdk_is_loaded_by_this_provider_alone() -> None:
+def test_only_this_provider_loads_the_sdk() -> None:
     program = (
         "import sys\n"
         "import orc.providers.registry, orc.providers.anthropic_body, orc.providers.anthropic_reply\n"

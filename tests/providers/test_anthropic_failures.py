@@ -1,4 +1,4 @@
-"""What Anthropic's provider makes of failures: statuses, errors in mid-stream, silences and cuts."""
+"""How Anthropic's provider translates failures: statuses, error events, timeouts and cuts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BE = text("Be")
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays."""
+    """Anthropic's provider, connected to the scripted server."""
     provider = build({"ANTHROPIC_API_KEY": KEY}, server.url)
     yield provider
     await provider.aclose()
@@ -57,7 +57,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
         (529, "overloaded_error", "server_error"),
     ],
 )
-async def test_a_status_says_who_acts_next(
+async def test_a_status_determines_the_kind_of_the_failure(
     server: FaultServer, provider: Provider, status: int, type_: str, kind: str
 ) -> None:
     server.will(fails(status, type_, "the \x1b[31mreason"))
@@ -85,18 +85,18 @@ async def test_a_status_says_who_acts_next(
     ],
 )
 @pytest.mark.parametrize("name", ["error", "message"])
-async def test_an_error_in_mid_stream_is_judged_by_its_type(
+async def test_the_kind_of_an_error_event_depends_on_its_type(
     server: FaultServer, provider: Provider, name: str, type_: Any, kind: str
 ) -> None:
     told = event("error", error={"type": type_, "message": f"the \x1b[31mreason, {KEY}"})
     server.will(stream(start(), BE, told.replace(b"event: error", f"event: {name}".encode())))
     error = await failure(provider)
     assert error.kind == kind
-    assert error.message.endswith("failed in mid-reply: the [31mreason, ***")
+    assert error.message.endswith("failed during its reply: the [31mreason, ***")
 
 
 @pytest.mark.parametrize("data", [b"out of order", b'"words"', b"[]", b"{}", b"\\x1b"])
-async def test_an_error_in_mid_stream_may_be_of_any_shape(
+async def test_an_error_event_may_have_any_shape(
     server: FaultServer, provider: Provider, data: bytes
 ) -> None:
     server.will(stream(start(), b"event: error\ndata: " + data + b"\n\n"))
@@ -112,7 +112,7 @@ async def test_an_error_in_mid_stream_may_be_of_any_shape(
         ("temperature: Extra inputs are not permitted", "bad_request"),
     ],
 )
-async def test_what_is_wrong_with_a_request_is_told_by_its_words(
+async def test_the_kind_of_a_bad_request_depends_on_its_message(
     server: FaultServer, provider: Provider, words: str, kind: str
 ) -> None:
     told = event("error", error={"type": "invalid_request_error", "message": words})
@@ -147,7 +147,7 @@ async def test_what_is_wrong_with_a_request_is_told_by_its_words(
     ],
     ids=str,
 )
-async def test_a_busy_server_says_when_to_come_again(
+async def test_the_delay_of_a_busy_server_is_used(
     server: FaultServer,
     provider: Provider,
     status: int,
@@ -161,7 +161,7 @@ async def test_a_busy_server_says_when_to_come_again(
 
 
 @pytest.mark.parametrize(("ending", "kind"), [("cut", "protocol"), ("reset", "connection")])
-async def test_a_stream_that_breaks_off_is_a_transient_error(
+async def test_a_broken_stream_is_a_transient_error(
     server: FaultServer, provider: Provider, ending: Any, kind: str
 ) -> None:
     server.will(stream(start(), BE, Wait(0.05), ending=ending))
@@ -171,7 +171,7 @@ async def test_a_stream_that_breaks_off_is_a_transient_error(
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
-async def test_no_answer_at_all_is_a_connection_error(
+async def test_no_response_is_a_connection_error(
     server: FaultServer, provider: Provider, ending: Any
 ) -> None:
     server.will(Answer(raw=b"", ending=ending))
@@ -183,7 +183,7 @@ async def test_no_answer_at_all_is_a_connection_error(
     [Answer(delay_s=STALL_S), stream(Wait(STALL_S)), stream(start(), BE, Wait(STALL_S))],
     ids=["before the status", "before the first event", "in mid-reply"],
 )
-async def test_a_silence_ends_in_a_timeout(
+async def test_a_silent_server_causes_a_timeout(
     server: FaultServer, provider: Provider, answer: Answer, autojump_clock: MockClock
 ) -> None:
     server.will(answer)
@@ -192,7 +192,7 @@ async def test_a_silence_ends_in_a_timeout(
     assert trio.current_time() - begun_s == pytest.approx(20, abs=1)
 
 
-async def test_a_slow_stream_is_no_silence(
+async def test_a_slow_stream_does_not_time_out(
     server: FaultServer, provider: Provider, autojump_clock: MockClock
 ) -> None:
     whole = start() + BE + end()
@@ -215,7 +215,7 @@ async def test_a_redirect_is_refused_and_the_key_does_not_follow(
 
 
 @pytest.mark.parametrize("status", [401, 404])
-async def test_a_failure_of_the_settings_names_the_variable(
+async def test_a_failure_caused_by_settings_names_the_variable(
     server: FaultServer, provider: Provider, status: int
 ) -> None:
     server.will(fails(status))
@@ -242,14 +242,14 @@ async def test_a_failure_of_the_settings_names_the_variable(
     ],
     ids=lambda answer: repr(answer)[:60],
 )
-async def test_a_key_that_the_server_repeats_is_in_no_failure(
+async def test_a_key_that_the_server_repeats_is_masked_in_failures(
     server: FaultServer, provider: Provider, answer: Answer
 ) -> None:
     server.will(answer)
     await failure(provider)
 
 
-async def test_a_key_that_the_server_repeats_is_in_no_name_of_a_reply(
+async def test_a_key_that_the_server_repeats_is_masked_in_names_of_a_reply(
     server: FaultServer, provider: Provider
 ) -> None:
     begun = event("message_start", message={"model": f"m {KEY}"})

@@ -1,4 +1,4 @@
-"""What Anthropic's provider takes for no reply: events of another shape, out of order, or endless."""
+"""Streams that Anthropic's provider refuses: events that are malformed, out of order or endless."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BE = text("Be")
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays."""
+    """Anthropic's provider, connected to the scripted server."""
     provider = build({"ANTHROPIC_API_KEY": KEY}, server.url)
     yield provider
     await provider.aclose()
@@ -136,7 +136,7 @@ def delta(index: Any, **fields: Any) -> bytes:
     ],
     ids=lambda bad: repr(bad[-70:]),
 )
-async def test_nonsense_is_a_protocol_error(
+async def test_an_invalid_stream_is_a_protocol_error(
     server: FaultServer, provider: Provider, bad: bytes
 ) -> None:
     last = () if b"message_stop" in bad else (end(),)
@@ -146,16 +146,16 @@ async def test_nonsense_is_a_protocol_error(
     assert error.kind == "protocol"
 
 
-async def test_a_call_where_no_tool_was_offered_is_a_protocol_error(
+async def test_a_tool_call_without_tools_in_the_request_is_a_protocol_error(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), call("{}"), end("tool_use")))
     error = await failure(provider)
     assert error.kind == "protocol"
-    assert "none was offered" in error.message
+    assert "the request has no tools" in error.message
 
 
-async def test_blocks_have_a_bound(server: FaultServer, provider: Provider) -> None:
+async def test_the_number_of_blocks_is_limited(server: FaultServer, provider: Provider) -> None:
     begun = (
         event("content_block_start", index=index, content_block={"type": "novel"})
         for index in range(BLOCKS_MAX + 1)
@@ -174,7 +174,7 @@ async def test_blocks_have_a_bound(server: FaultServer, provider: Provider) -> N
     ],
     ids=["page", "text", "nothing", "gzip"],
 )
-async def test_a_200_that_is_no_stream_of_events_is_a_protocol_error(
+async def test_a_success_status_without_an_event_stream_is_a_protocol_error(
     server: FaultServer, provider: Provider, headers: Any, body: bytes
 ) -> None:
     server.will(Answer(headers=headers, chunks=(body,) if body else ()))
@@ -192,7 +192,7 @@ async def test_a_200_that_is_no_stream_of_events_is_a_protocol_error(
     ],
     ids=["line", "body", "event"],
 )
-async def test_what_does_not_end_is_cut(
+async def test_an_endless_reply_is_a_protocol_error(
     server: FaultServer, provider: Provider, unit: bytes, size_bytes: int
 ) -> None:
     server.will(stream(start(), *[unit] * (size_bytes // len(unit) + 1), Wait()))
@@ -224,7 +224,7 @@ FRAGMENTS = [
 @given(
     st.lists(st.sampled_from(FRAGMENTS), max_size=20).map(lambda events: [FRAGMENTS[0], *events])
 )
-def test_whatever_events_come_there_is_a_whole_reply_or_an_error_of_the_contract(
+def test_any_events_give_a_complete_reply_or_an_error_of_the_contract(
     events: list[Any],
 ) -> None:
     heard: list[str] = []

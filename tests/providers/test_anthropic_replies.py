@@ -1,4 +1,4 @@
-"""What Anthropic's provider takes for a reply: text, calls, thoughts, counts, and why it stopped."""
+"""How Anthropic's provider reads replies: text, tool calls, thinking, counts, finish reasons."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ NOVEL: Fields = {"type": "novel_block", "input": "x", "text": {"y": [1]}, "id": 
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays."""
+    """Anthropic's provider, connected to the scripted server."""
     provider = build({}, server.url)
     yield provider
     await provider.aclose()
 
 
-async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
+async def test_a_reply_has_its_model_request_id_and_token_counts(
     server: FaultServer, provider: Provider
 ) -> None:
     begun = start(input_tokens=3, cache_read_input_tokens=5, cache_creation_input_tokens=7)
@@ -55,9 +55,7 @@ async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
     assert await ask(provider) == Reply("Because.", "claude-m-1", "stop", usage, request_id="req_1")
 
 
-async def test_the_last_counts_are_those_that_count(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_the_last_counts_are_used(server: FaultServer, provider: Provider) -> None:
     early = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 4})
     begun = start(input_tokens=3, cache_read_input_tokens=5)
     stop = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5})
@@ -66,7 +64,7 @@ async def test_the_last_counts_are_those_that_count(
     assert (await ask(provider)).usage == Usage(35, 11, cached_tokens=5)
 
 
-async def test_counts_that_are_not_told_are_none(server: FaultServer, provider: Provider) -> None:
+async def test_missing_counts_are_zero(server: FaultServer, provider: Provider) -> None:
     begun = event("message_start", message={})
     last = event("message_delta", delta={"stop_reason": "end_turn"}, usage=None)
     server.will(stream(begun, text("Because."), last, event("message_stop"), headers=SSE[:1]))
@@ -84,7 +82,7 @@ async def test_counts_that_are_not_told_are_none(server: FaultServer, provider: 
         ("compac\u202etion\x1b[31m", "compaction [31m"),
     ],
 )
-async def test_a_reply_says_why_it_stopped(
+async def test_a_reply_has_a_finish_reason(
     server: FaultServer, provider: Provider, stop_reason: str, finish_reason: str
 ) -> None:
     server.will(stream(start(), text("Because"), end(stop_reason)))
@@ -102,7 +100,7 @@ async def test_a_reply_says_why_it_stopped(
         ),
     ],
 )
-async def test_a_refusal_says_why_and_what_it_cost(
+async def test_a_refusal_has_a_reason_and_its_usage(
     server: FaultServer, provider: Provider, details: Any, shown: str
 ) -> None:
     last = end("refusal", details=details, output_tokens=2)
@@ -114,7 +112,7 @@ async def test_a_refusal_says_why_and_what_it_cost(
     assert error.usage == Usage(9, 2)
 
 
-async def test_pieces_are_heard_as_they_come_and_thoughts_are_not(
+async def test_text_is_reported_as_it_arrives_and_thinking_is_not(
     server: FaultServer, provider: Provider, autojump_clock: MockClock
 ) -> None:
     hm: Fields = {"type": "thinking_delta", "thinking": "Hm."}
@@ -136,7 +134,7 @@ async def test_pieces_are_heard_as_they_come_and_thoughts_are_not(
     assert reply.text == "ab"
 
 
-async def test_a_reply_is_the_same_however_its_bytes_are_cut(
+async def test_the_reply_does_not_depend_on_the_chunks(
     server: FaultServer, provider: Provider
 ) -> None:
     whole = (start() + text("Größe 😀") + end()).replace(b"\n", b"\r\n")
@@ -155,7 +153,7 @@ async def test_a_reply_is_the_same_however_its_bytes_are_cut(
         event("content_block_delta", index=0, delta={"type": "novel_delta", "x": 1}),
     ],
 )
-async def test_events_that_mean_nothing_to_a_reply_are_passed_over(
+async def test_unknown_events_are_ignored(
     server: FaultServer, provider: Provider, noise: bytes
 ) -> None:
     early = noise if b"novel_delta" not in noise else b""
@@ -163,9 +161,7 @@ async def test_events_that_mean_nothing_to_a_reply_are_passed_over(
     assert (await ask(provider)).text == "Because."
 
 
-async def test_lone_surrogates_become_a_character_that_a_file_can_hold(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_lone_surrogates_are_replaced(server: FaultServer, provider: Provider) -> None:
     server.will(stream(start(), text("a\ud800"), end()))
     assert (await ask(provider)).text == "a\ufffd"
 
@@ -194,7 +190,7 @@ async def test_a_call_has_what_the_model_wrote_for_it(
     assert reply.finish_reason == "tool_calls"
 
 
-async def test_a_call_that_was_cut_before_its_input_began_has_no_empty_input(
+async def test_a_call_that_was_cut_before_its_input_has_text_arguments(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), call(), call(index=1, id_="toolu_2"), end("max_tokens")))
@@ -203,14 +199,14 @@ async def test_a_call_that_was_cut_before_its_input_began_has_no_empty_input(
     assert reply.finish_reason == "length"
 
 
-async def test_a_call_makes_a_turn_that_says_it_ended_one_of_calls(
+async def test_a_call_makes_the_finish_reason_tool_calls(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), call("{}"), end("end_turn")))
     assert (await ask(provider, tools=(CLOCK,))).finish_reason == "tool_calls"
 
 
-async def test_a_reply_of_text_alone_needs_no_form_of_its_own(
+async def test_a_reply_of_text_alone_has_no_native_content(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), text("Be"), text("cause.", index=1), end()))
@@ -237,7 +233,7 @@ async def test_a_reply_of_text_alone_needs_no_form_of_its_own(
     ],
     ids=["thought", "unsigned", "redacted", "found", "novel", "search", "broken call"],
 )
-async def test_blocks_go_back_as_they_came(
+async def test_blocks_are_sent_back_unchanged(
     server: FaultServer, provider: Provider, events: bytes, content: list[Fields]
 ) -> None:
     if b"tool_use" in events and b"toolu_1" in events:

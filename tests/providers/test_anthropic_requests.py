@@ -1,4 +1,4 @@
-"""What Anthropic is sent: the exact body and headers of each kind of turn, tool, schema and setting."""
+"""The exact body and headers that Anthropic's provider sends for each kind of request."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SCHEMA: dict[str, Any] = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays."""
+    """Anthropic's provider, connected to the scripted server."""
     provider = build({"ANTHROPIC_API_KEY": KEY}, server.url)
     yield provider
     await provider.aclose()
 
 
-async def test_a_plain_request_has_nothing_but_what_the_api_requires(
+async def test_a_plain_request_has_only_required_fields(
     server: FaultServer, provider: Provider
 ) -> None:
     assert await sent(server, provider) == PLAIN
@@ -86,7 +86,7 @@ async def test_the_version_and_betas_of_the_api_are_headers(
 
 
 @pytest.mark.parametrize("value", [7, "", " ", "a\nx-evil: 1", "ä", ["a"]])
-async def test_a_header_that_is_none_is_refused(
+async def test_an_invalid_header_is_refused(
     server: FaultServer, provider: Provider, value: Any
 ) -> None:
     error = await failure(provider, options={"anthropic-beta": value})
@@ -105,7 +105,7 @@ async def test_a_header_that_is_none_is_refused(
         ({"output_config": {"format": None}}, "'output_config.format'"),
     ],
 )
-async def test_an_option_that_would_replace_what_is_asked_is_refused(
+async def test_an_option_that_would_replace_a_field_of_the_request_is_refused(
     server: FaultServer, provider: Provider, options: dict[str, Any], named: str
 ) -> None:
     error = await failure(provider, options=options)
@@ -114,7 +114,7 @@ async def test_an_option_that_would_replace_what_is_asked_is_refused(
     assert server.requests == []
 
 
-async def test_options_of_the_output_stand_beside_its_form_and_its_effort(
+async def test_output_options_are_merged_with_format_and_effort(
     server: FaultServer, provider: Provider
 ) -> None:
     body = await sent(
@@ -128,9 +128,7 @@ async def test_options_of_the_output_stand_beside_its_form_and_its_effort(
     assert body["output_config"] == {"effort": "low", "format": form, "task_budget": 5}
 
 
-async def test_system_texts_at_the_beginning_are_one(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_leading_system_texts_are_joined(server: FaultServer, provider: Provider) -> None:
     messages: tuple[Message, ...] = (
         {"role": "system", "content": "Be kind."},
         {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
@@ -189,7 +187,9 @@ def offered(tool: Tool) -> dict[str, Any]:
     }
 
 
-async def test_results_of_tools_go_back_together(server: FaultServer, provider: Provider) -> None:
+async def test_tool_results_are_sent_in_one_message(
+    server: FaultServer, provider: Provider
+) -> None:
     image: Any = {"type": "image", "media_type": "image/png", "data": "aGk="}
     messages: tuple[Message, ...] = (
         USER,
@@ -230,7 +230,7 @@ async def test_results_of_tools_go_back_together(server: FaultServer, provider: 
     ]
 
 
-async def test_calls_without_a_word_have_no_empty_text(
+async def test_tool_calls_without_text_have_no_empty_text_block(
     server: FaultServer, provider: Provider
 ) -> None:
     spoken: Message = {
@@ -243,7 +243,7 @@ async def test_calls_without_a_word_have_no_empty_text(
     assert block["type"] == "tool_use"
 
 
-async def test_a_turn_in_which_the_model_said_nothing_is_left_out(
+async def test_an_empty_assistant_message_is_left_out(
     server: FaultServer, provider: Provider
 ) -> None:
     more: Message = {"role": "user", "content": "Say something."}

@@ -1,4 +1,4 @@
-"""How Anthropic is asked for an answer of a form: by its structured outputs, or by a forced tool."""
+"""How Anthropic's provider requests structured output: natively, or by a forced tool."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAP: dict[str, Any] = {"type": "object", "additionalProperties": NAME}
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The provider of an Anthropic that the server plays, without a key."""
+    """Anthropic's provider, connected to the scripted server, without a key."""
     provider = build({}, server.url)
     yield provider
     await provider.aclose()
@@ -64,11 +64,11 @@ def holding(**properties: Any) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_schema_of_what_structured_outputs_take_is_sent_unchanged(schema: dict[str, Any]) -> None:
+def test_a_supported_schema_is_unchanged(schema: dict[str, Any]) -> None:
     assert fit_schema(schema) == schema
 
 
-def test_an_object_that_does_not_say_whether_it_is_open_is_closed() -> None:
+def test_an_object_without_additional_properties_is_closed() -> None:
     schema = {**UNSAID, "properties": {"name": NAME, "of": UNSAID}}
     assert fit_schema(schema) == {**CLOSED, "properties": {"name": NAME, "of": CLOSED}}
     assert "additionalProperties" not in schema
@@ -100,18 +100,18 @@ def test_an_object_that_does_not_say_whether_it_is_open_is_closed() -> None:
     ],
     ids=lambda schema: str(schema)[:80],
 )
-def test_a_schema_beyond_structured_outputs_is_known(schema: dict[str, Any]) -> None:
+def test_an_unsupported_schema_is_recognised(schema: dict[str, Any]) -> None:
     assert fit_schema(schema) is None
 
 
-def test_a_schema_without_a_bottom_is_known() -> None:
+def test_an_endless_schema_is_recognised() -> None:
     deep: dict[str, Any] = NAME
     for _ in range(10_000):
         deep = {"type": "array", "items": deep}
     assert fit_schema(deep) is None
 
 
-async def test_a_schema_that_is_taken_is_the_form_of_the_output(
+async def test_a_supported_schema_is_the_output_format(
     server: FaultServer, provider: Provider
 ) -> None:
     body = await sent(server, provider, output_schema=UNSAID, json_output=True, tools=(CLOCK,))
@@ -143,7 +143,7 @@ async def test_another_schema_is_the_input_of_a_tool_that_must_be_called(
     ],
     ids=str,
 )
-async def test_where_no_tool_can_be_forced_the_schema_is_asked_for_in_words(
+async def test_if_no_tool_can_be_forced_the_system_text_has_the_schema(
     server: FaultServer, provider: Provider, changes: dict[str, Any]
 ) -> None:
     body = await sent(server, provider, **changes)
@@ -183,7 +183,7 @@ async def test_an_answer_through_the_tool_is_the_text(
 
 
 @pytest.mark.parametrize("written", ['{"a": ', ""])
-async def test_an_answer_that_is_cut_within_the_tool_says_so(
+async def test_an_answer_that_is_cut_inside_the_tool_has_finish_reason_length(
     server: FaultServer, provider: Provider, written: str
 ) -> None:
     server.will(stream(start(), call(written, name=ANSWER_TOOL), end("max_tokens")))
@@ -191,7 +191,7 @@ async def test_an_answer_that_is_cut_within_the_tool_says_so(
     assert (reply.text, reply.finish_reason) == (written, "length")
 
 
-async def test_a_call_that_nothing_asked_for_is_a_protocol_error(
+async def test_an_unrequested_tool_call_is_a_protocol_error(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(start(), call("{}", name=ANSWER_TOOL), end("tool_use")))

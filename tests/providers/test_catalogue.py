@@ -1,4 +1,4 @@
-"""What the catalogue says of the providers agrees with their code, the spec and the packages."""
+"""The catalogue agrees with the providers' code, the spec and the packages."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def test_a_spec_that_names_no_provider_asks_a_local_one() -> None:
     assert REGISTRY[DEFAULT_PROVIDER].local
 
 
-def test_nothing_is_known_of_a_provider_of_a_later_version() -> None:
+def test_an_unknown_provider_has_an_entry_with_defaults() -> None:
     found = facts_of("later")
     assert (found.local, found.is_recorded, found.billed_as) == (False, False, None)

@@ -1,4 +1,4 @@
-"""What every provider promises of its replies, whichever API is behind it.
+"""The contract of every provider for its replies.
 
 What reaches a server stands in `test_contract_requests.py`, and what a server is
 asked and trusted with besides, in `test_contract_servers.py`. A provider joins
@@ -65,7 +65,7 @@ async def test_a_provider_knows_its_name_and_parameters_that_a_spec_can_name(
     assert {"max_tokens"} <= provider.params <= PARAMS
 
 
-async def test_the_pieces_that_are_heard_make_up_the_text(
+async def test_the_reported_pieces_make_up_the_text(
     stand: Callable[..., Provider],
 ) -> None:
     heard: list[str] = []
@@ -84,7 +84,7 @@ async def test_an_empty_answer_is_an_empty_text(stand: Callable[..., Provider]) 
     assert reply.text == "".join(heard) == ""
 
 
-async def test_the_tokens_are_those_that_the_provider_counted(
+async def test_usage_has_the_providers_counts(
     stand: Callable[..., Provider],
 ) -> None:
     usage = Usage(input_tokens=11, output_tokens=3)
@@ -93,7 +93,7 @@ async def test_the_tokens_are_those_that_the_provider_counted(
     assert reply.usage == usage
 
 
-async def test_tool_calls_arrive_whole_and_are_no_part_of_the_text(
+async def test_tool_calls_are_complete_and_not_part_of_the_text(
     stand: Callable[..., Provider],
 ) -> None:
     heard: list[str] = []
@@ -133,7 +133,7 @@ async def test_an_offered_tool_need_not_be_called(stand: Callable[..., Provider]
     assert reply.finish_reason == "stop"
 
 
-async def test_a_refusal_is_permanent_and_tells_what_it_cost(
+async def test_a_refusal_is_permanent_and_has_its_usage(
     stand: Callable[..., Provider],
 ) -> None:
     with trio.fail_after(60), pytest.raises(PermanentError) as caught:
@@ -143,7 +143,7 @@ async def test_a_refusal_is_permanent_and_tells_what_it_cost(
     assert caught.value.usage == Usage(input_tokens=7, output_tokens=1)
 
 
-async def test_an_answer_that_is_cut_says_so(stand: Callable[..., Provider]) -> None:
+async def test_a_truncated_answer_has_finish_reason_length(stand: Callable[..., Provider]) -> None:
     with trio.fail_after(60):
         reply = await stand(IsCut()).send(ask(), on_delta=ignore)
     assert reply.text == "Because"
@@ -160,7 +160,7 @@ async def test_an_answer_that_is_cut_says_so(stand: Callable[..., Provider]) -> 
         ("bad_request", PermanentError),
     ],
 )
-async def test_a_failure_says_who_acts_next(
+async def test_a_failure_is_transient_or_permanent_by_its_kind(
     stand: Callable[..., Provider], kind: str, of: type[ProviderError]
 ) -> None:
     with trio.fail_after(60), pytest.raises(of) as caught:
@@ -180,7 +180,7 @@ async def test_a_provider_does_not_try_again_by_itself(
         assert (await provider.send(ask(2), on_delta=ignore)).text == "Because."
 
 
-async def test_a_call_ends_at_once_when_it_is_cancelled_in_mid_stream(
+async def test_a_call_that_is_cancelled_during_its_stream_ends_at_once(
     name: str,
     stand: Callable[..., Provider],
     server: FaultServer,
@@ -231,7 +231,7 @@ async def test_closing_twice_is_harmless(stand: Callable[..., Provider]) -> None
 
 
 @wired_only
-async def test_a_call_is_one_request_whatever_comes_of_it(
+async def test_a_call_is_one_request_even_if_it_fails(
     stand: Callable[..., Provider], server: FaultServer
 ) -> None:
     acts = (Says(("Because.",)), *map(Fails, STATUSES), Stops())
@@ -244,7 +244,9 @@ async def test_a_call_is_one_request_whatever_comes_of_it(
 
 
 @wired_only
-async def test_an_answer_without_its_end_mark_is_no_reply(stand: Callable[..., Provider]) -> None:
+async def test_an_answer_without_an_end_mark_is_a_protocol_error(
+    stand: Callable[..., Provider],
+) -> None:
     with trio.fail_after(60), pytest.raises(TransientError) as caught:
         await stand(Stops()).send(ask(), on_delta=ignore)
     assert caught.value.kind == "protocol"

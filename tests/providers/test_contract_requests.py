@@ -1,4 +1,4 @@
-"""What every provider that speaks to a server promises to send: all that is asked, or nothing."""
+"""The contract of every provider with a server for its requests: complete, or refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def values(document: Any) -> Iterator[Any]:
-    """The document and every value in it, at any depth."""
+    """The document and all values inside it."""
     yield document
     for child in document.values() if isinstance(document, dict) else document:
         yield from values(child) if isinstance(child, dict | list) else (child,)
@@ -39,14 +39,14 @@ def missing(expected: list[str], sent: str) -> list[str]:
 async def send(
     stand: Callable[..., Provider], server: FaultServer, request: Any
 ) -> tuple[Any, str]:
-    """What the request made the provider send: the body's value, and its text."""
+    """The body that the provider sent for the request: its JSON value and its text."""
     with trio.fail_after(60):
         await stand(ANSWER).send(request, on_delta=ignore)
     (seen,) = server.requests
     return seen.json(), json.dumps(seen.json())
 
 
-async def test_all_that_is_asked_reaches_the_server(
+async def test_the_whole_request_reaches_the_server(
     stand: Callable[..., Provider], server: FaultServer
 ) -> None:
     messages: tuple[Message, ...] = (
@@ -70,7 +70,7 @@ async def test_all_that_is_asked_reaches_the_server(
     assert places == sorted(places)
 
 
-async def test_every_parameter_that_it_can_honour_reaches_the_server(
+async def test_every_supported_parameter_reaches_the_server(
     stand: Callable[..., Provider], server: FaultServer
 ) -> None:
     params = {
@@ -107,7 +107,7 @@ async def test_an_option_reaches_the_server_as_it_is(
 
 
 @pytest.mark.parametrize("key", ["model", "stream", "tools"])
-async def test_an_option_cannot_replace_what_is_asked(
+async def test_an_option_cannot_replace_a_field_of_the_request(
     stand: Callable[..., Provider], server: FaultServer, key: str
 ) -> None:
     with trio.fail_after(60), pytest.raises(PermanentError) as caught:
@@ -194,7 +194,7 @@ async def test_a_turn_of_tool_calls_needs_no_text(
     assert "canary-noon" in sent
 
 
-async def test_what_another_provider_wrote_for_itself_is_not_sent(
+async def test_native_content_of_another_provider_is_not_sent(
     stand: Callable[..., Provider], server: FaultServer
 ) -> None:
     messages: tuple[Message, ...] = (

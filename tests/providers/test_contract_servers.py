@@ -1,4 +1,4 @@
-"""What every provider promises of the server it speaks to: its models, its address, its secrets."""
+"""The contract of every provider with a server for models, addresses and secrets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_the_models_are_those_that_the_server_has_sorted(
 
 
 @pytest.mark.parametrize("kind", ["rate_limit", "server_error", "auth"])
-async def test_models_that_cannot_be_had_are_a_failure_that_says_why(
+async def test_a_failure_to_list_models_has_a_reason(
     stand: Callable[..., Provider], server: FaultServer, kind: str
 ) -> None:
     with trio.fail_after(60), pytest.raises(ProviderError) as caught:
@@ -66,13 +66,13 @@ async def test_a_list_of_models_of_another_shape_is_a_protocol_error(
     assert caught.value.kind == "protocol"
 
 
-async def test_names_of_models_hold_no_control_byte(stand: Callable[..., Provider]) -> None:
+async def test_names_of_models_have_no_control_characters(stand: Callable[..., Provider]) -> None:
     with trio.fail_after(60):
         (found,) = await stand(Lists(("m\x1b[31m\u202ex",))).models()
     assert found.isprintable()
 
 
-async def test_models_are_waited_for_ten_seconds(
+async def test_the_list_of_models_has_a_timeout_of_ten_seconds(
     stand: Callable[..., Provider], server: FaultServer, autojump_clock: MockClock
 ) -> None:
     provider = stand()
@@ -84,7 +84,7 @@ async def test_models_are_waited_for_ten_seconds(
     assert trio.current_time() - begun_s == pytest.approx(10)
 
 
-async def test_an_identity_that_cannot_be_had_is_unknown(
+async def test_an_unavailable_identity_is_none(
     stand: Callable[..., Provider], server: FaultServer
 ) -> None:
     provider = stand()
@@ -101,7 +101,7 @@ async def test_the_endpoint_is_the_address_without_its_credentials(name: str) ->
     await provider.aclose()
 
 
-async def test_a_key_is_in_no_failure(name: str, server: FaultServer) -> None:
+async def test_failures_do_not_contain_the_key(name: str, server: FaultServer) -> None:
     provider = build_provider(name, KEYS, base_url=f"http://me:{CANARY}@127.0.0.1:{server.port}")
     echo = {"error": {"message": f"no entry with {CANARY}", "type": "error", "code": CANARY}}
     body = json.dumps(echo).encode()

@@ -105,9 +105,9 @@ async def test_an_image_is_refused() -> None:
     assert caught.value.kind == "bad_request"
 
 
-async def test_tools_are_refused_by_a_model_that_knows_none() -> None:
+async def test_a_model_without_tool_support_refuses_tools() -> None:
     provider, _ = play(call=None)
-    with pytest.raises(PermanentError, match="m knows no tools") as caught:
+    with pytest.raises(PermanentError, match="m does not support tools") as caught:
         await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
     assert caught.value.kind == "bad_request"
 
@@ -154,9 +154,9 @@ async def test_a_call_without_an_id_gets_one_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]]", '{"name": 7}', '{"arguments": {}}', "null"])
-async def test_a_call_that_is_none_is_a_reply_that_is_none(text: str) -> None:
+async def test_an_invalid_tool_call_is_a_protocol_error(text: str) -> None:
     provider, _ = play(Script((f"<tool_call>{text}</tool_call>",), usage=Usage(7, 2)))
-    with pytest.raises(TransientError, match="a tool call that is none") as caught:
+    with pytest.raises(TransientError, match="an invalid tool call") as caught:
         await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
     assert caught.value.kind == "protocol"
     assert caught.value.usage == Usage(7, 2)
@@ -285,11 +285,16 @@ class _Hub:
     ("download", "error", "of", "words"),
     [
         (False, OSError("no snapshot"), PermanentError, "set MLX_DOWNLOAD=1"),
-        (True, _Hub.errors.RepositoryNotFoundError(), PermanentError, "has no model a/b for you"),
+        (
+            True,
+            _Hub.errors.RepositoryNotFoundError(),
+            PermanentError,
+            "has no model a/b that you can access",
+        ),
         (True, OSError("no network"), TransientError, "could not be downloaded: no network"),
     ],
 )
-def test_the_hub_is_asked_only_where_that_is_wanted(
+def test_the_hub_is_contacted_only_on_request(
     monkeypatch: pytest.MonkeyPatch,
     download: bool,
     error: Exception,

@@ -22,7 +22,7 @@ from tests.providers.acts import USER, ignore
 from tests.providers.ollama_script import ask, end, failure, line, sent, stream
 
 
-async def test_a_refused_connection_says_how_to_go_on() -> None:
+async def test_the_error_for_a_refused_connection_says_what_to_do() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -33,7 +33,7 @@ async def test_a_refused_connection_says_how_to_go_on() -> None:
     assert error.kind == "connection"
     assert error.message == (
         f"Ollama does not answer at http://127.0.0.1:{port} (connection refused). Start it with "
-        "`ollama serve`, or run the recorded replies: `orc run SPEC --provider replay`"
+        "`ollama serve`, or use the recorded replies: `orc run SPEC --provider replay`"
     )
 
 
@@ -60,7 +60,7 @@ async def test_no_answer_at_all_is_a_transient_error(
     [Answer(delay_s=math.inf), stream(Wait()), stream(line("Be"), Wait())],
     ids=["before the status", "before the first line", "in mid-reply"],
 )
-async def test_a_silence_ends_in_a_timeout(
+async def test_a_silent_server_causes_a_timeout(
     server: FaultServer, ollama: Ollama, answer: Answer, autojump_clock: MockClock
 ) -> None:
     server.will(answer)
@@ -73,7 +73,7 @@ async def test_a_silence_ends_in_a_timeout(
     await server.wait_disconnected()
 
 
-async def test_a_slow_stream_is_no_silence(
+async def test_a_slow_stream_does_not_time_out(
     server: FaultServer, ollama: Ollama, autojump_clock: MockClock
 ) -> None:
     slowly: tuple[bytes | Wait, ...] = (Wait(15), line("a"))

@@ -51,14 +51,14 @@ async def test_a_stream_without_its_end_mark_is_a_protocol_error(
 
 
 @pytest.mark.parametrize(("ending", "kind"), [("cut", "protocol"), ("reset", "connection")])
-async def test_a_stream_that_breaks_off_is_a_transient_error(
+async def test_a_broken_stream_is_a_transient_error(
     server: FaultServer, ollama: Ollama, ending: Any, kind: str
 ) -> None:
     server.will(stream(line("Be"), Wait(0.05), ending=ending))
     error = await failure(ollama)
     assert isinstance(error, TransientError)
     assert error.kind == kind
-    assert "in the middle of its reply" in error.message
+    assert "during its reply" in error.message
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ async def test_a_tool_call_of_another_shape_is_a_protocol_error(
     assert error.kind == "protocol"
 
 
-async def test_a_call_of_a_tool_where_none_was_offered_is_a_protocol_error(
+async def test_a_tool_call_without_tools_in_the_request_is_a_protocol_error(
     server: FaultServer, ollama: Ollama
 ) -> None:
     server.will(stream(calls({"function": {"name": "read_clock", "arguments": {}}}), end()))
     error = await failure(ollama)
     assert error.kind == "protocol"
-    assert "none was offered" in error.message
+    assert "the request has no tools" in error.message
 
 
 @pytest.mark.parametrize(

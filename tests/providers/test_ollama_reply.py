@@ -44,9 +44,7 @@ async def test_pieces_are_heard_as_they_come(
     assert [at_s for at_s, _ in heard] == pytest.approx([0, 10])
 
 
-async def test_a_reply_is_the_same_however_its_bytes_are_cut(
-    server: FaultServer, ollama: Ollama
-) -> None:
+async def test_the_reply_does_not_depend_on_the_chunks(server: FaultServer, ollama: Ollama) -> None:
     whole = (
         json.dumps(json.loads(line("Größe 😀")), ensure_ascii=False).encode() + b"\r\n\n" + end()
     )
@@ -83,7 +81,7 @@ async def test_thinking_is_no_part_of_the_text(server: FaultServer, ollama: Olla
     assert (await ask(ollama)).text == "Because."
 
 
-async def test_names_that_the_server_gives_hold_no_control_byte(
+async def test_names_from_the_server_have_no_control_characters(
     server: FaultServer, ollama: Ollama
 ) -> None:
     server.will(stream(end(model=f"m{ESCAPE}{BIDI}x", done_reason=f"s{ESCAPE}top")))
@@ -98,14 +96,14 @@ async def test_a_connection_serves_the_next_call(server: FaultServer, ollama: Ol
 
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
-async def test_a_cut_after_the_end_mark_takes_nothing_from_the_reply(
+async def test_a_cut_after_the_end_mark_does_not_change_the_reply(
     server: FaultServer, ollama: Ollama, ending: Any
 ) -> None:
     server.will(stream(end("Because."), Wait(0.05), ending=ending))
     assert (await ask(ollama)).text == "Because."
 
 
-async def test_a_silence_after_the_end_mark_is_not_waited_for(
+async def test_silence_after_the_end_mark_does_not_delay_the_reply(
     server: FaultServer, ollama: Ollama, autojump_clock: MockClock
 ) -> None:
     server.will(stream(end("Because."), Wait()))
@@ -163,7 +161,7 @@ async def test_a_call_without_an_id_has_its_number_in_the_conversation(
         ("", ""),
     ],
 )
-async def test_arguments_in_a_text_are_an_object_where_they_are_one(
+async def test_arguments_as_json_text_become_an_object(
     server: FaultServer, ollama: Ollama, given: str, found: Any
 ) -> None:
     call = {"function": {"name": "find_weather", "arguments": given}}
@@ -172,7 +170,7 @@ async def test_arguments_in_a_text_are_an_object_where_they_are_one(
     assert made["arguments"] == found
 
 
-async def test_a_cut_reply_with_calls_says_that_it_is_cut(
+async def test_a_truncated_reply_with_calls_has_finish_reason_length(
     server: FaultServer, ollama: Ollama
 ) -> None:
     call = {"function": {"name": "read_clock", "arguments": {}}}
@@ -195,7 +193,7 @@ async def test_thoughts_before_a_call_are_kept_for_the_model(
     assert (await ask(ollama, tools=(CLOCK,))).native is None
 
 
-async def test_the_names_of_a_call_hold_no_control_byte(
+async def test_the_names_of_a_call_have_no_control_characters(
     server: FaultServer, ollama: Ollama
 ) -> None:
     call = {"id": f"a{ESCAPE}", "function": {"name": f"read{BIDI}_clock", "arguments": {}}}

@@ -1,4 +1,4 @@
-"""What Ollama's provider sends: a request as the body of /api/chat."""
+"""The body that Ollama's provider sends to /api/chat."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_parameters_travel_as_options(server: FaultServer, ollama: Ollama)
 
 
 @pytest.mark.parametrize("names", [("max_tokens", "num_predict"), ("num_predict", "max_tokens")])
-async def test_its_own_name_for_the_limit_of_tokens_wins(
+async def test_num_predict_overrides_max_tokens(
     server: FaultServer, ollama: Ollama, names: tuple[str, str]
 ) -> None:
     limits = {"max_tokens": 64, "num_predict": -1}
@@ -84,7 +84,7 @@ async def test_an_effort_is_a_level_of_thinking(
     assert "options" not in body
 
 
-async def test_an_option_goes_where_the_api_has_it_and_wins_over_a_parameter(
+async def test_an_option_is_put_in_its_place_and_overrides_a_parameter(
     server: FaultServer, ollama: Ollama
 ) -> None:
     body = await sent(
@@ -137,7 +137,7 @@ async def test_a_schema_is_the_format(server: FaultServer, ollama: Ollama) -> No
 
 
 @pytest.mark.parametrize("form", [{"json_output": True}, {"output_schema": {"type": "object"}}])
-async def test_a_format_would_keep_the_model_from_its_tools_and_is_left_out(
+async def test_with_tools_there_is_no_format(
     server: FaultServer, ollama: Ollama, form: dict[str, Any]
 ) -> None:
     body = await sent(server, ollama, tools=(CLOCK,), **form)
@@ -193,7 +193,7 @@ async def test_calls_and_results_go_back_in_the_form_of_the_api(
         ({"provider": "ollama", "content": None}, {}),
     ],
 )
-async def test_a_model_finds_its_own_thoughts_again(
+async def test_a_models_thinking_is_sent_back(
     server: FaultServer, ollama: Ollama, native: Any, sent_back: dict[str, str]
 ) -> None:
     said: Message = {"role": "assistant", "content": "So.", "native": native}
@@ -238,20 +238,20 @@ async def test_a_request_without_messages_is_refused(server: FaultServer, ollama
     ],
     ids=["lone surrogate", "NaN", "no JSON value"],
 )
-async def test_what_json_cannot_carry_is_refused(ollama: Ollama, changes: Any) -> None:
+async def test_values_that_json_cannot_hold_are_refused(ollama: Ollama, changes: Any) -> None:
     error = await failure(ollama, **changes)
     assert isinstance(error, PermanentError)
     assert error.kind == "bad_request"
 
 
-async def test_a_path_in_the_url_stands_before_the_api(server: FaultServer) -> None:
+async def test_a_path_in_the_url_precedes_the_path_of_the_api(server: FaultServer) -> None:
     ollama = Ollama(f"{server.url}/behind/a/proxy/")
     await sent(server, ollama)
     await ollama.aclose()
     assert server.requests[0].target == "/behind/a/proxy/api/chat"
 
 
-async def test_a_proxy_never_stands_between_this_machine_and_itself(
+async def test_no_proxy_is_used_for_this_machine(
     server: FaultServer, ollama: Ollama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""What OpenAI's chat completions answer, and servers that speak that API in their own ways."""
+"""How replies of OpenAI's chat completions API, and of compatible servers, are read."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CALL: dict[str, Any] = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The chat completions of an OpenAI that the server plays."""
+    """The chat completions provider, connected to the scripted server."""
     provider = build({}, f"{server.url}/v1")
     yield provider
     await provider.aclose()
 
 
 async def answer(server: FaultServer, provider: Provider, *chunks: bytes, **changes: Any) -> Reply:
-    """The reply that these chunks make."""
+    """The reply to a request that the server answers with these chunks."""
     server.will(stream(*chunks))
     return await send(provider, **changes)
 
@@ -42,7 +42,7 @@ def called(*calls: dict[str, Any]) -> bytes:
     return chunk({"tool_calls": calls})
 
 
-async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
+async def test_a_reply_has_its_model_request_id_and_token_counts(
     server: FaultServer, provider: Provider
 ) -> None:
     usage = Usage(input_tokens=11, output_tokens=7, cached_tokens=5, reasoning_tokens=3)
@@ -68,16 +68,14 @@ async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
         (SAID, END, event({"usage": {"prompt_tokens": None}})),
     ],
 )
-async def test_servers_that_leave_things_out_or_add_some_are_understood(
+async def test_replies_with_missing_or_additional_fields_are_read(
     server: FaultServer, provider: Provider, chunks: tuple[bytes, ...]
 ) -> None:
     reply = await answer(server, provider, *chunks)
     assert (reply.text, reply.finish_reason, reply.usage) == ("Because.", "stop", Usage())
 
 
-async def test_a_server_without_a_header_or_a_model_is_told_by_what_it_says(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_request_id_and_model_have_fallbacks(server: FaultServer, provider: Provider) -> None:
     end = event({"id": "c-9", "choices": [{"delta": {}, "finish_reason": "stop"}]})
     server.will(Answer(headers=EVENTS, chunks=(end,)))
     reply = await send(provider)
@@ -118,7 +116,7 @@ async def test_a_server_without_a_header_or_a_model_is_told_by_what_it_says(
     ],
 )
 @pytest.mark.parametrize("finish_reason", ["tool_calls", "stop"])
-async def test_calls_are_put_together_however_they_are_sent(
+async def test_calls_are_assembled_from_any_pieces(
     server: FaultServer,
     provider: Provider,
     chunks: tuple[bytes, ...],
@@ -131,7 +129,7 @@ async def test_calls_are_put_together_however_they_are_sent(
     assert reply.finish_reason == "tool_calls"
 
 
-async def test_an_id_of_ours_is_new_to_the_conversation(
+async def test_a_generated_id_is_unique_in_the_conversation(
     server: FaultServer, provider: Provider
 ) -> None:
     earlier: ToolCall = {"id": "call_1", "name": "f", "arguments": {}}
@@ -145,9 +143,7 @@ async def test_an_id_of_ours_is_new_to_the_conversation(
     assert [call["id"] for call in reply.tool_calls] == ["call_2"]
 
 
-async def test_many_calls_are_put_together_in_a_moment(
-    server: FaultServer, provider: Provider
-) -> None:
+async def test_many_calls_are_assembled_quickly(server: FaultServer, provider: Provider) -> None:
     calls = [called({**CALL, "index": index, "id": f"c{index}"}) for index in range(20_000)]
     server.will(stream(b"".join(calls), END))
     with trio.fail_after(10):
@@ -162,7 +158,7 @@ async def test_many_calls_are_put_together_in_a_moment(
         ((SAID, chunk({}, "content_filter")), "filter"),
     ],
 )
-async def test_a_refusal_tells_why_and_what_it_cost(
+async def test_a_refusal_has_a_reason_and_its_usage(
     server: FaultServer, provider: Provider, chunks: tuple[bytes, ...], words: str
 ) -> None:
     server.will(stream(*chunks, counts(Usage(7, 1)), DONE))
@@ -212,7 +208,7 @@ async def test_a_chunk_of_another_shape_is_a_protocol_error(
     assert error.kind == "protocol"
 
 
-async def test_no_part_of_the_tokens_is_more_than_the_whole(
+async def test_partial_token_counts_do_not_exceed_the_total(
     server: FaultServer, provider: Provider
 ) -> None:
     reply = await answer(server, provider, END, counts(Usage(3, 2, 30, 20)), DONE)
@@ -241,7 +237,7 @@ async def test_a_lone_surrogate_does_not_reach_the_text(
         (["no"], "server_error"),
     ],
 )
-async def test_an_error_in_mid_stream_says_who_acts_next(
+async def test_an_error_in_the_stream_determines_the_kind_of_the_failure(
     server: FaultServer, provider: Provider, error: Any, kind: str
 ) -> None:
     server.will(stream(SAID, event({"error": error})))
@@ -262,7 +258,7 @@ async def test_an_error_in_mid_stream_says_who_acts_next(
         (400, said("prompt too long; exceeded max context length by 9 tokens")),
     ],
 )
-async def test_a_prompt_that_is_too_long_is_known_by_the_code_or_the_words_for_it(
+async def test_a_too_long_prompt_is_recognised_by_code_or_message(
     server: FaultServer, provider: Provider, status: int, body: bytes
 ) -> None:
     server.will(fails(status, body, *JSON))
@@ -279,7 +275,7 @@ async def test_a_prompt_that_is_too_long_is_known_by_the_code_or_the_words_for_i
         (401, "maximum context length", "auth"),
     ],
 )
-async def test_other_words_leave_a_failure_what_its_status_says(
+async def test_other_messages_do_not_change_the_kind_of_a_failure(
     server: FaultServer, provider: Provider, status: int, words: str, kind: str
 ) -> None:
     server.will(fails(status, said(words), *JSON))

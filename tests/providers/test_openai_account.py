@@ -1,4 +1,4 @@
-"""How OpenAI's providers are set up: from the given environment, and from nothing else."""
+"""OpenAI's providers are configured by the given environment and nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def headers_of(
     return sent
 
 
-def test_a_key_of_openais_is_asked_for_where_it_is_needed(module: ModuleType) -> None:
+def test_openai_itself_needs_a_key(module: ModuleType) -> None:
     for environment, base_url in (
         ({}, None),
         ({"OPENAI_API_KEY": " "}, None),
@@ -89,7 +89,7 @@ async def test_key_organization_and_project_come_from_the_environment(
     assert headers["openai-project"] == "proj-1"
 
 
-async def test_nothing_of_the_processs_own_environment_is_sent(
+async def test_the_process_environment_is_not_sent(
     module: ModuleType, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET"):
@@ -101,7 +101,7 @@ async def test_nothing_of_the_processs_own_environment_is_sent(
     assert not {"openai-organization", "openai-project"} & set(headers)
 
 
-async def test_the_machine_is_not_looked_at_for_the_sdks_statistics(
+async def test_the_sdk_does_not_collect_statistics_of_the_machine(
     module: ModuleType, server: FaultServer
 ) -> None:
     headers = await headers_of(server, module, {})
@@ -109,7 +109,7 @@ async def test_the_machine_is_not_looked_at_for_the_sdks_statistics(
 
 
 @pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
-def test_a_setting_that_no_header_can_hold_is_refused_and_not_repeated(
+def test_a_setting_that_no_header_can_hold_is_refused_and_not_quoted(
     module: ModuleType, variable: str
 ) -> None:
     for value in (f"{KEY}\nb", f"{KEY} b", f"{KEY}\u00e9", f"{KEY}\x00"):

@@ -1,4 +1,4 @@
-"""What both of OpenAI's providers send: bodies, schemas, keys, and nothing of the process's own."""
+"""The requests of OpenAI's chat completions provider: bodies and schemas."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SCHEMA: dict[str, Any] = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The chat completions of an OpenAI that the server plays."""
+    """The chat completions provider, connected to the scripted server."""
     provider = build({}, f"{server.url}/v1")
     yield provider
     await provider.aclose()
 
 
 async def sent(server: FaultServer, provider: Provider, **changes: Any) -> dict[str, Any]:
-    """The body that a request makes."""
+    """The body that the provider sends for a request."""
     server.will(stream(SAID, END, DONE))
     await send(provider, **changes)
     body = server.requests[-1].json()
@@ -41,7 +41,7 @@ async def sent(server: FaultServer, provider: Provider, **changes: Any) -> dict[
     return body
 
 
-async def test_a_request_has_the_published_form(server: FaultServer, provider: Provider) -> None:
+async def test_a_request_has_the_documented_format(server: FaultServer, provider: Provider) -> None:
     image: Message = {
         "role": "user",
         "content": [
@@ -75,7 +75,7 @@ async def test_a_request_has_the_published_form(server: FaultServer, provider: P
     assert seen.headers["content-type"] == "application/json"
 
 
-async def test_a_turn_of_tools_has_the_published_form(
+async def test_a_message_with_tools_has_the_documented_format(
     server: FaultServer, provider: Provider
 ) -> None:
     call: ToolCall = {"id": "c1", "name": "find_weather", "arguments": {"city": "Köln"}}
@@ -130,14 +130,14 @@ async def test_a_turn_of_tools_has_the_published_form(
         ),
     ],
 )
-async def test_the_form_of_the_answer_is_asked_for(
+async def test_the_output_format_is_sent(
     server: FaultServer, provider: Provider, asked: dict[str, Any], form: Any
 ) -> None:
     assert (await sent(server, provider, **asked)).get("response_format") == form
 
 
 @pytest.mark.parametrize("key", ["messages", "response_format", "stream_options"])
-async def test_an_option_cannot_replace_what_the_step_asks(
+async def test_an_option_cannot_replace_a_field_of_the_request(
     server: FaultServer, provider: Provider, key: str
 ) -> None:
     error = await failure(provider, options={key: 1})
@@ -147,7 +147,7 @@ async def test_an_option_cannot_replace_what_the_step_asks(
 
 
 @pytest.mark.parametrize("role", ["assistant", "system", "tool"])
-async def test_an_image_that_the_api_has_no_place_for_is_refused(
+async def test_an_image_in_an_unsupported_place_is_refused(
     server: FaultServer, provider: Provider, role: Any
 ) -> None:
     image: Any = {"type": "image", "media_type": "image/png", "data": "aW1n"}
@@ -165,7 +165,7 @@ def closed(**properties: Any) -> dict[str, Any]:
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """An object within an object, so deep."""
+    """Nested objects of this depth."""
     return closed(inner=nested(depth - 1)) if depth else CLOSED
 
 
@@ -237,7 +237,7 @@ async def test_only_other_servers_are_sent_the_older_name_of_the_limit(
     await provider.aclose()
 
 
-async def test_a_schema_that_the_api_does_not_take_is_asked_for_in_words(
+async def test_an_unsupported_schema_is_in_the_system_text(
     server: FaultServer, provider: Provider
 ) -> None:
     schema = {"type": "array", "items": {"type": "string"}}

@@ -1,4 +1,4 @@
-"""What OpenAI's responses API answers: its items, its events, and how it ends."""
+"""How replies of OpenAI's responses API are read: items, events and endings."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ THOUGHT: dict[str, Any] = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The responses API of an OpenAI that the server plays."""
+    """The responses API provider, connected to the scripted server."""
     provider = build({}, f"{server.url}/v1")
     yield provider
     await provider.aclose()
 
 
 async def answer(server: FaultServer, provider: Provider, *events: bytes, **changes: Any) -> Reply:
-    """The reply that these events make."""
+    """The reply to a request that the server answers with these events."""
     server.will(stream(BEGIN, *events))
     return await send(provider, **changes)
 
 
-async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
+async def test_a_reply_has_its_model_request_id_and_token_counts(
     server: FaultServer, provider: Provider
 ) -> None:
     usage = Usage(input_tokens=11, output_tokens=7, cached_tokens=5, reasoning_tokens=3)
@@ -53,7 +53,7 @@ async def test_a_reply_tells_its_model_its_request_and_all_its_tokens(
     assert reply == Reply("Be", "m-2026", "stop", usage, request_id="req_1")
 
 
-async def test_a_server_without_a_header_is_told_by_what_it_says(
+async def test_the_request_id_falls_back_to_the_response_id(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(Answer(headers=EVENTS, chunks=(end(),)))
@@ -74,7 +74,7 @@ async def test_a_server_without_a_header_is_told_by_what_it_says(
         (named("response.reasoning_text.delta", delta="Hm"), delta("Because"), end()),
     ],
 )
-async def test_the_text_is_whole_however_it_is_sent(
+async def test_the_text_is_complete_however_it_is_sent(
     server: FaultServer, provider: Provider, events: tuple[bytes, ...]
 ) -> None:
     reply = await answer(server, provider, *events)
@@ -89,7 +89,7 @@ async def test_the_text_is_whole_however_it_is_sent(
         (named("response.output_item.done", item=call_item(CALL)), end(call_item(CALL))),
     ],
 )
-async def test_a_call_is_told_once_however_it_is_sent(
+async def test_a_call_is_read_once_however_it_is_sent(
     server: FaultServer, provider: Provider, events: tuple[bytes, ...]
 ) -> None:
     reply = await answer(server, provider, *events)
@@ -115,7 +115,7 @@ async def test_a_call_without_an_id_gets_one_that_is_new_to_the_conversation(
     ],
     ids=["no thought", "a thought that is kept nowhere", "one of two"],
 )
-async def test_a_turn_without_thoughts_that_can_be_read_again_has_no_form_of_its_own(
+async def test_a_reply_without_readable_reasoning_has_no_native_content(
     server: FaultServer, provider: Provider, output: list[dict[str, Any]]
 ) -> None:
     assert (await answer(server, provider, end(*output))).native is None
@@ -125,7 +125,7 @@ async def test_a_turn_without_thoughts_that_can_be_read_again_has_no_form_of_its
     ("reason", "finish_reason"),
     [("max_output_tokens", "length"), ("max_messages", "max_messages"), (None, "incomplete")],
 )
-async def test_a_reply_that_is_cut_says_by_what(
+async def test_a_truncated_reply_has_its_reason(
     server: FaultServer, provider: Provider, reason: str | None, finish_reason: str
 ) -> None:
     last = end(text_item("Be"), status="incomplete", incomplete_details={"reason": reason})
@@ -133,7 +133,7 @@ async def test_a_reply_that_is_cut_says_by_what(
     assert (reply.text, reply.finish_reason) == ("Be", finish_reason)
 
 
-async def test_a_response_that_is_incomplete_is_so_whatever_its_last_event_is_called(
+async def test_an_incomplete_response_is_recognised_by_its_status(
     server: FaultServer, provider: Provider
 ) -> None:
     last = named("response.completed", response={"status": "incomplete"})
@@ -163,7 +163,7 @@ async def test_a_response_that_is_incomplete_is_so_whatever_its_last_event_is_ca
         ),
     ],
 )
-async def test_a_refusal_tells_why_and_what_it_cost(
+async def test_a_refusal_has_a_reason_and_its_usage(
     server: FaultServer, provider: Provider, last: bytes, words: str
 ) -> None:
     server.will(stream(BEGIN, last))
@@ -188,7 +188,7 @@ FAILURES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("error", "kind"), FAILURES)
-async def test_a_response_that_failed_says_who_acts_next(
+async def test_a_failed_response_determines_the_kind_of_the_failure(
     server: FaultServer, provider: Provider, error: Any, kind: str
 ) -> None:
     server.will(stream(BEGIN, delta("Be"), end(status="failed", error=error, usage=Usage(7, 1))))
@@ -200,7 +200,7 @@ async def test_a_response_that_failed_says_who_acts_next(
 
 @pytest.mark.parametrize(("error", "kind"), FAILURES)
 @pytest.mark.parametrize("form", ["flat", "nested"])
-async def test_an_error_event_says_who_acts_next(
+async def test_an_error_event_determines_the_kind_of_the_failure(
     server: FaultServer, provider: Provider, error: Any, kind: str, form: str
 ) -> None:
     flat = named("error", **error, param=None)
@@ -210,7 +210,7 @@ async def test_an_error_event_says_who_acts_next(
     assert "no" in found.message
 
 
-async def test_a_response_that_failed_without_a_word_is_the_servers_error(
+async def test_a_failed_response_without_a_message_is_a_server_error(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(BEGIN, end(status="failed", error=None)))

@@ -1,4 +1,4 @@
-"""What OpenAI's responses API is sent: items, tools, the form of the answer, thoughts of its own."""
+"""The requests to OpenAI's responses API: items, tools, output formats, reasoning."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ THOUGHT: dict[str, Any] = {
 
 @pytest.fixture
 async def provider(server: FaultServer) -> AsyncIterator[Provider]:
-    """The responses API of an OpenAI that the server plays."""
+    """The responses API provider, connected to the scripted server."""
     provider = build({}, f"{server.url}/v1")
     yield provider
     await provider.aclose()
 
 
 async def answer(server: FaultServer, provider: Provider, *events: bytes, **changes: Any) -> Reply:
-    """The reply that these events make."""
+    """The reply to a request that the server answers with these events."""
     server.will(stream(BEGIN, *events))
     return await send(provider, **changes)
 
 
 async def sent(server: FaultServer, provider: Provider, **changes: Any) -> dict[str, Any]:
-    """The body that a request makes."""
+    """The body that the provider sends for a request."""
     await answer(server, provider, end(), **changes)
     body = server.requests[-1].json()
     assert isinstance(body, dict)
     return body
 
 
-async def test_a_request_has_the_published_form(server: FaultServer, provider: Provider) -> None:
+async def test_a_request_has_the_documented_format(server: FaultServer, provider: Provider) -> None:
     image: Message = {
         "role": "user",
         "content": [
@@ -93,7 +93,7 @@ async def test_a_request_has_the_published_form(server: FaultServer, provider: P
     assert server.requests[0].target == "/v1/responses"
 
 
-async def test_a_turn_of_tools_has_the_published_form(
+async def test_a_message_with_tools_has_the_documented_format(
     server: FaultServer, provider: Provider
 ) -> None:
     turns: tuple[Message, ...] = (
@@ -134,14 +134,14 @@ async def test_a_turn_of_tools_has_the_published_form(
         ),
     ],
 )
-async def test_the_form_of_the_answer_is_asked_for(
+async def test_the_output_format_is_sent(
     server: FaultServer, provider: Provider, asked: dict[str, Any], form: Any
 ) -> None:
     assert (await sent(server, provider, **asked)).get("text", {}).get("format") == form
 
 
 @pytest.mark.parametrize("key", ["input", "instructions", "store"])
-async def test_an_option_cannot_replace_what_the_step_asks(
+async def test_an_option_cannot_replace_a_field_of_the_request(
     server: FaultServer, provider: Provider, key: str
 ) -> None:
     error = await failure(provider, options={key: 1})
@@ -150,7 +150,7 @@ async def test_an_option_cannot_replace_what_the_step_asks(
     assert server.requests == []
 
 
-async def test_thoughts_are_sent_back_as_they_came(server: FaultServer, provider: Provider) -> None:
+async def test_reasoning_is_sent_back_unchanged(server: FaultServer, provider: Provider) -> None:
     output = [THOUGHT, text_item("Let me look."), call_item(CALL)]
     reply = await answer(server, provider, delta("Let me look."), end(*output))
     assert reply.native == output

@@ -1,4 +1,4 @@
-"""The provider of recorded replies: which one it gives, when it refuses, what its file may hold."""
+"""The replay provider: the choice of a reply, refusals, and the format of its file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_the_nth_call_of_a_step_gets_its_nth_reply() -> None:
     assert texts == ["two", "one", "three"]
 
 
-async def test_a_reply_carries_what_was_recorded_with_it() -> None:
+async def test_a_reply_has_all_recorded_fields() -> None:
     recorded = {
         "text": "Because.",
         "model": "gpt-4o-mini",
@@ -57,13 +57,13 @@ async def test_a_reply_carries_what_was_recorded_with_it() -> None:
     assert reply.usage == Usage(input_tokens=3, output_tokens=5, cached_tokens=1)
 
 
-async def test_a_bare_text_is_a_reply_of_the_model_that_was_asked() -> None:
+async def test_a_plain_text_is_a_reply_of_the_requested_model() -> None:
     reply = await build_replay(write=["Because."]).send(ask(), on_delta=ignore)
     assert (reply.text, reply.model, reply.finish_reason) == ("Because.", "llama3.2", "stop")
     assert reply.usage == Usage()
 
 
-async def test_recorded_calls_of_tools_are_made_again() -> None:
+async def test_recorded_tool_calls_are_replayed() -> None:
     broken = {**CALL, "id": "call_b2", "arguments": '{"city": '}
     recorded = {"tool_calls": [CALL, broken], "native": {"thinking": "Hm."}, "provider": "ollama"}
     reply = await build_replay(write=[recorded]).send(ask(), on_delta=ignore)
@@ -73,13 +73,13 @@ async def test_recorded_calls_of_tools_are_made_again() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"tool_calls": [CALL]}])
-async def test_a_recorded_reason_to_finish_stands(more: dict[str, Any]) -> None:
+async def test_a_recorded_finish_reason_is_kept(more: dict[str, Any]) -> None:
     recorded = {"text": "Because.", "finish_reason": "length", **more}
     reply = await build_replay(write=[recorded]).send(ask(), on_delta=ignore)
     assert reply.finish_reason == "length"
 
 
-def test_every_parameter_that_a_spec_can_name_is_honoured() -> None:
+def test_every_parameter_of_a_spec_is_supported() -> None:
     assert Replay.params == set(ParamsSpec.model_fields) - set(SECTIONS)
 
 
@@ -96,41 +96,43 @@ async def test_a_step_without_replies_fails_and_names_the_steps_that_have_some()
     assert caught.value.kind == "environment"
 
 
-async def test_a_call_beyond_the_recorded_ones_fails_and_counts_them() -> None:
-    with pytest.raises(PermanentError, match="call 2, and the file has 1") as caught:
+async def test_a_call_beyond_the_recorded_ones_fails_with_their_number() -> None:
+    with pytest.raises(
+        PermanentError, match="call 2 of step .*; the file has 1 for this step"
+    ) as caught:
         await build_replay(write=["one"]).send(ask(ordinal=2), on_delta=ignore)
     assert caught.value.kind == "environment"
 
 
-async def test_a_reply_to_the_same_question_is_given() -> None:
+async def test_a_reply_to_the_same_prompt_is_used() -> None:
     replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
     assert (await replay.send(ask(), on_delta=ignore)).text == "one"
 
 
-async def test_the_digest_of_a_request_without_tools_is_what_it_always_was() -> None:
+async def test_the_digest_of_a_request_without_tools_has_not_changed() -> None:
     recorded = "614948a26d32904a36a6f2821680bd7771705bf4e7159a70f7cf6fff07ad828c"
     replay = build_replay(write=[{"text": "one", "request": recorded}])
     assert (await replay.send(ask(), on_delta=ignore)).text == "one"
 
 
 @pytest.mark.parametrize("changes", [{"tools": (CLOCK,)}, {"output_schema": {"type": "object"}}])
-async def test_tools_and_a_schema_are_part_of_the_question(changes: dict[str, Any]) -> None:
+async def test_tools_and_a_schema_are_part_of_the_prompt(changes: dict[str, Any]) -> None:
     replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
-    with pytest.raises(PermanentError, match="answers another request"):
+    with pytest.raises(PermanentError, match="belongs to another request"):
         await replay.send(replace(ask(), **changes), on_delta=ignore)
 
 
-async def test_a_reply_to_another_question_is_refused_before_any_text_comes() -> None:
+async def test_a_reply_to_another_prompt_is_refused_before_any_text() -> None:
     heard: list[str] = []
     replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
-    with pytest.raises(PermanentError, match="answers another request") as caught:
+    with pytest.raises(PermanentError, match="belongs to another request") as caught:
         await replay.send(ask(text="Why not?"), on_delta=heard.append)
     assert caught.value.kind == "bad_request"
     assert heard == []
 
 
 @pytest.mark.parametrize("kind", ["rate_limit", "timeout", "connection", "server_error"])
-async def test_a_recorded_passing_failure_ends_the_call_in_a_transient_error(kind: str) -> None:
+async def test_a_recorded_transient_failure_is_a_transient_error(kind: str) -> None:
     replay = build_replay(
         write=[{"error": {"kind": kind, "message": "later", "retry_after_s": 7}}, "then"]
     )
@@ -141,13 +143,13 @@ async def test_a_recorded_passing_failure_ends_the_call_in_a_transient_error(kin
 
 
 @pytest.mark.parametrize("kind", ["auth", "bad_request", "refused", "context_length"])
-async def test_a_recorded_lasting_failure_ends_the_call_in_a_permanent_error(kind: str) -> None:
+async def test_a_recorded_permanent_failure_is_a_permanent_error(kind: str) -> None:
     with pytest.raises(PermanentError, match=f"^recorded failure: {kind}$") as caught:
         await build_replay(write=[{"error": {"kind": kind}}]).send(ask(), on_delta=ignore)
     assert caught.value.kind == kind
 
 
-async def test_a_recorded_failure_tells_what_it_cost() -> None:
+async def test_a_recorded_failure_has_its_usage() -> None:
     for kind in ("refused", "protocol"):
         recorded = {"error": {"kind": kind}, "usage": {"input_tokens": 7}}
         with pytest.raises(ProviderError) as caught:
@@ -156,7 +158,7 @@ async def test_a_recorded_failure_tells_what_it_cost() -> None:
 
 
 @pytest.mark.parametrize("outcome", [{"text": "abcdefgh"}, {"error": {"kind": "timeout"}}])
-async def test_a_latency_is_waited_for(
+async def test_a_reply_waits_for_its_latency(
     outcome: dict[str, Any], autojump_clock: trio.testing.MockClock
 ) -> None:
     begun_s = trio.current_time()
@@ -195,7 +197,7 @@ def test_a_file_of_replies_is_read_step_by_step() -> None:
         ({"replies": {"write": "one"}}, r"replies\.write must be a list"),
     ],
 )
-def test_a_file_of_another_shape_is_refused(document: Any, message: str) -> None:
+def test_an_invalid_file_is_refused(document: Any, message: str) -> None:
     with pytest.raises(RepliesError, match=message):
         parse_replies(document)
 
@@ -204,12 +206,12 @@ def test_a_file_of_another_shape_is_refused(document: Any, message: str) -> None
     ("entry", "message"),
     [
         (7, "must be a text or a mapping"),
-        ({}, "must have either `text` or `tool_calls`, or else `error`"),
+        ({}, "must have `error`, or else `text` or `tool_calls` or both"),
         (
             {"text": "one", "error": {"kind": "auth"}},
-            "must have either `text` or `tool_calls`, or else `error`",
+            "must have `error`, or else `text` or `tool_calls` or both",
         ),
-        ({"tool_calls": [CALL], "error": {"kind": "auth"}}, "must have either `text`"),
+        ({"tool_calls": [CALL], "error": {"kind": "auth"}}, "must have `error`, or else `text`"),
         ({"text": "one", "colour": "red"}, "unknown key 'colour'"),
         ({"text": 7}, "text must be a text"),
         ({"text": "one", "model": 7}, "model must be a text"),
@@ -239,6 +241,6 @@ def test_a_file_of_another_shape_is_refused(document: Any, message: str) -> None
         ({"error": {"kind": "rate_limit", "retry_after_s": "soon"}}, "retry_after_s must be"),
     ],
 )
-def test_a_reply_of_another_shape_is_refused_with_its_place(entry: Any, message: str) -> None:
+def test_the_error_for_an_invalid_reply_names_its_place(entry: Any, message: str) -> None:
     with pytest.raises(RepliesError, match=rf"^replies\.write\[1\].*{message}"):
         parse_replies({"replies": {"write": ["one", entry]}})

@@ -1,4 +1,4 @@
-"""How a stream is read through a vendor's SDK: silence, cuts, bounds, nonsense, and its good end.
+"""How a stream is read through a vendor's SDK: timeouts, cuts, limits, invalid data, normal ends.
 
 OpenAI's chat completions stand for every provider on an SDK; what is particular to
 an API is tested beside its provider.
@@ -52,7 +52,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
         (Answer(status=204), "protocol"),
     ],
 )
-async def test_an_answer_that_stops_too_soon_is_no_reply(
+async def test_an_incomplete_answer_is_a_transient_error(
     server: FaultServer, provider: Provider, answer: Answer, kind: str
 ) -> None:
     server.will(answer)
@@ -61,7 +61,7 @@ async def test_an_answer_that_stops_too_soon_is_no_reply(
     assert error.kind == kind
 
 
-async def test_a_server_that_is_not_there_is_a_connection_error() -> None:
+async def test_an_unreachable_server_is_a_connection_error() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
@@ -110,7 +110,7 @@ async def test_tls_towards_a_plain_server_is_a_transient_error(server: FaultServ
     [Answer(delay_s=math.inf), stream(Wait()), stream(SAID, Wait())],
     ids=["before the status", "before the first event", "in mid-reply"],
 )
-async def test_a_silence_ends_in_a_timeout(
+async def test_a_silent_server_causes_a_timeout(
     server: FaultServer, provider: Provider, answer: Answer, autojump_clock: MockClock
 ) -> None:
     server.will(answer)
@@ -123,7 +123,7 @@ async def test_a_silence_ends_in_a_timeout(
     await server.wait_disconnected()
 
 
-async def test_a_slow_stream_is_no_silence(
+async def test_a_slow_stream_does_not_time_out(
     server: FaultServer, provider: Provider, autojump_clock: MockClock
 ) -> None:
     slowly: list[bytes | Wait] = [part for byte in SAID for part in (Wait(15), bytes([byte]))]
@@ -134,14 +134,14 @@ async def test_a_slow_stream_is_no_silence(
 
 
 @pytest.mark.parametrize("ending", ["end", "cut", "reset"])
-async def test_a_reply_that_is_whole_is_not_spoiled_by_how_the_stream_ends(
+async def test_a_complete_reply_does_not_depend_on_the_end_of_the_stream(
     server: FaultServer, provider: Provider, ending: Any
 ) -> None:
     server.will(Answer(headers=EVENTS, chunks=(SAID, END), ending=ending))
     assert (await send(provider)).text == "Because."
 
 
-async def test_a_reply_that_is_whole_does_not_wait_long_for_the_end_of_the_stream(
+async def test_a_complete_reply_does_not_wait_long_for_the_end_of_the_stream(
     server: FaultServer, provider: Provider, autojump_clock: MockClock
 ) -> None:
     server.will(stream(SAID, END, Wait()))
@@ -187,7 +187,7 @@ async def test_more_calls_at_once_than_a_pool_would_hold_do_not_wait_for_each_ot
         b'{"choices": []}',
     ],
 )
-async def test_a_stream_that_is_no_stream_of_events_is_a_protocol_error(
+async def test_a_stream_without_events_is_a_protocol_error(
     server: FaultServer, provider: Provider, body: bytes
 ) -> None:
     server.will(stream(SAID, body))
@@ -196,7 +196,7 @@ async def test_a_stream_that_is_no_stream_of_events_is_a_protocol_error(
     assert error.kind in ("protocol", "server_error")
 
 
-async def test_an_html_page_is_no_reply(server: FaultServer, provider: Provider) -> None:
+async def test_an_html_page_is_a_protocol_error(server: FaultServer, provider: Provider) -> None:
     html = (("content-type", "text/html; charset=utf-8"),)
     server.will(Answer(headers=html, chunks=(b"<html>" + SAID + END,)))
     error = await failure(provider)
@@ -205,7 +205,7 @@ async def test_an_html_page_is_no_reply(server: FaultServer, provider: Provider)
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/json"])
-async def test_events_are_known_by_themselves_whatever_they_are_called(
+async def test_events_are_read_whatever_the_content_type(
     server: FaultServer, provider: Provider, content_type: str | None
 ) -> None:
     headers = (("content-type", content_type),) if content_type else ()
@@ -213,7 +213,7 @@ async def test_events_are_known_by_themselves_whatever_they_are_called(
     assert (await send(provider)).text == "Because."
 
 
-async def test_an_error_of_the_one_who_hears_passes_unchanged(
+async def test_an_error_of_the_callback_passes_unchanged(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(stream(SAID, END))
@@ -231,7 +231,7 @@ async def test_a_closed_provider_sends_nothing(server: FaultServer, provider: Pr
     assert server.requests == []
 
 
-async def test_a_proxy_never_stands_between_this_machine_and_itself(
+async def test_no_proxy_is_used_for_this_machine(
     server: FaultServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -241,7 +241,7 @@ async def test_a_proxy_never_stands_between_this_machine_and_itself(
 
 
 @pytest.mark.parametrize("text", ["\ud800", math.nan, {1, 2}])
-async def test_a_request_that_has_no_json_is_not_sent(
+async def test_a_request_that_json_cannot_hold_is_not_sent(
     server: FaultServer, provider: Provider, text: Any
 ) -> None:
     error = await failure(provider, options={"extra": text})

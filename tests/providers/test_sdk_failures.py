@@ -1,4 +1,4 @@
-"""What a failure becomes that a vendor's API reports: its kind, its wait, and words without secrets.
+"""How failures of a vendor's API are translated: kind, delay, and a message without secrets.
 
 OpenAI's chat completions stand for every provider on an SDK.
 """
@@ -54,7 +54,7 @@ async def provider(server: FaultServer) -> AsyncIterator[Provider]:
         (529, TransientError, "server_error"),
     ],
 )
-async def test_a_status_says_who_acts_next(
+async def test_a_status_determines_the_kind_of_the_failure(
     server: FaultServer, provider: Provider, status: int, of: type[ProviderError], kind: str
 ) -> None:
     server.will(fails(status, said("the reason"), *JSON))
@@ -68,7 +68,7 @@ async def test_a_status_says_who_acts_next(
 @pytest.mark.parametrize(
     ("status", "variable"), [(401, "OPENAI_API_KEY"), (404, "OPENAI_BASE_URL")]
 )
-async def test_a_failure_of_the_settings_names_the_setting(
+async def test_a_failure_caused_by_settings_names_the_setting(
     server: FaultServer, provider: Provider, status: int, variable: str
 ) -> None:
     server.will(fails(status))
@@ -99,7 +99,7 @@ async def test_a_failure_of_the_settings_names_the_setting(
         ({"retry-after-ms": "9" * 5000}, None),
     ],
 )
-async def test_a_failure_passes_on_when_to_try_again(
+async def test_a_failure_has_the_servers_retry_delay(
     server: FaultServer,
     provider: Provider,
     status: int,
@@ -127,7 +127,7 @@ async def test_a_failure_passes_on_when_to_try_again(
         (said(f"no entry with {KEY}", code=KEY), "no entry with ***"),
     ],
 )
-async def test_the_words_of_a_failure_are_safe_to_show(
+async def test_the_message_of_a_failure_is_safe_to_show(
     server: FaultServer, provider: Provider, body: bytes, words: str
 ) -> None:
     server.will(fails(500, body))
@@ -176,7 +176,7 @@ async def test_a_redirect_is_refused_and_nothing_is_sent_after_it(
     assert len(server.requests) == 1
 
 
-async def test_a_failure_is_not_taken_for_the_one_that_was_met_before(
+async def test_a_failure_is_not_confused_with_an_earlier_exception(
     server: FaultServer, provider: Provider
 ) -> None:
     server.will(fails(429), stream(b"data: no JSON\n\n"))
@@ -203,7 +203,7 @@ async def test_a_failure_is_not_taken_for_the_one_that_was_met_before(
         Answer(raw=b"", ending="reset"),
     ],
 )
-async def test_a_key_that_the_server_repeats_is_in_no_failure(
+async def test_a_key_that_the_server_repeats_is_masked_in_failures(
     server: FaultServer, provider: Provider, answer: Answer
 ) -> None:
     server.will(answer)
@@ -211,7 +211,7 @@ async def test_a_key_that_the_server_repeats_is_in_no_failure(
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-async def test_a_key_that_the_server_repeats_is_in_no_name_of_a_reply(
+async def test_a_key_that_the_server_repeats_is_masked_in_names_of_a_reply(
     server: FaultServer, provider: Provider
 ) -> None:
     head = {"model": KEY, "id": KEY}
@@ -248,14 +248,14 @@ async def test_credentials_in_the_url_are_sent_in_place_of_the_key_and_shown_now
         "http://host\x00",
     ],
 )
-def test_a_base_url_that_cannot_be_used_is_refused_and_not_repeated(url: str) -> None:
+def test_an_invalid_base_url_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(PermanentError) as caught:
         build({"OPENAI_API_KEY": KEY}, url)
     assert caught.value.kind == "environment"
     assert caught.value.message.startswith("OPENAI_BASE_URL must look like https://api.openai.com")
 
 
-async def test_a_proxy_that_cannot_be_used_is_named_as_the_reason(
+async def test_the_error_for_an_unusable_proxy_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "gopher://me:secret@127.0.0.1")
@@ -267,7 +267,7 @@ async def test_a_proxy_that_cannot_be_used_is_named_as_the_reason(
     assert "secret" not in error.message
 
 
-def test_an_error_that_is_nested_deeper_than_can_be_written_is_still_one() -> None:
+def test_a_too_deeply_nested_error_is_still_an_error() -> None:
     document: Any = {}
     for _ in range(100_000):
         document = {"error": document}

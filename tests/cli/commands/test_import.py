@@ -53,7 +53,7 @@ def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here:
     assert orc("rerun", job, "--step", "b").code == 0
     other = orc("import", "other.orc")
     assert other.code == 5
-    assert "another history" in other.err
+    assert "different history" in other.err
 
 
 def test_a_job_that_is_run_is_not_bundled(here: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every provider's stand, by the provider's name: it plays acts to the provider that it makes.
+"""The stand of each provider by name: it builds the provider and a server or model that plays acts.
 
 A provider joins here, and every contract test runs on it. Its stand makes it, set up
 so that its n-th call meets the n-th act. Those that speak to a server let the

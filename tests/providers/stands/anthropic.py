@@ -1,4 +1,4 @@
-"""Acts as answers of Anthropic's /v1/messages and /v1/models."""
+"""Acts as responses of Anthropic's /v1/messages and /v1/models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Acts as what a made-up local model writes; there is no server to fail, refuse or stall."""
+"""Acts as the output of a fake local model; it has no server that could fail or stall."""
 
 from __future__ import annotations
 

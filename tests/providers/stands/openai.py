@@ -69,7 +69,7 @@ def list_answer(models: tuple[str, ...]) -> Answer:
 
 
 def fail_answer(kind: str) -> Answer:
-    """A failure, with hostile words."""
+    """A failure with a hostile message."""
     error = {"message": "no\x1b[31m", "type": "t", "param": None, "code": None}
     body = json.dumps({"error": error}).encode()
     return Answer(status=STATUSES[kind], headers=JSON, chunks=(body,))

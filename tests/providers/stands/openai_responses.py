@@ -34,7 +34,7 @@ def stand(server: FaultServer, acts: tuple[Act, ...]) -> Provider:
 
 
 def named(kind: str, **fields: Any) -> bytes:
-    """An event, whose type is told twice."""
+    """An event with its type in both places."""
     return event({"type": kind, "sequence_number": 1, **fields}, name=kind)
 
 
