@@ -224,7 +224,7 @@ def _open_toolbox(context: AttemptContext, step_id: str) -> Toolbox | None:
         return None
     return open_toolbox(
         tools,
-        context.renderer.surroundings(step_id),
+        context.renderer.tool_context(step_id),
         workers=context.workers,
         groups=context.groups,
         mask=context.mask,

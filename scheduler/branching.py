@@ -18,7 +18,7 @@ from orc.ledger.events import Payload
 from orc.ledger.wording import count_text, number_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
-    AskAgain,
+    AskAboutDoubt,
     AskPerson,
     Command,
     ExpandStep,
@@ -30,12 +30,12 @@ from orc.scheduler.core.commands import (
 )
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX, child_ids, round_id
-from orc.scheduler.core.fold.doubt import is_held_back
+from orc.scheduler.core.fold.doubt import is_held_by_doubt
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
-from orc.scheduler.core.rules.doubt import lost
-from orc.scheduler.core.rules.failures import find_shut
+from orc.scheduler.core.rules.doubt import doubt_failure
+from orc.scheduler.core.rules.failures import find_blocker
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.turn import Message
 
@@ -69,14 +69,14 @@ class BranchEvaluator:
             return None if step.inside.open else self._gather(step_id)
         if step.status != "pending":
             return None
-        if find_shut(self._state, step_id):
+        if find_blocker(self._state, step_id):
             return Message(SkipStep(step_id))
         if step.needs_left:
             return None
-        if is_held_back(self._state, step_id):
+        if is_held_by_doubt(self._state, step_id):
             if self._state.graph.steps[step_id].on_unknown == "ask":
-                return Message(AskAgain(step_id))
-            return Message(FailStep(step_id, lost(self._state, step_id)))
+                return Message(AskAboutDoubt(step_id))
+            return Message(FailStep(step_id, doubt_failure(self._state, step_id)))
         try:
             if not self._holds(step_id):
                 return Message(SkipStep(step_id))

@@ -16,7 +16,7 @@ from orc.ledger.events import (
     TokenUsage,
     WorstCase,
 )
-from orc.scheduler.core.commands import Failed, Short
+from orc.scheduler.core.commands import Failed, OutOfBudget
 from orc.scheduler.core.fold.budgets import Shortfall, accounts_of, find_shortfall, has_money_limit
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -27,7 +27,7 @@ PriceCall = Callable[[str, str, TokenUsage], float | None]
 class OverBudget(Exception):
     """A call does not fit, and nothing that runs would make room for it."""
 
-    def __init__(self, outcome: Short | Failed) -> None:
+    def __init__(self, outcome: OutOfBudget | Failed) -> None:
         super().__init__("over budget")
         self.outcome = outcome
 
@@ -108,10 +108,10 @@ def _size(request: Payload) -> int:
     return request.size_bytes or len(canonical_json(request.value))
 
 
-def _outcome(short: Shortfall) -> Short | Failed:
+def _outcome(short: Shortfall) -> OutOfBudget | Failed:
     if short.on_exceeded == "fail":
         return Failed("budget", short.message(), 0.0, final=True)
-    return Short(
+    return OutOfBudget(
         account=short.account,
         limit=short.limit,
         maximum=short.maximum,

@@ -26,22 +26,22 @@ class Capture:
         self._workspace = workspace
         self._mask = mask
         self._step_id = step_id
-        self._hidden_in: list[str] = []
+        self._masked_paths: list[str] = []
 
     @property
     def warning(self) -> str | None:
         """Which files are not what the attempt left, since they had secrets in them."""
-        if not self._hidden_in:
+        if not self._masked_paths:
             return None
-        names = ", ".join(self._hidden_in[:_NAMED_MAX])
-        more = ", ..." * (len(self._hidden_in) > _NAMED_MAX)
+        names = ", ".join(self._masked_paths[:_NAMED_MAX])
+        more = ", ..." * (len(self._masked_paths) > _NAMED_MAX)
         return f"secrets were hidden in {names}{more}"
 
     def artifacts(self) -> list[FileRef]:
         """What a command or a function left in its artifacts folder. Raises CaptureProblem."""
         if not self._state.graph.steps[self._step_id].facts.runs_code:
             return []
-        return list(self._take(self._workspace.capture_artifacts(self._step_id)))
+        return list(self._mask_all(self._workspace.capture_artifacts(self._step_id)))
 
     def files(
         self, result: Result, rendered: list[RenderedFile], globs: list[str]
@@ -56,9 +56,9 @@ class Capture:
             }
             for ref, content in self._workspace.capture(globs, taken=taken):
                 found.setdefault(ref.path, (ref, content))
-        return list(self._take(found[path] for path in sorted(found)))
+        return list(self._mask_all(found[path] for path in sorted(found)))
 
-    def _take(self, found: Iterable[tuple[FileRef, bytes]]) -> Iterator[FileRef]:
+    def _mask_all(self, found: Iterable[tuple[FileRef, bytes]]) -> Iterator[FileRef]:
         for ref, content in found:
             name = self._mask.find(ref.path)
             if name is not None:
@@ -66,7 +66,7 @@ class Capture:
                 raise CaptureProblem(f"the name of a file has the value of the secret {name} in it")
             masked = self._mask.data(content)
             if masked != content:
-                self._hidden_in.append(ref.path)
+                self._masked_paths.append(ref.path)
                 ref = file_ref(ref.path, masked)
             self.blobs.append(masked)
             yield ref

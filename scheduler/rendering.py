@@ -34,7 +34,7 @@ from orc.scheduler.effects.contract import (
     PromptRequest,
     ValueRequest,
 )
-from orc.scheduler.effects.tools import ToolSurroundings
+from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.scopes import Scopes, StepViews, Variables
 from orc.scheduler.workspace import Workspace
 
@@ -132,11 +132,11 @@ class Renderer:
                 raise PathProblem(path_problem(glob, glob=True))
         return found
 
-    def surroundings(self, step_id: str) -> ToolSurroundings:
+    def tool_context(self, step_id: str) -> ToolContext:
         """What the tools of the step's model work with."""
         submitted = self._state.submitted
         assert submitted is not None
-        return ToolSurroundings(
+        return ToolContext(
             env=self.step_environment(step_id),
             secrets=self._state.graph.steps[step_id].secrets,
             cwd=self._workspace.cwd,

@@ -21,7 +21,7 @@ from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.fold.graph import reachable
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
@@ -45,7 +45,7 @@ class ResultReuse:
         self._renderer = renderer
         self._cache = cache
 
-    def opening(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
+    def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
         """The command that a ready step begins with, or ends with."""
         definition = self._state.graph.steps[step_id]
         if definition.cache == "off" or not definition.facts.runs_code:
@@ -94,7 +94,7 @@ class ResultReuse:
 
     def _inputs(self, step_id: str) -> dict[str, Digest]:
         """The files of all that the step needs, directly or not."""
-        needed = downstream(self._state.graph.needs, (step_id,)) - {step_id}
+        needed = reachable(self._state.graph.needs, (step_id,)) - {step_id}
         return {
             owned.file.path: owned.file.sha256
             for owned in self._state.owned

@@ -36,8 +36,8 @@ from orc.scheduler.core.commands import (
     Failed,
     FinishAttempt,
     InterruptJob,
+    PauseJob,
     RecordCall,
-    Rest,
     ReuseStep,
     Settle,
     TimeOutJob,
@@ -54,7 +54,7 @@ from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.signals import poll_signals
-from orc.scheduler.stopping import Stop, StopCommand, cut_short, watch_stop_signals
+from orc.scheduler.stopping import Stop, StopCommand, cut_short_outcome, watch_stop_signals
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
 
@@ -119,7 +119,7 @@ class Runner:
         self._rates = Rates(state.definition.rate)
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
-        self._looked_at = 0.0
+        self._advanced_at = 0.0
 
     async def run(self, opening: Command) -> JobState:
         """Run the job from the opening command (StartJob or ResumeJob) to its end or stop.
@@ -171,7 +171,7 @@ class Runner:
         while True:
             turn = Turn(recorded_at=self._clock.recorded_at())
             for message in messages:
-                self._take(message, turn)
+                self._handle(message, turn)
             self._advance(turn)
             self._commit(turn)
             if self._state.status in JOB_AT_REST:
@@ -181,8 +181,8 @@ class Runner:
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
             # Steps that follow reused or evaluated ones are ready now.
-            goes_on = self._take_due(messages) or turn.has_reused
-            if not messages and not goes_on:
+            has_more = self._take_due(messages) or turn.has_reused
+            if not messages and not has_more:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
                 # Steps that need no task must not keep the others from their turn.
@@ -192,7 +192,7 @@ class Runner:
             if deadline is not None and self._stop is None and trio.current_time() >= deadline:
                 messages.append(Message(TimeOutJob()))
 
-    def _take(self, message: Message, turn: Turn) -> None:
+    def _handle(self, message: Message, turn: Turn) -> None:
         command = message.command
         if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
             self._begin_stop(command)
@@ -219,21 +219,21 @@ class Runner:
                     # What is meant for the end of the job still runs.
                     self._stop = None
             return
-        now = self._looked_at = self._clock.now()
+        now = self._advanced_at = self._clock.now()
         for late in self._queues.take_overdue(now):
             self._apply(decide(state, late), turn)
         self._queues.wake(now)
         for step_id in list(self._queues.ready(now, room=self._rates.room)):
-            opening = self._results.opening(step_id, now)
-            self._apply(decide(state, opening), turn)
-            if isinstance(opening, ReuseStep):
+            command = self._results.first_command(step_id, now)
+            self._apply(decide(state, command), turn)
+            if isinstance(command, ReuseStep):
                 turn.has_reused = True
                 continue
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)
         self._apply(decide(state, Settle()), turn)
-        if state.status == "running" and self._queues.is_at_rest():
-            self._apply(decide(state, Rest()), turn)
+        if state.status == "running" and self._queues.waits_for_person_only():
+            self._apply(decide(state, PauseJob()), turn)
 
     def _take_due(self, messages: list[Message]) -> bool:
         """Evaluate the steps that are due, now that all they read is committed.
@@ -308,14 +308,14 @@ class Runner:
 
     def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
         duration_s = round(trio.current_time() - started, 6)
-        finished = Finished(cut_short(self._state, step_id, stop, duration_s))
+        finished = Finished(cut_short_outcome(self._state, step_id, stop, duration_s))
         attempt = self._state.steps[step_id].attempts
         return with_log(self._context.workspace, step_id, attempt, finished)
 
     def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:
             # A second request to stop means: at once.
-            self._groups.hurry()
+            self._groups.skip_grace()
             return
         self._stop = Stop.by(command)
         for scope in self._scopes.values():
@@ -326,7 +326,7 @@ class Runner:
         wake = float("inf")
         if self._stop is None:
             # Of the moment at which the steps were looked at: what came due since then is due.
-            due = self._queues.next_due(self._looked_at)
+            due = self._queues.next_due(self._advanced_at)
             wake = self._rates.next_at()
             wake = wake if due is None else min(wake, self._clock.deadline(due))
             wake = wake if deadline is None else min(wake, deadline)

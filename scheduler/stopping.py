@@ -52,7 +52,9 @@ class Stop:
                 return cls("timeout", command)
 
 
-def cut_short(state: JobState, step_id: str, stop: Stop | None, duration_s: float) -> Outcome:
+def cut_short_outcome(
+    state: JobState, step_id: str, stop: Stop | None, duration_s: float
+) -> Outcome:
     """What an attempt ends in that was cut short; without a stop, by its own total time."""
     if stop is None:
         limit_s = state.graph.steps[step_id].total_timeout_s or 0.0

@@ -1,4 +1,4 @@
-"""`orc rerun`: runs steps of a job again, and everything downstream of them."""
+"""`orc rerun`: runs steps of a job again, and everything reachable of them."""
 
 from __future__ import annotations
 

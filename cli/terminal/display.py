@@ -177,7 +177,7 @@ class JsonDisplay(QuietDisplay):
         if ended.status == "waiting":
             line["waiting"] = [
                 {"step": step_id, "for": ended.state.steps[step_id].waits_for}
-                for step_id in (*sorted(ended.state.questions), *ended.state.short)
+                for step_id in (*sorted(ended.state.questions), *ended.state.over_budget)
             ]
             say_questions(ended)
         if ended.status != "succeeded":

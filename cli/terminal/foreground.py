@@ -93,7 +93,7 @@ def report(ended: Ended, display: Display, *, strict: bool) -> int:
         failure_kinds=[failure.kind for failure in ended.failures],
         tolerated=sum(1 for step in steps if step.status == "failed" and step.tolerated),
         strict=strict,
-        over_budget=bool(ended.state.short),
+        over_budget=bool(ended.state.over_budget),
     )
     display.done(ended)
     return ENVIRONMENT if code == 0 and ended.left_alone else code

@@ -48,7 +48,7 @@ def budget_note(state: JobState) -> str:
     budget = budget_of(state, JOB)
     if budget is None:
         return ""
-    budget = state.raised.get(JOB, budget)
+    budget = state.raised_budgets.get(JOB, budget)
     spent = state.spent.get(JOB, Spent())
     parts = []
     if budget.max_cost_usd is not None:

@@ -206,9 +206,9 @@ def say_questions(ended: Ended) -> None:
         options = safe(", ".join(question.options)) if question is not None else ""
         say(f"  {safe(step_id)} waits for a decision: {options}")
         say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
-    for step_id in list(ended.state.short)[:20]:
+    for step_id in list(ended.state.over_budget)[:20]:
         say(f"  {safe(step_id)} waits for the budget")
-    if ended.state.short:
+    if ended.state.over_budget:
         say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
         return
     say(f"  then: orc resume {ended.job_id}")
@@ -218,5 +218,5 @@ def next_command(ended: Ended) -> str:
     """What a person, or a script, does next with a job that has not succeeded."""
     for step_id in sorted(ended.state.questions):
         return f"orc approve {ended.job_id} '{step_id}'"
-    more = " --budget +AMOUNT" if ended.state.short else ""
+    more = " --budget +AMOUNT" if ended.state.over_budget else ""
     return f"orc resume {ended.job_id}{more}"

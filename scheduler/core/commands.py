@@ -69,7 +69,7 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class OutOfBudget:
     """The attempt has a call to send that does not fit a budget, and waits for more."""
 
     account: str
@@ -81,7 +81,7 @@ class Short:
     log: Payload | None = None
 
 
-Outcome = Succeeded | Failed | Interrupted | Short
+Outcome = Succeeded | Failed | Interrupted | OutOfBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class ExpandStep:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
+class AskAboutDoubt:
     """Ask a person whether a step may do again what it may have done."""
 
     step: str
@@ -226,7 +226,7 @@ class RaiseBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class PauseJob:
     """Stop where only a person can say how the job goes on."""
 
 
@@ -272,11 +272,11 @@ Command = (
     | SkipStep
     | FailStep
     | ExpandStep
-    | AskAgain
+    | AskAboutDoubt
     | AskPerson
     | DecideApproval
     | RaiseBudget
-    | Rest
+    | PauseJob
     | InterruptJob
     | CancelJob
     | TimeOutJob

@@ -35,7 +35,7 @@ class ProcessGroups:
         self._grace_s = grace_s
         self._reaper: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
-        self._hurry = False
+        self._skips_grace = False
 
     async def spawn(
         self,
@@ -68,7 +68,7 @@ class ProcessGroups:
                 signal_group(process.pid, signal.SIGTERM)
                 deadline = trio.current_time() + self._grace_s
                 while process.poll() is None and trio.current_time() < deadline:
-                    if self._hurry:
+                    if self._skips_grace:
                         break
                     with trio.move_on_after(_POLL_S):
                         await process.wait()
@@ -80,11 +80,11 @@ class ProcessGroups:
         signal_group(process.pid, signal.SIGKILL)
         if process.pid in self._groups:
             self._groups.discard(process.pid)
-            self._tell(f"-{process.pid}")
+            self._notify_reaper(f"-{process.pid}")
 
-    def hurry(self) -> None:
+    def skip_grace(self) -> None:
         """Wait for no grace period any more."""
-        self._hurry = True
+        self._skips_grace = True
 
     def close(self) -> None:
         """Kill every group that is left, and let the reaper go."""
@@ -128,18 +128,18 @@ class ProcessGroups:
         self._groups.add(process.pid)
         try:
             failpoints.hit("process.after_spawn")
-            self._tell(f"+{process.pid}")
+            self._notify_reaper(f"+{process.pid}")
             os.write(gate_write, b"\n")
         except BrokenPipeError:
             pass  # It was killed at the gate; waiting for it tells.
         except BaseException:
-            await self._give_up(process)
+            await self._kill_unstarted(process)
             raise
         finally:
             os.close(gate_write)
         return process
 
-    async def _give_up(self, process: trio.Process) -> None:
+    async def _kill_unstarted(self, process: trio.Process) -> None:
         """End a child that nobody will be given."""
         self._groups.discard(process.pid)
         signal_group(process.pid, signal.SIGKILL)
@@ -149,7 +149,7 @@ class ProcessGroups:
                 if stream is not None:
                     await stream.aclose()
 
-    def _tell(self, line: str) -> None:
+    def _notify_reaper(self, line: str) -> None:
         try:
             self._write(line)
         except BrokenPipeError:

@@ -107,7 +107,7 @@ class _Conversation:
                 return result
             repairs += 1
             unfit = result
-            self._ask_again(answer, result.failed.message)
+            self._add_repair(answer, result.failed.message)
         if unfit is not None:
             return unfit
         return self._fail(
@@ -131,7 +131,7 @@ class _Conversation:
         message = f"{result.failed.message}; {CUT_WARNING}"
         return replace(result, failed=replace(result.failed, message=message))
 
-    def _ask_again(self, answer: Answer, problem: str) -> None:
+    def _add_repair(self, answer: Answer, problem: str) -> None:
         """Show the model what is wrong. Nothing is made up in its place."""
         self._messages += [
             self._assistant_message(answer),
@@ -183,7 +183,7 @@ class _Conversation:
             blob,
         )
         watch = Stopwatch()
-        result: KnownResult = await self._time_limit.run(_bound(toolbox, name, arguments))
+        result: KnownResult = await self._time_limit.run(_bind_call(toolbox, name, arguments))
         payload, blob = pack(clean_json(result.result))
         await self._journal.record(
             ToolReturned(
@@ -216,7 +216,9 @@ class _Conversation:
         return Result(failed=failed)
 
 
-def _bound(toolbox: Toolbox, name: str, arguments: Mapping[str, Any] | str) -> Callable[[], Any]:
+def _bind_call(
+    toolbox: Toolbox, name: str, arguments: Mapping[str, Any] | str
+) -> Callable[[], Any]:
     return lambda: toolbox.call(name, arguments)
 
 

@@ -35,7 +35,7 @@ RESULT_CHARS_MAX = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ToolSurroundings:
+class ToolContext:
     """What tools work with: environment and folders of the step, and the job's files.
 
     `files` are the committed ones at the time of asking, by path under the
@@ -55,7 +55,7 @@ class ToolSurroundings:
 
 def open_toolbox(
     tools: tuple[ToolDef, ...],
-    surroundings: ToolSurroundings,
+    context: ToolContext,
     *,
     workers: WorkerPool,
     groups: ProcessGroups,
@@ -65,35 +65,35 @@ def open_toolbox(
 
     What they answer has no secrets in it.
     """
-    return _Toolbox(tools, surroundings, workers, groups, mask)
+    return _Toolbox(tools, context, workers, groups, mask)
 
 
 class _Toolbox:
     def __init__(
         self,
         tools: tuple[ToolDef, ...],
-        surroundings: ToolSurroundings,
+        context: ToolContext,
         workers: WorkerPool,
         groups: ProcessGroups,
         mask: Mask,
     ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._shown: dict[str, Tool] = {}
-        self._around = surroundings
+        self._context = context
         self._workers = workers
         self._groups = groups
         self._mask = mask
         has_commands = "run_command" in self._tools
         self._files = ToolFiles(
-            committed=surroundings.files,
-            read_blob=surroundings.read,
-            disk=Folder(surroundings.cwd) if has_commands else None,
+            committed=context.files,
+            read_blob=context.read,
+            disk=Folder(context.cwd) if has_commands else None,
         )
 
     async def open(self) -> tuple[Tool, ...]:
         """See `Toolbox.open`."""
         if any(tool.function for tool in self._tools.values()):
-            self._lay_out()
+            self._restore_folder()
         for name, tool in self._tools.items():
             self._shown[name] = await self._describe(tool)
         return tuple(self._shown.values())
@@ -134,13 +134,13 @@ class _Toolbox:
             return KnownResult(result.value, is_error=False)
         if tool.name != "run_command":
             return self._files.call(tool.name, arguments)
-        self._lay_out()
+        self._restore_folder()
         return await run_tool_command(
             arguments["argv"],
             allow=tool.allow,
-            env=self._around.env,
-            cwd=self._around.cwd,
-            log_path=self._around.log_path,
+            env=self._context.env,
+            cwd=self._context.cwd,
+            log_path=self._context.log_path,
             groups=self._groups,
             mask=self._mask,
         )
@@ -168,20 +168,20 @@ class _Toolbox:
             FunctionRequest(
                 function=function,
                 args=arguments,
-                env=self._around.env,
-                cwd=self._around.cwd,
-                log_path=self._around.log_path,
-                import_dir=self._around.import_dir,
+                env=self._context.env,
+                cwd=self._context.cwd,
+                log_path=self._context.log_path,
+                import_dir=self._context.import_dir,
                 use=use,
-                secrets=self._around.secrets,
+                secrets=self._context.secrets,
             )
         )
 
-    def _lay_out(self) -> None:
+    def _restore_folder(self) -> None:
         """Make the working folder what the ledger and the model say it is."""
-        disk = Folder(self._around.cwd)
+        disk = Folder(self._context.cwd)
         try:
-            self._around.restore()
+            self._context.restore()
             for path, content in self._files.written.items():
                 disk.write(path, content)
         except OSError as error:

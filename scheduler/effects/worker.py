@@ -56,7 +56,7 @@ def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
         return _failure("environment", f"cannot import {name}: {error}")
     except BaseException as error:
         traceback.print_exc()
-        return _failure("exit_code", f"importing {module_name} raised {_said(error)}")
+        return _failure("exit_code", f"importing {module_name} raised {_describe_error(error)}")
     if use == "describe":
         return _describe(name, function)
     if use == "tool":
@@ -89,7 +89,7 @@ def _call_checked(name: str, function: Any, arguments: dict[str, Any]) -> str:
     except ValidationError as error:
         if error.title != getattr(function, "__name__", ""):
             # The function's own, of something that it read.
-            return _failure("exit_code", f"{name} raised {_said(error)}")
+            return _failure("exit_code", f"{name} raised {_describe_error(error)}")
         found = error.errors(include_url=False, include_input=False, include_context=False)
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
         return _failure("schema", f"the arguments do not fit: {said}")
@@ -106,7 +106,7 @@ def _call(
         raise
     except BaseException as error:
         traceback.print_exc()
-        return _failure("exit_code", f"{name} raised {_said(error)}")
+        return _failure("exit_code", f"{name} raised {_describe_error(error)}")
     try:
         return json.dumps({"value": value}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -117,7 +117,7 @@ def _failure(kind: str, message: str) -> str:
     return json.dumps({"kind": kind, "message": message[:65536]})
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

@@ -47,7 +47,7 @@ from orc.scheduler.core.commands import (
     TimeOutJob,
 )
 from orc.scheduler.core.fold.evolve import JobState, evolve
-from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.fold.graph import reachable
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.core.rules.files import can_own
 from tests.builders import (
@@ -272,7 +272,7 @@ def _amend(draw: st.DrawFn, story: Story) -> None:
                 steps.insert(0, step(back, prompt="?"))
     ids = [found.id for found in steps if found.id in state.steps]
     named = draw(st.lists(st.sampled_from(ids), max_size=2)) if ids else []
-    reset = downstream(state.graph.dependents, named) - set(removed)
+    reset = reachable(state.graph.dependents, named) - set(removed)
     definition = job(*steps, timeout_s=60.0)
     story.tell(AmendJob(amended(definition, *sorted(reset), removed=removed)))
 

@@ -161,7 +161,7 @@ def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> N
     options = {node.id: node.option for node in all_nodes(flow.nodes)}
     for name in sorted(state.questions):
         decide_here(stand, name, options[own_name(name)])
-    for account in sorted(set(state.short.values())):
+    for account in sorted(set(state.over_budget.values())):
         _raise(stand, state, account, raise_by)
 
 
@@ -176,8 +176,8 @@ def _raise(stand: Stand, state: JobState, account: str, by: int) -> None:
 
 
 def _limit_of(state: JobState, account: str) -> Any:
-    if account in state.raised:
-        return state.raised[account]
+    if account in state.raised_budgets:
+        return state.raised_budgets[account]
     return state.graph.steps[account].budget if account else state.definition.budget
 
 

@@ -17,7 +17,7 @@ from orc.ledger.definition import load_job
 from orc.ledger.events import AnyEvent, JobSubmitted
 from orc.ledger.reader import row_to_recorded
 from orc.scheduler.core.commands import (
-    AskAgain,
+    AskAboutDoubt,
     AskPerson,
     CancelJob,
     Command,
@@ -29,8 +29,8 @@ from orc.scheduler.core.commands import (
     FinishAttempt,
     Interrupted,
     InterruptJob,
+    PauseJob,
     RecordCall,
-    Rest,
     ResumeJob,
     Settle,
     SkipStep,
@@ -44,7 +44,7 @@ from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.limits import held_by_circuit
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
-from orc.scheduler.core.rules.failures import find_shut
+from orc.scheduler.core.rules.failures import find_blocker
 from tests.builders import EPOCH_S, OWNER, call_failed, fold_recorded, new_state, responded
 from tests.flow_model import Flow
 from tests.flow_strategies import flows
@@ -64,12 +64,16 @@ RUNS_MAX = 30
 
 def commands(state: JobState) -> Iterator[Command]:
     """Every kind of command for every step, whether or not it makes sense in the state."""
-    yield from (StartJob(OWNER), ResumeJob(OWNER), Settle(), Rest(), TimeOutJob())
+    yield from (StartJob(OWNER), ResumeJob(OWNER), Settle(), PauseJob(), TimeOutJob())
     yield from (CancelJob(), CancelJob(1, at_once=True), InterruptJob("SIGTERM"))
     for step_id, step in state.steps.items():
         failed = Failed("timeout", "too late", 1.0)
         yield from (StartAttempt(step_id, FAR_S), SkipStep(step_id), ExpireStep(step_id))
-        yield from (FailStep(step_id, failed), AskAgain(step_id), AskPerson(step_id, "?", FAR_S))
+        yield from (
+            FailStep(step_id, failed),
+            AskAboutDoubt(step_id),
+            AskPerson(step_id, "?", FAR_S),
+        )
         yield from (DecideApproval(step_id, "approve"), DecideApproval(step_id, "reject"))
         yield ExpandStep(step_id, (f"{step_id}[0]",))
         succeeded = Succeeded(step.output, 1.0) if step.output is not None else failed
@@ -87,14 +91,14 @@ def ask_everything(state: JobState) -> None:
         queues.wake(now)
         list(queues.ready(now))
         queues.next_due(now)
-        queues.is_at_rest()
+        queues.waits_for_person_only()
     for step_id in queues.take_due():
         if state.steps[step_id].ticket:
             queues.add_ready(step_id)
     list(queues.ready(FAR_S))
     for step_id in state.steps:
         held_by_circuit(state, step_id, FAR_S)
-        find_shut(state, step_id)
+        find_blocker(state, step_id)
         state.target_of(step_id)
     state.summary()
     with suppress(KeyError):

@@ -20,12 +20,12 @@ from orc.ledger.events import AnyEvent, LlmRequested
 from orc.projections import ReadModel
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import RecordCall
-from orc.scheduler.core.fold.budgets import call_lost
+from orc.scheduler.core.fold.budgets import charge_cut_call
 from orc.scheduler.core.fold.limits import room_of
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.fold.reopen import job_resumed
 from orc.scheduler.core.fold.state import JobState
-from orc.scheduler.core.fold.work import wait
+from orc.scheduler.core.fold.work import wait_for_retry
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.runner import Runner
 from orc.scheduler.stopping import Stop
@@ -66,9 +66,9 @@ def lets_one_more_run(patch: pytest.MonkeyPatch) -> None:
 def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, step_id: str, now: float) -> None:
         step = state.steps[step_id]
-        wait(state, step_id, step.retry_at or now, step.delay_s or 0.0)
+        wait_for_retry(state, step_id, step.retry_at or now, step.delay_s or 0.0)
 
-    patch.setattr(reopening, "_clamp", broken)
+    patch.setattr(reopening, "_clamp_retry", broken)
 
 
 def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
@@ -78,12 +78,12 @@ def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
 def forgets_what_a_lost_call_may_have_cost(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, step_id: str) -> None:
         spent = {account: vars_of(value) for account, value in state.spent.items()}
-        call_lost(state, step_id)
+        charge_cut_call(state, step_id)
         for account, (calls_before, tokens_before) in spent.items():
             state.spent[account].calls = calls_before
             state.spent[account].tokens = tokens_before
 
-    patch.setattr(calls, "call_lost", broken)
+    patch.setattr(calls, "charge_cut_call", broken)
 
 
 def vars_of(spent: Any) -> tuple[int, int]:

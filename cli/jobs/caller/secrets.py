@@ -17,7 +17,7 @@ from orc.ledger.masking import SECRET_CHARS_MIN, Mask
 from orc.providers.registry import read_keys
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.graph import build_graph, downstream
+from orc.scheduler.core.fold.graph import build_graph, reachable
 
 
 def protect(
@@ -56,14 +56,14 @@ def steps_to_run(state: JobState, only: Iterable[str] = ()) -> set[str]:
     names = {step.id for step in state.definition.steps}
     wanted = set(only)
     if wanted:
-        names &= downstream(state.graph.needs, wanted)
+        names &= reachable(state.graph.needs, wanted)
     return {name for name in names if state.steps[name].status != "succeeded"}
 
 
 def needed_steps(definition: JobDef, until: Iterable[str]) -> set[str]:
     """The outermost steps that a new job may run."""
     graph = build_graph(definition.steps)
-    return downstream(graph.needs, until) if until else set(graph.steps)
+    return reachable(graph.needs, until) if until else set(graph.steps)
 
 
 def hide_in_inputs(mask: Mask, definition: JobDef) -> JobDef:

@@ -55,7 +55,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
         update={name: getattr(event, name) for name in same_fields}
     )
     _replace_steps(state, event, graph)
-    _name_files_anew(state)
+    _rebuild_file_names(state)
     limit_to(state, None)
     reopen(state, recorded_at)
 
@@ -88,7 +88,7 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
     state.retired = before
 
 
-def _name_files_anew(state: JobState) -> None:
+def _rebuild_file_names(state: JobState) -> None:
     """The paths of files that the amendment took are free again."""
     state.file_names = FileNames()
     for file in state.files():

@@ -56,10 +56,10 @@ def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, BudgetDef]
     while name is not None:
         budget = state.graph.steps[name].budget
         if budget is not None:
-            yield name, state.raised.get(name, budget)
+            yield name, state.raised_budgets.get(name, budget)
         name = state.steps[name].parent
     if state.definition.budget is not None:
-        yield JOB, state.raised.get(JOB, state.definition.budget)
+        yield JOB, state.raised_budgets.get(JOB, state.definition.budget)
 
 
 def has_money_limit(state: JobState, step_id: str) -> bool:
@@ -103,7 +103,7 @@ def _amounts(limit: Limit, spent: Spent, need: Reserved) -> tuple[float, float, 
     return spent.usd, spent.held_usd, need.cost_usd or 0.0
 
 
-def call_sent(state: JobState, event: LlmRequested) -> None:
+def reserve_call(state: JobState, event: LlmRequested) -> None:
     """Fold the event: what it may cost is held."""
     step = state.steps[event.step]
     step.reserved = event.reserved or Reserved()
@@ -114,7 +114,7 @@ def call_sent(state: JobState, event: LlmRequested) -> None:
         spent.held_usd += step.reserved.cost_usd or 0.0
 
 
-def call_over(state: JobState, event: LlmResponded | LlmFailed) -> None:
+def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
     """Fold the event: what it did cost is spent, and the rest is free again."""
     reserved = state.steps[event.step].reserved
     if reserved is None:
@@ -130,7 +130,7 @@ def call_over(state: JobState, event: LlmResponded | LlmFailed) -> None:
     _settle(state, event.step, tokens, usd or 0.0)
 
 
-def call_lost(state: JobState, step_id: str) -> None:
+def charge_cut_call(state: JobState, step_id: str) -> None:
     """The attempt ended with a call in flight: nobody knows what that cost, so all of it counts."""
     reserved = state.steps[step_id].reserved
     if reserved is not None:
@@ -149,30 +149,30 @@ def _settle(state: JobState, step_id: str, tokens: float, usd: float) -> None:
     step.reserved = None
 
 
-def exceeded(state: JobState, event: BudgetExceeded) -> None:
+def budget_exceeded(state: JobState, event: BudgetExceeded) -> None:
     """Fold the event: the step waits until somebody raises the budget."""
     step = state.steps[event.step]
     step.status = "waiting"
     step.waits_for = "budget"
-    state.short[event.step] = event.account or JOB
+    state.over_budget[event.step] = event.account or JOB
 
 
-def raised(state: JobState, event: BudgetRaised) -> None:
+def budget_raised(state: JobState, event: BudgetRaised) -> None:
     """Fold the event."""
     account = event.account or JOB
-    budget = state.raised.get(account) or budget_of(state, account)
+    budget = state.raised_budgets.get(account) or budget_of(state, account)
     assert budget is not None
     changes: dict[str, Any] = {
         name: getattr(event, name) for name in _LIMITS if getattr(event, name) is not None
     }
-    state.raised[account] = budget.model_copy(update=changes)
+    state.raised_budgets[account] = budget.model_copy(update=changes)
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
 
 
 def budget_of(state: JobState, account: str) -> BudgetDef | None:
     """An account's limits, as they are now; none where there is no such account."""
-    if account in state.raised:
-        return state.raised[account]
+    if account in state.raised_budgets:
+        return state.raised_budgets[account]
     if account == JOB:
         return state.definition.budget
     definition = state.graph.steps.get(account)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from orc.ledger.definition import REPLAY
 from orc.ledger.events import CacheHit, LlmFailed, LlmRequested, LlmResponded, Payload
-from orc.scheduler.core.fold.budgets import call_lost, call_over, call_sent
+from orc.scheduler.core.fold.budgets import charge_call, charge_cut_call, reserve_call
 from orc.scheduler.core.fold.limits import call_ended
 from orc.scheduler.core.fold.state import CommittedReply, JobState, StepState
 
 
-def call_told(
+def fold_call(
     state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
 ) -> None:
     """Fold the event, which has the stream's `version`."""
@@ -18,13 +18,13 @@ def call_told(
         case LlmRequested():
             step.requested_version = version
             step.in_flight = "call"
-            call_sent(state, event)
+            reserve_call(state, event)
         case LlmResponded():
             step.in_flight = None
             step.calls_ended += 1
             step.calls_recorded += 1
             _keep_reply(step, event, event.reply, version)
-            call_over(state, event)
+            charge_call(state, event)
             call_ended(state, event, version)
         case LlmFailed():
             step.in_flight = None
@@ -32,7 +32,7 @@ def call_told(
             step.calls_in_doubt += event.is_in_doubt
             # A failure of a real provider uses up no recorded reply; a recorded failure does.
             step.calls_recorded += event.provider == REPLAY
-            call_over(state, event)
+            charge_call(state, event)
             call_ended(state, event, version)
         case CacheHit() if event.reply is not None:
             # Another call's reply, which this stream holds from now on.
@@ -46,7 +46,7 @@ def cut_call(state: JobState, step_id: str) -> None:
     step = state.steps[step_id]
     step.calls_in_doubt += step.in_flight == "call"
     step.in_flight = None
-    call_lost(state, step_id)
+    charge_cut_call(state, step_id)
 
 
 def _keep_reply(

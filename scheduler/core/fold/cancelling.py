@@ -11,7 +11,7 @@ from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import became_ready, clear_work
 from orc.scheduler.core.language.templates import parse_condition
 
-_MEANT_FOR_IT = {"always()", "cancelled()"}
+_CALLS_RUN_ON_CANCEL = {"always()", "cancelled()"}
 
 
 def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCancelled:
@@ -21,7 +21,7 @@ def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCan
         for step_id, step in state.steps.items()
         if step.status == "pending"
         and step.parent is None
-        and _is_meant(state.graph.steps[step_id])
+        and _runs_on_cancel(state.graph.steps[step_id])
     )
     if steps and not command.at_once and not state.is_cancelling:
         return JobCancelling(steps=steps, signal_id=command.signal_id, reason=command.reason)
@@ -39,11 +39,11 @@ def signals_answered(state: JobState, signal_id: int | None) -> None:
     state.cancel_seen = max(state.cancel_seen, signal_id or 0)
 
 
-def _is_meant(definition: StepDef) -> bool:
+def _runs_on_cancel(definition: StepDef) -> bool:
     if definition.condition is None or definition.runs_after != "any":
         return False
     try:
-        return bool(parse_condition(definition.condition).calls & _MEANT_FOR_IT)
+        return bool(parse_condition(definition.condition).calls & _CALLS_RUN_ON_CANCEL)
     except TemplateError:
         return False
 

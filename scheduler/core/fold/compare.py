@@ -9,13 +9,13 @@ from typing import Any
 
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.graph import Graph, downstream
+from orc.scheduler.core.fold.graph import Graph, reachable
 from orc.scheduler.core.fold.reopen import find_done
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.language.expressions import Expression
 from orc.scheduler.core.language.templates import parse_condition, parse_template, texts_in
 
-_OF_THE_WAY = {
+_EXECUTION_FIELDS = {
     "retry",
     "retry_on",
     "timeout_s",
@@ -25,7 +25,7 @@ _OF_THE_WAY = {
 }
 """Fields that say how a step is tried, and nothing of what it results in."""
 _CONDITIONS = ("condition", "item_condition", "until")
-_SURROUNDINGS = ("task_description", "inputs", "env")
+_JOB_FIELDS = ("task_description", "inputs", "env")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def plan_changes(
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
     whys |= others or {}
-    again = downstream(graph.dependents, whys)
+    again = reachable(graph.dependents, whys)
     done = find_done(state, had_ended=True)
     runs = {}
     for step_id in graph.steps:
@@ -119,10 +119,10 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
 
 def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
     """All that the step's result comes from, but for the steps that it needs."""
-    found = step.model_dump(mode="json", exclude=_OF_THE_WAY)
+    found = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
     for path in list(_references(found)):
         root, *keys = path[:2]
-        if root in _SURROUNDINGS:
+        if root in _JOB_FIELDS:
             value = getattr(definition, root)
             if keys and isinstance(value, Mapping):
                 value = value.get(keys[0])

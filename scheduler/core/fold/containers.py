@@ -15,7 +15,7 @@ from orc.ledger.events import StepExpanded
 from orc.ledger.kinds import OPEN
 from orc.scheduler.core.fold.limits import set_route
 from orc.scheduler.core.fold.state import Inside, JobState, StepState
-from orc.scheduler.core.fold.work import add_look, became_ready
+from orc.scheduler.core.fold.work import add_evaluation, became_ready
 
 CHILDREN_MAX = 1000
 """Of one event."""
@@ -73,7 +73,7 @@ def expanded(state: JobState, event: StepExpanded) -> None:
         else:
             became_ready(state, child_id)
     if not inside.open and len(inside.children) == inside.total:
-        add_look(state, event.step)
+        add_evaluation(state, event.step)
 
 
 def child_ended(state: JobState, step_id: str) -> None:
@@ -87,7 +87,7 @@ def child_ended(state: JobState, step_id: str) -> None:
     if inside.held and not _is_full(state.graph.steps[parent_id], inside):
         _release(state, inside.held.popleft())
     if not inside.open and len(inside.children) == inside.total:
-        add_look(state, parent_id)
+        add_evaluation(state, parent_id)
 
 
 def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> None:
@@ -103,7 +103,7 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
     held = set(inside.held)
     inside.held.clear()
     if not left:
-        add_look(state, step_id)
+        add_evaluation(state, step_id)
     definition = state.graph.steps[step_id]
     if definition.for_each is None or definition.for_each.max_parallel is None:
         return

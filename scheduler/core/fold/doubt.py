@@ -10,7 +10,7 @@ from __future__ import annotations
 from orc.ledger.events import FailureKind, StepFailed
 from orc.scheduler.core.fold.state import Doubt, JobState
 
-LOST: FailureKind = "connection"
+UNKNOWN_OUTCOME: FailureKind = "connection"
 """The kind of failure of a step that must not do again what it may have done."""
 
 
@@ -21,15 +21,15 @@ def find_doubt(state: JobState, step_id: str) -> Doubt | None:
     return state.steps[step_id].in_flight
 
 
-def is_held_back(state: JobState, step_id: str) -> bool:
+def is_held_by_doubt(state: JobState, step_id: str) -> bool:
     """Whether the step must not just run again."""
     definition = state.graph.steps[step_id]
     return state.steps[step_id].in_doubt is not None and definition.on_unknown != "retry"
 
 
-def is_told(state: JobState, event: StepFailed) -> bool:
+def settles_doubt(state: JobState, event: StepFailed) -> bool:
     """Whether the failure is what the doubt comes to: who resumes the job after it, knows.
 
     A person who said no did not say that nothing was done, and is asked again.
     """
-    return event.kind == LOST and state.graph.steps[event.step].on_unknown == "fail"
+    return event.kind == UNKNOWN_OUTCOME and state.graph.steps[event.step].on_unknown == "fail"

@@ -47,17 +47,17 @@ from orc.ledger.events import (
 )
 from orc.ledger.kinds import OPEN
 from orc.scheduler.core.fold.amend import job_amended, step_reused
-from orc.scheduler.core.fold.budgets import exceeded, raised
-from orc.scheduler.core.fold.calls import call_told, cut_call, forget_calls
+from orc.scheduler.core.fold.budgets import budget_exceeded, budget_raised
+from orc.scheduler.core.fold.calls import cut_call, fold_call, forget_calls
 from orc.scheduler.core.fold.cancelling import cancelling, signals_answered
 from orc.scheduler.core.fold.containers import child_ended, expanded
-from orc.scheduler.core.fold.doubt import find_doubt, is_told
+from orc.scheduler.core.fold.doubt import find_doubt, settles_doubt
 from orc.scheduler.core.fold.graph import Graph
 from orc.scheduler.core.fold.limits import (
+    assign_probe,
     circuit_closed,
     circuit_opened,
     set_route,
-    step_began,
 )
 from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
@@ -73,11 +73,11 @@ from orc.scheduler.core.fold.work import (
     became_ready,
     clear_work,
     enter_running,
-    go_on,
     leave_queue,
     leave_running,
+    let_start,
     takes_slot,
-    wait,
+    wait_for_retry,
 )
 
 __all__ = ["JobState", "StepState", "evolve", "initial_state"]
@@ -115,13 +115,13 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.output = event.output
             forget_calls(step)
             _end(state, event.step, "succeeded")
-            _tell_dependents(state, event.step, ended_well=True)
+            _update_dependents(state, event.step, ended_well=True)
         case StepFailed():
             _step_failed(state, event)
         case StepSkipped():
             state.steps[event.step].skipped = event.reason
             _end(state, event.step, "skipped")
-            _tell_dependents(state, event.step, ended_well=False)
+            _update_dependents(state, event.step, ended_well=False)
         case StepExpanded():
             expanded(state, event)
         case ApprovalRequested():
@@ -131,12 +131,12 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             decided(state, event)
             if is_about_call and event.option != REJECT:
                 state.steps[event.step].in_doubt = None
-                go_on(state, event.step)
+                let_start(state, event.step)
         case BudgetExceeded():
             leave_running(state, event.step)
-            exceeded(state, event)
+            budget_exceeded(state, event)
         case BudgetRaised():
-            raised(state, event)
+            budget_raised(state, event)
         case StepInterrupted():
             in_doubt = find_doubt(state, event.step)
             cut_call(state, event.step)
@@ -144,12 +144,12 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.status = "pending"
             add_deadline(state, event.step)
             step.in_doubt = in_doubt
-            go_on(state, event.step)
+            let_start(state, event.step)
         case StepReused():
             state.owned.apply(recorded)
             step_reused(state, event)
             _end(state, event.step, "succeeded")
-            _tell_dependents(state, event.step, ended_well=True)
+            _update_dependents(state, event.step, ended_well=True)
         case StepSwitched():
             step = state.steps[event.step]
             step.fallback = event.fallback
@@ -157,7 +157,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             step.failures = 0
             forget_calls(step)
         case LlmRequested() | LlmResponded() | LlmFailed() | CacheHit():
-            call_told(state, event, recorded.version)
+            fold_call(state, event, recorded.version)
         case ToolCalled():
             state.steps[event.step].in_flight = "tool"
         case ToolReturned():
@@ -224,13 +224,13 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     if event.deadline_at is not None:
         step.deadline_at = event.deadline_at
     enter_running(state, step_id)
-    step_began(state, step_id)
+    assign_probe(state, step_id)
 
 
 def _step_failed(state: JobState, event: StepFailed) -> None:
     cut_call(state, event.step)
     step = _leave(state, event.step)
-    if is_told(state, event):
+    if settles_doubt(state, event):
         step.in_doubt = None
     step.failures += 1
     step.failure = Failure(step=event.step, kind=event.kind, message=event.message)
@@ -238,13 +238,13 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
         forget_calls(step)
         step.fresh = True
     if event.retry_at is not None and event.delay_s is not None:
-        wait(state, event.step, event.retry_at, event.delay_s)
+        wait_for_retry(state, event.step, event.retry_at, event.delay_s)
         return
     step.tolerated = bool(event.tolerated)
     _end(state, event.step, "failed")
     if step.parent is None and not step.tolerated:
         state.failed[event.step] = step.failure
-    _tell_dependents(state, event.step, ended_well=step.tolerated)
+    _update_dependents(state, event.step, ended_well=step.tolerated)
 
 
 def _leave(state: JobState, step_id: str) -> StepState:
@@ -266,11 +266,11 @@ def _end(state: JobState, step_id: str, status: StepStatus) -> None:
     step.waits_for = None
     step.retry_at = step.delay_s = step.deadline_at = None
     close_question(state, step_id)
-    state.short.pop(step_id, None)
+    state.over_budget.pop(step_id, None)
     child_ended(state, step_id)
 
 
-def _tell_dependents(state: JobState, step_id: str, *, ended_well: bool) -> None:
+def _update_dependents(state: JobState, step_id: str, *, ended_well: bool) -> None:
     ended = state.steps[step_id]
     has_failed = ended.upstream_failed or (ended.status == "failed" and not ended.tolerated)
     for name in state.graph.dependents[step_id]:

@@ -111,7 +111,7 @@ def _unknown_need(step_id: str, name: str) -> SpecError:
     return SpecError("the graph", [Problem(f"step {step_id!r} needs {name!r}, which is not there")])
 
 
-def downstream(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
+def reachable(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
     """The named steps, and all that follow from them by the edges; of `needs`, all that they need."""
     found: set[str] = set()
     left = list(names)

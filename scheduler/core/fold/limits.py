@@ -134,7 +134,7 @@ def circuit_closed(state: JobState, event: CircuitClosed) -> None:
     state.circuits.pop(event.target, None)
 
 
-def step_began(state: JobState, step_id: str) -> None:
+def assign_probe(state: JobState, step_id: str) -> None:
     """A step that starts at an open circuit is the one that tries it."""
     target = state.target_of(step_id)
     circuit = None if target is None else state.circuits.get(target.name)
@@ -142,7 +142,7 @@ def step_began(state: JobState, step_id: str) -> None:
         circuit.probe = step_id
 
 
-def step_left(state: JobState, step_id: str) -> None:
+def release_probe(state: JobState, step_id: str) -> None:
     """A step that ends without a word on its circuit makes way for the next one to try."""
     target = state.target_of(step_id)
     circuit = None if target is None else state.circuits.get(target.name)

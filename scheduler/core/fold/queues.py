@@ -104,11 +104,11 @@ class WorkQueues:
         times += [heap[0][0] for heap in heaps if heap]
         return min(times, default=None)
 
-    def is_at_rest(self) -> bool:
+    def waits_for_person_only(self) -> bool:
         """Whether nothing goes on by itself any more, and persons are asked."""
         self._catch_up()
         state = self._state
-        if not (state.questions or state.short) or state.running_total or self._due:
+        if not (state.questions or state.over_budget) or state.running_total or self._due:
             return False
         if any(self._is_queued(entry) for queue in self._lanes.values() for entry in queue):
             return False
@@ -174,7 +174,7 @@ class WorkQueues:
             case "start":
                 if self._has_ticket(item.step, item.ticket):
                     self._put(item.step, item.ticket)
-            case "look":
+            case "evaluate":
                 self._due.append(item.step)
             case "retry":
                 heapq.heappush(self._retries, timed)

@@ -10,19 +10,19 @@ from orc.ledger.kinds import JOB_ENDED, NOT_DONE
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.fold.cancelling import signals_answered
 from orc.scheduler.core.fold.containers import reopen_inside
-from orc.scheduler.core.fold.graph import downstream
+from orc.scheduler.core.fold.graph import reachable
 from orc.scheduler.core.fold.limits import set_route
 from orc.scheduler.core.fold.state import Inside, JobState, StepState
 from orc.scheduler.core.fold.work import (
     add_deadline,
+    add_evaluation,
     add_expiry,
-    add_look,
     became_ready,
     clear_work,
     enter_running,
-    go_on,
+    let_start,
     takes_slot,
-    wait,
+    wait_for_retry,
 )
 
 
@@ -49,7 +49,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
 
 def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
     """From now on only these steps, and what they need, are run; none means all of them."""
-    state.only = None if names is None else frozenset(downstream(state.graph.needs, names))
+    state.only = None if names is None else frozenset(reachable(state.graph.needs, names))
     done = find_done(state, had_ended=state.had_ended) if state.only else set()
     state.only_left = sum(1 for name in state.only or () if name not in done)
     for step_id, step in state.steps.items():
@@ -78,7 +78,7 @@ def reopen(state: JobState, recorded_at: str) -> None:
             continue
         if step.status in NOT_DONE:
             reopened.add(step_id)
-        _open(state, step_id, done, now)
+        _reopen_step(state, step_id, done, now)
         if step.inside is not None:
             holders.append(step_id)
     # The innermost first: what is open inside is known before it is counted.
@@ -91,11 +91,11 @@ def reopen(state: JobState, recorded_at: str) -> None:
             held.add(step_id)
         if step_id in done or step_id in held:
             continue
-        if _is_shut(state, step_id, done):
+        if _is_blocked(state, step_id, done):
             # Only where a stream was cut between the two; it is looked at, and skipped.
-            add_look(state, step_id)
+            add_evaluation(state, step_id)
         else:
-            _go_on(state, step_id, now)
+            _requeue(state, step_id, now)
 
 
 def _inside(state: JobState, step_id: str) -> Inside:
@@ -144,7 +144,7 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
                 done.add(step_id)
             elif step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]
-                if all(name in done for name in needs) or _is_shut(state, step_id, done):
+                if all(name in done for name in needs) or _is_blocked(state, step_id, done):
                     done.add(step_id)
     for step_id, step in state.steps.items():
         # Who holds a step stands before it.
@@ -153,7 +153,7 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
     return done
 
 
-def _is_shut(state: JobState, step_id: str, done: Container[str]) -> bool:
+def _is_blocked(state: JobState, step_id: str, done: Container[str]) -> bool:
     """Whether the step needs the success of what stays skipped or failed."""
     if state.graph.steps[step_id].runs_after == "any":
         return False
@@ -161,7 +161,7 @@ def _is_shut(state: JobState, step_id: str, done: Container[str]) -> bool:
     return any(need.status == "skipped" or _has_failed(need) for need in needs)
 
 
-def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
+def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> None:
     step = state.steps[step_id]
     if step.fallback and not step.replies:
         # There is nothing to go on from: the first of its targets is asked again, as at first.
@@ -172,7 +172,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     # What holds others and is under way goes on, although what it follows may run again:
     # it began after that failure, and so does what comes after it.
     began_after_failure = step.status == "running" and step.inside is not None
-    step.upstream_failed = (began_after_failure and step.upstream_failed) or _had_failure_before(
+    step.upstream_failed = (began_after_failure and step.upstream_failed) or _has_failure_upstream(
         state, step_id, done
     )
     if step.status in NOT_DONE:
@@ -187,7 +187,7 @@ def _open(state: JobState, step_id: str, done: set[str], now: float) -> None:
     _clamp_deadline(state, step_id, now)
 
 
-def _had_failure_before(state: JobState, step_id: str, done: set[str]) -> bool:
+def _has_failure_upstream(state: JobState, step_id: str, done: set[str]) -> bool:
     """What stays as it is will not be told of again; and what holds a step stands before it."""
     before = [state.steps[name] for name in state.graph.needs[step_id] if name in done]
     parent = state.steps[step_id].parent
@@ -196,35 +196,35 @@ def _had_failure_before(state: JobState, step_id: str, done: set[str]) -> bool:
     return any(need.upstream_failed or _has_failed(need) for need in before)
 
 
-def _go_on(state: JobState, step_id: str, now: float) -> None:
+def _requeue(state: JobState, step_id: str, now: float) -> None:
     step = state.steps[step_id]
     if step.inside is not None:
         return
     if step.status == "running" and takes_slot(state, step_id):
         enter_running(state, step_id)
     elif step.waits_for == "retry" and not step.needs_left:
-        _clamp(state, step_id, now)
+        _clamp_retry(state, step_id, now)
     elif step.waits_for in ("retry", "budget"):
         step.status, step.waits_for, step.retry_at = "pending", None, None
-        go_on(state, step_id)
+        let_start(state, step_id)
     elif step.status == "waiting":
-        _ask_again(state, step_id)
+        _reopen_question(state, step_id)
     elif step.needs_left == 0:
         became_ready(state, step_id)
 
 
-def _ask_again(state: JobState, step_id: str) -> None:
+def _reopen_question(state: JobState, step_id: str) -> None:
     """The question stands, and so does its time: days, by the clock on the wall."""
     state.questions.add(step_id)
     add_expiry(state, step_id)
 
 
-def _clamp(state: JobState, step_id: str, now: float) -> None:
+def _clamp_retry(state: JobState, step_id: str, now: float) -> None:
     """A recorded time is trusted no further than its own length from now: clocks jump."""
     step = state.steps[step_id]
     delay_s = step.delay_s or 0.0
     retry_at = step.retry_at if step.retry_at is not None else now
-    wait(state, step_id, min(retry_at, now + delay_s), delay_s)
+    wait_for_retry(state, step_id, min(retry_at, now + delay_s), delay_s)
 
 
 def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:

@@ -111,7 +111,7 @@ class WorkItem:
     as long as the step has its `ticket`.
     """
 
-    kind: Literal["start", "look", "retry", "deadline", "expiry"]
+    kind: Literal["start", "evaluate", "retry", "deadline", "expiry"]
     step: str
     ticket: int = 0
     at: float = 0.0
@@ -219,8 +219,8 @@ class JobState:
     """Whether the last resume was of a job that had ended: then a person's no is asked again."""
     questions: set[str] = field(default_factory=set)
     spent: dict[str, Spent] = field(default_factory=dict)
-    raised: dict[str, BudgetDef] = field(default_factory=dict)
-    short: dict[str, str] = field(default_factory=dict)
+    raised_budgets: dict[str, BudgetDef] = field(default_factory=dict)
+    over_budget: dict[str, str] = field(default_factory=dict)
     """Steps that wait for a budget, with the account whose limit holds them."""
     only: frozenset[str] | None = None
     only_left: int = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orc.scheduler.core.fold.doubt import is_held_back
-from orc.scheduler.core.fold.limits import step_left
+from orc.scheduler.core.fold.doubt import is_held_by_doubt
+from orc.scheduler.core.fold.limits import release_probe
 from orc.scheduler.core.fold.state import JobState, StepState, WorkItem
 
 
@@ -18,27 +18,27 @@ def became_ready(state: JobState, step_id: str) -> None:
     if not state.wants(step_id):
         return
     if state.graph.steps[step_id].is_plain:
-        go_on(state, step_id)
+        let_start(state, step_id)
     else:
-        _add_ticketed(state, "look", step_id)
+        _add_ticketed(state, "evaluate", step_id)
 
 
-def go_on(state: JobState, step_id: str) -> None:
+def let_start(state: JobState, step_id: str) -> None:
     """The step, which nothing has to be judged of, may start; one in doubt is looked at.
 
     Not one whose needs are open again: it is told when they have ended.
     """
     if state.steps[step_id].needs_left or not state.wants(step_id):
         return
-    if is_held_back(state, step_id):
-        _add_ticketed(state, "look", step_id)
+    if is_held_by_doubt(state, step_id):
+        _add_ticketed(state, "evaluate", step_id)
     else:
         _add_ticketed(state, "start", step_id)
 
 
-def add_look(state: JobState, step_id: str) -> None:
+def add_evaluation(state: JobState, step_id: str) -> None:
     """The step has to be looked at: its results are gathered, or it is skipped."""
-    state.work_items.append(WorkItem("look", step_id))
+    state.work_items.append(WorkItem("evaluate", step_id))
 
 
 def add_deadline(state: JobState, step_id: str) -> None:
@@ -55,7 +55,7 @@ def add_expiry(state: JobState, step_id: str) -> None:
         state.work_items.append(WorkItem("expiry", step_id, at=question.expires_at))
 
 
-def wait(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
+def wait_for_retry(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
     """The step waits for its next attempt."""
     step = state.steps[step_id]
     step.status = "waiting"
@@ -79,7 +79,7 @@ def clear_work(state: JobState) -> None:
     state.running.clear()
     state.running_total = 0
     state.questions.clear()
-    state.short.clear()
+    state.over_budget.clear()
 
 
 def takes_slot(state: JobState, step_id: str) -> bool:
@@ -99,12 +99,12 @@ def leave_running(state: JobState, step_id: str) -> StepState:
     """The step gives its slot back."""
     state.running[state.provider_of(step_id)] -= 1
     state.running_total -= 1
-    step_left(state, step_id)
+    release_probe(state, step_id)
     return state.steps[step_id]
 
 
 def _add_ticketed(
-    state: JobState, kind: Literal["start", "look", "retry"], step_id: str, *, at: float = 0.0
+    state: JobState, kind: Literal["start", "evaluate", "retry"], step_id: str, *, at: float = 0.0
 ) -> None:
     ticket = state.steps[step_id].ticket = len(state.work_items) + 1
     state.work_items.append(WorkItem(kind, step_id, ticket, at))

@@ -140,7 +140,7 @@ def rejection(command: DecideApproval) -> Failed:
     return Failed(kind="rejected", message=f"{who}{said}", duration_s=0.0, final=True)
 
 
-def untold(state: JobState) -> list[AnyEvent]:
+def end_decided_steps(state: JobState) -> list[AnyEvent]:
     """The ends of steps that were decided, where a stream was cut before it says so."""
     events: list[AnyEvent] = []
     for step_id, step in state.steps.items():
@@ -156,12 +156,12 @@ def untold(state: JobState) -> list[AnyEvent]:
     return events
 
 
-def rest(state: JobState) -> list[AnyEvent]:
+def pause(state: JobState) -> list[AnyEvent]:
     """The job waits for persons."""
-    waiting = {*state.questions, *state.short}
+    waiting = {*state.questions, *state.over_budget}
     steps = tuple(sorted(waiting, key=lambda name: state.steps[name].index))
     doubts = [name for name in steps if state.steps[name].waits_for == "in_doubt"]
-    reason: PersonNeeded = "budget" if state.short else "approval"
+    reason: PersonNeeded = "budget" if state.over_budget else "approval"
     if doubts and len(doubts) == len(steps):
         reason = "in_doubt"
     return [JobWaiting(reason=reason, steps=steps[:NAMED_MAX])]

@@ -31,7 +31,7 @@ from orc.ledger.kinds import NOT_RUNNING
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.commands import (
     AmendJob,
-    AskAgain,
+    AskAboutDoubt,
     AskPerson,
     CancelJob,
     Command,
@@ -43,13 +43,13 @@ from orc.scheduler.core.commands import (
     FinishAttempt,
     Interrupted,
     InterruptJob,
+    OutOfBudget,
+    PauseJob,
     RaiseBudget,
     RecordCall,
-    Rest,
     ResumeJob,
     ReuseStep,
     Settle,
-    Short,
     SkipStep,
     StartAttempt,
     StartJob,
@@ -67,13 +67,13 @@ from orc.scheduler.core.rules.containers import (
     approval_given,
     ask,
     decision,
+    end_decided_steps,
     expand,
     is_asked,
+    pause,
     rejection,
-    rest,
-    untold,
 )
-from orc.scheduler.core.rules.doubt import ask_again
+from orc.scheduler.core.rules.doubt import ask_about_doubt
 from orc.scheduler.core.rules.failures import (
     fail_finally,
     failed_event,
@@ -118,14 +118,14 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return expand(state, command)
         case AskPerson():
             return ask(state, command)
-        case AskAgain():
-            return [*ask_again(state, command.step)]
+        case AskAboutDoubt():
+            return [*ask_about_doubt(state, command.step)]
         case DecideApproval():
             return _decide_approval(state, command)
         case RaiseBudget():
             return [_raised(command)]
-        case Rest():
-            return rest(state)
+        case PauseJob():
+            return pause(state)
         case InterruptJob():
             assert state.running_total == 0
             return [JobInterrupted(signal=command.signal)]
@@ -152,7 +152,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         kept=find_kept(state) or None,
     )
     # What was in flight when the last owner died has said nothing; it starts again.
-    return [*untold(state), resumed, *_cut_by_crash(state)]
+    return [*end_decided_steps(state), resumed, *_cut_by_crash(state)]
 
 
 def _cut_by_crash(state: JobState) -> list[AnyEvent]:
@@ -235,7 +235,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     log=outcome.log,
                 )
             ]
-        case Short():
+        case OutOfBudget():
             return [
                 BudgetExceeded(
                     step=command.step,

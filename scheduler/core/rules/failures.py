@@ -129,7 +129,7 @@ def skip(state: JobState, step_id: str) -> list[AnyEvent]:
     if state.steps[step_id].status != "pending":
         # Another one's skip, of the same turn, has taken it along.
         return []
-    shut = find_shut(state, step_id)
+    shut = find_blocker(state, step_id)
     if shut is None:
         condition = state.graph.steps[step_id].condition
         event = StepSkipped(step=step_id, reason="condition", because=(), condition=condition)
@@ -140,7 +140,7 @@ def skip(state: JobState, step_id: str) -> list[AnyEvent]:
     return [event, *skip_downstream(state, step_id, "dependency_skipped")]
 
 
-def find_shut(state: JobState, step_id: str) -> str | None:
+def find_blocker(state: JobState, step_id: str) -> str | None:
     """What the step needs the success of, and that has been skipped or failed for good.
 
     It is skipped in the turn in which that ends; a stream may have been cut in between.

@@ -73,7 +73,7 @@ import trio
 from orc.scheduler.effects.groups import ProcessGroups
 
 class Killed(ProcessGroups):
-    def _tell(self, line):
+    def _notify_reaper(self, line):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():

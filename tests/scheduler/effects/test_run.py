@@ -283,7 +283,7 @@ async def test_a_hurried_end_waits_for_no_grace_period(command: Command, tmp_pat
                 nursery.start_soon(lambda: perform_run(command(STUBBORN), groups=patient))
                 pid = int(await read_when_there(tmp_path / "pid"))
                 nursery.cancel_scope.cancel()
-                patient.hurry()
+                patient.skip_grace()
     finally:
         patient.close()
     await assert_group_is_gone(pid)

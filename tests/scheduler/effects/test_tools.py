@@ -19,7 +19,7 @@ from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.tool_command import SHOWN_BYTES_MAX
-from orc.scheduler.effects.tools import RESULT_CHARS_MAX, ToolSurroundings, open_toolbox
+from orc.scheduler.effects.tools import RESULT_CHARS_MAX, ToolContext, open_toolbox
 from tests.processes import wait_for
 
 FILES = tuple(ToolDef(name=name) for name in ("read_file", "write_file", "list_files"))
@@ -114,7 +114,7 @@ async def box(
     workers = WorkerPool(groups)
 
     def build(*tools: ToolDef) -> Toolbox:
-        around = ToolSurroundings(
+        around = ToolContext(
             env={"PATH": os.environ["PATH"], "GREETING": "hello"},
             secrets=(),
             cwd=tmp_path / "work",

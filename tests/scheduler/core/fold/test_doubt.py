@@ -9,7 +9,7 @@ import pytest
 from orc.ledger.definition import BudgetDef, JobDef, RetryDef
 from orc.ledger.events import AnyEvent, ApprovalDecided, ApprovalRequested, JobCancelled, TokenUsage
 from orc.scheduler.core.commands import (
-    AskAgain,
+    AskAboutDoubt,
     CancelJob,
     DecideApproval,
     Failed,
@@ -90,7 +90,7 @@ def test_work_that_was_cut_short_does_not_start_before_a_person_is_asked(how: st
     state = given(work(), *CUTS[how])
     assert may_start(state) == []
     assert due_steps(state) == ["a"]
-    assert decide(state, AskAgain("a")) == [asked()]
+    assert decide(state, AskAboutDoubt("a")) == [asked()]
 
 
 @pytest.mark.parametrize("how", CUTS)
@@ -109,7 +109,7 @@ def test_a_cancel_of_a_dead_job_keeps_the_question() -> None:
     state = given(work())
     then(state, *decide(state, CancelJob(signal_id=1)))
     then(state, *decide(state, ResumeJob(OWNER)))
-    assert decide(state, AskAgain("a")) == [asked()]
+    assert decide(state, AskAboutDoubt("a")) == [asked()]
 
 
 def test_after_a_yes_it_starts_and_after_that_the_doubt_is_gone() -> None:
@@ -168,7 +168,7 @@ def test_a_prompt_asks_where_a_call_or_a_tool_was_under_way(
     under_way: list[AnyEvent], message: str
 ) -> None:
     state = given(prompt(), *under_way, *CUTS["crash"])
-    assert decide(state, AskAgain("a")) == [asked(message)]
+    assert decide(state, AskAboutDoubt("a")) == [asked(message)]
 
 
 @pytest.mark.parametrize(
@@ -243,4 +243,4 @@ def test_work_that_was_ended_midway_is_tried_again_only_where_retry_on_says_so(
 
 def test_nobody_is_asked_about_a_step_that_is_in_no_doubt() -> None:
     with pytest.raises(AssertionError):
-        decide(fold(work(), resumed()), AskAgain("a"))
+        decide(fold(work(), resumed()), AskAboutDoubt("a"))

@@ -440,7 +440,7 @@ def test_evolve_accepts_every_type_of_event() -> None:
     assert (state.steps["gate"].question, "all[0]" in state.steps) == (None, True)
     bounded = PROMPT.model_copy(update={"budget": BudgetDef(max_calls=1)})
     state = running(bounded, *SHORT)
-    assert (state.steps["a"].waits_for, state.raised[""].max_calls) == ("budget", 2)
+    assert (state.steps["a"].waits_for, state.raised_budgets[""].max_calls) == ("budget", 2)
     every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT]
     assert {event.type for event in every} == set(EVENT_TYPES)
 
