@@ -1,1 +1,1 @@
-"""Deciding what runs next, and running it: the pure core, the trio runner, the effects."""
+"""The scheduler decides which steps run next and runs them: pure core, trio runner, effects."""

@@ -1,6 +1,6 @@
-"""One attempt from start to outcome: render, restore the files, perform, capture.
+"""One attempt from start to outcome: render the request, restore files, run the effect, capture.
 
-Nothing here knows the loop that runs it; what it learns it returns.
+The functions return the outcome. Queueing, retries and events are left to `runner.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from orc.scheduler.workspace import CaptureProblem, Workspace
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An outcome, and the blobs that its events name."""
+    """The outcome of an attempt, and the blobs that its events refer to."""
 
     outcome: Outcome
     blobs: tuple[bytes, ...] = ()
@@ -55,7 +55,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class AttemptContext:
-    """The parts that every attempt of a job works with."""
+    """The objects that all attempts of one job share."""
 
     state: JobState
     renderer: Renderer
@@ -70,7 +70,7 @@ class AttemptContext:
 
 
 def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
-    """An attempt of a `value` step: no task, no wait, the loop itself can do it."""
+    """Run an attempt of a `value` step. It never waits, so the runner's loop calls it directly."""
     watch = Stopwatch()
     try:
         return _evaluate_value(context, step_id, watch)
@@ -81,7 +81,10 @@ def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
 
 
 async def perform_attempt(context: AttemptContext, step_id: str) -> Finished:
-    """An attempt of any other step. Cancelled, it ends what it started and says nothing."""
+    """Run an attempt of a step of any other kind.
+
+    When the attempt is cancelled, it ends the processes that it started and returns no outcome.
+    """
     watch = Stopwatch()
     try:
         return await _perform_attempt(context, step_id, watch)
@@ -123,7 +126,7 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
 
 
 def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
-    """The outcome with what the attempt has printed."""
+    """The outcome, with the attempt's log added."""
     log = workspace.read_log(step_id, attempt)
     if log is None:
         return finished
@@ -149,7 +152,7 @@ def _prepare(
     except OSError as error:
         return Failed(
             kind="environment",
-            message=f"the working folder cannot be restored: {error}",
+            message=f"the files in the working folder could not be restored: {error}",
             duration_s=watch.elapsed(),
         )
     return None
@@ -161,7 +164,7 @@ async def _perform_in_time(
     definition = context.state.graph.steps[step_id]
     limit_s = definition.timeout_s
     if isinstance(request, PromptRequest):
-        # It keeps its own time, so that a call that took too long has its end in the ledger.
+        # A prompt applies the limit itself, so that it can record the end of a call that timed out.
         return await _perform(context, replace(request, timeout_s=limit_s))
     with trio.move_on_after(float("inf") if limit_s is None else limit_s):
         return await _perform(context, request)
@@ -191,7 +194,7 @@ async def _perform(context: AttemptContext, request: EffectRequest) -> Result:
 async def _ask(context: AttemptContext, request: PromptRequest) -> Result:
     provider = context.providers[request.target.server]
     params = dict(request.request.params)
-    # What stands under a provider's name is meant for it alone, and lost on no other.
+    # Parameters under a provider's name are sent to that provider only. They are not `dropped`.
     options = {name: params.pop(name) for name in SECTIONS if name in params}
     kept = {key: value for key, value in params.items() if key in provider.params}
     request = replace(
@@ -256,7 +259,7 @@ def _finish(
         check_depth(result.value)
         output, blob = pack(context.mask.value(result.value))
     except ValueError as error:
-        message = f"the value cannot be kept as JSON: {error}"
+        message = f"the step's output cannot be stored as JSON: {error}"
         return Finished(Failed(kind="schema", message=message, duration_s=watch.elapsed()))
     if blob is not None:
         capture.blobs.append(blob)
@@ -280,8 +283,8 @@ def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> 
 
 
 def _internal_failure(error: Exception, watch: Stopwatch) -> Failed:
-    """What no rule foresaw. One step must not take the whole job down, again at each resume."""
-    message = clean_text(f"orc could not perform the step: {type(error).__name__}: {error}")
+    """The failure for an unexpected exception. It fails the step only, not the whole job."""
+    message = clean_text(f"internal error in orc: {type(error).__name__}: {error}")
     return Failed(
         kind="environment", message=message[:1000], duration_s=watch.elapsed(), final=True
     )

@@ -1,8 +1,8 @@
-"""Branches of the graph: judges conditions, expands fan-outs, loops and groups, gathers results.
+"""Evaluates conditions, expands fan-outs, loops and groups, and gathers their results.
 
-Evaluation needs values, which are read from the ledger. So it is done between two turns of
-the loop, when all the events that it reads are committed. Its result becomes a command, and
-the same events lead to the same result.
+Evaluation reads values from the ledger. The runner therefore evaluates between two turns, when
+all events are committed. The result of an evaluation is a command; equal events lead to equal
+commands. The rules for these commands are in `core/rules`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class _Verdict(Enum):
 
 
 MAY_START: Final = _Verdict.MAY_START
-"""The step may start as soon as the limits let it."""
+"""The step may start as soon as the limits allow it."""
 
 
 class BranchEvaluator:
-    """Evaluates the due steps of one job."""
+    """Evaluates the steps of one job that are due for evaluation."""
 
     def __init__(self, state: JobState, renderer: Renderer, clock: Clock) -> None:
         self._state = state
@@ -63,7 +63,7 @@ class BranchEvaluator:
         self._clock = clock
 
     def evaluate(self, step_id: str) -> Message | Literal[_Verdict.MAY_START] | None:
-        """What becomes of a due step: a command, or MAY_START; None where nothing is to be done."""
+        """The command for a due step, MAY_START, or None when the step needs nothing now."""
         step = self._state.steps[step_id]
         if step.status == "running" and step.inside is not None:
             return None if step.inside.open else self._gather(step_id)
@@ -110,10 +110,10 @@ class BranchEvaluator:
         items = to_plain(render_value(definition.for_each.items, self._scopes.inside(step_id)))
         if not isinstance(items, list):
             kind = "null" if items is None else type(items).__name__
-            raise TemplateError(f"for_each: must be a list; this is {kind}")
+            raise TemplateError(f"for_each: must be a list; got {kind}")
         if len(items) > ITEMS_MAX:
             raise TemplateError(
-                f"for_each: {count_text(len(items), 'item')}; {number_text(ITEMS_MAX)} are the most"
+                f"for_each: has {count_text(len(items), 'item')}; the maximum is {number_text(ITEMS_MAX)}"
             )
         keys = self._keys(step_id, definition, items)
         values, blobs = _pack_all(
@@ -132,12 +132,15 @@ class BranchEvaluator:
             key = to_text(parse_template(template).render(scope))
             if not _KEY.match(key):
                 raise TemplateError(
-                    f"key: item {number} gives {key[:80]!r}; a key has letters, digits, - and _, "
-                    "starts with a letter or _, and is at most 64 long"
+                    f"key: item {number} gives {key[:80]!r}; a key may have letters, digits, - and "
+                    "_, starts with a letter or _, and has at most 64 characters"
                 )
             other = keys.setdefault(key.casefold(), key)
             if len(keys) != number + 1:
-                raise TemplateError(f"key: item {number} gives {key!r}, and another gave {other!r}")
+                raise TemplateError(
+                    f"key: item {number} gives {key!r}, but an earlier item gave {other!r}; keys "
+                    "must be unique, ignoring case"
+                )
         return tuple(keys.values())
 
     def _expand_group(self, step_id: str, definition: StepDef) -> Message:
@@ -149,7 +152,7 @@ class BranchEvaluator:
         return Message(ExpandStep(step_id, child_ids(step_id, definition), values), blobs)
 
     def _gather(self, step_id: str) -> Message:
-        """All inside has ended: the result of the whole, or the next round."""
+        """All children have ended: finish the container step, or begin the next round."""
         definition = self._state.graph.steps[step_id]
         failed = self._failure_inside(step_id, definition)
         if failed is not None:
@@ -203,7 +206,8 @@ class BranchEvaluator:
             return Message(ExpandStep(step_id, (round_id(step_id, number + 1),)))
         warning = None
         if until is not None and not is_over:
-            warning = f"after {count_text(number, 'round')} this did not hold: {until}"
+            rounds = count_text(number, "round")
+            warning = f"`until` was still false after {rounds}: {until}"
             if definition.loop.on_exhausted == "fail":
                 failed = Failed("rejected", warning, self._elapsed(step_id), final=True)
                 return self._finish(step_id, failed)

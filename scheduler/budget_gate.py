@@ -1,4 +1,4 @@
-"""Says what calls can cost at most, and lets those be sent that every budget has room for."""
+"""Computes the worst case of each call, and holds the call back until every budget has room for it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from orc.scheduler.core.fold.budgets import Shortfall, accounts_of, find_shortfa
 from orc.scheduler.core.fold.evolve import JobState
 
 PriceCall = Callable[[str, str, TokenUsage], float | None]
-"""What a call costs in US dollars, by provider, model and tokens; none where nobody knows."""
+"""The cost of a call in US dollars, from provider, model and usage; None if the price is unknown."""
 
 
 class OverBudget(Exception):
-    """A call does not fit, and nothing that runs would make room for it."""
+    """A call does not fit a budget, even after all calls in flight have ended."""
 
     def __init__(self, outcome: OutOfBudget | Failed) -> None:
         super().__init__("over budget")
@@ -33,12 +33,12 @@ class OverBudget(Exception):
 
 
 def unknown_price(provider: str, model: str, usage: TokenUsage) -> float | None:
-    """For whoever has no table of prices."""
+    """The PriceCall of a caller that has no price table."""
     return None
 
 
 class BudgetGate:
-    """The budgets of one running job."""
+    """Applies the budgets of one running job to its calls."""
 
     def __init__(self, state: JobState, price: PriceCall) -> None:
         self._state = state
@@ -47,9 +47,9 @@ class BudgetGate:
         self._changed = trio.Event()
 
     async def admit(self, event: LlmRequested) -> LlmRequested:
-        """The request with its worst case, and what is reserved for it, once it fits.
+        """Wait until the call fits its budgets; return the request with worst case and reserve.
 
-        Raises OverBudget.
+        Raises OverBudget when the call cannot fit.
         """
         worst = self._worst_case(event)
         event = event.model_copy(update={"worst_case": worst})
@@ -70,14 +70,14 @@ class BudgetGate:
         return event.model_copy(update={"reserved": need})
 
     def charge(self, event: LlmResponded | LlmFailed) -> LlmResponded | LlmFailed:
-        """The end of a call with what it cost, where a budget counts that."""
+        """Add the cost to the end of a call, if a budget limits money."""
         if event.usage is None or not has_money_limit(self._state, event.step):
             return event
         cost = self._price(event.provider, event.model, event.usage)
         return event if cost is None else event.model_copy(update={"charged_usd": cost})
 
     def release(self, step_id: str) -> None:
-        """What was claimed is in the state, or will not be; what was held may be free."""
+        """Drop the step's claim: the call is in the state now, or was not sent. Wake the waiters."""
         self._claims.pop(step_id, None)
         self._changed.set()
         self._changed = trio.Event()
@@ -89,7 +89,7 @@ class BudgetGate:
             usage = TokenUsage(input_tokens=tokens, output_tokens=int(longest))
             cost = self._price(event.provider, event.model, usage)
             return WorstCase(input_tokens=tokens, output_tokens=int(longest), cost_usd=cost)
-        # Without a longest reply only a model that is free has a worst case in money.
+        # Without `max_tokens`, only a free model has a known worst case in money.
         some = TokenUsage(input_tokens=tokens, output_tokens=1)
         is_free = self._price(event.provider, event.model, some) == 0
         return WorstCase(input_tokens=tokens, cost_usd=0.0 if is_free else None)
@@ -99,7 +99,10 @@ class BudgetGate:
         if not has_money_limit(self._state, event.step):
             return Reserved(tokens=tokens)
         if worst.cost_usd is None:
-            message = f"nobody knows what {event.provider}/{event.model} costs for so long a prompt"
+            message = (
+                f"there is no price for {event.provider}/{event.model} with a prompt of this "
+                "length, and the budget limits money; add a price or remove max_cost_usd"
+            )
             raise OverBudget(Failed("budget", message, 0.0, final=True))
         return Reserved(tokens=tokens, cost_usd=worst.cost_usd)
 

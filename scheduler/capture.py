@@ -1,4 +1,8 @@
-"""Captures files for the ledger: those that an attempt wrote, was told to write, or left."""
+"""Captures the files of an attempt for the ledger, with secrets masked.
+
+The files are those that the spec's `files` writes, those that a model wrote with its tools, and
+those that a command or function left. Reading them from the disk is left to `workspace.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ _NAMED_MAX = 5
 
 
 class Capture:
-    """The files of one attempt; `blobs` are their contents, secrets hidden."""
+    """The files of one attempt; `blobs` are their masked contents."""
 
     def __init__(self, state: JobState, workspace: Workspace, mask: Mask, step_id: str) -> None:
         self.blobs: list[bytes] = []
@@ -30,15 +34,15 @@ class Capture:
 
     @property
     def warning(self) -> str | None:
-        """Which files are not what the attempt left, since they had secrets in them."""
+        """Names the files in which secrets were masked; None if there are none."""
         if not self._masked_paths:
             return None
         names = ", ".join(self._masked_paths[:_NAMED_MAX])
         more = ", ..." * (len(self._masked_paths) > _NAMED_MAX)
-        return f"secrets were hidden in {names}{more}"
+        return f"secrets were masked in {names}{more}"
 
     def artifacts(self) -> list[FileRef]:
-        """What a command or a function left in its artifacts folder. Raises CaptureProblem."""
+        """The files that a command or function left in its artifacts folder. Raises CaptureProblem."""
         if not self._state.graph.steps[self._step_id].facts.runs_code:
             return []
         return list(self._mask_all(self._workspace.capture_artifacts(self._step_id)))
@@ -62,8 +66,11 @@ class Capture:
         for ref, content in found:
             name = self._mask.find(ref.path)
             if name is not None:
-                # Under another name it would be another file, and this one would stay beside it.
-                raise CaptureProblem(f"the name of a file has the value of the secret {name} in it")
+                # Masking the name would make another file, and leave the original on the disk.
+                raise CaptureProblem(
+                    f"the name of a file contains the value of the secret {name}; choose a name "
+                    "without it"
+                )
             masked = self._mask.data(content)
             if masked != content:
                 self._masked_paths.append(ref.path)
@@ -81,13 +88,17 @@ class Capture:
             path = f"{project}/{file.path}"
             content = clean_text(text).encode()
             if len(content) > CAPTURE_BYTES_MAX:
-                raise CaptureProblem(f"{file.path} would be over {size_text(CAPTURE_BYTES_MAX)}")
+                raise CaptureProblem(
+                    f"{file.path} would have more than {size_text(CAPTURE_BYTES_MAX)}"
+                )
             if path in found:
-                raise CaptureProblem(f"{file.path} is written twice by the same step")
+                raise CaptureProblem(f"the step's `files` write {file.path} twice")
             found[path] = (file_ref(path, content), content)
         for relative, content in result.written.items():
             path = f"{project}/{relative}"
             if path in found:
-                raise CaptureProblem(f"{relative} is written by the step, and by its model's tool")
+                raise CaptureProblem(
+                    f"{relative} is written by the step's `files` and by its model's tool; keep one"
+                )
             found[path] = (file_ref(path, content), content)
         return found

@@ -1,4 +1,4 @@
-"""Time and chance, as the runner uses them; tests give their own."""
+"""The runner's clock and random numbers. Tests pass their own."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import trio
 
 @dataclass(slots=True)
 class Clock:
-    """The wall's time is asked once, for an anchor; from then on the monotonic clock counts.
+    """Reads the wall clock once, as an anchor, and then follows trio's monotonic clock.
 
-    So a jump of the wall's clock changes recorded times and no wait. `wall` gives
-    seconds since 1970, `chance` a number from 0 to 1.
+    A jump of the wall clock therefore changes recorded times, but no wait. `wall` returns
+    seconds since 1970, `chance` a random number from 0 to 1.
     """
 
     wall: Callable[[], float] = time.time
-    chance: Callable[[], float] = field(default_factory=lambda: random.Random().random)  # noqa: S311  (jitter, no secret)
+    chance: Callable[[], float] = field(default_factory=lambda: random.Random().random)  # noqa: S311  (for jitter)
     _anchor: float | None = None
 
     def now(self) -> float:
-        """Seconds since 1970, never jumping; inside trio only."""
+        """Seconds since 1970, without jumps. Call it inside trio only."""
         if self._anchor is None:
             self._anchor = self.wall() - trio.current_time()
         return self._anchor + trio.current_time()
 
     def deadline(self, at: float) -> float:
-        """A time of `now()` on trio's own clock."""
+        """Convert a time of `now()` to trio's clock."""
         return trio.current_time() + (at - self.now())
 
     def recorded_at(self) -> str:
-        """The wall's time as events record it: UTC, microseconds, `Z`."""
+        """The wall-clock time as events record it; see `format_time`."""
         return format_time(self.wall())
 
 

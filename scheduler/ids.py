@@ -1,4 +1,4 @@
-"""Job ids: sortable by time, short enough to read aloud."""
+"""Job ids: short, and sortable by time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def new_job_id(
     now: Callable[[], float] = time.time,
     choose: Callable[[int], int] = secrets.randbelow,
 ) -> JobId:
-    """`job_`, eight digits to the base of 36 for the millisecond, four by chance."""
+    """A new id: `job_`, the time in milliseconds as 8 base-36 digits, and 4 random base-36 digits."""
     moment = _base36(int(now() * 1000), 8)
     return JobId(f"job_{moment}{_base36(choose(36**4), 4)}")
 

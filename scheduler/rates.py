@@ -1,8 +1,9 @@
-"""Limits a minute: how many calls, and how many tokens, a provider is asked for.
+"""Rate limits: how many calls and tokens a provider receives per minute.
 
-Exact over any sixty seconds: a call is let go when the calls, or the tokens, of
-the last minute leave room for it. What a call will take is not known before its
-reply; the mean of the calls so far stands for it until then. Time is trio's.
+The limits hold over every window of 60 seconds: a call is sent when the calls and tokens of the
+last minute leave room for it. The tokens of a call are unknown before its reply; until then the
+mean of the earlier calls is used. Times are on trio's clock. Circuits and adaptive concurrency
+are left to `core/fold/limits.py`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from orc.ledger.definition import RateDef
 
 WINDOW_S = 60.0
 FIRST_TOKENS = 1000
-"""What a provider's first calls are taken to need, until one of them has been counted."""
+"""The assumed tokens of a call, until the first call of its provider has ended."""
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One call, counted `until` a minute after it was sent; two of them are never the same one."""
+    """One sent call. It counts against the limits `until` a minute after it was sent."""
 
     until: float
     tokens: int
@@ -33,7 +34,7 @@ class _Call:
 
 @dataclass(slots=True)
 class _Meter:
-    """The last minute of one provider, and the places held for calls that are still to be sent."""
+    """The calls of the last minute to one provider, and the places reserved for first calls."""
 
     rate: RateDef
     sent: deque[_Call] = field(default_factory=deque)
@@ -49,7 +50,7 @@ class _Meter:
         return max(1, math.ceil(mean))
 
     def room(self) -> int:
-        """How many calls may go now."""
+        """How many calls may be sent now."""
         now = trio.current_time()
         while self.sent and self.sent[0].until <= now:
             call = self.sent.popleft()
@@ -58,7 +59,7 @@ class _Meter:
         return self._room_beside(len(self.sent), self.tokens)
 
     def next_at(self) -> float:
-        """When there will be room by time alone; infinity where the places leave none."""
+        """When the window will have room for a call; infinity if reserved places take all of it."""
         calls, tokens = len(self.sent), self.tokens
         for call in self.sent:
             calls -= 1
@@ -68,7 +69,7 @@ class _Meter:
         return math.inf
 
     def _room_beside(self, calls: int, tokens: int) -> int:
-        """A call that is larger than a whole limit goes alone."""
+        """The room beside that usage. A call that is larger than a whole limit is sent alone."""
         requests, limit = self.rate.requests_per_min, self.rate.tokens_per_min
         taken = calls + self.places
         rooms = [sys.maxsize]
@@ -88,7 +89,7 @@ class _Meter:
 
 
 class Rates:
-    """The meters of a job's providers. A step holds a place from its start to its first call."""
+    """The rate limits of one job. A step reserves a place from its start to its first call."""
 
     def __init__(self, rates: Mapping[str, RateDef]) -> None:
         self._meters = {
@@ -101,33 +102,33 @@ class Rates:
         self._full: set[str] = set()
 
     def room(self, provider: str) -> int:
-        """How many steps may start to ask the provider now."""
+        """How many more steps that call the provider may start now."""
         meter = self._meters.get(provider)
         if meter is None:
             return sys.maxsize
-        # What runs already has a slot, and goes first.
+        # Running steps already hold a slot, so their calls come first.
         room = 0 if meter.turn.locked() else meter.room()
         if room == 0:
             self._full.add(provider)
         return room
 
     def next_at(self) -> float:
-        """When a provider that had no room will have some, on trio's clock; infinity for never.
+        """When a provider that had no room will have some, on trio's clock.
 
-        Never is until something is recorded: a place that is used, or given back.
+        Infinity: not before a reserved place is used or given back.
         """
         full, self._full = self._full, set()
         return min((self._meters[name].next_at() for name in full), default=math.inf)
 
     def reserve(self, provider: str, step: str) -> None:
-        """The step starts: its first call has its place."""
+        """Reserve a place for the first call of a step that starts."""
         meter = self._meters.get(provider)
         if meter is not None:
             meter.places += 1
             self._places[step] = meter
 
     async def admit(self, provider: str, step: str) -> None:
-        """Wait until the step's next call may go; at once where it has its place."""
+        """Wait until the step's next call may be sent. A reserved place needs no wait."""
         meter = self._meters.get(provider)
         if meter is None:
             return
@@ -144,7 +145,7 @@ class Rates:
                     await meter.changed.park()
 
     def settle(self, step: str, tokens: int | None) -> None:
-        """The step's call has ended; `tokens` is what it took, where that is known."""
+        """Record the end of the step's call; `tokens` is its actual usage, None if unknown."""
         meter, call = self._calls.pop(step, (None, None))
         if meter is None or call is None or tokens is None:
             return
@@ -156,7 +157,7 @@ class Rates:
         meter.changed.unpark_all()
 
     def release(self, step: str) -> None:
-        """The attempt is over; a place that it did not use is free again."""
+        """Record the end of the attempt: give back a place that it did not use."""
         self._calls.pop(step, None)
         if step in self._places:
             self._give_back(step)

@@ -1,4 +1,7 @@
-"""From a step's definition to its effect's request: templates rendered in the job's state."""
+"""Renders a step's definition into the request for its effect.
+
+Which names a template may use is left to `scopes.py`; running the request to `attempt.py`.
+"""
 
 from __future__ import annotations
 
@@ -42,24 +45,24 @@ _RenderText = Callable[[str], str]
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _KEPT_BACK = (failpoints.VARIABLE,)
-"""What is meant for this process, and would befall an orc that a command starts."""
+"""Variables that control this process. An orc that a command starts must not inherit them."""
 _CACHED_VALUES_MAX = 256
 
 
 class PathProblem(Exception):
-    """A path that came out of a template may not be written."""
+    """A path that a template produced is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """A file to write: its path under the project's folder, and its content if the spec gives it."""
+    """A file to write: its path in the project's folder, and its content if the spec has one."""
 
     path: str
     content: str | None
 
 
 class Renderer:
-    """Renders the steps of one job. Reads the ledger for values that are not inline."""
+    """Renders the steps of one job; reads values that are blobs from the ledger."""
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class Renderer:
         )
 
     def request(self, step_id: str) -> EffectRequest:
-        """What the step's next attempt is to do. Raises TemplateError."""
+        """The request for the step's current attempt. Raises TemplateError."""
         definition = self._state.graph.steps[step_id]
         scope = self._scopes.inside(step_id)
         match definition.kind:
@@ -107,14 +110,14 @@ class Renderer:
             case "value":
                 return ValueRequest(render_value(definition.value, scope))
             case "group" | "approval":
-                raise AssertionError("nothing is performed for these")
+                raise AssertionError("groups and approvals have no effect to run")
 
     def scopes(self) -> Scopes:
-        """What the expressions of each step may name."""
+        """The scopes of the job's steps."""
         return self._scopes
 
     def files(self, step_id: str) -> list[RenderedFile]:
-        """The files that the step writes, paths checked. Raises TemplateError, PathProblem."""
+        """The files that the spec's `files` writes. Raises TemplateError, or PathProblem."""
         scope = self._scopes.inside(step_id)
         return [
             _file(file, scope)
@@ -123,7 +126,7 @@ class Renderer:
         ]
 
     def globs(self, step_id: str) -> list[str]:
-        """The patterns of files that the step leaves."""
+        """The glob patterns of the files to capture. Raises TemplateError, or PathProblem."""
         files = self._state.graph.steps[step_id].files
         scope = self._scopes.inside(step_id)
         found = [to_text(parse_template(file.glob).render(scope)) for file in files if file.glob]
@@ -133,7 +136,7 @@ class Renderer:
         return found
 
     def tool_context(self, step_id: str) -> ToolContext:
-        """What the tools of the step's model work with."""
+        """The context in which the tools of the step's model run."""
         submitted = self._state.submitted
         assert submitted is not None
         return ToolContext(
@@ -148,9 +151,9 @@ class Renderer:
         )
 
     def payload(self, payload: Payload | None) -> Any:
-        """The value of a payload; the last ones read are kept.
+        """The value of a payload, with secrets masked. The last values read are cached.
 
-        Without secrets: it may be from a time when their names were not known.
+        Values are masked again because some were recorded before a secret was declared.
         """
         if payload is None or payload.sha256 is None:
             return None if payload is None else self._mask.value(payload.value)
@@ -244,7 +247,7 @@ class Renderer:
         return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
 
     def step_environment(self, step_id: str) -> dict[str, str]:
-        """The environment of a command or a function: few variables pass by themselves."""
+        """The environment of a command or function. Only few of the caller's variables are in it."""
         submitted = self._state.submitted
         assert submitted is not None
         env = {
@@ -256,7 +259,9 @@ class Renderer:
         env |= self.named_environment(step_id)
         for name in self._state.graph.steps[step_id].secrets:
             if name not in self._environment:
-                raise TemplateError(f"the secret {name} is not in the environment")
+                raise TemplateError(
+                    f"the secret {name} is not set; set the environment variable {name} and resume"
+                )
             env[name] = clean_text(self._environment[name])
         env["ORC_JOB_ID"] = self._job_id
         env["ORC_STEP"] = step_id
@@ -266,7 +271,7 @@ class Renderer:
         return env
 
     def named_environment(self, step_id: str) -> dict[str, str]:
-        """The variables that the spec names for a command or a function."""
+        """The variables that the spec's `env` gives a command or function."""
         env = self._env(self._state.definition.env, {})
         own = self._state.graph.steps[step_id].env
         return env | self._env(own, self._scopes.inside(step_id))
@@ -285,7 +290,7 @@ class Renderer:
 def _render_messages(
     definition: StepDef, state: JobState, *, text: _RenderText, ledger: LedgerReader
 ) -> tuple[Message, ...]:
-    """The step's messages; `text` renders a template. Raises TemplateError."""
+    """The step's messages; `text` renders one template. Raises TemplateError."""
 
     def render(part: PartDef) -> Part:
         if part.text is not None:
@@ -320,12 +325,12 @@ def _read_image(
 
 
 def _file_of(state: JobState, path: str) -> FileRef:
-    """A file that a step wrote, by its path in `outputs/` or under the project's folder."""
+    """A file that a step wrote, by its path in `outputs/` or in the project's folder."""
     for name in (path, f"{state.project}/{path}"):
         owned = state.owned.get(name)
         if owned is not None:
             return owned.file
-    raise TemplateError(f"no step has written the image {path[:200]!r}")
+    raise TemplateError(f"the image {path[:200]!r} does not exist: no step has written it")
 
 
 def _text(text: str, *, scope: Variables) -> str:
@@ -343,12 +348,15 @@ def _file(file: FileDef, scope: Variables) -> RenderedFile:
 
 
 def _variable(text: str, source: str) -> str:
-    """A text that fits an environment variable or a word of a command. Raises TemplateError."""
+    """The text, if it fits an environment variable or a command's argument. Raises TemplateError."""
     if "\0" in text:
-        raise TemplateError(f"the value of {source} has a NUL byte; write it to a file (`files:`)")
+        raise TemplateError(
+            f"the value of {source} contains a NUL byte; write it to a file (`files:`) and read the "
+            "file"
+        )
     if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
         raise TemplateError(
-            f"the value of {source} is over {count_text(VALUE_BYTES_MAX, 'byte')}; write it "
-            "to a file (`files:`) and read that"
+            f"the value of {source} has more than {count_text(VALUE_BYTES_MAX, 'byte')}; write it to a file "
+            "(`files:`) and read the file"
         )
     return text

@@ -1,9 +1,9 @@
-"""Whether a command or a function has to run: its work by a key, looked up before it starts.
+"""Looks up the result of a command or function by a key before it runs, and reuses it.
 
-The key is a digest of all that the spec says of the work, as rendered, and of
-the files that it can have read: those of the steps that it needs, the file of
-its Python module, and what its command names under $ORC_SPEC_DIR. What else it
-reads is not seen; that is why only a step's own `cache:` asks for this.
+The key is a digest of the rendered step and of the files that it probably reads: the files of
+its upstream steps, the file of its Python module, and the files that its command names under
+$ORC_SPEC_DIR. Other inputs are not part of the key; therefore only a step's own `cache:` turns
+this on. The stored results are left to the ResultCache.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_.
 
 
 class ResultCache(Protocol):
-    """The results of the ledger's steps, by the keys of their work."""
+    """The results of steps in the ledger, by their keys."""
 
     def find(self, key: Digest, *, scope: CacheScope) -> CachedResult | None:
-        """A result whose blobs are all there."""
+        """A result with that key, if all its blobs are in the ledger."""
 
 
 class ResultReuse:
-    """Begins the steps of one job, or finds that their work is done."""
+    """Decides for the ready steps of one job whether they run or reuse a result."""
 
     def __init__(self, state: JobState, renderer: Renderer, cache: ResultCache | None) -> None:
         self._state = state
@@ -46,7 +46,7 @@ class ResultReuse:
         self._cache = cache
 
     def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
-        """The command that a ready step begins with, or ends with."""
+        """The command for a ready step: start an attempt, or reuse a result."""
         definition = self._state.graph.steps[step_id]
         if definition.cache == "off" or not definition.facts.runs_code:
             return StartAttempt(step_id, now)
@@ -60,7 +60,7 @@ class ResultReuse:
         return ReuseStep(StepReused(step=step_id, reason="cache", **fields))
 
     def _key(self, step_id: str, definition: StepDef) -> Digest | None:
-        """None for a step that cannot be rendered: its attempt will say why."""
+        """The step's key. None if the step cannot be rendered: its attempt then fails and says why."""
         try:
             request = self._renderer.request(step_id)
             files = self._renderer.files(step_id)
@@ -93,7 +93,7 @@ class ResultReuse:
         return digest_json(work)
 
     def _inputs(self, step_id: str) -> dict[str, Digest]:
-        """The files of all that the step needs, directly or not."""
+        """The files of all steps upstream of this one, with their digests."""
         needed = reachable(self._state.graph.needs, (step_id,)) - {step_id}
         return {
             owned.file.path: owned.file.sha256
@@ -102,13 +102,13 @@ class ResultReuse:
         }
 
     def _sources(self, names: list[str]) -> dict[str, Digest]:
-        """The digests of those of the files that lie beside the spec."""
+        """The digests of the named files that exist in the spec's folder."""
         assert self._state.submitted is not None
         folder = Path(self._state.submitted.spec_dir)
         found = {}
         for name in names:
             path = folder / name
-            # A pipe would be waited for.
+            # Regular files only: reading a pipe would block.
             if path.is_file():
                 with suppress(OSError):
                     found[name] = digest_bytes(path.read_bytes())
@@ -116,7 +116,7 @@ class ResultReuse:
 
 
 def _variables(definition: StepDef) -> list[str]:
-    """The names of the variables in which values travel to a shell script."""
+    """The names of the environment variables that pass template values to a shell script."""
     if not isinstance(definition.run, str):
         return []
     return [name for name, _ in parse_shell(definition.run).variables]

@@ -1,7 +1,6 @@
-"""How long to wait before the next attempt: tenacity's strategies, computed once and recorded.
+"""Computes the wait before the next attempt with tenacity's strategies.
 
-Nothing sleeps here, and nothing is retried here: the wait goes into the event,
-and the scheduler keeps it.
+The wait is recorded in the event of the failure. Waiting and retrying are left to the runner.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ def wait_before_retry(
 ) -> float:
     """Seconds to wait after the `failures`-th failure in a row.
 
-    `chance`, from 0 to 1, decides the random part: a wait of w becomes w less up
-    to `jitter` of it. A server's `retry_after_s` is the minimum.
+    `chance`, from 0 to 1, sets the random part: a wait w becomes w * (1 - jitter * chance). The
+    wait is never shorter than the server's `retry_after_s`.
     """
     from tenacity import RetryCallState
 
@@ -46,7 +45,7 @@ def _strategy(retry: RetryDef) -> wait_base:
 def with_wait(
     state: JobState, clock: Clock, command: FinishAttempt, failed: Failed
 ) -> FinishAttempt:
-    """The failure with how long to wait should it be tried again."""
+    """The command, with the wait before a possible retry."""
     wait_s = wait_before_retry(
         state.graph.steps[command.step].retry,
         failures=state.steps[command.step].failures + 1,

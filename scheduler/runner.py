@@ -1,9 +1,9 @@
-"""The loop that runs one job: commands in, events out, effects started and awaited.
+"""The loop that runs one job: it takes commands, commits events, and starts effects.
 
-The only writer of its job's stream. Each turn takes every outcome that waits,
-decides, and commits all the events at once; only then does anything act on
-them. Within a turn the state runs ahead of the ledger by events that are not
-committed; should the commit fail, the runner stops and the state is dropped.
+The runner is the only writer of its job's stream. In each turn it handles all waiting commands,
+decides, and commits all events at once. Effects start only after the commit. During a turn the
+state contains events that are not committed yet; if the commit fails, the runner stops and the
+state is discarded. Locking the job is left to the caller, running an attempt to `attempt.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ Observer = Callable[[Sequence[Recorded]], None]
 
 
 class Runner:
-    """Runs one job until it ends or is stopped. Its caller holds the job's ownership."""
+    """Runs one job until it ends or is stopped. The caller must hold the job's lock."""
 
     def __init__(
         self,
@@ -122,14 +122,13 @@ class Runner:
         self._advanced_at = 0.0
 
     async def run(self, opening: Command) -> JobState:
-        """Run the job from the opening command (StartJob or ResumeJob) to its end or stop.
+        """Run the job, beginning with `opening` (StartJob or ResumeJob), until it ends or stops.
 
-        Raises LedgerError when the ledger cannot be appended to; the job can then
-        be resumed.
+        Raises LedgerError when appending to the ledger fails; the job can then be resumed.
         """
         try:
             async with trio.open_nursery() as nursery:
-                # Before the first event: from then on a stop signal ends the job in good order.
+                # Before the first event, so that from then on a stop signal stops the job cleanly.
                 await nursery.start(watch_stop_signals, self._send)
                 nursery.start_soon(
                     poll_signals, self._ledger, self._job_id, self._state, self._send
@@ -143,7 +142,7 @@ class Runner:
         return self._state
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
-        """See `Journal.record`. A request waits here until budgets and rates let it go.
+        """See `Journal.record`. A request waits here until its budgets and rate have room.
 
         Raises OverBudget.
         """
@@ -180,12 +179,12 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            # Steps that follow reused or evaluated ones are ready now.
+            # Dependents of reused and evaluated steps may be ready now.
             has_more = self._take_due(messages) or turn.has_reused
             if not messages and not has_more:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
-                # Steps that need no task must not keep the others from their turn.
+                # Steps that run without a task must not starve the tasks of other steps.
                 await trio.lowlevel.checkpoint()
                 messages += self._receive_waiting()
                 yielded = trio.current_time()
@@ -207,16 +206,16 @@ class Runner:
         self._apply(decide(self._state, command), turn)
 
     def _advance(self, turn: Turn) -> None:
-        """Everything that follows from the state by itself: expiries, starts, the end."""
+        """Apply what the state requires without a command: expiries, starts, the job's end."""
         state = self._state
         if self._stop is not None:
             if state.running_total == 0 and state.status == "running":
-                # A signal that comes with the end of the last step changes nothing any more.
+                # If the last step ended in the same turn, the job ends normally.
                 self._apply(decide(state, Settle()), turn)
                 if state.status == "running":
                     self._apply(decide(state, self._stop.command), turn)
                 if state.is_cancelling:
-                    # What is meant for the end of the job still runs.
+                    # Steps with always() or cancelled() still run.
                     self._stop = None
             return
         now = self._advanced_at = self._clock.now()
@@ -236,9 +235,9 @@ class Runner:
             self._apply(decide(state, PauseJob()), turn)
 
     def _take_due(self, messages: list[Message]) -> bool:
-        """Evaluate the steps that are due, now that all they read is committed.
+        """Evaluate the due steps; all events that they read are committed.
 
-        The commands that they lead to join the messages. Returns whether any step was due.
+        Appends their commands to `messages`. Returns whether any step was due.
         """
         if self._stop is not None:
             return False
@@ -255,7 +254,7 @@ class Runner:
         if not events:
             return
         for found in events:
-            # Before it changes the state: a resumed job sees what this one sees.
+            # Mask before the fold, so that the state equals that of a resumed job.
             event = mask_event(self._mask, found)
             recorded = Recorded(self._job_id, self._state.version + 1, turn.recorded_at, event)
             evolve(self._state, recorded)
@@ -271,7 +270,7 @@ class Runner:
             failpoints.hit("ledger.after_apply")
 
     def _launch(self, started: list[str], nursery: trio.Nursery) -> list[Message]:
-        """Begin the work of committed starts; what needs no task is done at once."""
+        """Start the committed attempts. Steps that need no task run here, at once."""
         done = []
         for step_id in started:
             if self._state.graph.steps[step_id].facts.is_immediate:
@@ -298,7 +297,7 @@ class Runner:
             finished = self._cut_short(step_id, started, self._stop)
         del self._scopes[step_id]
         self._rates.release(step_id)
-        # Not cancellable: an outcome that is there is not lost.
+        # `send_nowait` is no checkpoint: the outcome cannot be lost to a cancellation.
         self._send.send_nowait(self._finish_message(step_id, finished))
 
     def _finish_message(self, step_id: str, finished: Finished) -> Message:
@@ -314,7 +313,7 @@ class Runner:
 
     def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:
-            # A second request to stop means: at once.
+            # A second stop request skips the grace period.
             self._groups.skip_grace()
             return
         self._stop = Stop.by(command)
@@ -322,10 +321,10 @@ class Runner:
             scope.cancel()
 
     async def _wait(self, deadline: float | None) -> list[Message]:
-        """The next messages; none when a waiting step is due, the job's time over included."""
+        """Wait for messages. Returns an empty list when a step is due or the job's time is over."""
         wake = float("inf")
         if self._stop is None:
-            # Of the moment at which the steps were looked at: what came due since then is due.
+            # Relative to the last `_advance`: steps that became due since then wake the loop at once.
             due = self._queues.next_due(self._advanced_at)
             wake = self._rates.next_at()
             wake = wake if due is None else min(wake, self._clock.deadline(due))

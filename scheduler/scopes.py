@@ -1,6 +1,6 @@
-"""What the expressions of each step may name: the job, the steps around it, its item and its round.
+"""The variables of each step's expressions: the job, the visible steps, the item and the round.
 
-`steps` in a template is a read-only mapping over the job's state, filled when looked up.
+`steps` in a template is a read-only mapping over the job's state; it reads values on look-up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ReadPayload = Callable[[Payload | None], Any]
 
 
 class Scopes:
-    """The scopes of one job's steps; `base` is what every one of them has."""
+    """The scopes of one job's steps; `base` is part of every scope."""
 
     def __init__(
         self, state: JobState, *, base: Variables, views: StepViews, read: ReadPayload
@@ -30,12 +30,12 @@ class Scopes:
         self._state = state
         self._read = read
         self._views = views
-        # Which steps the spec has at the top is settled before anything runs.
+        # The top-level steps do not change while the job runs.
         self._top = {name: name for name, step in state.steps.items() if step.parent is None}
         self._base = {**base, "steps": StepsView(self._top, views)}
 
     def inside(self, step_id: str) -> Variables:
-        """What the step's own texts may name."""
+        """The scope of the step's own texts."""
         parent = self._state.steps[step_id].parent
         if parent is None:
             return self._base
@@ -43,18 +43,18 @@ class Scopes:
         return {**self._base, **variables, "steps": StepsView(names, self._views)}
 
     def condition(self, step_id: str) -> Variables:
-        """What the step's condition may name: also how the steps before it have ended."""
+        """The scope of the step's condition. It adds success(), failure(), always(), cancelled()."""
         step = self._state.steps[step_id]
         return {**self.inside(step_id), **self._statuses(step_id, step)}
 
     def item(self, step_id: str, value: Any) -> Variables:
-        """What may be named of an item that is not there yet."""
+        """The scope of the `key` of an item that is not created yet."""
         definition = self._state.graph.steps[step_id]
         assert definition.for_each is not None
         return {**self.inside(step_id), definition.for_each.name: value}
 
     def after_round(self, step_id: str, round_id: str) -> Variables:
-        """What a loop's `until` may name: its round, and what is inside that."""
+        """The scope of a loop's `until`: it adds the last round, or the members of the last round."""
         inner = dict(self.inside(round_id))
         names = dict(self._names_from(round_id))
         inside = self._state.steps[round_id].inside
@@ -78,7 +78,7 @@ class Scopes:
         }
 
     def _around(self, step_id: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """The variables of the items and rounds around a step, and the steps that it can name."""
+        """The variables of the enclosing items and rounds, and the steps that the step can name."""
         chain = []
         name: str | None = step_id
         while name is not None:
@@ -94,7 +94,7 @@ class Scopes:
             elif holder.is_loop:
                 variables["loop"] = self._loop(step)
             elif holder.inputs is not None:
-                # A workflow sees nothing of what is around it.
+                # The steps of a workflow see nothing outside it.
                 inside = self._state.steps[step.parent].inside
                 assert inside is not None
                 env = {name: text for name, text in holder.env.items() if text is not None}
@@ -138,12 +138,12 @@ def _local(step_id: str) -> str:
 
 
 def _own_name(step_id: str) -> str:
-    """What a loop is called by itself: without the group, the items and the rounds around it."""
+    """The name of a step in the spec, without the enclosing groups, item keys and round numbers."""
     return _local(step_id).partition("[")[0].partition("#")[0]
 
 
 class StepViews:
-    """What each step of the job shows."""
+    """Creates the view of a step that templates see as `steps.x`."""
 
     def __init__(self, state: JobState, *, ledger: LedgerReader, read: ReadPayload) -> None:
         self._state = state
@@ -151,12 +151,12 @@ class StepViews:
         self._read = read
 
     def of(self, step_id: str) -> Mapping[str, Any]:
-        """The step with that whole id."""
+        """The view of the step with that full id."""
         return _StepView(self._state, step_id, self._ledger, self._read)
 
 
 class StepsView(Mapping[str, Any]):
-    """`steps`: the steps that can be named from one place, by what they are called there."""
+    """`steps`: the steps that one scope can name, by their names in that scope."""
 
     def __init__(self, names: Mapping[str, str], views: StepViews) -> None:
         self._names = names
@@ -220,7 +220,7 @@ class _StepView(Mapping[str, Any]):
 
 
 class _FileView(Mapping[str, Any]):
-    """`steps.x.files['a.md']`: `content` can be looked up, and is not listed."""
+    """`steps.x.files['a.md']`. `content` can be looked up, but is not in the iteration."""
 
     def __init__(self, file: FileRef, ledger: LedgerReader) -> None:
         self._fields = file.model_dump()
@@ -232,7 +232,7 @@ class _FileView(Mapping[str, Any]):
         try:
             return self._ledger.read_blob(self._fields["sha256"]).decode()
         except UnicodeDecodeError:
-            raise TemplateError(f"{self._fields['path']} is not text") from None
+            raise TemplateError(f"{self._fields['path']} is not a UTF-8 text file") from None
 
     def __contains__(self, field: object) -> bool:
         return field == "content" or field in self._fields

@@ -1,4 +1,4 @@
-"""Signals on their way to the loop: the rows of `signals` that other processes leave there."""
+"""Polls the ledger for signals (rows of `signals`) that other processes sent to the running job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def poll_signals(
     state: JobState,
     send: trio.MemorySendChannel[Message],
 ) -> None:
-    """Send the loop the signals that other processes left in the ledger, each once."""
+    """Send each new signal of the job to the runner once, as a command. Never returns."""
     last = 0
     while True:
         await trio.sleep(POLL_S)
@@ -32,7 +32,7 @@ async def poll_signals(
 
 
 def _decision(sent: Signal) -> DecideApproval:
-    """The command that a signal of kind `decide` stands for."""
+    """The command for a signal of kind `decide`."""
     return DecideApproval(
         step=str(sent.data.get("step", "")),
         option=str(sent.data.get("option", "")),

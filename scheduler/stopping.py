@@ -1,7 +1,7 @@
-"""Stopping a job before its end: stop signals, the reason, and the outcome of attempts cut short.
+"""Stopping a job before its end: stop signals, the reason, and the outcome of interrupted attempts.
 
-A stop signal is one of the operating system, by which a person or a service manager asks
-the runner to stop. A row of `signals` is read by `signals.py`.
+A stop signal is a signal of the operating system (SIGINT, SIGTERM or SIGHUP) to the runner.
+Signals that are rows in the ledger are left to `signals.py`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ StopCommand = CancelJob | InterruptJob | TimeOutJob
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why the runner is ending the job before its end."""
+    """Why the runner stops the job before its end."""
 
     reason: Literal["signal", "cancel", "timeout"]
     command: Command
 
     @classmethod
     def by(cls, command: StopCommand) -> Stop:
-        """What the command asks for."""
+        """The stop that the command requests."""
         match command:
             case CancelJob():
                 return cls("cancel", command)
@@ -55,10 +55,13 @@ class Stop:
 def cut_short_outcome(
     state: JobState, step_id: str, stop: Stop | None, duration_s: float
 ) -> Outcome:
-    """What an attempt ends in that was cut short; without a stop, by its own total time."""
+    """The outcome of an attempt that the runner cancelled.
+
+    `stop` is None if the step's own total_timeout is over.
+    """
     if stop is None:
         limit_s = state.graph.steps[step_id].total_timeout_s or 0.0
-        message = f"its total_timeout of {duration_text(limit_s)} is over"
+        message = f"the step's total_timeout of {duration_text(limit_s)} is over"
         return Failed("timeout", message, duration_s, final=True)
     if stop.reason == "timeout":
         limit_s = state.timeout_s or 0.0
@@ -71,7 +74,10 @@ async def watch_stop_signals(
     send: trio.MemorySendChannel[Message],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Send the loop each stop signal, from the moment at which this has started."""
+    """Send each stop signal to the runner as a command. Never returns.
+
+    `task_status` reports when signals are being received.
+    """
     async with _open_stop_signals() as received:
         task_status.started()
         async for number in received:
@@ -80,7 +86,7 @@ async def watch_stop_signals(
 
 @asynccontextmanager
 async def _open_stop_signals() -> AsyncIterator[AsyncIterator[int]]:
-    """The stop signals, where this thread may receive them; elsewhere none ever come."""
+    """The numbers of received stop signals. Outside the main thread, the iterator only waits."""
     if threading.current_thread() is not threading.main_thread():
         yield _never()
         return

@@ -1,4 +1,4 @@
-"""What one turn of the loop is made of."""
+"""The data of one turn of the runner's loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orc.scheduler.core.commands import Command
 
 @dataclass(slots=True)
 class Turn:
-    """What one turn commits, and who waits for the commit."""
+    """What one turn commits, and the `trio.Event`s to set after the commit."""
 
     recorded: list[Recorded] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A command on its way to the loop, with its blobs and the one who waits for its commit."""
+    """A command sent to the runner, with its blobs; `committed` is set after its commit."""
 
     command: Command
     blobs: tuple[bytes, ...] = ()

@@ -1,8 +1,7 @@
-"""The job's folders while it runs: the checkout that steps work in, their logs and artifacts.
+"""The run folder of a running job: the working folder of its steps, logs and artifacts.
 
-The files in `outputs/` are a copy of what the ledger holds; before a command
-or a function starts, the copy is made whole again. What commands leave there
-without capturing it is scratch and stays as it is.
+The files in `outputs/` are copies of files in the ledger. They are restored before a command or
+function starts. Files that commands left there without capture are neither recorded nor changed.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, LOG_BYTES_MAX
 
 
 class CaptureProblem(Exception):
-    """A file that an attempt left cannot be taken into the ledger."""
+    """A file that an attempt left cannot be captured."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The stamp of a file whose content was compared with its digest."""
+    """The stamp of a file whose content was verified against its digest."""
 
     sha256: Digest
     inode: int
@@ -43,8 +42,8 @@ class _Seen:
 class Workspace:
     """The run folder of one job, as its runner uses it.
 
-    `folder` is `runs/<job_id>`; `project` the folder in `outputs/` that steps work in.
-    A log that is read has no secrets of the mask's.
+    `folder` is `runs/<job_id>`; `project` is the folder in `outputs/` in which the steps work.
+    Secrets in logs are masked with `mask`.
     """
 
     def __init__(
@@ -60,31 +59,31 @@ class Workspace:
         self._seen: dict[str, _Seen] = {}
 
     def create(self) -> None:
-        """Make the folders that commands and logs need."""
+        """Create the folders for outputs, logs and artifacts."""
         for name in (f"outputs/{self.project}", "logs", "artifacts"):
             self._folder.create_folder(name)
 
     def log_path(self, step_id: str, attempt: int) -> Path:
-        """Where an attempt's log is written while it runs."""
+        """The path of an attempt's log file."""
         return self.folder / "logs" / f"{folder_name(step_id)}.{attempt}.log"
 
     def clear_artifacts(self, step_id: str) -> None:
-        """Empty the folder for what the next attempt of a step leaves."""
+        """Empty the step's artifacts folder for its next attempt."""
         relative = f"artifacts/{folder_name(step_id)}"
         for path in list(self._folder.files(relative)):
             self._folder.remove(path)
         self._folder.create_folder(relative)
 
     def clear_captures(self, globs: Iterable[str], *, kept: Container[str]) -> None:
-        """Remove what an attempt that was cut short has left for capture, but committed files."""
+        """Remove files that match and are not in `kept`: an earlier attempt left them uncommitted."""
         for path in self._matching(globs):
             if path not in kept:
                 self._outputs.remove(path)
 
     def restore(self, files: Iterable[FileRef]) -> None:
-        """Make the committed files in `outputs/` what the ledger says they are.
+        """Rewrite committed files in `outputs/` that are missing or differ from the ledger.
 
-        Raises OSError (UnsafePath among them) when the disk or a planted link refuses.
+        Raises OSError, also UnsafePath if a link is in the way.
         """
         self.create()
         for file in files:
@@ -95,10 +94,10 @@ class Workspace:
     def capture(
         self, globs: Iterable[str], *, taken: Mapping[str, str]
     ) -> list[tuple[FileRef, bytes]]:
-        """The files in the working folder that match, but for those that other steps wrote.
+        """The files in the working folder that match, except those that other steps wrote.
 
-        `taken` maps paths of other steps' files to their digests. Raises
-        CaptureProblem when one of those was changed, or a file is too large.
+        `taken` maps paths of other steps' files to their digests. Raises CaptureProblem when
+        one of those was changed, or when a file is too large.
         """
         found = []
         for path in self._matching(globs):
@@ -107,37 +106,45 @@ class Workspace:
             if path not in taken:
                 found.append((file, content))
             elif taken[path] != file.sha256:
-                raise CaptureProblem(f"{relative} was written by another step, and was changed")
+                raise CaptureProblem(
+                    f"{relative} belongs to another step, and this step changed it; write to "
+                    "another path"
+                )
         return found
 
     def capture_artifacts(self, step_id: str) -> list[tuple[FileRef, bytes]]:
-        """What the attempt left in its artifacts folder; an empty folder is removed."""
+        """The files in the attempt's artifacts folder. Removes the folder if it is empty.
+
+        Raises CaptureProblem for a path that is not allowed, or a file that is too large.
+        """
         under = f"artifacts/{folder_name(step_id)}"
         found = []
         for path in self._folder.files(under):
             relative = path.removeprefix(f"{under}/")
             reason = path_problem(relative)
             if reason:
-                raise CaptureProblem(f"an artifact cannot be kept: {clean_text(reason)}")
+                raise CaptureProblem(f"an artifact cannot be captured: {clean_text(reason)}")
             content = self._folder.read(path, size_max=CAPTURE_BYTES_MAX + 1)
             if content is None:
                 continue
             if len(content) > CAPTURE_BYTES_MAX:
-                raise CaptureProblem(f"the artifact {relative!a} is too large")
+                raise CaptureProblem(
+                    f"the artifact {relative!a} has more than {CAPTURE_BYTES_MAX // 2**20} MiB"
+                )
             found.append((file_ref(relative, content), content))
         if not found:
             _remove_empty(self.folder / under)
         return found
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
-        """An attempt's log, ready for its event; none when nothing was printed."""
+        """An attempt's masked log as a payload, and its blob; None if the log is empty."""
         content = self._folder.read(
             f"logs/{folder_name(step_id)}.{attempt}.log", size_max=LOG_BYTES_MAX
         )
         return pack_bytes(self._mask.data(content)) if content else None
 
     def _matching(self, globs: Iterable[str]) -> list[str]:
-        """The files in the working folder that match, by their paths in `outputs/`."""
+        """The paths in `outputs/` of the files in the working folder that match."""
         patterns = [_glob_pattern(glob) for glob in globs]
         if not patterns:
             return []
@@ -154,9 +161,9 @@ class Workspace:
             raise CaptureProblem(reason)
         content = self._outputs.read(path, size_max=CAPTURE_BYTES_MAX + 1)
         if content is None:
-            raise CaptureProblem(f"{relative} went away while it was read")
+            raise CaptureProblem(f"{relative} was removed while orc read it")
         if len(content) > CAPTURE_BYTES_MAX:
-            raise CaptureProblem(f"{relative} is over {size_text(CAPTURE_BYTES_MAX)}")
+            raise CaptureProblem(f"{relative} has more than {size_text(CAPTURE_BYTES_MAX)}")
         return file_ref(path, content), content
 
     def _is_intact(self, file: FileRef) -> bool:
@@ -190,9 +197,9 @@ def file_ref(path: str, content: bytes) -> FileRef:
 
 
 def media_type_of(path: str) -> str:
-    """The media type that a file's name suggests (RFC 2046), from a table that is ours alone.
+    """The media type for a file name (RFC 2046).
 
-    The system's own table is not asked: two machines must write the same event.
+    The table is built in and ignores the system's, so that all machines record the same type.
     """
     return _media_types().guess_type(f"/{path}")[0] or "application/octet-stream"
 
@@ -214,7 +221,10 @@ def _media_types() -> mimetypes.MimeTypes:
 
 
 def _glob_pattern(glob: str) -> re.Pattern[str]:
-    """`*` and `?` stay within one part of a path; `**` stands for any number of parts."""
+    """A regular expression for the glob.
+
+    `*` and `?` match within one part of a path; `**` matches any number of parts.
+    """
     *folders, name = glob.split("/")
     pattern = "".join(
         "(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in folders

@@ -1,1 +1,1 @@
-"""What the steps do: one module a kind, each a function of a plain request."""
+"""The effects of steps: model calls, commands and functions. Each takes a plain request."""

@@ -1,4 +1,7 @@
-"""One call to a model: answered from the ledger where it holds the reply, else sent, and recorded."""
+"""One call to a model: the reply comes from the ledger if it is there, else from the provider.
+
+Each call is recorded. Conversations of several calls are left to `prompt.py`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ OnDelta = Callable[[str, str], None]
 
 
 class CallFailed(Exception):
-    """The call gave no reply that can be used; `failed` is what the attempt ends in."""
+    """The call returned no usable reply; `failed` is the outcome of the attempt."""
 
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed.message)
@@ -45,7 +48,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, wherever it came from, and the call that it answers."""
+    """A reply from the ledger or the provider, with the number and digest of its call."""
 
     call: int
     request_sha256: str
@@ -57,7 +60,7 @@ class Answer:
 
 @dataclass(slots=True)
 class TimeLimit:
-    """The time that an attempt may take to ask and to call tools; nothing else counts against it."""
+    """The time limit of an attempt. Only model calls and tool calls count against it."""
 
     limit_s: float
     left_s: float = field(init=False)
@@ -66,7 +69,7 @@ class TimeLimit:
         self.left_s = self.limit_s
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """Return the work's value. Raises CallFailed (kind `timeout`) when the time is over first."""
+        """Return the value of `work`. Raises CallFailed (kind `timeout`) when no time is left."""
         started = trio.current_time()
         try:
             with trio.move_on_after(self.left_s):
@@ -78,7 +81,7 @@ class TimeLimit:
 
 
 class Caller:
-    """The calls of one attempt, numbered as the ledger numbers them."""
+    """Makes the calls of one attempt, and numbers them as the ledger does."""
 
     def __init__(
         self,
@@ -104,12 +107,12 @@ class Caller:
         self._identity: str | None = None
 
     async def ask(self, asked: Request) -> Answer:
-        """The model's reply. Raises CallFailed."""
+        """The reply to the request. Raises CallFailed."""
         canonical = asked.canonical(self._request.target.provider)
         request_sha256 = digest_json(canonical)
         if self._known and self._known[0].request_sha256 == request_sha256:
             return await self._from_stream(request_sha256)
-        # The conversation has left the recorded one: what follows there answers others.
+        # The conversation differs from the recorded one: its later replies do not apply.
         self._known.clear()
         changed: tuple[str, ...] | None = None
         if self._cache is not None:
@@ -204,7 +207,7 @@ class Caller:
             content = self._mask.value(_reply_content(reply))
             payload, blob = pack(content)
         except (ValueError, TypeError, RecursionError) as error:
-            broken = TransientError("protocol", f"the reply cannot be kept as JSON: {error}")
+            broken = TransientError("protocol", f"the reply cannot be stored as JSON: {error}")
             raise await self._failed(asked, call, broken, watch.elapsed()) from None
         await self._journal.record(
             LlmResponded(
@@ -245,7 +248,7 @@ class Caller:
         except ProviderError as raised:
             error = raised
         except Exception as raised:
-            # A provider that breaks its contract fails the step; it does not end the job.
+            # An unexpected exception of a provider fails the step, not the whole job.
             error = TransientError("protocol", f"{name}: {type(raised).__name__}: {raised}")
         else:
             return reply
@@ -287,7 +290,7 @@ def _as_failed(
 
 
 def _reply_content(reply: Reply) -> dict[str, Any]:
-    """The reply as the ledger keeps it: its text, and what else it has."""
+    """The reply as the ledger stores it: `text`, and `tool_calls` and `native` if present."""
     content: dict[str, Any] = {"text": clean_text(reply.text)}
     if reply.tool_calls:
         content["tool_calls"] = clean_json(reply.tool_calls)

@@ -1,7 +1,7 @@
-"""What an effect is given and what it gives back.
+"""The requests and results of effects.
 
-A request is a plain value with everything in it: an effect reads no state and
-no ledger, and could run in another process.
+A request is a plain value that contains all inputs. An effect reads neither the job's state nor
+the ledger, and could run in another process.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ CAPTURE_BYTES_MAX = 256 * 1024 * 1024
 
 
 class Journal(Protocol):
-    """How an effect puts a fact into the ledger before it goes on."""
+    """Records events of calls while an effect runs."""
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
-        """Returns when the event, and the blobs that it names, are committed."""
+        """Return when the event and its blobs are committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an effect ended in: a value, or a failure.
+    """The result of an effect: a value, or `failed`.
 
-    `text` is what a file's content defaults to; `written` has the files that a
-    model wrote by its tools, by path under the project's folder.
+    `text` is the default content of the step's files. `written` has the files that a model wrote
+    with its tools, by path in the project's folder.
     """
 
     value: Any = None
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class KnownReply:
-    """A reply of this step that the ledger holds, ready to answer an equal request."""
+    """A reply to an earlier call of this step, from the job's stream."""
 
     version: int
     call: int
@@ -59,7 +59,7 @@ class KnownReply:
 
 
 class ReplyCache(Protocol):
-    """The replies of the ledger, by the whole request."""
+    """The replies in the ledger, by the digest of the whole request."""
 
     def find(
         self,
@@ -71,12 +71,12 @@ class ReplyCache(Protocol):
         identity: str | None,
         scope: CacheScope,
     ) -> CachedReply | tuple[str, ...]:
-        """The reply; else the parts in which the nearest earlier request differs, if there is one."""
+        """The reply; if there is none, the parts in which the most similar request differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownResult:
-    """What a tool has answered in an earlier attempt of the step."""
+    """The result of a tool call."""
 
     result: Any
     is_error: bool
@@ -84,10 +84,10 @@ class KnownResult:
 
 @dataclass(frozen=True, slots=True)
 class PromptRequest:
-    """Ask a model. `call` is the number of the next call; `timeout_s` is the attempt's.
+    """Call a model. `call` is the number of the next call; `timeout_s` limits the attempt.
 
-    `known` are the step's replies in the ledger, in order, and `known_results` what
-    its tools have answered, by the keys of the calls.
+    `known` are the step's replies in the ledger, in order. `known_results` are the results of its
+    tool calls, by their keys. `dropped` are parameters that the provider does not support.
     """
 
     step: str
@@ -106,28 +106,28 @@ class PromptRequest:
 
 
 class ToolProblem(Exception):
-    """A tool of the spec cannot be offered to a model; the message says what to do."""
+    """A tool of the spec cannot be offered to the model; the message says what to do."""
 
 
 class Toolbox(Protocol):
-    """The tools of one attempt. What `write_file` writes is kept here until the step succeeds."""
+    """The tools of one attempt. It keeps the files of `write_file` until the step succeeds."""
 
     async def open(self) -> tuple[Tool, ...]:
-        """The tools as a model is shown them. Raises ToolProblem."""
+        """Prepare the tools; return their descriptions for the model. Raises ToolProblem."""
 
     async def call(self, name: str, arguments: Mapping[str, Any] | str) -> KnownResult:
-        """Call a tool. What a model got wrong is a result that tells it so, never an exception."""
+        """Call a tool. A mistake of the model becomes an error result. Raises ToolProblem."""
 
     def recall(self, name: str, arguments: Mapping[str, Any] | str, known: KnownResult) -> None:
-        """Take a call as made: its result is in the ledger, and only what it wrote is missing."""
+        """Apply a recorded call without calling the tool: restore the file that it wrote."""
 
     def written(self) -> Mapping[str, bytes]:
-        """The files that the model has written, by path under the project's folder."""
+        """The files that the model wrote, by path in the project's folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """Run a command in `cwd`; what it prints goes to `log_path`, stdout to the output as well."""
+    """Run a command in `cwd`. Its stdout is the output; stdout and stderr go to the log."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -144,9 +144,9 @@ FunctionUse = Literal["call", "tool", "describe"]
 class FunctionRequest:
     """Call a Python function with keyword arguments, in a worker process.
 
-    As a `tool`, its arguments are checked and converted by its annotations;
-    `describe` asks for its docstring and the JSON Schema of its arguments.
-    `secrets` names those of its variables that no other function may see.
+    With `use="tool"`, the arguments are checked and converted by the annotations. With
+    `use="describe"`, the result is the docstring and the JSON Schema of the arguments.
+    `secrets` names the variables in `env` that functions of other steps must not see.
     """
 
     function: str
@@ -161,7 +161,7 @@ class FunctionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ValueRequest:
-    """Nothing to do: the value is the result."""
+    """The value itself is the result."""
 
     value: Any
 
@@ -170,16 +170,16 @@ EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
 
 
 def attempt_timeout_message(limit_s: float) -> str:
-    """What is said of an attempt that took too long."""
+    """The message of the failure of an attempt that took too long."""
     return f"the attempt took longer than its timeout of {duration_text(limit_s)}"
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds since it was made, on trio's clock, which is monotonic, and which tests own."""
+    """Measures the seconds since its creation, on trio's monotonic clock."""
 
     started: float = field(default_factory=trio.current_time)
 
     def elapsed(self) -> float:
-        """Rounded to the microsecond, as events record it."""
+        """The seconds, rounded to microseconds as in events."""
         return round(trio.current_time() - self.started, 6)

@@ -1,8 +1,8 @@
-"""Process groups: started so that none outlives the runner, and ended whole.
+"""Process groups that end with the runner, even if the runner is killed.
 
-Each child leads a session of its own and waits at a gate until the reaper
-knows its group; a runner that is killed in between leaves a child that reads
-end of file at the gate and exits.
+Each child leads a session of its own. Before it runs its command, it waits at a gate until the
+reaper (`reaper.py`) knows its group. If the runner is killed before that, the child reads end of
+file at the gate and exits.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
 _SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _SCARCE_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""How long to wait for processes, descriptors or memory that others may give back."""
+"""The waits between tries when the system has no free processes, descriptors or memory."""
 
 
 class ProcessGroups:
-    """The children of one runner. Close it when the runner ends."""
+    """The process groups of one runner. The runner closes it at its end."""
 
     def __init__(self, *, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
@@ -47,10 +47,10 @@ class ProcessGroups:
         stderr: int,
         pass_fds: Sequence[int] = (),
     ) -> trio.Process:
-        """Start a command as the leader of a new group, with no input.
+        """Start a command as the leader of a new group, without stdin.
 
-        Raises OSError when it cannot be started; where the system has run out of
-        processes, descriptors or memory, not before it was tried for some seconds.
+        Raises OSError when the command cannot be started. If the system has no free processes,
+        descriptors or memory, it tries again for some seconds first.
         """
         for pause_s in (*_SCARCE_PAUSES_S, None):
             try:
@@ -62,7 +62,7 @@ class ProcessGroups:
         raise AssertionError("the last try returns or raises")
 
     async def end(self, process: trio.Process) -> None:
-        """End the whole group: SIGTERM, the grace period, SIGKILL. Cannot be cancelled."""
+        """End the whole group: SIGTERM, grace period, SIGKILL. Shielded from cancellation."""
         with trio.CancelScope(shield=True):
             if process.returncode is None:
                 signal_group(process.pid, signal.SIGTERM)
@@ -76,18 +76,18 @@ class ProcessGroups:
             await process.wait()
 
     def kill(self, process: trio.Process) -> None:
-        """Kill what is left of the group, background children included."""
+        """Kill the remaining processes of the group, background processes included."""
         signal_group(process.pid, signal.SIGKILL)
         if process.pid in self._groups:
             self._groups.discard(process.pid)
             self._notify_reaper(f"-{process.pid}")
 
     def skip_grace(self) -> None:
-        """Wait for no grace period any more."""
+        """End all grace periods now, and have none from now on."""
         self._skips_grace = True
 
     def close(self) -> None:
-        """Kill every group that is left, and let the reaper go."""
+        """Kill every remaining group and end the reaper."""
         for group in list(self._groups):
             signal_group(group, signal.SIGKILL)
         self._groups.clear()
@@ -106,7 +106,7 @@ class ProcessGroups:
         pass_fds: Sequence[int],
     ) -> trio.Process:
         if self._reaper is None:
-            # Before there is a child that nobody would end.
+            # Before the first child, so that each child has a reaper.
             self._start_reaper()
         gate_read, gate_write = os.pipe()
         try:
@@ -131,7 +131,7 @@ class ProcessGroups:
             self._notify_reaper(f"+{process.pid}")
             os.write(gate_write, b"\n")
         except BrokenPipeError:
-            pass  # It was killed at the gate; waiting for it tells.
+            pass  # The child was killed at the gate; its exit status says so.
         except BaseException:
             await self._kill_unstarted(process)
             raise
@@ -140,7 +140,7 @@ class ProcessGroups:
         return process
 
     async def _kill_unstarted(self, process: trio.Process) -> None:
-        """End a child that nobody will be given."""
+        """Kill a child whose start failed, and close its streams."""
         self._groups.discard(process.pid)
         signal_group(process.pid, signal.SIGKILL)
         with trio.CancelScope(shield=True):
@@ -153,7 +153,7 @@ class ProcessGroups:
         try:
             self._write(line)
         except BrokenPipeError:
-            # Someone killed the reaper: a new one is told of every group.
+            # The reaper was killed: start a new one and send it all groups.
             self._start_reaper()
             for group in self._groups:
                 self._write(f"+{group}")
@@ -176,18 +176,18 @@ class ProcessGroups:
 
 
 def signal_group(group: int, number: signal.Signals) -> None:
-    """Signal a process group; one that is gone is no error."""
+    """Send a signal to a process group. A group that has ended is not an error."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
         return
     except PermissionError:
-        # macOS says this of a group whose only member is a zombie.
+        # macOS raises this for a group whose only member is a zombie.
         return
 
 
 def signal_name(number: int) -> str:
-    """The signal as people write it, `SIGTERM`."""
+    """The signal's name, such as `SIGTERM`."""
     try:
         return signal.Signals(number).name
     except ValueError:

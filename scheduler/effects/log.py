@@ -1,4 +1,4 @@
-"""The file that keeps what an attempt prints, while it runs."""
+"""The log file of a running attempt: its stdout and stderr."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from pathlib import Path
 from orc.ledger.wording import size_text
 from orc.scheduler.effects.contract import LOG_BYTES_MAX
 
-# Neither following a link nor waiting for the reader of a pipe.
+# Do not follow a link, and do not block on a pipe without a reader.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Log:
-    """A log, which is made when there is something to put in it; up to a limit.
+    """A log file with a size limit, created at the first write.
 
-    What comes here has no secrets any more. `begins` puts it in the place of an
-    earlier one. What cannot be written is lost, and `warning` says so: the step's
-    result still counts.
+    Callers mask secrets before they write. `begins` replaces an existing file. If the log cannot
+    be written or reaches its limit, `warning` is set; the step does not fail.
     """
 
     def __init__(self, path: Path, *, begins: bool = False) -> None:
@@ -30,18 +29,18 @@ class Log:
         self._left = LOG_BYTES_MAX
 
     def write(self, content: bytes) -> None:
-        """Add to it."""
+        """Append to the log."""
         if not content or self._left < 0:
             return
         try:
             self._write(content)
         except OSError as error:
-            # The step may have deleted the run folder around itself.
+            # For instance, the step may have deleted its run folder.
             self._left = -1
             self.warning = f"the log could not be written: {error.strerror or error}"
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -58,9 +57,9 @@ class Log:
 
 
 def _open(path: Path, *, fresh: bool) -> int:
-    """A regular file of its own; a link, a pipe, and a file with another name elsewhere give way.
+    """Open a regular file with one name. A link, a pipe or a hard-linked file is replaced.
 
-    `fresh` where nothing that is there belongs to it.
+    `fresh` replaces an existing log as well.
     """
     if not fresh:
         with suppress(OSError):

@@ -1,8 +1,8 @@
-"""Asking a model until it has answered: calls of tools, and repairs of an answer that does not fit.
+"""A conversation with a model: calls, tool calls, and repair prompts for replies that do not fit.
 
-The conversation is a function of its replies and of its tools' results, and
-both are in the ledger before it goes on: a later attempt walks through those
-that are there, and asks and calls only from where they end.
+The conversation depends only on the replies and the tools' results, and each is committed before
+the conversation continues. A later attempt reads the recorded ones from the ledger, and makes
+only the calls that follow them. A single call is left to `calls.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.text import json_result
 
-CUT_WARNING = "the reply was cut at its limit of tokens (max_tokens)"
+CUT_WARNING = "the reply was cut off at its token limit (max_tokens)"
 
 
 async def perform_prompt(
@@ -44,9 +44,9 @@ async def perform_prompt(
     cache: ReplyCache | None = None,
     mask: Mask = NO_MASK,
 ) -> Result:
-    """The model's answer, from the ledger as far as equal requests were answered before.
+    """The model's answer. Calls whose replies are in the ledger are not sent again.
 
-    What the model writes has no secrets in it from there on.
+    Secrets in the replies are masked.
     """
     time_limit = TimeLimit(float("inf") if request.timeout_s is None else request.timeout_s)
     caller = Caller(
@@ -87,7 +87,7 @@ class _Conversation:
         self._watch = Stopwatch()
 
     async def hold(self) -> Result:
-        """Every turn until an answer, a failure, or the bound on turns."""
+        """Run turns until there is an answer, a failure, or the maximum number of turns."""
         request = self._request
         tools: tuple[Tool, ...] = ()
         if self._toolbox is not None:
@@ -111,8 +111,8 @@ class _Conversation:
         if unfit is not None:
             return unfit
         return self._fail(
-            f"the model had not answered after {count_text(turns_max, 'call')} (max_turns); "
-            "the last one called more tools"
+            f"the model gave no answer within {count_text(turns_max, 'call')} (max_turns): its last reply "
+            "called more tools"
         )
 
     def _result(self, answer: Answer, asked: Request) -> Result:
@@ -132,13 +132,13 @@ class _Conversation:
         return replace(result, failed=replace(result.failed, message=message))
 
     def _add_repair(self, answer: Answer, problem: str) -> None:
-        """Show the model what is wrong. Nothing is made up in its place."""
+        """Add the model's reply, and a message that says what is wrong with it."""
         self._messages += [
             self._assistant_message(answer),
             Message(
                 role="user",
-                content=f"That cannot be used: {problem}\nAnswer again, with the corrected JSON "
-                "and nothing else.",
+                content=f"Your reply cannot be used: {problem}\nReply again with the corrected JSON "
+                "only.",
             ),
         ]
 
@@ -147,8 +147,8 @@ class _Conversation:
             raise CallFailed(
                 Failed(
                     kind="protocol",
-                    message=f"the model called {answer.tool_calls[0]['name']!a}, and no tool was "
-                    "offered",
+                    message=f"the model called the tool {answer.tool_calls[0]['name']!a}, but the "
+                    "request offered no tools",
                     duration_s=self._watch.elapsed(),
                     on_content=True,
                 )

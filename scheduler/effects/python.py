@@ -1,4 +1,4 @@
-"""Calling a Python function in a worker process, which is used again for the next call."""
+"""Calls Python functions in worker processes, which are reused for later calls."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _DRAINED_CHUNKS_MAX = 64
 
 
 class WorkerPool:
-    """Worker processes: one for each call at a time, kept for later calls with the same secrets.
+    """Worker processes. Each runs one call at a time, and later calls with the same secrets.
 
-    What a function prints comes here, and goes to the log without secrets.
+    The output of the functions goes to the log, with secrets masked.
     """
 
     def __init__(self, groups: ProcessGroups, *, mask: Mask = NO_MASK) -> None:
@@ -39,12 +39,12 @@ class WorkerPool:
         self._idle: list[_Worker] = []
 
     async def call(self, request: FunctionRequest) -> Result:
-        """The function's value, or why there is none. Cancelled, it ends the worker's group."""
+        """The function's value, or its failure. On cancellation, the worker's group is ended."""
         watch = Stopwatch()
         try:
             worker = await self._take_idle(request.secrets) or await self._start(request)
         except OSError as error:
-            message = f"no worker process can be started: {error.strerror or error}"
+            message = f"the worker process could not be started: {error.strerror or error}"
             return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
         answer: bytes | None = None
         printed = _Printed(request.log_path, self._mask)
@@ -68,10 +68,10 @@ class WorkerPool:
             await self._end(self._idle.pop())
 
     async def _take_idle(self, secrets: tuple[str, ...]) -> _Worker | None:
-        """A worker that still lives: a thread of an earlier function may have ended one.
+        """An idle worker with the same secrets that is still running; None if there is none.
 
-        What a module has read of the environment stays in its process: no function
-        goes where another one has had secrets that it has not.
+        A module may keep variables that it read. So a function never runs in a process that had
+        other secrets than its own.
         """
         for worker in reversed([one for one in self._idle if one.secrets == secrets]):
             self._idle.remove(worker)
@@ -120,7 +120,7 @@ class WorkerPool:
 
 
 class _Printed:
-    """What a call prints, on its way to the log."""
+    """Masks the output of a call and writes it to the log."""
 
     def __init__(self, log_path: Path, mask: Mask) -> None:
         self._log = Log(log_path)
@@ -134,7 +134,6 @@ class _Printed:
         self._log.write(self._masked.feed(chunk))
 
     def close(self) -> None:
-        """Nothing more comes."""
         self._log.write(self._masked.close())
         self._log.close()
 
@@ -151,9 +150,9 @@ class _Worker:
         self._answers = trio.lowlevel.FdStream(answers)
 
     async def ask(self, request: FunctionRequest, keep: Callable[[bytes], None]) -> bytes | None:
-        """The worker's line of answer; none when it died or said too much.
+        """The worker's answer, one line; None if the worker ended or its answer is too long.
 
-        `keep` takes what the function prints meanwhile.
+        `keep` receives the function's output.
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow, keep)
@@ -162,8 +161,8 @@ class _Worker:
         return answer
 
     def drain(self, keep: Callable[[bytes], None]) -> None:
-        """Hand over what was printed and not read yet; a worker prints before it answers."""
-        # A thread of the function's may print for ever.
+        """Pass the unread output to `keep`. A worker prints before it answers."""
+        # Bounded, because a thread of the function may print for ever.
         for _ in range(_DRAINED_CHUNKS_MAX):
             try:
                 chunk = os.read(self._printed.fileno(), _CHUNK)
@@ -210,10 +209,10 @@ def _read_answer(line: bytes, mask: Mask, duration_s: float) -> Result:
     try:
         answer = parse_json(line.decode("utf-8", "replace"))
     except ValueError as error:
-        message = f"the function's value cannot be kept: {error}"
+        message = f"the function's return value cannot be stored: {error}"
         return Result(failed=Failed(kind="schema", message=message, duration_s=duration_s))
     if "kind" in answer:
-        # Hidden first, and then cut: half a secret would not be found.
+        # Mask before cutting, because part of a secret would not be found.
         message = mask.text(clean_text(answer["message"]))[:_MESSAGE_CHARS_MAX]
         return Result(failed=Failed(kind=answer["kind"], message=message, duration_s=duration_s))
     value = mask.value(clean_json(answer["value"]))

@@ -1,9 +1,8 @@
-"""A script of its own: ends the process groups of a runner that died.
+"""A separate script that kills the process groups of a runner that died.
 
-It reads `+<group>` and `-<group>`, one a line, and at end of file - the
-runner's end of the pipe is gone, however it died - kills the groups that are
-left. A pipe is used, and not the parent-death signal, because that one follows
-the thread that spawned the child.
+It reads lines `+<group>` and `-<group>` from a pipe. When the runner ends for any reason, the
+pipe reaches end of file, and the reaper kills the remaining groups. The parent-death signal of
+Linux is no alternative: it depends on the thread that started the child, not on the process.
 """
 
 import os
@@ -12,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Follow the runner until it is gone."""
+    """Read groups until the runner ends; then kill the remaining ones."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()

@@ -1,4 +1,4 @@
-"""Running a command: its group, its output streamed to the log, its end."""
+"""Runs a command: starts its process group, streams its output to the log, and ends the group."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.text import json_result
 
 DRAIN_S = 1.0
-"""How long a finished command's background children may keep its output open."""
+"""How long background processes may keep the output open after the command has ended."""
 _CHUNK = 64 * 1024
 _TAIL_CHARS = 300
 
@@ -31,7 +31,7 @@ _TAIL_CHARS = 300
 async def perform_run(
     request: CommandRequest, *, groups: ProcessGroups, mask: Mask = NO_MASK
 ) -> Result:
-    """The command's stdout, less one final newline, or why it failed; its log has no secrets."""
+    """The command's stdout without one final newline, or its failure. The log is masked."""
     watch = Stopwatch()
     missing = _missing_command(request)
     if missing:
@@ -45,7 +45,7 @@ async def perform_run(
             stderr=subprocess.PIPE,
         )
     except OSError as error:
-        message = f"the command cannot be started: {error.strerror or error}"
+        message = f"the command could not be started: {error.strerror or error}"
         return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
     output = _CommandOutput(request.log_path, mask)
     try:
@@ -53,7 +53,7 @@ async def perform_run(
     finally:
         await groups.end(process)
         with trio.CancelScope(shield=True):
-            await process.stdout.aclose()  # type: ignore[union-attr]  # both were asked for
+            await process.stdout.aclose()  # type: ignore[union-attr]  # both are pipes
             await process.stderr.aclose()  # type: ignore[union-attr]
         output.close()
     failpoints.hit("process.after_exit")
@@ -61,9 +61,9 @@ async def perform_run(
 
 
 class _CommandOutput:
-    """What a command prints: all of it in the log up to a limit, stdout kept up to another.
+    """The output of a command: stdout in memory, stdout and stderr in the log, each with a limit.
 
-    stdout is kept as it came, in memory; nothing else here has a secret in it.
+    `stdout` is not masked. The log and `tail` (the end of stderr) are.
     """
 
     def __init__(self, log_path: Path, mask: Mask) -> None:
@@ -78,13 +78,15 @@ class _CommandOutput:
     @property
     def warning(self) -> str | None:
         if self.has_left_children:
-            return "a background process kept the output open, and was ended"
+            return (
+                "a background process kept the output open after the command ended; it was killed"
+            )
         return self._log.warning
 
     def from_stdout(self, chunk: bytes) -> None:
         self.stdout += chunk
         self._log.write(self._out.feed(chunk))
-        # One final newline is not part of the output.
+        # The final newline does not count, because it is not part of the output.
         if len(self.stdout.removesuffix(b"\n")) > OUTPUT_BYTES_MAX:
             self.too_large.set()
 
@@ -92,7 +94,6 @@ class _CommandOutput:
         self._take_error(self._err.feed(chunk))
 
     def close(self) -> None:
-        """Nothing more comes."""
         self._log.write(self._out.close())
         self._take_error(self._err.close())
         self._log.close()
@@ -104,14 +105,14 @@ class _CommandOutput:
 
 
 async def _follow(process: trio.Process, output: _CommandOutput) -> None:
-    """Read until the command has ended and closed its output, or printed too much."""
+    """Read until the command has ended and closed its output, or until stdout is too large."""
     async with trio.open_nursery() as guard:
         guard.start_soon(_cancel_when, output.too_large, guard.cancel_scope)
         async with trio.open_nursery() as readers:
             readers.start_soon(_read, process.stdout, output.from_stdout)
             readers.start_soon(_read, process.stderr, output.from_stderr)
             await process.wait()
-            # A background child may hold the pipes open for ever.
+            # A background process may hold the pipes open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if readers.cancel_scope.cancelled_caught and not output.too_large.is_set():
             output.has_left_children = True
@@ -142,7 +143,8 @@ def _result(
         return Result(
             failed=Failed(
                 kind="output_too_large",
-                message=f"the command printed more than {limit} to stdout; write a file instead",
+                message=f"the command printed more than {limit} to stdout; write a file and "
+                "capture it with `files:` instead",
                 duration_s=duration_s,
             )
         )
@@ -154,14 +156,14 @@ def _result(
     text = mask.text(said)
     warning = output.warning
     if "\ufffd" in text and warning is None:
-        warning = "the output was not valid UTF-8; the log has its bytes"
+        warning = "the output was not valid UTF-8; the log has the original bytes"
     if request.wants_json:
         read = partial(
             json_result, duration_s=duration_s, what="the output", schema=request.output_schema
         )
         result = read(text)
         if result.failed is not None and text != said:
-            # A number can be a secret: without it, the text is JSON no more.
+            # Masking a number breaks the JSON, so parse first and mask the value.
             value = read(said)
             result = result if value.failed else replace(value, value=mask.value(value.value))
         return replace(result, warning=warning, text=text)
@@ -188,5 +190,5 @@ def _missing_command(request: CommandRequest) -> str:
     if "/" in name and path.exists():
         if path.is_file() and os.access(path, os.X_OK):
             return ""
-        return f"the command {name!a} is not executable"
-    return f"there is no command {name!a} on PATH"
+        return f"the command {name!a} is not executable; run `chmod +x` on it"
+    return f"the command {name!a} was not found on PATH; install it or correct its name"

@@ -1,4 +1,4 @@
-"""Reading what models and commands print: code fences, JSON, and whether it fits a schema."""
+"""Reads the text of models and commands: removes code fences, parses JSON, checks schemas."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MISFIT_CHARS = 300
 
 
 def without_fence(text: str) -> str:
-    """The text inside a code fence around all of it; any other text as it is.
+    """The text without a code fence around all of it; a text without such a fence is unchanged.
 
-    A fence of Markdown may hold fences of its own; in a fence of code an
-    inner fence means that these are several blocks, and the text is kept.
+    A Markdown fence may contain other fences. A fence inside any other fence means that the text
+    has several code blocks; the text is then unchanged.
     """
     lines = text.strip().split("\n")
     opening = _FENCE.match(lines[0].strip())
@@ -41,9 +41,9 @@ def without_fence(text: str) -> str:
 def json_result(
     text: str, *, duration_s: float, what: str, schema: Mapping[str, Any] | None = None
 ) -> Result:
-    """The result of a step with `format: json`: the parsed text, or a failure of kind `schema`.
+    """The parsed text, or a failure of kind `schema`.
 
-    With `schema`, a JSON Schema (draft 2020-12), the value must fit it.
+    `what` names the text in the message. `schema` is a JSON Schema (draft 2020-12) for the value.
     """
     try:
         value = parse_json(without_fence(text))
@@ -60,7 +60,7 @@ def json_result(
 
 
 def find_misfits(value: Any, schema: Mapping[str, Any]) -> list[str]:
-    """Where and why the value does not fit, the first few; nothing is fetched for a `$ref`."""
+    """The first few places where the value does not fit, with reasons. A `$ref` is never fetched."""
     from jsonschema import Draft202012Validator
     from referencing import Registry
     from referencing.exceptions import Unresolvable
@@ -71,7 +71,8 @@ def find_misfits(value: Any, schema: Mapping[str, Any]) -> list[str]:
             islice(validator.iter_errors(value), MISFITS_MAX), key=lambda error: error.json_path
         )
     except Unresolvable as error:
-        return [f"the schema cannot be followed: {clean_text(str(error))[:_MISFIT_CHARS]}"]
+        reason = clean_text(str(error))[:_MISFIT_CHARS]
+        return [f"a reference in the schema cannot be resolved: {reason}"]
     except RecursionError:
         return ["the schema or the value is nested too deeply"]
     return [f"{error.json_path}: {clean_text(error.message)[:_MISFIT_CHARS]}" for error in errors]

@@ -1,4 +1,4 @@
-"""The built-in tool `run_command`: a program, without a shell, in the job's working folder."""
+"""The built-in tool `run_command`: runs a program without a shell in the job's working folder."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _CHUNK = 64 * 1024
 
 
 def describe_command(allow: Sequence[str]) -> Tool:
-    """The tool as a model is shown it."""
-    programs = f" Programs: {', '.join(allow)}." if allow else ""
+    """The description of the tool for the model."""
+    programs = f" Allowed programs: {', '.join(allow)}." if allow else ""
     argument: dict[str, Any] = {"type": "string"}
     first = {"type": "string", "enum": list(allow)} if allow else argument
     return {
         "name": "run_command",
-        "description": "Run a program in the project's folder, without a shell, and see what it "
-        f"prints.{programs} Files that it changes are not kept: write_file keeps a file.",
+        "description": "Run a program in the project's folder, without a shell. Returns its exit "
+        f"code and its output.{programs} Files that the program writes are not part of your "
+        "result; use write_file to write a file of the result.",
         "parameters": {
             "type": "object",
             "properties": {
@@ -59,42 +60,42 @@ async def run_tool_command(
     groups: ProcessGroups,
     mask: Mask,
 ) -> KnownResult:
-    """What the program printed, stdout and stderr together, without secrets, and how it ended.
+    """The program's exit code and masked output (stdout and stderr together).
 
-    Raises ToolMistake for a program that may not or cannot be started. Cancelled,
-    it ends the program's whole group.
+    Raises ToolMistake if the program is not allowed or cannot be started. On cancellation, the
+    program's whole process group is ended.
     """
     if allow and argv[0] not in allow:
-        raise ToolMistake(f"{argv[0]!a} may not be run here; what may: {', '.join(allow)}")
+        raise ToolMistake(f"{argv[0]!a} is not allowed; allowed programs: {', '.join(allow)}")
     if any("\0" in word for word in argv):
-        raise ToolMistake("a word of a command has no NUL in it")
+        raise ToolMistake("an argument contains a NUL character; remove it")
     try:
         process = await groups.spawn(
             list(argv), cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
-        raise ToolMistake(f"the program cannot be started: {error.strerror}") from None
+        raise ToolMistake(f"the program could not be started: {error.strerror}") from None
     output = _ProgramOutput(log_path, mask)
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(_follow, process, output)
             await process.wait()
-            # A background child may hold the pipe open for ever.
+            # A background process may hold the pipe open for ever.
             readers.cancel_scope.deadline = trio.current_time() + DRAIN_S
     finally:
         output.close()
         await groups.end(process)
         with trio.CancelScope(shield=True):
-            await process.stdout.aclose()  # type: ignore[union-attr]  # it was asked for
+            await process.stdout.aclose()  # type: ignore[union-attr]  # it is a pipe
     text = clean_text(bytes(output.shown).decode("utf-8", "replace"))
     result: dict[str, Any] = {"exit_code": process.returncode, "output": text}
     if len(output.shown) == SHOWN_BYTES_MAX:
-        result["note"] = f"the output was cut at {size_text(SHOWN_BYTES_MAX)}"
+        result["note"] = f"the output was cut off at {size_text(SHOWN_BYTES_MAX)}"
     return KnownResult(result, is_error=process.returncode != 0)
 
 
 class _ProgramOutput:
-    """What the program prints, its secrets hidden: all of it in the log, the beginning shown."""
+    """The masked output of the program: all of it in the log, the beginning in `shown`."""
 
     def __init__(self, log_path: Path, mask: Mask) -> None:
         self.shown = bytearray()
@@ -105,7 +106,6 @@ class _ProgramOutput:
         self._keep(self._masked.feed(chunk))
 
     def close(self) -> None:
-        """Nothing more comes."""
         self._keep(self._masked.close())
         self._log.close()
 

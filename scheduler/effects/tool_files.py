@@ -1,7 +1,7 @@
-"""The built-in tools for files: the job's committed files, and what the model writes over them.
+"""The built-in tools for files: they read the job's committed files and write new ones.
 
-A path that a model names is a key into these two, never a place on the disk. What
-it writes is kept in memory until the step succeeds, and then committed with it.
+A path from a model is a key in a mapping. Writing never touches the disk: the new files are kept
+in memory and committed when the step succeeds.
 """
 
 from __future__ import annotations
@@ -24,17 +24,24 @@ WRITTEN_BYTES_MAX = 64 * 1024 * 1024
 READ_CHARS_MAX = 100_000
 LISTED_MAX = 1000
 
-_PATH = {"type": "string", "description": "Relative to the project's folder, with / in it."}
+_PATH = {
+    "type": "string",
+    "description": "Path relative to the project's folder, with / as separator.",
+}
 DESCRIPTIONS: dict[str, Tool] = {
     "read_file": {
         "name": "read_file",
-        "description": "Read a text file of the project. A long one comes in parts: ask again "
-        "with the offset that the answer names.",
+        "description": "Read a text file of the project. A long file is returned in parts: call "
+        "the tool again with offset set to next_offset to read the next part.",
         "parameters": {
             "type": "object",
             "properties": {
                 "path": _PATH,
-                "offset": {"type": "integer", "minimum": 0, "description": "In characters."},
+                "offset": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "Number of characters to skip. Default: 0.",
+                },
             },
             "required": ["path"],
             "additionalProperties": False,
@@ -42,7 +49,8 @@ DESCRIPTIONS: dict[str, Tool] = {
     },
     "write_file": {
         "name": "write_file",
-        "description": "Write a text file of the project, in place of what you wrote there before.",
+        "description": "Write a text file of the project. It replaces a file that you wrote "
+        "to the same path before.",
         "parameters": {
             "type": "object",
             "properties": {"path": _PATH, "content": {"type": "string"}},
@@ -55,7 +63,7 @@ DESCRIPTIONS: dict[str, Tool] = {
         "description": "List the project's files with their sizes.",
         "parameters": {
             "type": "object",
-            "properties": {"folder": {**_PATH, "description": "Only files in this folder."}},
+            "properties": {"folder": {**_PATH, "description": "List only files in this folder."}},
             "additionalProperties": False,
         },
     },
@@ -63,15 +71,16 @@ DESCRIPTIONS: dict[str, Tool] = {
 
 
 class ToolMistake(Exception):
-    """The model asked for what cannot be; the message tells it so."""
+    """The model called a tool wrongly; the message is the tool's result."""
 
 
 @dataclass(slots=True)
 class ToolFiles:
-    """The files as one attempt's model sees them.
+    """The files that the model of one attempt sees.
 
-    `committed` are the job's files now, by path under the project's folder; `disk`
-    is the working folder, where commands of the model may have left more.
+    `committed` returns the job's current files, by path in the project's folder. `disk` is the
+    working folder, where commands of the model may have left other files; None without
+    `run_command`.
     """
 
     committed: Callable[[], Mapping[str, FileRef]]
@@ -80,7 +89,7 @@ class ToolFiles:
     written: dict[str, bytes] = field(default_factory=dict)
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> KnownResult:
-        """The tool's answer. Raises ToolMistake."""
+        """The result of the tool. Raises ToolMistake."""
         match name:
             case "read_file":
                 return KnownResult(self._read(**arguments), is_error=False)
@@ -92,7 +101,7 @@ class ToolFiles:
         return KnownResult(f"written: {count_text(size, 'byte')}", is_error=False)
 
     def keep(self, arguments: Mapping[str, Any]) -> None:
-        """What `write_file` does, without asking whether it may."""
+        """Do what `write_file` does, without its checks."""
         self.written[arguments["path"]] = clean_text(arguments["content"]).encode()
 
     def _read(self, path: str, offset: int = 0) -> Any:
@@ -101,7 +110,7 @@ class ToolFiles:
             text = content.decode()
         except UnicodeDecodeError:
             raise ToolMistake(
-                f"{path} is not text; it has {count_text(len(content), 'byte')}"
+                f"{path} is not a text file; it has {count_text(len(content), 'byte')}"
             ) from None
         part = text[offset : offset + READ_CHARS_MAX]
         if len(part) == len(text):
@@ -122,11 +131,11 @@ class ToolFiles:
         file = self.committed().get(path)
         if file is not None:
             if file.size_bytes > FILE_BYTES_MAX:
-                raise ToolMistake(f"{path} is over {size_text(FILE_BYTES_MAX)}")
+                raise ToolMistake(f"{path} has more than {size_text(FILE_BYTES_MAX)}")
             return self.read_blob(file)
         found = None if self.disk is None else self.disk.read(path, size_max=FILE_BYTES_MAX)
         if found is None:
-            raise ToolMistake(f"there is no file {path!r}; list_files names those that there are")
+            raise ToolMistake(f"there is no file {path!r}; call list_files to list the files")
         return found
 
     def _list(self, folder: str = "") -> Any:
@@ -154,16 +163,18 @@ class ToolFiles:
             raise ToolMistake(problem)
         size = len(content.encode("utf-8", "replace"))
         if size > FILE_BYTES_MAX:
-            raise ToolMistake(f"a file may have {size_text(FILE_BYTES_MAX)} at most")
+            raise ToolMistake(f"a file may have at most {size_text(FILE_BYTES_MAX)}")
         others = sum(len(kept) for name, kept in self.written.items() if name != path)
         if others + size > WRITTEN_BYTES_MAX:
-            raise ToolMistake(f"all files together may have {size_text(WRITTEN_BYTES_MAX)}")
+            raise ToolMistake(
+                f"all files that you write may have at most {size_text(WRITTEN_BYTES_MAX)} in total"
+            )
         committed = self.committed()
         if path in committed:
-            raise ToolMistake(f"{path} was written by another step; choose another name")
+            raise ToolMistake(f"{path} belongs to another step; choose another path")
         names = FileNames()
         for name in (*committed, *self.written):
             names.add(name)
         clash = names.clash(path)
         if clash is not None:
-            raise ToolMistake(f"{path} cannot stand beside {clash}; choose another name")
+            raise ToolMistake(f"{path} conflicts with the file {clash}; choose another path")

@@ -1,7 +1,7 @@
-"""The tools of one attempt, built-in and of the spec's own, behind one box.
+"""The toolbox of one attempt: built-in tools and the spec's Python functions.
 
-What a model gets wrong (a name, an argument, a path) is answered to the model.
-Arguments are checked against the schema that it was shown before anything is called.
+Arguments are checked against the tool's schema before the call. A mistake of the model (a name,
+an argument, a path) becomes an error result for the model.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ RESULT_CHARS_MAX = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What tools work with: environment and folders of the step, and the job's files.
+    """The context in which tools run: the step's environment and folders, and the job's files.
 
-    `files` are the committed ones at the time of asking, by path under the
-    project's folder, `read` gives one's bytes, and `restore` makes them whole in
-    `cwd`; it may raise OSError. `secrets` are the names of those in `env`.
+    `files` returns the current committed files, by path in the project's folder. `read` returns
+    the bytes of one. `restore` restores them in `cwd`, and may raise OSError. `secrets` names the
+    secrets in `env`.
     """
 
     env: Mapping[str, str]
@@ -61,9 +61,9 @@ def open_toolbox(
     groups: ProcessGroups,
     mask: Mask = NO_MASK,
 ) -> Toolbox:
-    """The box of these tools; nothing is read or started before it is opened.
+    """A toolbox with these tools. It reads and starts nothing before its `open`.
 
-    What they answer has no secrets in it.
+    Secrets in results are masked.
     """
     return _Toolbox(tools, context, workers, groups, mask)
 
@@ -118,12 +118,14 @@ class _Toolbox:
 
     def _check(self, name: str, arguments: Mapping[str, Any] | str) -> Mapping[str, Any]:
         if name not in self._shown:
-            raise ToolMistake(f"there is no tool {name!a}; there are: {', '.join(self._shown)}")
+            raise ToolMistake(f"there is no tool {name!a}; the tools are: {', '.join(self._shown)}")
         if isinstance(arguments, str):
-            raise ToolMistake("the arguments are no JSON object; call it again with one")
+            raise ToolMistake(
+                "the arguments are not a JSON object; call the tool again with a JSON object"
+            )
         misfits = find_misfits(arguments, self._shown[name]["parameters"])
         if misfits:
-            raise ToolMistake(f"the arguments do not fit: {'; '.join(misfits)}")
+            raise ToolMistake(f"the arguments do not fit the tool's schema: {'; '.join(misfits)}")
         return arguments
 
     async def _call(self, tool: ToolDef, arguments: Mapping[str, Any]) -> KnownResult:
@@ -178,23 +180,25 @@ class _Toolbox:
         )
 
     def _restore_folder(self) -> None:
-        """Make the working folder what the ledger and the model say it is."""
+        """Restore the committed files in the working folder, and write the model's files there."""
         disk = Folder(self._context.cwd)
         try:
             self._context.restore()
             for path, content in self._files.written.items():
                 disk.write(path, content)
         except OSError as error:
-            raise ToolProblem(f"the working folder cannot be laid out: {error}") from error
+            raise ToolProblem(
+                f"the files in the working folder could not be restored: {error}"
+            ) from error
 
 
 def _bounded(known: KnownResult) -> KnownResult:
-    """The result as JSON that a conversation can hold."""
+    """The result as JSON; a long one is cut to RESULT_CHARS_MAX characters."""
     try:
         value = clean_json(known.result)
         text = value if isinstance(value, str) else canonical_json(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ToolMistake(f"the tool answered what JSON cannot hold: {error}") from None
+        raise ToolMistake(f"the tool's result is not JSON: {error}") from None
     if len(text) <= RESULT_CHARS_MAX:
         return KnownResult(value, known.is_error)
     cut = {"cut_at_chars": RESULT_CHARS_MAX, "text": text[:RESULT_CHARS_MAX]}

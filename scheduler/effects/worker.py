@@ -1,8 +1,7 @@
-"""A script of its own: calls Python functions for steps and models, one after another.
+"""A separate script that calls Python functions for steps and models, one after another.
 
-Requests and results are JSON, one a line, on two descriptors that are given as
-arguments, so that whatever a function prints cannot be taken for a result. It
-imports nothing of orc.
+Requests and results are lines of JSON on two descriptors, whose numbers are the arguments. So a
+function's output is never mistaken for a result. The script imports nothing from orc.
 """
 
 import asyncio
@@ -16,11 +15,11 @@ from typing import Any
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until end of file."""
     read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(read_fd, False)
     os.set_inheritable(write_fd, False)
-    # A function may close what it prints to, or lead it elsewhere: each call has it anew.
+    # A function may close or redirect stdout and stderr: they are reset before each call.
     printed_fd = os.dup(1)
     with os.fdopen(read_fd, encoding="utf-8") as requests:
         for line in requests:
@@ -65,16 +64,20 @@ def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
 
 
 def _describe(name: str, function: Any) -> str:
-    """The function as a tool: its docstring, and the JSON Schema of its arguments."""
+    """The description of the function as a tool: its docstring and its arguments' JSON Schema."""
     from pydantic import TypeAdapter
 
     try:
         schema = TypeAdapter(function).json_schema()
     except Exception as error:
         reason = str(error).splitlines()[0]
-        return _failure("environment", f"the arguments of {name} cannot be described: {reason}")
+        return _failure(
+            "environment",
+            f"the arguments of {name} have no JSON Schema: {reason}; annotate them with plain types "
+            "or give the tool `parameters`",
+        )
     if schema.get("type") != "object":
-        return _failure("environment", f"{name} must take each of its arguments by name")
+        return _failure("environment", f"{name} must accept all its arguments by name")
     words = inspect.getdoc(function) if not isinstance(function, type) else None
     value = {"description": (words or name)[:4000], "parameters": schema}
     return json.dumps({"value": value})
@@ -88,11 +91,11 @@ def _call_checked(name: str, function: Any, arguments: dict[str, Any]) -> str:
         return _call(name, checked, arguments, mistakes=(ValidationError,))
     except ValidationError as error:
         if error.title != getattr(function, "__name__", ""):
-            # The function's own, of something that it read.
+            # The function's own validation failed, not that of its arguments.
             return _failure("exit_code", f"{name} raised {_describe_error(error)}")
         found = error.errors(include_url=False, include_input=False, include_context=False)
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
-        return _failure("schema", f"the arguments do not fit: {said}")
+        return _failure("schema", f"the arguments do not fit the function: {said}")
 
 
 def _call(
@@ -110,7 +113,7 @@ def _call(
     try:
         return json.dumps({"value": value}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        return _failure("schema", f"{name} returned what JSON cannot hold: {error}")
+        return _failure("schema", f"the return value of {name} is not JSON: {error}")
 
 
 def _failure(kind: str, message: str) -> str:

@@ -204,7 +204,7 @@ class TestTools:
             (failed,) = events(stand, StepFailed)
         assert len(talker.asked) == 4
         assert (failed.kind, failed.on_content) == ("schema", True)
-        assert "after 4 calls (max_turns)" in failed.message
+        assert "within 4 calls (max_turns)" in failed.message
 
     def test_a_call_of_a_tool_where_none_was_offered_fails_the_attempt(self) -> None:
         with talking(searching, talk()) as (stand, _):

@@ -165,9 +165,9 @@ def test_a_skipped_step_says_which_condition_did_not_hold() -> None:
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("${{ item }}", "item 1 gives '../x'; a key has letters"),
+        ("${{ item }}", "item 1 gives '../x'; a key may have letters"),
         ("${{ item | first }}x", "item 1 gives '.x'"),
-        ("same", "item 1 gives 'same', and another gave 'same'"),
+        ("same", "item 1 gives 'same', but an earlier item gave 'same'"),
     ],
 )
 def test_a_key_that_cannot_be_an_id_is_refused(key: str, message: str) -> None:
@@ -183,7 +183,7 @@ def test_what_is_no_list_is_refused() -> None:
     state, _ = run(
         "project: demo\nsteps: {t: {value: {x: 1}}, a: {for_each: '${{ steps.t.output }}', value: 1}}\n"
     )
-    assert "must be a list; this is dict" in state.failed["a"].message
+    assert "must be a list; got dict" in state.failed["a"].message
 
 
 @pytest.mark.parametrize(

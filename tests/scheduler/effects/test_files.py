@@ -104,7 +104,7 @@ def test_two_steps_that_write_one_path_fail_the_later_one(run_spec: RunSpec) -> 
     )
     step, kind, message = failure_of(job)
     assert (step, kind) == ("second", "path")
-    assert "same.txt was written by another step" in message
+    assert "same.txt belongs to another step" in message
     assert job.files["trial/same.txt"].read_text() == "1\n"
 
 

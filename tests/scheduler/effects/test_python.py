@@ -167,9 +167,9 @@ async def test_what_a_function_and_its_children_print_goes_to_the_log(
         ("broken:any", "environment", "No module named 'no_such_module_anywhere'"),
         ("raising:any", "exit_code", "importing raising raised RuntimeError: at import"),
         ("leaving:any", "exit_code", "importing leaving raised SystemExit: 4"),
-        ("given:unserialisable", "schema", "what JSON cannot hold"),
-        ("given:not_a_number", "schema", "what JSON cannot hold"),
-        ("given:endless", "schema", "what JSON cannot hold"),
+        ("given:unserialisable", "schema", "is not JSON"),
+        ("given:not_a_number", "schema", "is not JSON"),
+        ("given:endless", "schema", "is not JSON"),
     ],
 )
 async def test_a_failure_of_the_function_is_told_and_its_process_serves_the_next_call(

@@ -116,8 +116,11 @@ async def test_the_first_failing_line_ends_a_script(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("no-such-command-anywhere",), "there is no command 'no-such-command-anywhere' on PATH"),
-        (("./nothing",), "there is no command './nothing' on PATH"),
+        (
+            ("no-such-command-anywhere",),
+            "the command 'no-such-command-anywhere' was not found on PATH",
+        ),
+        (("./nothing",), "the command './nothing' was not found on PATH"),
         (("./plain",), "'./plain' is not executable"),
         (("./folder",), "'./folder'"),
     ],
@@ -144,7 +147,7 @@ async def test_a_missing_working_folder_is_a_fault_of_the_environment(
     assert failed is not None
     assert (failed.kind, failed.message) == (
         "environment",
-        "the command cannot be started: No such file or directory",
+        "the command could not be started: No such file or directory",
     )
 
 
@@ -197,7 +200,7 @@ async def test_bytes_that_are_not_utf8_stay_in_the_log_and_are_marked_in_the_out
     request = command("printf 'a\\377b'")
     result = await perform(request, groups)
     assert result.value == "a\ufffdb"
-    assert result.warning == "the output was not valid UTF-8; the log has its bytes"
+    assert result.warning == "the output was not valid UTF-8; the log has the original bytes"
     assert request.log_path.read_bytes() == b"a\xffb"
 
 
@@ -218,7 +221,10 @@ async def test_a_background_child_that_holds_stdout_does_not_keep_the_step(
     result = await perform(command("echo $$; sleep 60 & exit 0"), groups)
     assert DRAIN_S <= time.monotonic() - begun_s < DRAIN_S + 5
     assert result.failed is None
-    assert result.warning == "a background process kept the output open, and was ended"
+    assert (
+        result.warning
+        == "a background process kept the output open after the command ended; it was killed"
+    )
     await assert_group_is_gone(int(str(result.value)))
 
 

@@ -102,7 +102,7 @@ async def test_a_spawn_that_fails_halfway_leaves_no_process_and_a_scarce_one_is_
         assert (result.value, (tmp_path / "runs").read_text()) == ("", "ran\n")
     else:
         assert result.failed is not None
-        assert result.failed.message == "the command cannot be started: Input/output error"
+        assert result.failed.message == "the command could not be started: Input/output error"
         assert not (tmp_path / "runs").exists()
     assert processes_with(marker) == []
 

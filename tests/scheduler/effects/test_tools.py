@@ -198,11 +198,11 @@ async def test_a_file_of_another_step_is_not_overwritten_and_names_do_not_clash(
     committed.contents["taken.md"] = b"x"
     files = await opened(box(*FILES))
     assert "another step" in await refused(files, "write_file", path="taken.md", content="y")
-    assert "cannot stand" in await refused(files, "write_file", path="TAKEN.md", content="y")
-    assert "cannot stand" in await refused(files, "write_file", path="taken.md/a", content="y")
+    assert "conflicts with" in await refused(files, "write_file", path="TAKEN.md", content="y")
+    assert "conflicts with" in await refused(files, "write_file", path="taken.md/a", content="y")
     assert not (await call(files, "write_file", path="own.md", content="1")).is_error
     assert not (await call(files, "write_file", path="own.md", content="2")).is_error
-    assert "cannot stand" in await refused(files, "write_file", path="own.md/a", content="y")
+    assert "conflicts with" in await refused(files, "write_file", path="own.md/a", content="y")
     assert files.written() == {"own.md": b"2"}
 
 
@@ -228,7 +228,7 @@ async def test_a_long_file_is_read_in_parts_and_a_binary_one_not_at_all(
     assert first == {"text": "äbcd", "total_chars": 10, "next_offset": 4}
     last = (await call(files, "read_file", path="long", offset=8)).result
     assert last == {"text": "ij", "total_chars": 10, "next_offset": None}
-    assert "not text" in await refused(files, "read_file", path="binary")
+    assert "not a text file" in await refused(files, "read_file", path="binary")
     assert "list_files" in await refused(files, "read_file", path="gone")
 
 
@@ -247,13 +247,13 @@ async def test_calls_that_are_recalled_write_what_they_wrote(box: OpenBox) -> No
 
 async def test_what_a_model_gets_wrong_is_told_to_it(box: OpenBox) -> None:
     files = await opened(box(*FILES))
-    assert "there are: read_file" in await refused(files, "delete_file", path="x")
+    assert "the tools are: read_file" in await refused(files, "delete_file", path="x")
     offered = await refused(files, "run_command", argv=["true"])
-    assert offered.endswith("there are: read_file, write_file, list_files")
+    assert offered.endswith("the tools are: read_file, write_file, list_files")
     assert "do not fit" in await refused(files, "read_file")
     assert "do not fit" in await refused(files, "read_file", path=3)
     assert "do not fit" in await refused(files, "read_file", path="x", colour="red")
-    assert "no JSON object" in (await files.call("read_file", "{path: x")).result
+    assert "not a JSON object" in (await files.call("read_file", "{path: x")).result
 
 
 async def test_a_program_sees_the_files_and_its_output_and_end_are_answered(
@@ -376,7 +376,7 @@ async def test_a_function_that_fails_tells_the_model_and_the_log(
     assert await refused(tools, "fail") == "given:fail raised ValueError: a reason"
     assert "own_mistake raised ValidationError" in await refused(tools, "own_mistake")
     assert "ended without an answer" in await refused(tools, "vanish")
-    assert "JSON cannot hold" in await refused(tools, "nothing_json")
+    assert "is not JSON" in await refused(tools, "nothing_json")
     assert (await call(tools, "speak")).result is None
     log = (tmp_path / "step.log").read_text()
     assert "Traceback" in log

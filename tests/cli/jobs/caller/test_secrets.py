@@ -232,7 +232,7 @@ def test_a_file_that_had_a_secret_is_another_one_and_the_step_says_so(ran: Ran) 
     folder = ran.folder / "runs" / ran.job
     assert (folder / "outputs/canaries/out.txt").read_text() == "key=[secret CANARY_WRITTEN]\n"
     assert (folder / "artifacts/written/left.bin").read_bytes() == b"key=[secret CANARY_ARTIFACT]\0"
-    assert "secrets were hidden in left.bin, canaries/out.txt" in ran.events("written")
+    assert "secrets were masked in left.bin, canaries/out.txt" in ran.events("written")
     assert orc("verify", "--db", ran.folder / "runs.db").code == 0
 
 
@@ -245,7 +245,7 @@ def test_a_file_that_has_a_secret_for_a_name_is_not_taken(
     step = f"{{run: 'echo x > {folder}/$TOKEN.txt', secrets: [TOKEN], {place}}}"
     said = orc("run", write("spec.yaml", f"project: named\nsteps:\n  step: {step}\n"))
     assert said.code == 1
-    assert "the name of a file has the value of the secret TOKEN in it" in said.err
+    assert "the name of a file contains the value of the secret TOKEN" in said.err
     assert KEY not in said.err
 
 
