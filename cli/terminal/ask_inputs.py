@@ -44,7 +44,7 @@ def _ask(name: str, spec: InputSpec) -> Any:
         _tell(f"{safe(name)}{kind}{choice}: ")
         line = sys.stdin.readline()
         if not line:
-            raise UsageProblem(f"inputs.{name}: a value is required: -i {name}=VALUE")
+            raise UsageProblem(f"inputs.{name}: a value is required; give it with -i {name}=VALUE")
         value, problem = read_input(line.rstrip("\r\n"), spec)
         if not problem and value != "":
             return value

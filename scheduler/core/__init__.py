@@ -1,1 +1,1 @@
-"""The pure part: values in, values out. No clock, no chance, no file, no trio."""
+"""The pure core: functions from values to values, without I/O, clocks, random numbers or trio."""

@@ -1,4 +1,4 @@
-"""Commands, which `decide` answers with events, and the outcomes of attempts."""
+"""The commands that `decide` turns into events, and the outcomes of attempts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from orc.ledger.events import (
 )
 
 CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | ToolReturned
-"""What an effect may journal while it runs."""
+"""The events that an effect may record while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt gave a result; `files` are relative to `outputs/`."""
+    """The attempt succeeded. The paths of `files` are relative to `outputs/`."""
 
     output: Payload
     duration_s: float
@@ -42,8 +42,8 @@ class Succeeded:
 class Failed:
     """The attempt failed.
 
-    `final` when another try is not wanted whatever the spec says; not `tolerable`
-    when the job itself is at its end, and goes on from nothing.
+    A `final` failure is never retried. A failure that is not `tolerable` fails the step in spite
+    of `continue_on_error`. `on_content` means that the reply itself was wrong.
     """
 
     kind: FailureKind
@@ -61,7 +61,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The attempt was cut short from outside."""
+    """The attempt was interrupted by a stop signal or a cancel."""
 
     reason: Literal["signal", "cancel"]
     duration_s: float
@@ -70,7 +70,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class OutOfBudget:
-    """The attempt has a call to send that does not fit a budget, and waits for more."""
+    """The attempt's next call does not fit a budget; the step waits until the budget is raised."""
 
     account: str
     limit: Literal["max_calls", "max_tokens", "max_cost_usd"]
@@ -86,14 +86,14 @@ Outcome = Succeeded | Failed | Interrupted | OutOfBudget
 
 @dataclass(frozen=True, slots=True)
 class SubmitJob:
-    """Make a job exist."""
+    """Create a job."""
 
     event: JobSubmitted
 
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Begin to run a job that has not run yet, as its owner; `only` these steps, or all."""
+    """Start a job that has not run yet. `only` limits the run to these steps and their needs."""
 
     owner: Owner
     only: tuple[str, ...] | None = None
@@ -101,7 +101,7 @@ class StartJob:
 
 @dataclass(frozen=True, slots=True)
 class ResumeJob:
-    """Go on with a job that has run before, as its owner."""
+    """Resume a job that has run before."""
 
     owner: Owner
     provider: str | None = None
@@ -113,21 +113,21 @@ class ResumeJob:
 
 @dataclass(frozen=True, slots=True)
 class AmendJob:
-    """Change a job that nobody runs, so that a resume goes on with the change."""
+    """Change a job that is not running; a resume continues with the changed definition."""
 
     event: JobAmended
 
 
 @dataclass(frozen=True, slots=True)
 class ReuseStep:
-    """End a step that has not started with a result that the ledger holds."""
+    """End a step that has not started with a result from the ledger."""
 
     event: StepReused
 
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Begin an attempt of a ready step; `now` in seconds since 1970."""
+    """Start an attempt of a ready step; `now` is in seconds since 1970."""
 
     step: str
     now: float
@@ -136,7 +136,7 @@ class StartAttempt:
 
 @dataclass(frozen=True, slots=True)
 class RecordCall:
-    """Keep what an attempt says of its calls to models and tools; `now` in seconds since 1970."""
+    """Record an attempt's call to a model or a tool; `now` is in seconds since 1970."""
 
     event: CallEvent
     now: float = 0.0
@@ -144,7 +144,7 @@ class RecordCall:
 
 @dataclass(frozen=True, slots=True)
 class FinishAttempt:
-    """An attempt has ended; `wait_s` is how long to wait should it be tried again."""
+    """End an attempt. `wait_s` is the wait before a retry, if there is one."""
 
     step: str
     attempt: int
@@ -155,21 +155,21 @@ class FinishAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ExpireStep:
-    """The step's total time is over while it waits."""
+    """Fail a waiting step whose total_timeout is over."""
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class SkipStep:
-    """The step's own condition does not hold."""
+    """Skip a step: its condition is false, or a step that it needs did not succeed."""
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class FailStep:
-    """The step cannot begin: its condition, its items or its question cannot be worked out."""
+    """Fail a step before its first attempt, for instance because a template cannot be evaluated."""
 
     step: str
     failed: Failed
@@ -177,9 +177,10 @@ class FailStep:
 
 @dataclass(frozen=True, slots=True)
 class ExpandStep:
-    """Bring steps into being inside this one, which begins with the first of them.
+    """Create the children of a container step, and start it if they are its first.
 
-    `children` are their ids; `values` the items' values, for each thousand of them.
+    `children` are their ids. `values` holds the items' values in lists of 1,000, or the inputs of
+    a workflow.
     """
 
     step: str
@@ -189,14 +190,14 @@ class ExpandStep:
 
 @dataclass(frozen=True, slots=True)
 class AskAboutDoubt:
-    """Ask a person whether a step may do again what it may have done."""
+    """Ask a person whether a step in doubt may run again."""
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class AskPerson:
-    """Begin an approval: `message` is what the person reads; `now` in seconds since 1970."""
+    """Start an approval. `message` is the question; `now` is in seconds since 1970."""
 
     step: str
     message: str
@@ -205,7 +206,7 @@ class AskPerson:
 
 @dataclass(frozen=True, slots=True)
 class DecideApproval:
-    """A person has decided, or nobody has in time: then `by` is none."""
+    """Record a decision. `by` is None when the time for an answer is over."""
 
     step: str
     option: str
@@ -216,7 +217,7 @@ class DecideApproval:
 
 @dataclass(frozen=True, slots=True)
 class RaiseBudget:
-    """Let more be spent: new limits for the job, or for a step's own budget."""
+    """Set new limits for the budget of the job, or of one step."""
 
     account: str
     max_cost_usd: float | None = None
@@ -227,21 +228,21 @@ class RaiseBudget:
 
 @dataclass(frozen=True, slots=True)
 class PauseJob:
-    """Stop where only a person can say how the job goes on."""
+    """Pause a job that can continue only after a person acts: a decision, or a raised budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterruptJob:
-    """The owner stops because of a signal; no attempt runs any more."""
+    """Stop the job because of a stop signal. No attempt is running."""
 
     signal: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Someone wants the job to end; no attempt runs any more, or none with a live owner.
+    """Cancel the job. No attempt is running, or the owner of the running ones has died.
 
-    `at_once` where nobody is there to run the steps that are meant for that.
+    `at_once` cancels steps with always() or cancelled() too, because no runner would run them.
     """
 
     signal_id: int | None = None
@@ -251,12 +252,12 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class TimeOutJob:
-    """The job's time is over; no attempt runs any more."""
+    """Fail the job because its timeout is over. No attempt is running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """End the job if every step has ended."""
+    """End the job if all its steps have ended."""
 
 
 Command = (

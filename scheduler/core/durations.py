@@ -1,4 +1,4 @@
-"""Durations as people write them: `90`, `90s`, `1.5m`, `1h`, `2d`."""
+"""Parses and formats durations: `90`, `90s`, `1.5m`, `1h`, `2d`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ DURATION_MAX_S = 366 * 86400.0
 
 
 def parse_duration(value: Any) -> float:
-    """The duration in seconds. Raises ValueError for anything else than one above zero."""
+    """The duration in seconds. Raises ValueError unless it is above 0 and at most 366 days."""
     seconds = _seconds(value)
     if seconds is None or not 0 < seconds <= DURATION_MAX_S or math.isnan(seconds):
-        raise ValueError("must be a duration above zero, such as 90, 90s, 15m, 1h or 2d")
+        raise ValueError(
+            "must be a duration above zero and at most 366d, such as 90, 90s, 15m, 1h or 2d"
+        )
     return seconds
 
 

@@ -1,7 +1,7 @@
-"""What can be wrong with a spec or a template.
+"""The errors of specs and templates. The author of the spec acts next.
 
-SpecError        the author of the spec: every problem found, with its place
-TemplateError    the author of the spec: an expression cannot be evaluated
+SpecError        the spec has problems; each has its place
+TemplateError    an expression cannot be parsed or evaluated
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orc.ledger import exit_codes
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: a sentence, and where (line and column from 1, 0 if unknown)."""
+    """One problem: a sentence, and its line and column from 1 (0 if unknown)."""
 
     message: str
     line: int = 0
@@ -24,7 +24,7 @@ class Problem:
 
 
 class SpecError(Exception):
-    """A spec that cannot be used; `problems` has all that was found, in order of line."""
+    """The spec has problems; `problems` lists them by line and column."""
 
     exit_code: ClassVar[int] = exit_codes.USAGE
 
@@ -34,7 +34,7 @@ class SpecError(Exception):
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
-        """The problems as `file:line:column: message`, one a line."""
+        """The problems, each as `file:line:column: message`."""
         return [
             f"{self.source_name}:{found.line}:{found.column}: {found.message}"
             if found.line
@@ -44,11 +44,11 @@ class SpecError(Exception):
 
 
 class TemplateError(Exception):
-    """An expression that does not parse, is not allowed, or has no value here."""
+    """An expression does not parse, is not allowed, or cannot be evaluated."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest allowed name, else the allowed ones, else nothing."""
+    """A hint: `; did you mean 'x'?`, or the allowed names if there are at most 12, or nothing."""
     names = sorted(allowed)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:

@@ -1,7 +1,7 @@
-"""Which paths can stand beside each other in one folder, on every disk.
+"""Finds paths that conflict on some file systems.
 
-Two paths clash when they are one file on a disk that ignores case or the form of
-accents, or when one would have to be a file and a folder at once.
+Two paths conflict when a file system that ignores case or Unicode normalization treats them as one
+file, or when one path is a file and a parent folder of the other.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class FileNames:
-    """The paths of some files; asking costs the same however many there are."""
+    """A set of file paths. `clash` takes constant time, whatever the number of paths."""
 
     _files: dict[str, str] = field(default_factory=dict)
     _folders: dict[str, str] = field(default_factory=dict)
 
     def add(self, path: str) -> None:
-        """Take in a path."""
+        """Add a path."""
         self._files[_folded(path)] = path
         for folder in _folders_of(path):
             self._folders.setdefault(folder, path)
 
     def clash(self, path: str) -> str | None:
-        """A path that is there and that this one cannot stand beside; itself does not count."""
+        """A path in the set that conflicts with this one, other than this path itself."""
         folded = _folded(path)
         there = self._files.get(folded)
         if there is not None and there != path:
@@ -36,7 +36,7 @@ class FileNames:
 
 
 def _folded(path: str) -> str:
-    """One text for all that a disk may take for the same name (Unicode 3.13, D145)."""
+    """The same text for all paths that a file system may treat as equal (Unicode 3.13, D145)."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())

@@ -1,4 +1,4 @@
-"""What an image may be, by its name: the formats that every model API takes."""
+"""The image formats that every model API accepts, by file extension."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ IMAGE_TYPES = {
 
 
 def image_type(path: str) -> str:
-    """The media type of an image file. Raises ValueError for a name that is none's."""
+    """The media type of an image file. Raises ValueError for another extension."""
     found = IMAGE_TYPES.get(path.rpartition(".")[2].lower())
     if found is None:
-        raise ValueError(f"{path!r} is no image: {', '.join(IMAGE_TYPES)}")
+        raise ValueError(f"{path!r} is not a supported image; supported: {', '.join(IMAGE_TYPES)}")
     return found

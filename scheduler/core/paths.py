@@ -1,7 +1,7 @@
-"""Which relative paths a step may write: plain, inside the folder, and the same on every disk.
+"""Which relative paths a step may write: inside the folder, and valid on every file system.
 
-Checked when a spec is read and again on each rendered path, because a template
-can put a model's text into one.
+Paths are checked when the spec is read, and again after rendering, because a template can insert
+a model's text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PART_BYTES_MAX = 200
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])( *\..*)?\Z", re.IGNORECASE
 )
-# `git~1` is what Windows calls `.git` where names are short.
+# `git~1` is the short name of `.git` on Windows.
 _GIT = re.compile(r"\.git|git~[0-9]+", re.IGNORECASE)
 _OURS = ".orc-tmp"
 _FORBIDDEN = set('<>:"|?*\\')
@@ -25,13 +25,13 @@ _UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 def path_problem(path: str, *, glob: bool = False) -> str:
-    """Why the path may not be written; empty when it may."""
+    """Why the path is not allowed; empty if it is."""
     if not path:
         return "the path is empty"
     if path.startswith(("/", "~")):
-        return f"{path[:80]!r} is not relative to the output folder"
+        return f"{path[:80]!r} must be relative to the output folder"
     if len(path.encode("utf-8", "replace")) > PATH_BYTES_MAX:
-        return f"the path is over {count_text(PATH_BYTES_MAX, 'byte')}"
+        return f"the path has more than {count_text(PATH_BYTES_MAX, 'byte')}"
     for part in path.split("/"):
         reason = _part_problem(part, glob=glob)
         if reason:
@@ -41,23 +41,23 @@ def path_problem(path: str, *, glob: bool = False) -> str:
 
 def _part_problem(part: str, *, glob: bool) -> str:
     if part in ("", "."):
-        return "it has an empty part"
+        return "the path has an empty part or a part `.`"
     if part == "..":
-        return "it leaves the output folder"
+        return "`..` would leave the output folder"
     if _GIT.fullmatch(part):
-        return "what stands in .git can make git run commands"
+        return "files in .git are not allowed, because git runs commands from them"
     forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
     for character in part:
         if character in forbidden or unicodedata.category(character) in _UNSEEN:
-            return f"the character {character!a} is not allowed in a file's name"
+            return f"the character {character!a} is not allowed in a file name"
     if unicodedata.normalize("NFC", part) != part:
-        return "it is not in Unicode normal form C"
+        return "the path is not in Unicode normalization form C (NFC)"
     if part.endswith((" ", ".")) or part.startswith(" "):
-        return "a name may not end in a dot or a space, or start with a space"
+        return "a file name must not end in a dot or a space, or start with a space"
     if _RESERVED.match(part):
-        return "the name is reserved on some systems"
+        return "the file name is reserved on Windows"
     if part.casefold().endswith(_OURS):
-        return f"a name that ends in {_OURS} is taken for an unfinished file, and swept away"
+        return f"a file name must not end in {_OURS}: orc removes such files as unfinished"
     if len(part.encode()) > PART_BYTES_MAX:
-        return f"a name is over {count_text(PART_BYTES_MAX, 'byte')}"
+        return f"a file name has more than {count_text(PART_BYTES_MAX, 'byte')}"
     return ""

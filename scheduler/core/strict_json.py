@@ -1,4 +1,4 @@
-"""JSON as its standard has it: no NaN, no key twice, no number without end, no bottomless nesting."""
+"""Strict JSON (RFC 8259): no NaN or infinity, no duplicate keys, and limited nesting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ JSON_DEPTH_MAX = 200
 
 
 def parse_json(text: str) -> Any:
-    """The one JSON value in the text, with nothing that JSON does not have.
+    """The JSON value in the text.
 
-    Raises ValueError, also for duplicate keys, NaN, and more than 200 levels.
+    Raises ValueError for invalid JSON, duplicate keys, NaN, infinite numbers, and more than 200
+    levels.
     """
     try:
         value = json.loads(
@@ -44,7 +45,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_depth(value: Any) -> None:
-    """Refuse a value that is nested more than 200 levels deep. Raises ValueError."""
+    """Raise ValueError for a value that is nested more than 200 levels deep."""
     level = [value]
     for _ in range(JSON_DEPTH_MAX):
         level = [

@@ -1,7 +1,7 @@
-"""The folds of results that are used again, and of a job that is changed on its way.
+"""Folds `job.amended` and `step.reused`.
 
-`job.amended` puts another definition in place of the old one: what it does not
-name keeps what it has. `step.reused` ends a step with a result from elsewhere.
+`job.amended` replaces the job's definition. Steps that the event does not name keep their state.
+`step.reused` ends a step with a result from the ledger.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orc.scheduler.core.fold.work import leave_queue
 
 
 def step_reused(state: JobState, event: StepReused) -> None:
-    """Give the step its result; that it has ended is the caller's to fold."""
+    """Fold the result of the event. The caller folds the end of the step."""
     leave_queue(state, event.step)
     step = state.steps[event.step]
     step.output = event.output
@@ -29,12 +29,14 @@ def step_reused(state: JobState, event: StepReused) -> None:
 
 
 def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at: str) -> None:
-    """Fold the event, whose spec must be inline; `before_at` is the time of the one before it.
+    """Fold the event, whose spec must be inline; `before_at` is the time of the event before it.
 
-    The job is then one that has stopped, and can be resumed; or one that has not started yet.
+    Afterwards the job is stopped and can be resumed, or it still has not started.
     """
-    assert event.spec.sha256 is None, "whoever reads the event reads its spec as well"
-    # A job that has not ended, and is amended, has no owner any more.
+    assert event.spec.sha256 is None, (
+        "the reader of the event replaces a spec in a blob by its value"
+    )
+    # If the job had not ended, its owner died before the amendment.
     state.owned_s += seconds_between(state.owned_since, before_at)
     state.owned_since = None
     if state.status != "submitted":
@@ -61,7 +63,7 @@ def job_amended(state: JobState, event: JobAmended, recorded_at: str, before_at:
 
 
 def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
-    """`graph` is the one before: what is inside a step that keeps its result is kept with it."""
+    """Replace the steps; `graph` is the former graph. A step that is kept keeps its children."""
     reset = set(event.reset)
     fresh = set(event.fresh or ())
     before = state.retired | state.steps
@@ -74,9 +76,9 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
             continue
         step = StepState(index=index, needs_left=0, fresh=step_id in fresh)
         if old is not None:
-            # Numbers go on: an attempt and a call are named by theirs.
+            # Numbering continues, because numbers identify attempts and calls.
             step.attempts, step.calls_ended = old.attempts, old.calls_ended
-            # What may have been done may have been done, whatever is wanted now.
+            # An amendment does not resolve a doubt.
             step.in_doubt, step.calls_in_doubt = old.in_doubt, old.calls_in_doubt
         state.steps[step_id] = step
     for step_id, old in list(before.items()):
@@ -89,7 +91,7 @@ def _replace_steps(state: JobState, event: JobAmended, graph: Graph) -> None:
 
 
 def _rebuild_file_names(state: JobState) -> None:
-    """The paths of files that the amendment took are free again."""
+    """Rebuild the set of paths; the paths of removed files are free again."""
     state.file_names = FileNames()
     for file in state.files():
         state.file_names.add(file.path)

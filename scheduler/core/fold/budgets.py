@@ -1,8 +1,9 @@
-"""What a job and its steps may spend, what they have spent, and what calls in flight may still cost.
+"""Budgets: the limits of a job and its steps, what is spent, and what is reserved for calls.
 
-The worst case of a call is reserved before it is sent, so that a limit binds:
-a token for each byte of the request, and the longest reply. What a call did
-cost takes its place when it ends; of a call that never answered, the worst case stays.
+The worst case of a call is reserved before it is sent, so that a limit cannot be exceeded: one
+token per byte of the request, plus the longest reply. When the call ends, its actual cost
+replaces the reserve. If a call never ends, its worst case counts as spent. Prices are left to
+the caller (`scheduler/budget_gate.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from orc.ledger.wording import limit_text
 from orc.scheduler.core.fold.state import JobState, Spent
 
 JOB = ""
-"""The job's own account, among those of steps."""
+"""The account of the job's own budget. The account of a step's budget is the step's id."""
 
 Limit = Literal["max_calls", "max_tokens", "max_cost_usd"]
 _LIMITS: tuple[Limit, ...] = ("max_calls", "max_tokens", "max_cost_usd")
@@ -32,7 +33,7 @@ _LIMITS: tuple[Limit, ...] = ("max_calls", "max_tokens", "max_cost_usd")
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """The limit that a call does not fit; it may once calls in flight have ended, if `is_held`."""
+    """A limit that a call does not fit. With `is_held`, it may fit after calls in flight end."""
 
     account: str
     limit: Limit
@@ -43,7 +44,7 @@ class Shortfall:
     on_exceeded: str
 
     def message(self) -> str:
-        """What a person reads."""
+        """The shortfall as a sentence for people."""
         whose = f"the budget of step {self.account!r}" if self.account else "the job's budget"
         amounts = (self.maximum, self.spent, self.needed)
         maximum, spent, needed = (limit_text(self.limit, amount) for amount in amounts)
@@ -51,7 +52,7 @@ class Shortfall:
 
 
 def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, BudgetDef]]:
-    """The accounts that a call of the step is on: its own, those of what holds it, and the job's."""
+    """The accounts that a call of the step counts on: of the step, its containers, and the job."""
     name: str | None = step_id
     while name is not None:
         budget = state.graph.steps[name].budget
@@ -63,16 +64,16 @@ def accounts_of(state: JobState, step_id: str) -> Iterator[tuple[str, BudgetDef]
 
 
 def has_money_limit(state: JobState, step_id: str) -> bool:
-    """Whether what the step spends has to be known in money."""
+    """Whether a limit in money applies to the step."""
     return any(budget.max_cost_usd is not None for _, budget in accounts_of(state, step_id))
 
 
 def find_shortfall(
     state: JobState, step_id: str, need: Reserved, *, claims: Iterable[tuple[str, Reserved]] = ()
 ) -> Shortfall | None:
-    """The first limit that a call does not fit.
+    """The first limit that a call does not fit; None if it fits all.
 
-    `claims` are calls, by their steps, that are about to be sent and not yet in the state.
+    `claims` are the reserves of calls that are admitted but not yet in the state, by step.
     """
     claimed = list(claims)
     for account, budget in accounts_of(state, step_id):
@@ -104,7 +105,7 @@ def _amounts(limit: Limit, spent: Spent, need: Reserved) -> tuple[float, float, 
 
 
 def reserve_call(state: JobState, event: LlmRequested) -> None:
-    """Fold the event: what it may cost is held."""
+    """Fold `llm.requested`: reserve the worst case of the call."""
     step = state.steps[event.step]
     step.reserved = event.reserved or Reserved()
     for account, _ in accounts_of(state, event.step):
@@ -115,7 +116,7 @@ def reserve_call(state: JobState, event: LlmRequested) -> None:
 
 
 def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
-    """Fold the event: what it did cost is spent, and the rest is free again."""
+    """Fold the end of a call: charge its actual cost, and free the rest of the reserve."""
     reserved = state.steps[event.step].reserved
     if reserved is None:
         return
@@ -131,7 +132,7 @@ def charge_call(state: JobState, event: LlmResponded | LlmFailed) -> None:
 
 
 def charge_cut_call(state: JobState, step_id: str) -> None:
-    """The attempt ended with a call in flight: nobody knows what that cost, so all of it counts."""
+    """Charge the worst case of a call in flight whose attempt ended: its cost is unknown."""
     reserved = state.steps[step_id].reserved
     if reserved is not None:
         _settle(state, step_id, reserved.tokens, reserved.cost_usd or 0.0)
@@ -150,7 +151,7 @@ def _settle(state: JobState, step_id: str, tokens: float, usd: float) -> None:
 
 
 def budget_exceeded(state: JobState, event: BudgetExceeded) -> None:
-    """Fold the event: the step waits until somebody raises the budget."""
+    """Fold the event: the step waits until the budget is raised."""
     step = state.steps[event.step]
     step.status = "waiting"
     step.waits_for = "budget"
@@ -170,7 +171,7 @@ def budget_raised(state: JobState, event: BudgetRaised) -> None:
 
 
 def budget_of(state: JobState, account: str) -> BudgetDef | None:
-    """An account's limits, as they are now; none where there is no such account."""
+    """The current limits of an account; None if the account has no budget."""
     if account in state.raised_budgets:
         return state.raised_budgets[account]
     if account == JOB:

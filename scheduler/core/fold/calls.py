@@ -1,4 +1,4 @@
-"""The fold of calls: what was asked and answered, which a later attempt may go on from."""
+"""Folds the events of calls, and keeps the replies that a later attempt can continue from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orc.scheduler.core.fold.state import CommittedReply, JobState, StepState
 def fold_call(
     state: JobState, event: LlmRequested | LlmResponded | LlmFailed | CacheHit, version: int
 ) -> None:
-    """Fold the event, which has the stream's `version`."""
+    """Fold an event of a call; `version` is the event's."""
     step = state.steps[event.step]
     match event:
         case LlmRequested():
@@ -30,19 +30,19 @@ def fold_call(
             step.in_flight = None
             step.calls_ended += 1
             step.calls_in_doubt += event.is_in_doubt
-            # A failure of a real provider uses up no recorded reply; a recorded failure does.
+            # A recorded failure uses up a recorded reply; a failure of a real provider does not.
             step.calls_recorded += event.provider == REPLAY
             charge_call(state, event)
             call_ended(state, event, version)
         case CacheHit() if event.reply is not None:
-            # Another call's reply, which this stream holds from now on.
+            # The reply comes from another stream, and is in this stream from now on.
             step.calls_ended += 1
             step.calls_recorded += 1
             _keep_reply(step, event, event.reply, version)
 
 
 def cut_call(state: JobState, step_id: str) -> None:
-    """The attempt has ended: a call that has not may be answered and paid for, unheard."""
+    """Fold the end of an attempt. A call in flight may have been processed and billed."""
     step = state.steps[step_id]
     step.calls_in_doubt += step.in_flight == "call"
     step.in_flight = None
@@ -59,6 +59,6 @@ def _keep_reply(
 
 
 def forget_calls(step: StepState) -> None:
-    """Nothing that was said answers the next attempt."""
+    """Drop the replies and tool results, so that the next attempt begins from the start."""
     step.replies.clear()
     step.results.clear()

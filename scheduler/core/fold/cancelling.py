@@ -1,4 +1,4 @@
-"""The end of a job that someone asked for: at once, or after the steps that are meant for that."""
+"""Cancelling a job: at once, or after the steps whose condition has always() or cancelled()."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALLS_RUN_ON_CANCEL = {"always()", "cancelled()"}
 
 
 def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCancelled:
-    """The event that the command leads to; a second command ends the job at once."""
+    """The event for the command. A second cancel ends the job at once."""
     steps = tuple(
         step_id
         for step_id, step in state.steps.items()
@@ -29,12 +29,12 @@ def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCan
 
 
 def cancelled(state: JobState) -> JobCancelled:
-    """The end of a job in which what was meant for that has run."""
+    """The end of a cancelled job, after its always() and cancelled() steps."""
     return JobCancelled(signal_id=state.cancel_signal, reason=state.cancel_reason)
 
 
 def signals_answered(state: JobState, signal_id: int | None) -> None:
-    """Fold that every signal up to that one is answered."""
+    """Fold that all signals up to this one are handled."""
     state.signal_seen = max(state.signal_seen, signal_id or 0)
     state.cancel_seen = max(state.cancel_seen, signal_id or 0)
 
@@ -49,10 +49,10 @@ def _runs_on_cancel(definition: StepDef) -> bool:
 
 
 def cancelling(state: JobState, event: JobCancelling) -> None:
-    """Fold the event: what is left is ready when what it needs among the others left has ended."""
+    """Fold the event: only its steps still run; each waits only for its needs among them."""
     left = set(event.steps)
     state.is_cancelling = True
-    # The signal is answered when the job has ended: if its owner dies before, the next one answers it.
+    # The signal is handled when the job has ended. If the owner dies first, the next owner reads it.
     state.cancel_signal, state.cancel_reason = event.signal_id, event.reason
     clear_work(state)
     for step_id, step in state.steps.items():

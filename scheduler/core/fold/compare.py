@@ -1,4 +1,4 @@
-"""Two definitions of one job: which steps are not what they were, and what that makes run again."""
+"""Compares two definitions of a job: which steps changed, and which steps therefore run again."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _EXECUTION_FIELDS = {
     "continue_on_error",
     "cache",
 }
-"""Fields that say how a step is tried, and nothing of what it results in."""
+"""Fields that affect how a step is run, but not its result."""
 _CONDITIONS = ("condition", "item_condition", "until")
 _JOB_FIELDS = ("task_description", "inputs", "env")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a changed job will do: the steps that run, with why, in the spec's order.
+    """What a changed job will do. `runs` maps the steps that will run to the reason.
 
-    `reset` are those of them that the job knows already, `kept` have their results.
+    `reset` are the running steps that exist in the job already, `kept` the steps that keep their
+    results, and `removed` the steps that the new definition lacks.
     """
 
     runs: Mapping[str, str]
@@ -42,7 +43,7 @@ class Plan:
 
 
 def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
-    """The steps that both have and that differ, with the fields and inputs that do."""
+    """The steps in both definitions that differ, with the names of the fields that differ."""
     old_steps = {step.id: step for step in before.steps}
     found = {}
     for step in after.steps:
@@ -50,7 +51,7 @@ def find_changes(before: JobDef, after: JobDef) -> dict[str, tuple[str, ...]]:
         if old is None:
             continue
         one, other = _content(before, old), _content(after, step)
-        # What only one of them refers to shows in the text that does.
+        # A value that only one of them refers to shows as a difference in the referring text.
         names = [name for name in one if name in other and one[name] != other[name]]
         if names:
             found[step.id] = tuple(names)
@@ -63,7 +64,7 @@ def plan_changes(
     changes: Mapping[str, Iterable[str]],
     others: Mapping[str, str] | None = None,
 ) -> Plan:
-    """What runs when the job goes on with the graph; `others` run for the reasons that they map to."""
+    """The plan for a resume with the graph. `others` maps further steps to run to reasons."""
     whys = {step_id: "new" for step_id in graph.steps if step_id not in state.steps}
     whys |= {step_id: f"changed: {', '.join(names)}" for step_id, names in changes.items()}
     whys |= others or {}
@@ -91,10 +92,11 @@ def plan_changes(
 
 
 def rebase(recorded: JobDef, base: JobDef, edited: JobDef) -> JobDef:
-    """The edited job with only the edits in it.
+    """Apply the edits between `base` and `edited` to `recorded`.
 
-    `base` is the spec before the edits under the settings of now, `recorded` under those
-    of its submission: where an edit changed nothing, what was recorded stays.
+    `recorded` is the definition from the job's submission. `base` is the same spec resolved
+    under the current settings, `edited` the edited spec under the current settings. A field that
+    is equal in `base` and `edited` keeps its recorded value.
     """
     recorded_steps = {step.id: step for step in recorded.steps}
     base_steps = {step.id: step for step in base.steps}
@@ -118,7 +120,7 @@ def _merge(recorded: Any, base: Any, edited: Any) -> Any:
 
 
 def _content(definition: JobDef, step: StepDef) -> dict[str, Any]:
-    """All that the step's result comes from, but for the steps that it needs."""
+    """Everything that determines the step's result, except the results of other steps."""
     found = step.model_dump(mode="json", exclude=_EXECUTION_FIELDS)
     for path in list(_references(found)):
         root, *keys = path[:2]
@@ -148,7 +150,7 @@ def _expressions(value: Any, texts: Iterable[str]) -> Iterator[Expression]:
 
 
 def _conditions(value: Any) -> Iterator[str]:
-    """The expressions without braces, of a step and of those inside it."""
+    """The texts of conditions (expressions without braces) in a step and in its members."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key in _CONDITIONS and isinstance(item, str):

@@ -1,9 +1,8 @@
-"""Steps that hold others: fan-outs, loops and groups, as they come into being and end.
+"""Folds the events of container steps: fan-outs, loops and groups, and their children.
 
-A held step is a step like any other, named after the one that holds it: an item
-is `x[0]` or `x[key]`, a round `x#1`, a member of a group `x/member`. One that holds
-others takes no slot; it is due when the last of them has ended, and whoever can
-read their results says what becomes of it.
+A child is a step with an id derived from its container's: item `x[0]` or `x[key]`, round `x#1`,
+group member `x/member`. A container takes no slot. It is due for evaluation when all its
+children have ended; its result is left to `scheduler/branching.py`.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from orc.scheduler.core.fold.state import Inside, JobState, StepState
 from orc.scheduler.core.fold.work import add_evaluation, became_ready
 
 CHILDREN_MAX = 1000
-"""Of one event."""
+"""The maximum number of children in one event."""
 
 
 def child_ids(parent: str, definition: StepDef, keys: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The ids of a fan-out's items by their keys, or of a group's members."""
+    """The ids of a fan-out's items, from their keys, or of a group's members."""
     if definition.for_each is not None:
         return tuple(f"{parent}[{key}]" for key in keys)
     return tuple(f"{parent}/{step.id}" for step in definition.steps)
 
 
 def round_id(parent: str, number: int) -> str:
-    """The id of a loop's round, from 1."""
+    """The id of a loop's round; `number` counts from 1."""
     return f"{parent}#{number}"
 
 
 def expanded(state: JobState, event: StepExpanded) -> None:
-    """Fold the event: its children are there, and those that nothing holds back may start."""
+    """Fold the event: create the children; those without needs may start, up to max_parallel."""
     parent = state.steps[event.step]
     definition = state.graph.steps[event.step]
     if parent.inside is None:
@@ -54,11 +53,11 @@ def expanded(state: JobState, event: StepExpanded) -> None:
         child = StepState(
             index=len(state.steps), needs_left=len(needs), parent=event.step, number=number
         )
-        # What failed before the whole, failed before each part of it.
+        # A failure upstream of the container is upstream of its children.
         child.upstream_failed = parent.upstream_failed
         before = state.retired.pop(child_id, None)
         if before is not None:
-            # Numbers go on: an attempt and a call are named by theirs.
+            # Numbering continues, because numbers identify attempts and calls.
             child.attempts, child.calls_ended = before.attempts, before.calls_ended
         state.steps[child_id] = child
         set_route(state, child_id)
@@ -77,7 +76,7 @@ def expanded(state: JobState, event: StepExpanded) -> None:
 
 
 def child_ended(state: JobState, step_id: str) -> None:
-    """A held step has ended: the next one may start, or the one that holds them is due."""
+    """Fold the end of a child: the next held child may start, or the container is due."""
     parent_id = state.steps[step_id].parent
     if parent_id is None:
         return
@@ -91,10 +90,10 @@ def child_ended(state: JobState, step_id: str) -> None:
 
 
 def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> None:
-    """Count anew what is open inside, once all of that is.
+    """Count the open children again, after they were reopened.
 
-    Of a fan-out's items, those under way go on; the `reopened` ones, which had ended,
-    and those that have not begun wait their turn. Those that need only be gathered take none.
+    Under max_parallel, items that were running continue first; `reopened` items and items that
+    have not begun are held. An item whose own children have all ended takes no place.
     """
     inside = state.steps[step_id].inside
     assert inside is not None
@@ -119,13 +118,13 @@ def reopen_inside(state: JobState, step_id: str, reopened: Container[str]) -> No
 def _is_gathered_next(state: JobState, step_id: str) -> bool:
     inside = state.steps[step_id].inside
     if inside is None or state.graph.steps[step_id].is_loop:
-        # A loop may have another round to come.
+        # A loop may still begin another round.
         return False
     return not inside.open and len(inside.children) == inside.total
 
 
 def _release(state: JobState, step_id: str) -> None:
-    """It is the step's turn: it may start, or, if it was reopened, what is left inside it."""
+    """Let a held step start; of a reopened container, let its open children start."""
     inside = state.steps[step_id].inside
     if inside is None:
         became_ready(state, step_id)
@@ -138,7 +137,7 @@ def _release(state: JobState, step_id: str) -> None:
 
 
 def _is_full(definition: StepDef, inside: Inside) -> bool:
-    """Whether as many items are under way as there may be."""
+    """Whether max_parallel items are running."""
     if definition.for_each is None or definition.for_each.max_parallel is None:
         return False
     return inside.open - len(inside.held) >= definition.for_each.max_parallel

@@ -1,8 +1,7 @@
-"""What is in doubt of an attempt that was cut short: it may have been done, or not.
+"""Doubt: an interrupted attempt may or may not have done its work.
 
-A step whose `on_unknown` is `retry` just runs again. Any other is held back until a
-person has said that it may, or until it has failed for it; that outlives the owner,
-a cancel and an amendment, since what may have been done stays so.
+With `on_unknown: retry` the step runs again. With `ask` it waits for a person's decision, with
+`fail` it fails. The doubt survives a new owner, a cancel and an amendment.
 """
 
 from __future__ import annotations
@@ -11,25 +10,25 @@ from orc.ledger.events import FailureKind, StepFailed
 from orc.scheduler.core.fold.state import Doubt, JobState
 
 UNKNOWN_OUTCOME: FailureKind = "connection"
-"""The kind of failure of a step that must not do again what it may have done."""
+"""The failure kind of a step in doubt with `on_unknown: fail`."""
 
 
 def find_doubt(state: JobState, step_id: str) -> Doubt | None:
-    """What may have been done by the attempt that is cut short now; none where nothing can have."""
+    """What the attempt that is being interrupted may have done; None if it was doing nothing."""
     if state.graph.steps[step_id].facts.runs_code:
         return "work"
     return state.steps[step_id].in_flight
 
 
 def is_held_by_doubt(state: JobState, step_id: str) -> bool:
-    """Whether the step must not just run again."""
+    """Whether the step is in doubt and must not run again without a decision."""
     definition = state.graph.steps[step_id]
     return state.steps[step_id].in_doubt is not None and definition.on_unknown != "retry"
 
 
 def settles_doubt(state: JobState, event: StepFailed) -> bool:
-    """Whether the failure is what the doubt comes to: who resumes the job after it, knows.
+    """Whether the failure ends the doubt: a resume after it runs the step again.
 
-    A person who said no did not say that nothing was done, and is asked again.
+    A person's rejection does not end the doubt; a resume asks again.
     """
     return event.kind == UNKNOWN_OUTCOME and state.graph.steps[event.step].on_unknown == "fail"

@@ -1,7 +1,7 @@
-"""The state of a job as a fold of its events.
+"""The fold: `evolve` applies one event to the state of a job.
 
-`evolve` changes the state that it is given, in time that does not grow with
-the number of steps; purity here means no I/O, no clock and no chance.
+It changes the given state in place, so that most events take constant time. It is pure in that
+it uses no I/O, clock or random numbers. The rules that create events are left to `core/rules`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ __all__ = ["JobState", "StepState", "evolve", "initial_state"]
 
 
 def initial_state(definition: JobDef, graph: Graph) -> JobState:
-    """A job before its first event."""
+    """The state of a job before its first event."""
     steps = {
         step_id: StepState(index=index, needs_left=len(graph.needs[step_id]))
         for index, step_id in enumerate(graph.steps)
@@ -103,7 +103,7 @@ def initial_state(definition: JobDef, graph: Graph) -> JobState:
 
 
 def evolve(state: JobState, recorded: Recorded) -> JobState:
-    """The state after the event: the same object, changed. Accepts every event ever recorded."""
+    """Apply the event to the state, and return the same object. Accepts every recorded event."""
     before_at, state.last_at = state.last_at, recorded.recorded_at
     state.version = recorded.version
     event = recorded.event
@@ -202,7 +202,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             _job_cancelled(state, event)
         case BlobRemoved():
             state.removed.update(event.digests)
-            # Nobody ran the job then: its owner's time ends where it did.
+            # The job was not running, so this time must not count as its owner's.
             state.last_at = before_at
         case _:
             assert_never(event)

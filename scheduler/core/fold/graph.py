@@ -1,4 +1,4 @@
-"""The graph of a job: who waits for whom."""
+"""The dependency graph of a job's steps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Names = tuple[str, ...]
 
 @dataclass(slots=True)
 class Graph:
-    """An acyclic graph of steps, in the spec's order; it grows while it runs.
+    """An acyclic graph of steps in the spec's order. It grows when containers expand.
 
-    `needs[x]` are the steps that x waits for, `dependents[x]` those that wait for x.
-    Steps that came of one definition share it: the key is the id, not the definition's.
+    `needs[x]` are the steps that x waits for, `dependents[x]` those that wait for x. The items or
+    rounds of one container share a definition; the key in `steps` is the step's id.
     """
 
     steps: dict[str, StepDef]
@@ -30,31 +30,31 @@ class Graph:
             self._add_body(definition)
 
     def levels(self) -> list[list[str]]:
-        """The steps by the length of the longest way to them; a step only needs earlier levels."""
+        """The steps by level. A step needs only steps of earlier levels."""
         return _levels(self.needs, self.dependents)
 
     def body(self, step_id: str) -> Body:
-        """What a step that holds others brings into being."""
+        """The body of a container step."""
         return self._bodies[id(self.steps[step_id])]
 
     def add(self, child_id: str, definition: StepDef, *, needs: Names, dependents: Names) -> None:
-        """A step that came into being while the job ran."""
+        """Add a step that was created while the job ran."""
         self.steps[child_id] = definition
         self.needs[child_id] = needs
         self.dependents[child_id] = dependents
         self._add_body(definition)
 
     def _add_body(self, definition: StepDef) -> None:
-        # Items and rounds share their definition: its body is made once.
+        # Items and rounds share a definition, and so its body.
         if definition.shape is not None and id(definition) not in self._bodies:
             self._bodies[id(definition)] = Body.of(definition)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The steps that a definition holds: one for all items or rounds, or those of a group.
+    """The definitions of a container's children: one for all items or rounds, or a group's members.
 
-    `needs` and `dependents` are those within a group, by the ids that its definition has.
+    `dependents` are those within the group, by the ids in its definition.
     """
 
     steps: tuple[StepDef, ...]
@@ -62,12 +62,12 @@ class Body:
 
     @classmethod
     def of(cls, definition: StepDef) -> Body:
-        """The body of a definition that has a shape."""
+        """The body of a container's definition."""
         if definition.for_each is not None:
             changes: dict[str, Any] = {"for_each": None, "item_condition": None}
             changes["condition"] = definition.item_condition
         elif definition.loop is not None:
-            # A round that fails ends the loop; the loop itself may be tolerated.
+            # A failed round ends the loop; `continue_on_error` applies to the loop only.
             changes = {"loop": None, "condition": None, "continue_on_error": False}
         else:
             waiting: dict[str, list[str]] = {step.id: [] for step in definition.steps}
@@ -82,16 +82,16 @@ class Body:
 
 
 def build_graph(steps: Iterable[StepDef]) -> Graph:
-    """The graph of some steps.
+    """The graph of the steps.
 
-    Raises SpecError for an unknown or repeated id and for a cycle. A spec that
-    was parsed has none of these; a ledger from elsewhere might.
+    Raises SpecError for an unknown need, a duplicate id or a cycle. A parsed spec has none of
+    these, but a foreign ledger may.
     """
     by_id: dict[str, StepDef] = {}
     dependents: dict[str, list[str]] = {}
     for step in steps:
         if step.id in by_id:
-            raise SpecError("the graph", [Problem(f"step {step.id!r} is there twice")])
+            raise SpecError("the graph", [Problem(f"the step id {step.id!r} is used twice")])
         by_id[step.id] = step
         dependents[step.id] = []
     needs = {step.id: step.needs for step in by_id.values()}
@@ -103,23 +103,23 @@ def build_graph(steps: Iterable[StepDef]) -> Graph:
     graph = Graph(by_id, needs, {name: tuple(found) for name, found in dependents.items()})
     placed = sum(len(level) for level in graph.levels())
     if placed != len(by_id):
-        raise SpecError("the graph", [Problem("some steps wait for each other")])
+        raise SpecError("the graph", [Problem("the steps' needs have a cycle")])
     return graph
 
 
 def _unknown_need(step_id: str, name: str) -> SpecError:
-    return SpecError("the graph", [Problem(f"step {step_id!r} needs {name!r}, which is not there")])
+    return SpecError("the graph", [Problem(f"step {step_id!r} needs unknown step {name!r}")])
 
 
-def reachable(dependents: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
-    """The named steps, and all that follow from them by the edges; of `needs`, all that they need."""
+def reachable(edges: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
+    """The named steps, and all steps reachable from them along the edges."""
     found: set[str] = set()
     left = list(names)
     while left:
         name = left.pop()
         if name not in found:
             found.add(name)
-            left += dependents[name]
+            left += edges[name]
     return found
 
 

@@ -1,10 +1,10 @@
-"""What holds calls back: circuits that have opened, and room that a busy server has taken away.
+"""Limits on calls: circuits of targets, and the adaptive concurrency of providers.
 
-A circuit belongs to a target (a model at a server). It opens after failures in
-a row that time may heal, lets one step through when its cooldown is over, and
-closes or opens again by what becomes of that step's call. The room of a provider
-halves when it says that it was asked too often, and grows again by one for each
-round of answers (additive increase, multiplicative decrease).
+A circuit belongs to a target (a model of a provider). It opens after a number of transient
+failures in a row. When its cooldown is over, it lets one step through, the probe; the result of
+the probe's call closes the circuit or opens it again. A provider's concurrency limit is halved
+when it reports a rate limit, and grows by one per round of replies (additive increase,
+multiplicative decrease). Limits per minute are left to `scheduler/rates.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orc.scheduler.core.fold.state import AdaptiveRoom, Circuit, JobState
 
 
 def lets_through(state: JobState, target: str, now: float, *, probing: Container[str] = ()) -> bool:
-    """Whether a step may ask the target now; `probing` are targets that one has been let to."""
+    """Whether a step may call the target now; targets in `probing` already have a probe."""
     circuit = state.circuits.get(target)
     if circuit is None or circuit.retry_at is None:
         return True
@@ -32,7 +32,7 @@ def lets_through(state: JobState, target: str, now: float, *, probing: Container
 
 
 def set_route(state: JobState, step_id: str) -> None:
-    """Fold which targets the step may ask from now on, and with that the lane it waits in."""
+    """Set the step's route (the targets that it may call, in order), and so its lane."""
     definition = state.graph.steps[step_id]
     step = state.steps[step_id]
     if state.provider_override is None or definition.provider is None:
@@ -46,7 +46,7 @@ def set_route(state: JobState, step_id: str) -> None:
 def pick_target(
     state: JobState, lane: str, now: float, *, probing: Container[str] = ()
 ) -> int | None:
-    """The place in the lane's route of the first target that may be asked; none when none may."""
+    """The index in the lane's route of the first target that may be called; None if there is none."""
     for place, target in enumerate(state.routes[lane]):
         if lets_through(state, target.name, now, probing=probing):
             return place
@@ -54,7 +54,7 @@ def pick_target(
 
 
 def held_by_circuit(state: JobState, step_id: str, now: float) -> str | None:
-    """The target whose circuit alone keeps the step from starting; none where that is not so."""
+    """The first target of the step, if only open circuits keep the step from starting; else None."""
     step = state.steps[step_id]
     is_due = step.retry_at is None or step.retry_at <= now
     if step.status not in NOT_RUNNING or step.needs_left or not is_due:
@@ -66,7 +66,7 @@ def held_by_circuit(state: JobState, step_id: str, now: float) -> str | None:
 
 
 def room_of(state: JobState, provider: str) -> int:
-    """How many more steps may ask the provider, but for the limit on all steps."""
+    """How many more steps may call the provider, apart from the limit on all steps."""
     limits = state.definition.concurrency
     limit = limits.get(provider, limits["total"])
     adaptive = state.adaptive.get(provider)
@@ -76,7 +76,7 @@ def room_of(state: JobState, provider: str) -> int:
 
 
 def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float) -> list[AnyEvent]:
-    """What the end of a call does to its target's circuit."""
+    """The events of the target's circuit that the end of a call causes."""
     target = state.target_of(event.step)
     definition = state.definition.circuit
     if target is None or not definition.threshold:
@@ -84,7 +84,7 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
     circuit = state.circuits.get(target.name) or Circuit()
     is_open = circuit.retry_at is not None
     if is_open and circuit.probe != event.step:
-        # Its step started before the circuit opened, and was not let through to try.
+        # The step started before the circuit opened, and is not the probe.
         return []
     if isinstance(event, LlmResponded) or event.kind not in TRANSIENT:
         return [CircuitClosed(target=target.name)] if is_open else []
@@ -105,7 +105,7 @@ def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float)
 
 
 def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -> None:
-    """Fold the end of a call into the circuits and the room; the event has the stream's `version`."""
+    """Fold the end of a call into the circuits and limits; `version` is the event's."""
     target = state.target_of(event.step)
     if target is None:
         return
@@ -117,7 +117,7 @@ def call_ended(state: JobState, event: LlmResponded | LlmFailed, version: int) -
         if event.kind == "rate_limit":
             _halve(state, event.step, target.provider, version)
     elif target.provider in state.adaptive:
-        # Past the configured limit it holds nothing back, and still knows when it was halved.
+        # Above the configured limit it has no effect, but it keeps the version of the last halving.
         room = state.adaptive[target.provider]
         room.limit += 1 / room.limit
 
@@ -135,7 +135,7 @@ def circuit_closed(state: JobState, event: CircuitClosed) -> None:
 
 
 def assign_probe(state: JobState, step_id: str) -> None:
-    """A step that starts at an open circuit is the one that tries it."""
+    """Make a step that starts at an open circuit its probe."""
     target = state.target_of(step_id)
     circuit = None if target is None else state.circuits.get(target.name)
     if circuit is not None and circuit.retry_at is not None:
@@ -143,7 +143,7 @@ def assign_probe(state: JobState, step_id: str) -> None:
 
 
 def release_probe(state: JobState, step_id: str) -> None:
-    """A step that ends without a word on its circuit makes way for the next one to try."""
+    """Let another step be the probe, if this one was it and ended without a call."""
     target = state.target_of(step_id)
     circuit = None if target is None else state.circuits.get(target.name)
     if circuit is not None and circuit.probe == step_id:
@@ -153,7 +153,7 @@ def release_probe(state: JobState, step_id: str) -> None:
 def _halve(state: JobState, step_id: str, provider: str, version: int) -> None:
     room = state.adaptive.get(provider)
     if room is not None and state.steps[step_id].requested_version < room.halved_at:
-        # It was sent before the last halving, and says nothing of the room since.
+        # The call was sent before the last halving, so it says nothing about the new limit.
         return
     in_flight = max(1, state.running.get(provider, 0))
     now = in_flight if room is None else min(room.limit, in_flight)

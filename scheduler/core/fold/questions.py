@@ -1,4 +1,4 @@
-"""Questions to persons: asked by an approval, or about a call in doubt, and answered once."""
+"""Folds questions to a person and their answers: approvals, and questions about doubt."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def asked(state: JobState, event: ApprovalRequested) -> None:
 
 
 def decided(state: JobState, event: ApprovalDecided) -> None:
-    """Fold the event; what follows from the answer is told by the event after it."""
+    """Fold the event. The next event says how the step continues."""
     step = state.steps[event.step]
     state.signal_seen = max(state.signal_seen, event.signal_id or 0)
     if step.waits_for == "in_doubt":
-        # What follows a yes is another attempt; what follows a no is a failure, told next.
+        # Approved: another attempt follows. Rejected: the next event is the failure.
         step.status, step.waits_for = "pending", None
     else:
         step.output = answer_of(event)
@@ -35,13 +35,13 @@ def decided(state: JobState, event: ApprovalDecided) -> None:
 
 
 def answer_of(event: ApprovalDecided) -> Payload:
-    """What the step shows of the decision, a rejected one too."""
-    # In the order in which a stored value has its keys.
+    """The output of the step for the decision, also for a rejection."""
+    # Keys in sorted order, as in stored values.
     value = {"by": event.by, "comment": event.comment, "decision": event.option}
     return Payload(value=value)
 
 
 def close_question(state: JobState, step_id: str) -> None:
-    """Nobody is asked any more."""
+    """Remove the step's question."""
     state.steps[step_id].question = None
     state.questions.discard(step_id)

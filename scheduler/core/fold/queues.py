@@ -1,12 +1,12 @@
-"""Which step is next: lanes of ready steps under their limits, and the times of waiting ones.
+"""The queues of ready and waiting steps: which step starts next, and when a waiting one is due.
 
-No event records when a waiting step was found to be due, or that a step was looked at. That
-is bookkeeping of the process that runs the job, and `WorkQueues` has it, outside of the
-state. What the state's events make possible it reads from `JobState.work_items`.
+The queues are bookkeeping of the running process: no event records that a step was evaluated, or
+that a waiting step became due. `WorkQueues` therefore keeps them outside the state. It reads new
+entries from `JobState.work_items`.
 
-A lane holds the steps that may ask the same targets in the same order, or none. Entries of
-lanes and heaps are never searched for: one that no longer holds is passed over when it
-comes up.
+A lane is the queue of the steps with the same route, or of the steps that call no model. Entries
+of lanes and heaps are never searched for; an entry that is no longer valid is dropped when it
+reaches the front.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.state import JobState, WorkItem
 
 Room = Callable[[str], int]
-"""How many more steps may ask a provider, by what the state does not know: rates."""
+"""How many more steps may call a provider under limits that are not in the state: the rates."""
 
 _Entry = tuple[int, str, int]
-"""A place in a lane, the step, and the ticket that it has as long as the entry holds."""
+"""The entry's number, the step, and its ticket. The entry is valid while the step has the ticket."""
 _Timed = tuple[float, str, int]
-"""A time in seconds since 1970, the step, and its ticket, where it has one."""
+"""A time in seconds since 1970, the step, and its ticket (0 if there is none)."""
 
 
 def _unbounded(_provider: str) -> int:
@@ -36,11 +36,10 @@ def _unbounded(_provider: str) -> int:
 
 
 class WorkQueues:
-    """The queues of one job, beside its state, which they read and never change.
+    """The queues of one job. They read its state and never change it.
 
-    The questions have the same answers until an event changes the state, or until a
-    method that says so takes something out or puts something in. Times are in seconds
-    since 1970.
+    Queries return the same until an event changes the state, or until a method that is named for
+    it takes entries out or puts entries in. Times are in seconds since 1970.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -56,19 +55,19 @@ class WorkQueues:
         self._expiries: list[_Timed] = []
 
     def wake(self, now: float) -> None:
-        """Put the steps whose time to retry has come behind those that are ready."""
+        """Add the steps whose retry is due to the end of the ready queues."""
         self._catch_up()
         while self._retries and self._retries[0][0] <= now:
             _, step_id, ticket = heapq.heappop(self._retries)
             if self._has_ticket(step_id, ticket):
-                # Still `waiting` in the state: only `step.started` makes it run.
+                # The state still says `waiting`, until `step.started`.
                 self._put(step_id, ticket)
 
     def ready(self, now: float, *, room: Room = _unbounded) -> Iterator[str]:
-        """The steps that may start now, longest ready first, as many as the limits have room for.
+        """The steps that may start now within the limits, those that became ready first in front.
 
-        Waiting steps are among them once `wake` was called. Start none but in this order, or
-        all of them.
+        Waiting steps are included after `wake`. Start the steps in this order: the room for a
+        step is computed under the assumption that all steps before it start.
         """
         self._catch_up()
         state = self._state
@@ -93,7 +92,7 @@ class WorkQueues:
                 heapq.heappush(heads, (following, lane, entries))
 
     def next_due(self, now: float) -> float | None:
-        """When a waiting step has to be seen to next, if `ready` was asked at `now`."""
+        """When the next waiting step is due, if `ready` was called at `now`; None for never."""
         self._catch_up()
         times = [
             circuit.retry_at
@@ -105,7 +104,7 @@ class WorkQueues:
         return min(times, default=None)
 
     def waits_for_person_only(self) -> bool:
-        """Whether nothing goes on by itself any more, and persons are asked."""
+        """Whether the job can continue only after a person's decision or a raised budget."""
         self._catch_up()
         state = self._state
         if not (state.questions or state.over_budget) or state.running_total or self._due:
@@ -115,19 +114,19 @@ class WorkQueues:
         return not any(self._has_ticket(step_id, ticket) for _, step_id, ticket in self._retries)
 
     def take_due(self) -> list[str]:
-        """Take out the steps that have to be looked at: to judge, to expand, to gather."""
+        """Take out the steps that are due for evaluation."""
         self._catch_up()
         taken = list(self._due)
         self._due.clear()
         return taken
 
     def add_ready(self, step_id: str) -> None:
-        """Put a step that was looked at, and may start, behind those that are ready."""
+        """Add an evaluated step that may start to the end of its ready queue."""
         self._catch_up()
         self._put(step_id, self._state.steps[step_id].ticket)
 
     def take_overdue(self, now: float) -> list[ExpireStep | DecideApproval]:
-        """Take out the steps whose total time is over, and the questions that have had theirs."""
+        """Take out waiting steps whose total_timeout is over, and questions whose timeout is over."""
         self._catch_up()
         overdue: list[ExpireStep | DecideApproval] = []
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -143,7 +142,7 @@ class WorkQueues:
         return overdue
 
     def _catch_up(self) -> None:
-        """Take in what events have made possible since, and pass over what holds no more."""
+        """Read the new work items, and drop invalid entries from the fronts."""
         if self._items is not self._state.work_items:
             self._clear()
         for item in self._items[self._items_read :]:
@@ -160,7 +159,7 @@ class WorkQueues:
             heapq.heappop(self._expiries)
 
     def _clear(self) -> None:
-        """The job was reopened, or has ended: nothing from before holds."""
+        """Drop all entries, because the job was reopened or has ended."""
         self._items = self._state.work_items
         self._items_read = 0
         for queue in (self._lanes, self._places, self._due):
@@ -186,7 +185,7 @@ class WorkQueues:
     def _put(self, step_id: str, ticket: int) -> None:
         if not self._state.wants(step_id):
             return
-        assert ticket, "only a step that an event lets start is queued"
+        assert ticket, "only a step with a work item can be queued"
         self._last_place += 1
         self._places[step_id] = self._last_place
         lane = self._lanes.setdefault(self._state.steps[step_id].lane, deque())
@@ -216,7 +215,7 @@ def _take_room(
     probing: set[str],
     room: Room,
 ) -> bool:
-    """Take one place of the lane's target out of `rooms`, if there is one."""
+    """Take one place for the lane's next target from `rooms`. Returns whether there was one."""
     place = pick_target(state, lane, now, probing=probing)
     if place is None:
         return False

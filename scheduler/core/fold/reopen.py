@@ -1,4 +1,4 @@
-"""The fold of `job.resumed`: what has not succeeded is open again, under limits that start afresh."""
+"""Folds `job.resumed`: steps that have not succeeded are reopened, and limits are reset."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from orc.scheduler.core.fold.work import (
 
 
 def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at: str) -> None:
-    """Fold the event; `before_at` is the time of the one before it."""
+    """Fold the event; `before_at` is the time of the event before it."""
     if state.owned_since is not None:
-        # The last owner died without a word: its time ran to its last event.
+        # The last owner died without a closing event; its time ends at its last event.
         state.owned_s += seconds_between(state.owned_since, before_at)
     state.had_ended = has_ended(state)
     state.status = "running"
@@ -48,7 +48,7 @@ def job_resumed(state: JobState, event: JobResumed, recorded_at: str, before_at:
 
 
 def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
-    """From now on only these steps, and what they need, are run; none means all of them."""
+    """Run only these steps and their needs from now on; None means all steps."""
     state.only = None if names is None else frozenset(reachable(state.graph.needs, names))
     done = find_done(state, had_ended=state.had_ended) if state.only else set()
     state.only_left = sum(1 for name in state.only or () if name not in done)
@@ -58,10 +58,10 @@ def limit_to(state: JobState, names: tuple[str, ...] | None) -> None:
 
 
 def reopen(state: JobState, recorded_at: str) -> None:
-    """Open what has not succeeded, and rebuild the indexes; in-flight steps stay `running`."""
+    """Reopen the steps that are not done, and rebuild the indexes. Steps in flight stay `running`."""
     now = seconds_of(recorded_at)
     clear_work(state)
-    # Whoever resumes a job wants its models to be asked now.
+    # A resume closes all circuits, so that models are called at once.
     state.circuits.clear()
     state.adaptive.clear()
     state.failed.clear()
@@ -81,18 +81,18 @@ def reopen(state: JobState, recorded_at: str) -> None:
         _reopen_step(state, step_id, done, now)
         if step.inside is not None:
             holders.append(step_id)
-    # The innermost first: what is open inside is known before it is counted.
+    # Innermost containers first, because the outer ones count the open inner ones.
     for step_id in reversed(holders):
         reopen_inside(state, step_id, reopened)
     held = {name for step_id in holders for name in _inside(state, step_id).held}
     for step_id, step in state.steps.items():
         if step.parent in held:
-            # Who holds a step stands before it.
+            # A container stands before its children in `steps`.
             held.add(step_id)
         if step_id in done or step_id in held:
             continue
         if _is_blocked(state, step_id, done):
-            # Only where a stream was cut between the two; it is looked at, and skipped.
+            # Happens only if the stream ends between the failure and the skip; evaluation skips it.
             add_evaluation(state, step_id)
         else:
             _requeue(state, step_id, now)
@@ -105,7 +105,7 @@ def _inside(state: JobState, step_id: str) -> Inside:
 
 
 def find_kept(state: JobState) -> tuple[str, ...]:
-    """The steps without a result of their own that a resume leaves as they are."""
+    """The skipped and failed steps that a resume does not reopen."""
     done = find_done(state, had_ended=has_ended(state))
     return tuple(
         step_id
@@ -115,7 +115,7 @@ def find_kept(state: JobState) -> tuple[str, ...]:
 
 
 def with_kept(state: JobState, event: JobAmended) -> JobAmended:
-    """The event with what it leaves as it is."""
+    """The event, with the skipped and failed steps that it does not reopen."""
     named = {*event.reset, *event.removed}
     kept = tuple(name for name in find_kept(state) if named.isdisjoint(lineage(name)))
     return event.model_copy(update={"kept": kept or None})
@@ -126,35 +126,36 @@ def _has_failed(step: StepState) -> bool:
 
 
 def has_ended(state: JobState) -> bool:
-    """Whether the job has come to an end, whatever that was."""
+    """Whether the job has ended, in whatever status."""
     return state.status in JOB_ENDED
 
 
 def find_done(state: JobState, *, had_ended: bool) -> set[str]:
-    """What stays as it is: what has succeeded, all inside it, and what was skipped because of that.
+    """The steps that a resume does not reopen.
 
-    And what a person has said no to, unless the job had ended with that.
+    These are succeeded steps with all their children, steps that were skipped because of them,
+    and steps that a person rejected, unless the job has ended (`had_ended`).
     """
     done: set[str] = set()
     for level in state.graph.levels():
         for step_id in level:
             step = state.steps[step_id]
-            is_no = step.failure is not None and step.failure.kind == "rejected"
-            if step.is_done or (step.status == "failed" and is_no and not had_ended):
+            is_rejected = step.failure is not None and step.failure.kind == "rejected"
+            if step.is_done or (step.status == "failed" and is_rejected and not had_ended):
                 done.add(step_id)
             elif step.status == "skipped" and step.skipped != "job_timeout":
                 needs = state.graph.needs[step_id]
                 if all(name in done for name in needs) or _is_blocked(state, step_id, done):
                     done.add(step_id)
     for step_id, step in state.steps.items():
-        # Who holds a step stands before it.
+        # A container stands before its children in `steps`.
         if step.parent in done:
             done.add(step_id)
     return done
 
 
 def _is_blocked(state: JobState, step_id: str, done: Container[str]) -> bool:
-    """Whether the step needs the success of what stays skipped or failed."""
+    """Whether the step needs the success of a step that stays skipped or failed."""
     if state.graph.steps[step_id].runs_after == "any":
         return False
     needs = (state.steps[name] for name in state.graph.needs[step_id] if name in done)
@@ -164,13 +165,13 @@ def _is_blocked(state: JobState, step_id: str, done: Container[str]) -> bool:
 def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> None:
     step = state.steps[step_id]
     if step.fallback and not step.replies:
-        # There is nothing to go on from: the first of its targets is asked again, as at first.
+        # The step has no replies to continue from, so it begins again with its first target.
         step.fallback = step.failures = 0
     set_route(state, step_id)
     state.unfinished += 1
     step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
-    # What holds others and is under way goes on, although what it follows may run again:
-    # it began after that failure, and so does what comes after it.
+    # A running container continues even if a failed step upstream of it runs again: it began
+    # after that failure, and so do its dependents.
     began_after_failure = step.status == "running" and step.inside is not None
     step.upstream_failed = (began_after_failure and step.upstream_failed) or _has_failure_upstream(
         state, step_id, done
@@ -182,13 +183,13 @@ def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> N
         if step.inside is not None:
             step.status = "running"
     elif step.status == "running" and step.inside is None and not takes_slot(state, step_id):
-        # It had begun, and nothing followed: nobody was asked, nothing came into being.
+        # The stream ends right after the step's start: no question or child exists yet.
         step.status = "pending"
     _clamp_deadline(state, step_id, now)
 
 
 def _has_failure_upstream(state: JobState, step_id: str, done: set[str]) -> bool:
-    """What stays as it is will not be told of again; and what holds a step stands before it."""
+    """Whether a failed step upstream is kept, or a failure upstream of the container is."""
     before = [state.steps[name] for name in state.graph.needs[step_id] if name in done]
     parent = state.steps[step_id].parent
     if parent is not None and state.steps[parent].upstream_failed:
@@ -214,13 +215,13 @@ def _requeue(state: JobState, step_id: str, now: float) -> None:
 
 
 def _reopen_question(state: JobState, step_id: str) -> None:
-    """The question stands, and so does its time: days, by the clock on the wall."""
+    """Keep the open question, and its expiry by the wall clock."""
     state.questions.add(step_id)
     add_expiry(state, step_id)
 
 
 def _clamp_retry(state: JobState, step_id: str, now: float) -> None:
-    """A recorded time is trusted no further than its own length from now: clocks jump."""
+    """Limit the recorded retry time to its delay from now, because the wall clock may jump."""
     step = state.steps[step_id]
     delay_s = step.delay_s or 0.0
     retry_at = step.retry_at if step.retry_at is not None else now
@@ -238,7 +239,7 @@ def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
 
 
 def seconds_between(start: str | None, end: str) -> float:
-    """From one recorded time to another; 0 without a start, and where a clock went back."""
+    """Seconds between two recorded times; 0 if `start` is None or after `end`."""
     return 0.0 if start is None else max(0.0, seconds_of(end) - seconds_of(start))
 
 

@@ -1,7 +1,7 @@
-"""The state of a job as data: its steps, and the indexes that keep each question cheap.
+"""The state of a job as data: its steps, and indexes for fast queries.
 
-Only `evolve` (`evolve.py`) changes it, from one event to the next. The scheduler's own
-bookkeeping, which no event records, is `WorkQueues` in `queues.py`.
+Only `evolve` (`evolve.py`) changes it. Bookkeeping that no event records is left to `WorkQueues`
+in `queues.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
 
 Doubt = Literal["call", "tool", "work"]
-"""What may have been done: a call to a model, a tool's, or a command or a function."""
+"""What is in doubt: a call to a model, a call of a tool, or the work of a command or function."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedReply:
-    """A reply that the ledger holds, which a later attempt may be answered from."""
+    """A reply in the job's stream, which a later attempt can use again."""
 
     version: int
     call: int
@@ -39,7 +39,7 @@ class CommittedReply:
 
 @dataclass(frozen=True, slots=True)
 class CommittedResult:
-    """What a tool answered, in the ledger."""
+    """The result of a tool call in the job's stream."""
 
     result: Payload
     is_error: bool
@@ -47,9 +47,10 @@ class CommittedResult:
 
 @dataclass(slots=True)
 class Circuit:
-    """Failures in a row of one target. Open while `retry_at` is set, in seconds since 1970.
+    """The circuit of one target. `failures` counts the transient failures in a row.
 
-    `probe` is the step that was let through after it.
+    It is open while `retry_at` (seconds since 1970) is set. `probe` is the step that was let
+    through after that time.
     """
 
     failures: int = 0
@@ -59,7 +60,7 @@ class Circuit:
 
 @dataclass(slots=True)
 class AdaptiveRoom:
-    """How many steps may ask a provider at once, and the version of the event that halved it."""
+    """The adaptive concurrency limit of a provider, and the version of the last halving event."""
 
     limit: float
     halved_at: int
@@ -67,11 +68,11 @@ class AdaptiveRoom:
 
 @dataclass(slots=True)
 class Inside:
-    """What a step that holds others knows of them.
+    """The children of a container step.
 
-    `children` are their ids in order, `open` how many have not ended, of `total` in
-    all. `held` ones wait until another one has ended; `values` has the values of
-    each thousand of items, or the inputs of a group.
+    `children` are their ids in order. `total` is their number when all are created, `open` the
+    number of those that have not ended. `held` children wait until another child ends
+    (max_parallel). `values` holds the items' values in lists of 1,000, or a workflow's inputs.
     """
 
     total: int = 0
@@ -83,7 +84,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """What a person is asked; at `expires_at` (seconds since 1970) the answer is `on_timeout`."""
+    """An open question. At `expires_at` (seconds since 1970) the decision is `on_timeout`."""
 
     options: tuple[str, ...]
     expires_at: float | None = None
@@ -92,7 +93,7 @@ class OpenQuestion:
 
 @dataclass(slots=True)
 class Spent:
-    """What was spent on an account, and what calls in flight may add to it."""
+    """What is spent on an account, and what is reserved (`held_*`) for calls in flight."""
 
     calls: int = 0
     tokens: int = 0
@@ -103,12 +104,12 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """What an event makes possible for a step: at once, or `at` a time in seconds since 1970.
+    """Work that an event makes possible for a step: at once, or `at` a time in seconds since 1970.
 
-    `start`: it may start. `look`: its condition has to be judged, its items expanded or their
-    results gathered first. `retry`: it may start again then. `deadline`: its total time is
-    over then. `expiry`: the time for an answer is over then. An item to start or retry holds
-    as long as the step has its `ticket`.
+    `start`: the step may start. `evaluate`: the step is due for evaluation (its condition, its
+    items, or its children's results). `retry`: it may start again at that time. `deadline`: its
+    total_timeout is over then. `expiry`: the time for an answer is over then. An item to start
+    or retry is valid while the step has its `ticket`.
     """
 
     kind: Literal["start", "evaluate", "retry", "deadline", "expiry"]
@@ -119,19 +120,19 @@ class WorkItem:
 
 @dataclass(slots=True)
 class StepState:
-    """One step, now.
+    """The state of one step.
 
-    `needs_left` counts the needs that have not yet ended well enough for it,
-    `ticket` is the number of the work item that it may start from, 0 while there is none;
-    `calls_recorded` the calls that recorded replies would have answered so far.
-    `fallback` is the place of its target in its list; `lane` names the route from
-    there on. `fresh` steps ask anew whatever a cache has.
-    `parent` is the step that holds it, `number` its place there: an item's from 0, a
-    round's from 1; `in_flight`: a call was sent, or a tool called, and has not ended;
-    `in_doubt`: an attempt was cut short with that under way, and nobody has said yet that
-    it may be done again; `calls_in_doubt` counts the calls that may have been answered,
-    and paid for, unheard. `began_at` is when one that holds others began, in seconds since
-    1970. `upstream_failed`: a step before it, near or far, has failed.
+    `needs_left`: how many needs have not ended yet in a way that lets the step start.
+    `ticket`: the number of the valid work item to start the step; 0 if there is none.
+    `calls_recorded`: how many calls used up a recorded reply.
+    `fallback`: the index of the current target in the step's list; `lane` names the route from
+    there. `fresh`: the step ignores caches.
+    `parent`: its container; `number`: its position there (an item's from 0, a round's from 1).
+    `in_flight`: a call to a model or tool that has not ended.
+    `in_doubt`: what an interrupted attempt may have done, until it is decided.
+    `calls_in_doubt`: how many calls may have been processed and billed without a recorded reply.
+    `began_at`: when a container began, in seconds since 1970.
+    `upstream_failed`: a step upstream of it has failed.
     """
 
     index: int
@@ -169,16 +170,16 @@ class StepState:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended so that a resume leaves it as it is."""
+        """Whether it ended in a way that a resume never reopens."""
         return self.status == "succeeded" or (self.status == "failed" and self.tolerated)
 
 
 @dataclass(slots=True)
 class JobState:
-    """A job, now: what its events say, and the indexes that keep each question cheap.
+    """The state of one job, and indexes for fast queries.
 
-    `only` are the steps that this owner runs, where not all of them, and `only_left` how
-    many of them have not ended; `retired` are steps that an amendment took out.
+    `only`: the steps that the current owner runs; None means all. `only_left`: how many of them
+    have not ended. `retired`: steps that an amendment removed.
     """
 
     definition: JobDef
@@ -186,8 +187,8 @@ class JobState:
     steps: dict[str, StepState]
     routes: dict[str, tuple[TargetDef, ...]] = field(default_factory=lambda: {"": ()})
     work_items: list[WorkItem] = field(default_factory=list)
-    """What the events have made possible, in order: a log that only grows. A new list begins
-    where a job is reopened or ends. `WorkQueues` reads it."""
+    """An append-only log, which `WorkQueues` reads. A new list begins when the job is reopened
+    or ends."""
     circuits: dict[str, Circuit] = field(default_factory=dict)
     adaptive: dict[str, AdaptiveRoom] = field(default_factory=dict)
     version: int = 0
@@ -208,51 +209,51 @@ class JobState:
     owned_since: str | None = None
     last_at: str = ""
     signal_seen: int = 0
-    """The last signal that an event answers, those to cancel left out."""
+    """The id of the last signal that an event has handled, apart from cancel signals."""
     cancel_seen: int = 0
-    """The last signal to cancel that is answered; a later signal of another kind does not count."""
+    """The id of the last cancel signal that an event has handled."""
     stopped_by: str | None = None
     is_cancelling: bool = False
     cancel_signal: int | None = None
     cancel_reason: str | None = None
     had_ended: bool = False
-    """Whether the last resume was of a job that had ended: then a person's no is asked again."""
+    """Whether the job had ended before the last resume. Then rejected steps are reopened."""
     questions: set[str] = field(default_factory=set)
     spent: dict[str, Spent] = field(default_factory=dict)
     raised_budgets: dict[str, BudgetDef] = field(default_factory=dict)
     over_budget: dict[str, str] = field(default_factory=dict)
-    """Steps that wait for a budget, with the account whose limit holds them."""
+    """Steps that wait for a raised budget, with the account."""
     only: frozenset[str] | None = None
     only_left: int = 0
     retired: dict[str, StepState] = field(default_factory=dict)
     removed: set[Digest] = field(default_factory=set)
-    """Blobs that were removed from the ledger, unless their bytes have come again."""
+    """Blobs that were removed from the ledger. Their bytes may have been added again since."""
 
     def route_of(self, step_id: str) -> tuple[TargetDef, ...]:
-        """The targets that the step may ask, in order; empty where it asks no model."""
+        """The targets that the step may call, in order; empty if it calls no model."""
         return self.routes[self.steps[step_id].lane]
 
     def target_of(self, step_id: str) -> TargetDef | None:
-        """The target that the step asks now; None where it asks no model."""
+        """The target that the step calls now; None if it calls no model."""
         route = self.route_of(step_id)
         return route[0] if route else None
 
     def provider_of(self, step_id: str) -> str:
-        """The provider that the step counts against besides the total; empty for none."""
+        """The provider whose limit the step counts against; empty if it calls no model."""
         target = self.target_of(step_id)
         return "" if target is None else target.provider
 
     def wants(self, step_id: str) -> bool:
-        """Whether this owner runs the step: it, or what it is an item, a round or a part of."""
+        """Whether the current owner runs the step, or the container that it belongs to."""
         return self.only is None or any(name in self.only for name in lineage(step_id))
 
     def files(self) -> Iterator[FileRef]:
-        """Every file that steps have written, as it is now."""
+        """The current version of each file that steps have written."""
         for owned in self.owned:
             yield owned.file
 
     def summary(self) -> dict[str, Any]:
-        """All that decides what happens next, as plain values: equal states have equal summaries."""
+        """The fields that determine what happens next, as plain values for comparison."""
         return {
             "status": self.status,
             "only": None if self.only is None else (sorted(self.only), self.only_left),

@@ -1,7 +1,7 @@
-"""What the events make possible: the fold's side of the queues.
+"""The fold's side of the queues: it appends work items to the state.
 
-A step that may start, has to be looked at, or waits for a time becomes a work item in the
-state. `queues.py` reads these items, and says which step is next.
+A work item says that a step may start, is due for evaluation, or waits for a time. Reading them
+and choosing the next step is left to `queues.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orc.scheduler.core.fold.state import JobState, StepState, WorkItem
 
 
 def became_ready(state: JobState, step_id: str) -> None:
-    """All that the step waits for has ended: it may start, or has to be looked at first."""
+    """Fold that the step's needs have ended: it may start, or is due for evaluation."""
     if not state.wants(step_id):
         return
     if state.graph.steps[step_id].is_plain:
@@ -24,9 +24,9 @@ def became_ready(state: JobState, step_id: str) -> None:
 
 
 def let_start(state: JobState, step_id: str) -> None:
-    """The step, which nothing has to be judged of, may start; one in doubt is looked at.
+    """Let a step start that needs no evaluation; a step in doubt is evaluated first.
 
-    Not one whose needs are open again: it is told when they have ended.
+    Does nothing while needs of the step are open; `became_ready` follows when they end.
     """
     if state.steps[step_id].needs_left or not state.wants(step_id):
         return
@@ -37,26 +37,26 @@ def let_start(state: JobState, step_id: str) -> None:
 
 
 def add_evaluation(state: JobState, step_id: str) -> None:
-    """The step has to be looked at: its results are gathered, or it is skipped."""
+    """Make the step due for evaluation: to gather its children's results, or to skip it."""
     state.work_items.append(WorkItem("evaluate", step_id))
 
 
 def add_deadline(state: JobState, step_id: str) -> None:
-    """The step fails at its deadline, should it not run then."""
+    """Add the step's deadline, at which it fails unless it is running."""
     deadline_at = state.steps[step_id].deadline_at
     if deadline_at is not None:
         state.work_items.append(WorkItem("deadline", step_id, at=deadline_at))
 
 
 def add_expiry(state: JobState, step_id: str) -> None:
-    """The step's question is decided when the time for an answer is over."""
+    """Add the time at which the step's question expires, if it does."""
     question = state.steps[step_id].question
     if question is not None and question.expires_at is not None:
         state.work_items.append(WorkItem("expiry", step_id, at=question.expires_at))
 
 
 def wait_for_retry(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
-    """The step waits for its next attempt."""
+    """Fold that the step waits for its next attempt."""
     step = state.steps[step_id]
     step.status = "waiting"
     step.waits_for = "retry"
@@ -67,12 +67,12 @@ def wait_for_retry(state: JobState, step_id: str, retry_at: float, delay_s: floa
 
 
 def leave_queue(state: JobState, step_id: str) -> None:
-    """The step is not to be started; its work item holds no more."""
+    """Invalidate the step's work item."""
     state.steps[step_id].ticket = 0
 
 
 def clear_work(state: JobState) -> None:
-    """Nothing is possible or running, and nobody is asked, until an event says so again."""
+    """Clear all work items, running counts, open questions and waits for budgets."""
     state.work_items = []
     for step in state.steps.values():
         step.ticket = 0
@@ -83,20 +83,20 @@ def clear_work(state: JobState) -> None:
 
 
 def takes_slot(state: JobState, step_id: str) -> bool:
-    """Whether the step counts against the limits while it runs: not if it holds others, or asks."""
+    """Whether the step takes a slot while it runs. Containers and approvals take none."""
     definition = state.graph.steps[step_id]
     return definition.shape is None and definition.facts.holds_slot
 
 
 def enter_running(state: JobState, step_id: str) -> None:
-    """The step takes a slot."""
+    """Count the step as running."""
     provider = state.provider_of(step_id)
     state.running[provider] = state.running.get(provider, 0) + 1
     state.running_total += 1
 
 
 def leave_running(state: JobState, step_id: str) -> StepState:
-    """The step gives its slot back."""
+    """Stop counting the step as running."""
     state.running[state.provider_of(step_id)] -= 1
     state.running_total -= 1
     release_probe(state, step_id)

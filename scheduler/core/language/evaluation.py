@@ -1,4 +1,7 @@
-"""What an expression means: a walk over Jinja's syntax tree, with the job's values as its scope."""
+"""Evaluates an expression by a walk over Jinja's syntax tree, in a scope of the job's values.
+
+Which syntax is allowed is left to `expressions.py`.
+"""
 
 from __future__ import annotations
 
@@ -35,46 +38,49 @@ TESTS = (
 
 
 STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
-"""What a condition can ask of the steps before it; keys of its scope."""
+"""The functions that a condition may call. They are keys of its scope."""
 
 
 def to_text(value: Any) -> str:
-    """A value inside a longer text: texts as they are, everything else as JSON."""
+    """The value as text: a string is unchanged, any other value becomes JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(to_plain(value), ensure_ascii=False)
 
 
 def to_plain(value: Any) -> Any:
-    """The value in JSON's own types: views and tuples opened, the rest refused."""
+    """The value as plain JSON types. Mappings and tuples are converted. Raises TemplateError."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise TemplateError("gives a number that JSON does not have")
+        raise TemplateError("the value is infinite or NaN, which JSON does not allow")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):
         return {str(key): to_plain(value[key]) for key in value}
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
-    raise TemplateError(f"gives a {type(value).__name__}, which is not a JSON value")
+    raise TemplateError(f"the value is a {type(value).__name__}, which is not a JSON type")
 
 
 def look_up(value: Any, key: Any) -> Any:
-    """A key of a mapping or an index of a list; never an attribute. Raises TemplateError."""
+    """The value at a key of a mapping or an index of a list. It never reads attributes.
+
+    Raises TemplateError.
+    """
     if isinstance(value, Mapping):
         if key in value:
             return value[key]
         names = ", ".join(str(name) for name in list(value)[:8]) or "none"
-        raise _Missing(f"there is no key {key!r}; there are: {names}")
+        raise _Missing(f"there is no key {key!r}; the keys are: {names}")
     if isinstance(value, list | tuple | str) and isinstance(key, int) and not isinstance(key, bool):
         if -len(value) <= key < len(value):
             return value[key]
-        raise _Missing(f"there is no item {key}; there are {len(value)}")
+        raise _Missing(f"there is no item {key}; the number of items is {len(value)}")
     kind = "null" if value is None else type(value).__name__
     raise _Missing(f"{kind} has no key {key!r}")
 
 
 class _Missing(TemplateError):
-    """A name or key that is not there: the one error that `default` forgives."""
+    """A name or key does not exist. Only this error is handled by `default` and `defined`."""
 
 
 def walk_path(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
@@ -86,7 +92,7 @@ def walk_path(path: tuple[str, ...], scope: Mapping[str, Any]) -> Any:
 
 def _name(name: str, scope: Mapping[str, Any]) -> Any:
     if name not in scope:
-        raise _Missing(f"{name!r} is not defined; there are: {', '.join(scope)}")
+        raise _Missing(f"{name!r} is not defined; the names are: {', '.join(scope)}")
     return scope[name]
 
 
@@ -95,7 +101,7 @@ def jinja_environment() -> SandboxedEnvironment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Environment(ImmutableSandboxedEnvironment):
-        """Filters that take `attribute=` look up keys as well, and never an attribute."""
+        """Makes filters with `attribute=` look up keys instead of attributes."""
 
         def getitem(self, obj: Any, argument: Any) -> Any:
             try:
@@ -130,7 +136,7 @@ def evaluate(node: nodes.Node, scope: Scope) -> Any:
 
 @lru_cache(maxsize=1)
 def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
-    """The whole language: what each node type means."""
+    """The evaluator of each allowed node type: the whole language."""
     from jinja2 import nodes
 
     def arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any, Scope], Any]:
@@ -173,7 +179,7 @@ def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
 
 
 def status_call(node: Any) -> str | None:
-    """`success()` and its like, which take no arguments; none for any other call."""
+    """The key of a call such as `success()`, without arguments; None for any other call."""
     from jinja2 import nodes
 
     name = f"{node.node.name}()" if isinstance(node.node, nodes.Name) else ""
@@ -182,7 +188,7 @@ def status_call(node: Any) -> str | None:
 
 
 def _constant(node: Any, scope: Scope) -> Any:
-    # An escape in the spec's text can make half a character, which no event can hold.
+    # An escape can produce a lone surrogate, which an event cannot contain.
     return clean_text(node.value) if isinstance(node.value, str) else node.value
 
 
@@ -244,7 +250,7 @@ def _filter(node: Any, scope: Scope) -> Any:
     except TemplateError:
         raise
     except Exception as error:
-        # The filters are Jinja's, over any JSON value: they raise what they like.
+        # Jinja's filters may raise any exception for an unexpected value.
         raise TemplateError(f"filter {node.name!r}: {error}") from None
     if isinstance(result, bool | int | float | str | dict) or result is None:
         return result
@@ -269,12 +275,15 @@ def _test(node: Any, scope: Scope) -> bool:
 def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     for operand in (left, right):
         if isinstance(operand, str | list) and len(operand) > _OPERAND_CHARS_MAX:
-            raise TemplateError("an operand is too long for an operator; use a filter or a step")
+            raise TemplateError(
+                f"an operand has more than {_OPERAND_CHARS_MAX:,} characters or items; use a filter "
+                "or a step instead"
+            )
     name = function.__name__
     if name == "mod" and not isinstance(left, int | float):
-        raise TemplateError("% takes numbers")
+        raise TemplateError("the operands of % must be numbers")
     if name == "mul" and not (isinstance(left, int | float) and isinstance(right, int | float)):
-        raise TemplateError("* takes numbers")
+        raise TemplateError("the operands of * must be numbers")
     try:
         return function(left, right)
     except (TypeError, ArithmeticError) as error:

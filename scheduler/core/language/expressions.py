@@ -1,9 +1,9 @@
-"""The expression language inside `${{ }}`: what is allowed, and what it refers to.
+"""The expression language inside `${{ }}`: which syntax is allowed, and which names it refers to.
 
-The grammar is Jinja's, and so are the filters. Evaluation walks Jinja's syntax
-tree over a closed list of node types, instead of running compiled code: a name
-is only ever a key of a mapping, there are no calls, and a spec of thousands of
-steps compiles nothing.
+The grammar and the filters are Jinja's. Expressions are evaluated by a walk over Jinja's syntax
+tree with a closed list of node types, instead of Jinja's compiled code. So names are only keys
+of mappings, functions cannot be called, and a large spec needs no compilation. Evaluation is left
+to `evaluation.py`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name that an expression looks up, with the literal keys after it: `("steps", "a", "output")`."""
+    """A name in an expression with the literal keys after it, such as `("steps", "a", "output")`."""
 
     path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One parsed expression. `path` is set for a plain dotted path, else `tree`.
+    """One parsed expression. `path` is set for a plain dotted path, otherwise `tree`.
 
-    `calls` are the functions of a condition that it has.
+    `calls` are the condition functions that it calls.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Expression:
     calls: frozenset[str] = frozenset()
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
-        """The expression's value. Raises TemplateError, which quotes the expression."""
+        """The expression's value. Raises TemplateError; its message quotes the expression."""
         try:
             if self.path is not None:
                 return walk_path(self.path, scope)
@@ -58,21 +58,21 @@ class Expression:
         except TemplateError as error:
             raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-            # Any operation on any JSON value: which of them Python refuses is no business of ours.
+            # Python raises these for operations on unsuitable values.
             raise TemplateError(f"${{{{ {self.source} }}}}: {error}") from None
 
 
 def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
-    """Refuse what the language does not have. Raises TemplateError."""
+    """Raise TemplateError for syntax that the language does not allow."""
     from jinja2 import nodes
 
     if isinstance(node, nodes.Call):
         if is_condition and status_call(node) is not None:
             return
         raise TemplateError(
-            "calls are not allowed; filters are written `value | filter`"
+            "function calls are not allowed here; write a filter as `value | filter`"
             if not is_condition
-            else f"the functions of a condition are {', '.join(STATUS_CALLS)}"
+            else f"a condition may only call {', '.join(STATUS_CALLS)}"
         )
     if isinstance(node, nodes.Filter):
         _check_known("filter", node.name, FILTERS)
@@ -88,7 +88,7 @@ def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
 
 def _check_known(what: str, name: str, known: list[str]) -> None:
     if name not in known:
-        raise TemplateError(f"there is no {what} {name!r}; there are: {', '.join(known)}")
+        raise TemplateError(f"there is no {what} {name!r}; the {what}s are: {', '.join(known)}")
 
 
 def references_in(node: nodes.Node) -> list[Reference]:
@@ -103,7 +103,7 @@ def references_in(node: nodes.Node) -> list[Reference]:
     if isinstance(node, nodes.Getitem | nodes.Getattr):
         base = _literal_path(node.node)
         if base == ("steps",):
-            raise TemplateError("steps[...] takes a literal step id, such as steps['my-step']")
+            raise TemplateError("steps[...] must have a literal step id, such as steps['my-step']")
     return found
 
 
@@ -125,7 +125,7 @@ def _literal_path(node: nodes.Node) -> tuple[str, ...] | None:
 
 
 def calls_in(node: nodes.Node) -> frozenset[str]:
-    """The functions of a condition in it."""
+    """The condition functions that the expression calls."""
     from jinja2 import nodes
 
     found = [node] if isinstance(node, nodes.Call) else []

@@ -1,6 +1,6 @@
-"""What a filter of a template may be asked for, so that a short expression makes nothing giant.
+"""Limits for the arguments of filters, so that a short expression cannot produce a huge value.
 
-The filters themselves are Jinja's; which of them there are is `evaluation.py`'s.
+The filters are Jinja's; the list of allowed filters is in `evaluation.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import TemplateError
 
 RESULT_CHARS_MAX = 64 * 1024 * 1024
-"""How long a text may become."""
+"""The maximum length of a text."""
 PRECISION_MAX = 400
-"""No float has more digits."""
+"""More than the digits of any float."""
 
 _PARAMETERS = {
     "indent": ("width",),
@@ -28,17 +28,17 @@ _PARAMETERS = {
 def check_filter(
     name: str, value: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]
 ) -> None:
-    """Refuse a filter whose result would be out of all proportion. Raises TemplateError.
+    """Raise TemplateError for a filter whose result would be too large.
 
-    Arguments of a wrong type are left to the filter itself.
+    Arguments of a wrong type are left to the filter.
     """
     given = {**dict(zip(_PARAMETERS.get(name, ()), arguments, strict=False)), **keywords}
     match name:
         case "round" if _is_number(given.get("precision", 0)):
             if abs(given.get("precision", 0)) > PRECISION_MAX:
-                raise TemplateError(f"a precision is {PRECISION_MAX} at most")
+                raise TemplateError(f"the precision must be at most {PRECISION_MAX}")
         case "sum" if "start" in given and not _is_number(given["start"]):
-            raise TemplateError("the start of a sum is a number")
+            raise TemplateError("the start of a sum must be a number")
         case "indent" if isinstance(value, str):
             width = given.get("width", 4)
             width = len(width) if isinstance(width, str) else width
@@ -54,7 +54,7 @@ def check_filter(
 
 def _check_length(chars: float) -> None:
     if chars > RESULT_CHARS_MAX:
-        raise TemplateError(f"the text would be over {size_text(RESULT_CHARS_MAX)}")
+        raise TemplateError(f"the text would have more than {size_text(RESULT_CHARS_MAX)}")
 
 
 def _is_number(value: Any) -> bool:

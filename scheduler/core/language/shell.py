@@ -1,8 +1,7 @@
-"""Templates in `run:` texts: a value never becomes shell text.
+"""Templates in `run:` texts. A value never becomes part of the shell script.
 
-Each `${{ }}` is replaced by a reference to an environment variable, and its
-value travels in that variable. Where the shell would not expand the reference
-as one word, or not at all, the template is refused.
+Each `${{ }}` is replaced by a reference to an environment variable that has the value. A template
+is an error where the shell would not expand the reference, or not as one word.
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ VALUE_BYTES_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ShellText:
-    """A script for /bin/sh, and the expression that each of its variables stands for."""
+    """A script for /bin/sh, and the expression for the value of each of its variables."""
 
     script: str
     variables: tuple[tuple[str, Expression], ...]
 
 
 def parse_shell(text: str) -> ShellText:
-    """The script with `"${ORC_V1}"` and so on in the place of its expressions.
+    """The script with `"${ORC_V1}"` and so on in place of its expressions.
 
-    Inside double quotes the reference has no quotes of its own. Raises
-    TemplateError for an expression in single quotes, backticks, a heredoc, or
-    after a backslash.
+    Inside double quotes, the reference gets no quotes of its own. Raises TemplateError for an
+    expression in single quotes, in backticks, in or after a heredoc, or after a backslash.
     """
     script: list[str] = []
     variables: list[tuple[str, Expression]] = []
@@ -42,8 +40,8 @@ def parse_shell(text: str) -> ShellText:
         where = scanner.refusal()
         if where:
             raise TemplateError(
-                f"${{{{ {part.source} }}}} stands {where}, where the shell would not take its value "
-                "as one word; put it in double quotes, or outside quotes"
+                f"${{{{ {part.source} }}}} is {where}, where the shell would not read its value as "
+                "one word; move it into double quotes, or outside quotes"
             )
         name = f"ORC_V{len(variables) + 1}"
         variables.append((name, part))
@@ -53,7 +51,7 @@ def parse_shell(text: str) -> ShellText:
 
 
 class _Scanner:
-    """Follows the quoting of a shell script, as far as placing a variable needs it."""
+    """Tracks the quoting of a shell script, as far as the placement of variables needs it."""
 
     def __init__(self) -> None:
         self._stack: list[str] = []
@@ -67,7 +65,7 @@ class _Scanner:
         return bool(self._stack) and self._stack[-1] == '"'
 
     def refusal(self) -> str:
-        """Where a template may not stand; empty when it may."""
+        """The place that forbids a template here; empty if one is allowed."""
         if "'" in self._stack:
             return "in single quotes"
         if "`" in self._stack:

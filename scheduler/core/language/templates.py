@@ -1,7 +1,7 @@
-"""Texts with `${{ expression }}` in them: parsing and rendering.
+"""Parses and renders texts with `${{ expression }}`.
 
-Only the spec's own text is parsed. What a model or a command produced goes in
-as a value, and is never parsed. The expressions are `expressions.py`'s.
+Only the spec's own texts are parsed. The output of a model or a command is only a value, and is
+never parsed. Expressions are left to `expressions.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "non
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with expressions in it, as its parts in order."""
+    """A parsed text: its literal parts and expressions, in order."""
 
     parts: tuple[str | Expression, ...]
 
@@ -46,7 +46,7 @@ class Template:
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        """The value: of the expression's own type when the text is exactly one, else a text.
+        """The value. If the text is one expression, it keeps its type; otherwise it is a string.
 
         Raises TemplateError.
         """
@@ -57,18 +57,18 @@ class Template:
             part if isinstance(part, str) else to_text(part.evaluate(scope)) for part in self.parts
         )
         if len(text) > RESULT_CHARS_MAX:
-            raise TemplateError(f"the text would be over {size_text(RESULT_CHARS_MAX)}")
+            raise TemplateError(f"the text would have more than {size_text(RESULT_CHARS_MAX)}")
         return text
 
 
 def has_template(text: str) -> bool:
-    """Whether the text has anything to evaluate."""
+    """Whether the text contains an expression."""
     return "${{" in text
 
 
 @lru_cache(maxsize=32768)
 def parse_template(text: str) -> Template:
-    """The template in a text of the spec. Raises TemplateError when it does not parse."""
+    """Parse a text of the spec. Raises TemplateError."""
     if not has_template(text):
         return Template((text,))
     plain = _parse_single_path(text)
@@ -79,7 +79,7 @@ def parse_template(text: str) -> Template:
 
 @lru_cache(maxsize=32768)
 def parse_condition(text: str) -> Expression:
-    """The expression of an `if` or an `until`; its braces are optional. Raises TemplateError."""
+    """Parse an `if` or `until`; the braces are optional. Raises TemplateError."""
     source = text.strip()
     if source.startswith("${{") and source.endswith("}}") and source.count("${{") == 1:
         source = source[3:-2].strip()
@@ -92,10 +92,7 @@ def parse_condition(text: str) -> Expression:
 
 
 def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
-    """The JSON value with every text in it rendered; keys stay as they are.
-
-    Raises TemplateError.
-    """
+    """Render every text in a JSON value, except keys. Raises TemplateError."""
     if isinstance(value, str):
         return parse_template(value).render(scope) if has_template(value) else value
     if isinstance(value, Mapping):
@@ -106,7 +103,7 @@ def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def texts_in(value: Any) -> list[str]:
-    """Every text in a JSON value that has a template in it."""
+    """Every text in a JSON value that contains an expression, except keys."""
     if isinstance(value, str):
         return [value] if has_template(value) else []
     if isinstance(value, Mapping):
@@ -117,7 +114,7 @@ def texts_in(value: Any) -> list[str]:
 
 
 def _parse_single_path(text: str) -> Template | None:
-    """The common case, `${{ a.b.c }}` and nothing else, without Jinja."""
+    """Parse the common case `${{ a.b.c }}` without Jinja; None for any other text."""
     if not (text.startswith("${{") and text.endswith("}}")):
         return None
     source = text[3:-2].strip()
@@ -135,7 +132,7 @@ def _parse_parts(text: str, *, is_condition: bool = False) -> list[str | Express
     except RecursionError:
         raise TemplateError("the expression is nested too deeply") from None
     except ValueError as error:
-        # A number with thousands of digits.
+        # For instance a number with thousands of digits.
         raise TemplateError(f"not a valid expression: {error}") from None
 
 
@@ -144,13 +141,13 @@ def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
     from jinja2.parser import Parser
 
     try:
-        # Not `environment.parse`: that compiles a piece of Python for each error's traceback.
+        # `environment.parse` would compile Python code for the traceback of each error.
         body = Parser(jinja_environment(), text).parse().body
     except TemplateSyntaxError as error:
         message = (error.message or "").rstrip(".").replace("end of print statement", "}}")
         if is_condition:
-            # Its braces are not the author's.
-            message = message.replace("unexpected '}}'", "something is missing at its end")
+            # The author wrote no braces.
+            message = message.replace("unexpected '}}'", "the expression ends too early")
         raise TemplateError(
             f"not a valid expression: {message} (line {error.lineno} of the text)"
         ) from None
@@ -176,7 +173,7 @@ def _parse(text: str, *, is_condition: bool) -> list[str | Expression]:
 
 
 def _sources(text: str) -> Iterator[str]:
-    """The text of each expression, in order, as Jinja's lexer bounds it."""
+    """The source text of each expression, in order, as delimited by Jinja's lexer."""
     if text.count("${{") == 1:
         yield text[text.index("${{") + 3 : text.rindex("}}")].strip()
         return

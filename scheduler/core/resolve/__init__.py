@@ -1,1 +1,1 @@
-"""From a checked spec and the caller's settings to the definition that is recorded and runs."""
+"""Resolves a checked spec and the caller's settings into the definition that is recorded and run."""

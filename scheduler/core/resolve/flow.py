@@ -1,4 +1,4 @@
-"""The way through the graph, resolved: conditions, fan-outs, loops and decisions."""
+"""Resolves the control flow of steps: conditions, fan-outs, loops, approvals and budgets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orc.scheduler.core.spec.references import item_variables
 
 
 def resolve_flow(step: StepSpec) -> dict[str, Any]:
-    """The fields of the step's definition that say when, how often and after whose word it runs."""
+    """The control flow fields of the step's definition."""
     found: dict[str, Any] = {**_condition(step)}
     if step.for_each is not None:
         found["for_each"] = ForEachDef(
@@ -54,7 +54,7 @@ def resolve_flow(step: StepSpec) -> dict[str, Any]:
 
 
 def resolve_doubt(step: StepSpec, defaults: DefaultsSpec) -> OnUnknown:
-    """What becomes of an attempt that was cut short: the step's own word first."""
+    """What happens after an interrupted attempt. The step's own keys come before the defaults."""
     if step.on_unknown is not None:
         return step.on_unknown
     if step.idempotent is None:
@@ -65,12 +65,12 @@ def resolve_doubt(step: StepSpec, defaults: DefaultsSpec) -> OnUnknown:
 
 
 def resolve_budget(spec: BudgetSpec | None) -> BudgetDef | None:
-    """The limits as they are recorded."""
+    """The budget as it is recorded."""
     return None if spec is None else BudgetDef(**spec.model_dump())
 
 
 def unbounded_prompts(job: JobDef) -> Iterator[str]:
-    """The ids of prompts whose replies have no limit, although a budget counts their tokens."""
+    """The ids of prompts without `max_tokens` that are under a budget for tokens or money."""
     yield from _unbounded(job.steps, counts=_counts_tokens(job.budget))
 
 
@@ -92,7 +92,7 @@ def _condition(step: StepSpec) -> dict[str, Any]:
     try:
         expression = parse_condition(step.if_)
     except TemplateError:
-        # The checks have said so.
+        # The spec's checks report this problem.
         return {}
     of_items = set(item_variables(step))
     if any(reference.path[0] in of_items for reference in expression.references):

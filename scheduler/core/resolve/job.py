@@ -1,7 +1,7 @@
-"""From a checked spec and the caller's settings to the `JobDef` that runs.
+"""Resolves a checked spec and the caller's settings into a `JobDef`.
 
-Settings count in this order: command line, spec, environment, default; for
-the provider the environment comes before the spec.
+The order of precedence is: command line, spec, environment, default. For the provider, the
+environment comes before the spec.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ CIRCUIT = CircuitDef()
 
 
 def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec, JobDef]:
-    """The spec in the text, and the job that it stands for under the settings.
+    """Parse the spec in the text and resolve it under the settings.
 
-    Raises SpecError with every problem found in either.
+    Raises SpecError with all problems of the spec and the settings.
     """
     spec, problems = examine(
         text,
@@ -47,8 +47,8 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
     for step_id in unbounded_prompts(definition):
         resolver.problems.append(
             Problem(
-                f"step {step_id!r} is under a budget and needs `params: {{max_tokens: ...}}`: "
-                "what its reply may cost has no limit otherwise"
+                f"step {step_id!r} has a budget for tokens or money and needs "
+                "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
             )
         )
     if problems or resolver.problems:
@@ -140,7 +140,7 @@ class _Resolver:
             common["on_unknown"] = resolve_doubt(step, defaults)
         if facts.runs_code or step.tools:
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
-        # Those of a spec around a workflow count too: it is not known whether they are the same.
+        # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"
         if facts.calls_model:
             if step.output is not None:
@@ -179,7 +179,7 @@ class _Resolver:
         return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
 
     def members(self) -> tuple[StepDef, ...]:
-        """The steps of a workflow, with its own environment for each command."""
+        """The steps of a workflow. Each command gets the workflow's environment."""
         env = self.spec.job.env
         return tuple(
             step.model_copy(update={"env": {**env, **step.env}}) if step.facts.runs_code else step
@@ -243,7 +243,9 @@ class _Resolver:
             elif is_required(spec):
                 about = f" ({spec.description})" if spec.description else ""
                 self._report(
-                    f"inputs.{name}: a value is required{about}: -i {name}=VALUE", "inputs", name
+                    f"inputs.{name}: a value is required{about}; give it with -i {name}=VALUE",
+                    "inputs",
+                    name,
                 )
             else:
                 values[name] = spec.default
@@ -259,7 +261,7 @@ class _Resolver:
             value = -1.0
         if not 0 <= value < 1e9:
             message = (
-                f"the environment variable {name} must be a number from 0 on; got {text[:40]!r}"
+                f"the environment variable {name} must be a number of at least 0; got {text[:40]!r}"
             )
             if not any(found.message == message for found in self.problems):
                 self._report(message)
@@ -268,6 +270,6 @@ class _Resolver:
 
     def _report(self, message: str, *path: str | int) -> None:
         problem = self.spec.problem(message, *path) if path else Problem(message)
-        # A default of the job is looked at again for each step.
+        # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)

@@ -1,4 +1,4 @@
-"""Which model each prompt asks: the order in which settings count, for providers and models."""
+"""Chooses the provider, model and address of each prompt, by the precedence of the settings."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from orc.scheduler.core.spec.yaml_source import Path, dotted
 
 
 class Report(Protocol):
-    """Notes a problem, with its place in the spec where it has one."""
+    """Reports a problem, with its path in the spec if it has one."""
 
     def __call__(self, message: str, *path: str | int) -> None: ...
 
 
 def refuse_file(name: str) -> Digest:
-    """For specs that have no folder."""
-    raise ValueError(f"there is no folder to read {name} from")
+    """The `take_file` of specs without a folder. Raises ValueError."""
+    raise ValueError(f"{name} cannot be read, because the spec has no folder")
 
 
 def refuse_text(name: str) -> str:
-    """For specs that have no folder."""
-    raise ValueError(f"there is no folder to read {name} from")
+    """The `read_text` of specs without a folder. Raises ValueError."""
+    raise ValueError(f"{name} cannot be read, because the spec has no folder")
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderFacts:
-    """What has to be known of a provider to check a spec."""
+    """The facts about a provider that are needed to check a spec."""
 
     default_model: str
     model_variables: tuple[str, ...]
@@ -45,13 +45,12 @@ class ProviderFacts:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What surrounds a spec: the environment, the command line, and the providers there are.
+    """The caller's settings for a spec: environment, command line, and available providers.
 
-    `inputs` are texts from the command line, or JSON values from Python.
-    `submit_dir` is absolute, and so is `output_dir`, which is in place of the spec's.
-    `take_file` keeps a file that the spec names, by its path, and gives its digest;
-    `read_text` gives the text of one,
-    `read_template` that of a spec, or of a built-in template by its name. All raise ValueError.
+    `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is
+    absolute, and so is `output_dir`, which overrides the spec's. `take_file` stores a file that
+    the spec names, and returns its digest. `read_text` returns the text of a file, `read_template`
+    the text of a spec file or a built-in template. All three raise ValueError.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -68,12 +67,12 @@ class Settings:
 
     @property
     def default(self) -> str:
-        """The provider where neither spec nor caller names one: the first, if none is set."""
+        """The provider if neither spec nor caller names one."""
         return self.default_provider or next(iter(self.providers))
 
 
 class ModelChoice:
-    """Providers, models and addresses of a spec's prompts, under the settings."""
+    """Chooses the providers, models and addresses of a spec's prompts under the settings."""
 
     def __init__(self, spec: Spec, settings: Settings, *, report: Report) -> None:
         self._spec = spec
@@ -89,7 +88,7 @@ class ModelChoice:
         self.provider, self.model, self._base_url = self._of_job()
 
     def prompt(self, path: Path, step: StepSpec) -> dict[str, Any]:
-        """The fields of the step's definition that say what is asked, and whom."""
+        """The fields of the step's definition for its messages, targets and tools."""
         defaults = self._spec.job.defaults
         messages = [
             MessageDef(
@@ -133,7 +132,10 @@ class ModelChoice:
             return PartDef(image=part.image)
 
     def _of_job(self) -> tuple[str, str, str | None]:
-        """The job-level provider, model and address; a switched provider drops the spec's own."""
+        """The job-level provider, model and address.
+
+        If the settings name another provider, the spec's model and address do not apply.
+        """
         job = self._spec.job
         from_spec = job.provider or job.defaults.provider or self._settings.default
         named = "" if self._replayed else self._switched
@@ -150,7 +152,7 @@ class ModelChoice:
     def _targets(self, path: Path, step: StepSpec) -> list[TargetDef]:
         first = self._first_target(path, step)
         if self._replayed:
-            # A recorded reply stands in for whoever gave it.
+            # A recorded reply replaces the reply of any target, so there are no fallbacks.
             return [TargetDef(provider=REPLAY, model=first.model)]
         job = self._spec.job
         for fallback, place in (
@@ -164,7 +166,7 @@ class ModelChoice:
         return [first]
 
     def _first_target(self, path: Path, step: StepSpec) -> TargetDef:
-        # A provider named under `defaults` is the job-level one, by another name.
+        # `defaults.provider` has the same meaning as the job's `provider`.
         provider, model, base_url = self.provider, self.model, self._base_url
         if step.provider is not None:
             provider, _, own_model = step.provider.partition("/")
@@ -205,12 +207,12 @@ class ModelChoice:
         self._report(f"provider: there is no provider {name!r}{hint}", *place)
 
     def _base_url_of(self, provider: str, base_url: str | None, *path: str | int) -> str | None:
-        """The address, checked. It is recorded, so that it must hold nothing secret."""
+        """The checked address. It is recorded, so it must not contain credentials."""
         if base_url is None:
             return None
         facts = self._settings.providers.get(provider)
         if facts is not None and not facts.has_address:
-            self._report(f"base_url: {provider} has no server", *path)
+            self._report(f"base_url: {provider} has no server; remove base_url", *path)
             return None
         problem = _url_problem(base_url)
         if problem:
@@ -221,7 +223,7 @@ class ModelChoice:
 def _tool(spec: ToolSpec) -> ToolDef:
     if spec.builtin is not None:
         return ToolDef(name=spec.builtin, allow=tuple(spec.allow or ()))
-    # With neither, the check of the spec has a problem to tell.
+    # A tool with neither key is reported by the spec's checks.
     return ToolDef(
         name=tool_name(spec),
         function=spec.python,
@@ -235,14 +237,14 @@ def _url_problem(text: str) -> str:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
-        return "it is no URL"
+        return "it is not a valid URL"
     if url.scheme not in ("http", "https") or not host:
         return "it must look like http://localhost:8080/v1"
     if url.username or url.password:
         return (
-            "it would put a password into the ledger; name the server without it, and give the "
-            "key in the environment"
+            "it must not contain a user name or password, because the ledger records it; put the "
+            "key into the environment"
         )
     if url.query or url.fragment:
-        return "it must have no query and no fragment"
+        return "it must not have a query or a fragment"
     return ""

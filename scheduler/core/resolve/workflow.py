@@ -1,4 +1,4 @@
-"""Another spec's steps as a group of this one: `workflow: other.yaml`."""
+"""Reads the steps of another spec as a group: `workflow: other.yaml`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ DEPTH_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """Another spec, as the step that names it uses it.
+    """Another spec that a step uses.
 
-    `inputs` are the values of its inputs, templates of the naming step among them.
+    `inputs` are the values of its inputs; they may contain templates of the step. `chain` are the
+    paths of the enclosing specs and its own.
     """
 
     spec: Spec
@@ -33,17 +34,17 @@ class Workflow:
 def read_workflow(
     step: StepSpec, job: JobSpec, settings: Settings, *, chain: tuple[str, ...]
 ) -> tuple[Workflow | None, list[str]]:
-    """The workflow, or its usable part, and what is wrong with it or with its inputs.
+    """The workflow, and the problems of its spec and inputs. None if it cannot be read.
 
-    `chain` are the paths of the specs around it, from the submitted one's folder on.
+    `chain` are the paths of the enclosing specs, relative to the submitted spec's folder.
     """
     assert step.workflow is not None
     folder = dirname(chain[-1]) if chain else ""
     path = normpath(join(folder, step.workflow))
     if path in chain:
-        return None, [f"{' -> '.join((*chain, path))}: a workflow cannot contain itself"]
+        return None, [f"a workflow cannot contain itself: {' -> '.join((*chain, path))}"]
     if len(chain) >= DEPTH_MAX:
-        return None, [f"workflows are nested more than {DEPTH_MAX} deep"]
+        return None, [f"workflows are nested more than {DEPTH_MAX} levels deep"]
     inner_folder = dirname(path)
     try:
         text = settings.read_text(path)
@@ -69,7 +70,7 @@ def read_workflow(
 
 
 def _with_model_of(job: JobSpec, around: JobSpec) -> JobSpec:
-    """The workflow's own choice of a model, else that of the spec around it."""
+    """The workflow with its own choice of a model, otherwise that of the enclosing spec."""
     if job.provider is not None or job.defaults.provider is not None:
         return job
     names = ("provider", "model", "base_url", "fallback", "params", "cache")

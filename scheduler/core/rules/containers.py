@@ -1,4 +1,4 @@
-"""The rules of steps that hold others, and of those that ask a person."""
+"""The rules for container steps, for approvals, and for pausing a job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMED_MAX = 1000
 
 
 def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
-    """The step's start, if it has not begun, and its children, at most 1,000 an event."""
+    """The start of the container, if it has not begun, and its children, at most 1,000 per event."""
     step = state.steps[command.step]
     definition = state.graph.steps[command.step]
     shape = definition.shape
@@ -45,7 +45,7 @@ def expand(state: JobState, command: ExpandStep) -> list[AnyEvent]:
     if step.inside is not None:
         first = len(step.inside.children)
     if definition.is_loop:
-        # Rounds are counted from 1, as people do.
+        # Rounds count from 1.
         first += 1
     members = state.graph.body(command.step).steps
     shapes = tuple(_shape_of(command.step, member) for member in members)
@@ -77,7 +77,7 @@ def _shape_of(parent: str, member: StepDef) -> ChildShape:
 
 
 def ask(state: JobState, command: AskPerson) -> list[AnyEvent]:
-    """The question, which begins the step."""
+    """The start of an approval step, and its question."""
     step = state.steps[command.step]
     definition = state.graph.steps[command.step]
     approval = definition.approval
@@ -104,7 +104,7 @@ def ask(state: JobState, command: AskPerson) -> list[AnyEvent]:
 
 
 def is_asked(state: JobState, command: DecideApproval) -> bool:
-    """Whether the option answers an open question: the first decision wins."""
+    """Whether the option answers an open question. After the first decision it is closed."""
     step = state.steps.get(command.step)
     return (
         step is not None and step.question is not None and command.option in step.question.options
@@ -124,7 +124,7 @@ def decision(state: JobState, command: DecideApproval) -> ApprovalDecided:
 
 
 def approval_given(state: JobState, decided: ApprovalDecided) -> StepSucceeded:
-    """The end of a step that was not rejected."""
+    """The success of an approval step that was not rejected."""
     return StepSucceeded(
         step=decided.step,
         attempt=decided.attempt,
@@ -134,14 +134,14 @@ def approval_given(state: JobState, decided: ApprovalDecided) -> StepSucceeded:
 
 
 def rejection(command: DecideApproval) -> Failed:
-    """The failure of a step that was rejected."""
-    who = f"rejected by {command.by}" if command.by else "nobody decided in time: rejected"
+    """The failure of a rejected step."""
+    who = f"rejected by {command.by}" if command.by else "rejected: no decision before the timeout"
     said = f": {command.comment}" if command.comment else ""
     return Failed(kind="rejected", message=f"{who}{said}", duration_s=0.0, final=True)
 
 
 def end_decided_steps(state: JobState) -> list[AnyEvent]:
-    """The ends of steps that were decided, where a stream was cut before it says so."""
+    """The missing ends of decided approvals, if the stream ends right after a decision."""
     events: list[AnyEvent] = []
     for step_id, step in state.steps.items():
         is_approval = state.graph.steps[step_id].facts.asks_person and step.waits_for is not None
@@ -157,7 +157,7 @@ def end_decided_steps(state: JobState) -> list[AnyEvent]:
 
 
 def pause(state: JobState) -> list[AnyEvent]:
-    """The job waits for persons."""
+    """Pause the job until a person acts."""
     waiting = {*state.questions, *state.over_budget}
     steps = tuple(sorted(waiting, key=lambda name: state.steps[name].index))
     doubts = [name for name in steps if state.steps[name].waits_for == "in_doubt"]

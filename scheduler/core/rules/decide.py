@@ -1,8 +1,8 @@
-"""`decide(state, command) -> events`: every rule of the scheduler, and nothing else.
+"""`decide(state, command) -> events`: the rules of the scheduler.
 
-Pure: the state is read, never changed, and times arrive in the commands. A
-command that makes no sense in the state gives no events; one that only a bug
-can send fails an assertion.
+It is pure: it reads the state, never changes it, and takes times from the commands. A command
+that no longer applies gives no events. A command that only a bug can send fails an assertion.
+Applying the events is left to `core/fold`.
 """
 
 from __future__ import annotations
@@ -151,12 +151,12 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         only=command.only,
         kept=find_kept(state) or None,
     )
-    # What was in flight when the last owner died has said nothing; it starts again.
+    # Attempts that were running when the last owner died have no end in the stream yet.
     return [*end_decided_steps(state), resumed, *_cut_by_crash(state)]
 
 
 def _cut_by_crash(state: JobState) -> list[AnyEvent]:
-    """An end for each attempt that was running when the last owner died; a live one has none."""
+    """The interruption of each attempt that was running when the last owner died."""
     return [
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
@@ -175,7 +175,7 @@ def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
 
 
 def _reuse_step(state: JobState, command: ReuseStep) -> list[StepReused]:
-    """End the step with a result that the ledger holds."""
+    """End the step with a result from the ledger."""
     event = command.event
     assert state.steps[event.step].status in NOT_RUNNING
     assert can_own(state, event.step, event.files)
@@ -200,7 +200,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
     )
     asks_model = bool(state.route_of(command.step))
     place = pick_target(state, step.lane, command.now) if asks_model else 0
-    assert place is not None, "only a step whose target may be asked is ready"
+    assert place is not None, "a step is ready only if one of its targets may be called"
     if place == 0:
         return [started]
     return [switch(state, command.step, place, "its circuit is open"), started]
@@ -281,7 +281,7 @@ def _total_timeout(state: JobState, step_id: str) -> Failed:
     after = f"; the last attempt failed: {last.message}" if last else ""
     return Failed(
         kind="timeout",
-        message=f"its total_timeout of {duration_text(total_s)} is over{after}",
+        message=f"the step's total_timeout of {duration_text(total_s)} is over{after}",
         duration_s=0.0,
         final=True,
     )
@@ -318,7 +318,7 @@ def _settle(state: JobState) -> list[AnyEvent]:
 
 
 def _stop_when_reached(state: JobState) -> list[JobInterrupted]:
-    """The job's stop, where the steps that alone were asked for have ended and others have not."""
+    """Stop the job if only some steps were to run (`only`) and all of them have ended."""
     if state.only is None or state.only_left or state.running_total:
         return []
     return [JobInterrupted()]

@@ -1,4 +1,4 @@
-"""The rules of attempts that were cut short: what was under way may have been done, or not."""
+"""The rules for steps in doubt: an interrupted attempt may or may not have done its work."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from orc.scheduler.core.fold.doubt import UNKNOWN_OUTCOME, is_held_by_doubt
 from orc.scheduler.core.fold.questions import YES_OR_NO
 from orc.scheduler.core.fold.state import Doubt, JobState
 
-_UNDER_WAY: dict[Doubt, str] = {
-    "call": "a call was under way",
-    "tool": "a tool was at work",
-    "work": "it was under way",
+_INTERRUPTED: dict[Doubt, str] = {
+    "call": "interrupted during a call to the model",
+    "tool": "interrupted during a tool call",
+    "work": "interrupted while it ran",
 }
 
 
 def ask_about_doubt(state: JobState, step_id: str) -> list[ApprovalRequested]:
-    """The question whether the step may do again what it may have done."""
+    """The question to a person whether the step may run again."""
     step = state.steps[step_id]
     assert step.status == "pending"
     assert is_held_by_doubt(state, step_id)
@@ -24,19 +24,19 @@ def ask_about_doubt(state: JobState, step_id: str) -> list[ApprovalRequested]:
         ApprovalRequested(
             step=step_id,
             attempt=step.attempts,
-            message=f"{describe_doubt(state, step_id)}: do it again?",
+            message=f"{describe_doubt(state, step_id)}. Run it again?",
             options=YES_OR_NO,
         )
     ]
 
 
 def doubt_failure(state: JobState, step_id: str) -> Failed:
-    """The failure of a step that must not do again what it may have done."""
+    """The failure of a step in doubt with `on_unknown: fail`."""
     return Failed(UNKNOWN_OUTCOME, describe_doubt(state, step_id), 0.0, final=True)
 
 
 def describe_doubt(state: JobState, step_id: str) -> str:
-    """What a person is told of it."""
+    """The step's doubt, for people."""
     doubt = state.steps[step_id].in_doubt
     assert doubt is not None
-    return f"{_UNDER_WAY[doubt]} when it was cut short, and nobody knows how that ended"
+    return f"{_INTERRUPTED[doubt]}; it may or may not have completed"

@@ -1,4 +1,4 @@
-"""The rules of what does not go well: tried again, asked of another model, failed, or skipped."""
+"""The rules for failures: retry, switch to another target, fail, and skip dependents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CUT_MIDWAY = ("timeout", "signal", "output_too_large")
 
 
 def retries(state: JobState, step_id: str, failed: Failed) -> bool:
-    """Whether the spec lets the step be tried again after this failure."""
+    """Whether the step is retried after this failure."""
     definition = state.graph.steps[step_id]
     if failed.final or state.steps[step_id].failures + 1 >= definition.retry.max_attempts:
         return False
@@ -28,13 +28,13 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
 
 
 def is_work_cut(definition: StepDef, failed: Failed) -> bool:
-    """Whether work was ended midway that must not just be done again."""
+    """Whether the failure ended work midway that must not run again without a decision."""
     may_repeat = definition.on_unknown == "retry" or not definition.facts.runs_code
     return not may_repeat and failed.kind in _CUT_MIDWAY
 
 
 def switch(state: JobState, step_id: str, places: int, message: str) -> StepSwitched:
-    """The step goes on with the target that stands `places` further in its list."""
+    """Switch the step to the target `places` further in its list."""
     step = state.steps[step_id]
     route = state.route_of(step_id)
     return StepSwitched(
@@ -108,7 +108,7 @@ def failed_event(
 def skip_downstream(
     state: JobState, step_id: str, first: SkipReason = "dependency_failed"
 ) -> list[AnyEvent]:
-    """Everything that waits for the step's success, directly or not, in breadth-first order."""
+    """Skip all pending steps downstream that need the step's success, in breadth-first order."""
     skipped: dict[str, StepSkipped] = {}
     queue = deque([step_id])
     while queue:
@@ -125,9 +125,9 @@ def skip_downstream(
 
 
 def skip(state: JobState, step_id: str) -> list[AnyEvent]:
-    """The step's own condition does not hold, or it should have been; what needs it is skipped too."""
+    """Skip the step and its dependents: its condition is false, or a need did not succeed."""
     if state.steps[step_id].status != "pending":
-        # Another one's skip, of the same turn, has taken it along.
+        # The skip of another step in the same turn has skipped it already.
         return []
     shut = find_blocker(state, step_id)
     if shut is None:
@@ -141,9 +141,10 @@ def skip(state: JobState, step_id: str) -> list[AnyEvent]:
 
 
 def find_blocker(state: JobState, step_id: str) -> str | None:
-    """What the step needs the success of, and that has been skipped or failed for good.
+    """A need of the step that was skipped or failed, if the step requires success; else None.
 
-    It is skipped in the turn in which that ends; a stream may have been cut in between.
+    Usually the step is skipped in the turn in which its need ends, but a stream may end between
+    these events.
     """
     if state.graph.steps[step_id].runs_after == "any":
         return None

@@ -1,4 +1,4 @@
-"""What the files of an attempt may be called, and the events that record them."""
+"""The rules for files of an attempt: which paths are allowed, and the events that record them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orc.scheduler.core.fold.state import JobState
 
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
-    """The outcome, or a failure where it wrote what cannot stand beside the job's other files."""
+    """The outcome, or a failure if its files conflict with the job's other files."""
     if not isinstance(outcome, Succeeded):
         return outcome
     conflict = find_conflict(state, step_id, outcome.files)
@@ -25,7 +25,7 @@ def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outc
 
 
 def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> str | None:
-    """Why the step's files cannot stand beside the job's other ones; none when they can."""
+    """Why the step's files conflict with the job's other files; None if they do not."""
     own = FileNames()
     for file in files:
         other = file.path if state.owned.step_of(file.path) not in (None, step_id) else None
@@ -37,7 +37,7 @@ def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> 
 
 
 def can_own(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> bool:
-    """Whether the files can stand beside those of the job's other steps."""
+    """Whether the files do not conflict with those of other steps."""
     return find_conflict(state, step_id, files) is None
 
 
@@ -45,12 +45,12 @@ def _conflict(state: JobState, path: str, other: str) -> str:
     owner = state.owned.step_of(other)
     by = f"by step {owner!r}" if owner else "by the same step"
     if path == other:
-        return f"{path} was written {by}; two steps cannot write one file"
-    return f"{path} cannot stand beside {other}, which was written {by}"
+        return f"{path} was already written {by}; write each file in one step only"
+    return f"{path} conflicts with {other}, which was written {by}; rename one of them"
 
 
 def file_events(state: JobState, command: FinishAttempt, outcome: Succeeded) -> list[FileWritten]:
-    """An event for each file that the attempt wrote."""
+    """One event for each file that the attempt wrote."""
     events = []
     own = state.owned.of_step(command.step)
     for file in outcome.files:

@@ -1,7 +1,7 @@
-"""The built-in template `app`, which a spec without `steps` runs.
+"""The built-in template `app`, the steps of a spec without `steps`.
 
-architect -> builder and docs in parallel -> qa: a design, the program and its
-README from that design, and a verdict on the program as it was written.
+`architect` writes a design. `builder` (the program) and `docs` (its README) follow in parallel.
+`qa` then reviews both files.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ Design the following project.
 Project: ${{ project }}
 Task: ${{ task_description }}
 
-Write a short design: the endpoints or commands with the shape of what goes in and comes out, the \
-data model, and the decisions that matter. The program will be one file, main.py. No code.\
+Write a short design with these parts: the endpoints or commands with their input and output \
+formats, the data model, and the main design decisions. The program will be a single file, \
+main.py. Do not write code.\
 """
 
 _BUILDER = """\
-Write the program that this design describes.
+Write the program that the design below describes.
 
 Project: ${{ project }}
 Task: ${{ task_description }}
@@ -28,11 +29,12 @@ Task: ${{ task_description }}
 Design:
 ${{ steps.architect.output }}
 
-Answer with the complete content of main.py in one code block, and nothing else.\
+Reply with the complete content of main.py in one code block, and with no other text.\
 """
 
 _DOCS = """\
-Write the README.md of the program that this design describes. The program is one file, main.py.
+Write the README.md for the program that the design below describes. The program is a single file, \
+main.py.
 
 Project: ${{ project }}
 Task: ${{ task_description }}
@@ -40,12 +42,12 @@ Task: ${{ task_description }}
 Design:
 ${{ steps.architect.output }}
 
-Say what it is, how to install and run it, and show each endpoint or command with an example. \
-Answer with the complete Markdown text, and nothing else.\
+Explain what the program does and how to install and run it. Show an example of each endpoint or \
+command. Reply with the complete Markdown text of README.md, and with no other text.\
 """
 
 _QA = """\
-Review the program below against its task.
+Review whether the program and README below fulfil the task.
 
 Task: ${{ task_description }}
 
@@ -55,13 +57,14 @@ ${{ steps.builder.files['main.py'].content }}
 README.md:
 ${{ steps.docs.files['README.md'].content }}
 
-Answer with a JSON object: "score" (0 to 100), "issues" (a list of objects with "severity", "file" \
-and "message"), and "summary" (one sentence).\
+Reply with one JSON object with the keys "score" (a number from 0 to 100), "issues" (a list of \
+objects with "severity", "file" and "message"), and "summary" (one sentence).\
 """
 
 APP_STEPS: dict[str, StepSpec] = {
     "architect": StepSpec(
-        system="You are a software architect. You are brief and concrete.", prompt=_ARCHITECT
+        system="You are a software architect. Your designs are short and specific.",
+        prompt=_ARCHITECT,
     ),
     "builder": StepSpec(
         system="You are a programmer. You write complete, working programs.",
@@ -69,12 +72,12 @@ APP_STEPS: dict[str, StepSpec] = {
         files=[FileSpec(path="main.py")],
     ),
     "docs": StepSpec(
-        system="You are a technical writer. You write for people in a hurry.",
+        system="You are a technical writer. You write short, clear documentation.",
         prompt=_DOCS,
         files=[FileSpec(path="README.md")],
     ),
     "qa": StepSpec(
-        system="You are a reviewer. You report what you can point to.",
+        system="You are a code reviewer. You report only problems that you can locate in a file.",
         prompt=_QA,
         output=OutputSpec(format="json"),
     ),

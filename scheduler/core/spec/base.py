@@ -1,4 +1,4 @@
-"""What the models of the spec share: strictness, short forms, durations."""
+"""Base types of the spec's models: strict mappings, short forms, durations, texts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from orc.scheduler.core.durations import parse_duration
 
 
 def _off(value: Any) -> Any:
-    """YAML 1.1 reads a bare `off` as false."""
+    """Accept false for `off`, as YAML 1.1 tools write it."""
     return "off" if value is False else value
 
 
 class Strict(BaseModel):
-    """Base of the spec's mappings: no unknown keys, no silent conversions."""
+    """Base of the spec's mappings: unknown keys and type conversions are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def shorthand(key: str, *types: type) -> Callable[[Any], Any]:
-    """A validator that takes a bare value for a mapping with one key."""
+    """A validator that expands a value of these types to a mapping with one key."""
 
     def expand(value: Any) -> Any:
         return {key: value} if isinstance(value, types) and not isinstance(value, bool) else value
@@ -44,13 +44,15 @@ CacheScope = Annotated[
 
 
 class FileText(Strict):
-    """A text that stands in a file of its own, relative to the spec."""
+    """A text from a file."""
 
-    file: str = Field(description="Read when the job is submitted, and kept.")
+    file: str = Field(
+        description="Path relative to the spec. The text is read and recorded at submission."
+    )
 
 
 Text = Annotated[str, BeforeValidator(lambda value: value, json_schema_input_type=str | FileText)]
-"""A text; in the spec also `{file: PATH}`."""
+"""A text; in the spec, `{file: PATH}` is allowed too."""
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])]

@@ -1,4 +1,4 @@
-"""What the files and the environment of steps may be called."""
+"""Checks the `files` and `env` of steps: paths, globs, and names of variables."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def check_files(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
         where = f"{dotted(path)}.files[{index}]"
         place = document.place((*path, "files", index))
         if (file.path is None) == (file.glob is None):
-            yield Problem(f"{where}: has either `path` or `glob`", *place)
+            yield Problem(f"{where}: must have either `path` or `glob`", *place)
             continue
         if file.glob is not None and file.content is not None:
-            yield Problem(f"{where}: `content` goes with `path`, not with `glob`", *place)
+            yield Problem(f"{where}: `content` is allowed with `path` only", *place)
         if file.glob is not None and not facts_of(kind_of(step)).runs_code:
             yield Problem(
-                f"{where}: only commands and functions leave files to capture; "
-                f"to write the step's text, say {{path: {file.glob!r}}}",
+                f"{where}: `glob` is allowed for commands and functions only; "
+                f"to write the step's text, use {{path: {file.glob!r}}}",
                 *place,
             )
         name = file.path if file.path is not None else file.glob
@@ -43,13 +43,18 @@ def check_env(
 ) -> Iterator[Problem]:
     where = ".".join(map(str, path))
     if not ENV_NAME.match(name):
-        yield Problem(f"{where}: not a variable's name", *document.place(path, key=True))
+        yield Problem(
+            f"{where}: not a valid name of a variable: use letters, digits and underscores",
+            *document.place(path, key=True),
+        )
     if value is not None and has_template(value) and not templates:
-        yield Problem(f"{where}: templates work in a step's own env only", *document.place(path))
+        yield Problem(
+            f"{where}: templates are allowed in the `env` of a step only", *document.place(path)
+        )
 
 
 def check_owners(steps: Mapping[str, StepSpec], document: Document) -> Iterator[Problem]:
-    """Paths that cannot stand beside each other, as far as it shows before they are written."""
+    """Problems of paths that conflict with each other; paths with templates are not checked."""
     names = FileNames()
     owners: dict[str, str] = {}
     for step_id, step in steps.items():
@@ -59,9 +64,9 @@ def check_owners(steps: Mapping[str, StepSpec], document: Document) -> Iterator[
             other = file.path if file.path in owners else names.clash(file.path)
             if other is not None:
                 where = f"steps.{step_id}.files[{index}]: {file.path!r}"
-                reason = f"cannot stand beside {other!r}, which {owners[other]!r} writes"
+                reason = f"conflicts with {other!r}, which step {owners[other]!r} writes"
                 if other == file.path:
-                    reason = f"is written by {owners[other]!r} already"
+                    reason = f"is already written by step {owners[other]!r}"
                 place = document.place(("steps", step_id, "files", index))
                 yield Problem(f"{where} {reason}", *place)
                 continue

@@ -1,4 +1,4 @@
-"""What the keys of the way mean together: conditions, fan-outs, loops and decisions."""
+"""Checks the control flow keys of steps: fan-outs, loops and approvals."""
 
 from __future__ import annotations
 
@@ -27,39 +27,44 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
         return Problem(f"{where}.{key}: {message}", *document.place((*path, key), key=True))
 
     if step.for_each is not None and step.matrix is not None:
-        yield problem("matrix", "a step has either `for_each` or `matrix`")
+        yield problem("matrix", "a step cannot have both `for_each` and `matrix`")
     if isinstance(step.for_each, str) and not has_template(step.for_each):
-        yield problem("for_each", "must be a list, or an expression in ${{ }} that gives one")
+        yield problem(
+            "for_each", "must be a list, or an expression in ${{ }} whose value is a list"
+        )
     for field, key in (("as_", "as"), ("key", "key"), ("max_parallel", "max_parallel")):
         if field in given and step.for_each is None and (key == "as" or step.matrix is None):
-            yield problem(key, "goes with `for_each`")
+            yield problem(key, "is allowed with `for_each` only")
     if "as_" in given and not _VARIABLE.match(step.as_):
-        yield problem("as", "a name has letters, digits and underscores only")
+        yield problem("as", "a name may have letters, digits and underscores only")
     if step.for_each is not None and step.as_ in _RESERVED:
-        yield problem("as", f"{step.as_!r} means something already")
+        yield problem("as", f"{step.as_!r} is a reserved name; choose another name")
     if step.for_each is not None and step.as_ in scope.variables:
-        yield problem("as", f"{step.as_!r} is what an item around it is called; give another name")
+        yield problem("as", f"an enclosing `for_each` uses {step.as_!r}; choose another name")
     if step.matrix is not None:
         total = 1
         for name, values in step.matrix.items():
             total *= len(values)
             if not _VARIABLE.match(name):
-                yield problem("matrix", f"{name!r} is no name: letters, digits and underscores")
+                yield problem(
+                    "matrix", f"{name!r} is not a name: use letters, digits and underscores"
+                )
         if total > MATRIX_MAX:
-            yield problem(
-                "matrix",
-                f"has {count_text(total, 'combination')}, and {number_text(MATRIX_MAX)} are the most",
-            )
+            yield problem("matrix", f"has {count_text(total, 'combination')}; the maximum is {number_text(MATRIX_MAX)}")
     if step.loop is not None and "loop" in scope.variables:
-        yield problem("loop", "stands in a loop already; move one of them to a workflow of its own")
+        yield problem("loop", "a loop cannot contain another loop; move one of them to a workflow")
     if step.approval is None:
         return
     options = step.approval.options
     for option in options:
         if not _OPTION.match(option):
-            yield problem("approval", f"{option!r} is no option: letters, digits, - and _")
+            yield problem(
+                "approval", f"{option!r} is not a valid option: use letters, digits, - and _"
+            )
     if len(set(options)) != len(options):
-        yield problem("approval", "an option is there twice")
+        yield problem("approval", "an option is listed twice")
     if step.approval.timeout is not None and step.approval.on_timeout not in options:
         chosen = step.approval.on_timeout
-        yield problem("approval", f"on_timeout {chosen!r} is none of the options")
+        yield problem(
+            "approval", f"on_timeout is {chosen!r}, but must be one of {', '.join(options)}"
+        )

@@ -1,4 +1,4 @@
-"""What the keys of a prompt mean together: tools, and the form of the answer."""
+"""Checks the keys of prompts: messages, tools and the output format."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         asks = step.prompt is not None or step.messages is not None
         if step.output.repair and not asks:
             place = document.place((*path, "output", "repair"))
-            yield Problem(f"{where}.output.repair: only a model can be shown its mistake", *place)
+            yield Problem(f"{where}.output.repair: is allowed for prompts only", *place)
     if "max_turns" in step.model_fields_set and not step.tools:
         place = document.place((*path, "max_turns"), key=True)
-        yield Problem(f"{where}.max_turns: goes with `tools`", *place)
+        yield Problem(f"{where}.max_turns: is allowed with `tools` only", *place)
     for turn, message in enumerate(step.messages or ()):
         yield from _check_parts(where, message, (*path, "messages", turn), document)
     names: dict[str, int] = {}
@@ -40,29 +40,29 @@ def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Pro
         name = tool_name(tool)
         if names.setdefault(name, index) != index:
             yield Problem(
-                f"{where}.tools[{index}]: {name!r} is the name of tools[{names[name]}] "
-                "too; give one of them a `name`",
+                f"{where}.tools[{index}]: tools[{names[name]}] has the name {name!r} too; give "
+                "one of them another `name`",
                 *place,
             )
 
 
 def schema_problem(schema: Mapping[str, Any]) -> str:
-    """Why this is no JSON Schema that can be used; empty when it is one."""
+    """Why this is not a usable JSON Schema; empty if it is."""
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = "/".join(str(part) for part in error.absolute_path)
-        return f"is no JSON Schema: {f'{where}: ' if where else ''}{error.message[:200]}"
+        return f"is not a valid JSON Schema: {f'{where}: ' if where else ''}{error.message[:200]}"
     for reference in _references(schema):
         if not reference.startswith("#"):
-            return f"refers to {reference[:80]!r}; nothing is fetched: only `#...` works"
+            return f"refers to {reference[:80]!r}; only references within the schema (#...) work"
         if not _is_there(reference, schema):
-            return f"refers to {reference[:80]!r}, which is not in it"
+            return f"refers to {reference[:80]!r}, which is not in the schema"
     return ""
 
 
 def _is_there(reference: str, schema: Mapping[str, Any]) -> bool:
-    """Whether a pointer leads somewhere (RFC 6901); an anchor has to be set by somebody."""
+    """Whether the schema has the target of the reference: a JSON pointer (RFC 6901) or an anchor."""
     if reference in ("#", "#/"):
         return True
     if not reference.startswith("#/"):
@@ -87,7 +87,7 @@ def _check_parts(
     for place, part in enumerate(message.content):
         if (part.text is None) == (part.image is None):
             at = document.place((*path, "content", place))
-            yield Problem(f"{where}.messages: a part has either `text` or `image`", *at)
+            yield Problem(f"{where}.messages: a part must have either `text` or `image`", *at)
 
 
 def _check_output(
@@ -102,30 +102,30 @@ def _check_output(
         given = (*path, "output", key)
         if given in document.values and output.format != "json":
             yield Problem(
-                f"{where}.output.{key}: goes with `format: json`",
+                f"{where}.output.{key}: is allowed with `format: json` only",
                 *document.place(given, key=True),
             )
 
 
 def _tool_problems(tool: ToolSpec) -> Iterator[str]:
     if (tool.builtin is None) == (tool.python is None):
-        yield "has either `builtin` or `python`"
+        yield "must have either `builtin` or `python`"
         return
     if tool.python is not None and not FUNCTION.match(tool.python):
         yield f"must be package.module:function; got {tool.python!r}"
     name = tool_name(tool)
     if not _TOOL_NAME.match(name):
-        yield f"{name!r} is no name for a tool: letters, digits, - and _, at most 64"
+        yield f"{name!r} is not a valid tool name: use at most 64 letters, digits, - and _"
     if tool.builtin is not None:
         for key in ("name", "description", "parameters"):
             if getattr(tool, key) is not None:
-                yield f"`{key}` goes with `python`; a built-in has its own"
+                yield f"`{key}` is allowed with `python` only"
     if tool.allow is not None and tool.builtin != "run_command":
-        yield "`allow` goes with `builtin: run_command`"
+        yield "`allow` is allowed with `builtin: run_command` only"
     if tool.parameters is not None:
         reason = schema_problem(tool.parameters)
         if reason or tool.parameters.get("type") != "object":
-            yield f"parameters: {reason or 'must be a JSON Schema of type: object'}"
+            yield f"parameters: {reason or 'must be a JSON Schema with `type: object`'}"
 
 
 def _references(schema: Any) -> Iterator[str]:

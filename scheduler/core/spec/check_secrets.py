@@ -1,4 +1,4 @@
-"""Which variables a spec may name as secrets, and where."""
+"""Checks the `secrets` of a spec: which variables may be secrets, and in which steps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PASSED = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
 def secrets_in(steps: Mapping[str, StepSpec]) -> Iterator[str]:
-    """The names that the steps, and those inside them, call secrets."""
+    """The names of the secrets of the steps and their members."""
     for step in steps.values():
         yield from step.secrets
         yield from secrets_in(step.steps or {})
 
 
 def check_job_secrets(job: JobSpec, document: Document) -> Iterator[Problem]:
-    """Problems of the secrets that every command is to get."""
+    """Problems of the job's secrets."""
     yield from _check_names(job.secrets, ("secrets",), document)
     for index, name in enumerate(job.secrets):
         if name in job.env or name in (job.defaults.env or {}):
@@ -30,7 +30,7 @@ def check_job_secrets(job: JobSpec, document: Document) -> Iterator[Problem]:
 def check_secrets(
     path: Path, step: StepSpec, document: Document, job: JobSpec
 ) -> Iterator[Problem]:
-    """Problems of a step's secrets, its own and those of the job."""
+    """Problems of a step's secrets, and of the job's secrets in this step."""
     where: Path = (*path, "secrets")
     yield from _check_names(step.secrets, where, document)
     env = {**job.env, **(job.defaults.env or {}), **(step.env or {})}
@@ -43,15 +43,15 @@ def check_secrets(
     is_prompt = step.prompt is not None or step.messages is not None
     if step.secrets and is_prompt and not step.tools:
         yield Problem(
-            f"{dotted(where)}: only commands and functions get secrets, and a prompt without "
-            "`tools` has none",
+            f"{dotted(where)}: secrets are passed to commands and functions only; a prompt without "
+            "`tools` has neither",
             *document.place(where, key=True),
         )
     has_secrets = bool(step.secrets or job.secrets) and not is_prompt
     if has_secrets and step.cache not in (None, "off"):
         yield Problem(
-            f"{dotted(path)}.cache: the work of a step with secrets cannot be looked up: whether "
-            "it was done with the same ones is kept nowhere",
+            f"{dotted(path)}.cache: a step with secrets cannot use the cache, because the ledger "
+            "does not record the values of secrets; remove `cache`",
             *document.place((*path, "cache"), key=True),
         )
 
@@ -60,11 +60,12 @@ def _check_names(names: list[str], path: Path, document: Document) -> Iterator[P
     for index, name in enumerate(names):
         message = ""
         if not ENV_NAME.match(name):
-            message = "not a variable's name; the value itself stands in the caller's environment"
+            message = "not a valid name of a variable; give the name here, and the value in the "
+            message += "environment"
         elif name in _PASSED or name.startswith("ORC_"):
-            message = "every command gets this variable by itself, and it is no secret"
+            message = "cannot be a secret, because every command gets this variable; remove it"
         elif name in names[:index]:
-            message = "is named twice"
+            message = "is listed twice"
         if message:
             place = document.place((*path, index))
             yield Problem(f"{dotted((*path, index))}: {message}", *place)
@@ -72,6 +73,6 @@ def _check_names(names: list[str], path: Path, document: Document) -> Iterator[P
 
 def _is_in_env(name: str, path: Path, document: Document) -> Problem:
     return Problem(
-        f"{dotted(path)}: {name} is under `env` and under `secrets`; keep one of them",
+        f"{dotted(path)}: {name} is in both `env` and `secrets`; remove one of them",
         *document.place(path),
     )

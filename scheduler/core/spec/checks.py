@@ -1,6 +1,6 @@
-"""What the keys of a spec mean together: kinds, names, paths, cycles.
+"""Checks that go beyond the form of single keys: kinds, names, paths, needs, cycles.
 
-Each check yields problems with their place and goes on; nothing is raised.
+Each check yields problems with their places and continues; it raises nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ONLY_FOR = {
     **{key: marks_taking(key) for kind in KINDS.values() for key in kind.takes},
     "with_": ("workflow",),
 }
-"""Keys that some steps have only, and the keys of which those steps have one."""
+"""Keys that only some kinds of steps may have, and the keys that mark these kinds."""
 
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 
@@ -43,18 +43,18 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
         yield Problem(f"project: {reason}", *document.place(("project",)))
     if job.timeout is not None and job.timeout_s is not None:
         place = document.place(("timeout_s",), key=True)
-        yield Problem("timeout_s: says the same as timeout; keep one of them", *place)
+        yield Problem("timeout_s: is the same setting as timeout; remove one of them", *place)
     if uses_app and not (job.task_description or "").strip():
         yield Problem(
-            "task_description: required where there are no `steps`: the built-in template "
-            "`app` is asked to do it",
+            "task_description: required in a spec without `steps`, because its prompts come from "
+            "the built-in template `app`",
             *document.place(()),
         )
     for name, spec in job.inputs.items():
         path: Path = ("inputs", name)
         if not ENV_NAME.match(name):
             yield Problem(
-                f"inputs.{name}: a name has letters, digits and underscores only",
+                f"inputs.{name}: a name may have letters, digits and underscores only",
                 *document.place(path, key=True),
             )
         if spec.default is not None:
@@ -80,7 +80,7 @@ def check_steps(
     all_ids: Mapping[str, Any],
     job: JobSpec,
 ) -> Iterator[Problem]:
-    """Problems of the steps, each by itself and together."""
+    """Problems of single steps, and of the steps together."""
     secrets = frozenset((*job.secrets, *secrets_in(steps)))
     scope = Scope(job, all_ids, secrets=secrets)
     yield from _check_group(steps, document, scope, ("steps",), all_ids)
@@ -122,7 +122,7 @@ def _check_shadows(
     for name in members:
         if name in scope.steps:
             yield Problem(
-                f"{dotted((*base, name))}: a step around it has that id too; rename one",
+                f"{dotted((*base, name))}: a step outside the group has the same id; rename one",
                 *document.place((*base, name), key=True),
             )
 
@@ -134,8 +134,8 @@ def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> It
         where = dotted((*base, step_id))
         if not re.fullmatch(STEP_ID_PATTERN[1:-1], step_id) or len(step_id) > STEP_ID_LENGTH_MAX:
             yield Problem(
-                f"{dotted(base)}: {step_id[:80]!r} is not a step id: letters, digits, - and _, "
-                f"starting with a letter or _, at most {STEP_ID_LENGTH_MAX}",
+                f"{dotted(base)}: {step_id[:80]!r} is not a valid step id: use at most "
+                f"{STEP_ID_LENGTH_MAX} letters, digits, - and _, starting with a letter or _",
                 *place,
             )
             continue
@@ -145,8 +145,8 @@ def _check_ids(all_ids: Mapping[str, Any], document: Document, base: Path) -> It
         other = by_folded.setdefault(step_id.casefold(), step_id)
         if other != step_id:
             yield Problem(
-                f"{where}: differs from {other!r} by case only, and their logs would be one "
-                "file on some disks; rename one",
+                f"{where}: differs from {other!r} by case only, so that their logs would be the "
+                "same file on some file systems; rename one",
                 *place,
             )
 
@@ -156,23 +156,23 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
     given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
     place = document.place(path, key=True)
     if len(given) != 1:
-        found = f"it has {' and '.join(given)}" if given else "it has none"
+        found = f"this step has {' and '.join(given)}" if given else "this step has none"
         yield Problem(
-            f"{where}: a step has exactly one of {', '.join(KIND_OF_KEY)}; {found}", *place
+            f"{where}: a step must have exactly one of {', '.join(KIND_OF_KEY)}; {found}", *place
         )
         return
     for key, marks in _ONLY_FOR.items():
         if key in step.model_fields_set and given[0] not in marks:
             yield Problem(
-                f"{where}.{key.rstrip('_')}: belongs to a step with {' or '.join(marks)}, and this "
-                f"one has {given[0]}",
+                f"{where}.{key.rstrip('_')}: is allowed in a step with {' or '.join(marks)} only; "
+                f"this step has {given[0]}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )
     if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):
         means = "retry" if step.idempotent else "ask"
         yield Problem(
-            f"{where}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, and "
-            f"this step has `on_unknown: {step.on_unknown}`; keep one of them",
+            f"{where}.idempotent: {str(step.idempotent).lower()} means `on_unknown: {means}`, but "
+            f"this step has `on_unknown: {step.on_unknown}`; remove one of them",
             *document.place((*path, "idempotent"), key=True),
         )
     if step.python is not None and not FUNCTION.match(step.python):
@@ -182,8 +182,8 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
         )
     if isinstance(step.run, list) and _is_shell_text(step.run):
         yield Problem(
-            f"{where}.run: a value would become shell text here; write the script as a "
-            "text, `run: ...`, where values travel in variables",
+            f"{where}.run: the value of the template would become part of a shell script; write "
+            "the script as one text (`run: ...`), where values are passed in variables",
             *document.place((*path, "run")),
         )
     if step.run is not None and (
@@ -193,7 +193,7 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
 
 
 def _is_shell_text(words: list[str]) -> bool:
-    """`[sh, -c, "... ${{ }} ..."]`."""
+    """Whether the command is like `[sh, -c, "... ${{ }} ..."]`."""
     shell, *rest = words or [""]
     if shell.rpartition("/")[2] not in _SHELLS or len(rest) < 2:
         return False
@@ -213,7 +213,7 @@ def _check_needs(
 def _check_cycle(
     steps: Mapping[str, StepSpec], document: Document, base: Path
 ) -> Iterator[Problem]:
-    """One problem for each cycle found, which names the steps on it in order."""
+    """One problem for each cycle; it lists the steps of the cycle in order."""
     needs = {step_id: needs_of(step_id, step, steps) for step_id, step in steps.items()}
     done: set[str] = set()
     for root in needs:
@@ -231,8 +231,8 @@ def _check_cycle(
             elif advanced in trail:
                 loop = [*pending[pending.index(advanced) :], advanced]
                 yield Problem(
-                    f"{dotted((*base, advanced))}: the steps wait for each other: {' -> '.join(loop)} "
-                    "(each needs the next)",
+                    f"{dotted((*base, advanced))}: the steps' needs have a cycle: "
+                    f"{' -> '.join(loop)} (each needs the next)",
                     *document.place((*base, advanced), key=True),
                 )
                 done.update(pending)

@@ -1,4 +1,4 @@
-"""Texts that stand in files of their own beside the spec: `prompt: {file: outline.md}`."""
+"""Reads texts from files beside the spec: `prompt: {file: outline.md}`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted
 
 ReadText = Callable[[str], str]
-"""The text of a file that the spec names; raises ValueError, which says why it cannot be read."""
+"""Returns the text of a file that the spec names; raises ValueError with the reason if it cannot."""
 
 _KEYS = ("prompt", "system")
 
 
 def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
-    """Put the texts in the place of their files; the problems found."""
+    """Replace each `{file: PATH}` in the document by its text; return the problems."""
     problems: list[Problem] = []
     value = document.value
     for owner, path in _owners(value, ()):
@@ -40,7 +40,7 @@ def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
 
 
 def _owners(value: Any, path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Every mapping that can have such a text: steps, those inside them, and the defaults."""
+    """Every mapping that can have such a text: steps, their members, and the defaults."""
     if not isinstance(value, dict):
         return
     if isinstance(value.get("defaults"), dict):

@@ -1,4 +1,4 @@
-"""What a spec says of the way through its graph: fan-outs, loops and decisions."""
+"""Models of the spec's control flow: conditions, loops, approvals and budgets."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ def _as_condition(value: Any) -> Any:
 
 
 Condition = Annotated[str, BeforeValidator(_as_condition, json_schema_input_type=str | bool)]
-"""One expression; its braces are optional."""
+"""One expression; the braces are optional."""
 
 
 class LoopSpec(Strict):
-    """The step, or the group, again and again: each round can see the one before it."""
+    """Repeats the step or group in rounds; a round can use the result of the round before it."""
 
     until: Condition | None = Field(
-        None, description="An expression that is judged after each round; true ends the loop."
+        None, description="An expression, evaluated after each round. If it is true, the loop ends."
     )
-    max_iterations: int = Field(ge=1, le=10_000, description="The most rounds.")
+    max_iterations: int = Field(ge=1, le=10_000, description="The maximum number of rounds.")
     on_exhausted: Literal["continue", "fail"] = Field(
         "continue",
-        description="When `until` never held: go on with the last round's result, or fail.",
+        description="If `until` is still false after the last round: continue with the result of "
+        "the last round, or fail the step.",
     )
 
 
 class ApprovalSpec(Strict):
-    """A person decides; in short the message alone."""
+    """Asks a person for a decision. Short form: the message."""
 
-    message: str = Field(description="What the person is asked.")
+    message: str = Field(description="The question to the person.")
     options: list[str] = Field(
         ["approve", "reject"],
         min_length=1,
-        description="What can be chosen. `reject` fails the step (kind rejected).",
+        description="The possible decisions. `reject` fails the step (kind `rejected`).",
     )
-    timeout: Duration | None = Field(None, description="How long an answer is waited for.")
-    on_timeout: str = Field("reject", description="The option that is chosen then.")
+    timeout: Duration | None = Field(
+        None, description="The maximum wait for a decision. Default: no limit."
+    )
+    on_timeout: str = Field("reject", description="The option that is chosen after the timeout.")
 
 
 Approval = Annotated[
@@ -50,11 +53,15 @@ Approval = Annotated[
 
 
 class BudgetSpec(Strict):
-    """What may be spent; the worst case of a call is reserved before it is sent."""
+    """Limits for model calls. The worst case of a call is reserved before it is sent."""
 
-    max_cost_usd: float | None = Field(None, ge=0, description="US dollars.")
-    max_tokens: int | None = Field(None, ge=0, description="Tokens, in and out.")
-    max_calls: int | None = Field(None, ge=0, description="Calls to models.")
+    max_cost_usd: float | None = Field(None, ge=0, description="The maximum cost, in US dollars.")
+    max_tokens: int | None = Field(
+        None, ge=0, description="The maximum number of tokens, input and output together."
+    )
+    max_calls: int | None = Field(None, ge=0, description="The maximum number of model calls.")
     on_exceeded: Literal["pause", "fail"] = Field(
-        "pause", description="A call that does not fit waits for more, or fails its step."
+        "pause",
+        description="If a call does not fit: `pause` waits until the budget is raised, `fail` fails "
+        "the step.",
     )

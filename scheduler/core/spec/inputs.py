@@ -1,4 +1,4 @@
-"""Values that a caller gives: read by their declarations, and what is wrong with them."""
+"""Reads and checks the values of a spec's inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
-    """Why a value does not fit an input's declaration; empty when it does."""
+    """Why a value does not fit an input's type or enum; empty if it does."""
     is_bool = isinstance(value, bool)
     if not isinstance(value, _TYPES[type_name]) or (is_bool and type_name != "boolean"):
         return f"must be of type {type_name}; got {value!r}"
@@ -29,12 +29,15 @@ def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
 
 
 def is_required(spec: InputSpec) -> bool:
-    """Whether the caller has to give a value."""
+    """Whether the caller must give a value."""
     return spec.required is True or (spec.required is None and spec.default is None)
 
 
 def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
-    """The value, and why it does not fit, if so. A text is read as JSON where it is not to be one."""
+    """The value, and why it does not fit (empty if it does).
+
+    A text is parsed as JSON unless the input's type is `string`.
+    """
     value = given = clean_json(given)
     if isinstance(given, str) and spec.type != "string":
         try:

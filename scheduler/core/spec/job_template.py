@@ -1,4 +1,4 @@
-"""A spec that takes its steps from another one: `template: NAME`, or a file beside it."""
+"""Applies `template: NAME`: a spec takes its steps from a built-in template or another spec."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
 
 APP = "app"
 ReadTemplate = Callable[[str], str]
-"""The text of a template, by its name or its path; raises ValueError."""
+"""Returns the text of a template by its name or path; raises ValueError."""
 Examine = Callable[[str, str], list[Problem]]
-"""The problems of a template's text, which is named."""
+"""Returns the problems of a template, given its text and its name."""
 
 _MERGED = ("inputs", "defaults", "env")
 
@@ -20,7 +20,7 @@ _MERGED = ("inputs", "defaults", "env")
 def apply_template(
     document: Document, read_template: ReadTemplate, examine: Examine
 ) -> list[Problem]:
-    """Put what the template has in the places that the spec leaves open; the problems found."""
+    """Add the keys of the template that the spec does not have; return the problems."""
     spec = document.value
     name = spec.get("template")
     if name is None or name == APP:
@@ -29,7 +29,7 @@ def apply_template(
     if not isinstance(name, str):
         return []
     if "steps" in spec:
-        return [Problem("template: a spec has either `steps` or `template`", *place)]
+        return [Problem("template: a spec cannot have both `steps` and `template`", *place)]
     try:
         text = read_template(name)
         found = parse_yaml(text, source_name=name).value
@@ -39,7 +39,7 @@ def apply_template(
     except SpecError as error:
         problems, found = list(error.problems), None
     if isinstance(found, dict) and found.get("template") not in (None, APP):
-        problems.append(Problem("a template cannot name another one"))
+        problems.append(Problem("a template cannot use another template"))
     said = [
         Problem(f"template: {name}:{one.line}:{one.column}: {one.message}", *place)
         for one in problems

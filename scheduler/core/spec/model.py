@@ -1,8 +1,7 @@
-"""The spec as its author writes it: pydantic models, one field a key.
+"""The spec as its author writes it: pydantic models with one field per key.
 
-Shapes and types only; what keys mean together is checked in `spec.py`, and
-what is left out is filled in by `resolve.py`. The descriptions are what
-`orc schema` and the documentation show.
+The models check forms and types. Checks across keys are left to `checks.py`, default values to
+`core/resolve`. `orc schema` and the documentation show the descriptions.
 """
 
 from __future__ import annotations
@@ -29,25 +28,30 @@ STEP_ID_LENGTH_MAX = 64
 STEP_IDS: dict[str, Any] = {
     "propertyNames": {"pattern": STEP_ID_PATTERN, "maxLength": STEP_ID_LENGTH_MAX}
 }
-"""What an editor is told of the keys under `steps`."""
+"""The JSON Schema of the keys under `steps`, for editors."""
 
 LATER_STEP_KEYS = frozenset("limits template".split())
-"""Keys of the language that a step will have and this version does not; refused, never ignored."""
+"""Keys of a step that a later version will support. This version reports them as errors."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
 
 
 class RetrySpec(Strict):
-    """How often, and after which waits, a failed step is tried again."""
+    """How often a failed step is retried, and the waits before the retries."""
 
-    max_attempts: int = Field(3, ge=1, le=1000, description="Attempts in all, the first included.")
-    backoff: Literal["exponential", "linear", "fixed"] = Field(
-        "exponential", description="How the wait grows from one attempt to the next."
+    max_attempts: int = Field(
+        3, ge=1, le=1000, description="The maximum number of attempts, including the first."
     )
-    initial: Duration = Field(1.0, description="The first wait.")
-    max: Duration = Field(60.0, description="The longest wait.")
+    backoff: Literal["exponential", "linear", "fixed"] = Field(
+        "exponential", description="How the wait grows from one retry to the next."
+    )
+    initial: Duration = Field(1.0, description="The wait before the first retry.")
+    max: Duration = Field(60.0, description="The maximum wait.")
     jitter: float | None = Field(
-        None, ge=0, le=1, description="The random part of each wait, from 0 to 1."
+        None,
+        ge=0,
+        le=1,
+        description="The random part of each wait: 0 for none, 1 for the whole wait. Default: 0.1.",
     )
 
 
@@ -60,11 +64,14 @@ Retry = Annotated[
 class FileSpec(Strict):
     """A file to write (`path`, `content`), or files to capture (`glob`)."""
 
-    path: str | None = Field(None, description="Relative to outputs/<project>/.")
+    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
     content: str | None = Field(
-        None, description="Default: the step's text, with a code fence around it removed."
+        None,
+        description="The file's content. Default: the step's text, without a code fence around it.",
     )
-    glob: str | None = Field(None, description="Files that the step's command leaves.")
+    glob: str | None = Field(
+        None, description="A pattern for files that the step's command or function writes."
+    )
 
 
 File = Annotated[
@@ -73,12 +80,12 @@ File = Annotated[
 
 
 class ConcurrencySpec(Strict):
-    """How many steps run at once: `total`, and for each provider by its name."""
+    """The maximum number of steps that run at once: `total`, and per provider by its name."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     __pydantic_extra__: dict[str, Annotated[int, Field(ge=1)]]
 
-    total: int = Field(4, ge=1, le=100_000, description="Over all steps.")
+    total: int = Field(4, ge=1, le=100_000, description="The maximum over all steps.")
 
 
 Concurrency = Annotated[
@@ -91,20 +98,26 @@ class InputSpec(Strict):
     """A value that the caller gives with `-i NAME=VALUE`."""
 
     type: Literal["string", "number", "integer", "boolean", "list", "object"] = Field(
-        "string", description="What its values are."
+        "string", description="The type of the value."
     )
-    description: str | None = Field(None, description="What a person is told who is asked.")
-    required: bool | None = Field(None, description="Default: required without a `default`.")
-    default: Any = Field(None, description="The value where none is given.")
-    enum: list[Any] | None = Field(None, description="The values that are allowed.")
+    description: str | None = Field(
+        None, description="An explanation, shown when orc asks for the value."
+    )
+    required: bool | None = Field(
+        None, description="Whether a value must be given. Default: true if there is no `default`."
+    )
+    default: Any = Field(None, description="The value if none is given.")
+    enum: list[Any] | None = Field(None, description="The allowed values.")
 
 
 class DefaultsSpec(Strict):
-    """What steps have that do not say otherwise."""
+    """Values for steps that do not have the key."""
 
-    provider: str | None = Field(None, description="provider, or provider/model.")
+    provider: str | None = Field(None, description="A provider, or provider/model.")
     model: str | None = None
-    fallback: list[Target] | None = Field(None, description="Whom to ask when that fails.")
+    fallback: list[Target] | None = Field(
+        None, description="Other models, tried in this order if the first fails."
+    )
     cache: CacheScope | None = None
     params: ParamsSpec | None = None
     system: Text | None = None
@@ -118,40 +131,53 @@ class DefaultsSpec(Strict):
 
 
 class StepSpec(Strict):
-    """A node of the graph. One of prompt, messages, run, python, value, approval, steps or workflow."""
+    """A step. It has exactly one of prompt, messages, run, python, value, approval, steps, workflow."""
 
-    prompt: Text | None = Field(None, description="Ask a model: the user's message.")
+    prompt: Text | None = Field(None, description="Calls a model with this user message.")
     messages: list[MessageSpec] | None = Field(
-        None, min_length=1, description="Ask a model: a whole conversation."
+        None, min_length=1, description="Calls a model with these messages."
     )
-    system: Text | None = Field(None, description="The system message of a prompt.")
-    provider: str | None = Field(None, description="provider, or provider/model.")
-    model: str | None = Field(None, description="The model's name at its provider.")
-    base_url: str | None = Field(None, description="The server's address, without credentials.")
+    system: Text | None = Field(None, description="The system message of the prompt.")
+    provider: str | None = Field(None, description="A provider, or provider/model.")
+    model: str | None = Field(None, description="The model's name at the provider.")
+    base_url: str | None = Field(
+        None, description="The address of the provider's server, without credentials."
+    )
     fallback: list[Target] | None = Field(
-        None, description="Models to ask, in this order, when the first fails."
+        None, description="Other models, tried in this order if the first fails."
     )
-    params: ParamsSpec | None = Field(None, description="Parameters of a prompt's calls.")
-    tools: list[Tool] = Field([], description="What the model may call, and how.")
-    max_turns: int = Field(10, ge=1, le=1000, description="Calls of a conversation with tools.")
+    params: ParamsSpec | None = Field(None, description="Parameters of the model calls.")
+    tools: list[Tool] = Field([], description="Tools that the model may call.")
+    max_turns: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="The maximum number of model calls in a conversation with tools.",
+    )
     cache: CacheScope | None = Field(
-        None, description="Where equal requests, or equal work, are looked up."
+        None,
+        description="Where to look for an earlier result: of an equal model call, or of an equal "
+        "command or function.",
     )
     run: str | list[str] | None = Field(
-        None, description="A command: a text for /bin/sh -ec, or a list of words without a shell."
+        None,
+        description="Runs a command: a text for /bin/sh -ec, or a list of arguments without a shell.",
     )
-    python: str | None = Field(None, description="A Python function: `package.module:function`.")
+    python: str | None = Field(
+        None, description="Calls a Python function: `package.module:function`."
+    )
     args: dict[str, Any] | None = Field(None, description="Keyword arguments of the function.")
-    value: Any = Field(None, description="Pure data, usually with templates in it.")
-    approval: Approval | None = Field(None, description="Ask a person, and wait for the answer.")
+    value: Any = Field(None, description="Computes a value: data, usually with templates.")
+    approval: Approval | None = Field(None, description="Asks a person and waits for the decision.")
     steps: dict[str, StepSpec] | None = Field(
         None,
         min_length=1,
-        description="A group: steps of its own, by their ids.",
+        description="Runs a group of steps, by their ids.",
         json_schema_extra=STEP_IDS,
     )
     workflow: str | None = Field(
-        None, description="A group whose steps stand in another spec, relative to this one."
+        None,
+        description="Runs the steps of another spec as a group. The path is relative to this spec.",
     )
     with_: dict[str, Any] | None = Field(
         None, alias="with", description="The inputs of the workflow."
@@ -159,112 +185,144 @@ class StepSpec(Strict):
     if_: Condition | None = Field(
         None,
         alias="if",
-        description="An expression; where it is false, the step is skipped. It may ask "
-        "success(), failure(), always() and cancelled().",
+        description="A condition. If it is false, the step is skipped. It may call success(), "
+        "failure(), always() and cancelled().",
     )
     for_each: str | list[Any] | None = Field(
-        None, description="A list, or an expression that gives one: the step once for each item."
+        None,
+        description="Runs the step once per item of a list. A list, or an expression whose value is "
+        "a list.",
     )
-    as_: str = Field("item", alias="as", description="What an item is called in the step.")
+    as_: str = Field(
+        "item", alias="as", description="The name of the item in the step's expressions."
+    )
     key: str | None = Field(
-        None, description="Names each item in its step's id: x[key] in place of x[0]."
+        None,
+        description="A text for the id of each item's step: x[key] instead of x[0]. Must be unique.",
     )
     max_parallel: int | None = Field(
-        None, ge=1, description="How many items are under way at once."
+        None, ge=1, description="The maximum number of items that run at once. Default: no limit."
     )
     matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
-        None, min_length=1, description="Lists: the step once for each combination, `matrix.name`."
+        None,
+        min_length=1,
+        description="Runs the step once per combination of the lists' values. Expressions read them "
+        "as `matrix.name`.",
     )
-    loop: LoopSpec | None = Field(None, description="The step again and again, until it is good.")
+    loop: LoopSpec | None = Field(None, description="Repeats the step until a condition is true.")
     budget: BudgetSpec | None = Field(
-        None, description="What the step may spend, with all that is inside it."
+        None, description="Limits the model calls of the step and of all steps inside it."
     )
     on_unknown: Literal["retry", "ask", "fail"] | None = Field(
         None,
-        description="When an attempt was cut short with a call, a tool or a command under way: do it "
-        "again, ask a person first, or fail. Default: retry.",
+        description="What to do if an attempt was interrupted during a model call, a tool call, a "
+        "command or a function: run it again, ask a person first, or fail. Default: retry.",
     )
     idempotent: bool | None = Field(
         None,
-        description="Whether a command or a function may be done twice. `false`: where it was cut "
-        "short, a person is asked first. Default: true.",
+        description="Whether the command or function may run twice. `false`: a person is asked "
+        "before an interrupted attempt runs again. Default: true.",
     )
-    needs: Names = Field([], description="Steps that must end first; references add themselves.")
-    output: OutputSpec | None = Field(None, description="What the step's output is.")
+    needs: Names = Field(
+        [],
+        description="Steps that must end before this one starts. Steps that its expressions refer "
+        "to are added automatically.",
+    )
+    output: OutputSpec | None = Field(None, description="The format of the step's output.")
     files: list[File] = Field([], description="Files to write or to capture.")
     env: dict[str, str | None] | None = Field(
-        None, description="Environment of commands; null passes the caller's value through."
+        None,
+        description="Environment variables of the command or function; null passes the caller's "
+        "value on.",
     )
     secrets: list[str] = Field(
         [],
-        description="Variables of the caller that commands get, whose values are shown and kept "
-        "nowhere.",
+        description="Environment variables of the caller that the command or function gets. Their "
+        "values are masked everywhere and never recorded.",
     )
-    retry: Retry | None = Field(None, description="Attempts in all, or how to try again.")
+    retry: Retry | None = Field(
+        None, description="The maximum number of attempts, or a mapping with details."
+    )
     retry_on: Annotated[list[FailureKind], Field(min_length=1)] | None = Field(
-        None, description="The kinds of failure that are tried again."
+        None, description="The kinds of failures that are retried."
     )
     timeout: Duration | None = Field(
-        None, description="Of one attempt, without waits for a slot, a rate or a circuit."
+        None,
+        description="The time limit of one attempt. Waits for a slot, a rate or a circuit do not "
+        "count.",
     )
     total_timeout: Duration | None = Field(
-        None, description="Of all attempts and waits from the first start on."
+        None, description="The time limit of all attempts and waits, from the first start."
     )
     continue_on_error: bool | None = Field(
-        None, description="The job goes on, and succeeds, although this step fails."
+        None,
+        description="If this step fails, its dependents run anyway and the job can still succeed.",
     )
 
 
 class JobSpec(Strict):
-    """A whole job. Without `steps` it is the six-field form and runs the template `app`."""
+    """A job. A spec without `steps` runs the built-in template `app`."""
 
     template: str | None = Field(
-        None, description="Steps, inputs and defaults from another spec, or a built-in one."
+        None,
+        description="Another spec or a built-in template, whose steps, inputs and defaults are used.",
     )
     project: str = Field(
-        pattern=PROJECT_PATTERN, max_length=100, description="Names the output folder."
+        pattern=PROJECT_PATTERN, max_length=100, description="The name of the output folder."
     )
-    task_description: str | None = Field(None, description="Free text, `${{ task_description }}`.")
-    provider: str | None = Field(None, description="provider, or provider/model; default ollama.")
-    model: str | None = Field(None, description="The model of steps that name none.")
+    task_description: str | None = Field(
+        None, description="A free text; expressions read it as `task_description`."
+    )
+    provider: str | None = Field(
+        None, description="A provider, or provider/model. Default: `ollama`."
+    )
+    model: str | None = Field(None, description="The model of steps without their own `model`.")
     base_url: str | None = Field(
-        None, description="Address of the job-level provider's server, without credentials."
+        None, description="The address of the job-level provider's server, without credentials."
     )
     fallback: list[Target] | None = Field(
-        None, description="Models to ask, in this order, when a step's first fails."
+        None, description="Other models, tried in this order if a step's first model fails."
     )
-    params: ParamsSpec | None = Field(None, description="Parameters of every prompt.")
-    rate: dict[str, RateSpec] = Field({}, description="Limits a minute, by provider.")
+    params: ParamsSpec | None = Field(None, description="Parameters of all model calls.")
+    rate: dict[str, RateSpec] = Field({}, description="Limits per minute, by provider.")
     cache: CacheScope | None = Field(
         None,
-        description="Answer equal requests from replies of this job, or of the whole ledger.",
+        description="Where to look for the reply of an equal model call: in this job, or in the "
+        "whole ledger.",
     )
     concurrency: Concurrency = Field(
-        ConcurrencySpec(), description="How many steps run at once: a number, or a mapping."
+        ConcurrencySpec(),
+        description="The maximum number of steps that run at once: a number, or a mapping.",
     )
     timeout: Duration | None = Field(
-        None, description="Of the whole job, counted while a process runs it."
+        None, description="The time limit of the job. Only time while the job runs counts."
     )
-    timeout_s: float | None = Field(None, gt=0, description="The same, in seconds.")
-    budget: BudgetSpec | None = Field(None, description="What the whole job may spend.")
+    timeout_s: float | None = Field(None, gt=0, description="The same as `timeout`, in seconds.")
+    budget: BudgetSpec | None = Field(None, description="Limits the model calls of the job.")
     output_dir: str | None = Field(
-        None, description="Where the files are also copied to when the job succeeds."
+        None, description="A folder to which the files are copied when the job succeeds."
     )
-    env: dict[str, str | None] = Field({}, description="Environment of all commands.")
+    env: dict[str, str | None] = Field(
+        {}, description="Environment variables of all commands and functions."
+    )
     secrets: list[str] = Field(
-        [], description="Variables of the caller that all commands get as secrets."
+        [],
+        description="Environment variables of the caller that all commands and functions get as "
+        "secrets.",
     )
     inputs: dict[str, InputSpec] = Field({}, description="Values that the caller gives.")
-    defaults: DefaultsSpec = Field(DefaultsSpec(), description="What steps have by default.")
+    defaults: DefaultsSpec = Field(
+        DefaultsSpec(), description="Values for steps that do not have the key."
+    )
     steps: dict[str, StepSpec] | None = Field(
         None,
         min_length=1,
-        description="The graph: step ids to steps.",
+        description="The steps of the job, by their ids.",
         json_schema_extra=STEP_IDS,
     )
 
 
 def kind_of(step: StepSpec) -> str | None:
-    """The step's kind; none when it has no kind or several."""
+    """The step's kind; None if it has no kind, or more than one."""
     given = [key for key in KIND_OF_KEY if key in step.model_fields_set]
     return KIND_OF_KEY[given[0]] if len(given) == 1 else None

@@ -1,7 +1,7 @@
-"""From the text of a spec to a checked `JobSpec`, or to every problem that it has.
+"""Parses the text of a spec into a checked `JobSpec`, and finds all its problems.
 
-`examine` finds problems of form here and problems of meaning through
-`checks.py`; filling in defaults is `resolve.py`'s.
+This module finds problems of form; `checks.py` finds the others. Default values are left to
+`core/resolve`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _BARE_VALUES: dict[str | int, str] = {
     "concurrency": "a whole number",
     "retry": "a whole number",
 }
-"""What may stand for a whole mapping, at the keys where something may."""
+"""Keys of mappings that have a short form, and the type of the short form."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A spec that passed every check: as parsed, with the text that it was parsed from."""
+    """A parsed spec, with the document and text that it comes from."""
 
     job: JobSpec
     steps: dict[str, StepSpec]
@@ -61,20 +61,20 @@ class Spec:
     source_name: str
 
     def job_with_steps(self) -> JobSpec:
-        """The whole spec as one value, as `JobSpec(...)` would make it."""
+        """The whole spec as one `JobSpec`."""
         return self.job.model_copy(update={"steps": self.steps})
 
     def problem(self, message: str, *path: str | int, key: bool = False) -> Problem:
-        """A problem with the value (or the key) at that path of the text."""
+        """A problem with the place of the value (or the key) at the path."""
         return Problem(message, *self.document.place(path, key=key))
 
 
 def parse_spec(
     text: str, *, source_name: str = "spec.yaml", read_text: ReadText | None = None
 ) -> Spec:
-    """The spec in the text. Raises SpecError with every problem found.
+    """Parse the spec in the text. Raises SpecError with all problems.
 
-    Without `read_text`, texts in files of their own are taken to be empty.
+    Without `read_text`, texts in other files are read as empty.
     """
     spec, problems = examine(text, source_name=source_name, read_text=read_text)
     if problems:
@@ -89,15 +89,21 @@ def examine(
     read_text: ReadText | None = None,
     read_template: ReadTemplate | None = None,
 ) -> tuple[Spec, list[Problem]]:
-    """The spec, or the usable part of it, and all its problems.
+    """The spec, or its valid parts, and all its problems.
 
-    Raises SpecError when the text is not even a YAML mapping.
+    Raises SpecError if the text is not a YAML mapping.
     """
     document = parse_yaml(text, source_name=source_name)
     if not isinstance(document.value, dict):
         raise SpecError(
             source_name,
-            [Problem("a spec is a mapping with at least `project` and `task_description`", 1, 1)],
+            [
+                Problem(
+                    "a spec must be a mapping with `project`, and `steps` or `task_description`",
+                    1,
+                    1,
+                )
+            ],
         )
     problems = []
     if isinstance(document.value.get("template"), str) and read_template is not None:
@@ -123,7 +129,7 @@ def _uses_app(spec: dict[str, Any]) -> bool:
 
 
 def _usable_part(raw: dict[str, Any]) -> JobSpec:
-    """The job's keys that have a usable form, so that a broken one hides no other problem."""
+    """The job without its invalid keys, so that other checks can still run."""
     usable = {"project": "unnamed", **raw}
     while True:
         try:
@@ -137,11 +143,11 @@ def _usable_part(raw: dict[str, Any]) -> JobSpec:
 def _validate_steps(
     raw: Any, document: Document, problems: list[Problem], *, given: bool
 ) -> dict[str, StepSpec]:
-    """The steps that have a usable form, one by one, so that one broken step hides no other."""
+    """The valid steps. Each is validated separately, so that all problems are found."""
     if not given:
         return dict(APP_STEPS)
     if not isinstance(raw, dict) or not raw:
-        message = "steps: must map step ids to steps, and have at least one"
+        message = "steps: must be a mapping of step ids to steps, with at least one step"
         problems.append(Problem(message, *document.place(("steps",))))
         return {}
     steps = {}
@@ -154,7 +160,7 @@ def _validate_steps(
 
 
 def _usable_step(raw: Any) -> StepSpec | None:
-    """What is left of a broken step without its broken keys, so that they hide no other problem."""
+    """The step without its invalid keys, so that other checks can still run; None if impossible."""
     try:
         return StepSpec.model_validate(raw)
     except ValidationError as error:
@@ -178,7 +184,7 @@ def _validate(
         seen: set[tuple[Path, bool]] = set()
         for item in found:
             problem_path, key = _trim((*path, *item["loc"]), document)
-            # A value that fits no member of a union is reported once, not once a member.
+            # pydantic reports a value once per member of a union; report it only once.
             if (problem_path, key) in seen and item["type"] != "missing":
                 continue
             seen.add((problem_path, key))
@@ -243,7 +249,7 @@ def _unknown_key(path: Path) -> str:
 
 
 def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
-    """The keys of the language to come, and the known ones, of the mapping at the path."""
+    """The keys of later versions, and the known keys, of the mapping at the path."""
     if parent[:1] == ("budget",):
         return frozenset(), _keys_of(BudgetSpec)
     while len(parent) > 3 and parent[0] == parent[2] == "steps":

@@ -1,4 +1,4 @@
-"""What a spec says of calls to models: parameters, whom to ask, tools, the form of the answer."""
+"""Models of the spec for model calls: parameters, targets, tools, messages, output format, rates."""
 
 from __future__ import annotations
 
@@ -10,59 +10,97 @@ from orc.scheduler.core.spec.base import Strict, as_list, shorthand
 
 
 class ParamsSpec(Strict):
-    """Parameters of a call, by portable names, and for one provider under its name.
+    """Parameters of model calls. A provider's own parameters are under its name.
 
-    A provider that does not know a name is not sent it, and that is recorded.
+    A parameter that a provider does not support is not sent; the ledger records that.
     """
 
-    temperature: float | None = Field(None, ge=0, description="0 is the least random.")
-    top_p: float | None = Field(None, gt=0, le=1, description="Nucleus sampling.")
-    max_tokens: int | None = Field(None, gt=0, description="The longest reply, in tokens.")
+    temperature: float | None = Field(
+        None, ge=0, description="The sampling temperature; 0 is the least random."
+    )
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Nucleus sampling: the total probability of the tokens to choose from.",
+    )
+    max_tokens: int | None = Field(
+        None, gt=0, description="The maximum length of the reply, in tokens."
+    )
     stop: Annotated[
         list[str] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
-    ] = Field(None, description="Texts at which the reply ends.")
-    seed: int | None = Field(None, description="For providers that can repeat a reply.")
-    top_k: int | None = Field(None, gt=0, description="Choose among the k likeliest tokens.")
-    min_p: float | None = Field(None, ge=0, le=1, description="Least share of the likeliest.")
-    presence_penalty: float | None = Field(None, description="Against what was said at all.")
-    frequency_penalty: float | None = Field(None, description="Against what was said often.")
-    repeat_penalty: float | None = Field(None, gt=0, description="Ollama's and MLX's own.")
+    ] = Field(None, description="Texts that end the reply.")
+    seed: int | None = Field(
+        None, description="The seed of the sampling, for repeatable replies where supported."
+    )
+    top_k: int | None = Field(None, gt=0, description="Sample from the k most likely tokens.")
+    min_p: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The minimum probability of a token, relative to the most likely token.",
+    )
+    presence_penalty: float | None = Field(
+        None, description="Penalty for tokens that have occurred in the text."
+    )
+    frequency_penalty: float | None = Field(
+        None, description="Penalty for tokens by how often they have occurred in the text."
+    )
+    repeat_penalty: float | None = Field(
+        None, gt=0, description="Penalty for repeated tokens (Ollama and MLX)."
+    )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "max"] | None = Field(
-        None, description="How long the model may think, where it can."
+        None, description="How much a reasoning model may think before it answers."
     )
-    num_ctx: int | None = Field(None, gt=0, description="Ollama: size of the context, in tokens.")
-    num_thread: int | None = Field(None, gt=0, description="Ollama: threads of the processor.")
-    num_predict: int | None = Field(None, description="Ollama's name for max_tokens.")
+    num_ctx: int | None = Field(
+        None, gt=0, description="Ollama: the size of the context, in tokens."
+    )
+    num_thread: int | None = Field(None, gt=0, description="Ollama: the number of CPU threads.")
+    num_predict: int | None = Field(None, description="Ollama's name of max_tokens.")
     keep_alive: str | int | None = Field(
-        None, description="Ollama: how long the model stays loaded: 5m, 0, -1."
+        None, description="Ollama: how long the model stays loaded, such as 5m, 0 or -1."
     )
-    openai: dict[str, Any] | None = Field(None, description="More fields for OpenAI's API alone.")
-    anthropic: dict[str, Any] | None = Field(None, description="More for Anthropic's alone.")
-    ollama: dict[str, Any] | None = Field(None, description="More for Ollama's alone.")
-    mlx: dict[str, Any] | None = Field(None, description="More for mlx-lm alone.")
+    openai: dict[str, Any] | None = Field(
+        None, description="Further fields of the request, sent to OpenAI only."
+    )
+    anthropic: dict[str, Any] | None = Field(
+        None, description="Further fields of the request, sent to Anthropic only."
+    )
+    ollama: dict[str, Any] | None = Field(
+        None, description="Further fields of the request, sent to Ollama only."
+    )
+    mlx: dict[str, Any] | None = Field(None, description="Further options, passed to mlx-lm only.")
 
 
 class OutputSpec(Strict):
-    """What a step's output is."""
+    """The format of a step's output."""
 
     format: Literal["text", "json"] = Field(
         "text",
-        description="`json`: the text is parsed, and a text that is not JSON fails the step.",
+        description="With `json`, the text is parsed; a text that is not JSON fails the step.",
     )
     json_schema: dict[str, Any] | None = Field(
-        None, alias="schema", description="A JSON Schema that the value must fit."
+        None, alias="schema", description="A JSON Schema for the value."
     )
     repair: int = Field(
-        0, ge=0, le=20, description="How often the model is shown its mistake and asked again."
+        0,
+        ge=0,
+        le=20,
+        description="How often the model is asked to correct a reply that is not JSON or does not fit "
+        "the schema.",
     )
 
 
 class TargetSpec(Strict):
-    """Another model to ask; `provider/model` in short."""
+    """A fallback model. Short form: `provider/model`."""
 
-    provider: str = Field(description="provider, or provider/model.")
-    model: str | None = Field(None, description="Default: that of the provider.")
-    base_url: str | None = Field(None, description="The server's address, without credentials.")
+    provider: str = Field(description="A provider, or provider/model.")
+    model: str | None = Field(
+        None, description="The model's name. Default: the default model of the provider."
+    )
+    base_url: str | None = Field(
+        None, description="The address of the provider's server, without credentials."
+    )
 
 
 Target = Annotated[
@@ -72,24 +110,30 @@ Target = Annotated[
 
 
 class ToolSpec(Strict):
-    """A tool that a model may call: a built-in, or a Python function."""
+    """A tool that a model may call: a built-in tool, or a Python function."""
 
-    name: str | None = Field(None, description="What the model calls it.")
+    name: str | None = Field(
+        None, description="The tool's name for the model. Default: the function's name."
+    )
     builtin: Literal["read_file", "write_file", "list_files", "run_command"] | None = Field(
-        None, description="One of orc's own; in short its name alone."
+        None, description="A built-in tool of orc. Short form: its name."
     )
     python: str | None = Field(None, description="A Python function: `package.module:function`.")
-    description: str | None = Field(None, description="Default: the function's own docstring.")
+    description: str | None = Field(
+        None, description="A description for the model. Default: the function's docstring."
+    )
     parameters: dict[str, Any] | None = Field(
-        None, description="JSON Schema of the arguments. Default: from the annotations."
+        None,
+        description="A JSON Schema of the arguments. Default: derived from the function's "
+        "annotations.",
     )
     allow: list[str] | None = Field(
-        None, description="`run_command`: the programs that may be started. Default: any."
+        None, description="For `run_command`: the allowed programs. Default: any program."
     )
 
 
 def tool_name(spec: ToolSpec) -> str:
-    """What the model calls the tool: its own name, else the function's."""
+    """The tool's name for the model: `name`, otherwise the built-in's or the function's name."""
     return spec.name or spec.builtin or (spec.python or "").rpartition(":")[2].rpartition(".")[2]
 
 
@@ -103,10 +147,16 @@ Tool = Annotated[ToolSpec, BeforeValidator(_tool, json_schema_input_type=str | T
 
 
 class RateSpec(Strict):
-    """What a provider may be asked in a minute."""
+    """Limits per minute for calls to a provider."""
 
-    requests_per_min: float | None = Field(None, gt=0, description="Calls.")
-    tokens_per_min: float | None = Field(None, gt=0, description="Tokens, in and out.")
+    requests_per_min: float | None = Field(
+        None, gt=0, description="The maximum number of calls per minute."
+    )
+    tokens_per_min: float | None = Field(
+        None,
+        gt=0,
+        description="The maximum number of tokens per minute, input and output together.",
+    )
 
 
 class PartSpec(Strict):
@@ -115,13 +165,13 @@ class PartSpec(Strict):
     text: str | None = Field(None, description="A text.")
     image: str | None = Field(
         None,
-        description="A PNG, JPEG, GIF or WebP file beside the spec; or, as a template, the path of "
-        "a file that a step wrote.",
+        description="The path of a PNG, JPEG, GIF or WebP file, relative to the spec; or a template "
+        "with the path of a file that a step wrote.",
     )
 
 
 class MessageSpec(Strict):
-    """One turn of a conversation."""
+    """A message of a conversation."""
 
-    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: str | list[PartSpec] = Field(description="A text, or parts.")
+    role: Literal["system", "user", "assistant"] = Field(description="The author of the message.")
+    content: str | list[PartSpec] = Field(description="A text, or a list of parts.")

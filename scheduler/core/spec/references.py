@@ -1,4 +1,4 @@
-"""What the templates of a spec refer to: which steps must end first, and which names are unknown."""
+"""Finds what the templates of a spec refer to: needs of steps, and unknown names."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Place = Literal["before", "condition", "inside", "until"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the texts of a step may name: steps, inputs, and the items and rounds around it.
+    """The names that the texts of a step may use: steps, inputs, and enclosing items and rounds.
 
-    `of_group` is the path of the group that it is in, empty at the top; `secrets` are
-    the variables that nothing may name.
+    `of_group` is the path of the enclosing group, empty at the top. `secrets` are variables that
+    no template may use.
     """
 
     job: JobSpec
@@ -42,7 +42,7 @@ class Scope:
     secrets: frozenset[str] = frozenset()
 
     def inside(self, step: StepSpec, place: Place, step_id: str = "") -> Scope:
-        """What can be named in one of the step's texts."""
+        """The scope of one of the step's texts."""
         if place == "before":
             return self
         added = item_variables(step)
@@ -54,20 +54,23 @@ class Scope:
         return replace(self, variables=self.variables + added, steps=steps)
 
     def members(self, step: StepSpec, path: Path) -> Scope:
-        """What can be named in the steps of a group."""
+        """The scope of the members of a group."""
         inner = self.inside(step, "inside")
         return replace(inner, steps={**self.steps, **(step.steps or {})}, of_group=path)
 
 
 def item_variables(step: StepSpec) -> tuple[str, ...]:
-    """What the items of a step are called in it."""
+    """The names of the step's item variables."""
     if step.for_each is not None:
         return (step.as_,)
     return ("matrix",) if step.matrix is not None else ()
 
 
 def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
-    """Every text of the step itself in which expressions are looked for, with its path in the step."""
+    """Every text of the step that may have expressions, with its path in the step.
+
+    Texts of members are not included.
+    """
     for key in _BEFORE:
         value = getattr(step, key)
         if value is not None:
@@ -85,19 +88,19 @@ def texts_of(step: StepSpec) -> Iterator[tuple[Path, str, Place]]:
 
 
 def expressions_in(text: str, place: Place) -> tuple[Expression, ...]:
-    """The expressions of a text. Raises TemplateError."""
+    """The expressions in a text. Raises TemplateError."""
     if place in ("condition", "until"):
         return (parse_condition(text),)
     return parse_template(text).expressions
 
 
 def needs_of(step_id: str, step: StepSpec, known: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the step waits for: the steps that it names, then those that its templates refer to."""
+    """The needs of the step: those in `needs`, then those that its templates refer to."""
     return tuple(name for name in _named_by(step_id, step) if name in known)
 
 
 def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
-    """The steps that it and those inside it name, but for those inside it."""
+    """The steps that the step and its members refer to, except its members."""
     found: dict[str, None] = {}
     for _, text, place in texts_of(step):
         try:
@@ -112,7 +115,7 @@ def _named_by(step_id: str, step: StepSpec) -> dict[str, None]:
     for member_id, member in members.items():
         found.update(_named_by(member_id, member))
     for name in (*members, step_id):
-        # A step that names itself is told so, and is no cycle besides.
+        # A reference of a step to itself is reported separately, not as a cycle.
         found.pop(name, None)
     return dict.fromkeys(step.needs) | found
 
@@ -135,7 +138,7 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
 def check_text(
     path: Path, text: str, document: Document, scope: Scope, place: Place = "inside"
 ) -> Iterator[Problem]:
-    """Problems of one text, which stands at the path."""
+    """Problems of the text at the path."""
     line, column = document.place(path)
     if path in document.blocks:
         line, column = line + 1, 1
@@ -146,7 +149,9 @@ def check_text(
         if path[-1] == "run" and place == "inside":
             parse_shell(text)
         if place == "until" and expressions[0].calls:
-            raise TemplateError("success() and its like are for `if`")
+            raise TemplateError(
+                "success(), failure(), always() and cancelled() are allowed in `if` only"
+            )
     except TemplateError as error:
         named = f"{in_file}: " if in_file is not None else ""
         yield Problem(f"{where}: {named}{error}", line, column)
@@ -176,15 +181,15 @@ def _reference_problem(
         return f"{shown}: there is no input {first!r}{nearest(first, job.inputs)}"
     if root == "env" and first in scope.secrets:
         return (
-            f"{shown}: {first!r} is a secret, which would stand in the ledger if a template could "
-            f"read it; a command reads ${first} itself"
+            f"{shown}: {first!r} is a secret and cannot be used in a template, because the value "
+            f"would be recorded; read ${first} in the command instead"
         )
     if root == "env" and first is not None and first not in job.env:
-        return f"{shown}: {first!r} is not under the spec's env{nearest(first, job.env)}"
+        return f"{shown}: {first!r} is not in the job's `env`{nearest(first, job.env)}"
     if root == "job" and first not in _JOB_FIELDS:
-        return f"{shown}: a job shows {', '.join(_JOB_FIELDS)}"
+        return f"{shown}: the fields of `job` are {', '.join(_JOB_FIELDS)}"
     if root == "loop" and "loop" in scope.variables and first not in LOOP_FIELDS:
-        return f"{shown}: a loop shows {', '.join(LOOP_FIELDS)}"
+        return f"{shown}: the fields of `loop` are {', '.join(LOOP_FIELDS)}"
     return ""
 
 
@@ -192,28 +197,31 @@ def _step_reference_problem(
     keys: list[str], shown: str, scope: Scope, path: Path, place: Place
 ) -> str:
     if not keys:
-        return f"{shown}: name a step: steps.<id>.output"
+        return f"{shown}: the id of a step is missing, as in steps.<id>.output"
     if path[:1] == ("defaults",):
         return f"{shown}: defaults cannot refer to steps"
     name = keys[0]
     if name not in scope.steps:
         hyphened = [known for known in scope.steps if known.startswith(f"{name}-")]
         if hyphened:
-            return f"{shown}: an id with a hyphen is written steps['{hyphened[0]}']"
+            return f"{shown}: write an id with a hyphen as steps['{hyphened[0]}']"
         for group, step in scope.steps.items():
             if name in (getattr(step, "steps", None) or ()):
-                return f"{shown}: {name!r} is inside {group!r}: steps.{group}.output.{name}"
+                return (
+                    f"{shown}: {name!r} is a member of the group {group!r}; write "
+                    f"steps.{group}.output.{name}"
+                )
         return f"{shown}: there is no step {name!r}{nearest(name, scope.steps)}"
     if place != "until" and _is_around(name, path, scope):
         return f"{shown}: the step refers to itself"
     if len(keys) < 2 or keys[1] not in STEP_FIELDS:
         got = f"; got {keys[1]!r}" if len(keys) > 1 else ""
-        return f"{shown}: a step shows {', '.join(STEP_FIELDS)}{got}"
+        return f"{shown}: the fields of a step are {', '.join(STEP_FIELDS)}{got}"
     return ""
 
 
 def _is_around(name: str, path: Path, scope: Scope) -> bool:
-    """Whether the text at the path belongs to the step, or to one inside it."""
+    """Whether the text at the path belongs to the step or to one of its members."""
     return any(
         path[place] == "steps" and path[place + 1] == name for place in range(0, len(path) - 1, 2)
     )

@@ -1,8 +1,8 @@
-"""YAML text to plain values, with the place of each: strict, bounded, one pass.
+"""Parses YAML into plain values and records the place of each value and key.
 
-Works on libyaml's event stream (PyYAML's own where libyaml is absent), so that
-depth, size and aliases are bounded before anything is built. Scalars follow
-YAML 1.2's core schema: `no`, `012` and `12:30:00` are texts, not surprises.
+It reads the event stream of libyaml (or of PyYAML, if libyaml is not installed), so that depth,
+size and aliases are limited before values are built. Scalars follow the core schema of YAML 1.2:
+`no`, `012` and `12:30:00` are texts.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Document:
-    """A parsed YAML document: its value, and where keys and values stand in the text."""
+    """A parsed YAML document: its value, and the places of keys and values in the text."""
 
     value: Any = None
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
     files: dict[Path, str] = field(default_factory=dict)
-    """Paths of texts that stand in files of their own, with the files' names."""
+    """Paths of texts that were read from other files, with the files' names."""
     blocks: set[Path] = field(default_factory=set)
-    """Paths of block scalars (`|`, `>`), whose text starts on the line after their place."""
+    """Paths of block scalars (`|`, `>`). Their text starts on the line after their place."""
 
     def place(self, path: Path, *, key: bool = False) -> Place:
-        """Where the value (or the key) at the path stands; for an unknown path, its nearest parent."""
+        """The place of the value (or key) at the path, or of its nearest known parent."""
         table = self.keys if key else self.values
         while path and path not in table:
             path = path[:-1]
@@ -59,7 +59,7 @@ class Document:
 
 
 def dotted(path: Path) -> str:
-    """A path for people: `steps.build.files[0]`."""
+    """The path as text, such as `steps.build.files[0]`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
@@ -67,13 +67,14 @@ def dotted(path: Path) -> str:
 
 
 def parse_yaml(text: str, *, source_name: str) -> Document:
-    """The one document in the text.
+    """Parse a text with one document.
 
-    Raises SpecError for broken YAML, a duplicate key, a tag, a merge key, too
-    much nesting, or aliases that stand for more than 10,000 nodes.
+    Raises SpecError for invalid YAML, a duplicate key, a tag, a merge key, more than 64 levels,
+    or aliases that expand to more than 10,000 nodes.
     """
     if len(text) > SIZE_MAX:
-        raise SpecError(source_name, [Problem(f"the file is over {size_text(SIZE_MAX)}")])
+        message = f"the file has more than {size_text(SIZE_MAX)}"
+        raise SpecError(source_name, [Problem(message)])
     try:
         return _Builder(yaml.parse(text, Loader=_Loader)).build()
     except _Broken as broken:
@@ -110,17 +111,17 @@ class _Builder:
         next(self._events)
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _Broken("only one YAML document is allowed in a file", after.start_mark)
+            raise _Broken("a file must contain only one YAML document", after.start_mark)
         return self._document
 
     def _node(self, event: Any, path: Path) -> tuple[Any, int]:
-        """The value that starts with the event, and how many nodes it has."""
+        """The value that begins with the event, and its number of nodes."""
         mark = event.start_mark
         self._document.values[path] = (mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None and event.tag != "!":
-            raise _Broken(f"YAML tags are not allowed here: {event.tag[:60]}", mark)
+            raise _Broken(f"YAML tags are not allowed: {event.tag[:60]}", mark)
         if len(path) >= DEPTH_MAX:
             raise _Broken(f"nested more than {DEPTH_MAX} levels deep", mark)
         value: Any
@@ -138,14 +139,13 @@ class _Builder:
 
     def _alias(self, event: Any) -> tuple[Any, int]:
         if event.anchor not in self._anchors:
-            # An anchor is known only after its node has ended, so that a
-            # recursive alias ends here as well.
-            raise _Broken(f"alias *{event.anchor} names no finished anchor", event.start_mark)
+            # An anchor is known only after the end of its node, so a recursive alias is unknown too.
+            raise _Broken(f"the alias *{event.anchor} has no anchor before it", event.start_mark)
         value, nodes = self._anchors[event.anchor]
         self._aliased_nodes += nodes
         if self._aliased_nodes > ALIASED_NODES_MAX:
             raise _Broken(
-                f"the aliases stand for more than {ALIASED_NODES_MAX} nodes", event.start_mark
+                f"the aliases expand to more than {ALIASED_NODES_MAX} nodes", event.start_mark
             )
         return value, nodes
 
@@ -173,7 +173,7 @@ class _Builder:
 
     def _key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent) or (event.tag not in (None, "!")):
-            raise _Broken("a key must be a plain text", event.start_mark)
+            raise _Broken("a key must be a text", event.start_mark)
         if event.value == "<<" and event.implicit[0]:
             raise _Broken("merge keys (<<) are not allowed", event.start_mark)
         return clean_text(event.value)

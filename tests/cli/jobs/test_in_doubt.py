@@ -124,7 +124,7 @@ def test_what_must_not_be_done_twice_is_asked_about_first(
     assert paid() == done
     said = orc("resume", "latest")
     assert said.code == 3
-    assert "pay asks: it was under way when it was cut short" in said.err
+    assert "pay asks: interrupted while it ran; it may or may not have completed" in said.err
     assert orc("resume", "latest").code == 3
     assert paid() == done
     assert "pay asks: " in orc("show", "latest").out
@@ -153,7 +153,7 @@ def test_it_fails_where_the_spec_says_so_and_a_resume_does_it_again(here: Path) 
     die(PAYS, "on_unknown: fail", "process.after_exit")
     said = orc("resume", "latest")
     assert said.code == 7
-    assert "pay: connection: it was under way when it was cut short" in said.err
+    assert "pay: connection: interrupted while it ran; it may or may not have completed" in said.err
     assert paid() == 1
     assert orc("resume", "latest").code == 0
     assert paid() == 2
@@ -218,7 +218,10 @@ def test_a_call_in_doubt_is_not_sent_again_before_a_person_says_so(server: Model
     assert said.code == 3
     assert said.lines()[-1]["waiting"] == [{"step": "ask", "for": "in_doubt"}]
     assert said.lines()[-1]["in_doubt"]["calls"] == 1
-    assert "ask asks: a call was under way when it was cut short" in orc("show", "latest").out
+    assert (
+        "ask asks: interrupted during a call to the model; it may or may not have completed"
+        in orc("show", "latest").out
+    )
     assert len(server.seen) == 1
     assert orc("approve", "latest", "ask").code == 0
     assert orc("resume", "latest").code == 0
@@ -229,7 +232,10 @@ def test_a_call_in_doubt_fails_its_step_where_the_spec_says_so(server: ModelServ
     die(ASKS, "on_unknown: fail", "call.after_reply")
     said = orc("resume", "latest")
     assert said.code == 7
-    assert "ask: connection: a call was under way when it was cut short" in said.err
+    assert (
+        "ask: connection: interrupted during a call to the model; it may or may not have completed"
+        in said.err
+    )
     assert len(server.seen) == 1
 
 
@@ -240,7 +246,7 @@ def test_a_tool_at_work_when_the_process_died_asks_as_its_step_says(server: Mode
     die(TOOL, "", "process.after_spawn")
     said = orc("resume", "latest")
     assert said.code == 3
-    assert "ask asks: a tool was at work when it was cut short" in said.err
+    assert "ask asks: interrupted during a tool call; it may or may not have completed" in said.err
     assert rows("SELECT status FROM tool_calls") == [("in doubt",)]
     assert shown()["calls"] == 0
     assert orc("approve", "latest", "ask").code == 0

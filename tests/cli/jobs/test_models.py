@@ -225,9 +225,9 @@ def test_a_picture_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(here:
     assert said.code == 2
     assert "spec.yaml:7:20: steps.look.messages[0].content[0].image: cannot read" in said.err
     said = orc("validate", write("spec.yaml", text + "          - image: notes.txt\n"))
-    assert "'notes.txt' is no image: png, jpg, jpeg, gif, webp" in said.err
+    assert "'notes.txt' is not a supported image; supported: png, jpg, jpeg, gif, webp" in said.err
     said = orc("validate", write("spec.yaml", text + "          - {image: a.png, text: b}\n"))
-    assert "a part has either `text` or `image`" in said.err
+    assert "a part must have either `text` or `image`" in said.err
 
 
 def test_the_next_model_answers_when_the_first_cannot(server: ModelServer) -> None:

@@ -102,7 +102,7 @@ def test_nothing_is_asked_where_nobody_wants_that(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     code, shown = converse(tmp_path, b"", "--no-input")
     assert code == 2
-    assert "a value is required (What about): -i topic=VALUE" in shown
+    assert "a value is required (What about); give it with -i topic=VALUE" in shown
 
 
 def test_a_prompt_in_a_file_is_read_at_submission_and_never_again(

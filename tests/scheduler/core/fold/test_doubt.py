@@ -54,8 +54,8 @@ def prompt(on_unknown: str = "ask", **fields: Any) -> JobDef:
     return job(step("a", prompt="?", on_unknown=on_unknown), **fields)
 
 
-def asked(message: str = "it was under way", attempt: int = 1) -> ApprovalRequested:
-    unknown = f"{message} when it was cut short, and nobody knows how that ended: do it again?"
+def asked(message: str = "interrupted while it ran", attempt: int = 1) -> ApprovalRequested:
+    unknown = f"{message}; it may or may not have completed. Run it again?"
     return ApprovalRequested(step="a", attempt=attempt, message=unknown, options=YES_OR_NO)
 
 
@@ -160,8 +160,8 @@ def test_an_amendment_keeps_the_doubt_and_says_what_becomes_of_it(
 @pytest.mark.parametrize(
     ("under_way", "message"),
     [
-        ([requested("a")], "a call was under way"),
-        ([requested("a"), responded("a"), tool_called("a")], "a tool was at work"),
+        ([requested("a")], "interrupted during a call to the model"),
+        ([requested("a"), responded("a"), tool_called("a")], "interrupted during a tool call"),
     ],
 )
 def test_a_prompt_asks_where_a_call_or_a_tool_was_under_way(

@@ -200,5 +200,5 @@ def test_a_place_where_the_value_would_not_stay_one_word_is_refused(text: str, w
 
 
 def test_a_condition_that_is_cut_short_says_so() -> None:
-    with pytest.raises(TemplateError, match="something is missing at its end"):
+    with pytest.raises(TemplateError, match="the expression ends too early"):
         parse_condition("steps.a.output >")
