@@ -110,7 +110,8 @@ class Anthropic:
             return tuple(sorted(await self._read_names()))
         raise TransientError(
             "timeout",
-            f"{API.name} at {self.endpoint} did not list its models within {duration_text(MODELS_WAIT_S)}",
+            f"{API.name} at {self.endpoint} did not list its models within "
+            f"{duration_text(MODELS_WAIT_S)}",
         )
 
     async def identify(self, model: str) -> str | None:

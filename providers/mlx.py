@@ -144,8 +144,8 @@ def _render(model: LocalModel, request: Request) -> list[int]:
     if model.context_max is not None and len(prompt) >= model.context_max:
         raise PermanentError(
             "context_length",
-            f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} accepts at most "
-            f"{number_text(model.context_max)}",
+            f"the prompt has {count_text(len(prompt), 'token')}, and {safe_text(request.model)} "
+            f"accepts at most {number_text(model.context_max)}",
             usage=Usage(),
         )
     return prompt

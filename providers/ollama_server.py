@@ -168,7 +168,8 @@ class OllamaServer:
 
     def _describe_timeout(self, error: httpx.TimeoutException, timeout_s: float) -> str:
         if isinstance(error, httpx.ConnectTimeout):
-            return f"Ollama at {self.where} did not accept a connection within {duration_text(timeout_s)}"
+            waited = duration_text(timeout_s)
+            return f"Ollama at {self.where} did not accept a connection within {waited}"
         return (
             f"Ollama at {self.where} sent nothing for {duration_text(timeout_s)}; a large model may "
             "still be loading: raise TIMEOUT_S if it needs longer"

@@ -113,7 +113,8 @@ class BranchEvaluator:
             raise TemplateError(f"for_each: must be a list; got {kind}")
         if len(items) > ITEMS_MAX:
             raise TemplateError(
-                f"for_each: has {count_text(len(items), 'item')}; the maximum is {number_text(ITEMS_MAX)}"
+                f"for_each: has {count_text(len(items), 'item')}; "
+                f"the maximum is {number_text(ITEMS_MAX)}"
             )
         keys = self._keys(step_id, definition, items)
         values, blobs = _pack_all(

@@ -356,7 +356,7 @@ def _variable(text: str, source: str) -> str:
         )
     if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
         raise TemplateError(
-            f"the value of {source} has more than {count_text(VALUE_BYTES_MAX, 'byte')}; write it to a file "
-            "(`files:`) and read the file"
+            f"the value of {source} has more than {count_text(VALUE_BYTES_MAX, 'byte')}; write it "
+            "to a file (`files:`) and read the file"
         )
     return text

@@ -129,7 +129,7 @@ class Workspace:
                 continue
             if len(content) > CAPTURE_BYTES_MAX:
                 raise CaptureProblem(
-                    f"the artifact {relative!a} has more than {CAPTURE_BYTES_MAX // 2**20} MiB"
+                    f"the artifact {relative!a} has more than {size_text(CAPTURE_BYTES_MAX)}"
                 )
             found.append((file_ref(relative, content), content))
         if not found:

@@ -111,8 +111,8 @@ class _Conversation:
         if unfit is not None:
             return unfit
         return self._fail(
-            f"the model gave no answer within {count_text(turns_max, 'call')} (max_turns): its last reply "
-            "called more tools"
+            f"the model gave no answer within {count_text(turns_max, 'call')} (max_turns): "
+            "its last reply called more tools"
         )
 
     def _result(self, answer: Answer, asked: Request) -> Result:

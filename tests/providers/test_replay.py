@@ -98,7 +98,7 @@ async def test_a_step_without_replies_fails_and_names_the_steps_that_have_some()
 
 async def test_a_call_beyond_the_recorded_ones_fails_with_their_number() -> None:
     with pytest.raises(
-        PermanentError, match="call 2 of step .*; the file has 1 for this step"
+        PermanentError, match=r"call 2 of step .*; the file has 1 for this step"
     ) as caught:
         await build_replay(write=["one"]).send(ask(ordinal=2), on_delta=ignore)
     assert caught.value.kind == "environment"

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from orc.ledger.digest import clean_text
+from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.filter_bounds import check_filter
 
@@ -276,8 +277,8 @@ def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> An
     for operand in (left, right):
         if isinstance(operand, str | list) and len(operand) > _OPERAND_CHARS_MAX:
             raise TemplateError(
-                f"an operand has more than {_OPERAND_CHARS_MAX:,} characters or items; use a filter "
-                "or a step instead"
+                f"an operand has more than {number_text(_OPERAND_CHARS_MAX)} characters or items; "
+                "use a filter or a step instead"
             )
     name = function.__name__
     if name == "mod" and not isinstance(left, int | float):

@@ -88,7 +88,7 @@ def check_node(node: nodes.Node, *, is_condition: bool = False) -> None:
 
 def _check_known(what: str, name: str, known: list[str]) -> None:
     if name not in known:
-        raise TemplateError(f"there is no {what} {name!r}; the {what}s are: {', '.join(known)}")
+        raise TemplateError(f"there is no {what} {name!r}; known: {', '.join(known)}")
 
 
 def references_in(node: nodes.Node) -> list[Reference]:

@@ -50,7 +50,8 @@ def check_flow(path: Path, step: StepSpec, document: Document, scope: Scope) -> 
                     "matrix", f"{name!r} is not a name: use letters, digits and underscores"
                 )
         if total > MATRIX_MAX:
-            yield problem("matrix", f"has {count_text(total, 'combination')}; the maximum is {number_text(MATRIX_MAX)}")
+            found = count_text(total, "combination")
+            yield problem("matrix", f"has {found}; the maximum is {number_text(MATRIX_MAX)}")
     if step.loop is not None and "loop" in scope.variables:
         yield problem("loop", "a loop cannot contain another loop; move one of them to a workflow")
     if step.approval is None:

@@ -12,7 +12,10 @@ from tests.cli.command_line import EXAMPLES, PASSING, Said, orc, write
 BAD = Path(__file__).parents[1] / "specs" / "bad"
 # For each file in specs/bad what must be said of it: line:column, and words.
 EXPECTED = {
-    "absolute_path": ["3:28 steps.a.files[0] must be relative", "4:28 steps.b.files[0] must be relative"],
+    "absolute_path": [
+        "3:28 steps.a.files[0] must be relative",
+        "4:28 steps.b.files[0] must be relative",
+    ],
     "bad_duration": ["2:10 timeout soon 15m", "4:29 steps.a.timeout", "5:37 retry.initial"],
     "bad_env": ["2:7 env.A-B not a valid name of a variable", "3:32 steps.a.env"],
     "bad_flow": [
