@@ -1,1 +1,1 @@
-"""Why a step is as it is, waits, or did not run, each statement with its event."""
+"""The reasons why a step ran, waits, failed or did not run, each with the event that records it."""

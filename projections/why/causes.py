@@ -1,4 +1,4 @@
-"""Why a step was skipped or failed, followed to the steps that began it."""
+"""The chain of causes from a skipped or failed step to the step that failed first."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
+from orc.projections.why.texts import JOB_TIMED_OUT
 
-LINKS_MAX = 100_000
-_TOLD = 3
+CAUSES_MAX = 100_000
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A step of the chain: that it was skipped, or failed, or timed out, and why, at an event.
+class Cause:
+    """One step of the chain, with the event that records how it ended.
 
-    `text` is what the event says: a failure's kind and message, a condition; empty where
-    the next link is the reason.
+    `status` is `was skipped` or `failed`. `text` is the failure's kind and message, or the
+    condition; it is empty if the next cause in the chain is the reason.
     """
 
     step: str
@@ -30,60 +31,64 @@ class Link:
 
 def read_causes(
     reader: LedgerReader, view: JobView, trace: Trace, step: str, *, before: int | None = None
-) -> tuple[Link, ...]:
-    """From the step's last end without success to the root of it; empty for another step."""
-    links: list[Link] = []
+) -> tuple[Cause, ...]:
+    """The causes of the step's last skip or failure, the step itself first.
+
+    Empty if the step was neither skipped nor failed. `before` limits the search to events
+    before that version.
+    """
+    causes: list[Cause] = []
     seen: set[str] = set()
     name: str | None = step
     version = before
-    while name is not None and name not in seen and len(links) < LINKS_MAX:
+    while name is not None and name not in seen and len(causes) < CAUSES_MAX:
         seen.add(name)
         mark = trace.end_of(name, before=version)
         if mark is None or mark.type not in ("step.skipped", "step.failed"):
             break
-        link, name = _link(reader, view, trace, mark)
-        links.append(link)
-        # A step that holds others ended after them, in the same turn as what follows.
+        cause, name = _cause(reader, view, trace, mark)
+        causes.append(cause)
+        # A container ends right after the step inside it that failed.
         version = mark.version + 1
-    return tuple(links)
+    return tuple(causes)
 
 
-def chain_text(links: tuple[Link, ...]) -> str:
-    """`b was skipped, because a failed: exit_code: it broke`; a long chain without its middle."""
-    parts = [f"{link.step} {link.status}" + f": {link.text}" * bool(link.text) for link in links]
-    if len(parts) > 2 * _TOLD:
-        left = f"of {count_text(len(parts) - _TOLD - 1, 'more step')} between"
-        parts = [*parts[:_TOLD], left, parts[-1]]
+def chain_text(causes: tuple[Cause, ...]) -> str:
+    """`b was skipped, because a failed: exit_code: it broke`; the middle of a long chain is counted."""
+    parts = [f"{one.step} {one.status}" + f": {one.text}" * bool(one.text) for one in causes]
+    if len(parts) > 2 * _SHOWN:
+        hidden = count_text(len(parts) - _SHOWN - 1, "more step")
+        parts = [*parts[:_SHOWN], f"of {hidden} in between", parts[-1]]
     return ", because ".join(parts)
 
 
-def chain_events(links: tuple[Link, ...]) -> list[int]:
-    """The events that `chain_text` tells of."""
-    told = links if len(links) <= 2 * _TOLD else (*links[:_TOLD], links[-1])
-    return [link.event for link in told]
+def chain_events(causes: tuple[Cause, ...]) -> list[int]:
+    """The events of the causes that `chain_text` names."""
+    shown = causes if len(causes) <= 2 * _SHOWN else (*causes[:_SHOWN], causes[-1])
+    return [cause.event for cause in shown]
 
 
-def _link(
+def _cause(
     reader: LedgerReader, view: JobView, trace: Trace, mark: TracedEvent
-) -> tuple[Link, str | None]:
-    """The link of an end, and the step that it leads on to."""
+) -> tuple[Cause, str | None]:
+    """The cause that an end event records, and the step that is the next cause."""
     event = reader.read_event(view.job.job_id, mark.version).event
     if isinstance(event, StepSkipped):
         if event.reason == "condition":
-            text = f"its condition does not hold: {event.condition or 'unknown'}"
-            return Link(event.step, "was skipped", text, mark.version), None
+            text = f"its condition was false: {event.condition or 'unknown'}"
+            return Cause(event.step, "was skipped", text, mark.version), None
         if event.reason == "job_timeout":
-            return Link(event.step, "was skipped", "the job's time was over", mark.version), None
-        return Link(event.step, "was skipped", "", mark.version), next(iter(event.because), None)
+            return Cause(event.step, "was skipped", JOB_TIMED_OUT, mark.version), None
+        return Cause(event.step, "was skipped", "", mark.version), next(iter(event.because), None)
     assert isinstance(event, StepFailed), event.type
     inside = _failed_inside(view, trace, mark)
-    # Of what holds others the message repeats what follows.
+    # A container's message repeats the failure inside it, which is the next cause.
     text = "" if inside is not None else f"{event.kind}: {event.message}"
-    return Link(event.step, "failed", text, mark.version), inside
+    return Cause(event.step, "failed", text, mark.version), inside
 
 
 def _failed_inside(view: JobView, trace: Trace, mark: TracedEvent) -> str | None:
-    """The first of the steps inside that failed before it."""
+    """The step inside a container that failed first."""
     ends = [
         trace.end_of(child.name, before=mark.version)
         for child in view.children_of.get(mark.step, ())

@@ -1,4 +1,4 @@
-"""What a step that has not ended waits for now."""
+"""What a step that has not ended is waiting for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from orc.ledger.definition import JobDef
 from orc.ledger.kinds import OPEN
-from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
@@ -16,34 +15,31 @@ _LISTED = 10
 
 
 def pending_statements(
-    reader: LedgerReader,
-    view: JobView,
-    row: StepRow,
-    job: JobDef | None,
-    only: tuple[str, ...] | None,
-    *,
-    is_live: bool,
+    view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool
 ) -> Iterator[Statement]:
-    """The statements, the nearest reason first."""
+    """The reasons why the step has not ended, those of the whole job first.
+
+    `is_live` says whether a process runs the job.
+    """
     job_id = view.job.job_id
     if view.job.status == "running" and not is_live:
-        text = f"no process runs the job: orc resume {job_id} goes on with it"
+        text = f"no process runs the job; orc resume {job_id} continues it"
         yield Statement("waits", text, ())
     elif view.job.status == "waiting":
-        text = f"the job waits for a person, and orc resume {job_id} goes on with it"
+        text = f"the job waits for a person to act; after that, orc resume {job_id} continues it"
         yield Statement("waits", text, ())
     if row.status == "waiting":
         yield Statement("waits", _waits_for(row), ())
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         if inside:
-            yield Statement("waits", f"it waits for what is inside it: {_names(inside)}", ())
+            yield Statement("waits", f"it waits for the steps inside it: {_names(inside)}", ())
         return
     if row.status == "pending":
-        yield from _not_begun(view, row, job, is_live=is_live)
+        yield from _not_started(view, row, job, is_live=is_live)
 
 
-def _not_begun(
+def _not_started(
     view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool
 ) -> Iterator[Statement]:
     open_needs = [
@@ -57,19 +53,22 @@ def _not_begun(
     if row.parent is not None and row.parent in view.by_name:
         running = [child for child in view.children_of[row.parent] if child.status == "running"]
         if running:
-            yield Statement("waits", f"others of {row.parent} come first: {_names(running)}", ())
+            text = f"other steps of {row.parent} run first: {_names(running)}"
+            yield Statement("waits", text, ())
             return
     if is_live:
         total = None if job is None else job.concurrency.get("total")
-        yield Statement("waits", f"all that it needs has ended; it waits for a slot of {total}", ())
+        slots = "" if total is None else f" (concurrency: {number_text(total)})"
+        text = f"every step that it needs has ended; it waits for a free slot{slots}"
+        yield Statement("waits", text, ())
 
 
 def _waits_for(row: StepRow) -> str:
     if row.question is not None and row.decision is None:
-        return f"a person is asked: {row.question} (orc approve or orc reject)"
+        return f"a person must decide: {row.question} (orc approve or orc reject)"
     if row.failure_kind == "budget":
         return str(row.failure)
-    return f"it is tried again after a failure: {row.failure_kind}: {row.failure}"
+    return f"it will be retried after a failure: {row.failure_kind}: {row.failure}"
 
 
 def _names(rows: list[StepRow]) -> str:

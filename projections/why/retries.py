@@ -1,4 +1,4 @@
-"""By which rule of the spec a failed attempt was tried again, or was not."""
+"""The rule of the spec by which a failed attempt was retried, or was not."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from orc.ledger.wording import count_text
 
 
 def retry_rule(definition: StepDef | None, event: StepFailed, failures: int) -> str:
-    """The rule in words; `failures` in a row, with this one. Without the spec `definition` is None."""
+    """The rule in words.
+
+    `definition` is None if the spec was removed. `failures` is the number of failures in a
+    row, including this one.
+    """
     most = (RetryDef() if definition is None else definition.retry).max_attempts
     retry_on = () if definition is None else definition.retry_on
     listed = ", ".join(retry_on)
     if event.retry_at is not None:
         if failures >= most or (retry_on and event.kind not in retry_on):
-            return "another model of its fallback list is asked"
+            return "the next model of its fallback list is asked"
         why = (
             f"{event.kind} is in its retry_on ({listed})"
             if retry_on
-            else "its retry takes any failure"
+            else "its retry applies to any failure"
         )
-        return f"{why}, {count_text(most, 'attempt')} in a row at most"
+        return f"{why}, with at most {count_text(most, 'attempt')} in a row"
     if definition is None:
-        return "the spec is gone that would say why"
+        return "the rule is unknown, because the spec was removed"
     if most == 1:
         return "its retry allows one attempt"
     if failures >= most:
-        return f"that was attempt {failures} of the {most} that its retry allows in a row"
+        return f"this was attempt {failures} of the {most} that its retry allows in a row"
     if retry_on and event.kind not in retry_on:
         return f"{event.kind} is not in its retry_on ({listed})"
     if event.kind in NEVER_RETRIED:
-        return f"trying again cannot heal a failure of kind {event.kind}"
-    return "its time was over, or it was told to end"
+        return f"another attempt cannot correct a failure of kind {event.kind}"
+    return "its time limit was reached, its work must not be repeated, or the failure was final"

@@ -1,7 +1,7 @@
-"""Why a step ran, or did not, or not yet: what the events say of it, each statement with its event.
+"""The answer of `orc why`: one sentence about a step, and one statement for each of its events.
 
-The statements are in the order of the events. What led to a skip is followed in
-`causes.py`, what held a start back in `waits.py`; `why_teller.py` says what each event means.
+The statements are in the order of the events. `explainer.py` words each event, `causes.py`
+follows a skip to the failure that caused it, `waits.py` finds what delayed a start.
 """
 
 from __future__ import annotations
@@ -12,46 +12,47 @@ from orc.ledger.reader import LedgerReader
 from orc.projections.history.trace import read_story, read_trace
 from orc.projections.tables.job_view import read_rows, read_view
 from orc.projections.tables.rows import StepRow
-from orc.projections.why.causes import Link, chain_text, read_causes
-from orc.projections.why.teller import Teller
+from orc.projections.why.causes import Cause, chain_text, read_causes
+from orc.projections.why.explainer import StepExplainer
 from orc.projections.why.texts import Statement
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What is to be said of a step: in one sentence, and then event by event.
+    """The explanation of one step: `verdict` is one sentence, `statements` follow the events.
 
-    `causes` leads from a step that was skipped, or that failed, to what began it.
+    `causes` are the chain of causes of a skipped or failed step, the step itself first.
     """
 
     step: StepRow
     verdict: str
     statements: tuple[Statement, ...]
-    causes: tuple[Link, ...]
+    causes: tuple[Cause, ...]
 
 
 def read_why(reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool) -> Why:
-    """Why the step is as it is; `is_live` says whether a process runs the job now.
+    """The explanation of a step that the job has; `is_live` says whether a process runs the job.
 
-    The step has to be one of the job. Raises LedgerError where events cannot be read.
+    Raises LedgerError if events cannot be read.
     """
     (row,) = read_rows(reader.connection, StepRow, "step_id = ?", f"{job_id}/{step_id}")
     view = read_view(reader.connection, job_id)
     trace = read_trace(reader, job_id)
-    teller = Teller(reader, view, trace, row)
+    explainer = StepExplainer(reader, view, trace, row)
     story = list(read_story(reader, job_id, step_id))
-    teller.job_events = [found for found in story if getattr(found.event, "step", None) is None]
+    explainer.job_events = [found for found in story if getattr(found.event, "step", None) is None]
     for recorded in story:
-        teller.take(recorded)
-    teller.close(is_live=is_live)
+        explainer.add_event(recorded)
+    explainer.finish(is_live=is_live)
     causes = (
         read_causes(reader, view, trace, step_id) if row.status in ("skipped", "failed") else ()
     )
-    return Why(row, _verdict(row, causes, teller.statements), tuple(teller.statements), causes)
+    statements = tuple(explainer.statements)
+    return Why(row, _verdict(row, causes, statements), statements, causes)
 
 
-def _verdict(row: StepRow, causes: tuple[Link, ...], said: list[Statement]) -> str:
-    """The one sentence: of what is last, and of what led to it."""
+def _verdict(row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statement, ...]) -> str:
+    """The chain of causes, or the step's status with the last statement that explains it."""
     if causes:
         return chain_text(causes)
     wanted: dict[str, tuple[str, ...]] = {
@@ -59,19 +60,19 @@ def _verdict(row: StepRow, causes: tuple[Link, ...], said: list[Statement]) -> s
         "cancelled": ("cancelled",),
         "removed": ("removed",),
     }
-    for statement in reversed(said):
+    for statement in reversed(statements):
         if statement.kind == "reused" and row.status == "succeeded":
             return f"{row.name}: {statement.text}"
         if statement.kind in wanted.get(row.status, ("waits", "asked", "started")):
-            return f"{row.name} {_IS.get(row.status, f'is {row.status}')}: {statement.text}"
-    return f"{row.name} {_IS.get(row.status, f'is {row.status}')}"
+            return f"{row.name} {_STATUS_PHRASES.get(row.status, f'is {row.status}')}: {statement.text}"
+    return f"{row.name} {_STATUS_PHRASES.get(row.status, f'is {row.status}')}"
 
 
-_IS: dict[str, str] = {
-    "succeeded": "ran and succeeded",
+_STATUS_PHRASES: dict[str, str] = {
+    "succeeded": "succeeded",
     "cancelled": "was cancelled",
-    "removed": "is no step of the job any more",
-    "pending": "has not begun",
+    "removed": "is no longer a step of the job",
+    "pending": "has not started",
     "running": "is running",
-    "waiting": "waits",
+    "waiting": "is waiting",
 }

@@ -1,4 +1,4 @@
-"""A statement of `orc why`, and words that several of them use."""
+"""A statement of `orc why`, and the phrases that several statements use."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ Kind = Literal[
 ]  # fmt: skip
 
 ENDED = {
-    "step.succeeded": "had succeeded",
-    "step.failed": "had failed",
-    "step.skipped": "had been skipped",
-    "step.reused": "had its result from elsewhere",
+    "step.succeeded": "succeeded",
+    "step.failed": "failed",
+    "step.skipped": "was skipped",
+    "step.reused": "got its result from a cache or a fork",
 }
-"""Ends of steps, in words."""
+"""How a step ended, by the type of the event."""
 
-CUT = {
-    "signal": "the process that ran the job was told to stop",
+INTERRUPTED_BY = {
+    "signal": "a stop signal ended the process that ran the job",
     "cancel": "the job was cancelled",
-    "crash": "the process that ran the job died",
+    "crash": "the process that ran the job crashed",
 }
-"""What cuts an attempt short, in words."""
+"""Why an attempt was interrupted, by the reason in the event."""
+
+JOB_TIMED_OUT = "the job had reached its time limit"
 
 _VALUE_CHARS = 80
 _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
@@ -41,9 +43,9 @@ _REFERENCE = re.compile(r"steps(?:\.|\[['\"])([A-Za-z_][A-Za-z0-9_-]*)")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One thing that events say of a step: its kind, words for people, the events' versions.
+    """One statement about a step: its kind, its text, and the versions of the events that prove it.
 
-    `at` is the time of the first, UTC text; `facts` are values for programs.
+    `at` is the time of the first event, as UTC text; `facts` are values for programs.
     """
 
     kind: Kind
@@ -53,8 +55,8 @@ class Statement:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def referred(view: JobView, condition: str) -> str:
-    """What the steps that a condition names gave, in brackets; empty where it names none."""
+def referenced_text(view: JobView, condition: str) -> str:
+    """The status and output of each step that a condition names, in brackets; empty for no step."""
     found = []
     for name in dict.fromkeys(_REFERENCE.findall(condition)):
         row = view.by_name.get(name)
@@ -65,43 +67,44 @@ def referred(view: JobView, condition: str) -> str:
 
 
 def budget_text(event: BudgetExceeded) -> str:
-    """Which limit a step had to wait for."""
+    """Which limit stopped a step, and its numbers."""
     whose = f"of {event.account}" if event.account else "of the job"
     return (
-        f"it had to wait for the budget {whose}: {event.limit} is "
-        f"{limit_text(event.limit, event.maximum)}; spent: "
-        f"{limit_text(event.limit, event.spent)}; it needed {limit_text(event.limit, event.needed)}"
+        f"the budget {whose} was too small: {event.limit} is "
+        f"{limit_text(event.limit, event.maximum)}; spent so far: "
+        f"{limit_text(event.limit, event.spent)}; needed by the step: "
+        f"{limit_text(event.limit, event.needed)}"
     )
 
 
 def stopped_text(event: JobInterrupted) -> str:
-    """How a job was stopped."""
-    by = f" by {event.signal}" if event.signal else ", since what was asked for had ended"
-    return f"the job was stopped{by}"
+    """Why a job was stopped."""
+    if event.signal:
+        return f"the job was stopped by {event.signal}"
+    return "the job stopped after the steps of this run had ended"
 
 
-def had(status: str) -> str:
-    """What a step of that status had done before it was opened again."""
+def past_status(status: str) -> str:
+    """The status of a step before it was reopened: `had failed`, `had been skipped`."""
     if status in OPEN:
-        return "not ended"
+        return "had not ended"
     if status == "tolerated":
-        return "failed"
-    return f"been {status}" if status in ("skipped", "cancelled", REMOVED) else status
+        return "had failed"
+    return f"had been {status}" if status in ("skipped", "cancelled", REMOVED) else f"had {status}"
 
 
 def expanded_text(definition: StepDef | None, row: StepRow, event: StepExpanded) -> str:
-    """What came into being inside a step."""
+    """Which items, members or round a container step created."""
     what = facts_of(row.kind).holds or "item"
     if what != "round":
-        return f"it holds {count_text(event.total, what)}"
+        return f"it created {count_text(event.total, what)}"
     loop = None if definition is None else definition.loop
     until = None if loop is None else loop.until
     if event.total == 1 or until is None:
-        return f"round {event.total} came into being"
-    return f"round {event.total} came into being, since this did not hold: {until}"
+        return f"it created round {event.total}"
+    return f"it created round {event.total}, because the condition of `until` was false: {until}"
 
 
 def switched_text(event: StepSwitched) -> str:
-    """Which model is asked from now on, and why."""
-    targets = f"{event.to_target} in place of {event.from_target}"
-    return f"from now on it asks {targets}: {event.message}"
+    """Which model replaces which, and why."""
+    return f"it switched from {event.from_target} to {event.to_target}: {event.message}"

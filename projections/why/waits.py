@@ -1,4 +1,4 @@
-"""Why a step started when it did and not before, as far as the events tell."""
+"""What delayed the start of a step, as far as the events record it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 
-NOTICED_S = 0.1
-"""A shorter wait is the scheduler's own."""
+REPORTED_WAIT_S = 0.1
+"""Shorter waits are scheduling overhead and not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What held a step back, for how long, and the events that say so. `reason` is one word."""
+    """A delay of a start: its reason in one word and as text, its events, and its seconds."""
 
     reason: str
     text: str
@@ -44,15 +44,15 @@ def find_wait(
     ready: TracedEvent,
     start: TracedEvent,
 ) -> Wait | None:
-    """What happened between the moment at which it could start and its start; none for no wait."""
+    """The delay between `ready`, when the step could start, and its start; None if there was none."""
     waited_s = between_s(ready.at, start.at)
-    if waited_s < NOTICED_S:
+    if waited_s < REPORTED_WAIT_S:
         return None
     within = [found for found in job_events if ready.version < found.version < start.version]
     stopped = [found for found in within if found.event.type == "job.resumed"]
     if stopped:
         resumed = stopped[-1].version
-        text = f"the job had stopped, and went on with event {resumed}"
+        text = f"the job was stopped, until event {resumed} resumed it"
         return Wait("stopped", text, (resumed,), waited_s)
     circuit = _circuit(job_events, step, ready, start)
     if circuit is not None:
@@ -62,8 +62,8 @@ def find_wait(
     )
 
 
-def opening(job_events: list[Recorded], version: int) -> TracedEvent | None:
-    """The moment at which the job's owner began, before an event."""
+def find_job_start(job_events: list[Recorded], version: int) -> TracedEvent | None:
+    """The last start or resume of the job before an event."""
     found: TracedEvent | None = None
     for recorded in job_events:
         event = recorded.event
@@ -73,14 +73,14 @@ def opening(job_events: list[Recorded], version: int) -> TracedEvent | None:
 
 
 def mark_of(recorded: Recorded) -> TracedEvent:
-    """The mark of an event of the whole job."""
+    """An event of the whole job in the form of the trace."""
     return TracedEvent(recorded.version, recorded.event.type, "", recorded.recorded_at, None, True)
 
 
-def find_birth(
+def find_creation(
     reader: LedgerReader, trace: Trace, step: StepRow, version: int
 ) -> TracedEvent | None:
-    """The last event before another one that brought the step into being, inside its parent."""
+    """The last event before `version` by which the parent created the step."""
     for mark in reversed(trace.of_step.get(step.parent or "", ())):
         if mark.type == "step.expanded" and mark.version < version:
             event = reader.read_event(step.job_id, mark.version).event
@@ -90,7 +90,7 @@ def find_birth(
 
 
 def between_s(first: str, second: str) -> float:
-    """Seconds from one recorded time to another; not below 0."""
+    """Seconds from one recorded time to another; at least 0."""
     gap = datetime.fromisoformat(second) - datetime.fromisoformat(first)
     return max(0.0, gap.total_seconds())
 
@@ -98,7 +98,7 @@ def between_s(first: str, second: str) -> float:
 def _circuit(
     job_events: list[Recorded], step: StepRow, ready: TracedEvent, start: TracedEvent
 ) -> Recorded | None:
-    """The opening of its model's circuit that was in force between the two."""
+    """The event that opened the circuit of the step's model, if it was open before the start."""
     target = f"{step.provider}/{step.model}"
     found: Recorded | None = None
     for recorded in job_events:
@@ -116,8 +116,8 @@ def _wait_for_circuit(recorded: Recorded, waited_s: float) -> Wait:
     event = recorded.event
     assert isinstance(event, CircuitOpened)
     text = (
-        f"the circuit of {event.target} was open: {count_text(event.failures, 'call')} in a row "
-        f"had failed, the last with {event.kind}"
+        f"the circuit of {event.target} was open after {count_text(event.failures, 'failed call')} "
+        f"in a row, the last one with {event.kind}"
     )
     return Wait("circuit", text, (recorded.version,), waited_s)
 
@@ -135,27 +135,27 @@ def _wait_for_slot(
     busy = len(running) + (1 if freed is not None else 0)
     limits = {} if job is None else job.concurrency
     ended = () if freed is None else (freed.version,)
-    came_free = "" if freed is None else f"; one came free when {freed.step} ended"
+    became_free = "" if freed is None else f"; a slot became free when {freed.step} ended"
     own = limits.get(step.provider or "")
     if own is not None:
         provider_of = {row.name: row.provider for row in view.steps}
         names = [mark.step for mark in running] + ([freed.step] if freed else [])
         if sum(provider_of.get(name) == step.provider for name in names) >= own:
-            text = f"all {own} slots of {step.provider} were taken (concurrency){came_free}"
+            text = f"all slots of {step.provider} were in use (concurrency: {own}){became_free}"
             return Wait("slot", text, ended, waited_s)
     total = limits.get("total")
     if total is not None and busy >= total:
-        text = f"all {total} slots were taken (concurrency){came_free}"
+        text = f"all slots were in use (concurrency: {total}){became_free}"
         return Wait("slot", text, ended, waited_s)
     if step.parent is not None and freed is not None and freed.step != step.name:
         siblings = {row.name for row in view.children_of.get(step.parent, ())}
         if freed.step in siblings:
-            text = f"{step.parent} runs only so many at a time (max_parallel){came_free}"
+            text = f"{step.parent} limits its parallel steps (max_parallel){became_free}"
             return Wait("max_parallel", text, ended, waited_s)
     return None
 
 
 def _unknown(job: JobDef | None, step: StepRow) -> str:
     if job is not None and step.provider in job.rate:
-        return f"no event says why; the spec limits the rate of {step.provider}"
-    return "no event says why"
+        return f"no event records why; the spec limits the request rate of {step.provider}"
+    return "no event records why"

@@ -1,4 +1,4 @@
-"""`orc why`: each statement, and the event that it cites."""
+"""`orc why`: the statements, and the events that they cite."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def event(job: str, version: int, *options: str) -> dict[str, Any]:
     return orc("tail", job, "--json", *options).lines()[version - 1]
 
 
-def test_a_skip_is_followed_to_the_failure_that_began_it(asked: Asked) -> None:
+def test_a_skip_is_followed_to_the_failure_that_caused_it(asked: Asked) -> None:
     found = why(asked.first, "last")
 
     assert [link["step"] for link in found["causes"]] == ["last", "after", "broken"]
@@ -37,10 +37,10 @@ def test_a_skip_is_followed_to_the_failure_that_began_it(asked: Asked) -> None:
     assert types == ["step.skipped", "step.skipped", "step.failed"]
 
 
-def test_a_condition_that_does_not_hold_is_shown_with_what_it_is_about(asked: Asked) -> None:
+def test_a_false_condition_is_shown_with_the_values_that_it_reads(asked: Asked) -> None:
     told = orc("why", asked.first, "guarded").out
 
-    assert "its condition does not hold: steps.flag.output.go" in told
+    assert "its condition was false: steps.flag.output.go" in told
     assert 'flag succeeded, output {"go": false}' in told
 
 
@@ -49,16 +49,16 @@ def test_a_retry_names_its_failure_its_rule_and_its_wait(asked: Asked) -> None:
 
     assert [said["kind"] for said in found] == ["started", "retried", "started", "failed"]
     assert found[1]["facts"]["delay_s"] > 0
-    assert "its retry takes any failure, 2 attempts in a row at most" in found[1]["text"]
-    assert "attempt 2 of the 2 that its retry allows" in found[3]["text"]
+    assert "its retry applies to any failure, with at most 2 attempts in a row" in found[1]["text"]
+    assert "this was attempt 2 of the 2 that its retry allows in a row" in found[3]["text"]
     for said in found:
         assert event(asked.first, said["events"][0])["step"] == "broken"
 
 
-def test_a_start_names_the_last_of_what_it_waited_for(asked: Asked) -> None:
+def test_a_start_names_the_last_step_that_it_waited_for(asked: Asked) -> None:
     first = why(asked.first, "build")["statements"][0]
 
-    assert first["text"] == "attempt 1 began, since code had succeeded"
+    assert first["text"] == "attempt 1 started after code succeeded"
     assert [event(asked.first, version)["type"] for version in first["events"]] == [
         "step.started",
         "step.succeeded",
@@ -69,8 +69,9 @@ def test_a_reply_from_the_cache_names_who_paid_and_a_miss_what_differs(
     asked: Asked, here: object
 ) -> None:
     assert why(asked.second, "plan")["statements"][1]["kind"] == "cached"
-    assert f"step plan of {asked.first} had asked the same" in orc("why", asked.second, "plan").out
-    assert "no earlier request of this step" in orc("why", asked.first, "plan").out
+    paid = f"step plan of {asked.first} had sent the same request and paid for it"
+    assert paid in orc("why", asked.second, "plan").out
+    assert "the cache has no earlier request of this step in" in orc("why", asked.first, "plan").out
     spec = "project: p\nprovider: replay\nsteps:\n  a: {prompt: x, cache: ledger, params: {seed: %d}}\n"
     write("spec.replay.yaml", "replies: {a: [{text: yes}]}")
     for seed in (1, 2):
@@ -81,15 +82,18 @@ def test_a_reply_from_the_cache_names_who_paid_and_a_miss_what_differs(
     assert miss["facts"]["changed"] == ["params.seed"]
 
 
-def test_a_result_of_the_cache_and_of_a_fork_names_its_origin(asked: Asked) -> None:
-    assert "the cache of results had the same work done" in why(asked.second, "shell")["verdict"]
-    assert "none for its key" in orc("why", asked.first, "shell").out
+def test_a_result_from_the_cache_or_a_fork_names_its_origin(asked: Asked) -> None:
+    assert (
+        "the cache of results had a result of the same work"
+        in why(asked.second, "shell")["verdict"]
+    )
+    assert "the ledger had none for its key" in orc("why", asked.first, "shell").out
     forked = why(asked.fork, "plan")["verdict"]
     assert "the job was forked" in forked
     assert asked.first in forked
 
 
-def test_what_a_resume_and_an_amendment_open_again_says_so(here: object) -> None:
+def test_steps_that_a_resume_or_an_amendment_reopens_say_so(here: object) -> None:
     spec = 'project: p\nsteps:\n  a: {run: "test -e ../../../../ok"}\n  b: {needs: a, value: %d}\n'
     job = submit(spec % 1, "--db", "own.db")
     write("ok", "")
@@ -117,16 +121,20 @@ def test_a_step_that_waited_for_a_slot_names_the_one_that_ended(here: object) ->
                  if one["kind"] == "waited"]  # fmt: skip
 
     assert waited["facts"]["reason"] == "slot"
-    assert "one came free when a ended" in waited["text"]
+    assert "a slot became free when a ended" in waited["text"]
     assert event(job, waited["events"][0], "--db", "own.db")["step"] == "a"
 
 
-def test_what_waits_for_a_person_says_for_what_and_what_follows_from_it(here: object) -> None:
+def test_human_review_is_named_as_the_reason_of_a_wait_and_of_its_dependents(here: object) -> None:
     spec = "project: p\nsteps:\n  ask: {approval: {message: may I}}\n  go: {needs: ask, value: 1}\n"
     job = submit(spec, "--db", "own.db")
 
-    assert "a person is asked: may I" in why(job, "ask", "--db", "own.db")["verdict"]
-    assert why(job, "go", "--db", "own.db")["verdict"] == "go has not begun: it needs ask (waiting)"
+    assert (
+        "ask is waiting: a person must decide: may I"
+        in why(job, "ask", "--db", "own.db")["verdict"]
+    )
+    verdict = why(job, "go", "--db", "own.db")["verdict"]
+    assert verdict == "go has not started: it needs ask (waiting)"
     orc("approve", job, "ask", "--db", "own.db")
     assert "chose approve" in orc("why", job, "ask", "--db", "own.db").out
     orc("cancel", job, "--reason", "enough", "--db", "own.db")
@@ -134,33 +142,33 @@ def test_what_waits_for_a_person_says_for_what_and_what_follows_from_it(here: ob
     assert "enough" in why(job, "go", "--db", "own.db")["verdict"]
 
 
-def test_what_was_left_out_says_so(here: object) -> None:
+def test_a_step_outside_of_until_says_that_it_was_left_out(here: object) -> None:
     job = submit("project: p\nsteps:\n  a: {value: 1}\n  b: {needs: a, value: 1}\n",
                  "--until", "a", "--db", "own.db")  # fmt: skip
 
     told = orc("why", job, "b", "--db", "own.db").out
 
-    assert "only a, and what that needs, were to run" in told
+    assert "--until limits this run to a and the steps upstream" in told
     assert f"orc resume {job}" in told
 
 
-def test_a_long_chain_is_told_without_its_middle(here: object) -> None:
+def test_the_middle_of_a_long_chain_is_counted(here: object) -> None:
     chain = "".join(f"  s{n}: {{needs: s{n - 1}, value: 1}}\n" for n in range(1, 30))
     job = submit(f'project: p\nsteps:\n  s0: {{run: "exit 1"}}\n{chain}', "--db", "own.db")
 
     found = why(job, "s29", "--db", "own.db")
 
-    assert "because of 26 more steps between, because s0 failed" in found["verdict"]
+    assert "because of 26 more steps in between, because s0 failed" in found["verdict"]
     assert len(found["causes"]) == 30
     assert len(found["statements"][-1]["events"]) < 8
 
 
-def test_attempts_are_counted_anew_for_the_next_model_of_the_list(here: object) -> None:
-    nobody = "base_url: 'http://127.0.0.1:9'"
+def test_each_model_of_the_fallback_list_has_its_own_count_of_attempts(here: object) -> None:
+    no_server = "base_url: 'http://127.0.0.1:9'"
     job = submit(
         "project: p\nprovider: ollama\nsteps:\n  a:\n    prompt: x\n    "
-        f"{nobody}\n    retry: {{max_attempts: 2, initial: 0.001}}\n    "
-        f"fallback: [{{provider: ollama, model: other, {nobody}}}]\n",
+        f"{no_server}\n    retry: {{max_attempts: 2, initial: 0.001}}\n    "
+        f"fallback: [{{provider: ollama, model: other, {no_server}}}]\n",
         "--db", "own.db",
     )  # fmt: skip
 
@@ -169,12 +177,12 @@ def test_attempts_are_counted_anew_for_the_next_model_of_the_list(here: object) 
     assert [said["kind"] for said in found if said["kind"] != "started"] == [
         "retried", "retried", "switched", "retried", "failed",
     ]  # fmt: skip
-    assert "another model of its fallback list is asked" in found[3]["text"]
+    assert "the next model of its fallback list is asked" in found[3]["text"]
     assert "connection is in its retry_on" in found[6]["text"]
     assert "attempt 2 of the 2" in found[-1]["text"]
 
 
-def test_an_unknown_step_is_told_the_nearest(asked: Asked) -> None:
+def test_an_error_for_an_unknown_step_names_the_most_similar_step(asked: Asked) -> None:
     said = orc("why", asked.first, "bild")
 
     assert (said.code, said.out) == (2, "")
@@ -182,7 +190,7 @@ def test_an_unknown_step_is_told_the_nearest(asked: Asked) -> None:
     assert orc("why", "zzz", "build").code == 6
 
 
-def test_a_failure_that_the_job_goes_on_from_is_not_run_again_by_a_resume(
+def test_a_tolerated_failure_is_not_run_again_by_a_resume(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ORC_DB")
