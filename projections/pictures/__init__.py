@@ -1,4 +1,4 @@
-"""Pictures of a job, drawn here: its graph and its timeline, as SVG and as text.
+"""The pictures of a job: its graph and its timeline, as SVG and as text.
 
-Import its modules, not this package: each command loads what it draws, and no more.
+Import the modules, not this package, so that a command loads only what it draws.
 """

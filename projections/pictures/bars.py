@@ -1,4 +1,4 @@
-"""Small pictures within a line: a row of bars, and how much of a job is done."""
+"""Small pictures within a line of text: a row of bars, and the progress of a job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from orc.projections.pictures.lettering import letters
+from orc.projections.pictures.labels import escape_label
 
 _HEIGHT = 22
 _STEP = 5
@@ -15,12 +15,12 @@ _STEP = 5
 def draw_bars(
     values: Sequence[float | None], *, said: str, chosen: int | None = None, step: int = _STEP
 ) -> Markup:
-    """A bar for each value, of the same scale; none is a gap. `said` is what it shows, in words."""
+    """One bar for each value, on one scale; None is a gap. `said` is the picture as a sentence."""
     top = max([value for value in values if value] or [1.0])
     width = max(1, len(values)) * step
     pieces = [
         f'<svg class="bars" width="{width}" height="{_HEIGHT}" viewBox="0 0 {width} {_HEIGHT}" '
-        f'role="img" aria-label="{letters(said)}"><title>{letters(said)}</title>'
+        f'role="img" aria-label="{escape_label(said)}"><title>{escape_label(said)}</title>'
     ]
     for number, value in enumerate(values):
         if value is None:
@@ -36,18 +36,18 @@ def draw_bars(
 
 
 def draw_progress(counts: Mapping[str, int], total: int, *, said: str) -> Markup:
-    """A bar of `total` steps, with a part for each state in `counts`, in their order."""
+    """A bar of `total` steps, with one segment for each state in `counts`, in their order."""
     pieces = [
         '<svg class="progress" width="120" height="8" viewBox="0 0 120 8" '
-        f'preserveAspectRatio="none" role="img" aria-label="{letters(said)}">'
-        f'<title>{letters(said)}</title><rect class="track" width="120" height="8" rx="2"/>'
+        f'preserveAspectRatio="none" role="img" aria-label="{escape_label(said)}">'
+        f'<title>{escape_label(said)}</title><rect class="track" width="120" height="8" rx="2"/>'
     ]
     begin = 0.0
     for state, count in counts.items():
         width = 120 * count / max(1, total)
         if count:
             pieces.append(
-                f'<rect class="g-segment g-{letters(state)}" x="{begin:.2f}" width="{width:.2f}" '
+                f'<rect class="g-segment g-{escape_label(state)}" x="{begin:.2f}" width="{width:.2f}" '
                 'height="8"/>'
             )
         begin += width

@@ -1,15 +1,15 @@
-"""The cards of the graph's picture: how large one is, and its drawing.
+"""The cards of the graph's picture: their sizes and their drawing.
 
-A card is a step with its name, kind, state and a note; one that stands for many has a
-bar and the numbers of their states, and the names of those that fail, run or wait.
+A card of one step shows its name, kind, state and a note. A card of several steps shows a
+bar, the number of steps in each state, and the names of the steps that fail, run or wait.
 """
 
 from __future__ import annotations
 
 from orc.ledger.wording import count_text
-from orc.projections.pictures.fold import Card
+from orc.projections.pictures.collapse import Card
+from orc.projections.pictures.labels import clip, escape_label, text_width
 from orc.projections.pictures.layout import Place
-from orc.projections.pictures.lettering import clip, letters, text_width
 from orc.projections.pictures.marks import MARKS, mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 from orc.projections.pictures.scales import Scale
@@ -24,9 +24,9 @@ _WIDEST_OF_MANY = 250.0
 
 
 def card_size(card: Card, scale: Scale) -> tuple[float, float]:
-    """Its width and height; a column's cards are all as wide as its widest."""
+    """The width and height that the card needs, in pixels."""
     before = _text_left(card, scale)
-    wanted = before + text_width(card.title[:60], scale.letter) + _SIDE
+    wanted = before + text_width(card.title[:60], scale.font_size) + _SIDE
     if card.size:
         wanted = max(wanted + text_width(_count(card), 12) + 10, 176)
         wanted = min(max(wanted, _numbers_width(card) + 2 * _SIDE), _WIDEST_OF_MANY)
@@ -37,7 +37,7 @@ def card_size(card: Card, scale: Scale) -> tuple[float, float]:
 
 
 def draw_card(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
-    """The card as SVG. Without `link` it leads nowhere."""
+    """The card as SVG; without `link` it is not a link."""
     if card.size:
         return _draw_many(card, place, scale, link)
     left = place.left + _text_left(card, scale)
@@ -51,7 +51,7 @@ def draw_card(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
             place.middle,
             1.0 if scale.has_note else 0.8,
         ),
-        draw_text("g-name", left, base, clip(card.title, room, scale.letter)),
+        draw_text("g-name", left, base, clip(card.title, room, scale.font_size)),
     ]
     if scale.has_note and (note := _subtitle(card)):
         y = place.top + place.height * 0.78
@@ -60,7 +60,7 @@ def draw_card(card: Card, place: Place, scale: Scale, link: Link | None) -> str:
         card.id,
         "".join(parts),
         name=f"g-card {mark_of(card.status).css_class}",
-        spoken=letters(_spoken(card)),
+        spoken=escape_label(_spoken(card)),
         link=link,
         data=_data(card),
     )
@@ -76,16 +76,16 @@ def _draw_many(card: Card, place: Place, scale: Scale, link: Link | None) -> str
         draw_rect("g-behind", x + 7, y - 4, width - 14, 12, 6)
         + _box(place)
         + draw_icon(card.status, x + 20, y + 18, 0.95)
-        + draw_text("g-name", left, y + 23, clip(card.title, room, scale.letter))
+        + draw_text("g-name", left, y + 23, clip(card.title, room, scale.font_size))
         + draw_text("g-total", x + width - _SIDE, y + 23, count, is_right=True)
         + _draw_states(card, x + _SIDE, y, width - 2 * _SIDE),
         name="g-whole",
-        spoken=letters(_spoken(card)),
+        spoken=escape_label(_spoken(card)),
         link=link,
     )
-    loud = _draw_named(card, x + _SIDE, y + _names_top(card, width), width - 2 * _SIDE, link)
+    notable = _draw_named(card, x + _SIDE, y + _names_top(card, width), width - 2 * _SIDE, link)
     names = f"g-card g-many {mark_of(card.status).css_class}"
-    return f'<g class="{names}"{_data(card)}>{whole}{loud}</g>'
+    return f'<g class="{names}"{_data(card)}>{whole}{notable}</g>'
 
 
 def _draw_states(card: Card, x: float, y: float, width: float) -> str:
@@ -95,7 +95,7 @@ def _draw_states(card: Card, x: float, y: float, width: float) -> str:
 
 
 def _draw_bar(card: Card, x: float, y: float, width: float) -> str:
-    """A segment for each state, as long as its share, but never too short to be seen."""
+    """One segment for each state: its length is its share, but at least a visible minimum."""
     states = [state for state in MARKS if card.counts.get(state)]
     least = min(5.0, width / len(states))
     spare = width - least * len(states)
@@ -110,7 +110,7 @@ def _draw_bar(card: Card, x: float, y: float, width: float) -> str:
 
 
 def _numbers(card: Card) -> list[tuple[str, str, float]]:
-    """Each state that is inside, how often, and how wide its icon and number are."""
+    """Each state among the steps inside, its count, and the width of its icon and count."""
     found = [(state, str(card.counts[state])) for state in MARKS if card.counts.get(state)]
     return [(state, text, 25 + text_width(text, _SMALL)) for state, text in found]
 
@@ -120,7 +120,7 @@ def _numbers_width(card: Card) -> float:
 
 
 def _draw_numbers(card: Card, x: float, y: float, room: float) -> str:
-    """Icons and numbers side by side, in as many rows as they need."""
+    """Icons and counts side by side, in as many rows as they need."""
     parts, left = [], x
     for state, text, width in _numbers(card):
         if left > x and left + width - 10 > x + room:
@@ -132,7 +132,7 @@ def _draw_numbers(card: Card, x: float, y: float, room: float) -> str:
 
 
 def _names_top(card: Card, width: float) -> float:
-    """The y in the card below its numbers."""
+    """The y below the counts, from the top of the card."""
     if not _numbers(card):
         return 50.0
     rows, left, room = 1, 0.0, width - 2 * _SIDE
@@ -140,12 +140,12 @@ def _names_top(card: Card, width: float) -> float:
         if left and left + wide - 10 > room:
             rows, left = rows + 1, 0.0
         left += wide
-    return 50.0 + rows * _ROW + (4 if card.loud else 0)
+    return 50.0 + rows * _ROW + (4 if card.notable else 0)
 
 
 def _named(card: Card) -> tuple[GraphNode, ...]:
-    """Which of those inside are worth a name: those that want a look, and all in a spec."""
-    return card.loud if _numbers(card) else card.inside
+    """The steps inside that are named: those that fail, run or wait; in a spec, all of them."""
+    return card.notable if _numbers(card) else card.inside
 
 
 def _name_rows(card: Card) -> int:
@@ -164,14 +164,14 @@ def _draw_named(card: Card, x: float, y: float, width: float, link: Link | None)
         inner = (
             draw_rect("g-line", x - 4, y, width + 8, _ROW, 4)
             + icon
-            + draw_text("g-loud", left, y + 12, clip(node.id, x + width - left, 11.5))
+            + draw_text("g-notable", left, y + 12, clip(node.id, x + width - left, 11.5))
         )
         name = f"g-inner {mark.css_class}"
-        parts.append(draw_link(node.id, inner, name=name, spoken=letters(said), link=link))
+        parts.append(draw_link(node.id, inner, name=name, spoken=escape_label(said), link=link))
         y += _ROW
     if len(named) > _NAMED_MAX:
         more = f"and {len(named) - _NAMED_MAX} more"
-        parts.append(draw_text("g-note", x + (14 if card.loud else 0), y + 12, more))
+        parts.append(draw_text("g-note", x + (14 if card.notable else 0), y + 12, more))
     return "".join(parts)
 
 
@@ -181,7 +181,7 @@ def _box(place: Place) -> str:
 
 
 def _text_left(card: Card, scale: Scale) -> float:
-    """Where the text begins, from the card's left edge."""
+    """The x of the text, from the left edge of the card."""
     if not card.status:
         return _SIDE
     return 36.0 if card.size else scale.height * 0.5 + 14
@@ -193,7 +193,8 @@ def _count(card: Card) -> str:
 
 def _data(card: Card) -> str:
     count = f' data-steps="{len(card.steps)}"' if card.is_stack else ""
-    return f' data-step="{letters(card.id)}" data-status="{letters(card.status or "none")}"{count}'
+    status = escape_label(card.status or "none")
+    return f' data-step="{escape_label(card.id)}" data-status="{status}"{count}'
 
 
 def _subtitle(card: Card) -> str:
@@ -201,13 +202,13 @@ def _subtitle(card: Card) -> str:
 
 
 def _spoken(card: Card) -> str:
-    """What a screen reader says and a tooltip shows."""
+    """The text for screen readers and the tooltip."""
     parts = [card.title, card.kind, mark_of(card.status).word, card.note]
     if card.size:
         counts = states_text(card.counts)
         steps = count_text(card.size, "step")
         parts.append(f"{steps}: {counts}" if counts else steps)
-        parts += [f"{node.id} {mark_of(node.status).word}" for node in card.loud[:_SPOKEN_MAX]]
-        if len(card.loud) > _SPOKEN_MAX:
-            parts.append(f"and {len(card.loud) - _SPOKEN_MAX} more")
+        parts += [f"{node.id} {mark_of(node.status).word}" for node in card.notable[:_SPOKEN_MAX]]
+        if len(card.notable) > _SPOKEN_MAX:
+            parts.append(f"and {len(card.notable) - _SPOKEN_MAX} more")
     return ", ".join(filter(None, parts))

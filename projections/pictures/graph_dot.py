@@ -1,20 +1,20 @@
-"""A graph in the language of Graphviz: for those who lay it out themselves."""
+"""A graph in DOT, the language of Graphviz."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from orc.ledger.visible import visible
-from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.collapse import Card, collapse_nodes
 from orc.projections.pictures.marks import NO_MARK, mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 
-_NO_FOLDING = 1 << 62
+_NO_COLLAPSE = 1 << 62
 
 
 def dot_graph(nodes: Sequence[GraphNode]) -> str:
-    """A directed graph, a node for each step that nothing holds; states as colours and marks."""
-    cards = fold_nodes(nodes, few=_NO_FOLDING)
+    """A directed graph with one node for each top step; states are colours and marks."""
+    cards = collapse_nodes(nodes, few=_NO_COLLAPSE)
     numbers = {card.id: f"s{index}" for index, card in enumerate(cards)}
     lines = [
         "digraph {",
@@ -33,7 +33,7 @@ def _attributes(card: Card) -> str:
     if card.size:
         below.append(f"{card.size}: {states_text(card.counts)}".removesuffix(": "))
     rows = [title, ", ".join(filter(None, below))]
-    # `\n` is Graphviz's own: it centres the line before it.
+    # `\n` is Graphviz's escape for a line break; it centres the line before it.
     label = "\\n".join(_escape(row) for row in rows if row)
     if mark is NO_MARK:
         return f'label="{label}"'
@@ -42,6 +42,6 @@ def _attributes(card: Card) -> str:
 
 
 def _escape(text: str) -> str:
-    """Quotes end a label, backslashes begin its escapes, and ampersands an entity."""
+    """Escape quotes, which end a label, backslashes and ampersands, which begin escapes and entities."""
     shown = visible(text).replace("\\", "\\\\").replace('"', '\\"')
     return shown.replace("&", "&amp;")

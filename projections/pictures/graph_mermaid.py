@@ -1,4 +1,4 @@
-"""A graph as a Mermaid flowchart: for READMEs and chats that draw it."""
+"""A graph as a Mermaid flowchart, for READMEs and chats that render Mermaid."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orc.projections.pictures.nodes import GraphNode, top_nodes
 _ESCAPES = str.maketrans(
     {'"': "#quot;", "<": "#lt;", ">": "#gt;", "#": "#35;", "\n": " ", "\r": " "}
 )
-"""Mermaid's own entities for what would end a label or be read as markup."""
+"""Mermaid's entities for characters that end a label or are read as markup."""
 
 
 def mermaid_graph(nodes: Sequence[GraphNode]) -> str:
-    """The steps that nothing holds, with their needs; coloured where they have states."""
+    """The top steps with their needs; steps that have a state are coloured."""
     tops = top_nodes(nodes)
     numbers = {node.id: f"s{index}" for index, node in enumerate(tops)}
     lines = ["flowchart LR"]

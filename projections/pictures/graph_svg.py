@@ -1,7 +1,7 @@
-"""A graph as SVG: for pages, styled by their style sheet, or to stand alone in a file.
+"""A graph as SVG, either for a page, which has the style sheet, or as a standalone file.
 
-It has no script, no style of its own inside a page, and nothing from elsewhere.
-What it draws is decided by `fold.py`, where by `layout.py` and `routes.py`.
+The SVG has no script and loads nothing; inside a page it has no style of its own.
+`collapse.py` decides which cards there are, `layout.py` and `arrow_paths.py` where things go.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from orc.ledger.wording import count_text
+from orc.projections.pictures.arrow_paths import ArrowRouter
 from orc.projections.pictures.cards import card_size, draw_card
-from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.collapse import Card, collapse_nodes
+from orc.projections.pictures.labels import escape_label, text_width
 from orc.projections.pictures.layout import Box, Layout, place_boxes
-from orc.projections.pictures.lettering import letters, text_width
 from orc.projections.pictures.marks import MARKS, states_text
 from orc.projections.pictures.nodes import GraphNode
-from orc.projections.pictures.routes import Router
 from orc.projections.pictures.scales import Scale, scale_for
 from orc.projections.pictures.shapes import Link, draw_icon, draw_rect, draw_text
 from orc.projections.pictures.styles import read_css
@@ -30,11 +30,11 @@ _MUTED = frozenset(("skipped", "failed", "cancelled"))
 def draw_graph(
     nodes: Sequence[GraphNode], *, link: Link | None = None, standalone: bool = False
 ) -> Markup:
-    """The graph of these nodes. `link` gives each step's address; none leads anywhere without.
+    """The graph of these nodes. `link` gives each step's address; without it there are no links.
 
-    Standing alone it is a whole XML document with its styles inside, and says what shapes mean.
+    A standalone graph is a whole XML document with its styles and a legend of the shapes.
     """
-    cards = fold_nodes(nodes)
+    cards = collapse_nodes(nodes)
     scale = scale_for(len(cards))
     boxes = [Box(card.id, *card_size(card, scale), card.needs) for card in cards]
     layout = place_boxes(
@@ -50,7 +50,7 @@ def draw_graph(
     pieces.append('</g><g class="g-cards">')
     pieces += [draw_card(card, layout.places[card.id], scale, link) for card in cards]
     pieces.append("</g></svg>\n" if standalone else "</g></svg>")
-    # Whatever was written elsewhere went through `letters`.
+    # `escape_label` has escaped all text that others wrote.
     return Markup("\n".join(pieces))  # noqa: S704
 
 
@@ -61,7 +61,7 @@ def _head(
     legend, legend_width = _legend(counts) if standalone else ("", 0.0)
     above = _LEGEND if legend else 0
     width, height = round(max(layout.width, legend_width)), round(layout.height) + above
-    said = letters(describe(nodes))
+    said = escape_label(describe(nodes))
     role = "group" if is_linked else "img"
     start = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="g-graph g-at-{scale.name}" '
@@ -71,13 +71,13 @@ def _head(
     if not standalone:
         return start
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{letters_css()}</style>'
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{css_for_xml()}</style>'
         f"{draw_rect('g-page', 0, -above, width, height, 0)}{legend}"
     )
 
 
 def _legend(counts: Mapping[str, int]) -> tuple[str, float]:
-    """What each shape means, and how many steps are so; with its width."""
+    """The legend: each shape, its state and the number of steps in it; with the legend's width."""
     parts = []
     left = 28.0
     for mark in MARKS.values():
@@ -89,16 +89,16 @@ def _legend(counts: Mapping[str, int]) -> tuple[str, float]:
     return "".join(parts), left
 
 
-def letters_css() -> str:
-    """The style sheets as they may stand inside an XML element."""
+def css_for_xml() -> str:
+    """The style sheets, escaped for an XML element."""
     return read_css().replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
-    """The arrows; muted ones come first, and so lie below the others."""
+    """The arrows; muted ones come first, so that the others are drawn over them."""
     statuses = {card.id: card.status for card in cards}
-    named = {card.id: letters(card.id) for card in cards}
-    router = Router(layout, {card.id: card.needs for card in cards})
+    named = {card.id: escape_label(card.id) for card in cards}
+    router = ArrowRouter(layout, {card.id: card.needs for card in cards})
     muted: list[str] = []
     others: list[str] = []
     for card in cards:
@@ -121,7 +121,7 @@ def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) ->
 
 
 def describe(nodes: Sequence[GraphNode]) -> str:
-    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; what holds others does not count."""
+    """The graph in a sentence: `12 steps: 1 failed, 11 succeeded`; containers are not counted."""
     counts = _count_leaves(nodes)
     steps = count_text(counts.total(), "step")
     return f"{steps}: {said}" if (said := states_text(counts)) else steps

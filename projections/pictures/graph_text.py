@@ -1,7 +1,7 @@
-"""A graph as text: lanes beside a list of steps, or, where too much crosses, an indented list.
+"""A graph as text: lanes beside a list of steps, or an indented list if there are too many lanes.
 
-What is inside a step, and steps that are alike, stand on one line with their numbers
-where they are many; those that fail, run or wait are named in any case.
+Many steps inside one, and many similar steps, share one line with the number of steps in
+each state; those that fail, run or wait are named.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orc.ledger.visible import visible
-from orc.projections.pictures.fold import Card, fold_nodes
+from orc.projections.pictures.collapse import Card, collapse_nodes
+from orc.projections.pictures.labels import clip_cells
 from orc.projections.pictures.lanes import lay_lanes, plain
-from orc.projections.pictures.lettering import clip_cells
 from orc.projections.pictures.marks import mark_of, states_text
 from orc.projections.pictures.nodes import GraphNode
 
 _LANES_MAX = 12
 _INSIDE_MAX = 8
-_LOUD_MAX = 5
+_NOTABLE_MAX = 5
 
 
 def text_graph(nodes: Sequence[GraphNode], *, width: int = 80, is_plain: bool = False) -> str:
     """The graph in lines of at most `width` cells (at least 20).
 
-    With `is_plain` all but names is ASCII.
+    With `is_plain` everything except names is ASCII.
     """
     width = max(width, 20)
-    cards = fold_nodes(nodes)
+    cards = collapse_nodes(nodes)
     rows = lay_lanes(cards, lanes_max=min(_LANES_MAX, width // 5))
     lines: list[str] = []
     if rows is None:
@@ -59,12 +59,12 @@ def _said(card: Card) -> str:
 
 
 def _inside(card: Card, *, is_plain: bool) -> Iterator[str]:
-    shown = card.inside if card.size <= _INSIDE_MAX else card.loud[:_LOUD_MAX]
+    shown = card.inside if card.size <= _INSIDE_MAX else card.notable[:_NOTABLE_MAX]
     for node in shown:
         note = f"  {node.note}" if node.note else ""
         yield f"{_mark(node.status, is_plain=is_plain)} {visible(node.id)}{note}"
-    if card.size > _INSIDE_MAX and len(card.loud) > len(shown):
-        yield f"  and {len(card.loud) - len(shown)} more that want a look"
+    if card.size > _INSIDE_MAX and len(card.notable) > len(shown):
+        yield f"  and {len(card.notable) - len(shown)} more failed, interrupted, running or waiting"
 
 
 def _listed(card: Card, depth: int, width: int, *, is_plain: bool) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _listed(card: Card, depth: int, width: int, *, is_plain: bool) -> Iterator[s
 
 
 def _by_depth(cards: Sequence[Card]) -> list[tuple[Card, int]]:
-    """The cards so that each comes after its needs, with the length of the longest way to it."""
+    """The cards, each after its needs, with the length of the longest path to it."""
     depths: dict[str, int] = {}
     by_id = {card.id: card for card in cards}
     waiting = {card.id: len(card.needs) for card in cards}

@@ -1,7 +1,7 @@
-"""A graph as lanes beside a list, as version control draws its history: which line goes where.
+"""A graph as lanes beside a list, in the way that `git log --graph` draws a history.
 
-Pure: rows of characters for each card. A lane leads down to one card, and whoever is
-needed by that card joins it.
+Pure: rows of characters for each card. A lane leads down to one card; each card that it
+needs joins that lane.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orc.projections.pictures.fold import Card
+from orc.projections.pictures.collapse import Card
 
 _UP, _DOWN, _LEFT, _RIGHT = 1, 2, 4, 8
 _DRAWN = {
@@ -33,11 +33,11 @@ _PLAIN = str.maketrans("│─╰╯╭╮├┤┴┬┼", "|-" + "+" * 9)
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """A card at its lane: `before` and `after` are drawn beside the card's own mark.
+    """A card at its lane: `before` and `after` are drawn on both sides of the card's mark.
 
-    `below` continues the lanes for lines under the card, `links` (if any) is the row that
-    leads to the lanes of those that need it. `is_apart`: it follows from nothing, but would
-    stand right below the end of another lane.
+    `below` continues the lanes for lines under the card; `links` is the row that leads to the
+    lanes of its dependents, or empty. `is_apart` is true if the card needs no other but would
+    be drawn directly below the end of another lane; an empty row then separates them.
     """
 
     card: Card
@@ -49,7 +49,7 @@ class LaneRow:
 
 
 def lay_lanes(cards: Sequence[Card], *, lanes_max: int) -> list[LaneRow] | None:
-    """The cards in an order in which each comes after its needs; none where more lanes are wanted."""
+    """The cards, each after its needs; None if they take more than `lanes_max` lanes."""
     dependents: dict[str, list[str]] = {card.id: [] for card in cards}
     for card in cards:
         for name in card.needs:
@@ -78,7 +78,7 @@ def lay_lanes(cards: Sequence[Card], *, lanes_max: int) -> list[LaneRow] | None:
 
 
 def plain(text: str) -> str:
-    """The lines of lanes in ASCII."""
+    """A text with the lines of its lanes in ASCII."""
     return text.translate(_PLAIN)
 
 
@@ -92,7 +92,7 @@ def _lane_of(card_id: str, lanes: list[str | None]) -> int:
 
 
 def _branch(names: Sequence[str], at: int, lanes: list[str | None]) -> list[int]:
-    """Lead the card's lane on, and open lanes for the rest; the lanes that it is to be linked with."""
+    """Continue the card's lane to a dependent and open lanes for the others; the lanes to link."""
     joins = [lanes.index(name) for name in names if name in lanes]
     new = [name for name in names if name not in lanes]
     lanes[at] = new[0] if new else None
@@ -114,14 +114,14 @@ def _links(
             sides |= (_LEFT if index > first else 0) | (_RIGHT if index < last else 0)
         elif first < index < last and not sides:
             sides = _LEFT | _RIGHT
-        # A lane that is only passed stays whole: a cross would be a link.
+        # A lane that is only passed has no junction: a cross would mean a dependency.
         cells.append(_DRAWN[sides])
         cells.append("─" if first <= index < last else " ")
     return "".join(cells).rstrip()
 
 
 def _in_order(cards: Sequence[Card], dependents: Mapping[str, Sequence[str]]) -> list[Card]:
-    """Each after its needs, and what follows from one before the next begins: few lanes at a time."""
+    """The cards, each after its needs, depth first, so that few lanes are open at a time."""
     by_id = {card.id: card for card in cards}
     left = {card.id: len(card.needs) for card in cards}
     stack = [card.id for card in reversed(cards) if not card.needs]

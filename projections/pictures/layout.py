@@ -1,9 +1,9 @@
-"""Where the boxes of a graph stand: columns from left to right, wrapped into bands like lines of text.
+"""The places of a graph's boxes: columns from left to right, wrapped into bands like lines of text.
 
-Pure geometry: it knows sizes and needs, nothing of states. Columns are as in layered
-drawing (a box stands right of what it needs) but of bounded height, and what would be
-wider than the page goes on in the next band. `routes.py` leads the arrows. All of it is
-linear in boxes and arrows but for sorting: a thousand boxes have to be quick.
+Pure geometry: it uses sizes and needs, and no states. The columns are those of layered
+drawing (a box is to the right of its needs), but their height is bounded; columns that do
+not fit the page's width continue in the next band. `arrow_paths.py` draws the arrows. Except
+for sorting, the work is linear in boxes and arrows, so that a thousand boxes are fast.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _SHIFTS = 3
 _MARGIN = 28.0
 _STRETCH = 1.3
 _WIDEST = 1980.0
-LANES = 7
-"""How many arrows lie beside each other in a strip; more share the lanes."""
+TRACKS = 7
+"""The number of parallel tracks for arrows in a strip; further arrows share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Something to place: its size in pixels, and the ids of the boxes that stand before it."""
+    """A box to place: its size in pixels, and the ids of the boxes that it needs."""
 
     id: str
     width: float
@@ -33,7 +33,7 @@ class Box:
 
 @dataclass(slots=True)
 class Column:
-    """Boxes above each other; `tops` are their upper edges, from the band's top."""
+    """A column of boxes; `tops` and `bottoms` are their edges, from the top of the band."""
 
     band: int
     ids: list[str]
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a box is: its upper left corner, and the number of its column."""
+    """The place of a box: its upper left corner, its size, and the number of its column."""
 
     left: float
     top: float
@@ -60,13 +60,13 @@ class Place:
 
     @property
     def middle(self) -> float:
-        """The y at which arrows come and go."""
+        """The y at which arrows arrive and leave."""
         return self.top + self.height / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places by id. `strips` are free, one below each band: upper edge and height."""
+    """The places by id. `strips` are the free strips below each band: upper edge and height."""
 
     places: Mapping[str, Place]
     columns: Sequence[Column]
@@ -74,10 +74,10 @@ class Layout:
     width: float
     height: float
 
-    def lane_y(self, band: int, lane: int) -> float:
-        """The y of one of the lanes, from 0, in the strip below a band."""
+    def track_y(self, band: int, track: int) -> float:
+        """The y of a track, counted from 0, in the strip below a band."""
         top, height = self.strips[band]
-        return top + height * lane / (LANES - 1)
+        return top + height * track / (TRACKS - 1)
 
 
 def place_boxes(
@@ -106,11 +106,11 @@ def place_boxes(
 def _columns(
     boxes: Sequence[Box], dependents: Mapping[str, Sequence[str]], rows_max: int
 ) -> list[Column]:
-    """Each box in the first column with room that is right of all that it needs."""
+    """Each box in the first column with room that is to the right of all its needs."""
     left = {box.id: len(box.needs) for box in boxes}
     first = dict.fromkeys(left, 0)
     filled: list[list[str]] = []
-    # The next column that may have room: columns are skipped once, not by every box.
+    # The next column that may have room, so that full columns are not searched for every box.
     roomy: list[int] = []
     due = [box.id for box in boxes if not box.needs]
     while due:
@@ -145,7 +145,7 @@ def _with_room(index: int, filled: list[list[str]], roomy: list[int], rows_max: 
 def _wrap(
     columns: Sequence[Column], by_id: Mapping[str, Box], width_max: float, gap_x: float
 ) -> None:
-    """Give each column its band and its x. What is little wider than the page is not wrapped."""
+    """Give each column its band and its x. A graph slightly wider than the page is not wrapped."""
     for column in columns:
         column.width = max(by_id[box_id].width for box_id in column.ids)
     whole = sum(column.width + gap_x for column in columns) - gap_x + 2 * _MARGIN
@@ -165,7 +165,7 @@ def _stack(
     dependents: Mapping[str, Sequence[str]],
     gap_y: float,
 ) -> list[float]:
-    """Set the tops of all boxes, near the middle of their neighbours; the bands' heights."""
+    """Set the tops of all boxes near the middle of their neighbours; return the bands' heights."""
     band_of = {box_id: column.band for column in columns for box_id in column.ids}
     middles: dict[str, float] = {}
     for column in columns:
@@ -197,9 +197,9 @@ def _put(
     gap_y: float,
     middles: dict[str, float],
 ) -> None:
-    """The boxes of a column in their order, as near as can be to the middles that they want.
+    """Place the boxes of a column, in their order, as near as possible to the `wanted` middles.
 
-    Least squares under an order: pool adjacent violators, each pool at its mean.
+    Isotonic regression by least squares: pool adjacent violators, each pool at its mean.
     """
     offsets: list[float] = []
     total = 0.0
@@ -232,7 +232,9 @@ def _settle(
 ) -> Layout:
     tops, strips = [], []
     top = _MARGIN
-    for height, used in zip(heights, _through(columns, by_id, len(heights)), strict=True):
+    for height, used in zip(
+        heights, _count_strip_arrows(columns, by_id, len(heights)), strict=True
+    ):
         tops.append(top)
         strip = min(5.0 * (used - 1), 30.0) if used else 0.0
         strips.append((top + height + 16, strip))
@@ -250,8 +252,10 @@ def _settle(
     return Layout(places, columns, strips, width, bottom + _MARGIN)
 
 
-def _through(columns: Sequence[Column], by_id: Mapping[str, Box], bands: int) -> list[int]:
-    """How many boxes get an arrow through the strip below each band."""
+def _count_strip_arrows(
+    columns: Sequence[Column], by_id: Mapping[str, Box], bands: int
+) -> list[int]:
+    """The number of boxes with an arrow through the strip below each band."""
     band_of = {box_id: column.band for column in columns for box_id in column.ids}
     used: list[set[str]] = [set() for _ in range(bands)]
     for box in by_id.values():

@@ -1,7 +1,7 @@
-"""How each state of a step is marked: its word, its character, its shape and its CSS class.
+"""The marks of each state of a step: its word, its character, its shape and its CSS class.
 
-The one place that knows. Every state has a shape and a character of its own, so that
-nobody needs to tell colours apart; the colours are in `palette.css`.
+No other module defines them. Every state has its own shape and character, so that it can be
+recognized without colours; the colours are in `palette.css`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _DISC = "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0-16 0z"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The marks of a state: `text` for terminals, `plain` for those that have only ASCII.
+    """The marks of a state: `text` for terminals, `plain` for terminals with only ASCII.
 
-    `shape` is filled (or, where `is_hollow`, outlined) and `glyph` stroked upon it: SVG
-    paths in a square of 16 around the origin. `colour` is for DOT and Mermaid, light.
+    `shape` is filled (outlined if `is_hollow`) and `glyph` is stroked on top: SVG paths in a
+    square of 16 units around the origin. `colour` is a light colour for DOT and Mermaid.
     """
 
     state: str
@@ -31,7 +31,7 @@ class Mark:
 
     @property
     def css_class(self) -> str:
-        """The class that gives a picture's part the state's colours: `g-failed`."""
+        """The CSS class that sets the state's colours: `g-failed`."""
         return f"g-{self.state}"
 
 
@@ -41,7 +41,7 @@ _HEXAGON = "M0-8.2l7.1 4.1v8.2l-7.1 4.1l-7.1-4.1v-8.2z"
 _TRIANGLE = "M0-7.6l8.2 14.6h-16.4z"
 _DIAMOND = "M0-8.4l8.4 8.4l-8.4 8.4l-8.4-8.4z"
 
-# Those that want a look come first: bars and counts are drawn in this order.
+# Bars and counts are drawn in this order: states that need attention come first.
 MARKS: Mapping[str, Mark] = {
     mark.state: mark
     for mark in (
@@ -59,17 +59,17 @@ MARKS: Mapping[str, Mark] = {
     )
 }
 NO_MARK = Mark("none", "", "●", "o", "", "", True, "#ffffff")
-"""Of a step that has no state: one of a spec."""
+"""The marks of a step without a state: a step of a spec."""
 
-LOUD = frozenset(("failed", "interrupted", "running", "waiting"))
-"""The states whose steps are named even where many are folded into one."""
+NOTABLE = frozenset(("failed", "interrupted", "running", "waiting"))
+"""The states whose steps are named even if many steps share one card."""
 
 
 def mark_of(state: str | None) -> Mark:
-    """The marks of a state; of one that is unknown here, those of no state."""
+    """The marks of a state; NO_MARK for None and for an unknown state."""
     return MARKS.get(state or "", NO_MARK)
 
 
 def states_text(counts: Mapping[str, int]) -> str:
-    """How many are in which state, in words: `2 failed, 118 succeeded`."""
+    """The number of steps in each state: `2 failed, 118 succeeded`."""
     return ", ".join(f"{counts[state]} {MARKS[state].word}" for state in MARKS if counts.get(state))

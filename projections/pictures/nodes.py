@@ -1,4 +1,4 @@
-"""The graph of a job or of a spec as nodes: what every picture of it is drawn from."""
+"""The graph of a job or of a spec as nodes, from which every picture of it is drawn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from orc.projections.tables.status import step_state
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """A step: `status` is a state that `marks.py` knows, or none in a spec.
+    """A step: `status` is a state of `marks.py`, or None in a spec.
 
-    `needs` are ids of nodes beside it, `parent` is the one that holds it. `note` is short:
-    attempts and time.
+    `needs` are ids of nodes with the same parent; `parent` is the id of the container.
+    `note` is short: attempts and duration.
     """
 
     id: str
@@ -28,7 +28,7 @@ class GraphNode:
 
 
 def nodes_of_view(view: JobView, *, is_live: bool = True) -> list[GraphNode]:
-    """The steps of a job. Where no process runs it, steps that were running are `interrupted`."""
+    """The steps of a job. If no process runs it, running steps are shown as `interrupted`."""
     return [
         GraphNode(
             step.name,
@@ -45,7 +45,7 @@ def nodes_of_view(view: JobView, *, is_live: bool = True) -> list[GraphNode]:
 def nodes_of_needs(
     needs: Mapping[str, Sequence[str]], kinds: Mapping[str, str] | None = None
 ) -> list[GraphNode]:
-    """The steps of a spec, by what they need."""
+    """The steps of a spec, from the needs of each step."""
     return [
         GraphNode(step_id, (kinds or {}).get(step_id, ""), None, tuple(names))
         for step_id, names in needs.items()
@@ -53,7 +53,7 @@ def nodes_of_needs(
 
 
 def top_nodes(nodes: Sequence[GraphNode]) -> list[GraphNode]:
-    """Those that no other node holds, with their needs among themselves."""
+    """The nodes without a parent, with their needs among each other."""
     known = {node.id for node in nodes}
     tops = {node.id: node for node in nodes if node.parent not in known}
     return [

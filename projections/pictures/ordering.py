@@ -1,4 +1,4 @@
-"""In which order the boxes of each column stand above each other, so that few arrows cross.
+"""The order of the boxes within each column, chosen so that few arrows cross.
 
 The barycentre method of layered drawing (Sugiyama, Tagawa and Toda, 1981), with a fixed
 number of sweeps.
@@ -16,10 +16,10 @@ Neighbours = Mapping[str, Sequence[str]]
 
 
 def order_columns(columns: Sequence[list[str]], needs: Neighbours, dependents: Neighbours) -> None:
-    """Sort the ids of each column by where their neighbours stand, sweeping to and fro.
+    """Sort the ids of each column by the positions of their neighbours, in alternating sweeps.
 
-    The best of the orders that come by is kept, where there are few enough arrows to count
-    their crossings; in a thicket nobody sees the difference.
+    The order with the fewest crossings is kept. Above 600 arrows the crossings are not counted,
+    because the difference is not visible, and the last order is kept.
     """
     at: dict[str, float] = {}
     for column in columns:
@@ -57,7 +57,7 @@ def _spread(column: Sequence[str], at: dict[str, float]) -> None:
 
 
 def _crossings(columns: Sequence[Sequence[str]], needs: Neighbours, at: Mapping[str, float]) -> int:
-    """How often arrows cross that go from one column to the same other one."""
+    """The number of crossings among arrows that join the same two columns."""
     number_of = {box_id: number for number, column in enumerate(columns) for box_id in column}
     arrows: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for box_id, names in needs.items():
@@ -68,7 +68,7 @@ def _crossings(columns: Sequence[Sequence[str]], needs: Neighbours, at: Mapping[
     for beside in arrows.values():
         ends: list[float] = []
         for _, end in sorted(beside):
-            # Those that began higher up, and end further down.
+            # Arrows that begin above this one and end below it.
             count += len(ends) - bisect_right(ends, end)
             insort(ends, end)
     return count

@@ -1,4 +1,4 @@
-"""How large the parts of the graph's picture are, by how many cards there are."""
+"""The sizes of the parts of a graph's picture, by the number of cards."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes in pixels: a card's height and widths, its letters, and the air between cards."""
+    """Sizes in pixels: a card's height and widths, its font size, and the gaps between cards."""
 
     name: str
     height: float
     narrowest: float
     widest: float
-    letter: float
+    font_size: float
     gap_x: float
     gap_y: float
     rows_max: int
@@ -21,7 +21,7 @@ class Scale:
 
     @property
     def has_note(self) -> bool:
-        """Whether there is a second line for the kind and the note."""
+        """Whether a card has a second line for the kind and the note."""
         return self.height > 30
 
 
@@ -33,5 +33,5 @@ _SCALES = (
 
 
 def scale_for(cards: int) -> Scale:
-    """The scale for that many cards."""
+    """The scale for a number of cards."""
     return next(scale for most, scale in _SCALES if cards <= most)

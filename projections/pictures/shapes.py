@@ -1,20 +1,21 @@
-"""The small parts of which cards are made, as SVG: boxes, icons, lines of text, links.
+"""The parts of cards as SVG: boxes, icons, lines of text, links.
 
-Texts that come here are escaped already: `lettering.py` does it.
+The caller passes texts that `labels.py` has escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from orc.projections.pictures.lettering import letters
+from orc.projections.pictures.labels import escape_label
 from orc.projections.pictures.marks import mark_of
 
 Link = Callable[[str], str]
+"""The address of a step's page, by the step's id."""
 
 
 def draw_text(name: str, x: float, y: float, text: str, *, is_right: bool = False) -> str:
-    """A line of text of that class, its base line at `y`; it begins at `x`, or ends there."""
+    """A line of text with its baseline at `y`; it begins at `x`, or ends there with `is_right`."""
     anchor = ' text-anchor="end"' if is_right else ""
     return f'<text class="{name}" x="{x:.0f}" y="{y:.0f}"{anchor}>{text}</text>'
 
@@ -22,7 +23,7 @@ def draw_text(name: str, x: float, y: float, text: str, *, is_right: bool = Fals
 def draw_rect(
     name: str, x: float, y: float, width: float, height: float, radius: float, data: str = ""
 ) -> str:
-    """A box of that class with round corners."""
+    """A box with the class `name` and round corners."""
     return (
         f'<rect class="{name}"{data} x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
         f'height="{height:.1f}" rx="{radius:g}"/>'
@@ -30,7 +31,7 @@ def draw_rect(
 
 
 def draw_icon(status: str | None, x: float, y: float, size: float) -> str:
-    """The shape of a state around a point; nothing for none. `size` 1 is 16 pixels."""
+    """The shape of a state around a point; empty for no state. `size` 1 is 16 pixels."""
     mark = mark_of(status)
     if not mark.shape:
         return ""
@@ -45,9 +46,9 @@ def draw_icon(status: str | None, x: float, y: float, size: float) -> str:
 def draw_link(
     step_id: str, inner: str, *, name: str, spoken: str, link: Link | None, data: str = ""
 ) -> str:
-    """What leads to a step's page, or would: a group with a tooltip where there is no link."""
+    """A link to a step's page with a tooltip; a plain group with the tooltip if `link` is None."""
     titled = f"<title>{spoken}</title>{inner}"
     if link is None:
         return f'<g class="{name}"{data}>{titled}</g>'
-    address = letters(link(step_id))
+    address = escape_label(link(step_id))
     return f'<a class="{name}" href="{address}"{data} aria-label="{spoken}">{titled}</a>'

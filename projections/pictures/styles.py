@@ -1,7 +1,7 @@
-"""The style sheets of the pictures: one palette, then a sheet for each kind of picture.
+"""The style sheets of the pictures: one palette, and one sheet for each kind of picture.
 
-Pages link them as a file, since their policy allows no inline styles; a picture that
-stands alone carries them.
+Pages link to them as a file, because the pages' policy forbids inline styles; a standalone
+picture contains them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHEETS = ("palette.css", "graph.css", "timeline.css")
 
 @cache
 def read_css() -> str:
-    """The palette and the sheets, in one."""
+    """The palette and the sheets as one text."""
     folder = files("orc.projections.pictures")
     return "\n".join(
         sheet.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Seconds to pixels: an axis that leaves out long stretches in which nothing worked.
+"""Maps seconds to pixels, on an axis that cuts out long periods without work.
 
-A job that waited overnight for somebody would else be two slivers with nothing between.
+Without the cuts, a job that waited overnight for a person would be drawn as two thin bars.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _LONG_S = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 4
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A stretch, in seconds, that is drawn much shorter than it was."""
+    """A period, in seconds, that is drawn at a small fixed width."""
 
     begin_s: float
     end_s: float
 
 
 class TimeScale:
-    """From 0 to `length_s` on `width` pixels, or cells; cuts have a width of their own.
+    """The seconds from 0 to `length_s` on `width` pixels or cells; each cut takes `cut_width`.
 
-    `label_room` is what a label takes of the axis. `step_s` is how far apart ticks are.
+    `label_room` is the width of a label on the axis, `step_s` the distance of two ticks.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TimeScale:
         self.step_s = _step((length_s - cut_s) / ticks)
 
     def x(self, second: float) -> float:
-        """Where a second is."""
+        """The position of a second on the axis."""
         second = min(max(0.0, second), self._length_s)
         shift = 0.0
         for cut in self.cuts:
@@ -65,7 +65,7 @@ class TimeScale:
         return second * self._per_s + shift
 
     def ticks(self) -> Iterator[tuple[float, float]]:
-        """Round seconds that have room for a label, each with its place."""
+        """Round seconds that have room for a label, each with its position."""
         room, step = self._label_room, self.step_s
         last = -room
         stretches = [0.0, *(second for cut in self.cuts for second in (cut.begin_s, cut.end_s))]
@@ -81,7 +81,7 @@ class TimeScale:
 
 
 def find_cuts(timeline: Timeline) -> list[Cut]:
-    """The stretches of at least a quarter of all the time, and half a minute, without any work."""
+    """The periods without work that are longer than a quarter of the timeline and half a minute."""
     busy = sorted(
         (span.begin_s, span.end_s)
         for row in timeline.rows
@@ -90,13 +90,13 @@ def find_cuts(timeline: Timeline) -> list[Cut]:
     )
     least_s = max(_IDLE_S, timeline.length_s * _IDLE_SHARE)
     idle = [(b, e) for b, e in _between(busy, timeline.length_s) if e - b > least_s]
-    # A little of each stays at its ends, by the length of what is drawn.
+    # A margin, 2% of the time that is drawn to scale, stays at both ends of each cut.
     edge_s = 0.02 * (timeline.length_s - sum(end_s - begin_s for begin_s, end_s in idle))
     return [Cut(begin_s + edge_s, end_s - edge_s) for begin_s, end_s in idle]
 
 
 def _between(busy: Iterable[tuple[float, float]], end_s: float) -> Iterator[tuple[float, float]]:
-    """The stretches that none of the others covers."""
+    """The periods before `end_s` that no period of `busy` covers."""
     reached = 0.0
     for begin, end in (*busy, (end_s, end_s)):
         if begin > reached:
@@ -105,7 +105,7 @@ def _between(busy: Iterable[tuple[float, float]], end_s: float) -> Iterator[tupl
 
 
 def _step(least_s: float) -> float:
-    """The smallest round number of seconds that is at least so much."""
+    """The smallest round number of seconds that is at least `least_s`."""
     size = 0.001
     while size < 10:
         for nice in _NICE:

@@ -1,7 +1,7 @@
-"""The timeline as SVG: a row a step, a bar an attempt, thin lines for what it waited for.
+"""The timeline as SVG: a row for each step, a bar for each attempt, thin lines for waits.
 
-For pages, styled by their style sheet, or to stand alone. Which rows there are is
-`timeline_fold.py`'s business, where a second is `timeline_scale.py`'s.
+It is drawn for a page, which has the style sheet, or as a standalone file. `timeline_rows.py`
+decides which rows there are, `timeline_scale.py` maps seconds to positions.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
-from orc.projections.pictures.graph_svg import letters_css
-from orc.projections.pictures.lettering import clip, letters
+from orc.projections.pictures.graph_svg import css_for_xml
+from orc.projections.pictures.labels import clip, escape_label
 from orc.projections.pictures.marks import MARKS, mark_of
 from orc.projections.pictures.shapes import Link
-from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
+from orc.projections.pictures.timeline_rows import SharedRow, Shown, collapse_rows, count_busy
 from orc.projections.pictures.timeline_scale import CUT_WIDTH, TimeScale, find_cuts
 from orc.projections.tables.status import step_state
 
@@ -30,17 +30,17 @@ _BINS = 172
 _INDENT = 14
 _KINDS = {
     "queued": "was queued",
-    "retry_wait": "waited to be tried again",
-    "decision": "a person was asked",
-    "budget": "waited for more budget",
-    "reused": "took a result from elsewhere",
+    "retry_wait": "waited for a retry",
+    "decision": "waited for human review",
+    "budget": "waited for budget",
+    "reused": "got its result from a cache or a fork",
 }
 
 
 def draw_timeline(
     timeline: Timeline, *, link: Link | None = None, standalone: bool = False
 ) -> Markup:
-    """The timeline of a job. `link` gives each step's address; standing alone it carries its styles."""
+    """The timeline of a job. `link` gives each step's address; a standalone one contains its styles."""
     return _Drawing(timeline, link).draw(standalone=standalone)
 
 
@@ -58,7 +58,7 @@ class _Drawing:
     def __init__(self, timeline: Timeline, link: Link | None) -> None:
         self._timeline = timeline
         self._link = link
-        self._rows = fold_rows(timeline.rows)
+        self._rows = collapse_rows(timeline.rows)
         self._scale = TimeScale(timeline.length_s, _PLOT, find_cuts(timeline))
         self._zero = datetime.fromisoformat(timeline.begin_at)
         self._row_height = 24 if len(self._rows) <= 60 else 18
@@ -66,15 +66,15 @@ class _Drawing:
         self._width = _NAMES + _PLOT + _RIGHT
 
     def draw(self, *, standalone: bool) -> Markup:
-        pieces = [self._head(standalone=standalone), *self._ground()]
+        pieces = [self._head(standalone=standalone), *self._background()]
         for number, row in enumerate(self._rows):
             pieces += self._row(row, _TOP + number * self._row_height)
         pieces.append("</svg>\n" if standalone else "</svg>")
-        # Whatever was written elsewhere went through `letters`.
+        # `escape_label` has escaped all text that others wrote.
         return Markup("\n".join(pieces))  # noqa: S704
 
     def _head(self, *, standalone: bool) -> str:
-        said = letters(describe_timeline(self._timeline))
+        said = escape_label(describe_timeline(self._timeline))
         role = "img" if self._link is None else "group"
         start = (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="t-timeline" width="{self._width}" '
@@ -84,12 +84,12 @@ class _Drawing:
         if not standalone:
             return start
         return (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{letters_css()}</style>'
+            f'<?xml version="1.0" encoding="UTF-8"?>\n{start}<style>{css_for_xml()}</style>'
             f'<rect class="g-page" width="{self._width}" height="{self._height}"/>'
         )
 
-    def _ground(self) -> Iterator[str]:
-        """The axis, the stretches that nobody ran the job in, and those that are cut short."""
+    def _background(self) -> Iterator[str]:
+        """The axis, the periods in which no process ran the job, and the cuts."""
         bottom = self._height - 4
         for begin_s, end_s in self._timeline.stopped:
             left, right = self._x(begin_s), self._x(end_s)
@@ -97,7 +97,7 @@ class _Drawing:
             yield (
                 f'<rect class="t-stopped" x="{left:.1f}" y="{_TOP - 4}" '
                 f'width="{max(1.5, right - left):.1f}" height="{bottom - _TOP + 4}">'
-                f"<title>{letters(said)}</title></rect>"
+                f"<title>{escape_label(said)}</title></rect>"
             )
         for second, at in self._scale.ticks():
             x, said = _NAMES + at, shown_tick(second, self._scale.step_s)
@@ -108,15 +108,15 @@ class _Drawing:
             taken = duration_text(cut.end_s - cut.begin_s)
             yield (
                 f'<path class="t-break" d="M{x - 5:.1f} {_TOP - 4}l4 8l-4 8M{x + 1:.1f} {_TOP - 4}'
-                f'l4 8l-4 8"><title>{letters(taken)} in which nothing worked</title></path>'
-                f'<text class="t-label t-cut" x="{x:.1f}" y="{bottom}">{letters(taken)}</text>'
+                f'l4 8l-4 8"><title>{escape_label(taken)} without work</title></path>'
+                f'<text class="t-label t-cut" x="{x:.1f}" y="{bottom}">{escape_label(taken)}</text>'
             )
 
     def _row(self, row: Shown, top: int) -> Iterator[str]:
         middle = top + self._row_height / 2
         yield f'<path class="t-row" d="M0 {top}H{self._width}"/>'
-        if isinstance(row, Crowd):
-            yield from self._crowd(row, top)
+        if isinstance(row, SharedRow):
+            yield from self._shared_row(row, top)
             return
         state = step_state(row.step)
         start = 12 + _INDENT * min(row.depth, 5)
@@ -128,7 +128,7 @@ class _Drawing:
             f'<path class="g-shape" d="{mark.shape}"/><path class="g-glyph" d="{mark.glyph}"/></g>'
             f'<text class="t-step" x="{start + 10}" y="{middle + 4}">'
             f"{clip(row.step.name, _NAMES - start - 18, 12.5)}"
-            f"<title>{letters(row.step.name)}: {mark.word}</title></text>"
+            f"<title>{escape_label(row.step.name)}: {mark.word}</title></text>"
         )
         yield self._close()
         for span in row.spans:
@@ -138,8 +138,8 @@ class _Drawing:
 
     def _span(self, row: TimelineRow, span: Span, middle: float) -> Iterator[str]:
         left, right = self._x(span.begin_s), self._x(span.end_s)
-        said = letters(self._said(row, span))
-        data = f'data-step="{letters(row.step.name)}" data-kind="{span.kind}"'
+        said = escape_label(self._said(row, span))
+        data = f'data-step="{escape_label(row.step.name)}" data-kind="{span.kind}"'
         if span.attempt is not None:
             data += f' data-attempt="{span.attempt}"'
         state = _span_state(span)
@@ -166,29 +166,29 @@ class _Drawing:
             )
 
     def _taken(self, row: TimelineRow, middle: float) -> str:
-        """How long the step took in all its attempts, after its last bar."""
+        """The duration of all attempts of the step, drawn after its last bar."""
         taken_s = sum(s.end_s - s.begin_s for s in row.spans if s.kind in ("attempt", "decision"))
         attempts = sum(span.kind == "attempt" for span in row.spans)
         words = duration_text(taken_s) + (f" ×{attempts}" if attempts > 1 else "")
         at = max(self._x(span.end_s) for span in row.spans) + 9
-        return f'<text class="t-taken" x="{at:.1f}" y="{middle + 4}">{letters(words)}</text>'
+        return f'<text class="t-taken" x="{at:.1f}" y="{middle + 4}">{escape_label(words)}</text>'
 
-    def _crowd(self, crowd: Crowd, top: int) -> Iterator[str]:
-        """How many of the steps in the row worked at each moment."""
+    def _shared_row(self, shared: SharedRow, top: int) -> Iterator[str]:
+        """The number of steps of the row that worked at each moment, as an area."""
         counts = count_busy(
-            crowd.spans, lambda second: int(self._scale.x(second) / _PLOT * (_BINS - 1)), _BINS
+            shared.spans, lambda second: int(self._scale.x(second) / _PLOT * (_BINS - 1)), _BINS
         )
         most = max(counts, default=0) or 1
         height, bottom = self._row_height - 5, top + self._row_height - 2
         step = _PLOT / _BINS
         way = "".join(f"V{bottom - height * count / most:.1f}h{step:.2f}" for count in counts)
-        start = 22 + _INDENT * min(crowd.depth, 5)
-        said = f"{crowd.label}: at most {number_text(most)} at once"
+        start = 22 + _INDENT * min(shared.depth, 5)
+        said = f"{shared.label}: at most {number_text(most)} at the same time"
         yield (
-            f'<text class="t-step t-crowd" x="{start}" y="{top + self._row_height / 2 + 4}">'
-            f"{letters(crowd.label)}</text>"
+            f'<text class="t-step t-shared" x="{start}" y="{top + self._row_height / 2 + 4}">'
+            f"{escape_label(shared.label)}</text>"
             f'<path class="t-density" d="M{_NAMES} {bottom}{way}V{bottom}z">'
-            f"<title>{letters(said)}</title></path>"
+            f"<title>{escape_label(said)}</title></path>"
             f'<text class="t-taken" x="{_NAMES + _PLOT + 9}" '
             f'y="{top + self._row_height / 2 + 4}">max {number_text(most)}</text>'
         )
@@ -211,11 +211,11 @@ class _Drawing:
         if self._link is None:
             return f'<g class="{kind}">'
         address = self._link(step)
-        # A link within a page has said where already.
+        # An address with a fragment is a place within the same page.
         part = "" if attempt is None or "#" in address else f"#attempt-{attempt}"
-        # A name is one stop for the keyboard; its bars lead to the same page.
+        # Only the name takes keyboard focus; the bars lead to the same page.
         skipped = ' tabindex="-1"' if attempt is not None else ""
-        return f'<a class="{kind}"{skipped} href="{letters(address)}{part}">'
+        return f'<a class="{kind}"{skipped} href="{escape_label(address)}{part}">'
 
     def _close(self) -> str:
         return "</g>" if self._link is None else "</a>"
@@ -225,7 +225,7 @@ class _Drawing:
 
 
 def shown_tick(second: float, step_s: float) -> str:
-    """A place on the axis, in as few characters as tell it from the next one, `step_s` later."""
+    """The label of a tick, in as few characters as distinguish it from the next, `step_s` later."""
     if second == 0:
         return "0"
     if second < 1:
@@ -234,7 +234,7 @@ def shown_tick(second: float, step_s: float) -> str:
         return f"{second:g} s"
     if second >= 172800 and step_s >= 21600:
         return f"{second / 86400:g} d"
-    # Whole milliseconds: a sum of tenths may be a little less than it should be.
+    # In whole milliseconds, because a sum of tenths may be slightly too small as a float.
     minutes, rest_ms = divmod(round(second * 1000), 60_000)
     clock = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else f"{minutes}"
     if minutes >= 60 and step_s >= 60:

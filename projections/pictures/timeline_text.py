@@ -1,4 +1,4 @@
-"""The timeline as text for terminals: a line a step, a bar an attempt, dots where it waited."""
+"""The timeline as text: a line for each step, a bar for each attempt, dots for waits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from orc.ledger.visible import visible
 from orc.ledger.wording import duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
-from orc.projections.pictures.lettering import cells_of, clip_cells
+from orc.projections.pictures.labels import cells_of, clip_cells
 from orc.projections.pictures.marks import mark_of
-from orc.projections.pictures.timeline_fold import Crowd, Shown, count_busy, fold_rows
+from orc.projections.pictures.timeline_rows import SharedRow, Shown, collapse_rows, count_busy
 from orc.projections.pictures.timeline_scale import Cut, TimeScale, find_cuts
 from orc.projections.tables.status import step_state
 
@@ -31,12 +31,12 @@ def text_timeline(timeline: Timeline, *, width: int = 80, is_plain: bool = False
 
 class _Lines:
     def __init__(self, timeline: Timeline, width: int, is_plain: bool) -> None:
-        self._rows = fold_rows(timeline.rows)
+        self._rows = collapse_rows(timeline.rows)
         named = max((cells_of(_name(row)) for row in self._rows), default=0)
         self._name = min(named, _NAME_MAX, width - _TAKEN - _LEAST_PLOT - 4) + 2
         self._plot = max(_LEAST_PLOT, width - self._name - _TAKEN - 2)
         self._cuts: list[Cut] = find_cuts(timeline)
-        # After a cut a label may have to tell hours and parts of a second.
+        # After a cut, a label may need both hours and fractions of a second.
         room = 13 if self._cuts else 10
         self._scale = TimeScale(
             timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=room
@@ -47,10 +47,10 @@ class _Lines:
     def lines(self) -> Iterator[str]:
         yield self._axis()
         for row in self._rows:
-            yield self._crowd(row) if isinstance(row, Crowd) else self._row(row)
+            yield self._shared_row(row) if isinstance(row, SharedRow) else self._row(row)
         for cut in self._cuts:
             taken = duration_text(cut.end_s - cut.begin_s)
-            yield f"{'':{self._name + 2}}~ leaves out {taken} in which nothing worked"
+            yield f"{'':{self._name + 2}}~ leaves out {taken} without work"
 
     def _axis(self) -> str:
         from orc.projections.pictures.timeline_svg import shown_tick
@@ -73,16 +73,16 @@ class _Lines:
         taken += f" x{attempts}" if attempts > 1 else ""
         return f"{mark} {self._cut_name(row)}{''.join(cells)} {taken}".rstrip()
 
-    def _crowd(self, crowd: Crowd) -> str:
+    def _shared_row(self, shared: SharedRow) -> str:
         counts = count_busy(
-            crowd.spans,
+            shared.spans,
             lambda second: min(self._plot - 1, int(self._scale.x(second))),
             self._plot,
         )
         most = max(counts, default=0) or 1
         levels = _PLAIN_LEVELS if self._is_plain else _LEVELS
         drawn = "".join(levels[-(-count * (len(levels) - 1) // most)] for count in counts)
-        return f"  {self._cut_name(crowd)}{drawn} max {number_text(most)}".rstrip()
+        return f"  {self._cut_name(shared)}{drawn} max {number_text(most)}".rstrip()
 
     def _draw(self, cells: list[str], span: Span) -> None:
         bars = _PLAIN_BARS if self._is_plain else _BARS
@@ -94,7 +94,7 @@ class _Lines:
         else:
             sign = "." if self._is_plain or span.kind != "decision" else "·"
         for cell in self._cells(span):
-            # A bar is not hidden by a wait that shares its cell.
+            # A wait in the same cell does not hide a bar.
             if span.kind in ("attempt", "reused") or cells[cell] in " ~":
                 cells[cell] = sign
 
@@ -115,6 +115,6 @@ class _Lines:
 
 
 def _name(row: Shown) -> str:
-    if isinstance(row, Crowd):
+    if isinstance(row, SharedRow):
         return f"{' ' * _INDENT * row.depth}{row.label}"
     return f"{' ' * _INDENT * row.depth}{visible(row.step.name)}"

@@ -1,4 +1,4 @@
-"""Graphs for the tests of pictures, and what a drawn one says of itself."""
+"""Graphs for the tests of pictures, and functions that read a drawn graph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def node(
     status: str | None = "succeeded",
     parent: str | None = None,
 ) -> GraphNode:
-    """A node, shortly."""
+    """A node, with defaults for tests."""
     return GraphNode(step_id, kind, status, needs, parent)
 
 
@@ -45,7 +45,7 @@ def random_dag(seed: int, size: int, *, edges: int) -> list[GraphNode]:
 
 @st.composite
 def dags(draw: st.DrawFn) -> list[GraphNode]:
-    """Graphs of up to 60 steps: sparse, dense, flat, deep; some steps hold others."""
+    """Graphs of up to 60 steps: sparse, dense, flat, deep; some steps are containers."""
     size = draw(st.integers(0, 60))
     reach = draw(st.sampled_from((1, 3, 10, 60)))
     most = draw(st.integers(0, 4))
@@ -76,14 +76,14 @@ def parsed(svg: str) -> ET.Element:
 
 
 def edges_of(root: ET.Element) -> list[tuple[str, str]]:
-    """Its arrows, by the steps that they join."""
+    """The arrows, as pairs of the steps that they join."""
     return [
         (e.attrib["data-from"], e.attrib["data-to"]) for e in root.iter() if "data-from" in e.attrib
     ]
 
 
 def cards_of(root: ET.Element) -> dict[str, ET.Element]:
-    """Its cards, by their steps."""
+    """The cards by the ids of their steps."""
     return {e.attrib["data-step"]: e for e in root.iter() if "data-step" in e.attrib}
 
 

@@ -1,4 +1,4 @@
-"""The graph for Mermaid and for Graphviz: what ends a label there does not end it here."""
+"""The graph for Mermaid and for Graphviz: characters that end a label are escaped."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_mermaid_colours_the_states_that_occur() -> None:
     assert [line.split()[1] for line in lines if "classDef" in line] == ["succeeded"]
 
 
-def test_mermaid_leaves_out_what_is_inside_a_step() -> None:
+def test_mermaid_leaves_out_the_steps_inside_a_step() -> None:
     assert mermaid_graph([node("a", status=None), node("a[0]", parent="a")]).count("[") == 1
 
 
-def test_mermaid_escapes_what_would_end_a_label() -> None:
+def test_mermaid_escapes_characters_that_end_a_label() -> None:
     (box,) = mermaid_graph(nodes_of_needs({'a["x"] <b> #quot;': ()})).splitlines()[1:]
 
     assert box == '    s0["a[#quot;x#quot;] #lt;b#gt; #35;quot;"]'
@@ -64,7 +64,7 @@ def test_dot_has_a_node_for_each_step_and_an_arrow_for_each_need() -> None:
     ]
 
 
-def test_dot_tells_states_by_mark_and_colour_and_counts_what_is_inside() -> None:
+def test_dot_shows_states_by_mark_and_colour_and_counts_the_steps_inside() -> None:
     text = dot_graph(
         [node("a", status="failed"), node("a[0]", parent="a"), node("b", status="skipped")]
     )
@@ -76,7 +76,7 @@ def test_dot_tells_states_by_mark_and_colour_and_counts_what_is_inside() -> None
     )
 
 
-def test_dot_escapes_what_would_end_a_label() -> None:
+def test_dot_escapes_characters_that_end_a_label() -> None:
     (line,) = (
         line
         for line in dot_graph(

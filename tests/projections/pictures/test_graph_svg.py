@@ -1,4 +1,4 @@
-"""The graph as SVG: what is in it, where it stands, and that nothing in it is alive."""
+"""The graph as SVG: its elements, their places, and that hostile text stays text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
-from orc.projections.pictures.fold import fold_nodes
+from orc.projections.pictures.collapse import collapse_nodes
 from orc.projections.pictures.graph_svg import describe, draw_graph
 from orc.projections.pictures.nodes import GraphNode
 from tests.projections.pictures.graphs import (
@@ -36,7 +36,7 @@ HOSTILE = (
 )
 
 
-def test_nodes_and_arrows_are_those_of_the_graph() -> None:
+def test_the_svg_has_the_nodes_and_arrows_of_the_graph() -> None:
     root = parsed(draw_graph(DIAMOND))
 
     assert {
@@ -57,7 +57,7 @@ def test_no_cards_overlap_and_no_arrow_runs_through_one(nodes: list[GraphNode]) 
     boxes = boxes_of(root)
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
 
-    assert set(boxes) == {card.id for card in fold_nodes(nodes)}
+    assert set(boxes) == {card.id for card in collapse_nodes(nodes)}
     placed = list(boxes.items())
     for index, (_, one) in enumerate(placed):
         assert one[0] >= 0
@@ -81,7 +81,7 @@ def test_no_cards_overlap_and_no_arrow_runs_through_one(nodes: list[GraphNode]) 
 
 @settings(max_examples=40, deadline=None)
 @given(dags())
-def test_a_card_stands_right_of_what_it_needs_or_in_a_later_band(nodes: list[GraphNode]) -> None:
+def test_a_card_is_right_of_its_needs_or_in_a_later_band(nodes: list[GraphNode]) -> None:
     root = parsed(draw_graph(nodes))
     boxes = boxes_of(root)
 
@@ -90,7 +90,7 @@ def test_a_card_stands_right_of_what_it_needs_or_in_a_later_band(nodes: list[Gra
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_text_and_no_more(name: str) -> None:
+def test_a_hostile_name_stays_text(name: str) -> None:
     nodes = [GraphNode(name, name, "failed", (), None, name), node("after", name)]
     nodes += [GraphNode(f"{name}{n}", name, "failed", (), "after", name) for n in range(5)]
 
@@ -108,14 +108,14 @@ def test_a_hostile_name_is_text_and_no_more(name: str) -> None:
         assert all(address.startswith("/step/") for address in hrefs)
 
 
-def test_in_a_page_it_needs_no_style_of_its_own() -> None:
+def test_an_svg_for_a_page_has_no_style_of_its_own() -> None:
     picture = draw_graph(DIAMOND, link=lambda step: step)
 
     assert "style" not in picture
     assert "<?xml" not in picture
 
 
-def test_alone_it_is_a_document_with_its_styles() -> None:
+def test_a_standalone_svg_is_a_document_with_its_styles() -> None:
     picture = draw_graph(DIAMOND, standalone=True)
 
     assert picture.startswith('<?xml version="1.0"')
@@ -125,14 +125,14 @@ def test_alone_it_is_a_document_with_its_styles() -> None:
     assert parsed(picture).tag == f"{SVG}svg"
 
 
-def test_alone_it_says_what_its_shapes_mean() -> None:
+def test_a_standalone_svg_has_a_legend_of_its_shapes() -> None:
     texts = [e.text for e in parsed(draw_graph(DIAMOND, standalone=True)).iter(f"{SVG}text")]
 
     assert texts[0] == "4 succeeded"
     assert "4 succeeded" not in [e.text for e in parsed(draw_graph(DIAMOND)).iter(f"{SVG}text")]
 
 
-def test_each_card_is_a_link_that_says_what_it_is() -> None:
+def test_each_card_is_a_link_with_a_label() -> None:
     nodes = [GraphNode("write", "prompt", "failed", (), None, "2 attempts, 3.2 s")]
     (card,) = cards_of(parsed(draw_graph(nodes, link=lambda step: f"/{step}"))).values()
 
@@ -141,7 +141,7 @@ def test_each_card_is_a_link_that_says_what_it_is() -> None:
     assert card.attrib["aria-label"] == "write, prompt, failed, 2 attempts, 3.2 s"
 
 
-def test_the_picture_says_how_many_steps_are_how() -> None:
+def test_the_title_counts_the_steps_in_each_state() -> None:
     nodes = [
         node("a"),
         node("b", status="failed"),
@@ -154,7 +154,7 @@ def test_the_picture_says_how_many_steps_are_how() -> None:
     assert describe([node("only", status=None)]) == "1 step"
 
 
-def test_failures_among_very_many_are_named_and_lead_to_their_steps() -> None:
+def test_failures_among_many_steps_are_named_and_linked() -> None:
     nodes = [node("all", kind="for_each", status="failed")]
     nodes += [
         node(f"all[{n}]", parent="all", status="failed" if n in (117, 280) else "succeeded")
@@ -173,7 +173,7 @@ def test_failures_among_very_many_are_named_and_lead_to_their_steps() -> None:
     assert counts == {"g-segment g-failed": "2", "g-segment g-succeeded": "298"}
 
 
-def test_arrows_of_all_to_all_meet_in_one_point() -> None:
+def test_arrows_between_two_full_columns_meet_in_one_point() -> None:
     nodes = [node(f"a{n}") for n in range(10)]
     nodes += [node(f"b{n}", *(f"a{before}" for before in range(10))) for n in range(10)]
     root = parsed(draw_graph(nodes))
@@ -209,7 +209,7 @@ def test_an_arrow_at_a_failed_or_skipped_step_is_muted() -> None:
     ],
     ids=["chain", "500 at random", "1000 at random", "alike", "different"],
 )
-def test_a_large_graph_keeps_to_a_page(
+def test_a_large_graph_fits_a_page(
     make: Callable[[], list[GraphNode]], widest: int, highest: int
 ) -> None:
     root = parsed(draw_graph(make()))
@@ -218,11 +218,11 @@ def test_a_large_graph_keeps_to_a_page(
     assert int(root.attrib["height"]) <= highest
 
 
-def test_an_empty_graph_is_a_picture_too() -> None:
+def test_an_empty_graph_can_be_drawn() -> None:
     assert cards_of(parsed(draw_graph([]))) == {}
 
 
-def test_a_thousand_steps_are_drawn_at_once() -> None:
+def test_a_thousand_steps_are_drawn_fast() -> None:
     nodes = random_dag(3, 1000, edges=3)
     draw_graph(nodes[:10])
 
@@ -232,7 +232,7 @@ def test_a_thousand_steps_are_drawn_at_once() -> None:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The least of three runs: what else the machine does is not the work's."""
+    """The shortest of three runs, to exclude other load on the machine."""
     taken = []
     for _ in range(3):
         started = time.process_time()

@@ -17,7 +17,7 @@ DIAMOND = [
 ]
 
 
-def test_lanes_lead_from_each_step_to_those_that_need_it() -> None:
+def test_lanes_lead_from_each_step_to_its_dependents() -> None:
     assert text_graph(DIAMOND).splitlines() == [
         "✓   top  run",
         "├─╮",
@@ -39,7 +39,7 @@ def test_a_plain_terminal_gets_ascii() -> None:
     ]
 
 
-def test_a_lane_that_is_only_passed_is_not_joined() -> None:
+def test_a_lane_that_is_only_passed_has_no_junction() -> None:
     nodes = [node("a"), node("b", "a"), node("c", "a"), node("d", "a"), node("e", "b", "d")]
     nodes.append(node("f", "c"))
 
@@ -77,7 +77,7 @@ def test_a_link_jumps_over_the_lanes_between() -> None:
     ]
 
 
-def test_a_step_that_follows_from_nothing_stands_apart() -> None:
+def test_a_step_without_needs_is_separated_from_the_lane_above() -> None:
     assert text_graph([node("a"), node("b", "a"), node("c")]).splitlines() == [
         "✓ a  run",
         "✓ b  run",
@@ -96,7 +96,7 @@ def test_a_step_comes_after_its_needs_however_the_spec_orders_them() -> None:
     ]
 
 
-def test_a_few_inside_are_listed_and_many_are_counted() -> None:
+def test_few_steps_inside_are_listed_and_many_are_counted() -> None:
     few = [
         node("x", kind="loop"),
         node("x#1", parent="x"),
@@ -120,11 +120,11 @@ def test_a_few_inside_are_listed_and_many_are_counted() -> None:
         "    ✗ x[107]",
         "    ✗ x[157]",
         "    ✗ x[207]",
-        "      and 3 more that want a look",
+        "      and 3 more failed, interrupted, running or waiting",
     ]
 
 
-def test_where_too_much_crosses_it_is_a_list_that_names_the_needs() -> None:
+def test_a_graph_with_too_many_lanes_is_a_list_that_names_the_needs() -> None:
     lines = text_graph(random_dag(1, 100, edges=3), width=100).splitlines()
 
     assert len(lines) == 100

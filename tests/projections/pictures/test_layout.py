@@ -1,4 +1,4 @@
-"""Where boxes stand: columns, bands and order."""
+"""The places of boxes: columns, bands and order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_chain_is_a_straight_line() -> None:
     assert [layout.places[name].left for name in "abc"] == [28, 178, 328]
 
 
-def test_a_chain_that_is_too_long_goes_on_below_from_the_left() -> None:
+def test_a_chain_that_is_too_long_continues_in_the_next_band() -> None:
     needs: dict[str, tuple[str, ...]]
     needs = {f"s{n}": (f"s{n - 1}",) if n else () for n in range(20)}
     layout = placed(needs)
@@ -35,11 +35,11 @@ def test_a_chain_that_is_too_long_goes_on_below_from_the_left() -> None:
     assert layout.width <= 900
 
 
-def test_what_is_a_little_wider_is_not_wrapped() -> None:
+def test_a_slightly_wider_graph_is_not_wrapped() -> None:
     assert bands(placed({f"s{n}": (f"s{n - 1}",) if n else () for n in range(7)})) == [0] * 7
 
 
-def test_a_column_has_no_more_boxes_than_it_may() -> None:
+def test_a_column_has_at_most_rows_max_boxes() -> None:
     needs: dict[str, tuple[str, ...]] = {"a": (), **{f"s{n}": ("a",) for n in range(12)}}
     needs["z"] = tuple(f"s{n}" for n in range(12))
     layout = placed(needs)
@@ -48,19 +48,19 @@ def test_a_column_has_no_more_boxes_than_it_may() -> None:
     assert layout.places["z"].column == 4
 
 
-def test_a_box_stands_in_the_middle_of_what_it_needs() -> None:
+def test_a_box_is_at_the_middle_of_its_needs() -> None:
     places = placed({"a": (), "b": (), "c": (), "z": ("a", "b", "c")}).places
 
     assert places["z"].middle == places["b"].middle
 
 
-def test_boxes_that_nothing_joins_begin_at_the_top() -> None:
+def test_boxes_without_arrows_begin_at_the_top() -> None:
     layout = placed({f"s{n}": () for n in range(7)})
 
     assert layout.places["s0"].top == layout.places["s5"].top
 
 
-def test_nothing_has_a_place_in_an_empty_graph() -> None:
+def test_an_empty_graph_has_no_places() -> None:
     assert placed({}).places == {}
 
 
@@ -78,7 +78,7 @@ def test_columns_are_ordered_so_that_few_arrows_cross() -> None:
     )
 
 
-def test_a_tree_keeps_its_branches_apart() -> None:
+def test_the_branches_of_a_tree_do_not_mix() -> None:
     needs: dict[str, tuple[str, ...]] = {"t1": ()}
     needs |= {f"t{n}": (f"t{n // 2}",) for n in range(2, 32)}
     layout = placed(needs, rows_max=16, width_max=2000)
@@ -87,7 +87,7 @@ def test_a_tree_keeps_its_branches_apart() -> None:
         assert column.ids == sorted(column.ids, key=lambda name: int(name[1:]))
 
 
-def test_branches_that_come_together_keep_apart_too() -> None:
+def test_branches_that_join_do_not_mix() -> None:
     needs: dict[str, tuple[str, ...]] = {f"t{n}": () for n in range(32, 64)}
     needs |= {f"t{n}": (f"t{2 * n}", f"t{2 * n + 1}") for n in range(31, 0, -1)}
     layout = placed(needs, rows_max=16, width_max=2000)

@@ -1,4 +1,4 @@
-"""Each state has marks of its own, in every style sheet too, and can be read in light and dark."""
+"""Each state has its own marks and CSS class, with enough contrast in both colour schemes."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_marks_for_plain_terminals_are_ascii() -> None:
     assert "".join(mark.plain for mark in MARKS.values()).isascii()
 
 
-def test_a_state_that_nobody_knows_has_no_marks() -> None:
+def test_an_unknown_state_has_no_marks() -> None:
     assert mark_of("imagined") == mark_of(None)
 
 
-def test_counts_begin_with_what_wants_a_look() -> None:
+def test_counts_begin_with_the_states_that_need_attention() -> None:
     assert states_text({"succeeded": 3, "pending": 0, "failed": 1}) == "1 failed, 3 succeeded"
 
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
-def test_every_state_has_its_class_and_colours_that_can_be_seen(mark: Mark) -> None:
+def test_every_state_has_a_class_and_colours_with_enough_contrast(mark: Mark) -> None:
     assert f".{mark.css_class} {{" in read_css()
     for palette in PALETTES:
         colours = dict(re.findall(r"--orc-([\w-]+): (#\w{6})", palette))
@@ -57,7 +57,7 @@ def test_every_state_has_its_class_and_colours_that_can_be_seen(mark: Mark) -> N
         assert contrast(colours["line"], colours["page"]) >= 3
 
 
-def test_a_variable_that_is_used_is_there() -> None:
+def test_every_variable_that_is_used_is_defined() -> None:
     assert set(re.findall(r"var\((--orc-[\w-]+)\)", read_css())) <= set(
         re.findall(r"(--orc-[\w-]+):", read_css())
     )

@@ -1,4 +1,4 @@
-"""The nodes of a job's graph, from its tables."""
+"""The nodes of a job's graph, made from the tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nodes_of(story: Story, *, is_live: bool = True) -> dict[str, GraphNode]:
     return {found.id: found for found in nodes_of_view(view, is_live=is_live)}
 
 
-def test_a_node_has_what_its_step_has() -> None:
+def test_a_node_has_the_values_of_its_step() -> None:
     story = begun(
         step("a", prompt="?", retry=RetryDef(max_attempts=2)), step("b", needs=["a"], prompt="?")
     )
@@ -29,21 +29,21 @@ def test_a_node_has_what_its_step_has() -> None:
     assert nodes["b"] == GraphNode("b", "prompt", "pending", ("a",), None, "")
 
 
-def test_what_ran_when_nobody_runs_the_job_is_interrupted() -> None:
+def test_running_steps_of_a_job_without_a_process_are_interrupted() -> None:
     story = begun(step("a", prompt="?")).start("a")
 
     assert nodes_of(story)["a"].status == "running"
     assert nodes_of(story, is_live=False)["a"].status == "interrupted"
 
 
-def test_a_result_from_elsewhere_is_told_from_work() -> None:
+def test_a_reused_result_has_its_own_state() -> None:
     story = begun(step("a", prompt="?")).tell(ReuseStep(reused("a", output="kept")))
 
     assert nodes_of(story)["a"].status == "cached"
     assert nodes_of(story)["a"].note == ""
 
 
-def test_what_a_step_holds_is_no_top_node() -> None:
+def test_a_step_inside_another_is_no_top_node() -> None:
     nodes = [GraphNode("a"), GraphNode("a[0]", parent="a"), GraphNode("orphan", parent="gone")]
 
     assert [found.id for found in top_nodes(nodes)] == ["a", "orphan"]

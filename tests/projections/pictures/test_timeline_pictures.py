@@ -1,4 +1,4 @@
-"""The timeline as SVG and as text: every attempt is drawn, nothing hostile acts, many steps fold."""
+"""The timeline as SVG and as text: every attempt is drawn, hostile text stays text, rows collapse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from orc.ledger.definition import RetryDef
 from orc.projections.history.timeline import Span, Timeline, TimelineRow, read_timeline
-from orc.projections.pictures.timeline_fold import ROWS_MAX, Crowd, count_busy, fold_rows
+from orc.projections.pictures.timeline_rows import ROWS_MAX, SharedRow, collapse_rows, count_busy
 from orc.projections.pictures.timeline_scale import Cut, TimeScale
 from orc.projections.pictures.timeline_svg import draw_timeline, shown_tick
 from orc.projections.pictures.timeline_text import text_timeline
@@ -40,7 +40,7 @@ def retried() -> Story:
 
 
 def parts(timeline: Timeline) -> list[tuple[str | None, str | None, str | None]]:
-    """Step, kind and attempt of all that is drawn, from the XML."""
+    """Step, kind and attempt of every element that is drawn, from the XML."""
     root = ET.fromstring(draw_timeline(timeline, standalone=True))
     return [
         (one.get("data-step"), one.get("data-kind"), one.get("data-attempt"))
@@ -83,7 +83,7 @@ def test_a_night_without_a_process_takes_little_of_the_axis() -> None:
     assert min(widths) > 50
     assert "t-break" in drawn
     assert 'class="t-stopped"' in drawn
-    assert "in which nothing worked" in text_timeline(timeline)
+    assert "without work" in text_timeline(timeline)
 
 
 def test_seconds_keep_their_order_over_cuts() -> None:
@@ -128,24 +128,24 @@ def test_wide_names_keep_the_columns() -> None:
     assert first.index(".") + 2 == second.index(".")
 
 
-def test_many_steps_fold_and_none_is_lost() -> None:
+def test_many_steps_share_rows_and_none_is_left_out() -> None:
     story = begun(*(step(f"s{number}") for number in range(400)), total=400)
     story.start(*(f"s{number}" for number in range(400)))
     story.fail("s399").fail("s200")
     timeline = of(story, after_s=3)
-    rows = fold_rows(timeline.rows)
-    crowd = next(row for row in rows if isinstance(row, Crowd))
+    rows = collapse_rows(timeline.rows)
+    shared = next(row for row in rows if isinstance(row, SharedRow))
     assert len(rows) <= ROWS_MAX
-    named = [row.step.name for row in rows if not isinstance(row, Crowd)]
+    named = [row.step.name for row in rows if not isinstance(row, SharedRow)]
     assert {"s200", "s399"} <= set(named)
-    assert crowd.label == f"{400 - len(named):,} more steps"
+    assert shared.label == f"{400 - len(named):,} more steps"
     assert len(timeline.rows) == 400
     drawn = draw_timeline(timeline)
     assert drawn.count("data-step") < 900
     assert "t-density" in drawn
 
 
-def test_text_keeps_to_its_width_and_to_ascii_where_asked() -> None:
+def test_text_keeps_to_its_width_and_in_plain_mode_to_ascii() -> None:
     for width in (40, 60, 100, 160):
         lines = text_timeline(of(retried(), after_s=1), width=width, is_plain=True).splitlines()
         assert len(lines) == 3
@@ -154,13 +154,13 @@ def test_text_keeps_to_its_width_and_to_ascii_where_asked() -> None:
     assert "▒" in text_timeline(of(retried()), width=80)
 
 
-def test_a_timeline_of_nothing_can_be_drawn() -> None:
+def test_an_empty_timeline_can_be_drawn() -> None:
     timeline = of(begun(step("a")))
     assert "1 step" in draw_timeline(timeline)
     assert text_timeline(timeline).splitlines()[1] == "· a"
 
 
-def test_a_crowd_is_as_busy_as_it_was() -> None:
+def test_a_shared_row_shows_how_many_attempts_overlapped() -> None:
     after_another = [Span("attempt", n / 3, (n + 1) / 3, "succeeded") for n in range(30)]
     beside = Span("attempt", 4.0, 4.0, "succeeded")
     waits = Span("queued", 0.0, 9.0, "pending")
@@ -174,7 +174,7 @@ def test_a_crowd_is_as_busy_as_it_was() -> None:
     assert counted() == [0, 0, 0, 0, 0]
 
 
-def test_a_crowd_of_steps_that_hold_others_shows_the_work_inside_them() -> None:
+def test_a_shared_row_of_containers_shows_the_work_inside_them() -> None:
     (row,) = of(begun(step("each")).start("each").succeed("each")).rows
 
     def made(name: str, parent: str | None, children: int | None, begin_s: float) -> TimelineRow:
@@ -188,15 +188,15 @@ def test_a_crowd_of_steps_that_hold_others_shows_the_work_inside_them() -> None:
         rows.append(made(f"each[{number}]", "each", 2, 0))
         for part in range(2):
             rows.append(made(f"each[{number}]/{part}", f"each[{number}]", None, number))
-    each, crowd = fold_rows(rows)
+    each, shared = collapse_rows(rows)
     assert isinstance(each, TimelineRow)
-    assert isinstance(crowd, Crowd)
-    assert crowd.label == "60 inside"
-    assert len(crowd.spans) == 120
-    assert max(count_busy(crowd.spans, int, 61)) == 2
+    assert isinstance(shared, SharedRow)
+    assert shared.label == "60 inside"
+    assert len(shared.spans) == 120
+    assert max(count_busy(shared.spans, int, 61)) == 2
 
 
-def test_a_crowd_stands_below_the_step_that_holds_it() -> None:
+def test_a_shared_row_is_below_the_row_of_its_container() -> None:
     story = begun(*(step(f"s{number}") for number in range(300)), total=400)
     plain = list(of(story).rows)
     inside = [
@@ -204,8 +204,8 @@ def test_a_crowd_stands_below_the_step_that_holds_it() -> None:
         for n in range(30)
     ]
     parent = replace(plain[0], step=replace(plain[0].step, children=30))
-    rows = fold_rows([*plain[1:], parent, *inside])
-    (place,) = (n for n, row in enumerate(rows) if isinstance(row, Crowd) and row.depth == 1)
+    rows = collapse_rows([*plain[1:], parent, *inside])
+    (place,) = (n for n, row in enumerate(rows) if isinstance(row, SharedRow) and row.depth == 1)
     above = rows[place - 1]
     assert isinstance(above, TimelineRow)
     assert above.step.name == "s0"

@@ -1,4 +1,4 @@
-"""Which rows a timeline has: each step where they are few; else those that matter, and the rest."""
+"""The rows of a timeline: one for each step, or, for many steps, notable steps and shared rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from orc.projections.history.timeline import Span, TimelineRow
 
 ROWS_MAX = 150
 _INSIDE_MAX = 20
-_LOUD = ("failed", "waiting", "running")
-_LOUD_MAX = 40
+_NOTABLE = ("failed", "waiting", "running")
+_NOTABLE_MAX = 40
 _KEPT_MAX = 110
 _MOMENT_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """Steps that share a row: how many they are, and the spans of those that hold no others.
+class SharedRow:
+    """Several steps in one row: a label with their number, and the spans of the leaves.
 
-    `depth` is as in a row.
+    `depth` is the same as in `TimelineRow`.
     """
 
     label: str
@@ -28,27 +28,27 @@ class Crowd:
     spans: tuple[Span, ...]
 
 
-Shown = TimelineRow | Crowd
+Shown = TimelineRow | SharedRow
 
 
-def fold_rows(rows: Sequence[TimelineRow]) -> list[Shown]:
-    """The rows to draw, in order; nothing is left out, but many steps may be one `Crowd`."""
+def collapse_rows(rows: Sequence[TimelineRow]) -> list[Shown]:
+    """The rows to draw, in order. No step is left out, but many steps may be in one `SharedRow`."""
     if len(rows) <= ROWS_MAX:
         return list(rows)
-    shown = _fold_insides(rows)
+    shown = _collapse_children(rows)
     if len(shown) <= ROWS_MAX:
         return shown
     plain = [row for row in shown if isinstance(row, TimelineRow)]
-    kept = _worth_a_row(plain)
-    # A crowd says whose it is by the row above it.
-    kept |= {id(shown[n - 1]) for n, row in enumerate(shown) if isinstance(row, Crowd)}
+    kept = _notable_rows(plain)
+    # A shared row is understood by the row of the container above it.
+    kept |= {id(shown[n - 1]) for n, row in enumerate(shown) if isinstance(row, SharedRow)}
     others = [row for row in plain if id(row) not in kept]
-    left = [row for row in shown if isinstance(row, Crowd) or id(row) in kept]
-    return [*left, _crowd(others, count_text(len(others), "more step"), 0)]
+    left = [row for row in shown if isinstance(row, SharedRow) or id(row) in kept]
+    return [*left, _shared_row(others, count_text(len(others), "more step"), 0)]
 
 
-def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
-    """Many items of one step go into a row below it; those that failed keep theirs."""
+def _collapse_children(rows: Sequence[TimelineRow]) -> list[Shown]:
+    """Put many items of one step into one row below it; failed items keep their own rows."""
     of_parent: dict[str | None, list[TimelineRow]] = {}
     for row in rows:
         of_parent.setdefault(row.step.parent, []).append(row)
@@ -68,14 +68,14 @@ def _fold_insides(rows: Sequence[TimelineRow]) -> list[Shown]:
             if row.step.name in large:
                 label = f"{number_text(len(of_parent[row.step.name]))} inside"
                 below = list(_below(row.step.name, of_parent))
-                shown.append(_crowd(below, label, row.depth + 1))
+                shown.append(_shared_row(below, label, row.depth + 1))
     return shown
 
 
-def _worth_a_row(rows: Sequence[TimelineRow]) -> set[int]:
-    """The identities of rows that failed, or wait, or took longest."""
-    loud = [row for state in _LOUD for row in rows if row.step.status == state]
-    kept = {id(row) for row in loud[:_LOUD_MAX]}
+def _notable_rows(rows: Sequence[TimelineRow]) -> set[int]:
+    """The `id()` of the rows that failed, wait or run, and of those that took longest."""
+    notable = [row for state in _NOTABLE for row in rows if row.step.status == state]
+    kept = {id(row) for row in notable[:_NOTABLE_MAX]}
     for row in sorted(rows, key=_taken_s, reverse=True):
         if len(kept) >= _KEPT_MAX:
             break
@@ -95,15 +95,18 @@ def _below(parent: str, of_parent: dict[str | None, list[TimelineRow]]) -> Itera
             stack.append(row.step.name)
 
 
-def _crowd(rows: Sequence[TimelineRow], label: str, depth: int) -> Crowd:
-    # What holds others waits for them, and does no work of its own.
-    return Crowd(label, depth, tuple(s for row in rows if not row.step.children for s in row.spans))
+def _shared_row(rows: Sequence[TimelineRow], label: str, depth: int) -> SharedRow:
+    # A container only waits for the steps inside it: its spans are not work.
+    return SharedRow(
+        label, depth, tuple(s for row in rows if not row.step.children for s in row.spans)
+    )
 
 
 def count_busy(spans: Sequence[Span], bin_of: Callable[[float], int], bins: int) -> list[int]:
-    """How many attempts went on at once, at most, in each of so many stretches of the axis.
+    """The largest number of attempts at the same time, in each of `bins` intervals of the axis.
 
-    `bin_of` gives the stretch of a second. What ends as another begins was never beside it.
+    `bin_of` gives the interval of a second. An attempt that ends when another begins does not
+    overlap it.
     """
     changes = [
         change

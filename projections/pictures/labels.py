@@ -1,7 +1,7 @@
-"""Text in pictures: made safe, and cut to the room that there is.
+"""The texts in pictures: escaped, and cut to the available width.
 
-SVG does not wrap or cut text, so its width is estimated from the widths of letters in
-common sans-serif fonts, a little on the wide side.
+SVG neither wraps nor cuts text, so the width is estimated from the widths of letters in
+common sans-serif fonts, slightly too wide rather than too narrow.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _NARROW = frozenset("iljtfrI.,:;|!'()[]/ -")
 _WIDE = frozenset("mwMW@%")
 
 
-def letters(text: str) -> str:
-    """The text as it may stand in a picture: escaped, with what would control it shown."""
+def escape_label(text: str) -> str:
+    """The text, escaped for a picture, with control characters made visible."""
     return str(escape(visible(text)))
 
 
 def text_width(text: str, size: float) -> float:
-    """About how wide the text is at that font size, in pixels."""
+    """The estimated width of the text at a font size, both in pixels."""
     total = 0.0
     for character in text:
         if character in _NARROW:
@@ -37,13 +37,13 @@ def text_width(text: str, size: float) -> float:
 
 
 def clip(text: str, room: float, size: float) -> str:
-    """The text, safe to show, in that many pixels: a long one loses its middle.
+    """The text, escaped and cut to `room` pixels.
 
-    Names often differ at their ends alone.
+    The middle is cut, because names often differ only at their ends.
     """
     shown = visible(text)
     if len(shown) * size * 0.36 > room * 4:
-        # Far too long to be measured letter by letter.
+        # So long a text would be slow to measure letter by letter.
         cut = int(room / (size * 0.36))
         shown = f"{shown[:cut]}…{shown[-cut:]}"
     if text_width(shown, size) <= room:
@@ -59,7 +59,7 @@ def clip(text: str, room: float, size: float) -> str:
 
 
 def clip_cells(text: str, room: int) -> str:
-    """The text in that many cells of a terminal: a long one loses its end."""
+    """The text in at most `room` cells of a terminal; the end of a longer text is cut."""
     if text.isascii():
         return text if len(text) <= room else f"{text[: room - 3]}..."
     used, fitting = 0, 0
@@ -73,7 +73,7 @@ def clip_cells(text: str, room: int) -> str:
 
 
 def cells_of(text: str) -> int:
-    """How many cells of a terminal the text takes: East Asian letters take two."""
+    """The number of cells that the text takes in a terminal; East Asian letters take two."""
     if text.isascii():
         return len(text)
     return sum(

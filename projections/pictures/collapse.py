@@ -1,8 +1,8 @@
-"""What of a graph becomes one card: a step with all that it holds, or steps that are alike.
+"""Collapses a graph into cards: a step with the steps inside it, or a set of similar steps.
 
-Pictures of few steps have a card each. In large ones, steps of one kind that stand
-at the same place in the graph share a card: a hundred reviews of a hundred drafts are
-two cards and one arrow. No arrow is lost: each need is one of those between two cards.
+In a small graph each top step has a card. In a large one, steps of the same kind at the
+same place in the graph share a card: a hundred reviews of a hundred drafts are two cards
+and one arrow. Every dependency between two steps is an arrow between their cards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orc.projections.pictures.marks import LOUD, MARKS
+from orc.projections.pictures.marks import MARKS, NOTABLE
 from orc.projections.pictures.nodes import GraphNode, top_nodes
 
 FEW = 30
@@ -21,11 +21,11 @@ _ROUNDS_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Something drawn as one. `id` is that of its step, or of the first of its `steps`.
+    """One card. `id` is the id of its step, or of the first of its `steps`.
 
-    `steps` are the top steps that it stands for, `needs` the ids of cards. `counts` has
-    the states of what is `inside`, both empty for a plain step; `loud` are those inside that
-    fail, run or wait.
+    `steps` are the top steps of the card, `needs` the ids of other cards. `inside` are the
+    steps inside, `counts` the number of them in each state, `notable` those that fail, run
+    or wait; all three are empty for a plain step.
     """
 
     id: str
@@ -37,21 +37,21 @@ class Card:
     steps: tuple[str, ...]
     counts: Mapping[str, int]
     inside: tuple[GraphNode, ...]
-    loud: tuple[GraphNode, ...]
+    notable: tuple[GraphNode, ...]
 
     @property
     def is_stack(self) -> bool:
-        """Whether it stands for several steps that are alike."""
+        """Whether the card is a set of similar steps."""
         return len(self.steps) > 1
 
     @property
     def size(self) -> int:
-        """How many steps are inside; 0 for a plain step."""
+        """The number of steps inside; 0 for a plain step."""
         return sum(self.counts.values())
 
 
-def fold_nodes(nodes: Sequence[GraphNode], *, few: int = FEW) -> list[Card]:
-    """The cards of a graph, in the order of its steps; alike steps fold where there are over `few`."""
+def collapse_nodes(nodes: Sequence[GraphNode], *, few: int = FEW) -> list[Card]:
+    """The cards of a graph, in the order of its steps; above `few` top steps, similar ones share one."""
     known = {node.id: node for node in nodes}
     tops = top_nodes(nodes)
     top_ids = {node.id for node in tops}
@@ -61,23 +61,23 @@ def fold_nodes(nodes: Sequence[GraphNode], *, few: int = FEW) -> list[Card]:
         )
         for node in tops
     }
-    held = _held(nodes, known)
+    inside_of = _leaves_inside(nodes, known)
     groups = [[node] for node in tops]
     if len(tops) > few:
-        groups = _alike(tops, needs, few)
+        groups = _group_similar(tops, needs, few)
     card_of = {node.id: group[0].id for group in groups for node in group}
-    return [_card(group, needs, card_of, held) for group in groups]
+    return [_card(group, needs, card_of, inside_of) for group in groups]
 
 
 def _card(
     group: Sequence[GraphNode],
     needs: Mapping[str, tuple[str, ...]],
     card_of: Mapping[str, str],
-    held: Mapping[str, list[GraphNode]],
+    inside_of: Mapping[str, list[GraphNode]],
 ) -> Card:
     first = group[0]
     inside = [
-        leaf for node in group for leaf in held.get(node.id, (node,) if len(group) > 1 else ())
+        leaf for node in group for leaf in inside_of.get(node.id, (node,) if len(group) > 1 else ())
     ]
     counts = Counter(leaf.status or "none" for leaf in inside)
     is_one = len(group) == 1
@@ -91,12 +91,14 @@ def _card(
         tuple(node.id for node in group),
         counts,
         tuple(inside),
-        tuple(sorted((leaf for leaf in inside if leaf.status in LOUD), key=_loudness)),
+        tuple(sorted((leaf for leaf in inside if leaf.status in NOTABLE), key=_notable_rank)),
     )
 
 
-def _held(nodes: Sequence[GraphNode], known: Mapping[str, GraphNode]) -> dict[str, list[GraphNode]]:
-    """What each top step holds in the end, however deep: those inside it that hold nothing."""
+def _leaves_inside(
+    nodes: Sequence[GraphNode], known: Mapping[str, GraphNode]
+) -> dict[str, list[GraphNode]]:
+    """The leaves inside each top step, at any depth."""
     holders = {node.parent for node in nodes if node.parent in known}
     roots: dict[str, str] = {}
     found: dict[str, list[GraphNode]] = {}
@@ -113,7 +115,7 @@ def _held(nodes: Sequence[GraphNode], known: Mapping[str, GraphNode]) -> dict[st
     return found
 
 
-def _alike(
+def _group_similar(
     tops: Sequence[GraphNode], needs: Mapping[str, tuple[str, ...]], few: int
 ) -> list[list[GraphNode]]:
     dependents: dict[str, list[str]] = {node.id: [] for node in tops}
@@ -145,12 +147,12 @@ def _places(
     needs: Mapping[str, tuple[str, ...]],
     dependents: Mapping[str, Sequence[str]],
 ) -> dict[str, object] | None:
-    """The place of each step in the graph, the same for steps that no path tells apart.
+    """The place of each step in the graph: equal for steps that no path distinguishes.
 
-    Colour refinement: two steps differ if their kinds, depths, or the places of what they
-    need and of what needs them do. Depths make it quick: most graphs need a round or two.
-    None where it does not pay, or takes too many rounds. Steps of one place have one depth,
-    so that cards of places form no cycle.
+    Colour refinement: two steps differ if their kinds or depths differ, or the places of
+    their needs or dependents. Starting from depths makes it fast: most graphs take one or two
+    rounds. None if it takes too many rounds, or leaves more than half as many places as steps.
+    Steps with one place have one depth, so that cards made of places form no cycle.
     """
     depths = _depths(needs, dependents)
     places: dict[str, int] = _numbered({node.id: (node.kind, depths[node.id]) for node in tops})
@@ -196,29 +198,29 @@ def _numbered(keys: Mapping[str, object]) -> dict[str, int]:
 
 
 def _state_of_all(group: Sequence[GraphNode]) -> str | None:
-    """The loudest state; where nobody is loud, pending if there is work left."""
+    """The first notable state in the order of MARKS; else pending if a step is, else the most common."""
     present = {node.status for node in group}
     for state in MARKS:
-        if state in present and (state in LOUD or state == "cancelled"):
+        if state in present and (state in NOTABLE or state == "cancelled"):
             return state
     if "pending" in present:
         return "pending"
     return Counter(node.status for node in group).most_common(1)[0][0]
 
 
-def _loudness(node: GraphNode) -> int:
+def _notable_rank(node: GraphNode) -> int:
     return list(MARKS).index(node.status or "")
 
 
 def _shared_name(names: Sequence[str]) -> str:
-    """What all names begin with and end with, and a star between: `draft_*`."""
+    """The common prefix and suffix of the names, with a star between: `draft_*`."""
     first, last = min(names), max(names)
     prefix = _shared_start(first, last)
     backwards = [name[::-1] for name in names]
     suffix = _shared_start(min(backwards), max(backwards))[::-1]
     if len(prefix) + len(suffix) >= min(map(len, names)):
         suffix = ""
-    return f"{prefix}*{suffix}" if prefix or suffix else f"{names[0]} and alike"
+    return f"{prefix}*{suffix}" if prefix or suffix else f"{names[0]} and similar"
 
 
 def _shared_start(one: str, other: str) -> str:

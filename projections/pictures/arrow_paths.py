@@ -1,8 +1,8 @@
-"""How the arrows of a placed graph run: in the free strips, never across a box.
+"""The paths of the arrows of a placed graph; no arrow crosses a box.
 
-An arrow within a band swings through the gaps of the columns that it passes. One to a
-later band leaves to the right, and takes the strip below its band, as the eye does at
-the end of a line. Arrows to one box share the last part of their way.
+An arrow within a band curves through the gaps of the columns that it passes. An arrow to a
+later band leaves to the right and follows the strip below its band. Arrows to one box share
+the last part of their path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from orc.projections.pictures.layout import LANES, Column, Layout, Place
+from orc.projections.pictures.layout import TRACKS, Column, Layout, Place
 
 _AIR = 5.0
 _CORNER = 9.0
@@ -20,24 +20,25 @@ _APART = 2.5
 _BUNDLE_MIN = 3
 
 
-class Router:
-    """Leads all arrows of one layout.
+class ArrowRouter:
+    """Computes the paths of all arrows of one layout.
 
-    Arrows to boxes that all need the same ones meet in a point, so that ten to ten are twenty
-    lines; they count as one. Others that share a strip or a gap lie a little apart.
+    Arrows to boxes with the same needs meet in one point, so that ten boxes that need the same
+    ten boxes have twenty lines; they use one track. Other arrows in the same strip or gap are
+    drawn slightly apart.
     """
 
     def __init__(self, layout: Layout, needs: Mapping[str, tuple[str, ...]]) -> None:
         self._layout = layout
         self._meeting_y: dict[str, float] = {}
         self._number: dict[str, int] = {}
-        self._lane: dict[str, int] = {}
-        lanes: dict[int, int] = {}
+        self._track: dict[str, int] = {}
+        last_track: dict[int, int] = {}
         for number, targets in enumerate(self._bundled(needs)):
             band = self._band(targets[0])
             if any(self._band(name) != band for name in needs[targets[0]]):
-                lane = lanes[band] = lanes.get(band, -1) + 1
-                self._lane.update(dict.fromkeys(targets, lane % LANES))
+                track = last_track[band] = last_track.get(band, -1) + 1
+                self._track.update(dict.fromkeys(targets, track % TRACKS))
             self._number.update(dict.fromkeys(targets, number))
             if len(targets) > 1:
                 middles = [layout.places[target].middle for target in targets]
@@ -48,9 +49,9 @@ class Router:
         begin, end = self._layout.places[source], self._layout.places[target]
         if self._band(source) == self._band(target):
             meeting_y = self._meeting_y.get(target)
-            way = _swing(self._layout.columns, begin, end, self._number[target], meeting_y)
+            way = _path_in_band(self._layout.columns, begin, end, self._number[target], meeting_y)
         else:
-            way = _around(self._layout, begin, end, self._lane[target])
+            way = _path_between_bands(self._layout, begin, end, self._track[target])
         x, y = round(end.left), round(end.middle)
         return f"{way}M{x - _HEAD} {y - 4}L{x} {y}L{x - _HEAD} {y + 4}"
 
@@ -58,7 +59,7 @@ class Router:
         return self._layout.columns[self._layout.places[box_id].column].band
 
     def _bundled(self, needs: Mapping[str, tuple[str, ...]]) -> Iterator[list[str]]:
-        """The boxes of a column that need the same ones, where it pays; any other by itself."""
+        """The boxes of a column with the same needs, from three boxes and needs on; others alone."""
         sharing: dict[object, list[str]] = {}
         for target, names in needs.items():
             column = self._layout.places[target].column
@@ -71,14 +72,14 @@ class Router:
                 yield from ([target] for target in targets)
 
 
-def _swing(
+def _path_in_band(
     columns: Sequence[Column], begin: Place, end: Place, number: int, meeting_y: float | None
 ) -> str:
     x, y = begin.left + begin.width, begin.middle
     path = [f"M{x:.0f} {y:.0f}"]
     for index in range(begin.column + 1, end.column):
         column = columns[index]
-        # Along the straight way to the end, but through the nearest gap.
+        # Towards the end in a straight line, but through the nearest gap.
         part = (column.left - x) / (end.left - x)
         gap_y = _free(column, y + (end.middle - y) * part, number)
         path += [_curve(x, y, column.left, gap_y), f"H{column.right:.0f}"]
@@ -99,7 +100,7 @@ def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
 
 
 def _free(column: Column, y: float, number: int) -> float:
-    """The y nearest to the wanted one that no box of the column covers."""
+    """The y nearest to `y` that no box of the column covers."""
     apart = (number % 5 - 2) * 1.5
     index = bisect_right(column.tops, y + _AIR + 3) - 1
     if index < 0 or y - _AIR - 3 >= column.bottoms[index]:
@@ -114,13 +115,13 @@ def _free(column: Column, y: float, number: int) -> float:
     return (above if y - above < below - y else below) + apart
 
 
-def _around(layout: Layout, begin: Place, end: Place, lane: int) -> str:
-    """Along the strips below the bands; past whole bands at the left margin."""
-    apart = lane * _APART
+def _path_between_bands(layout: Layout, begin: Place, end: Place, track: int) -> str:
+    """A path through the strips below the bands; it passes whole bands at the left margin."""
+    apart = track * _APART
     first = layout.columns[begin.column].band
     last = layout.columns[end.column].band - 1
     right = begin.left + begin.width
-    down_y, over_y = layout.lane_y(first, lane), layout.lane_y(last, lane)
+    down_y, over_y = layout.track_y(first, track), layout.track_y(last, track)
     points = [
         (right, begin.middle),
         (right + 6 + apart, begin.middle),
@@ -141,7 +142,7 @@ def _around(layout: Layout, begin: Place, end: Place, lane: int) -> str:
 
 
 def _rounded(points: Sequence[tuple[float, float]]) -> str:
-    """Straight stretches with round corners; each is level or upright."""
+    """A path of horizontal and vertical lines with round corners."""
     x, y = points[0]
     path = [f"M{x:.0f} {y:.0f}"]
     for (corner_x, corner_y), (next_x, next_y) in pairwise(points[1:]):
