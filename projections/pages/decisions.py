@@ -1,6 +1,6 @@
-"""Who may decide on a page: nobody, unless whoever started the server handed over how.
+"""Whether the pages may decide: only if the program that started the server passed a function.
 
-A ledger is only ever read by the pages; a decision is carried out by that function.
+The pages themselves only read the ledger; that function records the decision.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """What a person chose for a step of a job."""
+    """The option that a person chose for a step of a job."""
 
     job_id: str
     step: str
@@ -22,7 +22,7 @@ class DecisionRequest:
 
 
 class DecisionRefused(Exception):
-    """It cannot be decided so; the message says why. `status` is that of the answer."""
+    """The decision is not possible; the message says why. `status` is that of the HTTP response."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -30,21 +30,21 @@ class DecisionRefused(Exception):
 
 
 Decide = Callable[[DecisionRequest], None]
-"""Carries a wanted out, and returns when it is a fact. Raises DecisionRefused."""
+"""Records a decision and returns when the ledger has it. Raises DecisionRefused."""
 
-_deciding: WeakKeyDictionary[Any, Decide] = WeakKeyDictionary()
+_decide_functions: WeakKeyDictionary[Any, Decide] = WeakKeyDictionary()
 
 
 def allow_decisions(datasette: Any, decide: Decide) -> None:
-    """Let this Datasette's pages decide, by that function."""
-    _deciding[datasette] = decide
+    """Let the pages of this Datasette record decisions with the function `decide`."""
+    _decide_functions[datasette] = decide
 
 
 def are_decisions_allowed(datasette: Any) -> bool:
-    """Whether they may."""
-    return datasette in _deciding
+    """Whether the pages of this Datasette may record decisions."""
+    return datasette in _decide_functions
 
 
-def decider_of(datasette: Any) -> Decide:
-    """How this Datasette's pages decide. Raises KeyError where they may not."""
-    return _deciding[datasette]
+def decide_function_of(datasette: Any) -> Decide:
+    """The function that `allow_decisions` was given. Raises KeyError if decisions are not allowed."""
+    return _decide_functions[datasette]

@@ -1,4 +1,4 @@
-"""The page of one file: what is in it, and where it came from."""
+"""The page of one file: its content and its origin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _HEX_BYTES = 256
 
 
 def find_file(reader: LedgerReader, job_id: str, path: str) -> FileRow | None:
-    """The file that the job has at a path."""
+    """The file that the job has at a path, or None."""
     found = read_rows(reader.connection, FileRow, "file_id = ?", f"{job_id}/{path}")
     return found[0] if found else None
 
 
 def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, Any]:
-    """What the template `file.html` shows. Raises LedgerError."""
+    """The values of the template `file.html`. Raises LedgerError."""
     lineage = read_lineage(reader, file)
     call = lineage.reply
     return {
@@ -37,7 +37,7 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
 
 
 def read_content(reader: LedgerReader, file: FileRow) -> ShownText:
-    """The first of the file as text; of one that is no text, its first bytes as numbers."""
+    """The beginning of the file as text; for a binary file, its first bytes in hexadecimal."""
     try:
         content = reader.read_blob(file.sha256)
     except LedgerError as error:
@@ -47,5 +47,5 @@ def read_content(reader: LedgerReader, file: FileRow) -> ShownText:
     except UnicodeDecodeError:
         head = content[:_HEX_BYTES]
         lines = [head[at : at + 16].hex(" ") for at in range(0, len(head), 16)]
-        # Longer than what is shown: a page never says that this is all of it.
+        # More characters than are shown, so that the page says that the content is cut.
         return ShownText("\n".join(lines), len(content) * 3, file.sha256)

@@ -1,4 +1,4 @@
-"""The page of all jobs: what runs, what waits for somebody, what was spent, and each job on a line."""
+"""The page of all jobs: counts by status, costs, and one line for each job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNENDED_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are wanted. `before` is the place after which the page begins."""
+    """The filters of the page. `before` is the job (`<time>~<id>`) after which the page begins."""
 
     status: str | None = None
     project: str | None = None
@@ -40,13 +40,13 @@ class JobFilter:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether some jobs are left out."""
+        """Whether a filter is set."""
         return bool(self.status or self.project or self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A job as the page shows it: its status now, how far it is, and the runs before it."""
+    """A line of the page: a job with its current status, its progress and the project's other runs."""
 
     job: JobRow
     status: str
@@ -58,39 +58,39 @@ class JobLine:
 def read_home(
     connection: sqlite3.Connection,
     unended: Mapping[str, str],
-    asked: JobFilter,
+    filters: JobFilter,
     links: Links,
     *,
     now: str,
 ) -> dict[str, Any]:
-    """What the template `home.html` shows; `unended` is what `read_unended` gave.
+    """The values of the template `home.html`; `unended` is the result of `read_unended`.
 
     `now` is UTC text as in `recorded_at`.
     """
-    found = _find(connection, asked, unended)
+    found = _find(connection, filters, unended)
     shown, more = found[:PAGE_JOBS], found[PAGE_JOBS:]
     runs = _recent_runs(connection)
     return {
-        "asked": asked,
+        "filters": filters,
         "statuses": STATUSES,
         "lines": [_line(job, unended, runs, now) for job in shown],
-        "older": _address(links, asked, _place(shown[-1])) if more else None,
-        "newest": _address(links, asked, None) if asked.before else None,
+        "older": _address(links, filters, _place(shown[-1])) if more else None,
+        "newest": _address(links, filters, None) if filters.before else None,
         "projects": sorted(runs, key=str.casefold)[:200],
         "summary": _summary(connection, unended, now),
-        "is_live": not asked.before,
+        "is_live": not filters.before,
         "links": links,
     }
 
 
 def home_version(connection: sqlite3.Connection, unended: Mapping[str, str]) -> str:
-    """Changes with whatever the page shows, but for the time that passes."""
+    """A text that changes when the content of the page does, except for running times."""
     (position,) = connection.execute("SELECT max(position) FROM events").fetchone()
     return f"{position or 0}-{sorted(unended.items())}"
 
 
 def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, str]:
-    """The jobs that have not ended by their tables, with the status that they have now."""
+    """The current status of each job that the tables show as not ended."""
     rows = connection.execute(
         f"SELECT job_id, status FROM jobs WHERE status IN {sql_list(JOB_OPEN)} "
         "ORDER BY submitted_at DESC LIMIT ?",
@@ -100,25 +100,25 @@ def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, st
 
 
 def _find(
-    connection: sqlite3.Connection, asked: JobFilter, unended: Mapping[str, str]
+    connection: sqlite3.Connection, filters: JobFilter, unended: Mapping[str, str]
 ) -> list[JobRow]:
-    """The jobs of the page, and one more if there are more."""
+    """The jobs of the page, and one more if there is a next page."""
     conditions, values = ["1"], list[Any]()
-    if asked.status in ("running", INTERRUPTED):
-        wanted = [job_id for job_id, status in unended.items() if status == asked.status]
+    if filters.status in ("running", INTERRUPTED):
+        wanted = [job_id for job_id, status in unended.items() if status == filters.status]
         conditions.append(f"job_id IN ({', '.join('?' * len(wanted))})")
         values += wanted
-    elif asked.status:
+    elif filters.status:
         conditions.append("status = ?")
-        values.append(asked.status)
-    if asked.project:
+        values.append(filters.status)
+    if filters.project:
         conditions.append("name = ?")
-        values.append(asked.project)
-    if asked.text:
+        values.append(filters.project)
+    if filters.text:
         conditions.append("(instr(lower(name), lower(?)) OR instr(job_id, lower(?)))")
-        values += [asked.text, asked.text]
-    if asked.before:
-        at, _, job_id = asked.before.partition("~")
+        values += [filters.text, filters.text]
+    if filters.before:
+        at, _, job_id = filters.before.partition("~")
         conditions.append("(submitted_at, job_id) < (?, ?)")
         values += [at, job_id]
     where = " AND ".join(conditions)
@@ -131,7 +131,7 @@ def _find(
 
 
 def _recent_runs(connection: sqlite3.Connection) -> dict[str, dict[str, float | None]]:
-    """The last jobs of all, by project: the duration of each by its id, oldest first."""
+    """The most recent jobs by project: duration by job id, oldest first."""
     rows = connection.execute(
         "SELECT job_id, name, duration_s FROM jobs ORDER BY submitted_at DESC, job_id DESC LIMIT ?",
         (_RECENT_JOBS,),
@@ -154,14 +154,14 @@ def _line(
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:
-    """How long a job took, or has run so far, in seconds."""
+    """The duration of a job, so far if it is running, in seconds."""
     if job.duration_s is not None or job.started_at is None or status != "running":
         return job.duration_s
     return max(0.0, since_s(job.started_at, now))
 
 
 def progress_of(job: JobRow) -> Markup:
-    """How many of a job's steps have ended, and how."""
+    """A bar of the steps of a job that have ended, by state."""
     counts = {
         "succeeded": job.steps_succeeded,
         "failed": job.steps_failed,
@@ -169,11 +169,13 @@ def progress_of(job: JobRow) -> Markup:
     }
     words = [f"{number_text(count)} {state}" for state, count in counts.items() if count]
     steps = count_text(job.steps_total, "step")
-    return draw_progress(counts, job.steps_total, said=f"{', '.join(words) or 'none'} of {steps}")
+    return draw_progress(
+        counts, job.steps_total, said=f"{', '.join(words) or '0 ended'} of {steps}"
+    )
 
 
 def _spark(job: JobRow, runs: Mapping[str, float | None]) -> Markup | None:
-    """How long the project's runs took up to this one, and after it, the last of them."""
+    """The durations of the project's runs around this one, as bars; None for a single run."""
     mine = list(runs)
     if job.job_id not in mine or len(mine) < 2:
         return None
@@ -212,11 +214,11 @@ def _summary(
 
 
 def _days(spent: Mapping[str, tuple[Any, ...]], days: Sequence[str]) -> Markup | None:
-    """The cost of each day, where any is known."""
+    """The cost of each day as bars; None if no cost is known."""
     costs = [spent.get(day, (None,))[0] for day in days]
     if not any(costs):
         return None
-    said = f"cost a day, {days[0]} to {days[-1]}"
+    said = f"cost per day, {days[0]} to {days[-1]}"
     return draw_bars(costs, said=said, chosen=len(days) - 1, step=8)
 
 
@@ -230,5 +232,5 @@ def _place(job: JobRow) -> str:
     return f"{job.submitted_at}~{job.job_id}"
 
 
-def _address(links: Links, asked: JobFilter, before: str | None) -> str:
-    return links.home(status=asked.status, project=asked.project, q=asked.text, before=before)
+def _address(links: Links, filters: JobFilter, before: str | None) -> str:
+    return links.home(status=filters.status, project=filters.project, q=filters.text, before=before)

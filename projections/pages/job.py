@@ -1,4 +1,4 @@
-"""The page of one job, now or as it was after an earlier event."""
+"""The page of one job, in its current state or in the state after an earlier event."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _EVENT_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Which event the page stands at: number `version` of `head`, its time, and what it said."""
+    """The event whose state the page shows: `version` of `head` events, its time and its summary."""
 
     version: int
     head: int
     at: str
-    said: str
+    summary: str
 
     @property
     def is_now(self) -> bool:
-        """Whether the page shows the job as it is."""
+        """Whether the page shows the current state."""
         return self.version == self.head
 
 
 def read_job(
     reader: LedgerReader, database: Path, job_id: str, links: Links, *, now: str, at: int | None
 ) -> dict[str, Any]:
-    """What the template `job.html` shows; with `at`, after that event. Raises LedgerError.
+    """The values of the template `job.html`; with `at`, in the state after that event.
 
-    `at` is from 1 to the version of the job's last event. `now` is UTC text.
+    `at` is from 1 to the version of the job's last event. `now` is UTC text. Raises LedgerError.
     """
     head = reader.head(job_id).version
     moment = read_moment(reader, job_id, at or head, head)
@@ -67,26 +67,29 @@ def read_job(
 
 
 def job_version(reader: LedgerReader, database: Path, job_id: str) -> str:
-    """Changes with whatever the page shows, but for the time that passes."""
+    """A text that changes when the content of the page does, except for running times."""
     return f"{reader.head(job_id).version}-{has_owner(database, job_id)}"
 
 
 def read_moment(reader: LedgerReader, job_id: str, version: int, head: int) -> Moment:
-    """One event of the job, in words."""
+    """One event of the job, with a summary in words."""
     recorded = reader.read_event(job_id, version)
     shown = event_object(recorded, with_hash=False)
     words = [recorded.event.type, str(shown.get("step", ""))]
     if "attempt" in shown:
         words.append(f"attempt {shown['attempt']}")
     words += [str(shown[key]) for key in ("kind", "message", "reason", "path") if shown.get(key)]
-    said = " ".join(word for word in words if word)[:_EVENT_CHARS]
-    return Moment(version, head, recorded.recorded_at, said)
+    summary = " ".join(word for word in words if word)[:_EVENT_CHARS]
+    return Moment(version, head, recorded.recorded_at, summary)
 
 
 def read_values(
     reader: LedgerReader, view: JobView, status: str, links: Links, moment: Moment, *, now: str
 ) -> dict[str, Any]:
-    """What is to be shown of a job, whose status is the one to show. Raises LedgerError."""
+    """The values that the page and the HTML export share. Raises LedgerError.
+
+    `status` is the one to show: `interrupted` if no process runs an unfinished job.
+    """
     connection, job_id = reader.connection, view.job.job_id
     is_live = status != "interrupted"
     timeline = read_timeline(
@@ -101,7 +104,7 @@ def read_values(
         return links.step(job_id, step)
 
     spec = read_spec(reader, job_id, version=moment.version)
-    lines, families = _families(view)
+    lines, inner_tables = _step_tables(view)
     return {
         "job": view.job,
         "status": status,
@@ -119,7 +122,7 @@ def read_values(
         "graph": draw_graph(nodes_of_view(view, is_live=is_live), link=link),
         "timeline": draw_timeline(timeline, link=link),
         "lines": lines,
-        "families": families,
+        "inner_tables": inner_tables,
         "state_of": partial(step_state, is_live=is_live),
         "files": read_files(connection, job_id),
         "step_names": {step.step_id: step.name for step in view.steps},
@@ -133,46 +136,46 @@ def read_values(
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """A step in the table, `depth` steps deep. Of many inside it, `folded` are in a table below."""
+    """A line of the table of steps. `inside_count` is set if the steps inside have their own table."""
 
     step: StepRow
     depth: int
-    folded: int = 0
+    inside_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """Many steps inside one, in a table of their own; `counts` says how many are in which state."""
+class InnerTable:
+    """A separate table for many steps inside one; `counts` has the number in each state."""
 
-    holder: StepRow
+    container: StepRow
     lines: tuple[StepLine, ...]
     counts: Mapping[str, int]
 
 
-def _families(view: JobView) -> tuple[list[StepLine], list[Family]]:
-    """The steps with what is inside them below; more than a few inside one stand apart."""
-    families: list[Family] = []
-    return list(_lines(view, view.tops, 0, families)), families
+def _step_tables(view: JobView) -> tuple[list[StepLine], list[InnerTable]]:
+    """The lines of the main table, and separate tables for containers with many steps."""
+    inner_tables: list[InnerTable] = []
+    return list(_lines(view, view.tops, 0, inner_tables)), inner_tables
 
 
 def _lines(
-    view: JobView, steps: Sequence[StepRow], depth: int, families: list[Family]
+    view: JobView, steps: Sequence[StepRow], depth: int, inner_tables: list[InnerTable]
 ) -> Iterator[StepLine]:
     for step in steps:
         children = view.children_of.get(step.name, [])
         if len(children) <= INSIDE_MAX:
             yield StepLine(step, min(depth, _DEPTH_MAX))
-            yield from _lines(view, children, depth + 1, families)
+            yield from _lines(view, children, depth + 1, inner_tables)
             continue
         yield StepLine(step, min(depth, _DEPTH_MAX), len(children))
         counts = Counter(child.status for child in children)
-        inner: list[Family] = []
-        families.append(Family(step, tuple(_lines(view, children, 0, inner)), counts))
-        families += inner
+        inner: list[InnerTable] = []
+        inner_tables.append(InnerTable(step, tuple(_lines(view, children, 0, inner)), counts))
+        inner_tables += inner
 
 
 def _models(view: JobView) -> list[str]:
-    """The models that steps asked, or would ask, by name."""
+    """The names of the models of all steps, sorted."""
     named = {
         f"{step.provider}/{step.model}" if step.model else step.provider
         for step in view.steps
@@ -182,7 +185,7 @@ def _models(view: JobView) -> list[str]:
 
 
 def budget_lines(view: JobView, spec: SpecSeen) -> list[tuple[str, float, float]]:
-    """What of the job's budget is used: the limit's name, how much, of how much."""
+    """Each limit of the job's budget: its name, the used amount, the limit."""
     budget = None if spec.definition is None else spec.definition.budget
     job = view.job
     used = {

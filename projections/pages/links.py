@@ -1,4 +1,4 @@
-"""Where the pages lead to: nowhere, unless who makes them says so; in Datasette, to each other."""
+"""The addresses of the pages: none in an exported page, and those of the server in Datasette."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from datasette.utils import tilde_encode
 
 
 class Links:
-    """The addresses of a ledger's pages; empty where there is no such page, as all are here."""
+    """The addresses of a ledger's pages. An empty address means no link; all are empty here."""
 
     name = ""
 
     def home(self, **query: str | None) -> str:
-        """The jobs; filtered, by what is not none."""
+        """The page of all jobs, with filters for the values that are not None."""
         return ""
 
     def job(self, job_id: str, *, at: int | None = None) -> str:
-        """A job, now or as it was after its event `at`."""
+        """A job, in its current state or in the state after its event `at`."""
         return ""
 
     def step(self, job_id: str, step: str) -> str:
@@ -26,36 +26,36 @@ class Links:
         return ""
 
     def file(self, job_id: str, path: str) -> str:
-        """A file of a job, and where it came from."""
+        """A file of a job, with its origin."""
         return ""
 
     def raw(self, job_id: str, path: str) -> str:
-        """The bytes of a file, to be kept."""
+        """The download of a file."""
         return ""
 
     def blob(self, digest: str) -> str:
-        """A blob's row, with all of its text."""
+        """A blob's row, with its whole content."""
         return ""
 
     def table(self, name: str, **query: str) -> str:
-        """A table, filtered."""
+        """A table of Datasette, with filters."""
         return ""
 
     def row(self, table: str, key: str) -> str:
-        """A row of a table."""
+        """A row of a table of Datasette."""
         return ""
 
     def search(self, **query: str | None) -> str:
-        """The search."""
+        """The search page."""
         return ""
 
     def decide(self, job_id: str) -> str:
-        """The questions of a job; nowhere unless decisions are allowed."""
+        """The page for human review of a job; empty unless decisions are allowed."""
         return ""
 
 
 class DatasetteLinks(Links):
-    """The links of one database in a Datasette, whatever its base address is."""
+    """The addresses of one database in a Datasette, below its `base_url`."""
 
     def __init__(self, datasette: Any, name: str, *, can_decide: bool = False) -> None:
         self.name = name
@@ -105,11 +105,11 @@ class DatasetteLinks(Links):
         return self._ours(f"/decide/{tilde_encode(job_id)}") if self._can_decide else ""
 
     def database(self) -> str:
-        """Datasette's own page of the ledger: tables and queries."""
+        """Datasette's page of the database: tables and queries."""
         return str(self._urls.database(self.name))
 
     def static(self, name: str, digest: str) -> str:
-        """A style sheet or a script; the address changes with its content."""
+        """A style sheet or script; the address contains the digest of its content."""
         return str(self._urls.path(f"-/orc-static/{quote(digest)}/{quote(name)}"))
 
     def _ours(self, path: str, query: dict[str, str | None] | None = None) -> str:

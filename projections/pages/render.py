@@ -1,4 +1,4 @@
-"""HTML from templates: everything that is put into one is escaped, and controls are made visible."""
+"""Fills the HTML templates: every value is escaped, and control characters are made visible."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from orc.ledger.wording import (
 from orc.projections.pictures.marks import mark_of
 
 TEXT_CHARS = 20_000
-"""How much of a text a page shows; the rest is a link away."""
+"""The number of characters of a text that a page shows; a link leads to the whole text."""
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The template, filled; a name that it does not know is an error."""
+    """The filled template. Raises jinja2.UndefinedError for a missing value."""
     return environment().get_template(template).render(values)
 
 
 @cache
 def environment() -> Environment:
-    """The templates, with what they may call."""
+    """The templates with their functions and filters."""
     folder = files("orc.projections.pages") / "templates"
     sources = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir()}
     made = Environment(
@@ -52,7 +52,7 @@ def environment() -> Environment:
         counted=count_text,
         day=lambda at: at[:10],
         instant=instant_text,
-        # For what comes back with a form: escaped as all else, but not made visible.
+        # For values that a form sends back: escaped, but control characters stay as they are.
         plain=escape,
         seconds=duration_text,
         shorten=shorten,
@@ -62,12 +62,12 @@ def environment() -> Environment:
 
 
 def instant_text(at: str) -> str:
-    """A recorded time for people, in UTC, without its fraction."""
+    """A recorded time for people: UTC, without the fraction of the second."""
     return f"{at[:10]} {at[11:19]}"
 
 
 def shorten(text: str, chars: int = TEXT_CHARS) -> str:
-    """The first of a text, with a sign that it goes on."""
+    """The first `chars` characters of a text, with an ellipsis if it was cut."""
     return text if len(text) <= chars else f"{text[:chars]}…"
 
 
@@ -77,7 +77,7 @@ def since_s(earlier: str, later: str) -> float:
 
 
 def _cost(row: Any) -> str:
-    """What a job, a step or a call cost; nothing where no model was called."""
+    """The cost of a job, a step or a call; empty if no model was called."""
     unpriced = getattr(row, "calls_unpriced", None)
     if unpriced is None:
         unpriced = int(row.cost_usd is None and row.input_tokens is not None)

@@ -13,52 +13,54 @@ from orc.projections.search.search import SearchQuery, SearchResults, search
 from orc.projections.search.texts import KINDS
 
 _REFRESH_S = 2
-"""After how long the page asks again while the index is not whole."""
+"""The seconds after which the page reloads while the index is incomplete."""
 
 
-def search_page(reader: LedgerReader, asked: PageRequest) -> Any:
-    """The form, and what was found. Raises LedgerError."""
-    words, job = _argument(asked, "q"), _argument(asked, "job")
-    what, page = _argument(asked, "what"), _argument(asked, "page")
-    wanted = SearchQuery(
+def search_page(reader: LedgerReader, page_request: PageRequest) -> Any:
+    """The form and the results. Raises LedgerError."""
+    words, job = _argument(page_request, "q"), _argument(page_request, "job")
+    what, page = _argument(page_request, "what"), _argument(page_request, "page")
+    query = SearchQuery(
         words,
         what=what if what in KINDS else None,
         page=int(page) if page.isdecimal() and len(page) < 6 else 1,
-        best_first=_argument(asked, "order") == "best",
+        best_first=_argument(page_request, "order") == "best",
     )
-    found, status = _find(reader, asked, wanted, job)
+    found, status = _find(reader, page_request, query, job)
     values = {
         "words": words,
-        "job_asked": job,
-        "asked": wanted,
+        "job_text": job,
+        "query": query,
         "kinds": KINDS,
         "found": found,
         "percent": 100 * found.indexed // max(1, found.events),
-        "before": _page(asked, wanted, job, found.page - 1) if found.page > 1 else None,
-        "after": _page(asked, wanted, job, found.page + 1) if found.page < found.pages else None,
+        "before": _page(page_request, query, job, found.page - 1) if found.page > 1 else None,
+        "after": _page(page_request, query, job, found.page + 1)
+        if found.page < found.pages
+        else None,
         "refresh_s": _REFRESH_S if words.strip() and not found.is_complete else None,
     }
-    return html("search.html", asked, values, status=status)
+    return html("search.html", page_request, values, status=status)
 
 
 def _find(
-    reader: LedgerReader, asked: PageRequest, wanted: SearchQuery, job: str
+    reader: LedgerReader, page_request: PageRequest, query: SearchQuery, job: str
 ) -> tuple[SearchResults, int]:
-    """What is found, and the status of the answer. This works for a second or two."""
+    """The results and the HTTP status. It may index for a second or two."""
     try:
         if job:
-            wanted = replace(wanted, job_id=str(reader.find_job(job)))
+            query = replace(query, job_id=str(reader.find_job(job)))
     except NoSuchJob as error:
         return SearchResults(problem=str(error)), 404
-    return search(asked.database, wanted), 200
+    return search(page_request.database, query), 200
 
 
-def _argument(asked: PageRequest, name: str) -> str:
-    return asked.query.get(name, "")[:QUERY_CHARS_MAX]
+def _argument(page_request: PageRequest, name: str) -> str:
+    return page_request.query.get(name, "")[:QUERY_CHARS_MAX]
 
 
-def _page(asked: PageRequest, wanted: SearchQuery, job: str, number: int) -> str:
-    order = "best" if wanted.best_first else None
-    return asked.links.search(
-        q=wanted.text, job=job, what=wanted.what, order=order, page=str(number)
+def _page(page_request: PageRequest, query: SearchQuery, job: str, number: int) -> str:
+    order = "best" if query.best_first else None
+    return page_request.links.search(
+        q=query.text, job=job, what=query.what, order=order, page=str(number)
     )

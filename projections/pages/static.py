@@ -1,4 +1,4 @@
-"""The style sheet and the script of the pages, by an address that changes with their content."""
+"""The style sheet and the script of the pages, and the digests in their addresses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TYPES = {"orc.css": "text/css; charset=utf-8", "orc.js": "text/javascript; chars
 
 @cache
 def read_static(name: str) -> str:
-    """The content of one of `TYPES`; the style sheet includes the pictures'."""
+    """The content of one of `TYPES`; the style sheet includes that of the pictures."""
     text = (files("orc.projections.pages") / "static" / name).read_text(encoding="utf-8")
     return f"{read_css()}\n{text}" if name == "orc.css" else text
 
 
 @cache
 def static_digest(name: str) -> str:
-    """Names the content in the address."""
+    """The part of the address that changes with the content."""
     return digest_bytes(read_static(name).encode())[:16]

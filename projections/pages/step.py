@@ -1,4 +1,4 @@
-"""The page of one step: why it is as it is, its attempts, what was asked and answered, its result."""
+"""The page of one step: its explanation, its attempts with prompts and replies, its result."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ from orc.projections.tables.status import shown_status, step_state
 from orc.projections.why.step import read_why
 
 CALLS_MAX = 60
-"""How many calls a page shows with their texts; the table of calls has them all."""
+"""The number of calls that a page shows with their texts; the table of calls has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownText:
-    """The first of a text that may be long or gone: `lost` says why, `digest` names the blob."""
+    """The beginning of a text of `chars` characters in the blob `digest`.
+
+    `lost` says why the ledger no longer has the text.
+    """
 
     text: str = ""
     chars: int = 0
@@ -43,13 +46,13 @@ class ShownText:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there is more of it."""
+        """Whether only the beginning of the text is here."""
         return self.chars > len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolTurn:
-    """A call of a tool: what it was given, and what the model was told."""
+    """A call of a tool: its arguments, and the result that the model received."""
 
     row: ToolRow
     arguments: ShownText
@@ -58,7 +61,7 @@ class ToolTurn:
 
 @dataclass(frozen=True, slots=True)
 class CallTurn:
-    """A call to a model with its texts, and the tools that its reply had called."""
+    """A call to a model with its texts, and the calls of tools that its reply requested."""
 
     row: CallRow
     exchange: Exchange
@@ -67,7 +70,7 @@ class CallTurn:
 
 @dataclass(frozen=True, slots=True)
 class AttemptTurn:
-    """An attempt: its row, what its command printed, and its calls."""
+    """An attempt: its row, its log and its calls."""
 
     row: AttemptRow
     log: ShownText | None
@@ -77,7 +80,7 @@ class AttemptTurn:
 def read_step(
     reader: LedgerReader, database: Path, job_id: str, name: str, links: Links
 ) -> dict[str, Any] | None:
-    """What the template `step.html` shows; none where the job has no such step. Raises LedgerError."""
+    """The values of the template `step.html`; None if the job has no such step. Raises LedgerError."""
     connection = reader.connection
     view = read_view(connection, job_id)
     step = view.by_name.get(name)
@@ -105,16 +108,16 @@ def read_step(
 
 
 def cut_text(text: str, digest: str | None = None) -> ShownText:
-    """The first of a text that is there."""
+    """The beginning of a text that the ledger has."""
     return ShownText(text[:TEXT_CHARS], len(text), digest)
 
 
 def read_attempts(
     reader: LedgerReader, view: JobView, step: StepRow, events: list[Recorded], calls: list[CallRow]
 ) -> list[AttemptTurn]:
-    """The attempts of a step, the last one first, with the texts of these calls.
+    """The attempts of a step, the last one first, with the texts of `calls`.
 
-    `events` are the step's. Raises LedgerError.
+    `events` are the events of the step. Raises LedgerError.
     """
     logs: dict[int, ShownText] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
@@ -166,7 +169,7 @@ def _tool_turn(
 
 
 def read_output(reader: LedgerReader, events: list[Recorded]) -> ShownText | None:
-    """The result that the step has now, by its events."""
+    """The result of the step after `events`, or None."""
     found: Payload | None = None
     for recorded in events:
         match recorded.event:

@@ -1,7 +1,7 @@
-"""Answers to requests for the pages: Datasette's part is to route them here.
+"""Answers the requests for pages that Datasette routes here.
 
-A page is made in a thread, from a connection of its own. Its `ETag` names what it
-shows, so that a page which asks again and again is told cheaply that nothing changed.
+A page is made in a thread with its own connection. The `ETag` identifies the content, so that
+a page that polls gets a cheap 304 while nothing has changed.
 """
 
 from __future__ import annotations
@@ -30,88 +30,91 @@ _TEXT_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a page of one ledger: what the address names, and what it asks besides."""
+    """A request for a page of one ledger: `names` from the address, `query` from the query string."""
 
     database: Path
     links: DatasetteLinks
     names: dict[str, str]
     query: dict[str, str]
-    known: str
-    """The `ETag` of what the browser has."""
+    known_etag: str
+    """The `ETag` of the page that the browser has; empty without one."""
     csrf: Callable[[], str]
 
 
-class Gone(Exception):
-    """There is no such page; the message says what is not there."""
+class PageNotFound(Exception):
+    """The address names something that the ledger does not have; the message says what."""
 
 
 Page = Callable[[LedgerReader, PageRequest], Any]
-"""Makes the answer. Raises Gone, LedgerError."""
+"""Makes the response. Raises PageNotFound, LedgerError."""
 
 
 async def answer(page: Page, request: Any, datasette: Any, name: str) -> Any:
-    """The page for one request, or a page that says why there is none."""
-    return await asyncio.to_thread(_make, page, asked_of(request, datasette, name))
+    """The page for one request, or a page with the error."""
+    return await asyncio.to_thread(_make, page, page_request_of(request, datasette, name))
 
 
-def asked_of(request: Any, datasette: Any, name: str) -> PageRequest:
-    """What is asked of a ledger."""
+def page_request_of(request: Any, datasette: Any, name: str) -> PageRequest:
+    """The request for a page, from Datasette's request."""
     return PageRequest(
         database=Path(datasette.databases[name].path).absolute(),
         links=links_of(datasette, name),
         names={key: tilde_decode(value) for key, value in request.url_vars.items()},
         query={key: str(request.args.get(key))[:_TEXT_MAX] for key in request.args},
-        known=request.headers.get("if-none-match", ""),
+        known_etag=request.headers.get("if-none-match", ""),
         csrf=request.scope.get("csrftoken", lambda: ""),
     )
 
 
 def links_of(datasette: Any, name: str) -> DatasetteLinks:
-    """The links of a ledger's pages."""
+    """The addresses of a ledger's pages."""
     return DatasetteLinks(datasette, name, can_decide=are_decisions_allowed(datasette))
 
 
-def _make(page: Page, asked: PageRequest) -> Any:
+def _make(page: Page, page_request: PageRequest) -> Any:
     try:
-        with LedgerReader.open(asked.database) as reader:
-            return page(reader, asked)
-    except (Gone, NoSuchJob) as error:
+        with LedgerReader.open(page_request.database) as reader:
+            return page(reader, page_request)
+    except (PageNotFound, NoSuchJob) as error:
         return html(
-            "problem.html", asked, {"problem": str(error), "title": "Not found"}, status=404
+            "problem.html", page_request, {"problem": str(error), "title": "Not found"}, status=404
         )
     except LedgerError as error:
-        return _unreadable(asked, str(error))
+        return _unreadable(page_request, str(error))
     except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
-        # Tables of an older orc; or rows that none has written, as whoever can write there can.
-        said = f"It is not as orc writes it ({type(error).__name__}); `orc verify` tells more."
-        return _unreadable(asked, said)
+        # Tables of an older orc, or rows that another program wrote.
+        problem = (
+            f"Its content is not what orc writes ({type(error).__name__}). "
+            "`orc verify` lists what is wrong; `orc rebuild` makes the tables again."
+        )
+        return _unreadable(page_request, problem)
 
 
-def _unreadable(asked: PageRequest, problem: str) -> Any:
+def _unreadable(page_request: PageRequest, problem: str) -> Any:
     values = {"problem": problem, "title": "The ledger cannot be read"}
-    return html("problem.html", asked, values, status=503)
+    return html("problem.html", page_request, values, status=503)
 
 
 def html(
     template: str,
-    asked: PageRequest,
+    page_request: PageRequest,
     values: dict[str, Any],
     *,
     status: int = 200,
     etag: str = "",
     cache: str = "no-cache",
 ) -> Any:
-    """A page of ours, with its headers."""
-    # Jinja and the templates are loaded by the first page, and not by Datasette's start.
+    """A page as a response, with the security headers."""
+    # Imported here, so that Jinja loads with the first page and not when Datasette starts.
     from orc.projections.pages.render import render
 
-    links = asked.links
+    links = page_request.links
     shared = {
         "links": links,
         "css": links.static("orc.css", static_digest("orc.css")),
         "js": links.static("orc.js", static_digest("orc.js")),
         "words": "",
-        "csrf": asked.csrf,
+        "csrf": page_request.csrf,
     }
     headers = {**HEADERS, "cache-control": cache}
     if etag:
@@ -119,18 +122,18 @@ def html(
     return Response.html(render(template, {**shared, **values}), status=status, headers=headers)
 
 
-def unchanged(asked: PageRequest, what: str) -> tuple[str, Any | None]:
-    """The `ETag` for what a page shows; and the answer, where the browser has just that."""
+def unchanged(page_request: PageRequest, what: str) -> tuple[str, Any | None]:
+    """The `ETag` of a page with the content `what`; and a 304 response if the browser has it."""
     named = f"{what} {static_digest('orc.js')} {static_digest('orc.css')}"
     etag = f'W/"{digest_bytes(named.encode())[:24]}"'
-    if asked.known != etag:
+    if page_request.known_etag != etag:
         return etag, None
     headers = {**HEADERS, "etag": etag, "cache-control": "no-cache"}
     return etag, Response("", status=304, headers=headers)
 
 
 async def static(request: Any) -> Any:
-    """The style sheet or the script."""
+    """The response with the style sheet or the script."""
     name = request.url_vars["name"]
     if name not in TYPES:
         return Response.text("not found\n", status=404)
@@ -139,7 +142,7 @@ async def static(request: Any) -> Any:
 
 
 def attachment(content: bytes, path: str) -> Any:
-    """Bytes that somebody wrote, to be kept as a file, and never shown as anything."""
+    """A download of bytes that others wrote; a browser saves them and does not display them."""
     name = quote(path.rpartition("/")[2], safe="")
     headers = {
         **HEADERS,

@@ -1,4 +1,4 @@
-"""A real browser, headless, and a real server for it; skipped where there is no Chromium."""
+"""A headless Chromium and a real server for it; the tests are skipped without Chromium."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WAIT_MS = 15_000
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser. Of one module: while it is there, no other event loop can run in this thread."""
+    """The browser, for one module: while it is open, no other event loop can run in this thread."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
@@ -39,7 +39,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser that remembers nothing; a dialog, or an error of a page's script, fails the test."""
+    """A new browser context; a dialog, a script error or a policy violation fails the test."""
     context = chromium.new_context(viewport={"width": 1024, "height": 900})
     context.set_default_timeout(_WAIT_MS)
     wrong: list[str] = []
@@ -62,7 +62,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[Path], str]]:
-    """Starts `datasette LEDGER`, as a person would; gives its address."""
+    """A function that starts `datasette LEDGER` and returns its address."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(database: Path) -> str:

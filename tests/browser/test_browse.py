@@ -1,4 +1,4 @@
-"""`orc browse`: where it listens and whom it answers; and deciding in a real browser."""
+"""`orc browse`: its address, the hosts that it accepts, and human review in a real browser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ steps:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A job that waits for somebody."""
+    """The folder of a job that waits for human review."""
     folder = tmp_path_factory.mktemp("browse")
     (folder / "spec.yaml").write_text(SPEC)
     assert run_orc("run", "spec.yaml", cwd=folder).returncode == 3
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browse(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`orc browse latest`, with leave to decide: its address, and the process."""
+    """`orc browse latest --allow-decisions`: its address and its process."""
     options = ("--no-open", "--allow-decisions", "--port", "0", "--json")
     process = start_orc("browse", "latest", *options, cwd=folder)
     assert process.stdout is not None
@@ -44,7 +44,7 @@ def browse(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     end_process(process)
 
 
-def test_somebody_decides_on_the_page(
+def test_a_person_decides_on_the_page(
     chromium: Browser, context: BrowserContext, browse: tuple[str, object], folder: Path
 ) -> None:
     page = context.new_page()
@@ -62,7 +62,7 @@ def test_somebody_decides_on_the_page(
     assert (decided["option"], decided["comment"]) == ("approve", "fine <i>by me</i>")
 
 
-def test_only_names_of_this_machine_are_answered(browse: tuple[str, object]) -> None:
+def test_only_host_names_of_this_machine_are_accepted(browse: tuple[str, object]) -> None:
     place = urlsplit(browse[0])
     for host, status in (
         ("127.0.0.1", 200),
@@ -87,14 +87,16 @@ def test_a_form_of_another_site_decides_nothing(browse: tuple[str, object]) -> N
         "Origin": "http://evil.example",
         "Host": f"127.0.0.1:{place.port}",
     }
-    # Without any cookie, as a form of another site is sent.
+    # Without a cookie: a browser sends none with a form of another site.
     path = place.path.replace(job, f"decide/{job}")
     connection.request("POST", path, body="step=gate&option=reject", headers=headers)
     assert connection.getresponse().status == 403
     connection.close()
 
 
-def test_a_port_that_is_taken_is_told(browse: tuple[str, object], folder: Path) -> None:
+def test_a_port_in_use_is_an_error_with_advice(
+    browse: tuple[str, object], folder: Path
+) -> None:
     port = str(urlsplit(browse[0]).port)
     said = run_orc("browse", "--no-open", "--port", port, cwd=folder)
     assert said.returncode == 2

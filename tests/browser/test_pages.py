@@ -1,4 +1,4 @@
-"""The pages in a real browser: what is drawn, what changes while a job runs, what does nothing."""
+"""The pages in a real browser: drawing, live updates, hostile texts, layout, accessibility."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _hostile() -> Story:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with a hostile job, one of 300 steps, and one that is not over."""
+    """A ledger with a hostile job, a job of 300 steps, and an unfinished job."""
     folder = tmp_path_factory.mktemp("browser")
     wide = begun(*(step(f"s{number}") for number in range(300)), job_id=WIDE)
     running = begun(step("first"), step("second", needs="first"), job_id=RUNNING).start("first")
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(chromium: Browser, serve: Serve, folder: Path) -> str:
-    """The address of the ledger's pages. A browser first: without one no server is needed."""
+    """The address of the ledger's pages. `chromium` comes first, so that no server starts without it."""
     return f"{serve(folder / 'runs.db')}/-/orc/runs"
 
 
@@ -85,7 +85,7 @@ def test_a_step_of_the_graph_leads_to_its_page_by_the_keyboard(
     expect(page.locator("#attempts")).to_contain_text("<script>alert('script')</script>")
 
 
-def test_what_a_model_wrote_does_nothing_on_any_page(context: BrowserContext, base: str) -> None:
+def test_hostile_texts_do_nothing_on_any_page(context: BrowserContext, base: str) -> None:
     page = context.new_page()
     seen: list[str] = []
     page.on("request", lambda request: seen.append(request.url))
@@ -132,11 +132,11 @@ def test_a_running_jobs_page_changes_without_a_reload(
         assert page.evaluate("window.stays") is True
     finally:
         lock.release()
-    # Nobody runs it any more; that, too, is seen.
+    # No process runs the job now; the page shows that, too.
     expect(page.locator("h1 .badge")).to_have_attribute("data-status", "interrupted")
 
 
-def test_the_slider_shows_the_job_as_it_was(context: BrowserContext, base: str) -> None:
+def test_the_slider_shows_the_state_after_an_event(context: BrowserContext, base: str) -> None:
     page = context.new_page()
     page.goto(f"{base}/{JOB}")
     slider = page.locator("#at-range")
@@ -151,7 +151,7 @@ def test_the_slider_shows_the_job_as_it_was(context: BrowserContext, base: str) 
     assert "?at" not in page.url
 
 
-def test_all_of_it_is_there_without_scripts(chromium: Browser, base: str) -> None:
+def test_the_pages_are_complete_without_scripts(chromium: Browser, base: str) -> None:
     plain = chromium.new_context(java_script_enabled=False)
     page = plain.new_page()
     page.goto(f"{base}/{JOB}")
@@ -180,7 +180,7 @@ def test_no_page_scrolls_sideways(chromium: Browser, base: str, width: int) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_on_its_ground(chromium: Browser, base: str, scheme: str) -> None:
+def test_text_has_enough_contrast(chromium: Browser, base: str, scheme: str) -> None:
     context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
     for address in (base, f"{base}/{JOB}", f"{base}/{JOB}/step/b"):

@@ -1,5 +1,5 @@
-// What is live on a page: it asks for itself again, and takes over what has changed.
-// Without this script everything is there, and stays as it was loaded.
+// Live updates: the page fetches itself again and replaces the parts that have changed.
+// Without this script a page is complete, but it does not update.
 "use strict";
 
 (() => {
@@ -7,31 +7,31 @@
   const LOST_MS = 10000;
   let etag = null;
   let timer = 0;
-  let asking = 0;
+  let lastRequest = 0;
   let address = location.href;
 
   document.documentElement.classList.add("scripted");
   const byId = (id) => document.getElementById(id);
 
   async function load(wanted, { force = false } = {}) {
-    const mine = ++asking;
+    const mine = ++lastRequest;
     const headers = etag && !force ? { "If-None-Match": etag } : {};
     const started = performance.now();
     const answer = await fetch(wanted, { headers, cache: "no-store", redirect: "error" });
-    if (mine !== asking) return 0;
+    if (mine !== lastRequest) return 0;
     if (answer.status === 200) {
       const text = await answer.text();
-      if (mine !== asking) return 0;
+      if (mine !== lastRequest) return 0;
       etag = answer.headers.get("ETag");
-      // Parsed apart: nothing in it is loaded or run.
-      take(new DOMParser().parseFromString(text, "text/html"));
+      // Parsed as a separate document, in which nothing is loaded or run.
+      update(new DOMParser().parseFromString(text, "text/html"));
     } else if (answer.status !== 304) {
       throw new Error(String(answer.status));
     }
     return performance.now() - started;
   }
 
-  function take(page) {
+  function update(page) {
     const before = states(document);
     for (const fresh of page.querySelectorAll("[data-live]")) {
       const old = byId(fresh.id);
@@ -45,17 +45,17 @@
     }
     const form = byId("moment");
     const freshForm = page.getElementById("moment");
-    if (form && freshForm) follow(form, freshForm);
-    tell(before, states(document));
-    tick();
+    if (form && freshForm) updateSlider(form, freshForm);
+    announce(before, states(document));
+    updateDurations();
   }
 
   function replace(old, fresh) {
-    const focus = old.contains(document.activeElement) ? place(document.activeElement) : null;
+    const focus = old.contains(document.activeElement) ? focusKey(document.activeElement) : null;
     const open = new Map([...old.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
     const scrolled = [...old.querySelectorAll(".scroll[id], pre")]
       .filter((one) => one.scrollTop || one.scrollLeft)
-      .map((one) => [path(old, one), one.scrollTop, one.scrollLeft]);
+      .map((one) => [indexPath(old, one), one.scrollTop, one.scrollLeft]);
     const taken = document.importNode(fresh, true);
     for (const [id, isOpen] of open) {
       const one = [...taken.querySelectorAll("details[id]")].find((found) => found.id === id);
@@ -63,22 +63,22 @@
     }
     old.replaceWith(taken);
     for (const [where, top, left] of scrolled) {
-      const one = find(taken, where);
+      const one = elementAt(taken, where);
       if (one) one.scrollTo(left, top);
     }
     if (focus) {
       const links = [...taken.querySelectorAll("a, button, input, [tabindex]")];
-      const next = links.find((one) => place(one) === focus);
+      const next = links.find((one) => focusKey(one) === focus);
       if (next) next.focus({ preventScroll: true });
     }
   }
 
-  function place(element) {
+  function focusKey(element) {
     const link = element.getAttribute("href") || element.getAttributeNS("http://www.w3.org/1999/xlink", "href");
     return element.id || link || element.getAttribute("aria-label") || element.textContent.slice(0, 80);
   }
 
-  function path(root, element) {
+  function indexPath(root, element) {
     const steps = [];
     for (let one = element; one !== root; one = one.parentElement) {
       steps.unshift([...one.parentElement.children].indexOf(one));
@@ -86,7 +86,7 @@
     return steps;
   }
 
-  function find(root, steps) {
+  function elementAt(root, steps) {
     return steps.reduce((one, index) => one && one.children[index], root);
   }
 
@@ -95,18 +95,18 @@
     return !!selection && !selection.isCollapsed && selection.containsNode(element, true);
   }
 
-  // What a person who hears the page is told: steps and jobs whose status has changed.
+  // For screen readers: the steps and jobs whose status has changed.
   function states(page) {
     const rows = page.querySelectorAll("tr[data-step], tr[data-job]");
     return new Map([...rows].map((row) => [row.dataset.step || row.dataset.job, row.dataset.status]));
   }
 
-  function tell(before, after) {
+  function announce(before, after) {
     const news = [...after].filter(([name, state]) => before.has(name) && before.get(name) !== state);
     if (news.length) byId("news").textContent = news.slice(0, 5).map((one) => one.join(" ")).join(", ");
   }
 
-  function tick() {
+  function updateDurations() {
     for (const one of document.querySelectorAll("[data-since]")) {
       const seconds = Math.max(0, (Date.now() - Date.parse(one.dataset.since)) / 1000);
       one.textContent = durationText(seconds);
@@ -131,7 +131,7 @@
     return `${Math.floor(hours / 24).toLocaleString("en-US")} d ${hours % 24} h`;
   }
 
-  function plan(took) {
+  function schedule(took) {
     clearTimeout(timer);
     const every = Number(document.body.dataset.poll || 0);
     if (!every) return;
@@ -148,11 +148,11 @@
       byId("lost").hidden = false;
       took = LOST_MS / 5;
     }
-    plan(took);
+    schedule(took);
   }
 
-  // The slider: the page as it was after an event, while it is moved.
-  function follow(form, fresh) {
+  // The slider: it shows the state after the chosen event.
+  function updateSlider(form, fresh) {
     const head = fresh.dataset.head;
     if (form.dataset.head === head && form.dataset.moved) return;
     form.dataset.head = head;
@@ -163,7 +163,7 @@
     }
   }
 
-  function slide() {
+  function startSlider() {
     const form = byId("moment");
     if (!form) return;
     const [range, number] = [byId("at-range"), byId("at")];
@@ -174,7 +174,7 @@
       if (!isNow) wanted.searchParams.set("at", range.value);
       address = wanted.href;
       history.replaceState(null, "", address);
-      load(address, { force: true }).then(plan, () => { byId("lost").hidden = false; });
+      load(address, { force: true }).then(schedule, () => { byId("lost").hidden = false; });
     };
     const move = (from, to) => {
       to.value = from.value;
@@ -187,8 +187,8 @@
     form.addEventListener("submit", (event) => { event.preventDefault(); show(); });
   }
 
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) plan(0); });
-  setInterval(tick, 1000);
-  slide();
-  plan(0);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) schedule(0); });
+  setInterval(updateDurations, 1000);
+  startSlider();
+  schedule(0);
 })();

@@ -140,5 +140,5 @@ def test_attempts_are_told_where_their_texts_are_left_out(
 def test_a_job_that_is_not_over_is_marked(tmp_path: Path) -> None:
     story = hostile_story_with("x")
     text = exported(tmp_path, story, status="interrupted")
-    assert f"Not finished: as of event {len(story.stream)}" in text
+    assert f"has not ended. This page shows its state after event {len(story.stream)}," in text
     assert HOSTILE not in text

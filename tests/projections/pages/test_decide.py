@@ -1,4 +1,4 @@
-"""Deciding on a page: only where it was allowed, and only from a form of that page."""
+"""Human review on a page: only if it is allowed, and only from a form of that page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGE = "May <b>I</b>\nplease? \x1b[2J"
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """A ledger of a job with a step that asks, and one that asks nothing."""
+    """A ledger of a job with an approval step and a step without one."""
     story = begun(step("gate", kind="approval"), step("other")).start("gate", "other")
     story.record(
         ApprovalRequested(step="gate", attempt=1, message=MESSAGE, options=("yes", "<no>"))
@@ -35,7 +35,7 @@ def database(tmp_path: Path) -> Path:
 
 
 class Visit:
-    """A browser at the page: it keeps the cookie, and fills in the form."""
+    """A browser on the page: it keeps the cookie and fills in the form."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -65,7 +65,7 @@ def visit(
     *,
     refusal: DecisionRefused | None = None,
 ) -> list[DecisionRequest]:
-    """Look at the page where deciding is allowed; what was decided."""
+    """Visit the page with decisions allowed; return the decisions."""
     decided: list[DecisionRequest] = []
 
     def decide(wanted: DecisionRequest) -> None:
@@ -96,7 +96,7 @@ def test_a_question_is_shown_with_a_button_for_each_option(database: Path) -> No
     assert visit(database, then) == []
 
 
-def test_a_form_of_the_page_decides_and_leads_back_to_it(database: Path) -> None:
+def test_a_form_of_the_page_decides_and_redirects_to_the_page(database: Path) -> None:
     async def then(visitor: Visit) -> None:
         done = await visitor.post(option="<no>", comment=" later \r\n")
         assert done.status_code == 303
@@ -119,25 +119,25 @@ FOREIGN: list[tuple[str, dict[str, Any]]] = [
     ("same-site", {"headers": {**HOME, "sec-fetch-site": "same-site"}}),
     ("no cookie at all", {"cookies": {}}),
     ("another cookie", {"cookies": {"other": "1"}}),
-    ("a cookie that nobody signed", {"cookies": {"ds_csrftoken": "x"}, "csrftoken": "x"}),
+    ("an unsigned cookie", {"cookies": {"ds_csrftoken": "x"}, "csrftoken": "x"}),
     ("no token", {"csrftoken": ""}),
     ("another token", {"csrftoken": "x"}),
     (
-        "a bearer, of whom Datasette asks no token",
+        "a bearer token, for which Datasette checks no form token",
         {"headers": {**HOME, "authorization": "Bearer x"}, "csrftoken": ""},
     ),
 ]
 
 
 @pytest.mark.parametrize("post", [post for _, post in FOREIGN], ids=[name for name, _ in FOREIGN])
-def test_a_form_from_elsewhere_is_refused(post: dict[str, Any], database: Path) -> None:
+def test_a_form_of_another_origin_is_refused(post: dict[str, Any], database: Path) -> None:
     async def then(visitor: Visit) -> None:
         assert (await visitor.post(**post)).status_code == 403
 
     assert visit(database, then) == []
 
 
-def test_what_is_no_form_or_too_large_is_refused(database: Path) -> None:
+def test_a_request_that_is_no_form_or_too_large_is_refused(database: Path) -> None:
     async def then(visitor: Visit) -> None:
         headers = {**HOME, "content-type": "application/json"}
         answer = await visitor.client.post(PAGE, content=b"{}", headers=headers)
@@ -154,13 +154,13 @@ def test_what_is_no_form_or_too_large_is_refused(database: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "status", "said"),
     [
-        ({"option": "maybe"}, 400, "maybe is none of the options of gate"),
-        ({"option": "\x1b"}, 400, "\\x1b is none"),
+        ({"option": "maybe"}, 400, "maybe is not an option of gate"),
+        ({"option": "\x1b"}, 400, "\\x1b is not an option"),
         ({"step": "<i>"}, 404, "no step &lt;i&gt;"),
-        ({"step": "other"}, 409, "other has asked nothing"),
+        ({"step": "other"}, 409, "other does not ask for a decision"),
     ],
 )
-def test_a_decision_that_makes_no_sense_is_said_on_the_page(
+def test_the_page_shows_why_an_impossible_decision_is_refused(
     form: dict[str, Any], status: int, said: str, database: Path
 ) -> None:
     async def then(visitor: Visit) -> None:
@@ -172,17 +172,17 @@ def test_a_decision_that_makes_no_sense_is_said_on_the_page(
     assert visit(database, then) == []
 
 
-def test_a_refusal_of_the_one_who_decides_is_said_on_the_page(database: Path) -> None:
+def test_the_page_shows_a_refusal_of_the_decide_function(database: Path) -> None:
     async def then(visitor: Visit) -> None:
         page = await visitor.post()
         assert page.status_code == 409
-        assert "somebody was faster &lt;b&gt;" in page.text
+        assert "already decided by another person &lt;b&gt;" in page.text
 
-    refusal = DecisionRefused("somebody was faster <b>", status=409)
+    refusal = DecisionRefused("already decided by another person <b>", status=409)
     assert len(visit(database, then, refusal=refusal)) == 1
 
 
-def test_without_leave_there_is_no_page_and_a_job_has_to_be_there(database: Path) -> None:
+def test_without_permission_or_for_an_unknown_job_there_is_no_page(database: Path) -> None:
     async def go() -> None:
         client = Datasette([str(database)]).client
         assert (await client.get(PAGE)).status_code == 404

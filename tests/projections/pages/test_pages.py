@@ -1,4 +1,4 @@
-"""The pages of a ledger: whole without scripts, safe whatever is in it, and cheap to ask again."""
+"""The pages of a ledger: complete without scripts, safe for hostile texts, and cheap to poll."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def database(tmp_path: Path) -> Path:
 
 
 class _Markup(HTMLParser):
-    """What could act in a page: the names of elements and attributes, and where links lead."""
+    """The names of a page's elements and attributes, and the targets of its links."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class _Markup(HTMLParser):
         self.links += [value or "" for name, value in attrs if name in ("href", "src", "action")]
 
 
-def test_every_page_has_nothing_that_acts_whatever_was_written(database: Path) -> None:
+def test_hostile_texts_add_no_active_markup_to_any_page(database: Path) -> None:
     async def look(get: Get) -> None:
         shown = 0
         for page in PAGES:
@@ -78,14 +78,14 @@ def test_every_page_has_nothing_that_acts_whatever_was_written(database: Path) -
     browse(database, then=look)
 
 
-def test_no_text_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
+def test_every_text_of_every_table_is_escaped(database: Path) -> None:
     assert poison_tables(database) > 100
 
     async def look(get: Get) -> None:
         shown = 0
         for page in (*PAGES[:3], *PAGES[4:5], PAGES[-1]):
             answer = await get(page)
-            # Names and times are others now: some pages are gone, or cannot be made.
+            # Names and times were changed too: some pages do not exist or cannot be made.
             assert answer.status_code in (200, 404, 503), page
             assert not {one for one in answer.text if not one.isprintable()} - {"\n", "\t"}, page
             assert answer.text.count("<script") == 1, page
@@ -95,7 +95,7 @@ def test_no_text_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_pages_say_what_a_browser_may_do_and_it_is_next_to_nothing(database: Path) -> None:
+def test_every_page_has_the_security_headers(database: Path) -> None:
     assert "unsafe" not in POLICY
 
     async def look(get: Get) -> None:
@@ -108,7 +108,7 @@ def test_pages_say_what_a_browser_may_do_and_it_is_next_to_nothing(database: Pat
     browse(database, then=look)
 
 
-def test_what_is_not_there_is_named_and_not_found(database: Path) -> None:
+def test_an_unknown_thing_is_named_in_a_404_page(database: Path) -> None:
     async def look(get: Get) -> None:
         for page, named in (
             (f"{BASE}/job_nothere", "job_nothere"),
@@ -129,7 +129,7 @@ def test_what_is_not_there_is_named_and_not_found(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_a_file_of_a_model_is_only_ever_a_download(database: Path) -> None:
+def test_a_file_is_only_served_as_a_download(database: Path) -> None:
     async def look(get: Get) -> None:
         answer = await get(f"{BASE}/{JOB}/raw/{tilde_encode('demo/<b>.md')}")
         assert answer.status_code == 200
@@ -141,7 +141,7 @@ def test_a_file_of_a_model_is_only_ever_a_download(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_other_methods_than_reading_are_refused(database: Path) -> None:
+def test_methods_other_than_get_are_refused(database: Path) -> None:
     import asyncio
 
     from datasette.app import Datasette
@@ -156,7 +156,7 @@ def test_other_methods_than_reading_are_refused(database: Path) -> None:
     asyncio.run(look())
 
 
-def test_a_page_that_nothing_changed_on_is_not_sent_again(database: Path) -> None:
+def test_an_unchanged_page_is_not_sent_again(database: Path) -> None:
     import asyncio
 
     from datasette.app import Datasette
@@ -171,7 +171,7 @@ def test_a_page_that_nothing_changed_on_is_not_sent_again(database: Path) -> Non
         lock = OwnerLock(database, OTHER)
         lock.acquire()
         try:
-            # No event tells that somebody runs it now.
+            # No event records that a process runs the job now.
             headers = {"if-none-match": first.headers["etag"]}
             again = await client.get(f"{BASE}/{OTHER}", headers=headers)
         finally:
@@ -183,7 +183,7 @@ def test_a_page_that_nothing_changed_on_is_not_sent_again(database: Path) -> Non
     asyncio.run(look())
 
 
-def test_a_job_that_ended_is_not_asked_for_as_often_as_one_that_runs(database: Path) -> None:
+def test_the_page_of_an_ended_job_polls_less_often(database: Path) -> None:
     async def look(get: Get) -> None:
         assert 'data-poll="1000"' in (await get(f"{BASE}/{OTHER}")).text
         assert 'data-poll="10000"' in (await get(f"{BASE}/{JOB}")).text
@@ -192,7 +192,7 @@ def test_a_job_that_ended_is_not_asked_for_as_often_as_one_that_runs(database: P
     browse(database, then=look)
 
 
-def test_a_job_is_shown_as_it_was_after_an_event(tmp_path: Path) -> None:
+def test_a_job_is_shown_in_the_state_after_an_event(tmp_path: Path) -> None:
     told = begun(step("ask", prompt="?", retry=RetryDef(max_attempts=2)), step("then", needs="ask"))
     told.start("ask").fail("ask", kind="timeout", message="too slow")
     early = len(told.stream)
@@ -208,13 +208,13 @@ def test_a_job_is_shown_as_it_was_after_an_event(tmp_path: Path) -> None:
         assert re.search(r'<tr data-step="ask" data-status="pending"', first)
         assert "orc resume" not in first
         now = (await get(f"{BASE}/{JOB}")).text
-        assert "As it was after event" not in now
+        assert "State after event" not in now
 
     browse(tmp_path / "runs.db", then=look)
 
 
-def test_what_a_slider_replaces_is_on_the_page_of_every_moment(tmp_path: Path) -> None:
-    # What one moment shows and another has no place for would stay on the page.
+def test_the_parts_that_the_slider_replaces_are_on_every_page(tmp_path: Path) -> None:
+    # A part that is missing from another event's page would not be replaced.
     told = begun(step("a", prompt="?")).start("a")
     opened = CircuitOpened(
         target="ollama/m",
@@ -238,12 +238,12 @@ def test_what_a_slider_replaces_is_on_the_page_of_every_moment(tmp_path: Path) -
         assert "ollama/m: open" in now
         assert "ollama/m: open" not in first
         assert places(now) == places(first) > {"circuits", "failures", "more", "spec-then"}
-        assert "As it was after event" not in (await get(f"{BASE}/{JOB}?at=")).text
+        assert "State after event" not in (await get(f"{BASE}/{JOB}?at=")).text
 
     browse(tmp_path / "runs.db", then=look)
 
 
-def test_costs_of_then_are_those_of_the_ledger(tmp_path: Path) -> None:
+def test_costs_of_an_earlier_state_come_from_the_ledger(tmp_path: Path) -> None:
     told = begun(step("a", prompt="?"), step("b", prompt="?"))
     told.start("a").call("a", number=1, ends="replied").succeed("a")
     early = len(told.stream)
@@ -276,7 +276,7 @@ def test_home_filters_by_status_project_and_text(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_home_goes_from_page_to_page_and_leaves_no_job_out(tmp_path: Path) -> None:
+def test_the_pages_of_jobs_leave_no_job_out(tmp_path: Path) -> None:
     from orc.ledger import JobId
 
     ids = [JobId(f"job_{number:012d}") for number in range(120)]
@@ -299,7 +299,7 @@ def test_home_goes_from_page_to_page_and_leaves_no_job_out(tmp_path: Path) -> No
     browse(tmp_path / "runs.db", then=look)
 
 
-def test_an_empty_ledger_says_how_to_begin(tmp_path: Path) -> None:
+def test_the_page_of_an_empty_ledger_says_how_to_start(tmp_path: Path) -> None:
     with open_in(tmp_path):
         pass
 
@@ -309,7 +309,7 @@ def test_an_empty_ledger_says_how_to_begin(tmp_path: Path) -> None:
     browse(tmp_path / "runs.db", then=look)
 
 
-def test_datasettes_own_list_stays_where_there_are_other_databases(
+def test_with_other_databases_datasettes_own_list_is_the_home_page(
     database: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.db"
@@ -327,7 +327,7 @@ def test_datasettes_own_list_stays_where_there_are_other_databases(
     browse(database, other, then=look)
 
 
-def test_removed_bytes_are_told_with_who_removed_them(database: Path) -> None:
+def test_removed_bytes_are_named_with_the_command_that_removed_them(database: Path) -> None:
     with open_in(database.parent) as ledger:
         blobs = blobs_of_job(ledger.connection, JOB)
         remove_blobs(ledger, {JOB: blobs}, cause="prune", at="2026-01-02T03:04:05.000006Z")
@@ -341,7 +341,7 @@ def test_removed_bytes_are_told_with_who_removed_them(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_a_page_of_many_steps_asks_no_more_of_the_ledger(tmp_path: Path) -> None:
+def test_the_number_of_queries_does_not_depend_on_the_number_of_steps(tmp_path: Path) -> None:
     counts = []
     for number, job_id in ((5, JOB), (200, OTHER)):
         steps = [step(f"s{index}") for index in range(number)]
@@ -358,7 +358,7 @@ def test_a_page_of_many_steps_asks_no_more_of_the_ledger(tmp_path: Path) -> None
     assert counts[0] == counts[1] < 30
 
 
-def test_the_command_that_goes_on_with_a_job_is_there_to_be_copied(tmp_path: Path) -> None:
+def test_an_interrupted_job_shows_the_command_that_resumes_it(tmp_path: Path) -> None:
     told = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
     with open_in(tmp_path) as ledger:
         write(ledger, told)

@@ -1,4 +1,4 @@
-"""The pages' script words a live duration as Python does: the function itself, run by Node."""
+"""The function of the pages' script that words durations, run by Node, agrees with Python's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FUNCTION = re.compile(r"^  function durationText\(seconds\) \{\n.*?^  \}\n", re
 
 
 def run_node(seconds: list[float]) -> list[str]:
-    """What the script's function gives for each duration."""
+    """The texts that the script's function returns."""
     node = shutil.which("node")
     if node is None:
         driver = pytest.importorskip("playwright._impl._driver")
@@ -32,11 +32,11 @@ def run_node(seconds: list[float]) -> list[str]:
     return texts
 
 
-def test_the_script_words_a_duration_as_the_table_of_both_says() -> None:
+def test_the_script_words_durations_as_the_shared_table_says() -> None:
     assert run_node([seconds for seconds, _ in DURATIONS]) == [text for _, text in DURATIONS]
 
 
-def test_the_script_and_python_agree_on_the_way_from_a_millisecond_to_a_year() -> None:
+def test_the_script_and_python_agree_from_a_millisecond_to_a_year() -> None:
     some = [0.0003 * 1.01**step for step in range(2_600)]
     some += [
         border + shift for border in (1, 10, 60, 3600, 86_400) for shift in (-0.05, -0.5, 0.05)

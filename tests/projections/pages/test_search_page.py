@@ -1,4 +1,4 @@
-"""The page that searches: what it finds is shown as what it is, and it only reads."""
+"""The search page: hostile text stays text, and the page only reads the ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = "<img src=x onerror=alert(1)> \x02fox\x03 </mark><script>alert(2)</scr
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of a job whose texts are markup and controls, and another database."""
+    """A ledger of a job whose texts are markup and control characters, and another database."""
     folder = tmp_path_factory.mktemp("search")
     steps = [step(f"s{number}") for number in range(30)]
     story = begun(step("a"), *steps)
@@ -50,7 +50,7 @@ def test_hits_are_shown_with_their_place_and_marked(database: Path) -> None:
     (page,) = answers(database, f"{PAGE}?q=heron&job={JOB[4:]}&what=output")
     assert page.status_code == 200
     assert page.text.count("<mark>heron</mark>") == 25
-    assert "30 found, page 1 of 2" in page.text
+    assert "30 results, page 1 of 2" in page.text
     assert f'href="/-/orc/runs/{JOB}"' in page.text
     assert f'href="/-/orc/runs/{JOB}/step/s29"' in page.text
     (after,) = re.findall(r'href="([^"]*)" rel="next"', page.text)
@@ -60,7 +60,7 @@ def test_hits_are_shown_with_their_place_and_marked(database: Path) -> None:
     assert 'value="output" selected' in second.text
 
 
-def test_a_hostile_text_is_shown_as_what_it_is(database: Path) -> None:
+def test_a_hostile_text_stays_text(database: Path) -> None:
     (page,) = answers(database, f"{PAGE}?q=fox")
     assert page.text.count("<mark>") == page.text.count("</mark>") == 2
     assert "&lt;script&gt;alert(2)&lt;/script&gt;" in page.text
@@ -72,38 +72,38 @@ def test_a_hostile_text_is_shown_as_what_it_is(database: Path) -> None:
 @pytest.mark.parametrize(
     "typed", ['"><script>alert(3)</script>', "'--", '"unclosed', "%00", "a" * 9000]
 )
-def test_what_is_typed_is_shown_as_what_it_is(typed: str, database: Path) -> None:
+def test_a_hostile_query_stays_text(typed: str, database: Path) -> None:
     paths = [f"{PAGE}?{name}={typed}" for name in ("q", "job", "what", "page", "order")]
     for page in answers(database, *paths):
         assert page.status_code in (200, 404)
         assert "<script>alert(3)" not in page.text
 
 
-def test_a_page_without_words_is_a_form_and_an_unknown_job_is_said(database: Path) -> None:
+def test_a_page_without_words_is_a_form_and_an_unknown_job_is_an_error(database: Path) -> None:
     empty, only_not, no_job = answers(
         database, PAGE, f"{PAGE}?q=-fox", f"{PAGE}?q=fox&job=job_nowhere"
     )
     assert 'name="q"' in empty.text
-    assert "found" not in empty.text
+    assert "result" not in empty.text
     assert "name a word to look for" in only_not.text
     assert no_job.status_code == 404
     assert "job_nowhere" in no_job.text
 
 
-def test_an_index_that_is_not_whole_says_so_and_the_page_asks_again(
+def test_with_an_incomplete_index_the_page_says_so_and_reloads(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index_path(database).unlink(missing_ok=True)
     monkeypatch.setattr("orc.projections.search.search.search.__kwdefaults__", {"index_s": 0})
     (page,) = answers(database, f"{PAGE}?q=heron")
     assert 'http-equiv="refresh"' in page.text
-    assert "The index is at" in page.text
+    assert "The index covers" in page.text
     monkeypatch.undo()
     (page,) = answers(database, f"{PAGE}?q=heron")
     assert 'http-equiv="refresh"' not in page.text
 
 
-def test_only_reading_is_answered_and_only_for_ledgers(database: Path) -> None:
+def test_only_get_requests_for_ledgers_are_answered(database: Path) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         (answer,) = answers(database, PAGE, method=method)
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
@@ -112,4 +112,4 @@ def test_only_reading_is_answered_and_only_for_ledgers(database: Path) -> None:
     )
     assert (other.status_code, nowhere.status_code) == (404, 404)
     assert f'href="{PAGE}"' in menu.text
-    assert home.status_code == 404, "nobody may decide here"
+    assert home.status_code == 404, "decisions are not allowed here"
