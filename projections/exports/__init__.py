@@ -1,4 +1,4 @@
-"""A job in the forms that other programs read: one file a form, all of them folds of the ledger.
+"""A job in the formats that other programs read; each format is derived from the ledger.
 
-Nothing here writes a file or knows the time: the same ledger gives the same bytes.
+No module here writes a file or reads the clock: the same ledger gives the same bytes.
 """

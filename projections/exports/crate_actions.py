@@ -1,7 +1,7 @@
-"""The steps of a crate: what the spec says of each (`HowToStep`), and what was done (`CreateAction`).
+"""The steps of a crate: each step of the spec (`HowToStep`) and its attempts (`CreateAction`).
 
-Items and rounds are actions of the one step that the spec has for them; a group's
-members are steps of their own. What only holds others is no step here.
+Items and rounds are actions of the step that the spec has for them; members of a group are
+steps of their own. Containers have no entity.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from orc.projections.tables.rows import AttemptRow, CallRow, StepRow
 
 
 class Actions:
-    """The entities of the steps that ran; after `build`, the ids that others refer to.
+    """Builds the entities of the steps that ran. `build` sets the ids that other entities refer to.
 
-    `about` says of files of the folder which action they tell of.
+    `about` has the id of an action by the path of a file that describes it: a log, a call.
     """
 
     def __init__(self, source: ExportSource, facts: Facts, files: Collection[str]) -> None:
@@ -48,7 +48,7 @@ class Actions:
         self.about: dict[str, str] = {}
 
     def build(self) -> list[Entity]:
-        """Every entity, the ids of which are then known."""
+        """All entities of the steps; afterwards the lists of ids are complete."""
         view, connection = self._source.view, self._source.reader.connection
         for file in read_files(connection, self._source.job_id):
             path = f"outputs/{file.path}"
@@ -150,8 +150,8 @@ class Actions:
             {
                 "@id": key,
                 "@type": "CreateAction",
-                "name": f"{step.name}, with a result that was there",
-                "description": f"{step.reused} of {step.reused_from}: nothing was run",
+                "name": f"{step.name}, with a reused result",
+                "description": f"Reused ({step.reused}) from {step.reused_from}; the step did not run.",
                 "startTime": action_time(step.finished_at),
                 "endTime": action_time(step.finished_at),
                 "actionStatus": action_status("Completed"),
@@ -174,7 +174,7 @@ class Actions:
         return [quote(path) for path in paths if path in self._files]
 
     def _output(self, step: StepRow) -> None:
-        """The step's result as a value that its action gives, and others use."""
+        """The step's output as an entity: the result of its action and an object of others."""
         payload = self._facts.outputs.get(step.name)
         is_null = payload is not None and payload.value is None and payload.sha256 is None
         if payload is None or is_null or step.status != "succeeded":
@@ -195,7 +195,7 @@ class Actions:
         facts = facts_of(step.kind)
         if not facts.calls_model:
             key = fragment("tool", step.kind, name)
-            described = facts.described or "What the step is, the ledger does not tell any more."
+            described = facts.described or "The ledger no longer has the definition of this step."
             self._tool(key, f"{step.kind} of {name}", described)
             return [key]
         asked: list[tuple[str | None, str | None]] = [

@@ -1,4 +1,4 @@
-"""What a crate needs of a job's events beyond the rows of the tables, and how its entities are named."""
+"""The facts from a job's events that a crate needs beyond the tables, and the ids of its entities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orc.projections.folds.owned_files import OwnedFiles, artifact_path, dropped
 Entity = dict[str, Any]
 
 VALUE_CHARS_MAX = 10_000
-"""How much of a value a crate quotes."""
+"""The number of characters of a value that a crate contains."""
 
 _BY_SUFFIX = {
     ".json": "application/json",
@@ -37,7 +37,11 @@ _BY_SUFFIX = {
 
 @dataclass(slots=True)
 class Facts:
-    """`media` and `artifacts` are by path in the run folder, `calls` by step and attempt."""
+    """Facts from the events. Paths are those of the run folder.
+
+    `media` has the media type by path, `artifacts` the paths by step, `outputs` the output by
+    step, `calls` the paths of requests by step and attempt.
+    """
 
     inputs: Payload
     media: dict[str, str] = field(default_factory=dict)
@@ -46,14 +50,14 @@ class Facts:
     calls: dict[tuple[str, int], list[str]] = field(default_factory=dict)
 
     def media_type(self, path: str) -> str:
-        """What kind of bytes a file of the run folder has."""
+        """The media type of a file of the run folder."""
         _, dot, suffix = path.rpartition(".")
         known = self.media.get(path) or _BY_SUFFIX.get(dot + suffix)
         return known or "application/octet-stream"
 
 
 def read_facts(source: ExportSource) -> Facts:
-    """One pass over the job's events."""
+    """The facts, from one pass over the job's events."""
     facts, owned = Facts(source.submitted.inputs), OwnedFiles()
     for recorded in source.reader.read_stream(source.job_id):
         owned.apply(recorded)
@@ -82,7 +86,7 @@ def read_facts(source: ExportSource) -> Facts:
 
 
 def read_value(reader: LedgerReader, payload: Payload) -> str:
-    """A value as a crate quotes it; a note in its place where its bytes are gone."""
+    """The text of a value; a note in brackets if the ledger no longer has its bytes."""
     try:
         return value_text(reader.read_payload(payload))
     except RemovedBlob as error:
@@ -92,7 +96,7 @@ def read_value(reader: LedgerReader, payload: Payload) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value as text, JSON where it is none; cut, with a note, where it is long."""
+    """A value as text, or as JSON if it is no text; a long one is cut and has a note."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) <= VALUE_CHARS_MAX:
         return text
@@ -100,7 +104,7 @@ def value_text(value: Any) -> str:
 
 
 def fragment(*parts: object) -> str:
-    """The id of what is no file of the crate: a fragment, whatever characters a name has."""
+    """The id of an entity that is not a file: a fragment, with the parts percent-encoded."""
     return "#" + "/".join(quote(str(part), safe="") for part in parts)
 
 
@@ -115,10 +119,10 @@ def refs(keys: Iterable[str]) -> list[Entity]:
 
 
 def action_status(name: str) -> str:
-    """A status of schema.org: Completed, Failed or Active. A text, as the profile's checks want it."""
+    """A status of schema.org: Completed, Failed or Active. The profile's validator requires a text."""
     return f"http://schema.org/{name}ActionStatus"
 
 
 def action_time(at: str | None) -> str | None:
-    """UTC text in the one form of ISO 8601 that the profile's checks take: to the millisecond."""
+    """UTC text in the form of ISO 8601 that the profile's validator accepts: to the millisecond."""
     return None if at is None else f"{at[:23]}+00:00"

@@ -1,7 +1,7 @@
-"""A job as one page that can be mailed: nothing from elsewhere is loaded, and nothing in it acts.
+"""A job as one self-contained HTML page without scripts, which can be sent by mail.
 
-The templates, the pictures and what they show are those of the pages in the browser;
-links lead to places within the page, or nowhere.
+It uses the templates, pictures and values of the pages in the browser. Links lead to places
+within the page.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from orc.projections.tables.job_view import read_calls, read_files
 from orc.projections.tables.rows import FileRow, StepRow
 
 TEXT_BYTES_MAX = 15_000_000
-"""How much of prompts, replies, logs and files is in the page, as it is written there.
+"""The size limit of all prompts, replies, logs and files in the page, as escaped ASCII.
 
-Later ones are left out. A character is up to ten bytes there: `&#128512;`.
+Texts above the limit are left out. A character takes up to ten bytes: `&#128512;`.
 """
 _FRAME_BYTES = 200
-"""About how much markup stands around a text."""
+"""The approximate size of the markup around a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepPart:
-    """A step with its attempts; `is_left_out` where their texts no longer fit.
+    """A step with its attempts. `is_left_out` is true if their texts exceed the limit of the page.
 
-    `calls_left` counts the calls that are not among those shown.
+    `calls_left` is the number of calls that are not shown.
     """
 
     step: StepRow
@@ -49,7 +49,7 @@ class StepPart:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A file with the first of its content, where that still fits."""
+    """A file with the beginning of its content; None if that exceeds the limit of the page."""
 
     file: FileRow
     anchor: str
@@ -57,7 +57,7 @@ class FilePart:
 
 
 def render_html(source: ExportSource, *, content: bool) -> str:
-    """The page, in ASCII. Without `content` no prompt, reply, log or file is in it.
+    """The page, in ASCII. Without `content` it has no prompts, replies, logs or files.
 
     Raises LedgerError.
     """
@@ -65,15 +65,15 @@ def render_html(source: ExportSource, *, content: bool) -> str:
     links = _Anchors(source, files)
     moment = read_moment(source.reader, source.job_id, source.head.version, source.head.version)
     values = read_values(source.reader, source.view, source.status, links, moment, now=source.as_of)
-    room = _Room(TEXT_BYTES_MAX if content else 0)
+    limit = _SizeLimit(TEXT_BYTES_MAX if content else 0)
     values |= {
         "css": Markup(read_static("orc.css")),  # noqa: S704
         "source": source,
         "content": content,
-        "steps": list(_steps(source, links, room, content=content)),
+        "steps": list(_steps(source, links, limit, content=content)),
         "files": files,
         "file_parts": [
-            FilePart(file, links.file("", file.path)[1:], _file(source, file, room))
+            FilePart(file, links.file("", file.path)[1:], _file(source, file, limit))
             for file in files
         ],
     }
@@ -96,16 +96,16 @@ class _Anchors(Links):
         return self._files.get(path, "")
 
 
-class _Room:
-    """How many bytes of texts still fit."""
+class _SizeLimit:
+    """The number of bytes that texts may still take."""
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
 
     def take(self, texts: Iterable[str]) -> bool:
-        """Whether these fit, of each what a page shows; if they do, the room is theirs."""
+        """Take the bytes of these texts, shortened as on a page; False if they do not fit."""
         shown = [shorten(text) for text in texts]
-        # Every character is a byte at least: what cannot fit is not measured.
+        # A character takes at least one byte: texts that cannot fit are not escaped first.
         if sum(map(len, shown)) > self.size_bytes:
             return False
         wanted = sum(map(_written_bytes, shown))
@@ -121,14 +121,14 @@ def _written_bytes(text: str) -> int:
 
 
 def _steps(
-    source: ExportSource, links: _Anchors, room: _Room, *, content: bool
+    source: ExportSource, links: _Anchors, limit: _SizeLimit, *, content: bool
 ) -> Iterator[StepPart]:
     reader, view = source.reader, source.view
     events: dict[str, list[Recorded]] = {}
     for recorded in reader.read_stream(source.job_id) if content else ():
         events.setdefault(getattr(recorded.event, "step", None) or "", []).append(recorded)
     for step, _ in view.in_order():
-        # Without events and calls, the attempts have no texts.
+        # Called without events and calls, so that the attempts have no texts.
         bare = tuple(read_attempts(reader, view, step, [], [])) if step.attempts else ()
         part = StepPart(step, links.step(source.job_id, step.name)[1:], bare)
         mine = events.get(step.name, [])
@@ -138,31 +138,31 @@ def _steps(
         calls = read_calls(reader.connection, step.step_id)
         attempts = tuple(read_attempts(reader, view, step, mine, calls[:CALLS_MAX]))
         output = read_output(reader, mine)
-        if room.take((*_texts(attempts), *_of(output))):
+        if limit.take((*_texts(attempts), *_shown_texts(output))):
             left = max(0, len(calls) - CALLS_MAX)
             yield replace(part, attempts=attempts, output=output, calls_left=left)
         else:
             yield replace(part, is_left_out=True)
 
 
-def _file(source: ExportSource, file: FileRow, room: _Room) -> ShownText | None:
-    if room.size_bytes < _FRAME_BYTES:
+def _file(source: ExportSource, file: FileRow, limit: _SizeLimit) -> ShownText | None:
+    if limit.size_bytes < _FRAME_BYTES:
         return None
     found = read_content(source.reader, file)
-    return found if room.take(_of(found)) else None
+    return found if limit.take(_shown_texts(found)) else None
 
 
 def _texts(attempts: Iterable[AttemptTurn]) -> Iterator[str]:
     for attempt in attempts:
-        yield from _of(attempt.log)
+        yield from _shown_texts(attempt.log)
         for call in attempt.calls:
             yield call.exchange.system or ""
             for turn in (*call.exchange.turns, *filter(None, (call.exchange.reply,))):
                 yield turn.text
                 yield from (arguments for _, arguments in turn.tool_calls)
             for tool in call.tools:
-                yield from (*_of(tool.arguments), *_of(tool.result))
+                yield from (*_shown_texts(tool.arguments), *_shown_texts(tool.result))
 
 
-def _of(text: ShownText | None) -> tuple[str, ...]:
+def _shown_texts(text: ShownText | None) -> tuple[str, ...]:
     return () if text is None else (text.text,)

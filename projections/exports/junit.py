@@ -1,9 +1,8 @@
-"""A job as a JUnit XML report, for CI: a suite of its steps.
+"""A job as a JUnit XML report for CI: one suite with a case for each step.
 
-Nobody owns that format. This keeps to what the schemas of Ant, Jenkins and Surefire
-have in common: https://github.com/testmoapp/junitxml describes it. The text is ASCII,
-and valid XML 1.0 whatever the steps printed: characters that XML has no place for
-stand as escapes.
+The format has no standard. The report uses only what the schemas of Ant, Jenkins and Surefire
+have in common, as https://github.com/testmoapp/junitxml describes it. The text is ASCII and
+always valid XML 1.0: characters that XML does not allow are written as escapes.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from orc.projections.exports.source import ExportSource, read_log, read_logs, un
 from orc.projections.tables.rows import AttemptRow, StepRow
 
 LOG_BYTES_MAX = 64 * 1024
-"""How much of the end of one attempt's log is given."""
+"""The size limit of an attempt's log; only the end of a longer one is in the report."""
 LOGS_BYTES_MAX = 16 * 1024 * 1024
-"""After so many bytes of logs, in the order of the steps, the others are left out."""
+"""The size limit of all logs together, in the order of the steps; further ones are left out."""
 TAIL_LINES = 20
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -33,10 +32,10 @@ class _Counts:
 
 
 def render_junit(source: ExportSource) -> str:
-    """The report: a case a step, items and rounds too, and one for the job if that alone failed.
+    """The report: a case for each step, item and round, and one for the job if only the job failed.
 
-    A failure that the spec tolerates is `skipped`, as is what has not run: the report
-    fails when the job does.
+    A tolerated failure is `skipped`, as is a step that has not run, so that the report fails
+    exactly if the job does.
     """
     return _Report(source).render()
 
@@ -133,7 +132,7 @@ class _Report:
         failure.text = _text(f"{kind}: {message}\n{tail}")
 
     def _job(self, suite: ET.Element) -> None:
-        """The job did not succeed, and no step says so: stopped, out of time, or still at work."""
+        """A case for a job that did not succeed although no step failed: stopped, timed out, running."""
         job, status = self._source.view.job, self._source.status
         case = self._case(suite, "(job)", job.duration_s)
         self._counts.failures += 1
@@ -150,7 +149,7 @@ class _Report:
         parts = []
         for attempt in attempts:
             if self._logs_left <= 0:
-                parts.append("[logs are left out from here on: the report is long enough]\n")
+                parts.append("[further logs are left out: the report has reached its size limit]\n")
                 break
             log = self._log(attempt)
             self._logs_left -= len(log)
@@ -162,22 +161,25 @@ class _Report:
             if log:
                 parts.append(log if log.endswith("\n") else f"{log}\n")
         if step.reused is not None and not attempts:
-            parts.append(f"{step.reused} of {step.reused_from}\n")
+            parts.append(f"reused ({step.reused}) from {step.reused_from}\n")
         if step.decision is not None:
-            parts.append(f"{step.decision}, by {step.decided_by or 'nobody in time'}\n")
+            who = (
+                f"by {step.decided_by}" if step.decided_by else "because no person decided in time"
+            )
+            parts.append(f"decision: {step.decision}, {who}\n")
         return _text("".join(parts))
 
 
 def _not_run(step: StepRow) -> tuple[str, str]:
     if step.status == "failed":
-        return "tolerated", f"failed, and the job goes on: {step.failure_kind}: {step.failure}"
+        return "tolerated", f"failed, but the job continues: {step.failure_kind}: {step.failure}"
     if step.status == "skipped":
         return "skipped", step.skip_reason or "skipped"
-    return step.status, f"has not ended: {step.status}"
+    return step.status, f"the step has not ended: {step.status}"
 
 
 def _seconds(duration_s: float | None) -> str:
-    # More decimals are an error for Surefire's schema.
+    # Surefire's schema allows at most three decimals.
     return f"{max(0.0, duration_s or 0.0):.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Conversations as the GenAI conventions write them: messages of parts.
+"""Conversations in the form of the GenAI semantic conventions: messages that consist of parts.
 
 The shapes are those of `gen-ai-input-messages.json`, `gen-ai-output-messages.json` and
 `gen-ai-tool-definitions.json`, of the version that `otel.py` names.
@@ -14,16 +14,16 @@ from typing import Any
 from orc.ledger.digest import clean_json, digest_bytes
 
 _FINISH = {"tool_calls": "tool_call"}
-"""Words of ours that the conventions have another one for."""
+"""The conventions' names of finish reasons for which orc has another name."""
 
 
 def as_json(value: Any) -> str:
-    """A value as the text of an attribute."""
+    """A value as JSON text for an attribute."""
     return json.dumps(clean_json(value), ensure_ascii=False)
 
 
 def input_messages(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The conversation that a request sends, in order; the system text stands elsewhere."""
+    """The messages of a request, in order, without the system text."""
     return [
         {"role": message["role"], "parts": _parts(message)}
         for message in request.get("messages", ())
@@ -31,14 +31,14 @@ def input_messages(request: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def output_messages(reply: Mapping[str, Any], finish_reason: str | None) -> list[dict[str, Any]]:
-    """The one answer of a reply."""
+    """The message of a reply, as a list of one."""
     answer = {"role": "assistant", "content": reply.get("text"), **reply}
     reason = _FINISH.get(finish_reason or "", finish_reason or "stop")
     return [{"role": "assistant", "parts": _parts(answer), "finish_reason": reason}]
 
 
 def tool_definitions(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tools that a request offers."""
+    """The tools in a request."""
     return [{"type": "function", **tool} for tool in request.get("tools", ())]
 
 
@@ -59,7 +59,7 @@ def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     if part.get("type") == "text":
         return {"type": "text", "content": part.get("text")}
-    # A trace is no place for the bytes of images; the ledger has them by this digest.
+    # A trace does not contain images; the ledger has their bytes under this digest.
     try:
         digest = digest_bytes(base64.b64decode(part.get("data") or ""))
     except ValueError:

@@ -1,12 +1,12 @@
 """A job as a trace: OpenTelemetry spans in one OTLP/JSON document.
 
-The job is the root span, below it its steps, below those what they hold and their
-attempts, and below an attempt its model calls, tools and human decisions
-(`otel_calls.py`). What was named by OpenTelemetry has that name: the GenAI
-semantic conventions of version 1.41.1, the last one that
-https://github.com/open-telemetry/semantic-conventions holds itself, in
-`docs/gen-ai`; all else is `orc.*`. Names of spans have few values, as is asked there:
-an item's and a round's number is in `orc.step`.
+The job is the root span. Its children are steps; a step's children are the steps inside it and
+its attempts; an attempt's children are model calls, tools and human decisions
+(`otel_calls.py`). Names come from OpenTelemetry's GenAI semantic conventions where these have
+one: version 1.41.1, the last version in `docs/gen-ai` of
+https://github.com/open-telemetry/semantic-conventions. All other names are `orc.*`. The
+conventions require few different span names, so that the number of an item or round is only
+in `orc.step`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 from orc.ledger.kinds import CUT_SHORT, JOB_ENDED_BADLY
 from orc.projections.exports import otlp
 from orc.projections.exports.otel_calls import (
-    Told,
+    EventFacts,
     call_spans,
     decision_span,
-    read_told,
+    read_event_facts,
     tool_spans,
 )
 from orc.projections.exports.otlp import OtlpSpan
@@ -33,7 +33,7 @@ _ENDED_BADLY = (*JOB_ENDED_BADLY, *CUT_SHORT)
 
 
 def render_otel(source: ExportSource, *, content: bool = False) -> str:
-    """The document, on one line of ASCII. Prompts, replies and arguments only with `content`."""
+    """The document, on one line of ASCII. `content` adds prompts, replies, arguments and results."""
     value = build_otel(source, content=content)
     return f"{json.dumps(value, ensure_ascii=True)}\n".replace("\x7f", "\\u007f")
 
@@ -41,7 +41,7 @@ def render_otel(source: ExportSource, *, content: bool = False) -> str:
 def build_otel(source: ExportSource, *, content: bool = False) -> dict[str, Any]:
     """The document as a JSON value."""
     trace = otlp.trace_id(source.job_id)
-    spans = _Trace(source, read_told(source), content).spans()
+    spans = _Trace(source, read_event_facts(source), content).spans()
     return otlp.document(
         [otlp.encode_span(span, trace) for span in spans],
         resource={
@@ -59,10 +59,10 @@ def step_span_id(job_id: str, step: str) -> str:
 
 
 class _Trace:
-    def __init__(self, source: ExportSource, told: Told, content: bool) -> None:
+    def __init__(self, source: ExportSource, facts: EventFacts, content: bool) -> None:
         self._source = source
         self._view = source.view
-        self._told = told
+        self._facts = facts
         self._content = content
         self._trace = otlp.trace_id(source.job_id)
         self._begun = {step.name for step in self._view.steps if self._has_begun(step)}
@@ -81,9 +81,9 @@ class _Trace:
                 yield from self._inside(step, attempt, begun)
 
     def _inside(self, step: StepRow, attempt: AttemptRow, span: OtlpSpan) -> Iterator[OtlpSpan]:
-        yield from call_spans(self._source, self._told, step, attempt, span, content=self._content)
-        yield from tool_spans(self._source, self._told, step, attempt, span, content=self._content)
-        decision = decision_span(self._told, step, attempt, span, content=self._content)
+        yield from call_spans(self._source, self._facts, step, attempt, span, content=self._content)
+        yield from tool_spans(self._source, self._facts, step, attempt, span, content=self._content)
+        decision = decision_span(self._facts, step, attempt, span, content=self._content)
         if decision is not None:
             yield decision
 
@@ -149,7 +149,7 @@ class _Trace:
         span.links = [*self._links(step)]
         span.events = [
             otlp.event("orc.fallback", at, {"orc.from": one.from_target, "orc.to": one.to_target})
-            for at, one in self._told.switched.get(step.name, ())
+            for at, one in self._facts.switched.get(step.name, ())
         ]
         return span
 
@@ -182,7 +182,7 @@ class _Trace:
         if attempt.status in _ENDED_BADLY:
             span.error = attempt.failure_kind or attempt.status.replace(" ", "_")
             span.message = attempt.failure
-        for at, hit in self._told.hits.get((step.name, attempt.attempt), ()):
+        for at, hit in self._facts.hits.get((step.name, attempt.attempt), ()):
             paid_by = None if hit.paid_by is None else hit.paid_by.job_id
             of_hit: dict[str, otlp.Value] = {"orc.call": hit.call, "orc.paid_by": paid_by}
             span.events.append(otlp.event("orc.cache_hit", at, of_hit))

@@ -1,7 +1,7 @@
-"""What an attempt did, as spans: calls to models, calls of tools, and questions to a person.
+"""The spans inside an attempt: model calls, tool calls, and human decisions.
 
-By the GenAI semantic conventions that `otel.py` names. A call that the ledger
-answered is an event of its attempt and no span: nothing was sent, and no token used.
+They follow the GenAI semantic conventions that `otel.py` names. A call that was answered from
+the ledger is an event of its attempt and not a span, because nothing was sent.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _Attempt = tuple[str, int]
 _Call = tuple[str, int, int]
 
 _RESPONSE_IDS = ("chatcmpl-", "resp_", "msg_")
-"""What ids of replies begin with; where a server names the request, that is another thing."""
+"""The prefixes of reply ids; an id without one is the id that a server gave to the request."""
 _NUMBERS = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
 _COUNTS = ("max_tokens", "seed")
 
 
 @dataclass(slots=True)
-class Told:
-    """What a job's events tell of its attempts beyond the rows of the tables."""
+class EventFacts:
+    """The facts about attempts that a job's events have and the tables do not."""
 
     asked: dict[_Call, LlmRequested] = field(default_factory=dict)
     answered: dict[_Call, LlmResponded | CacheHit] = field(default_factory=dict)
@@ -64,40 +64,40 @@ class Told:
     switched: dict[str, list[tuple[str, StepSwitched]]] = field(default_factory=dict)
 
 
-def read_told(source: ExportSource) -> Told:
-    """One pass over the job's events."""
-    told = Told()
+def read_event_facts(source: ExportSource) -> EventFacts:
+    """The facts, from one pass over the job's events."""
+    facts = EventFacts()
     for recorded in source.reader.read_stream(source.job_id):
         at = recorded.recorded_at
         match event := recorded.event:
             case LlmRequested():
-                told.asked[event.step, event.attempt, event.call] = event
+                facts.asked[event.step, event.attempt, event.call] = event
             case LlmResponded():
-                told.answered[event.step, event.attempt, event.call] = event
-                told.ended_at[event.step, event.attempt, event.call] = at
+                facts.answered[event.step, event.attempt, event.call] = event
+                facts.ended_at[event.step, event.attempt, event.call] = at
             case LlmFailed():
-                told.ended_at[event.step, event.attempt, event.call] = at
+                facts.ended_at[event.step, event.attempt, event.call] = at
             case CacheHit():
-                told.answered[event.step, event.attempt, event.call] = event
-                told.hits.setdefault((event.step, event.attempt), []).append((at, event))
+                facts.answered[event.step, event.attempt, event.call] = event
+                facts.hits.setdefault((event.step, event.attempt), []).append((at, event))
             case ToolCalled():
-                told.called[_tool_id(source.job_id, event)] = event
+                facts.called[_tool_id(source.job_id, event)] = event
             case ToolReturned():
-                told.returned[_tool_id(source.job_id, event)] = at, event
+                facts.returned[_tool_id(source.job_id, event)] = at, event
             case ApprovalRequested():
-                told.questions[event.step, event.attempt] = at, event
+                facts.questions[event.step, event.attempt] = at, event
             case ApprovalDecided():
-                told.decisions[event.step, event.attempt] = at, event
+                facts.decisions[event.step, event.attempt] = at, event
             case StepSwitched():
-                told.switched.setdefault(event.step, []).append((at, event))
+                facts.switched.setdefault(event.step, []).append((at, event))
             case _:
                 pass
-    return told
+    return facts
 
 
 def call_spans(
     source: ExportSource,
-    told: Told,
+    facts: EventFacts,
     step: StepRow,
     attempt: AttemptRow,
     parent: OtlpSpan,
@@ -109,13 +109,13 @@ def call_spans(
         return
     for call in read_calls(source.reader.connection, step.step_id):
         place = (step.name, attempt.attempt, call.call)
-        if call.attempt_id == attempt.attempt_id and place in told.asked:
-            yield _call(source.reader, told, step, call, place, parent, content=content)
+        if call.attempt_id == attempt.attempt_id and place in facts.asked:
+            yield _call(source.reader, facts, step, call, place, parent, content=content)
 
 
 def tool_spans(
     source: ExportSource,
-    told: Told,
+    facts: EventFacts,
     step: StepRow,
     attempt: AttemptRow,
     parent: OtlpSpan,
@@ -126,19 +126,19 @@ def tool_spans(
     if not facts_of(step.kind).calls_model:
         return
     for tool in read_tools(source.reader.connection, step.step_id):
-        if tool.attempt_id == attempt.attempt_id and tool.tool_call_id in told.called:
-            yield _tool(source.reader, told, step, tool, parent, content=content)
+        if tool.attempt_id == attempt.attempt_id and tool.tool_call_id in facts.called:
+            yield _tool(source.reader, facts, step, tool, parent, content=content)
 
 
 def decision_span(
-    told: Told, step: StepRow, attempt: AttemptRow, parent: OtlpSpan, *, content: bool
+    facts: EventFacts, step: StepRow, attempt: AttemptRow, parent: OtlpSpan, *, content: bool
 ) -> OtlpSpan | None:
-    """The wait for a person, where the attempt asked one; it ends with the attempt at the latest."""
-    found = told.questions.get((step.name, attempt.attempt))
+    """The wait for human review, if the attempt asked for it; it ends with the attempt at the latest."""
+    found = facts.questions.get((step.name, attempt.attempt))
     if found is None:
         return None
     asked_at, question = found
-    decided_at, decided = told.decisions.get((step.name, attempt.attempt), (parent.end_at, None))
+    decided_at, decided = facts.decisions.get((step.name, attempt.attempt), (parent.end_at, None))
     span = OtlpSpan(
         key=(step.job_id, "decision", step.name, attempt.attempt),
         name="human_decision",
@@ -161,18 +161,18 @@ def decision_span(
 
 
 def _call(
-    reader: LedgerReader, told: Told, step: StepRow, call: CallRow, place: _Call, parent: OtlpSpan,
-    *, content: bool,
+    reader: LedgerReader, facts: EventFacts, step: StepRow, call: CallRow, place: _Call,
+    parent: OtlpSpan, *, content: bool,
 ) -> OtlpSpan:  # fmt: skip
-    asked, answered = told.asked[place], told.answered.get(place)
+    asked, answered = facts.asked[place], facts.answered.get(place)
     request, lost = _read(reader, asked.request)
     span = OtlpSpan(
         key=(step.job_id, "call", *place),
         name=f"chat {asked.model}",
-        # What has no address runs in this process, or is a recording.
+        # Without an address, the provider runs in this process or replays recorded replies.
         kind=CLIENT if asked.endpoint else INTERNAL,
         begin_at=call.requested_at or parent.begin_at,
-        end_at=told.ended_at.get(place, parent.end_at),
+        end_at=facts.ended_at.get(place, parent.end_at),
         parent=parent.span_id,
     )
     span.attributes = {
@@ -222,7 +222,7 @@ def _outcome(call: CallRow, answered: LlmResponded | CacheHit | None) -> dict[st
 
 
 def _parameters(request: Mapping[str, Any]) -> dict[str, Value]:
-    """What the conventions have a name for; of the type that they give it."""
+    """The parameters for which the conventions have a name, with the conventions' types."""
     params = request.get("params") or {}
     found: dict[str, Value] = {}
     for name in (*_NUMBERS, *_COUNTS):
@@ -268,15 +268,15 @@ def _server(endpoint: str | None) -> dict[str, Value]:
 
 def _tool(
     reader: LedgerReader,
-    told: Told,
+    facts: EventFacts,
     step: StepRow,
     tool: ToolRow,
     parent: OtlpSpan,
     *,
     content: bool,
 ) -> OtlpSpan:
-    called = told.called[tool.tool_call_id]
-    ended_at, returned = told.returned.get(tool.tool_call_id, (parent.end_at, None))
+    called = facts.called[tool.tool_call_id]
+    ended_at, returned = facts.returned.get(tool.tool_call_id, (parent.end_at, None))
     span = OtlpSpan(
         key=(step.job_id, "tool", tool.tool_call_id),
         name=f"execute_tool {tool.tool}",
@@ -287,7 +287,7 @@ def _tool(
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": tool.tool,
             "gen_ai.tool.type": "function",
-            "gen_ai.tool.call.id": _tool_call_id(reader, told, called),
+            "gen_ai.tool.call.id": _tool_call_id(reader, facts, called),
             "orc.job": step.job_id,
             "orc.step": step.name,
             "orc.call": called.call,
@@ -309,16 +309,16 @@ def _tool(
     return span
 
 
-def _tool_call_id(reader: LedgerReader, told: Told, called: ToolCalled) -> str | None:
-    """The id that the model gave the call: that of the tool call in its reply with the call's key."""
-    answered = told.answered.get((called.step, called.attempt, called.call))
+def _tool_call_id(reader: LedgerReader, facts: EventFacts, called: ToolCalled) -> str | None:
+    """The id that the model gave to the tool call in its reply; found by the key of the call."""
+    answered = facts.answered.get((called.step, called.attempt, called.call))
     if answered is None:
         return None
     reply, _ = _read(reader, answered.reply)
     for index, call in enumerate(reply.get("tool_calls") or ()):
-        facts = {"after": answered.request_sha256, "index": index}
-        facts |= {"tool": call.get("name"), "arguments": call.get("arguments")}
-        if digest_json(facts) == called.key:
+        identity = {"after": answered.request_sha256, "index": index}
+        identity |= {"tool": call.get("name"), "arguments": call.get("arguments")}
+        if digest_json(identity) == called.key:
             found = call.get("id")
             return found if isinstance(found, str) else None
     return None

@@ -1,4 +1,4 @@
-"""OTLP/JSON: how spans are written, whatever they mean.
+"""OTLP/JSON: the encoding of spans, independent of their meaning.
 
 The encoding is that of opentelemetry-proto 1.x, "JSON Protobuf Encoding": ids are
 lower-case hexadecimal, 64-bit integers and times are decimal texts, enums are numbers.
@@ -21,12 +21,12 @@ _ERROR = 2
 _SAMPLED = 1
 
 Value = str | bool | int | float | Sequence[str] | None
-"""What an attribute can be; one that is none is left out."""
+"""The value of an attribute; attributes with None are left out."""
 
 
 @dataclass(slots=True)
 class OtlpSpan:
-    """A span before it is written; times are UTC text. `key` is what its id is made of."""
+    """A span before it is encoded; times are UTC text. The id is derived from `key`."""
 
     key: tuple[Any, ...]
     name: str
@@ -38,27 +38,27 @@ class OtlpSpan:
     events: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
-    """The class of the error that it ended with."""
+    """The `error.type` of a span that ended with an error."""
     message: str | None = None
 
     @property
     def span_id(self) -> str:
-        """Its id: the same in every export of the job."""
+        """The id: the same in every export of the job."""
         return span_id(*self.key)
 
 
 def trace_id(job_id: str) -> str:
-    """The trace of a job: 16 bytes of a SHA-256, in hexadecimal."""
+    """The id of a job's trace: 16 bytes of a SHA-256, in hexadecimal."""
     return digest_json(["orc trace", job_id])[:32]
 
 
 def span_id(*key: Any) -> str:
-    """The id of a span: 8 bytes of a SHA-256 of what it is of, in hexadecimal."""
+    """The id of a span: 8 bytes of the SHA-256 of its key, in hexadecimal."""
     return digest_json(["orc span", *key])[:16]
 
 
 def event(name: str, at: str, attributes: Mapping[str, Value]) -> dict[str, Any]:
-    """An event on a span."""
+    """An event of a span."""
     return {"timeUnixNano": str(unix_ns(at)), "name": name, "attributes": encode(attributes)}
 
 
@@ -68,7 +68,7 @@ def link(trace: str, span: str, *, why: str) -> dict[str, Any]:
 
 
 def encode(attributes: Mapping[str, Value]) -> list[dict[str, Any]]:
-    """Attributes as OTLP has them, in the order that they are given."""
+    """Attributes in the encoding of OTLP, in the given order."""
     return [
         {"key": clean_text(key), "value": _value(value)}
         for key, value in attributes.items()
@@ -90,7 +90,7 @@ def encode_span(span: OtlpSpan, trace: str) -> dict[str, Any]:
         "name": clean_text(span.name),
         "kind": span.kind,
         "startTimeUnixNano": str(begin_ns),
-        # A clock that was set back meanwhile makes no span of a negative length.
+        # If the clock was set back meanwhile, the span has the length 0.
         "endTimeUnixNano": str(max(begin_ns, unix_ns(span.end_at))),
         "attributes": encode(attributes),
         "events": span.events,
@@ -109,7 +109,7 @@ def document(
     scope: tuple[str, str],
     schema_url: str,
 ) -> dict[str, Any]:
-    """A whole `TracesData` message; `scope` is the name and the version of who wrote it."""
+    """A whole `TracesData` message; `scope` is the name and version of the exporting program."""
     return {
         "resourceSpans": [
             {

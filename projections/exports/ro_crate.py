@@ -1,10 +1,10 @@
 """A job as a Workflow Run RO-Crate: its run folder, and `ro-crate-metadata.json`, which describes it.
 
-By RO-Crate 1.1 and the profiles of Workflow Run RO-Crate 0.5, up to Provenance Run
-Crate: https://w3id.org/ro/wfrun/provenance/0.5. The spec is the workflow, each attempt
-of a step an action (`crate_actions.py`), each file of the folder an entity with its
-digest. What has no bytes any more is described as what it was, and why they are gone.
-A step that never ran has no entity: the profile has none for it, and the spec has it.
+The format is RO-Crate 1.1 with the profiles of Workflow Run RO-Crate 0.5, up to Provenance Run
+Crate: https://w3id.org/ro/wfrun/provenance/0.5. The spec is the workflow, each attempt of a
+step is an action (`crate_actions.py`), each file of the folder is an entity with its digest.
+A file whose bytes were removed has an entity that says why. A step that never ran has no
+entity, because the profile defines none for it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ENDED = {"succeeded": "Completed", "failed": "Failed", "cancelled": "Failed"}
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A file of the crate: its path in it, which is safe, and what its bytes are."""
+    """A file of the crate: its safe path in the crate, and the digest and size of its bytes."""
 
     path: str
     sha256: str
@@ -64,7 +64,7 @@ def render_crate(
 ) -> bytes:
     """The bytes of `ro-crate-metadata.json`.
 
-    `files` are those that are in the folder, by path; `lost` those that are not, with why.
+    `files` are the files of the folder by path; `lost` has the reason for each missing path.
     """
     graph = _Crate(source, facts, files, lost).graph()
     value = {"@context": _CONTEXT, "@graph": graph}
@@ -138,7 +138,7 @@ class _Crate:
                 "@id": _LICENSE,
                 "@type": "CreativeWork",
                 "name": "No license is stated",
-                "description": "The ledger does not record one. Ask whoever made this crate.",
+                "description": "The ledger does not record a license. Ask the author of this crate.",
             },
             {
                 "@id": _LANGUAGE,
@@ -158,7 +158,7 @@ class _Crate:
     def _workflow(self) -> Entity:
         packed = self._files.get(SPEC)
         actions = self._actions
-        # A spec has no version of its own but its bytes.
+        # A spec has no version number; its digest identifies it.
         about = {} if packed is None else _bytes_of(packed) | {"version": packed.sha256[:12]}
         return {
             "@id": quote(SPEC),
@@ -269,7 +269,7 @@ def _one(key: str | None) -> Entity | None:
 
 
 def _compact(entity: Entity) -> Entity:
-    """Without what is not known, and one value as itself: so RO-Crate wants it."""
+    """The entity without unknown values, and with lists of one as a value, as RO-Crate asks."""
     return {
         key: value[0] if isinstance(value, list) and len(value) == 1 else value
         for key, value in entity.items()

@@ -1,4 +1,4 @@
-"""What every form is made from: a job, its rows and its events, as of one moment."""
+"""The source of every export: a job with its rows and events, at one version of the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class ExportSource:
     """A job to export. `status` is the one to show, `as_of` the time of its last event, UTC text.
 
-    `orc_version` is that of the orc which exports; `submitted` says which one began the job.
+    `orc_version` is the version that exports; `submitted` has the version that submitted the job.
     """
 
     reader: LedgerReader
@@ -38,14 +38,14 @@ class ExportSource:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more can come, short of a resume."""
+        """Whether the job has ended; only a resume can add events."""
         return self.status in JOB_ENDED
 
 
 def read_source(
     reader: LedgerReader, job_id: str, *, status: str, orc_version: str
 ) -> ExportSource:
-    """The job with that id, which has to be there. The caller holds one view of the ledger."""
+    """The source for a job that exists. The caller holds a read transaction."""
     head = reader.head(job_id)
     submitted = reader.read_event(job_id, 1).event
     assert isinstance(submitted, JobSubmitted)
@@ -61,11 +61,11 @@ def read_source(
 
 
 def spec_name(view: JobView, step: StepRow) -> str:
-    """What the spec calls the step: items and rounds have the name of what they are one of."""
+    """The step's name in the spec: items and rounds have the name of their container."""
     parts: list[str] = []
     at = step
     while (holder := view.by_name.get(at.parent or "")) is not None:
-        # A member of a group is named after a slash; an item or a round adds nothing.
+        # The name of a member is `<group>/<member>`; an item or round adds no part.
         inside = at.name[len(holder.name) :]
         if inside.startswith("/"):
             parts.append(inside)
@@ -74,7 +74,7 @@ def spec_name(view: JobView, step: StepRow) -> str:
 
 
 def read_logs(source: ExportSource) -> dict[tuple[str, int], Payload]:
-    """What attempts printed, by step and attempt; the tables have the first of it alone."""
+    """The whole logs by step and attempt; the tables have only their beginnings."""
     found: dict[tuple[str, int], Payload] = {}
     for recorded in source.reader.read_stream(source.job_id):
         event = recorded.event
@@ -84,7 +84,7 @@ def read_logs(source: ExportSource) -> dict[tuple[str, int], Payload]:
 
 
 def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> str:
-    """The end of what an attempt printed, as text; a note says what was cut, removed or damaged."""
+    """The end of an attempt's log; a note in brackets says if it was cut, removed or damaged."""
     if log is None:
         return ""
     try:
@@ -94,10 +94,10 @@ def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> st
     except LedgerError as error:
         return f"[{error}]\n"
     cut = max(0, len(content) - bytes_max)
-    note = f"[left out before this: {count_text(cut, 'byte')}]\n" if cut else ""
+    note = f"[cut: {count_text(cut, 'byte')} before this]\n" if cut else ""
     return note + content[cut:].decode("utf-8", "replace")
 
 
 def unix_ns(at: str) -> int:
-    """UTC text as nanoseconds since 1970; whole microseconds, without a float on the way."""
+    """UTC text as nanoseconds since 1970, computed in whole microseconds without floats."""
     return (datetime.fromisoformat(at) - _EPOCH) // timedelta(microseconds=1) * 1000

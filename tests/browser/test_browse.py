@@ -94,9 +94,7 @@ def test_a_form_of_another_site_decides_nothing(browse: tuple[str, object]) -> N
     connection.close()
 
 
-def test_a_port_in_use_is_an_error_with_advice(
-    browse: tuple[str, object], folder: Path
-) -> None:
+def test_a_port_in_use_is_an_error_with_advice(browse: tuple[str, object], folder: Path) -> None:
     port = str(urlsplit(browse[0]).port)
     said = run_orc("browse", "--no-open", "--port", port, cwd=folder)
     assert said.returncode == 2

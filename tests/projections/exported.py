@@ -1,6 +1,6 @@
-"""What the tests of exports share: sources of stories, and what the formats ask of any document.
+"""Shared by the tests of exports: sources of stories, and checks of the documents.
 
-The checks are written from the formats' own texts, and know nothing of the code under test.
+The checks follow the specifications of the formats and use no code under test.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SPAN_KEYS = set(
 
 @contextmanager
 def source_of(story: Story, status: str | None = None) -> Iterator[ExportSource]:
-    """A story, to be exported."""
+    """The export source of a story."""
     with ledger_of(story) as ledger:
         yield read_source(
             ledger, JOB, status=status or _status(ledger.connection), orc_version="9.9"
@@ -41,7 +41,7 @@ def _status(connection: Any) -> str:
 
 
 def check_junit(text: str) -> ET.Element:
-    """The suite of a report that a CI server takes."""
+    """The suite of a report; asserts what CI servers require."""
     assert text.isascii()
     root = ET.fromstring(text)
     assert root.tag == "testsuites"
@@ -63,7 +63,7 @@ def check_junit(text: str) -> ET.Element:
 
 
 def check_otlp(document: Any) -> list[dict[str, Any]]:
-    """The spans of a document that an OTLP receiver takes as JSON."""
+    """The spans of a document; asserts what OTLP receivers require."""
     [resource] = document["resourceSpans"]
     [scope] = resource["scopeSpans"]
     spans: list[dict[str, Any]] = scope["spans"]
@@ -113,7 +113,7 @@ def _check_attributes(found: list[dict[str, Any]]) -> None:
 
 
 def check_crate(folder: Path) -> dict[str, dict[str, Any]]:
-    """The entities of a crate by their ids: all that is named is there, and described as it is."""
+    """The entities of a crate by id; asserts that every reference exists and every digest is right."""
     document = json.loads((folder / "ro-crate-metadata.json").read_text("ascii"))
     graph: list[dict[str, Any]] = document["@graph"]
     entities = {entity["@id"]: entity for entity in graph}

@@ -1,4 +1,4 @@
-"""Ledgers as Datasette serves them, in this process; and ledgers whose every text is hostile."""
+"""Ledgers served by Datasette in this process, and ledgers with hostile texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Get = Callable[[str], Awaitable[Any]]
 
 
 def browse(*databases: Path, then: Callable[[Get], Awaitable[None]]) -> None:
-    """Look at the databases as `datasette FILE...` shows them."""
+    """Call `then` with a client of the databases, served as by `datasette FILE...`."""
 
     async def look() -> None:
         client = Datasette([str(path) for path in databases]).client
@@ -41,7 +41,7 @@ def browse(*databases: Path, then: Callable[[Get], Awaitable[None]]) -> None:
 
 
 def hostile_story() -> Story:
-    """A job in which every text that others can choose is markup."""
+    """A job in which every text that a user or a model can choose is markup."""
     first = step("a", prompt="?")
     told = begun(first, step("b", needs="a"), task_description=HOSTILE, project=HOSTILE)
     told.start("a").call("a", number=1, ends="replied", text=HOSTILE + "\n" + "long " * 300)
@@ -50,7 +50,7 @@ def hostile_story() -> Story:
 
 
 def poison_tables(database: Path) -> int:
-    """Put markup and controls into every text of the tables that is not what a row is found by."""
+    """Put markup and control characters into every text of the tables except the keys."""
     changed = 0
     connection = sqlite3.connect(database)
     for table in READ_MODEL:

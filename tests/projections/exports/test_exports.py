@@ -1,4 +1,4 @@
-"""A job as a report, a trace and a crate: whatever happened, and whatever was printed."""
+"""A job as a report, a trace and a crate, for any history and any printed text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthC
 
 @_quick
 @given(story=stories())
-def test_any_job_can_be_exported_in_any_form(story: Story) -> None:
+def test_any_job_can_be_exported_in_any_format(story: Story) -> None:
     with source_of(story) as source, TemporaryDirectory(dir=MEMORY) as name:
         suite = check_junit(render_junit(source))
         spans = check_otlp(json.loads(render_otel(source, content=True)))
@@ -58,7 +58,7 @@ def test_any_text_is_valid_in_a_report(text: str) -> None:
     with source_of(story) as source:
         suite = check_junit(render_junit(source))
 
-    # What is no markup and no control character is what it was.
+    # Characters other than markup and control characters are unchanged.
     if text and text.isprintable():
         [failure] = suite.iter("failure")
         assert failure.get("message") == text
@@ -69,7 +69,7 @@ def case_of(suite: Any, name: str) -> Any:
     return found
 
 
-def test_a_report_tells_of_failures_retries_and_what_did_not_run() -> None:
+def test_a_report_has_failures_retries_and_steps_that_did_not_run() -> None:
     story = begun(
         step("flaky", retry=RetryDef(max_attempts=2)),
         step("borne", continue_on_error=True),
@@ -109,7 +109,7 @@ def test_a_report_tells_of_failures_retries_and_what_did_not_run() -> None:
     assert facts["orc.ledger_head"] == source.head.hash
 
 
-def test_a_job_that_was_stopped_is_no_green_report() -> None:
+def test_the_report_of_a_stopped_job_fails() -> None:
     story = begun(step("a"), step("b")).start("a").succeed("a").tell(CancelJob(reason="no"))
     with source_of(story) as source:
         suite = check_junit(render_junit(source))
@@ -118,7 +118,7 @@ def test_a_job_that_was_stopped_is_no_green_report() -> None:
     assert case_of(suite, "b").find("skipped").get("type") == "cancelled"
 
 
-def test_of_a_long_log_a_report_has_the_end_and_says_so() -> None:
+def test_a_report_has_only_the_end_of_a_long_log() -> None:
     payload, blob = pack("x" * (LOG_BYTES_MAX + 7) + "the end\n")
     story = begun(step("a")).start("a")
     assert blob is not None
@@ -127,7 +127,7 @@ def test_of_a_long_log_a_report_has_the_end_and_says_so() -> None:
     with source_of(story) as source:
         printed = check_junit(render_junit(source)).findtext("testcase/system-out") or ""
 
-    assert printed.startswith("[left out before this: 15 bytes]\n")
+    assert printed.startswith("[cut: 15 bytes before this]\n")
     assert printed.endswith("xthe end\n")
 
 
@@ -148,7 +148,7 @@ REPLY = {"text": "", "tool_calls": [{"id": "w2", "name": "search", "arguments": 
 
 
 def talk(*, endpoint: str | None = "https://llm.example/v1") -> Story:
-    """One attempt that asked a model, which asked for a tool."""
+    """One attempt with a model call and a tool call."""
     story = begun(step("ask", prompt="?"), step("next", needs="ask")).start("ask")
     place: dict[str, Any] = {"step": "ask", "attempt": 1, "call": 1}
     digest = digest_json(ASKED)
@@ -180,7 +180,7 @@ def named(spans: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return found
 
 
-def test_a_call_has_the_names_of_the_genai_conventions_and_no_texts_unasked() -> None:
+def test_a_call_has_the_names_of_the_genai_conventions_and_by_default_no_texts() -> None:
     with source_of(talk()) as source:
         value = build_otel(source)
     spans = check_otlp(value)
@@ -215,7 +215,7 @@ def test_a_call_has_the_names_of_the_genai_conventions_and_no_texts_unasked() ->
     assert not [text for text in ("Which?", "Be brief", "found", "Looks.", 'q\\"') if text in told]
 
 
-def test_texts_are_in_a_trace_when_they_are_asked_for() -> None:
+def test_a_trace_with_content_has_the_texts() -> None:
     with source_of(talk(endpoint=None)) as source:
         spans = check_otlp(build_otel(source, content=True))
 
@@ -241,7 +241,7 @@ def test_texts_are_in_a_trace_when_they_are_asked_for() -> None:
     assert json.loads(tool["gen_ai.tool.call.result"]) == "found"
 
 
-def test_a_trace_shows_retries_fallbacks_needs_and_what_goes_on() -> None:
+def test_a_trace_shows_retries_fallbacks_needs_and_unfinished_steps() -> None:
     story = begun(
         step("a", prompt="?", retry=RetryDef(max_attempts=2)), step("b", needs="a"), step("c")
     )
@@ -265,7 +265,7 @@ def test_a_trace_shows_retries_fallbacks_needs_and_what_goes_on() -> None:
     assert not [span for span in spans if span["name"] in ("step b", "step c")]
 
 
-def test_a_step_is_linked_to_what_it_needs_and_to_what_it_took_its_result_from() -> None:
+def test_a_step_is_linked_to_its_needs_and_to_the_origin_of_a_reused_result() -> None:
     story = begun(step("a"), step("b", needs="a"))
     story.record(reused("a")).start("b").succeed("b").tell(Settle())
     with source_of(story) as source:
@@ -282,7 +282,7 @@ def test_a_step_is_linked_to_what_it_needs_and_to_what_it_took_its_result_from()
     assert check_otlp(again) == spans
 
 
-def test_a_reply_of_the_ledger_is_an_event_and_no_call() -> None:
+def test_a_reply_from_the_ledger_is_an_event_and_no_span() -> None:
     story = begun(step("a", prompt="?")).start("a")
     paid_by = CallRef(job_id=OTHER, step="x", attempt=1, call=1)
     story.record(
@@ -300,7 +300,7 @@ def test_a_reply_of_the_ledger_is_an_event_and_no_call() -> None:
     assert not [span for span in spans if span["name"].startswith("chat")]
 
 
-def test_what_was_removed_is_shown_as_removed(tmp_path: Path) -> None:
+def test_removed_bytes_are_shown_as_removed(tmp_path: Path) -> None:
     log, blob = pack("a secret " * 200)
     story = begun(step("a")).start("a")
     assert blob is not None
@@ -324,7 +324,7 @@ def test_what_was_removed_is_shown_as_removed(tmp_path: Path) -> None:
     assert "oops" in entities["#output/a"]["value"]
 
 
-def test_a_crate_tells_what_was_done_with_what_and_what_came_of_it(tmp_path: Path) -> None:
+def test_a_crate_has_actions_with_their_objects_and_results(tmp_path: Path) -> None:
     story = begun(
         step("a", kind="run"),
         step("b", needs="a", prompt="?"),
@@ -350,7 +350,7 @@ def test_a_crate_tells_what_was_done_with_what_and_what_came_of_it(tmp_path: Pat
     assert entities["#input/n"]["value"] == "3"
     assert entities["#parameter/n"]["additionalType"] == "Integer"
     assert entities[path]["alternateName"] == f"outputs/{name}"
-    # It never ran: the spec alone tells of it.
+    # A step that never ran is only in the spec.
     assert "#step/c" not in entities
     assert {key["@id"] for key in many(entities["#engine-run"]["object"])} == {
         "#control/a",
@@ -365,7 +365,7 @@ def test_the_same_ledger_gives_the_same_bytes(form: str) -> None:
         assert render(source) == render(source)
 
 
-def test_items_rounds_and_members_are_called_what_the_spec_calls_them(tmp_path: Path) -> None:
+def test_items_rounds_and_members_have_their_names_in_the_spec(tmp_path: Path) -> None:
     from orc.ledger.events import ChildShape, StepExpanded
 
     story = begun(step("x"), step("y", needs="x"))

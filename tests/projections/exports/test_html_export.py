@@ -1,4 +1,4 @@
-"""The exported page: all of a job, whole by itself, and nothing in it that acts."""
+"""The exported page: a whole job in one self-contained page without active content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.projections.support import Story, begun, open_in, write
 
 
 class Page(HTMLParser):
-    """The names of elements and attributes, the ids, and where links lead."""
+    """The names of elements and attributes, the ids, and the targets of links."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def exported(folder: Path, story: Story, *, content: bool = True, status: str = 
         return export.render_html(source, content=content)
 
 
-def test_the_page_stands_alone_and_nothing_in_it_acts(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_has_no_active_content(tmp_path: Path) -> None:
     text = exported(tmp_path, hostile_story())
     page = Page(text)
     assert text.isascii()
@@ -62,7 +62,7 @@ def test_every_link_leads_to_a_place_in_the_page(tmp_path: Path) -> None:
     assert places <= set(page.ids)
 
 
-def test_texts_are_in_it_unless_they_are_not_wanted(tmp_path: Path) -> None:
+def test_without_content_the_page_has_no_texts(tmp_path: Path) -> None:
     secret = "what only the model said"
     story = hostile_story_with(secret)
     (tmp_path / "a").mkdir()
@@ -75,7 +75,7 @@ def test_texts_are_in_it_unless_they_are_not_wanted(tmp_path: Path) -> None:
 
 
 def hostile_story_with(said: str) -> Story:
-    """A step that a model answered with that, and that wrote it into a file."""
+    """A step whose model replied with `said`, which it also wrote into a file."""
     told = begun(step("a", prompt="?")).start("a")
     told.call("a", number=1, ends="replied", text=said)
     return told.succeed("a", said, files={"demo/said.txt": said.encode()})
@@ -91,7 +91,7 @@ def test_a_page_that_would_be_too_large_leaves_texts_out_and_says_so(
 
 
 @pytest.mark.parametrize("character", ["<", "\U0001f600", "\x1b", "\u202e"])
-def test_the_bound_is_on_what_is_written_whatever_the_characters(
+def test_the_size_limit_counts_escaped_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
 ) -> None:
     monkeypatch.setattr(export, "TEXT_BYTES_MAX", 40_000)
@@ -103,7 +103,7 @@ def test_the_bound_is_on_what_is_written_whatever_the_characters(
     assert "the page would be too large" in text
 
 
-def test_of_a_text_that_is_too_long_the_first_is_shown(
+def test_the_beginning_of_a_long_text_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "TEXT_BYTES_MAX", 150_000)
@@ -126,7 +126,7 @@ def test_calls_that_are_left_out_are_counted(
 
 
 @pytest.mark.parametrize("content", [True, False])
-def test_attempts_are_told_where_their_texts_are_left_out(
+def test_attempts_are_shown_even_if_their_texts_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bool
 ) -> None:
     monkeypatch.setattr(export, "TEXT_BYTES_MAX", 10)
@@ -137,7 +137,7 @@ def test_attempts_are_told_where_their_texts_are_left_out(
     assert "secret reply" not in text
 
 
-def test_a_job_that_is_not_over_is_marked(tmp_path: Path) -> None:
+def test_an_unfinished_job_is_marked(tmp_path: Path) -> None:
     story = hostile_story_with("x")
     text = exported(tmp_path, story, status="interrupted")
     assert f"has not ended. This page shows its state after event {len(story.stream)}," in text
