@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -53,6 +53,16 @@ class FileText(Strict):
 
 Text = Annotated[str, BeforeValidator(lambda value: value, json_schema_input_type=str | FileText)]
 """A text; in the spec, `{file: PATH}` is allowed too."""
+
+
+TEMPLATES: Final = "has templates"
+"""Marks a key whose texts are templates of the step: they are checked, and what they refer to is
+needed. In a mapping of its own, only the keys with the mark count."""
+
+
+def keys_with_templates(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a model that have the mark."""
+    return tuple(name for name, field in model.model_fields.items() if TEMPLATES in field.metadata)
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=str | list[str])]

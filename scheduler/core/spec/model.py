@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
-from orc.scheduler.core.spec.base import CacheScope, Duration, Names, Strict, Text, shorthand
+from orc.scheduler.core.spec.base import (
+    TEMPLATES,
+    CacheScope,
+    Duration,
+    Names,
+    Strict,
+    Text,
+    shorthand,
+)
 from orc.scheduler.core.spec.flow import Approval, BudgetSpec, Condition, LoopSpec
 from orc.scheduler.core.spec.prompt import (
     MessageSpec,
@@ -64,12 +72,14 @@ Retry = Annotated[
 class FileSpec(Strict):
     """A file to write (`path`, `content`), or files to capture (`glob`)."""
 
-    path: str | None = Field(None, description="The path, relative to outputs/<project>/.")
-    content: str | None = Field(
+    path: Annotated[str | None, TEMPLATES] = Field(
+        None, description="The path, relative to outputs/<project>/."
+    )
+    content: Annotated[str | None, TEMPLATES] = Field(
         None,
         description="The file's content. Default: the step's text, without a code fence around it.",
     )
-    glob: str | None = Field(
+    glob: Annotated[str | None, TEMPLATES] = Field(
         None, description="A pattern for files that the step's command or function writes."
     )
 
@@ -133,11 +143,15 @@ class DefaultsSpec(Strict):
 class StepSpec(Strict):
     """A step. It has exactly one of prompt, messages, run, python, value, approval, steps, workflow."""
 
-    prompt: Text | None = Field(None, description="Calls a model with this user message.")
-    messages: list[MessageSpec] | None = Field(
+    prompt: Annotated[Text | None, TEMPLATES] = Field(
+        None, description="Calls a model with this user message."
+    )
+    messages: Annotated[list[MessageSpec] | None, TEMPLATES] = Field(
         None, min_length=1, description="Calls a model with these messages."
     )
-    system: Text | None = Field(None, description="The system message of the prompt.")
+    system: Annotated[Text | None, TEMPLATES] = Field(
+        None, description="The system message of the prompt."
+    )
     provider: str | None = Field(None, description="A provider, or provider/model.")
     model: str | None = Field(None, description="The model's name at the provider.")
     base_url: str | None = Field(
@@ -159,16 +173,22 @@ class StepSpec(Strict):
         description="Where to look for an earlier result: of an equal model call, or of an equal "
         "command or function.",
     )
-    run: str | list[str] | None = Field(
+    run: Annotated[str | list[str] | None, TEMPLATES] = Field(
         None,
         description="Runs a command: a text for /bin/sh -ec, or a list of arguments without a shell.",
     )
     python: str | None = Field(
         None, description="Calls a Python function: `package.module:function`."
     )
-    args: dict[str, Any] | None = Field(None, description="Keyword arguments of the function.")
-    value: Any = Field(None, description="Computes a value: data, usually with templates.")
-    approval: Approval | None = Field(None, description="Asks a person and waits for the decision.")
+    args: Annotated[dict[str, Any] | None, TEMPLATES] = Field(
+        None, description="Keyword arguments of the function."
+    )
+    value: Annotated[Any, TEMPLATES] = Field(
+        None, description="Computes a value: data, usually with templates."
+    )
+    approval: Annotated[Approval | None, TEMPLATES] = Field(
+        None, description="Asks a person and waits for the decision."
+    )
     steps: dict[str, StepSpec] | None = Field(
         None,
         min_length=1,
@@ -179,7 +199,7 @@ class StepSpec(Strict):
         None,
         description="Runs the steps of another spec as a group. The path is relative to this spec.",
     )
-    with_: dict[str, Any] | None = Field(
+    with_: Annotated[dict[str, Any] | None, TEMPLATES] = Field(
         None, alias="with", description="The inputs of the workflow."
     )
     if_: Condition | None = Field(
@@ -196,7 +216,7 @@ class StepSpec(Strict):
     as_: str = Field(
         "item", alias="as", description="The name of the item in the step's expressions."
     )
-    key: str | None = Field(
+    key: Annotated[str | None, TEMPLATES] = Field(
         None,
         description="A text for the id of each item's step: x[key] instead of x[0]. Must be unique.",
     )
@@ -229,8 +249,8 @@ class StepSpec(Strict):
         "to are added automatically.",
     )
     output: OutputSpec | None = Field(None, description="The format of the step's output.")
-    files: list[File] = Field([], description="Files to write or to capture.")
-    env: dict[str, str | None] | None = Field(
+    files: Annotated[list[File], TEMPLATES] = Field([], description="Files to write or to capture.")
+    env: Annotated[dict[str, str | None] | None, TEMPLATES] = Field(
         None,
         description="Environment variables of the command or function; null passes the caller's "
         "value on.",

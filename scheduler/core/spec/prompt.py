@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.scheduler.core.spec.base import Strict, as_list, shorthand
+from orc.scheduler.core.spec.base import TEMPLATES, Strict, as_list, shorthand
 
 
 class ParamsSpec(Strict):
@@ -162,8 +162,8 @@ class RateSpec(Strict):
 class PartSpec(Strict):
     """A part of a message: a text, or an image."""
 
-    text: str | None = Field(None, description="A text.")
-    image: str | None = Field(
+    text: Annotated[str | None, TEMPLATES] = Field(None, description="A text.")
+    image: Annotated[str | None, TEMPLATES] = Field(
         None,
         description="The path of a PNG, JPEG, GIF or WebP file, relative to the spec; or a template "
         "with the path of a file that a step wrote.",
@@ -174,4 +174,6 @@ class MessageSpec(Strict):
     """A message of a conversation."""
 
     role: Literal["system", "user", "assistant"] = Field(description="The author of the message.")
-    content: str | list[PartSpec] = Field(description="A text, or a list of parts.")
+    content: Annotated[str | list[PartSpec], TEMPLATES] = Field(
+        description="A text, or a list of parts."
+    )

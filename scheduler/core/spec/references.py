@@ -10,6 +10,7 @@ from orc.scheduler.core.errors import Problem, TemplateError, nearest
 from orc.scheduler.core.language.expressions import Expression, Reference
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import has_template, parse_condition, parse_template
+from orc.scheduler.core.spec.base import Strict, keys_with_templates
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.yaml_source import Document, Path
 
@@ -19,10 +20,7 @@ ROOTS = ("project", "task_description", "inputs", "steps", "env", "job")
 _JOB_FIELDS = ("id",)
 
 _BEFORE = ("for_each", "matrix")
-_INSIDE = (
-    "key", "with_", "prompt", "system", "messages", "run", "args", "value", "approval", "files", "env",
-)  # fmt: skip
-_PARTS = ("content", "path", "glob", "text", "image", "message")
+_INSIDE = keys_with_templates(StepSpec)
 
 Place = Literal["before", "condition", "inside", "until"]
 
@@ -130,9 +128,9 @@ def _texts(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _texts((*path, index), item)
-    elif hasattr(value, "model_fields_set"):
-        for key in _PARTS:
-            yield from _texts((*path, key), getattr(value, key, None))
+    elif isinstance(value, Strict):
+        for key in keys_with_templates(type(value)):
+            yield from _texts((*path, key), getattr(value, key))
 
 
 def check_text(
