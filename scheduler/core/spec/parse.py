@@ -6,8 +6,9 @@ This module finds problems of form; `checks.py` finds the others. Default values
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,28 +16,16 @@ from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
-from orc.scheduler.core.spec.flow import ApprovalSpec, BudgetSpec, LoopSpec
+from orc.scheduler.core.spec.flow import BudgetSpec
 from orc.scheduler.core.spec.job_template import APP, ReadTemplate, apply_template
 from orc.scheduler.core.spec.model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
-    ConcurrencySpec,
     DefaultsSpec,
-    FileSpec,
     InputSpec,
     JobSpec,
-    RetrySpec,
     StepSpec,
     kind_of,
-)
-from orc.scheduler.core.spec.prompt import (
-    MessageSpec,
-    OutputSpec,
-    ParamsSpec,
-    PartSpec,
-    RateSpec,
-    TargetSpec,
-    ToolSpec,
 )
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted, parse_yaml
 
@@ -262,26 +251,31 @@ def _keys_at(parent: Path) -> tuple[frozenset[str], list[str]]:
         return LATER_STEP_KEYS, list(DefaultsSpec.model_fields)
     if parent[0] == "inputs":
         return frozenset(), list(InputSpec.model_fields)
-    for name, fields in (
-        ("output", OutputSpec),
-        ("params", ParamsSpec),
-        ("retry", RetrySpec),
-        ("files", FileSpec),
-        ("content", PartSpec),
-        ("messages", MessageSpec),
-        ("concurrency", ConcurrencySpec),
-        ("fallback", TargetSpec),
-        ("tools", ToolSpec),
-        ("rate", RateSpec),
-        ("loop", LoopSpec),
-        ("approval", ApprovalSpec),
-        ("budget", BudgetSpec),
-        ("prompt", StepSpec),
-    ):
-        if name in parent:
-            return frozenset(), _keys_of(fields)
+    # The innermost mapping that the path names: a step's `retry`, and no step called `retry`.
+    for part in reversed(parent):
+        if part in _MAPPINGS:
+            return frozenset(), _keys_of(_MAPPINGS[part])
     return frozenset(), []
 
 
 def _keys_of(model: type[BaseModel]) -> list[str]:
     return [field.alias or key for key, field in model.model_fields.items()]
+
+
+def _mappings_in(model: type[BaseModel]) -> Iterator[tuple[str | int, type[BaseModel]]]:
+    """The keys of a model, and of those inside it, whose values are mappings of their own."""
+    for name, field in model.model_fields.items():
+        for found in _models_in(field.annotation):
+            if found is not model:
+                yield field.alias or name, found
+                yield from _mappings_in(found)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+_MAPPINGS = dict(_mappings_in(StepSpec)) | dict(_mappings_in(JobSpec))
