@@ -95,6 +95,11 @@ class Kind:
         return self.calls_model or self.runs_code
 
     @property
+    def is_one_action(self) -> bool:
+        """Whether an attempt records no events of its own: interrupted, all of it is in doubt."""
+        return self.does_work and not self.calls_model
+
+    @property
     def holds_slot(self) -> bool:
         """Whether a running step counts against `concurrency`."""
         return not (self.is_container or self.asks_person)
@@ -102,7 +107,7 @@ class Kind:
     @property
     def has_own_output(self) -> bool:
         """Whether the step's output is recorded only in its own result."""
-        return self.runs_code or self.is_immediate
+        return self.is_one_action or self.is_immediate
 
 
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout")

@@ -25,7 +25,6 @@ from orc.scheduler.core.strict_json import check_depth
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
     CommandRequest,
-    EffectRequest,
     FunctionRequest,
     Journal,
     PromptRequest,
@@ -41,7 +40,7 @@ from orc.scheduler.effects.prompt import perform_prompt
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tools import open_toolbox
-from orc.scheduler.rendering import PathProblem, RenderedFile, Renderer
+from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile, Renderer
 from orc.scheduler.workspace import CaptureProblem, Workspace
 
 

@@ -30,7 +30,6 @@ from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.effects.contract import (
     CommandRequest,
-    EffectRequest,
     FunctionRequest,
     KnownReply,
     KnownResult,
@@ -40,6 +39,9 @@ from orc.scheduler.effects.contract import (
 from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.scopes import Scopes, StepViews, Variables
 from orc.scheduler.workspace import Workspace
+
+EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
+"""What an attempt of a step is to do; the request of an effect may stand beside the effect."""
 
 _RenderText = Callable[[str], str]
 

@@ -365,7 +365,7 @@ def _read_doubts(
         calls.add(cost_usd)
     left = connection.execute(
         "SELECT steps.name FROM steps JOIN attempts USING (step_id) WHERE steps.job_id = ? "
-        f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('runs_code'))} "
+        f"AND steps.status = 'running' AND steps.kind IN {sql_list(names_where('is_one_action'))} "
         "AND attempts.status = 'running' ORDER BY steps.position",
         (job_id,),
     )

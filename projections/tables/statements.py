@@ -18,7 +18,7 @@ from orc.projections.tables.rows import (
 _CUT = "step_id = :step_id AND attempt_id = :attempt_id AND status = 'sent'"
 """The call that an attempt left open: at most one, found by the index of its step's calls."""
 
-_CODE = sql_list(names_where("runs_code"))
+_ONE_ACTION = sql_list(names_where("is_one_action"))
 
 
 def _add_doubt(table: str, key: str, calls: str) -> str:
@@ -127,7 +127,7 @@ STATEMENTS: dict[str, Statement] = {
     "WHERE step_id = :step_id AND attempt_id = :attempt_id AND status = 'called'",
     "attempt_ended": Update(AttemptRow),
     "attempt_doubted": "UPDATE attempts SET status = 'in doubt' WHERE attempt_id = :attempt_id AND ("
-    f"(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_CODE} "
+    f"(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_ONE_ACTION} "
     "OR EXISTS (SELECT 1 FROM llm_calls WHERE llm_calls.step_id = attempts.step_id "
     "AND llm_calls.attempt_id = attempts.attempt_id AND llm_calls.status = 'in doubt') "
     "OR EXISTS (SELECT 1 FROM tool_calls WHERE tool_calls.step_id = attempts.step_id "

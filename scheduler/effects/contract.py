@@ -166,9 +166,6 @@ class ValueRequest:
     value: Any
 
 
-EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
-
-
 def attempt_timeout_message(limit_s: float) -> str:
     """The message of the failure of an attempt that took too long."""
     return f"the attempt took longer than its timeout of {duration_text(limit_s)}"

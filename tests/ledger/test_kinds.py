@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -12,14 +13,14 @@ import pytest
 
 from orc.ledger import kinds
 from orc.ledger.definition import StepDef
-from orc.ledger.kinds import KIND_OF_KEY, KINDS, OUTER_SHAPES, facts_of, names_where, sql_list
+from orc.ledger.kinds import KIND_OF_KEY, KINDS, OUTER_SHAPES, Kind, facts_of, names_where, sql_list
 from orc.projections.tables.binding import Statement
 from orc.projections.tables.columns import table_of
 from orc.projections.tables.statements import STATEMENTS
 from orc.scheduler.core.spec.model import StepSpec, kind_of
 
 ROOT = Path(__file__).parents[2]
-SORTS = ("calls_model", "runs_code", "is_immediate", "asks_person", "is_container")
+SORTS = (*(each.name for each in fields(Kind) if each.type == "bool"), "is_container")
 STORED = re.compile(r"\b(?:\w+\.)?status (?:=|IN \(|<>) ?'([^']*)'((?:, '[^']*')*)")
 
 

@@ -6,7 +6,7 @@ environment comes before the spec.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from orc.ledger.definition import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
@@ -163,7 +163,7 @@ class _Resolver:
                 env=env,
                 cache=cache,
             )
-        return StepDef(**common, value=step.value)
+        return StepDef(**common, **_own_keys(step, facts, known=common))
 
     def _workflow(self, step: StepSpec, path: Path) -> dict[str, Any]:
         workflow, problems = read_workflow(step, self.spec.job, self.settings, chain=self.chain)
@@ -273,3 +273,10 @@ class _Resolver:
         # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _own_keys(step: StepSpec, facts: Kind, *, known: Collection[str]) -> dict[str, Any]:
+    """The keys of the step's kind that its definition has under the same name, as they are."""
+    own = [key for key in (*facts.marks, *facts.takes) if key in step.model_fields_set]
+    found = step.model_dump(include=set(own))
+    return {key: found[key] for key in own if key in StepDef.model_fields and key not in known}

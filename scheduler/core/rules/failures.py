@@ -29,7 +29,7 @@ def retries(state: JobState, step_id: str, failed: Failed) -> bool:
 
 def is_work_cut(definition: StepDef, failed: Failed) -> bool:
     """Whether the failure ended work midway that must not run again without a decision."""
-    may_repeat = definition.on_unknown == "retry" or not definition.facts.runs_code
+    may_repeat = definition.on_unknown == "retry" or not definition.facts.is_one_action
     return not may_repeat and failed.kind in _CUT_MIDWAY
 
 
