@@ -241,17 +241,23 @@ def render_promises() -> str:
     return "\n\n".join(parts)
 
 
-def _keys(name: str) -> Callable[[], str]:
+def spec_models() -> dict[str, type[BaseModel]]:
+    """Every mapping of the spec, by the name of its keys' part: `retry` for `RetrySpec`."""
+    from orc.scheduler.core.spec import model as spec_model
+
+    models = spec_model.Strict.__subclasses__()
+    return {
+        model.__name__.removesuffix("Spec").lower(): model
+        for model in models
+        if model.__name__.endswith("Spec")
+    }
+
+
+def _keys(model: type[BaseModel]) -> Callable[[], str]:
     """A renderer of one mapping of the spec, key by key."""
 
     def render() -> str:
-        from orc.scheduler.core.spec import flow as spec_flow
-        from orc.scheduler.core.spec import model as spec_model
-        from orc.scheduler.core.spec import prompt as spec_prompt
-
-        homes = (spec_model, spec_flow, spec_prompt)
-        model: type[BaseModel] = next(getattr(home, name) for home in homes if hasattr(home, name))
-        of_step = _own_schema(spec_model.StepSpec)["properties"]
+        of_step = _own_schema(spec_models()["step"])["properties"]
         schema = _own_schema(model)
         required = schema.get("required", [])
         rows = []
@@ -288,23 +294,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tests": render_tests,
     "later-keys": render_later_keys,
     "promises": render_promises,
-    "job-keys": _keys("JobSpec"),
-    "step-keys": _keys("StepSpec"),
-    "defaults-keys": _keys("DefaultsSpec"),
-    "input-keys": _keys("InputSpec"),
-    "params-keys": _keys("ParamsSpec"),
-    "retry-keys": _keys("RetrySpec"),
-    "output-keys": _keys("OutputSpec"),
-    "message-keys": _keys("MessageSpec"),
-    "file-keys": _keys("FileSpec"),
-    "concurrency-keys": _keys("ConcurrencySpec"),
-    "part-keys": _keys("PartSpec"),
-    "target-keys": _keys("TargetSpec"),
-    "tool-keys": _keys("ToolSpec"),
-    "rate-keys": _keys("RateSpec"),
-    "loop-keys": _keys("LoopSpec"),
-    "approval-keys": _keys("ApprovalSpec"),
-    "budget-keys": _keys("BudgetSpec"),
+    **{f"{name}-keys": _keys(model) for name, model in spec_models().items()},
 }
 
 
@@ -354,7 +344,8 @@ def _type_name(annotation: Any) -> str:
 def _shape_name(shape: dict[str, Any]) -> str:
     """A JSON Schema for people."""
     if "$ref" in shape:
-        return _MAPPINGS[shape["$ref"].rpartition("/")[2]]
+        name = shape["$ref"].rpartition("/")[2]
+        return _MAPPINGS.get(name, f"[mapping](#{name.removesuffix('Spec').lower()})")
     if "anyOf" in shape:
         kinds = [each for each in shape["anyOf"] if each.get("type") != "null"]
         if {"number", "integer", "string"} == {each.get("type") for each in kinds}:
@@ -372,24 +363,16 @@ def _shape_name(shape: dict[str, Any]) -> str:
 
 
 _MAPPINGS = {
-    "ConcurrencySpec": "[mapping](#concurrency)",
-    "DefaultsSpec": "[mapping](#defaults)",
     "FileSpec": "[mapping](#files)",
     "InputSpec": "[input](#inputs)",
     "MessageSpec": "[message](#messages)",
-    "OutputSpec": "[mapping](#output)",
-    "ParamsSpec": "[mapping](#params)",
     "PartSpec": "[part](#messages)",
-    "RateSpec": "[mapping](#rate)",
-    "RetrySpec": "[mapping](#retry)",
     "StepSpec": "[step](#steps)",
     "TargetSpec": "[mapping](#fallback)",
     "FileText": "`{file: PATH}`",
-    "LoopSpec": "[mapping](#loop)",
-    "ApprovalSpec": "[mapping](#approval)",
-    "BudgetSpec": "[mapping](#budget)",
     "ToolSpec": "[mapping](#tools)",
 }
+"""The mappings whose section has not their name."""
 
 
 def _choice(values: Iterable[Any]) -> str:
