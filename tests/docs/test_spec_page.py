@@ -11,13 +11,14 @@ import yaml
 from pydantic import BaseModel
 
 import orc
+from orc.ledger.kinds import KIND_OF_KEY
 from orc.providers.replay import parse_replies
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec import model as spec_model
 from orc.scheduler.core.spec.base import FileText, Strict
 from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
 from orc.scheduler.core.spec.parse import parse_spec
-from tests.docs.conftest import Block, blocks_of, run_shell
+from tests.docs.conftest import Block, blocks_of, read_page, run_shell
 
 YAML = blocks_of("README.md", "docs/spec.md", "docs/migration.md", language="yaml")
 SPECS = [block for block in YAML if block.text.startswith("project:")]
@@ -88,6 +89,18 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
     assert len(models) > 15
     every = {(model.__name__, key) for model in models for key in model.model_fields}
     assert every - used == set()
+
+
+def test_the_keys_that_make_a_kind_are_named_where_a_step_is_described() -> None:
+    assert re.findall(r"`(\w+)`", kinds_sentence()) == list(KIND_OF_KEY)
+    about = (spec_model.StepSpec.__doc__ or "").partition("One of ")[2].rstrip(".")
+    assert re.split(r", | or ", about) == list(KIND_OF_KEY)
+
+
+def kinds_sentence() -> str:
+    """The sentence of the page that lists them."""
+    [found] = re.findall(r"A step has exactly one of ([^.]*)", read_page("docs/spec.md"))
+    return str(found)
 
 
 @pytest.mark.parametrize("key", sorted(LATER_JOB_KEYS))
