@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import yaml
 from pydantic import BaseModel
 
 import orc
+from orc.cli.jobs.prepare import Submission, prepare
+from orc.ledger.definition import JobDef
 from orc.ledger.kinds import KIND_OF_KEY
 from orc.providers.replay import parse_replies
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.spec import model as spec_model
 from orc.scheduler.core.spec.base import FileText, Strict
-from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
+from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS, StepSpec
 from orc.scheduler.core.spec.parse import parse_spec
 from tests.docs.conftest import Block, blocks_of, read_page, run_shell
 
@@ -129,3 +133,67 @@ def collect_keys(value: Any, used: set[tuple[str, str]]) -> None:
     elif isinstance(value, list):
         for item in value:
             collect_keys(item, used)
+
+
+OVERRULED = {
+    **dict.fromkeys(
+        ("job", "defaults"), "cache continue_on_error fallback model on_unknown provider"
+    ),
+    "a step": "model provider",
+    "budget": "on_exceeded",
+    "retry": "backoff max_attempts",
+}
+"""Keys whose examples say what holds anyway, or what a step of the same example says otherwise."""
+
+
+def test_every_key_of_the_language_changes_the_definition(tmp_path: Path) -> None:
+    """A key that is parsed, and that the resolver forgets, leaves the definition as it is."""
+    (tmp_path / "review.yaml").write_text(REVIEW, "utf-8")
+    has_effect: dict[tuple[str, str], bool] = {}
+    for block in SPECS:
+        document = yaml.safe_load(block.text)
+        given = definition_of(document, tmp_path)
+        for path in paths_of(document) if given is not None else ():
+            name = (mapping_at(path), path[-1])
+            # An input has the value that is given here, whatever its default.
+            if "inputs" not in path and not has_effect.get(name):
+                changed = definition_of(without(document, path), tmp_path)
+                has_effect[name] = changed != given
+    steps = {key for where, key in has_effect if where == "a step"}
+    assert steps == {field.alias or name for name, field in StepSpec.model_fields.items()}
+    silent = {name for name, found in has_effect.items() if not found}
+    assert {(where, key) for where, key in silent if key not in OVERRULED[where].split()} == set()
+
+
+def definition_of(document: Any, folder: Path) -> JobDef | None:
+    """The spec as it would be recorded; None where it is refused."""
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps(document), "utf-8")
+    given = {name: "[1]" for name, about in (document.get("inputs") or {}).items()}
+    try:
+        _, definition = prepare(Submission(path=path, inputs=given), {})
+    except SpecError:
+        return None
+    return definition
+
+
+def paths_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key of a document, outer ones first."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key)
+            yield from paths_of(item, (*path, key))
+
+
+def without(value: Any, path: tuple[str, ...]) -> Any:
+    """A copy of the document that has not the key at the path."""
+    key, *rest = path
+    if not rest:
+        return {name: item for name, item in value.items() if name != key}
+    return {**value, key: without(value[key], tuple(rest))}
+
+
+def mapping_at(path: tuple[str, ...]) -> str:
+    """What a key belongs to: `a step` for any step, else the key of its mapping."""
+    *_, owner = ("job", *path[:-1])
+    return "a step" if len(path) > 2 and path[-3] == "steps" else owner
