@@ -67,42 +67,6 @@ from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
 from orc.projections.tables.writer import Writer, preview
 
-# The phase of each event: the place of its statements in `ORDER`.
-_PHASES: dict[type, int] = {
-    JobSubmitted: 0,
-    JobAmended: 0,
-    JobStarted: 1,
-    JobResumed: 1,
-    JobInterrupted: 1,
-    JobWaiting: 10,
-    BudgetRaised: 1,
-    BudgetExceeded: 6,
-    CacheHit: 2,
-    LlmRequested: 2,
-    LlmResponded: 3,
-    LlmFailed: 3,
-    CircuitOpened: 3,
-    CircuitClosed: 3,
-    ToolCalled: 4,
-    ToolReturned: 4,
-    FileWritten: 4,
-    StepInterrupted: 5,
-    StepSucceeded: 6,
-    StepFailed: 6,
-    StepSkipped: 7,
-    StepSwitched: 7,
-    StepStarted: 8,
-    StepReused: 8,
-    StepExpanded: 9,
-    ApprovalRequested: 9,
-    ApprovalDecided: 5,
-    BlobRemoved: 1,
-    JobSucceeded: 10,
-    JobFailed: 10,
-    JobCancelling: 10,
-    JobCancelled: 10,
-}
-
 
 class ReadModel:
     """See `ledger.Projector`. Costs are those of `prices`."""
@@ -121,11 +85,11 @@ class ReadModel:
         writer = Writer(connection, self._prices)
         phase = 0
         for recorded in batch:
-            following = _PHASES[type(recorded.event)]
+            following, handle = _HANDLERS[type(recorded.event)]
             if following < phase:
                 writer.flush()
             phase = following
-            _HANDLERS[type(recorded.event)](writer, recorded, recorded.event)
+            handle(writer, recorded, recorded.event)
         writer.flush()
 
 
@@ -311,37 +275,38 @@ def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
     """The event changes no table: an interrupted job is one that has not ended, for one."""
 
 
-_HANDLERS: dict[type, Callable[[Writer, Recorded, Any], None]] = {
-    JobSubmitted: _submitted,
-    JobStarted: _job_started,
-    JobResumed: _job_resumed,
-    JobAmended: job_amended,
-    JobInterrupted: _nothing,
-    JobWaiting: job_waiting,
-    BudgetExceeded: short,
-    BudgetRaised: _nothing,
-    BlobRemoved: _nothing,
-    StepExpanded: expanded,
-    ApprovalRequested: asked,
-    ApprovalDecided: decided,
-    JobSucceeded: _job_succeeded,
-    JobFailed: _job_failed,
-    JobCancelling: _job_cancelling,
-    JobCancelled: _job_cancelled,
-    StepStarted: _step_started,
-    StepSucceeded: _step_succeeded,
-    StepFailed: _step_failed,
-    StepSkipped: _step_skipped,
-    StepReused: step_reused,
-    StepInterrupted: _step_interrupted,
-    LlmRequested: requested,
-    LlmResponded: responded,
-    LlmFailed: call_failed,
-    CacheHit: cache_hit,
-    ToolCalled: tool_called,
-    ToolReturned: tool_returned,
-    CircuitOpened: circuit_opened,
-    CircuitClosed: circuit_closed,
-    StepSwitched: _step_switched,
-    FileWritten: file_written,
+# For each event the phase, which is the place of its statements in `ORDER`, and its handler.
+_HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
+    JobSubmitted: (0, _submitted),
+    JobAmended: (0, job_amended),
+    JobStarted: (1, _job_started),
+    JobResumed: (1, _job_resumed),
+    JobInterrupted: (1, _nothing),
+    BudgetRaised: (1, _nothing),
+    BlobRemoved: (1, _nothing),
+    CacheHit: (2, cache_hit),
+    LlmRequested: (2, requested),
+    LlmResponded: (3, responded),
+    LlmFailed: (3, call_failed),
+    CircuitOpened: (3, circuit_opened),
+    CircuitClosed: (3, circuit_closed),
+    ToolCalled: (4, tool_called),
+    ToolReturned: (4, tool_returned),
+    FileWritten: (4, file_written),
+    StepInterrupted: (5, _step_interrupted),
+    ApprovalDecided: (5, decided),
+    BudgetExceeded: (6, short),
+    StepSucceeded: (6, _step_succeeded),
+    StepFailed: (6, _step_failed),
+    StepSkipped: (7, _step_skipped),
+    StepSwitched: (7, _step_switched),
+    StepStarted: (8, _step_started),
+    StepReused: (8, step_reused),
+    StepExpanded: (9, expanded),
+    ApprovalRequested: (9, asked),
+    JobWaiting: (10, job_waiting),
+    JobSucceeded: (10, _job_succeeded),
+    JobFailed: (10, _job_failed),
+    JobCancelling: (10, _job_cancelling),
+    JobCancelled: (10, _job_cancelled),
 }
