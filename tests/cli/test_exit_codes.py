@@ -18,6 +18,8 @@ from tests.docs.conftest import read_page
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 
+ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("errors.py"))
+
 # Errors that are caught where they are raised from, and so end no command.
 CAUGHT = {
     "BrokenOff": "an error of a provider",
@@ -66,6 +68,14 @@ def test_every_error_that_can_end_a_command_has_an_exit_code() -> None:
     found = exceptions()
     without = {name for name, kind in found.items() if code_for_error(kind.__new__(kind)) is None}
     assert without == set(CAUGHT)
+
+
+@pytest.mark.parametrize("path", ERRORS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_tree_in_a_module_of_errors_names_its_classes_in_their_order(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    named = re.findall(r"^[│├└─ ]*([A-Z]\w+)", ast.get_docstring(tree) or "", re.MULTILINE)
+    assert [name for name in named if name in classes] == [c for c in classes if c in exceptions()]
 
 
 @pytest.mark.parametrize("name", ["CorruptLedger", "SpecError", "UsageProblem", "NoSuchJob"])

@@ -11,6 +11,7 @@ import pytest
 
 from orc.ledger import exit_codes as exits
 from orc.ledger.events import EVENT_TYPES
+from orc.providers import REGISTRY
 from tests.docs.conftest import PAGES, ROOT, read_page
 
 
@@ -43,6 +44,12 @@ def test_every_part_is_used_and_every_page_that_has_one_is_generated() -> None:
 def test_every_type_of_event_has_a_heading() -> None:
     page = read_page("docs/events.md")
     assert set(EVENT_TYPES) <= set(re.findall(r"^### ([\w.]+)$", page, re.MULTILINE))
+
+
+def test_every_provider_has_a_section() -> None:
+    sections = re.findall(r"^## (.+)$", read_page("docs/providers.md"), re.MULTILINE)
+    named = {name for section in sections for name in re.split(r", | and ", section)}
+    assert {entry.billed_as or entry.name for entry in REGISTRY.values()} <= named
 
 
 def test_the_table_of_exit_codes_has_every_code_and_no_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import signal
 import subprocess
@@ -37,6 +38,18 @@ def refused(*places: str) -> list[bool]:
         else:
             found.append(False)
     return found
+
+
+def places_in_the_code() -> Iterator[str]:
+    for folder in ("ledger", "providers", "scheduler", "projections", "cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "failpoints.hit":
+                    yield ast.literal_eval(node.args[0])
+
+
+def test_the_places_are_those_that_the_code_hits() -> None:
+    assert {*places_in_the_code()} == {*failpoints.PLACES}
 
 
 def test_a_hit_without_a_matching_entry_does_nothing() -> None:
