@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,23 +22,21 @@ from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.new_file import refuse_existing, write_new_bytes, write_new_file
 from orc.projections import Publisher
+from orc.projections.exports.formats import FORMATS, render
 from orc.projections.exports.source import ExportSource, read_source
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
 
-SUFFIXES = {"html": "html", "otel": "otel.json", "junit": "junit.xml"}
-"""The forms that are one file, and what their names end in."""
-FORMS = ("folder", "html", "otel", "ro-crate", "junit")
-_WITH_CONTENT = {"html": True, "otel": False}
 _STDOUT = Path("-")
+*_FIRST, _LAST = FORMATS
 
 
 def command(
     job: Job,
     form: Annotated[
         str,
-        typer.Option("--format", help="folder, html, otel, ro-crate or junit.", metavar="FORMAT"),
+        typer.Option("--format", help=f"{', '.join(_FIRST)} or {_LAST}.", metavar="FORMAT"),
     ] = "folder",
     to: Annotated[
         Path | None,
@@ -91,17 +89,18 @@ class ExportRequest:
         form: str, to: Path | None, *, content: bool | None, force: bool, as_json: bool
     ) -> ExportRequest:
         """The options, if they go together. Raises UsageProblem."""
-        if form not in FORMS:
-            raise UsageProblem(f"--format: there is no format {form!r}{nearest(form, FORMS)}")
-        if content is not None and form not in _WITH_CONTENT:
+        if form not in FORMATS:
+            raise UsageProblem(f"--format: there is no format {form!r}{nearest(form, FORMATS)}")
+        default = FORMATS[form].content
+        if content is not None and default is None:
             raise UsageProblem(f"--content and --no-content say nothing to --format {form}")
-        if to == _STDOUT and form not in SUFFIXES:
+        if to == _STDOUT and FORMATS[form].suffix is None:
             raise UsageProblem(f"--to -: a {form} is a folder, and stdout takes one file")
         if to == _STDOUT and as_json:
             raise UsageProblem("--to - and --json both want stdout; name a file")
         if force and form == "folder":
             raise UsageProblem("--force: an export never replaces files of a folder; name another")
-        is_in = content if content is not None else _WITH_CONTENT.get(form, True)
+        is_in = default is not False if content is None else content
         return ExportRequest(form, to, is_in, force, as_json)
 
     def target(self, job_id: str) -> Path | None:
@@ -110,10 +109,11 @@ class ExportRequest:
             return None
         if self.to is not None:
             return self.to.absolute()
-        if self.form not in SUFFIXES:
+        suffix = FORMATS[self.form].suffix
+        if suffix is None:
             return Path(f"{job_id}.{self.form}").absolute()
         if self.as_json or sys.stdout.isatty():
-            return Path(f"{job_id}.{SUFFIXES[self.form]}").absolute()
+            return Path(f"{job_id}.{suffix}").absolute()
         return None
 
 
@@ -158,7 +158,7 @@ def _export_job(
         if is_crate:
             assert target is not None
             return _export_crate(source, wanted, target, prices)
-        text = _RENDERERS[wanted.form](source, wanted)
+        text = render(FORMATS[wanted.form], source, content=wanted.content)
     if target is None:
         # ASCII, with nothing in it that a terminal obeys: every renderer sees to that.
         put_piece(text)
@@ -168,32 +168,6 @@ def _export_job(
     facts = {"file": str(target), "size_bytes": len(content)}
     _tell(job_id, wanted, target, facts)
     return 0
-
-
-# Each format's module is imported where it is used: an export needs one of them.
-def _junit(source: ExportSource, wanted: ExportRequest) -> str:
-    from orc.projections.exports.junit import render_junit
-
-    return render_junit(source)
-
-
-def _otel(source: ExportSource, wanted: ExportRequest) -> str:
-    from orc.projections.exports.otel import render_otel
-
-    return render_otel(source, content=wanted.content)
-
-
-def _html(source: ExportSource, wanted: ExportRequest) -> str:
-    from orc.projections.exports.html import render_html
-
-    return render_html(source, content=wanted.content)
-
-
-_RENDERERS: dict[str, Callable[[ExportSource, ExportRequest], str]] = {
-    "html": _html,
-    "otel": _otel,
-    "junit": _junit,
-}
 
 
 def _export_crate(
