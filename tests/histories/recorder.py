@@ -1,5 +1,7 @@
 """Writes the recorded histories: `python -m tests.histories.recorder`, for shapes not there yet.
 
+Writes the tables of a new version of the read model too.
+
 A history that is there is never written again: it is what a ledger of its day
 holds, and today's code must read it for ever.
 """
@@ -10,7 +12,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from orc.ledger.events import (
     TokenUsage,
     WorstCase,
 )
+from orc.projections.tables.schema import create_tables
+from orc.projections.tables.version import VERSION
 from orc.scheduler.core.commands import RaiseBudget, StartJob
 from orc.scheduler.core.fold.evolve import JobState
 from tests.builders import (
@@ -97,6 +101,21 @@ def main() -> None:
         path = FOLDER / f"{name}.jsonl"
         if not path.exists():
             path.write_text(record_history(history), "utf-8")
+    tables = FOLDER / f"read_model_{VERSION}.sql"
+    if not tables.exists():
+        tables.write_text(record_tables(), "utf-8")
+
+
+def record_tables() -> str:
+    """The statements that make the tables of the read model."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        # They have links there.
+        connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
+        create_tables(connection)
+        rows = connection.execute(
+            "SELECT sql FROM sqlite_schema WHERE tbl_name <> 'blobs' AND sql IS NOT NULL"
+        )
+        return "".join(f"{sql};\n" for (sql,) in rows)
 
 
 def record_history(history: History) -> str:

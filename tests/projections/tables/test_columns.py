@@ -59,7 +59,7 @@ def test_the_tables_are_those_of_a_ledger_that_this_version_of_them_was_recorded
     with closing(sqlite3.connect(":memory:")) as old:
         old.executescript(recorded.read_text("utf-8"))
         now = {key: text for key, text in schema_of(empty).items() if _table_of(empty, key)}
-        assert now == schema_of(old), "raise VERSION, and record the new schema"
+        assert now == schema_of(old), "raise VERSION, and run python -m tests.histories.recorder"
 
 
 def _table_of(connection: sqlite3.Connection, key: tuple[str, str]) -> bool:
