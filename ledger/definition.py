@@ -20,6 +20,8 @@ REPLAY = "replay"
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
+Backoff = Literal["exponential", "linear", "fixed"]
+"""How the wait grows from one attempt to the next; `scheduler/retry.py` computes it."""
 
 
 class Resolved(BaseModel):
@@ -36,7 +38,7 @@ class RetryDef(Resolved):
     """
 
     max_attempts: int = 1
-    backoff: Literal["exponential", "linear", "fixed"] = "exponential"
+    backoff: Backoff = "exponential"
     initial_s: float = 1.0
     max_s: float = 60.0
     jitter: float = 0.1

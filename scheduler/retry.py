@@ -5,7 +5,7 @@ The wait is recorded in the event of the failure. Waiting and retrying are left 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from orc.ledger.definition import RetryDef
 from orc.scheduler.clock import Clock
@@ -35,11 +35,15 @@ def wait_before_retry(
 def _strategy(retry: RetryDef) -> wait_base:
     from tenacity import wait_exponential, wait_fixed, wait_incrementing
 
-    if retry.backoff == "fixed":
-        return wait_fixed(min(retry.initial_s, retry.max_s))
-    if retry.backoff == "linear":
-        return wait_incrementing(retry.initial_s, retry.initial_s, retry.max_s)
-    return wait_exponential(multiplier=retry.initial_s, max=retry.max_s)
+    match retry.backoff:
+        case "fixed":
+            return wait_fixed(min(retry.initial_s, retry.max_s))
+        case "linear":
+            return wait_incrementing(retry.initial_s, retry.initial_s, retry.max_s)
+        case "exponential":
+            return wait_exponential(multiplier=retry.initial_s, max=retry.max_s)
+        case _:
+            assert_never(retry.backoff)
 
 
 def with_wait(

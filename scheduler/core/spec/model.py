@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from orc.ledger.definition import Backoff
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
     TEMPLATES,
@@ -50,7 +51,7 @@ class RetrySpec(Strict):
     max_attempts: int = Field(
         3, ge=1, le=1000, description="The maximum number of attempts, including the first."
     )
-    backoff: Literal["exponential", "linear", "fixed"] = Field(
+    backoff: Backoff = Field(
         "exponential", description="How the wait grows from one retry to the next."
     )
     initial: Duration = Field(1.0, description="The wait before the first retry.")
