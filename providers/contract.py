@@ -98,40 +98,6 @@ class Request:
     step: str = ""
     ordinal: int = 1
 
-    def asked(self) -> dict[str, Any]:
-        """The prompt, independent of the target: messages, system text, tools and output format."""
-        asked: dict[str, Any] = {
-            "messages": [_without_native(message) for message in self.messages],
-            "system": self.system,
-            "json_output": self.json_output,
-        }
-        if self.output_schema is not None:
-            asked["output_schema"] = dict(self.output_schema)
-        if self.tools:
-            asked["tools"] = list(self.tools)
-        return asked
-
-    def canonical(self, provider: str) -> dict[str, Any]:
-        """The whole request as JSON values: the prompt, the target and the parameters."""
-        canonical = {
-            **self.asked(),
-            "messages": list(self.messages),
-            "provider": provider,
-            "model": self.model,
-            "params": dict(self.params),
-        }
-        if self.options:
-            canonical["options"] = dict(self.options)
-        return canonical
-
-
-def _without_native(message: Message) -> Message:
-    if "native" not in message:
-        return message
-    kept = message.copy()
-    del kept["native"]
-    return kept
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:

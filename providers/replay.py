@@ -22,6 +22,7 @@ from orc.providers.errors import (
     TransientError,
     TransientKind,
 )
+from orc.providers.request_key import prompt_values
 
 _CHUNKS = 8
 _TEXT_KEYS = ("text", "provider", "model", "finish_reason", "request")
@@ -82,12 +83,15 @@ class Replay:
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         """See `Provider.send`. A missing reply or one to another prompt is a PermanentError."""
         recorded = self._find(request)
-        if recorded.request is not None and self._digest(request.asked()) != recorded.request:
+        if (
+            recorded.request is not None
+            and self._digest(prompt_values(request)) != recorded.request
+        ):
             raise PermanentError(
                 "bad_request",
                 f"the recorded reply to call {request.ordinal} of step {request.step!r} belongs to "
                 f"another request: it was recorded for {recorded.request[:12]}..., and this "
-                f"request is {self._digest(request.asked())[:12]}...; record it again, or remove "
+                f"request is {self._digest(prompt_values(request))[:12]}...; record it again, or remove "
                 "its key `request`",
             )
         if recorded.error is not None:

@@ -24,6 +24,7 @@ from orc.ledger.events import (
 from orc.ledger.masking import NO_MASK, Mask
 from orc.ledger.values import CachedReply
 from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
+from orc.providers.request_key import prompt_values, request_values
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.contract import (
     Journal,
@@ -108,7 +109,7 @@ class Caller:
 
     async def ask(self, asked: Request) -> Answer:
         """The reply to the request. Raises CallFailed."""
-        canonical = asked.canonical(self._request.target.provider)
+        canonical = request_values(asked, self._request.target.provider)
         request_sha256 = digest_json(canonical)
         if self._known and self._known[0].request_sha256 == request_sha256:
             return await self._from_stream(request_sha256)
@@ -160,7 +161,7 @@ class Caller:
                 request_sha256=request_sha256,
                 version=found.version,
                 paid_by=found.paid_by,
-                prompt_sha256=digest_json(asked.asked()),
+                prompt_sha256=digest_json(prompt_values(asked)),
                 provider=found.provider,
                 model=found.model,
                 reply=payload,
@@ -191,7 +192,7 @@ class Caller:
                 model=asked.model,
                 request=payload,
                 request_sha256=request_sha256,
-                prompt_sha256=digest_json(asked.asked()),
+                prompt_sha256=digest_json(prompt_values(asked)),
                 dropped=request.dropped or None,
                 endpoint=self._provider.endpoint or None,
                 identity=self._identity,

@@ -14,6 +14,7 @@ from orc.ledger.digest import digest_json
 from orc.providers import PermanentError, ProviderError, Request, TransientError, Usage
 from orc.providers.catalogue import SECTIONS
 from orc.providers.replay import RecordedReply, Replay, RepliesError, parse_replies
+from orc.providers.request_key import prompt_values
 from orc.scheduler.core.spec.prompt import ParamsSpec
 from tests.providers.acts import CLOCK, ignore
 
@@ -105,7 +106,7 @@ async def test_a_call_beyond_the_recorded_ones_fails_with_their_number() -> None
 
 
 async def test_a_reply_to_the_same_prompt_is_used() -> None:
-    replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
+    replay = build_replay(write=[{"text": "one", "request": digest_json(prompt_values(ask()))}])
     assert (await replay.send(ask(), on_delta=ignore)).text == "one"
 
 
@@ -117,14 +118,14 @@ async def test_the_digest_of_a_request_without_tools_has_not_changed() -> None:
 
 @pytest.mark.parametrize("changes", [{"tools": (CLOCK,)}, {"output_schema": {"type": "object"}}])
 async def test_tools_and_a_schema_are_part_of_the_prompt(changes: dict[str, Any]) -> None:
-    replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
+    replay = build_replay(write=[{"text": "one", "request": digest_json(prompt_values(ask()))}])
     with pytest.raises(PermanentError, match="belongs to another request"):
         await replay.send(replace(ask(), **changes), on_delta=ignore)
 
 
 async def test_a_reply_to_another_prompt_is_refused_before_any_text() -> None:
     heard: list[str] = []
-    replay = build_replay(write=[{"text": "one", "request": digest_json(ask().asked())}])
+    replay = build_replay(write=[{"text": "one", "request": digest_json(prompt_values(ask()))}])
     with pytest.raises(PermanentError, match="belongs to another request") as caught:
         await replay.send(ask(text="Why not?"), on_delta=heard.append)
     assert caught.value.kind == "bad_request"

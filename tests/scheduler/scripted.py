@@ -11,6 +11,7 @@ from orc.ledger import Recorded
 from orc.ledger.digest import digest_json
 from orc.ledger.events import LlmFailed, LlmRequested, LlmResponded
 from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
+from orc.providers.request_key import prompt_values
 from tests.model import CONTENT, TRANSIENT, Choice, Plan
 
 
@@ -53,7 +54,7 @@ class ScriptedModel:
         if met.kind not in (None, CONTENT):
             raise PermanentError(cast(Any, met.kind), "as the test says")
         self.paid[request.step] += 1
-        answer = f'"{digest_json(request.asked())[:16]}"'
+        answer = f'"{digest_json(prompt_values(request))[:16]}"'
         text = answer if met.kind is None else "this is no JSON"
         on_delta(text)
         return Reply(text, "model-1", "stop", Usage(3, 5))

@@ -16,6 +16,7 @@ from orc.ledger.definition import CircuitDef, JobDef, StepDef, ToolDef
 from orc.ledger.digest import canonical_json, digest_json
 from orc.ledger.events import CacheHit, FileWritten, LlmResponded, ToolCalled, ToolReturned
 from orc.providers import OnDelta, Reply, Request, Tool, ToolCall, Usage
+from orc.providers.request_key import request_values
 from orc.scheduler.effects.contract import KnownResult
 from tests.builders import job, step
 from tests.model import Plan
@@ -60,7 +61,7 @@ class Talker:
 
     def digests(self) -> Counter[str]:
         """How often each request was sent, by the digest that the ledger has for it."""
-        return Counter(digest_json(request.canonical(self.name)) for request in self.asked)
+        return Counter(digest_json(request_values(request, self.name)) for request in self.asked)
 
     def recall(self, stream: Any) -> None:
         """Nothing to remember: the answer is a function of the request."""
