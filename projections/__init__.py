@@ -1,7 +1,7 @@
-"""What is derived from the events: tables, manifest, event lines, files, pictures.
+"""Projections: the tables, run folder, pages, pictures and exports that are derived from the events.
 
-Everything here can be deleted and made again from the ledger alone. Names load
-at first use.
+Each of them can be deleted and made again from the ledger. The names of `__all__` are imported at
+first use, so that a command loads only the modules that it needs.
 """
 
 from importlib import import_module

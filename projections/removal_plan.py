@@ -1,4 +1,7 @@
-"""What `orc prune` and `orc redact` would remove, and what not, and why. Nothing is removed here."""
+"""Which blobs `orc prune` and `orc redact` would remove, and which they keep and why.
+
+This module only reads. `ledger/removal.py` removes the blobs of a plan.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.removal import blobs_by_job, has_bytes, size_of, spec_blobs
 
 _COPY_BYTES_MIN = 8
-"""Shorter bytes are in too many places by chance to be looked for."""
+"""Copies of fewer bytes are not searched for: they occur in too many places by chance."""
 
 IS_RUN = "it is being run"
 
@@ -21,7 +24,7 @@ Cause = Literal["prune", "redact"]
 
 @dataclass(frozen=True, slots=True)
 class JobPart:
-    """What one job loses; `at` is when its last event was."""
+    """The blobs that are removed from one job; `at` is the time of its last event."""
 
     job_id: str
     status: str
@@ -32,7 +35,13 @@ class JobPart:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What would be removed, and what would not: jobs with why, and how many blobs others need."""
+    """A plan: the blobs to remove from each job, and what stays.
+
+    `left_out` are jobs that lose no blob, each with the reason. `shared` counts the blobs that stay
+    because another job needs them. `size_bytes` is the size of the blobs that are removed.
+    `also_in_blobs` (digests) and `also_in_events` (job and version) hold copies of the same bytes,
+    which stay.
+    """
 
     cause: Cause
     jobs: tuple[JobPart, ...]
@@ -44,15 +53,16 @@ class Removal:
 
     @property
     def digests(self) -> frozenset[str]:
-        """Every blob, once."""
+        """The digests of all blobs that are removed."""
         return frozenset().union(*(job.digests for job in self.jobs))
 
 
 def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[str]) -> Removal:
-    """The blobs of jobs whose last event was before that time, or of those named, that no other needs.
+    """Plan to remove the blobs of old or named jobs, except the blobs that other jobs need.
 
-    Jobs that have not ended are left out unless they are named, jobs that are run
-    always. Specs stay, so that a job can still be shown.
+    `before` selects jobs whose last event was before that time (UTC text), `named` jobs by id. A
+    job that has not ended is left out unless it is named; a running job is always left out. The
+    blobs of specs stay, so that the jobs can still be shown.
     """
     chosen: dict[str, tuple[str, str]] = {}
     left_out: list[tuple[str, str]] = []
@@ -81,10 +91,11 @@ def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[st
 def plan_redaction(
     ledger: LedgerReader, digests: Collection[str], *, named: Collection[str]
 ) -> Removal:
-    """These blobs, in every job that names them.
+    """Plan to remove these blobs from every job that refers to them.
 
-    Left out are jobs that have not ended, unless they are named; and any that is run,
-    since the file is written anew. Where one is left out, nothing can be removed.
+    A job that refers to one of them and has not ended is left out unless it is named. Every running
+    job is left out, since the removal rewrites the whole file. If any job is left out, the plan
+    cannot be carried out.
     """
     by_job = blobs_by_job(ledger.connection, wanted=digests)
     parts = []
@@ -138,7 +149,7 @@ def _removal(
 def _copies(
     ledger: LedgerReader, digests: Iterable[str]
 ) -> tuple[list[str], list[tuple[str, int]]]:
-    """Other blobs, and events, that hold the same text: as it is, or as JSON has it."""
+    """Other blobs, and events, that contain the same bytes, as they are or as a JSON string."""
     blobs: dict[str, None] = {}
     events: dict[tuple[str, int], None] = {}
     for digest in digests:

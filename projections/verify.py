@@ -1,4 +1,7 @@
-"""Does the ledger still say what it said? Chain, blobs, tables, and the published files against it."""
+"""Verifies a ledger: each job's chain, blobs and tables, and the run folder against the events.
+
+The checks themselves are in `ledger/integrity.py`, `tables/verify.py` and `folder/verify.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,15 @@ from orc.ledger.integrity import (
 )
 from orc.projections.folder.verify import check_folder, heads_in
 from orc.projections.money.prices import NO_PRICES, PriceTable
-from orc.projections.tables.verify import check_tables, has_today_tables
+from orc.projections.tables.verify import check_tables, has_current_tables
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying one job found: how far its chain goes, and every difference.
+    """The result of verifying one job: the number of events, the head, and every problem.
 
-    `known_by` says where a head is known from, against which a cut-off tail would show;
-    empty where there is none. `notes` are no differences.
+    `known_by` lists the sources of known heads (`--head`, `manifest.json`, `events.jsonl`). Only a
+    known head shows that events were cut off the end of the stream. `notes` are not problems.
     """
 
     job_id: str
@@ -38,10 +41,10 @@ class Verdict:
 
 @dataclass(slots=True)
 class Verifier:
-    """Verifies jobs of one ledger; blobs that they share are read once.
+    """Verifies jobs of one ledger, and reads a blob that several jobs share only once.
 
-    Without `tables` the read model is not looked at. `is_live` jobs are being run: their
-    folders change under whoever reads them.
+    Without `tables` the read model is not checked. `is_live` says whether a process runs a job: the
+    folder of a running job changes and is not compared.
     """
 
     ledger: LedgerReader
@@ -53,15 +56,15 @@ class Verifier:
     def check_job(
         self, job_id: str, *, folder: Path | None = None, heads: Iterable[str] = ()
     ) -> Verdict:
-        """Walk the job's chain, check each blob that it names, its rows, and its folder if it is there.
+        """Check the job's chain, its blobs, its rows, and its run folder if that exists.
 
-        `heads` are hashes, or beginnings of them, that the job is known to have had.
+        `heads` are hashes, or prefixes of hashes, of events that the job is known to have had.
         """
         problems: list[str] = []
         notes: list[str] = []
         known_by: list[str] = []
         head, count = "", 0
-        # Before the events are read: a folder is never ahead of a ledger that is read after it.
+        # The folder is read first: a folder that is read before the ledger is never ahead of it.
         found = heads_in(folder) if folder is not None and folder.is_dir() else []
         try:
             with storage_errors(self.ledger.path):
@@ -83,7 +86,7 @@ class Verifier:
         return Verdict(job_id, count, head, tuple(problems), tuple(known_by), tuple(notes))
 
     def check_file(self) -> tuple[str, ...]:
-        """What is wrong with the file as such, and with blobs that no job led to; after the jobs."""
+        """Problems of the file itself, and of blobs that no job refers to. Call it after `check_job`."""
         problems = list(check_structure(self.ledger.connection))
         try:
             with storage_errors(self.ledger.path):
@@ -95,19 +98,20 @@ class Verifier:
     def _check_derived(
         self, job_id: str, folder: Path | None, count: int, notes: list[str]
     ) -> Iterator[str]:
-        # The events must at least be readable, whatever else is asked for.
+        # Every event must be readable, even if tables and folder are not checked.
         for _ in self.ledger.read_stream(job_id):
             pass
-        if self.tables and not has_today_tables(self.ledger.connection):
+        if self.tables and not has_current_tables(self.ledger.connection):
             notes.append(
-                "the tables are another version's: not compared; `orc rebuild` derives them"
+                "another version of orc made the tables: they were not compared; "
+                "`orc rebuild` derives them again"
             )
         elif self.tables:
             yield from check_tables(self.ledger.path, job_id, prices=self.prices)
         if folder is None or not folder.is_dir():
             return
         if self.is_live(job_id):
-            notes.append("the job is being run: its folder is not compared")
+            notes.append("a process runs the job: its folder was not compared")
             return
         yield from check_folder(
             self.ledger, job_id, folder, head_version=count, prices=self.prices, notes=notes
@@ -117,17 +121,17 @@ class Verifier:
 def verify_job(
     ledger: LedgerReader, job_id: str, *, folder: Path | None, prices: PriceTable = NO_PRICES
 ) -> Verdict:
-    """One job, with all that `Verifier.check_job` looks at.
+    """Verify one job as `Verifier.check_job` does.
 
-    A cut-off tail shows only against a head that is known from elsewhere: the
-    manifest in the folder has one. Costs are no part of the ledger: those of a
-    manifest that was made with other prices are not checked.
+    Events that were cut off the end show only against a head that is known from elsewhere, such as
+    the manifest in the run folder. Costs are not in the ledger: the costs of a manifest that was
+    made with other prices are not checked.
     """
     return Verifier(ledger, prices).check_job(job_id, folder=folder)
 
 
 def missing_job(job_id: str, heads: Iterable[str]) -> Verdict:
-    """The verdict on a job that a head is known of, and that the ledger has no event of."""
+    """The verdict on a job that has known heads, but no events in the ledger."""
     known = ", ".join(f"{head[:12]}..." for head in heads)
     problem = f"the whole job is missing: its head was {known}"
     return Verdict(job_id, 0, "", (problem,), ("--head",))
@@ -135,6 +139,6 @@ def missing_job(job_id: str, heads: Iterable[str]) -> Verdict:
 
 def _lost_head(known: str, count: int) -> str:
     return (
-        f"no event has the known head {known[:12]}...: the ledger ends at {count}, and what came "
-        "after it was cut off, or an event was changed"
+        f"no event has the known head {known[:12]}...: the ledger ends at event {count}; later "
+        "events were cut off, or an event was changed"
     )

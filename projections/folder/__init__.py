@@ -1,1 +1,1 @@
-"""The run folder: its files as a fold of a job's events, and how they are published and checked."""
+"""The run folder: which files it has, how they are published, and how they are verified."""

@@ -1,4 +1,7 @@
-"""`events.jsonl`: an event as one line of JSON, in ASCII so that no terminal is fooled by it."""
+"""`events.jsonl`: each event as one line of JSON.
+
+The lines are ASCII, so that no character in a text can control a terminal.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from orc.ledger.events import Recorded
 
 
 def event_object(recorded: Recorded, *, with_hash: bool = True) -> dict[str, Any]:
-    """The event as `events.jsonl` shows it: its place first, then its own fields.
+    """The event as a JSON object: type, job, time and version (`seq`) first, then its own fields.
 
     The hash of the last line is the stream's head.
     """
@@ -31,6 +34,6 @@ def event_object(recorded: Recorded, *, with_hash: bool = True) -> dict[str, Any
 
 
 def event_line(recorded: Recorded, *, with_hash: bool = True) -> str:
-    """The event as one line, without its newline."""
+    """The event as one line, without the newline."""
     shown = event_object(recorded, with_hash=with_hash)
     return json.dumps(shown, ensure_ascii=True).replace("\x7f", "\\u007f")

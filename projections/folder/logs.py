@@ -1,4 +1,4 @@
-"""What the attempts of a step printed: in the ledger once they have ended, else in the run folder."""
+"""Finds the logs of a step's attempts: in the ledger, or in the run folder while an attempt runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from orc.ledger.step_names import folder_name
 
 @dataclass(frozen=True, slots=True)
 class AttemptLog:
-    """An attempt, or a result that was used again (attempt 0), and its log where it left one.
+    """The log of an attempt; attempt 0 stands for a reused result. `log` is None if there is none.
 
-    `is_over` is false while it runs: what it has printed so far is in the run folder, at `path`.
-    There it is as well, and nowhere else, if the process died (`was_cut`, once a resume told so).
+    `is_over` is false while the attempt runs: the run folder then has the output so far, at `path`.
+    `was_cut` is true if orc's process ended during the attempt and the job was resumed: the output
+    is then only in the run folder.
     """
 
     attempt: int
@@ -33,7 +34,7 @@ class AttemptLog:
 
 
 def read_attempt_logs(reader: LedgerReader, job_id: str, step: str) -> list[AttemptLog]:
-    """The attempts of a step, in order. Raises LedgerError."""
+    """The logs of a step's attempts, in order. Raises LedgerError."""
     found: dict[int, AttemptLog] = {}
     for attempt, log, is_over, was_cut in _logs(reader, job_id, step):
         path = f"logs/{folder_name(step)}.{attempt}.log"

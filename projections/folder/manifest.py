@@ -1,4 +1,4 @@
-"""`manifest.json`: the whole job on one page, as a fold of its events."""
+"""`manifest.json`: the summary of a job, as a fold of its events."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from orc.projections.folds.owned_files import OwnedFiles, dropped_by
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
-"""What depends on the table of prices, and not on the events alone."""
+"""The keys whose values depend on the table of prices, besides the events."""
 
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
-"""In place of a spec whose bytes were removed from the ledger."""
+"""Takes the place of a spec whose bytes were removed from the ledger."""
 
 
 @dataclass(slots=True)
@@ -57,13 +57,13 @@ class _Step:
     usage: dict[str, int] = field(default_factory=dict)
     failure: dict[str, str] | None = None
     tolerated: bool = False
-    holds: bool = False
+    has_expanded: bool = False
     reused_from: dict[str, str] | None = None
     doubts: Doubts = field(default_factory=Doubts)
 
 
 class _Steps(dict[str, _Step]):
-    """The steps by id. Those of a spec whose bytes were removed are there once an event names them."""
+    """The steps by id. If the spec's bytes were removed, an event that names a step adds the step."""
 
     def __missing__(self, step_id: str) -> _Step:
         self[step_id] = _Step()
@@ -71,10 +71,10 @@ class _Steps(dict[str, _Step]):
 
 
 class Manifest:
-    """The manifest of one job: give it the events in order, render it at any time.
+    """The manifest of one job: apply the events in order, and render it at any time.
 
-    `read_payload` gives the value of a payload that may be in a blob. `owned` are the
-    job's files where the caller folds them itself, event by event.
+    `read_payload` returns the value of a payload, which may be in a blob. `owned` are the job's
+    files, if the caller applies each event to them itself.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Manifest:
         self._removed: dict[str, _Step] = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Take in the next event of the job."""
+        """Apply the next event of the job."""
         self._head = {"version": recorded.version, "hash": recorded.hash}
         if self._folds_owned:
             self._owned.apply(recorded)
@@ -128,7 +128,7 @@ class Manifest:
             case JobWaiting():
                 self._status = "waiting"
             case StepExpanded():
-                self._steps[event.step].holds = True
+                self._steps[event.step].has_expanded = True
                 for child in event.children:
                     self._steps[child] = self._removed.pop(child, _Step())
             case ApprovalRequested() | BudgetExceeded():
@@ -223,7 +223,7 @@ class Manifest:
         named = dropped_by(event)
         dropped = {name for name in self._steps if is_within(name, named)}
         for name in dropped:
-            # What was spent is spent.
+            # Attempts, time and usage stay: they were spent.
             step = self._steps[name]
             step.status, step.failure, step.reused_from = "pending", None, None
             step.tolerated = False
@@ -245,9 +245,9 @@ class Manifest:
         self._status, self._finished_at, self._job_failure = "running", None, None
         kept = set(event.kept or ())
         for name, step in self._steps.items():
-            is_over = step.status in NOT_DONE and not step.tolerated
-            if is_over and name not in kept:
-                step.status, step.failure = "running" if step.holds else "pending", None
+            is_reopened = step.status in NOT_DONE and not step.tolerated and name not in kept
+            if is_reopened:
+                step.status, step.failure = "running" if step.has_expanded else "pending", None
 
     def _ended(self, recorded: Recorded, event: JobSucceeded | JobFailed | JobCancelled) -> None:
         self._status = event.type.removeprefix("job.")

@@ -1,7 +1,7 @@
-"""Putting what was derived on the disk: the run folder, and the author's own output folder.
+"""Writes the files of a job: the run folder, and copies in the author's output folder.
 
-What the files are is `run_folder.py`'s business. A publisher follows one job;
-it may be called from any thread, one call at a time, with a reader of its own.
+`run_folder.py` derives the content of the files. A publisher belongs to one job and has a reader of
+its own. Any thread may call it, one call at a time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import JobSubmitted
 from orc.ledger.folder import TEMPORARY_NAME, Folder
 from orc.projections.folder.run_folder import FOLDERS, RunFolder
-from orc.projections.folds.owned_files import OwnedFiles, find_left
+from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
 _TEMPORARY = re.compile(TEMPORARY_NAME)
 
 
 class Publisher:
-    """Writes `runs/<job_id>/` for one job, and keeps it up to date."""
+    """Writes the run folder of one job and keeps it up to date."""
 
     def __init__(
         self,
@@ -41,13 +41,15 @@ class Publisher:
         self._projection = RunFolder(ledger, prices=prices)
 
     def publish(self, *, final: bool = True, before_run: bool = False) -> None:
-        """Bring the folder up to the ledger's last event.
+        """Update the folder to the ledger's last event.
 
-        Raises OSError when the disk refuses; the next call then writes all that is
-        missing. While the job runs (`final` false) the artifacts are left to the commands
-        that are writing them. Files that orc has written and that no step owns any more are
-        removed where no command can be writing: at the end, and `before_run`. A file with
-        other bytes is somebody's, and is left.
+        While the job runs (`final` is false), artifacts are not written, since commands may be
+        writing them. Files that orc wrote and that no step owns any more are removed only while no
+        command can be running: at the end, and with `before_run`. A file with other bytes than orc
+        wrote is kept.
+
+        Raises OSError if a file cannot be written; the next call then writes everything that is
+        missing.
         """
         try:
             self._publish(final=final, removes=final or before_run)
@@ -64,7 +66,7 @@ class Publisher:
             for relative, content in self._projection.apply(recorded):
                 self._write(relative, content)
         if removes:
-            # First: a file that is there no more may stand where a folder has to be.
+            # Before writing: an old file may be where a folder is needed.
             self._remove_superseded()
         for relative, content in self._projection.owned():
             self._write(relative, content)
@@ -76,18 +78,18 @@ class Publisher:
                 self._write(relative, content)
 
     def lost(self) -> dict[str, str]:
-        """The files that could not be made, by path, with why: their bytes were removed."""
+        """The files whose bytes were removed from the ledger: their paths, each with the reason."""
         return {path: lost.why for path, lost in sorted(self._projection.lost.items())}
 
     def sweep(self) -> None:
-        """Remove temporary files that a killed process left."""
+        """Remove temporary files that a killed process left behind."""
         for relative in list(self._folder.files()):
             if _TEMPORARY.fullmatch(relative.rpartition("/")[2]):
                 self._folder.remove(relative)
 
     def _remove_superseded(self) -> None:
-        for left in find_left(self._folder, self._projection.superseded()):
-            self._folder.remove(left.path)
+        for former in find_superseded(self._folder, self._projection.superseded()):
+            self._folder.remove(former.path)
 
     def _write(self, relative: str, content: bytes) -> None:
         there = self._folder.stat(relative)
@@ -105,11 +107,11 @@ def deliver(
     force: bool,
     on_written: Callable[[str], None] | None = None,
 ) -> list[str]:
-    """Copy the job's files to its `output_dir`; the paths that were left alone.
+    """Copy the job's files to its `output_dir`; returns the paths that were not overwritten.
 
-    A file that is there with bytes that the ledger does not know is somebody's
-    work, and is not overwritten without `force`. Paths lose the project's folder.
-    Raises OSError when the disk refuses.
+    An existing file is overwritten without `force` only if the ledger has its bytes: other bytes
+    may be the author's work. The copies are not in a folder of the project's name. Raises OSError
+    if a file cannot be written.
     """
     owned = OwnedFiles()
     project = ""
@@ -120,7 +122,7 @@ def deliver(
     files = {found.file.path: found.file.sha256 for found in owned.outputs}
     folder = Folder(target, private=False)
     _sweep_copies(folder, [path.removeprefix(f"{project}/") for path in files])
-    left = []
+    not_overwritten = []
     for path, sha256 in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
         there = folder.read(relative)
@@ -128,19 +130,19 @@ def deliver(
         if digest == sha256:
             continue
         if not force and _is_unknown(ledger, digest, target / relative):
-            left.append(relative)
+            not_overwritten.append(relative)
             continue
         folder.write(relative, ledger.read_blob(sha256))
         if on_written is not None:
             on_written(relative)
-    return left
+    return not_overwritten
 
 
 def _sweep_copies(folder: Folder, paths: Iterable[str]) -> None:
-    """Remove what a process that was killed while it copied left beside the copies.
+    """Remove the temporary files that a killed process left beside the copies.
 
-    The folder is somebody's: nothing but a temporary file of one of these paths is touched,
-    and none of a process that lives.
+    The folder is the author's: only temporary files of these paths are removed, and only if the
+    process that made them has ended.
     """
     beside: dict[str, set[str]] = {}
     for path in paths:
@@ -166,7 +168,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_unknown(ledger: LedgerReader, digest: Digest | None, path: Path) -> bool:
-    """Whether somebody put there what the ledger never held: bytes, a link, what cannot be read."""
+    """Whether the path has something that the ledger never held: other bytes, a link, or the like."""
     if digest is not None:
         return not ledger.names_blob(digest)
     return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())

@@ -1,4 +1,7 @@
-"""Published files with bytes that were removed from the ledger: orc's own go, others are named."""
+"""Finds published files with bytes that were removed from the ledger.
+
+Those of run folders are removed; copies elsewhere are only named, since the author owns them.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,28 @@ from orc.ledger.digest import digest_bytes
 from orc.ledger.folder import Folder
 from orc.ledger.removal import has_bytes
 from orc.projections.folder.run_folder import expected_files
-from orc.projections.folds.owned_files import find_left
+from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
 
 def remove_files(
     ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
 ) -> Iterator[Path]:
-    """Remove the files of the job's folder that were made of the blobs; each that was there."""
+    """Remove the files of the run folder that were made of the blobs; yields each removed path."""
     folder = Folder(path)
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, lost in expected.lost.items():
         if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
             folder.remove(relative)
             yield path / relative
-    for left in find_left(folder, expected.superseded):
-        if not left.digests.isdisjoint(digests):
-            folder.remove(left.path)
-            yield path / left.path
+    for former in find_superseded(folder, expected.superseded):
+        if not former.digests.isdisjoint(digests):
+            folder.remove(former.path)
+            yield path / former.path
 
 
 def files_with(path: Path, digests: Collection[str]) -> Iterator[Path]:
-    """The files in a folder that hold exactly the bytes of one of the blobs."""
+    """The files in a folder whose bytes are exactly those of one of the blobs."""
     folder = Folder(path)
     for relative in folder.files():
         content = folder.read(relative)
@@ -42,7 +45,7 @@ def files_with(path: Path, digests: Collection[str]) -> Iterator[Path]:
 
 
 def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str]) -> Iterator[Path]:
-    """The copies in the job's `output_dir` that hold such bytes. Ask before its spec may go."""
+    """The copies in the job's `output_dir` with such bytes. Call it before the spec may be removed."""
     rows = ledger.connection.execute(
         "SELECT type, data FROM events WHERE job_id = ? AND type IN "
         "('job.submitted', 'job.amended', 'file.written', 'step.reused')",

@@ -1,4 +1,4 @@
-"""The run folder as a fold of a job's events: paths and bytes, nothing written."""
+"""The run folder as a fold of a job's events: paths and bytes. `publish.py` writes them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ from orc.projections.money.prices import NO_PRICES, PriceTable
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
 File = tuple[str, bytes]
-"""A path relative to the run folder, and the bytes that belong there."""
+"""A path relative to the run folder, and the bytes of the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A file that cannot be made any more: the blobs that it was made of, and which one is gone.
+class LostFile:
+    """A file that cannot be made again, since a blob was removed.
 
-    `whole` is the digest of the file itself, where it was one of those blobs.
+    `blobs` are the digests of the blobs that the file was made of, and `why` names the removed one.
+    `whole` is the digest of the file itself, if the file is one blob.
     """
 
     blobs: frozenset[str]
@@ -51,10 +52,10 @@ class Lost:
 
 
 class RunFolder:
-    """What `runs/<job_id>/` holds after the events that it was given, in order.
+    """The files of `runs/<job_id>/` after the events that were applied, in order.
 
-    `lost` has the files whose bytes were removed from the ledger. They are left as
-    they are: a published copy may be the last one.
+    `lost` has the files whose bytes were removed from the ledger, by path. Published copies of them
+    are kept: they may be the last ones.
     """
 
     def __init__(self, ledger: LedgerReader, *, prices: PriceTable = NO_PRICES) -> None:
@@ -64,11 +65,11 @@ class RunFolder:
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
-        self.lost: dict[str, Lost] = {}
+        self.lost: dict[str, LostFile] = {}
         self.version = 0
 
     def apply(self, recorded: Recorded) -> Iterator[File]:
-        """Take in the next event; the files that it brings, besides those that steps own."""
+        """Apply the next event; yields the files that it adds, except the files that steps own."""
         self.version = recorded.version
         for path in self._owned.apply(recorded):
             self.lost.pop(path, None)
@@ -98,7 +99,7 @@ class RunFolder:
         )
 
     def owned(self) -> Iterator[File]:
-        """What steps have written and reused since this was last asked for, as it is now."""
+        """The current files of steps at the paths that have changed since the last call."""
         changed, self._changed = self._changed, {}
         logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
         for path in changed:
@@ -109,17 +110,17 @@ class RunFolder:
                 yield from self._blob(path, output.file.sha256)
 
     def artifacts(self) -> Iterator[File]:
-        """What each step's last attempt left in $ORC_ARTIFACTS."""
+        """The artifacts of each step's last attempt."""
         for step, files in self._owned.artifacts.items():
             for file in files:
                 yield from self._blob(artifact_path(step, file), file.sha256)
 
     def superseded(self) -> Iterator[Superseded]:
-        """What an earlier publication may have left, and belongs to no step any more."""
+        """The files that an earlier publication may have written, and that no step owns any more."""
         yield from self._owned.superseded()
 
     def summaries(self) -> Iterator[File]:
-        """The two files that are about all events so far."""
+        """`events.jsonl` and `manifest.json`, which depend on all events so far."""
         yield "events.jsonl", bytes(self._lines)
         yield "manifest.json", self._manifest.render()
 
@@ -137,9 +138,9 @@ class RunFolder:
                 }
             )
 
-        asked = None if request is None else request.sha256
+        request_blob = None if request is None else request.sha256
         name = f".cache/{event.request_sha256}.json"
-        yield from self._made(name, content, asked, event.reply.sha256)
+        yield from self._made(name, content, request_blob, event.reply.sha256)
 
     def _blob(self, path: str, digest: Digest) -> Iterator[File]:
         yield from self._made(path, lambda: self._ledger.read_blob(digest), digest, whole=digest)
@@ -157,33 +158,33 @@ class RunFolder:
         *blobs: Digest | None,
         whole: Digest | None = None,
     ) -> Iterator[File]:
-        """The file, unless a blob of it was removed."""
+        """Yield the file, or note it in `lost` if one of its blobs was removed."""
         self.lost.pop(path, None)
         try:
             made = content()
         except RemovedBlob as error:
             named = frozenset(digest for digest in blobs if digest is not None)
-            self.lost[path] = Lost(named, str(error), whole)
+            self.lost[path] = LostFile(named, str(error), whole)
         else:
             yield path, made
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """The digest of every file of a run folder, by path; and the files that nobody can make.
+class ExpectedFiles:
+    """The digest of every file of a run folder by path, and the files that cannot be made again.
 
-    `superseded` are files that belonged there once.
+    `superseded` are files that an earlier publication may have written.
     """
 
     files: dict[str, Digest]
-    lost: dict[str, Lost]
+    lost: dict[str, LostFile]
     superseded: tuple[Superseded, ...]
 
 
 def expected_files(
     ledger: LedgerReader, job_id: str, *, prices: PriceTable = NO_PRICES
-) -> Expected:
-    """What the job's run folder should hold."""
+) -> ExpectedFiles:
+    """The files that the job's run folder should have after its last event."""
     folder = RunFolder(ledger, prices=prices)
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
@@ -194,7 +195,7 @@ def expected_files(
             found[relative] = digest_bytes(content)
     for relative in folder.lost:
         found.pop(relative, None)
-    return Expected(found, folder.lost, tuple(folder.superseded()))
+    return ExpectedFiles(found, folder.lost, tuple(folder.superseded()))
 
 
 def _pretty(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Does a published folder still say what the ledger says? Its heads, and each of its files."""
+"""Verifies a run folder against the ledger: the heads that it names, and each of its files."""
 
 from __future__ import annotations
 
@@ -14,38 +14,34 @@ from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest
 from orc.projections.folder.run_folder import expected_files
-from orc.projections.folds.owned_files import find_left
+from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """What a published file says of the stream's end; `version` is 0 where it cannot be read."""
+    """The last event that a published file names; `version` is 0 if the file cannot be read."""
 
     source: str
     version: int
     hash: str
 
     def problems(self, ledger: LedgerReader, job_id: str, count: int) -> Iterator[str]:
-        """What this head says against the ledger, which has so many events."""
+        """How this head contradicts the ledger, in which the job has `count` events."""
         if self.version == 0:
             yield f"{self.source} was changed in the run folder"
         elif self.version > count:
-            yield f"the {self._name} knows event {self.version}, and the ledger ends at {count}"
+            yield f"{self.source} has event {self.version}, but the ledger ends at event {count}"
         elif self.hash:
             row = ledger.connection.execute(
                 "SELECT hash FROM events WHERE job_id = ? AND version = ?", (job_id, self.version)
             ).fetchone()
             if row is None or row[0] != self.hash:
-                yield f"the {self._name} knows another event {self.version} than the ledger"
-
-    @property
-    def _name(self) -> str:
-        return "manifest" if self.source == "manifest.json" else "list of events"
+                yield f"event {self.version} of {self.source} is not the ledger's event {self.version}"
 
 
 def heads_in(path: Path) -> list[KnownHead]:
-    """The heads that the folder's manifest and its last line of events know."""
+    """The heads in the folder's manifest and in the last line of its `events.jsonl`."""
     folder = Folder(path)
     found = []
     manifest = folder.read("manifest.json")
@@ -63,7 +59,7 @@ def _head(source: str, text: bytes, names: tuple[str | None, str, str]) -> Known
     try:
         value = json.loads(text)
         place = value if inside is None else value[inside]
-        # Lines had no hash once.
+        # Older versions of orc wrote lines without a hash.
         return KnownHead(source, int(place[version]), str(place.get(link, "")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return KnownHead(source, 0, "")
@@ -78,12 +74,16 @@ def check_folder(
     prices: PriceTable,
     notes: list[str],
 ) -> Iterator[str]:
-    """Each file that is missing or changed. What is no part of the ledger is added to `notes`."""
+    """A message for each file that is missing or changed.
+
+    Appends to `notes` what is not a problem: files whose bytes were removed from the ledger.
+    """
     folder = Folder(path)
     for known in heads_in(path):
         if known.version < head_version:
             yield (
-                f"the folder shows event {known.version} of {head_version}; `orc export` brings it up"
+                f"the run folder has event {known.version} of {head_version}; "
+                "`orc export` updates it"
             )
             return
     expected = expected_files(ledger, job_id, prices=prices)
@@ -91,7 +91,7 @@ def check_folder(
         content = folder.read(relative)
         if content is None:
             yield f"{relative} is missing from the run folder"
-        elif digest_bytes(content) != digest and not _is_of_then(
+        elif digest_bytes(content) != digest and not _is_older_form(
             ledger, job_id, relative, content, prices
         ):
             yield f"{relative} was changed in the run folder"
@@ -101,22 +101,22 @@ def check_folder(
             continue
         if lost.whole is not None and digest_bytes(content) != lost.whole:
             yield f"{relative} was changed in the run folder"
-    for left in find_left(folder, expected.superseded):
-        yield f"{left.path} is no file of the job any more; `orc export` removes it"
+    for former in find_superseded(folder, expected.superseded):
+        yield f"{former.path} is not a file of the job any more; `orc export` removes it"
     if expected.lost:
         notes.append(removed_note(len(expected.lost)))
 
 
 def removed_note(count: int) -> str:
-    """That files cannot be made any more, for people."""
+    """A note for people: so many files cannot be made again."""
     files = count_text(count, "file")
-    return f"{files} of the folder cannot be made again: bytes were removed from the ledger"
+    return f"{files} of the run folder cannot be made again: bytes were removed from the ledger"
 
 
-def _is_of_then(
+def _is_older_form(
     ledger: LedgerReader, job_id: str, relative: str, content: bytes, prices: PriceTable
 ) -> bool:
-    """Whether an unexpected file is what another version, or another table of prices, made."""
+    """Whether the file is what an older version of orc, or another table of prices, gives."""
     if relative == "events.jsonl":
         return content == _lines_without_hashes(ledger, job_id)
     return relative == "manifest.json" and _has_other_prices(ledger, job_id, content, prices)
@@ -125,7 +125,7 @@ def _is_of_then(
 def _has_other_prices(
     ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
 ) -> bool:
-    """Whether a manifest says what the ledger does, but for costs of another table of prices."""
+    """Whether a manifest differs from the expected one only in costs by another table of prices."""
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
         manifest.apply(recorded)
@@ -133,7 +133,7 @@ def _has_other_prices(
     if published.get("prices_sha256") == expected["prices_sha256"]:
         return False
     for key in MONEY_KEYS:
-        # A manifest of an older version has fewer of them.
+        # A manifest of an older version of orc has fewer of these keys.
         if key in published:
             expected[key] = published[key]
         else:
@@ -142,6 +142,6 @@ def _has_other_prices(
 
 
 def _lines_without_hashes(ledger: LedgerReader, job_id: str) -> bytes:
-    """`events.jsonl` as older versions published it."""
+    """`events.jsonl` as older versions of orc published it."""
     lines = (event_line(found, with_hash=False) for found in ledger.read_stream(job_id))
     return "".join(f"{line}\n" for line in lines).encode()

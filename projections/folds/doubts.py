@@ -1,6 +1,7 @@
-"""Calls in doubt: sent, and nobody heard how they ended; they may have been answered, and paid for.
+"""Calls in doubt: sent, with an unknown outcome; they may have been answered and charged.
 
-Their most is what `llm.requested` says, by the prices of its day: no table is asked.
+The most that such a call may have cost is in `llm.requested`, by the prices of its time; no table of
+prices is needed.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from orc.projections.money.prices import USD_DIGITS
 
 @dataclass(slots=True)
 class Doubts:
-    """Some calls in doubt: how many, the known part of the most they cost, and how many it lacks."""
+    """A number of calls in doubt, and the most that they may have cost.
+
+    `known_usd` is the sum over the calls whose highest cost is known; `calls_unpriced` counts the
+    others.
+    """
 
     calls: int = 0
     known_usd: float = 0.0
     calls_unpriced: int = 0
 
     def add(self, cost_usd: float | None) -> None:
-        """One more call; none is an unknown most."""
+        """Add a call; `cost_usd` is its highest cost, None if that is unknown."""
         self.calls += 1
         if cost_usd is None:
             self.calls_unpriced += 1
@@ -37,7 +42,7 @@ class Doubts:
             self.known_usd = round(self.known_usd + cost_usd, USD_DIGITS)
 
     def value(self) -> dict[str, Any]:
-        """As JSON: `cost_usd_max` is null where a part of it is unknown."""
+        """As a JSON value; `cost_usd_max` is null if a part of it is unknown."""
         return {
             "calls": self.calls,
             "cost_usd_max": None if self.calls_unpriced else self.known_usd,
@@ -46,7 +51,7 @@ class Doubts:
         }
 
     def text(self) -> str:
-        """One line for a person, for calls that there are."""
+        """One line for people. Call it only if there are calls in doubt."""
         return f"{count_text(self.calls, 'call')} in doubt: sent, never answered; {self._cost()}"
 
     def _cost(self) -> str:
@@ -67,7 +72,7 @@ class DoubtFinder:
         self._open: dict[str, LlmRequested] = {}
 
     def take(self, event: AnyEvent) -> LlmRequested | None:
-        """The request that the event leaves in doubt."""
+        """Apply the next event; returns the request that it leaves in doubt, or None."""
         match event:
             case LlmRequested():
                 self._open[event.step] = event
@@ -84,5 +89,5 @@ class DoubtFinder:
 
 
 def worst_cost(asked: LlmRequested) -> float | None:
-    """The most that the call can have cost; none where nobody knows."""
+    """The most that the call may have cost, in US dollars; None if that is unknown."""
     return None if asked.worst_case is None else asked.worst_case.cost_usd

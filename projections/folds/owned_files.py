@@ -1,8 +1,7 @@
-"""Which files a job owns: the one fold that every projection reads.
+"""The files of a job by step: the fold that all projections share.
 
-Manifest, tables, run folder, delivery, verification, exports, recordings and reused
-results take from here what each step has now. Who owns a path is decided in
-`ledger/file_owners.py`, which the scheduler reads as well.
+Manifest, tables, run folder, delivery, verification, exports, recordings and reused results read it.
+`ledger/file_owners.py` decides which step owns a path; the scheduler uses that module too.
 """
 
 from __future__ import annotations
@@ -30,10 +29,9 @@ from orc.ledger.step_names import folder_name, is_within
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """A path of the run folder that orc has written and that belongs to no step any more.
+    """A path of the run folder that orc has written and that no step owns any more.
 
-    `digests` are those of the bytes that orc may have written there. Other bytes are
-    somebody else's.
+    `digests` are those of the bytes that orc may have written there; orc did not write other bytes.
     """
 
     path: str
@@ -42,27 +40,27 @@ class Superseded:
 
 @dataclass(slots=True)
 class OwnedFiles:
-    """The files of one job as its events so far leave them.
+    """The files of one job after the events that were applied.
 
-    `outputs` are the files that steps have written, by their paths in `outputs/`.
-    `artifacts` has what the last attempt of each step left in $ORC_ARTIFACTS, by step,
-    and `reused_logs` the log of each step whose result was reused.
+    `outputs` are the files that steps have written, by their paths in `outputs/`. `artifacts` has
+    the artifacts of each step's last attempt, and `reused_logs` the log of each reused result, by
+    step.
     """
 
     outputs: FileOwners = field(default_factory=FileOwners)
     artifacts: dict[str, tuple[FileRef, ...]] = field(default_factory=dict)
     reused_logs: dict[str, Payload] = field(default_factory=dict)
-    # What orc has written and steps have lost since the job last succeeded: by former owner,
-    # then by path; and what they had lost before.
+    # Files that steps no longer own: by former owner and path if that happened since the job last
+    # succeeded, and by path if it happened before.
     _former_outputs: dict[str, dict[str, set[Digest]]] = field(default_factory=dict)
     _settled_outputs: dict[str, set[Digest]] = field(default_factory=dict)
     _former_artifacts: dict[str, set[Digest]] = field(default_factory=dict)
     _former_logs: dict[str, set[Digest]] = field(default_factory=dict)
-    # Those of the former owners that have started again.
+    # The former owners that have started again.
     _restarted: set[str] = field(default_factory=set)
 
     def apply(self, recorded: Recorded) -> tuple[str, ...]:
-        """Take in the next event; the paths of the run folder that it gives to a step or takes."""
+        """Apply the next event; returns the paths of the run folder whose owner or bytes it changes."""
         match event := recorded.event:
             case FileWritten():
                 self._remember(self.outputs.apply(recorded))
@@ -85,10 +83,10 @@ class OwnedFiles:
                 return ()
 
     def superseded(self) -> Iterator[Superseded]:
-        """What may be left in a run folder that was published before the last events.
+        """Files that a run folder may still have from an earlier publication.
 
-        Until the job has succeeded, a former file of a step that has started again is left
-        out: the new attempt may have written the same bytes, for a later step to read.
+        Until the job has succeeded, former files of a step that has started again are not among
+        them: the new attempt may have written the same bytes, and dependents may read them.
         """
         outputs = {path: set(digests) for path, digests in self._settled_outputs.items()}
         for step, files in self._former_outputs.items():
@@ -108,7 +106,7 @@ class OwnedFiles:
                 yield Superseded(path, frozenset(digests))
 
     def _settle(self) -> None:
-        """No step is left that could read a former file."""
+        """The job has succeeded: no step runs that could read a former file."""
         for files in self._former_outputs.values():
             for path, digests in files.items():
                 self._settled_outputs.setdefault(path, set()).update(digests)
@@ -153,8 +151,8 @@ class OwnedFiles:
             yield path
 
 
-def find_left(folder: Folder, superseded: Iterable[Superseded]) -> Iterator[Superseded]:
-    """Those that are still in a run folder with the bytes that orc wrote there."""
+def find_superseded(folder: Folder, superseded: Iterable[Superseded]) -> Iterator[Superseded]:
+    """The superseded files that the run folder still has, with the bytes that orc wrote."""
     for former in superseded:
         content = folder.read(former.path)
         if content is not None and digest_bytes(content) in former.digests:
@@ -170,7 +168,7 @@ def read_owned(stream: Iterable[Recorded]) -> OwnedFiles:
 
 
 def dropped_by(event: JobAmended) -> frozenset[str]:
-    """The steps whose results the amendment takes; those inside of them go too (`is_within`)."""
+    """The steps whose results the amendment drops, together with their inner steps (`is_within`)."""
     return frozenset((*event.reset, *event.removed))
 
 
@@ -179,15 +177,15 @@ def _digest(text: Payload) -> Digest:
 
 
 def output_path(path: str) -> str:
-    """Where a file of a step is in the run folder."""
+    """The path in the run folder of a file that a step wrote."""
     return f"outputs/{path}"
 
 
 def artifact_path(step: str, file: FileRef) -> str:
-    """Where an artifact of a step is in the run folder."""
+    """The path in the run folder of an artifact."""
     return f"artifacts/{folder_name(step)}/{file.path}"
 
 
 def reused_log_path(step: str) -> str:
-    """Where the log of a reused result is in the run folder."""
+    """The path in the run folder of the log of a reused result."""
     return f"logs/{step}.reused.log"

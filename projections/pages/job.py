@@ -155,7 +155,7 @@ class InnerTable:
 def _step_tables(view: JobView) -> tuple[list[StepLine], list[InnerTable]]:
     """The lines of the main table, and separate tables for containers with many steps."""
     inner_tables: list[InnerTable] = []
-    return list(_lines(view, view.tops, 0, inner_tables)), inner_tables
+    return list(_lines(view, view.top_level, 0, inner_tables)), inner_tables
 
 
 def _lines(

@@ -1,1 +1,1 @@
-"""The read model: the tables of `runs.db` that people query, their rows, and how events change them."""
+"""The read model: the tables of `runs.db` that people query, and how events change their rows."""

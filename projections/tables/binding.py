@@ -1,8 +1,7 @@
-"""Statements of the read model, made from the declared columns and bound by name.
+"""Makes SQL statements from the declared columns, and binds the values of handlers by name.
 
-A handler gives a statement its values by the names of the columns (`writer.add`). `Insert`
-and `Update` need no list of columns: they write those that the handler names. A statement
-with conditions of its own is text in which `:name` stands for a value.
+A handler passes the values of a row by column name (`writer.add`). `Insert` and `Update` write the
+columns that the handler names. Any other statement is SQL text in which `:name` is a value.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Adds a row: the columns that the handler names, and for others the value of a new row.
+    """Inserts a row: the columns that the handler names, and the `start` values of other columns.
 
-    `fixed` are values that are the same for every row, `computed` expressions of SQL. With
-    `on_conflict` a row that is there takes the columns that the handler names, but for those
-    that `on_conflict` has an expression for; and it does so only where `only_if` holds.
+    `fixed` has constant values, `computed` SQL expressions. With `on_conflict`, a row with the same
+    key is updated: it takes the columns that the handler names, except that `on_conflict` gives an
+    SQL expression for some columns. `only_if` is an SQL condition for this update.
     """
 
     row_type: type[Row]
@@ -37,7 +36,7 @@ class Insert:
     only_if: str | None = None
 
     def text(self, given: Iterable[str]) -> str:
-        """The statement for a handler that gives these names. Raises ValueError for an unknown one."""
+        """The SQL for a handler that names the columns in `given`. Raises ValueError for other names."""
         table = table_of(self.row_type)
         start = {c.name: c.start for c in table.columns if c.start is not None}
         values = {name: literal(value) for name, value in {**start, **self.fixed}.items()}
@@ -56,9 +55,10 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Changes the row that the handler names by its key: the other columns that it names.
+    """Updates one row: the handler passes its key and the columns to change.
 
-    `fixed` and `computed` are as in `Insert`; a name that `computed` uses is a value for it.
+    `fixed` and `computed` are as in `Insert`. A name that occurs in `computed` is a value of that
+    expression, and not a column to change.
     """
 
     row_type: type[Row]
@@ -66,7 +66,7 @@ class Update:
     computed: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, given: Iterable[str]) -> str:
-        """The statement for a handler that gives these names. Raises ValueError for an unknown one."""
+        """The SQL for a handler that names the columns in `given`. Raises ValueError for other names."""
         table = table_of(self.row_type)
         used = {name for text in self.computed.values() for name in _NAMED.findall(text)}
         changed = {name: literal(value) for name, value in self.fixed.items()}
@@ -81,7 +81,7 @@ Statement = Insert | Update | str
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A statement as SQLite gets it: `values` makes the values of a row from what is given."""
+    """A statement with `?` parameters; `values` gives their values, in order, from named values."""
 
     sql: str
     size: int
@@ -89,21 +89,21 @@ class Bound:
 
 
 def bind(statement: Statement, given: Values) -> Bound:
-    """The statement for rows that have the names of `given`.
+    """Bind the statement to rows that have the same names as `given`.
 
-    Raises ValueError for a name that the statement has no use for, or that it misses.
+    Raises ValueError if the names are not exactly those that the statement uses.
     """
     text = statement if isinstance(statement, str) else statement.text(given)
     names = _NAMED.findall(text)
     if set(names) != set(given):
-        raise ValueError(f"it takes {sorted(set(names))}, and is given {sorted(given)}: {text}")
-    # By place from here on, which is faster than having SQLite look up each name.
+        raise ValueError(f"expected values for {sorted(set(names))}, got {sorted(given)}: {text}")
+    # SQLite binds values by position faster than by name.
     values = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
     return Bound(_NAMED.sub("?", text), len(given), values)
 
 
 def literal(value: object) -> str:
-    """A constant of ours in SQL."""
+    """A constant as an SQL literal. Not for values that come from outside."""
     if value is None:
         return "NULL"
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""The projector's handlers for calls: to models, to tools, and the circuits that hold them back."""
+"""The projector's handlers for calls to models, for calls of tools and for circuits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orc.projections.tables.writer import Writer, preview
 
 
 def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
-    """A call is on its way."""
+    """Add the row of a call that is about to be sent."""
     writer.add(
         "call_requested",
         **_call_keys(recorded, event),
@@ -43,14 +43,14 @@ def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
 
 
 def _tokens_max(worst: WorstCase | None) -> int | None:
-    """The most tokens, sent and received; `None` where that is unknown."""
+    """The most tokens that the call can send and receive; None if that is unknown."""
     if worst is None or worst.output_tokens is None:
         return None
     return worst.input_tokens + worst.output_tokens
 
 
 def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
-    """A call was answered without being sent."""
+    """Add the row of a call that a recorded reply answered."""
     paid_by = event.paid_by
     writer.add(
         "cache_hit",
@@ -68,8 +68,8 @@ def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
 
 
 def responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
-    """A call was answered."""
-    # The price first: it may have to ask which model the row names before the reply does.
+    """Record the reply in the row of the call."""
+    # The price is looked up first: it may need the requested model, which the update overwrites.
     used = _use_tokens(writer, recorded, event)
     writer.add(
         "call_responded",
@@ -84,7 +84,7 @@ def responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
 
 
 def call_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
-    """A call ended without a reply."""
+    """Record the failure in the row of the call."""
     call_key = _call_key(recorded, event)
     used = _use_tokens(writer, recorded, event)
     if event.is_in_doubt:
@@ -101,8 +101,8 @@ def call_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
     )
 
 
-def cut(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted) -> None:
-    """An attempt has ended; a call or a tool that has not is in doubt."""
+def mark_in_doubt(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted) -> None:
+    """Mark the calls and tools of an attempt that has ended as in doubt, if they had not ended."""
     step_key = f"{recorded.job_id}/{event.step}"
     attempt_key = f"{step_key}/{event.attempt}"
     writer.add("step_cut_doubt", row=step_key, step_id=step_key, attempt_id=attempt_key)
@@ -114,7 +114,7 @@ def cut(writer: Writer, recorded: Recorded, event: StepFailed | StepInterrupted)
 def _use_tokens(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
 ) -> dict[str, Any]:
-    """Count the call's tokens and cost for its step and job; the columns of the call's own row."""
+    """Add the call's tokens and cost to its step and job; returns the columns of the call's row."""
     usage = event.usage
     price: Price | None = None
     cost: float | None = None
@@ -143,7 +143,7 @@ def _use_tokens(
 def _find_price(
     writer: Writer, recorded: Recorded, event: LlmResponded | LlmFailed
 ) -> Price | None:
-    """By the model that answered, else by the one that was asked."""
+    """The price of the model that answered, else of the model that was requested."""
     price = writer.prices.find(event.provider, event.model)
     if price is not None or not writer.prices.knows(event.provider):
         return price
@@ -169,7 +169,7 @@ def _call_key(recorded: Recorded, event: LlmResponded | LlmFailed) -> str:
 
 
 def tool_called(writer: Writer, recorded: Recorded, event: ToolCalled) -> None:
-    """A tool is at work."""
+    """Add the row of a tool that is about to be called."""
     step_key = f"{recorded.job_id}/{event.step}"
     attempt_key = f"{step_key}/{event.attempt}"
     arguments, blob = preview(event.arguments)
@@ -189,7 +189,7 @@ def tool_called(writer: Writer, recorded: Recorded, event: ToolCalled) -> None:
 
 
 def tool_returned(writer: Writer, recorded: Recorded, event: ToolReturned) -> None:
-    """A tool has answered."""
+    """Record the result in the row of the call of a tool."""
     result, blob = preview(event.result)
     writer.add(
         "tool_returned",
@@ -202,7 +202,7 @@ def tool_returned(writer: Writer, recorded: Recorded, event: ToolReturned) -> No
 
 
 def circuit_opened(writer: Writer, recorded: Recorded, event: CircuitOpened) -> None:
-    """No step asks the target for a while."""
+    """Record that a target's circuit is open: no step asks the target until the cooldown is over."""
     writer.add(
         "circuit_opened",
         circuit_id=f"{recorded.job_id}/{event.target}",
@@ -217,7 +217,7 @@ def circuit_opened(writer: Writer, recorded: Recorded, event: CircuitOpened) -> 
 
 
 def circuit_closed(writer: Writer, recorded: Recorded, event: CircuitClosed) -> None:
-    """The target has answered again."""
+    """Record that a target's circuit is closed: the target has answered again."""
     circuit_key = f"{recorded.job_id}/{event.target}"
     writer.add("circuit_closed", circuit_id=circuit_key, closed_at=recorded.recorded_at)
 

@@ -1,4 +1,4 @@
-"""How the rows of the read model declare their tables: a field is a column, a class is a table."""
+"""How `rows.py` declares the read model: each class is a table, each field a column."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _META = "column"
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """What a class of rows says of its table; see `Table`."""
+    """The parts of a `Table` that are not columns."""
 
     name: str
     title: str
@@ -23,7 +23,7 @@ class TableInfo:
 
 
 class Row(Protocol):
-    """A frozen dataclass whose fields were made by `column`, in the order of the table."""
+    """A frozen dataclass with a field, made by `column`, for each column of its table, in order."""
 
     TABLE: ClassVar[TableInfo]
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -39,9 +39,9 @@ def column(
     sparse: bool = False,
     by_prices: bool = False,
 ) -> Any:
-    """A field that is a column; its annotation has the type, and whether it may be NULL.
+    """A field that declares a column; its annotation gives the type and whether it may be NULL.
 
-    See `Column` for the arguments.
+    The arguments are described at `Column`.
     """
     stated = {
         "meaning": meaning,
@@ -57,7 +57,7 @@ def column(
 
 @cache
 def table_of(row_type: type[Row]) -> Table:
-    """The table that a class of rows declares."""
+    """The table that a row class declares."""
     info = row_type.TABLE
     columns = []
     for each in fields(row_type):

@@ -1,4 +1,4 @@
-"""The projector's handlers for steps that hold others, and for questions to persons."""
+"""The projector's handlers for steps that expand, and that wait for a person or a budget."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from orc.projections.tables.writer import Writer
 
 
 def shape_of(step: Mapping[str, Any]) -> str:
-    """What a step of a recorded spec is: how it holds others, else its kind."""
+    """The kind to show for a step of a recorded spec: `for_each`, `loop` and so on, else its kind."""
     return next((shape for shape in OUTER_SHAPES if step.get(shape)), str(step["kind"]))
 
 
 def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
-    """Steps came into being inside another one."""
+    """Add the rows of the items, rounds or members that a step has expanded to."""
     job_id = recorded.job_id
     for number, child in enumerate(event.children):
         shape = event.shapes[number if len(event.shapes) > 1 else 0]
@@ -44,23 +44,23 @@ def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
 
 
 def asked(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:
-    """A person is asked."""
+    """Record that the step waits for a person's decision."""
     writer.add("asked", step_id=f"{recorded.job_id}/{event.step}", question=event.message)
 
 
 def decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
-    """Someone has decided, or nobody in time."""
+    """Record the decision of a person, or the option that was taken when the time was over."""
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("decided", step_id=step_key, decision=event.option, decided_by=event.by)
 
 
 def job_waiting(writer: Writer, recorded: Recorded, event: JobWaiting) -> None:
-    """The job waits for a person."""
+    """Record that the job waits for a person."""
     writer.add("job_waiting", job_id=recorded.job_id)
 
 
-def short(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
-    """A step waits for a budget."""
+def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -> None:
+    """Record that the step waits for a larger budget, and end its attempt."""
     step_key = f"{recorded.job_id}/{event.step}"
     maximum, spent, needs = (
         limit_text(event.limit, amount) for amount in (event.maximum, event.spent, event.needed)

@@ -1,7 +1,7 @@
-"""One job as its tables tell it, for pages, pictures, commands and exports: typed rows, read here.
+"""Reads the rows of one job from the read model, for pages, pictures, commands and exports.
 
-Works on any connection that has the read model: the ledger's own, or the one of
-`moment.py`, which has the tables as they were at an earlier event.
+Works on any connection with the tables of the read model: the ledger's own, or one that
+`moment.py` made, with the tables as they were after an earlier event.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from orc.projections.tables.rows import (
 
 @dataclass(frozen=True)
 class JobView:
-    """A job with its steps (removed ones left out) and their attempts, in order.
+    """A job with its steps (without removed ones) and their attempts, in order.
 
-    Calls and tools are read by step, where they are wanted: `read_calls`, `read_tools`.
+    Calls are not read with it: `read_calls` and `read_tools` read them for one step.
     """
 
     job: JobRow
@@ -37,12 +37,12 @@ class JobView:
 
     @cached_property
     def by_name(self) -> dict[str, StepRow]:
-        """The steps by their ids."""
+        """The steps by id."""
         return {step.name: step for step in self.steps}
 
     @cached_property
     def attempts_of(self) -> dict[str, list[AttemptRow]]:
-        """The attempts of each step that has any, by the step's id."""
+        """The attempts by step id; a step without attempts has no entry."""
         names = {step.step_id: step.name for step in self.steps}
         found: dict[str, list[AttemptRow]] = {}
         for attempt in self.attempts:
@@ -51,13 +51,13 @@ class JobView:
         return found
 
     @cached_property
-    def tops(self) -> list[StepRow]:
-        """The steps that no other one holds."""
+    def top_level(self) -> list[StepRow]:
+        """The steps that are not inside another step."""
         return [step for step in self.steps if step.parent not in self.by_name]
 
     def in_order(self) -> Iterator[tuple[StepRow, int]]:
-        """The steps in the order of the spec, what is inside a step right after it, and how deep."""
-        stack = [(step, 0) for step in reversed(self.tops)]
+        """The steps in the order of the spec, each followed by its inner steps; the depth is from 0."""
+        stack = [(step, 0) for step in reversed(self.top_level)]
         while stack:
             step, depth = stack.pop()
             yield step, depth
@@ -66,7 +66,7 @@ class JobView:
 
     @cached_property
     def children_of(self) -> dict[str, list[StepRow]]:
-        """What each step holds that holds any: items, rounds, members, by its id."""
+        """The items, rounds or members of each step that has any, by the id of that step."""
         found: dict[str, list[StepRow]] = {}
         for step in self.steps:
             if step.parent is not None:
@@ -78,7 +78,7 @@ _Row = TypeVar("_Row", bound=Row)
 
 
 def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
-    """The job with that id, which has to be there."""
+    """The job with that id, which must exist."""
     return JobView(
         read_rows(connection, JobRow, "job_id = ?", job_id)[0],
         tuple(
@@ -91,12 +91,12 @@ def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
 
 
 def read_calls(connection: sqlite3.Connection, step_id: str) -> list[CallRow]:
-    """The calls of a step (`job/step`), in order."""
+    """The calls to models of a step, in order; `step_id` is `job/step`."""
     return read_rows(connection, CallRow, "step_id = ? ORDER BY rowid", step_id)
 
 
 def read_tools(connection: sqlite3.Connection, step_id: str) -> list[ToolRow]:
-    """The calls of tools of a step (`job/step`), in order."""
+    """The calls of tools of a step, in order; `step_id` is `job/step`."""
     return read_rows(connection, ToolRow, "step_id = ? ORDER BY rowid", step_id)
 
 
@@ -106,15 +106,15 @@ def read_files(connection: sqlite3.Connection, job_id: str) -> list[FileRow]:
 
 
 def read_circuits(connection: sqlite3.Connection, job_id: str) -> list[CircuitRow]:
-    """The circuits of a job that ever opened, by name."""
+    """The circuits of a job that have opened at least once, by name."""
     return read_rows(connection, CircuitRow, "job_id = ? ORDER BY name", job_id)
 
 
 def read_rows(
-    connection: sqlite3.Connection, row_type: type[_Row], chosen: str, *values: Any
+    connection: sqlite3.Connection, row_type: type[_Row], condition: str, *values: Any
 ) -> list[_Row]:
-    """The rows of the type's table that a condition of ours chooses; `values` are bound."""
-    query = f"{_selection(row_type)} WHERE {chosen}"
+    """The rows that meet `condition`, an SQL condition of our own with a `?` for each of `values`."""
+    query = f"{_selection(row_type)} WHERE {condition}"
     return [row_type(*row) for row in connection.execute(query, values)]
 
 
@@ -125,7 +125,7 @@ def _selection(row_type: type[Row]) -> str:
 
 
 def _attempts(connection: sqlite3.Connection, job_id: str) -> list[AttemptRow]:
-    # There is an index by step, and none by job.
+    # The table has an index by step and none by job.
     return read_rows(
         connection,
         AttemptRow,

@@ -1,7 +1,7 @@
-"""The tables of one job as they were at an earlier event: derived anew, from its first events.
+"""Derives the read model in a temporary database, also as it was after an earlier event.
 
-What reads them cannot tell them from the ledger's own, so that every page and
-command that shows a job can show it as of then.
+The database has the same tables as the ledger. Every page and command that shows a job can
+therefore also show it as of an earlier event.
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ from orc.projections.tables.rows import CallRow
 _BATCH = 1000
 
 
-def derive_beside(
+def derive_tables(
     path: Path,
     job_id: str | None,
     *,
     prices: PriceTable = NO_PRICES,
     up_to: int | None = None,
 ) -> sqlite3.Connection:
-    """A private database with the tables as the events give them, and the ledger beside it.
+    """A temporary database with the tables derived from the events, and the ledger attached.
 
-    Of one job, or of all; of one job's first events, up to version `up_to`. `events`
-    and `blobs` are the ledger's own, whole: tables of the ledger have the prefix
-    `ledger.` there. The caller closes it. Raises LedgerError where events cannot be read.
+    The tables are those of one job or, with None, of all jobs; `up_to` is the last version of the
+    job that is applied. `events` and `blobs` are the ledger's own, and `ledger.` is the prefix of
+    all the ledger's tables. The caller closes the connection. Raises LedgerError if an event cannot
+    be read.
     """
-    # In a file that SQLite takes away: a long ledger's tables need not fit into memory.
+    # The empty name is a temporary file, which SQLite removes: the tables need not fit into memory.
     connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
     try:
         model = ReadModel(prices)
         migrate(connection)
         model.create(connection)
-        # From now on these names are the ledger's.
+        # Without these tables, SQLite finds the names in the attached ledger.
         for name in ("events", "blobs", "signals", "orc_meta"):
             connection.execute(f"DROP TABLE {name}")
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         connection.execute("ATTACH ? AS ledger", (uri,))
-        # One view of the ledger for both: it may grow meanwhile.
+        # One snapshot of the ledger for all reads: another process may append to it.
         connection.execute("BEGIN")
         reader = LedgerReader(path, connection)
         events = reader.read_all() if job_id is None else reader.read_stream(job_id)
@@ -64,12 +65,12 @@ def derive_beside(
 
 @contextmanager
 def tables_at(path: Path, job_id: str, version: int) -> Iterator[sqlite3.Connection]:
-    """The tables of a job as they were after its event `version`, from 1; costs are the ledger's own.
+    """The tables of a job as they were after its event `version`, from 1.
 
-    Raises LedgerError.
+    Costs are copied from the ledger's own tables. Raises LedgerError.
     """
     with storage_errors(path):
-        connection = derive_beside(path, job_id, up_to=version)
+        connection = derive_tables(path, job_id, up_to=version)
         try:
             for statement in _COSTS_OF_THE_LEDGER:
                 connection.execute(statement)
@@ -84,7 +85,7 @@ _SUMS = (
 )
 _PRICED = ", ".join(column.name for column in table_of(CallRow).columns if column.is_by_prices)
 _COSTS_OF_THE_LEDGER = (
-    # What was not answered then has no tokens yet, and so no price.
+    # A call without tokens had not been answered at that event, and has no cost yet.
     f"UPDATE llm_calls SET ({_PRICED}) = (SELECT {_PRICED} FROM ledger.llm_calls AS kept "
     "WHERE kept.call_id = llm_calls.call_id) "
     "WHERE input_tokens IS NOT NULL OR status = 'from ledger'",

@@ -1,10 +1,9 @@
-"""The projector: how each event changes the tables, inside the append's own transaction.
+"""The projector: how each event changes the tables, in the transaction that appends the event.
 
-Rows are collected and written a statement at a time for a whole batch. The
-statements of one batch run in the order of `ORDER`, which is the order in
-which events follow each other within a turn of the loop; an event that would
-break that order closes the batch first, so that a rebuild in large batches
-gives the same rows.
+The projector collects the rows of a batch and runs each statement once for all its rows, in the
+order of `ORDER`. That is the usual order of events within one turn of the runner's loop. If an
+event comes earlier in this order than the event before it, the projector first writes the rows
+that it has collected. The tables are therefore the same for every size of batch.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ from orc.projections.tables.calls import (
     call_failed,
     circuit_closed,
     circuit_opened,
-    cut,
+    mark_in_doubt,
     requested,
     responded,
     tool_called,
     tool_returned,
 )
-from orc.projections.tables.flow import asked, decided, expanded, job_waiting, short
+from orc.projections.tables.flow import asked, budget_exceeded, decided, expanded, job_waiting
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
@@ -69,7 +68,7 @@ from orc.projections.tables.writer import Writer, preview
 
 
 class ReadModel:
-    """See `ledger.Projector`. Costs are those of `prices`."""
+    """The `ledger.Projector` of the read model; costs are computed with `prices`."""
 
     version = VERSION
 
@@ -85,10 +84,10 @@ class ReadModel:
         writer = Writer(connection, self._prices)
         phase = 0
         for recorded in batch:
-            following, handle = _HANDLERS[type(recorded.event)]
-            if following < phase:
+            next_phase, handle = _HANDLERS[type(recorded.event)]
+            if next_phase < phase:
                 writer.flush()
-            phase = following
+            phase = next_phase
             handle(writer, recorded, recorded.event)
         writer.flush()
 
@@ -215,7 +214,7 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
         failure=event.message,
         tolerated=int(bool(event.tolerated)),
     )
-    cut(writer, recorded, event)
+    mark_in_doubt(writer, recorded, event)
     if event.on_content:
         writer.add("calls_rejected", step_id=step_key)
     _attempt_ended(writer, recorded, event, "failed")
@@ -226,7 +225,7 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
 def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted) -> None:
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("step_interrupted", step_id=step_key)
-    cut(writer, recorded, event)
+    mark_in_doubt(writer, recorded, event)
     _attempt_ended(writer, recorded, event, "interrupted")
     writer.add("attempt_doubted", attempt_id=f"{step_key}/{event.attempt}")
 
@@ -271,8 +270,8 @@ def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> N
     writer.add("step_switched", step_id=step_key, provider=event.provider, model=event.model)
 
 
-def _nothing(writer: Writer, recorded: Recorded, event: Any) -> None:
-    """The event changes no table: an interrupted job is one that has not ended, for one."""
+def _ignore(writer: Writer, recorded: Recorded, event: Any) -> None:
+    """The event changes no table: `job.interrupted`, for example, since the job has not ended."""
 
 
 # For each event the phase, which is the place of its statements in `ORDER`, and its handler.
@@ -281,9 +280,9 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     JobAmended: (0, job_amended),
     JobStarted: (1, _job_started),
     JobResumed: (1, _job_resumed),
-    JobInterrupted: (1, _nothing),
-    BudgetRaised: (1, _nothing),
-    BlobRemoved: (1, _nothing),
+    JobInterrupted: (1, _ignore),
+    BudgetRaised: (1, _ignore),
+    BlobRemoved: (1, _ignore),
     CacheHit: (2, cache_hit),
     LlmRequested: (2, requested),
     LlmResponded: (3, responded),
@@ -295,7 +294,7 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     FileWritten: (4, file_written),
     StepInterrupted: (5, _step_interrupted),
     ApprovalDecided: (5, decided),
-    BudgetExceeded: (6, short),
+    BudgetExceeded: (6, budget_exceeded),
     StepSucceeded: (6, _step_succeeded),
     StepFailed: (6, _step_failed),
     StepSkipped: (7, _step_skipped),

@@ -1,4 +1,4 @@
-"""What a job asks people at this moment: the message, and the answers that there are."""
+"""The open questions of a job to a person: the message and the options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orc.projections.tables.rows import StepRow
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that nobody has answered; `expires_at` is in seconds since 1970."""
+    """A question of a step; `expires_at` is in seconds since 1970, and `on_timeout` the option then."""
 
     step: str
     message: str
@@ -22,7 +22,7 @@ class Question:
 
 
 def read_questions(reader: LedgerReader, job_id: str) -> list[Question]:
-    """The questions of the job that are open, in the order of its steps. Raises LedgerError."""
+    """The open questions of the job, in the order of its steps. Raises LedgerError."""
     waiting = read_rows(
         reader.connection,
         StepRow,
@@ -35,7 +35,7 @@ def read_questions(reader: LedgerReader, job_id: str) -> list[Question]:
 
 
 def read_question(reader: LedgerReader, job_id: str, step: str) -> Question | None:
-    """What the step asked last, whether it is answered or not. Raises LedgerError."""
+    """The last question of the step, answered or not; None if it never asked. Raises LedgerError."""
     row = reader.connection.execute(
         "SELECT version FROM events WHERE job_id = ? AND type = 'approval.requested' AND step = ? "
         "ORDER BY version DESC LIMIT 1",

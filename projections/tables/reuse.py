@@ -1,4 +1,4 @@
-"""The projector's handlers for files, for results that are used again, and for amended jobs."""
+"""The projector's handlers for files, for reused results and for amended jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orc.projections.tables.writer import Writer, preview
 
 
 def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of a job's steps, before anything has happened to them."""
+    """The rows of a spec's steps, with the columns that the spec determines."""
     for position, step in enumerate(spec["steps"]):
         yield {
             "step_id": f"{job_id}/{step['id']}",
@@ -30,10 +30,13 @@ def step_rows(job_id: str, spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
-    """The job's rows as the new spec has them. A removed step's row stays: its calls were made."""
+    """Change the rows of the job to those of the new spec.
+
+    The row of a removed step stays: its calls were made and paid for.
+    """
     job_id = recorded.job_id
     spec = writer.spec(event.spec, job_id)
-    # Alone in its batch: what it clears must not be in front of what it follows.
+    # Rows of earlier events are written first: otherwise they would come after the changes below.
     writer.flush()
     writer.add(
         "job_amended",
@@ -49,7 +52,7 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     for step_id in event.removed:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
     for step_id in (*event.reset, *event.removed):
-        writer.add("inside_removed", job_id=job_id, **_inside(step_id))
+        writer.add("inside_removed", job_id=job_id, **_name_prefixes(step_id))
     named = dropped_by(event)
     owners = writer.connection.execute(
         "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
@@ -65,8 +68,8 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     writer.flush()
 
 
-def _inside(name: str) -> dict[str, Any]:
-    """How the names of the items, rounds and members of a step begin, and how long that is."""
+def _name_prefixes(name: str) -> dict[str, Any]:
+    """The prefixes of the names of a step's items, rounds and members, and their length."""
     return {
         "length": len(name) + 1,
         "items": f"{name}[",
@@ -76,7 +79,7 @@ def _inside(name: str) -> dict[str, Any]:
 
 
 def file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:
-    """The row of the file, at its path: `FileOwners` has the same."""
+    """Add or update the row of the path, as `FileOwners` does."""
     _add_file(writer, recorded, event.step, file_of(event), event.attempt)
 
 
@@ -99,7 +102,7 @@ def _add_file(
 
 
 def step_reused(writer: Writer, recorded: Recorded, event: StepReused) -> None:
-    """The step's row with the result from elsewhere, and its files."""
+    """Record the result that was copied from another step, with its files."""
     job_id, step_key = recorded.job_id, f"{recorded.job_id}/{event.step}"
     for file in event.files:
         _add_file(writer, recorded, event.step, file, None)

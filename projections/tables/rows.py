@@ -1,13 +1,13 @@
-"""The read model's tables: one class a table, one field a column. This is the only declaration.
+"""Declares the tables of the read model: each class is a table, each field a column.
 
-The tables in the file, the statements that write rows, the queries that read them, what
-Datasette says of a column and docs/tables.md are derived from these classes. A new column is
-a field here and a value in the projector's handler that fills it (`projector.py`); then
-`VERSION` is raised (`version.py`). `column` takes the meaning and, for example, whether the
-column is a key. Units are told by the end of a name: `_s`, `_at`, `_usd`, `_tokens`, `_bytes`.
+Everything else is derived from these classes: the tables in the file, the statements that write
+rows, the queries that read them, Datasette's descriptions and docs/tables.md. To add a column, add a
+field here, set its value in the projector's handler (`projector.py`) and raise `VERSION`
+(`version.py`). `column` takes the meaning and the properties of the column. The end of a name
+gives the unit: `_s`, `_at`, `_usd`, `_tokens`, `_bytes`.
 
-Keys are texts that say what they are (`job/step/attempt`), so that a rebuilt table has equal
-rows. Datasette shows the column `name` in place of a key.
+Keys are texts made of ids (`job/step/attempt`), so that a rebuilt table has the same keys.
+Datasette shows the column `name` in place of a key.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class JobRow:
     provider: str | None = column("The default provider of its steps.")
     model: str | None = column("The default model of its steps.")
     submitted_at: str = column("When the job was submitted.", indexed=True)
-    started_at: str | None = column("When a process started the job first.")
-    finished_at: str | None = column("When the job ended; NULL while it has not.")
-    duration_s: float | None = column("From the first start to the end, pauses included.")
-    steps_total: int = column("The number of steps: items, rounds and members included.")
+    started_at: str | None = column("When a process first started the job.")
+    finished_at: str | None = column("When the job ended; NULL until then.")
+    duration_s: float | None = column("From the first start to the end, with pauses.")
+    steps_total: int = column("The number of steps, with items, rounds and members.")
     steps_succeeded: int = column("The number of steps that succeeded.", start=0)
     steps_failed: int = column("The number of steps that failed.", start=0)
     steps_skipped: int = column("The number of steps that were skipped.", start=0)
@@ -51,25 +51,25 @@ class JobRow:
     input_tokens: int = column("Tokens sent in these calls.", start=0)
     output_tokens: int = column("Tokens received in these calls.", start=0)
     cost_usd: float | None = column(
-        "Of the calls whose price is known: the whole cost where calls_unpriced is 0.",
+        "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
         by_prices=True,
     )
     calls_unpriced: int = column(
-        "Calls of unknown price, which are not in cost_usd.", start=0, by_prices=True
+        "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
     )
     calls_in_doubt: int = column(
-        "Calls whose end was not recorded: they may have been answered, and charged.", start=0
+        "Calls whose outcome was not recorded: they may have been answered and charged.", start=0
     )
     in_doubt_usd: float | None = column(
-        "The most that the calls in doubt may have cost, where that is known; not in cost_usd."
+        "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
     )
     in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
     failure: str | None = column(
-        "The first failure that the job ended with, or why it was cancelled."
+        "The first failure when the job ended, or why the job was cancelled."
     )
     spec_file: str | None = column("The name of the spec's file.")
-    runs_dir: str | None = column("The folder in which the job's run folder is.")
-    owner: str | None = column("The process that ran the job last: its id and its host.")
+    runs_dir: str | None = column("The folder that contains the job's run folder.")
+    owner: str | None = column("The process that last ran the job: its process id and host.")
     forked_from: str | None = column("The job that this one was forked from.")
 
 
@@ -81,7 +81,7 @@ class StepRow:
         "steps",
         "Steps",
         "One row for each node of a job's graph: the steps of the spec, and the items, rounds and "
-        "members that they expanded to.",
+        "members to which they expanded.",
     )
 
     step_id: str = column("`job/step`.", key=True)
@@ -91,63 +91,65 @@ class StepRow:
     kind: str = column("The kind of the step: prompt, run, python, for_each and so on.")
     status: str = column(
         "pending, running, waiting (for a retry, a person or a budget), succeeded, failed, skipped "
-        "or cancelled; removed where an amendment of the job took the step out.",
+        "or cancelled; removed if an amendment of the job removed the step.",
         start="pending",
     )
     needs: str = column("The ids of the steps that it depends on, separated by commas.")
-    provider: str | None = column("The provider that the step asks.")
-    model: str | None = column("The model that the step asks.")
+    provider: str | None = column("The provider to which the step sends its calls.")
+    model: str | None = column("The model to which the step sends its calls.")
     attempts: int = column("The number of attempts so far.", start=0)
     started_at: str | None = column("When the first attempt started.")
-    finished_at: str | None = column("When the step ended; NULL while it has not.")
+    finished_at: str | None = column("When the step ended; NULL until then.")
     duration_s: float | None = column("How long the last attempt took.")
     calls: int = column("Calls to models that were answered or failed.", start=0)
     input_tokens: int = column("Tokens sent in these calls.", start=0)
     output_tokens: int = column("Tokens received in these calls.", start=0)
     cost_usd: float | None = column(
-        "Of the calls whose price is known: the whole cost where calls_unpriced is 0.",
+        "The cost of the calls whose price is known; the whole cost if calls_unpriced is 0.",
         by_prices=True,
     )
     calls_unpriced: int = column(
-        "Calls of unknown price, which are not in cost_usd.", start=0, by_prices=True
+        "Calls whose price is unknown; cost_usd does not contain them.", start=0, by_prices=True
     )
     calls_in_doubt: int = column(
-        "Calls whose end was not recorded: they may have been answered, and charged.", start=0
+        "Calls whose outcome was not recorded: they may have been answered and charged.", start=0
     )
     in_doubt_usd: float | None = column(
-        "The most that the calls in doubt may have cost, where that is known; not in cost_usd."
+        "The most that the calls in doubt may have cost, as far as that is known; not in cost_usd."
     )
     in_doubt_unpriced: int = column("Calls in doubt whose highest cost is unknown.", start=0)
     output: str | None = column(
-        "The first 200 characters of its result, as text or JSON, where it is at most 1 kB."
+        "The first 200 characters of the result, as text or JSON, if the result is at most 1 kB."
     )
     output_sha256: str | None = column(
-        "The blob with its result, where the result is larger.", refers="blobs.sha256"
+        "The blob with the result, if the result is larger.", refers="blobs.sha256"
     )
     failure_kind: str | None = column(
-        "The kind of the last failure, or `budget` while it waits for one."
+        "The kind of the last failure, or `budget` while the step waits for a larger budget."
     )
     failure: str | None = column("The message of the last failure, or what the step waits for.")
-    skip_reason: str | None = column("Why it was skipped, with the steps that caused it.")
+    skip_reason: str | None = column("Why the step was skipped, with the steps that caused it.")
     tolerated: int = column(
-        "1 where the step failed and the job continued (continue_on_error).", start=0
+        "1 if the step failed and the job continued (continue_on_error).", start=0
     )
-    parent: str | None = column("The id of the step that holds this one.")
-    children: int | None = column("The number of steps that this one expanded to.")
+    parent: str | None = column("The id of the step that contains this one.")
+    children: int | None = column("The number of steps to which this one expanded.")
     question: str | None = column("The question that the step asks a person.")
-    decision: str | None = column("The option that was chosen.")
-    decided_by: str | None = column("Who chose it; NULL where the time was over.")
-    reused: str | None = column("Why its result was copied from another step: fork or cache.")
+    decision: str | None = column(
+        "The option that the person chose, or that was taken when the time was over."
+    )
+    decided_by: str | None = column("The person who chose it; NULL if the time was over.")
+    reused: str | None = column("Why the result was copied from another step: fork or cache.")
     reused_from: str | None = column("The key of the step that made the result: `job/step`.")
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The ids of the steps that it waits for."""
+        """The ids of the steps that it depends on."""
         return tuple(self.needs.split(", ")) if self.needs else ()
 
     @property
     def tokens(self) -> int:
-        """All tokens, in and out."""
+        """The sum of input and output tokens."""
         return self.input_tokens + self.output_tokens
 
 
@@ -163,7 +165,7 @@ class AttemptRow:
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
     attempt: int = column("The number of the attempt in its step, from 1.")
     status: str = column(
-        "running, succeeded, failed or interrupted; `in doubt` where it was interrupted while "
+        "running, succeeded, failed or interrupted; `in doubt` if it was interrupted while "
         "a command, a function, a call or a tool was running.",
         start="running",
     )
@@ -175,13 +177,13 @@ class AttemptRow:
     exit_code: int | None = column("The exit code of the command.")
     retry_delay_s: float | None = column("The wait between this attempt and the next one.")
     log: str | None = column(
-        "The first 200 characters of what the command printed, where that is at most 1 kB."
+        "The first 200 characters of what the command printed, if that is at most 1 kB."
     )
     log_sha256: str | None = column(
-        "The blob with what the command printed, where that is larger.", refers="blobs.sha256"
+        "The blob with what the command printed, if that is larger.", refers="blobs.sha256"
     )
     cache_key: str | None = column(
-        "The digest of everything that the result depends on, where the step has a cache.",
+        "The digest of everything that determines the result; NULL if the step has no cache.",
         indexed=True,
         sparse=True,
     )
@@ -190,7 +192,7 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A row of `llm_calls`; `status` is `from ledger` where a recorded reply was used again."""
+    """A row of `llm_calls`; `status` is `from ledger` if a recorded reply answered the call."""
 
     TABLE: ClassVar = TableInfo(
         "llm_calls",
@@ -206,57 +208,62 @@ class CallRow:
     attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
     call: int = column("The number of the call in its attempt, from 1.")
     status: str = column(
-        "sent, answered or failed; `in doubt` where its end was not recorded; `from ledger` where "
+        "sent, answered or failed; `in doubt` if the outcome was not recorded; `from ledger` if "
         "a recorded reply was used again and nothing was sent.",
         start="sent",
     )
-    provider: str | None = column("The provider that was asked.")
-    model: str | None = column("The model that answered, or else the one that was asked.")
+    provider: str | None = column("The provider to which the call was sent.")
+    model: str | None = column("The model that answered, or else the model that was requested.")
     requested_at: str | None = column("When the request was recorded, just before it was sent.")
     duration_s: float | None = column("From the request to the end of the reply.")
     input_tokens: int | None = column("Tokens sent.")
     output_tokens: int | None = column("Tokens received.")
-    cached_tokens: int | None = column("Tokens sent that the provider read from its own cache.")
-    reasoning_tokens: int | None = column("Tokens received that are reasoning.")
+    cached_tokens: int | None = column("Tokens sent that the provider had in its own cache.")
+    reasoning_tokens: int | None = column("Tokens received that the model used for reasoning.")
     cost_usd: float | None = column(
-        "From the tokens and the table of prices that was in effect; NULL where the price is unknown.",
+        "The tokens at the prices that were in effect; NULL if the price is unknown.",
         by_prices=True,
     )
     worst_case_tokens: int | None = column(
         "The most tokens, sent and received, that the call can use; NULL without max_tokens."
     )
     worst_case_usd: float | None = column(
-        "The most that the call can cost, by the prices of its day."
+        "The most that the call can cost, at the prices of the time when it was sent."
     )
     in_doubt: int | None = column(
-        "1 where the call may have been answered, and charged, unrecorded."
+        "1 if the outcome was not recorded: the call may have been answered and charged."
     )
-    price_date: str | None = column("The day (UTC) on which that price was noted.", by_prices=True)
-    saved_usd: float | None = column("What a reply from the cache would have cost.", by_prices=True)
+    price_date: str | None = column("The day (UTC) on which the price was seen.", by_prices=True)
+    saved_usd: float | None = column(
+        "What the call would have cost, if the cache answered it.", by_prices=True
+    )
     finish_reason: str | None = column("Why the model stopped: stop, length, tool_calls and so on.")
     failure_kind: str | None = column("The kind of the failure (docs/events.md lists them).")
     failure: str | None = column("The message of the failure.")
     request_sha256: str | None = column("The digest of the whole request.", indexed=True)
     request_blob: str | None = column(
-        "The blob with the request, where that is larger than 1 kB.", refers="blobs.sha256"
+        "The blob with the request, if the request is larger than 1 kB.", refers="blobs.sha256"
     )
     reply_blob: str | None = column(
-        "The blob with the reply, where that is larger than 1 kB.", refers="blobs.sha256"
+        "The blob with the reply, if the reply is larger than 1 kB.", refers="blobs.sha256"
     )
     endpoint: str | None = column("The address of the provider's server.")
-    identity: str | None = column("Distinguishes the model from a later one of the same name.")
+    identity: str | None = column(
+        "The model's version as its server names it, to tell it from a later model of the same name."
+    )
     request_version: int | None = column("The version of the event that has the request.")
     reply_version: int | None = column("The version of the event that has the reply.")
-    rejected: int | None = column("1 where the reply was unusable: it is not used again.")
+    rejected: int | None = column(
+        "1 if the step rejected the reply; the cache does not use it again."
+    )
     dropped: str | None = column(
-        "Parameters that the provider does not support, separated by commas."
+        "Parameters that were not sent, since the provider does not support them, separated by commas."
     )
     changed: str | None = column(
-        "Parts of the request that kept the reply cache from answering, separated by commas."
+        "Parts of the request that differ from the step's previous request, so that the cache had "
+        "no reply, separated by commas."
     )
-    paid_by_job: str | None = column(
-        "The job that paid for the reply that the cache answered with."
-    )
+    paid_by_job: str | None = column("The job that paid for the reply from the cache.")
     paid_by_step: str | None = column("The id of the step in that job.")
 
 
@@ -267,19 +274,19 @@ class CircuitRow:
     TABLE: ClassVar = TableInfo(
         "circuits",
         "Circuits",
-        "One row for each model of a job whose calls failed too often in a row, so that no step "
-        "asked it for a while.",
+        "One row for each target of a job (a provider and a model) whose calls failed several times "
+        "in a row, so that no step asked it until a cooldown was over.",
     )
 
     circuit_id: str = column("`job/provider/model`.", key=True)
     name: str = column("The provider and the model.")
     job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
     status: str = column("open or closed.", start="open")
-    opened_at: str = column("When the circuit opened last.")
-    closed_at: str | None = column("When it closed; NULL while it is open.")
-    failures: int = column("How many calls in a row had failed when it opened last.")
-    times_opened: int = column("How often it opened.", start=1)
-    cooldown_s: float = column("How long no step asks the model.")
+    opened_at: str = column("When the circuit last opened.")
+    closed_at: str | None = column("When the circuit closed; NULL while it is open.")
+    failures: int = column("How many calls in a row had failed when the circuit last opened.")
+    times_opened: int = column("How often the circuit opened.", start=1)
+    cooldown_s: float = column("How long no step asks the target.")
     failure_kind: str | None = column("The kind of the last failure.")
     failure: str | None = column("The message of the last failure.")
 
@@ -298,25 +305,25 @@ class ToolRow:
     step_id: str = column("The step.", refers="steps.step_id", indexed=True)
     attempt_id: str = column("The attempt.", refers="attempts.attempt_id")
     call_id: str = column(
-        "The call to the model that asked for the tool.", refers="llm_calls.call_id"
+        "The call to the model whose reply asked for the tool.", refers="llm_calls.call_id"
     )
     tool: str = column("The name of the tool.")
     status: str = column(
-        "called, returned or error; `in doubt` where its end was not recorded.", start="called"
+        "called, returned or error; `in doubt` if the outcome was not recorded.", start="called"
     )
     called_at: str = column("When the call was recorded, just before the tool was called.")
     duration_s: float | None = column("How long the tool took.")
     arguments: str | None = column(
-        "The first 200 characters of the arguments, as JSON, where they are at most 1 kB."
+        "The first 200 characters of the arguments, as JSON, if they are at most 1 kB."
     )
     result: str | None = column(
-        "The first 200 characters of the result, as text or JSON, where it is at most 1 kB."
+        "The first 200 characters of the result, as text or JSON, if it is at most 1 kB."
     )
     arguments_blob: str | None = column(
-        "The blob with the arguments, where these are larger.", refers="blobs.sha256"
+        "The blob with the arguments, if they are larger.", refers="blobs.sha256"
     )
     result_blob: str | None = column(
-        "The blob with the result, where that is larger.", refers="blobs.sha256"
+        "The blob with the result, if it is larger.", refers="blobs.sha256"
     )
 
 
@@ -325,7 +332,7 @@ class FileRow:
     """A row of `files`; `path` is relative to the job's `outputs/`."""
 
     TABLE: ClassVar = TableInfo(
-        "files", "Files", "One row for each file that a job's steps wrote, as it is now."
+        "files", "Files", "One row for each path that a job's steps wrote, with its latest file."
     )
 
     file_id: str = column("`job/path`.", key=True)
@@ -336,9 +343,11 @@ class FileRow:
     sha256: str = column("The blob with the file's bytes.", refers="blobs.sha256", indexed=True)
     size_bytes: int = column("The size of the file.")
     media_type: str = column("The media type, for example text/markdown.")
-    written_at: str = column("When the file was written last.")
-    attempt: int | None = column("The attempt that wrote it; NULL where a result was copied.")
+    written_at: str = column("When the file was last written.")
+    attempt: int | None = column(
+        "The attempt that wrote the file; NULL if it was copied from another step's result."
+    )
 
 
 ROWS: tuple[type[Row], ...] = (JobRow, StepRow, AttemptRow, CallRow, CircuitRow, ToolRow, FileRow)
-"""The tables, in an order in which they can be created."""
+"""All tables, in an order in which they can be created: a table follows those that it refers to."""

@@ -1,4 +1,4 @@
-"""Makes the tables of the read model, as `rows.py` declares them, with sqlite-utils."""
+"""Creates the tables of the read model, as `rows.py` declares them, with sqlite-utils."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from orc.projections.tables.columns import table_of
 from orc.projections.tables.rows import ROWS
 
 TABLES = tuple(row_type.TABLE.name for row_type in reversed(ROWS))
-"""In an order in which they can be dropped."""
+"""The names of the tables, in an order in which they can be dropped."""
 
 _PYTHON_TYPES = {"TEXT": str, "INTEGER": int, "REAL": float}
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
-    """Drop the read model and create it empty; the caller holds a transaction."""
+    """Drop the read model and create it empty. The caller has begun a transaction."""
     from sqlite_utils import Database
 
     for name in TABLES:
@@ -37,12 +37,12 @@ def _create(database: Any, table: Table) -> None:
         if column.refers is not None
     ]
     columns = {column.name: _PYTHON_TYPES[column.type] for column in table.columns}
-    # No NOT NULL and no DEFAULT: only the projector writes rows, and tests hold it to both.
+    # Without NOT NULL and DEFAULT: only the projector writes rows, and tests check both.
     database[table.name].create(columns, pk=table.key, foreign_keys=links, strict=True)
 
 
 def _indexes(table: Table) -> Iterator[str]:
-    # Each index is one more page in every commit that touches it: few columns have one.
+    # Each index adds a page to every commit that changes it, so few columns have one.
     for column in table.columns:
         if column.is_indexed:
             condition = f" WHERE {column.name} IS NOT NULL" if column.is_sparse else ""

@@ -1,4 +1,4 @@
-"""The statements of the read model, in the order in which one batch runs them."""
+"""The SQL statements of the read model by name, in the order in which one batch runs them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from orc.projections.tables.rows import (
     ToolRow,
 )
 
-_CUT = "step_id = :step_id AND attempt_id = :attempt_id AND status = 'sent'"
-"""The call that an attempt left open: at most one, found by the index of its step's calls."""
+_UNENDED_CALL = "step_id = :step_id AND attempt_id = :attempt_id AND status = 'sent'"
+"""Selects the call that an attempt left without an outcome: at most one."""
 
 _ONE_ACTION = sql_list(names_where("is_one_action"))
 
 
 def _add_doubt(table: str, key: str, calls: str) -> str:
-    """Adds to a row's doubts those of some calls; `:row` is the key of the row."""
+    """Adds the calls that the condition `calls` selects to the columns in doubt of the row `:row`."""
     return (
         f"UPDATE {table} SET (calls_in_doubt, in_doubt_usd, in_doubt_unpriced) = (SELECT "
         f"{table}.calls_in_doubt + count(*), CASE WHEN count(worst_case_usd) THEN "
@@ -49,13 +49,13 @@ _NO_RESULT = {
     "tolerated": 0,
 }
 _NO_FAILURE = {"failure_kind": None, "failure": None}
-_RUNS_AGAIN = {"status": "running", "finished_at": None, "duration_s": None, "failure": None}
-_KEEPS_ITS_MODEL = "CASE WHEN attempts AND status = 'succeeded' THEN {0} ELSE excluded.{0} END"
+_JOB_RUNNING = {"status": "running", "finished_at": None, "duration_s": None, "failure": None}
+_KEPT_IF_SUCCEEDED = "CASE WHEN attempts AND status = 'succeeded' THEN {0} ELSE excluded.{0} END"
 
 STATEMENTS: dict[str, Statement] = {
     "job": Insert(JobRow),
     "step": Insert(StepRow),
-    "job_amended": Update(JobRow, _RUNS_AGAIN),
+    "job_amended": Update(JobRow, _JOB_RUNNING),
     "step_cleared": Update(
         StepRow,
         {
@@ -74,8 +74,8 @@ STATEMENTS: dict[str, Statement] = {
     "step_moved": Insert(
         StepRow,
         on_conflict={
-            "provider": _KEEPS_ITS_MODEL.format("provider"),
-            "model": _KEEPS_ITS_MODEL.format("model"),
+            "provider": _KEPT_IF_SUCCEEDED.format("provider"),
+            "model": _KEPT_IF_SUCCEEDED.format("model"),
             "status": "CASE WHEN status = 'removed' THEN 'pending' ELSE status END",
         },
     ),
@@ -84,7 +84,7 @@ STATEMENTS: dict[str, Statement] = {
     "count(*) FILTER (WHERE status = 'skipped') FROM steps WHERE steps.job_id = jobs.job_id) "
     "WHERE job_id = :job_id",
     "job_started": Update(JobRow),
-    "job_resumed": Update(JobRow, _RUNS_AGAIN),
+    "job_resumed": Update(JobRow, _JOB_RUNNING),
     "reopened": "UPDATE steps SET status = iif(children, 'running', 'pending'), "
     "failure_kind = NULL, failure = NULL, skip_reason = NULL, finished_at = NULL, "
     f"duration_s = NULL WHERE job_id = :job_id AND status IN {sql_list(NOT_DONE)} "
@@ -100,9 +100,9 @@ STATEMENTS: dict[str, Statement] = {
     "step_failed_doubt": _add_doubt("steps", "step_id", "call_id = :call_id"),
     "job_failed_doubt": _add_doubt("jobs", "job_id", "call_id = :call_id"),
     "call_failed": Update(CallRow, {"status": "failed"}),
-    "step_cut_doubt": _add_doubt("steps", "step_id", _CUT),
-    "job_cut_doubt": _add_doubt("jobs", "job_id", _CUT),
-    "call_cut": f"UPDATE llm_calls SET status = 'in doubt', in_doubt = 1 WHERE {_CUT}",
+    "step_cut_doubt": _add_doubt("steps", "step_id", _UNENDED_CALL),
+    "job_cut_doubt": _add_doubt("jobs", "job_id", _UNENDED_CALL),
+    "call_cut": f"UPDATE llm_calls SET status = 'in doubt', in_doubt = 1 WHERE {_UNENDED_CALL}",
     "step_usage": Update(StepRow, computed=_ADD_USAGE),
     "job_usage": Update(JobRow, computed=_ADD_USAGE),
     "circuit_opened": Insert(
@@ -119,7 +119,7 @@ STATEMENTS: dict[str, Statement] = {
     "file": Insert(
         FileRow,
         on_conflict={},
-        # The earlier attempt of a step is the one that made bytes which are still the same.
+        # If a later attempt of the step writes the same bytes, the row keeps the first attempt.
         only_if="files.step_id <> excluded.step_id OR files.sha256 <> excluded.sha256",
     ),
     "step_interrupted": Update(StepRow, {"status": "pending"}),

@@ -1,4 +1,4 @@
-"""How a status is shown: the stored one, but for `interrupted`, which no event can tell."""
+"""The status to show: the stored one, or `interrupted`, which depends on the live processes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 
 def shown_status(database: Path, job_id: str, stored: str) -> str:
-    """The status of a job now: one that has not ended and that no live process runs is interrupted."""
+    """The status of a job now: `interrupted` if it is stored as running and no live process runs it."""
     if stored == "running" and not has_owner(database, job_id):
         return INTERRUPTED
     return stored
 
 
 def step_state(step: StepRow, *, is_live: bool = True) -> str:
-    """The state in which a step is drawn: `cached` where its result is from elsewhere.
+    """The state in which pictures and pages show a step.
 
-    Where no process runs the job, a step that was running is `interrupted`.
+    `cached` if its result was copied from another step; `interrupted` if it was running and no
+    process runs the job.
     """
     if step.status == "succeeded" and step.reused is not None:
         return CACHED

@@ -1,7 +1,7 @@
-"""The version of the read model, alone: commands that start fast read nothing else of it."""
+"""The version of the read model. In a module of its own, since commands check it at each start."""
 
 VERSION = 6
-"""Raised with every change of the tables, or of the rows that the same events give.
+"""Raise it with every change of the tables, or of the rows that are derived from the same events.
 
-A ledger with tables of an older version derives them anew.
+A ledger with tables of another version gets new ones, derived from its events.
 """

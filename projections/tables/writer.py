@@ -1,4 +1,4 @@
-"""What the handlers of the read model write with: rows by statement, and how values are shown."""
+"""Collects the rows that the projector's handlers write, and shortens values for the tables."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PREVIEW_CHARS = 200
 
 _PLACES = {statement: place for place, statement in enumerate(ORDER)}
 _BOUND: dict[str, Bound] = {}
-"""The statements that were used, by name: their texts are made once."""
+"""The statements that were bound so far, by name, so that each is bound once."""
 
 
 class Writer:
-    """Rows and counters of a batch, until they are written."""
+    """The rows and counters of a batch; `flush` writes them."""
 
     def __init__(self, connection: sqlite3.Connection, prices: PriceTable) -> None:
         self.connection = connection
@@ -29,15 +29,15 @@ class Writer:
         self.counters: dict[str, list[int]] = {}
 
     def add(self, statement: str, /, **values: Any) -> None:
-        """One more row for a statement: the values by the names of the columns."""
+        """Add a row for a statement; the values are named after the columns."""
         self.rows[statement].append(values)
 
     def count(self, job_id: str, index: int, change: int = 1) -> None:
-        """Succeeded is counter 0, failed 1, skipped 2."""
+        """Change a counter of the job's steps; `index` is 0 for succeeded, 1 failed, 2 skipped."""
         self.counters.setdefault(job_id, [0, 0, 0])[index] += change
 
     def flush(self) -> None:
-        """Write all of it, in the statements' order."""
+        """Write all rows and counters, in the order of the statements."""
         for job_id, counts in self.counters.items():
             succeeded, failed, skipped = counts
             self.add("counters", job_id=job_id, succeeded=succeeded, failed=failed, skipped=skipped)
@@ -46,21 +46,21 @@ class Writer:
             bound = _BOUND.get(statement)
             if bound is None:
                 bound = _BOUND[statement] = bind(STATEMENTS[statement], rows[0])
-            # A missing name raises KeyError below, so no row may have more names than these.
+            # A missing name raises KeyError below; this assertion finds a row with too many names.
             assert sum(map(len, rows)) == bound.size * len(rows), statement
             self.connection.executemany(bound.sql, map(bound.values, rows))
         self.rows.clear()
         self.counters.clear()
 
     def requested_model(self, call_id: str) -> str | None:
-        """The model that a call asked for, until its answer has named another."""
+        """The model in the row of a call: the requested one, until the reply is recorded."""
         self.flush()
         query = "SELECT model FROM llm_calls WHERE call_id = ?"
         row = self.connection.execute(query, (call_id,)).fetchone()
         return None if row is None else row[0]
 
     def spec(self, payload: Payload, job_id: str) -> Any:
-        """A resolved spec; where its bytes were removed, what the job's events tell of it."""
+        """A resolved spec; if its bytes were removed, one with the steps that the job's events name."""
         if payload.sha256 is None:
             return payload.value
         row = self.connection.execute(
@@ -73,20 +73,20 @@ class Writer:
             "GROUP BY step ORDER BY min(version)",
             (job_id,),
         )
-        # What is inside a step has a row from the event that brought it.
+        # Items, rounds and members get their rows from `step.expanded`.
         steps = [step for (step,) in named if not any(mark in step for mark in "[#/")]
         rows = [{"id": step, "kind": "unknown"} for step in steps]
         return {"provider": None, "model": None, "steps": rows}
 
 
 def preview(payload: Payload) -> tuple[str | None, str | None]:
-    """The first of a value, for a table, and the digest of all of it where it is a blob."""
+    """The first characters of an inline value and None, or None and the digest of a blob."""
     if payload.sha256 is not None:
         return None, payload.sha256
     if payload.value is None:
         return None, None
     value = payload.value
-    # Sorted, as the event is stored: a rebuilt row must equal the first one.
+    # Sorted, as in the stored event: a rebuilt row must be equal.
     text = (
         value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     )

@@ -168,7 +168,7 @@ def test_what_an_older_orc_left_in_a_run_folder_is_reported_and_export_removes_i
         (folder / name).write_text(text, encoding="utf-8")
     verified = orc("verify", job_id)
     assert verified.code == 5
-    assert "outputs/demo/one.txt is no file of the job any more" in verified.out + verified.err
+    assert "outputs/demo/one.txt is not a file of the job any more" in verified.out + verified.err
     assert orc("export", job_id).code == 0
     agree(job_id, "two.txt")
 

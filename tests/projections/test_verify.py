@@ -112,8 +112,8 @@ def test_a_last_event_replaced_with_a_hash_of_its_own_shows_against_known_heads(
         ledger.rebuild()
     assert _verify(database).problems == ()
     assert _verify(database, folder=True).problems == (
-        f"the manifest knows another event {last} than the ledger",
-        f"the list of events knows another event {last} than the ledger",
+        f"event {last} of manifest.json is not the ledger's event {last}",
+        f"event {last} of events.jsonl is not the ledger's event {last}",
     )
 
 
@@ -236,14 +236,14 @@ def test_a_cut_tail_shows_against_the_tables_and_else_against_a_known_head_only(
     last = len(story.stream)
     tamper(database, f"DELETE FROM events WHERE job_id = '{JOB}' AND version = {last}")
     assert _verify(database).problems == (
-        f"table jobs differs from the events in {JOB}; `orc rebuild` derives it anew",
+        f"table jobs differs from the events in {JOB}; `orc rebuild` derives it again",
     )
     with open_in(database.parent) as ledger:
         ledger.rebuild()
     assert _verify(database).problems == ()
     assert _verify(database, folder=True).problems == (
-        f"the manifest knows event {last}, and the ledger ends at {last - 1}",
-        f"the list of events knows event {last}, and the ledger ends at {last - 1}",
+        f"manifest.json has event {last}, but the ledger ends at event {last - 1}",
+        f"events.jsonl has event {last}, but the ledger ends at event {last - 1}",
     )
 
 
@@ -257,7 +257,7 @@ def test_a_stale_folder_is_told_from_a_changed_one(tmp_path: Path) -> None:
         ledger.append(told.stream[before:])
     (problem,) = _verify(tmp_path / "runs.db", folder=True).problems
     assert problem == (
-        f"the folder shows event {before} of {len(told.stream)}; `orc export` brings it up"
+        f"the run folder has event {before} of {len(told.stream)}; `orc export` updates it"
     )
 
 

@@ -47,14 +47,14 @@ def test_a_known_head_tells_of_a_cut_tail_and_of_a_job_that_is_gone(here: Path) 
     delete("version = (SELECT max(version) FROM events)")
     against_folder = orc("verify")
     assert against_folder.code == 5
-    assert "the manifest knows event" in against_folder.err
+    assert "manifest.json has event" in against_folder.err
     shutil.rmtree("runs")
     blind = orc("verify")
     assert blind.code == 0
     assert "shows only against a head known from elsewhere" in blind.err
     known = orc("verify", "--head", f"{job}={head}")
     assert known.code == 5
-    assert "was cut off" in known.err
+    assert "events were cut off" in known.err
     delete("1")
     connection.close()
     assert orc("verify").code == 0
@@ -73,8 +73,8 @@ def test_rows_of_the_tables_that_differ_are_named(here: Path) -> None:
     said = orc("verify", job, "--json")
     assert said.code == 5
     assert said.json()["problems"] == [
-        f"table steps differs from the events in {job}/second; `orc rebuild` derives it anew",
-        f"table files differs from the events in {job}/keeping/a.txt; `orc rebuild` derives it anew",
+        f"table steps differs from the events in {job}/second; `orc rebuild` derives it again",
+        f"table files differs from the events in {job}/keeping/a.txt; `orc rebuild` derives it again",
     ]
     assert orc("rebuild").code == 0
     assert orc("verify").code == 0
@@ -95,7 +95,7 @@ def test_verify_does_not_call_the_folder_of_a_running_job_changed(here: Path) ->
     said = orc("verify", job)
     lock.release()
     assert said.code == 0
-    assert "the job is being run: its folder is not compared" in said.err
+    assert "a process runs the job: its folder was not compared" in said.err
 
 
 @pytest.mark.parametrize(
