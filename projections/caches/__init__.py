@@ -1,1 +1,1 @@
-"""Committed replies and results that can be used again."""
+"""Finds recorded replies and results in the ledger that can be used again."""

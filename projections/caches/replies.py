@@ -1,4 +1,4 @@
-"""The replies of the ledger by the whole request: who has paid for an equal one already."""
+"""The reply cache: finds the recorded reply to an equal request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEAREST = (
 
 
 class ReplyCache:
-    """The cache that one job looks in. Its order of search is the newest first."""
+    """The reply cache of one job. Newer replies come first."""
 
     def __init__(self, ledger: LedgerReader, job_id: str) -> None:
         self._ledger = ledger
@@ -42,7 +42,11 @@ class ReplyCache:
         identity: str | None,
         scope: Literal["off", "job", "ledger"],
     ) -> CachedReply | tuple[str, ...]:
-        """The reply; else the parts in which the step's last request differs, if it made one."""
+        """The recorded reply to an equal request.
+
+        Without one, the parts in which the step's last request differs; empty if there is none. A
+        part that begins with "nothing" is the reason why the reply to an equal request is not used.
+        """
         anywhere = scope == "ledger"
         row = self._ledger.connection.execute(
             _ANSWERED, (request_sha256, endpoint or None, identity, anywhere, self._job_id)
@@ -68,7 +72,9 @@ class ReplyCache:
         changed += ["model's identity"] * (earlier.identity != identity)
         if changed:
             return tuple(changed)
-        return ("nothing: its reply was of no use",) if rejected else (f"nothing: it was {status}",)
+        if rejected:
+            return ("nothing: the step rejected its reply",)
+        return (f"nothing: its call has the status {status}",)
 
     def _reply(self, job_id: str, version: int) -> CachedReply:
         event = self._ledger.read_event(job_id, version).event
@@ -85,7 +91,7 @@ class ReplyCache:
 
 
 def find_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """The parts of two requests that differ: `system`, `messages[0]`, `params.temperature`."""
+    """The names of the parts that differ, for example `system`, `messages[0]`, `params.temperature`."""
     for key in sorted(set(before) | set(after)):
         old, new = before.get(key), after.get(key)
         if old == new:

@@ -1,4 +1,4 @@
-"""The results of the ledger's steps: by the key of their work, and all those of one job."""
+"""Finds the results of steps: by cache key in the whole ledger, or all results of one job."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _DONE = (
 
 
 class ResultCache:
-    """The cache of results that one job looks in, the newest first."""
+    """The result cache of one job. Newer results come first."""
 
     def __init__(self, ledger: LedgerReader, job_id: str) -> None:
         self._ledger = ledger
         self._job_id = job_id
 
     def find(self, key: Digest, *, scope: Literal["off", "job", "ledger"]) -> CachedResult | None:
-        """A result of the work with that key, if one is there with all its blobs."""
+        """A result with that cache key whose blobs are all in the ledger; None if there is none."""
         rows = self._ledger.connection.execute(
             _DONE, (key, scope == "ledger", self._job_id, _CANDIDATES_MAX)
         ).fetchall()
@@ -50,7 +50,7 @@ class ResultCache:
             return None
 
     def _files_before(self, recorded: Recorded) -> tuple[FileRef, ...]:
-        """The files of an attempt: their events stand right before its end, in the same commit."""
+        """The files of an attempt: their events come just before its end, in the same commit."""
         found: list[FileRef] = []
         for version in range(recorded.version - 1, 0, -1):
             event = self._ledger.read_event(recorded.job_id, version).event
@@ -61,9 +61,9 @@ class ResultCache:
 
 
 def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
-    """The result of each step that has one at the end of a job's stream.
+    """The results of a job's steps at the end of its stream, by step.
 
-    The files of its items and rounds are the step's.
+    The files of items, rounds and members count to their outer step too.
     """
     owned = OwnedFiles()
     found: dict[str, CachedResult] = {}
@@ -88,7 +88,7 @@ def collect_results(stream: Iterable[Recorded]) -> dict[str, CachedResult]:
 
 
 def named_blobs(result: CachedResult) -> Iterator[Digest]:
-    """The digests of the blobs that the result is in."""
+    """The digests of the blobs of a result."""
     for payload in (result.output, result.log):
         if payload is not None and payload.sha256 is not None:
             yield payload.sha256

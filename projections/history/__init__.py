@@ -1,1 +1,1 @@
-"""The past of a job: its times, where its files came from, earlier states, what differs."""
+"""Questions about the past of jobs: times, the origin of files, earlier specs, and differences."""

@@ -1,6 +1,6 @@
-"""What the spec said of a step when something happened: the spec that was in force then.
+"""Reads the spec that was in force at an event of a job.
 
-An amendment gives a job another spec; what ran before it ran by the one before.
+An amendment replaces the spec of a job; earlier events belong to the spec before it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LAST = 1 << 62
 class SpecSeen:
     """A job's spec: its definition, and the name, the text and the digest of its source.
 
-    `version` is the event that brought it. `definition` is None where its bytes are gone or
-    this version of orc cannot read it, `source` where its bytes are gone; `lost` says why.
+    `version` is that of the event with the spec. `definition` is None if its bytes were removed or
+    this version of orc cannot read it, `source` if its bytes were removed; `lost` is the reason.
     """
 
     definition: JobDef | None
@@ -41,12 +41,15 @@ class SpecSeen:
     lost: str | None = None
 
     def step(self, name: str) -> StepDef | None:
-        """The definition of a step, or of a part of one; None where there is none."""
+        """The definition of a step, item, round or member; None if the spec has none."""
         return None if self.definition is None else self.definition.step(name)
 
 
 def read_spec(reader: LedgerReader, job_id: str, *, version: int | None = None) -> SpecSeen:
-    """The spec of a job at its event `version`, or the last one. Raises LedgerError for no such job."""
+    """The spec in force at the job's event `version`, or the last one.
+
+    Raises LedgerError if there is no such job.
+    """
     row = reader.connection.execute(_IN_FORCE, (job_id, version or _LAST)).fetchone()
     recorded = reader.read_event(job_id, row[0] if row else 1)
     event = recorded.event
@@ -79,7 +82,7 @@ def _read_definition(reader: LedgerReader, payload: Payload) -> tuple[JobDef | N
 
 
 def read_or_lost(reader: LedgerReader, payload: Payload | None) -> tuple[Any, str | None]:
-    """The value of a payload; without its bytes none, and why they cannot be shown."""
+    """The value of a payload and None; or None and the reason why its bytes cannot be read."""
     try:
         return reader.read_payload(payload), None
     except LedgerError as error:

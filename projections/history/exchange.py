@@ -1,4 +1,4 @@
-"""What a model was asked in one call and what it answered, as texts for people."""
+"""Reads the request and the reply of a call to a model, as texts for people."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ class Turn:
     role: str
     text: str
     tool_calls: tuple[tuple[str, str], ...] = ()
-    """Tools that the model wants called: the name, and the arguments as JSON text."""
+    """The calls of tools that the model asks for: each a name, and arguments as JSON text."""
     tool: str | None = None
-    """The tool whose result this is."""
+    """The tool whose result the message is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A call: the system text, the turns that were sent, the parameters, and the reply.
 
-    `reply` is none without one. `lost` says why the bytes of either cannot be shown.
+    `reply` is None if the call has no reply. `lost` is the reason why the request or the reply
+    cannot be read.
     """
 
     system: str | None = None
@@ -41,26 +42,24 @@ class Exchange:
 
 
 def read_exchange(reader: LedgerReader, call: CallRow) -> Exchange:
-    """The texts of a call. What was removed, or is damaged, is told in `lost`."""
-    asked, asked_lost = _read(reader, _asked(reader, call))
-    answered, answered_lost = _read(reader, _answered(reader, call))
+    """The texts of a call. If bytes were removed or are damaged, `lost` says so."""
+    request, request_lost = _read(reader, _find_request(reader, call))
+    answer, answer_lost = _read(reader, _find_reply(reader, call))
     reply = (
-        _turn({"role": "assistant", "content": answered.get("text"), **answered})
-        if answered
-        else None
+        _turn({"role": "assistant", "content": answer.get("text"), **answer}) if answer else None
     )
     return Exchange(
-        system=asked.get("system"),
-        turns=tuple(_turn(message) for message in asked.get("messages", ())),
-        params=asked.get("params") or {},
-        tools=tuple(tool["name"] for tool in asked.get("tools", ())),
+        system=request.get("system"),
+        turns=tuple(_turn(message) for message in request.get("messages", ())),
+        params=request.get("params") or {},
+        tools=tuple(tool["name"] for tool in request.get("tools", ())),
         reply=reply,
-        lost=asked_lost or answered_lost,
+        lost=request_lost or answer_lost,
     )
 
 
 def content_text(content: Any) -> str:
-    """The text of a message; its images are named by their type and length."""
+    """The text of a message. An image becomes a note of its type and length."""
     if not isinstance(content, list):
         return str(content or "")
     return "\n".join(map(_part_text, content))
@@ -92,10 +91,10 @@ def _read(reader: LedgerReader, payload: Payload | None) -> tuple[dict[str, Any]
     return value or {}, lost
 
 
-def _asked(reader: LedgerReader, call: CallRow) -> Payload | None:
+def _find_request(reader: LedgerReader, call: CallRow) -> Payload | None:
     job_id, version = call.job_id, call.request_version
     if version is None:
-        # Answered from the ledger: an equal request was sent before, here or in another job.
+        # A recorded reply answered the call: an equal request was sent before, in this or another job.
         row = reader.connection.execute(
             "SELECT job_id, request_version FROM llm_calls WHERE request_sha256 = ? "
             "AND request_version IS NOT NULL ORDER BY job_id = ? DESC LIMIT 1",
@@ -108,7 +107,7 @@ def _asked(reader: LedgerReader, call: CallRow) -> Payload | None:
     return event.request if isinstance(event, LlmRequested) else None
 
 
-def _answered(reader: LedgerReader, call: CallRow) -> Payload | None:
+def _find_reply(reader: LedgerReader, call: CallRow) -> Payload | None:
     if call.reply_version is not None:
         event = reader.read_event(call.job_id, call.reply_version).event
         return event.reply if isinstance(event, LlmResponded) else None

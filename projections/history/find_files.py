@@ -1,6 +1,6 @@
-"""Which file of the ledger a person means: by its path, by a copy of it on the disk, by its digest.
+"""Finds the files of the ledger that a person names: by path, by a copy on the disk, or by digest.
 
-Reads the disk only to know a copy by its bytes; nothing of it is trusted or shown.
+A file on the disk is read only to compute its digest; its content is not shown.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ By = Literal["path", "copy", "changed", "digest", "nothing"]
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """The files that a name can mean, the newest first, and `by` what they were found.
+    """The files that a name can mean, newest first, and how they were found (`by`).
 
-    `copy`: a file on the disk has the bytes of each. `changed`: it is the copy of the
-    first, and its bytes were changed since orc wrote it. `digest`: their SHA-256 begins
-    so; they may be older than what is at their path now. `path`: their path in the
-    ledger is that, or ends in it; `is_other_copy` says that a file of that name stands
-    on the disk too, and orc did not write it. `too_large`: the copy was not read.
+    - `copy`: the name is a file on the disk, and these files have its bytes.
+    - `changed`: the name is a file on the disk that orc wrote, and its bytes were changed since;
+      the first of the files is the one that was copied there.
+    - `digest`: the SHA-256 of the files begins with the name. A newer file may be at their path.
+    - `path`: the path of the files in the ledger is the name, or ends with it.
+    - `nothing`: no file was found.
+
+    `sha256` is the digest of the file on the disk. `is_other_copy` says that there is a file of that
+    name on the disk that orc did not write; `too_large` that it was too large to be read.
     """
 
     by: By
@@ -54,10 +58,11 @@ class FoundFiles:
 
 
 def find_files(reader: LedgerReader, name: str, *, job_id: str | None = None) -> FoundFiles:
-    """The files that `name` means, of one job where it is given. Raises OSError.
+    """The files that `name` means, of one job if `job_id` is given.
 
-    A file on the disk comes first, then a path in the ledger: in the latest job that
-    has it, as a whole or as the end of one; then the first four or more digits of a SHA-256.
+    `name` is tried as a file on the disk, then as a path in the ledger (whole or the end of one, in
+    the latest job that has it), then as the first four or more digits of a SHA-256. Raises OSError
+    if the file on the disk cannot be read.
     """
     disk = Path(name)
     is_on_disk = _is_file(disk)
@@ -91,7 +96,7 @@ def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles
         sha256 = Digest(hashlib.file_digest(opened, "sha256").hexdigest())
     files = _by_digest(reader, sha256, job_id) if reader.names_blob(sha256) else ()
     if files:
-        # Many files can have the same bytes: the one that was copied there comes first.
+        # Several files can have the same bytes: those that were copied to this path come first.
         copied = [file for file in files if _is_copy(reader, file, place)]
         rest = [file for file in files if file not in copied]
         return FoundFiles("copy", (*copied, *rest), sha256)
@@ -100,7 +105,7 @@ def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles
 
 
 def _copied_to(reader: LedgerReader, place: Path, job_id: str | None) -> tuple[FileRow, ...]:
-    """The files whose copies belong at that place of the disk."""
+    """The files that orc copies to that path of the disk."""
     named = _chosen(
         reader,
         "(path = ? OR path LIKE ? ESCAPE '\\')",
@@ -125,9 +130,9 @@ def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
 
 
 def _by_path(reader: LedgerReader, name: str, job_id: str | None) -> tuple[FileRow, ...]:
-    """Those of the latest job that has any: exactly that path, else all that end in it.
+    """The files of the latest job that has the path: with exactly that path, else ending with it.
 
-    Files that no step owns any more are looked for when no job has such a path.
+    If no job has such a path now, files that no step owns any more are searched.
     """
     path = name.removeprefix("./")
     for chosen, value in (("path = ?", path), ("path LIKE ? ESCAPE '\\'", f"%/{_like(path)}")):
@@ -156,7 +161,7 @@ def _by_digest(reader: LedgerReader, digest: str, job_id: str | None) -> tuple[F
 def _former(
     reader: LedgerReader, chosen: str, job_id: str | None, *values: str
 ) -> tuple[FileRow, ...]:
-    """Files that are no more what is at their path, the newest first: from the events."""
+    """Files that steps wrote at any time, newest first; read from the events."""
     rows = reader.connection.execute(
         f"SELECT job_id, version, path FROM ({_WRITTEN}) WHERE {chosen} "
         "AND (? IS NULL OR job_id = ?) ORDER BY position DESC LIMIT ?",

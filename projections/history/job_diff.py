@@ -1,6 +1,6 @@
-"""What differs between two jobs: spec, settings, steps, what was asked and answered, and files.
+"""Compares two jobs: their specs, settings, steps, prompts, replies and files.
 
-How long they took and what they cost is told, and is no difference.
+Durations, tokens and costs are not differences; the rows of both jobs have them for display.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TEXT_BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A setting with two values, JSON each; none where one job has none."""
+    """A setting with different values in two jobs, each a JSON value; None if a job has no value."""
 
     name: str
     before: Any
@@ -39,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class TextDifference:
-    """A text of a step that differs: what it is, and how; `lost` says why it cannot be compared."""
+    """A text that differs: its name and the difference, or the reason why it cannot be compared."""
 
     what: str
     diff: TextDiff | None
@@ -48,7 +48,7 @@ class TextDifference:
 
 @dataclass(frozen=True, slots=True)
 class StepDiff:
-    """A step as both jobs have it; `texts` are those that differ."""
+    """A step in both jobs; a row is None if a job has no such step. `texts` are those that differ."""
 
     name: str
     state: State
@@ -59,7 +59,7 @@ class StepDiff:
 
 @dataclass(frozen=True, slots=True)
 class FileDiff:
-    """A file as both jobs have it; `text` is how two texts differ."""
+    """A file in both jobs; a row is None if a job has no such file. `text` compares two texts."""
 
     path: str
     state: State
@@ -70,7 +70,7 @@ class FileDiff:
 
 @dataclass(frozen=True, slots=True)
 class JobDiff:
-    """Two jobs side by side; `steps` and `files` are all of them, the equal ones too."""
+    """The comparison of two jobs; `steps` and `files` have equal ones too."""
 
     before: JobRow
     after: JobRow
@@ -81,7 +81,7 @@ class JobDiff:
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing differs but times, tokens and costs."""
+        """Whether at most times, tokens and costs differ."""
         states = {step.state for step in self.steps} | {file.state for file in self.files}
         return self.spec is None and not self.settings and states <= {"same"}
 
@@ -89,7 +89,7 @@ class JobDiff:
 def read_diff(
     reader: LedgerReader, before_id: str, after_id: str, *, step: str | None = None
 ) -> JobDiff:
-    """What differs between two jobs; of one step and all inside it, where it is given."""
+    """Compare two jobs, or one step of them with its inner steps. Raises LedgerError."""
     before, after = (read_view(reader.connection, name) for name in (before_id, after_id))
     specs = read_spec(reader, before_id), read_spec(reader, after_id)
     comparer = _Comparer(reader, before, after, step)
@@ -115,20 +115,20 @@ def _spec_text(before: SpecSeen, after: SpecSeen) -> TextDifference | None:
 def _settings(
     before: JobView, after: JobView, old: SpecSeen, new: SpecSeen, step: str | None
 ) -> Iterator[Change]:
-    """Provider, model, inputs, and of each step provider, model and parameters."""
+    """Differences in target and inputs of the jobs, and in target and params of each step."""
     if step is None:
-        yield from _changes("", _named(old.definition), _named(new.definition))
+        yield from _changes("", _target_keys(old.definition), _target_keys(new.definition))
         yield from _changes("inputs.", old.inputs, new.inputs)
     for name in before.by_name:
         if name in after.by_name and (step is None or step in lineage(name)):
             one, other = old.step(name), new.step(name)
-            yield from _changes(f"{name}.", _named(one), _named(other))
+            yield from _changes(f"{name}.", _target_keys(one), _target_keys(other))
             params = ({} if step is None else step.params for step in (one, other))
             yield from _changes(f"{name}.params.", *params)
 
 
-def _named(found: JobDef | StepDef | None) -> dict[str, Any]:
-    """Whom it asks, by the names of the spec's keys; a job as a whole has no address."""
+def _target_keys(found: JobDef | StepDef | None) -> dict[str, Any]:
+    """The target, under the names of the spec's keys. A job itself has no `base_url`."""
     return {name: getattr(found, name, None) for name in ("provider", "model", "base_url")}
 
 
@@ -148,14 +148,14 @@ class _Comparer:
         self._step = step
 
     def steps(self) -> Iterator[StepDiff]:
-        """All steps in the order of the later job, then those that it has no more."""
+        """All steps: those of the second job in its order, then those that only the first job has."""
         old, new = self._before.by_name, self._after.by_name
         for name in (*new, *(name for name in old if name not in new)):
             if self._is_wanted(name):
                 yield self._step_diff(name, old.get(name), new.get(name))
 
     def files(self) -> Iterator[FileDiff]:
-        """All files by path; of jobs of two projects, by the path within each."""
+        """All files by path; for jobs of different projects, by the path within the project."""
         old, new = self._files_of(self._before), self._files_of(self._after)
         for path in sorted({*old, *new}):
             one, other = old.get(path), new.get(path)
@@ -170,8 +170,8 @@ class _Comparer:
         return self._step is None or self._step in lineage(name)
 
     def _files_of(self, view: JobView) -> dict[str, FileRow]:
-        is_alike = self._before.job.name == self._after.job.name
-        prefix = "" if is_alike else f"{view.job.name}/"
+        is_same_project = self._before.job.name == self._after.job.name
+        prefix = "" if is_same_project else f"{view.job.name}/"
         return {
             file.path.removeprefix(prefix): file
             for file in read_files(self._reader.connection, view.job.job_id)
@@ -188,11 +188,13 @@ class _Comparer:
     def _texts(self, old: StepRow, new: StepRow) -> Iterator[TextDifference]:
         calls = list(self._calls(old, new))
         yield from calls
-        said = [text.diff for text in calls]
+        reply_diffs = [text.diff for text in calls]
         if (old.output, old.output_sha256) != (new.output, new.output_sha256):
             outputs = self._pair("output", *self._outputs(old, new))
-            # What a model said, and nothing else, is often all of the output.
-            yield from (text for text in outputs if text.diff is None or text.diff not in said)
+            # The output is often just the last reply, whose difference is listed already.
+            yield from (
+                text for text in outputs if text.diff is None or text.diff not in reply_diffs
+            )
         for what, one, other in (
             ("failure", old.failure, new.failure),
             ("reason of the skip", old.skip_reason, new.skip_reason),
@@ -200,19 +202,19 @@ class _Comparer:
             yield from self._pair(what, (one or "", None), (other or "", None))
 
     def _calls(self, old: StepRow, new: StepRow) -> Iterator[TextDifference]:
-        """What was asked first, and each reply; a step whose result was reused asked nothing."""
+        """The first prompt, and each reply. A step whose result was reused has no calls."""
         olds, news = (self._answered(row) for row in (old, new))
         for number, (one, other) in enumerate(zip(olds, news, strict=False), start=1):
             if number > CALLS_MAX:
                 return
-            is_asked_alike = one.request_sha256 == other.request_sha256
-            if is_asked_alike and one.reply_blob and one.reply_blob == other.reply_blob:
+            is_same_request = one.request_sha256 == other.request_sha256
+            if is_same_request and one.reply_blob and one.reply_blob == other.reply_blob:
                 continue
             first, second = (read_exchange(self._reader, call) for call in (one, other))
             of_call = "" if len(olds) == len(news) == 1 else f" {number}"
-            if number == 1 and not is_asked_alike:
-                yield from self._pair("prompt", _asked(first), _asked(second))
-            yield from self._pair(f"reply{of_call}", _replied(first), _replied(second))
+            if number == 1 and not is_same_request:
+                yield from self._pair("prompt", _prompt_text(first), _prompt_text(second))
+            yield from self._pair(f"reply{of_call}", _reply_text(first), _reply_text(second))
         if len(olds) != len(news) and olds and news:
             diff = diff_texts(count_text(len(olds), "call"), count_text(len(news), "call"))
             yield TextDifference("number of calls", diff)
@@ -259,13 +261,13 @@ class _Comparer:
             yield TextDifference(what, diff)
 
 
-def _asked(exchange: Exchange) -> tuple[str, str | None]:
+def _prompt_text(exchange: Exchange) -> tuple[str, str | None]:
     system = [f"system: {exchange.system}"] if exchange.system else []
     turns = [f"{turn.role}: {turn.text}" for turn in exchange.turns]
     return "\n".join((*system, *turns)), exchange.lost
 
 
-def _replied(exchange: Exchange) -> tuple[str, str | None]:
+def _reply_text(exchange: Exchange) -> tuple[str, str | None]:
     if exchange.reply is None:
         return "", exchange.lost
     tool_calls = [f"{name} {arguments}" for name, arguments in exchange.reply.tool_calls]
@@ -273,7 +275,7 @@ def _replied(exchange: Exchange) -> tuple[str, str | None]:
 
 
 def _pretty(text: str) -> str:
-    """JSON with a line for each of its parts; any other text as it is."""
+    """A JSON object or list in indented form; any other text as it is."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,7 +1,6 @@
-"""Where a file came from: the step, the attempt and the call that made it, and what those used.
+"""Where a file came from: the step, the attempt and the call that made it, and what they used.
 
-A fold of what the ledger says of one file. Which file is meant is `find_files.py`'s
-business; how it is told, that of commands and pages.
+`find_files.py` finds the file that a person names. Commands and pages word the answer.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from orc.projections.tables.job_view import JobView, read_calls, read_rows, read
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
 
 Origin = Literal["content", "glob", "text", "tool"]
-"""What put the bytes into the file: a content that the spec gives, a pattern that captured
-what was there, the step's whole text, a tool."""
+"""How the bytes came into the file: `content` is a content in the spec, `glob` a pattern that captured
+the file, `text` the step's whole text, `tool` the tool `write_file`."""
 
 HOPS_MAX = 100
 SAME_MAX = 100
@@ -32,9 +31,9 @@ SAME_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """A result was taken from `from_step` of `from_job`: by event `version` of `job_id`.
+    """Event `version` of `job_id` copied the result of `from_step` of `from_job`.
 
-    `reason` is `fork` or `cache`; `is_here` says whether that job is in this ledger.
+    `reason` is `fork` or `cache`; `is_here` says whether `from_job` is in this ledger.
     """
 
     job_id: str
@@ -49,9 +48,9 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """One time that something was put at the file's path in its job, at event `version`.
+    """Event `version` wrote a file at the path.
 
-    `is_same` marks the same bytes as before. `attempt` is none for a result that was reused.
+    `is_same` says whether it wrote the same bytes as before. `attempt` is None for a reused result.
     """
 
     version: int
@@ -65,15 +64,20 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The story of a file. `job`, `step` and what follows are of the job where it was made.
+    """The origin of a file.
 
-    `calls` are those of the attempt. `reply` is the call whose reply the file is, or whose
-    reply asked for `tool`, the call of the tool that wrote it. `version` is the event of the writing,
-    none where it cannot be found. `is_current` is false once other bytes took the path;
-    `lost` says why the ledger has the file's bytes no more.
-    `definition` is the step's in the spec that was in force, None where that is gone.
-    `reused` leads from the file's job to where it was made. `upstream` is nearest first;
-    `upstream_total` and `same_total` count all, of which only so many are listed.
+    `file`, `is_current`, `lost`, `reused`, `writings` and `same` are about the file in its job. All
+    other fields are about the job in which the file was made.
+
+    - `is_current`: false if the path has other bytes now.
+    - `lost`: why the ledger does not have the bytes any more.
+    - `version`: the event that wrote the file; None if it was not found.
+    - `calls`: the calls of the attempt. `reply` is the one whose reply is in the file, or whose
+      reply asked for `tool`, the call of the tool that wrote the file.
+    - `definition`: the step in the spec that was in force; None if the spec's bytes were removed.
+    - `reused`: the copies of the result, from the file's job back to the job that made it.
+    - `upstream`: the steps that the step used, nearest first. `same`: other files with the same
+      bytes. `upstream_total` and `same_total` also count those that are not listed.
     """
 
     file: FileRow
@@ -99,7 +103,7 @@ class Lineage:
 
 
 def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
-    """The story of one file of the ledger. Raises LedgerError where events cannot be read."""
+    """The origin of a file of the ledger. Raises LedgerError if events cannot be read."""
     hops, made_in, written = _follow(reader, file)
     writings = read_writings(reader, file.job_id, file.path)
     view = read_view(reader.connection, made_in)
@@ -139,7 +143,7 @@ def read_lineage(reader: LedgerReader, file: FileRow) -> Lineage:
 
 
 def read_writings(reader: LedgerReader, job_id: str, path: str) -> tuple[Writing, ...]:
-    """All that was ever put at a path of a job, oldest first."""
+    """All writings at a path of a job, oldest first."""
     rows = reader.connection.execute(
         "SELECT version FROM events WHERE job_id = ? AND (type = 'file.written' "
         "AND json_extract(data, '$.path') = ? OR type = 'step.reused' AND EXISTS (SELECT 1 FROM "
@@ -164,7 +168,7 @@ def read_writings(reader: LedgerReader, job_id: str, path: str) -> tuple[Writing
 
 
 def _follow(reader: LedgerReader, file: FileRow) -> tuple[list[Reuse], str, Writing]:
-    """From job to job to where the bytes were made, or as far as this ledger goes."""
+    """Follow reused results back to the job that made the bytes, or to the last one in this ledger."""
     hops: list[Reuse] = []
     job_id, step = file.job_id, file.step_id.partition("/")[2]
     writing = _writing(reader, job_id, file, step, None)
@@ -187,9 +191,9 @@ def _follow(reader: LedgerReader, file: FileRow) -> tuple[list[Reuse], str, Writ
 def _writing(
     reader: LedgerReader, job_id: str, file: FileRow, step: str, up_to: int | None
 ) -> Writing:
-    """The event that put the bytes at the path, at or before an event of the job."""
+    """The event that wrote the file's bytes at its path, at or before event `up_to` of the job."""
     for found in reversed(read_writings(reader, job_id, file.path)):
-        # What was written again as it was, was made before.
+        # If the same bytes were written again, an earlier event made them.
         is_made = not found.is_same or found.attempt is None
         if is_made and found.sha256 == file.sha256 and found.version <= (up_to or found.version):
             return found
@@ -215,14 +219,14 @@ def _reply(
     reader: LedgerReader, calls: tuple[CallRow, ...], tool: ToolRow | None
 ) -> CallRow | None:
     if tool is not None:
-        # The tool may have been called for an earlier attempt, whose replies the later one had.
+        # An earlier attempt may have called the tool; a later attempt reuses its replies.
         found = read_rows(reader.connection, CallRow, "call_id = ?", tool.call_id)
         return found[0] if found else None
     return next((call for call in reversed(calls) if call.status in ANSWERED), None)
 
 
 def _tool(reader: LedgerReader, step: StepRow, file: FileRow, project: str) -> ToolRow | None:
-    """The model's call that wrote these bytes to this path, the last one."""
+    """The last call of `write_file` that wrote the file's bytes to its path."""
     if not facts_of(step.kind).calls_model:
         return None
     for row in reversed(read_tools(reader.connection, step.step_id)):
@@ -246,23 +250,23 @@ def _arguments(reader: LedgerReader, row: ToolRow) -> dict[str, Any]:
 
 
 def _origin(definition: StepDef | None, file: FileRow, project: str) -> Origin | None:
-    """By the entry under `files` that it fits; none where several templates could have given it."""
+    """From the entry of `files` that matches the path; None if entries of several kinds match."""
     path = file.path.removeprefix(f"{project}/")
     entries = () if definition is None else definition.files
-    fitting = [entry for entry in entries if entry.path == path]
-    fitting = fitting or [
+    matching = [entry for entry in entries if entry.path == path]
+    matching = matching or [
         entry for entry in entries if entry.glob and fnmatchcase(path, entry.glob)
     ]
-    fitting = fitting or [entry for entry in entries if "${{" in (entry.path or "")]
+    matching = matching or [entry for entry in entries if "${{" in (entry.path or "")]
     found: set[Origin] = {
         "glob" if entry.glob else "text" if entry.content is None else "content"
-        for entry in fitting
+        for entry in matching
     }
     return found.pop() if len(found) == 1 else None
 
 
 def _same(reader: LedgerReader, file: FileRow) -> list[FileRow]:
-    """The other files with its bytes, the newest first."""
+    """The other files with the same bytes, newest first."""
     rows = read_rows(
         reader.connection,
         FileRow,

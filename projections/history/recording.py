@@ -1,4 +1,4 @@
-"""The replies of a run as recorded replies: what `replay` answers from, and how two runs differ."""
+"""Builds recorded replies from a job's events, and compares two runs of a job."""
 
 from __future__ import annotations
 
@@ -29,59 +29,61 @@ ReadPayload = Callable[[Payload | None], Any]
 
 
 def build_recording(events: Iterable[Recorded], read: ReadPayload) -> dict[str, Any]:
-    """The document that `replay` answers from: each step's replies, in the order of its calls.
+    """The recorded replies of a job, for the provider `replay`: by step, in the order of the calls.
 
-    Failed calls are left out, since a replay is to go as the run went in the end;
-    but for the last one of a step that failed by it.
+    A failed call is left out if the step called again, so that a replay takes the same course
+    without the failures. A failed call that ended the step is kept.
     """
-    takes: dict[str, _Take] = {}
+    recordings: dict[str, _StepRecording] = {}
     for recorded in events:
         event = recorded.event
         step = getattr(event, "step", None)
         if step is not None:
-            takes.setdefault(step, _Take()).hear(event, read)
+            recordings.setdefault(step, _StepRecording()).apply(event, read)
         elif isinstance(event, JobAmended):
-            # What they were told before is no part of how the job went in the end.
+            # The steps run again: their earlier replies are not part of the result.
             named = dropped_by(event)
-            takes = {name: take for name, take in takes.items() if not is_within(name, named)}
+            recordings = {
+                name: one for name, one in recordings.items() if not is_within(name, named)
+            }
     return {
         "version": 1,
-        "replies": {step: take.replies() for step, take in takes.items() if take.replies()},
+        "replies": {step: one.replies() for step, one in recordings.items() if one.replies()},
     }
 
 
 @dataclass(slots=True)
-class _Take:
-    """One step as it is recorded."""
+class _StepRecording:
+    """The recorded replies of one step."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
-    asked: str | None = None
+    request: str | None = None
     failure: dict[str, Any] | None = None
-    is_spoilt: bool = False
+    is_rejected: bool = False
 
-    def hear(self, event: Any, read: ReadPayload) -> None:
+    def apply(self, event: Any, read: ReadPayload) -> None:
         match event:
             case StepSwitched():
-                # Who is asked next is asked from the beginning.
+                # The next target gets the conversation from its beginning.
                 self.entries.clear()
             case StepStarted():
-                if self.is_spoilt:
+                if self.is_rejected:
                     self.entries.clear()
-                self.failure, self.is_spoilt = None, False
+                self.failure, self.is_rejected = None, False
             case LlmRequested():
-                self.asked = event.prompt_sha256
+                self.request = event.prompt_sha256
                 self.failure = None
             case LlmResponded():
                 entry = _entry(event, event.usage, read(event.reply))
-                self.entries.append(entry | {"request": self.asked})
+                self.entries.append(entry | {"request": self.request})
             case CacheHit() if event.reply is not None:
                 entry = _entry(event, event.usage, read(event.reply))
                 self.entries.append(entry | {"request": event.prompt_sha256})
             case LlmFailed():
                 self.failure = {"error": {"kind": event.kind, "message": event.message}}
             case StepFailed():
-                # A resumed step asks anew after an answer that was of no use.
-                self.is_spoilt = bool(event.on_content) and event.retry_at is None
+                # The step rejected a reply: after a resume it begins the conversation again.
+                self.is_rejected = bool(event.on_content) and event.retry_at is None
 
     def replies(self) -> list[dict[str, Any]]:
         return self.entries if self.failure is None else [*self.entries, self.failure]
@@ -103,7 +105,7 @@ def _entry(event: LlmResponded | CacheHit, usage: TokenUsage | None, reply: Any)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where one run of a job is not like another."""
+    """One difference between two runs of a job: `recorded` in the first, `found` in the second."""
 
     step: str
     what: str
@@ -121,23 +123,23 @@ class Difference:
 
 
 @dataclass(slots=True)
-class _Course:
-    """What a step did, as far as it should be the same in every run."""
+class _StepCourse:
+    """The requests and the end of a step, which must be the same in every run."""
 
     requests: list[str] = field(default_factory=list)
-    is_over: bool = False
+    is_rejected: bool = False
     end: tuple[str, Any] = ("unfinished", None)
 
-    def follow(self, event: Any, read: ReadPayload) -> bool:
-        """Take the step's next event; whether it ends the step."""
+    def apply(self, event: Any, read: ReadPayload) -> bool:
+        """Apply the step's next event; returns whether it ends the step."""
         match event:
-            case StepStarted() if self.is_over:
+            case StepStarted() if self.is_rejected:
                 self.requests.clear()
-                self.is_over = False
+                self.is_rejected = False
             case StepSwitched():
                 self.requests.clear()
             case LlmRequested() | CacheHit(prompt_sha256=str()):
-                # One that is sent again, after a failure or a crash, is the same one.
+                # A request that is sent again after a failure or a crash counts once.
                 if event.prompt_sha256 not in self.requests:
                     self.requests.append(str(event.prompt_sha256))
             case StepSucceeded():
@@ -146,7 +148,7 @@ class _Course:
                 self.end = ("succeeded", read(event.output))
             case StepFailed() if event.retry_at is None:
                 self.end = ("failed", event.kind)
-                self.is_over = bool(event.on_content)
+                self.is_rejected = bool(event.on_content)
             case StepSkipped():
                 self.end = ("skipped", None)
             case _:
@@ -157,10 +159,10 @@ class _Course:
 def find_differences(
     recorded: Iterable[Recorded], found: Iterable[Recorded], read: ReadPayload
 ) -> Iterator[Difference]:
-    """Where the second run differs from the first, in the order in which its steps ended."""
+    """The differences between two runs of a job, in the order in which the steps of the first ended."""
     (before, old_owned), (after, new_owned) = _courses(recorded, read), _courses(found, read)
     for step in [*before, *(step for step in after if step not in before)]:
-        old, new = before.get(step, _Course()), after.get(step, _Course())
+        old, new = before.get(step, _StepCourse()), after.get(step, _StepCourse())
         for place, (one, other) in enumerate(_pairs(old.requests, new.requests), start=1):
             if one != other:
                 yield Difference(step, f"request {place}", one, other)
@@ -187,10 +189,10 @@ def _digests(owned: OwnedFiles, step: str) -> dict[str, str]:
 
 def _courses(
     events: Iterable[Recorded], read: ReadPayload
-) -> tuple[dict[str, _Course], OwnedFiles]:
-    """Each step's course by its id, in the order in which they ended; and the files of all."""
+) -> tuple[dict[str, _StepCourse], OwnedFiles]:
+    """The course of each step by id, in the order in which the steps ended; and the job's files."""
     owned = OwnedFiles()
-    courses: dict[str, _Course] = {}
+    courses: dict[str, _StepCourse] = {}
     ended: dict[str, None] = {}
     for recorded in events:
         owned.apply(recorded)
@@ -203,7 +205,7 @@ def _courses(
                 ended.pop(name, None)
         if step is None:
             continue
-        if courses.setdefault(step, _Course()).follow(event, read):
+        if courses.setdefault(step, _StepCourse()).apply(event, read):
             ended.pop(step, None)
             ended[step] = None
     order = [*ended, *(step for step in courses if step not in ended)]

@@ -1,4 +1,4 @@
-"""Unified differences of two texts, with bounds: what would take long is not compared."""
+"""Unified differences of two texts. Texts that would take too long to compare are not compared."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from difflib import unified_diff
 from orc.ledger.wording import count_text, number_text
 
 COMPARED_LINES_MAX = 3000
-"""Of the part between the first and the last difference, of each text."""
+"""The most lines between the first and the last difference, in each text."""
 
 _CONTEXT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class TextDiff:
-    """The lines of a unified difference, without its two heads; `note` says why there are none.
+    """The lines of a unified difference, without its two header lines.
 
-    `added` and `removed` count lines; without a comparison they are all of that part.
+    `added` and `removed` count lines. If the texts were too long to compare, `lines` is empty,
+    `note` says so, and all lines between the first and the last difference are counted.
     """
 
     lines: tuple[str, ...]
@@ -28,10 +29,10 @@ class TextDiff:
 
 
 def diff_texts(before: str, after: str) -> TextDiff | None:
-    """The difference of two texts; none for equal ones."""
+    """The difference of two texts; None if they are equal."""
     if before == after:
         return None
-    # Not `splitlines`: a text that differs in what else breaks a line differs in that line.
+    # Not `splitlines`: it also splits at other characters, and would hide differences in them.
     old, new = before.split("\n"), after.split("\n")
     start = _common(old, new)
     end = _common(old[start:][::-1], new[start:][::-1])
@@ -50,7 +51,7 @@ def diff_texts(before: str, after: str) -> TextDiff | None:
 
 
 def _common(old: list[str], new: list[str]) -> int:
-    """How many lines both begin with."""
+    """The number of equal lines at the start."""
     for place, (one, other) in enumerate(zip(old, new, strict=False)):
         if one != other:
             return place
@@ -64,7 +65,7 @@ def _hunks(old: list[str], new: list[str], first: int) -> Iterator[str]:
 
 
 def _moved(head: str, first: int) -> str:
-    """The head of a hunk with the numbers of lines that the whole texts have."""
+    """The header of a hunk with line numbers of the whole texts: `first` is added."""
     ranges = []
     for part in head.split(" ")[1:3]:
         start, _, length = part[1:].partition(",")

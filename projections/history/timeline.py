@@ -1,6 +1,6 @@
-"""Where the time of a job went: for each step its spans, in seconds since the submission.
+"""The timeline of a job: the spans of each step, in seconds since the submission.
 
-A model for pictures: `pictures/timeline_svg.py` draws it, `pictures/timeline_text.py` writes it.
+This module draws nothing: `pictures/timeline_svg.py` and `pictures/timeline_text.py` do.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ SpanKind = Literal["queued", "attempt", "retry_wait", "decision", "budget", "reu
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a step's time, from `begin_s` to `end_s`; `is_open` if it goes on now.
+    """A part of a step's time, from `begin_s` to `end_s`. `is_open`: it has not ended yet.
 
-    `queued`: what it needs has ended, and it has not started. `attempt`: it worked;
-    `status` is that of the attempt. `retry_wait`: between two attempts. `decision`: a
-    person was asked. `budget`: it waited for more budget. `reused`: a moment at which
-    it took a result from elsewhere. `is_cached` marks an attempt all of whose calls
-    were answered from the ledger.
+    - `queued`: the steps that it depends on have ended, and it has not started.
+    - `attempt`: an attempt; `status` is that of the attempt.
+    - `retry_wait`: the wait between two attempts.
+    - `decision`: the wait for a person.
+    - `budget`: the wait for a larger budget.
+    - `reused`: the moment at which the result of another step was copied.
+
+    `is_cached`: recorded replies answered all calls of the attempt.
     """
 
     kind: SpanKind
@@ -40,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """A step and its spans, in order; none for one that has not begun."""
+    """A step and its spans, in order; a step that has not started has no spans."""
 
     step: StepRow
     depth: int
@@ -49,9 +52,10 @@ class TimelineRow:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All steps in the order of the spec, what is inside a step right after it.
+    """All steps in the order of the spec, each followed by its inner steps.
 
-    `begin_at` is UTC text, and second 0. `stopped` are the stretches in which no process ran the job.
+    `begin_at` is the time of second 0, as UTC text. `stopped` has the begin and end, in seconds, of
+    the times in which no process ran the job.
     """
 
     begin_at: str
@@ -68,10 +72,10 @@ def read_timeline(
     up_to: int | None = None,
     is_live: bool = True,
 ) -> Timeline:
-    """The timeline of a job; spans that go on end at `now`, UTC text as in `recorded_at`.
+    """The timeline of a job; open spans end at `now` (UTC text as in `recorded_at`).
 
-    With `up_to`, of its events up to that version: `view` is then one of `tables_at`. Where
-    no live process runs the job, nothing has gone on since its last event.
+    With `up_to`, only events up to that version count, and `view` must come from `tables_at`. If
+    no live process runs the job, open spans end at its last event.
     """
     return _Builder(connection, view, now, up_to, is_live=is_live).build()
 
@@ -97,8 +101,8 @@ class _Builder:
         ).fetchone()
         self._last_s = self._since(last[0])
         self._is_live = is_live
-        self._goes_on = view.job.status == "running" and is_live
-        self._now_s = max(self._last_s, self._since(now)) if self._goes_on else self._last_s
+        self._is_running = view.job.status == "running" and is_live
+        self._now_s = max(self._last_s, self._since(now)) if self._is_running else self._last_s
         self._stopped = tuple(self._pauses(connection, job_id, version))
         self._cached = {
             attempt_id
@@ -126,19 +130,19 @@ class _Builder:
         queued = self._queued(step, attempts)
         spans = [] if queued is None else [queued]
         for index, attempt in enumerate(attempts):
-            following = attempts[index + 1] if index + 1 < len(attempts) else None
-            spans += self._attempt(step, attempt, following)
+            next_attempt = attempts[index + 1] if index + 1 < len(attempts) else None
+            spans += self._attempt(step, attempt, next_attempt)
         return spans
 
     def _attempt(
-        self, step: StepRow, attempt: AttemptRow, following: AttemptRow | None
+        self, step: StepRow, attempt: AttemptRow, next_attempt: AttemptRow | None
     ) -> list[Span]:
         begin_s = self._since(attempt.started_at)
         is_open = attempt.finished_at is None
         end_s = self._now_s if attempt.finished_at is None else self._since(attempt.finished_at)
         is_decision = facts_of(step.kind).asks_person
         if not is_decision and attempt.status in CUT_SHORT:
-            end_s = self._death_s(begin_s, end_s)
+            end_s = self._interrupted_s(begin_s, end_s)
         end_s = max(begin_s, end_s)
         is_cut = is_open and not self._is_live and self._view.job.status == "running"
         span = Span(
@@ -147,28 +151,30 @@ class _Builder:
             end_s,
             "waiting" if is_decision and is_open else INTERRUPTED if is_cut else attempt.status,
             attempt.attempt,
-            is_open and self._goes_on,
+            is_open and self._is_running,
             attempt.attempt_id in self._cached,
             _note(attempt),
         )
         spans = [span]
         if attempt.retry_delay_s is not None or attempt.failure_kind == "budget":
             kind: SpanKind = "retry_wait" if attempt.retry_delay_s is not None else "budget"
-            until_s = self._now_s if following is None else self._since(following.started_at)
-            if until_s > end_s and (following is not None or step.status == "waiting"):
-                is_still = following is None and self._goes_on
+            until_s = self._now_s if next_attempt is None else self._since(next_attempt.started_at)
+            if until_s > end_s and (next_attempt is not None or step.status == "waiting"):
+                is_waiting = next_attempt is None and self._is_running
                 spans.append(
-                    Span(kind, end_s, until_s, "waiting", attempt.attempt, is_still, note=span.note)
+                    Span(
+                        kind, end_s, until_s, "waiting", attempt.attempt, is_waiting, note=span.note
+                    )
                 )
         return spans
 
-    def _death_s(self, begin_s: float, end_s: float) -> float:
-        """When it last can have worked: that it was cut short is written by the next process."""
-        deaths = (stopped_s for stopped_s, _ in self._stopped if begin_s <= stopped_s < end_s)
-        return min(deaths, default=end_s)
+    def _interrupted_s(self, begin_s: float, end_s: float) -> float:
+        """The end of an interrupted attempt: when its process ended, not when the next one noted it."""
+        ends = (stopped_s for stopped_s, _ in self._stopped if begin_s <= stopped_s < end_s)
+        return min(ends, default=end_s)
 
     def _queued(self, step: StepRow, attempts: list[AttemptRow]) -> Span | None:
-        """Between the end of what it needs, or its birth, and its first start."""
+        """The span from the end of the steps that it depends on to its first start."""
         if not attempts:
             return None
         ends = [
@@ -184,7 +190,7 @@ class _Builder:
         return Span("queued", begin_s, end_s, "pending") if end_s > begin_s else None
 
     def _is_after(self, attempts: list[AttemptRow], step: StepRow) -> bool:
-        """Whether the step ran since it took its result from elsewhere."""
+        """Whether the step ran after its result was copied from another step."""
         return any(attempt.started_at > (step.finished_at or "") for attempt in attempts)
 
     def _pauses(

@@ -1,6 +1,6 @@
-"""The skeleton of a job's stream: which step did what when, without the texts and the bytes.
+"""Reads the starts and ends of all steps of a job in one query, without payloads.
 
-One pass over the job, so that questions about a step can look at all the others.
+`orc why` uses it to find out which other steps ran, ended or held a slot when a step started.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orc.ledger.kinds import facts_of
 from orc.ledger.reader import LedgerReader
 
 ENDS = ("step.succeeded", "step.failed", "step.skipped", "step.reused")
-"""Events after which a step does not go on by itself; `step.failed` only without a retry."""
+"""Types of events that end a step; `step.failed` ends it only without a retry."""
 
 _SLOT_ENDS = (*ENDS, "step.interrupted", "budget.exceeded")
 _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
@@ -21,9 +21,9 @@ _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
 
 @dataclass(frozen=True, slots=True)
 class TracedEvent:
-    """One event: its version, its type, its step, its time; `kind` is a start's.
+    """The version, type, step and time of an event; `kind` is the step's kind in `step.started`.
 
-    `is_final` is false for a failure that is tried again.
+    `is_final` is false for a failure with a retry.
     """
 
     version: int
@@ -36,45 +36,45 @@ class TracedEvent:
 
 @dataclass(slots=True)
 class Trace:
-    """The marks of a job in order, and by step."""
+    """The traced events of a job, in order and by step."""
 
-    marks: list[TracedEvent] = field(default_factory=list)
+    events: list[TracedEvent] = field(default_factory=list)
     of_step: dict[str, list[TracedEvent]] = field(default_factory=dict)
 
     def end_of(self, step: str, *, before: int | None = None) -> TracedEvent | None:
-        """The last event that ended the step, before another one."""
-        for mark in reversed(self.of_step.get(step, ())):
-            is_before = before is None or mark.version < before
-            if is_before and mark.type in ENDS and mark.is_final:
-                return mark
+        """The last event that ended the step, before the version `before` if that is given."""
+        for event in reversed(self.of_step.get(step, ())):
+            is_before = before is None or event.version < before
+            if is_before and event.type in ENDS and event.is_final:
+                return event
         return None
 
     def running_at(self, version: int, *, but: str) -> list[TracedEvent]:
-        """The starts of the attempts that hold a slot before an event, those of one step left out."""
+        """The starts of attempts that held a slot just before a version, except those of step `but`."""
         found: dict[str, TracedEvent] = {}
-        for mark in self.marks:
-            if mark.version >= version:
+        for event in self.events:
+            if event.version >= version:
                 break
-            if mark.type == "step.started" and facts_of(mark.kind).holds_slot:
-                found[mark.step] = mark
-            elif mark.type in _SLOT_ENDS:
-                found.pop(mark.step, None)
+            if event.type == "step.started" and facts_of(event.kind).holds_slot:
+                found[event.step] = event
+            elif event.type in _SLOT_ENDS:
+                found.pop(event.step, None)
         found.pop(but, None)
         return list(found.values())
 
     def freed_before(self, version: int) -> TracedEvent | None:
-        """The end of an attempt right before an event."""
-        for mark in reversed(self.marks):
-            if mark.version < version:
-                if mark.type in _SLOT_ENDS:
-                    return mark
-                if mark.type != "step.started":
+        """The event that freed a slot just before a version; None if other events came between."""
+        for event in reversed(self.events):
+            if event.version < version:
+                if event.type in _SLOT_ENDS:
+                    return event
+                if event.type != "step.started":
                     return None
         return None
 
 
 def read_trace(reader: LedgerReader, job_id: str) -> Trace:
-    """The marks of a job's steps."""
+    """The traced events of a job's steps."""
     types = ", ".join("?" * len(_NAMED))
     rows = reader.connection.execute(
         "SELECT version, type, step, recorded_at, json_extract(data, '$.kind'), "
@@ -84,14 +84,14 @@ def read_trace(reader: LedgerReader, job_id: str) -> Trace:
     )
     trace = Trace()
     for version, type_, step, at, kind, is_final in rows:
-        mark = TracedEvent(version, type_, step, at, kind, bool(is_final))
-        trace.marks.append(mark)
-        trace.of_step.setdefault(step, []).append(mark)
+        event = TracedEvent(version, type_, step, at, kind, bool(is_final))
+        trace.events.append(event)
+        trace.of_step.setdefault(step, []).append(event)
     return trace
 
 
 def read_story(reader: LedgerReader, job_id: str, step: str) -> Iterator[Recorded]:
-    """The events of a step and those of the whole job, in order."""
+    """The events of a step together with the events of the job itself, in order."""
     rows = reader.connection.execute(
         "SELECT version FROM events WHERE job_id = ? AND (step = ? OR step IS NULL) "
         "ORDER BY version",

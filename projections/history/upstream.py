@@ -1,4 +1,4 @@
-"""What a step used: the steps before it, however far, and the files that those made."""
+"""Reads the steps that a step used, directly or through other steps, and the files that they made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UPSTREAM_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStep:
-    """A step that the file's step used, `distance` needs away, and the files that it made."""
+    """A step that was used, `distance` dependencies away, and the files that it made."""
 
     step: StepRow
     distance: int
@@ -25,9 +25,9 @@ class UpstreamStep:
 def read_upstream(
     connection: sqlite3.Connection, view: JobView, step: StepRow
 ) -> tuple[list[UpstreamStep], int]:
-    """The steps that a step of the job used, nearest first, at most 200; and how many there are.
+    """The steps that a step used, nearest first and at most `UPSTREAM_MAX`; and their number.
 
-    What is inside a step that holds others is a part of it.
+    The files of items, rounds and members count to their outer step.
     """
     files: dict[str, list[FileRow]] = {}
     for file in read_files(connection, view.job.job_id):
@@ -50,7 +50,7 @@ def read_upstream(
 
 
 def _used(view: JobView, step: StepRow) -> list[str]:
-    """What it needs, and what each step around it does; a round also used the one before it."""
+    """The steps that it and its outer steps depend on; for a round, also the round before it."""
     names = list(step.needed)
     before, mark, number = step.name.rpartition("#")
     if mark and number.isdecimal() and int(number) > 1:

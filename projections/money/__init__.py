@@ -1,1 +1,1 @@
-"""What calls cost: prices, sums, and how a cost is worded."""
+"""What calls cost: prices and sums. `ledger/wording.py` words a cost."""

@@ -1,7 +1,7 @@
-"""Money from tokens. Tokens are facts; a cost is derived, and an unknown price stays unknown.
+"""Computes the cost of calls from their tokens and a table of prices.
 
-What is here works on a table that is given. Which files it is made of, and
-reading them, is the business of `cli/jobs/caller/prices.py`.
+Events record tokens and no costs; an unknown price gives an unknown cost.
+`cli/jobs/caller/prices.py` finds the files with prices and reads them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orc.ledger.events import (
 from orc.providers.catalogue import facts_of
 
 USD_DIGITS = 12
-"""Costs are rounded to this many decimals: far below a token's price, and free of binary noise."""
+"""Costs are rounded to this many decimals: far below the price of a token, but without binary noise."""
 
 _TOKENS = 1_000_000
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@[^@]+)\Z")
@@ -42,11 +42,11 @@ Day = Annotated[dt.date, BeforeValidator(_parse_day), Field(strict=True)]
 
 
 class Price(Frozen):
-    """What a model costs, in US dollars per million tokens.
+    """The price of a model, in US dollars per million tokens.
 
-    `cached_input` is for input that the provider read from its own cache; without
-    it that input costs what any other does. The price holds for calls of at most
-    `input_tokens_max` tokens of input, and was seen on the day `seen`.
+    `cached_input` is the price of input that the provider had in its own cache; None means the
+    price of other input. The price holds for calls of at most `input_tokens_max` tokens of input,
+    and was seen on the day `seen`.
     """
 
     input: Rate
@@ -56,9 +56,9 @@ class Price(Frozen):
     seen: Day | None = None
 
     def cost_usd(self, usage: TokenUsage) -> float | None:
-        """What the tokens cost; none where this price does not say.
+        """The cost of the tokens in US dollars; None if this price does not determine it.
 
-        No model answers without tokens: a count of none means that they were not counted.
+        Every reply has tokens: a usage of zero tokens means that they were not counted.
         """
         if self.input == self.output == 0:
             return 0.0
@@ -80,7 +80,7 @@ FREE = Price(input=0.0, output=0.0)
 
 
 class PriceTable(Frozen):
-    """Prices by provider and model, as they were seen on a day."""
+    """Prices by provider and model. `date` is the day on which prices without `seen` were seen."""
 
     date: Day | None = None
     currency: Literal["USD"] = "USD"
@@ -89,11 +89,10 @@ class PriceTable(Frozen):
     models: dict[str, dict[str, Price]]
 
     def find(self, provider: str, *models: str) -> Price | None:
-        """The price of the first of the models that has one; none where it is unknown.
+        """The price of the first of the models that has one; None if it is unknown.
 
-        A model that is named with a date has the price of its name without, unless
-        it has its own. `replay` stands for whoever was recorded: its models are
-        looked up in every provider's.
+        A model name that ends with a date has its own price or that of the name without the date.
+        For `replay`, the model is searched among all providers, and must have one price there.
         """
         for model in models:
             price = self._find(provider, model)
@@ -102,26 +101,26 @@ class PriceTable(Frozen):
         return FREE if facts_of(provider).local else None
 
     def knows(self, provider: str) -> bool:
-        """Whether any model of the provider has a price of its own here."""
+        """Whether the table has a price for any model of the provider."""
         facts = facts_of(provider)
         return bool(self.models) and (
             facts.is_recorded or (facts.billed_as or provider) in self.models
         )
 
     def price_call(self, provider: str, model: str, usage: TokenUsage) -> float | None:
-        """What a call costs, in US dollars; none where that is unknown."""
+        """The cost of a call in US dollars; None if that is unknown."""
         price = self.find(provider, model)
         return None if price is None else price.cost_usd(usage)
 
     def merged(self, own: PriceTable) -> PriceTable:
-        """This table with the entries of another in place of its own, model by model."""
+        """This table, with the entries of `own` added or in place of its own, model by model."""
         models = {provider: dict(of_provider) for provider, of_provider in self.models.items()}
         for provider, of_provider in own.models.items():
             models.setdefault(provider, {}).update(of_provider)
         return self._with_models(models)
 
     def dated(self) -> PriceTable:
-        """The table with its date on each price that has none of its own."""
+        """This table, with its date as `seen` of each price that has none."""
         models = {
             provider: {
                 name: price.model_copy(update={"seen": price.seen or self.date})
@@ -133,11 +132,11 @@ class PriceTable(Frozen):
 
     @cached_property
     def digest(self) -> Digest:
-        """What tells these prices from any others."""
+        """The digest of the prices; equal prices have equal digests."""
         return digest_json(self.model_dump(mode="json", include={"models"}))
 
     def _with_models(self, models: dict[str, dict[str, Price]]) -> PriceTable:
-        # Not by `model_copy`: it would take along a digest that was asked for before.
+        # Not `model_copy`: it would copy a digest that was computed before.
         kept = {name: getattr(self, name) for name in type(self).model_fields}
         return PriceTable(**{**kept, "models": models})
 
@@ -151,18 +150,18 @@ class PriceTable(Frozen):
 
 
 NO_PRICES = PriceTable(models={})
-"""Knows no price but that of a local model, which is none."""
+"""The empty table: local models are free, every other price is unknown."""
 
 
 @dataclass(slots=True)
 class Spending:
-    """What some calls cost together: the sum of what is known, and the calls that are not in it."""
+    """The cost of several calls: the sum of the known costs, and the number of calls without one."""
 
     known_usd: float = 0.0
     calls_unpriced: int = 0
 
     def add(self, cost_usd: float | None) -> None:
-        """One more call; none is an unknown cost."""
+        """Add a call; None is an unknown cost."""
         if cost_usd is None:
             self.calls_unpriced += 1
         else:
@@ -170,13 +169,13 @@ class Spending:
 
     @property
     def total_usd(self) -> float | None:
-        """The whole cost; none where a part of it is unknown."""
+        """The whole cost; None if a part of it is unknown."""
         return None if self.calls_unpriced else self.known_usd
 
 
 @dataclass(frozen=True, slots=True)
 class PricedCall:
-    """A call that used tokens, and what it cost: none where that is unknown."""
+    """A call that used tokens, and its cost: None if that is unknown."""
 
     step: str
     usage: TokenUsage
@@ -191,9 +190,9 @@ class CallPricer:
         self._requested: dict[tuple[str, int, int], str] = {}
 
     def take(self, event: AnyEvent) -> PricedCall | None:
-        """The call that the event ends, if tokens are known of it.
+        """Apply the next event; returns the call that it ends, or None.
 
-        A call that failed without a count of tokens is taken to be free.
+        A call that failed without a usage counts as free, and is not returned.
         """
         match event:
             case LlmRequested():
@@ -210,7 +209,7 @@ class CallPricer:
 
 
 def saved_usd(prices: PriceTable, event: CacheHit) -> float | None:
-    """What a reply from another call's cost would have been; none where that is unknown."""
+    """What the call would have cost without the recorded reply; None if that is unknown."""
     if event.provider is None or event.model is None or event.usage is None:
         return None
     price = prices.find(event.provider, event.model)

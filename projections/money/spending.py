@@ -1,6 +1,6 @@
-"""What calls to models cost, added up: by model, provider, day, step, job or project.
+"""Sums the cost of calls to models by model, provider, day, step, job or project.
 
-The costs are those that the tables have; a part that nobody knows stays unknown.
+The costs come from the tables. Calls with an unknown cost are counted and not in the sums.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _INSIDE = re.compile(r"[\[#/].*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class SpendingGroup:
-    """The calls of one group, and what they cost in US dollars.
+    """The calls of one group, and their cost in US dollars.
 
-    `calls` were sent; `calls_unpriced` of them have an unknown cost, which `cost_usd`
-    lacks. `from_cache` were answered from the ledger, which saved `saved_usd`, and
-    something unknown for `saved_unpriced` of them.
-    `in_doubt` were sent, and nobody heard how they ended: they cost at most
-    `in_doubt_usd`, and something unknown for `in_doubt_unpriced` of them.
+    - `calls` were sent. The cost of `calls_unpriced` of them is unknown and not in `cost_usd`.
+    - `from_cache` were answered by recorded replies, which saved `saved_usd`. The saving is unknown
+      for `saved_unpriced` of them.
+    - `in_doubt` were sent and their outcome is unknown: they cost at most `in_doubt_usd`. The
+      highest cost is unknown for `in_doubt_unpriced` of them.
     """
 
     key: str
@@ -52,7 +52,7 @@ class SpendingGroup:
     in_doubt_unpriced: int = 0
 
     def plus(self, other: SpendingGroup) -> SpendingGroup:
-        """Both together, under this one's key."""
+        """The sum of both groups, under the key of this one."""
         return replace(
             self,
             calls=self.calls + other.calls,
@@ -77,9 +77,10 @@ def read_spending(
     job_id: str | None = None,
     since: str | None = None,
 ) -> list[SpendingGroup]:
-    """The groups, the dearest first; of one job, of calls from `since` on (UTC text, as recorded).
+    """The groups, the most expensive first.
 
-    What is inside a step counts for the step; a step of a whole ledger is `project/step`.
+    `job_id` selects one job, `since` (UTC text) the calls from that time on. Calls of items, rounds
+    and members count for their outer step. Without `job_id`, the key of a step is `project/step`.
     """
     rows = connection.execute(
         f"SELECT {_KEYS[by]}, jobs.name, count(*) FILTER (WHERE calls.status <> 'from ledger'), "
@@ -92,7 +93,7 @@ def read_spending(
         "coalesce(sum(calls.worst_case_usd) FILTER (WHERE calls.in_doubt), 0), "
         "count(*) FILTER (WHERE calls.in_doubt AND calls.worst_case_usd IS NULL) "
         "FROM llm_calls AS calls JOIN jobs USING (job_id) "
-        # A step's own reply, which a later attempt of it had again, saved nobody anything.
+        # Left out: replies that a later attempt of the same step reused, which saved nothing.
         "WHERE (calls.status <> 'from ledger' OR calls.provider IS NOT NULL) "
         "AND (?1 IS NULL OR calls.job_id = ?1) AND (?2 IS NULL OR calls.requested_at >= ?2) "
         "GROUP BY 1, 2",

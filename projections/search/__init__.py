@@ -1,1 +1,1 @@
-"""Full-text search over prompts, replies and printed output, in an index beside the ledger."""
+"""Full-text search over prompts, replies and logs, with an index in a file beside the ledger."""

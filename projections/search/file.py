@@ -1,4 +1,4 @@
-"""The file of a search's index, beside the ledger: made, opened, told from others' files, removed."""
+"""The file of the search index, `<db>.search`: creates, opens, checks and removes it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ _TABLES = (
 
 
 class NotAnIndex(Exception):
-    """A file of somebody else has the index's name, or none can be written there."""
+    """The path has a file that is not an index of orc, or an index cannot be written there."""
 
 
 def index_path(database: Path) -> Path:
-    """The index of a ledger, `<db>.search`."""
+    """The path of a ledger's index, `<db>.search`."""
     return database.with_name(database.name + ".search")
 
 
 def open_file(database: Path) -> sqlite3.Connection:
-    """Connected to the index of the ledger at that path, which is made where there is none.
+    """Connect to the index of the ledger at that path; the index is created if there is none.
 
-    Raises NotAnIndex where none can be kept, sqlite3.DatabaseError where it is damaged.
+    Raises NotAnIndex if the path has another file or cannot be written, and sqlite3.DatabaseError if
+    the index is damaged.
     """
     path = index_path(database)
     try:
@@ -59,21 +60,21 @@ def open_file(database: Path) -> sqlite3.Connection:
 
 
 def open_memory() -> sqlite3.Connection:
-    """Connected to an index of its own, which no file keeps."""
+    """Connect to a new index in memory."""
     connection = _connect(":memory:")
     _create(connection)
     return connection
 
 
 def remove_index(database: Path) -> None:
-    """Remove the index, so that no word of what the ledger no longer has is left in it."""
+    """Remove the index, since it may have words of texts that were removed from the ledger."""
     path = index_path(database)
     try:
         _check_file(path)
     except NotAnIndex:
         return
     lock = lock_of(database)
-    # Whoever writes holds it for a second or two.
+    # A process that updates the index holds the lock for a second or two.
     is_held = lock.acquire(wait_s=_REMOVE_WAIT_S)
     try:
         for name in (path, path.with_name(path.name + "-journal")):
@@ -84,21 +85,21 @@ def remove_index(database: Path) -> None:
 
 
 def lock_of(database: Path) -> FileLock:
-    """Whose holder alone writes to the index, or removes it."""
+    """The lock of the index: only its holder writes to the index or removes it."""
     return FileLock(locks_dir(database) / "search")
 
 
 def _check_file(path: Path) -> None:
-    """Raise NotAnIndex for what is none, not even a damaged one."""
+    """Raise NotAnIndex unless the file is an index or empty. A damaged index passes."""
     if path.is_symlink() or not path.is_file():
-        raise NotAnIndex(f"{path} is no file")
+        raise NotAnIndex(f"{path} is not a regular file")
     try:
         with closing(sqlite3.connect(path)) as probe:
-            # A damaged schema is no hindrance to reading the header.
+            # With this setting the header can be read even if the schema is damaged.
             probe.execute("PRAGMA writable_schema = ON")
             found = probe.execute("PRAGMA application_id").fetchone()[0]
         if found != APPLICATION_ID and path.stat().st_size > 0:
-            raise NotAnIndex(f"{path} is something else")
+            raise NotAnIndex(f"{path} is not a search index of orc")
     except (sqlite3.DatabaseError, OSError) as error:
         raise NotAnIndex(f"{path}: {error}") from error
 
@@ -107,7 +108,7 @@ def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         name, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
     )
-    # Nothing is lost with it: a commit need not wait for the disk.
+    # The index can be made again, so a commit need not wait for the disk.
     connection.execute("PRAGMA synchronous = OFF")
     return connection
 

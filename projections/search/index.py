@@ -1,9 +1,9 @@
-"""The index of a search, `<db>.search`: a file beside the ledger that can be deleted at any time.
+"""The search index, `<db>.search`: a file beside the ledger that can be deleted at any time.
 
-It has the words, and no texts: those stay in the ledger, and are read there to be
-shown. It is made when somebody searches, and follows the ledger by position. That
-of another ledger, and one from before bytes were removed, are made anew. The file
-itself is `search_file.py`'s; what is searched, and how a result looks, `search.py`'s.
+The index has words and no texts; a search reads the texts from the ledger. A search creates the
+index and updates it to the ledger's last position. An index of another ledger, or from before bytes
+were removed, is made again. `file.py` handles the file, `texts.py` chooses the texts, and `search.py`
+answers queries.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from orc.projections.search.query import spaced
 from orc.projections.search.texts import SEARCHED_TYPES, texts_of
 
 VERSION = 1
-"""Raised whenever other words are kept, or kept otherwise: an index of an older one is made anew."""
+"""Raise it if other words are indexed, or in another form: indexes of older versions are made again."""
 
 _BATCH_EVENTS = 500
 
 
 class SearchIndex:
-    """An index, open. Use it as a context manager.
+    """An open index. Use it as a context manager.
 
-    `is_kept` unless it is in memory only, since nothing can be written beside the ledger.
+    `is_kept` is false if the index is in memory, since no file can be written beside the ledger.
     """
 
     def __init__(
@@ -57,22 +57,22 @@ class SearchIndex:
 
     @property
     def position(self) -> int:
-        """Up to which event the ledger is in the index."""
+        """The position of the last event that is in the index."""
         return int(self._about().get("position", 0))
 
     def follow(self, reader: LedgerReader, *, within_s: float) -> bool:
-        """Take in what the ledger has new, for about so long; whether nothing is left.
+        """Add the ledger's new events for about `within_s` seconds; returns whether all are added.
 
-        Raises sqlite3.DatabaseError where the index is damaged, LedgerError.
+        Raises sqlite3.DatabaseError if the index is damaged, and LedgerError.
         """
         deadline = time.monotonic() + within_s
         if not self._lock.try_acquire():
-            # Another process is at it.
+            # Another process or thread is updating the index.
             return self.position >= last_position(reader)
         try:
             if not self._belongs_to(reader):
-                self._begin(reader)
-            while self._take_in(reader, deadline):
+                self._start_again(reader)
+            while self._add_batch(reader, deadline):
                 if time.monotonic() > deadline:
                     return False
         finally:
@@ -92,7 +92,7 @@ class SearchIndex:
             and about.get("removal") == str(_last_removal(reader))
         )
 
-    def _begin(self, reader: LedgerReader) -> None:
+    def _start_again(self, reader: LedgerReader) -> None:
         with self._transaction():
             self.connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
             self.connection.execute("DELETE FROM places")
@@ -105,8 +105,8 @@ class SearchIndex:
                 last="",
             )
 
-    def _take_in(self, reader: LedgerReader, deadline: float) -> bool:
-        """One batch in one transaction; whether more may be left."""
+    def _add_batch(self, reader: LedgerReader, deadline: float) -> bool:
+        """Add one batch of events in one transaction; returns whether more may be left."""
         position, end = self.position, last_position(reader)
         if position >= end:
             return False
@@ -116,17 +116,17 @@ class SearchIndex:
             f"AND type IN ({marks}) ORDER BY position LIMIT ?",
             (position, end, *SEARCHED_TYPES, _BATCH_EVENTS),
         ).fetchall()
-        taken = 0
+        added = 0
         with self._transaction():
             for row in rows:
                 with suppress(LedgerError):
-                    # Bytes that are gone are not found; damage is for `orc verify` to tell.
+                    # Removed texts cannot be indexed; `orc verify` reports damaged ones.
                     self._add(reader, row)
-                taken += 1
+                added += 1
                 position = row[0]
                 if time.monotonic() > deadline:
                     break
-            is_last = taken == len(rows) < _BATCH_EVENTS
+            is_last = added == len(rows) < _BATCH_EVENTS
             position = end if is_last else position
             self._note(position=str(position), last=_hash_at(reader, position))
         return not is_last
@@ -159,7 +159,7 @@ class SearchIndex:
 
 
 class _ThreadLock:
-    """Who may write to an index in memory: one thread."""
+    """The lock of an index in memory, for the threads of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -176,10 +176,10 @@ _opening = threading.Lock()
 
 
 def open_index(database: Path) -> SearchIndex:
-    """The index of the ledger at that path; empty where there is none yet.
+    """The index of the ledger at that path; a new index is empty.
 
-    Where no file can be kept, it is one in memory, for as long as this process lives.
-    Raises sqlite3.DatabaseError where it is damaged.
+    If no file can be written beside the ledger, the index is in memory while this process lives.
+    Raises sqlite3.DatabaseError if the index is damaged.
     """
     with _opening:
         try:
@@ -193,7 +193,7 @@ def open_index(database: Path) -> SearchIndex:
 
 
 def last_position(reader: LedgerReader) -> int:
-    """The position of the ledger's last event; 0 without one."""
+    """The position of the ledger's last event; 0 if it has none."""
     return int(reader.connection.execute("SELECT max(position) FROM events").fetchone()[0] or 0)
 
 

@@ -1,7 +1,7 @@
-"""What a person types into a search box, as an expression of SQLite's full-text search.
+"""Turns what a person types into a search box into an expression of SQLite's full-text search.
 
-Words, "phrases", prefix* and -not. Every term is quoted, so that nothing that is
-typed can be a mistake of grammar.
+The box takes words, "phrases", prefix* and -unwanted. Every term is quoted, so that no input is a
+syntax error.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ QUERY_CHARS_MAX = 500
 TERMS_MAX = 32
 
 JOINT = "\x01"
-"""Stands around signs of scripts that write no spaces; `plain_text` leaves none of it in a text."""
+"""Surrounds characters of scripts without spaces. `plain_text` replaces it in texts."""
 BEGIN, END = "\x02", "\x03"
-"""Stand around a hit in a snippet; as above."""
+"""Surround a match in a snippet. `plain_text` replaces them in texts."""
 
 _TERM = re.compile(r'-?"[^"]*"?\*?|\S+')
 _UNSPACED = re.compile(
@@ -26,7 +26,7 @@ _UNSPACED = re.compile(
 
 
 def match_expression(text: str) -> str | None:
-    """The expression; none where nothing is asked for: no word, or only what is not wanted."""
+    """The expression; None if the text has no word, or only unwanted ones."""
     wanted: list[str] = []
     unwanted: list[str] = []
     for term in _TERM.findall(text[:QUERY_CHARS_MAX])[:TERMS_MAX]:
@@ -41,21 +41,21 @@ def match_expression(text: str) -> str | None:
         return None
     expression = " AND ".join(wanted)
     if unwanted:
-        # In brackets: NOT binds more strongly than AND.
+        # The brackets are needed: NOT binds more strongly than AND.
         expression = f"({expression}) NOT ({' OR '.join(unwanted)})"
     return expression
 
 
 def plain_text(text: str) -> str:
-    """The text as SQLite takes it, without the signs that this module gives a meaning."""
-    for sign in ("\0", JOINT, BEGIN, END):
-        if sign in text:
-            text = text.replace(sign, "\ufffd")
+    """The text as valid UTF-8, with U+FFFD for NUL and the characters that this module reserves."""
+    for character in ("\0", JOINT, BEGIN, END):
+        if character in text:
+            text = text.replace(character, "\ufffd")
     return text.encode("utf-8", "replace").decode()
 
 
 def spaced(text: str) -> str:
-    """The text with each sign of an unspaced script a word of its own, so that parts are found."""
+    """The text with each character of a script without spaces as a word, so that parts are found."""
     return text if text.isascii() else _UNSPACED.sub(rf"{JOINT}\g<0>{JOINT}", text)
 
 

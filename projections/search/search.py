@@ -1,7 +1,6 @@
-"""Full-text search over what a ledger's models were asked and answered, and its steps printed.
+"""Answers a full-text search over the prompts, replies, outputs and logs of a ledger.
 
-The index finds the places; the texts are read in the ledger, so that what was
-removed there is not shown.
+The index finds the events. Their texts are read from the ledger, so that removed texts are not shown.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from orc.projections.search.texts import texts_of
 
 PAGE_HITS = 25
 PAGES_MAX = 40
-"""How far one pages; who has not found it by then asks for more words."""
+"""The most pages of results; a search with more hits needs more words."""
 
 INDEX_S = 2.0
 QUERY_S = 1.0
-"""How long one search may work on the index, and then in it."""
+"""How long one search may update the index, and then query it, in seconds."""
 
 _SNIPPET_TOKENS = 40
 _PIECE_CHARS_MAX = 240
@@ -38,10 +37,10 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A text with what is looked for: where it stands, and the part around it.
+    """A text that matches: its event (`job_id`, `version`), and the part around the match.
 
-    `pieces` are texts as they were written, in order, each with whether it is what was looked
-    for. `lost` says why there are none. `version` is that of the event.
+    `pieces` are the parts of the text in order, each with whether it is a match. If the text cannot
+    be read, there are none, and `lost` is the reason.
     """
 
     job_id: str
@@ -57,11 +56,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """What a search found: a page of hits, newest or best first, and how many there are.
+    """The result of a search: one page of hits, newest or best first, and the number of all.
 
-    `count` is at most `PAGE_HITS * PAGES_MAX`, and `has_more` with that. Of `events` events
-    `indexed` have been looked at: less means that a later search may find more. `problem` says
-    why there is no answer.
+    `count` is at most `PAGE_HITS * PAGES_MAX`; `has_more` is true if there are more. The index has
+    `indexed` of the ledger's `events` events: if fewer, a later search may find more. `problem` is
+    the reason why there is no answer.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -75,18 +74,18 @@ class SearchResults:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of the ledger was searched."""
+        """Whether the whole ledger was searched."""
         return self.indexed >= self.events
 
     @property
     def pages(self) -> int:
-        """How many pages the hits have."""
+        """The number of pages."""
         return -(-self.count // PAGE_HITS)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is looked for; in one job, in texts of one kind, and in which order."""
+    """A search: the words, and optionally one job, one kind of text (`texts.KINDS`), and the order."""
 
     text: str
     job_id: str | None = None
@@ -97,7 +96,7 @@ class SearchQuery:
 
 
 def search(database: Path, asked: SearchQuery, *, index_s: float = INDEX_S) -> SearchResults:
-    """Search the ledger at that path, after about `index_s` seconds of work on its index.
+    """Update the index for about `index_s` seconds at most, then search the ledger at that path.
 
     Raises what `LedgerReader.open` raises, and LedgerError.
     """
@@ -107,7 +106,7 @@ def search(database: Path, asked: SearchQuery, *, index_s: float = INDEX_S) -> S
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            # The index is damaged, most likely; should it be the ledger, it is so again.
+            # Probably the index is damaged. If the ledger is, the second search fails as well.
             remove_index(database)
             return _search(reader, asked, index_s)
 
@@ -130,7 +129,7 @@ def _search(reader: LedgerReader, asked: SearchQuery, index_s: float) -> SearchR
             if "interrupted" not in str(error):
                 raise
             return replace(
-                state, problem="there is too much of that; name more words, or a job to look in"
+                state, problem="the search took too long; name more words, or a job to look in"
             )
     count_max = asked.page_hits * PAGES_MAX
     return replace(
@@ -144,7 +143,7 @@ def _search(reader: LedgerReader, asked: SearchQuery, index_s: float) -> SearchR
 def _places(
     index: SearchIndex, expression: str, asked: SearchQuery, page: int
 ) -> tuple[list[tuple[int, str]], int]:
-    """The positions and kinds of a page's hits, and the number of all, up to one too many."""
+    """The positions and kinds of a page's hits, and the number of all hits, at most the maximum + 1."""
     chosen = "FROM words JOIN places ON places.id = words.rowid WHERE words MATCH ?"
     values: list[object] = [expression]
     if asked.job_id is not None:
@@ -171,9 +170,9 @@ def _places(
 
 @contextmanager
 def _within(index: SearchIndex, limit_s: float) -> Iterator[None]:
-    """Let SQLite raise an OperationalError, "interrupted", where it works longer in the index."""
+    """Let SQLite raise an OperationalError, "interrupted", if a query of the index takes longer."""
     if not index.is_kept:
-        # One connection for all threads: its limit would be that of the others too.
+        # All threads share this connection: the limit would apply to their queries too.
         yield
         return
     deadline = time.monotonic() + limit_s
@@ -200,13 +199,13 @@ def _hits(reader: LedgerReader, expression: str, places: list[tuple[int, str]]) 
             )
         )
     for number, (hit, text) in enumerate(read):
-        # Where the two do not agree on a word, the text is shown without a mark.
+        # If the snippet does not match, as the index did, the text is shown without marks.
         snippet = snippets.get(number, text[:_UNMARKED_CHARS])
         yield replace(hit, pieces=tuple(_pieces(snippet)))
 
 
 def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
-    """A hit without its pieces, and its whole text."""
+    """A hit without pieces, and its whole text."""
     row = reader.connection.execute(
         f"SELECT {EVENT_COLUMNS} FROM events WHERE position = ?", (position,)
     ).fetchone()
@@ -239,7 +238,7 @@ def _pieces(snippet: str) -> Iterator[tuple[str, bool]]:
 
 
 def _shortened(text: str) -> str:
-    """The text on one line, cut in its middle: a word can be a million signs long."""
+    """The text on one line, shortened in the middle: a word can be a million characters long."""
     text = _SPACES.sub(" ", text)
     if len(text) <= _PIECE_CHARS_MAX:
         return text

@@ -1,4 +1,4 @@
-"""The texts of an event that people search: what was asked, answered, done and said."""
+"""The texts of an event that can be searched: prompts, replies, outputs, logs and decisions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from orc.projections.history.exchange import content_text
 from orc.projections.search.query import plain_text
 
 KINDS = ("prompt", "reply", "tool", "output", "log", "failure", "decision")
-"""What a text can be: `tool` is what a model gave a tool and was told by it."""
+"""The kinds of texts; `tool` is the arguments or the result of a call of a tool."""
 
 SEARCHED_TYPES = (
     "llm.requested",
@@ -43,17 +43,17 @@ SEARCHED_TYPES = (
     "approval.requested",
     "approval.decided",
 )
-"""Types of the events that can have such texts."""
+"""The types of events that can have such texts."""
 
 PAYLOAD_BYTES_MAX = 8_000_000
 TEXT_CHARS_MAX = 1_000_000
-"""What is larger is not searched; of a long text only the beginning is."""
+"""Larger payloads are not searched, and of longer texts only the beginning is."""
 
 
 def texts_of(reader: LedgerReader, recorded: Recorded) -> Iterator[tuple[str, str]]:
-    """The kind and the text of each; an event has at most one of a kind.
+    """The texts of an event, each with its kind; an event has at most one text of a kind.
 
-    Raises LedgerError where bytes are removed or damaged.
+    Raises LedgerError if bytes were removed or are damaged.
     """
     for what, text in _texts(reader, recorded):
         if text.strip():
@@ -100,7 +100,7 @@ def _read(reader: LedgerReader, payload: Payload | None) -> Any:
 
 
 def _asked(request: Any, *, first: bool) -> str:
-    """What is new in a request: a later call of an attempt repeats all that was said before."""
+    """The new texts of a request: a later call of an attempt repeats the earlier messages."""
     if not isinstance(request, dict):
         return ""
     messages = request.get("messages") or []

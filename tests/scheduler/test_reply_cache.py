@@ -176,7 +176,7 @@ class TestContent:
             found.run(asks(), ends="failed")
             stand = found.run(asks())
             ((why,),) = changed(stand)
-            assert "of no use" in why
+            assert "the step rejected its reply" in why
             assert len(found.talker.asked) == 2
 
     def test_a_retry_after_a_failure_on_content_asks_whatever_the_cache_has(self) -> None:
