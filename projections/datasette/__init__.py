@@ -1,1 +1,1 @@
-"""The Datasette plugin: tables that people can read, reports, and the routes of our own pages."""
+"""The Datasette plugin: how tables are shown, reports, and the routes of orc's own pages."""

@@ -1,7 +1,7 @@
-"""How Datasette shows one cell of a ledger: links between rows, whole or shortened text.
+"""How Datasette shows one cell of a ledger: as a link, a time, a cost, or whole or shortened text.
 
-What a cell holds may come from a model. Markup is made by `Markup.format`
-alone, which escapes all that it is given; plain text is escaped by Datasette.
+The text of a cell may come from a model. Only `Markup.format` makes markup here, and it escapes its
+arguments; Datasette escapes plain text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orc.projections.tables.status import shown_status
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000
-"""How much of a text is shown: in a table, and in the result of a query. A row's page has it all."""
+"""The most characters of a text in a table, and in the result of a query. A row's page shows all."""
 
 STYLE = """
 .column-descriptions { display: none }
@@ -37,9 +37,9 @@ STYLE = """
   .row .rows-and-columns td { grid-column: 2; border: 0 }
 }
 """
-"""Added to every page of a ledger; a row's page has a line for each column rather than one line.
+"""The style of a ledger's pages. The page of a row shows one column on each line.
 
-The columns' descriptions are in the menu at each column's head as well.
+The list of column descriptions is hidden: the menu in each column's header has them too.
 """
 
 _PLAIN_CHARS_MAX = 24
@@ -66,9 +66,9 @@ _COUNTED: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ("steps", "attempts"): ("attempts", {}),
     ("steps", "calls"): ("llm_calls", {}),
 }
-"""Columns that count rows of another table, and how those are chosen besides by the id."""
+"""Columns that count rows of another table: that table, and the parameters that select the rows."""
 
-_UNPRICED = "a model's price is not known; prices.yaml beside the ledger can name it"
+_UNPRICED = "the price of a model is unknown; add it to prices.yaml beside the ledger"
 
 _JOB_ID = re.compile(r"job_[a-z0-9]{1,64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -76,10 +76,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class CellPlace:
-    """Where a cell is: its table (none in the result of a query), its row, and the ledger's file.
+    """Where a cell is: its table, its row, and the ledger's file.
 
-    `row_url` gives the address of a row by table and key, `table_url` that of a
-    table; `whole` when the page shows this row alone.
+    `table` is None in the result of a query. `row_url` returns the address of a row from table and
+    key, `table_url` that of a table. `whole` says whether the page shows only this row.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class CellPlace:
         self.whole = whole
 
     def get(self, column: str) -> Any:
-        """The value of another cell of the row; none when the query left it out."""
+        """The value of another cell of the row; None if the row does not have the column."""
         if column not in self.row.keys():  # noqa: SIM118  (a row of sqlite3 iterates over its values)
             return None
         return _plain(self.row[column])
 
 
 def render(column: str, value: Any, place: CellPlace) -> str | None:
-    """What the cell shows; none leaves it to Datasette, which escapes markup and no more."""
+    """The markup of the cell. With None, Datasette shows the value and escapes markup in it."""
     found = _render(column, value, place)
     plain = _plain(value)
     if found is None and isinstance(plain, str) and visible(plain, kept="\n\t") != plain:
@@ -122,7 +122,7 @@ def _render(column: str, value: Any, place: CellPlace) -> str | None:
     if column in ("saved_usd", "in_doubt_usd", "worst_case_usd") and isinstance(value, int | float):
         return usd_text(value)
     if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
-        return _link(place.row_url("events", str(value)), "removed, as this event says")
+        return _link(place.row_url("events", str(value)), "removed by this event")
     if isinstance(value, int) and value > 0 and (place.table, column) in _COUNTED:
         return _counted(column, value, place)
     if not isinstance(value, str) or not value:
@@ -149,15 +149,15 @@ def _job_status(status: str, place: CellPlace) -> str | None:
     if shown_status(place.database, job_id, status) == status:
         return None
     return Markup('<span title="{}">interrupted</span>').format(
-        f"not ended, and no live process runs it; orc resume {job_id} goes on"
+        f"no process runs the job; orc resume {job_id} continues it"
     )
 
 
 def _cost(cost_usd: Any, place: CellPlace) -> str | None:
-    """A cost, so that neither an unknown one nor a part looks like a whole."""
+    """A cost. An unknown cost and a partial one are shown as such."""
     unpriced = place.get("calls_unpriced")
     if not isinstance(unpriced, int):
-        # A call's own row: tokens that were counted, and no price for them.
+        # The row of a call: its tokens are known, and its price is not.
         unpriced = int(cost_usd is None and place.get("input_tokens") is not None)
     if cost_usd is None and not unpriced:
         return None
@@ -193,7 +193,7 @@ def _linked(column: str, key: str, label: str, place: CellPlace) -> str | None:
     if table == "jobs":
         label = key
     elif label == key:
-        # `job/step`, `job/step/attempt`: the job stands in a column of its own.
+        # Without the job of `job/step` and `job/step/attempt`, which has a column of its own.
         label = key.partition("/")[2] or key
     return _link(place.row_url(table, key), label, title=key)
 
@@ -240,7 +240,7 @@ def _link(url: str, text: str, *, title: str = "") -> Markup:
 
 
 def _plain(value: Any) -> Any:
-    """The value itself, where Datasette has put a label beside it."""
+    """The value, without the label that Datasette may have added."""
     return value["value"] if isinstance(value, dict) else value
 
 

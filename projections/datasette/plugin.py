@@ -1,7 +1,7 @@
-"""The Datasette plugin: `datasette runs.db` shows a ledger as tables that a person can read.
+"""The Datasette plugin: with it, `datasette runs.db` shows a ledger in a readable form.
 
-It reads, and nothing else. Databases that are no ledgers of orc are left as
-they are. Datasette imports this at its start, so nothing heavy is imported.
+The plugin only reads, and does not change how other databases are shown. Datasette imports this
+module when it starts, so the module imports nothing that loads slowly.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _known: set[Path] = set()
 
 
 def _hook(function: _Function) -> _Function:
-    """Mark a hook; the decorator itself has no types."""
+    """Mark a hook of Datasette. `hookimpl` itself has no types."""
     return cast(_Function, hookimpl(function))
 
 
 @_hook
 def get_metadata(datasette: Any, key: str | None, database: str | None, table: str | None) -> Any:
-    """Titles, orders and facets of every ledger; Datasette asks with no database as well."""
+    """Titles, orders and facets of every ledger. Datasette also calls this without a database."""
     ledgers = [name for name in datasette.databases if _is_ledger(datasette, name)]
     if not ledgers:
         return {}
@@ -50,7 +50,7 @@ def get_metadata(datasette: Any, key: str | None, database: str | None, table: s
 
 @_hook
 def canned_queries(datasette: Any, database: str, actor: Any) -> Any:
-    """The queries of a ledger's page."""
+    """The queries that are offered on a ledger's page."""
     return ledger_queries() if _is_ledger(datasette, database) else {}
 
 
@@ -63,7 +63,7 @@ def render_cell(
     database: str,
     datasette: Any,
 ) -> str | None:
-    """A cell of a ledger, shown for people."""
+    """A cell of a ledger; see `cells.py`."""
     if not _is_ledger(datasette, database):
         return None
     urls = datasette.urls
@@ -80,7 +80,7 @@ def render_cell(
 
 @_hook
 def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
-    """The style of a ledger's pages, in the address itself: there is no file to serve."""
+    """The style of a ledger's pages, as a `data:` address, so that no file is served."""
     if database is None or not _is_ledger(datasette, database):
         return []
     return [f"data:text/css,{quote(STYLE)}"]
@@ -88,7 +88,7 @@ def extra_css_urls(datasette: Any, database: str | None) -> list[str]:
 
 @_hook
 def menu_links(datasette: Any) -> list[dict[str, str]]:
-    """The way back from Datasette's pages: the jobs and the search of each ledger, in the menu."""
+    """Links in Datasette's menu to orc's pages of jobs and search, for each ledger."""
     found = []
     for name in datasette.databases:
         if _is_ledger(datasette, name):
@@ -100,10 +100,10 @@ def menu_links(datasette: Any) -> list[dict[str, str]]:
 
 @_hook
 def startup(datasette: Any) -> None:
-    """Keep Datasette from drawing its errors with rich, where a ledger is served.
+    """Keep Datasette from printing errors with rich, if it serves a ledger.
 
-    orc brings rich along. Datasette takes it to print every error with the values of all
-    variables, on stdout; and for an address of which nothing is known it fails in that.
+    rich is installed with orc. If Datasette finds it, Datasette prints every error with the values
+    of all variables on stdout, and fails at this for unknown addresses.
     """
     if any(_is_ledger(datasette, name) for name in datasette.databases):
         handle_exception.rich = None
@@ -111,18 +111,18 @@ def startup(datasette: Any) -> None:
 
 @_hook
 def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
-    """The pages of orc's own."""
+    """The routes of orc's own pages."""
     return routes(datasette, _is_ledger)
 
 
 @_hook
 def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
-    """Three things that no other hook can do, two of them by the address of the page.
+    """Do what no other hook can do.
 
-    `render_cell` is not told whether a page shows one row, and shortens all
-    others. And on 100,000 steps Datasette looks two seconds for columns to
-    suggest as facets; a ledger's tables have theirs. And each answer has the headers
-    of `datasette_security.py`.
+    - Tell `render_cell` whether the page shows one row: other pages show shortened texts.
+    - Turn off suggested facets for a ledger's tables: with 100,000 steps, Datasette takes two
+      seconds to find them, and the tables have facets already.
+    - Add the headers of `security.py` to each response.
     """
 
     def wrap(app: Asgi) -> Asgi:

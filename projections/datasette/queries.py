@@ -1,6 +1,6 @@
 """The queries that Datasette offers on a ledger, by the name in their address.
 
-Each answers well within Datasette's limit of a second on 100,000 steps.
+With 100,000 steps each takes much less than a second, which is Datasette's limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _JOB = """(
 QUERIES: dict[str, dict[str, str | bool]] = {
     "events_of_a_job": {
         "title": "Events of a job",
-        "description": "Everything that happened in a job, in order. Without an id: the latest job.",
+        "description": "All events of a job, in order. Without job_id: of the latest job.",
         "sql": f"""
 select version as seq, recorded_at, type, job_id || '/' || step as step_id, attempt, data
 from events
@@ -26,8 +26,8 @@ order by version
     },
     "prompts_and_replies": {
         "title": "Prompts and replies of a job",
-        "description": "What each model was asked and what it answered, as text. Without an id: "
-        "the latest job; with a step: only that step's.",
+        "description": "The text of each request to a model and of its reply. Without job_id: of "
+        "the latest job; with step: only of that step.",
         "sql": f"""
 with calls as (
     select version, job_id, step, attempt, type, data,
@@ -68,7 +68,7 @@ order by version
     },
     "failures": {
         "title": "Failures",
-        "description": "Attempts that failed, latest first, with why.",
+        "description": "The last 200 failed attempts, latest first, with the failure.",
         "sql": """
 select finished_at, job_id, step_id, attempt_id, failure_kind, exit_code, failure, log, log_sha256
 from attempts
@@ -82,7 +82,7 @@ limit 200
 
 
 def ledger_queries() -> dict[str, dict[str, str | bool]]:
-    """Datasette's canned queries for one ledger; new values, for Datasette changes them."""
+    """Datasette's canned queries for one ledger. Datasette changes the value, so each call makes one."""
     return {
         name: {**query, "sql": str(query["sql"]).strip(), "hide_sql": True}
         for name, query in QUERIES.items()

@@ -1,4 +1,4 @@
-"""Queries of a ledger's page that sum up over jobs: costs, failures, times, savings, doubts."""
+"""Queries over all jobs of a ledger: costs, failures, durations, savings, and calls in doubt."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from orc.ledger.wording import count_text
 
 _COSTS = """sum(llm_calls.cost_usd) as cost_usd,
     sum(llm_calls.input_tokens is not null and llm_calls.cost_usd is null) as calls_unpriced"""
-"""The known part of what some calls cost, and how many calls that leaves out."""
+"""The sum of the known costs of calls, and the number of calls with an unknown cost."""
 
 _STEP = """substr(steps.name, 1,
         min(instr(steps.name || '[', '['), instr(steps.name || '#', '#')) - 1)"""
-"""The step of the spec: items and rounds, and what is inside them, count to it."""
+"""The step of the spec: its items and rounds, and their inner steps, count to it."""
 
 _STEPS_MAX = 100_000
-"""How many steps the medians are of: sorting more takes longer than Datasette lets a query take."""
+"""The most steps in the medians: to sort more takes longer than Datasette's limit for a query."""
 
 REPORTS: dict[str, dict[str, str | bool]] = {
     "cost_and_tokens_by_model": {
         "title": "Cost and tokens by model",
-        "description": "Over all jobs. calls_unpriced have an unknown price, and are in no sum of "
-        "costs; saved_usd is what replies from the cache would have cost.",
+        "description": "Over all jobs. calls_unpriced counts calls whose price is unknown; no sum of "
+        "costs contains them. saved_usd is what replies from the cache would have cost.",
         "sql": f"""
 select provider, model, sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
     sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
@@ -34,8 +34,8 @@ order by cost_usd desc, sum(input_tokens + output_tokens) desc
     },
     "cost_by_day": {
         "title": "Cost by day",
-        "description": "Of the calls that were sent on each day (UTC), latest first; "
-        "calls_unpriced have an unknown price, and are in no sum of costs.",
+        "description": "The calls that were sent on each day (UTC), latest first. calls_unpriced "
+        "counts calls whose price is unknown; no sum of costs contains them.",
         "sql": f"""
 select substr(requested_at, 1, 10) as day, count(distinct job_id) as jobs,
     sum(status <> 'from ledger') as calls, sum(status = 'failed') as failed,
@@ -49,8 +49,8 @@ order by day desc
     },
     "cost_by_step": {
         "title": "Cost by step",
-        "description": "Over all jobs of each project, dearest first: the items and rounds of a "
-        "step are counted to it.",
+        "description": "Over all jobs of each project, most expensive first. The items and rounds "
+        "of a step count to the step.",
         "sql": f"""
 select jobs.name as project, {_STEP} as step,
     count(distinct steps.job_id) as jobs, sum(steps.calls) as calls,
@@ -65,8 +65,8 @@ limit 500
     },
     "cost_by_project_and_model": {
         "title": "Cost by project and model",
-        "description": "Over all jobs of each project; calls_unpriced have an unknown price, and are "
-        "in no sum of costs.",
+        "description": "Over all jobs of each project. calls_unpriced counts calls whose price is "
+        "unknown; no sum of costs contains them.",
         "sql": f"""
 select jobs.name as project, llm_calls.provider, llm_calls.model,
     count(distinct llm_calls.job_id) as jobs, sum(llm_calls.status <> 'from ledger') as calls,
@@ -80,8 +80,8 @@ order by cost_usd desc, project, llm_calls.provider, llm_calls.model
     },
     "failure_rate_by_step": {
         "title": "Failure rate by step",
-        "description": "Of the attempts of each step over all jobs of its project, worst first; "
-        "those of items and rounds are counted to their step.",
+        "description": "The attempts of each step over all jobs of its project, highest failure rate "
+        "first. The items and rounds of a step count to the step.",
         "sql": f"""
 select jobs.name as project, {_STEP} as step,
     count(distinct steps.job_id) as jobs, count(*) as attempts,
@@ -97,8 +97,8 @@ limit 500
     },
     "failure_rate_by_model": {
         "title": "Failure rate by model",
-        "description": "Of the calls that were sent to each model, worst first; 'rejected' ones "
-        "were answered, and the answer was of no use.",
+        "description": "The calls that were sent to each model, highest failure rate first. rejected "
+        "counts replies that the step rejected.",
         "sql": """
 select provider, model, count(*) as calls, sum(status = 'failed') as failed,
     round(100.0 * sum(status = 'failed') / count(*), 1) as failed_percent,
@@ -112,7 +112,7 @@ order by failed_percent desc, calls desc
     },
     "failures_by_kind": {
         "title": "Failures by kind",
-        "description": "Failed attempts of steps and failed calls to models, and in how many jobs.",
+        "description": "Failed attempts and failed calls to models, and the number of jobs with them.",
         "sql": """
 select failure_kind, sum(of = 'attempt') as attempts, sum(of = 'call') as calls,
     count(distinct job_id) as jobs, max(at) as failed_last
@@ -139,9 +139,9 @@ limit 100
     },
     "durations_by_step": {
         "title": "Durations by step",
-        "description": f"Of the last {count_text(_STEPS_MAX, 'step')}, slowest first: the median, "
-        "what 95 of 100 stay below, and the longest, in seconds; "
-        "items and rounds are counted to their step.",
+        "description": f"The last {count_text(_STEPS_MAX, 'step')}, slowest first: the median, the 95th "
+        "percentile, the longest and the total, in seconds. The items and rounds of a step count "
+        "to the step.",
         "sql": f"""
 with timed as (
     select jobs.name as project, {_STEP} as step, steps.duration_s
@@ -166,9 +166,9 @@ limit 500
     },
     "cache_savings": {
         "title": "Savings of caches and forks",
-        "description": "Replies from the ledger instead of from a model, and results of steps that "
-        "were used again. saved_usd and saved_s are what these cost when they were made, where "
-        "that is in this ledger and known.",
+        "description": "Recorded replies that answered calls, and results of steps that were used "
+        "again. saved_usd and saved_s are what they cost when they were made, if that is known and "
+        "in this ledger.",
         "sql": """
 select 'reply' as what, provider || '/' || model as of, count(*) as times,
     count(distinct job_id) as jobs, sum(saved_usd) as saved_usd, null as saved_s
@@ -186,8 +186,8 @@ order by saved_usd desc, times desc
     },
     "calls_in_doubt": {
         "title": "Calls in doubt",
-        "description": "Sent, and nobody heard how they ended: they may have been answered, and paid "
-        "for. worst_case_usd is the most that each may have cost, where that is known.",
+        "description": "Calls that were sent, and whose outcome is unknown: they may have been answered "
+        "and charged. worst_case_usd is the most that each may have cost, if that is known.",
         "sql": """
 select requested_at, job_id, step_id, call_id, provider, model, status, worst_case_tokens,
     worst_case_usd, failure

@@ -1,4 +1,7 @@
-"""The pages that the plugin adds to Datasette, each for a ledger alone, and by which methods."""
+"""The routes of the pages that the plugin adds to Datasette, and their HTTP methods.
+
+The pages themselves are in `projections/pages`. They exist only for ledgers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _READS = ("GET", "HEAD")
 
 
 def routes(datasette: Any, is_ledger: _IsLedger) -> list[tuple[str, Callable[..., Any]]]:
-    """What `register_routes` gives. Without leave to decide, there is nothing but reading."""
+    """The routes for the hook `register_routes`. Only the page for decisions takes POST."""
     found: list[tuple[str, Callable[..., Any]]] = [
         (r"^/-/orc-static/[^/]+/(?P<name>[^/]+)$", static)
     ]
@@ -40,8 +43,8 @@ def _for_ledger(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
 
 async def _decide(request: Any, datasette: Any, name: str) -> Any:
     if not are_decisions_allowed(datasette):
-        raise NotFound("nobody may decide here: `orc browse --allow-decisions` lets you")
-    # Loads pydantic, which Datasette's start needs not wait for.
+        raise NotFound("decisions are not allowed here: start `orc browse --allow-decisions`")
+    # Imported late: it loads pydantic, for which Datasette's start need not wait.
     from orc.projections.pages.decide import decide_page
 
     return await decide_page(request, datasette, name)
@@ -56,14 +59,14 @@ def _checked(shown: _Shown, is_ledger: _IsLedger, methods: tuple[str, ...]) -> C
         except KeyError:
             raise NotFound("there is no such database") from None
         if not is_ledger(datasette, name):
-            raise NotFound("it is no ledger of orc")
+            raise NotFound("the database is not a ledger of orc")
         return await shown(request, datasette, name)
 
     return answered
 
 
 def _home(page: Page, is_ledger: _IsLedger) -> Callable[..., Any]:
-    """The jobs, where there is nothing but one ledger; else Datasette's list of databases."""
+    """The page of jobs if there is one database and it is a ledger; else Datasette's own page."""
 
     async def answered(request: Any, datasette: Any, send: Any) -> Any:
         names = [name for name in datasette.databases if not name.startswith("_")]

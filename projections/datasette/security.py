@@ -1,7 +1,7 @@
-"""What browsers are told of Datasette's own pages, where one of them may show a ledger.
+"""The security headers of Datasette's own pages, if Datasette serves a ledger.
 
-Nothing of them comes from elsewhere or goes there, and of scripts only Datasette's
-run: its files, and those in its templates, each known by its hash.
+A browser then loads nothing from other sites and sends nothing to them. It runs only the script
+files of Datasette and the scripts in Datasette's templates, which the policy names by their hashes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ALLOW_FACET = "{{ datasette_allow_facet }}"
 
 
 def script_sources(templates: Iterable[str]) -> list[str]:
-    """A source for each script that stands in templates and has no part that changes.
+    """The hash sources, for a policy, of the inline scripts without variables in the templates.
 
-    But for the one that says whether facets are allowed: that is one of two.
+    The one variable that is filled in says whether facets are allowed: both values get a source.
     """
     found: set[str] = set()
     for template in templates:
@@ -34,7 +34,7 @@ def script_sources(templates: Iterable[str]) -> list[str]:
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """The Content-Security-Policy of Datasette's pages. Their styles are inline, and change."""
+    """The Content-Security-Policy of Datasette's pages. It allows their inline styles, which vary."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -51,7 +51,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def datasette_policy(datasette: Any) -> str:
-    """The policy for the templates that this Datasette has, a user's own included."""
+    """The policy for the templates of this Datasette, with the user's own templates."""
     environment = datasette.jinja_env
     names = [name for name in environment.list_templates() if name.endswith(".html")]
     sources = (environment.loader.get_source(environment, name)[0] for name in names)
@@ -59,7 +59,10 @@ def datasette_policy(datasette: Any) -> str:
 
 
 def with_headers(app: Asgi, policy_now: Callable[[], str | None]) -> Asgi:
-    """The app, with these headers on each answer that has none of its own; as it is without a policy."""
+    """The app with these headers in each response that does not set them itself.
+
+    While `policy_now` returns None, responses are not changed.
+    """
 
     async def secured(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (wanted := policy_now()) is None:
@@ -68,7 +71,7 @@ def with_headers(app: Asgi, policy_now: Callable[[], str | None]) -> Asgi:
         headers = {
             b"content-security-policy": wanted.encode(),
             b"x-content-type-options": b"nosniff",
-            # Not `no-referrer`: a form's Origin would be null with it.
+            # Not `no-referrer`, which would make the Origin of a form null.
             b"referrer-policy": b"same-origin",
         }
 

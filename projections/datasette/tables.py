@@ -1,7 +1,7 @@
-"""What Datasette says of a ledger's tables.
+"""Datasette's metadata of a ledger's tables.
 
-Titles, and what tables and columns mean, are the tables' own declarations; orders, facets
-and labels belong to the pages, and stand here.
+The titles and descriptions come from the declarations of the tables; orders, facets and labels are
+set here.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ SHOWN: dict[str, dict[str, Any]] = {
     "blobs": {},
     "signals": {"sort_desc": "id"},
 }
-"""How the page of each table is ordered and filtered; other tables are hidden."""
+"""The order, label and facets of each table that is shown."""
 
 
 def ledger_metadata() -> dict[str, Any]:
-    """Datasette's metadata for one ledger; a new value each time, for Datasette changes it."""
+    """Datasette's metadata for one ledger. Datasette changes the value, so each call makes one."""
     declared = (*map(table_of, ROWS), *LEDGER_TABLES)
     tables = {table.name: _describe(table) for table in declared if table.name in SHOWN}
     tables |= {name: {"hidden": True} for name in _HIDDEN}
     return {
-        "description": "A ledger of orc. Begin with the jobs, or with one of the queries.",
+        "description": "A ledger of orc. Start with the jobs, or with one of the queries.",
         "tables": tables,
     }
 
@@ -91,5 +91,5 @@ def _describe(table: Table) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Without the marks of code, which Datasette would show as they are."""
+    """The text with apostrophes for backticks, which Datasette would show as they are."""
     return text.replace("`", "'")

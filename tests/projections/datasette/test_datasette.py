@@ -185,7 +185,7 @@ def test_a_blob_whose_bytes_were_removed_leads_to_the_event_that_says_so(databas
         for page in (f"/runs/blobs/{min(blobs)}", "/runs/blobs"):
             text = (await get(page)).text
             assert f'href="/runs/events/{position}"' in text
-            assert "removed, as this event says" in text
+            assert "removed by this event" in text
         assert (await get(f"/runs/prompts_and_replies?job_id={JOB}")).status_code == 200
 
     browse(database, then=look)
