@@ -79,8 +79,8 @@ class DoubtFinder:
             case LlmResponded():
                 self._open.pop(event.step, None)
             case LlmFailed():
-                asked = self._open.pop(event.step, None)
-                return asked if event.is_in_doubt else None
+                request = self._open.pop(event.step, None)
+                return request if event.is_in_doubt else None
             case StepFailed() | StepInterrupted():
                 return self._open.pop(event.step, None)
             case _:
@@ -88,6 +88,6 @@ class DoubtFinder:
         return None
 
 
-def worst_cost(asked: LlmRequested) -> float | None:
+def worst_cost(request: LlmRequested) -> float | None:
     """The most that the call may have cost, in US dollars; None if that is unknown."""
-    return None if asked.worst_case is None else asked.worst_case.cost_usd
+    return None if request.worst_case is None else request.worst_case.cost_usd

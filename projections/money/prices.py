@@ -198,9 +198,11 @@ class CallPricer:
             case LlmRequested():
                 self._requested[event.step, event.attempt, event.call] = event.model
             case LlmResponded() | LlmFailed():
-                asked = self._requested.pop((event.step, event.attempt, event.call), event.model)
+                requested = self._requested.pop(
+                    (event.step, event.attempt, event.call), event.model
+                )
                 if event.usage is not None:
-                    price = self._prices.find(event.provider, event.model, asked)
+                    price = self._prices.find(event.provider, event.model, requested)
                     cost_usd = None if price is None else price.cost_usd(event.usage)
                     return PricedCall(event.step, event.usage, cost_usd)
             case _:

@@ -22,7 +22,7 @@ from orc.projections.money.prices import Price, saved_usd
 from orc.projections.tables.writer import Writer, preview
 
 
-def requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
+def llm_requested(writer: Writer, recorded: Recorded, event: LlmRequested) -> None:
     """Add the row of a call that is about to be sent."""
     writer.add(
         "call_requested",
@@ -67,7 +67,7 @@ def cache_hit(writer: Writer, recorded: Recorded, event: CacheHit) -> None:
     )
 
 
-def responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
+def llm_responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
     """Record the reply in the row of the call."""
     # The price is looked up first: it may need the requested model, which the update overwrites.
     used = _use_tokens(writer, recorded, event)
@@ -83,7 +83,7 @@ def responded(writer: Writer, recorded: Recorded, event: LlmResponded) -> None:
     )
 
 
-def call_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
+def llm_failed(writer: Writer, recorded: Recorded, event: LlmFailed) -> None:
     """Record the failure in the row of the call."""
     call_key = _call_key(recorded, event)
     used = _use_tokens(writer, recorded, event)
@@ -147,8 +147,8 @@ def _find_price(
     price = writer.prices.find(event.provider, event.model)
     if price is not None or not writer.prices.knows(event.provider):
         return price
-    asked = writer.requested_model(_call_key(recorded, event))
-    return None if asked is None else writer.prices.find(event.provider, asked)
+    model = writer.requested_model(_call_key(recorded, event))
+    return None if model is None else writer.prices.find(event.provider, model)
 
 
 def _call_keys(recorded: Recorded, event: LlmRequested | CacheHit) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def shape_of(step: Mapping[str, Any]) -> str:
     return next((shape for shape in OUTER_SHAPES if step.get(shape)), str(step["kind"]))
 
 
-def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
+def step_expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
     """Add the rows of the items, rounds or members that a step has expanded to."""
     job_id = recorded.job_id
     for number, child in enumerate(event.children):
@@ -43,12 +43,12 @@ def expanded(writer: Writer, recorded: Recorded, event: StepExpanded) -> None:
     writer.add("more_steps", job_id=job_id, added=len(event.children))
 
 
-def asked(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:
+def approval_requested(writer: Writer, recorded: Recorded, event: ApprovalRequested) -> None:
     """Record that the step waits for a person's decision."""
     writer.add("asked", step_id=f"{recorded.job_id}/{event.step}", question=event.message)
 
 
-def decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
+def approval_decided(writer: Writer, recorded: Recorded, event: ApprovalDecided) -> None:
     """Record the decision of a person, or the option that was taken when the time was over."""
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("decided", step_id=step_key, decision=event.option, decided_by=event.by)

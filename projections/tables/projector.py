@@ -51,16 +51,22 @@ from orc.ledger.events import (
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.calls import (
     cache_hit,
-    call_failed,
     circuit_closed,
     circuit_opened,
+    llm_failed,
+    llm_requested,
+    llm_responded,
     mark_in_doubt,
-    requested,
-    responded,
     tool_called,
     tool_returned,
 )
-from orc.projections.tables.flow import asked, budget_exceeded, decided, expanded, job_waiting
+from orc.projections.tables.flow import (
+    approval_decided,
+    approval_requested,
+    budget_exceeded,
+    job_waiting,
+    step_expanded,
+)
 from orc.projections.tables.reuse import file_written, job_amended, step_reused, step_rows
 from orc.projections.tables.schema import create_tables
 from orc.projections.tables.version import VERSION
@@ -284,16 +290,16 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     BudgetRaised: (1, _ignore),
     BlobRemoved: (1, _ignore),
     CacheHit: (2, cache_hit),
-    LlmRequested: (2, requested),
-    LlmResponded: (3, responded),
-    LlmFailed: (3, call_failed),
+    LlmRequested: (2, llm_requested),
+    LlmResponded: (3, llm_responded),
+    LlmFailed: (3, llm_failed),
     CircuitOpened: (3, circuit_opened),
     CircuitClosed: (3, circuit_closed),
     ToolCalled: (4, tool_called),
     ToolReturned: (4, tool_returned),
     FileWritten: (4, file_written),
     StepInterrupted: (5, _step_interrupted),
-    ApprovalDecided: (5, decided),
+    ApprovalDecided: (5, approval_decided),
     BudgetExceeded: (6, budget_exceeded),
     StepSucceeded: (6, _step_succeeded),
     StepFailed: (6, _step_failed),
@@ -301,8 +307,8 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     StepSwitched: (7, _step_switched),
     StepStarted: (8, _step_started),
     StepReused: (8, step_reused),
-    StepExpanded: (9, expanded),
-    ApprovalRequested: (9, asked),
+    StepExpanded: (9, step_expanded),
+    ApprovalRequested: (9, approval_requested),
     JobWaiting: (10, job_waiting),
     JobSucceeded: (10, _job_succeeded),
     JobFailed: (10, _job_failed),
