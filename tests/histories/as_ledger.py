@@ -1,6 +1,6 @@
-"""All recorded histories in one ledger, with prices, each also with its values as blobs.
+"""All recorded histories in one ledger with prices, once as recorded and once with values in blobs.
 
-Every column of every table has a value in some row of it.
+In this ledger, every column of the read model has a value in at least one row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAYLOADS = ("output", "log", "request", "reply", "arguments", "result")
 
 
 def write_histories(path: Path) -> None:
-    """A new ledger with each history as two jobs; a text takes the place of each blob."""
+    """Create a ledger with each history as two jobs. Every blob has a placeholder text."""
     with open_ledger(path, projector=ReadModel(PRICES)) as ledger:
         for number, history in enumerate(sorted(FOLDER.glob("*.jsonl"))):
             *rows, _ = map(json.loads, history.read_text("utf-8").splitlines())

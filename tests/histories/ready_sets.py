@@ -1,6 +1,6 @@
-"""Prints which steps are ready after each event of each recorded history, in their order.
+"""Prints the ready steps, in order, after each event of each recorded history.
 
-Run by a test under several hash seeds: `python -m tests.histories.ready_sets`.
+A test runs `python -m tests.histories.ready_sets` under several hash seeds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOW_S = float(2**30)
 
 
 def main() -> None:
-    """Fold every history, and print."""
+    """Fold every history and print the ready steps."""
     for path in sorted(Path(__file__).parent.glob("*.jsonl")):
         *rows, _ = map(json.loads, path.read_text("utf-8").splitlines())
         state: JobState | None = None

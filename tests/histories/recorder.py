@@ -1,9 +1,9 @@
-"""Writes the recorded histories: `python -m tests.histories.recorder`, for shapes not there yet.
+"""Records histories: `python -m tests.histories.recorder` writes those that do not exist yet.
 
-Writes the tables of a new version of the read model too.
+It also writes the tables of a new version of the read model.
 
-A history that is there is never written again: it is what a ledger of its day
-holds, and today's code must read it for ever.
+An existing history is never written again: it is what an older version of orc wrote, and every
+later version must be able to read it.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ from tests.scheduler.test_reply_cache import asks, shelf
 from tests.scheduler.test_resume import SHAPES, cancels, stops_with
 
 History = Callable[[], AbstractContextManager[Stand]]
-"""Gives a stand whose job has run."""
+"""Opens a test stand whose job has run."""
 
 FOLDER = Path(__file__).parent
 COLUMNS = ("job_id", "version", "type", "step", "attempt", "recorded_at", "data", "hash")
 
 
 def histories() -> dict[str, History]:
-    """How each history comes about."""
+    """The functions that produce the histories, by name."""
     found: dict[str, History] = {name: partial(_run, plan) for name, plan in SHAPES.items()}
     return found | {
         "crash": _crash_and_resume,
@@ -85,18 +85,18 @@ def histories() -> dict[str, History]:
         "cache": _hit_the_cache,
         "flow": partial(_flow, FLOW),
         "approval": partial(_flow, ASKING, decides="approve"),
-        "budget": _run_short,
+        "budget": _run_with_small_budget,
         "cancelling": _cancel_with_steps_left,
         "rejection": partial(_flow, ASKING, decides="reject"),
         "amended": _amend,
         "removed": _remove_bytes,
         "doubt": _ask_about_work_in_doubt,
-        "optional": _say_all_that_can_be_said,
+        "optional": _set_every_optional_field,
     }
 
 
 def main() -> None:
-    """Record what is missing."""
+    """Record the histories that do not exist yet."""
     for name, history in histories().items():
         path = FOLDER / f"{name}.jsonl"
         if not path.exists():
@@ -119,7 +119,7 @@ def record_tables() -> str:
 
 
 def record_history(history: History) -> str:
-    """The stored columns of each event, one a line, and the summary of their fold on the last."""
+    """A line of JSON for each event with its stored columns, then one with the state's summary."""
     with history() as stand:
         with sqlite3.connect(stand.database) as connection:
             rows = connection.execute(
@@ -132,7 +132,7 @@ def record_history(history: History) -> str:
 
 
 def plain_summary(state: JobState) -> Any:
-    """The summary as JSON has it."""
+    """The summary of the state as a JSON value."""
     return json.loads(json.dumps(state.summary(), default=lambda value: value.model_dump()))
 
 
@@ -178,7 +178,7 @@ def _hit_the_cache() -> Iterator[Stand]:
 
 
 @contextmanager
-def _run_short() -> Iterator[Stand]:
+def _run_with_small_budget() -> Iterator[Stand]:
     plan = Plan((Task("a"), Task("b")), total=1)
     limit = BudgetDef(max_calls=1)
     with stand_for(plan, definition_of(plan).model_copy(update={"budget": limit})) as stand:
@@ -192,7 +192,7 @@ def _run_short() -> Iterator[Stand]:
 
 @contextmanager
 def _amend() -> Iterator[Stand]:
-    """Begins with a result of another job, runs one step alone, then goes on with another spec."""
+    """Reuses a result of another job, runs one step alone, and continues with an amended spec."""
     with stand_for(Plan((Task("a"), Task("b", ("a",)), Task("c", ("b",)), Task("d")))) as stand:
         stand.append(reused("a", output="from elsewhere"))
         stand.run(opening=StartJob(OWNER, only=("b",)))
@@ -215,7 +215,7 @@ def _remove_bytes() -> Iterator[Stand]:
 
 @contextmanager
 def _ask_about_work_in_doubt() -> Iterator[Stand]:
-    """A call and a command are cut short; each asks, one is done again."""
+    """A call and a command are interrupted; both steps ask a person, and one of them runs again."""
     ask, pay = (
         step("ask", prompt="?", on_unknown="ask"),
         step("pay", kind="run", run="true", on_unknown="ask"),
@@ -243,8 +243,8 @@ def _question(step_id: str, **fields: Any) -> ApprovalRequested:
 
 
 @contextmanager
-def _say_all_that_can_be_said() -> Iterator[Stand]:
-    """Every optional field that no run above has; a stream by hand, that means little."""
+def _set_every_optional_field() -> Iterator[Stand]:
+    """Sets the optional fields that no run above sets. The events are written by hand."""
     value = Payload(value="a value")
     log: dict[str, Any] = {"log": Payload(value="a log")}
     made: dict[str, Any] = {**log, "artifacts": (file("demo/report"),)}

@@ -1,4 +1,4 @@
-"""Yesterday's ledgers: today's code folds them to what they meant, and refuses tomorrow's."""
+"""Ledgers of older versions fold to the states they had then; those of newer versions are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HISTORIES = sorted(FOLDER.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-def test_a_recorded_history_folds_to_what_it_meant(path: Path) -> None:
+def test_a_recorded_history_folds_to_its_recorded_summary(path: Path) -> None:
     *rows, last = map(json.loads, path.read_text("utf-8").splitlines())
     state: JobState | None = None
     previous = ""
@@ -45,11 +45,11 @@ def test_a_recorded_history_folds_to_what_it_meant(path: Path) -> None:
             state = initial_state(definition, build_graph(definition.steps))
         evolve(state, recorded)
     assert state is not None
-    assert as_of_then(plain_summary(state), last["summary"]) == last["summary"]
+    assert without_newer_fields(plain_summary(state), last["summary"]) == last["summary"]
 
 
-def as_of_then(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
-    """Today's summary without what summaries did not yet have when the history was recorded."""
+def without_newer_fields(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """The current summary without the fields that were added after the history was recorded."""
     steps = {name: fields[: len(then["steps"][name])] for name, fields in now["steps"].items()}
     return {key: now[key] for key in then} | {"steps": steps}
 
@@ -76,7 +76,7 @@ def test_a_recorded_history_gives_equal_tables_whatever_the_batch(path: Path) ->
     with closing(at_once), closing(one_by_one):
         for connection, size in ((at_once, len(stream)), (one_by_one, 1)):
             projector = ReadModel()
-            # The tables have links there.
+            # The tables of the read model refer to it.
             connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
             projector.create(connection)
             for start in range(0, len(stream), size):
@@ -96,8 +96,8 @@ def test_every_history_leaves_the_same_steps_ready_under_any_hash_seed() -> None
         ).stdout
         for seed in ("0", "1")
     }
-    (told,) = found
-    assert len(told.splitlines()) > 100
+    (printed,) = found
+    assert len(printed.splitlines()) > 100
 
 
 def read_stream(path: Path) -> list[Recorded]:
@@ -110,7 +110,7 @@ def read_inline(payload: Any) -> Any:
     return payload.value
 
 
-def test_data_climbs_from_shape_to_shape_and_loses_its_number() -> None:
+def test_an_upcast_goes_from_shape_to_shape_and_drops_the_shape_number() -> None:
     steps = {
         ("x", 1): lambda data: {**data, "b": data["a"] + 1},
         ("x", 2): lambda data: {"c": data["b"] * 10},
@@ -120,7 +120,7 @@ def test_data_climbs_from_shape_to_shape_and_loses_its_number() -> None:
     assert upcast("x", {"c": 7, "v": 3}, target=3, upcasts=steps) == {"c": 7}
 
 
-def test_an_upcast_leaves_what_was_stored_as_it_is() -> None:
+def test_an_upcast_does_not_change_the_stored_data() -> None:
     stored = {"a": 1, "v": 1}
     upcast("x", stored, target=2, upcasts={("x", 1): lambda data: data | {"b": 2}})
     assert stored == {"a": 1, "v": 1}

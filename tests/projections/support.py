@@ -1,4 +1,4 @@
-"""Ledgers for the projections' tests: streams that the real core decided, and the tables they give."""
+"""Ledgers for the tests of projections, with events that the real core decided."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ from tests.builders import (
 )
 
 MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
-"""A folder in memory, where a commit costs little; none where there is no such."""
+"""A folder in memory, where commits are fast; None if the system has none."""
 
 _mostly = st.sampled_from((True, True, True, True, False))
 _endings: st.SearchStrategy[Command] = st.sampled_from(
@@ -76,7 +76,7 @@ OTHER = JobId("job_000000000002")
 
 @dataclass
 class Story:
-    """One job as the core decided it: its events so far, the state they fold to, its blobs."""
+    """One job whose events the core decided: its stream, its state and its blobs."""
 
     definition: JobDef
     job_id: JobId = JOB
@@ -90,7 +90,7 @@ class Story:
         self.tell(SubmitJob(submitted(self.definition, runs_dir=self.runs_dir)))
 
     def tell(self, *commands: Command) -> Story:
-        """Let the core decide on each command in turn, a second apart."""
+        """Give the commands to the core, one second apart, and record the events that it decides."""
         for command in commands:
             self.clock_s += 1.0
             for event in decide(self.state, command):
@@ -98,7 +98,7 @@ class Story:
         return self
 
     def record(self, *events: AnyEvent) -> Story:
-        """Take events as they are, now."""
+        """Append events without asking the core."""
         for event in events:
             recorded = Recorded(self.job_id, self.state.version + 1, at(self.clock_s), event)
             evolve(self.state, recorded)
@@ -106,7 +106,7 @@ class Story:
         return self
 
     def start(self, *step_ids: str) -> Story:
-        """Begin an attempt of each step."""
+        """Start an attempt of each step."""
         return self.tell(*(StartAttempt(name, EPOCH_S + self.clock_s) for name in step_ids))
 
     def succeed(self, step_id: str, output: Any = None, **fields: Any) -> Story:
@@ -125,7 +125,7 @@ class Story:
         return self._finish(step_id, Interrupted(reason="signal", duration_s=0.25))
 
     def call(self, step_id: str, *, number: int, ends: str, text: str = "yes") -> Story:
-        """One call of the running attempt; `ends` is replied, failed, kept or open."""
+        """Make a call in the running attempt; `ends` is replied, failed, kept (a cache hit) or open."""
         place: dict[str, Any] = {
             "step": step_id,
             "attempt": self.state.steps[step_id].attempts,
@@ -171,7 +171,7 @@ class Story:
         )
 
     def file(self, path: str, content: bytes) -> FileRef:
-        """A file whose bytes the ledger will have."""
+        """A reference to a file whose bytes become a blob of the story."""
         self.blobs.append(content)
         return FileRef(
             path=path,
@@ -192,13 +192,13 @@ class Story:
 
 
 def begun(*steps: Any, job_id: JobId = JOB, runs_dir: str = "/runs", **fields: Any) -> Story:
-    """A job of these steps, started."""
+    """A started job with these steps."""
     return Story(job(*steps, **fields), job_id=job_id, runs_dir=runs_dir).tell(StartJob(OWNER))
 
 
 @st.composite
 def stories(draw: st.DrawFn, job_id: JobId = JOB) -> Story:
-    """A job on a random graph, in which anything happens that the core allows."""
+    """A job with a random graph and a random course of events that the core allows."""
     steps: list[Any] = []
     for index in range(draw(st.integers(1, 4))):
         before = [f"s{number}" for number in range(index)]
@@ -256,7 +256,7 @@ def _happen(draw: st.DrawFn, story: Story) -> None:
 
 
 def _amend(draw: st.DrawFn, story: Story) -> None:
-    """Another definition: without a step that nothing needs, or with a new one; some run again."""
+    """Amend the job: remove a step without dependents, or add one, and reset some steps."""
     state = story.state
     steps = list(state.definition.steps)
     removed: tuple[str, ...] = ()
@@ -304,7 +304,7 @@ def _act(draw: st.DrawFn, story: Story, name: str) -> None:
 
 def _stop(draw: st.DrawFn, story: Story, active: Sequence[str]) -> None:
     if draw(st.booleans()):
-        # The process died: nobody says how the attempts ended.
+        # The process ended: no event records how the attempts ended.
         story.tell(ResumeJob(OWNER))
         return
     for name in active:
@@ -324,7 +324,7 @@ def open_in(folder: Path) -> Iterator[Ledger]:
 def ledger_of(
     *told: Story, batches: Iterable[Sequence[Recorded]] | None = None
 ) -> Iterator[Ledger]:
-    """A ledger in a folder that goes away, with the stories in it, each in one batch."""
+    """A ledger in a temporary folder with the stories, each appended in one batch."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder, open_in(Path(folder)) as ledger:
         write(ledger, *told, batches=batches)
         yield ledger
@@ -333,7 +333,7 @@ def ledger_of(
 def write(
     ledger: Ledger, *told: Story, batches: Iterable[Sequence[Recorded]] | None = None
 ) -> None:
-    """Append the stories' blobs and events."""
+    """Append the blobs and events of the stories."""
     ledger.append_blobs(blob for story in told for blob in story.blobs)
     for batch in [story.stream for story in told] if batches is None else batches:
         ledger.append(batch)
@@ -348,7 +348,7 @@ def tables(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def tamper(database: Path, *statements: str) -> None:
-    """Change the file as an attacker would: the guards go first."""
+    """Change the file as an attacker would: drop the triggers first."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for (name,) in connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
@@ -359,6 +359,6 @@ def tamper(database: Path, *statements: str) -> None:
 
 
 def states(story: Story) -> dict[str, tuple[str, int]]:
-    """Each step's status and attempts, as the scheduler's own fold has them."""
+    """The status and the number of attempts of each step in the scheduler's state."""
     state: JobState = story.state
     return {name: (found.status, found.attempts) for name, found in state.steps.items()}

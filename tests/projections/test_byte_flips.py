@@ -1,8 +1,8 @@
-"""T6: whatever happens to the bytes of a ledger, other events are never called intact (P11, P12).
+"""A ledger with damaged bytes is never verified as intact with other events (promises P11, P12).
 
-One seeded bit of each byte is flipped, in a checkpointed file and in one with its
-log; and files are cut at every length. A sample runs always, all of it under
-`torture`. `ORC_FLIP_SEED` chooses other bits and places.
+One random bit of each byte is flipped, in a checkpointed file and in a file with its WAL; and files
+are cut at every length. A sample always runs, and everything runs with the marker `torture`.
+`ORC_FLIP_SEED` selects other bits and bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEED = int(os.environ.get("ORC_FLIP_SEED", "20260301"))
 
 @dataclass(frozen=True)
 class Kept:
-    """A ledger's files by their names, the heads of its jobs, and all that its events say."""
+    """A ledger's files by name, the heads of its jobs, and its content as a reader gets it."""
 
     files: dict[str, bytes]
     heads: dict[str, str]
@@ -42,7 +42,7 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Kept, Kept]:
-    """A small ledger without and with a log that was not checkpointed."""
+    """A small ledger, without and with a WAL that was not checkpointed."""
     folder = tmp_path_factory.mktemp("small")
     first = begun(step("a", prompt="?"), step("b", needs="a"))
     first.start("a").call("a", number=1, ends="replied", text="long " * 250)
@@ -50,7 +50,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Kept, Kept]:
     first.start("b").succeed("b").tell(Settle())
     with open_in(folder) as ledger:
         write(ledger, first, begun(step("c"), job_id=OTHER))
-    # Small pages: less of the file is empty, and says nothing when it is changed.
+    # Small pages: fewer bytes are unused, where a change has no effect.
     with closing(sqlite3.connect(folder / "runs.db", isolation_level=None)) as connection:
         for statement in ("journal_mode = DELETE", "page_size = 512"):
             connection.execute(f"PRAGMA {statement}")
@@ -84,7 +84,7 @@ def _keep(folder: Path) -> Kept:
 
 
 def _content(ledger: LedgerReader) -> Any:
-    """All that a reader of the ledger can be told, by each of the ways to it."""
+    """All events and blobs, read in each way that a reader has."""
     by_job = {
         job_id: list(ledger.read_stream(job_id)) for job_id, _ in list_jobs(ledger.connection)
     }
@@ -92,8 +92,8 @@ def _content(ledger: LedgerReader) -> Any:
     return by_job, list(ledger.read_all()), {name: ledger.read_blob(name) for (name,) in blobs}
 
 
-def _look(folder: Path, kept: Kept, *, heads: bool, tables: bool = False) -> str:
-    """What verifying the files in a folder comes to; `WRONG` must never be."""
+def _verify_files(folder: Path, kept: Kept, *, heads: bool, tables: bool = False) -> str:
+    """Verify the files in a folder: reported, unreadable, same, or WRONG, which is a bug."""
     try:
         with LedgerReader.open(folder / "runs.db") as ledger:
             verifier = Verifier(ledger, tables=tables)
@@ -114,7 +114,7 @@ def _look(folder: Path, kept: Kept, *, heads: bool, tables: bool = False) -> str
 
 
 def _flips(kept: Kept, seed: int) -> Iterator[tuple[str, int, int]]:
-    """Each byte of each file, with the bit of it that is flipped."""
+    """For each byte of each file: the file, the offset, and the bit to flip."""
     chance = random.Random(seed)
     for name, data in sorted(kept.files.items()):
         for place in range(len(data)):
@@ -139,12 +139,12 @@ def _with_files(kept: Kept, changed: dict[str, bytes], folder: Path, *, heads: b
         (folder / name).unlink(missing_ok=True)
     for name, data in (kept.files | changed).items():
         (folder / name).write_bytes(data)
-    return _look(folder, kept, heads=heads)
+    return _verify_files(folder, kept, heads=heads)
 
 
 @pytest.fixture
 def fast(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, where there is one."""
+    """A folder in memory if the system has one."""
     folder = (MEMORY or tmp_path) / f"orc-flips-{os.getpid()}"
     folder.mkdir()
     yield folder
@@ -176,7 +176,7 @@ def test_a_file_cut_short_is_reported_at_any_length(kept: tuple[Kept, Kept], fas
 
 def test_every_byte_of_every_row_of_events_counts(kept: tuple[Kept, Kept], fast: Path) -> None:
     data = kept[0].files["runs.db"]
-    # The hashes stand in the table alone: a flip in any must be seen by its chain.
+    # The hashes are in the table only, and not in an index: the chain must show each flip.
     for head in kept[0].heads.values():
         place = data.index(head.encode())
         for bit in (1, 2, 4):
@@ -192,7 +192,7 @@ def _cut(kept: tuple[Kept, Kept], folder: Path, *, count: int) -> None:
             outcome = _with_files(ledger, cut, folder, heads=True)
             assert outcome in ("reported", "unreadable", "same"), f"{name} cut to {length}"
             if outcome == "same":
-                # Nothing of a log is needed that comes after its last commit.
+                # The bytes of a WAL after its last commit are not needed.
                 assert name == "runs.db-wal"
 
 
@@ -215,8 +215,10 @@ def test_a_file_cut_short_at_every_length(kept: tuple[Kept, Kept], fast: Path) -
     _cut(kept, fast, count=10**9)
 
 
-def test_the_look_would_notice_other_events(kept: tuple[Kept, Kept], fast: Path) -> None:
+def test_the_verification_in_these_tests_notices_other_events(
+    kept: tuple[Kept, Kept], fast: Path
+) -> None:
     (fast / "runs.db").write_bytes(kept[0].files["runs.db"])
     other = Kept({}, kept[0].heads, kept[1].content)
-    assert _look(fast, other, heads=False) == "WRONG"
+    assert _verify_files(fast, other, heads=False) == "WRONG"
     connect_reader(fast / "runs.db").close()

@@ -1,4 +1,4 @@
-"""`verify_job` finds each kind of change; the guards are dropped first, as an attacker would."""
+"""`verify_job` finds each kind of change by an attacker, who drops the triggers first."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_changed_hash_is_found_at_its_event_and_at_the_next(database: Path) ->
 
 
 def _replace_with_its_own_hash(database: Path, version: int) -> None:
-    """Another time of recording for an event, and the hash that fits it."""
+    """Change the time of an event, and store the hash that matches the change."""
     with LedgerReader.open(database) as ledger:
         columns = "job_id, version, type, step, attempt, recorded_at, data"
         *row, data = ledger.connection.execute(
@@ -143,13 +143,13 @@ def test_an_event_moved_to_another_job_is_found(database: Path) -> None:
     assert _verify(database, job_id=OTHER).problems
 
 
-def test_a_change_in_one_job_says_nothing_of_another(database: Path) -> None:
+def test_a_change_in_one_job_is_not_reported_for_another(database: Path) -> None:
     tamper(database, f"UPDATE events SET data = '{{}}' WHERE job_id = '{JOB}' AND version = 2")
     assert _verify(database).problems
     assert _verify(database, job_id=OTHER).problems == ()
 
 
-def test_data_that_is_no_json_any_more_is_a_finding_and_no_crash(database: Path) -> None:
+def test_data_that_is_not_json_is_reported(database: Path) -> None:
     tamper(
         database,
         f"UPDATE events SET data = 'sha256 {{' WHERE job_id = '{JOB}' AND type = 'file.written'",
@@ -158,7 +158,7 @@ def test_data_that_is_no_json_any_more_is_a_finding_and_no_crash(database: Path)
     assert problem.endswith("was changed: its hash does not match its content")
 
 
-def test_data_of_another_type_with_the_same_bytes_is_a_finding(database: Path) -> None:
+def test_data_of_another_type_with_the_same_bytes_is_reported(database: Path) -> None:
     was = "SELECT sql FROM sqlite_schema WHERE name = 'events'"
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         (strict,) = connection.execute(was).fetchone()
@@ -192,7 +192,7 @@ def test_a_changed_blob_is_found(database: Path, content: str) -> None:
     assert _verify(database).problems == (f"blob {digest[:12]}... was changed",)
 
 
-def test_every_blob_of_the_job_is_looked_at(database: Path, story: Story) -> None:
+def test_every_blob_of_the_job_is_checked(database: Path, story: Story) -> None:
     tamper(database, "UPDATE blobs SET content = 'x'")
     assert len(_verify(database).problems) == len({digest_bytes(blob) for blob in story.blobs})
 
@@ -230,7 +230,7 @@ def test_a_published_file_behind_a_link_counts_as_missing(database: Path) -> Non
     )
 
 
-def test_a_cut_tail_shows_against_the_tables_and_else_against_a_known_head_only(
+def test_a_cut_tail_shows_in_the_tables_and_after_a_rebuild_only_against_a_known_head(
     database: Path, story: Story
 ) -> None:
     last = len(story.stream)

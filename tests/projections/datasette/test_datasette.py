@@ -1,4 +1,4 @@
-"""`datasette runs.db` with nothing else said: readable, linked, safe, and live while a job runs."""
+"""`datasette runs.db` without options: readable, linked, safe, and up to date while a job runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
 
 
-def test_every_page_answers_and_escapes_what_others_wrote(database: Path) -> None:
+def test_every_page_answers_and_escapes_hostile_texts(database: Path) -> None:
     async def look(get: Get) -> None:
         pages = ["/", "/runs", *(f"/runs/{name}" for name in (*SHOWN, *QUERIES))]
         for table in ("steps", "attempts", "llm_calls", "files", "blobs", "events"):
@@ -80,7 +80,7 @@ def test_every_page_answers_and_escapes_what_others_wrote(database: Path) -> Non
     browse(database, then=look)
 
 
-def test_no_column_of_any_table_gets_onto_a_page_raw(database: Path) -> None:
+def test_every_column_of_every_table_is_escaped(database: Path) -> None:
     assert poison_tables(database) > 100
 
     async def look(get: Get) -> None:
@@ -158,7 +158,7 @@ def test_described_columns_exist(database: Path) -> None:
     browse(database, then=look)
 
 
-def test_what_datasette_says_of_a_column_is_its_declaration(database: Path) -> None:
+def test_datasettes_description_of_a_column_is_its_declaration(database: Path) -> None:
     described = ledger_metadata()["tables"]
     for row_type in ROWS:
         table = table_of(row_type)
@@ -175,7 +175,7 @@ def test_what_datasette_says_of_a_column_is_its_declaration(database: Path) -> N
     browse(database, then=look)
 
 
-def test_a_blob_whose_bytes_were_removed_leads_to_the_event_that_says_so(database: Path) -> None:
+def test_a_removed_blob_links_to_the_event_that_removed_it(database: Path) -> None:
     with open_in(database.parent) as ledger:
         blobs = blobs_of_job(ledger.connection, JOB)
         remove_blobs(ledger, {JOB: blobs}, cause="redact", at="2026-01-02T03:04:05.000006Z")
@@ -222,7 +222,7 @@ def test_a_job_without_a_live_owner_is_shown_as_interrupted(database: Path) -> N
 
     async def look(get: Get) -> None:
         assert await status(get) == "interrupted"
-        # A lock of another open file stands for another process: flock tells them apart.
+        # A lock through another open file acts like that of another process.
         lock = OwnerLock(database, OTHER)
         lock.acquire()
         assert await status(get) == "running"
@@ -237,7 +237,7 @@ def test_a_job_without_a_live_owner_is_shown_as_interrupted(database: Path) -> N
 def test_a_job_id_that_is_a_path_names_no_lock(tmp_path: Path) -> None:
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a"), job_id=JobId("../taken")))
-    # A free lock there would make the job an interrupted one.
+    # If that lock were free, the job would be shown as interrupted.
     (tmp_path / "taken").touch()
 
     async def look(get: Get) -> None:
@@ -291,7 +291,7 @@ def test_long_text_is_short_in_tables_and_whole_on_its_own_page(tmp_path: Path) 
     browse(tmp_path / "runs.db", then=look)
 
 
-def test_other_databases_are_left_as_they_are(database: Path, tmp_path: Path) -> None:
+def test_other_databases_are_shown_as_before(database: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     connection = sqlite3.connect(other)
     connection.execute("CREATE TABLE jobs (job_id TEXT PRIMARY KEY, status TEXT, at TEXT)")
@@ -361,7 +361,7 @@ def test_rows_grow_while_a_job_runs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def served(database: Path) -> Iterator[str]:
-    """`datasette runs.db`, a process of its own on a free port of the loopback."""
+    """The address of `datasette runs.db` as a process on a free port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -394,7 +394,7 @@ def test_datasette_alone_serves_the_ledger(served: str) -> None:
     assert HOSTILE not in _fetch(f"{served}/runs/jobs/{JOB}")
 
 
-def test_the_plugin_imports_nothing_heavy() -> None:
+def test_the_plugin_imports_no_slow_module() -> None:
     code = (
         "import datasette.app, sys; before = set(sys.modules)\n"
         "import orc.projections.datasette.plugin\n"
@@ -424,7 +424,7 @@ def _tilde(key: str) -> str:
     return str(tilde_encode(key))
 
 
-def test_a_cost_is_dollars_and_an_unknown_one_is_called_so(tmp_path: Path) -> None:
+def test_a_cost_is_in_dollars_or_unknown(tmp_path: Path) -> None:
     told = begun(step("a", prompt="?"), step("b", prompt="?")).start("a", "b")
     told.call("a", number=1, ends="replied").call("b", number=2, ends="replied")
     told.call("a", number=3, ends="open")

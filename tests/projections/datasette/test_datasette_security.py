@@ -1,4 +1,4 @@
-"""The headers of Datasette's own pages: they run Datasette's scripts, and no others."""
+"""The headers of Datasette's own pages, which allow only Datasette's scripts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_pages_data_files_and_errors_all_have_the_headers(database: Path) -> Non
         assert answer.headers["referrer-policy"] in ("same-origin", "no-referrer")
 
 
-def test_what_is_not_there_is_said_to_be_so_and_printed_nowhere(
+def test_an_unknown_address_is_answered_with_404_and_not_printed(
     database: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for answer in answers(database, "/runs/nothing", "/runs/x/y/z", "/nope"):
@@ -91,7 +91,7 @@ def test_what_is_not_there_is_said_to_be_so_and_printed_nowhere(
     assert capfd.readouterr().out == ""
 
 
-def test_a_datasette_without_a_ledger_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_datasette_without_a_ledger_has_no_added_headers(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "other.db").close()
     (answer,) = answers(tmp_path / "other.db", "/")
     assert "content-security-policy" not in answer.headers

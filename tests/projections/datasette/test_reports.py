@@ -1,4 +1,4 @@
-"""The queries that sum up over jobs give the sums that their rows have."""
+"""The reports over all jobs give the sums of the rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CALLS = [
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of two jobs of a project, and rows whose sums are easily told."""
+    """A ledger with two jobs of a project, and rows whose sums are easy to compute."""
     folder = tmp_path_factory.mktemp("reports")
     with open_in(folder) as ledger:
         other = begun(step("each[1]"), job_id=OTHER, project="birds")

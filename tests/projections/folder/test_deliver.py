@@ -1,4 +1,4 @@
-"""Copying a job's files to the author's folder: no unknown work is lost, no link is followed."""
+"""Delivery to the author's folder overwrites no unknown file and follows no link."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.projections.support import OTHER, begun, open_in, write
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """A ledger with two jobs of one project: the first wrote what the second improves on."""
+    """A ledger with two jobs of one project; the second wrote the file of the first again."""
     files = {"demo/main.py": b"old\n", "demo/deep/er.txt": b"same\n"}
     first = begun(step("a"), job_id=OTHER).start("a").succeed("a", files=files).tell(Settle())
     files["demo/main.py"] = b"new\n"
@@ -57,15 +57,15 @@ def test_an_earlier_jobs_file_is_replaced(ledger: Ledger, target: Path) -> None:
 
 def test_a_file_that_the_ledger_does_not_know_is_left_alone(ledger: Ledger, target: Path) -> None:
     target.mkdir()
-    (target / "main.py").write_bytes(b"somebody's work\n")
+    (target / "main.py").write_bytes(b"the author's work\n")
     assert deliver(ledger, JOB, target, force=False) == ["main.py"]
-    assert (target / "main.py").read_bytes() == b"somebody's work\n"
+    assert (target / "main.py").read_bytes() == b"the author's work\n"
     assert (target / "deep/er.txt").exists()
 
 
 def test_force_overwrites_it(ledger: Ledger, target: Path) -> None:
     target.mkdir()
-    (target / "main.py").write_bytes(b"somebody's work\n")
+    (target / "main.py").write_bytes(b"the author's work\n")
     assert deliver(ledger, JOB, target, force=True) == []
     assert (target / "main.py").read_bytes() == b"new\n"
 
@@ -83,9 +83,7 @@ def test_a_linked_folder_on_the_way_is_refused(
     assert list(outside.iterdir()) == []
 
 
-def test_a_link_to_somebodys_file_is_left_alone(
-    ledger: Ledger, target: Path, tmp_path: Path
-) -> None:
+def test_a_link_to_another_file_is_left_alone(ledger: Ledger, target: Path, tmp_path: Path) -> None:
     outside = tmp_path / "precious"
     outside.write_bytes(b"precious\n")
     target.mkdir()
@@ -114,7 +112,7 @@ def test_a_folder_with_the_files_name_is_kept(ledger: Ledger, target: Path) -> N
     assert (target / "main.py/notes").read_bytes() == b"mine\n"
 
 
-def test_what_a_killed_delivery_left_is_removed_and_nothing_else(
+def test_only_temporary_files_of_a_killed_delivery_are_removed(
     ledger: Ledger, target: Path
 ) -> None:
     with subprocess.Popen(["true"]) as gone:

@@ -1,4 +1,4 @@
-"""Whatever bytes go, of whatever job: it verifies, its tables and its folder can be made."""
+"""After any blobs are removed, a job verifies, and its tables and its run folder can be made again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthC
 
 
 def _with_spec_in_a_blob(story: Story) -> None:
-    """As the spec of a job of some size is stored."""
+    """Store the spec in a blob, as it is for a large spec."""
     first = story.stream[0]
     assert isinstance(first.event, JobSubmitted)
     content = canonical_json(first.event.spec.value).encode()
@@ -50,7 +50,9 @@ def _problems(ledger: Ledger, folder: Path | None = None) -> tuple[str, ...]:
 
 @_quick
 @given(story=stories(), picks=st.lists(st.integers(0, 50), max_size=8), in_blob=st.booleans())
-def test_a_job_stays_whole_but_for_the_bytes(story: Story, picks: list[int], in_blob: bool) -> None:
+def test_a_job_with_removed_blobs_verifies_and_rebuilds(
+    story: Story, picks: list[int], in_blob: bool
+) -> None:
     if in_blob:
         _with_spec_in_a_blob(story)
     with ledger_of(story) as ledger:
@@ -74,7 +76,9 @@ def test_a_job_stays_whole_but_for_the_bytes(story: Story, picks: list[int], in_
 
 @_quick
 @given(story=stories(), picks=st.lists(st.integers(0, 50), max_size=4), in_blob=st.booleans())
-def test_a_job_travels_as_it_is(story: Story, picks: list[int], in_blob: bool) -> None:
+def test_a_bundle_of_a_job_with_removed_blobs_is_imported_unchanged(
+    story: Story, picks: list[int], in_blob: bool
+) -> None:
     if in_blob:
         _with_spec_in_a_blob(story)
     with ledger_of(story) as ledger:

@@ -1,4 +1,4 @@
-"""The run folder is a pure function of the events: deleted, it comes back byte for byte."""
+"""The run folder is a function of the events: published again, it has the same bytes."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_export_gives_the_bytes_that_the_run_published(tmp_path: Path) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories())
-def test_a_folder_that_grew_with_the_job_equals_one_published_at_the_end(story: Story) -> None:
+def test_a_folder_published_during_the_job_equals_one_published_at_the_end(story: Story) -> None:
     half = len(story.stream) // 2
     with ledger_of(story, batches=[story.stream[:half]]) as ledger:
         grown = ledger.path.parent / "grown"
@@ -226,7 +226,7 @@ def test_a_resumed_job_has_no_failures_left_over() -> None:
     assert manifest["pending_steps"] == ["b", "c"]
 
 
-def test_an_interrupted_job_says_so() -> None:
+def test_the_manifest_of_an_interrupted_job_has_that_status() -> None:
     story = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
     manifest = _manifest(story)
     assert manifest["status"] == "interrupted"
@@ -257,7 +257,7 @@ def test_a_cancelled_job_has_no_pending_steps() -> None:
     assert manifest["pending_steps"] == []
 
 
-def test_event_lines_are_ascii_and_name_the_place_first() -> None:
+def test_event_lines_are_ascii_and_begin_with_type_job_time_and_version() -> None:
     story = begun(step("a")).start("a").succeed("a", "\x1b[31m\x7f\u2028é")
     for recorded in story.stream:
         line = event_line(recorded)

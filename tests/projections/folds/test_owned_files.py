@@ -1,4 +1,4 @@
-"""Which files a job owns: the fold against a plain model of the rule, and all its readers against it."""
+"""The fold of owned files against a simple model of the rule, and its readers against the fold."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ Rows = dict[str, tuple[str, str, int, str, int | None, str]]
 
 
 def expected_rows(stream: list[Recorded]) -> Rows:
-    """The rule, written the slow way: every event looks at every file."""
+    """The rule in a simple and slow form: every event looks at every file."""
     rows: Rows = {}
     for recorded in stream:
         event = recorded.event
@@ -172,7 +172,7 @@ def test_every_recorded_history_has_the_same_files_everywhere(path: Path) -> Non
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(_events, max_size=10), st.integers(0, 10))
-def test_a_run_folder_that_grew_has_the_files_of_one_that_is_new(
+def test_a_run_folder_published_in_parts_has_the_files_of_a_new_one(
     events: list[AnyEvent], cut: int
 ) -> None:
     stream = record(events)

@@ -1,4 +1,4 @@
-"""Differences of texts: what they say is enough to make the one of the other."""
+"""A difference of two texts is enough to make the second from the first."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def patched(lines: list[str], difference: tuple[str, ...]) -> list[str]:
     return result + lines[place:]
 
 
-def test_what_would_take_long_is_counted_and_not_compared() -> None:
+def test_long_differences_are_counted_and_not_compared() -> None:
     lines = COMPARED_LINES_MAX + 1
     before, after = ("".join(f"{word}{n}\n" for n in range(lines)) for word in ("a", "b"))
 

@@ -1,4 +1,4 @@
-"""Where the time of a job went: the spans that its events tell of."""
+"""The timeline of a job: the spans that its events give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.projections.support import Story, begun, ledger_of
 
 
 def timeline(story: Story, *, after_s: float = 0.0, is_live: bool = True) -> Timeline:
-    """The timeline so many seconds after the last event."""
+    """The timeline `after_s` seconds after the last event."""
     with ledger_of(story) as ledger:
         view = read_view(ledger.connection, JOB)
         now = at(story.clock_s + after_s)
@@ -30,7 +30,7 @@ def span(found: Timeline, name: str, number: int) -> Span:
     return next(row for row in found.rows if row.step.name == name).spans[number]
 
 
-def test_a_step_is_queued_from_the_end_of_its_needs_and_then_works() -> None:
+def test_a_step_is_queued_from_the_end_of_its_dependencies_until_its_attempt() -> None:
     story = begun(step("a"), step("b", needs="a")).start("a").succeed("a")
     story.tell().clock_s += 4
     found = timeline(story.start("b"), after_s=2)
@@ -60,7 +60,7 @@ def test_a_retry_waits_until_its_next_attempt() -> None:
     ]
 
 
-def test_a_final_failure_is_followed_by_no_wait() -> None:
+def test_no_wait_follows_a_final_failure() -> None:
     found = timeline(begun(step("a")).start("a").fail("a"), after_s=9)
     assert [kind for kind, *_ in spans(found, "a")] == ["queued", "attempt"]
 
@@ -77,7 +77,7 @@ def test_a_question_lasts_until_it_is_decided() -> None:
     assert end_s >= 62
 
 
-def test_the_time_without_a_process_is_a_stretch_of_its_own() -> None:
+def test_the_time_without_a_process_is_listed_as_stopped() -> None:
     story = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
     stopped_s = story.clock_s
     story.clock_s += 1000
@@ -87,7 +87,7 @@ def test_the_time_without_a_process_is_a_stretch_of_its_own() -> None:
     assert [status for *_, status in spans(found, "a")] == ["pending", "interrupted", "running"]
 
 
-def test_an_attempt_whose_process_was_killed_did_not_work_until_the_resume() -> None:
+def test_an_attempt_ends_when_its_process_was_killed_and_not_at_the_resume() -> None:
     story = begun(step("a")).start("a")
     story.clock_s += 30_000
     story.tell(ResumeJob(OWNER)).start("a")
@@ -98,14 +98,14 @@ def test_an_attempt_whose_process_was_killed_did_not_work_until_the_resume() -> 
     assert span(found, "a", -1).begin_s > 30_000
 
 
-def test_nothing_goes_on_in_a_job_that_nobody_runs() -> None:
+def test_spans_of_a_job_that_no_process_runs_end_at_its_last_event() -> None:
     found = timeline(begun(step("a")).start("a"), after_s=5000, is_live=False)
     assert found.length_s == 2.0
     assert spans(found, "a")[-1] == ("attempt", 2.0, 2.0, "interrupted")
     assert not span(found, "a", 1).is_open
 
 
-def test_a_result_that_was_used_again_is_a_moment() -> None:
+def test_a_reused_result_is_a_span_of_no_length() -> None:
     story = begun(step("a"))
     story.record(reused("a"))
     (moment,) = spans(timeline(story), "a")
@@ -113,7 +113,7 @@ def test_a_result_that_was_used_again_is_a_moment() -> None:
     assert moment[1] == moment[2]
 
 
-def test_an_attempt_that_the_ledger_answered_is_marked() -> None:
+def test_an_attempt_with_recorded_replies_only_is_marked_as_cached() -> None:
     story = begun(step("a", prompt="?"), step("b", prompt="?")).start("a", "b")
     story.call("a", number=1, ends="replied").succeed("a")
     story.call("b", number=1, ends="kept").succeed("b")
@@ -122,7 +122,7 @@ def test_an_attempt_that_the_ledger_answered_is_marked() -> None:
     assert span(found, "b", -1).is_cached
 
 
-def test_what_never_ran_has_no_spans() -> None:
+def test_a_step_that_never_started_has_no_spans() -> None:
     story = begun(step("a"), step("b", needs="a")).start("a").fail("a").tell(Settle())
     assert spans(timeline(story), "b") == []
     story = begun(step("a"), step("b")).start("a").tell(CancelJob(reason="no", at_once=True))

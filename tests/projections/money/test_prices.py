@@ -1,4 +1,4 @@
-"""Costs from tokens and a table of prices: what is known, what is not, and that both are told apart."""
+"""Costs from tokens and a table of prices; unknown costs are told apart from known ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_prompt_that_is_longer_than_a_price_holds_for_has_an_unknown_cost() ->
     assert price.cost_usd(USAGE.model_copy(update={"input_tokens": 1001})) is None
 
 
-def test_tokens_that_nobody_counted_have_an_unknown_cost_unless_they_are_free() -> None:
+def test_tokens_that_were_not_counted_have_an_unknown_cost_unless_they_are_free() -> None:
     assert MINI.cost_usd(TokenUsage()) is None
     assert Price(input=0.0, output=0.0).cost_usd(TokenUsage()) == 0.0
 
@@ -168,7 +168,7 @@ def _failed(call: int, usage: TokenUsage | None) -> LlmFailed:
 
 
 def _many_calls() -> Story:
-    """Known, unknown, known by what was asked alone, failed with and without tokens."""
+    """Calls with a known and an unknown price, with that of the requested model, and failed calls."""
     story = begun(step("a", prompt="?"), step("b", prompt="?")).start("a", "b")
     _call(story, "a", asked="gpt-4o-mini", ends=_responded(1, "gpt-4o-mini-2024-07-18"))
     _call(story, "a", asked="who-knows", ends=_responded(2, "who-knows"))

@@ -1,4 +1,4 @@
-"""Search: what people type, what is found, and an index that can always be made again."""
+"""Search: queries, hits, and an index that can always be made again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONG = "A tale of the heron and the well-known fox. " * 40
 
 
 def told(job_id: JobId = JOB) -> Story:
-    """A job with a prompt and its reply, a command that printed, and one that failed."""
+    """A job with a prompt and its reply, a command with output, and a command that failed."""
     story = begun(step("talk", prompt="?"), step("a"), step("b"), job_id=job_id)
     story.start("talk").call("talk", number=1, ends="replied", text=LONG).succeed("talk", LONG)
     story.start("a").succeed("a", "printed by a kestrel", log=Payload(value="a warning of rain"))
@@ -45,12 +45,12 @@ def database(tmp_path: Path) -> Path:
 
 
 def places(found: SearchResults) -> set[tuple[str, str, str]]:
-    """Where the hits are."""
+    """The job, step and kind of each hit."""
     return {(hit.job_id, hit.step, hit.what) for hit in found.hits}
 
 
 def marked(found: SearchResults) -> str:
-    """The texts of the hits, what is looked for in brackets."""
+    """The texts of the hits, with matches in brackets."""
     return "\n".join(
         "".join(f"[{text}]" if is_hit else text for text, is_hit in hit.pieces)
         for hit in found.hits
@@ -97,7 +97,7 @@ def test_what_is_typed_becomes_quoted_terms(typed: str, expression: str | None) 
 
 
 @given(st.text(alphabet=st.sampled_from('ab "*-()^:+\0\x01\x02é中'), max_size=30) | st.text())
-def test_nothing_that_is_typed_is_a_mistake(typed: str) -> None:
+def test_no_input_is_a_syntax_error(typed: str) -> None:
     expression = match_expression(typed)
     with closing(sqlite3.connect(":memory:")) as memory:
         memory.execute(f"CREATE VIRTUAL TABLE t USING fts5(text, tokenize='{TOKENIZER}')")
@@ -113,7 +113,7 @@ def test_a_word_within_unspaced_script_is_found_and_shown_as_it_was(tmp_path: Pa
     assert marked(found) == "東京の[天気]は晴れ"
 
 
-def test_signs_that_mark_hits_do_nothing_in_a_text(tmp_path: Path) -> None:
+def test_reserved_characters_in_a_text_have_no_effect(tmp_path: Path) -> None:
     hostile = "\x02<b>fox\x03\x01\x00 \ud800 and a fox"
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a")).start("a").fail("a", message=hostile.replace("\ud800", "")))
@@ -123,7 +123,7 @@ def test_signs_that_mark_hits_do_nothing_in_a_text(tmp_path: Path) -> None:
     assert plain_text(hostile).encode()
 
 
-def test_a_word_without_end_is_shown_short(tmp_path: Path) -> None:
+def test_a_very_long_word_is_shown_shortened(tmp_path: Path) -> None:
     with open_in(tmp_path) as ledger:
         write(ledger, begun(step("a")).start("a").succeed("a", "fox " + "x" * 100_000))
     assert len(marked(search(tmp_path / "runs.db", SearchQuery("fox")))) < 600
@@ -190,7 +190,7 @@ def test_one_process_indexes_and_the_others_search_what_is_there(database: Path)
     assert search(database, SearchQuery("fox")).is_complete
 
 
-def test_the_index_is_for_its_owner_alone_and_has_no_texts(database: Path) -> None:
+def test_only_the_owner_can_read_the_index_and_it_has_no_texts(database: Path) -> None:
     search(database, SearchQuery("fox"))
     assert stat.S_IMODE(os.stat(index_path(database)).st_mode) == 0o600
     assert b"ostrich stumbled" not in index_path(database).read_bytes()
@@ -203,7 +203,7 @@ def test_a_deleted_index_is_made_again(database: Path) -> None:
     assert search(database, SearchQuery("fox")) == before
 
 
-def test_the_index_of_another_ledger_is_made_anew(database: Path, tmp_path: Path) -> None:
+def test_the_index_of_another_ledger_is_made_again(database: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     with open_in(other) as ledger:
@@ -214,7 +214,7 @@ def test_the_index_of_another_ledger_is_made_anew(database: Path, tmp_path: Path
     assert search(other / "runs.db", SearchQuery("pelican")).count == 1
 
 
-def test_a_ledger_that_was_put_back_to_an_earlier_state_is_indexed_anew(tmp_path: Path) -> None:
+def test_a_ledger_that_was_restored_to_an_earlier_state_is_indexed_again(tmp_path: Path) -> None:
     story, database = told(), tmp_path / "runs.db"
     with open_in(tmp_path) as ledger:
         write(ledger, story)
@@ -226,7 +226,7 @@ def test_a_ledger_that_was_put_back_to_an_earlier_state_is_indexed_anew(tmp_path
 
 
 @pytest.mark.parametrize("where", [100, 4096 + 8, 20_000])
-def test_a_damaged_index_is_made_anew(where: int, database: Path) -> None:
+def test_a_damaged_index_is_made_again(where: int, database: Path) -> None:
     before = search(database, SearchQuery("fox"))
     with index_path(database).open("r+b") as file:
         file.seek(where)
@@ -234,7 +234,7 @@ def test_a_damaged_index_is_made_anew(where: int, database: Path) -> None:
     assert search(database, SearchQuery("fox")) == before
 
 
-def test_another_version_of_the_index_is_made_anew(
+def test_another_version_of_the_index_is_made_again(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = search(database, SearchQuery("fox"))
@@ -245,9 +245,7 @@ def test_another_version_of_the_index_is_made_anew(
 
 
 @pytest.mark.parametrize("made", ["folder", "text", "database", "link"])
-def test_what_is_somebody_elses_is_left_alone_and_the_index_is_in_memory(
-    made: str, database: Path
-) -> None:
+def test_another_file_is_left_alone_and_the_index_is_in_memory(made: str, database: Path) -> None:
     path = index_path(database)
     if made == "folder":
         path.mkdir()
@@ -266,7 +264,7 @@ def test_what_is_somebody_elses_is_left_alone_and_the_index_is_in_memory(
     assert not database.with_name("elsewhere").exists()
 
 
-def test_bytes_that_were_removed_are_in_no_index(database: Path) -> None:
+def test_removed_texts_are_not_in_the_index(database: Path) -> None:
     assert search(database, SearchQuery("heron", job_id=JOB)).count == 2
     old = index_path(database).read_bytes()
     with open_in(database.parent) as ledger:
@@ -274,7 +272,7 @@ def test_bytes_that_were_removed_are_in_no_index(database: Path) -> None:
         assert digest_bytes(LONG.encode()) in blobs
         removed = dict.fromkeys((str(JOB), str(OTHER)), blobs)
         remove_blobs(ledger, removed, cause="redact", at="2026-01-02T03:04:05.000006Z")
-    # As a crash leaves it: removed from the ledger, and not yet from the index.
+    # As after a crash: removed from the ledger, and not yet from the index.
     index_path(database).write_bytes(old)
     found = search(database, SearchQuery("heron"))
     assert (found.count, found.is_complete) == (0, True)
@@ -282,7 +280,7 @@ def test_bytes_that_were_removed_are_in_no_index(database: Path) -> None:
     assert search(database, SearchQuery("heron"), index_s=0).is_complete, "made anew once"
 
 
-def test_a_text_that_went_since_is_not_shown(database: Path) -> None:
+def test_a_text_that_was_removed_after_indexing_is_not_shown(database: Path) -> None:
     with open_index(database) as index:
         search(database, SearchQuery("fox"))
         with open_in(database.parent) as ledger:
@@ -298,7 +296,7 @@ def test_a_text_that_went_since_is_not_shown(database: Path) -> None:
     assert all("removed by orc prune" in (hit.lost or "") for hit in found.hits)
 
 
-def test_a_search_takes_no_job_from_its_owner(database: Path) -> None:
+def test_a_search_works_while_a_process_runs_the_job(database: Path) -> None:
     lock = OwnerLock(database, OTHER)
     lock.acquire()
     assert search(database, SearchQuery("fox")).count == 4

@@ -1,4 +1,4 @@
-"""The row classes are the only declaration of the tables: everything else is derived from them."""
+"""The row classes declare the tables, and everything else is derived from them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def empty() -> Iterator[sqlite3.Connection]:
 
 
 def unfilled(connection: sqlite3.Connection, row_types: Sequence[type[Row]]) -> set[str]:
-    """The declared columns that no row of the ledger has a value in."""
+    """The declared columns that have no value in any row of the ledger."""
     found = set()
     for table in map(table_of, row_types):
         known = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
@@ -136,7 +136,7 @@ class PetRow:
     slept_s: float | None = column("How long it slept.", indexed=True, sparse=True)
 
 
-def test_a_declaration_says_type_null_key_start_unit_and_index() -> None:
+def test_a_declaration_has_type_null_key_start_unit_and_index() -> None:
     table = table_of(PetRow)
     assert table.key == "pet_id"
     found = [(each.name, each.type, each.is_nullable, each.start) for each in table.columns]
@@ -205,7 +205,7 @@ def test_a_row_with_other_names_than_its_statement_is_refused(
         with_writer.flush()
 
 
-def test_what_prices_decide_is_declared() -> None:
+def test_columns_that_depend_on_prices_are_declared() -> None:
     def by_prices(table: Table) -> set[str]:
         return {each.name for each in table.columns if each.is_by_prices}
 

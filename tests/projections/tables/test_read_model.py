@@ -1,4 +1,4 @@
-"""The tables are a fold of the events, whatever the batches in which those arrive."""
+"""The tables are a fold of the events, whatever the sizes of the batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthC
 
 
 def _merged(streams: Sequence[list[Recorded]], order: Sequence[int]) -> list[Recorded]:
-    """The streams as one, each in its own order."""
+    """The streams interleaved, each in its own order."""
     left = [list(reversed(stream)) for stream in streams]
     merged = []
     for choice in order:
@@ -56,7 +56,7 @@ def test_rebuilt_tables_equal_the_live_ones_row_for_row(
 
 @_quick
 @given(story=stories(), cuts=st.lists(st.integers(0, 200), max_size=20))
-def test_the_tables_say_what_the_scheduler_knows(story: Story, cuts: list[int]) -> None:
+def test_the_tables_agree_with_the_state_of_the_scheduler(story: Story, cuts: list[int]) -> None:
     with ledger_of(story, batches=_cut(story.stream, cuts)) as ledger:
         found = ledger.connection.execute(
             "SELECT name, status, attempts FROM steps WHERE status <> 'removed'"
@@ -90,7 +90,7 @@ def _job_row(ledger: Any) -> dict[str, Any]:
     return dict(zip(columns.split(", "), row, strict=True))
 
 
-def test_random_stories_reach_every_end() -> None:
+def test_random_stories_reach_every_status() -> None:
     seen: set[str] = set()
 
     @settings(max_examples=100, deadline=None, database=None, derandomize=True)
@@ -196,7 +196,7 @@ def test_a_cancelled_job_cancels_what_had_not_ended() -> None:
 def test_a_file_that_is_written_again_has_one_row_with_its_last_bytes() -> None:
     story = begun(step("a")).start("a")
     story.blobs += [b"first", b"second"]
-    # Only an amended job writes a file twice; the tables are ready for it.
+    # Only an amended job writes a file twice.
     story.record(
         written("a", "demo/a.md", b"first"),
         written("a", "demo/a.md", b"second"),
