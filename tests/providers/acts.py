@@ -1,7 +1,7 @@
 """Shared by the contract tests: the acts of a scripted model, and requests to the provider.
 
-Each provider's stand turns acts into answers of its own API, and says `lacks`
-where the API has no such thing.
+Each provider's stand turns acts into responses of its API, and calls `lacks` if the API does not
+have the feature.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The contract of every provider for its replies.
 
-What reaches a server stands in `test_contract_requests.py`, and what a server is
-asked and trusted with besides, in `test_contract_servers.py`. A provider joins
-in `stands/__init__.py`.
+`test_contract_requests.py` tests the requests to a server, and `test_contract_servers.py` lists of
+models, addresses and secrets. Add a provider in `stands/__init__.py`.
 """
 
 from __future__ import annotations

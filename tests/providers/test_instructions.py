@@ -1,4 +1,4 @@
-"""The instruction to answer in JSON, and which providers say it when."""
+"""The instruction to answer in JSON, and when each provider adds it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ask(text: str = "How long is the Rhine?", **more: Any) -> Request:
     return Request(model="m", messages=(message,), **more)
 
 
-def test_nothing_is_said_of_json_where_none_is_wanted() -> None:
+def test_a_plain_request_gets_no_instruction() -> None:
     assert instruct(None, ask()) is None
     assert instruct("Be brief.", ask()) == "Be brief."
 
@@ -42,23 +42,25 @@ def test_the_instruction_follows_the_system_text_and_has_the_schema() -> None:
         (ask(system="Be brief."), False),
     ],
 )
-def test_openai_is_told_only_where_no_text_speaks_of_json(request_: Request, speaks: bool) -> None:
+def test_openai_gets_the_instruction_only_if_no_text_mentions_json(
+    request_: Request, speaks: bool
+) -> None:
     assert speaks_of_json(request_) == speaks
     asked = Request(model="m", messages=request_.messages, system=request_.system, json_output=True)
     assert (build_system(asked) == request_.system) == speaks
 
 
-def test_a_part_of_a_message_may_speak_of_json() -> None:
+def test_a_part_of_a_message_may_mention_json() -> None:
     parts: Message = {"role": "user", "content": [{"type": "text", "text": "as JSON"}]}
     assert speaks_of_json(Request(model="m", messages=(parts,)))
 
 
-def test_openai_needs_no_words_beside_a_schema() -> None:
+def test_openai_gets_no_instruction_with_a_schema() -> None:
     asked = ask(json_output=True, output_schema=SCHEMA)
     assert build_system(asked) is None
 
 
-def test_ollama_is_told_in_words_where_tools_keep_it_from_being_bound() -> None:
+def test_ollama_gets_the_instruction_if_the_request_has_tools() -> None:
     with_tools = ask(json_output=True, output_schema=SCHEMA, tools=(TOOL,))
     assert b"JSON Schema" in build_body(with_tools)
     assert b'"format"' not in build_body(with_tools)

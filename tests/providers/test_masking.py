@@ -1,4 +1,4 @@
-"""No part of a key in what a server repeats of it."""
+"""Parts of a key that a server repeats are masked."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ KEY = "sk-canary-0123456789abcdef"
         "not authorised (sk-canary-01)",
     ],
 )
-def test_a_key_is_masked_however_it_is_abridged(said: str) -> None:
+def test_shortened_forms_of_a_key_are_masked(said: str) -> None:
     shown = safe_text(said, secrets=(KEY,))
     assert "sk-c" not in shown
     assert "cdef" not in shown
     assert "***" in shown
 
 
-def test_other_words_stay() -> None:
+def test_other_words_are_not_masked() -> None:
     said = "risk-free **bold** and so on... sk is no key"
     assert safe_text(said, secrets=(KEY, "short")) == said

@@ -1,4 +1,4 @@
-"""The provider of local models: what it asks mlx-lm for, and what it makes of the answer."""
+"""The provider of local models: its calls of mlx-lm, and how it reads the output."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_without_the_package_the_message_names_the_extra(
     assert caught.value.kind == "environment"
 
 
-async def test_a_package_that_cannot_be_imported_is_told_the_same_way(
+async def test_a_package_that_cannot_be_imported_has_the_same_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(name: str) -> None:
@@ -44,7 +44,7 @@ async def test_a_package_that_cannot_be_imported_is_told_the_same_way(
         build_provider("mlx", {})
 
 
-def test_the_hub_is_switched_off_for_the_import_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_offline_only_during_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with _hub_offline(True):
         assert os.environ["HF_HUB_OFFLINE"] == "1"
@@ -89,7 +89,7 @@ async def test_the_conversation_goes_to_the_template_with_the_system_text_first(
     assert model.asked[0]["options"] == {"kv_bits": 4}
 
 
-async def test_a_schema_is_asked_for_in_words() -> None:
+async def test_the_system_text_has_the_schema() -> None:
     provider, model = play(Script(("1",)))
     await provider.send(ask(json_output=True, output_schema={"type": "integer"}), on_delta=ignore)
     system = model.asked[0]["messages"][0]
@@ -119,7 +119,7 @@ async def test_a_prompt_that_fills_the_context_is_refused() -> None:
     assert caught.value.kind == "context_length"
 
 
-async def test_an_answer_may_be_long_unless_the_request_says_otherwise() -> None:
+async def test_the_default_of_max_tokens_allows_long_answers() -> None:
     provider, model = play(Script(()), Script(()))
     await provider.send(ask(1, params={"seed": 3}), on_delta=ignore)
     await provider.send(ask(2, params={"max_tokens": 5}), on_delta=ignore)
@@ -127,7 +127,7 @@ async def test_an_answer_may_be_long_unless_the_request_says_otherwise() -> None
     assert model.asked[1]["params"] == {"max_tokens": 5}
 
 
-async def test_a_stop_text_ends_the_work() -> None:
+async def test_a_stop_text_ends_the_generation() -> None:
     provider, model = play(Script(("one ", "EN", "D", "two", "three")))
     reply = await provider.send(ask(params={"stop": ["END"]}), on_delta=ignore)
     assert (reply.text, reply.finish_reason) == ("one ", "stop")
@@ -136,7 +136,7 @@ async def test_a_stop_text_ends_the_work() -> None:
     assert model.at_work == 0
 
 
-async def test_thoughts_are_counted_and_not_told() -> None:
+async def test_thoughts_are_counted_and_not_reported() -> None:
     heard: list[str] = []
     provider, _ = play(Script(("Hm", "</think>", "So."), usage=Usage(7, 3)), thinks_at_once=True)
     reply = await provider.send(ask(), on_delta=heard.append)
@@ -144,7 +144,7 @@ async def test_thoughts_are_counted_and_not_told() -> None:
     assert reply.usage == Usage(7, 3, reasoning_tokens=2)
 
 
-async def test_a_call_without_an_id_gets_one_of_its_own() -> None:
+async def test_a_call_without_an_id_gets_a_generated_id() -> None:
     text = '<tool_call>{"name": "find_weather", "arguments": {}}</tool_call>'
     provider, _ = play(Script((text, text)), Script((text,)))
     first = await provider.send(ask(1, tools=(WEATHER,)), on_delta=ignore)
@@ -162,7 +162,7 @@ async def test_an_invalid_tool_call_is_a_protocol_error(text: str) -> None:
     assert caught.value.usage == Usage(7, 2)
 
 
-async def test_a_call_that_the_limit_cut_leaves_a_cut_answer() -> None:
+async def test_a_call_that_the_token_limit_cut_off_is_dropped() -> None:
     provider, _ = play(Script(("Look", '<tool_call>{"na'), finish_reason="length"))
     reply = await provider.send(ask(tools=(WEATHER,)), on_delta=ignore)
     assert (reply.text, reply.finish_reason, reply.tool_calls) == ("Look", "length", ())
@@ -175,7 +175,7 @@ async def test_a_call_that_the_limit_cut_leaves_a_cut_answer() -> None:
         (RuntimeError("out of memory"), TransientError, "server_error"),
     ],
 )
-async def test_what_mlx_raises_becomes_a_failure(
+async def test_an_exception_of_mlx_becomes_a_provider_error(
     error: Exception, of: type[PermanentError], kind: str
 ) -> None:
     provider, _ = play(Script(("a",), error=error))
@@ -185,7 +185,7 @@ async def test_what_mlx_raises_becomes_a_failure(
     assert caught.value.message.isprintable()
 
 
-async def test_the_model_stays_in_memory_until_another_is_asked_for() -> None:
+async def test_the_model_stays_in_memory_until_another_is_requested() -> None:
     store = FakeStore(FakeModel(tuple(Script(()) for _ in range(4))))
     provider = Mlx(store)
     for ordinal, name in enumerate(("a", "a", "b", "a"), start=1):
@@ -239,7 +239,7 @@ async def test_the_models_are_listed_in_order() -> None:
     assert await provider.identify("b/b") == "digest of b/b"
 
 
-def test_a_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+def test_a_folder_is_identified_by_its_files(tmp_path: Path) -> None:
     store = MlxStore(None, download=False)
     (tmp_path / "config.json").write_text("{}")
     first = store.identify(str(tmp_path))
@@ -249,25 +249,25 @@ def test_a_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
     assert store.identify(str(tmp_path)) != first
 
 
-def test_a_snapshot_of_the_hub_is_known_by_its_commit(tmp_path: Path) -> None:
+def test_a_snapshot_of_the_hub_is_identified_by_its_commit(tmp_path: Path) -> None:
     folder = tmp_path / "snapshots" / "abc123"
     folder.mkdir(parents=True)
     assert MlxStore(None, download=False).identify(str(folder)) == "abc123"
 
 
 @pytest.mark.parametrize("name", ["/no/such", "./model", "~/model-that-is-not", "a/b/c", "model"])
-def test_what_is_no_name_on_the_hub_is_a_folder_that_is_not_there(name: str) -> None:
+def test_an_invalid_name_for_the_hub_is_a_missing_folder(name: str) -> None:
     with pytest.raises(PermanentError, match="there is no model folder") as caught:
         MlxStore(None, download=False).load(name)
     assert caught.value.kind == "environment"
 
 
 class _Hub:
-    """The hub's package, as far as a download goes."""
+    """A fake of the hub's package for downloads."""
 
     class errors:  # noqa: N801
         class RepositoryNotFoundError(OSError):
-            """The hub's own."""
+            """A fake of the hub's error class."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""Taking apart what a local model writes, whichever way its text falls into tokens."""
+"""Splitting the output of a local model, independent of its tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def split(
 
 
 @given(words=st.lists(st.sampled_from(WORDS), max_size=12), data=st.data())
-def test_the_pieces_change_nothing(words: list[str], data: st.DataObject) -> None:
+def test_the_result_does_not_depend_on_the_pieces(words: list[str], data: st.DataObject) -> None:
     text = "".join(words)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     ends = [0, *cuts, len(text)]
@@ -37,17 +37,17 @@ def test_the_pieces_change_nothing(words: list[str], data: st.DataObject) -> Non
     assert split(list(text), stops=("END",)) == split([text], stops=("END",))
 
 
-def test_plain_text_is_given_as_it_comes() -> None:
+def test_plain_text_is_returned_at_once() -> None:
     splitter = Splitter(stops=("END",), thought=THOUGHT, call=CALL)
     assert [splitter.feed(piece) for piece in ("Be", "cause ", "E")] == ["Be", "cause ", ""]
     assert splitter.feed("h") == "Eh"
 
 
-def test_thoughts_are_no_part_of_the_answer() -> None:
+def test_thoughts_are_not_part_of_the_answer() -> None:
     assert split(["<think>Hm. <tool_call> END</think>So."], stops=("END",)) == ("So.", [], False)
 
 
-def test_a_thought_that_the_prompt_began_ends_where_the_model_says() -> None:
+def test_a_thought_that_began_in_the_prompt_ends_at_the_end_mark() -> None:
     assert split(["Hm.", "</think>", "So."], thinking=True) == ("So.", [], False)
 
 
@@ -72,9 +72,9 @@ def test_the_first_stop_text_ends_the_answer_and_is_not_in_it() -> None:
     assert split(["one EN", "D two END"], stops=("two", "END")) == ("one ", [], True)
 
 
-def test_of_two_stop_texts_at_one_place_the_longer_counts() -> None:
+def test_of_two_stop_texts_at_one_index_the_longer_is_used() -> None:
     assert split(["one ENDE"], stops=("END", "ENDE")) == ("one ", [], True)
 
 
-def test_the_beginning_of_a_stop_text_is_text_after_all() -> None:
+def test_an_incomplete_stop_text_is_part_of_the_answer() -> None:
     assert split(["one EN"], stops=("END",)) == ("one EN", [], False)

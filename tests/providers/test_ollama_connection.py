@@ -1,4 +1,4 @@
-"""What Ollama's provider makes of its connections: lost, silent, untrusted, misnamed or closed."""
+"""How Ollama's provider handles lost, silent, untrusted and closed connections, and bad URLs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_the_error_for_a_refused_connection_says_what_to_do() -> None:
         (b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n", "cut", "protocol"),
     ],
 )
-async def test_no_answer_at_all_is_a_transient_error(
+async def test_no_response_is_a_transient_error(
     server: FaultServer, ollama: Ollama, raw: bytes, ending: Any, kind: str
 ) -> None:
     server.will(Answer(raw=raw, ending=ending))
@@ -116,7 +116,9 @@ async def test_tls_towards_a_plain_server_is_a_connection_error(server: FaultSer
     assert "(TLS failed)" in error.message
 
 
-async def test_a_callers_own_error_comes_out_as_it_is(server: FaultServer, ollama: Ollama) -> None:
+async def test_an_error_of_the_callback_passes_unchanged(
+    server: FaultServer, ollama: Ollama
+) -> None:
     def reject(_piece: str) -> None:
         raise ValueError("mine")
 
@@ -161,7 +163,7 @@ def test_an_unusable_url_is_refused_at_once_and_not_quoted(url: str) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"OLLAMA_BASE_URL": ""}, {"OLLAMA_BASE_URL": " "}])
-async def test_without_a_url_it_is_the_one_that_ollama_serves_at(
+async def test_the_default_url_is_ollamas_own(
     environment: dict[str, str],
 ) -> None:
     provider = build(environment)

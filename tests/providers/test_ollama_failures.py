@@ -1,4 +1,4 @@
-"""What Ollama's provider makes of an answer that is a failure: kind, wait and safe words."""
+"""How Ollama's provider translates failed responses: kind, delay and a safe message."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.providers.ollama_script import BIDI, fails, failure, stream
         (529, TransientError, "server_error"),
     ],
 )
-async def test_a_status_says_whether_to_try_again(
+async def test_a_status_determines_the_kind_of_the_failure(
     server: FaultServer, ollama: Ollama, status: int, of: type[ProviderError], kind: str
 ) -> None:
     server.will(fails(status, b'{"error": "the reason"}'))
@@ -52,7 +52,7 @@ async def test_a_status_says_whether_to_try_again(
         "the request exceeds the available context size. try increasing it",
     ],
 )
-async def test_a_prompt_that_is_too_long_is_known_by_the_words_for_it(
+async def test_a_too_long_prompt_is_recognised_by_the_message(
     server: FaultServer, ollama: Ollama, status: int, words: str
 ) -> None:
     server.will(fails(status, json.dumps({"error": words}).encode()))
@@ -103,7 +103,7 @@ async def test_retry_after_is_read_and_clamped(
     assert error.retry_after_s == retry_after_s
 
 
-async def test_a_missing_model_is_answered_with_the_command_that_gets_it(
+async def test_the_error_for_a_missing_model_has_the_pull_command(
     server: FaultServer, ollama: Ollama
 ) -> None:
     server.will(fails(404, b'{"error": "model \'qwen3:4b\' not found"}'))
@@ -124,7 +124,7 @@ async def test_a_missing_model_is_answered_with_the_command_that_gets_it(
         ("", "a redirect, which"),
     ],
 )
-async def test_a_redirect_is_refused_and_names_no_more_than_its_host(
+async def test_a_redirect_is_refused_and_only_its_host_is_named(
     server: FaultServer, ollama: Ollama, location: str, shown: str
 ) -> None:
     server.will(fails(307, b"abc", ("location", location)))
@@ -153,7 +153,7 @@ async def test_a_redirect_is_refused_and_names_no_more_than_its_host(
     ],
     ids=lambda value: repr(value[:30]),
 )
-async def test_the_words_of_a_failure_are_shown_short_and_harmless(
+async def test_the_message_of_a_failure_is_short_and_safe_to_show(
     server: FaultServer, ollama: Ollama, body: bytes, shown: str
 ) -> None:
     server.will(fails(500, body))

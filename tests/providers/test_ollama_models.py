@@ -1,4 +1,4 @@
-"""What Ollama's provider makes of /api/tags: the models that are there, and their digests."""
+"""How Ollama's provider reads /api/tags: the models and their digests."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ async def test_the_models_are_those_of_api_tags(server: FaultServer) -> None:
     assert seen.headers["accept-encoding"] == "identity"
 
 
-async def test_no_models_may_be_null(server: FaultServer, ollama: Ollama) -> None:
+async def test_an_empty_list_of_models_may_be_null(server: FaultServer, ollama: Ollama) -> None:
     server.will(Answer(headers=JSON, chunks=(b'{"models": null}',)))
     with trio.fail_after(600):
         assert await ollama.models() == ()
 
 
-async def test_a_list_of_models_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
+async def test_the_size_of_a_list_of_models_is_limited(server: FaultServer, ollama: Ollama) -> None:
     megabyte = b" " * 1024 * 1024
     chunks = [megabyte] * (MODELS_MAX_BYTES // len(megabyte))
     server.will(Answer(headers=JSON, chunks=(*chunks, b" ", Wait())))
@@ -59,7 +59,7 @@ async def test_a_list_of_models_has_a_bound(server: FaultServer, ollama: Ollama)
     assert f"longer than {size_text(MODELS_MAX_BYTES)}" in error.message
 
 
-async def test_a_list_of_models_that_trickles_in_is_waited_for_ten_seconds(
+async def test_a_slow_list_of_models_has_a_timeout_of_ten_seconds(
     server: FaultServer, ollama: Ollama, autojump_clock: MockClock
 ) -> None:
     slowly: tuple[bytes | Wait, ...] = (b" ", Wait(3))
@@ -70,7 +70,7 @@ async def test_a_list_of_models_that_trickles_in_is_waited_for_ten_seconds(
     await server.wait_disconnected()
 
 
-async def test_a_server_without_a_list_of_models_is_told_no_model_to_get(
+async def test_the_error_for_a_missing_list_of_models_has_no_pull_command(
     server: FaultServer, ollama: Ollama
 ) -> None:
     server.will(fails(404, b'{"error": "model list not found"}'))
@@ -91,7 +91,7 @@ async def test_a_server_without_a_list_of_models_is_told_no_model_to_get(
         ("d", None),
     ],
 )
-async def test_a_model_is_known_by_its_digest(
+async def test_a_model_is_identified_by_its_digest(
     server: FaultServer, ollama: Ollama, model: str, digest: str | None
 ) -> None:
     server.will(
@@ -106,7 +106,7 @@ async def test_a_model_is_known_by_its_digest(
     assert await identify(ollama, model) == digest
 
 
-async def test_a_digest_is_asked_for_once(server: FaultServer, ollama: Ollama) -> None:
+async def test_a_digest_is_requested_once(server: FaultServer, ollama: Ollama) -> None:
     server.will(tags({"name": "a:latest", "digest": ONE}))
     found: list[str | None] = []
 
@@ -120,7 +120,7 @@ async def test_a_digest_is_asked_for_once(server: FaultServer, ollama: Ollama) -
     assert len(server.requests) == 1
 
 
-async def test_a_digest_that_could_not_be_had_is_asked_for_again(
+async def test_a_digest_that_was_not_available_is_requested_again(
     server: FaultServer, ollama: Ollama
 ) -> None:
     server.will(fails(503), tags(), tags({"name": "a:latest", "digest": ONE}))

@@ -1,4 +1,4 @@
-"""What Ollama's provider takes for no reply: lines and bodies of another shape, cut or endless."""
+"""Replies that Ollama's provider refuses: malformed, cut off or endless."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_a_tool_call_without_tools_in_the_request_is_a_protocol_error(
         ({"error": f"out{ESCAPE} of\n{BIDI}memory"}, "out [31m of memory"),
     ],
 )
-async def test_an_error_in_mid_stream_is_a_server_error_with_its_words(
+async def test_an_error_in_the_stream_is_a_server_error_with_its_message(
     server: FaultServer, ollama: Ollama, document: Any, words: str
 ) -> None:
     server.will(stream(line("Be"), json.dumps(document).encode() + b"\n"))
@@ -174,7 +174,7 @@ async def test_an_error_in_mid_stream_is_a_server_error_with_its_words(
     assert error.message.endswith(words)
 
 
-async def test_an_error_in_mid_stream_may_be_that_the_prompt_is_too_long(
+async def test_an_error_in_the_stream_may_mean_a_too_long_prompt(
     server: FaultServer, ollama: Ollama
 ) -> None:
     words = "the request exceeds the available context size"
@@ -186,7 +186,7 @@ async def test_an_error_in_mid_stream_may_be_that_the_prompt_is_too_long(
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/plain", "", f"x{BIDI}".encode().hex()])
-async def test_a_200_of_another_content_type_is_a_protocol_error(
+async def test_a_success_status_with_another_content_type_is_a_protocol_error(
     server: FaultServer, ollama: Ollama, content_type: str
 ) -> None:
     headers = (("content-type", content_type),) if content_type else ()
@@ -206,7 +206,7 @@ async def test_a_success_without_a_body_is_a_protocol_error(
     assert error.kind == "protocol"
 
 
-async def test_compression_is_not_asked_for_and_not_unfolded(
+async def test_compression_is_not_requested_and_not_decompressed(
     server: FaultServer, ollama: Ollama
 ) -> None:
     bomb = gzip.compress(b" " * 1_000_000)
@@ -217,7 +217,7 @@ async def test_compression_is_not_asked_for_and_not_unfolded(
     assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
-async def test_a_line_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
+async def test_the_length_of_a_line_is_limited(server: FaultServer, ollama: Ollama) -> None:
     megabyte = b"x" * 1024 * 1024
     server.will(stream(*[megabyte] * (LINE_MAX_BYTES // len(megabyte)), b"x", Wait()))
     error = await failure(ollama)
@@ -225,7 +225,7 @@ async def test_a_line_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
     assert f"a line of more than {size_text(LINE_MAX_BYTES)}" in error.message
 
 
-async def test_a_body_has_a_bound(server: FaultServer, ollama: Ollama) -> None:
+async def test_the_length_of_a_body_is_limited(server: FaultServer, ollama: Ollama) -> None:
     megabyte = b" " * (1024 * 1024 - 1) + b"\n"
     server.will(stream(*[megabyte] * (BODY_MAX_BYTES // len(megabyte)), b" ", Wait()))
     error = await failure(ollama)
@@ -258,7 +258,7 @@ class Chunks(httpx.AsyncByteStream):
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=20), max_size=6))
-def test_whatever_bytes_come_there_is_a_whole_reply_or_a_transient_error(
+def test_any_bytes_give_a_complete_reply_or_a_transient_error(
     chunks: list[bytes],
 ) -> None:
     heard: list[str] = []

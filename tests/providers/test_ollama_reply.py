@@ -1,4 +1,4 @@
-"""What Ollama's provider takes for a reply: text, tool calls, counts and the end mark."""
+"""How Ollama's provider reads replies: text, tool calls, counts and the end mark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.providers.acts import CLOCK, USER, WEATHER
 from tests.providers.ollama_script import BIDI, ESCAPE, ask, calls, end, line, sent, stream
 
 
-async def test_a_reply_is_its_pieces_its_counts_and_its_end(
+async def test_a_reply_has_its_text_counts_and_finish_reason(
     server: FaultServer, ollama: Ollama
 ) -> None:
     last = end("!", model="m:7b", done_reason="length", prompt_eval_count=11, eval_count=3)
@@ -29,7 +29,7 @@ async def test_a_reply_is_its_pieces_its_counts_and_its_end(
     )
 
 
-async def test_pieces_are_heard_as_they_come(
+async def test_pieces_are_reported_as_they_arrive(
     server: FaultServer, ollama: Ollama, autojump_clock: MockClock
 ) -> None:
     server.will(stream(line("a"), Wait(10), line("b"), Wait(10), end()))
@@ -53,7 +53,7 @@ async def test_the_reply_does_not_depend_on_the_chunks(server: FaultServer, olla
     assert (await ask(ollama)).text == "Größe 😀"
 
 
-async def test_a_reply_in_one_object_without_a_line_feed_is_a_reply(
+async def test_a_single_object_without_a_line_feed_is_a_reply(
     server: FaultServer, ollama: Ollama
 ) -> None:
     headers = (("content-type", "application/json; charset=utf-8"),)
@@ -61,7 +61,9 @@ async def test_a_reply_in_one_object_without_a_line_feed_is_a_reply(
     assert (await ask(ollama)).text == "Because."
 
 
-async def test_what_the_end_leaves_out_has_a_default(server: FaultServer, ollama: Ollama) -> None:
+async def test_missing_fields_of_the_last_line_have_defaults(
+    server: FaultServer, ollama: Ollama
+) -> None:
     server.will(stream(b'{"done": true}\n'))
     assert await ask(ollama, model="asked") == Reply(
         text="", model="asked", finish_reason="stop", usage=Usage()
@@ -75,7 +77,7 @@ async def test_a_lone_surrogate_becomes_a_replacement_character(
     assert (await ask(ollama)).text == "a\ufffdb\ufffd\U0001f600"
 
 
-async def test_thinking_is_no_part_of_the_text(server: FaultServer, ollama: Ollama) -> None:
+async def test_thinking_is_not_part_of_the_text(server: FaultServer, ollama: Ollama) -> None:
     thought = {"role": "assistant", "content": "", "thinking": "Hm."}
     server.will(stream(line(message=thought), end("Because.")))
     assert (await ask(ollama)).text == "Because."
@@ -178,7 +180,7 @@ async def test_a_truncated_reply_with_calls_has_finish_reason_length(
     assert (await ask(ollama, tools=(CLOCK,))).finish_reason == "length"
 
 
-async def test_thoughts_before_a_call_are_kept_for_the_model(
+async def test_thinking_before_a_call_is_kept_for_the_model(
     server: FaultServer, ollama: Ollama
 ) -> None:
     call = {"function": {"name": "read_clock", "arguments": {}}}

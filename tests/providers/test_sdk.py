@@ -1,7 +1,7 @@
 """How a stream is read through a vendor's SDK: timeouts, cuts, limits, invalid data, normal ends.
 
-OpenAI's chat completions stand for every provider on an SDK; what is particular to
-an API is tested beside its provider.
+OpenAI's chat completions represent every SDK provider; the tests of a provider cover the
+details of its API.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How failures of a vendor's API are translated: kind, delay, and a message without secrets.
 
-OpenAI's chat completions stand for every provider on an SDK.
+OpenAI's chat completions represent every SDK provider.
 """
 
 from __future__ import annotations

@@ -140,6 +140,6 @@ def test_jobs_before_the_latest_are_counted_back(asked: Asked) -> None:
         assert orc("show", name, "--json", *here).json()["job_id"] == job
     said = orc("show", "latest~3", *here)
     assert said.code == 6
-    assert "holds 3 jobs: there is none 3 before the latest" in said.err
+    assert "has only 3 jobs, so latest~3 does not exist" in said.err
     for name in ("latest~", "latest~-1", "latest~x", "latest~99999999999"):
         assert orc("show", name, *here).code == 6

@@ -1,8 +1,8 @@
 """The stand of each provider by name: it builds the provider and a server or model that plays acts.
 
-A provider joins here, and every contract test runs on it. Its stand makes it, set up
-so that its n-th call meets the n-th act. Those that speak to a server let the
-fault server play the acts and are listed in `WIRED` too.
+Every contract test runs on the providers that are listed here. A stand builds the provider so that
+its n-th call gets the n-th act. Stands of providers with a server use the fault server, and are
+also listed in `WIRED`.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_a_recorded_reply_refuses_another_question(recorded: Path) -> None:
     write("spec.yaml", SPEC.replace("a river", "a lake"))
     said = orc("run", "spec.yaml", "-p", "replay", "--replies", recorded)
     assert said.code == 1
-    assert "answers another request" in said.err
+    assert "belongs to another request" in said.err
 
 
 def test_a_recording_that_ends_in_json_is_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
