@@ -130,7 +130,7 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerBusy(
-            f"{path}: another program has kept the file locked for {duration_text(_BUSY_TIMEOUT_S)}; "
+            f"{path}: another program has kept the file busy for {duration_text(_BUSY_TIMEOUT_S)}; "
             "close that program, then resume the job"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

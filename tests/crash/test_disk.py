@@ -275,7 +275,7 @@ def test_a_program_that_keeps_the_ledger_busy_is_told_of_and_the_job_goes_on(
     foreign.execute("ROLLBACK")
     foreign.close()
     assert refused.code == STORAGE
-    assert "another program has kept the file locked for 200 ms; close that program" in refused.err
+    assert "another program has kept the file busy for 200 ms; close that program" in refused.err
     assert "Traceback" not in refused.err
     assert "locked" not in refused.err
     assert orc("run", "spec.yaml").code == 0
@@ -336,7 +336,7 @@ def test_a_filesystem_that_is_full_ends_the_run_and_grown_takes_the_rest(
     stopped = orc("run", "spec.yaml")
     assert stopped.code == STORAGE, stopped.err
     check_said(stopped.code, stopped.err)
-    assert "ake room, then" in stopped.err
+    assert "ree some space, then" in stopped.err
     assert 3 < event_types(small_disk / "runs.db").count("step.succeeded") < 30
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
     resumed = orc("resume", "latest")
