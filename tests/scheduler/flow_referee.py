@@ -1,7 +1,7 @@
-"""The referee of flows: it watches committed events, and objects to what the rules forbid.
+"""The referee of flows: it checks committed events against the rules, and raises Objection.
 
-It shares no code with the scheduler and looks at every step for each question.
-What a flow comes to is the model's to say; here it is what may happen when.
+It shares no code with the scheduler, and examines every step for each check. It checks what may
+happen when; the final result of a flow is left to the model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ANY_END = ("failure", "always", "cancelled")
 
 @dataclass
 class Seen:
-    """What is known of a step that has come into being."""
+    """The referee's knowledge of a step that exists."""
 
     node: Node
     needs: tuple[str, ...]
@@ -46,7 +46,7 @@ class Seen:
 
 @dataclass
 class Account:
-    """What a budget allows and what was spent of it; calls in flight count in full."""
+    """A budget's limits and what is spent; calls in flight count with their worst case."""
 
     limit: Limit
     calls: int = 0
@@ -66,9 +66,9 @@ class Account:
 
 
 class FlowReferee:
-    """Watches the events of one job, crashes, decisions and resumptions included.
+    """Checks the events of one job, including crashes, decisions and resumes.
 
-    While `is_stopping`, nothing need begin.
+    While `is_stopping`, ready steps need not start.
     """
 
     def __init__(self, flow: Flow) -> None:
@@ -88,13 +88,13 @@ class FlowReferee:
 
     @property
     def running(self) -> list[str]:
-        """The steps in slots."""
+        """The steps that hold a slot."""
         return [
             name for name, step in self.steps.items() if step.status == "running" and not step.holds
         ]
 
     def observe(self, now: float, events: Sequence[Any]) -> None:
-        """One commit at that time. Raises Objection."""
+        """Check one commit at that time. Raises Objection."""
         if self._alive and now > self._now:
             self._object_to_idleness()
         self._now = now
@@ -102,14 +102,14 @@ class FlowReferee:
             self._one(event)
 
     def catch_up(self, events: Sequence[Any]) -> None:
-        """What was committed when nobody looked, and the end of the process."""
+        """Take in unobserved commits, and the end of the process."""
         for event in events:
             self._one(event)
         self._alive = False
         self._now = 0.0
 
     def finished(self) -> None:
-        """The job is over."""
+        """Check the end of the job."""
         left = [
             name
             for name, step in self.steps.items()
@@ -179,12 +179,12 @@ class FlowReferee:
                 step.failures = 0
                 step.status = "running" if step.is_expanded else "pending"
             if step.status in ("skipped", "failed") and not step.is_tolerated and not was_rejected:
-                # It may be opened again; where nothing could change, it need not.
+                # It may be reopened; if nothing could change, it need not be.
                 step.may_stay = True
                 step.decided = ""
                 step.status = "running" if step.holds and step.status == "failed" else "pending"
             elif step.status == "running" and step.holds and not step.is_expanded:
-                # A stream that was cut there: nothing came into being.
+                # The stream was cut there: no children exist.
                 step.status = "pending"
             elif step.status == "running" and step.node.kind == "person" and not step.holds:
                 step.status = "pending"
@@ -243,7 +243,7 @@ class FlowReferee:
         self._demand_room_around(name)
 
     def _demand_room_around(self, name: str) -> None:
-        """Of each fan-out around it, no more items are under way than there may be."""
+        """Check max_parallel of each enclosing fan-out."""
         place, holder = name, self.steps[name].parent
         while holder is not None:
             around = self.steps[holder]
@@ -253,7 +253,7 @@ class FlowReferee:
             place, holder = holder, around.parent
 
     def _is_busy(self, name: str) -> bool:
-        """Whether it, or something inside it, runs or waits."""
+        """Whether the step or a child runs or waits."""
         step = self.steps[name]
         if step.holds:
             return any(self._is_busy(child) for child in step.children)
@@ -328,7 +328,7 @@ class FlowReferee:
         return found
 
     def _object_to_idleness(self) -> None:
-        """Nothing that may run waits while there is room for it."""
+        """Object if a step that may run waits although there is room for it."""
         if self.is_stopping:
             return
         for name, step in self.steps.items():

@@ -1,4 +1,4 @@
-"""Flows of the model as specs, with a provider that answers as the model says."""
+"""Flows of the model as specs, with a provider that replies as the model expects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_TOKENS = 20
 
 
 class FlowModel:
-    """A provider for the `ask` nodes of a flow; `paid` has the step of each reply that it gave."""
+    """A provider for the `ask` nodes of a flow; `paid` lists the step of each reply."""
 
     name = "ollama"
     params = frozenset({"temperature", "max_tokens"})
@@ -51,7 +51,7 @@ class FlowModel:
         return Reply(text, "model-1", "stop", TOKENS)
 
     def recall(self, stream: Sequence[Any]) -> None:
-        """What it answers depends on nothing that it answered before."""
+        """Nothing to do: replies do not depend on earlier replies."""
 
     async def models(self) -> tuple[str, ...]:
         return ()
@@ -63,7 +63,7 @@ class FlowModel:
 
 
 def spec_of(flow: Flow) -> str:
-    """The flow as a person would write it."""
+    """The flow as a spec."""
     spec: dict[str, Any] = {
         "project": "flow",
         "provider": "ollama/m",
@@ -93,7 +93,7 @@ def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
         step["as"] = f"item_{node.id}"
         around = (*around, step["as"])
         if node.is_keyed:
-            # What an item is, the spec knows only at run time; where it stands, by its value.
+            # The spec knows items only at run time; an item's value says its position.
             step["key"] = f"k${{{{ item_{node.id} }}}}"
         if node.abreast is not None:
             step["max_parallel"] = node.abreast
@@ -157,7 +157,7 @@ def stand_of(flow: Flow) -> Iterator[Stand]:
 
 
 def answer(stand: Stand, flow: Flow, state: JobState, *, raise_by: int = 1) -> None:
-    """What a person does for a job that waits: every decision, and a little more of each budget."""
+    """Act as a person for a waiting job: make every decision, and raise each budget a little."""
     options = {node.id: node.option for node in all_nodes(flow.nodes)}
     for name in sorted(state.questions):
         decide_here(stand, name, options[own_name(name)])
@@ -182,10 +182,10 @@ def _limit_of(state: JobState, account: str) -> Any:
 
 
 def own_name(step: str) -> str:
-    """The id that the spec has for a step: without the groups, items and rounds around it."""
+    """The id of a step in the spec, without enclosing groups, item keys and round numbers."""
     return step.rpartition("/")[2].partition("[")[0].partition("#")[0]
 
 
 def events_of(stand: Stand, after: int) -> Sequence[Any]:
-    """The events behind a version."""
+    """The events after a version."""
     return [recorded.event for recorded in stand.stream()[after:]]

@@ -1,4 +1,4 @@
-"""Jobs with conditions, fan-outs, loops, groups and approvals, as specs, on a stand of their own."""
+"""Jobs with conditions, fan-outs, loops, groups and approvals, as specs on their own stands."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ steps:
 
 
 def job_of(text: str, **inputs: Any) -> JobDef:
-    """The job that a spec stands for; raises SpecError."""
+    """The job of a spec. Raises SpecError."""
     settings = Settings(providers=FACTS, inputs=inputs)
     return build_job(text, source_name="spec.yaml", settings=settings)[1]
 
 
 @contextmanager
 def flow_stand(text: str, **inputs: Any) -> Iterator[Stand]:
-    """A stand with the spec's job in it, submitted."""
+    """A stand to which the spec's job is submitted."""
     plan = Plan((Task("unused"),))
     models = {"ollama": ScriptedModel("ollama", plan)}
     with empty_stand(plan, job_of(text, **inputs), models) as stand:
@@ -75,7 +75,7 @@ def flow_stand(text: str, **inputs: Any) -> Iterator[Stand]:
 
 
 def decide_here(stand: Stand, step: str, option: str, comment: str | None = None) -> JobState:
-    """A decision for a job that nobody runs, as `orc approve` takes it."""
+    """Decide for a job that is not running, as `orc approve` does."""
     return stand.act(DecideApproval(step, option, comment, "ann"))
 
 

@@ -1,4 +1,4 @@
-"""A job as the model plans it, run by the real runner on a real ledger, in time that the test owns."""
+"""Runs a job of the model with the real runner on a real ledger, on a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ VIRTUAL_LIMIT_S = 10_000.0
 
 
 class Crash(Exception):
-    """The process dies here."""
+    """Simulates the death of the process."""
 
 
 @dataclass
 class Stand:
-    """A ledger in a folder of its own with one job in it, to run, crash and run again."""
+    """A ledger in its own folder with one job, to run, crash and resume."""
 
     plan: Plan
     folder: Path
@@ -78,7 +78,7 @@ class Stand:
             ledger.append(record([event], job_id=self.job_id, seconds=self.wall_s - EPOCH_S))
 
     def append(self, *events: AnyEvent) -> None:
-        """Put events behind those that there are, as they are."""
+        """Append events to the stream without checks."""
         with self.open() as ledger:
             version = ledger.head(self.job_id).version
             seconds = self.wall_s - EPOCH_S
@@ -86,13 +86,13 @@ class Stand:
             ledger.append(batch)
 
     def leave_signal(self, kind: str, **data: Any) -> int:
-        """What another process leaves in the ledger; the signal's id."""
+        """Send a signal as another process would; return its id."""
         created_at = at(self.wall_s - EPOCH_S)
         with self.open() as ledger:
             return ledger.send_signal(self.job_id, kind=kind, data=data, created_at=created_at)
 
     def act(self, command: Command) -> JobState:
-        """What somebody does to the job while nobody runs it; the state after it."""
+        """Apply a command while the job is not running; return the state after it."""
         with self.open() as ledger:
             state = load_state(ledger, self.job_id)
             events = decide(state, command)
@@ -104,7 +104,7 @@ class Stand:
             return state
 
     def truncate(self, stream: Sequence[Recorded], source: Path) -> None:
-        """Fill this ledger with the beginning of another stream, and the blobs that there are."""
+        """Fill this ledger with the beginning of another stream, and with all its blobs."""
         with self.open() as ledger, _reader(source) as other:
             blobs = [row[0] for row in other.connection.execute("SELECT content FROM blobs")]
             content = [blob.encode() if isinstance(blob, str) else blob for blob in blobs]
@@ -125,11 +125,10 @@ class Stand:
         on_state: Callable[[JobState, Sequence[Recorded]], None] = lambda state, batch: None,
         limit_s: float = VIRTUAL_LIMIT_S,
     ) -> JobState:
-        """Start or resume the job; it ends, stops, or dies around the commit that is named.
+        """Start or resume the job until it ends, stops, or dies at the given commit.
 
-        `wall` turns the run's seconds into the wall's; `beside` is an async
-        function that runs as long as the job does. Raises trio.TooSlowError when it
-        takes more than `limit_s` of the run's seconds.
+        `wall` maps the run's seconds to the wall clock's. `beside` is an async function that runs
+        while the job does. Raises trio.TooSlowError after `limit_s` of the run's seconds.
         """
         clock = Clock(
             wall=lambda: self.wall_s + wall(trio.current_time()),
@@ -190,7 +189,7 @@ def _run_in_own_time(
 
 @contextmanager
 def _real_limit() -> Iterator[None]:
-    """Autojump makes a hang a busy loop or an endless sleep; an alarm ends both."""
+    """A limit in real time: with autojump, a hang is a busy loop or an endless sleep."""
 
     def stop(number: int, frame: Any) -> None:
         raise TimeoutError(f"the run took more than {REAL_LIMIT_S} real seconds")
@@ -205,7 +204,7 @@ def _real_limit() -> Iterator[None]:
 
 
 class _Mortal:
-    """A ledger whose process dies before or after a commit is made."""
+    """A ledger that simulates the death of the process before or after a commit."""
 
     def __init__(self, ledger: Ledger, *, commits: float, dies: str) -> None:
         self._ledger = ledger
@@ -232,7 +231,7 @@ def _reader(path: Path) -> Ledger:
 def stand_for(
     plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
 ) -> Iterator[Stand]:
-    """A new ledger with the plan's job submitted to it, in a folder that goes away."""
+    """A new ledger in a temporary folder, with the plan's job submitted."""
     with empty_stand(plan, definition, models) as stand:
         stand.submit()
         yield stand
@@ -242,7 +241,7 @@ def stand_for(
 def empty_stand(
     plan: Plan, definition: JobDef | None = None, models: Mapping[str, Any] | None = None
 ) -> Iterator[Stand]:
-    """The same without the submission."""
+    """A new ledger in a temporary folder, for the plan's job, without its submission."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
     lanes = {choice.lane for task in plan.tasks for choice in task.choices if choice.lane}
@@ -256,7 +255,7 @@ def empty_stand(
 
 
 def definition_of(plan: Plan) -> JobDef:
-    """The job that the plan describes: prompts in lanes, values outside them."""
+    """The definition of the plan's job: prompts in lanes, values outside them."""
     return job(
         *(_definition_of(task) for task in plan.tasks),
         total=plan.total,
@@ -295,5 +294,5 @@ def _definition_of(task: Task) -> StepDef:
 
 
 def replayed(definition: JobDef, stream: Sequence[Recorded]) -> dict[str, Any]:
-    """The summary of the state that a stream folds to."""
+    """The summary of the state after a stream."""
     return fold_recorded(definition, stream).summary()

@@ -1,4 +1,4 @@
-"""A job played by hand: commands to `decide`, its events folded at once, in time that the test sets."""
+"""Plays a job by hand: commands go to `decide`, and events are folded, at times set by the test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OK = Succeeded(Payload(value=1), 1.0)
 
 
 class Play:
-    """A job that has been started. Times are seconds after the beginning."""
+    """A started job. Times are in seconds since its start."""
 
     def __init__(self, definition: JobDef) -> None:
         self.state = running(definition)
@@ -31,12 +31,12 @@ class Play:
         self.now = 0.0
 
     def fold(self, *events: AnyEvent) -> None:
-        """Take these events as committed."""
+        """Fold these events."""
         for recorded in record(events, after=self.state.version, seconds=self.now):
             evolve(self.state, recorded)
 
     def do(self, command: Command) -> list[AnyEvent]:
-        """What the command leads to, folded."""
+        """Decide on the command, fold the events, and return them."""
         events = decide(self.state, command)
         self.fold(*events)
         return events
@@ -47,7 +47,7 @@ class Play:
         return list(self.queues.ready(EPOCH_S + self.now, **options))
 
     def start(self, *step_ids: str) -> list[AnyEvent]:
-        """Start steps, as the loop does: only what is ready, in its order."""
+        """Start steps as the runner does: only ready ones, in their order."""
         events = []
         for step_id in step_ids:
             assert self.ready()[0] == step_id
@@ -55,13 +55,13 @@ class Play:
         return events
 
     def ask(self, *step_ids: str) -> None:
-        """Start steps, and have each send a call."""
+        """Start steps and send a call for each."""
         for step_id in step_ids:
             self.start(step_id)
             self.send(step_id)
 
     def send(self, step_id: str) -> None:
-        """A call of a step that runs is on its way."""
+        """Send a call of a running step."""
         target = self.state.target_of(step_id)
         assert target is not None
         attempt = self.state.steps[step_id].attempts
@@ -73,7 +73,7 @@ class Play:
         )
 
     def answer(self, step_id: str, *, ends: bool = True) -> list[AnyEvent]:
-        """The step's call is answered, and with it the step, if it `ends`."""
+        """Receive the reply to the step's call; with `ends`, the step succeeds."""
         attempt = self.state.steps[step_id].attempts
         events = self.do(RecordCall(responded(step_id, attempt), EPOCH_S + self.now))
         return events + (self.finish(step_id) if ends else [])
@@ -81,7 +81,7 @@ class Play:
     def fail(
         self, step_id: str, kind: FailureKind = "timeout", *, wait_s: float = 0.0, **fields: Any
     ) -> list[AnyEvent]:
-        """The step's call fails, and with it its attempt."""
+        """Fail the step's call and its attempt."""
         attempt = self.state.steps[step_id].attempts
         call = call_failed(step_id, attempt, kind=kind, **fields)
         events = self.do(RecordCall(call, EPOCH_S + self.now))
@@ -90,7 +90,7 @@ class Play:
     def finish(
         self, step_id: str, outcome: Succeeded | Failed = OK, *, wait_s: float = 0.0
     ) -> list[AnyEvent]:
-        """The step's attempt ends."""
+        """End the step's attempt."""
         attempt = self.state.steps[step_id].attempts
         now = EPOCH_S + self.now
         return self.do(FinishAttempt(step_id, attempt, outcome, now=now, wait_s=wait_s))

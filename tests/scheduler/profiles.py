@@ -1,4 +1,4 @@
-"""How many examples a property gets: few in every run, many under the marker `torture`."""
+"""Settings for the number of examples of a property: few by default, many with `torture`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 _COMMON: dict[str, Any] = {
-    # An example opens a database and runs a job; its time says nothing of the property.
+    # No deadline: an example opens a database and runs a job, so its duration varies.
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
     "print_blob": True,
@@ -16,7 +16,7 @@ _COMMON: dict[str, Any] = {
 
 
 def bounded(examples: int) -> Callable[[Any], Any]:
-    """For `make test`: that many examples."""
+    """Settings for `make test` with this number of examples."""
     return settings(max_examples=examples, **_COMMON)
 
 

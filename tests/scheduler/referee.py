@@ -1,7 +1,7 @@
-"""The referee: it watches the committed events of any run, and objects to what the rules forbid.
+"""The referee: it checks the committed events of a run against the rules, and raises Objection.
 
-It shares no code with the scheduler, and is slow on purpose: every question is
-answered by looking at all steps. Times are seconds from the beginning of the run.
+It shares no code with the scheduler, and examines all steps for each check. Times are in seconds
+since the start of the run.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _JOB_ENDS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
 
 
 class Referee:
-    """Watches the committed events of one job, crashes and resumptions included.
+    """Checks the committed events of one job, including crashes and resumes.
 
-    `epoch_s` is what recorded times count from. Call `observe` with each batch,
-    `crash` when the owner dies. While `is_stopping`, nothing need begin.
+    `epoch_s` is the start of recorded times. Call `observe` with each batch, and `crash` when the
+    owner dies. While `is_stopping`, ready steps need not start.
     """
 
     def __init__(self, plan: Plan, *, epoch_s: float) -> None:
@@ -40,21 +40,21 @@ class Referee:
 
     @property
     def attempts(self) -> dict[str, int]:
-        """How often each step was begun."""
+        """The number of started attempts of each step."""
         return {name: course.attempts for name, course in self.courses.items()}
 
     @property
     def starts(self) -> dict[str, list[float]]:
-        """When each attempt began."""
+        """The start time of each attempt."""
         return {name: course.starts for name, course in self.courses.items()}
 
     @property
     def running(self) -> set[str]:
-        """The steps of which an attempt runs."""
+        """The steps with a running attempt."""
         return {name for name, course in self.courses.items() if course.status == "running"}
 
     def observe(self, now: float, events: Sequence[Any]) -> None:
-        """One commit at that time. Raises Objection."""
+        """Check one commit at that time. Raises Objection."""
         if self._alive and now > self._observed_at:
             self._object_to_waiting(now, strictly_before=True)
         self._observed_at = now
@@ -66,18 +66,18 @@ class Referee:
             self._object_to_waiting(now, strictly_before=False)
 
     def recall(self, events: Sequence[Any]) -> None:
-        """Events of a run that nobody watched, cut short anywhere."""
+        """Take in the events of an unobserved run, which may have been cut anywhere."""
         for event in events:
             self._observe_one(NEVER, event)
         self.crash()
 
     def crash(self) -> None:
-        """The owner is gone without a word."""
+        """Note that the owner died."""
         self._alive = False
         self._ruling = self._following = None
 
     def finished(self, *, timed_out: bool = False) -> None:
-        """The run is over. Raises Objection when something was left."""
+        """Check the end of the run. Raises Objection if work is left."""
         statuses = {name: course.status for name, course in self.courses.items()}
         left = [name for name, status in statuses.items() if status in _OPEN]
         demand(self.job in ("succeeded", "failed"), f"the job is {self.job}")
@@ -97,7 +97,7 @@ class Referee:
         elif event.type in ("job.started", "job.resumed"):
             self._opened(now, event.type)
         elif event.type in _JOB_ENDS:
-            # Whoever finds that nobody runs a job may cancel it himself.
+            # Another process may cancel a job that is not running.
             is_open = event.type == "job.cancelled" and self.job not in ("succeeded", "failed")
             demand(self._alive or is_open, f"{event.type} of a job that nobody runs")
             demand(not self.running, f"{event.type} while {self.running} ran")
@@ -116,7 +116,7 @@ class Referee:
             self._observe_step(now, event, self.courses[event.step], is_due=is_due)
 
     def _check_order(self, now: float, event: Any) -> bool:
-        """Whether the event before called for this one, as a step's event."""
+        """Check an event that the event before it requires; return whether it was one."""
         ruling, self._ruling = self._ruling, None
         following, self._following = self._following, None
         if ruling is not None:
@@ -137,13 +137,13 @@ class Referee:
         for course in self.courses.values():
             if course.is_good:
                 continue
-            # A recorded time is trusted no further than its own length: clocks jump.
+            # A recorded retry time is limited to its delay from now, because clocks jump.
             course.due = min(course.due, now + course.delay_s)
             if course.status in ("skipped", "cancelled", "failed"):
                 course.status = "pending"
                 course.failures = 0
             if not course.kept and course.place:
-                # Nothing is lost by asking again whom its author wants to be asked first.
+                # A step without replies begins again with its first target.
                 course.place = course.failures = 0
             course.cut_by_job = False
 
@@ -264,7 +264,7 @@ class Referee:
         course.status = "skipped"
 
     def _object_to_waiting(self, now: float, *, strictly_before: bool) -> None:
-        """Nothing that may run waits while there is room for it."""
+        """Object if a step that may run waits although there is room for it."""
         if self.is_stopping or any(course.cut_by_job for course in self.courses.values()):
             return
         for name, course in self.courses.items():

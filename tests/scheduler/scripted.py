@@ -1,4 +1,4 @@
-"""A provider that does what the plan of a job says."""
+"""A provider that follows the plan of a job."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from tests.model import CONTENT, TRANSIENT, Choice, Plan
 
 
 class ScriptedModel:
-    """A provider that meets each call of a step with what its task says.
+    """A provider that replies to each call of a step, or fails it, as the step's task says.
 
-    `paid` counts the replies that it gave: a test compares them with what the
-    ledger kept. A call that was cut short counts as one; `recall` adds those of
-    a stream that another object served.
+    `paid` counts its replies, also those to interrupted calls; tests compare it with the ledger.
+    `recall` adds the calls of a stream that another object served.
     """
 
     params = frozenset({"temperature"})
@@ -33,7 +32,7 @@ class ScriptedModel:
         self._plan = plan
 
     def recall(self, stream: Sequence[Recorded]) -> None:
-        """Go on after the calls that ended in this stream."""
+        """Continue after the calls in this stream."""
         asked: dict[str, tuple[str, str]] = {}
         for event in (recorded.event for recorded in stream):
             if isinstance(event, LlmRequested):

@@ -1,4 +1,4 @@
-"""Conversations with a model that says what a function of the request says, and with tools of ours."""
+"""Conversations with a model whose replies are a function of the request, and with test tools."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ TOOLS = (ToolDef(name="search"), ToolDef(name="write"))
 
 
 def says(text: str, *calls: ToolCall, **fields: Any) -> Reply:
-    """A reply with this text, and calls of tools."""
+    """A reply with this text and these tool calls."""
     reason = "tool_calls" if calls else "stop"
     fields = {"finish_reason": reason, "model": "model-1", "usage": Usage(3, 5), **fields}
     return Reply(text=text, tool_calls=calls, **fields)
 
 
 def calls(name: str, **arguments: Any) -> ToolCall:
-    """A model's request to have a tool called."""
+    """A tool call of a model."""
     return ToolCall(id=f"id-{name}", name=name, arguments=arguments)
 
 
 def turn_of(request: Request) -> int:
-    """Which turn of its conversation this is, from 1."""
+    """The turn of the conversation that this request is, from 1."""
     return 1 + sum(message["role"] == "assistant" for message in request.messages)
 
 
 class Talker:
-    """A provider that answers each request by its script, and keeps what it was asked."""
+    """A provider that replies to each request by its script, and records the requests."""
 
     params = frozenset({"temperature"})
 
@@ -60,11 +60,11 @@ class Talker:
         self._takes_s = takes_s
 
     def digests(self) -> Counter[str]:
-        """How often each request was sent, by the digest that the ledger has for it."""
+        """How often each request was sent, by its digest."""
         return Counter(digest_json(request_values(request, self.name)) for request in self.asked)
 
     def recall(self, stream: Any) -> None:
-        """Nothing to remember: the answer is a function of the request."""
+        """Nothing to do: a reply depends only on the request."""
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
         self.asked.append(request)
@@ -86,19 +86,19 @@ class Talker:
 
 @dataclass
 class Bag:
-    """The tools of every attempt of a job, and what was done with them."""
+    """Makes the tools of all attempts of a job, and records their calls."""
 
     takes_s: float = 0.0
     called: Counter[str] = field(default_factory=Counter)
     recalled: Counter[str] = field(default_factory=Counter)
 
     def open_toolbox(self, *args: Any, **options: Any) -> Tools:
-        """In the place of `orc.scheduler.effects.tools.open_toolbox`."""
+        """Replaces `orc.scheduler.effects.tools.open_toolbox`."""
         return Tools(self)
 
 
 class Tools:
-    """See `Toolbox`: `search` finds its arguments, `write` writes a file, others are errors."""
+    """A Toolbox: `search` returns its arguments, `write` writes a file, others are errors."""
 
     def __init__(self, bag: Bag) -> None:
         self._bag = bag
@@ -132,12 +132,12 @@ class Tools:
 
 
 def tool_key(name: str, arguments: Any) -> str:
-    """What tells one call of a tool from the others in these tests."""
+    """The key that identifies a tool call in these tests."""
     return f"{name} {canonical_json(arguments)}"
 
 
 def talk(**fields: Any) -> JobDef:
-    """A job of one prompt, the step `a`; `rate` and `circuit` are the job's."""
+    """A job with one prompt, the step `a`; `rate` and `circuit` are the job's."""
     of_job = {name: fields.pop(name) for name in ("rate", "circuit") if name in fields}
     return job(
         step("a", prompt="Find it.", **fields), **{"circuit": CircuitDef(threshold=0), **of_job}
@@ -145,7 +145,7 @@ def talk(**fields: Any) -> JobDef:
 
 
 def more(definition: JobDef, *steps: StepDef) -> JobDef:
-    """The job with more steps."""
+    """The job with additional steps."""
     return definition.model_copy(update={"steps": (*definition.steps, *steps)})
 
 
@@ -153,7 +153,7 @@ def more(definition: JobDef, *steps: StepDef) -> JobDef:
 def talking(
     script: Script, definition: JobDef, bag: Bag | None = None, *, takes_s: float = 1.0
 ) -> Iterator[tuple[Stand, Talker]]:
-    """A stand without a submission, whose model talks by the script and calls the bag's tools."""
+    """A stand without a submission; its model follows the script and calls the bag's tools."""
     talker = Talker(script, takes_s=takes_s)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orc.scheduler.attempt.open_toolbox", (bag or Bag()).open_toolbox)
@@ -162,7 +162,7 @@ def talking(
 
 
 def events(stand: Stand, *kinds: type[Any]) -> list[Any]:
-    """The job's events of these kinds."""
+    """The job's events of these types."""
     found = (recorded.event for recorded in stand.stream())
     return [event for event in found if not kinds or isinstance(event, kinds)]
 
@@ -170,7 +170,7 @@ def events(stand: Stand, *kinds: type[Any]) -> list[Any]:
 def check_cuts(
     scripts: Callable[[], Script], definition: JobDef, *, files: Sequence[str] = ()
 ) -> None:
-    """Cut a whole run after each event, and go on from there."""
+    """Cut a whole run after each event, and resume it from there."""
     with talking(scripts(), definition) as (whole, _):
         whole.submit()
         assert whole.run().status == "succeeded"
@@ -188,7 +188,7 @@ def check_cuts(
 def check_nothing_twice(
     before: Sequence[Recorded], after: Sequence[Recorded], talker: Talker, bag: Bag
 ) -> None:
-    """An owner went on from `before`: what was answered there, it has asked nobody again."""
+    """Check that a resume after `before` did not send calls again that had a reply there."""
     answered = {e.request_sha256 for r in before if isinstance(e := r.event, LlmResponded)}
     assert not answered & set(talker.digests())
     returned = {e.key for r in before if isinstance(e := r.event, ToolReturned)}
@@ -200,7 +200,7 @@ def check_nothing_twice(
 
 
 def call_numbers(stream: Sequence[Recorded]) -> list[int]:
-    """The numbers of the calls that ended; hits must have the number of the call that paid."""
+    """The numbers of the ended calls; a hit must have the number of the original call."""
     paid = {e.call: r.version for r in stream if isinstance(e := r.event, LlmResponded)}
     for recorded in stream:
         if isinstance(recorded.event, CacheHit):

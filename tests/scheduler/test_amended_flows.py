@@ -1,4 +1,4 @@
-"""Amended jobs whose steps hold others: what stays, what goes, and what numbers go on."""
+"""Amended jobs with container steps: which children are kept or removed, and how numbering continues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ steps:
 
 
 def amend(stand: Stand, definition: JobDef) -> tuple[JobState, tuple[str, ...]]:
-    """Amend the job as `orc resume --spec` does, and run it; its state, and what was reset."""
+    """Amend the job as `orc resume --spec` does, and run it; return its state and the reset steps."""
     state = stand.state()
     changes = find_changes(state.definition, definition)
     plan = plan_changes(state, build_graph(definition.steps), changes)
@@ -34,7 +34,7 @@ def amend(stand: Stand, definition: JobDef) -> tuple[JobState, tuple[str, ...]]:
     return stand.run(), plan.reset
 
 
-def test_what_is_inside_a_step_that_stays_stays_with_it() -> None:
+def test_children_of_a_kept_step_are_kept() -> None:
     with flow_stand(FAN) as stand:
         before = stand.run()
         state, reset = amend(
@@ -52,7 +52,7 @@ def test_what_is_inside_a_step_that_stays_stays_with_it() -> None:
         assert stand.output("end") == [0]
 
 
-def test_what_is_inside_a_step_that_runs_again_goes_and_its_numbers_go_on() -> None:
+def test_children_of_a_step_that_runs_again_are_removed_and_their_numbers_continue() -> None:
     with flow_stand(FAN) as stand:
         stand.run()
         state, reset = amend(stand, job_of(FAN.replace("[3, 1]", "[3]")))

@@ -1,4 +1,4 @@
-"""Amended jobs, forks and runs of some steps, killed around every commit: the end is the same."""
+"""Amended jobs, forks and runs of some steps end the same when they are killed at any commit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STORIES = {"amended": run_amended, "forked": run_forked}
 
 
 def ends(story: Callable[..., None], commits: float) -> tuple[bool, Any]:
-    """Whether the run died at that commit, and what the job ended in after a resume."""
+    """Whether the run died at that commit, and the end of the job after a resume."""
     with stand_for(PLAN) as stand:
         died = False
 
@@ -63,7 +63,7 @@ def ends(story: Callable[..., None], commits: float) -> tuple[bool, Any]:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_run_that_dies_at_any_commit_goes_on_to_the_same_end(name: str) -> None:
+def test_a_run_that_dies_at_any_commit_is_resumed_to_the_same_end(name: str) -> None:
     story = STORIES[name]
     _, (outputs, _) = ends(story, float("inf"))
     for commits in count(1):

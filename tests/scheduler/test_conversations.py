@@ -1,4 +1,4 @@
-"""Conversations with tools: their order, their bounds, and what a crash leaves of them."""
+"""Conversations with tools: their order, their limits, and how they continue after a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.scheduler.talks import (
 
 
 def searching(request: Request) -> Reply:
-    """Two tools, one more, and an answer that is made of what they found."""
+    """A conversation: two tool calls, one more, and an answer made from their results."""
     match turn_of(request):
         case 1:
             found = calls("write", path="note.txt", text="first")
@@ -50,7 +50,7 @@ def searching(request: Request) -> Reply:
 
 
 def hindered() -> Script:
-    """The same; its second turn fails the first time that it is asked for."""
+    """The same conversation; the first call of its second turn fails."""
     failed: list[Request] = []
 
     def script(request: Request) -> Reply | Exception:
@@ -99,7 +99,7 @@ class TestTools:
         assert last[4]["native"] == {"provider": "fake", "content": {"thought": "signed"}}
         assert last[5]["tool_call_id"] == "id-search"
 
-    def test_each_act_is_in_the_ledger_before_it_is_done(self) -> None:
+    def test_each_call_is_recorded_before_it_is_made(self) -> None:
         acted: list[str] = []
 
         class Watched(Bag):
@@ -182,7 +182,7 @@ class TestTools:
         assert set(bag.called.values()) == {2}
         assert sum(bag.recalled.values()) == 0
 
-    def test_what_a_model_got_wrong_is_told_to_it(self) -> None:
+    def test_a_wrong_tool_call_gets_an_error_result(self) -> None:
         def wrong(request: Request) -> Reply:
             return says("", calls("fly")) if turn_of(request) == 1 else says("{}")
 
@@ -219,7 +219,7 @@ class TestTools:
             assert stand.run().status == "failed"
             (failed,) = events(stand, StepFailed)
             assert failed.kind == "timeout"
-            # One second for the model, three for the first tool, and one of the second's three.
+            # One second for the model, three for the first tool, and one of three for the second.
             assert len(events(stand, ToolCalled)) == 2
             assert len(events(stand, ToolReturned)) == 1
 

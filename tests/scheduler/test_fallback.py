@@ -1,4 +1,4 @@
-"""A step's targets in order: when it moves to the next one, and when it does not."""
+"""Fallback: when a step switches to its next target, and when it does not."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class TestUsedUp:
         assert switches(play.fail("a")) == []
         assert play.state.steps["a"].status == "failed"
 
-    def test_it_counts_against_the_room_of_whom_it_asks_now(self) -> None:
+    def test_it_counts_against_the_limit_of_its_current_provider(self) -> None:
         play = Play(plain(asks(), asks("x", "b/n"), lanes={"fake": 1, "b": 1}))
         play.ask("a")
         assert play.ready() == []
@@ -231,7 +231,7 @@ AUTH, OK = (Try(1.0, "auth"),), (Try(1.0),)
 SECOND = Plan((Task("a", tries=AUTH, fallback=(Choice("beta", "n", OK),)), Task("b", ("a",))))
 
 
-def test_a_run_tells_of_each_switch_and_whom_it_asked() -> None:
+def test_a_run_shows_each_switch_and_the_targets_called() -> None:
     with stand_for(SECOND) as stand:
         referee = referee_for(stand)
         assert watch(stand, referee).status == "succeeded"
@@ -244,7 +244,7 @@ def test_a_run_tells_of_each_switch_and_whom_it_asked() -> None:
     assert referee.starts == {"a": [0.0, 1.0], "b": [2.0]}
 
 
-def test_a_crash_after_the_reply_of_a_fallback_asks_nobody_again() -> None:
+def test_a_crash_after_the_reply_of_a_fallback_sends_no_call_again() -> None:
     with stand_for(SECOND) as stand:
         with pytest.raises(Crash):
             stand.run(commits=6)

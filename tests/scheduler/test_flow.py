@@ -1,4 +1,4 @@
-"""Conditions, fan-outs, loops, groups and approvals: what runs, and what it gives, crash or not."""
+"""Conditions, fan-outs, loops, groups and approvals: what runs and its results, also after crashes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(text: str, **inputs: object) -> tuple[JobState, dict[str, object]]:
         return state, outputs
 
 
-def test_a_flow_gives_what_its_parts_say() -> None:
+def test_each_flow_gives_the_expected_output() -> None:
     state, outputs = run(FLOW)
     assert state.status == "succeeded"
     assert outputs["end"] == ENDS
@@ -127,7 +127,7 @@ steps:
         assert "a[1]" in state.failed["a"].message
 
 
-def test_the_functions_of_a_condition_see_how_what_was_before_has_ended() -> None:
+def test_condition_functions_see_how_upstream_steps_ended() -> None:
     state, _ = run(FAILING)
     assert statuses(state) == {
         "bad": "failed",
@@ -141,7 +141,7 @@ def test_the_functions_of_a_condition_see_how_what_was_before_has_ended() -> Non
     assert list(state.failed) == ["bad"]
 
 
-def test_a_resume_opens_only_what_can_end_otherwise() -> None:
+def test_a_resume_reopens_only_steps_that_can_end_differently() -> None:
     with flow_stand(FAILING) as stand:
         stand.run()
         state = stand.run()
@@ -179,7 +179,7 @@ def test_a_key_that_cannot_be_an_id_is_refused(key: str, message: str) -> None:
     assert message in failure.message
 
 
-def test_what_is_no_list_is_refused() -> None:
+def test_a_for_each_value_that_is_not_a_list_fails_the_step() -> None:
     state, _ = run(
         "project: demo\nsteps: {t: {value: {x: 1}}, a: {for_each: '${{ steps.t.output }}', value: 1}}\n"
     )
@@ -189,7 +189,7 @@ def test_what_is_no_list_is_refused() -> None:
 @pytest.mark.parametrize(
     ("how", "status", "output"), [("continue", "succeeded", 3), ("fail", "failed", None)]
 )
-def test_a_loop_that_is_never_good_says_so(how: str, status: str, output: object) -> None:
+def test_an_exhausted_loop_gives_a_warning(how: str, status: str, output: object) -> None:
     text = f"""
 project: demo
 steps:
@@ -202,7 +202,7 @@ steps:
     assert [name for name in state.steps if name.startswith("a#")] == ["a#1", "a#2", "a#3"]
 
 
-def test_thousands_of_items_come_a_thousand_an_event() -> None:
+def test_thousands_of_items_are_created_a_thousand_per_event() -> None:
     text = "project: demo\ninputs: {n: {type: list}}\n"
     text += "steps: {a: {for_each: '${{ inputs.n }}', value: 1}}\n"
     with flow_stand(text, n=list(range(2500))) as stand:
@@ -228,7 +228,7 @@ steps:
 """
 
 
-def test_what_is_meant_for_a_cancelled_job_runs_before_its_end() -> None:
+def test_cancelled_and_always_steps_run_before_the_end_of_a_cancelled_job() -> None:
     with flow_stand(CLEANED) as stand:
         state = stand.run(beside=cancels(after_s=1.0))
         assert state.status == "cancelled"
@@ -246,7 +246,7 @@ def test_what_is_meant_for_a_cancelled_job_runs_before_its_end() -> None:
         assert state.summary() == stand.state().summary()
 
 
-def test_a_resume_of_a_cancelled_job_does_what_was_not_done() -> None:
+def test_a_resume_of_a_cancelled_job_runs_the_remaining_steps() -> None:
     text = CLEANED.replace("sleep 30", "true")
     with flow_stand(text) as stand:
         state = stand.run()
@@ -254,7 +254,7 @@ def test_a_resume_of_a_cancelled_job_does_what_was_not_done() -> None:
     assert statuses(state)["clean"] == "skipped"
 
 
-def test_a_signal_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_for_it() -> None:
+def test_a_cancel_signal_outlives_an_owner_that_dies_before_the_cancelled_steps_end() -> None:
     for commits in range(1, 20):
         with flow_stand(CLEANED) as stand:
             with pytest.raises(Crash):
@@ -271,7 +271,7 @@ def test_a_signal_to_cancel_outlives_an_owner_who_dies_before_all_that_is_meant_
     pytest.fail("no cut was in the middle of its end")
 
 
-def test_a_decision_does_not_hide_an_older_signal_to_cancel() -> None:
+def test_a_decision_does_not_hide_an_older_cancel_signal() -> None:
     with flow_stand(ASKING + "  slow: {run: 'sleep 30'}\n") as stand:
         stand.leave_signal("cancel")
         later = stand.leave_signal("decide", step="gate", option="later", by="ann")
@@ -316,7 +316,7 @@ class TestApproval:
             assert [event.option for event in decided] == ["later"]
 
     @pytest.mark.parametrize("option", ["yes", "", "Approve"])
-    def test_what_is_no_option_decides_nothing(self, option: str) -> None:
+    def test_an_unknown_option_decides_nothing(self, option: str) -> None:
         with flow_stand(ASKING) as stand:
             stand.run()
             assert decide_here(stand, "gate", option).steps["gate"].status == "waiting"

@@ -1,4 +1,4 @@
-"""Random flows on the real runner and a real ledger, judged by the independent model."""
+"""Random flows on the real runner and a real ledger, checked against the independent model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Crashes = list[tuple[int, str]]
 def run_to_the_end(
     stand: Stand, flow: Flow, referee: FlowReferee, crashes: Sequence[tuple[int, str]] = ()
 ) -> tuple[JobState, int]:
-    """Run, die, decide and go on until the job is over; how often it died."""
+    """Run, crash, decide and resume until the job ends; return the number of crashes."""
     left = list(crashes)
     died = 0
     for turn in range(TURNS_MAX):
@@ -45,7 +45,7 @@ def run_to_the_end(
         if state.status in ("succeeded", "failed"):
             return state, died
         if state.status == "waiting":
-            # More and more: each resume tries what has failed again, which costs something too.
+            # Raise more each time, because each resume retries failed steps, which costs too.
             answer(stand, flow, state, raise_by=turn + 1)
             referee.catch_up(events_of(stand, referee.versions))
     raise AssertionError(f"{stand.state().status} after {TURNS_MAX} runs")
@@ -82,7 +82,7 @@ def check_flow(flow: Flow, crashes: Sequence[tuple[int, str]] = ()) -> None:
 
 
 def check_prefixes(flow: Flow) -> None:
-    """Any beginning of the events folds to the state of its moment."""
+    """Every prefix of the events folds to the state at that time."""
     with stand_of(flow) as stand:
         referee = start(stand, flow)
         then: dict[int, dict[str, Any]] = {}
@@ -102,7 +102,7 @@ def check_prefixes(flow: Flow) -> None:
 
 
 def check_cut(flow: Flow, versions: Sequence[int] | None, data: st.DataObject | None) -> None:
-    """The stream, cut after an event, goes on to the same end."""
+    """A resume of the stream, cut after an event, leads to the same end."""
     with stand_of(flow) as whole:
         run_to_the_end(whole, flow, start(whole, flow))
         stream = whole.stream()
@@ -159,7 +159,7 @@ def test_a_budget_binds_and_what_it_stopped_goes_on_when_it_is_raised(
 
 @pytest.mark.torture
 class TestForLong:
-    """The same properties over many more jobs."""
+    """The same properties with many more jobs."""
 
     @long
     @given(flows(depth=3))

@@ -1,4 +1,4 @@
-"""What a resume leaves as it is, and what it lets start: conditions, rejections, half-begun steps."""
+"""Which steps a resume keeps and which it reopens: conditions, rejections, half-started steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ steps:
 
 
 @pytest.mark.parametrize("dies", ["before", "after"])
-def test_a_failure_is_remembered_over_a_crash_by_what_came_after_it(dies: str) -> None:
+def test_dependents_of_a_failed_step_still_see_the_failure_after_a_crash(dies: str) -> None:
     expected = {
         "bad": "failed",
         "told": "succeeded",
@@ -56,7 +56,7 @@ def test_a_failure_is_remembered_over_a_crash_by_what_came_after_it(dies: str) -
             return
 
 
-def test_what_a_rejection_has_shut_stays_shut_while_others_are_asked() -> None:
+def test_steps_skipped_for_a_rejection_stay_skipped_while_others_are_asked() -> None:
     with flow_stand(GATED) as stand:
         stand.run()
         decide_here(stand, "gate", "reject")
@@ -80,7 +80,7 @@ def test_what_a_rejection_has_shut_stays_shut_while_others_are_asked() -> None:
         {"steps": {"inner": {"value": 1}}},
     ],
 )
-def test_a_step_of_which_only_the_start_is_there_begins_again(step: dict[str, Any]) -> None:
+def test_a_container_of_which_only_the_start_is_recorded_begins_again(step: dict[str, Any]) -> None:
     is_asked = "approval" in step
     text = yaml.safe_dump({"project": "demo", "steps": {"a": step}})
     with flow_stand(text) as whole:
@@ -97,13 +97,13 @@ def test_a_step_of_which_only_the_start_is_there_begins_again(step: dict[str, An
     assert state.steps["a"].attempts == 2
 
 
-def test_items_that_are_opened_again_wait_their_turn_with_all_that_is_inside() -> None:
+def test_reopened_items_are_held_with_their_children_under_max_parallel() -> None:
     members = (Node("first"), Node("second", "ask", weak=2))
     flow = Flow((Node("each", "group", items=3, abreast=1, members=members),), total=4, abreast=4)
     check_cut(flow, None, None)
 
 
-def test_what_follows_a_loop_under_way_knows_of_the_failure_that_the_loop_began_after() -> None:
+def test_dependents_of_a_running_loop_see_the_failure_upstream_of_the_loop() -> None:
     flow = Flow(
         nodes=(
             Node("asked", "ask", items=1, rounds=1, weak=8),

@@ -1,4 +1,4 @@
-"""Random jobs on the real runner and a real ledger, judged by the independent model."""
+"""Random jobs on the real runner and a real ledger, checked against the independent model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.strategies import circuit_plans, plans, timed_plans
 
 
 def watch(stand: Stand, referee: Referee, **options: Any) -> JobState:
-    """Run with the referee looking on; what was committed before does not concern it."""
+    """Run the job while the referee checks the new commits."""
     began_s = stand.wall_s - EPOCH_S
 
     def observe(now: float, batch: Sequence[Recorded]) -> None:
@@ -59,14 +59,14 @@ def check_rules_hold(plan: Plan) -> None:
 
 
 def check_circuits(plan: Plan) -> None:
-    """Where circuits move steps to their fallback, the end is a matter of when; the rules are not."""
+    """With circuits and fallbacks, the end depends on timing; only the rules are checked."""
     with stand_for(plan) as stand:
         referee = referee_for(stand)
         watch(stand, referee)
         referee.finished()
 
 
-def check_to_the_instant(plan: Plan) -> None:
+def check_exact_times(plan: Plan) -> None:
     with stand_for(plan) as stand:
         referee = referee_for(stand)
         state = watch(stand, referee)
@@ -92,9 +92,7 @@ def check_every_prefix_folds_to_the_state_of_its_moment(plan: Plan) -> None:
         assert replayed(stand.definition, stream[:version]) == summary
 
 
-def check_a_crash_changes_nothing_that_lasts(
-    plan: Plan, crashes: Sequence[tuple[int, str]]
-) -> None:
+def check_crashes_change_no_ends_or_outputs(plan: Plan, crashes: Sequence[tuple[int, str]]) -> None:
     with stand_for(plan) as stand:
         referee = referee_for(stand)
         died = 0
@@ -104,7 +102,7 @@ def check_a_crash_changes_nothing_that_lasts(
                 break
             except Crash:
                 died += 1
-                # What was committed as the process died, nobody has observed.
+                # The last commit before the death was not observed.
                 stream = stand.stream()
                 seen = [recorded.event for recorded in stream[referee.versions :]]
                 referee.recall(seen)
@@ -155,14 +153,14 @@ def test_steps_move_to_their_fallback_when_the_rules_say_so(plan: Plan) -> None:
 
 @bounded(40)
 @given(plans(limited=False))
-def test_a_job_without_limits_goes_as_foreseen_to_the_instant(plan: Plan) -> None:
-    check_to_the_instant(plan)
+def test_a_job_without_limits_has_exactly_the_predicted_times(plan: Plan) -> None:
+    check_exact_times(plan)
 
 
 @bounded(40)
 @given(timed_plans())
-def test_timeouts_of_attempts_steps_and_jobs_cut_at_the_instant(plan: Plan) -> None:
-    check_to_the_instant(plan)
+def test_timeouts_of_attempts_steps_and_jobs_are_exact(plan: Plan) -> None:
+    check_exact_times(plan)
 
 
 @bounded(40)
@@ -176,7 +174,7 @@ def test_every_prefix_of_the_events_folds_to_the_state_of_its_moment(plan: Plan)
 def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
     plan: Plan, crashes: list[tuple[int, str]]
 ) -> None:
-    check_a_crash_changes_nothing_that_lasts(plan, crashes)
+    check_crashes_change_no_ends_or_outputs(plan, crashes)
 
 
 @bounded(30)
@@ -184,7 +182,7 @@ def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
 def test_crashes_with_open_circuits_change_neither_ends_nor_outputs(
     plan: Plan, crashes: list[tuple[int, str]]
 ) -> None:
-    check_a_crash_changes_nothing_that_lasts(plan, crashes)
+    check_crashes_change_no_ends_or_outputs(plan, crashes)
 
 
 @bounded(25)
@@ -249,7 +247,7 @@ def test_a_jump_of_the_wall_clock_changes_recorded_times_and_nothing_else(
 
 @pytest.mark.torture
 class TestForLong:
-    """The same properties over many more jobs."""
+    """The same properties with many more jobs."""
 
     @long
     @given(plans(limited=True, tasks_max=20))
@@ -268,27 +266,27 @@ class TestForLong:
 
     @long
     @given(circuit_plans(falls_back=False, tasks_max=12).map(steadfast), crashes)
-    def test_crashes_with_open_circuits_change_nothing_that_lasts(
+    def test_crashes_with_open_circuits_change_no_ends_or_outputs(
         self, plan: Plan, crashes: list[tuple[int, str]]
     ) -> None:
-        check_a_crash_changes_nothing_that_lasts(plan, crashes)
+        check_crashes_change_no_ends_or_outputs(plan, crashes)
 
     @long
     @given(plans(limited=False, tasks_max=20))
-    def test_a_job_without_limits_goes_as_foreseen_to_the_instant(self, plan: Plan) -> None:
-        check_to_the_instant(plan)
+    def test_a_job_without_limits_has_exactly_the_predicted_times(self, plan: Plan) -> None:
+        check_exact_times(plan)
 
     @long
     @given(timed_plans())
-    def test_timeouts_cut_at_the_instant(self, plan: Plan) -> None:
-        check_to_the_instant(plan)
+    def test_timeouts_are_exact(self, plan: Plan) -> None:
+        check_exact_times(plan)
 
     @long
     @given(plans(limited=True, tasks_max=12).map(steadfast), crashes)
-    def test_crashes_change_nothing_that_lasts(
+    def test_crashes_change_no_ends_or_outputs(
         self, plan: Plan, crashes: list[tuple[int, str]]
     ) -> None:
-        check_a_crash_changes_nothing_that_lasts(plan, crashes)
+        check_crashes_change_no_ends_or_outputs(plan, crashes)
 
     @long
     @given(plans(limited=True).map(steadfast), st.data())

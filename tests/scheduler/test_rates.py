@@ -1,4 +1,4 @@
-"""Limits a minute, in time that the tests own: exact over every window, and nothing waits for ever."""
+"""Rate limits, on the tests' clock: they hold over every window, and no call waits for ever."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def rates(rate: RateDef = CALLS) -> Rates:
 
 
 def start(found: Rates, step: str) -> None:
-    """What the loop does as it starts a step: only where there is room."""
+    """Start a step as the runner does: only if there is room."""
     assert found.room("p") > 0
     found.reserve("p", step)
 
 
 async def ask(found: Rates, step: str, tokens: int | None = None) -> float:
-    """One call of a step, over at once; when it was sent."""
+    """Make one call of a step that ends at once; return the time at which it was sent."""
     await found.admit("p", step)
     sent_at = trio.current_time()
     found.settle(step, tokens)
     return sent_at
 
 
-async def test_a_provider_without_a_rate_is_never_waited_for(autojump_clock: MockClock) -> None:
+async def test_a_provider_without_a_rate_has_no_waits(autojump_clock: MockClock) -> None:
     for found in (Rates({}), rates(RateDef())):
         for number in range(100):
             start(found, f"s{number}")
@@ -53,7 +53,7 @@ async def test_a_provider_without_a_rate_is_never_waited_for(autojump_clock: Moc
         assert found.next_at() == math.inf
 
 
-async def test_a_minutes_calls_go_at_once_and_the_next_when_the_first_is_a_minute_old(
+async def test_a_minutes_calls_are_sent_at_once_and_the_next_a_minute_after_the_first(
     autojump_clock: MockClock,
 ) -> None:
     found = rates()
@@ -113,7 +113,7 @@ async def test_a_call_goes_as_soon_as_a_place_is_given_back(autojump_clock: Mock
     assert sent == [5.0]
 
 
-async def test_what_runs_goes_before_what_would_start(autojump_clock: MockClock) -> None:
+async def test_calls_of_running_steps_come_before_new_starts(autojump_clock: MockClock) -> None:
     found = rates(RateDef(requests_per_min=1))
     start(found, "a")
     await ask(found, "a")
@@ -184,7 +184,7 @@ async def test_the_mean_of_the_replies_tells_how_many_more_calls_may_go(
     for tokens in (100, 300):
         start(found, "a")
         await ask(found, "a", tokens)
-    # 400 of 1000 are used, and the mean is 200.
+    # 400 of 1000 tokens are used, and the mean is 200.
     assert found.room("p") == 3
     start(found, "b")
     assert found.room("p") == 2
@@ -249,8 +249,8 @@ async def test_a_reply_of_more_than_a_minute_ago_counts_for_the_mean_alone(
     assert found.room("p") == 4
 
 
-async def test_no_time_is_so_odd_that_a_minute_never_ends(autojump_clock: MockClock) -> None:
-    """Where a sum is rounded up, a minute later is not yet a minute later by subtraction."""
+async def test_rounding_of_times_never_blocks_a_call(autojump_clock: MockClock) -> None:
+    """Floating-point rounding: `t + 60 - t` may be less than 60."""
     odd = next(at for n in range(1, 1000) if (at := n / 7) + WINDOW_S - WINDOW_S < at)
     await trio.sleep_until(odd)
     found = rates(RateDef(requests_per_min=1))
@@ -321,10 +321,10 @@ def test_no_minute_has_more_than_the_limits_allow_and_every_call_goes(
 
 
 async def _play(rate: RateDef, steps: list[tuple[float, Any]], tokens: int | None) -> list[float]:
-    """Steps that wait for their start as in the loop: a start where there is room, in order."""
+    """Start waiting steps as the runner does: in order, when there is room."""
     found = rates(rate)
     if tokens:
-        # The mean is what each reply will take.
+        # Each reply takes exactly the mean.
         found.reserve("p", "first")
         await found.admit("p", "first")
         found.settle("first", tokens)

@@ -1,4 +1,4 @@
-"""Answers that do not fit, and answers that were cut: shown to the model, counted, and told."""
+"""Repairs of replies that do not fit, and warnings for replies that were cut off."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class TestRepair:
                 (2, 3),
             ]
 
-    def test_cut_after_any_event_no_mistake_is_paid_for_again(self) -> None:
+    def test_after_a_cut_at_any_event_no_wrong_reply_is_paid_for_again(self) -> None:
         check_cuts(lambda: wrong_for(2), repairing(3))
 
 
 class TestCut:
-    def test_a_text_that_was_cut_is_kept_with_a_warning(self) -> None:
+    def test_a_text_that_was_cut_off_is_kept_with_a_warning(self) -> None:
         with talking(cut("Once upon"), talk(files=(FileDef(path="a.md"),))) as (stand, _):
             stand.submit()
             assert stand.run().status == "succeeded"
@@ -88,7 +88,7 @@ class TestCut:
             (event,) = events(stand, StepSucceeded)
         assert "max_tokens" in event.warning
 
-    def test_json_that_was_cut_says_so(self) -> None:
+    def test_the_failure_of_cut_off_json_says_so(self) -> None:
         with talking(cut('{"n": '), repairing(0)) as (stand, _):
             stand.submit()
             assert stand.run().status == "failed"
@@ -114,7 +114,7 @@ def repairing(repair: int, *, attempts: int = 1) -> JobDef:
 
 
 def wrong_for(mistakes: int) -> Script:
-    """An answer that does not fit, so many times, and then one that does."""
+    """A script with this number of replies that do not fit, followed by one that does."""
 
     def script(request: Request) -> Reply:
         return says('{"n": "x"}' if turn_of(request) <= mistakes else f'{{"n": {mistakes}}}')

@@ -1,4 +1,4 @@
-"""The reply cache: jobs of one ledger, who has paid for what, and what kept a request from a hit."""
+"""The reply cache: hits between jobs of one ledger, who paid, and why a request was no hit."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def plain(*steps: StepDef) -> JobDef:
 
 @dataclass
 class Shelf:
-    """One ledger, to which job after job is added, and the model that they all ask."""
+    """One ledger with several jobs, and the model that all of them call."""
 
     first: Stand
     talker: Talker
     jobs: list[Stand] = field(default_factory=list)
 
     def add(self, *steps: StepDef) -> Stand:
-        """One more job, submitted a second after the last one ended."""
+        """Submit another job, one second after the end of the last one."""
         job_id = JobId(f"job_{len(self.jobs) + 1:012}")
         wall_s = self.jobs[-1].wall_s + 1.0 if self.jobs else self.first.wall_s
         stand = replace(self.first, definition=plain(*steps), job_id=job_id, wall_s=wall_s)
@@ -50,7 +50,7 @@ class Shelf:
         return stand
 
     def run(self, *steps: StepDef, ends: str = "succeeded") -> Stand:
-        """One more job, run to its end."""
+        """Submit another job, and run it to its end."""
         stand = self.add(*steps)
         assert stand.run().status == ends
         return stand
@@ -98,7 +98,7 @@ class TestScopes:
 
 
 class TestHits:
-    def test_a_hit_names_who_paid_and_stands_by_itself(self) -> None:
+    def test_a_hit_names_the_job_that_paid_and_contains_the_reply(self) -> None:
         with shelf() as found:
             paid = found.run(asks("first"))
             (answer,) = events(paid, LlmResponded)
@@ -108,7 +108,7 @@ class TestHits:
         for name in ("provider", "model", "reply", "finish_reason", "usage", "request_sha256"):
             assert getattr(hit, name) == getattr(answer, name)
 
-    def test_who_hits_a_hit_is_told_of_the_one_who_paid(self) -> None:
+    def test_a_hit_on_a_hit_names_the_job_that_paid(self) -> None:
         with shelf() as found:
             paid = found.run(asks("first"))
             found.run(asks("x"))
@@ -170,7 +170,7 @@ class TestHits:
 
 
 class TestContent:
-    def test_a_reply_of_no_use_is_served_to_nobody(self) -> None:
+    def test_a_reply_that_failed_its_step_is_never_a_hit(self) -> None:
         said = iter(["no JSON", '"yes"'])
         with shelf(lambda request: says(next(said))) as found:
             found.run(asks(), ends="failed")
@@ -228,7 +228,7 @@ class TestMisses:
             assert changed(found.run(asks(**fields))) == [parts]
             assert len(found.talker.asked) == 2
 
-    def test_another_model_of_the_same_name_is_not_taken_for_it(self) -> None:
+    def test_another_model_of_the_same_name_is_no_hit(self) -> None:
         with shelf() as found:
             for identity in ("sha256:1", "sha256:1", "sha256:2"):
                 found.talker.identity = identity
@@ -237,7 +237,7 @@ class TestMisses:
             assert [event.identity for event in events(stand, LlmRequested)] == ["sha256:2"]
             assert len(found.talker.asked) == 2
 
-    def test_another_server_is_not_taken_for_it(self) -> None:
+    def test_another_server_is_no_hit(self) -> None:
         with shelf() as found:
             found.run(asks())
             found.talker.endpoint = "http://there/v1"

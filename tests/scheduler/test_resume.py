@@ -1,4 +1,4 @@
-"""Jobs that die: at every commit and after every event, by cancel, by signal, and what goes on then."""
+"""Jobs that die at every commit and after every event, by cancel or by signal, and are resumed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.model import CONTENT, Choice, Plan, Task, Try, foresee
 from tests.scheduler.harness import Crash, Stand, empty_stand, stand_for
 from tests.scheduler.referee import Referee
 from tests.scheduler.test_properties import (
-    check_a_crash_changes_nothing_that_lasts,
     check_after_crashes,
+    check_crashes_change_no_ends_or_outputs,
     check_cut,
     referee_for,
     watch,
@@ -84,7 +84,7 @@ def shape(request: pytest.FixtureRequest) -> Plan:
     return SHAPES[request.param]
 
 
-def test_cut_after_every_event_each_shape_goes_on_to_the_same_end(shape: Plan) -> None:
+def test_each_kind_of_job_cut_after_any_event_is_resumed_to_the_same_end(shape: Plan) -> None:
     with stand_for(shape) as stand:
         stand.run()
         length = len(stand.stream())
@@ -92,18 +92,18 @@ def test_cut_after_every_event_each_shape_goes_on_to_the_same_end(shape: Plan) -
         check_cut(shape, lambda _, version=version: version)  # type: ignore[misc]
 
 
-# What the ledger has then is what a cut leaves; and simulated jobs die there in every run.
+# The ledger then equals that after a cut. Simulated jobs die there in every run.
 @pytest.mark.torture
 @pytest.mark.parametrize("dies", ["before", "after"])
-def test_dying_at_every_commit_changes_nothing_that_lasts(shape: Plan, dies: str) -> None:
+def test_dying_at_every_commit_changes_no_ends_or_outputs(shape: Plan, dies: str) -> None:
     with stand_for(shape) as stand:
         commits: list[float] = []
         stand.run(observe=lambda now, batch: commits.append(now))
     for number in range(1, len(commits) + 1):
-        check_a_crash_changes_nothing_that_lasts(shape, [(number, dies)])
+        check_crashes_change_no_ends_or_outputs(shape, [(number, dies)])
 
 
-def test_dying_again_and_again_still_comes_to_the_end(shape: Plan) -> None:
+def test_a_job_that_dies_again_and_again_still_ends(shape: Plan) -> None:
     with stand_for(shape) as stand:
         referee = referee_for(stand)
         died = 0
@@ -172,7 +172,7 @@ def test_a_retry_still_to_come_keeps_its_time_over_a_crash() -> None:
         stand.wall_s += 3.0
         starts: list[float] = []
         stand.run(observe=lambda now, batch: starts.append(now))
-        assert starts[1] == 5.0  # nine seconds after the beginning, four of which had passed
+        assert starts[1] == 5.0  # due nine seconds after the start, four of which have passed
 
 
 @pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
@@ -299,7 +299,7 @@ def test_a_stream_with_its_submission_alone_starts() -> None:
 
 @pytest.fixture(autouse=True)
 def harmless_signals() -> Iterator[None]:
-    """A stopping signal that comes when no runner listens must not end the tests."""
+    """Ignore stop signals that arrive without a runner, so that they do not end the tests."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *args: None) for number in numbers}
     yield

@@ -1,4 +1,4 @@
-"""Only `evolve` changes a job's state: decisions, questions and queues leave it as it is."""
+"""Only `evolve` changes a job's state: `decide`, queries and queues do not."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ RUNS_MAX = 30
 
 
 def commands(state: JobState) -> Iterator[Command]:
-    """Every kind of command for every step, whether or not it makes sense in the state."""
+    """Every kind of command for every step, whether it applies in the state or not."""
     yield from (StartJob(OWNER), ResumeJob(OWNER), Settle(), PauseJob(), TimeOutJob())
     yield from (CancelJob(), CancelJob(1, at_once=True), InterruptJob("SIGTERM"))
     for step_id, step in state.steps.items():
@@ -84,7 +84,7 @@ def commands(state: JobState) -> Iterator[Command]:
 
 
 def ask_everything(state: JobState) -> None:
-    """Every question about the state, and all that the queues beside it can give."""
+    """Call every query of the state and every method of the queues."""
     queues = WorkQueues(state)
     for now in (EPOCH_S, FAR_S):
         queues.take_overdue(now)
@@ -108,7 +108,7 @@ def ask_everything(state: JobState) -> None:
 def check_nothing_changes(state: JobState) -> None:
     before = snapshot(state)
     for command in commands(state):
-        # What only a bug can send fails an assertion; it changes nothing either.
+        # A command that only a bug can send fails an assertion, and must not change the state.
         with suppress(AssertionError, AttributeError, KeyError):
             decide(state, command)
     assert snapshot(state) == before
@@ -131,7 +131,7 @@ def test_no_command_and_no_question_changes_the_state_at_any_event(path: Path) -
 
 
 class Watch:
-    """Objects to any change of the runner's state between two events."""
+    """Fails if the runner's state changes between two events."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.events = 0
@@ -141,7 +141,7 @@ class Watch:
         patch.setattr(runner_module, "decide", self.decide)
 
     def begin(self) -> None:
-        """Another runner has another state."""
+        """Begin with a new runner's state."""
         self._after.clear()
 
     def evolve(self, state: JobState, recorded: Recorded) -> JobState:
@@ -164,7 +164,7 @@ class Watch:
 
 
 def run_watched(stand: Stand, watch: Watch) -> JobState:
-    """Run the job once; its state is at last what its events alone fold to."""
+    """Run the job once, and check that its final state equals the fold of its events."""
     watch.begin()
     state = stand.run()
     watch.check(state)

@@ -1,4 +1,4 @@
-"""What comes due while the loop is busy is not slept through."""
+"""A step that becomes due while the loop is busy starts without further waiting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.model import Plan, Task, Try
 from tests.scheduler.harness import stand_for
 
 
-def test_a_circuit_that_half_opens_during_a_slow_commit_lets_its_steps_go() -> None:
+def test_a_circuit_whose_cooldown_ends_during_a_slow_commit_lets_a_step_start() -> None:
     plan = Plan(
         (Task("a", tries=(Try(kind="timeout"),)), Task("b")),
         total=1,

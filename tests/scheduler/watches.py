@@ -1,4 +1,4 @@
-"""What the referee knows of steps, circuits and room: the rules of limits, said a second time."""
+"""The referee's knowledge of steps, circuits and limits: an independent version of these rules."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tests.model import NEVER, TRANSIENT, Choice, Task
 
 
 class Objection(AssertionError):
-    """A run did what the rules forbid."""
+    """A run broke a rule."""
 
 
 def demand(holds: bool, objection: str) -> None:
-    """Object unless it holds."""
+    """Raise Objection unless the condition holds."""
     if not holds:
         raise Objection(objection)
 
 
 @dataclass
 class Course:
-    """How it goes with one task: `place` is that of its target, `kept` the replies it may use."""
+    """The progress of one task: `place` is the index of its target, `kept` its recorded replies."""
 
     task: Task
     status: str = "pending"
@@ -38,28 +38,28 @@ class Course:
 
     @property
     def choice(self) -> Choice:
-        """Whom it asks now."""
+        """The target that it calls now."""
         return self.task.choices[self.place]
 
     @property
     def is_tolerated(self) -> bool:
-        """Whether the job goes on from its failure; what the job's own end cut off is opened again."""
+        """Whether its failure is tolerated; a failure by the job's own end is reopened."""
         return self.task.tolerated and not self.cut_by_job
 
     @property
     def is_good(self) -> bool:
-        """Whether what needs it may start."""
+        """Whether its dependents may start."""
         return self.status == "succeeded" or (self.status == "failed" and self.is_tolerated)
 
     @property
     def is_bad(self) -> bool:
-        """Whether what needs it will not run."""
+        """Whether its dependents will be skipped."""
         return self.status in ("failed", "skipped") and not self.is_good
 
 
 @dataclass
 class CircuitWatch:
-    """The circuits of one ownership, by target. A `threshold` of 0 opens none."""
+    """The circuits during one ownership, by target. With a `threshold` of 0, none opens."""
 
     threshold: int
     cooldown_s: float
@@ -68,7 +68,7 @@ class CircuitWatch:
     probes: dict[str, str] = field(default_factory=dict)
 
     def may_ask(self, target: str, now: float, *, strictly_before: bool = False) -> bool:
-        """Whether a step may start at the target now, or might have just before."""
+        """Whether a step may start at the target now, or could have just before."""
         if target not in self.retry_at:
             return True
         due = self.retry_at[target]
@@ -76,17 +76,17 @@ class CircuitWatch:
         return is_due and target not in self.probes
 
     def began(self, name: str, target: str, now: float) -> None:
-        """A step started at the target."""
+        """Note that a step started at the target."""
         demand(self.may_ask(target, now), f"{name} asked {target}, whose circuit is open")
         if target in self.retry_at:
             self.probes[target] = name
 
     def left(self, name: str) -> None:
-        """The step's attempt is over."""
+        """Note that the step's attempt ended."""
         self.probes = {target: probe for target, probe in self.probes.items() if probe != name}
 
     def call_ended(self, name: str, target: str, event: Any, now: float) -> Ruling | None:
-        """What must be recorded of the circuit with the end of a call."""
+        """The circuit event that must follow the end of a call."""
         fails = event.type == "llm.failed" and event.kind in TRANSIENT
         self.failures[target] = self.failures.get(target, 0) + 1 if fails else 0
         is_open, is_probe = target in self.retry_at, self.probes.get(target) == name
@@ -118,7 +118,7 @@ class CircuitWatch:
 
 @dataclass(frozen=True)
 class Ruling:
-    """An event that has to come next."""
+    """An event that must come next."""
 
     type: str
     target: str
@@ -126,7 +126,7 @@ class Ruling:
     kind: str | None = None
 
     def check(self, event: Any, *, epoch_s: float, timed: bool) -> None:
-        """Object to any other event."""
+        """Raise Objection for any other event."""
         told = (event.type, getattr(event, "target", None))
         demand(told == (self.type, self.target), f"{told} where {self} was due")
         if self.type == "circuit.opened":
@@ -137,7 +137,7 @@ class Ruling:
 
 @dataclass
 class RoomWatch:
-    """How many steps each provider may be asked by, after it has said that it is too many."""
+    """How many steps may call each provider at once, after its rate limit failures."""
 
     limits: Mapping[str, int]
     total: int
@@ -146,22 +146,22 @@ class RoomWatch:
     _sent_at: dict[str, int] = field(default_factory=dict)
 
     def of(self, lane: str) -> float:
-        """The room of a provider."""
+        """The limit of a provider."""
         return min(self.limits.get(lane, NEVER), int(self.left.get(lane, self.total)))
 
     def sent(self, name: str, version: int) -> None:
-        """The step's call is the event of that version."""
+        """Note the version of the event of the step's call."""
         self._sent_at[name] = version
 
     def refused(self, name: str, lane: str, *, in_flight: int, version: int) -> None:
-        """The provider has said that it was asked too often."""
+        """Note a rate limit failure of the provider."""
         if self._sent_at[name] < self._halved_at.get(lane, 0):
             return
         self._halved_at[lane] = version
         self.left[lane] = max(1.0, min(in_flight, self.left.get(lane, in_flight)) / 2)
 
     def answered(self, lane: str) -> None:
-        """The provider has answered."""
+        """Note a reply of the provider."""
         if lane in self.left:
             self.left[lane] += 1 / self.left[lane]
             if self.left[lane] >= self.limits.get(lane, self.total):

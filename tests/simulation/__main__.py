@@ -1,4 +1,4 @@
-"""What the seeds that are named give, a line each: to compare with what they give elsewhere."""
+"""Prints one line with the digest of each given seed's run, to compare runs on other machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a simulated job's lives: drawn from the seed before any of them begins."""
+"""The faults in the lives (processes) of a simulated job, drawn from the seed before the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JUMPS_S = (-3600.0, -90.0, -1.5, 0.75, 60.0, 7200.0, 2.0**25, -(2.0**25), 2.0**
 
 @dataclass(frozen=True)
 class Blow:
-    """What happens when a place of the code is reached for the `count`-th time in a life."""
+    """A fault at a place in the code, when it is reached for the `count`-th time in a life."""
 
     place: str
     count: int
@@ -32,7 +32,7 @@ class Blow:
 
 @dataclass(frozen=True)
 class Happening:
-    """What comes from outside when the job has run so long."""
+    """An external event after the job has run for some time."""
 
     at_s: float
     what: str
@@ -46,10 +46,10 @@ class Happening:
 
 @dataclass(frozen=True)
 class Life:
-    """One process: what befalls it, and what happens before the next one is started.
+    """One process of the job: its faults, and what happens before the next process starts.
 
-    `asked`: somebody wants the job cancelled while nobody runs it, and dies himself
-    after saying so (`said`), or ends it (`done`).
+    `asked`: another process cancels the job while it is not running. That process dies after it
+    sent the signal (`said`), or cancels the job (`done`).
     """
 
     blows: tuple[Blow, ...] = ()
@@ -67,9 +67,9 @@ class Life:
 
 @dataclass(frozen=True)
 class Faults:
-    """The lives that something befalls, in order; all that follow are calm.
+    """The lives with faults, in order; later lives have none.
 
-    `insists`: a job that failed is resumed as long as there are faults left.
+    `insists`: a failed job is resumed as long as faults are left.
     """
 
     lives: tuple[Life, ...]
@@ -77,7 +77,7 @@ class Faults:
 
 
 def random_faults(chance: Random, *, publishes: bool) -> Faults:
-    """None at all, now and then; else up to five lives with up to three each."""
+    """Sometimes no faults; otherwise up to five lives with up to three faults each."""
     lives = tuple(
         _life(chance, publishes=publishes) for _ in range(chance.choice((0, 1, 2, 2, 3, 5)))
     )
@@ -90,7 +90,7 @@ def _life(chance: Random, *, publishes: bool) -> Life:
     for _ in range(chance.choice((1, 1, 2, 3))):
         match chance.randint(0, 10):
             case 0 | 1 | 2 | 3:
-                # Often early, so that lives die while they resume.
+                # Often early, so that lives end during a resume.
                 count = (
                     chance.choice((1, 1, 2, 3)) if chance.random() < 0.4 else chance.randint(1, 14)
                 )
@@ -112,7 +112,7 @@ def _life(chance: Random, *, publishes: bool) -> Life:
                 at_s = _moment(chance)
                 happenings.append(Happening(at_s, "cancel"))
                 if chance.random() < 0.5:
-                    # Between the signal and the look at it, or just after.
+                    # Between the signal and the next poll, or just after.
                     happenings.append(Happening(at_s + chance.randint(0, 20) / 64, "die"))
     return Life(
         tuple(blows),
@@ -130,5 +130,5 @@ def _disk_place(chance: Random, publishes: bool) -> str:
 
 
 def _moment(chance: Random) -> float:
-    """Early rather than late: most jobs are short. In 64ths, which recorded times hold exactly."""
+    """A time, more often early, since most jobs are short. In 64ths, which floats hold exactly."""
     return min(chance.randint(0, 64 * 6), chance.randint(0, 64 * 6)) / 64

@@ -1,8 +1,7 @@
-"""Random jobs of one seed: plans with retries, limits, timeouts and circuits, and flows.
+"""Random jobs from a seed: plans with retries, limits, timeouts and circuits, and flows.
 
-The chance is a `random.Random`, so that a number is enough to make a job again.
-What such jobs are, and how they end, is the models' business (`tests/model.py`,
-`tests/flow_model.py`).
+The random numbers come from a `random.Random`, so that a seed reproduces a job. The meaning of the
+jobs is left to the models (`tests/model.py`, `tests/flow_model.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _HICCUPS_MAX = 2
 
 
 def random_plan(chance: Random) -> Plan:
-    """A job under limits, with failures that stay; some with circuits, some with timeouts."""
+    """A job with limits and permanent failures; sometimes with circuits or timeouts."""
     tasks: list[Task] = []
     has_timeouts = chance.random() < 0.25
     falls_back = chance.random() < 0.5
@@ -40,7 +39,7 @@ def random_plan(chance: Random) -> Plan:
 
 
 def is_foreseen(plan: Plan) -> bool:
-    """Whether how it ends is no matter of when things happen."""
+    """Whether the end of the job does not depend on timing."""
     of_time = plan.timeout_s < NEVER or any(task.total_timeout_s < NEVER for task in plan.tasks)
     moves = plan.threshold > 0 and any(task.fallback for task in plan.tasks)
     return not of_time and not moves
@@ -71,7 +70,7 @@ def _task(chance: Random, task_id: str, before: list[str], *, falls_back: bool) 
         backoff=chance.choice(("exponential", "linear", "fixed")),
         initial_s=chance.choice((0.125, 1.0, 4.0)),
         longest_s=chance.choice((1.5, 60.0)),
-        # A sixteenth more than any reply takes exactly: no race between the two.
+        # A sixteenth more than the duration of any reply, so that the two never race.
         timeout_s=NEVER if chance.random() < 0.7 else chance.randint(2, 16) / 8 + 0.0625,
     )
 
@@ -102,7 +101,7 @@ def _with_timeouts(chance: Random, plan: Plan) -> Plan:
 
 
 def random_flow(chance: Random) -> Flow:
-    """A job with conditions, fan-outs, loops, groups and persons; some with budgets."""
+    """A job with conditions, fan-outs, loops, groups and approvals; sometimes with budgets."""
     if chance.random() < 0.25:
         return _budgeted(chance)
     depth = chance.choice((0, 1, 1, 2))
@@ -176,7 +175,7 @@ def _node(
 
 
 def _fan(chance: Random, node: Node, before: list[Node]) -> Node:
-    # What gives a list: another fan-out, outside loops, that this one needs.
+    # The list comes from another fan-out outside loops, which this one needs.
     sources = [other.id for other in before if other.is_fan and other.rounds is None]
     sources = [name for name in sources if name in node.needs]
     abreast = chance.choice((None, 1, 2))

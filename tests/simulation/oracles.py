@@ -1,4 +1,4 @@
-"""What the referees do not ask: of calls and what they cost, and of signals to cancel."""
+"""Checks beyond the referees': calls and their cost, and cancel signals."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ENDS_ATTEMPT = ("step.succeeded", "step.failed", "step.interrupted")
 
 
 class CallWatch:
-    """Each call is in the ledger before it is sent, and a reply that is there is not paid again.
+    """Checks that each call is recorded before it is sent, and that no recorded reply is paid twice.
 
-    `lost` are calls whose end nobody recorded: at most as many more were paid than
-    there are replies.
+    `lost` counts calls whose end was not recorded: the number of paid replies exceeds the number
+    of recorded replies by at most that.
     """
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class CallWatch:
         self._wrong: list[str] = []
 
     def observe(self, events: Sequence[Any]) -> None:
-        """Committed events. Raises Objection."""
+        """Check committed events. Raises Objection."""
         for event in events:
             self._one(event)
         demand(not self._wrong, "; ".join(self._wrong))
 
     def sends(self, request: Request) -> None:
-        """The provider is asked; told later, since whoever asks takes any exception for its error."""
+        """Note a call to the provider. It is checked later, because the caller catches exceptions."""
         if request.step not in self._open:
             self._wrong.append(f"{request.step} asked before that was committed")
 
     def check(self) -> None:
-        """What was paid and not kept was lost in a window. Raises Objection."""
+        """Check that paid replies without a record belong to lost calls. Raises Objection."""
         demand(not self._wrong, "; ".join(self._wrong))
         for step, paid in sorted(self.paid.items()):
             kept = self.replies[step] + self.lost[step] + (step in self._open)
@@ -79,7 +79,7 @@ class CallWatch:
 
 
 class Watched:
-    """A provider, with a watch on what it is asked and what it gives."""
+    """A provider whose calls and replies are reported to a CallWatch."""
 
     def __init__(self, provider: Any, watch: CallWatch) -> None:
         self.name = provider.name
@@ -98,7 +98,7 @@ class Watched:
         return ()
 
     async def identify(self, model: str) -> str | None:
-        # Another place at which time passes, and at which others get their turn.
+        # Time passes here too, and other tasks run.
         await trio.lowlevel.checkpoint()
         return None
 
@@ -107,7 +107,7 @@ class Watched:
 
 @dataclass
 class CancelWatch:
-    """A signal to cancel is answered at the next look, however often its job dies."""
+    """Checks that a cancel signal is handled at the next poll, however often the job dies."""
 
     pending: dict[int, float] = field(default_factory=dict)
     """When the one who runs the job could know of each: seconds of his life."""
@@ -116,32 +116,32 @@ class CancelWatch:
     has_ended: bool = False
 
     def left(self, signal_id: int, at: float) -> None:
-        """Somebody has left the signal."""
+        """Note that a signal was sent."""
         self.pending[signal_id] = at
 
     def born(self) -> None:
-        """Another life: it has not looked yet."""
+        """Note a new life, which has not polled yet."""
         self.pending = dict.fromkeys(self.pending, 0.0)
         self.heeded = 0
 
     def observe(self, now: float, events: Sequence[Any]) -> None:
-        """Events that were committed at this time of a life. Raises Objection."""
+        """Check events committed at this time of a life. Raises Objection."""
         for event in events:
             late = [n for n, at in self.pending.items() if now > at + POLL_S and n > self.heeded]
             demand(not late, f"{event.type} at {now}, long after signal {late}")
             self.settle(event)
 
     def settle(self, event: Any) -> None:
-        """What the event says of signals."""
+        """Apply what the event says about signals."""
         number = getattr(event, "signal_id", None) or 0
         match event.type:
             case "job.cancelling":
-                # Those that come with it want no more than it does.
+                # Other cancel signals up to this time are handled by the same event.
                 self.heeded = max((number, *self.pending))
             case "job.cancelled":
                 self._end(number)
             case "job.resumed" if self.has_ended:
-                # Only a job that had not ended still owes an answer.
+                # A signal to a job that has ended needs no handling.
                 self._end(number)
             case "job.succeeded" | "job.failed":
                 self.pending.clear()

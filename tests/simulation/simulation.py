@@ -1,9 +1,8 @@
-"""One seed, one run: a job, what befalls it, and the judges, on clocks and chances that the seed owns.
+"""Simulates one seed: a job with faults and checks, with clocks and random numbers from the seed.
 
-Each life of the job is the real runner on a real ledger. It dies as a process
-does: from the blow on nothing more reaches the ledger, and the next life knows
-what was committed alone. When all that was to befall it has, it must come to
-its end, and to the one that the model foresees.
+Each life of the job is the real runner on a real ledger. When a life dies, nothing more reaches
+the ledger, and the next life knows only what was committed. After all faults, the job must reach
+the end that the model predicts.
 """
 
 from __future__ import annotations
@@ -49,16 +48,16 @@ _CALM = Life()
 
 
 class Death(BaseException):
-    """The process is gone; no handler of errors may live on."""
+    """The simulated death of the process. A BaseException, so that no error handler catches it."""
 
 
 class SimulationFailed(AssertionError):
-    """A seed with which a judge objects, or the job does not come to its end."""
+    """A check failed, or the job did not end."""
 
 
 @dataclass
 class Told:
-    """What a run was: its events as the ledger has them, what befell it, and how often it died."""
+    """The report of a run: its events, its faults, and the number of deaths."""
 
     seed: int
     rows: list[tuple[Any, ...]] = field(default_factory=list)
@@ -69,12 +68,12 @@ class Told:
         self.lines.append(line)
 
     def digest(self) -> str:
-        """Equal for equal events, to the last byte and the last microsecond."""
+        """A digest of all events, including their times."""
         return digest_json(self.rows)
 
 
 def simulate(seed: int) -> Told:
-    """Run the seed to its end. Raises SimulationFailed, which tells the way there."""
+    """Run the seed to its end. Raises SimulationFailed with the history of the run."""
     told = Told(seed)
     try:
         _Simulation(seed, told).run()
@@ -111,7 +110,7 @@ class _Simulation:
             self._judge(stand, state)
 
     def _live_on(self, stand: Stand) -> JobState:
-        """Life after life, until the job is over and nothing more befalls it."""
+        """Run one life after another, until the job has ended and no faults are left."""
         state = stand.state()
         for number in range(LIVES_MAX):
             lives = self._faults.lives
@@ -164,12 +163,12 @@ class _Simulation:
         except BaseException as error:
             self._take(error, process)
         stand.wall_s += process.jumped_s
-        # What was committed as the process died, nobody has observed.
+        # The last commit before the death was not observed.
         seen = self._catch_up(stand)
         return stand.state() if state is None or seen else state
 
     def _take(self, error: BaseException, process: _Process) -> None:
-        """The end of a life before its job's: how it died, where that is no objection."""
+        """Note how a life ended before its job, unless the error is an Objection."""
         found = list(_all_errors(error))
         left = [one for one in found if not isinstance(one, Death | StorageError | OSError)]
         left = [one for one in left if not isinstance(one, trio.Cancelled)]
@@ -191,14 +190,14 @@ class _Simulation:
         return state
 
     def ask_to_cancel(self, ledger: Ledger, stand: Stand, *, at: float) -> int:
-        """Somebody leaves a signal to cancel."""
+        """Send a cancel signal."""
         created_at = format_time(stand.wall_s)
         number = ledger.send_signal(stand.job_id, kind="cancel", data={}, created_at=created_at)
         self._cancels.left(number, at)
         return number
 
     def decide(self, ledger: Ledger, stand: Stand) -> None:
-        """Persons say what they are asked, as other processes leave it in the ledger."""
+        """Answer the open questions by signals from other processes."""
         created_at = format_time(stand.wall_s)
         assert self._state is not None
         for step, option in self._world.decisions(self._state).items():
@@ -206,7 +205,7 @@ class _Simulation:
             ledger.send_signal(stand.job_id, kind="decide", data=data, created_at=created_at)
 
     def stop(self) -> None:
-        """The process is asked to stop: it need not begin anything any more."""
+        """Note that the process was asked to stop: ready steps need not start."""
         self._is_stopping = True
 
     def strike(self, what: str) -> None:
@@ -246,7 +245,7 @@ class _Simulation:
             if self._publishes:
                 folder = stand.folder / stand.job_id
                 _Publication(stand).publish(final=True)
-            # Deriving the tables beside takes as long as a short life: not each time.
+            # Deriving the tables takes as long as a short life, so not every time.
             verifier = Verifier(reader, tables=self._sampled.random() < 0.3)
             verdict = verifier.check_job(stand.job_id, folder=folder)
             demand(not verdict.problems, "; ".join(verdict.problems))
@@ -264,7 +263,7 @@ class _Simulation:
 
 
 class _Process:
-    """What befalls one life, and whether it has."""
+    """The faults of one life, and which of them have happened."""
 
     def __init__(self, simulation: _Simulation, stand: Stand, life: Life) -> None:
         self._simulation = simulation
@@ -286,7 +285,7 @@ class _Process:
             failpoints.follow(None)
 
     def hit(self, place: str) -> None:
-        """See `failpoints.Follower`. The dead append nothing."""
+        """See `failpoints.Follower`. After its death, a life appends nothing."""
         if self._is_aside or place.startswith("checkpoint"):
             return
         if self._is_dead:
@@ -309,7 +308,7 @@ class _Process:
         raise Death
 
     async def beside(self, runner: Runner, ledger: Ledger) -> None:
-        """All that happens while the job runs."""
+        """Run the external events while the job runs."""
         async with trio.open_nursery() as nursery:
             if self._publication is not None:
                 nursery.start_soon(self._keep_published)
@@ -337,7 +336,7 @@ class _Process:
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """What another process does: what befalls this one does not befall it."""
+        """Run the work of another process, which the faults of this one do not affect."""
         self._is_aside = True
         yield
         self._is_aside = False
@@ -350,13 +349,13 @@ class _Process:
                 self._publication.publish(final=False)
 
     def publish(self) -> None:
-        """What is done when the job has ended or stopped."""
+        """Publish the run folder after the job has ended or stopped."""
         if self._publication is not None:
             self._publication.publish(final=True)
 
 
 class _Publication:
-    """The folder of the job, as an owner keeps it."""
+    """The run folder of the job, as its owner publishes it."""
 
     def __init__(self, stand: Stand) -> None:
         self._reader: LedgerReader | None = None
@@ -373,7 +372,7 @@ class _Publication:
 
 
 def _opening(stand: Stand, state: JobState) -> Command:
-    """What a process begins with, but for who it is."""
+    """The first command of a process."""
     with LedgerReader.open(stand.database) as reader:
         ledger = cast(Ledger, reader)
         command = opening_of(ledger, stand.job_id, state, None, None, None, None)
@@ -383,7 +382,7 @@ def _opening(stand: Stand, state: JobState) -> Command:
 
 @contextmanager
 def _seeded(text: str) -> Iterator[None]:
-    """Trio's own order, and the signals that are sent: the seed's, and nobody else's."""
+    """Make trio's scheduling and the sent signals depend on the seed only."""
     core: Any = trio._core._run
     before = core._ALLOW_DETERMINISTIC_SCHEDULING, core._r.getstate()
     core._ALLOW_DETERMINISTIC_SCHEDULING = True
@@ -398,7 +397,7 @@ def _seeded(text: str) -> Iterator[None]:
 
 
 def _all_errors(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it was found among."""
+    """The error and all errors in its exception groups."""
     if isinstance(error.__cause__, BaseExceptionGroup):
         error = error.__cause__
     waiting = [error]
@@ -412,7 +411,7 @@ def _all_errors(error: BaseException) -> Iterator[BaseException]:
 
 @cache
 def _empty_ledger() -> Path:
-    """A ledger with nothing in it, to copy: making its tables takes longer than a short life."""
+    """An empty ledger to copy, because creating its tables takes longer than a short life."""
     path = Path(mkdtemp(prefix="orc-simulation-")) / "runs.db"
     open_ledger(path, projector=ReadModel()).close()
     return path

@@ -1,4 +1,4 @@
-"""The simulation sees what it is there for: each rule of the product, broken, fails some seed soon."""
+"""The simulation finds bugs: with each of these rules broken, some seed fails."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def lets_one_more_run(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, step_id: str) -> None:
         provider = state.provider_of(step_id)
         state.running[provider] = state.running.get(provider, 0) + 1
-        # Every second one is not counted.
+        # Count only every second step.
         state.running_total += state.running_total % 2 == 0
 
     patch.setattr(folding, "enter_running", broken)
 
 
-def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -> None:
+def trusts_a_recorded_time_after_a_clock_jump(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, step_id: str, now: float) -> None:
         step = state.steps[step_id]
         wait_for_retry(state, step_id, step.retry_at or now, step.delay_s or 0.0)
@@ -71,11 +71,11 @@ def trusts_a_recorded_time_that_a_jump_has_made_far(patch: pytest.MonkeyPatch) -
     patch.setattr(reopening, "_clamp_retry", broken)
 
 
-def waits_by_the_clock_on_the_wall(patch: pytest.MonkeyPatch) -> None:
+def waits_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Clock, "now", lambda clock: clock.wall())
 
 
-def forgets_what_a_lost_call_may_have_cost(patch: pytest.MonkeyPatch) -> None:
+def forgets_the_worst_case_of_a_lost_call(patch: pytest.MonkeyPatch) -> None:
     def broken(state: JobState, step_id: str) -> None:
         spent = {account: vars_of(value) for account, value in state.spent.items()}
         charge_cut_call(state, step_id)
@@ -94,7 +94,7 @@ def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(budget_gate, "find_shortfall", lambda *told, **more: None)
 
 
-def asks_before_that_is_committed(patch: pytest.MonkeyPatch) -> None:
+def sends_a_call_before_its_commit(patch: pytest.MonkeyPatch) -> None:
     record = Runner.record
 
     async def broken(runner: Runner, event: Any, *blobs: bytes | None) -> None:
@@ -119,7 +119,7 @@ def loses_a_signal_when_its_job_dies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(folding, "job_resumed", broken)
 
 
-def lets_what_runs_go_on_after_a_signal(patch: pytest.MonkeyPatch) -> None:
+def ignores_a_stop_signal_for_running_attempts(patch: pytest.MonkeyPatch) -> None:
     def broken(runner: Runner, command: Any) -> None:
         runner._stop = Stop("cancel", command)
 
@@ -130,7 +130,7 @@ def sleeps_through_a_retry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(WorkQueues, "next_due", lambda queues, now: None)
 
 
-def goes_on_after_a_commit_that_failed(patch: pytest.MonkeyPatch) -> None:
+def continues_after_a_failed_commit(patch: pytest.MonkeyPatch) -> None:
     append = Ledger.append
 
     def broken(ledger: Ledger, batch: Sequence[Recorded], **more: Any) -> None:
@@ -150,7 +150,7 @@ def commits_a_start_after_what_it_starts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Runner, "_apply", broken)
 
 
-def tells_the_tables_less(patch: pytest.MonkeyPatch) -> None:
+def withholds_events_from_the_tables(patch: pytest.MonkeyPatch) -> None:
     apply = ReadModel.apply
 
     def broken(model: ReadModel, connection: Any, batch: Sequence[Recorded]) -> None:
@@ -172,24 +172,24 @@ BREAKS: tuple[Break, ...] = (
     reopens_a_success,
     lets_one_more_ask_a_provider,
     lets_one_more_run,
-    trusts_a_recorded_time_that_a_jump_has_made_far,
-    waits_by_the_clock_on_the_wall,
-    forgets_what_a_lost_call_may_have_cost,
+    trusts_a_recorded_time_after_a_clock_jump,
+    waits_by_the_wall_clock,
+    forgets_the_worst_case_of_a_lost_call,
     spends_beyond_a_budget,
-    asks_before_that_is_committed,
+    sends_a_call_before_its_commit,
     forgets_replies_that_were_paid,
     loses_a_signal_when_its_job_dies,
-    lets_what_runs_go_on_after_a_signal,
+    ignores_a_stop_signal_for_running_attempts,
     sleeps_through_a_retry,
-    goes_on_after_a_commit_that_failed,
+    continues_after_a_failed_commit,
     commits_a_start_after_what_it_starts,
-    tells_the_tables_less,
+    withholds_events_from_the_tables,
     leaves_out_an_event,
 )
 
 
 def failing_seeds(seeds: range) -> Iterator[int]:
-    """The seeds that object."""
+    """The seeds that fail."""
     for seed in seeds:
         try:
             simulate(seed)
@@ -199,8 +199,6 @@ def failing_seeds(seeds: range) -> Iterator[int]:
 
 @pytest.mark.torture
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__)
-def test_a_product_that_is_broken_fails_a_seed(
-    broken: Break, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_broken_rule_fails_a_seed(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch)
     assert next(failing_seeds(range(SEEDS_MAX)), None) is not None

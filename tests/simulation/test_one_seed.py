@@ -1,4 +1,4 @@
-"""One seed alone, and all that happens in it: `ORC_SIM_SEED=17 pytest -n0 tests/simulation`."""
+"""Runs one seed and prints its history: `ORC_SIM_SEED=17 pytest -n0 tests/simulation`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whole jobs on clocks, chances and faults that a seed owns: nothing forbidden happens, and all end.
+"""Simulated jobs with clocks, random numbers and faults from a seed: all rules hold, and all jobs end.
 
-`ORC_SIM_SEED=17` runs that seed alone and tells all of it; `ORC_SIM_SEEDS=5000`
-runs as many, from 0 (`make simulate`).
+`ORC_SIM_SEED=17` runs one seed and prints its history. `ORC_SIM_SEEDS=5000` runs the seeds from 0
+to 4999 (`make simulate`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def name_of(seeds: range) -> str:
 
 
 @pytest.mark.parametrize("seeds", batches(0, SEEDS), ids=name_of)
-def test_whatever_befalls_a_job_it_breaks_no_rule_and_comes_to_its_end(seeds: range) -> None:
+def test_a_job_with_faults_breaks_no_rule_and_ends_as_predicted(seeds: range) -> None:
     for seed in seeds:
         simulate(seed)
 
 
 @pytest.mark.parametrize("seed", FOUND.values(), ids=list(FOUND))
-def test_what_a_seed_has_found_stays_mended(seed: int) -> None:
+def test_seeds_that_found_bugs_break_no_rule(seed: int) -> None:
     simulate(seed)
 
 

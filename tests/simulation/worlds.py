@@ -1,4 +1,4 @@
-"""The two kinds of jobs that are simulated, each with its model, its providers and its referee."""
+"""The two kinds of simulated jobs, each with its model, its providers and its referee."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from tests.simulation.oracles import CallWatch, Watched
 
 
 class World(Protocol):
-    """A job, and those who judge how it goes."""
+    """A job with its checks."""
 
     definition: JobDef
     calls: CallWatch
 
     def stand(self) -> Any:
-        """A ledger for it, empty, in a folder that goes away."""
+        """An empty ledger for the job in a temporary folder."""
 
     def observe(self, now: float, events: Sequence[Any], *, is_stopping: bool) -> None:
-        """One commit, at this time since time began. Raises Objection."""
+        """Check one commit at this time. Raises Objection."""
 
     def catch_up(self, events: Sequence[Any]) -> None:
-        """What was committed when nobody looked, up to the end of a life. Raises Objection."""
+        """Take in unobserved commits at the end of a life. Raises Objection."""
 
     def decisions(self, state: JobState) -> dict[str, str]:
-        """What persons will say to what they are asked now."""
+        """The decisions for the open questions."""
 
     def answer(self, stand: Stand, state: JobState, turn: int) -> None:
-        """What a person does for a job that waits."""
+        """Act as a person for a waiting job."""
 
     def check_end(self, stand: Stand, state: JobState) -> None:
-        """How it ended is what the model says. Raises Objection."""
+        """Check that the job ended as the model predicts. Raises Objection."""
 
 
 def random_world(chance: Random) -> World:
-    """Either kind."""
+    """A random job of either kind."""
     if chance.random() < 0.55:
         return PlanWorld(random_plan(chance))
     return FlowWorld(random_flow(chance))
@@ -105,7 +105,7 @@ class PlanWorld:
 
 
 class FlowWorld:
-    """A job with conditions, fan-outs, loops, groups, persons and budgets."""
+    """A job with conditions, fan-outs, loops, groups, approvals and budgets."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -133,7 +133,7 @@ class FlowWorld:
         self._note(events)
 
     def _note(self, events: Sequence[Any]) -> None:
-        # What is meant for the end of a job has then run with less before it than it would have.
+        # Its always() and cancelled() steps then ran with fewer results before them.
         if any(event.type == "job.cancelling" for event in events):
             self._is_foreseen = False
 

@@ -1,4 +1,4 @@
-"""Which paths can stand beside each other."""
+"""Which paths conflict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from orc.scheduler.core.file_names import FileNames
         ("e\u0301/a", "\u00c9", "e\u0301/a"),
     ],
 )
-def test_a_path_clashes_with_what_cannot_stand_beside_it(
+def test_a_path_conflicts_with_equal_names_and_parent_folders(
     there: str, path: str, clash: str | None
 ) -> None:
     names = FileNames()

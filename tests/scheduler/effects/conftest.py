@@ -1,4 +1,4 @@
-"""What the effects' tests share: process groups with a short grace period, requests, a spec to run."""
+"""Fixtures of the effects' tests: process groups with a short grace period, requests, a spec to run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RunSpec = Callable[..., orc.Job]
 
 @pytest.fixture
 def groups() -> Iterator[ProcessGroups]:
-    """Closed at the end, which kills whatever a test has left running."""
+    """Process groups. They are closed at the end, which kills remaining processes of the test."""
     groups = ProcessGroups(grace_s=GRACE_S)
     yield groups
     groups.close()
@@ -31,7 +31,7 @@ def groups() -> Iterator[ProcessGroups]:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Makes requests for commands: a text for the shell, or words."""
+    """Makes requests for commands: a text for the shell, or arguments."""
 
     def build(
         run: str | tuple[str, ...],
@@ -53,7 +53,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def function(tmp_path: Path) -> Function:
-    """Makes requests for functions; their modules are looked for in `tmp_path / "code"`."""
+    """Makes requests for functions in modules in `tmp_path / "code"`."""
     (tmp_path / "code").mkdir()
     (tmp_path / "work").mkdir()
 

@@ -1,4 +1,4 @@
-"""Files of steps: captured into the ledger, and made whole again before the next step starts."""
+"""Files of steps: captured into the ledger, and restored before the next step starts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_a_glob_matches_is_captured_and_the_rest_is_scratch(
         'rm -rf "$(dirname "$(dirname "$(dirname "$PWD")")")"',
     ],
 )
-def test_a_captured_file_is_whole_again_for_the_next_step(run_spec: RunSpec, harm: str) -> None:
+def test_a_captured_file_is_restored_for_the_next_step(run_spec: RunSpec, harm: str) -> None:
     job = run_spec(
         {
             "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
@@ -118,7 +118,7 @@ def test_two_steps_that_write_one_path_at_one_time_fail_the_later_one(run_spec: 
     assert failure_of(job)[:2] == ("second", "path")
 
 
-def test_a_step_may_match_what_another_wrote_and_left_alone(run_spec: RunSpec) -> None:
+def test_a_glob_may_match_an_unchanged_file_of_another_step(run_spec: RunSpec) -> None:
     job = run_spec(
         {
             "first": {"run": "echo 1 > one.txt", "files": ["*.txt"]},
@@ -169,7 +169,7 @@ def test_a_link_in_the_working_folder_is_never_followed_for_writing(
         "write": {"value": "x", "needs": "plant", "files": [{"path": path, "content": "x"}]},
         "last": {"run": "true", "needs": "write"},
     }
-    # A link to a folder is in the way of publishing, which says so.
+    # A link to a folder blocks publishing, which reports it.
     with suppress(UnsafePath):
         run_spec(steps)
     assert (outside / "target.txt").read_text() == "untouched"
@@ -263,7 +263,7 @@ def test_commands_and_functions_see_the_allowed_variables_and_what_the_spec_name
     )
     assert job.failures == ()
     command = dict(line.split("=", 1) for line in job.outputs["command"].splitlines())
-    # A shell adds these of its own accord.
+    # The shell adds these variables itself.
     for name in ("PWD", "OLDPWD", "SHLVL", "_"):
         command.pop(name, None)
     own = {"ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT", "ORC_SPEC_DIR", "ORC_ARTIFACTS"}

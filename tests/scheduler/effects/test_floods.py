@@ -1,4 +1,4 @@
-"""Commands that print without end: orc's memory has a bound, and the step an end that says so."""
+"""Commands with endless output: orc's memory is bounded, and the step fails with a clear message."""
 
 from __future__ import annotations
 

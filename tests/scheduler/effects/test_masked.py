@@ -1,4 +1,4 @@
-"""Logs are without secrets from their first byte on, whoever writes them and however he is ended."""
+"""Secrets in logs, values and messages are masked, however a step ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_live_log_never_has_a_secret_that_comes_in_pieces(
             await wait_for(lambda: b"150" in read(request.log_path))
             seen = read(request.log_path)
             scope.cancel()
-    # A stream shows a secret's mark once it has gone on, or has ended.
+    # A stream writes the mask when more output follows, or when it ends.
     assert f"{MARK} b" in request.log_path.read_text()
     for content in (seen, read(request.log_path)):
         assert b"Canary" not in content
@@ -52,10 +52,10 @@ def read(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-async def test_a_failure_is_hidden_before_it_is_cut(
+async def test_a_failure_message_is_masked_before_it_is_cut(
     command: Command, groups: ProcessGroups
 ) -> None:
-    # The message keeps the last 300 characters: the secret would lose its beginning.
+    # The message keeps the last 300 characters, which would cut off the secret's beginning.
     request = command(f'printf "$TOKEN{"." * 290}" >&2; exit 3', env={"TOKEN": TOKEN})
     with trio.fail_after(20):
         result = await perform_run(request, groups=groups, mask=MASK)
@@ -63,7 +63,7 @@ async def test_a_failure_is_hidden_before_it_is_cut(
     assert "cdef" not in result.failed.message
 
 
-async def test_json_with_a_number_for_a_secret_is_still_json(
+async def test_json_in_which_a_number_is_a_secret_is_still_json(
     command: Command, groups: ProcessGroups
 ) -> None:
     request = command("echo '{\"pin\": 12345678}'", wants_json=True)
@@ -72,7 +72,7 @@ async def test_json_with_a_number_for_a_secret_is_still_json(
     assert result.value == {"pin": "[secret PIN]"}
 
 
-async def test_what_a_function_prints_returns_and_raises_is_hidden(
+async def test_what_a_function_prints_returns_and_raises_is_masked(
     function: Function, groups: ProcessGroups
 ) -> None:
     request = function("given:give", env={"TOKEN": TOKEN})
@@ -109,7 +109,7 @@ async def test_what_a_function_prints_returns_and_raises_is_hidden(
     assert log.read_text() == f"{MARK}!"
 
 
-async def test_what_a_models_command_prints_is_hidden(
+async def test_what_a_models_command_prints_is_masked(
     tmp_path: Path, groups: ProcessGroups
 ) -> None:
     with trio.fail_after(20):
@@ -126,7 +126,7 @@ async def test_what_a_models_command_prints_is_hidden(
     assert (tmp_path / "step.log").read_text() == f"a {MARK} b\n"
 
 
-async def test_a_log_that_cannot_be_written_costs_a_warning_and_not_the_step(
+async def test_a_log_that_cannot_be_written_gives_a_warning_and_does_not_fail_the_step(
     function: Function, groups: ProcessGroups, tmp_path: Path
 ) -> None:
     request = replace(function("given:speak"), log_path=tmp_path / "gone" / "step.log")

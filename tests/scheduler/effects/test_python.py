@@ -21,7 +21,7 @@ WITHIN_S = 20
 
 
 class Workers(WorkerPool):
-    """A pool whose calls are bounded."""
+    """A worker pool whose calls have a time limit."""
 
     async def get(self, request: FunctionRequest) -> Result:
         with trio.fail_after(WITHIN_S):
@@ -172,7 +172,7 @@ async def test_what_a_function_and_its_children_print_goes_to_the_log(
         ("given:endless", "schema", "is not JSON"),
     ],
 )
-async def test_a_failure_of_the_function_is_told_and_its_process_serves_the_next_call(
+async def test_a_failure_of_the_function_is_reported_and_its_process_serves_the_next_call(
     workers: Workers, function: Function, name: str, kind: str, message: str
 ) -> None:
     pid = (await workers.get(function("given:pid"))).value
@@ -184,7 +184,9 @@ async def test_a_failure_of_the_function_is_told_and_its_process_serves_the_next
 
 
 @pytest.mark.usefixtures("code")
-async def test_a_call_with_wrong_arguments_is_told(workers: Workers, function: Function) -> None:
+async def test_a_call_with_wrong_arguments_is_reported(
+    workers: Workers, function: Function
+) -> None:
     failed = (await workers.get(function("given:pid", {"extra": 1}))).failed
     assert failed is not None
     assert failed.kind == "exit_code"
@@ -199,7 +201,7 @@ async def test_the_log_has_the_traceback_of_a_failure(workers: Workers, function
 
 
 @pytest.mark.usefixtures("code")
-async def test_a_worker_that_exits_at_once_is_told_by_its_status_and_replaced(
+async def test_a_worker_that_exits_at_once_is_reported_with_its_status_and_replaced(
     workers: Workers, function: Function
 ) -> None:
     failed = (await workers.get(function("given:vanish"))).failed
@@ -209,7 +211,7 @@ async def test_a_worker_that_exits_at_once_is_told_by_its_status_and_replaced(
 
 
 @pytest.mark.usefixtures("code")
-async def test_a_worker_that_was_killed_is_told_by_the_signals_name(
+async def test_a_worker_that_was_killed_is_reported_with_the_signals_name(
     workers: Workers, function: Function
 ) -> None:
     failed = (await workers.get(function("given:killed"))).failed
@@ -230,7 +232,7 @@ async def test_a_worker_that_dies_between_two_calls_is_replaced(
 
 
 @pytest.mark.usefixtures("code")
-async def test_text_that_is_no_unicode_and_large_values_come_through(
+async def test_invalid_unicode_and_large_values_are_passed_through(
     workers: Workers, function: Function
 ) -> None:
     assert (await workers.get(function("given:odd_text"))).value == "a\ufffdb"
@@ -268,7 +270,7 @@ async def test_a_worker_has_its_own_three_descriptors_and_no_other(
 ) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("lists descriptors by /proc, which Linux has")
-    # Three standard ones, one to print to, requests, answers, and the folder that is being listed.
+    # stdin, stdout, stderr, the copy of stdout, requests, answers, and the folder being listed.
     assert len((await workers.get(function("given:sockets"))).value) == 7
 
 

@@ -123,7 +123,7 @@ trio.run(main)
 """
 
 
-def test_a_reaper_that_was_killed_is_replaced_and_told_of_every_group() -> None:
+def test_a_reaper_that_was_killed_is_replaced_and_gets_every_group() -> None:
     marker = new_marker()
     process = start_python(_REAPER_KILLED, env={"ORC_MARK": marker})
     try:

@@ -1,4 +1,4 @@
-"""Commands: what they see, what is kept of what they print, and how each way to end is told."""
+"""Commands: their environment, their output, and the message for each way to end."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ async def perform(request: CommandRequest, groups: ProcessGroups) -> Result:
 
 
 async def assert_group_is_gone(group: int) -> None:
-    """A killed process takes a moment to be dead."""
+    """Wait until the process group is gone; a killed process needs a moment to end."""
     await wait_for(lambda: not members_of(group))
 
 
 async def read_when_there(path: Path) -> str:
-    """The file's text once it has one."""
+    """Wait until the file has text, and return it."""
     await wait_for(lambda: path.exists() and path.read_text())
     return path.read_text()
 
@@ -83,11 +83,11 @@ async def test_a_command_inherits_no_descriptor(command: Command, groups: Proces
     finally:
         os.close(read)
         os.close(write)
-    # The fourth is the folder that is being listed.
+    # The fourth is the folder being listed.
     assert str(result.value).split() == ["0", "1", "2", "3"]
 
 
-async def test_an_exit_code_is_told_with_the_last_line_of_stderr(
+async def test_an_exit_code_is_reported_with_the_last_line_of_stderr(
     command: Command, groups: ProcessGroups
 ) -> None:
     failed = (await perform(command("echo first >&2; echo last >&2; exit 7"), groups)).failed
@@ -97,7 +97,7 @@ async def test_an_exit_code_is_told_with_the_last_line_of_stderr(
 
 
 @pytest.mark.parametrize("name", ["KILL", "TERM", "SEGV", "HUP"])
-async def test_an_end_by_a_signal_is_told_by_its_name(
+async def test_an_end_by_a_signal_is_reported_by_its_name(
     command: Command, groups: ProcessGroups, name: str
 ) -> None:
     failed = (await perform(command(f"kill -{name} $$"), groups)).failed
@@ -281,7 +281,9 @@ async def test_a_command_gets_sigterm_and_its_grace_period_first(
     assert (tmp_path / "tidy").read_text() == "tidied\n"
 
 
-async def test_a_hurried_end_waits_for_no_grace_period(command: Command, tmp_path: Path) -> None:
+async def test_skip_grace_ends_a_command_without_a_grace_period(
+    command: Command, tmp_path: Path
+) -> None:
     patient = ProcessGroups(grace_s=60)
     try:
         with trio.fail_after(WITHIN_S):
@@ -298,7 +300,7 @@ async def test_a_hurried_end_waits_for_no_grace_period(command: Command, tmp_pat
 async def test_a_log_that_cannot_be_written_does_not_fail_the_command(
     command: Command, groups: ProcessGroups, tmp_path: Path
 ) -> None:
-    """A step may have deleted the run folder around itself."""
+    """For instance, a step may have deleted its run folder."""
     request = command("echo out")
     lost = CommandRequest(
         request.argv, request.env, tmp_path, tmp_path / "gone" / "step.log", wants_json=False

@@ -1,4 +1,4 @@
-"""Descriptors, processes, memory and room that run out: waited for, or reported as themselves."""
+"""When descriptors, processes, memory or disk space run out, orc waits or reports the cause."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WITHIN_S = 20
 
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
-    """This process may open no file more."""
+    """In this context the process cannot open any more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open(os.devnull, os.O_RDONLY)
     os.close(free)
@@ -65,7 +65,7 @@ async def test_a_command_waits_until_others_give_descriptors_back(
 
 
 @needs_proc
-async def test_no_descriptor_at_all_is_told_as_that_and_none_is_lost(
+async def test_a_lack_of_descriptors_is_reported_and_none_leaks(
     command: Command,
     function: Function,
     groups: ProcessGroups,

@@ -71,7 +71,7 @@ CODE = """
 
 
 class Committed:
-    """The job's files, as the ledger would have them."""
+    """The job's committed files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -108,7 +108,7 @@ def committed(tmp_path: Path) -> Committed:
 async def box(
     tmp_path: Path, committed: Committed, groups: ProcessGroups
 ) -> AsyncIterator[OpenBox]:
-    """Makes toolboxes; functions are found in the module `given`."""
+    """Makes toolboxes; the functions are in the module `given`."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "given.py").write_text(textwrap.dedent(CODE))
     workers = WorkerPool(groups)
@@ -142,7 +142,7 @@ async def call(box: Toolbox, name: str, **arguments: Any) -> KnownResult:
 
 
 async def refused(box: Toolbox, name: str, **arguments: Any) -> str:
-    """What the model is told of its mistake."""
+    """Call a tool wrongly, and return the message to the model."""
     result = await call(box, name, **arguments)
     assert result.is_error
     assert isinstance(result.result, str)
@@ -245,7 +245,7 @@ async def test_calls_that_are_recalled_write_what_they_wrote(box: OpenBox) -> No
     assert second.written() == first.written() == {"a": b"3", "c": "\ufffd".encode()}
 
 
-async def test_what_a_model_gets_wrong_is_told_to_it(box: OpenBox) -> None:
+async def test_a_mistake_of_the_model_becomes_an_error_result(box: OpenBox) -> None:
     files = await opened(box(*FILES))
     assert "the tools are: read_file" in await refused(files, "delete_file", path="x")
     offered = await refused(files, "run_command", argv=["true"])
@@ -256,7 +256,7 @@ async def test_what_a_model_gets_wrong_is_told_to_it(box: OpenBox) -> None:
     assert "not a JSON object" in (await files.call("read_file", "{path: x")).result
 
 
-async def test_a_program_sees_the_files_and_its_output_and_end_are_answered(
+async def test_a_program_sees_the_files_and_its_output_and_exit_code_are_returned(
     box: OpenBox, committed: Committed, tmp_path: Path
 ) -> None:
     committed.contents["a.txt"] = b"from a step"
@@ -271,7 +271,7 @@ async def test_a_program_sees_the_files_and_its_output_and_end_are_answered(
     assert (tmp_path / "step.log").read_text() == "from a stepfrom the modelhello\n"
 
 
-async def test_what_a_program_leaves_is_seen_and_not_kept(
+async def test_files_that_a_program_leaves_are_readable_and_not_captured(
     box: OpenBox, committed: Committed
 ) -> None:
     tools = await opened(box(*FILES, COMMAND))
@@ -302,7 +302,7 @@ async def test_only_programs_that_the_spec_allows_are_started(box: OpenBox) -> N
     assert "NUL" in await refused(tools, "run_command", argv=["echo", "a\0b"])
 
 
-async def test_a_program_that_is_not_there_and_output_without_end(box: OpenBox) -> None:
+async def test_a_missing_program_and_endless_output_are_reported(box: OpenBox) -> None:
     tools = await opened(box(COMMAND))
     assert (await call(tools, "run_command", argv=["no-such-program"])).is_error
     long = (await call(tools, "run_command", argv=["sh", "-c", "yes | head -c 300000"])).result
@@ -392,7 +392,7 @@ async def test_a_function_that_fails_tells_the_model_and_the_log(
         ("given:by_place", "by name"),
     ],
 )
-async def test_a_function_that_cannot_be_offered_fails_the_step_before_anything_is_asked(
+async def test_a_function_that_cannot_be_offered_fails_the_step_before_any_call(
     box: OpenBox, name: str, why: str
 ) -> None:
     with trio.fail_after(20), pytest.raises(ToolProblem) as caught:

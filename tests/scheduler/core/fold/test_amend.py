@@ -1,4 +1,4 @@
-"""Results that are used again, amended jobs, runs of some steps alone: given, when, then."""
+"""Reused results, amended jobs, and runs of some steps only: given, when, then."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def startable(state: JobState) -> list[str]:
     return ready_steps(state)
 
 
-def test_a_reused_step_has_its_result_and_opens_what_waits_for_it() -> None:
+def test_a_reused_step_has_its_result_and_its_dependents_may_start() -> None:
     state = running(CHAIN, reused("a", file("demo/a.txt"), output={"x": 1}))
     assert statuses(state)["a"] == "succeeded"
     assert state.steps["a"].output is not None
@@ -88,7 +88,7 @@ def test_a_reused_step_has_its_result_and_opens_what_waits_for_it() -> None:
     assert startable(state) == ["d", "b"]
 
 
-def test_a_job_whose_steps_are_all_reused_only_has_to_start() -> None:
+def test_a_job_whose_steps_are_all_reused_succeeds_at_its_start() -> None:
     events = [reused(name) for name in "cbad"]
     state = fold(CHAIN, *events, JobStarted(owner=OWNER))
     assert startable(state) == []
@@ -100,14 +100,14 @@ def test_a_step_that_has_started_is_not_reused() -> None:
         decide(running(CHAIN, started("a")), ReuseStep(reused("a")))
 
 
-def test_a_result_whose_files_are_anothers_cannot_be_had() -> None:
+def test_a_result_whose_files_belong_to_another_step_is_not_reused() -> None:
     state = running(CHAIN, started("d"), written("d", "demo/a.txt"), succeeded("d"))
     assert not can_own(state, "a", (file("demo/a.txt"),))
     assert not can_own(state, "a", (file("demo/a.txt/x"),))
     assert can_own(state, "d", (file("demo/a.txt"),))
 
 
-def test_an_amendment_runs_what_it_names_again_and_keeps_the_rest() -> None:
+def test_an_amendment_runs_the_steps_that_it_names_again_and_keeps_the_others() -> None:
     state = running(CHAIN, *DONE, amended(CHAIN, "b", "c"))
     assert state.status == "stopped"
     assert statuses(state) == {
@@ -123,7 +123,7 @@ def test_an_amendment_runs_what_it_names_again_and_keeps_the_rest() -> None:
     assert state.unfinished == 2
 
 
-def test_attempts_and_calls_of_a_step_that_runs_again_go_on_in_number() -> None:
+def test_attempts_and_calls_of_a_step_that_runs_again_continue_their_numbers() -> None:
     asking = job(step("a", prompt="?"))
     state = running(
         asking,
@@ -137,19 +137,19 @@ def test_attempts_and_calls_of_a_step_that_runs_again_go_on_in_number() -> None:
     )
     step_a = state.steps["a"]
     assert (step_a.attempts, step_a.calls_ended) == (2, 1)
-    # What was recorded of it answers nothing any more.
+    # Its recorded replies are no longer used.
     assert (step_a.replies, step_a.calls_recorded, step_a.failures) == ([], 0, 0)
     (event,) = decide(state, StartAttempt("a", EPOCH_S))
     assert isinstance(event, StepStarted)
     assert event.attempt == 3
 
 
-def test_only_the_steps_that_were_asked_for_again_pass_over_caches() -> None:
+def test_only_the_steps_that_were_named_to_run_again_ignore_caches() -> None:
     state = running(CHAIN, *DONE, amended(CHAIN, "a", "b", "c", fresh=("a",)))
     assert {name for name, found in state.steps.items() if found.fresh} == {"a"}
 
 
-def test_steps_come_and_go_with_the_definition() -> None:
+def test_an_amendment_adds_and_removes_steps_with_the_definition() -> None:
     other = job(step("n"), step("a"), step("b", needs=("a", "n")))
     state = running(CHAIN, *DONE, amended(other, "b", removed=("c", "d")), resumed())
     assert statuses(state) == {"n": "pending", "a": "succeeded", "b": "pending"}
@@ -168,7 +168,7 @@ def test_the_path_of_a_removed_steps_file_is_free() -> None:
     assert [event.type for event in events] == ["file.written", "step.succeeded"]
 
 
-def test_a_step_that_comes_back_goes_on_in_number_and_has_nothing_else() -> None:
+def test_a_step_that_is_added_again_continues_its_numbers_and_has_no_result() -> None:
     without = job(step("a"), step("d"))
     events = [*DONE, amended(without, removed=("b", "c")), amended(CHAIN), resumed()]
     state = running(CHAIN, *events)
@@ -177,7 +177,7 @@ def test_a_step_that_comes_back_goes_on_in_number_and_has_nothing_else() -> None
     assert startable(state) == ["b"]
 
 
-def test_an_amendment_opens_what_failed_as_a_resume_does() -> None:
+def test_an_amendment_reopens_failed_steps_as_a_resume_does() -> None:
     state = running(CHAIN, started("a"), failed("a"), skipped("b", "a"), skipped("c", "b", "b"))
     evolve(state, record([amended(CHAIN)], after=state.version)[0])
     assert set(statuses(state).values()) == {"pending"}
@@ -243,7 +243,7 @@ def stopped(state: JobState) -> JobState:
     return state
 
 
-def test_a_resume_can_be_of_some_steps_alone() -> None:
+def test_a_resume_can_be_limited_to_some_steps() -> None:
     state = running(CHAIN, started("a"), interrupted("a"), JobInterrupted(signal="SIGINT"))
     (event,) = decide(state, ResumeJob(OWNER, only=("d",)))
     assert isinstance(event, JobResumed)
@@ -251,7 +251,7 @@ def test_a_resume_can_be_of_some_steps_alone() -> None:
     assert startable(state) == ["d"]
 
 
-def test_a_failure_among_the_steps_alone_ends_the_run_and_not_the_job() -> None:
+def test_a_failure_in_a_run_of_some_steps_stops_the_run_and_not_the_job() -> None:
     state = fold(CHAIN, JobStarted(owner=OWNER, only=("b",)), started("a"))
     for event in (failed("a"), skipped("b", "a"), skipped("c", "b")):
         evolve(state, record([event], after=state.version)[0])
@@ -259,7 +259,7 @@ def test_a_failure_among_the_steps_alone_ends_the_run_and_not_the_job() -> None:
     assert list(state.failed) == ["a"]
 
 
-def test_steps_alone_that_are_all_there_are_end_the_job() -> None:
+def test_a_run_limited_to_all_steps_ends_the_job() -> None:
     whole = job(step("a"))
     state = fold(whole, JobStarted(owner=OWNER, only=("a",)), started("a"), succeeded("a"))
     assert decide(state, Settle()) == [JobSucceeded()]
@@ -278,7 +278,7 @@ def test_an_item_belongs_to_its_step() -> None:
         (job(step("a")), {}),
     ],
 )
-def test_a_step_has_changed_when_its_definition_has_but_for_how_it_is_tried(
+def test_a_step_has_changed_when_its_definition_has_except_retries_and_timeouts(
     after: JobDef, changes: dict[str, tuple[str, ...]]
 ) -> None:
     assert find_changes(job(step("a"), step("b", needs="a")), after) == changes
@@ -302,7 +302,7 @@ def test_a_step_has_changed_when_a_value_that_it_refers_to_has() -> None:
     }
 
 
-def test_an_edit_is_taken_where_it_differs_from_the_same_text_of_today() -> None:
+def test_only_fields_that_an_edit_changes_replace_recorded_ones() -> None:
     recorded = job(step("a", prompt="?", timeout_s=1.0), step("b", prompt="?"), timeout_s=9.0)
     base = job(step("a", prompt="?", timeout_s=5.0), step("b", prompt="?"), timeout_s=5.0)
     edited = job(step("a", prompt="!", timeout_s=5.0), step("c"), timeout_s=5.0)

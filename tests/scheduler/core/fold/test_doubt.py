@@ -1,4 +1,4 @@
-"""Attempts that were cut short: what asks, what fails, what just runs again. Given, when, then."""
+"""Interrupted attempts: which steps ask, fail or run again. Given, when, then."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CUTS: dict[str, list[AnyEvent]] = {
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_work_that_was_cut_short_does_not_start_before_a_person_is_asked(how: str) -> None:
+def test_interrupted_work_does_not_start_before_a_person_is_asked(how: str) -> None:
     state = given(work(), *CUTS[how])
     assert may_start(state) == []
     assert due_steps(state) == ["a"]
@@ -94,7 +94,7 @@ def test_work_that_was_cut_short_does_not_start_before_a_person_is_asked(how: st
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_work_that_may_be_repeated_just_starts_again(how: str) -> None:
+def test_interrupted_work_that_may_be_repeated_starts_again(how: str) -> None:
     state = given(work("retry"), *CUTS[how])
     assert may_start(state) == ["a"]
     assert due_steps(state) == []
@@ -112,14 +112,14 @@ def test_a_cancel_of_a_dead_job_keeps_the_question() -> None:
     assert decide(state, AskAboutDoubt("a")) == [asked()]
 
 
-def test_after_a_yes_it_starts_and_after_that_the_doubt_is_gone() -> None:
+def test_an_approved_step_starts_and_is_no_longer_in_doubt() -> None:
     state = then(given(work(), *CUTS["crash"], asked()), answered("approve"))
     assert may_start(state) == ["a"]
     then(state, *decide(state, StartAttempt("a", EPOCH_S)))
     assert state.steps["a"].in_doubt is None
 
 
-def test_after_a_no_the_step_fails_and_a_later_resume_asks_again() -> None:
+def test_a_rejected_step_in_doubt_fails_and_a_later_resume_asks_again() -> None:
     state = given(work(), *CUTS["crash"], asked())
     events = decide(state, DecideApproval("a", "reject", by="me"))
     assert [event.type for event in events] == ["approval.decided", "step.failed"]
@@ -130,12 +130,12 @@ def test_after_a_no_the_step_fails_and_a_later_resume_asks_again() -> None:
     assert due_steps(state) == ["a"]
 
 
-def test_a_stream_cut_between_a_no_and_its_failure_asks_again() -> None:
+def test_a_stream_cut_between_a_rejection_and_its_failure_asks_again() -> None:
     state = given(work(), *CUTS["crash"], asked(), answered("reject"), resumed())
     assert may_start(state) == []
 
 
-def test_a_failure_for_the_doubt_settles_it_and_any_other_does_not() -> None:
+def test_only_the_failure_for_a_doubt_ends_the_doubt() -> None:
     told = given(work("fail"), *CUTS["crash"], failed("a", kind="connection"))
     late = given(work("fail"), *CUTS["crash"], failed("a", kind="timeout"))
     assert told.steps["a"].in_doubt is None
@@ -149,7 +149,7 @@ def test_a_step_that_is_skipped_in_doubt_stays_in_doubt() -> None:
 
 
 @pytest.mark.parametrize(("on_unknown", "starts"), [("ask", []), ("retry", ["a"])])
-def test_an_amendment_keeps_the_doubt_and_says_what_becomes_of_it(
+def test_an_amendment_keeps_the_doubt_and_its_on_unknown_applies(
     on_unknown: str, starts: list[str]
 ) -> None:
     state = given(work(), interrupted("a", reason="crash"), amended(work(on_unknown), "a"))
@@ -164,7 +164,7 @@ def test_an_amendment_keeps_the_doubt_and_says_what_becomes_of_it(
         ([requested("a"), responded("a"), tool_called("a")], "interrupted during a tool call"),
     ],
 )
-def test_a_prompt_asks_where_a_call_or_a_tool_was_under_way(
+def test_a_prompt_asks_if_a_call_or_a_tool_was_in_flight(
     under_way: list[AnyEvent], message: str
 ) -> None:
     state = given(prompt(), *under_way, *CUTS["crash"])
@@ -181,7 +181,7 @@ def test_a_prompt_asks_where_a_call_or_a_tool_was_under_way(
     ],
     ids=["nothing", "answered", "failed", "returned"],
 )
-def test_a_prompt_with_nothing_under_way_just_goes_on(ended: list[AnyEvent]) -> None:
+def test_a_prompt_with_nothing_in_flight_starts_again(ended: list[AnyEvent]) -> None:
     assert may_start(given(prompt(), *ended, *CUTS["crash"])) == ["a"]
 
 
@@ -199,7 +199,7 @@ def test_a_prompt_with_nothing_under_way_just_goes_on(ended: list[AnyEvent]) -> 
         ([interrupted("a")], 0),
     ],
 )
-def test_a_call_counts_as_in_doubt_where_it_may_have_been_answered_unheard(
+def test_a_call_that_may_have_been_processed_counts_as_in_doubt(
     events: list[AnyEvent], count: int
 ) -> None:
     assert given(prompt(), *events).steps["a"].calls_in_doubt == count
@@ -212,7 +212,7 @@ def test_a_call_in_doubt_stays_counted_after_the_next_attempt_and_an_amendment()
     assert state.steps["a"].calls_in_doubt == 1
 
 
-def test_a_step_whose_time_ends_with_a_call_under_way_holds_back_no_money() -> None:
+def test_a_step_that_times_out_during_a_call_keeps_no_reserve() -> None:
     state = given(
         prompt(budget=BudgetDef(max_tokens=1000)),
         requested("a", reserved={"tokens": 70}),
@@ -232,7 +232,7 @@ def test_a_step_whose_time_ends_with_a_call_under_way_holds_back_no_money() -> N
         ("retry", (), "timeout", True),
     ],
 )
-def test_work_that_was_ended_midway_is_tried_again_only_where_retry_on_says_so(
+def test_work_that_was_ended_midway_is_retried_only_if_retry_on_has_its_kind(
     on_unknown: str, retry_on: tuple[str, ...], kind: Any, again: bool
 ) -> None:
     state = given(work(on_unknown, retry=RetryDef(max_attempts=2), retry_on=retry_on))
@@ -241,6 +241,6 @@ def test_work_that_was_ended_midway_is_tried_again_only_where_retry_on_says_so(
     assert (event.retry_at is not None) == again  # type: ignore[union-attr]
 
 
-def test_nobody_is_asked_about_a_step_that_is_in_no_doubt() -> None:
+def test_no_question_is_asked_about_a_step_that_is_not_in_doubt() -> None:
     with pytest.raises(AssertionError):
         decide(fold(work(), resumed()), AskAboutDoubt("a"))

@@ -1,4 +1,4 @@
-"""Circuits and room, rule by rule: each acting, refusing, staying quiet."""
+"""Circuits and adaptive concurrency, rule by rule: each acts, refuses, or does nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def circuit_events(events: list[AnyEvent]) -> list[CircuitOpened | CircuitClosed
 
 
 def opened_circuit(**fields: Any) -> Play:
-    """Two steps of six have failed at time 0, and `fake/m` is closed off for a minute."""
+    """Two of six steps failed at time 0, so the circuit of `fake/m` is open for a minute."""
     play = Play(crowd(6, **fields))
     play.ask("s0", "s1")
     play.fail("s0")
@@ -54,7 +54,7 @@ def opened_circuit(**fields: Any) -> Play:
 
 
 class TestOpening:
-    def test_failures_in_a_row_open_the_circuit_in_the_breath_of_the_last(self) -> None:
+    def test_failures_in_a_row_open_the_circuit_in_the_batch_of_the_last(self) -> None:
         play = Play(crowd(3))
         play.now = 7.0
         play.ask("s0", "s1")
@@ -128,7 +128,7 @@ class TestOpen:
         play.now = 59.9
         assert play.ready() == ["z", "v"]
 
-    def test_the_loop_is_told_when_to_look_again(self) -> None:
+    def test_next_due_is_the_end_of_the_cooldown(self) -> None:
         play = opened_circuit()
         assert play.queues.next_due(EPOCH_S) == EPOCH_S + 60.0
         assert play.queues.next_due(EPOCH_S + 60.0) is None
@@ -173,7 +173,7 @@ class TestTheProbe:
         assert play.ready() == []
 
     @pytest.mark.parametrize("kind", [None, "auth", "bad_request"], ids=str)
-    def test_its_answer_or_permanent_failure_closes_it_and_all_go_on(
+    def test_its_reply_or_permanent_failure_closes_it_and_all_steps_may_start(
         self, kind: FailureKind | None
     ) -> None:
         play = opened_circuit()
@@ -231,7 +231,7 @@ class TestTheProbe:
         play.finish("s2", Failed("template", "no such value", 1.0, final=True))
         assert play.ready() == ["s3"]
 
-    def test_the_end_of_an_older_attempt_makes_way_for_nobody(self) -> None:
+    def test_the_end_of_an_older_attempt_does_not_allow_another_probe(self) -> None:
         play = Play(crowd(6))
         play.ask("s0", "s1", "s2")
         play.fail("s0")
@@ -343,7 +343,7 @@ class TestRoom:
 
 
 def halved(in_flight: int, **fields: Any) -> Play:
-    """So many were in flight as the first of them was refused."""
+    """A job in which the first of this many calls in flight got a rate limit failure."""
     play = Play(crowd(40, total=8, threshold=0, **fields))
     play.ask(*(f"s{number}" for number in range(in_flight)))
     play.fail("s0", "rate_limit")
@@ -351,7 +351,7 @@ def halved(in_flight: int, **fields: Any) -> Play:
 
 
 class CountingSteps(dict[str, StepState]):
-    """Steps that count how often one of them is looked at, and do not let all of them be."""
+    """A mapping of steps that counts look-ups, and fails when all steps are iterated."""
 
     looks = 0
 
@@ -365,7 +365,7 @@ class CountingSteps(dict[str, StepState]):
     items = values = __iter__  # type: ignore[assignment]
 
 
-def looks_of_an_event(state: JobState, event: AnyEvent) -> int:
+def reads_of_an_event(state: JobState, event: AnyEvent) -> int:
     queues = WorkQueues(state)
     list(queues.ready(EPOCH_S))
     steps = CountingSteps(state.steps)
@@ -377,24 +377,24 @@ def looks_of_an_event(state: JobState, event: AnyEvent) -> int:
 
 
 @pytest.mark.parametrize("kind", ["timeout", "rate_limit"])
-def test_an_event_looks_at_few_steps_however_many_wait_for_a_circuit(kind: FailureKind) -> None:
+def test_an_event_reads_few_steps_however_many_wait_for_a_circuit(kind: FailureKind) -> None:
     looks = []
     for size in (10, 1000):
         play = Play(crowd(size, threshold=1))
         play.ask("s0", "s1")
         play.fail("s0", kind)
-        looks.append(looks_of_an_event(play.state, call_failed("s1", kind=kind)))
+        looks.append(reads_of_an_event(play.state, call_failed("s1", kind=kind)))
     assert looks[0] == looks[1]
     assert looks[0] < 30
 
 
-def test_closing_a_circuit_looks_at_as_many_steps_as_may_start() -> None:
+def test_closing_a_circuit_reads_as_many_steps_as_may_start() -> None:
     looks = []
     for size in (10, 1000):
         play = Play(crowd(size, threshold=1))
         play.ask("s0")
         play.fail("s0")
-        looks.append(looks_of_an_event(play.state, CircuitClosed(target="fake/m")))
+        looks.append(reads_of_an_event(play.state, CircuitClosed(target="fake/m")))
     assert looks[0] == looks[1]
     assert looks[0] < 30
 

@@ -1,4 +1,4 @@
-"""What a job's state makes of bytes that were removed from the ledger."""
+"""How blobs that were removed from the ledger change the state of a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.builders import OWNER, at, fold_recorded, job, record, resumed, step,
 GONE = BlobRemoved(digests=(digest_bytes(b"x"),), size_bytes=1, cause="prune")
 
 
-def test_the_state_knows_which_bytes_are_gone_and_nothing_else_changes() -> None:
+def test_the_state_records_the_removed_blobs_and_nothing_else_changes() -> None:
     definition = job(step("a"))
     stream = record([submitted(definition), JobStarted(owner=OWNER), GONE])
     before, after = fold_recorded(definition, stream[:2]), fold_recorded(definition, stream)
@@ -20,8 +20,8 @@ def test_the_state_knows_which_bytes_are_gone_and_nothing_else_changes() -> None
     assert after.summary() == before.summary() | {"version": 3}
 
 
-def test_the_time_of_a_removal_is_nobodys_time_of_running() -> None:
-    """A job that died is pruned a day later: its limit of time has not been used by that day."""
+def test_the_time_of_a_removal_does_not_count_as_running_time() -> None:
+    """A job whose owner died is pruned a day later; that day does not count for its timeout."""
     definition = job(step("a"))
     events: list[AnyEvent] = [submitted(definition), JobStarted(owner=OWNER), GONE, resumed()]
     stream = [

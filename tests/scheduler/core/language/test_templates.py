@@ -1,4 +1,4 @@
-"""Templates and shell texts: values go in as values, and only the spec's own text is read."""
+"""Templates and shell texts: only the spec's own text is parsed; values stay values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_other_brackets_are_left_alone(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["${{ y }}", "${{ x.y }}", "${{ x['y'] }}", "${{ l[5] }}", "${{ n.a }}"]
 )
-def test_what_is_not_there_is_an_error_that_quotes_the_expression(text: str) -> None:
+def test_a_missing_name_is_an_error_that_quotes_the_expression(text: str) -> None:
     with pytest.raises(TemplateError) as caught:
         render(text, x={}, l=[1], n=None)
     assert text in str(caught.value)
@@ -68,7 +68,7 @@ def test_no_attribute_of_a_value_can_be_reached(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["${{ x() }}", "${{ x.upper() }}", "${{ range(3) }}", "${{ x|map('y') }}"]
 )
-def test_there_are_no_calls(text: str) -> None:
+def test_calls_are_not_allowed(text: str) -> None:
     with pytest.raises(TemplateError):
         parse_template(text)
 
@@ -96,11 +96,11 @@ def test_what_does_not_parse_is_a_template_error(text: str) -> None:
         ("a\n${{ none }}\n", "a\nnull\n"),
     ],
 )
-def test_expressions_mean_what_they_say(text: str, value: Any) -> None:
+def test_expressions_have_the_expected_values(text: str, value: Any) -> None:
     assert render(text, x={"a-b": 1}, l=[1, 2]) == value
 
 
-def test_default_forgives_what_is_missing_and_no_other_error() -> None:
+def test_default_handles_a_missing_name_and_no_other_error() -> None:
     with pytest.raises(TemplateError, match="division"):
         render("${{ 1 / 0 | default(1) }}")
     with pytest.raises(TemplateError, match="division"):
@@ -122,7 +122,7 @@ def test_values_in_lists_and_mappings_are_rendered_and_keys_are_not() -> None:
 
 
 @pytest.mark.parametrize("text", ["${{ 'a' * 1000000000 }}", "${{ '%1000000000d' % 1 }}"])
-def test_no_expression_makes_a_giant(text: str) -> None:
+def test_no_expression_makes_a_huge_value(text: str) -> None:
     with pytest.raises(TemplateError):
         render(text)
 
@@ -199,6 +199,6 @@ def test_a_place_where_the_value_would_not_stay_one_word_is_refused(text: str, w
         parse_shell(text)
 
 
-def test_a_condition_that_is_cut_short_says_so() -> None:
+def test_an_incomplete_condition_is_reported() -> None:
     with pytest.raises(TemplateError, match="the expression ends too early"):
         parse_condition("steps.a.output >")

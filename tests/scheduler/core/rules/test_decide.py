@@ -1,4 +1,4 @@
-"""Given events, when a command comes, then these events: each rule acting, refusing, staying quiet."""
+"""Given events, when a command, then events: each rule acts, refuses, or does nothing."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_call_is_recorded_for_the_attempt_that_runs_and_no_other() -> None:
         decide(running(PROMPT), RecordCall(requested("a")))
 
 
-def test_a_success_records_its_files_first_in_the_same_breath() -> None:
+def test_a_success_records_its_files_first_in_the_same_batch() -> None:
     events = decide(running(CHAIN, started("a")), finish(well("demo/x", "demo/y")))
     assert told(events) == ["file.written a", "file.written a", "step.succeeded a"]
 
@@ -198,20 +198,20 @@ def test_a_tolerated_failure_skips_nothing_and_lets_the_rest_start() -> None:
 RETRYING = job(step("a", retry=RetryDef(max_attempts=3), retry_on=("timeout", "rate_limit")))
 
 
-def test_a_failure_of_a_kind_to_be_retried_waits() -> None:
+def test_a_failure_of_a_retried_kind_waits() -> None:
     (event,) = decide(running(RETRYING, started("a")), finish(fail(), wait_s=2.5))
     assert event.type == "step.failed"
     assert (event.delay_s, event.retry_at) == (2.5, EPOCH_S + 2.5)
 
 
 @pytest.mark.parametrize("outcome", [fail("auth"), fail(final=True)], ids=["kind", "final"])
-def test_a_failure_not_to_be_retried_is_for_good(outcome: Failed) -> None:
+def test_a_failure_of_another_kind_is_final(outcome: Failed) -> None:
     (event,) = decide(running(RETRYING, started("a")), finish(outcome))
     assert event.type == "step.failed"
     assert event.retry_at is None
 
 
-def test_the_last_attempt_is_for_good_and_interrupted_ones_do_not_count() -> None:
+def test_the_last_attempt_is_final_and_interrupted_ones_do_not_count() -> None:
     twice: list[AnyEvent] = [
         started("a"),
         failed("a", retry_at=1.0),
@@ -316,7 +316,7 @@ def test_a_job_fails_with_the_failures_that_were_not_tolerated() -> None:
     assert event == JobSucceeded()
 
 
-def test_a_resumed_job_calls_off_what_was_in_flight() -> None:
+def test_a_resumed_job_interrupts_the_attempts_in_flight() -> None:
     state = running(CHAIN, started("a"), succeeded("a"), started("b"), started("z"))
     events = decide(state, ResumeJob(OWNER, timeout_s=9.0))
     assert told(events) == ["job.resumed", "step.interrupted b", "step.interrupted z"]
@@ -331,7 +331,7 @@ def test_a_job_that_has_not_begun_or_has_succeeded_is_not_resumed(state: JobStat
         decide(state, ResumeJob(OWNER))
 
 
-def test_a_resume_opens_what_failed_and_what_was_skipped_or_cancelled() -> None:
+def test_a_resume_reopens_failed_skipped_and_cancelled_steps() -> None:
     events: list[AnyEvent] = [
         started("a"),
         failed("a"),
@@ -350,7 +350,7 @@ def lanes(**fields: Any) -> JobDef:
     return job(*(step(f"s{i}", prompt="?", provider="ab"[i % 2]) for i in range(6)), **fields)
 
 
-def test_steps_are_ready_in_the_order_in_which_they_became_so() -> None:
+def test_steps_are_ready_in_the_order_in_which_they_became_ready() -> None:
     assert ready_steps(running(lanes(total=4))) == ["s0", "s1", "s2", "s3"]
 
 
@@ -445,7 +445,7 @@ def test_evolve_accepts_every_type_of_event() -> None:
     assert {event.type for event in every} == set(EVENT_TYPES)
 
 
-def test_a_resume_is_asked_of_the_provider_that_replaces_the_others() -> None:
+def test_a_resume_calls_the_provider_that_replaces_the_others() -> None:
     state = running(PROMPT, JobInterrupted(signal="SIGINT"), JobResumed(owner=OWNER, provider="r"))
     assert state.steps["a"].lane == "r/m"
     assert state.provider_of("a") == "r"

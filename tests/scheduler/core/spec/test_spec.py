@@ -1,4 +1,4 @@
-"""Specs: every problem at once, with its line and the nearest name; and no other exception, ever."""
+"""Specs: all problems are reported at once with line and hint, and no other exception is raised."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refusal(text: str) -> str:
 
 
 class TestProblems:
-    """What the author of a spec is told."""
+    """The problems that are reported to the author of a spec."""
 
     def test_all_are_reported_at_once_in_order_with_line_and_nearest_name(self) -> None:
         text = (
@@ -147,7 +147,7 @@ class TestProblems:
 
 
 class TestYaml:
-    """The text's form, before its meaning."""
+    """The form of the YAML text."""
 
     @pytest.mark.parametrize(
         ("text", "piece"),
@@ -171,13 +171,13 @@ class TestYaml:
     def test_what_is_refused_is_refused_with_its_place(self, text: str, piece: str) -> None:
         assert piece in refusal(text)
 
-    def test_an_alias_bomb_ends_at_its_fuse(self) -> None:
+    def test_an_alias_bomb_is_refused_at_the_limit_of_nodes(self) -> None:
         bomb = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
             f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
         )
         assert f"more than {ALIASED_NODES_MAX} nodes" in refusal(bomb)
 
-    def test_an_honest_alias_is_fine(self) -> None:
+    def test_an_ordinary_alias_is_allowed(self) -> None:
         assert value_of("a: &x {b: 1}\nc: *x") == {"a": {"b": 1}, "c": {"b": 1}}
 
     @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ class TestYaml:
 
 
 class TestResolve:
-    """Which setting counts: command line, spec, environment, default; for providers otherwise."""
+    """Precedence of settings: command line, spec, environment, default; other for providers."""
 
     SPEC = f"{HEAD}provider: ollama\nmodel: own\nsteps: {{a: {{prompt: x}}, b: {{run: x}}}}\n"
     BARE = f"{HEAD}steps: {{a: {{prompt: x}}, b: {{run: x}}}}\n"
@@ -332,7 +332,7 @@ class TestResolve:
 
 
 class TestFuzz:
-    """Whatever the text, the answer is a spec or a SpecError."""
+    """Any text gives a spec or a SpecError."""
 
     @bounded(200)
     @given(st.text() | st.text("{}[]:,-&*!|>'\"%@#?~ \n\tab1.$"))
@@ -361,7 +361,7 @@ class TestFuzz:
 
 
 class TestGraph:
-    """The graph of what runs."""
+    """The dependency graph of the steps."""
 
     def test_levels_are_the_longest_way_from_a_root(self) -> None:
         graph = build_graph(
@@ -380,7 +380,7 @@ class TestGraph:
         ],
         ids=["twice", "unknown", "cycle", "itself"],
     )
-    def test_a_ledger_from_elsewhere_is_not_believed(self, steps: list[StepDef]) -> None:
+    def test_a_graph_from_a_foreign_ledger_is_checked(self, steps: list[StepDef]) -> None:
         with pytest.raises(SpecError):
             build_graph(steps)
 
