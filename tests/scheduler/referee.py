@@ -99,7 +99,7 @@ class Referee:
         elif event.type in _JOB_ENDS:
             # Another process may cancel a job that is not running.
             is_open = event.type == "job.cancelled" and self.job not in ("succeeded", "failed")
-            demand(self._alive or is_open, f"{event.type} of a job that nobody runs")
+            demand(self._alive or is_open, f"{event.type} of a job that is not running")
             demand(not self.running, f"{event.type} while {self.running} ran")
             self.job = event.type.removeprefix("job.")
             self._alive = False
@@ -112,7 +112,7 @@ class Referee:
             self._circuits.closed(event.target)
         else:
             is_cut = event.type == "step.interrupted" and event.reason == "crash"
-            demand(self._alive or is_cut, f"{event.type} of a job that nobody runs")
+            demand(self._alive or is_cut, f"{event.type} of a job that is not running")
             self._observe_step(now, event, self.courses[event.step], is_due=is_due)
 
     def _check_order(self, now: float, event: Any) -> bool:

@@ -283,7 +283,7 @@ def test_a_step_that_fails_before_its_call_gives_its_place_back() -> None:
     definition = definition_of(plan).model_copy(
         update={"rate": {"alpha": RateDef(requests_per_min=1)}}
     )
-    broken = definition.steps[0].model_copy(update={"system": "${{ steps.nobody.output }}"})
+    broken = definition.steps[0].model_copy(update={"system": "${{ steps.unknown.output }}"})
     definition = definition.model_copy(update={"steps": (broken, definition.steps[1])})
     with stand_for(plan, definition) as stand:
         state = stand.run()

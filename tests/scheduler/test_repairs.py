@@ -53,7 +53,7 @@ class TestRepair:
         assert "$.n: 'x' is not of type 'integer'" in failed.message
         assert "called more tools" not in failed.message
 
-    def test_a_retry_after_exhausted_repairs_asks_anew(self) -> None:
+    def test_a_retry_after_exhausted_repairs_calls_the_model_again(self) -> None:
         def second_time(request: Request) -> Reply:
             return says('{"n": 1}' if request.ordinal == 3 else '{"n": "x"}')
 

@@ -88,7 +88,7 @@ class PlanWorld:
         return {}
 
     def answer(self, stand: Stand, state: JobState, turn: int) -> None:
-        raise AssertionError(f"{state.status}: nobody is asked in it")
+        raise AssertionError(f"{state.status}: no question can be open in this status")
 
     def check_end(self, stand: Stand, state: JobState) -> None:
         self.referee.finished(timed_out=state.job_failure is not None)

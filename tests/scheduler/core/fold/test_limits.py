@@ -78,7 +78,7 @@ class TestOpening:
         assert play.ready() == ["s3"]
 
     @pytest.mark.parametrize("kind", [None, "auth", "bad_request"], ids=str)
-    def test_anything_else_in_between_begins_the_count_anew(self, kind: FailureKind | None) -> None:
+    def test_any_other_end_of_a_call_resets_the_count(self, kind: FailureKind | None) -> None:
         play = Play(crowd(4))
         play.ask("s0", "s1", "s2", "s3")
         play.fail("s0")
@@ -192,7 +192,7 @@ class TestTheProbe:
         assert circuit_events(play.fail("s3")) == []
         assert len(circuit_events(play.fail("s4"))) == 1
 
-    def test_its_transient_failure_opens_it_anew(self) -> None:
+    def test_its_transient_failure_opens_it_again(self) -> None:
         play = opened_circuit()
         play.now = 60.0
         play.ask("s2")
@@ -205,7 +205,7 @@ class TestTheProbe:
         play.now = 125.0
         assert play.ready() == ["s3"]
 
-    def test_it_opens_it_anew_whatever_earlier_calls_have_ended_in_meanwhile(self) -> None:
+    def test_it_opens_it_again_whatever_the_end_of_earlier_calls_was(self) -> None:
         play = Play(crowd(6, threshold=3))
         play.ask("s0", "s1", "s2", "s3")
         for step_id in ("s0", "s1", "s2"):
