@@ -21,7 +21,7 @@ from orc.projections.history.upstream import UpstreamStep, read_upstream
 from orc.projections.tables.job_view import JobView, read_calls, read_rows, read_tools, read_view
 from orc.projections.tables.rows import AttemptRow, CallRow, FileRow, JobRow, StepRow, ToolRow
 
-Origin = Literal["content", "glob", "text", "tool"]
+ContentSource = Literal["content", "glob", "text", "tool"]
 """How the bytes came into the file: `content` is a content in the spec, `glob` a pattern that captured
 the file, `text` the step's whole text, `tool` the tool `write_file`."""
 
@@ -84,7 +84,7 @@ class Lineage:
     is_current: bool
     lost: str | None
     making: FileOrigin
-    origin: Origin | None
+    origin: ContentSource | None
     job: JobRow
     step: StepRow
     version: int | None
@@ -249,7 +249,7 @@ def _arguments(reader: LedgerReader, row: ToolRow) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _origin(definition: StepDef | None, file: FileRow, project: str) -> Origin | None:
+def _origin(definition: StepDef | None, file: FileRow, project: str) -> ContentSource | None:
     """From the entry of `files` that matches the path; None if entries of several kinds match."""
     path = file.path.removeprefix(f"{project}/")
     entries = () if definition is None else definition.files
@@ -258,7 +258,7 @@ def _origin(definition: StepDef | None, file: FileRow, project: str) -> Origin |
         entry for entry in entries if entry.glob and fnmatchcase(path, entry.glob)
     ]
     matching = matching or [entry for entry in entries if "${{" in (entry.path or "")]
-    found: set[Origin] = {
+    found: set[ContentSource] = {
         "glob" if entry.glob else "text" if entry.content is None else "content"
         for entry in matching
     }

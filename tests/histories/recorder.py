@@ -109,7 +109,7 @@ def main() -> None:
 def record_tables() -> str:
     """The statements that make the tables of the read model."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        # They have links there.
+        # The tables of the read model refer to it.
         connection.execute("CREATE TABLE blobs (sha256 TEXT PRIMARY KEY)")
         create_tables(connection)
         rows = connection.execute(
