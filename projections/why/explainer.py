@@ -124,7 +124,9 @@ class StepExplainer:
                 self.status = "succeeded"
                 warned = f"; {event.warning}" if event.warning else ""
                 took = duration_text(event.duration_s)
-                text = f"attempt {event.attempt} succeeded after {took}{warned}"
+                is_container = facts_of(self.row.kind).is_container
+                subject = "it" if is_container else f"attempt {event.attempt}"
+                text = f"{subject} succeeded after {took}{warned}"
                 self.add(recorded, "succeeded", text)
             case StepExpanded():
                 self.add(recorded, "expanded", expanded_text(self.definition, self.row, event))
@@ -192,7 +194,7 @@ class StepExplainer:
             self.add(recorded, "started", text, created.version)
             return
         self.ready = self.ready or find_job_start(self.job_events, recorded.version)
-        self.add(recorded, "started", f"{started}: the step needs no other step{condition_text}")
+        self.add(recorded, "started", f"{started}; the step needs no other step{condition_text}")
 
     def _failed(self, recorded: Recorded, event: StepFailed) -> None:
         self.failures += 1

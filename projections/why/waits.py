@@ -52,7 +52,7 @@ def find_wait(
     stopped = [found for found in within if found.event.type == "job.resumed"]
     if stopped:
         resumed = stopped[-1].version
-        text = f"the job was stopped, until event {resumed} resumed it"
+        text = "the job was stopped until it was resumed"
         return Wait("stopped", text, (resumed,), waited_s)
     circuit = _circuit(job_events, step, ready, start)
     if circuit is not None:
@@ -135,7 +135,9 @@ def _wait_for_slot(
     busy = len(running) + (1 if freed is not None else 0)
     limits = {} if job is None else job.concurrency
     ended = () if freed is None else (freed.version,)
-    became_free = "" if freed is None else f"; a slot became free when {freed.step} ended"
+    became_free = (
+        "" if freed is None else f"; a slot became free when an attempt of {freed.step} ended"
+    )
     own = limits.get(step.provider or "")
     if own is not None:
         provider_of = {row.name: row.provider for row in view.steps}

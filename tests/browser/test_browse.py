@@ -38,9 +38,9 @@ def browse(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     options = ("--no-open", "--allow-decisions", "--port", "0", "--json")
     process = start_orc("browse", "latest", *options, cwd=folder)
     assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
-    assert told["pid"] == process.pid
-    yield told["url"], process
+    started = json.loads(process.stdout.readline())
+    assert started["pid"] == process.pid
+    yield started["url"], process
     end_process(process)
 
 

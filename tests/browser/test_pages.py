@@ -29,14 +29,14 @@ STATES = {"a": "succeeded", "b": "failed", "c": "succeeded", "d": "skipped", "e"
 
 
 def _hostile() -> Story:
-    told = begun(
+    story = begun(
         step("a", prompt="?"), *(step(name, needs=NEEDS[name]) for name in "bcde"), project=HOSTILE,
         task_description=HOSTILE,
     )  # fmt: skip
-    told.start("a").call("a", number=1, ends="replied", text=HOSTILE)
-    told.succeed("a", HOSTILE, files={f"{HOSTILE.replace('/', '')[:120]}.html": HOSTILE.encode()})
-    told.start("b", "c").fail("b", message=HOSTILE).succeed("c", HOSTILE)
-    return told.tell(Settle())
+    story.start("a").call("a", number=1, ends="replied", text=HOSTILE)
+    story.succeed("a", HOSTILE, files={f"{HOSTILE.replace('/', '')[:120]}.html": HOSTILE.encode()})
+    story.start("b", "c").fail("b", message=HOSTILE).succeed("c", HOSTILE)
+    return story.tell(Settle())
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +117,11 @@ def test_a_running_jobs_page_changes_without_a_reload(
         expect(first).to_have_attribute("data-status", "running")
         page.locator("#spec summary").click()
 
-        told = begun(step("first"), step("second", needs="first"), job_id=RUNNING).start("first")
-        before = len(told.stream)
-        told.succeed("first", "fine").start("second")
+        story = begun(step("first"), step("second", needs="first"), job_id=RUNNING).start("first")
+        before = len(story.stream)
+        story.succeed("first", "fine").start("second")
         with open_in(folder) as ledger:
-            ledger.append(told.stream[before:])
+            ledger.append(story.stream[before:])
 
         expect(first).to_have_attribute("data-status", "succeeded")
         expect(page.locator("#graph [data-step='second']")).to_have_attribute(

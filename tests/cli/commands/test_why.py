@@ -121,7 +121,7 @@ def test_a_step_that_waited_for_a_slot_names_the_one_that_ended(here: object) ->
                  if one["kind"] == "waited"]  # fmt: skip
 
     assert waited["facts"]["reason"] == "slot"
-    assert "a slot became free when a ended" in waited["text"]
+    assert "a slot became free when an attempt of a ended" in waited["text"]
     assert event(job, waited["events"][0], "--db", "own.db")["step"] == "a"
 
 

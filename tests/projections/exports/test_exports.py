@@ -95,10 +95,10 @@ def test_a_report_has_failures_retries_and_steps_that_did_not_run() -> None:
     assert borne.find("skipped").get("type") == "tolerated"
     assert "it broke" in borne.find("skipped").get("message")
     assert bad.find("failure").attrib == {"type": "timeout", "message": "too late"}
-    told = bad.findtext("failure")
-    assert told.startswith("timeout: too late\nby far\nline ")
-    assert "line 40\n" in told
-    assert "line 20\n" not in told
+    rendered = bad.findtext("failure")
+    assert rendered.startswith("timeout: too late\nby far\nline ")
+    assert "line 40\n" in rendered
+    assert "line 20\n" not in rendered
     assert r"\x1b]0;owned\x07\x00\x0d\u202e\ufffe" in bad.findtext("system-out")
     assert after.find("skipped").attrib == {
         "type": "skipped",
@@ -211,8 +211,10 @@ def test_a_call_has_the_names_of_the_genai_conventions_and_by_default_no_texts()
     }
     tool = attributes(named(spans, "execute_tool search"))
     assert tool["gen_ai.tool.call.id"] == "w2"
-    told = json.dumps(value)
-    assert not [text for text in ("Which?", "Be brief", "found", "Looks.", 'q\\"') if text in told]
+    rendered = json.dumps(value)
+    assert not [
+        text for text in ("Which?", "Be brief", "found", "Looks.", 'q\\"') if text in rendered
+    ]
 
 
 def test_a_trace_with_content_has_the_texts() -> None:
@@ -220,16 +222,16 @@ def test_a_trace_with_content_has_the_texts() -> None:
         spans = check_otlp(build_otel(source, content=True))
 
     call = named(spans, "chat gpt")
-    told = attributes(call)
+    rendered = attributes(call)
     assert call["kind"] == 1
-    assert "server.address" not in told
-    system = json.loads(told["gen_ai.system_instructions"])
+    assert "server.address" not in rendered
+    system = json.loads(rendered["gen_ai.system_instructions"])
     assert system == [{"type": "text", "content": "Be brief."}]
-    asked, image, result = json.loads(told["gen_ai.input.messages"])
+    asked, image, result = json.loads(rendered["gen_ai.input.messages"])
     assert asked == {"role": "user", "parts": [{"type": "text", "content": "Which?"}]}
     assert image["parts"][0]["uri"].startswith("sha256:")
     assert result["parts"] == [{"type": "tool_call_response", "id": "w1", "response": "found"}]
-    assert json.loads(told["gen_ai.output.messages"]) == [
+    assert json.loads(rendered["gen_ai.output.messages"]) == [
         {
             "role": "assistant",
             "parts": [{"type": "tool_call", "id": "w2", "name": "search", "arguments": {"q": "é"}}],

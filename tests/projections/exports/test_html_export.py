@@ -76,9 +76,9 @@ def test_without_content_the_page_has_no_texts(tmp_path: Path) -> None:
 
 def hostile_story_with(said: str) -> Story:
     """A step whose model replied with `said`, which it also wrote into a file."""
-    told = begun(step("a", prompt="?")).start("a")
-    told.call("a", number=1, ends="replied", text=said)
-    return told.succeed("a", said, files={"demo/said.txt": said.encode()})
+    story = begun(step("a", prompt="?")).start("a")
+    story.call("a", number=1, ends="replied", text=said)
+    return story.succeed("a", said, files={"demo/said.txt": said.encode()})
 
 
 def test_a_page_that_would_be_too_large_leaves_texts_out_and_says_so(
@@ -116,10 +116,10 @@ def test_calls_that_are_left_out_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "CALLS_MAX", 2)
-    told = begun(step("a", prompt="?")).start("a")
+    story = begun(step("a", prompt="?")).start("a")
     for number in range(1, 6):
-        told.call("a", number=number, ends="replied", text=f"reply {number}")
-    text = exported(tmp_path, told.succeed("a", "done"))
+        story.call("a", number=number, ends="replied", text=f"reply {number}")
+    text = exported(tmp_path, story.succeed("a", "done"))
     assert "reply 2" in text
     assert "reply 3" not in text
     assert "3 more calls are left out" in text
@@ -130,9 +130,9 @@ def test_attempts_are_shown_even_if_their_texts_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bool
 ) -> None:
     monkeypatch.setattr(export, "TEXT_BYTES_MAX", 10)
-    told = begun(step("a", prompt="?", retry=RetryDef(max_attempts=2))).start("a")
-    told.call("a", number=1, ends="replied", text="secret reply").fail("a", kind="timeout")
-    text = exported(tmp_path, told.start("a").succeed("a", "x"), content=content)
+    story = begun(step("a", prompt="?", retry=RetryDef(max_attempts=2))).start("a")
+    story.call("a", number=1, ends="replied", text="secret reply").fail("a", kind="timeout")
+    text = exported(tmp_path, story.start("a").succeed("a", "x"), content=content)
     assert {"step-1-attempt-1", "step-1-attempt-2"} <= set(Page(text).ids)
     assert "secret reply" not in text
 

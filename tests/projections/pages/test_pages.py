@@ -193,16 +193,18 @@ def test_the_page_of_an_ended_job_polls_less_often(database: Path) -> None:
 
 
 def test_a_job_is_shown_in_the_state_after_an_event(tmp_path: Path) -> None:
-    told = begun(step("ask", prompt="?", retry=RetryDef(max_attempts=2)), step("then", needs="ask"))
-    told.start("ask").fail("ask", kind="timeout", message="too slow")
-    early = len(told.stream)
-    told.start("ask").succeed("ask", "fine")
+    story = begun(
+        step("ask", prompt="?", retry=RetryDef(max_attempts=2)), step("then", needs="ask")
+    )
+    story.start("ask").fail("ask", kind="timeout", message="too slow")
+    early = len(story.stream)
+    story.start("ask").succeed("ask", "fine")
     with open_in(tmp_path) as ledger:
-        write(ledger, told)
+        write(ledger, story)
 
     async def look(get: Get) -> None:
         page = (await get(f"{BASE}/{JOB}?at={early}")).text
-        assert f"event {early} of {len(told.stream)}" in page
+        assert f"event {early} of {len(story.stream)}" in page
         assert re.search(r'<tr data-step="ask" data-status="waiting"', page)
         first = (await get(f"{BASE}/{JOB}?at=1")).text
         assert re.search(r'<tr data-step="ask" data-status="pending"', first)
@@ -215,7 +217,7 @@ def test_a_job_is_shown_in_the_state_after_an_event(tmp_path: Path) -> None:
 
 def test_the_parts_that_the_slider_replaces_are_on_every_page(tmp_path: Path) -> None:
     # A part that is missing from another event's page would not be replaced.
-    told = begun(step("a", prompt="?")).start("a")
+    story = begun(step("a", prompt="?")).start("a")
     opened = CircuitOpened(
         target="ollama/m",
         failures=5,
@@ -224,9 +226,9 @@ def test_the_parts_that_the_slider_replaces_are_on_every_page(tmp_path: Path) ->
         kind="rate_limit",
         message="busy",
     )
-    told.record(opened).fail("a")
+    story.record(opened).fail("a")
     with open_in(tmp_path) as ledger:
-        write(ledger, told)
+        write(ledger, story)
 
     async def look(get: Get) -> None:
         def places(page: str) -> set[str]:
@@ -244,12 +246,12 @@ def test_the_parts_that_the_slider_replaces_are_on_every_page(tmp_path: Path) ->
 
 
 def test_costs_of_an_earlier_state_come_from_the_ledger(tmp_path: Path) -> None:
-    told = begun(step("a", prompt="?"), step("b", prompt="?"))
-    told.start("a").call("a", number=1, ends="replied").succeed("a")
-    early = len(told.stream)
-    told.start("b").call("b", number=1, ends="replied").succeed("b")
+    story = begun(step("a", prompt="?"), step("b", prompt="?"))
+    story.start("a").call("a", number=1, ends="replied").succeed("a")
+    early = len(story.stream)
+    story.start("b").call("b", number=1, ends="replied").succeed("b")
     with open_in(tmp_path) as ledger:
-        write(ledger, told)
+        write(ledger, story)
         ledger.connection.execute("UPDATE llm_calls SET cost_usd = 0.25")
     with tables_at(tmp_path / "runs.db", JOB, early) as connection:
         costs = connection.execute("SELECT name, cost_usd, calls_unpriced FROM steps").fetchall()
@@ -345,23 +347,23 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_steps(tmp_path: 
     counts = []
     for number, job_id in ((5, JOB), (200, OTHER)):
         steps = [step(f"s{index}") for index in range(number)]
-        told = begun(*steps, job_id=job_id)
-        told.start(*(one.id for one in steps))
+        story = begun(*steps, job_id=job_id)
+        story.start(*(one.id for one in steps))
         with open_in(tmp_path) as ledger:
-            write(ledger, told)
+            write(ledger, story)
         with LedgerReader.open(tmp_path / "runs.db") as reader:
             asked: list[str] = []
             reader.connection.set_trace_callback(asked.append)
-            now = told.stream[-1].recorded_at
+            now = story.stream[-1].recorded_at
             read_job(reader, tmp_path / "runs.db", job_id, Links(), now=now, at=None)
             counts.append(len(asked))
     assert counts[0] == counts[1] < 30
 
 
 def test_an_interrupted_job_shows_the_command_that_resumes_it(tmp_path: Path) -> None:
-    told = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
+    story = begun(step("a")).start("a").interrupt("a").tell(InterruptJob("SIGTERM"))
     with open_in(tmp_path) as ledger:
-        write(ledger, told)
+        write(ledger, story)
 
     async def look(get: Get) -> None:
         assert f"orc resume {JOB}" in (await get(f"{BASE}/{JOB}")).text
