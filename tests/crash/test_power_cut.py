@@ -84,7 +84,7 @@ say("DONE")
 """
 
 
-_IS_BEHIND = re.compile(r"is missing from the run folder$|^the folder shows event \d+ of \d+;")
+_IS_BEHIND = re.compile(r"is missing from the run folder$|^the run folder has event \d+ of \d+;")
 
 
 @dataclass(frozen=True)
