@@ -1,4 +1,4 @@
-# Everything that a fresh machine needs is Python 3.11 or newer, git and make.
+# A machine needs Python 3.11 or newer, git and make.
 PYTHON ?= python3
 VENV ?= .venv
 PROVIDERS_VENV ?= .venv-providers
@@ -11,15 +11,15 @@ SEEDS ?= 5000
 .PHONY: demo test check check-lint check-format check-types test-lowest test-providers torture \
   simulate bench docs dist clean
 
-demo: $(VENV)/.installed  ## Run the example offline, in ./demo, and say where to look next.
+demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
 	@mkdir -p demo
 	@cd demo && PATH="$(abspath $(BIN)):$$PATH" orc demo
 	@echo "(in the folder demo/; the command is $(BIN)/orc)"
 
-test: check  ## What CI runs.
+test: check  ## Run the checks and the tests, as CI does.
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: check-lint check-format check-types  ## Style and types; .pre-commit-config.yaml runs the same.
+check: check-lint check-format check-types  ## Check style and types, as .pre-commit-config.yaml does.
 
 check-lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -30,22 +30,22 @@ check-format: $(VENV)/.installed-test
 check-types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
-test-lowest: $(LOWEST_VENV)/.installed-test  ## The tests on the lowest versions that pyproject.toml allows of its direct dependencies.
+test-lowest: $(LOWEST_VENV)/.installed-test  ## Run the tests with the lowest versions of direct dependencies that pyproject.toml allows.
 	$(LOWEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## What needs mlx-lm or Node; skips what cannot be had.
+test-providers: $(PROVIDERS_VENV)/.installed $(NODE)/.installed  ## Run the tests that need mlx-lm or Node; a test without its package is skipped.
 	$(PROVIDERS_VENV)/bin/python -m pytest -m providers -rs $(PYTEST_ARGS) tests/heavy
 
-torture: $(VENV)/.installed-test  ## The long crash and contention runs.
+torture: $(VENV)/.installed-test  ## Run the long tests of crashes and lock contention.
 	$(BIN)/python -m pytest -m torture $(PYTEST_ARGS)
 
-simulate: $(VENV)/.installed-test  ## Simulated jobs, one for each of SEEDS seeds: make simulate SEEDS=100000
+simulate: $(VENV)/.installed-test  ## Simulate one job for each of SEEDS seeds: make simulate SEEDS=100000
 	ORC_SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest $(PYTEST_ARGS) tests/simulation/test_simulation.py
 
-bench: $(VENV)/.installed-test  ## Measure; each figure beside what it is compared to.
+bench: $(VENV)/.installed-test  ## Run the benchmarks; each figure is printed with its ratio to a yardstick.
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/.installed  ## Write the generated parts of the pages anew.
+docs: $(VENV)/.installed  ## Rewrite the generated parts of the documentation.
 	$(BIN)/python docs/generate.py
 
 dist: $(DIST_VENV)/.installed  ## Build the sdist and the wheel, and check that the sdist gives the same wheel as the tree.
@@ -67,8 +67,8 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
-# pip cannot choose the lowest versions; uv can. A new environment each time, so that none is left
-# from an older pyproject.toml.
+# uv is used here, since pip cannot choose the lowest versions. The environment is created anew each
+# time, so that it has no package from an older pyproject.toml.
 $(LOWEST_VENV)/.installed-test: pyproject.toml
 	$(PYTHON) -m venv --clear $(LOWEST_VENV)
 	$(LOWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -81,7 +81,7 @@ $(DIST_VENV)/.installed: Makefile
 	$(DIST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build
 	@touch $@
 
-# mlx has wheels for Apple silicon and for Linux; elsewhere its tests are skipped.
+# mlx has wheels for Apple silicon and for Linux only; elsewhere its tests are skipped.
 $(PROVIDERS_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(PROVIDERS_VENV)
 	$(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mlx]' || \
@@ -89,7 +89,7 @@ $(PROVIDERS_VENV)/.installed: pyproject.toml
 	    $(PROVIDERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; }
 	@touch $@
 
-# A server that nobody here wrote: @copilotkit/aimock, from npm.
+# An independent implementation of the model APIs, to test against: @copilotkit/aimock from npm.
 $(NODE)/.installed: Makefile
 	@mkdir -p $(NODE)
 	npm install --silent --no-save --no-package-lock --prefix $(NODE) @copilotkit/aimock@1.43.0 || \

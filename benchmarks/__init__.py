@@ -1,1 +1,1 @@
-"""What orc costs, measured beside what it is compared to, in one run: `python -m benchmarks`."""
+"""Measures what orc costs, and in the same run what it is compared with: `python -m benchmarks`."""

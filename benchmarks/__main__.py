@@ -1,8 +1,7 @@
-"""Measures and prints, each figure with what it is a share of. Options: --json, --rounds N.
+"""Prints each measured figure and its ratio to a yardstick. Options: --json, --rounds N.
 
-Every round measures the yardstick right before and right after the job that is
-compared to it, because a disk's speed changes within seconds; the figure is
-the median of the rounds' ratios.
+Every round measures the yardstick right before and right after the job that is compared with it,
+because the speed of a disk changes within seconds. The ratio is the median over all rounds.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     tune_collector()
     figures: list[dict[str, Any]] = []
-    # Beside the project, not in /tmp: that may be memory, where a sync costs nothing.
+    # In the current folder, not in /tmp, which may be in memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
         for measure in (_chain, _fans, _layers, _prompts, _calls, _commands, _start, _pages):
@@ -100,7 +99,7 @@ def _prompts(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _calls(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """Calls to an API on loopback; one round of each before the measured ones loads the SDK."""
+    """Calls to an API on loopback. The first calls are not measured, since they load the SDK."""
     durable: list[float] = []
     bare: list[float] = []
     with calls.model_server() as url:
@@ -137,7 +136,7 @@ def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """What a command costs before it does anything: three that do little, and a job of one step."""
+    """The time of four commands that do little, which is mostly their start."""
     orc = str(Path(sys.executable).with_name("orc"))
     _, database = jobs.run_job(folder, jobs.chain(10))
     spec = folder / "one_step.yaml"
@@ -160,7 +159,7 @@ def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 
 def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """Pages of a ledger of a million events; the first load of each is not counted."""
+    """Pages of a ledger with a million events; the first load of each page is not measured."""
     database, job_id = big_ledger.make(folder, events=_EVENTS)
     with pages.server(database) as url:
         base = f"{url}/-/orc/{database.stem}"

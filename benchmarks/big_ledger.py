@@ -1,4 +1,4 @@
-"""A ledger of many events: real runs, copied under new ids and earlier times until it is large."""
+"""Makes a ledger with many events: copies of two real runs, under new ids and at earlier times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH = 5_000
 
 
 def job_of_1000_steps() -> tuple[str, str]:
-    """Ten layers of a hundred steps, prompts and values, some with files: the spec, the replies."""
+    """The spec and the replies of a job with 1,000 steps: ten layers of prompts and values."""
     lines = ["project: thousand", "concurrency: 100", "provider: replay", "steps:"]
     replies = ["replies:"]
     for level, number in itertools.product(range(10), range(100)):
@@ -34,7 +34,7 @@ def job_of_1000_steps() -> tuple[str, str]:
 
 
 def small_job() -> tuple[str, str]:
-    """Eighteen steps: the spec, the replies."""
+    """The spec and the replies of a job with eighteen steps."""
     lines = ["project: small", "provider: replay", "steps:", "  first: {value: 1}"]
     replies = ["replies:"]
     for number in range(16):
@@ -45,7 +45,7 @@ def small_job() -> tuple[str, str]:
 
 
 def make(folder: Path, *, events: int) -> tuple[Path, JobId]:
-    """A ledger of about so many events in `folder`, and the id of its latest job of 1,000 steps."""
+    """Make a ledger with about this many events; its path, and its latest job of 1,000 steps."""
     database = folder / "big.db"
     large, small = (_run(folder, *made) for made in (job_of_1000_steps(), small_job()))
     copies = max(1, (events - _LARGE_JOBS * len(large[1])) // len(small[1]))
@@ -75,7 +75,7 @@ def _reply(step: str, text: str) -> str:
 
 
 def _run(folder: Path, spec: str, replies: str) -> tuple[list[bytes], list[Recorded]]:
-    """The blobs and the events of a run."""
+    """Run a job; its blobs and its events."""
     _, database = jobs.run_job(folder, spec, replies=replies)
     with LedgerReader.open(database) as ledger:
         digests = [row[0] for row in ledger.connection.execute("SELECT sha256 FROM blobs")]

@@ -1,4 +1,4 @@
-"""Calls to a model API on loopback: by the vendor's SDK alone, and through orc."""
+"""Calls to a model API on loopback, by the vendor's SDK alone; `jobs.py` makes them through orc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def model_server() -> Iterator[str]:
-    """The address of a server that answers "ok" at once, in a process of its own."""
+    """The address of a server, in another process, that answers "ok" at once."""
     command = [sys.executable, "-m", "tests.model_server"]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -26,12 +26,12 @@ def model_server() -> Iterator[str]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """What leads orc's `openai` there."""
+    """The environment that makes orc's provider `openai` use this server."""
     return {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "none"}
 
 
 def sdk_s(url: str, *, calls: int, at_once: int) -> float:
-    """Seconds for so many streamed calls of the OpenAI SDK under trio, `at_once` at a time."""
+    """Seconds for this many streamed calls of the OpenAI SDK under trio, `at_once` at a time."""
     import trio
     from openai import AsyncOpenAI
 

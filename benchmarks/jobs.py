@@ -1,4 +1,4 @@
-"""Specs of the measured jobs, and running one with a stopwatch on its events."""
+"""The specs of the measured jobs, and the time between two events of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from orc.cli.jobs.own import Listener
+from orc.cli.jobs.owned_job import Listener
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
 from orc.cli.jobs.run import run
@@ -17,21 +17,21 @@ from orc.ledger import LedgerReader, Recorded
 
 
 def chain(count: int) -> str:
-    """Steps that each need the one before."""
+    """Steps of which each needs the step before it."""
     lines = ["project: chain", "steps:", "  s0: {value: 0}"]
     lines += [f"  s{i}: {{value: {i}, needs: s{i - 1}}}" for i in range(1, count)]
     return "\n".join(lines)
 
 
 def fan(count: int, *, concurrency: int = 1000) -> str:
-    """Steps that need nothing."""
+    """Steps that need no other step."""
     lines = ["project: fan", f"concurrency: {concurrency}", "steps:"]
     lines += [f"  s{i}: {{value: {i}}}" for i in range(count)]
     return "\n".join(lines)
 
 
 def layers(depth: int, width: int) -> str:
-    """Layers of steps, each step needing all of the layer before."""
+    """Layers of steps; each step needs all steps of the layer before."""
     lines = ["project: layers", "concurrency: 1000", "steps:"]
     for level in range(depth):
         needs = ", ".join(f"s{level - 1}_{i}" for i in range(width)) if level else ""
@@ -47,7 +47,7 @@ def commands(count: int, *, concurrency: int = 4) -> str:
 
 
 def prompts(count: int, *, concurrency: int = 100) -> tuple[str, str]:
-    """Prompts that recorded replies answer at once: the spec, and the replies."""
+    """The spec and the recorded replies of a job with this many prompts."""
     lines = ["project: prompts", f"concurrency: {concurrency}", "provider: replay", "steps:"]
     lines += [f"  s{i}: {{prompt: 'Say {i}.'}}" for i in range(count)]
     replies = ["replies:"] + [f"  s{i}: [{{text: 'It is {i}.'}}]" for i in range(count)]
@@ -68,7 +68,7 @@ def run_job(
     replies: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[float, Path]:
-    """Seconds from job.started to job.succeeded, and the ledger."""
+    """Run a job; the seconds from `job.started` to `job.succeeded`, and the path of its ledger."""
     place = folder / f"job-{time.monotonic_ns()}"
     place.mkdir()
     path = place / "spec.yaml"
@@ -96,7 +96,7 @@ def run_job(
 
 
 def events_folded_per_s(database: Path) -> float:
-    """Events per second, read from the ledger and folded to the job's state."""
+    """How many events per second are read from the ledger and folded to the job's state."""
     with LedgerReader.open(database) as ledger:
         job_id = ledger.find_job("latest")
         count = ledger.head(job_id).version

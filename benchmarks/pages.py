@@ -1,4 +1,4 @@
-"""Pages of a ledger, from `datasette LEDGER` as a person would start it."""
+"""Loads the pages of a ledger from `datasette serve LEDGER`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _START_S = 60
 
 @contextmanager
 def server(database: Path) -> Iterator[str]:
-    """Datasette on loopback; its address."""
+    """The address of a Datasette server on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,4 +48,4 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError("datasette has not come up")
+    raise RuntimeError(f"datasette has not answered within {_START_S} s")

@@ -1,4 +1,4 @@
-"""What orc is measured against: raw SQLite commits, and the start of Python with imports."""
+"""The yardsticks for orc: raw SQLite commits, and the start of Python with imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ROW = ("job_0123456789ab", "x" * 40, "y" * 200)
 
 
 def commits_per_s(folder: Path, *, rows: int, rows_a_commit: int) -> float:
-    """Rows per second into one table with orc's durability (WAL, synchronous=FULL)."""
+    """Rows per second inserted into one table, with orc's durability (WAL, synchronous=FULL)."""
     path = folder / f"raw-{time.monotonic_ns()}.db"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -30,7 +30,7 @@ def commits_per_s(folder: Path, *, rows: int, rows_a_commit: int) -> float:
 
 
 def start_s(arguments: list[str], *, times: int = 7) -> float:
-    """The median wall time of a command in fresh processes, after one that is not counted."""
+    """The median duration of a command in seconds; the first of its runs is not counted."""
     taken = []
     for _ in range(times + 1):
         started = time.perf_counter()
@@ -40,5 +40,5 @@ def start_s(arguments: list[str], *, times: int = 7) -> float:
 
 
 def imports_start_s() -> float:
-    """The start of Python with the imports that every run of a job needs."""
+    """The time in seconds to start Python with the imports that every run of a job needs."""
     return start_s([sys.executable, "-c", "import trio, pydantic, yaml, typer"])

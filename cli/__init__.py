@@ -1,1 +1,1 @@
-"""The command line `orc`: the table of commands, options, errors and exit codes."""
+"""The command line `orc`: the table of commands, shared options, errors and exit codes."""

@@ -1,4 +1,4 @@
-"""The typer application: a group whose commands are loaded one by one, when they are requested."""
+"""The typer application: a group that imports a command only when it is requested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from orc.cli.lazy_group import LazyGroup
 app = typer.Typer(
     name="orc",
     cls=LazyGroup,
-    help="Run model pipelines from a YAML file; resume them after any crash; browse them.",
+    help="Run pipelines of model calls, commands and functions from a YAML file. Every step is "
+    "recorded, so that a job can be resumed after any crash.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

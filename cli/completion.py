@@ -1,15 +1,15 @@
-"""What the shell completes: jobs and steps of the ledger. Completion never fails aloud."""
+"""Shell completion of job ids and step ids. An error gives no completions and no message."""
 
 from __future__ import annotations
 
 import typer
 
-from orc.cli.opening import read_tables
+from orc.cli.ledger_access import read_tables
 from orc.ledger import find_job
 
 
 def complete_jobs(incomplete: str) -> list[str]:
-    """Job ids for the shell; completion never fails aloud."""
+    """The latest job ids that start with `incomplete`."""
     try:
         with read_tables(None) as (connection, _):
             rows = connection.execute(
@@ -21,10 +21,11 @@ def complete_jobs(incomplete: str) -> list[str]:
 
 
 def complete_steps(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Step ids of the job that is on the command line."""
+    """The step ids that start with `incomplete`, of the job on the command line."""
     try:
         with read_tables(None) as (connection, path):
-            # The option that is being completed has no value yet, and ends the parsing.
+            # Parsing stops at the option that is being completed, since it has no value yet.
+            # The job may therefore still be among the unparsed arguments.
             job_id = find_job(connection, ctx.params["job"] or ctx.args[0], path=path)
             rows = connection.execute(
                 "SELECT name FROM steps WHERE job_id = ? AND status <> 'removed' ORDER BY position",

@@ -1,8 +1,8 @@
-"""What can go wrong on the command line, named by who acts next; each class has its exit code.
+"""The errors of the command line. Each class names its exit code.
 
-UsageProblem         the caller: something that was given cannot be used
-EnvironmentProblem   the caller: something that orc needs is missing
-ReaderGone           nobody: the reader of stdout has closed it
+UsageProblem         an argument, an option or a file cannot be used; the caller corrects it
+EnvironmentProblem   something that orc needs is missing; the caller provides it
+ReaderGone           the reader of stdout has closed it; nothing needs to be done
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orc.ledger import exit_codes
 
 
 class UsageProblem(Exception):
-    """Something that the caller gave cannot be used; the message says what to do."""
+    """An argument, an option or a file cannot be used; the message says what to do."""
 
     exit_code: ClassVar[int] = exit_codes.USAGE
 
@@ -25,6 +25,6 @@ class EnvironmentProblem(Exception):
 
 
 class ReaderGone(Exception):
-    """The reader of stdout has closed it: output from now on is dropped, and nothing is said."""
+    """The reader of stdout has closed it. Further output is dropped, and no message is printed."""
 
     exit_code: ClassVar[int] = exit_codes.SUCCEEDED

@@ -1,4 +1,4 @@
-"""Which exit code an error, or the end of a job, leads to. Free of imports that cost."""
+"""The exit code for an error, and for the end of a job. Imports nothing that loads slowly."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _OF_ENVIRONMENT = {"environment", "connection"}
 
 
 def code_for_error(error: BaseException) -> int | None:
-    """The exit code of an error that was raised on purpose; None for any other.
+    """The exit code of an expected error; None for any other.
 
-    Each class of ours names its own. The standard library's cannot.
+    Each error class of orc names its exit code. Errors of the operating system get theirs here.
     """
     own = getattr(type(error), "exit_code", None)
     return own if isinstance(own, int) else _code_for_system_error(error)
@@ -42,14 +42,18 @@ def code_for_job(
     strict: bool = False,
     over_budget: bool = False,
 ) -> int:
-    """The exit code of a command that ran a job until that status."""
+    """The exit code of a command that ran a job until it had this status.
+
+    `signal` is the stop signal that interrupted the job, such as `SIGINT`. `tolerated` is the
+    number of failed steps with `continue_on_error`; it counts only if `strict` is set.
+    """
     failure_kinds = set(failure_kinds)
     if signal is not None:
         return SIGNALS.get(signal, FAILED)
     if status == "succeeded":
         return FAILED if strict and tolerated else SUCCEEDED
     if status == "interrupted" and not failure_kinds:
-        # No signal and no failure: the steps of --until or --only have ended.
+        # No signal and no failure: all steps that --until or --only selected have ended.
         return SUCCEEDED
     if status == "cancelled":
         return CANCELLED

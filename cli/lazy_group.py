@@ -1,8 +1,8 @@
-"""A typer group that starts fast: it loads a command when it is requested, and pydantic when needed.
+"""A typer group that starts fast: it imports a command, and pydantic, only when they are needed.
 
-Typer builds every command of a group at start, and so would import what each of them needs.
-Typer also converts every value through pydantic, defaults included, and pydantic takes as long
-to load as typer itself: `orc list` would start half as fast.
+Typer builds every command of a group at start, which would import the modules of all commands.
+Typer also converts every value through pydantic, even defaults. Loading pydantic takes as long as
+loading typer, so that `orc list` would take twice as long to start.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from orc.cli.command_table import ALIASES, COMMANDS, load_function
 
 
 class PlainCommand(TyperCommand):
-    """Leaves defaults, texts and paths as they are; converts other values as typer does."""
+    """A command that does not convert defaults, texts and paths; typer converts the rest."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Called once the command has all its parameters, those of the help included."""
-        _convert_when_typed(self.get_params(ctx))
+        """Replace the conversion of all parameters (also of `--help`), then parse."""
+        _convert_lazily(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
 
 class LazyGroup(TyperGroup):
-    """The commands of the table. Help, completion and suggestions read the table alone."""
+    """The group of all commands in the table. Help, completion and suggestions read only the table."""
 
     def __init__(self, **attributes: Any) -> None:
         attributes["commands"] = None
@@ -36,8 +36,8 @@ class LazyGroup(TyperGroup):
         self.commands = _LazyCommands()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """See `PlainCommand.parse_args`; here for the options before a command."""
-        _convert_when_typed(self.get_params(ctx))
+        """Do the same as `PlainCommand.parse_args`, for the options before a command."""
+        _convert_lazily(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -50,8 +50,9 @@ class LazyGroup(TyperGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """The commands that begin so, and the options before a command."""
-        # Here, because typer has moved it before: a later move breaks completion alone.
+        """The commands that start with `incomplete`, and the options before a command."""
+        # Imported here, since typer has moved this class before: if it moves again, only
+        # completion breaks.
         from typer._click.shell_completion import CompletionItem
 
         found = [
@@ -63,7 +64,7 @@ class LazyGroup(TyperGroup):
 
 
 class _LazyCommands(MutableMapping[str, Any]):
-    """Every name of the table; its command is built when it is first asked for."""
+    """All commands by name; each is built at its first access."""
 
     def __init__(self) -> None:
         self._built: dict[str, Any] = {}
@@ -93,12 +94,14 @@ def _build_command(name: str) -> Any:
     return get_command(alone)
 
 
-class _WhenTyped:
+class _LazyConverter:
+    """Converts the value of one parameter: plain types here, all others through typer."""
+
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None or value is param.default:
             return value
         wanted = _plain_type(param.type_descriptor.annotation)
-        # No option of ours asks more of a text or a path than to be one.
+        # No option of orc has further conditions (such as `exists=True`) on a text or a path.
         if param.nargs == 1 and not param.multiple:
             if wanted in (str, Path) and isinstance(value, str):
                 return wanted(value)
@@ -113,13 +116,13 @@ def _are_texts(values: Any) -> bool:
 
 
 def _plain_type(annotation: Any) -> Any:
-    """The type of an option, `| None` taken off."""
+    """The type of an option, without `| None`."""
     types = [kind for kind in get_args(annotation) if kind is not type(None)]
     return types[0] if len(types) == 1 else annotation
 
 
-def _convert_when_typed(params: list[Any]) -> None:
+def _convert_lazily(params: list[Any]) -> None:
     for param in params:
-        # Typer fills this attribute at first use. Should a later version call it
-        # otherwise, this does nothing, and commands start more slowly.
-        param._runtime_param = _WhenTyped()
+        # Typer sets this private attribute at its first use. If a later version renames it, this
+        # assignment has no effect, and commands only start more slowly.
+        param._runtime_param = _LazyConverter()

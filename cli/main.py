@@ -1,6 +1,7 @@
-"""The entry point: the version without loading anything, else the typer application.
+"""The entry point of `orc`: it runs the typer application and turns errors into exit codes.
 
-Errors that people can cause end here, as one message and an exit code.
+An expected error is printed as one message. Only a bug in orc prints a traceback. `--version` is
+answered without loading the application.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from types import TracebackType
 def main() -> None:
     """Run the command line; the process exits with a code of `ledger/exit_codes.py`."""
     if sys.platform == "win32":
-        print("orc runs on Linux and macOS; on Windows use WSL", file=sys.stderr)
+        print("orc does not run on Windows; use WSL, Linux or macOS", file=sys.stderr)
         sys.exit(7)
-    # Started with a closed stream: without these, print would take another one for it.
+    # With a closed stdout or stderr, the next file that is opened would get its number.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding has no sign for is escaped, as on stderr.
+        # A character that the terminal's encoding lacks is printed as its escape, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.excepthook = _print_safely
+    sys.excepthook = _print_traceback
     if sys.argv[1:] in (["--version"], ["-V"]):
         from orc.about import version
 
@@ -33,9 +34,10 @@ def main() -> None:
 
 
 def tune_collector() -> None:
-    """Let the cyclic collector run seldom: the state of a job is large, lives long and has no cycles.
+    """Make the cyclic garbage collector run less often.
 
-    At Python's own threshold it walks all of it again and again while a large job runs.
+    The state of a job is large, lives long and has no cycles. With Python's default thresholds,
+    the collector would traverse all of it many times while a large job runs.
     """
     gc.set_threshold(100_000, 20, 50)
 
@@ -53,7 +55,7 @@ def _run() -> int:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has gone; it wants nothing more.
+        # The reader of stdout has closed it. The rest of the output is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -74,10 +76,10 @@ def _explain(error: Exception) -> int:
 
     show = getattr(error, "show", None)
     if show is not None:
-        # Typer's own usage errors print themselves, and quote the command line.
-        told = io.StringIO()
-        show(file=told)
-        say(told.getvalue().rstrip("\n"))
+        # A usage error of typer prints itself. It quotes the command line, so it is made safe.
+        message = io.StringIO()
+        show(file=message)
+        say(message.getvalue().rstrip("\n"))
         return USAGE
     if isinstance(error, typer.Abort):
         return SIGNALS["SIGINT"]
@@ -88,7 +90,7 @@ def _explain(error: Exception) -> int:
     code = code_for_error(error)
     hide_keys(os.environ)
     if code is None:
-        return _own_up(error)
+        return _report_bug(error)
     if isinstance(error, SpecError):
         from orc.cli.terminal.problems import problem_lines
 
@@ -100,10 +102,10 @@ def _explain(error: Exception) -> int:
     return code
 
 
-def _print_safely(
+def _print_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """A traceback, which only a mistake of ours can lead to: its texts may be anybody's."""
+    """Print the traceback of a bug in orc, made safe: it may quote texts from outside."""
     import traceback
 
     from orc.cli.terminal.text import say
@@ -111,17 +113,20 @@ def _print_safely(
     say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"))
 
 
-def _own_up(error: Exception) -> int:
-    """What no rule foresaw, with all that whoever mends it needs, and without keys."""
+def _report_bug(error: Exception) -> int:
+    """Print the traceback of an unexpected error, with the keys of providers hidden."""
     from orc.ledger.exit_codes import FAILED
 
-    _print_safely(type(error), error, error.__traceback__)
+    _print_traceback(type(error), error, error.__traceback__)
     return FAILED
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return "there is not enough memory; what the ledger has is kept. Free some, then resume the job"
+        return (
+            "there is not enough memory. All committed events are in the ledger; free some memory, "
+            "then resume the job"
+        )
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"

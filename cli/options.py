@@ -15,7 +15,7 @@ from orc.scheduler.core.durations import parse_duration
 Job = Annotated[
     str,
     typer.Argument(
-        help="A job's id, any unique part of one, `latest`, or `latest~1` for the one before.",
+        help="A job's id, a unique part of it, `latest`, or `latest~1` for the job before the latest.",
         metavar="JOB",
         autocompletion=complete_jobs,
     ),
@@ -23,15 +23,17 @@ Job = Annotated[
 SpecFile = Annotated[Path, typer.Argument(help="A spec: a YAML file.", metavar="SPEC")]
 Database = Annotated[
     Path | None,
-    typer.Option("--db", help="The ledger. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
+    typer.Option("--db", help="The ledger file. Default: $ORC_DB, else ./runs.db.", metavar="PATH"),
 ]
 RunsDir = Annotated[
     Path | None,
-    typer.Option(help="Where run folders go. Default: runs/ beside the ledger.", metavar="DIR"),
+    typer.Option(
+        help="The folder for the run folders. Default: runs/ beside the ledger.", metavar="DIR"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask anything.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress on stderr.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask for input on the terminal.")]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),
@@ -40,25 +42,35 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Run the commands of a job or a ledger that somebody else made or can write to.",
+        help="Run the job's commands although another user made the job or can write to the ledger.",
     ),
 ]
 Replies = Annotated[
     Path | None,
-    typer.Option(help="Recorded replies. Default: SPEC's .replay.yaml.", metavar="FILE"),
+    typer.Option(
+        help="A file of recorded replies. Default: NAME.replay.yaml beside NAME.yaml.",
+        metavar="FILE",
+    ),
+]
+JobReplies = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file of recorded replies. Default: the recorded replies that the job has.",
+        metavar="FILE",
+    ),
 ]
 Only = Annotated[
     str | None,
     typer.Option(
-        help="Run only these steps, and what they need; the others stay pending.",
+        help="Run only these steps and the steps that they need; other steps stay pending.",
         metavar="STEP[,STEP]",
     ),
 ]
-Again = Annotated[
+StepsAgain = Annotated[
     list[str],
     typer.Option(
         "--step",
-        help="A step to run again; may be given again.",
+        help="A step to run again; can be repeated.",
         metavar="STEP",
         autocompletion=complete_steps,
     ),
@@ -67,55 +79,92 @@ FromStep = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Run this step anew, and what follows.",
+        help="Run this step and all its dependents again.",
         metavar="STEP",
         autocompletion=complete_steps,
     ),
 ]
 StepFilter = Annotated[
     str | None,
-    typer.Option("--step", help="Only this step's events.", autocompletion=complete_steps),
+    typer.Option(
+        "--step", help="Only events of this step.", metavar="STEP", autocompletion=complete_steps
+    ),
 ]
 At = Annotated[
     int | None,
-    typer.Option("--at", help="As it was after this event of the job.", metavar="VERSION", min=1),
+    typer.Option("--at", help="Show the job as it was after this event.", metavar="VERSION", min=1),
 ]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--input", "-i", help="A value for an input of the spec.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--input",
+        "-i",
+        help="A value for an input of the spec; can be repeated.",
+        metavar="KEY=VALUE",
+    ),
 ]
 InputsFile = Annotated[
     Path | None,
-    typer.Option("--inputs", help="A YAML or JSON file of inputs; -i wins.", metavar="FILE"),
+    typer.Option(
+        "--inputs", help="A YAML or JSON file of inputs; -i overrides its values.", metavar="FILE"
+    ),
 ]
-Strict = Annotated[
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        "-p",
+        help="Use this provider instead of the spec's: NAME or NAME/MODEL.",
+        metavar="NAME",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Use this model instead of the spec's.", metavar="NAME"),
+]
+StrictRun = Annotated[
     bool,
-    typer.Option(help="Refuse parameters that a provider drops; a tolerated failure exits 1."),
+    typer.Option(
+        help="Refuse parameters that a provider does not support; exit 1 if a step with "
+        "continue_on_error failed."
+    ),
 ]
-Full = Annotated[bool, typer.Option("--full", help="All of every text, and every line.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as more comes.")]
-TargetFile = Annotated[Path, typer.Argument(help="The new file.", metavar="FILE")]
-ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+Strict = Annotated[bool, typer.Option(help="Exit 1 if a step with continue_on_error failed.")]
+Full = Annotated[bool, typer.Option("--full", help="Print texts and lists in full.")]
+Follow = Annotated[
+    bool, typer.Option("--follow", "-f", help="Wait for more and print it, until the job stops.")
+]
+TargetFile = Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")]
+ReplaceFile = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Yes = Annotated[
-    bool, typer.Option("--yes", help="Do it; without this, only say what would be done.")
+    bool,
+    typer.Option("--yes", help="Remove the bytes; without it, only show what would be removed."),
 ]
 Reason = Annotated[
-    str | None, typer.Option(help="Why, for the event that tells of it.", metavar="TEXT")
+    str | None, typer.Option(help="The reason, kept in the event of the removal.", metavar="TEXT")
 ]
-AskingStep = Annotated[str, typer.Argument(help="The step that asks.", metavar="STEP")]
-Comment = Annotated[str | None, typer.Option(help="Kept with the decision.", metavar="TEXT")]
+ReviewStep = Annotated[
+    str,
+    typer.Argument(
+        help="The step that waits for the decision.",
+        metavar="STEP",
+    ),
+]
+Comment = Annotated[
+    str | None, typer.Option(help="A comment, kept with the decision.", metavar="TEXT")
+]
 
 
 def split_names(text: str | None) -> tuple[str, ...]:
-    """`a,b` as names."""
+    """The names in a comma-separated list."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
-    """The moment as UTC text that sorts like recorded times; none for none.
+    """A time as UTC text in the form of recorded times; None for None.
 
-    `30m` and `2d` count back from `now`, by default the clock's; a day or a time is
-    UTC, unless it says otherwise. Raises UsageProblem.
+    A duration (`30m`, `2d`) counts back from `now`, by default the current time. A date or a time
+    is UTC unless it names a time zone. Raises UsageProblem.
     """
     if text is None:
         return None
@@ -126,11 +175,13 @@ def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:
             moment = datetime.fromisoformat(text.strip())
         except ValueError:
             raise UsageProblem(
-                f"--since {text!r} is neither a duration, such as 30m or 2d, nor a day, such as "
+                f"--since {text!r} is neither a duration, such as 30m or 2d, nor a date, such as "
                 "2026-11-01"
             ) from None
         moment = moment.replace(tzinfo=moment.tzinfo or UTC)
     try:
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     except (OverflowError, ValueError):
-        raise UsageProblem(f"--since {text!r} is out of the calendar") from None
+        raise UsageProblem(
+            f"--since {text!r}: the date is out of range; name a later one"
+        ) from None

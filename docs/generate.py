@@ -1,9 +1,8 @@
 """Rewrites the generated parts of the documentation: `python docs/generate.py`, or `--check`.
 
-A generated part stands between `<!-- generated: NAME -->` and
-`<!-- end of NAME -->`. With `--check` nothing is written, and the exit code is
-1 when a file differs from its source. The words of the glossary are linked where each first
-occurs in a page (`glossary_links.py`).
+A generated part is between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. With `--check`
+nothing is written, and the exit code is 1 if a page is not up to date. Each word of the glossary is
+linked where it first occurs in a page (`glossary_links.py`).
 """
 
 from __future__ import annotations
@@ -34,19 +33,20 @@ _PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=na
 
 
 def main() -> int:
-    """Write or check every page; the process's exit code."""
+    """Rewrite or check every page; the exit code."""
     check = sys.argv[1:] == ["--check"]
     pages = linked_pages()
     stale = [page for page in pages if (ROOT / page).read_text("utf-8") != render_page(page)]
     for page in stale:
         if not check:
             (ROOT / page).write_text(render_page(page), "utf-8")
-        sys.stdout.write(f"{page}: {'is stale' if check else 'rewritten'}\n")
+        message = "not up to date; run python docs/generate.py" if check else "rewritten"
+        sys.stdout.write(f"{page}: {message}\n")
     return 1 if check and stale else 0
 
 
 def render_page(page: str) -> str:
-    """The page's text with its generated parts made anew, and its words linked to the glossary."""
+    """The page's text with new generated parts, and with links to the glossary."""
 
     def fill(match: re.Match[str]) -> str:
         name = match["name"]
@@ -57,7 +57,7 @@ def render_page(page: str) -> str:
 
 
 def linked_pages() -> list[str]:
-    """The pages whose words are linked to the glossary."""
+    """The pages that get links to the glossary."""
     pages = (ROOT / "docs").rglob("*.md")
     return ["README.md", "SECURITY.md", *sorted(str(path.relative_to(ROOT)) for path in pages)]
 
@@ -79,7 +79,7 @@ _FOLDERS = ("orc", "cli", "projections", "scheduler", "providers", "ledger")
 
 
 def render_packages() -> str:
-    """Every package, those that import others first, with the first line of its docstring."""
+    """Every package with the first line of its docstring; packages that import others come first."""
     rows = []
     for folder in _FOLDERS:
         for path in sorted((ROOT / folder).rglob("__init__.py"), key=lambda path: path.parts):
@@ -142,7 +142,7 @@ def render_events() -> str:
 
 
 def render_values() -> str:
-    """The shapes that events hold."""
+    """The value types in events, with their fields."""
     from orc.ledger import events
 
     parts = []

@@ -5,13 +5,13 @@
     job = orc.run("examples/tiny_spec.yaml", provider="replay")
     print(job.status, job.outputs["qa"]["score"], job.files)
 
-`docs/python.md` has every function with an example. Functions that wait have twins for trio:
-`run_async`, `resume_async`, and so on. Nothing is loaded before a name is first used.
+`docs/python.md` has an example for every function. Functions that run or wait have an asynchronous
+version for trio: `run_async`, `resume_async`, and so on. Each name is imported at its first use.
 """
 
 from __future__ import annotations
 
-# Type checkers take the name for true. The module `typing` itself would be loaded for nothing.
+# Type checkers treat this name as true. The module `typing` is not imported, since it loads slowly.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orc.api import Difference as Difference
@@ -96,7 +96,7 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 if not TYPE_CHECKING:
-    # Hidden from type checkers: they would accept any name.
+    # Hidden from type checkers, which would otherwise accept any name.
     def __getattr__(name):
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

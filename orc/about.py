@@ -1,16 +1,16 @@
-"""What this distribution is called on the package index, and which version is installed.
+"""The name of this distribution on the package index, and the installed version.
 
-The command and the import package are called `orc`; the name on the index is another one.
+The command and the import package are called `orc`; on the package index that name is taken.
 """
 
 from __future__ import annotations
 
 DISTRIBUTION = "orc-ledger"
-"""The name that `pip install` takes."""
+"""The name for `pip install`."""
 
 
 def version() -> str:
-    """The version of the installed distribution; `0 (not installed)` for bare sources."""
+    """The version of the installed distribution; `0 (not installed)` if only sources are there."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed
 
@@ -21,5 +21,5 @@ def version() -> str:
 
 
 def install_command(extra: str) -> str:
-    """The exact command that installs one of the optional extras, such as `mlx`."""
+    """The command that installs orc with an optional extra, such as `mlx`."""
     return f"pip install '{DISTRIBUTION}[{extra}]'"

@@ -1,9 +1,9 @@
-"""The Python API: what the command line does, as functions.
+"""The Python API: the commands of the command line, as functions.
 
-Functions that wait (`run`, `resume`, `rerun`, `fork`, `replay`, `approve`, `reject`, `cancel`)
-have twins for trio in `asynchronous.py`. Everywhere, `db` is the ledger: by default $ORC_DB,
-else `runs.db` in the current folder. A job is named by its id, a unique part of it, `latest`, or
-`latest~1`. A failed job is returned, not raised.
+Functions that run or wait (`run`, `resume`, `rerun`, `fork`, `replay`, `approve`, `reject`,
+`cancel`) have asynchronous versions for trio in `asynchronous.py`. In all functions, `db` is the
+path of the ledger: by default $ORC_DB, else `runs.db` in the current folder. A job is named by its
+id, a unique part of it, `latest`, or `latest~1`. A job that fails is returned; no error is raised.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ Value = TypeVar("Value")
 
 
 def load_spec(path: str | Path) -> JobSpec:
-    """The checked spec in a file.
+    """Read and check the spec in a file.
 
-    Raises SpecError with every problem found, and UsageProblem for a file that cannot be read.
+    Raises SpecError with every problem, and UsageProblem if the file cannot be read.
     """
     text, name = read_spec_file(Path(path))
     files = SpecFiles(Path(path).absolute().parent)
@@ -73,7 +73,7 @@ def validate(
     provider: str | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> tuple[Problem, ...]:
-    """Every problem of a spec, with line and column; none for a valid one. Nothing is raised."""
+    """Every problem of a spec, with line and column; empty for a valid spec. Nothing is raised."""
     return find_problems(submission_of(spec, provider=provider, inputs=inputs or {}), os.environ)
 
 
@@ -87,7 +87,7 @@ def plan(
 ) -> Plan:
     """What a run of the spec would do, why, and what it would cost. Nothing is written.
 
-    It is compared to the last job of its project in the ledger, which need not exist. Raises
+    The spec is compared with the latest job of its project. The ledger need not exist. Raises
     SpecError, UsageProblem, LedgerError.
     """
     places = places_of(db, None)
@@ -109,9 +109,9 @@ def submit(
     replies: str | Path | None = None,
     output_dir: str | Path | None = None,
 ) -> Job:
-    """Make a spec a job that is durable and not run: `resume` runs it.
+    """Submit a spec as a job without running it; `resume` runs it.
 
-    Secrets and the keys of providers are read when it runs. Raises SpecError, UsageProblem,
+    Secrets and keys of providers are read when the job runs. Raises SpecError, UsageProblem,
     EnvironmentProblem, LedgerError.
     """
     submission = submission_of(
@@ -142,13 +142,13 @@ def run(
     record: str | Path | None = None,
     force: bool = False,
 ) -> Job:
-    """Submit a spec, given as a model or as a file's path, and run the job to its end.
+    """Submit a spec (the path of a file, or a model) and run the job to its end.
 
-    `replies` is a file of recorded replies, for the provider `replay`; `record` is a file to
-    write the replies of this run to. `until` names steps: they run, with what they need, and
-    the others stay pending. `strict` refuses parameters that a provider would drop. `force`
-    overwrites files in `output_dir` that orc did not write. Raises SpecError, UsageProblem,
-    EnvironmentProblem, LedgerError.
+    `replies` is a file of recorded replies for the provider `replay`; `record` is a file to which
+    the replies of this run are written. `until` names steps: only these and the steps that they
+    need run, and other steps stay pending. `strict` refuses parameters that a provider does not
+    support. `force` overwrites files in `output_dir` that orc did not write. Raises SpecError,
+    UsageProblem, EnvironmentProblem, LedgerError.
     """
     return _wait(
         run_async,
@@ -181,15 +181,15 @@ def resume(
     force: bool = False,
     trust: bool = False,
 ) -> Job:
-    """Go on with a job from its last event; with `spec`, amend it first.
+    """Continue a job from its last event; with `spec`, amend it first.
 
-    An edited `spec`, with `inputs`, amends the job: steps that it changes run again, with all
-    that depend on them; the others keep their results. `budget` is what more may be spent:
-    `+1.00` (dollars), `+5000tokens`, `+10calls`, or `STEP=+1.00`. `only` names steps: they run,
-    with what they need. `timeout_s` is a new limit for the whole job. `provider` can only be
-    `replay`. `trust` runs the commands of a job or a ledger that another user made or can write
-    to. Raises NoSuchJob, OwnedElsewhere when another process runs the job, SpecError,
-    UsageProblem, EnvironmentProblem, LedgerError.
+    An edited `spec`, with `inputs`, amends the job: the steps that it changes run again with all
+    their dependents, and other steps keep their results. `budget` raises a limit: `+1.00`
+    (dollars), `+5000tokens`, `+10calls`, or `STEP=+1.00`. `only` names steps: only these and the
+    steps that they need run. `timeout_s` is a new time limit for the whole job. `provider` can only
+    be `replay`. `trust` allows the commands of a job or ledger that another user made or can write
+    to. Raises NoSuchJob, OwnedElsewhere if another process runs the job, SpecError, UsageProblem,
+    EnvironmentProblem, LedgerError.
     """
     return _wait(
         resume_async,
@@ -217,7 +217,7 @@ def rerun(
     force: bool = False,
     trust: bool = False,
 ) -> Job:
-    """Run steps of a job again, with all that depend on them. No cache answers these steps.
+    """Run steps of a job again, with all their dependents. The named steps use no cache.
 
     Raises what `resume` raises.
     """
@@ -239,12 +239,12 @@ def fork(
     force: bool = False,
     trust: bool = False,
 ) -> Job:
-    """Submit a new job with the results of another, which may be in any state, and run it.
+    """Submit a new job that reuses the results of another job, and run it.
 
-    The step `start`, what `changes` or another `spec` of the project change, and all that
-    depends on these run anew. `changes` has values by their paths in the spec, such as
-    `steps.x.model` or `inputs.k`. With `run=False` the job is submitted only. Raises NoSuchJob,
-    SpecError, UsageProblem, EnvironmentProblem, LedgerError.
+    These steps run again, with all their dependents: the step `start`, and the steps that `changes`
+    or another `spec` of the same project change. `changes` has values by path in the spec, such as
+    `steps.x.model` or `inputs.k`. With `run=False` the job is only submitted. The other job may be
+    in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     return _wait(
         fork_async,
@@ -268,7 +268,7 @@ def replay(
     runs_dir: str | Path | None = None,
     trust: bool = False,
 ) -> Replay:
-    """Run a job again on its recorded replies, as a new job, and compare the two.
+    """Run a job again as a new job, from its recorded replies, and compare the two.
 
     No model is called. Commands and functions run again. Raises NoSuchJob, UsageProblem for a
     job that has not ended, EnvironmentProblem, LedgerError.
@@ -284,9 +284,10 @@ def approve(
     comment: str | None = None,
     db: str | Path | None = None,
 ) -> Decision:
-    """Decide for a step that waits for a person; `resume` then goes on with the job.
+    """Approve a step that waits for human review, or choose another `option` that it offers.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem where the step does not wait for that.
+    If no process runs the job, `resume` continues it. Raises NoSuchJob, LedgerError, and
+    UsageProblem if the step does not wait, or does not offer the option.
     """
     return _wait(approve_async, job, step, option=option, comment=comment, db=db)
 
@@ -294,15 +295,15 @@ def approve(
 def reject(
     job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
 ) -> Decision:
-    """Decide against a step that waits for a person: it fails. Raises what `approve` raises."""
+    """Reject a step that waits for human review; the step fails. Raises what `approve` raises."""
     return _wait(reject_async, job, step, comment=comment, db=db)
 
 
 def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
-    """End a job and wait for that; a job that has ended stays as it is.
+    """Cancel a job and wait until it has ended; a job that has ended stays as it is.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem when the process that runs the job has not
-    ended it in 30 seconds.
+    Raises NoSuchJob, LedgerError, and UsageProblem if the process that runs the job has not ended
+    it within 30 seconds.
     """
     return _wait(cancel_async, job, reason=reason, db=db)
 
@@ -322,7 +323,7 @@ def jobs(
 ) -> tuple[JobSummary, ...]:
     """The jobs of the ledger, newest first; `since` without a time zone is UTC.
 
-    Raises UsageProblem for a status that no job has, and LedgerError.
+    Raises UsageProblem for an unknown status, and LedgerError.
     """
     places = places_of(db, None)
     after = None
@@ -343,10 +344,10 @@ def jobs(
 def verify(
     job: str | None = None, *, db: str | Path | None = None, heads: Iterable[str] = ()
 ) -> Verification:
-    """Verify one job or the whole ledger: chain, blobs, tables and published files.
+    """Verify one job or, for None, the whole ledger: chain, blobs, tables and published files.
 
-    `heads` are hashes that jobs are known to have had, as `JOB=HASH`, or `HASH` where a job is
-    named. Raises NoSuchJob, UsageProblem, and LedgerError where the file cannot be read.
+    `heads` are head hashes that jobs are known to have had, as `JOB=HASH`, or `HASH` with a `job`.
+    Raises NoSuchJob, UsageProblem, and LedgerError if the file cannot be read.
     """
     places = places_of(db, None)
     return verify_ledger(places.database, job, heads, prices=places.prices)
@@ -355,28 +356,28 @@ def verify(
 def diff(
     before: str, after: str, *, step: str | None = None, db: str | Path | None = None
 ) -> Difference:
-    """What differs between two jobs; of one step and all inside it, where it is given.
+    """The differences between two jobs; with `step`, only those of the step and the steps inside it.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem where neither job has the step.
+    Raises NoSuchJob, LedgerError, and UsageProblem if neither job has the step.
     """
     with open_for_reading(places_of(db, None)) as ledger:
         return compare_jobs(ledger, before, after, step=step)
 
 
 def open_ledger(db: str | Path | None = None) -> Ledger:
-    """The ledger, to read streams and blobs from; close it, or use it in a `with`.
+    """Open the ledger to read streams and blobs. Close it, or use it in a `with` statement.
 
-    Raises NoLedger when there is none.
+    Raises NoLedger if there is no ledger at the path.
     """
     return open_for_writing(places_of(db, None))
 
 
 def _wait(function: Callable[..., Awaitable[Value]], *args: Any, **options: Any) -> Value:
-    """Run the asynchronous twin to its end. Raises RuntimeError inside of a trio run."""
+    """Run the asynchronous version to its end. Raises RuntimeError inside a trio run."""
     if trio.lowlevel.in_trio_run():
-        twin = getattr(function, "__name__", "")
+        name = getattr(function, "__name__", "")
         raise RuntimeError(
-            f"orc.{twin.removesuffix('_async')} cannot be called inside of a trio run: "
-            f"use `await orc.{twin}(...)`"
+            f"orc.{name.removesuffix('_async')} cannot be called inside a trio run; "
+            f"use `await orc.{name}(...)`"
         )
     return run_sync(function, *args, **options)

@@ -1,7 +1,7 @@
-"""The functions of the Python API that wait, for programs that use trio.
+"""The asynchronous functions of the Python API, for programs that use trio.
 
-Each is the twin of a function in `api.py`, which says what the arguments mean. The errors are
-the same ones.
+Each is the asynchronous version of a function in `api.py`, which documents the arguments and the
+errors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.jobs.decide import Decision, decide
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
-from orc.cli.jobs.own import Ended
+from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
 from orc.cli.jobs.read import Job, read_job
@@ -35,7 +35,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A replay: the job it repeats, the new job, and where the two differ."""
+    """A replay: the id of the original job, the new job, and the differences between the two."""
 
     original: str
     job: Job
@@ -43,7 +43,7 @@ class Replay:
 
     @property
     def is_same(self) -> bool:
-        """Whether the job went the same way again."""
+        """Whether the two jobs do not differ."""
         return not self.differences
 
 
@@ -105,7 +105,9 @@ async def resume_async(
         path, text = _path_or_text(spec)
         amendment = Amendment(os.environ, path, inputs or {}, (), names_of(only), text=text)
     elif inputs:
-        raise UsageProblem("inputs are changed by an amendment: give spec= too, or use orc.fork")
+        raise UsageProblem(
+            "inputs= changes inputs only together with spec=; add it, or use orc.fork"
+        )
     places = places_of(db, None)
     running = resume_job(
         job,
@@ -223,23 +225,23 @@ async def cancel_async(job: str, *, reason: str | None = None, db: str | Path | 
 
 
 def submission_of(spec: JobSpec | str | Path, **given: Any) -> Submission:
-    """The spec, a model or a file, with the options."""
+    """The submission of a spec (the path of a file, or a model) with these options."""
     path, text = _path_or_text(spec)
     return Submission(path=path, text=text, **given)
 
 
 def places_of(db: str | Path | None, runs_dir: str | Path | None) -> Places:
-    """The ledger at `db`, else $ORC_DB, else `runs.db` here; and the folder of the run folders."""
+    """The paths of the ledger and the run folders; see `Places.find`."""
     return Places.find(database=path_of(db), runs_dir=path_of(runs_dir))
 
 
 def path_of(path: str | Path | None) -> Path | None:
-    """The path as one; None for None."""
+    """The path as a `Path`; None for None."""
     return None if path is None else Path(path)
 
 
 def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of steps, each once; a text is one name."""
+    """The names of steps without repetitions; a text is one name."""
     return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
 
 
@@ -257,7 +259,10 @@ def _job(places: Places, ended: Ended) -> Job:
 
 
 async def _own_error(running: Awaitable[Value]) -> Value:
-    """The value of a run; its first error instead of a group, unless it was cancelled as well."""
+    """The result of a run. The first error of an exception group is raised instead of the group.
+
+    A group that also contains a cancellation of trio is raised unchanged.
+    """
     try:
         return await running
     except ExceptionGroup as group:

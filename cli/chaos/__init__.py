@@ -1,1 +1,1 @@
-"""`orc chaos`: a spec's job is killed after each commit, resumed, and compared."""
+"""`orc chaos`: kills the run of a spec after each commit, resumes it, and compares the results."""

@@ -1,4 +1,4 @@
-"""What a person sees of `orc chaos`: what it is about to do, how far it is, and the verdict."""
+"""The output of `orc chaos`: the plan, the progress, and the verdict."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from orc.cli.chaos.crashes import Case, Report, Told, Trial, Undisturbed
-from orc.cli.chaos.facts import Deviation, describe
+from orc.cli.chaos.comparison import Deviation, describe
+from orc.cli.chaos.trial import Case, ReferenceRun, Report, Trial, TrialListener
 from orc.cli.terminal.text import safe, say
 from orc.ledger.definition import walk_steps
 from orc.ledger.wording import count_text, duration_text
@@ -20,22 +20,27 @@ from orc.ledger.wording import count_text, duration_text
 _WIDTH = 160
 
 
-def say_before(trial: Trial, *, quiet: bool) -> None:
-    """What is about to happen, and what it does to the person's machine."""
+def say_plan(trial: Trial, *, quiet: bool) -> None:
+    """Print what will run, and which commands will really run on this machine."""
     code = [step for step in trial.definition.steps if _has_code(step)]
-    say(f"{safe(trial.definition.project)}: on recorded replies, in {trial.folder}", quiet=quiet)
+    say(f"{safe(trial.definition.project)}: from recorded replies, in {trial.folder}", quiet=quiet)
     if code:
         names = ", ".join(step.id for step in code[:5]) + (", ..." if len(code) > 5 else "")
-        say(f"Commands and functions are really run, for each commit: {safe(names)}.", quiet=quiet)
-        say("One that a kill meets at work is begun again, and so runs twice.", quiet=quiet)
+        say(
+            f"These commands and functions really run, once per commit: {safe(names)}.", quiet=quiet
+        )
+        say(
+            "A command that is running at the kill starts again, so that it runs twice.",
+            quiet=quiet,
+        )
 
 
 def _has_code(step: object) -> bool:
     return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))  # type: ignore[arg-type]
 
 
-class Teller(Told):
-    """Tells nothing; a context manager around the trial."""
+class ChaosDisplay(TrialListener):
+    """Prints nothing. It is a context manager around the trial."""
 
     def __enter__(self) -> Self:
         return self
@@ -49,30 +54,30 @@ class Teller(Told):
         return None
 
 
-class Lines(Teller):
-    """A line for each run, for logs and pipes."""
+class ChaosLines(ChaosDisplay):
+    """Prints a line for each run, for logs and pipes."""
 
     def __init__(self) -> None:
         self._done = self._total = 0
 
-    def undisturbed(self, found: Undisturbed, commits: Sequence[int]) -> None:
-        """See `Told`."""
+    def on_reference(self, reference: ReferenceRun, commits: Sequence[int]) -> None:
+        """See `TrialListener`."""
         self._total = len(commits)
-        say(plan_line(found, commits))
+        say(plan_line(reference, commits))
 
-    def case(self, case: Case) -> None:
-        """See `Told`."""
+    def on_case(self, case: Case) -> None:
+        """See `TrialListener`."""
         self._done += 1
         what = "killed" if case.was_killed else "ended before the kill"
-        found = case.findings[0].what if case.findings else "resumed, the same"
+        found = case.findings[0].what if case.findings else "resumed, with the same result"
         say(
             f"{self._done}/{self._total}  {what} {safe(describe(case.last))}: "
             f"{safe(found, width=_WIDTH)}"
         )
 
 
-class Bar(Teller):
-    """A bar of the runs, for terminals."""
+class ChaosBar(ChaosDisplay):
+    """A progress bar of the runs, for terminals."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -83,7 +88,7 @@ class Bar(Teller):
             console=Console(stderr=True, highlight=False, markup=False),
             transient=True,
         )
-        self._task = self._progress.add_task("undisturbed, twice", total=None)
+        self._task = self._progress.add_task("two runs without a kill", total=None)
         self._known: set[Deviation] = set()
 
     def __enter__(self) -> Self:
@@ -98,13 +103,13 @@ class Bar(Teller):
     ) -> None:
         self._progress.stop()
 
-    def undisturbed(self, found: Undisturbed, commits: Sequence[int]) -> None:
-        """See `Told`."""
-        self._progress.console.print(plan_line(found, commits))
+    def on_reference(self, reference: ReferenceRun, commits: Sequence[int]) -> None:
+        """See `TrialListener`."""
+        self._progress.console.print(plan_line(reference, commits))
         self._progress.update(self._task, description="killed and resumed", total=len(commits))
 
-    def case(self, case: Case) -> None:
-        """See `Told`."""
+    def on_case(self, case: Case) -> None:
+        """See `TrialListener`."""
         self._progress.advance(self._task)
         for finding in case.findings:
             if finding not in self._known:
@@ -113,39 +118,40 @@ class Bar(Teller):
                 self._progress.console.print(f"killed {where}: {_line(finding)}")
 
 
-def make_teller(*, quiet: bool) -> Teller:
-    """For this process's stderr."""
+def make_chaos_display(*, quiet: bool) -> ChaosDisplay:
+    """The display for this process's stderr: a bar on a terminal, else lines."""
     if quiet:
-        return Teller()
-    return Bar() if sys.stderr.isatty() else Lines()
+        return ChaosDisplay()
+    return ChaosBar() if sys.stderr.isatty() else ChaosLines()
 
 
-def plan_line(found: Undisturbed, commits: Sequence[int]) -> str:
-    """The undisturbed run, and how many are to be killed."""
-    part = "each" if len(commits) == found.commits else f"{len(commits)} of them"
+def plan_line(reference: ReferenceRun, commits: Sequence[int]) -> str:
+    """The reference run, and the number of kills that follow."""
+    part = "each commit" if len(commits) == reference.commits else f"{len(commits)} of the commits"
     return (
-        f"undisturbed: {found.end.status} in {duration_text(found.took_s)}, "
-        f"{count_text(found.events, 'event')} in {count_text(found.commits, 'commit')}; "
-        f"now killed after {part}"
+        f"without a kill: {reference.end.status} in {duration_text(reference.took_s)}, "
+        f"{count_text(reference.events, 'event')} in {count_text(reference.commits, 'commit')}; "
+        f"now with a kill after {part}"
     )
 
 
 def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[str]:
-    """The verdict, and every difference once, with the kills that it came after."""
+    """The verdict, and each difference once, with the first kill that it followed."""
     cases = report.cases
     kills = sum(case.was_killed for case in cases)
     times_killed = "once" if kills == 1 else count_text(kills, "time")
     yield f"{_VERDICTS[report.verdict]}: {safe(trial.definition.project)}, killed {times_killed}"
-    if report.undisturbed.end.status != "succeeded":
-        yield f"  undisturbed, the job is {report.undisturbed.end.status}; so it is to be after a kill"
-    if trial.sample is not None and len(cases) < report.undisturbed.commits:
-        drawn = f"--sample {trial.sample} --seed {trial.seed}"
-        yield f"  {len(cases)} of {report.undisturbed.commits} commits, drawn by {drawn}"
+    status = report.reference.end.status
+    if status != "succeeded":
+        yield f"  without a kill, the job is {status}; the same is expected after a kill"
+    if trial.sample is not None and len(cases) < report.reference.commits:
+        chosen = f"--sample {trial.sample} --seed {trial.seed}"
+        yield f"  {len(cases)} of {report.reference.commits} commits, chosen by {chosen}"
     if report.verdict == "held":
-        yield "  no step that had succeeded ran again, no committed reply was asked for again"
-        yield "  each job ended with the same files and results, and verifies"
+        yield "  no step that had succeeded ran again, and no committed reply was requested again"
+        yield "  every job ended with the same files and results, and orc verify found no problem"
     for finding in report.unsteady:
-        yield f"  undisturbed, a second time: {_line(finding)}"
+        yield f"  second run without a kill: {_line(finding)}"
     found: Counter[Deviation] = Counter()
     first: dict[Deviation, Case] = {}
     for case in cases:
@@ -157,27 +163,28 @@ def report_lines(trial: Trial, report: Report, *, shown_max: int) -> Iterator[st
         more = f", and {count_text(times - 1, 'more time')}" if times > 1 else ""
         yield f"  killed {safe(describe(first[finding].last))}{more}: {_line(finding)}"
     if len(found) > shown_max:
-        yield f"  and {len(found) - shown_max} more; --json has all"
+        yield f"  and {len(found) - shown_max} more; --json prints all"
     if report.unsteady:
-        yield "  No kill is needed for that: a command or a function is no function of what it is given."
+        yield "  A command or a function is not repeatable: it gives different results for the same"
+        yield "  inputs, also without a kill."
     elif any(not finding.is_broken for finding in found):
-        yield "  A command or a function gave another result when it ran again after a kill: it is no"
-        yield "  function of what it is given, or it cannot be cut short and begun anew."
+        yield "  A command or a function gave another result when it ran again after a kill: it is not"
+        yield "  repeatable, or it cannot be interrupted and started again."
     if trial.keep:
-        yield f"  every ledger is in {safe(trial.folder)}"
+        yield f"  all ledgers are in {safe(trial.folder)}"
     elif report.verdict != "held":
-        yield "  --keep DIR keeps every ledger"
+        yield "  to keep all ledgers, add --keep DIR"
 
 
 _VERDICTS = {
-    "held": "The promises held",
-    "different": "Nothing was repeated, and results differ",
+    "held": "All promises held",
+    "different": "No promise is broken, but results differ",
     "broken": "A promise is BROKEN",
 }
 _PROMISES = {
     "repeated": "repeated",
     "lost": "lost",
-    "result": "another result",
+    "result": "different result",
     "intact": "damaged",
     "resumable": "not resumable",
 }

@@ -1,1 +1,1 @@
-"""One file for each command, named as it is typed: its options, what it does, what it prints."""
+"""One module for each command of `orc`: its options, and what it prints."""

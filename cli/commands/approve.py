@@ -1,4 +1,4 @@
-"""`orc approve`: decides for a step that waits for a person."""
+"""`orc approve`: approves a step that waits for human review."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ from typing import Annotated
 
 import typer
 
-from orc.cli.options import AskingStep, Comment, Database, Job, Json
+from orc.cli.options import Comment, Database, Job, Json, ReviewStep
 from orc.cli.terminal.decisions import decide_step
 
 
 def command(
     job: Job,
-    step: AskingStep,
+    step: ReviewStep,
     option: Annotated[
-        str, typer.Option(help="What is chosen, where there is a choice.", metavar="NAME")
+        str,
+        typer.Option(help="The option to choose, if the step offers others.", metavar="NAME"),
     ] = "approve",
     comment: Comment = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Decide for a step that waits for a person."""
+    """Approve a step that waits for human review.
+
+    If a process runs the job, the job continues at once; else `orc resume` continues it.
+    """
     return decide_step(job, step, option, comment, database, as_json=as_json)

@@ -1,8 +1,8 @@
-"""`orc backup`: copies the whole ledger to a file, while jobs go on."""
+"""`orc backup`: copies the whole ledger to a file."""
 
 from __future__ import annotations
 
-from orc.cli.opening import database_path
+from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.transport.backup import write_backup
@@ -15,9 +15,9 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Copy the whole ledger to a file, while jobs go on.
+    """Copy the whole ledger to a file; jobs may keep running.
 
-    The copy is checked before it gets its name. Run folders are not copied: orc export makes
+    FILE appears only after the copy was checked. Run folders are not copied; `orc export` writes
     them again.
     """
     done = write_backup(database_path(database), file.absolute(), force=force)

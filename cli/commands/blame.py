@@ -1,4 +1,4 @@
-"""`orc blame`: which step, prompt, model and reply made a file."""
+"""`orc blame`: prints which step, prompt, model and reply produced a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import read_ledger_and_tables
+from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import excerpt, when
 from orc.cli.terminal.job_folder import displayed_folder
@@ -35,12 +35,12 @@ _NAMED_MAX = 5
 _LISTED = 8
 _HOW = {
     ("reply", "text"): "the text of a model's reply",
-    ("reply", "content"): "what the spec makes of a model's reply",
-    ("reply", None): "made of a model's reply",
-    ("command", "text"): "what a command printed",
-    ("command", "glob"): "captured from the folder where a command had run",
-    ("function", "text"): "what a Python function returned",
-    ("function", "glob"): "captured from the folder where a Python function had run",
+    ("reply", "content"): "content that the spec builds from a model's reply",
+    ("reply", None): "built from a model's reply",
+    ("command", "text"): "the output of a command",
+    ("command", "glob"): "captured from the working folder of a command",
+    ("function", "text"): "the return value of a Python function",
+    ("function", "glob"): "captured from the working folder of a Python function",
     ("value", "text"): "a value of the spec",
 }
 
@@ -49,14 +49,14 @@ def command(
     file: Annotated[
         str,
         typer.Argument(
-            help="A file's path in a job, a copy on the disk, or the beginning of a SHA-256.",
+            help="A file's path in a job, a copy of it on disk, or the start of its SHA-256.",
             metavar="FILE",
         ),
     ],
     job: Annotated[
         str | None,
         typer.Option(
-            help="Only this job's files. Default: the latest that has the path.",
+            help="Only files of this job. Default: the latest job that has the file.",
             metavar="JOB",
             autocompletion=complete_jobs,
         ),
@@ -65,7 +65,7 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Tell which step, prompt, model and reply made a file."""
+    """Show which step, prompt, model and reply produced a file."""
     with read_ledger_and_tables(database) as ledger:
         return _put_blame(ledger, file, job=job, is_full=is_full, as_json=as_json)
 
@@ -73,7 +73,7 @@ def command(
 def _put_blame(
     ledger: LedgerReader, name: str, *, job: str | None, is_full: bool, as_json: bool
 ) -> int:
-    """Print the story of the file that `name` means. Raises UsageProblem, NoSuchJob."""
+    """Print how the file that `name` stands for was made. Raises UsageProblem, NoSuchJob."""
     job_id = None if job is None else ledger.find_job(job)
     found = find_files(ledger, name, job_id=job_id)
     file = _choose(found, name, job_id)
@@ -84,13 +84,13 @@ def _put_blame(
         return 0
     if found.by == "changed":
         put(
-            f"{safe(name)} was changed since orc wrote it: its bytes are now of "
-            f"sha256 {found.sha256}, which this ledger does not know. What orc wrote there:"
+            f"{safe(name)} was changed after orc wrote it: its SHA-256 is now {found.sha256}, "
+            "which is not in this ledger. This is the file that orc wrote:"
         )
     elif found.is_other_copy and found.by == "path":
         say(
-            f"the file {safe(name)} that lies here is another one, which this ledger does not "
-            f"know; this is {safe(file.path)} of {file.job_id}"
+            f"the file {safe(name)} in this folder has other bytes, which are not in this ledger; "
+            f"this is {safe(file.path)} of {file.job_id}"
         )
     for line in _blame_lines(ledger, lineage, is_full=is_full):
         put(line)
@@ -105,13 +105,13 @@ def _choose(found: FoundFiles, name: str, job_id: str | None) -> FileRow:
         others = {file.sha256 for file in found.files} - {first.sha256}
         if others:
             listed = ", ".join(sorted(safe(d[:16]) for d in (first.sha256, *others))[:_NAMED_MAX])
-            raise UsageProblem(f"{name!r} begins several digests: {listed}; give more of it")
+            raise UsageProblem(f"several digests start with {name!r}: {listed}; give more digits")
     if found.by == "path" and len(found.files) > 1:
         paths = [file.path for file in found.files]
         more = ", ..." if len(paths) > _NAMED_MAX else ""
         raise UsageProblem(
-            f"{name!r} could be any of {', '.join(paths[:_NAMED_MAX])}{more} of {first.job_id}; "
-            "give more of the path"
+            f"{name!r} matches several files of {first.job_id}: "
+            f"{', '.join(paths[:_NAMED_MAX])}{more}; give more of the path"
         )
     return first
 
@@ -120,19 +120,22 @@ def _unknown(found: FoundFiles, name: str, job_id: str | None) -> str:
     where = "this ledger" if job_id is None else job_id
     if found.too_large:
         return (
-            f"{name} is larger than {size_text(COPY_BYTES_MAX)}, which orc does not read to know "
-            "it; give its path in the job, or its SHA-256"
+            f"{name} is larger than {size_text(COPY_BYTES_MAX)}, so orc does not compute its "
+            "digest; give its path in the job, or its SHA-256"
         )
     if found.is_other_copy:
-        return f"{where} knows no file of the bytes of {name}, nor one of its path"
+        return (
+            f"{where} has no file with the bytes of {name}, and no file with its path; "
+            "`orc show JOB --files` lists the files of a job"
+        )
     return (
-        f"{where} has no file {name!r}, there is none of that path here, and no digest of a "
-        "file begins so; `orc show JOB --files` lists a job's"
+        f"{name!r} is no path or SHA-256 of a file in {where}, and no file on disk; "
+        "`orc show JOB --files` lists the files of a job"
     )
 
 
 def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iterator[str]:
-    """The story for a person, safe for a terminal; texts are cut unless it is to be full."""
+    """How the file was made, as lines that are safe for a terminal; unless `is_full`, texts are cut."""
     yield _headline(found)
     file = found.file
     digest = _digest(file.sha256, is_full=is_full)
@@ -141,7 +144,8 @@ def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iter
         yield _line("gone", safe(found.lost))
     if not found.is_current:
         yield _line(
-            "now", f"{file.job_id} has it no more: it was written anew, or its step was reset"
+            "now",
+            f"no longer a file of {file.job_id}: it was overwritten, or its step was reset",
         )
     for hop in found.reused:
         yield _line("reused", _reuse_text(hop))
@@ -158,18 +162,19 @@ def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iter
 
 
 def _how_text(found: Lineage) -> str:
-    """What put the bytes there, in a few words."""
+    """Where the bytes of the file came from, in a few words."""
     if found.making == "reused":
-        return "this ledger does not hold the job that made it"
+        return "the job that made it is not in this ledger"
     if found.tool is not None:
-        return f"a model called {found.tool.tool}, for call {found.tool.call_id.rpartition('/')[2]}"
+        call = found.tool.call_id.rpartition("/")[2]
+        return f"written by the tool {found.tool.tool}, which the model called in call {call}"
     if found.origin == "content" and found.making != "reply":
         return "the content that the spec gives"
-    return _HOW.get((found.making, found.origin), f"left by a step of kind {found.step.kind}")
+    return _HOW.get((found.making, found.origin), f"written by a step of kind {found.step.kind}")
 
 
 def _blame_value(reader: LedgerReader, found: Lineage) -> dict[str, Any]:
-    """The story as a JSON value, whole."""
+    """How the file was made, as a JSON value with texts in full."""
     call, attempt = found.reply, found.attempt
     exchange = None if call is None else read_exchange(reader, call)
     is_here = found.making != "reused"
@@ -234,9 +239,9 @@ def _headline(found: Lineage) -> str:
 
 
 def _reuse_text(hop: Reuse) -> str:
-    how = "when it was forked from" if hop.reason == "fork" else "from the cache of results, of"
+    how = "it was forked from" if hop.reason == "fork" else "the result cache had it from"
     return (
-        f"{hop.job_id} took it {how} {hop.from_job}, step {safe(hop.from_step)} "
+        f"{hop.job_id} reused the result: {how} {hop.from_job}, step {safe(hop.from_step)} "
         f"(event {hop.version})"
     )
 
@@ -264,7 +269,7 @@ def _asked_lines(exchange: Exchange, *, is_full: bool) -> Iterator[str]:
         yield from excerpt(f"system: {exchange.system}", is_full=is_full, lines=3)
     turns = exchange.turns
     if not is_full and len(turns) > 2:
-        # The question, and what was said last.
+        # The first message and the last one.
         yield from excerpt(turns[0].text, is_full=False)
         yield f"    | ({count_text(len(turns) - 2, 'more message')}: --full)"
         turns = turns[-1:]
@@ -289,7 +294,7 @@ def _answer_text(call: CallRow) -> str:
     if call.status == "from ledger":
         whose = f"{call.paid_by_job}, step {call.paid_by_step}" if call.paid_by_job else "this job"
         saved = "" if call.saved_usd is None else f", {usd_text(call.saved_usd)} saved"
-        return f"from the ledger: {safe(whose)} had asked the same{saved}"
+        return f"from the reply cache: {safe(whose)} had sent the same request{saved}"
     cost = cost_text(call.cost_usd)
     tokens = (
         f"{count_text(call.input_tokens or 0, 'token')} in, "
@@ -321,7 +326,7 @@ def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> It
 def _exit_code(found: Lineage) -> int | None:
     if found.making != "command" or found.attempt is None:
         return None
-    # A success has none of its own: it is 0.
+    # The exit code of a successful command is not recorded: it is 0.
     return 0 if found.attempt.status == "succeeded" else found.attempt.exit_code
 
 
@@ -346,7 +351,7 @@ def _upstream_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
             f" and {number_text(len(paths) - len(shown))} more" if len(paths) > len(shown) else ""
         )
         made = f", which wrote {', '.join(shown)}{more}" if paths else ""
-        away = "" if source.distance == 1 else f" ({source.distance} steps before)"
+        away = "" if source.distance == 1 else f" ({source.distance} steps upstream)"
         yield _line("used", f"step {safe(source.step.name)}{away}{made}")
     if found.upstream_total > len(listed):
         yield _line("", f"and {count_text(found.upstream_total - len(listed), 'more step')}")
@@ -356,7 +361,7 @@ def _earlier_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     others = [writing for writing in found.writings if len(found.writings) > 1]
     shown = others if is_full else others[-_LISTED:]
     if len(others) > len(shown):
-        yield _line("history", f"{number_text(len(others) - len(shown))} more before these: --full")
+        yield _line("history", f"{number_text(len(others) - len(shown))} earlier: --full")
     before = ""
     for writing in shown:
         by = f"step {safe(writing.step)}"
@@ -369,7 +374,7 @@ def _earlier_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
 
 def _same_lines(found: Lineage, *, is_full: bool) -> Iterator[str]:
     if not found.file.size_bytes and not is_full:
-        # All empty files are equal, and that says nothing.
+        # Every empty file has the same bytes, which tells the reader nothing.
         return
     listed = found.same if is_full else found.same[:_LISTED]
     for other in listed:

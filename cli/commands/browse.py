@@ -1,7 +1,7 @@
-"""`orc browse`: Datasette with a ledger, served by this process on loopback alone.
+"""`orc browse`: serves the ledger with Datasette, on loopback only.
 
-The pages come from the plugin in `projections`. This module has the server around them: which
-requests it answers, and, with --allow-decisions, the one thing that a page may change.
+The Datasette plugin in `projections` renders the pages. This module has the server: it checks the
+`Host` of each request and, with --allow-decisions, lets pages decide for steps that wait.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import typer
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.browse_decisions import decider
-from orc.cli.opening import find_places, read_ledger_and_tables
+from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe_lines, say
 from orc.projections.pages.decisions import allow_decisions as allow
@@ -40,7 +40,7 @@ def command(
     job: Annotated[
         str | None,
         typer.Argument(
-            help="A job to begin with; default: all of them.",
+            help="The job whose page is opened. Default: the list of jobs.",
             metavar="[JOB]",
             autocompletion=complete_jobs,
         ),
@@ -49,78 +49,87 @@ def command(
     port: Annotated[
         int | None,
         typer.Option(
-            help="The port on 127.0.0.1. Default: 8001, or the next free one.", min=0, max=65535
+            help="The port on 127.0.0.1. Default: 8001, else the next free port.",
+            min=0,
+            max=65535,
         ),
     ] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the address; do not open a browser.")
+    ] = False,
     allow_decisions: Annotated[
         bool,
         typer.Option(
-            "--allow-decisions", help="Let whoever uses this browser decide for waiting steps."
+            "--allow-decisions",
+            help="Show forms that approve or reject steps; anyone who can open the pages can use them.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show the ledger in a browser, until Ctrl-C.
+    """Show the ledger in a web browser, until Ctrl-C.
 
-    On this machine only. It only reads, unless decisions are allowed.
+    The pages are served on this machine only (127.0.0.1). They are read-only unless
+    --allow-decisions is given.
     """
     with read_ledger_and_tables(database) as ledger:
         path = ledger.path
         job_id = None if job is None else ledger.find_job(job)
     listener = listen(port)
-    # Here, because it takes long to load, and mistakes are told before.
+    # Imported here, since Datasette loads slowly: errors in the arguments are reported first.
     from datasette.app import Datasette
 
     datasette = Datasette([str(path)])
     if allow_decisions:
         allow(datasette, decider(find_places(path)))
-    # Datasette calls a database by the name of its file.
+    # Datasette names a database after its file.
     name = path.stem
     shown = "/" if job_id is None else DatasetteLinks(datasette, name).job(job_id)
     url = f"{address_of(listener)}{shown}"
 
-    def tell() -> None:
+    def print_address() -> None:
         if as_json:
             put_json({"url": url, "pid": os.getpid()})
         else:
-            say(f"{url}    (Ctrl-C ends it)")
+            say(f"{url}    (press Ctrl-C to stop)")
         if not no_open:
             open_browser(url)
 
-    serve(datasette.app(), listener, when_ready=tell)
+    serve(datasette.app(), listener, when_ready=print_address)
     return 0
 
 
 def listen(port: int | None) -> socket.socket:
-    """A socket on that port of the loopback; without one, on the first free one from 8001 on.
+    """A listening socket on this port of 127.0.0.1; for None, on the first free port from 8001 on.
 
-    Raises UsageProblem where the port cannot be had.
+    Raises UsageProblem if the port cannot be used.
     """
     if port is not None:
         try:
             return _bind(port)
         except OSError as error:
             raise UsageProblem(
-                f"port {port}: {error.strerror}; name another with --port, or leave it out"
+                f"--port {port}: {error.strerror}; name another port, or leave out --port"
             ) from error
     for candidate in (*range(PORT, PORT + _PORTS_TRIED), 0):
         try:
             return _bind(candidate)
         except OSError:
             continue
-    raise UsageProblem(f"no port of {HOST} can be had")
+    raise UsageProblem(f"no port of {HOST} is free; close another program, or name one with --port")
 
 
 def address_of(listener: socket.socket) -> str:
-    """The address at which a browser finds what the socket serves."""
+    """The URL of the socket."""
     return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 def serve(
     app: Asgi, listener: socket.socket, *, when_ready: Callable[[], None] = lambda: None
 ) -> None:
-    """Answer until a signal comes, which is then raised again. `when_ready` is called once."""
+    """Serve until a signal ends the server; the signal is then raised again.
+
+    `when_ready` is called once, when the server accepts connections.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -138,21 +147,21 @@ def serve(
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     logger = logging.getLogger("uvicorn")
-    logger.addHandler(_Said(logging.WARNING))
+    logger.addHandler(_SafeHandler(logging.WARNING))
     logger.propagate = False
-    # Datasette prints errors with what an address said.
+    # Datasette prints errors that quote parts of the requested address.
     with redirect_stderr(_SafeLines(sys.stderr)), listener:
         Server(config).run(sockets=[listener])
-    # Only a signal ends it; one that came while it began is not raised again by itself.
+    # Only a signal ends the server. uvicorn does not raise one again that came during startup.
     raise KeyboardInterrupt
 
 
 def only_for_loopback(app: Asgi) -> Asgi:
-    """The app for those who call this machine by a name of its own.
+    """The app, behind a check that `Host` is a name of the loopback address; else status 421.
 
-    Any other name in `Host` is one that somebody else's server gave this address
-    (DNS rebinding), whose pages could then read the answers. The port is not asked
-    for: a tunnel may have another one, and who rebinds a name has no other name.
+    This prevents DNS rebinding: a foreign site can make its own name resolve to 127.0.0.1, and its
+    pages could then read the responses. The port in `Host` is not checked, since a tunnel may
+    use another port, and a rebound name is refused with every port.
     """
 
     async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -173,9 +182,9 @@ def only_for_loopback(app: Asgi) -> Asgi:
 
 
 def open_browser(url: str) -> None:
-    """Open the address in the person's browser, where there is one with a window.
+    """Open the address in the user's web browser, if a graphical one is available.
 
-    In a thread: some browsers are waited for, and they wait for this server.
+    It runs in a thread: `webbrowser` may wait for the browser, which waits for this server.
     """
     has_window = sys.platform == "darwin" or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -185,7 +194,7 @@ def open_browser(url: str) -> None:
 
 
 def _open(url: str) -> None:
-    # Without one, the address is printed all the same.
+    # An error is ignored: the address was printed.
     with suppress(webbrowser.Error, OSError):
         webbrowser.open(url)
 
@@ -212,15 +221,15 @@ def _is_own(scope: dict[str, Any]) -> bool:
     return name in _OWN_NAMES
 
 
-class _Said(logging.Handler):
-    """Log records as talk."""
+class _SafeHandler(logging.Handler):
+    """Prints log records with `say`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
 
 
 class _SafeLines(io.TextIOBase):
-    """A stream whose readers get no character that a terminal obeys."""
+    """A stream that writes control characters as visible escapes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

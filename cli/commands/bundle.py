@@ -1,9 +1,9 @@
-"""`orc bundle`: writes one job to a file, for `orc import` elsewhere."""
+"""`orc bundle`: writes one job to a file that `orc import` can read."""
 
 from __future__ import annotations
 
 from orc.cli.jobs.bundle import bundle_job
-from orc.cli.opening import find_places, read_ledger
+from orc.cli.ledger_access import find_places, read_ledger
 from orc.cli.options import Database, Job, Json, ReplaceFile, TargetFile
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.wording import count_text
@@ -16,7 +16,10 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Write one job to a file, for orc import elsewhere."""
+    """Write one job to a file that orc import can read.
+
+    The file has the job's events, its blobs and its tables. A job that is running is refused.
+    """
     prices = find_places(database).prices
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
@@ -34,5 +37,5 @@ def command(
         say(
             f"{job_id}: {count_text(head.version, 'event')}, head {head.hash[:12]}..., in {safe(file)}"
         )
-        say(f"elsewhere: orc import {safe(file.name)}")
+        say(f"to import it into another ledger: orc import {safe(file.name)}")
     return 0

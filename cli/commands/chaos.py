@@ -1,4 +1,4 @@
-"""`orc chaos`: kills a spec's run after each commit, resumes it, and compares."""
+"""`orc chaos`: kills a spec's run after each commit, resumes it, and compares the results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import trio
 import typer
 
-from orc.cli.chaos.crashes import Report, Trial, remove, try_out
-from orc.cli.chaos.display import make_teller, report_lines, say_before
+from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
+from orc.cli.chaos.trial import Report, Trial, remove_folder, run_trial
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
@@ -33,27 +33,33 @@ def command(
     replies: Replies = None,
     sample: Annotated[
         int | None,
-        typer.Option(help="Kill after so many of the commits only, drawn by chance.", min=1),
+        typer.Option(
+            help="Kill after this many commits only, chosen at random.", metavar="N", min=1
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="What --sample draws by.")] = 0,
-    jobs: Annotated[int, typer.Option(help="How many runs at a time.", min=1, max=64)] = 2,
+    seed: Annotated[
+        int, typer.Option(help="The seed of the random choice by --sample.", metavar="N")
+    ] = 0,
+    jobs: Annotated[
+        int, typer.Option(help="How many runs to do at the same time.", metavar="N", min=1, max=64)
+    ] = 2,
     keep: Annotated[
         Path | None,
-        typer.Option(help="A new folder for every ledger and run folder.", metavar="DIR"),
+        typer.Option(help="Keep every ledger and run folder in this new folder.", metavar="DIR"),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Kill a spec's run after each commit, resume it, compare.
+    """Test a spec: kill its run after each commit, resume, compare.
 
-    On recorded replies: no model is asked. The spec's commands and functions are really
-    run, again and again. Exits 1 when a promise is broken, 5 when only results differ that
-    commands or functions made.
+    Recorded replies answer every model call. The spec's commands and functions do run, once for
+    each commit. Exits 1 if a promise of orc is broken, and 5 if only results of commands or
+    functions differ.
     """
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
     submission = Submission(path=spec, provider=REPLAY, inputs=given, replies=replies)
-    # All that is wrong with the spec is said here, before anything runs.
+    # Problems of the spec are reported here, before anything runs.
     definition = prepare_run(submission, os.environ).definition
     own_prices = find_own_prices(Path(os.environ.get("ORC_DB") or "runs.db").absolute(), os.environ)
     environment = {name: value for name, value in os.environ.items() if name != "ORC_DB"}
@@ -73,17 +79,17 @@ def command(
         jobs=jobs,
     )
     try:
-        return _try_out(trial, quiet=quiet, as_json=as_json)
+        return _run_trial(trial, quiet=quiet, as_json=as_json)
     finally:
         if keep is None:
-            remove(folder)
+            remove_folder(folder)
 
 
 def _make_folder(keep: Path | None) -> Path:
     if keep is None:
         return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
     if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise UsageProblem(f"{keep} is there and not an empty folder; name another")
+        raise UsageProblem(f"--keep {keep} exists and is not an empty folder; name another folder")
     keep.mkdir(mode=0o700, parents=True, exist_ok=True)
     return keep.absolute()
 
@@ -91,7 +97,7 @@ def _make_folder(keep: Path | None) -> Path:
 def _pass_on(
     inputs: list[str] | None, inputs_file: Path | None, replies: Path | None
 ) -> tuple[str, ...]:
-    """The options that the runs get as they were given here."""
+    """The options of this command that every `orc run` of the trial gets."""
     arguments = ["--provider", REPLAY]
     for pair in inputs or []:
         arguments += ["--input", pair]
@@ -101,7 +107,7 @@ def _pass_on(
     return tuple(arguments)
 
 
-def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
+def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
     caught: list[int] = []
 
     async def until_stopped() -> Report | None:
@@ -115,19 +121,19 @@ def _try_out(trial: Trial, *, quiet: bool, as_json: bool) -> int:
                         nursery.cancel_scope.cancel()
 
                 nursery.start_soon(watch)
-                with make_teller(quiet=quiet or as_json) as told:
-                    report = await try_out(trial, told)
+                with make_chaos_display(quiet=quiet or as_json) as display:
+                    report = await run_trial(trial, display)
                 nursery.cancel_scope.cancel()
         return report
 
-    say_before(trial, quiet=quiet or as_json)
+    say_plan(trial, quiet=quiet or as_json)
     try:
         report = trio.run(until_stopped)
     except BaseExceptionGroup as group:
         raise first_error(group) from group
     if caught or report is None:
         name = signal.Signals(caught[0]).name
-        say(f"stopped by {name}: nothing was found out, and no process is left")
+        say(f"stopped by {name}: there is no result, and all processes have ended")
         return SIGNALS[name]
     _show(trial, report, as_json=as_json)
     return {"held": SUCCEEDED, "different": VERIFICATION, "broken": FAILED}[report.verdict]
@@ -145,9 +151,9 @@ def _as_json(trial: Trial, report: Report) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "spec": str(trial.spec),
-        "status": report.undisturbed.end.status,
-        "events": report.undisturbed.events,
-        "commits": report.undisturbed.commits,
+        "status": report.reference.end.status,
+        "events": report.reference.events,
+        "commits": report.reference.commits,
         "runs": len(report.cases),
         "kills": sum(case.was_killed for case in report.cases),
         "seed": None if trial.sample is None else trial.seed,

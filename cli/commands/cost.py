@@ -1,4 +1,4 @@
-"""`orc cost`: what calls cost, as a table and as a JSON value."""
+"""`orc cost`: what model calls cost, as a table or as a JSON value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import read_tables
+from orc.cli.ledger_access import read_tables
 from orc.cli.options import Database, Json, parse_since
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger import find_job
@@ -27,7 +27,7 @@ def command(
     job: Annotated[
         str | None,
         typer.Argument(
-            help="Only this job's calls. Default: all of the ledger.",
+            help="Only calls of this job. Default: all calls in the ledger.",
             metavar="[JOB]",
             autocompletion=complete_jobs,
         ),
@@ -35,8 +35,8 @@ def command(
     by: Annotated[
         str | None,
         typer.Option(
-            help="model, provider, day (UTC), step, job or project. "
-            "Default: step for a job, else model.",
+            help="Group by model, provider, day (UTC), step, job or project. "
+            "Default: by step for one job, else by model.",
             metavar="WHAT",
             autocompletion=lambda: list(_BY),
         ),
@@ -44,13 +44,14 @@ def command(
     since: Annotated[
         str | None,
         typer.Option(
-            help="Only calls made since: 30m, 2d, or a day (UTC), 2026-11-01.", metavar="WHEN"
+            help="Only calls made in the last 30m or 2d, or since a date (UTC) such as 2026-11-01.",
+            metavar="WHEN",
         ),
     ] = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Add up what calls to models cost, and what the caches saved."""
+    """Add up what model calls cost, and what the caches saved."""
     chosen = _by(by or ("model" if job is None else "step"))
     moment = parse_since(since)
     with read_tables(database) as (connection, path):
@@ -61,7 +62,7 @@ def command(
 
 def _by(name: str) -> By:
     if name not in _BY:
-        raise UsageProblem(f"--by {name!r} is nothing that costs go by{nearest(name, _BY)}")
+        raise UsageProblem(f"--by: costs cannot be grouped by {name!r}{nearest(name, _BY)}")
     return cast("By", name)
 
 
@@ -73,7 +74,7 @@ def _put_cost(
     since: str | None,
     as_json: bool,
 ) -> None:
-    """Print the groups, the dearest first, and all of them together."""
+    """Print the groups, most expensive first, and their total."""
     groups = read_spending(connection, by=by, job_id=job_id, since=since)
     total = reduce(SpendingGroup.plus, groups, SpendingGroup("total"))
     if as_json:
@@ -88,7 +89,7 @@ def _put_cost(
         )
         return
     if not groups:
-        say("no call to a model" + (f" since {since}" if since else ""))
+        say("no model was called" + (f" since {since}" if since else ""))
         return
     heads = (by.upper() + " (UTC)" * (by == "day"), "CALLS", "TOKENS IN", "CACHED", "OUT",
              "FROM CACHE", "SAVED", "COST")  # fmt: skip
@@ -98,7 +99,7 @@ def _put_cost(
     put(f"spent {spent}")
     if total.from_cache:
         saved = cost_text(total.saved_usd, total.saved_unpriced)
-        put(f"saved by replies from the ledger {saved}")
+        put(f"saved by the reply cache {saved}")
     if total.in_doubt:
         put(Doubts(total.in_doubt, total.in_doubt_usd, total.in_doubt_unpriced).text())
 

@@ -1,4 +1,4 @@
-"""`orc diff`: what differs between two jobs, as lines for a person and as a JSON value."""
+"""`orc diff`: the differences between two jobs, as text or as a JSON value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.jobs.compare import compare_jobs
-from orc.cli.opening import read_ledger_and_tables
+from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Json
 from orc.cli.terminal.excerpts import when
-from orc.cli.terminal.job_fields import brief_cost, with_whole_cost
+from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.text import put, put_json, put_piece, safe, table
 from orc.ledger import LedgerReader
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
@@ -33,24 +33,31 @@ _SIGNS = {"added": "A", "removed": "D", "changed": "M"}
 def command(
     before: Annotated[
         str,
-        typer.Argument(help="A job, as everywhere.", metavar="JOB1", autocompletion=complete_jobs),
+        typer.Argument(
+            help="The job to compare with: an id, a unique part of it, or `latest~1`.",
+            metavar="JOB1",
+            autocompletion=complete_jobs,
+        ),
     ],
     after: Annotated[
-        str, typer.Argument(help="Another one.", metavar="JOB2", autocompletion=complete_jobs)
+        str,
+        typer.Argument(
+            help="The other job, such as `latest`.", metavar="JOB2", autocompletion=complete_jobs
+        ),
     ],
     step: Annotated[
         str | None,
-        typer.Option(help="Only this step, what is inside it, and its files.", metavar="STEP"),
+        typer.Option(help="Only this step, the steps inside it, and its files.", metavar="STEP"),
     ] = None,
-    is_stat: Annotated[bool, typer.Option("--stat", help="The summary alone.")] = False,
+    is_stat: Annotated[bool, typer.Option("--stat", help="Print only the summary.")] = False,
     has_exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 1 where anything differs.")
+        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
     ] = False,
     is_full: Full = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Compare two jobs: spec, steps, texts, files, cost, time."""
+    """Compare two jobs: spec, steps, texts, files, cost and time."""
     with read_ledger_and_tables(database) as ledger:
         is_same = _put_diff(
             ledger, (before, after), step=step, is_stat=is_stat, is_full=is_full, as_json=as_json
@@ -67,7 +74,7 @@ def _put_diff(
     is_full: bool,
     as_json: bool,
 ) -> bool:
-    """Print what differs, and say whether anything does. Raises UsageProblem, NoSuchJob."""
+    """Print the differences; whether there are none. Raises UsageProblem, NoSuchJob."""
     found = compare_jobs(ledger, *names, step=step)
     if as_json:
         put_json(_value(found))
@@ -88,7 +95,7 @@ def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:
     yield table(("", "BEFORE", "AFTER", "CHANGE"), _totals(found.before, found.after))
     if found.is_same:
         yield ""
-        yield "nothing differs but times, tokens and costs"
+        yield "no differences except in times, tokens and costs"
         return
     if found.spec is not None or found.settings:
         yield ""
@@ -115,7 +122,7 @@ def _summary(found: JobDiff, *, is_full: bool) -> Iterator[str]:
 def _totals(old: JobRow, new: JobRow) -> Iterator[tuple[str, ...]]:
     rows: tuple[tuple[str, float | None, float | None, str, str], ...] = (
         ("time", old.duration_s, new.duration_s,
-         duration_text(old.duration_s) or "not over", duration_text(new.duration_s) or "not over"),
+         duration_text(old.duration_s) or "not ended", duration_text(new.duration_s) or "not ended"),
         (
             "cost", _whole(old), _whole(new),
             brief_cost(old.cost_usd or 0.0, old.calls_unpriced),
@@ -163,7 +170,7 @@ def _step_row(found: StepDiff) -> tuple[str, ...]:
 
 
 def _both(old: str | None, new: str | None) -> str:
-    """One value where both are equal, or only one is there."""
+    """`old -> new`; one value if both are equal, or if one is None."""
     if old is None or new is None or old == new:
         return (new if old is None else old) or ""
     return f"{old or '-'} -> {new or '-'}"
@@ -212,13 +219,13 @@ def _body(name: str, text: TextDifference, found: JobDiff, *, is_full: bool) -> 
 
 
 def _put_line(line: str) -> None:
-    """A line of a difference; in colour on a terminal that has not said no."""
+    """Print a line of a difference; in colour on a terminal, unless NO_COLOR is set."""
     is_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     colour = _COLOURS.get(line[:1]) if is_colour else None
     if colour is None:
         put(line)
         return
-    # The line is made safe on its own: what colours it is ours, and would not get through.
+    # `put` escapes control characters, so the colour codes are printed apart from the line.
     put_piece(f"\x1b[{colour}m")
     put(line)
     put_piece("\x1b[0m")

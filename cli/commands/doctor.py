@@ -1,18 +1,21 @@
-"""`orc doctor`: what this installation has, and what is missing."""
+"""`orc doctor`: checks versions, packages, the ledger, prices and providers."""
 
 from __future__ import annotations
 
 import os
 
 from orc.cli.doctor.health import examine
-from orc.cli.opening import database_path
+from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 
 
 def command(database: Database = None, as_json: Json = False) -> int:
-    """Say what this installation has, and what is missing."""
+    """Check versions, packages, the ledger, prices and providers.
+
+    Each line starts with `ok`, `note` or `bad`. Exits 7 if anything is bad.
+    """
     findings = examine(database_path(database), os.environ)
     bad = [finding for finding in findings if finding.level == "bad"]
     if as_json:

@@ -1,4 +1,4 @@
-"""`orc export`: writes a job in a form that people or other programs read, from the ledger alone."""
+"""`orc export`: writes a job in a format for people or other programs, from the ledger only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.crate import write_crate, write_crate_file
 from orc.cli.jobs.folders import folder_of
-from orc.cli.opening import find_places, read_ledger_and_tables
-from orc.cli.options import Database, Job, Json
+from orc.cli.ledger_access import find_places, read_ledger_and_tables
+from orc.cli.options import Database, Job, Json, ReplaceFile
 from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
@@ -42,7 +42,7 @@ def command(
         Path | None,
         typer.Option(
             "--to",
-            help="The file or the folder for it; `-` is stdout. Default: by the format.",
+            help="The file or folder to write; `-` is stdout. Default: depends on the format.",
             metavar="PATH",
         ),
     ] = None,
@@ -50,20 +50,21 @@ def command(
         bool | None,
         typer.Option(
             "--content/--no-content",
-            help="Of html: with prompts, replies, logs and files (default), or without. Of otel: "
-            "with prompts, replies and arguments of tools, or without (default).",
+            help="Include prompts, replies and tool arguments; for html also logs and files. "
+            "Default: included in html, not in otel.",
             show_default=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: ReplaceFile = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Write a job in another form: folder, page, trace, report.
+    """Export a job as a folder, HTML page, trace or test report.
 
-    `folder` publishes the run folder again, or a copy of it with --to. `html`, `otel` and
-    `junit` are one file: on stdout where that is no terminal, else in this folder, named
-    after the job. `ro-crate` is a folder, or one file where --to ends in .zip.
+    `folder` writes the job's run folder again; with --to, a copy of it. `html`, `otel` and `junit`
+    are one file. Without --to it is written to stdout if stdout is not a terminal, else to a file
+    in the current folder that is named after the job. `ro-crate` is a folder, or one file if --to
+    ends in .zip.
     """
     wanted = ExportRequest.of(form, to, content=content, force=force, as_json=as_json)
     prices = find_places(database).prices
@@ -76,7 +77,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What a person asked for. `content` is whether prompts and replies are in it."""
+    """The options of an export. `content` is whether prompts and replies are included."""
 
     form: str
     to: Path | None
@@ -88,23 +89,29 @@ class ExportRequest:
     def of(
         form: str, to: Path | None, *, content: bool | None, force: bool, as_json: bool
     ) -> ExportRequest:
-        """The options, if they go together. Raises UsageProblem."""
+        """The checked options. Raises UsageProblem if they cannot be combined."""
         if form not in FORMATS:
             raise UsageProblem(f"--format: there is no format {form!r}{nearest(form, FORMATS)}")
         default = FORMATS[form].content
         if content is not None and default is None:
-            raise UsageProblem(f"--content and --no-content say nothing to --format {form}")
+            raise UsageProblem(
+                f"--content and --no-content have no effect on --format {form}; leave them out"
+            )
         if to == _STDOUT and FORMATS[form].suffix is None:
-            raise UsageProblem(f"--to -: a {form} is a folder, and stdout takes one file")
+            raise UsageProblem(
+                f"--to -: --format {form} is a folder, which cannot be written to stdout; name one"
+            )
         if to == _STDOUT and as_json:
-            raise UsageProblem("--to - and --json both want stdout; name a file")
+            raise UsageProblem("--to - and --json both write to stdout; name a file with --to")
         if force and form == "folder":
-            raise UsageProblem("--force: an export never replaces files of a folder; name another")
+            raise UsageProblem(
+                "--force: an export never replaces files in a folder; name an empty or new folder"
+            )
         is_in = default is not False if content is None else content
         return ExportRequest(form, to, is_in, force, as_json)
 
     def target(self, job_id: str) -> Path | None:
-        """Where it goes; none is stdout."""
+        """The path to write to; None for stdout."""
         if self.to == _STDOUT:
             return None
         if self.to is not None:
@@ -120,11 +127,11 @@ class ExportRequest:
 def _export_folder(
     ledger: LedgerReader, job_id: str, to: Path | None, *, prices: PriceTable, as_json: bool
 ) -> int:
-    """Publish the run folder, or a copy of it in an empty or new folder. Raises UsageProblem."""
+    """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
     folder = to.absolute() if to is not None else folder_of(ledger, job_id)
     if to is not None:
         _refuse_full(folder)
-    # The artifacts of a job that runs are its commands' until they end.
+    # While the job runs, its commands may still write to the folder `artifacts/`.
     is_live = to is None and has_owner(ledger.path, job_id)
     publisher = Publisher(ledger, job_id, folder, prices=prices)
     if to is None and not is_live:
@@ -135,7 +142,7 @@ def _export_folder(
         put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})
     else:
         say(f"{job_id} is in {safe(folder)}")
-        _tell_lost(lost)
+        _say_lost(lost)
     return 0
 
 
@@ -147,26 +154,26 @@ def _export_job(
     prices: PriceTable,
     orc_version: str,
 ) -> int:
-    """Write the job in any other form. Raises UsageProblem, FileIsThere, NoFolder, StorageError."""
+    """Write the job in another format. Raises UsageProblem, FileIsThere, NoFolder, StorageError."""
     target = wanted.target(job_id)
     is_crate = wanted.form == "ro-crate"
     if target is not None and is_crate and target.suffix != ".zip":
         _refuse_full(target)
     elif target is not None:
         refuse_existing(target, force=wanted.force)
-    with _moment(ledger, job_id, orc_version) as source:
+    with _read_snapshot(ledger, job_id, orc_version) as source:
         if is_crate:
             assert target is not None
             return _export_crate(source, wanted, target, prices)
         text = render(FORMATS[wanted.form], source, content=wanted.content)
     if target is None:
-        # ASCII, with nothing in it that a terminal obeys: every renderer sees to that.
+        # Every renderer returns ASCII without control characters.
         put_piece(text)
         return 0
     content = text.encode("ascii")
     write_new_bytes(target, content, force=wanted.force)
     facts = {"file": str(target), "size_bytes": len(content)}
-    _tell(job_id, wanted, target, facts)
+    _say_written(job_id, wanted, target, facts)
     return 0
 
 
@@ -183,15 +190,16 @@ def _export_crate(
         kind, (files, lost) = "file", done[0]
     else:
         kind, (files, lost) = "folder", write_crate(source, target, prices=prices)
-    _tell(source.job_id, wanted, target, {kind: str(target), "files": files, "lost": list(lost)})
+    facts = {kind: str(target), "files": files, "lost": list(lost)}
+    _say_written(source.job_id, wanted, target, facts)
     if not wanted.as_json:
-        _tell_lost(lost)
+        _say_lost(lost)
     return 0
 
 
 @contextmanager
-def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[ExportSource]:
-    """The job as of now, and as of nothing later: a running one goes on meanwhile."""
+def _read_snapshot(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[ExportSource]:
+    """The job in one read transaction: the export does not see later changes of a running job."""
     with storage_errors(ledger.path):
         ledger.connection.execute("BEGIN")
         try:
@@ -204,14 +212,16 @@ def _moment(ledger: LedgerReader, job_id: str, orc_version: str) -> Iterator[Exp
             ledger.connection.execute("ROLLBACK")
 
 
-def _tell(job_id: str, wanted: ExportRequest, target: Path, facts: Mapping[str, Any]) -> None:
+def _say_written(
+    job_id: str, wanted: ExportRequest, target: Path, facts: Mapping[str, Any]
+) -> None:
     if wanted.as_json:
         put_json({"job_id": job_id, "format": wanted.form, **facts})
     else:
         say(f"{job_id} is in {safe(target)}")
 
 
-def _tell_lost(lost: Mapping[str, str]) -> None:
+def _say_lost(lost: Mapping[str, str]) -> None:
     for path, why in list(lost.items())[:20]:
         say(f"  without {safe(path)}: {safe(why)}")
     if len(lost) > 20:
@@ -220,4 +230,4 @@ def _tell_lost(lost: Mapping[str, str]) -> None:
 
 def _refuse_full(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageProblem(f"{folder} is there and not an empty folder; name another")
+        raise UsageProblem(f"{folder} exists and is not an empty folder; name another with --to")

@@ -1,4 +1,4 @@
-"""`orc fork`: submits a new job that begins with the results of another."""
+"""`orc fork`: submits a new job that reuses the results of another job."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from orc.about import version
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
 from orc.cli.jobs.sync import run_sync
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
     Force,
     FromStep,
     Job,
+    JobReplies,
     Json,
     NoInput,
     Quiet,
-    Replies,
     RunsDir,
     Strict,
     Trust,
@@ -42,19 +42,23 @@ def command(
         list[str] | None,
         typer.Option(
             "--set",
-            help="A value of the spec: steps.x.model=NAME, inputs.k=3; may be given again.",
+            help="Change a value of the spec, such as steps.x.model=NAME or inputs.k=3; can be "
+            "repeated.",
             metavar="PATH=VALUE",
         ),
     ] = None,
     spec: Annotated[
-        Path | None, typer.Option(help="Another spec of the same project.", metavar="SPEC")
+        Path | None,
+        typer.Option(
+            help="Use this spec instead of the job's; its project must be the same.", metavar="SPEC"
+        ),
     ] = None,
     no_run: Annotated[
-        bool, typer.Option("--no-run", help="Submit the job and print its id; do not run it.")
+        bool, typer.Option("--no-run", help="Submit the new job and print its id; do not run it.")
     ] = False,
     database: Database = None,
     runs_dir: RunsDir = None,
-    replies: Replies = None,
+    replies: JobReplies = None,
     force: Force = False,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -62,10 +66,10 @@ def command(
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
-    """Submit a new job with the results of another.
+    """Submit a new job that reuses the results of another job.
 
-    Steps that the options change, and all that follows from them, run anew; the others
-    have their results from the job, which may be in any state, at no cost.
+    Steps that the options change, and all their dependents, run again. All other steps that
+    succeeded keep their results, at no cost. JOB may be in any state.
     """
 
     def announce(parent: JobId, job_id: JobId, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""`orc graph`: the graph of a spec or of a job, as text or as a picture, on stdout or in a file."""
+"""`orc graph`: draws the graph of a spec or a job, as text or in a picture format."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import read_job_at
-from orc.cli.options import At, Database, Json
+from orc.cli.ledger_access import read_job_at
+from orc.cli.options import At, Database, Json, ReplaceFile
+from orc.cli.output_mask import mask_output
 from orc.cli.terminal.text import (
-    hidden,
     is_plain_terminal,
     put,
     put_json,
@@ -36,30 +36,35 @@ _SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".tx
 
 
 def command(
-    target: Annotated[str, typer.Argument(help="A spec, or a job.", metavar="SPEC|JOB")],
+    target: Annotated[
+        str, typer.Argument(help="The path of a spec, or a job.", metavar="SPEC|JOB")
+    ],
     as_format: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="text, mermaid, dot or svg. Default: by FILE's name, else text.",
+            help="text, mermaid, dot or svg. Default: by the ending of FILE, else text.",
             metavar="FORMAT",
         ),
     ] = None,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
+    mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="The same as --format mermaid.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it there.", metavar="FILE")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the graph to this file.", metavar="FILE"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: ReplaceFile = False,
     at: At = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Draw the graph of a spec, or of a job and its progress."""
+    """Draw the graph of a spec, or of a job with its progress."""
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
     if is_spec and at is not None:
-        raise UsageProblem("--at is for a job: a spec has no events")
+        raise UsageProblem("--at needs a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
     if output is not None:
         _write(output, _drawn(nodes, chosen, width=120), force=force)
@@ -83,7 +88,9 @@ def command(
 
 def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> str:
     if is_mermaid and as_format not in (None, "mermaid"):
-        raise UsageProblem(f"--mermaid is --format mermaid: leave it out for {as_format!r}")
+        raise UsageProblem(
+            f"--mermaid means --format mermaid; leave it out for --format {as_format}"
+        )
     if as_format is not None and as_format not in _FORMATS:
         hint = nearest(as_format, _FORMATS)
         raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
@@ -107,17 +114,17 @@ def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
-    content = f"{hidden(text)}\n".encode("utf-8", "backslashreplace")
+    content = f"{mask_output(text)}\n".encode("utf-8", "backslashreplace")
     write_new_bytes(output.absolute(), content, force=force)
 
 
 def _stored(node: GraphNode) -> str | None:
-    """The status as the tables and other commands have it."""
+    """The status as the tables store it; the graph shows two statuses of its own."""
     return {"cached": "succeeded", "interrupted": "running"}.get(node.status or "", node.status)
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
-    # Here and below, because the graph of a job starts fast: it needs no parser of specs.
+    # Imported here and below, since the graph of a job starts fast without the parser of specs.
     from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
     from orc.scheduler.core.spec.parse import parse_spec
 
@@ -131,7 +138,7 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
 
 
 def _nodes_of_steps(steps: dict[str, StepSpec], parent: str | None) -> Iterator[GraphNode]:
-    """The steps, each with those of its group after it; items and rounds come while a job runs."""
+    """The steps, each followed by the members of its group. Items and rounds exist only in a job."""
     from orc.scheduler.core.spec.references import needs_of
 
     prefix = f"{parent}/" if parent else ""

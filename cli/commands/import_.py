@@ -1,4 +1,4 @@
-"""`orc import`: takes a bundled job into this ledger, after checking all of it."""
+"""`orc import`: imports a job from a bundle, after checking all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.jobs.bundle import import_bundle
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.wording import count_text
@@ -18,15 +18,17 @@ def command(
     file: Annotated[Path, typer.Argument(help="A file that orc bundle wrote.", metavar="FILE")],
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="The job's commands may run here: you trust its author."),
+        typer.Option(
+            "--trust", help="Trust the job's author: the job's commands may run on this machine."
+        ),
     ] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Take a bundled job into this ledger, after checking all of it.
+    """Import a job from a bundle, after checking all of it.
 
-    Its chain stays the same. A job that is here with another history is refused with exit
-    code 5. Without --trust it can be looked at, and not run.
+    The job's hash chain stays the same. If the ledger has the job with other events, the import is
+    refused with exit code 5. Without --trust the job can be read, but not run.
     """
     places = find_places(database)
     done = import_bundle(file.absolute(), places.database, prices=places.prices, is_trusted=trust)
@@ -43,10 +45,13 @@ def command(
     if done.before == 0:
         say(f"{done.job_id}: {count_text(done.after, 'event')} imported")
     elif done.before < done.after:
-        say(f"{done.job_id}: was here up to event {done.before}; now up to event {done.after}")
+        say(
+            f"{done.job_id}: events {done.before + 1} to {done.after} imported; events 1 to "
+            f"{done.before} were in the ledger"
+        )
     else:
-        say(f"{done.job_id}: already here, with {count_text(done.after, 'event')}")
+        say(f"{done.job_id}: already in the ledger, with {count_text(done.after, 'event')}")
     if not done.is_trusted:
-        say(f"orc resume refuses it until: orc import {safe(file)} --trust")
+        say(f"orc resume refuses this job until you run: orc import {safe(file)} --trust")
     say(f"next: orc show {done.job_id}")
     return 0

@@ -1,4 +1,4 @@
-"""`orc init`: writes a starting spec from a built-in template."""
+"""`orc init`: writes a starter spec from a built-in template."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from orc.cli.terminal.text import put, put_json, safe, say, table
 
 def command(
     template: Annotated[
-        str, typer.Argument(help="A built-in template; --list names them.", metavar="TEMPLATE")
+        str, typer.Argument(help="A built-in template; see --list.", metavar="TEMPLATE")
     ] = "app",
     to: Annotated[
-        Path, typer.Option("--to", help="The file, or the folder.", metavar="PATH")
+        Path,
+        typer.Option("--to", help="The file to write (.yaml), or a folder for it.", metavar="PATH"),
     ] = Path(),
     show: Annotated[
-        bool, typer.Option("--list", help="Name the templates, write nothing.")
+        bool, typer.Option("--list", help="List the templates; write nothing.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a starting spec, with replies to try it offline."""
+    """Write a starter spec, with recorded replies to try it offline."""
     if show:
         if as_json:
             put_json(ABOUT)
@@ -43,7 +44,9 @@ def command(
     beside = path.with_name(f"{path.stem}.replay.yaml")
     taken = [found for found in (path, beside) if found.exists()]
     if taken and not force:
-        raise UsageProblem(f"{taken[0]} is there already: name another with --to, or add --force")
+        raise UsageProblem(
+            f"{taken[0]} exists already; name another file with --to, or overwrite it with --force"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(spec, "utf-8")
@@ -53,6 +56,6 @@ def command(
     if as_json:
         put_json({"template": template, "spec": str(path), "replies": str(beside)})
         return 0
-    say(f"wrote {safe(path)}, and {safe(beside)} with replies to try it offline")
+    say(f"wrote {safe(path)}, and {safe(beside)} with recorded replies to try it offline")
     say(f"next: orc run {safe(path)} -p replay    then: orc run {safe(path)}")
     return 0

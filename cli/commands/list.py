@@ -1,4 +1,4 @@
-"""`orc list`: the jobs of a ledger. Starts fast: it reads the tables alone."""
+"""`orc list`: the jobs of a ledger. It starts fast, since it reads only the tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from orc.cli.jobs.listing import list_jobs
-from orc.cli.opening import live_status, read_tables
+from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import Database, Json, parse_since
-from orc.cli.terminal.job_fields import brief_cost
+from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
 from orc.ledger.wording import duration_text
@@ -19,13 +19,14 @@ from orc.ledger.wording import duration_text
 
 def command(
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+        int,
+        typer.Option("--limit", "-n", min=1, help="Show at most this many jobs.", metavar="N"),
     ] = 20,
     statuses: Annotated[
         list[str] | None,
         typer.Option(
             "--status",
-            help=f"Only jobs that are so: {', '.join(SHOWN_JOB_STATUSES)}; may be given again.",
+            help=f"Only jobs with this status: {', '.join(SHOWN_JOB_STATUSES)}; can be repeated.",
             metavar="STATUS",
             autocompletion=lambda: list(SHOWN_JOB_STATUSES),
         ),
@@ -36,7 +37,9 @@ def command(
     since: Annotated[
         str | None,
         typer.Option(
-            help="Only jobs submitted since: 30m, 2d, or a day (UTC), 2026-11-01.", metavar="WHEN"
+            help="Only jobs submitted in the last 30m or 2d, or since a date (UTC) such as "
+            "2026-11-01.",
+            metavar="WHEN",
         ),
     ] = None,
     database: Database = None,
@@ -59,9 +62,9 @@ def command(
         return 0
     if not shown:
         say(
-            "no job yet: `orc run SPEC` submits one, `orc demo` runs an example"
+            "there are no jobs yet: `orc run SPEC` submits one, `orc demo` runs an example"
             if is_empty
-            else "no job is like that; `orc list` shows all"
+            else "no job matches; `orc list` lists all jobs"
         )
         return 0
     put(

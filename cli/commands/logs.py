@@ -1,4 +1,4 @@
-"""`orc logs`: what the attempts of a step printed, also while one runs."""
+"""`orc logs`: prints the logs of a step's attempts, also of an attempt that is running."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
-from orc.cli.opening import read_ledger_and_tables
+from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Follow, Job, Json
-from orc.cli.terminal.following import Changes, check_step
+from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
 from orc.ledger.errors import LedgerError, describe_unreadable
@@ -25,7 +25,7 @@ from orc.projections.tables.rows import StepRow
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10
-# Of a step that runs it is not known yet whether it will have a log.
+# A running step may get a log later, so it is listed too.
 _HAS_LOGS = f"""job_id = ? AND (
     status = 'running' AND kind IN {sql_list(names_where("runs_code"))} OR step_id IN (
         SELECT step_id FROM attempts WHERE log IS NOT NULL OR log_sha256 IS NOT NULL)
@@ -35,30 +35,30 @@ _HAS_LOGS = f"""job_id = ? AND (
 def command(
     job: Job,
     step: Annotated[
-        str, typer.Argument(help="A step.", metavar="STEP", autocompletion=complete_steps)
+        str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
     ],
     attempt: Annotated[
         int | None, typer.Option("--attempt", min=1, help="Only this attempt.", metavar="N")
     ] = None,
     follow: Follow = False,
     raw: Annotated[
-        bool, typer.Option("--raw", help="The bytes as they are; not for a terminal.")
+        bool, typer.Option("--raw", help="Print the bytes unchanged; refused on a terminal.")
     ] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Print what a step's commands and functions printed."""
+    """Print the output of a step's commands and functions."""
     if raw and sys.stdout.isatty():
         raise UsageProblem(
-            "--raw: what a command printed can take over a terminal; lead it elsewhere"
+            "--raw: the output of a command can control a terminal; redirect it to a file or a pipe"
         )
     if raw and as_json:
-        raise UsageProblem("--raw and --json: choose one")
+        raise UsageProblem("--raw and --json cannot be combined; choose one")
     with read_ledger_and_tables(database) as ledger:
         job_id = ledger.find_job(job)
         check_step(ledger, job_id, step)
         return _print_logs(
-            ledger, job_id, step, only=attempt, goes_on=follow, raw=raw, as_json=as_json
+            ledger, job_id, step, only=attempt, follow=follow, raw=raw, as_json=as_json
         )
 
 
@@ -68,42 +68,43 @@ def _print_logs(
     step: str,
     *,
     only: int | None,
-    goes_on: bool,
+    follow: bool,
     raw: bool,
     as_json: bool,
 ) -> int:
-    """Print the logs of the attempts that there are, or of one; go on with one that runs."""
+    """Print the logs of all attempts, or of attempt `only`; with `follow`, also what comes later."""
     printer = _Printer(ledger, job_id, step, raw=raw, as_json=as_json)
-    changes = Changes(ledger)
+    changes = LedgerChanges(ledger)
     attempts = read_attempt_logs(ledger, job_id, step)
     while True:
-        # Before the attempts are read: none of them comes after these say that there are no more.
+        # Both are read before the attempts: if they say that no attempt can follow, the attempts
+        # that are read afterwards are complete.
         owned = has_owner(ledger.path, job_id)
         has_more = owned and _has_more(ledger, job_id, step)
-        if changes.are_there():
+        if changes.has_new():
             attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
-        if only is not None and not chosen and not (goes_on and has_more):
+        if only is not None and not chosen and not (follow and has_more):
             raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
-        printer.show(chosen, is_live=owned, goes_on=goes_on and owned)
+        printer.print_new(chosen, is_live=owned, follow=follow and owned)
         if only is not None and chosen:
             has_more = False
-        if not goes_on or not owned or (not has_more and all(one.is_over for one in chosen)):
+        if not follow or not owned or (not has_more and all(one.is_over for one in chosen)):
             break
         changes.wait()
-    if not printer.has_said:
-        say(_nothing(ledger, job_id, step, attempts))
+    if not printer.has_printed:
+        say(_explain_nothing(ledger, job_id, step, attempts))
     return 0
 
 
 def _has_more(ledger: LedgerReader, job_id: str, step: str) -> bool:
-    """Whether the step may begin another attempt, or is in one."""
+    """Whether the step is in an attempt, or may start another one."""
     (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
     return row.status in OPEN
 
 
 class _Printer:
-    """Prints each log once, and of one that grows what is new."""
+    """Prints each log once; of a log that grows, it prints the new part each time."""
 
     def __init__(
         self, ledger: LedgerReader, job_id: str, step: str, *, raw: bool, as_json: bool
@@ -111,7 +112,7 @@ class _Printer:
         self.ledger = ledger
         self.job_id = job_id
         self.step = step
-        self.has_said = False
+        self.has_printed = False
         self._raw = raw
         self._as_json = as_json
         self._folder: Path = folder_of(ledger, job_id)
@@ -119,32 +120,33 @@ class _Printer:
         self._done: set[int] = set()
         self._is_live = False
 
-    def show(self, attempts: list[AttemptLog], *, is_live: bool, goes_on: bool) -> None:
-        """What these have that was not printed yet; what it `goes_on` with need not be whole yet."""
+    def print_new(self, attempts: list[AttemptLog], *, is_live: bool, follow: bool) -> None:
+        """Print what was not printed yet. With `follow`, an incomplete last line is printed later."""
         self._is_live = is_live
         for one in attempts:
             if one.attempt in self._done:
                 continue
             content, lost = self._content(one)
             if lost is not None:
-                self._tell(one, lost)
+                self._say_lost(one, lost)
             elif self._as_json:
-                if one.is_over or not goes_on:
+                if one.is_over or not follow:
                     self._put_json(one, content)
             else:
-                self._put(one, content, goes_on=goes_on and not one.is_over)
+                self._put(one, content, is_partial=follow and not one.is_over)
             if one.is_over or not is_live:
                 self._done.add(one.attempt)
 
     def _content(self, one: AttemptLog) -> tuple[bytes, str | None]:
-        """What was not printed yet, or why it is lost."""
+        """The bytes that were not printed yet, and None; or why the log is lost."""
         before = self._printed.get(one.attempt, 0)
         if one.log is not None:
             content, lost = self._read(one.log)
             return content[before:], lost
         if one.is_over and not one.was_cut:
             return b"", None
-        # Its owner writes it there while it runs, without secrets; no link is followed.
+        # The job's owner writes the masked log to the run folder during the attempt. `Folder`
+        # follows no links.
         try:
             found = Folder(self._folder).read(one.path, size_max=_LOG_BYTES_MAX, offset=before)
         except OSError:
@@ -157,17 +159,17 @@ class _Printer:
         except LedgerError as error:
             return b"", describe_unreadable(error)
 
-    def _put(self, one: AttemptLog, fresh: bytes, *, goes_on: bool) -> None:
+    def _put(self, one: AttemptLog, fresh: bytes, *, is_partial: bool) -> None:
         before = self._printed.get(one.attempt, 0)
-        if goes_on and not self._raw:
-            # What is not a whole line yet may not be a whole character either.
+        if is_partial and not self._raw:
+            # The bytes after the last line feed may end within a character.
             fresh = fresh[: fresh.rfind(b"\n") + 1]
         if not fresh:
             return
         if before == 0:
             self._head(one)
         self._printed[one.attempt] = before + len(fresh)
-        self.has_said = True
+        self.has_printed = True
         if self._raw:
             sys.stdout.buffer.write(fresh)
             sys.stdout.buffer.flush()
@@ -176,23 +178,23 @@ class _Printer:
         put_piece(text if text.endswith("\n") else f"{text}\n")
 
     def _put_json(self, one: AttemptLog, content: bytes) -> None:
-        self.has_said = True
+        self.has_printed = True
         value: dict[str, Any] = {"job_id": self.job_id, "step": self.step, "attempt": one.attempt}
         text = content.decode("utf-8", "replace")
         value["running"] = self._is_live and not one.is_over
         put_json({**value, "log": text if content or one.log is not None else None})
 
-    def _tell(self, one: AttemptLog, lost: str) -> None:
-        self.has_said = True
+    def _say_lost(self, one: AttemptLog, lost: str) -> None:
+        self.has_printed = True
         self._head(one)
         say(f"  its bytes {safe(lost)}")
 
     def _head(self, one: AttemptLog) -> None:
         if one.attempt == 0:
-            say(f"== {safe(self.step)}, a result that was used again")
+            say(f"== {safe(self.step)}, a reused result")
         else:
             died = one.log is None and (one.was_cut or not self._is_live)
-            more = ", cut short: from the run folder, the ledger has no log of it" if died else ""
+            more = ", cut short: read from the run folder, not from the ledger" if died else ""
             say(f"== {safe(self.step)}, attempt {one.attempt}{more}")
 
 
@@ -202,14 +204,16 @@ def _counted(attempts: list[AttemptLog]) -> str:
     return f"it has {attempts[-1].attempt}"
 
 
-def _nothing(ledger: LedgerReader, job_id: str, step: str, attempts: list[AttemptLog]) -> str:
-    """Why there is nothing to print, and where to look instead."""
+def _explain_nothing(
+    ledger: LedgerReader, job_id: str, step: str, attempts: list[AttemptLog]
+) -> str:
+    """Why the step has no log, and where to look instead."""
     (row,) = read_rows(ledger.connection, StepRow, "step_id = ?", f"{job_id}/{step}")
     inside = _inside(ledger, job_id, step)
     if inside:
         more = ", and more" if len(inside) > _NAMED_MAX else ""
         names = ", ".join(safe(name) for name in inside[:_NAMED_MAX])
-        return f"{safe(step)} holds steps, which have logs: {names}{more}"
+        return f"{safe(step)} has no log; the steps inside it have logs: {names}{more}"
     shown_by = facts_of(row.kind).shown_by
     if shown_by is not None:
         return f"{safe(step)} is a {row.kind} step and has no log; {shown_by}"
@@ -219,7 +223,7 @@ def _nothing(ledger: LedgerReader, job_id: str, step: str, attempts: list[Attemp
 
 
 def _inside(ledger: LedgerReader, job_id: str, step: str) -> list[str]:
-    """The steps in this one, however deep, that have logs."""
+    """The steps inside this one, at any depth, that have logs."""
     parents = dict(
         ledger.connection.execute("SELECT name, parent FROM steps WHERE job_id = ?", (job_id,))
     )

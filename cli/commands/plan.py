@@ -1,39 +1,38 @@
-"""`orc plan`: what a run would do, and what it would cost."""
+"""`orc plan`: prints what a run would do, and what it would cost."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
-from orc.cli.jobs.plan import expected_of, plan_run
+from orc.cli.jobs.plan import plan_run, plan_value
 from orc.cli.jobs.prepare import Submission, prepare
-from orc.cli.opening import find_places
-from orc.cli.options import Database, Json, SpecFile
+from orc.cli.ledger_access import find_places
+from orc.cli.options import Database, Inputs, InputsFile, Json, Model, Provider, SpecFile
 from orc.cli.terminal.text import put, put_json, safe, table
 from orc.ledger.wording import cost_text, count_text, duration_text
 
 
 def command(
     spec: SpecFile,
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
-    inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m")] = None,
+    inputs: Inputs = None,
+    inputs_file: InputsFile = None,
+    provider: Provider = None,
+    model: Model = None,
     exit_code: Annotated[
         bool,
-        typer.Option("--exit-code", help="Exit 1 if anything would run that is new or changed."),
+        typer.Option("--exit-code", help="Exit 1 if a new or changed step would run."),
     ] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Say what a run would do, why, and what it would cost.
+    """Show what a run would do, why, and what it would cost.
 
-    It is compared to the last job of its project. What is expected is the mean of the
-    ledger's earlier runs of the same step and model.
+    Nothing runs and nothing is written. The spec is compared with the latest job of its project.
+    Expected cost and time are the mean of earlier runs of the same step and model.
     """
     places = find_places(database)
     given = parse_inputs(inputs or [], inputs_file)
@@ -49,9 +48,9 @@ def command(
     found = plan_run(definition, places.database, places.prices)
     code = 1 if exit_code and found.runs_anything_new else 0
     if as_json:
-        put_json(expected_of(found))
+        put_json(plan_value(found))
         return code
-    against = f", against {found.against}" if found.against else ", which has not run before"
+    against = f", compared with {found.against}" if found.against else ", which has not run before"
     put(f"{safe(found.project)}: {count_text(len(found.steps), 'step')}{against}")
     put()
     rows = [

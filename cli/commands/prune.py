@@ -1,4 +1,4 @@
-"""`orc prune`: removes the blobs of old jobs."""
+"""`orc prune`: removes the blobs of old jobs from the ledger."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import carry_out, refuse_left_out
-from orc.cli.opening import find_places
+from orc.cli.jobs.remove import apply_removal, refuse_left_out
+from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
-from orc.cli.terminal.removals import tell
+from orc.cli.terminal.removals import print_removal
 from orc.projections.removal_plan import plan_prune
 from orc.scheduler.clock import format_time
 from orc.scheduler.core.durations import parse_duration
@@ -22,29 +22,35 @@ from orc.scheduler.core.durations import parse_duration
 def command(
     older_than: Annotated[
         str | None,
-        typer.Option(help="Jobs whose last event is older: 30d, 12h.", metavar="DURATION"),
+        typer.Option(
+            help="Jobs whose last event is older than this, such as 30d or 12h.", metavar="DURATION"
+        ),
     ] = None,
     jobs: Annotated[
         list[str] | None,
         typer.Option(
-            "--job", help="Only this job, ended or not; may be given again.", metavar="JOB"
+            "--job",
+            help="Only this job, whether it has ended or not; can be repeated.",
+            metavar="JOB",
         ),
     ] = None,
     files: Annotated[
-        bool, typer.Option("--files", help="Also remove the published files with these bytes.")
+        bool,
+        typer.Option("--files", help="Also remove the files in run folders that hold these bytes."),
     ] = False,
     reason: Reason = None,
     yes: Yes = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Remove the blobs of old jobs.
+    """Remove the blobs of old jobs; their events stay.
 
-    These are prompts, replies, outputs, logs and files. Events stay, and the hash chain with
-    them; each job is told by an event. What another job needs stays, and so do specs.
+    Blobs hold prompts, replies, outputs, logs and files. The events and the hash chain stay, and
+    each job gets an event that records the removal. Specs stay, and so do blobs that another job
+    needs.
     """
     if older_than is None and not jobs:
-        raise UsageProblem("say which jobs: --older-than 30d, or --job JOB")
+        raise UsageProblem("name the jobs: --older-than 30d, or --job JOB")
     before = None
     if older_than is not None:
         before = format_time(time.time() - _age_s(older_than))
@@ -55,15 +61,15 @@ def command(
         refuse_left_out(ledger, plan, named)
         done = None
         if yes:
-            done = carry_out(ledger, plan, reason=reason, files=files, prices=places.prices)
-    again = ["orc prune", *([f"--older-than {older_than}"] if older_than else [])]
-    again += [f"--job {job}" for job in named]
-    tell(plan, done, again=" ".join(again), as_json=as_json)
+            done = apply_removal(ledger, plan, reason=reason, files=files, prices=places.prices)
+    command_line = ["orc prune", *([f"--older-than {older_than}"] if older_than else [])]
+    command_line += [f"--job {job}" for job in named]
+    print_removal(plan, done, command_line=" ".join(command_line), as_json=as_json)
     return 0
 
 
 def _age_s(text: str) -> float:
-    """An age in seconds: a duration, or days without an upper limit. Raises UsageProblem."""
+    """An age in seconds, from a duration or from any number of days. Raises UsageProblem."""
     days = re.fullmatch(r"([0-9]{1,5})d", text)
     try:
         return float(days[1]) * 86400 if days else parse_duration(text)

@@ -1,16 +1,16 @@
-"""`orc rebuild`: derives the tables anew from the events."""
+"""`orc rebuild`: rebuilds the tables from the events."""
 
 from __future__ import annotations
 
 from orc.cli.jobs.places import open_for_writing
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, say
 from orc.ledger.wording import count_text
 
 
 def command(database: Database = None, as_json: Json = False) -> int:
-    """Derive the tables anew from the events."""
+    """Rebuild the tables from the events."""
     with open_for_writing(find_places(database)) as ledger:
         count = ledger.rebuild()
     if as_json:

@@ -1,4 +1,4 @@
-"""`orc redact`: removes bytes that nobody may see."""
+"""`orc redact`: removes given bytes from the ledger and the run folders."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import carry_out, find_digest, refuse_left_out, refuse_unnamed
-from orc.cli.opening import find_places
+from orc.cli.jobs.remove import apply_removal, find_digest, refuse_left_out, refuse_unnamed
+from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
-from orc.cli.terminal.removals import tell
+from orc.cli.terminal.removals import print_removal
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.projections.removal_plan import plan_redaction
 
@@ -18,12 +18,16 @@ from orc.projections.removal_plan import plan_redaction
 def command(
     digests: Annotated[
         list[str],
-        typer.Argument(help="The SHA-256 of bytes, or 8 of its digits.", metavar="DIGEST"),
+        typer.Argument(
+            help="The SHA-256 of the bytes, or at least its first 8 digits.", metavar="DIGEST"
+        ),
     ],
     jobs: Annotated[
         list[str] | None,
         typer.Option(
-            "--job", help="This job, although it has not ended; may be given again.", metavar="JOB"
+            "--job",
+            help="Remove the bytes although this job has not ended; can be repeated.",
+            metavar="JOB",
         ),
     ] = None,
     reason: Reason = None,
@@ -31,11 +35,10 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Remove bytes that nobody may see.
+    """Remove given bytes from the ledger and the run folders.
 
-    They go from the ledger and from the run folders. The events stay, and the hash chain with
-    them; each job that names the bytes is told by an event. The file is written anew, so no
-    job of the ledger may be running.
+    The events and the hash chain stay, and each job that has the bytes gets an event that records
+    the removal. The ledger file is rewritten, so no job of the ledger may be running.
     """
     places = find_places(database)
     with open_for_writing(places) as ledger:
@@ -46,7 +49,7 @@ def command(
         refuse_unnamed(plan, found)
         done = None
         if yes:
-            done = carry_out(ledger, plan, reason=reason, files=True, prices=places.prices)
-    again = ["orc redact", *digests, *(f"--job {job}" for job in named)]
-    tell(plan, done, again=" ".join(again), as_json=as_json)
+            done = apply_removal(ledger, plan, reason=reason, files=True, prices=places.prices)
+    command_line = ["orc redact", *digests, *(f"--job {job}" for job in named)]
+    print_removal(plan, done, command_line=" ".join(command_line), as_json=as_json)
     return SUCCEEDED if done is None or done.is_compact else ENVIRONMENT

@@ -1,17 +1,20 @@
-"""`orc reject`: decides against a step that waits for a person."""
+"""`orc reject`: rejects a step that waits for human review."""
 
 from __future__ import annotations
 
-from orc.cli.options import AskingStep, Comment, Database, Job, Json
+from orc.cli.options import Comment, Database, Job, Json, ReviewStep
 from orc.cli.terminal.decisions import decide_step
 
 
 def command(
     job: Job,
-    step: AskingStep,
+    step: ReviewStep,
     comment: Comment = None,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Decide against: the step fails, and what needs it does not run."""
+    """Reject a step that waits for human review; the step fails.
+
+    The steps that depend on it do not run.
+    """
     return decide_step(job, step, "reject", comment, database, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`orc replay`: runs a job again on its recorded replies, and compares."""
+"""`orc replay`: runs a job again from its recorded replies, and compares the two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orc.about import version
 from orc.cli.jobs.replay import Replayed
 from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.sync import first_error
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json, Quiet, RunsDir, Trust
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, safe
@@ -27,12 +27,12 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Run a job again, offline, on its recorded replies.
+    """Run a job again from its recorded replies, and compare.
 
-    Shows the first difference, and exits with 5 if there is one. No model is asked. Commands
-    and functions do run again, in a folder of their own.
+    No model is called. Commands and functions do run again, in a separate run folder. Prints the
+    first difference, and exits 5 if there is one.
     """
-    # What is said of the run is talk; the comparison is the data.
+    # The progress of the run goes to stderr; only the comparison goes to stdout.
     places = find_places(database, runs_dir)
     display = make_display(as_json=False, quiet=quiet or as_json, prices=places.prices)
 
@@ -63,7 +63,7 @@ def command(
             }
         )
     elif first is None:
-        put(f"{replayed.original} and its replay {replayed.ended.job_id} went the same way")
+        put(f"{replayed.original} and its replay {replayed.ended.job_id} do not differ")
     else:
         put(f"step {first.step}: {safe(first.what)} differs")
         put(f"  recorded: {safe(str(first.recorded), width=SHOWN_MAX)}")

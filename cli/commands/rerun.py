@@ -1,17 +1,17 @@
-"""`orc rerun`: runs steps of a job again, and everything reachable of them."""
+"""`orc rerun`: runs steps of a job again, with all their dependents."""
 
 from __future__ import annotations
 
 from orc.cli.options import (
-    Again,
     Database,
     Force,
     Job,
+    JobReplies,
     Json,
     NoInput,
     Only,
     Quiet,
-    Replies,
+    StepsAgain,
     Strict,
     Trust,
     split_names,
@@ -21,9 +21,9 @@ from orc.cli.terminal.foreground import resume_in_foreground
 
 def command(
     job: Job,
-    steps: Again,
+    steps: StepsAgain,
     database: Database = None,
-    replies: Replies = None,
+    replies: JobReplies = None,
     only: Only = None,
     force: Force = False,
     trust: Trust = False,
@@ -32,9 +32,9 @@ def command(
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
-    """Run steps of a job again, with all that follows.
+    """Run steps of a job again, with all their dependents.
 
-    No cache answers the steps that are named.
+    All other steps keep their results. The named steps use no cache.
     """
     return resume_in_foreground(
         job,

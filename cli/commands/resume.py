@@ -1,4 +1,4 @@
-"""`orc resume`: continues a job that has stopped, or amends one with an edited spec."""
+"""`orc resume`: continues a job that has stopped, or amends a job with an edited spec."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from orc.cli.options import (
     Force,
     Inputs,
     Job,
+    JobReplies,
     Json,
     NoInput,
     Only,
     Quiet,
-    Replies,
     Strict,
     Trust,
     split_names,
@@ -31,23 +31,33 @@ def command(
     job: Job,
     database: Database = None,
     provider: Annotated[
-        str | None, typer.Option("--provider", "-p", help="Only `replay`: use recorded replies.")
+        str | None,
+        typer.Option(
+            "--provider",
+            "-p",
+            help="Only `replay` is allowed: answer from recorded replies, by default those beside "
+            "the spec.",
+            metavar="NAME",
+        ),
     ] = None,
-    replies: Replies = None,
+    replies: JobReplies = None,
     timeout: Annotated[
-        str | None, typer.Option(help="A new time limit for the whole job, such as 30m.")
+        str | None,
+        typer.Option(help="A new time limit for the whole job, such as 30m.", metavar="DURATION"),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Let more be spent: +1.00 (dollars), +5000tokens, +10calls; STEP=+1.00.",
+            help="Raise a limit of the job's budget: +1.00 (dollars), +5000tokens or +10calls; for "
+            "a step's budget STEP=+1.00.",
             metavar="AMOUNT",
         ),
     ] = None,
     spec: Annotated[
         Path | None,
         typer.Option(
-            help="Amend the job: what this edited spec changes runs again.", metavar="SPEC"
+            help="Amend the job with this edited spec: steps that it changes run again.",
+            metavar="SPEC",
         ),
     ] = None,
     inputs: Inputs = None,
@@ -59,13 +69,16 @@ def command(
     strict: Strict = False,
     as_json: Json = False,
 ) -> int:
-    """Go on with a job that has stopped; with any job, by --spec.
+    """Continue a job that has stopped; with --spec, amend it first.
 
-    An edited spec amends the job: what it does not change keeps its results, what it changes
-    runs again with all that follows from it. What runs, and why, is said first.
+    Steps that have succeeded do not run again. An edited spec may amend any job, also one that
+    has succeeded: the steps that it changes run again with all their dependents, and all other
+    steps keep their results. The command first prints which steps will run, and why.
     """
     if inputs and spec is None:
-        raise UsageProblem("-i changes an input of an amended job: add --spec, or use `orc fork`")
+        raise UsageProblem(
+            "-i changes inputs only together with --spec; add --spec SPEC, or use `orc fork`"
+        )
     return resume_in_foreground(
         job,
         database,

@@ -1,4 +1,4 @@
-"""`orc run`: submits a spec as a job and runs it to its end; with --dry-run, shows it only."""
+"""`orc run`: submits a spec as a job and runs it to its end; with --dry-run, only shows the graph."""
 
 from __future__ import annotations
 
@@ -10,31 +10,27 @@ import typer
 
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
     Force,
     Inputs,
     InputsFile,
     Json,
+    Model,
     NoInput,
+    Provider,
     Quiet,
     Replies,
     RunsDir,
     SpecFile,
-    Strict,
+    StrictRun,
     split_names,
 )
 from orc.cli.terminal.ask_inputs import ask_missing
 from orc.cli.terminal.foreground import run_in_foreground
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, terminal_width
 from orc.ledger.wording import count_text
-
-Provider = Annotated[
-    str | None,
-    typer.Option("--provider", "-p", help="Switch the job's provider: NAME or NAME/MODEL."),
-]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="The job's model.")]
 
 
 def command(
@@ -49,26 +45,33 @@ def command(
     output_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Copy the job's files there, in place of the spec's output_dir.", metavar="DIR"
+            help="Copy the job's outputs to this folder instead of the spec's output_dir.",
+            metavar="DIR",
         ),
     ] = None,
-    strict: Strict = False,
+    strict: StrictRun = False,
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Write the replies to a file that `replay` answers from.", metavar="FILE"
+            help="Write the model's replies to this file, for the provider `replay`.",
+            metavar="FILE",
         ),
     ] = None,
     stream: Annotated[
         str | None,
-        typer.Option(help="Print what this step's model writes, as it comes.", metavar="STEP"),
+        typer.Option(
+            help="Print the model's text of this step on stdout while it arrives.", metavar="STEP"
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the spec, show the graph, submit nothing.")
+        bool,
+        typer.Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
     ] = False,
     until: Annotated[
         str | None,
-        typer.Option(help="Run this step, or these, and what they need.", metavar="STEP[,STEP]"),
+        typer.Option(
+            help="Run only these steps and the steps that they need.", metavar="STEP[,STEP]"
+        ),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -92,7 +95,7 @@ def command(
         output_dir=output_dir,
     )
     if dry_run:
-        return _show_plan(submission, as_json=as_json)
+        return _show_dry_run(submission, as_json=as_json)
     places = find_places(database, runs_dir)
     return run_in_foreground(
         submission,
@@ -104,8 +107,8 @@ def command(
     )
 
 
-def _show_plan(submission: Submission, *, as_json: bool) -> int:
-    # Here, because a run does not draw the graph.
+def _show_dry_run(submission: Submission, *, as_json: bool) -> int:
+    # Imported here, since a run does not draw the graph.
     from orc.projections import text_graph
     from orc.projections.pictures.nodes import nodes_of_needs
 

@@ -1,4 +1,4 @@
-"""`orc schema`: the JSON Schema of specs."""
+"""`orc schema`: prints the JSON Schema of specs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orc.scheduler.core.spec.model import JobSpec
 
 def command(
     as_json: Annotated[
-        bool, typer.Option("--json", help="JSON it is in any case.", hidden=True)
+        bool, typer.Option("--json", help="The output is always JSON.", hidden=True)
     ] = False,
 ) -> int:
     """Print the JSON Schema of specs, for editors."""
@@ -22,7 +22,7 @@ def command(
         **JobSpec.model_json_schema(),
         "title": "orc spec",
     }
-    # What a step has by default means what it means in a step.
+    # A key under `defaults` has the meaning of the same key of a step.
     of_step = document["$defs"]["StepSpec"]["properties"]
     for key, shape in document["$defs"]["DefaultsSpec"]["properties"].items():
         shape.setdefault("description", of_step[key].get("description", ""))

@@ -1,4 +1,4 @@
-"""`orc search`: searches what models were asked and answered, and what steps printed."""
+"""`orc search`: searches prompts, replies, tool calls, outputs, logs, failures and decisions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import database_path
+from orc.cli.ledger_access import database_path
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
@@ -28,15 +28,15 @@ def command(
     words: Annotated[
         list[str],
         typer.Argument(
-            help='What to look for: words, "a phrase", begin*, -without; behind -- if it begins '
-            "with a dash.",
+            help='What to search for: words, "a phrase", prefix*, -excluded. Put `--` before a TEXT '
+            "that starts with a dash.",
             metavar="TEXT...",
         ),
     ],
     job: Annotated[
         str | None,
         typer.Option(
-            help="Only in this job: an id, any unique part of one, or `latest`.",
+            help="Only in this job: an id, a unique part of it, or `latest`.",
             metavar="JOB",
             autocompletion=complete_jobs,
         ),
@@ -44,20 +44,26 @@ def command(
     what: Annotated[
         str | None,
         typer.Option(
-            help="Only prompt, reply, tool, output, log, failure, or decision.", metavar="KIND"
+            help="Only one kind of text: prompt, reply, tool, output, log, failure or decision.",
+            metavar="KIND",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", help="How many to show.", min=1)] = 25,
-    best: Annotated[bool, typer.Option("--best", help="Best first, not newest first.")] = False,
+    limit: Annotated[
+        int,
+        typer.Option("-n", "--limit", help="Show at most this many results.", metavar="N", min=1),
+    ] = 25,
+    best: Annotated[
+        bool, typer.Option("--best", help="Best match first, instead of newest first.")
+    ] = False,
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Search prompts, replies, logs and all that steps said."""
+    """Search prompts, replies, tool calls, outputs and logs."""
     text = " ".join(words)
     if match_expression(text) is None:
-        raise UsageProblem("name a word to look for")
+        raise UsageProblem("give at least one word to search for")
     if what is not None and what not in KINDS:
-        raise UsageProblem(f"--what {what}: is none of {', '.join(KINDS)}{nearest(what, KINDS)}")
+        raise UsageProblem(f"--what: there is no kind {what!r}{nearest(what, KINDS)}")
     path = database_path(database)
     job_id = None
     if job is not None:
@@ -67,27 +73,27 @@ def command(
     found = _search(path, asked)
     if found.problem is not None:
         raise UsageProblem(found.problem)
-    _tell(found, as_json=as_json)
+    _print_results(found, as_json=as_json)
     return 0
 
 
 def _search(path: Path, asked: SearchQuery) -> SearchResults:
-    """All of the ledger is indexed first, and how far that is, is said where it takes a while."""
+    """Index the whole ledger, with progress on stderr if that takes long, and search it."""
     found = search_ledger(path, asked, index_s=_SLICE_S)
-    # What comes while this goes on is not waited for: jobs may run.
+    # Events that running jobs add from now on are not waited for.
     wanted, before = found.events, -1
     while found.indexed < wanted:
         if found.indexed > before:
             say(f"indexing: {100 * found.indexed // wanted}%")
         else:
-            # Another process is at it.
+            # Another process is building the index.
             time.sleep(_WAIT_S)
         before = found.indexed
         found = search_ledger(path, asked, index_s=_SLICE_S)
     return found
 
 
-def _tell(found: SearchResults, *, as_json: bool) -> None:
+def _print_results(found: SearchResults, *, as_json: bool) -> None:
     if as_json:
         put_json(
             {
@@ -105,7 +111,7 @@ def _tell(found: SearchResults, *, as_json: bool) -> None:
     counted = f"more than {found.count}" if found.has_more else str(found.count)
     say(f"{counted} found" if found.count else "nothing found")
     if found.count > len(found.hits):
-        say(f"shown: {len(found.hits)}; more with -n, fewer with --job, --what or more words")
+        say(f"{len(found.hits)} shown; -n shows more, and --job, --what or more words find fewer")
 
 
 def _text(hit: Hit) -> str:

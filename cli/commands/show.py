@@ -1,6 +1,6 @@
-"""`orc show`: a job with its steps, or its events, files, graph or timeline.
+"""`orc show`: prints a job with its steps, or its events, files, graph or timeline.
 
-Starts fast: it reads the tables alone, unless events are asked for.
+It starts fast, since it reads only the tables, except with --events.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
-from orc.cli.opening import JobTables, read_job_at, read_ledger, say_moment
+from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json
-from orc.cli.terminal.folded_steps import fold_steps
-from orc.cli.terminal.job_fields import brief_cost, with_whole_cost
+from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder
+from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
 from orc.ledger.kinds import names_where, sql_list
 from orc.ledger.transport.imported import imported
@@ -39,17 +39,17 @@ def command(
     files: Annotated[bool, typer.Option("--files", "-f", help="Show the files.")] = False,
     graph: Annotated[bool, typer.Option("--graph", "-g", help="Show the graph.")] = False,
     timeline: Annotated[
-        bool, typer.Option("--timeline", "-t", help="Show where the time went.")
+        bool, typer.Option("--timeline", "-t", help="Show when each step ran, and how long.")
     ] = False,
     at: At = None,
     is_all: Annotated[
-        bool, typer.Option("--all", help="Also every item and round, however many there are.")
+        bool, typer.Option("--all", help="Show every item, round and member, also of large jobs.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Show a job: its steps, events, files, graph, timeline.
+    """Show a job: its steps, events, files, graph or timeline.
 
-    Now, or with --at as it was after an earlier event.
+    Without further options it shows the job's state and its steps.
     """
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
@@ -62,7 +62,7 @@ def command(
 def _show_job(
     tables: JobTables, *, is_all: bool, graph: bool, timeline: bool, as_json: bool
 ) -> int:
-    """Print the job with its steps; or its graph and its timeline, where those are asked for."""
+    """Print the job with its steps; with `graph` or `timeline`, those instead."""
     view = read_view(tables.connection, tables.job_id)
     status = tables.status(view.job.status)
     if as_json:
@@ -82,7 +82,7 @@ def _show_job(
 def _put_pictures(
     tables: JobTables, view: JobView, status: str, *, graph: bool, timeline: bool
 ) -> None:
-    # Here, like the events' module below, so that the plain `orc show` starts fast.
+    # Imported here, like the module for events below, so that a plain `orc show` starts fast.
     from orc.projections import text_graph
     from orc.projections.history.timeline import read_timeline
     from orc.projections.pictures.nodes import nodes_of_view
@@ -96,7 +96,7 @@ def _put_pictures(
         put(text_graph(nodes, width=width, is_plain=is_plain))
     if timeline:
         put()
-        now = tables.said_at or Clock().recorded_at()
+        now = tables.recorded_at or Clock().recorded_at()
         is_live = status != "interrupted"
         found = read_timeline(tables.connection, view, now=now, up_to=tables.at, is_live=is_live)
         put(text_timeline(found, width=width, is_plain=is_plain))
@@ -131,7 +131,7 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
 def _put_steps(tables: JobTables, view: JobView, *, is_all: bool) -> None:
     dropped = _dropped(tables)
     rows = [(step.name, step.status, step, step.parent) for step in view.steps]
-    shown, hidden = fold_steps(rows, is_all=is_all)
+    shown, hidden = select_steps(rows, is_all=is_all)
     put()
     put(
         table(
@@ -140,7 +140,8 @@ def _put_steps(tables: JobTables, view: JobView, *, is_all: bool) -> None:
         )
     )
     if hidden:
-        put(f"and {number_text(hidden)} more inside these: orc show {tables.job_id} --all")
+        more = count_text(hidden, "more step")
+        put(f"and {more} inside these: orc show {tables.job_id} --all")
 
 
 def _put_next(view: JobView, status: str) -> None:
@@ -178,7 +179,7 @@ def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
 
 
 def _note(step: StepRow) -> str:
-    """What a person should know of the step: how it failed, or where its result is from."""
+    """How the step failed, why it was skipped, or from which job its result was reused."""
     reused = ""
     if step.reused_from is not None:
         reused = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
@@ -186,7 +187,7 @@ def _note(step: StepRow) -> str:
 
 
 def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
-    """All of it as JSON."""
+    """The job with its steps as a JSON value."""
     dropped = _dropped(tables)
     job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
     return {
@@ -248,7 +249,7 @@ def _open_circuits(tables: JobTables) -> list[CircuitRow]:
 
 
 def _dropped(tables: JobTables) -> dict[str, str]:
-    """What the providers of each step were not sent, by the step's key."""
+    """The parameters that were not sent to a step's providers, by `step_id`."""
     return dict(
         tables.connection.execute(
             "SELECT step_id, group_concat(DISTINCT dropped) FROM llm_calls "
@@ -264,7 +265,7 @@ def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json:
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
         if up_to is not None:
-            say_moment(ledger.connection, job_id, up_to)
+            say_as_of(ledger.connection, job_id, up_to)
         for recorded in ledger.read_stream(job_id):
             if up_to is not None and recorded.version > up_to:
                 break
@@ -273,7 +274,7 @@ def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json:
 
 
 def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -> int:
-    """The files of a job and the steps that wrote them; those whose bytes were removed say so."""
+    """Print the files of a job, with the steps that wrote them; removed bytes are marked."""
     rows = connection.execute(
         "SELECT files.path, files.size_bytes, files.media_type, steps.name, files.sha256, "
         "typeof(content) = 'integer' FROM files JOIN steps USING (step_id) JOIN blobs "
@@ -293,7 +294,7 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
 
 
 def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:
-    """Each removal of bytes that the job has an event of, as a JSON value."""
+    """The job's events `blob.removed`, as JSON values."""
     rows = connection.execute(
         "SELECT version, recorded_at, data FROM events WHERE job_id = ? AND type = 'blob.removed' "
         "ORDER BY version",
@@ -309,10 +310,10 @@ def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any
 
 
 def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[str, str]]:
-    """The same for people, a label and a line each; made safe by the caller."""
+    """The import and the removals of the job, as labels and lines; the caller makes them safe."""
     note = imported(connection, job_id)
     if note is not None:
-        trust = "" if note["trusted"] else "; not trusted: it cannot run here"
+        trust = "" if note["trusted"] else "; not trusted: orc resume refuses it"
         yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"
     for removal in _removals(connection, job_id):
         reason = f": {removal['reason']}" if removal["reason"] else ""
@@ -326,31 +327,31 @@ def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[s
 
 @dataclass(frozen=True, slots=True)
 class _JobDoubts:
-    """The job's calls in doubt, and the steps whose commands its dead owner left under way."""
+    """The job's calls in doubt, and the steps whose commands ran when the job's process died."""
 
     calls: Doubts
     left: tuple[str, ...]
 
     def value(self) -> dict[str, Any]:
-        """As JSON."""
+        """The JSON value."""
         return {**self.calls.value(), "steps_under_way": list(self.left)}
 
     def lines(self) -> Iterator[str]:
-        """For people; none where nothing is in doubt."""
+        """Lines for the terminal; empty if nothing is in doubt."""
         if self.calls.calls:
             yield self.calls.text()
         if self.left:
             more = ", ..." if len(self.left) > _NAMED_MAX else ""
             named = ", ".join(safe(name) for name in self.left[:_NAMED_MAX]) + more
-            yield f"under way when the process died, and nobody knows how that ended: {named}"
+            yield f"running when the process died, with an unknown outcome: {named}"
 
 
 def _read_doubts(
     connection: sqlite3.Connection, job_id: str, *, is_interrupted: bool
 ) -> _JobDoubts:
-    """The doubts that events have told of; and, where nobody runs the job, those still to be told.
+    """What is in doubt by the job's events; for an interrupted job, also what a resume will record.
 
-    A job that has an owner has calls on their way, which are in no doubt.
+    Calls in flight of a job that has an owner are not in doubt.
     """
     row = connection.execute(
         "SELECT calls_in_doubt, in_doubt_usd, in_doubt_unpriced FROM jobs WHERE job_id = ?",

@@ -1,4 +1,4 @@
-"""`orc tail`: the events of one job or of all, also as they come."""
+"""`orc tail`: prints the events of one job or of all jobs, also while they are recorded."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import read_ledger
+from orc.cli.ledger_access import read_ledger
 from orc.cli.options import Database, Follow, Json, StepFilter
 from orc.cli.terminal.event_lines import put_event
-from orc.cli.terminal.following import Changes, check_step
+from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
 from orc.ledger import LedgerReader, Recorded, has_owner
 
@@ -26,7 +26,7 @@ def command(
     job: Annotated[
         str | None,
         typer.Argument(
-            help="A job. Default: the latest; with -f, all jobs, from now on.",
+            help="The job. Default: the latest job; with -f, new events of all jobs.",
             metavar="[JOB]",
             autocompletion=complete_jobs,
         ),
@@ -35,20 +35,25 @@ def command(
     follow: Follow = False,
     last: Annotated[
         int | None,
-        typer.Option("-n", "--last", min=0, help="Only the last so many, to begin with."),
+        typer.Option("-n", "--last", min=0, help="Start with the last N events only.", metavar="N"),
     ] = None,
     type_: Annotated[
-        str | None, typer.Option("--type", help="Only this type, or types that begin so.")
+        str | None,
+        typer.Option(
+            "--type",
+            help="Only events of this type, such as step.failed, or of this group, such as step.",
+            metavar="TYPE",
+        ),
     ] = None,
     step: StepFilter = None,
     as_json: Json = False,
 ) -> int:
-    """Print a job's events; with -f, go on until the job stops."""
+    """Print a job's events; with -f, follow it until it stops."""
     with read_ledger(database) as ledger:
         wanted = EventFilter(type_, step)
         if job is None and follow:
             if step is not None:
-                raise UsageProblem("--step is for one job: name it, as in `orc tail JOB -f --step`")
+                raise UsageProblem("--step needs a job: `orc tail JOB -f --step STEP`")
             follow_all(ledger, wanted, last=last or 0, as_json=as_json)
             return 0
         job_id = ledger.find_job(job or "latest")
@@ -56,19 +61,19 @@ def command(
             say(f"{job_id}, the latest job")
         if step is not None:
             check_step(ledger, job_id, step)
-        follow_job(ledger, job_id, wanted, last=last, goes_on=follow, as_json=as_json)
+        print_job(ledger, job_id, wanted, last=last, follow=follow, as_json=as_json)
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are: of a type, or of types that begin so, and of a step."""
+    """Selects events by type, or by the first part of their type, and by step."""
 
     type: str | None = None
     step: str | None = None
 
     def has(self, recorded: Recorded) -> bool:
-        """Whether the event is one of them."""
+        """Whether the event is selected."""
         event = recorded.event
         if self.step is not None and getattr(event, "step", None) != self.step:
             return False
@@ -77,18 +82,21 @@ class EventFilter:
         )
 
 
-def follow_job(
+def print_job(
     ledger: LedgerReader,
     job_id: str,
     wanted: EventFilter,
     *,
     last: int | None,
-    goes_on: bool,
+    follow: bool,
     as_json: bool,
 ) -> None:
-    """Print a job's events, or the `last` of them; go on until it ends or nobody runs it."""
+    """Print a job's events, or the `last` of them.
+
+    With `follow`, also print new events, until the job ends or has no owner any more.
+    """
     owned = has_owner(ledger.path, job_id)
-    changes = Changes(ledger)
+    changes = LedgerChanges(ledger)
     version, ended = 0, False
     found: deque[Recorded] = deque(maxlen=last)
     for recorded in ledger.read_stream(job_id):
@@ -97,10 +105,10 @@ def follow_job(
             found.append(recorded)
     for recorded in found:
         put_event(recorded, as_json=as_json)
-    while goes_on and owned and not ended:
+    while follow and owned and not ended:
         changes.wait()
         owned = has_owner(ledger.path, job_id)
-        if owned and not changes.are_there():
+        if owned and not changes.has_new():
             continue
         for recorded in ledger.read_stream(job_id, after=version):
             version, ended = recorded.version, recorded.event.type in ENDINGS
@@ -109,14 +117,14 @@ def follow_job(
 
 
 def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json: bool) -> None:
-    """Print the `last` events of all jobs, and then each that comes, until Ctrl-C."""
-    changes = Changes(ledger)
+    """Print the `last` events of all jobs, and then every new event, until Ctrl-C."""
+    changes = LedgerChanges(ledger)
     position = _end(ledger)
     for recorded in last_of_all(ledger, wanted, position=position, last=last):
         put_event(recorded, as_json=as_json, with_job=True)
     while True:
         changes.wait()
-        if not changes.are_there():
+        if not changes.has_new():
             continue
         for recorded in ledger.read_all(after=position):
             position = recorded.position
@@ -127,7 +135,7 @@ def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json:
 def last_of_all(
     ledger: LedgerReader, wanted: EventFilter, *, position: int, last: int, page: int = _PAGE
 ) -> list[Recorded]:
-    """The last that are wanted, of all jobs, up to a position; read backwards, page by page."""
+    """The `last` selected events of all jobs up to `position`; read backwards, page by page."""
     found: list[Recorded] = []
     while position > 0 and len(found) < last:
         before = max(0, position - page)

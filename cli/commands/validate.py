@@ -1,4 +1,4 @@
-"""`orc validate`: checks specs and prints every problem with its place."""
+"""`orc validate`: checks specs and prints each problem with its line and column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
-from orc.cli.options import Json
+from orc.cli.options import Inputs, InputsFile, Json, Provider
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
@@ -20,13 +20,13 @@ from orc.scheduler.core.errors import SpecError
 
 
 def command(
-    specs: Annotated[list[Path], typer.Argument(help="Specs to check.", metavar="SPEC...")],
-    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="KEY=VALUE")] = None,
-    inputs_file: Annotated[Path | None, typer.Option("--inputs", metavar="FILE")] = None,
-    provider: Annotated[str | None, typer.Option("--provider", "-p")] = None,
+    specs: Annotated[list[Path], typer.Argument(help="The specs to check.", metavar="SPEC...")],
+    inputs: Inputs = None,
+    inputs_file: InputsFile = None,
+    provider: Provider = None,
     as_json: Json = False,
 ) -> int:
-    """Check specs and print every error with its place."""
+    """Check specs and print each error with its line and column."""
     code = SUCCEEDED
     given = parse_inputs(inputs or [], inputs_file)
     for path in specs:

@@ -1,4 +1,4 @@
-"""`orc verify`: checks jobs against their hash chains, tables, files and known heads."""
+"""`orc verify`: checks hash chains, blobs, tables, published files and known heads of jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orc.cli.jobs.verify import verify_ledger
-from orc.cli.opening import database_path, find_places
+from orc.cli.ledger_access import database_path, find_places
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, VERIFICATION
@@ -16,20 +16,21 @@ from orc.ledger.wording import count_text
 from orc.projections.verify import Verdict
 
 _CANNOT_KNOW = (
-    "A cut-off tail or a whole removed job shows only against a head known from elsewhere: "
-    "a run folder, or --head JOB=HASH."
+    "Events cut off the end of a job, and a removed job, are found only by comparison with a known "
+    "head: in the run folder, or given as --head JOB=HASH."
 )
 
 
 def command(
     job: Annotated[
-        str | None, typer.Argument(help="A job; default: all of them.", metavar="[JOB]")
+        str | None, typer.Argument(help="The job. Default: all jobs.", metavar="[JOB]")
     ] = None,
     heads: Annotated[
         list[str] | None,
         typer.Option(
             "--head",
-            help="A head that is known from elsewhere; with JOB, its HASH is enough.",
+            help="A head hash that the job is known to have had; can be repeated. `JOB=` may be left "
+            "out if a JOB is given.",
             metavar="[JOB=]HASH",
         ),
     ] = None,
@@ -38,8 +39,8 @@ def command(
 ) -> int:
     """Check hash chains, blobs, tables and published files.
 
-    Exits 5 when anything differs. A cut-off tail, or a job that is gone, shows only against a
-    head that is known from elsewhere: from the run folder, or by --head.
+    Exits 5 if there is a problem. Events cut off the end of a job, and a removed job, are found only
+    by comparison with a known head: in the run folder, or given with --head.
     """
     path = database_path(database)
     found = verify_ledger(
@@ -47,7 +48,7 @@ def command(
         job,
         heads or [],
         prices=find_places(database).prices,
-        tell=partial(_tell, as_json=as_json),
+        on_verdict=partial(_print_verdict, as_json=as_json),
     )
     if as_json and (found.problems or job is None):
         problems = list(found.problems)
@@ -61,7 +62,7 @@ def command(
     return SUCCEEDED if found.is_intact else VERIFICATION
 
 
-def _tell(verdict: Verdict, *, as_json: bool) -> None:
+def _print_verdict(verdict: Verdict, *, as_json: bool) -> None:
     if as_json:
         put_json(
             {

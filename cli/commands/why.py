@@ -1,4 +1,4 @@
-"""`orc why`: why a step is as it is, as lines for a person and as a JSON value."""
+"""`orc why`: explains the state of a step, as text or as a JSON value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
-from orc.cli.opening import read_ledger_and_tables
+from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
@@ -31,13 +31,13 @@ def command(
     database: Database = None,
     as_json: Json = False,
 ) -> int:
-    """Tell why a step ran, waited, failed, or was skipped."""
+    """Explain why a step ran, waited, failed or was skipped."""
     with read_ledger_and_tables(database) as ledger:
         return _put_why(ledger, job, step, is_full=is_full, as_json=as_json)
 
 
 def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_json: bool) -> int:
-    """Print why the step is as it is. Raises UsageProblem, NoSuchJob."""
+    """Print the explanation of the step's state. Raises UsageProblem, NoSuchJob."""
     job_id = ledger.find_job(job)
     rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
     names = {row[0] for row in rows}

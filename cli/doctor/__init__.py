@@ -1,1 +1,1 @@
-"""`orc doctor`: versions, the ledger, prices, providers, processes that escaped."""
+"""The checks of `orc doctor`: versions, the ledger, prices, providers, leftover processes."""

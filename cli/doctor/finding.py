@@ -1,4 +1,4 @@
-"""One thing that `orc doctor` looked at, and what it found."""
+"""The result of one check of `orc doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `details` are for programs."""
+    """The result of one check; `details` are further fields of the JSON output."""
 
     level: Literal["ok", "note", "bad"]
     name: str
@@ -17,5 +17,5 @@ class Finding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON value."""
+        """The JSON value."""
         return {"level": self.level, "name": self.name, "message": self.message, **self.details}

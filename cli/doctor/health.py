@@ -1,4 +1,4 @@
-"""What `orc doctor` looks at: versions, the linked SQLite, the ledger, prices, the providers."""
+"""All checks of `orc doctor`: versions, SQLite, packages, the ledger, prices, providers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
-from orc.cli.jobs.caller.trust import find_open_places
+from orc.cli.jobs.caller.trust import find_writable_places
 from orc.ledger import LedgerError, connect_reader
 from orc.ledger.wording import count_text, size_text
 from orc.providers.catalogue import REGISTRY
@@ -30,7 +30,7 @@ _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 
 def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
-    """Everything, in the order in which it is shown; nothing is changed."""
+    """The results of all checks, in the order of output. Nothing is changed."""
     return [
         Finding("ok", "python", f"{sys.version.split()[0]} on {sys.platform}"),
         _sqlite(),
@@ -42,7 +42,10 @@ def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
 
 
 def has_wal_reset_bug(found: tuple[int, ...]) -> bool:
-    """Whether that SQLite can lose a commit beside a checkpoint (3.7.0 to 3.51.2, but for backports)."""
+    """Whether this SQLite version has the WAL-reset bug, by which a checkpoint can lose a commit.
+
+    The versions are 3.7.0 to 3.51.2, without those that have a backport of the fix.
+    """
     if found >= (3, 51, 3) or found < (3, 7, 0):
         return False
     return not ((3, 50, 7) <= found < (3, 51, 0) or (3, 44, 6) <= found < (3, 45, 0))
@@ -51,10 +54,10 @@ def has_wal_reset_bug(found: tuple[int, ...]) -> bool:
 def _sqlite() -> Finding:
     found = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < (3, 37, 0):
-        return Finding("bad", "sqlite", f"{found}: too old, STRICT tables need 3.37")
+        return Finding("bad", "sqlite", f"{found}: too old; orc needs SQLite 3.37 (STRICT tables)")
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
         return Finding(
-            "ok", "sqlite", f"{found}: has the WAL-reset bug, which orc's write lock guards against"
+            "ok", "sqlite", f"{found}: has the WAL-reset bug, but orc's write lock prevents it"
         )
     return Finding("ok", "sqlite", found)
 
@@ -67,16 +70,16 @@ def _packages() -> list[Finding]:
             findings.append(Finding("ok", name, version(name)))
         except PackageNotFoundError:
             if extra is None:
-                findings.append(Finding("bad", name, "missing"))
+                findings.append(Finding("bad", name, "not installed; install orc again"))
             else:
-                hint = f"not installed ({install_command(extra)})"
+                hint = f"not installed (optional: {install_command(extra)})"
                 findings.append(Finding("note", name, hint))
     return findings
 
 
 def _ledger(database: Path) -> list[Finding]:
     if not database.exists():
-        return [Finding("note", "ledger", f"none at {database} yet")]
+        return [Finding("note", "ledger", f"there is no ledger at {database} yet")]
     try:
         connection = connect_reader(database)
     except LedgerError as error:
@@ -90,14 +93,15 @@ def _ledger(database: Path) -> list[Finding]:
         Finding("ok", "ledger", f"{database}: {count_text(jobs, 'job')}, journal mode {mode}")
     ]
     if os.stat(database).st_mode & 0o077:
-        findings.append(Finding("note", "ledger", "others may read it: chmod 600"))
-    for path, what, mend in find_open_places(database):
-        message = f"{path} {what}, and `orc resume` refuses its jobs without --trust; {mend}"
+        message = f"other users can read it; to prevent that: chmod 600 {database}"
+        findings.append(Finding("note", "ledger", message))
+    for path, what, fix in find_writable_places(database):
+        message = f"{path} {what}, so that `orc resume` refuses its jobs without --trust; {fix}"
         findings.append(Finding("note", "trust", message))
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
         size = size_text(wal.stat().st_size)
-        message = f"its -wal file has {size}: a program that reads for long keeps it growing"
+        message = f"its -wal file has {size}: it grows while a program reads the ledger for long"
         findings.append(Finding("note", "ledger", message))
     return findings + [_leftover(found, database) for found in find_leftovers(database)]
 
@@ -106,8 +110,8 @@ def _leftover(found: Leftover, database: Path) -> Finding:
     return Finding(
         "note",
         "process",
-        f"{found.pid} ({found.command}) was left by {found.job_id}, which nobody runs; "
-        f"`kill {found.pid}` ends it",
+        f"process {found.pid} ({found.command}) was started by {found.job_id}, which is not running "
+        f"any more; `kill {found.pid}` ends it",
         {"pid": found.pid, "command": found.command, "job_id": found.job_id},
     )
 
@@ -121,9 +125,9 @@ def _prices(database: Path, environment: Mapping[str, str]) -> Finding:
     seen = {price.seen for prices in shipped.models.values() for price in prices.values()}
     days = sorted(filter(None, seen))
     count = sum(len(prices) for prices in table.models.values())
-    seen_from = f"those that come with orc were seen from {days[0]} to {days[-1]}"
-    message = f"of {count_text(count, 'model')}; {seen_from}"
+    checked = f"those that come with orc were checked from {days[0]} to {days[-1]}"
+    message = f"for {count_text(count, 'model')}; {checked}"
     if own is not None:
-        message += f"; your own are in {own}"
+        message += f"; your own prices are in {own}"
     details = {"date": str(shipped.date), "file": None if own is None else str(own)}
     return Finding("ok", "prices", message, details)

@@ -1,6 +1,7 @@
-"""Processes that a job has left behind: those that made a session of their own escape its groups.
+"""Finds processes that outlived their job: commands that started a session of their own.
 
-They are known by `ORC_JOB_ID` in their environment, which only Linux shows.
+The runner ends the process group of a command, and such a process has left it. It is recognised by
+`ORC_JOB_ID` in its environment, which only Linux shows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _MARK = b"ORC_JOB_ID="
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A live process that carries the id of a job without an owner."""
+    """A live process whose environment has the id of a job without an owner."""
 
     pid: int
     command: str
@@ -25,10 +26,7 @@ class Leftover:
 
 
 def find_leftovers(database: Path) -> list[Leftover]:
-    """The processes that jobs of this ledger left behind, as far as this user may see them.
-
-    Empty on any system but Linux.
-    """
+    """The leftover processes of this ledger's jobs that this user can see; on Linux only."""
     marked = _marked()
     if not marked:
         return []
@@ -67,8 +65,8 @@ def _job_of(pid: int) -> str:
 
 
 def _command_of(pid: int) -> str:
-    # The program's name alone: its arguments may hold what is secret.
+    # Only the program's name, since its arguments may contain secrets.
     try:
         return (_PROCESSES / str(pid) / "comm").read_text("utf-8", "replace").strip()
     except OSError:
-        return "gone"
+        return "ended"

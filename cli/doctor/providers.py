@@ -1,7 +1,7 @@
-"""What `orc doctor` finds out about each provider: is it set up, does it answer, what has it.
+"""The checks of `orc doctor` for each provider: whether it is configured and answers; its models.
 
-Nothing is spent: a provider is asked for the names of its models, and a hosted
-one only where a key or an address of one's own is set.
+The checks cost nothing: a provider is only asked for the names of its models. A hosted provider is
+asked only if its key or its own address is set.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME_CHARS = 80
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A provider that is to be asked, and what the environment says of it."""
+    """A provider to ask, with its settings in the environment."""
 
     entry: ProviderEntry
     provider: Provider
@@ -37,7 +37,7 @@ class _Target:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Which of a provider's variables are set; the key itself is here to be masked only."""
+    """Which variables of a provider are set. The key is kept only to mask it in messages."""
 
     key_variable: str | None
     key: str
@@ -48,17 +48,18 @@ class _Setting:
         return bool(self.key) or self.has_address
 
     def details(self) -> dict[str, Any]:
-        """What a program is told of the key: where it would be, and whether it is there."""
+        """The fields of the JSON output: the name of the key's variable, and whether it is set."""
         return {"key_variable": self.key_variable, "key_is_set": bool(self.key)}
 
     def mask(self, text: str) -> str:
-        """The text of a server or a provider, without the key."""
+        """A text of a server or a provider, with the key hidden."""
         return safe_text(text, length_max=_MESSAGE_CHARS, secrets=(self.key,))
 
 
 async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
-    """A finding for each provider, in the registry's order; all are asked at the same time."""
-    # Built before anyone is asked: importing a vendor's package can take seconds.
+    """A finding for each provider, in the registry's order. All are asked at the same time."""
+    # All are built before the first is asked, since importing a vendor's package can take seconds
+    # and would count as the time of an answer.
     prepared = [_prepare(entry, environment) for entry in REGISTRY.values()]
     findings: dict[str, Finding] = {}
     async with trio.open_nursery() as nursery:
@@ -72,10 +73,10 @@ async def examine_providers(environment: Mapping[str, str]) -> list[Finding]:
 
 def _prepare(entry: ProviderEntry, environment: Mapping[str, str]) -> Finding | _Target:
     if entry.is_recorded:
-        return Finding("ok", entry.name, "ready: answers from recorded replies")
+        return Finding("ok", entry.name, "ready; it answers from recorded replies")
     setting = _read_setting(entry, environment)
     if setting.key_variable is not None and not setting.is_configured:
-        message = f"not asked: no key is set in {setting.key_variable}"
+        message = f"not checked: {setting.key_variable} is not set"
         return Finding("note", entry.name, message, setting.details())
     try:
         provider = build_provider(entry.name, environment)
@@ -104,7 +105,7 @@ async def _ask(target: _Target, findings: dict[str, Finding]) -> None:
         where = provider.endpoint or "it"
         message = (
             f"{where} has not answered within {duration_text(ANSWER_MAX_S)}; "
-            "is it up, and the address right?"
+            "check that it runs, and that the address is right"
         )
         findings[name] = Finding("note", name, message, _details(target, answers=False))
     except ProviderError as error:
@@ -144,11 +145,11 @@ def _failed(
     setting: _Setting,
     details: Mapping[str, Any] | None = None,
 ) -> Finding:
-    """Bad is what somebody has set up and got wrong; what is not set up, or not up, is a note."""
+    """Level `bad` if the configuration is wrong; `note` if there is none, or no server answers."""
     is_wrong = setting.is_configured and error.kind in ("auth", "environment")
     message = setting.mask(error.message)
     if error.kind == "auth" and setting.key:
-        message += f"; the key is the one in {setting.key_variable}"
+        message += f"; the key is from {setting.key_variable}"
     return Finding("bad" if is_wrong else "note", name, message, details or setting.details())
 
 

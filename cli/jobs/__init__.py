@@ -1,1 +1,1 @@
-"""Use cases without a terminal: submit, own, resume, fork, replay, amend, decide, bundle, remove."""
+"""The use cases, without a terminal: submit, run, resume, fork, replay, amend, decide, remove, ..."""

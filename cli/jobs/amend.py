@@ -1,4 +1,4 @@
-"""Changing a job on its way: another spec, or steps again. `announce` is told what will run."""
+"""Amends a job: by an edited spec, or by steps that are to run again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.prepare import check_step_names
-from orc.cli.jobs.removed import refuse_removed
+from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, Recorded, pack
 from orc.ledger.definition import dump_job
@@ -28,9 +28,11 @@ from orc.scheduler.core.rules.decide import decide
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A request to go on with a job by another spec, or with some steps again, or both.
+    """A request to amend a job: by an edited spec, by steps to run again, or by both.
 
-    The spec is in the file `spec`, or is `text`. `announce` is told the plan before it is done."""
+    The spec is the file `spec`, or `text`. `again` are the steps to run again. `announce` is called
+    with the plan before the job is amended.
+    """
 
     environment: Mapping[str, str]
     spec: Path | None = None
@@ -41,14 +43,18 @@ class Amendment:
     text: str | None = None
 
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
-        """Amend the job, which the caller owns; its state then, the same where nothing changed.
+        """Amend the job, which this process must own; its new state.
 
-        Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
+        If nothing changed, no event is appended. Raises SpecError, UsageProblem,
+        EnvironmentProblem, LedgerError.
         """
         for name in self.again:
             root = [*lineage(name)][-1]
             if name in state.steps and name != root:
-                raise UsageProblem(f"--step: {name!r} is inside {root!r}: name that")
+                raise UsageProblem(
+                    f"--step: {name!r} is inside step {root!r} and cannot run again alone; "
+                    f"use --step {root}"
+                )
         check_step_names("--step", self.again, {step.id for step in state.definition.steps})
         edited = as_recorded(ledger, state)
         is_edited = self.spec is not None or self.text is not None
@@ -72,7 +78,7 @@ class Amendment:
         self.announce(job_id, plan)
         if edited.definition == state.definition and not self.again:
             return state
-        mask = protect(ledger, edited.definition, self.environment, steps=plan.runs)
+        mask = hide_secrets(ledger, edited.definition, self.environment, steps=plan.runs)
         if is_edited:
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
@@ -93,7 +99,7 @@ def _amend(
     inputs, inputs_blob = pack(edited.definition.inputs)
     last_signal = None
     if state.status in JOB_ENDED:
-        # Signals to a job that has ended are answered by that end.
+        # Signals from before the end of the job need no action any more.
         last_signal = max((found.id for found in ledger.read_signals(job_id)), default=None)
     event = JobAmended(
         spec=spec,

@@ -1,4 +1,4 @@
-"""How a page of `orc browse --allow-decisions` decides: as `orc approve` does, in a thread."""
+"""Decisions from the pages of `orc browse --allow-decisions`, made as by `orc approve`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from orc.projections.pages.decisions import Decide, DecisionRefused, DecisionReq
 
 
 def decider(places: Places) -> Decide:
-    """What the pages are given to decide with; it waits until the decision is an event."""
+    """The function by which pages decide. It runs in a thread and waits for the event."""
 
     def decide_here(wanted: DecisionRequest) -> None:
         if wanted.comment is not None and len(wanted.comment) > COMMENT_CHARS_MAX:
             raise DecisionRefused(
-                f"the comment has more than {count_text(COMMENT_CHARS_MAX, 'character')}",
+                f"the comment has more than {count_text(COMMENT_CHARS_MAX, 'character')}; "
+                "shorten it",
                 status=413,
             )
         ask = partial(
@@ -38,10 +39,9 @@ def decider(places: Places) -> Decide:
         except LedgerError as error:
             raise DecisionRefused(str(error), status=503) from error
         if not decision.is_ours:
-            by = decision.by or "nobody, in time"
+            by = f"by {decision.by}" if decision.by else "by its timeout"
             raise DecisionRefused(
-                f"{decision.step} was decided a moment before: {decision.option}, by {by}",
-                status=409,
+                f"{decision.step} has just been decided: {decision.option}, {by}", status=409
             )
 
     return decide_here

@@ -1,4 +1,4 @@
-"""`orc bundle` and `orc import`: what is refused."""
+"""`orc bundle` and `orc import`: checks the request and the bundle, then writes or imports the job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from orc.scheduler.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A job that was imported: its stream's version before, 0 where it was not there, and after."""
+    """The result of an import: the version of the job's stream before and after.
+
+    `before` is 0 if the job was not in the ledger.
+    """
 
     job_id: str
     before: int
@@ -33,14 +36,15 @@ class Imported:
 def bundle_job(
     ledger: LedgerReader, job_id: str, target: Path, *, prices: PriceTable, force: bool
 ) -> Head:
-    """Write the job to a file; its head.
+    """Write the job to a file; the head of its stream.
 
-    A job that is being run is refused: it would go on in two places. Raises OwnedElsewhere,
-    CorruptLedger, FileIsThere, StorageError.
+    A running job is refused, since its copy would continue from an earlier event. Raises
+    OwnedElsewhere, CorruptLedger, FileIsThere, StorageError, UsageProblem.
     """
     if target.exists() and target.samefile(ledger.path):
         raise UsageProblem(f"{target} is the ledger itself; name another file")
     if has_owner(ledger.path, job_id):
+        # `acquire` fails with a message that names the owner.
         lock = OwnerLock(ledger.path, job_id)
         lock.acquire(wait_s=0)
         lock.release()
@@ -50,19 +54,19 @@ def bundle_job(
 def import_bundle(
     source: Path, database: Path, *, prices: PriceTable, is_trusted: bool
 ) -> Imported:
-    """Check the file, all of it, and take its job into the ledger, which is made where there is none.
+    """Check the whole file and import its job; a missing ledger is created.
 
     Raises LedgerError, UsageProblem.
     """
     if source.exists() and database.exists() and source.samefile(database):
-        raise UsageProblem(f"{source} is the ledger itself; import another ledger's bundle")
+        raise UsageProblem(f"{source} is the ledger itself; name a file that orc bundle wrote")
     with open_bundle(source) as (bundle, job_id):
         _examine(bundle, job_id, prices)
         with open_ledger(database, projector=ReadModel(prices)) as ledger:
-            return _take_in(ledger, bundle, job_id, source, is_trusted=is_trusted)
+            return _import(ledger, bundle, job_id, source, is_trusted=is_trusted)
 
 
-def _take_in(
+def _import(
     ledger: Ledger, bundle: LedgerReader, job_id: str, source: Path, *, is_trusted: bool
 ) -> Imported:
     before, after = import_job(
@@ -78,9 +82,9 @@ def _take_in(
 
 
 def _examine(bundle: LedgerReader, job_id: str, prices: PriceTable) -> None:
-    """Fold the events in every way that this ledger will: state, tables, files.
+    """Run every fold that this ledger will run on the events: state, tables, files.
 
-    Raises CorruptLedger where they are no job's, or name files outside its folder.
+    Raises CorruptLedger if a fold fails, or if a file's path leads out of the run folder.
     """
     connection, model = bundle.connection, ReadModel(prices)
     try:
@@ -95,11 +99,16 @@ def _examine(bundle: LedgerReader, job_id: str, prices: PriceTable) -> None:
         former = (found.path for found in expected.superseded)
         for path in (*expected.files, *expected.lost, *former):
             if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
-                raise CorruptLedger(f"{bundle.path}: an event names the file {path!a}")
+                raise CorruptLedger(
+                    f"{bundle.path}: an event names the file {path!a}, which is not inside the job's "
+                    "folder; the bundle was changed, or its author is not to be trusted"
+                )
     except LedgerError:
         raise
-    # The events are anybody's, and the folds may trust those that were decided here.
+    # Every error is expected here: the events come from outside, and the folds do not check
+    # events.
     except Exception as error:
         raise CorruptLedger(
-            f"{bundle.path}: its events are no job's ({type(error).__name__}: {error})"
+            f"{bundle.path}: the events are not those of a job ({type(error).__name__}: {error}); "
+            "ask for a new bundle"
         ) from error

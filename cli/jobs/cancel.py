@@ -1,4 +1,4 @@
-"""`orc cancel`: end a job, by its owner or, without one, here."""
+"""`orc cancel`: cancels a job through its owner; a job without an owner is cancelled here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import trio
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import append_command, load_state
@@ -22,17 +22,18 @@ _ENDED = ("succeeded", "failed", "cancelled")
 
 
 async def cancel(name: str, *, places: Places, reason: str | None = None) -> tuple[JobId, str]:
-    """Ask for the end of a job and wait for it; the job's id and its status then.
+    """Cancel a job and wait until it has ended; the job's id and its status.
 
-    Without a live owner the job is cancelled here. Raises NoSuchJob, LedgerError,
-    and UsageProblem when the owner has not answered in 30 seconds.
+    The owner of the job gets a signal. A job without an owner is cancelled by this process. A job
+    that has ended stays as it is. Raises NoSuchJob, LedgerError, and UsageProblem if the owner has
+    not ended the job within 30 seconds.
     """
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
         if state.status in _ENDED:
             return job_id, state.status
-        protect(ledger, state.definition, os.environ, steps=())
+        hide_secrets(ledger, state.definition, os.environ, steps=())
         signal_id = ledger.send_signal(
             job_id,
             kind="cancel",
@@ -52,7 +53,10 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
                 return job_id, _cancel_unowned(ledger, job_id, signal_id, reason, places)
             finally:
                 lock.release()
-        raise UsageProblem(f"{job_id} is still being ended by its owner; `orc show` tells")
+        raise UsageProblem(
+            f"{job_id}: its owner has not ended it within 30 s; it may still do so: "
+            f"`orc show {job_id}` shows its status"
+        )
 
 
 def _cancel_unowned(

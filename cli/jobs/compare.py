@@ -1,4 +1,4 @@
-"""`orc diff`: two jobs of one ledger, compared."""
+"""`orc diff`: compares two jobs of one ledger."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orc.scheduler.core.errors import nearest
 def compare_jobs(
     ledger: LedgerReader, before: str, after: str, *, step: str | None = None
 ) -> JobDiff:
-    """What differs between two jobs; of one step and all inside it, where it is given.
+    """The differences between two jobs; with `step`, only those of the step and the steps inside it.
 
-    Raises NoSuchJob, and UsageProblem where neither job has the step.
+    Raises NoSuchJob, and UsageProblem if neither job has the step.
     """
     jobs = ledger.find_job(before), ledger.find_job(after)
     if step is not None:

@@ -1,4 +1,7 @@
-"""`orc export --format ro-crate`: the folder, or the zip file, that the description is of."""
+"""`orc export --format ro-crate`: writes the folder or the zip file of an RO-Crate.
+
+`projections/exports/ro_crate.py` renders its description.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-"""The same bytes give the same zip; this is the first time that one can name."""
+"""The time of every entry, so that the same job gives the same bytes: the earliest that zip allows."""
 
 
 def write_crate(
     source: ExportSource, folder: Path, *, prices: PriceTable
 ) -> tuple[int, dict[str, str]]:
-    """Fill an empty or new folder: the run folder, and last its description.
+    """Write the run folder, and then its description, to an empty or new folder.
 
-    How many files there are, and those that cannot be made any more, with why.
+    The number of files, and the files that cannot be written any more, with the reasons.
     """
     publisher = Publisher(source.reader, source.job_id, folder, prices=prices)
     publisher.publish()
     lost = publisher.lost()
     if SPEC in lost:
-        # The profile wants a file for the workflow, whatever is known of it.
+        # The profile requires a file for the workflow, even if the spec was removed.
         Folder(folder).write(SPEC, f"# {lost[SPEC].partition(': ')[2]}\n".encode())
     files = {packed.path: packed for packed in _packed(Folder(folder))}
     description = render_crate(source, read_facts(source), files, lost)
@@ -44,7 +47,7 @@ def write_crate(
 def write_crate_file(
     source: ExportSource, target: Path, *, prices: PriceTable
 ) -> tuple[int, dict[str, str]]:
-    """The same as one zip file, written over `target`."""
+    """Write the crate as one zip file over `target`; the result is that of `write_crate`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "crate"
         count, lost = write_crate(source, folder, prices=prices)

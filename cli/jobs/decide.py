@@ -1,4 +1,4 @@
-"""`orc approve` and `orc reject`: a decision, taken by the owner of the job or, without one, here."""
+"""`orc approve` and `orc reject`: a decision is recorded by the job's owner, or here without one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import trio
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import append_command, load_state
@@ -31,7 +31,11 @@ COMMENT_CHARS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided, and by whom; `is_ours` unless somebody was faster."""
+    """The decision of a step. `is_ours` is False if another one was recorded before.
+
+    `by` is the user who decided; None if the step's timeout did. `has_owner` is whether a process
+    runs the job.
+    """
 
     job_id: JobId
     step: str
@@ -49,19 +53,21 @@ async def decide(
     comment: str | None,
     places: Places,
 ) -> Decision:
-    """Answer a step's question.
+    """Decide for a step that waits for human review, and wait until the decision is an event.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem where nobody is asked that.
+    Raises NoSuchJob, LedgerError, and UsageProblem if the step does not wait, or has no such option.
     """
     if comment is not None and len(comment) > COMMENT_CHARS_MAX:
-        raise UsageProblem(f"--comment: at most {count_text(COMMENT_CHARS_MAX, 'character')}")
-    by = _who()
+        raise UsageProblem(
+            f"--comment: it may have {count_text(COMMENT_CHARS_MAX, 'character')} at most; shorten it"
+        )
+    by = _user_name()
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
         _check(ledger, job_id, state, step, option)
-        # A comment is kept: it may quote one.
-        mask = protect(ledger, state.definition, os.environ, steps=())
+        # The comment is stored, and it may contain a secret.
+        mask = hide_secrets(ledger, state.definition, os.environ, steps=())
         data = {
             "step": step,
             "option": option,
@@ -90,7 +96,10 @@ async def decide(
                 is_ours = found.signal_id == signal_id
                 return Decision(job_id, step, found.option, found.by, is_ours, has_owner)
             await trio.sleep(_POLL_S)
-    raise UsageProblem(f"the owner of {job_id} has not answered; `orc show {job_id}` tells more")
+    raise UsageProblem(
+        f"{job_id}: its owner has not recorded the decision within 30 s; it may still do so: "
+        f"`orc show {job_id}` shows whether the step waits"
+    )
 
 
 def _decide_unowned(ledger: Ledger, job_id: JobId, command: DecideApproval, places: Places) -> None:
@@ -108,19 +117,19 @@ def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: st
     if question is None:
         before = _find(ledger, job_id, step)
         if before is not None:
-            who = f" by {before.by}" if before.by else ", since nobody decided in time"
-            raise UsageProblem(f"{step} was decided already: {before.option}{who}")
+            who = f"by {before.by}" if before.by else "by its timeout"
+            raise UsageProblem(f"{step} has already been decided: {before.option}, {who}")
         status = state.steps[step].status
-        raise UsageProblem(f"{step} is not waiting for a decision: it is {status}")
+        raise UsageProblem(f"{step} does not wait for a decision: it is {status}")
     if option not in question.options:
         raise UsageProblem(
-            f"{step}: {option!r} is none of its options{nearest(option, question.options)}: "
+            f"{step} has no option {option!r}{nearest(option, question.options)}; use "
             f"--option {' | '.join(question.options)}"
         )
 
 
 def _find(ledger: Ledger, job_id: JobId, step: str) -> ApprovalDecided | None:
-    """The step's last decision, unless it has been asked again since."""
+    """The decision of the step's latest attempt; None if that has none."""
     attempt = load_state(ledger, job_id).steps[step].attempts
     found = None
     for recorded in ledger.read_stream(job_id):
@@ -130,7 +139,7 @@ def _find(ledger: Ledger, job_id: JobId, step: str) -> ApprovalDecided | None:
     return found
 
 
-def _who() -> str | None:
+def _user_name() -> str | None:
     try:
         return clean_text(getpass.getuser())[:100]
     except (KeyError, OSError):

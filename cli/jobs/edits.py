@@ -1,4 +1,9 @@
-"""A recorded job with another spec: the edits, and nothing that changed around them."""
+"""Applies an edited spec to a recorded job. Only the edits count, not changed settings.
+
+A recorded spec contains settings from its submission (options, environment). The texts before and
+after the edit are therefore resolved under the current settings, and only the fields in which the
+two differ are taken into the recorded job.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_written_out
+from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_secrets_in_spec
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
@@ -23,7 +28,7 @@ from orc.scheduler.core.spec.parse import examine
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The job that a spec stands for now, and the files beside the spec that it brought."""
+    """The resolved job of an edited spec, and the files beside the spec that it names."""
 
     definition: JobDef
     text: str
@@ -33,12 +38,12 @@ class Edited:
 
     @property
     def blobs(self) -> list[bytes]:
-        """What those files hold."""
+        """The contents of the files."""
         return [content for _, content in self.files]
 
 
 class _KnownFiles(SpecFiles):
-    """The files that a job was submitted with, whatever has become of them."""
+    """Answers from the files that the job was submitted with; they may have changed on disk since."""
 
     def __init__(self, folder: Path, definition: JobDef) -> None:
         super().__init__(folder)
@@ -62,7 +67,7 @@ def read_source(ledger: LedgerReader, state: JobState) -> str:
 
 
 def as_recorded(ledger: LedgerReader, state: JobState) -> Edited:
-    """The job as it is."""
+    """The job without edits."""
     submitted = state.submitted
     assert submitted is not None
     source = read_source(ledger, state)
@@ -78,9 +83,10 @@ def edit_job(
     inputs: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> Edited:
-    """The job with the spec in a file, else its own; `change` edits the text, `inputs` come over it.
+    """The job with the spec in the file `path`, or with its own spec, edited.
 
-    Raises SpecError, UsageProblem.
+    `change` edits the text of the spec; `inputs` override the job's inputs. Raises SpecError,
+    UsageProblem.
     """
     recorded = state.definition
     before = as_recorded(ledger, state)
@@ -95,20 +101,21 @@ def edit_job(
     spec, _ = examine(text, source_name=name)
     if spec.job.project != recorded.project:
         raise UsageProblem(
-            f"{name}: project is {spec.job.project!r}, and the job's is {recorded.project!r}, which "
-            "its files are under; keep the project, or submit a new job: orc run"
+            f"{name}: the project is {spec.job.project!r}, but the job's files are under its project "
+            f"{recorded.project!r}; keep the project, or submit a new job with orc run"
         )
     given = _given_inputs(before.text, recorded)
 
     def resolve(provider: str | None) -> JobDef | None:
-        """The spec before the edits, under the settings of now; none where those refuse it."""
+        """The spec before the edits, under the current settings; None if it is invalid under them."""
         submission = Submission(text=before.text, provider=provider, inputs=given)
         try:
             return prepare(submission, environment, files=known_files)[1]
         except SpecError:
             return None
 
-    # None of what it was switched to at its submission is recorded but the outcome.
+    # The option --provider of the submission is not recorded, only the resulting provider and
+    # model. Find the option that gives the same result.
     by_name = recorded.provider
     switches = (None, by_name, by_name if by_name == REPLAY else f"{by_name}/{recorded.model}")
     for switched in switches:
@@ -125,14 +132,14 @@ def edit_job(
 
 
 def without_secrets(mask: Mask, edited: Edited) -> Edited:
-    """The job without secrets in its inputs. Raises SpecError where the spec has one."""
+    """The job with secrets hidden in its inputs. Raises SpecError if the spec contains a secret."""
     definition = hide_in_inputs(mask, edited.definition)
-    refuse_written_out(mask, definition, edited.text, edited.source_name, edited.files)
+    refuse_secrets_in_spec(mask, definition, edited.text, edited.source_name, edited.files)
     return replace(edited, definition=definition)
 
 
 def _given_inputs(source: str, recorded: JobDef) -> dict[str, Any]:
-    """The inputs that the spec's own defaults do not give."""
+    """The job's inputs whose values are not the defaults of the spec."""
     try:
         declared = examine(source, source_name="")[0].job.inputs
     except SpecError:

@@ -1,4 +1,4 @@
-"""Where a job's run folder is."""
+"""Finds a job's run folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from orc.scheduler.core.fold.evolve import JobState
 
 
 def run_folder(state: JobState, job_id: str, runs_dir: Path) -> Path:
-    """Where the job's folder is: as recorded, unless the ledger was moved away from there."""
+    """The recorded run folder, if its parent exists; else one under `runs_dir` (a moved ledger)."""
     assert state.submitted is not None
     recorded = Path(state.submitted.runs_dir)
     return (recorded if recorded.parent.is_dir() else runs_dir) / job_id
 
 
 def folder_of(ledger: LedgerReader, job_id: str) -> Path:
-    """The folder that the job was submitted with; beside the ledger where that is not here."""
+    """The recorded run folder; for an imported job or a moved ledger, `runs/` beside the ledger."""
     with storage_errors(ledger.path):
         row = ledger.connection.execute(
             "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
@@ -33,14 +33,14 @@ def folder_of(ledger: LedgerReader, job_id: str) -> Path:
 
 
 def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:
-    """The folder to run the job in; the recorded folder of an imported job is not used."""
+    """The folder to run the job in. An imported job never uses the folder that it recorded."""
     if imported(ledger.connection, job_id) is not None:
         return runs_dir / job_id
     return run_folder(state, job_id, runs_dir)
 
 
 def check_runs_dir(path: Path) -> None:
-    """Refuse a folder that cannot take the run's files, before anything is spent.
+    """Create the folder for run folders, and check that it is writable, before anything is spent.
 
     Raises EnvironmentProblem.
     """
@@ -48,7 +48,11 @@ def check_runs_dir(path: Path) -> None:
         Folder(path).create()
     except OSError as error:
         raise EnvironmentProblem(
-            f"run folders cannot be made in {path}: {error.strerror}; name another --runs-dir"
+            f"cannot create run folders in {path}: {error.strerror}; name another folder with "
+            "--runs-dir"
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise EnvironmentProblem(f"run folders cannot be made in {path}: it is not writable")
+        raise EnvironmentProblem(
+            f"cannot create run folders in {path}: it is not writable; name another folder with "
+            "--runs-dir"
+        )

@@ -1,4 +1,4 @@
-"""A new job that begins with the results of another one."""
+"""`orc fork`: submits a new job that reuses the results of another job."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.providers import build_providers
 from orc.cli.jobs.caller.replies import read_replies_for_resume
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.folders import check_runs_dir
-from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
+from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.state import load_state
@@ -36,10 +36,10 @@ from orc.scheduler.ids import new_job_id
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """What is to be different: the first step to run anew, values of the spec, another spec.
+    """The differences of a fork: a step to run again, changed values, or another spec.
 
-    `sets` are `PATH=VALUE`, `changes` values by their paths. Another spec is in the file `spec`,
-    or is `text`.
+    `start` is the step to run again with its dependents. `sets` are texts `PATH=VALUE`; `changes`
+    are values by path. Another spec is the file `spec`, or `text`.
     """
 
     start: str | None = None
@@ -51,13 +51,13 @@ class Fork:
 
     @property
     def edits_spec(self) -> bool:
-        """Whether the spec of the fork is not the one of the job."""
+        """Whether the fork has another spec than the job."""
         return bool(self.sets or self.changes) or self.spec is not None or self.text is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """A job and its fork; `ended` where that was run."""
+    """A job (`parent`) and its fork; `ended` is None if the fork was not run."""
 
     parent: JobId
     job_id: JobId
@@ -78,10 +78,11 @@ async def fork(
     force: bool = False,
     trust: bool = False,
 ) -> Forked:
-    """Submit a job with the results of another, but for what changes; run it, unless told not to.
+    """Submit a new job with the results of another job, and run it unless `run` is False.
 
-    The other job may be in any state. Raises NoSuchJob, SpecError, UsageProblem,
-    EnvironmentProblem, LedgerError.
+    Changed steps and their dependents have no results in the new job, so that they run. The other
+    job may be in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem,
+    LedgerError.
     """
     with open_for_writing(places) as ledger:
         parent = ledger.find_job(name)
@@ -92,7 +93,7 @@ async def fork(
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)
         results = collect_results(ledger.read_stream(parent))
         plan = _plan(ledger, before, edited, graph, results, request.start)
-        mask = protect(ledger, edited.definition, environment, steps=plan.runs if run else ())
+        mask = hide_secrets(ledger, edited.definition, environment, steps=plan.runs if run else ())
         if request.edits_spec:
             edited = without_secrets(mask, edited)
         document = read_replies_for_resume(ledger, before, provider=None, replies=request.replies)
@@ -105,7 +106,7 @@ async def fork(
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener(), force)
         with own(ledger, new_job_id(), caller) as owned:
-            # A step that was skipped has no result; its condition decides again.
+            # A skipped step has no result: its condition is evaluated again.
             kept = {step: results[step] for step in plan.kept if step in results}
             _submit(owned, edited, parent, document, kept, version)
             announce(parent, owned.job_id, plan)
@@ -135,7 +136,7 @@ def _edit(
     except SpecError as error:
         if request.spec is not None or request.text is not None:
             raise
-        # The lines are those of a text that the caller has not seen.
+        # The line numbers are left out: they are those of a text that the caller has not seen.
         said = "; ".join(problem.message for problem in error.problems).replace("-i ", "inputs.")
         raise UsageProblem(f"--set: {said}") from error
 
@@ -150,7 +151,7 @@ def _plan(
 ) -> Plan:
     changes = find_changes(before.definition, edited.definition)
     others = {
-        step_id: "failed there, and was tolerated"
+        step_id: "failed in that job, and was tolerated"
         for step_id, step in before.steps.items()
         if step.is_done and step.status == "failed" and step_id in graph.steps
     }
@@ -170,7 +171,7 @@ def _submit(
     results: Mapping[str, CachedResult],
     version: str,
 ) -> None:
-    """Make the fork durable with all its results at once; they need no process to run."""
+    """Append the fork's first events: its submission and all reused results, in one transaction."""
     event, blobs = submission_of(
         edited.definition,
         text=edited.text,

@@ -1,4 +1,4 @@
-"""The jobs of a ledger, newest first, as its tables tell them. Reads the tables alone."""
+"""Lists the jobs of a ledger, newest first, from the tables only."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _JOBS = (
 class JobSummary:
     """A job in a list. Costs are US dollars, `submitted_at` is UTC text.
 
-    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
-    `calls_in_doubt` may have been paid for without a reply. `duration_s` is None for a job
-    that has not ended.
+    `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
+    `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
+    for a job that has not ended.
     """
 
     job_id: str
@@ -48,14 +48,17 @@ def list_jobs(
     project: str | None = None,
     since: str | None = None,
 ) -> Iterator[JobSummary]:
-    """The jobs; `since` is UTC text. `shown_status` finds the interrupted ones, by id and status.
+    """The jobs that match. `since` is UTC text.
 
-    Raises UsageProblem for a status that no job has.
+    `shown_status` gives the status to show, from a job's id and its stored status. Raises
+    UsageProblem for an unknown status.
     """
     for unknown in sorted(set(statuses) - set(SHOWN_JOB_STATUSES)):
         from orc.scheduler.core.errors import nearest
 
-        raise UsageProblem(f"no job is ever {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}")
+        raise UsageProblem(
+            f"--status: there is no status {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}"
+        )
     for row in connection.execute(_JOBS, (project, since)):
         job_id, stored, name, done, total, duration_s, tokens, known, unpriced, at, doubts = row
         if statuses and stored not in statuses and stored != "running":

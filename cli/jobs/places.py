@@ -1,4 +1,4 @@
-"""Where the ledger, the run folders and the prices are, and how the ledger is opened."""
+"""The paths of the ledger and the run folders, the prices, and opening the ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orc.projections.tables.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The ledger and the folder of the run folders, both absolute paths; and the prices."""
+    """The absolute paths of the ledger and of the folder for run folders, and the prices."""
 
     database: Path
     runs_dir: Path
@@ -31,9 +31,9 @@ class Places:
         runs_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Places:
-        """From options, else the environment's ORC_DB, else `runs.db` and `runs` here.
+        """The options, else $ORC_DB, else `runs.db` in the current folder; `runs` beside the ledger.
 
-        Raises what `read_prices` raises for a broken table.
+        Raises what `read_prices` raises.
         """
         environment = os.environ if environment is None else environment
         path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
@@ -42,7 +42,7 @@ class Places:
 
 
 def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
-    """The ledger, with the read model kept. Raises LedgerError."""
+    """The ledger, which keeps its tables up to date. Raises LedgerError."""
     return open_ledger(places.database, projector=ReadModel(places.prices), create=create)
 
 
@@ -55,7 +55,7 @@ def open_for_reading(places: Places) -> Iterator[LedgerReader]:
         ).fetchone()
         is_old = row is not None and int(row[0]) < VERSION
     if is_old:
-        # Opening the ledger for writing derives its tables again.
+        # Opening a ledger for writing rebuilds tables of an older version.
         open_for_writing(places).close()
     with LedgerReader.open(places.database) as ledger:
         yield ledger

@@ -1,4 +1,4 @@
-"""`orc plan`: what a run of a spec would do, why, and what that would cost by what it cost before."""
+"""`orc plan`: what a run of a spec would do and why, and its expected and greatest cost."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ _LONGEST = (
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step of a plan: what it is, whether and why it would run, what it took and may cost.
+    """One step of a plan. Costs are US dollars; None is unknown.
 
-    `change` is new, changed, upstream (a step before it changes), cached or same. What is
-    expected is the mean over `earlier_runs`; None where it is unknown. Costs are US dollars.
+    `what` is the step's model or kind. `change` is new, changed, upstream (a step that it depends
+    on changes), cached or same, and `why` explains it. The expected values are means over
+    `earlier_runs` runs.
     """
 
     step: str
@@ -54,7 +55,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a run; `against` is the last job of the project, None where there is none."""
+    """The plan of a run. `against` is the latest job of the project; None if it has no job."""
 
     project: str
     against: str | None
@@ -63,30 +64,31 @@ class Plan:
 
     @property
     def runs_anything_new(self) -> bool:
-        """Whether a step would run that is new or changed, or follows one that is."""
+        """Whether a new or changed step, or a dependent of one, would run."""
         return any(step.change in ("new", "changed", "upstream") for step in self.steps)
 
     @property
     def expected_cost_usd(self) -> float | None:
-        """Of all steps; None where the cost of one is unknown."""
+        """The sum over all steps that are not cached; None if the cost of one is unknown."""
         costs = [step.expected_cost_usd for step in self.steps if step.change != "cached"]
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     @property
     def expected_duration_s(self) -> float | None:
-        """The longest way through the graph; None where the time of a step is unknown."""
+        """The longest path through the graph; None if the time of a step is unknown."""
         ends: dict[str, float] = {}
         for step in self.steps:
             took = 0.0 if step.change == "cached" else step.expected_duration_s
             if took is None:
                 return None
-            # Steps may stand before what they need; then the plan has no better guess.
+            # A spec may list a step before a step that it needs. The end of the latter then counts
+            # as 0, and the result is too low.
             ends[step.step] = took + max((ends.get(name, 0.0) for name in step.needs), default=0.0)
         return max(ends.values(), default=0.0)
 
     @property
     def worst_cost_usd(self) -> float | None:
-        """Of all steps, at most the job's own budget; None where it has no bound."""
+        """The sum over all steps, at most the job's budget; None if it has no upper bound."""
         costs = [step.worst_cost_usd for step in self.steps]
         total = None if None in costs else sum(cost for cost in costs if cost is not None)
         if self.max_cost_usd is None:
@@ -95,7 +97,7 @@ class Plan:
 
 
 def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
-    """The plan of a run of the job in this ledger, which need not exist."""
+    """The plan of a run of the job in this ledger. The ledger need not exist."""
     if not database.exists():
         return _plan(definition, None, None, None, prices)
     with LedgerReader.open(database) as ledger:
@@ -103,7 +105,7 @@ def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
         try:
             state = None if row is None else load_state(ledger, row[0])
         except RemovedBlob:
-            # Its spec was removed from the ledger: there is nothing to compare with.
+            # The latest job's spec was removed from the ledger: the plan compares with no job.
             row = state = None
         return _plan(definition, row and row[0], state, ledger.connection, prices)
 
@@ -144,13 +146,13 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
         elif why == "new":
             yield step.id, ("new", "new")
         elif why is not None and why.startswith("after "):
-            yield step.id, ("upstream", f"what is before it: {why.removeprefix('after ')}")
+            yield step.id, ("upstream", f"depends on {why.removeprefix('after ')}")
         elif why is None and step.cache != "off":
             yield step.id, ("cached", "cached")
         elif why is None:
-            yield step.id, ("same", "the same as before; runs again in a new job")
+            yield step.id, ("same", "unchanged; a new job runs it again")
         else:
-            yield step.id, ("same", f"the same as before, where it {why}")
+            yield step.id, ("same", f"unchanged; in the latest job it {why}")
 
 
 def _what(step: StepDef) -> str:
@@ -163,7 +165,7 @@ def _what(step: StepDef) -> str:
 def _expected(
     definition: JobDef, step: StepDef, connection: sqlite3.Connection | None
 ) -> tuple[float | None, float | None, int]:
-    """What the step cost and took on average, and over how many earlier runs."""
+    """The step's mean cost and duration in seconds, and the number of earlier runs."""
     is_free = not any(inner.facts.calls_model for inner in walk_steps((step,)))
     if connection is None:
         return (0.0 if is_free else None), None, 0
@@ -189,10 +191,10 @@ def _worst(
     connection: sqlite3.Connection | None,
     prices: PriceTable,
 ) -> float | None:
-    """The most that a step can cost: every attempt, every turn, replies of the greatest length.
+    """The greatest cost of a step: all attempts and turns, with replies of the greatest length.
 
-    How long its prompts will be is taken from the longest so far, else from the
-    texts in the spec. None without `max_tokens`, and for fan-outs of unknown size.
+    The length of prompts is that of the longest prompt so far, or of the texts in the spec if that
+    is longer. None without `max_tokens`, and for a fan-out of unknown size.
     """
     if step.budget is not None and step.budget.max_cost_usd is not None:
         return step.budget.max_cost_usd
@@ -206,19 +208,19 @@ def _worst(
             return None
         calls = inner.retry.max_attempts * (inner.max_turns if inner.tools else 1 + inner.repair)
         longest = _longest(definition, inner, connection)
-        dearest = 0.0
+        highest_usd = 0.0
         for target in inner.targets():
             price = prices.find(target.provider, target.model)
             if price is None:
                 return None
-            million = (longest * price.input + int(output) * price.output) / 1_000_000
-            dearest = max(dearest, million)
-        total += times * calls * dearest * max(1, len(inner.targets()))
+            call_usd = (longest * price.input + int(output) * price.output) / 1_000_000
+            highest_usd = max(highest_usd, call_usd)
+        total += times * calls * highest_usd * max(1, len(inner.targets()))
     return round(total, 6)
 
 
 def _times(step: StepDef) -> int:
-    """How often the step runs; 0 where only the run will tell."""
+    """How often the step runs; 0 if that is known only during the run."""
     times = 1
     if step.for_each is not None:
         times = len(step.for_each.items) if isinstance(step.for_each.items, list) else 0
@@ -238,7 +240,7 @@ def _longest(definition: JobDef, step: StepDef, connection: sqlite3.Connection |
     return max(written, row[0] or 0)
 
 
-def expected_of(plan: Plan) -> dict[str, Any]:
+def plan_value(plan: Plan) -> dict[str, Any]:
     """The plan as a JSON value."""
     return {
         "project": plan.project,

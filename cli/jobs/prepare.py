@@ -1,4 +1,4 @@
-"""From a spec and options to a job that can be submitted: all that can fail before it exists."""
+"""Prepares a submission: reads and checks everything that can fail before the job exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from orc.cli.jobs.caller.budgets import check_prices
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
 from orc.cli.jobs.caller.replies import read_replies_for_run
-from orc.cli.jobs.caller.secrets import hide_in_inputs, needed_steps, read_mask, refuse_written_out
+from orc.cli.jobs.caller.secrets import (
+    hide_in_inputs,
+    needed_steps,
+    read_mask,
+    refuse_secrets_in_spec,
+)
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.definition import JobDef, walk_steps
@@ -30,11 +35,11 @@ from orc.scheduler.core.spec.parse import Spec
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A spec and how it is to be run; `text` stands for a file where there is none.
+    """A spec and the options of its run. The spec is the file `path`, or `text`.
 
-    `stream` is the prompt step whose text is wanted as it comes; `until` are the steps to
-    stop after. `output_dir` is in place of the spec's. `name` is what messages call a spec
-    without a file.
+    `stream` is the prompt step whose text is printed while it arrives. `until` are the steps to
+    run, with the steps that they need. `output_dir` replaces that of the spec. `name` is used for
+    `text` in messages.
     """
 
     path: Path | None = None
@@ -83,7 +88,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A submission that can become a job: checked, with its replies read and its providers made."""
+    """A checked submission, with its recorded replies read and its providers built."""
 
     submission: Submission
     spec: Spec
@@ -97,9 +102,9 @@ class Prepared:
 def prepare_run(
     submission: Submission, environment: Mapping[str, str], *, is_run: bool = True
 ) -> Prepared:
-    """All that can fail before there is a job; nothing is written.
+    """Do everything that can fail before the job exists; nothing is written.
 
-    A job that is not run yet needs no providers and no secrets: its resume does. Raises
+    Without `is_run` the job is only submitted: providers and secrets are left to the resume. Raises
     SpecError, UsageProblem, EnvironmentProblem.
     """
     files = SpecFiles(spec_dir_of(submission))
@@ -111,7 +116,7 @@ def prepare_run(
     steps = needed_steps(definition, submission.until) if is_run else ()
     mask = read_mask(definition, environment, steps=steps)
     definition = hide_in_inputs(mask, definition)
-    refuse_written_out(mask, definition, spec.text, spec.source_name, files.named())
+    refuse_secrets_in_spec(mask, definition, spec.text, spec.source_name, files.named())
     replies = read_replies_for_run(definition, given=submission.replies, spec=submission.path)
     replies = mask.value(replies)
     providers: dict[str, Provider] = {}
@@ -123,20 +128,20 @@ def prepare_run(
 
 
 def refuse_missing_extras(definition: JobDef) -> None:
-    """Refuse a job that names a provider, a fallback too, whose extra is not installed.
+    """Refuse a job with a provider, also as a fallback, whose optional package is not installed.
 
-    Before anything is spent: a fallback would fail only when its turn comes. Raises
-    EnvironmentProblem with the command that installs what is missing.
+    A missing fallback would otherwise be found only during the run. Raises EnvironmentProblem with
+    the command that installs the package.
     """
     for step in walk_steps(definition.steps):
         for target in step.targets():
             missing = missing_package(REGISTRY[target.provider])
             if missing is not None:
-                raise EnvironmentProblem(f"step {step.id!r} names {target.provider}, and {missing}")
+                raise EnvironmentProblem(f"step {step.id!r} uses {target.provider}: {missing}")
 
 
 def read_spec(submission: Submission) -> tuple[str, str]:
-    """The spec's text and what messages call it. Raises UsageProblem, SpecError."""
+    """The spec's text, and its name in messages. Raises UsageProblem, SpecError."""
     if submission.path is not None:
         return read_spec_file(submission.path)
     assert submission.text is not None
@@ -144,20 +149,20 @@ def read_spec(submission: Submission) -> tuple[str, str]:
 
 
 def spec_dir_of(submission: Submission) -> Path:
-    """The folder that paths in the spec are relative to."""
+    """The folder to which paths in the spec are relative."""
     path = submission.path
     return Path.cwd() if path is None else path.absolute().parent
 
 
 def read_spec_or_template(files: SpecFiles, name: str) -> str:
-    """A template beside the spec, where the name is a file's; else a built-in one."""
+    """The text of a template: a file beside the spec if the name ends in .yaml or .yml, or built in."""
     if name.endswith((".yaml", ".yml")):
         return files.read_text(name)
     return read_template(name)
 
 
 def check_step_names(option: str, names: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a name that is no step's. Raises UsageProblem."""
+    """Raise UsageProblem for a name that no step has; `option` starts the message."""
     for name in names:
         if name not in known:
             raise UsageProblem(f"{option}: there is no step {name!r}{nearest(name, known)}")
@@ -183,12 +188,14 @@ def _check_stream(step_id: str, definition: JobDef) -> None:
         raise UsageProblem(f"--stream: there is no step {step_id!r}{nearest(step_id, kinds)}")
     if not kinds[step_id].calls_model:
         what = kinds[step_id].name
-        raise UsageProblem(f"--stream: step {step_id!r} asks no model (it is a {what})")
+        raise UsageProblem(
+            f"--stream: step {step_id!r} calls no model: it is a {what} step; name a prompt step"
+        )
 
 
 def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
     for step_id, target, dropped in find_dropped(definition, providers):
         raise UsageProblem(
-            f"step {step_id!r}: {target.provider} does not know {', '.join(dropped)}; "
-            "remove it, or run without --strict"
+            f"step {step_id!r}: {target.provider} does not support {', '.join(dropped)}; "
+            "remove it from params, or run without --strict"
         )

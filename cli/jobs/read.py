@@ -1,4 +1,4 @@
-"""One job as the ledger tells it: status, steps, outputs, files, failures, and what it used."""
+"""Reads one job from the ledger: status, steps, outputs, files, failures, tokens and cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.jobs.folders import folder_of
-from orc.cli.jobs.own import Ended, failures_of
+from orc.cli.jobs.owned_job import Ended, failures_of
 from orc.cli.jobs.places import Places, open_for_reading
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
@@ -24,9 +24,10 @@ from orc.scheduler.core.fold.evolve import JobState
 class Step:
     """A step of a job. Costs are US dollars.
 
-    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
-    `question` is what a step that waits asks a person. `reused_from` is the `JOB/STEP` whose
-    result it has. `parent` is the step that contains it. `duration_s` is None until it ends.
+    `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
+    `question` is the text that a waiting step shows for human review. `reused_from` is the
+    `JOB/STEP` whose result the step reuses. `parent` is the step that contains it. `duration_s` is
+    None until the step has ended.
     """
 
     step: str
@@ -52,12 +53,13 @@ class Job:
     """A job as it is now. Times are UTC text, costs US dollars.
 
     `status` is succeeded, failed, cancelled, waiting, running or interrupted (not ended, and no
-    process runs it). `outputs` has each succeeded step's output by its id, and
-    `outputs_removed` the steps whose outputs were pruned or redacted. `files` has the paths in
-    the run folder of what steps wrote, by their path under `outputs/`; `artifacts` what they
-    left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`, `kind` and `message`.
-    `cost_usd` is None where calls have no known price; `cost_known_usd` has the known part.
-    `not_delivered` are files that were not copied to `output_dir`, since others are there.
+    process runs it). `outputs` has the output of each succeeded step by step id, and
+    `outputs_removed` the steps whose outputs were pruned or redacted. `files` has the paths of the
+    job's files in the run folder, by their path under `outputs/`; `artifacts` has those of the
+    files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`, `kind` and
+    `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
+    `not_delivered` are files that were not copied to `output_dir`, since it has files of these
+    names that orc did not write.
     """
 
     job_id: str
@@ -85,14 +87,15 @@ class Job:
 
     @property
     def tokens(self) -> int:
-        """All tokens, in and out."""
+        """The sum of input and output tokens."""
         return self.input_tokens + self.output_tokens
 
 
 def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
-    """The job by its id, a part of it, or `latest`; `ended` saves folding its events again.
+    """The job of this id, unique part of an id, or `latest`.
 
-    Raises NoSuchJob, LedgerError.
+    `ended` is the end of a run in this process; with it the events are not folded again. Raises
+    NoSuchJob, LedgerError.
     """
     with open_for_reading(places) as ledger:
         job_id = ledger.find_job(name)
@@ -130,7 +133,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
 
 
 def _state(ledger: LedgerReader, job_id: str) -> JobState | None:
-    """The job's state; None where its spec was removed from the ledger."""
+    """The job's state; None if its spec was removed from the ledger."""
     try:
         return load_state(ledger, job_id)
     except RemovedBlob:

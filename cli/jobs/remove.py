@@ -1,4 +1,4 @@
-"""`orc prune` and `orc redact`: finding what is meant, and carrying the plan out."""
+"""`orc prune` and `orc redact`: checks a plan of removal, and applies it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from orc.scheduler.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was done: blobs whose bytes went, files too, files with the same bytes that are left.
+    """The result of a removal: the number of removed blobs, and the removed files.
 
-    Without `is_compact` the file may hold old pages still.
+    `files_left` are files that hold the same bytes and were not removed. Without `is_compact`,
+    unused pages of the ledger file may still hold removed bytes.
     """
 
     blobs: int
@@ -32,7 +33,7 @@ class Removed:
     is_compact: bool
 
 
-def carry_out(
+def apply_removal(
     ledger: Ledger,
     plan: Removal,
     *,
@@ -40,10 +41,10 @@ def carry_out(
     files: bool,
     prices: PriceTable,
 ) -> Removed:
-    """Remove what the plan names, bring the run folders up to date, and write the file anew.
+    """Remove the blobs in the plan, publish the run folders again, and compact the ledger file.
 
-    With `files` the published files go that hold such bytes. What was done before a crash
-    is done already; doing it again does the rest. Raises LedgerError, OSError.
+    With `files`, files in run folders that hold the bytes are removed too. After a crash, applying
+    the plan again completes it. Raises LedgerError, OSError.
     """
     there = {digest for digest in plan.digests if has_bytes(ledger.connection, digest)}
     specs = {digest for job in plan.jobs for digest in spec_blobs(ledger.connection, job.job_id)}
@@ -76,7 +77,10 @@ def carry_out(
 
 
 def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None:
-    """Raise OwnedElsewhere or UsageProblem where a job that has to be in the plan is not."""
+    """Raise OwnedElsewhere or UsageProblem if the plan leaves out a job that it must contain.
+
+    A redaction must contain every job that has the bytes. `named` are jobs that --job names.
+    """
     for job_id, why in plan.left_out:
         if why == IS_RUN and (plan.cause == "redact" or job_id in named):
             lock = OwnerLock(ledger.path, job_id)
@@ -84,33 +88,35 @@ def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None
             lock.release()
         if plan.cause == "redact":
             raise UsageProblem(
-                f"{job_id} names these bytes, and {why}: it could not go on without them; "
-                f"--job {job_id} removes them nevertheless"
+                f"{job_id} has these bytes and {why}; it could not be resumed without them. "
+                f"--job {job_id} removes them all the same"
             )
 
 
 def refuse_unnamed(plan: Removal, digests: Iterable[str]) -> None:
-    """Raise UsageProblem for a blob that no job names: there is no stream to tell."""
+    """Raise UsageProblem for a blob of no job: no stream could record its removal."""
     for digest in digests:
         if digest not in plan.digests:
             raise UsageProblem(
-                f"no event names blob {digest[:12]}...: a crash left it. `orc bundle` and "
-                "`orc import` carry the jobs to a ledger that does not have it"
+                f"no job has the blob {digest[:12]}...: a crash left it behind. To get rid of it, copy "
+                "the jobs to a new ledger with `orc bundle` and `orc import`"
             )
 
 
 def find_digest(ledger: Ledger, name: str) -> str:
-    """The one digest that begins so. Raises UsageProblem."""
+    """The digest of the one blob whose digest starts with `name`. Raises UsageProblem."""
     wanted = name.lower()
     if len(wanted) < 8 or not set(wanted) <= set("0123456789abcdef"):
-        raise UsageProblem(f"{name!r} is no digest: give 8 to 64 hexadecimal digits of a SHA-256")
+        raise UsageProblem(
+            f"{name!r} is not a digest; give 8 to 64 hexadecimal digits of a SHA-256"
+        )
     rows = ledger.connection.execute(
         "SELECT sha256 FROM blobs WHERE substr(sha256, 1, ?) = ? LIMIT 2", (len(wanted), wanted)
     ).fetchall()
     if not rows:
         raise UsageProblem(
-            f"no blob has the digest {name}: `orc show JOB --events --json` has those of a job"
+            f"no blob has the digest {name}; `orc show JOB --events --json` prints those of a job"
         )
     if len(rows) > 1:
-        raise UsageProblem(f"{name} is the beginning of more than one digest; give more of it")
+        raise UsageProblem(f"more than one digest starts with {name}; give more digits")
     return str(rows[0][0])

@@ -1,4 +1,4 @@
-"""Running a job again from its own ledger: its recorded replies stand in for every model."""
+"""`orc replay`: runs a job again; the replies in its own ledger answer every model call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
-from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, own, owner_here
+from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, pack
@@ -24,7 +24,7 @@ from orc.scheduler.ids import new_job_id
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A job, its replay, and where they differ."""
+    """A job, the end of its replay, and the differences between the two."""
 
     original: JobId
     ended: Ended
@@ -40,21 +40,22 @@ async def replay(
     listener: Listener | None = None,
     trust: bool = False,
 ) -> Replayed:
-    """Run the job again as a new job of the same ledger, and compare the two.
+    """Run the job again as a new job in the same ledger, and compare the two.
 
-    Models are not asked; commands and functions run again, in a folder of their
-    own, and nothing is copied to the job's `output_dir`. Raises NoSuchJob,
-    UsageProblem, EnvironmentProblem, LedgerError.
+    No model is called. Commands and functions run again, in the new job's run folder. Nothing is
+    delivered to `output_dir`. Raises NoSuchJob, UsageProblem, EnvironmentProblem, LedgerError.
     """
     with open_for_writing(places) as ledger:
         original = ledger.find_job(name)
         refuse_untrusted(ledger, original, trust=trust)
         before = load_state(ledger, original)
         if before.status in ("submitted", "running"):
-            raise UsageProblem(f"{original} has not ended; resume it first: orc resume {original}")
+            raise UsageProblem(
+                f"{original} has not ended, so that it cannot be replayed; first orc resume {original}"
+            )
         given = {reused.step for reused in _given_results(ledger, original)}
         steps = {step.id for step in before.definition.steps} - given
-        protect(ledger, before.definition, environment, steps=steps)
+        hide_secrets(ledger, before.definition, environment, steps=steps)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener())
         with own(ledger, new_job_id(), caller) as owned:
@@ -70,7 +71,7 @@ async def replay(
 
 
 def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) -> dict[str, Any]:
-    """Make the replay durable, with the results that the job was forked with; the replies."""
+    """Append the replay's first events, with the results that the job was forked with; its replies."""
     ledger = owned.ledger
     document = build_recording(ledger.read_stream(original), ledger.read_payload)
     definition = on_recorded_replies(before.definition)
@@ -87,14 +88,14 @@ def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) ->
         }
     )
     blobs = [blob for blob in (spec_blob, replies_blob) if blob is not None]
-    # The job has never run the steps whose results it had from its parent.
+    # A fork never ran the steps whose results it reused: the ledger has no replies for them here.
     given = map(ReuseStep, _given_results(ledger, original))
     owned.create(definition, event, *given, blobs=blobs)
     return document
 
 
 def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDecided]:
-    """What was decided last, by the step."""
+    """The last decision of each step."""
     return {
         recorded.event.step: recorded.event
         for recorded in ledger.read_stream(original)
@@ -103,7 +104,7 @@ def _recorded_decisions(ledger: Ledger, original: JobId) -> dict[str, ApprovalDe
 
 
 def _decide_as_before(owned: OwnedJob, decisions: Mapping[str, ApprovalDecided]) -> bool:
-    """Answer the open questions as they were answered then; whether there was one such."""
+    """Decide for all waiting steps that have a recorded decision; whether there was one."""
     if owned.state.status != "waiting":
         return False
     known = [decisions[name] for name in sorted(owned.state.questions) if name in decisions]
@@ -113,7 +114,7 @@ def _decide_as_before(owned: OwnedJob, decisions: Mapping[str, ApprovalDecided])
 
 
 def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
-    """The results that the job was forked with and has kept."""
+    """The results that the job was forked with, without those that an amendment reset."""
     found: dict[str, StepReused] = {}
     for recorded in ledger.read_stream(original):
         event = recorded.event
@@ -126,7 +127,7 @@ def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
 
 
 def on_recorded_replies(definition: JobDef) -> JobDef:
-    """The job with `replay` in place of every provider, and nothing that reaches outside."""
+    """The job with the provider `replay` everywhere, and without limits, caches and `output_dir`."""
     return definition.model_copy(
         update={
             "provider": REPLAY,

@@ -1,4 +1,4 @@
-"""`orc resume` and `orc rerun`: go on with a job, amended first where that is asked for."""
+"""`orc resume` and `orc rerun`: continue a job, and amend it first if there is an amendment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from orc.cli.jobs.caller.budgets import parse_raise
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.trust import refuse_untrusted
-from orc.cli.jobs.own import Caller, Ended, Listener, OwnedJob, opening_of, own
+from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, start_command
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import check_step_names
-from orc.cli.jobs.removed import refuse_removed
+from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.ledger.definition import REPLAY
 
 
@@ -33,15 +33,15 @@ async def resume(
     only: tuple[str, ...] = (),
     trust: bool = False,
 ) -> Ended:
-    """Go on with a job from its last event; one that has succeeded runs only if it is amended.
+    """Continue a job from its last event. A job that has succeeded runs only if it is amended.
 
-    `only` are the steps to run, with what they need. `trust` runs the commands of a job or a
-    ledger that another user made or can write to. Raises NoSuchJob, OwnedElsewhere, SpecError,
+    `only` are the steps to run, with the steps that they need. `trust` allows the commands of a job
+    or ledger that another user made or can write to. Raises NoSuchJob, OwnedElsewhere, SpecError,
     UsageProblem, EnvironmentProblem, LedgerError.
     """
     if provider not in (None, REPLAY):
         raise UsageProblem(
-            "a resumed job keeps its providers; only --provider replay can replace them"
+            f"--provider {provider}: a resumed job keeps its providers; only `replay` can replace them"
         )
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
@@ -55,10 +55,10 @@ async def resume(
             if state.status == "succeeded":
                 return owned.publish_again()
             refuse_removed(ledger, job_id, state)
-            return await _go_on(owned, provider, replies, timeout_s, budget, only)
+            return await _continue(owned, provider, replies, timeout_s, budget, only)
 
 
-async def _go_on(
+async def _continue(
     owned: OwnedJob,
     provider: str | None,
     replies: Path | None,
@@ -73,5 +73,5 @@ async def _go_on(
     owned.build_providers(replies=document, override=provider)
     if budget is not None:
         owned.append(parse_raise(budget, state))
-    opening = opening_of(ledger, job_id, state, provider, document, timeout_s, only or None)
-    return await owned.run(opening)
+    start = start_command(ledger, job_id, state, provider, document, timeout_s, only or None)
+    return await owned.run(start)

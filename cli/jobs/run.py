@@ -1,4 +1,4 @@
-"""`orc run`: submit a spec as a job and run it to its end."""
+"""`orc run`: submits a spec as a job and runs it to its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orc.cli.jobs.caller.recordings import check_target, write_recording
 from orc.cli.jobs.folders import check_runs_dir
-from orc.cli.jobs.own import Caller, Ended, Listener, own, owner_here
+from orc.cli.jobs.owned_job import Caller, Ended, Listener, own, owner_here
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import Submission, prepare_run
 from orc.cli.jobs.submit import submit_owned
@@ -25,7 +25,7 @@ async def run(
     force: bool = False,
     record: Path | None = None,
 ) -> Ended:
-    """Submit a spec and run the job to its end; its replies go to the file `record`.
+    """Submit a spec and run the job to its end; then write its replies to the file `record`.
 
     Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
@@ -42,6 +42,6 @@ async def run(
             try:
                 return await owned.run(StartJob(owner_here(), only=submission.until or None))
             finally:
-                # However the run ended: replies that were paid for are worth keeping.
+                # Also after a failed or interrupted run, since its replies were paid for.
                 if record is not None:
                     write_recording(ledger, owned.job_id, record)

@@ -1,4 +1,4 @@
-"""A job's state: folded from its events, and changed by appending more."""
+"""Loads a job's state by folding its events, and appends events outside of a run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from orc.scheduler.core.rules.decide import decide
 
 
 def load_state(ledger: LedgerReader, job_id: str) -> JobState:
-    """The job's state: its spec as recorded, and the fold of its events. Raises LedgerError."""
+    """The job's state, folded from its definition and its events. Raises LedgerError."""
     try:
         return _fold(ledger, job_id)
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        # Events that orc decided on always fold; these were changed by something else.
-        said = f"{type(error).__name__}: {error}"
+        # The events that orc appends can always be folded: another program changed these.
         raise CorruptLedger(
-            f"{ledger.path}: the events of {job_id} are no job's ({said}); "
-            "`orc verify` tells what was changed"
+            f"{ledger.path}: the events of {job_id} were changed and cannot be folded "
+            f"({type(error).__name__}: {error}); `orc verify {job_id}` shows what is wrong"
         ) from error
 
 
 def append_command(
     ledger: Ledger, job_id: JobId, state: JobState, *commands: Command, blobs: list[bytes]
 ) -> None:
-    """Decide on commands outside of a run, and commit their events in one transaction.
+    """Decide on commands outside of a run, and append their events in one transaction.
 
-    `state` is changed by the events. Raises LedgerError.
+    The events are applied to `state`. Raises LedgerError.
     """
     at = Clock().recorded_at()
     batch = []
@@ -49,7 +48,7 @@ def _fold(ledger: LedgerReader, job_id: str) -> JobState:
     state: JobState | None = None
     for recorded in ledger.read_stream(job_id):
         if isinstance(recorded.event, JobAmended):
-            # The fold reads no blobs: the new spec has to be in the event.
+            # The fold cannot read blobs, so the new spec is put into the event.
             spec = Payload(value=ledger.read_payload(recorded.event.spec))
             recorded = replace(recorded, event=recorded.event.model_copy(update={"spec": spec}))
         if state is None:

@@ -1,4 +1,4 @@
-"""Submitting: a prepared spec becomes a job in the ledger, with all that a resume will need."""
+"""Submits a prepared spec: the job's first event has everything that a resume needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orc.cli.jobs.folders import check_runs_dir
-from orc.cli.jobs.own import Caller, OwnedJob, own
+from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.prepare import Prepared, Submission, prepare_run, spec_dir_of
 from orc.ledger import JobId, pack
@@ -20,9 +20,9 @@ from orc.scheduler.ids import new_job_id
 def submit(
     submission: Submission, *, places: Places, environment: Mapping[str, str], version: str
 ) -> JobId:
-    """Make a spec a job that is durable and not run; `resume` runs it.
+    """Submit a spec as a job without running it; `resume` runs it.
 
-    Providers and secrets are read by the resume. Raises SpecError, UsageProblem,
+    Secrets and keys of providers are read by the resume. Raises SpecError, UsageProblem,
     EnvironmentProblem, LedgerError.
     """
     prepared = prepare_run(submission, environment, is_run=False)
@@ -35,7 +35,7 @@ def submit(
 
 
 def submit_owned(owned: OwnedJob, prepared: Prepared, *, version: str) -> None:
-    """Make the owned job durable, as it was prepared. Raises LedgerError."""
+    """Append the first event of the owned job. Raises LedgerError."""
     event, blobs = submission_of(
         prepared.definition,
         text=prepared.spec.text,
@@ -60,7 +60,7 @@ def submission_of(
     version: str,
     forked_from: JobId | None = None,
 ) -> tuple[JobSubmitted, list[bytes]]:
-    """The event that makes a job, and the blobs that it refers to."""
+    """The first event of a job, and the blobs that it refers to."""
     blobs: list[bytes] = []
 
     def packed(value: Any) -> Payload:

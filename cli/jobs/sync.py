@@ -1,4 +1,4 @@
-"""From the coroutines that run jobs to plain calls."""
+"""Runs an asynchronous use case from synchronous code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: Any) -> Value:
-    """Run a coroutine to its end; its own error is raised, not a group that contains it."""
+    """Run the function under trio; its result. The first error of an exception group is raised."""
 
     async def call() -> Value:
         return await function(*args, **kwargs)
@@ -23,7 +23,7 @@ def run_sync(function: Callable[..., Awaitable[Value]], *args: Any, **kwargs: An
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in a group, at any depth."""
+    """The first error that is not a group, at any depth of a group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,4 +1,4 @@
-"""`orc validate`: every problem of a spec, without submitting it."""
+"""Finds every problem of a spec without submitting it, for `orc.validate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orc.scheduler.core.errors import Problem, SpecError
 
 
 def find_problems(submission: Submission, environment: Mapping[str, str]) -> tuple[Problem, ...]:
-    """What is wrong with the spec, or with how it is to be run; nothing is raised for it."""
+    """The problems of the spec and of its options. No SpecError or UsageProblem is raised."""
     try:
         prepare(submission, environment)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""`orc verify`: which jobs are verified, against which known heads."""
+"""`orc verify`: chooses the jobs to verify, and the known heads to compare them with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEAD = re.compile(r"(?:(job_[a-z0-9]{1,64})=)?([0-9a-f]{12,64})")
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What verifying a ledger found: its jobs, and the problems of the file itself."""
+    """The result of a verification: a verdict for each job, and problems of the ledger file."""
 
     ledger: Path
     jobs: tuple[Verdict, ...]
@@ -31,7 +31,7 @@ class Verification:
 
     @property
     def is_intact(self) -> bool:
-        """Whether neither the file nor a job has a problem."""
+        """Whether no problem was found."""
         return not self.problems and not any(verdict.problems for verdict in self.jobs)
 
 
@@ -41,11 +41,12 @@ def verify_ledger(
     heads: Iterable[str],
     *,
     prices: PriceTable,
-    tell: Callable[[Verdict], None] = lambda verdict: None,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Verification:
-    """Verify one job or all; `tell` is told of each as it is done.
+    """Verify one job or, for None, all jobs; `on_verdict` is called after each job.
 
-    `heads` are `JOB=HASH`, or `HASH` where a job is named. Raises LedgerError, UsageProblem.
+    `heads` are texts `JOB=HASH`, or `HASH` if one job is verified. Raises LedgerError,
+    UsageProblem.
     """
     known = _parse_heads(heads, is_one=name is not None)
     verdicts: list[Verdict] = []
@@ -62,7 +63,7 @@ def verify_ledger(
             known[jobs[0]] = [*known.pop("", []), *known[jobs[0]]]
         for job_id in [*jobs, *(job_id for job_id in known if job_id not in jobs)]:
             verdicts.append(_verify(verifier, job_id, known.get(job_id, [])))
-            tell(verdicts[-1])
+            on_verdict(verdicts[-1])
         problems += verifier.check_file()
     return Verification(path, tuple(verdicts), tuple(problems))
 
@@ -78,21 +79,21 @@ def _find(ledger: LedgerReader, name: str, known: Mapping[str, list[str]]) -> st
     try:
         return ledger.find_job(name)
     except NoSuchJob:
-        # A job with a known head that is not in the ledger is a finding.
+        # A job that has a known head and is not in the ledger is reported as a problem.
         if known and re.fullmatch(r"job_[a-z0-9]{12}", name):
             return name
         raise
 
 
 def _parse_heads(heads: Iterable[str], *, is_one: bool) -> dict[str, list[str]]:
-    """Hashes by job; those without one under an empty name. Raises UsageProblem."""
+    """The hashes by job id; those without a job under an empty id. Raises UsageProblem."""
     found: dict[str, list[str]] = defaultdict(list)
     for text in heads:
         match = _HEAD.fullmatch(text.strip().lower())
         if match is None or not (match[1] or is_one):
             raise UsageProblem(
-                f"--head {text}: must be JOB=HASH, or HASH where a JOB is named; a HASH is 12 to 64 "
-                "hexadecimal digits, as `orc verify --json` and manifest.json have it"
+                f"--head {text}: must be JOB=HASH, or HASH if a JOB is given; a HASH is 12 to 64 "
+                "hexadecimal digits, as in `orc verify --json` and in manifest.json"
             )
         found[match[1] or ""].append(match[2])
     return found

@@ -1,1 +1,1 @@
-"""What people see in a terminal: safe text, tables, the live display, the wording of events."""
+"""The output on a terminal: safe text, tables, displays of a run, events as lines."""

@@ -1,4 +1,4 @@
-"""What a changed job will run, and why, as lines for a person and as a JSON object."""
+"""Prints which steps an amended job or a fork will run, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN_MAX = 40
 
 
 def say_plan(job_id: JobId, plan: Plan) -> None:
-    """What will run and why, a line a step."""
+    """Print on stderr what an amended job will run, and why."""
     if not plan.runs and not plan.removed:
         kept = count_text(len(plan.kept), "step keeps its result", "steps keep their results")
         say(f"{job_id}: nothing runs again: {kept}")
@@ -24,7 +24,7 @@ def say_plan(job_id: JobId, plan: Plan) -> None:
 
 
 def say_runs(plan: Plan) -> None:
-    """The steps that will run, with why."""
+    """Print on stderr a line for each step that will run, with the reason."""
     for step_id, why in list(plan.runs.items())[:SHOWN_MAX]:
         say(f"  {step_id}: {safe(why)}")
     if len(plan.runs) > SHOWN_MAX:
@@ -32,7 +32,7 @@ def say_runs(plan: Plan) -> None:
 
 
 def put_plan(job_id: JobId, plan: Plan) -> None:
-    """The same as a JSON object."""
+    """Print the plan as a JSON object on stdout."""
     put_json(
         {
             "event": "amended",

@@ -1,4 +1,4 @@
-"""Asking a person on the terminal for the inputs that a spec requires."""
+"""Asks on the terminal for required inputs that the options do not give."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _TRIES_MAX = 20
 
 
 def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The values with those that the spec requires and nobody has given, asked for on the terminal.
+    """The given values, with those of missing required inputs, which are asked for on the terminal.
 
-    Without a terminal nothing is asked. A spec that cannot be read is reported by `prepare`.
+    Without a terminal, nothing is asked. A spec that cannot be read is reported later, by
+    `prepare`.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return given
@@ -37,21 +38,23 @@ def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(name: str, spec: InputSpec) -> Any:
     if spec.description:
-        _tell(f"{safe(name)}: {safe(spec.description)}\n")
+        _write(f"{safe(name)}: {safe(spec.description)}\n")
     kind = f" ({spec.type})" if spec.type != "string" else ""
     choice = f" [{', '.join(safe(value) for value in spec.enum)}]" if spec.enum else ""
     for _ in range(_TRIES_MAX):
-        _tell(f"{safe(name)}{kind}{choice}: ")
+        _write(f"{safe(name)}{kind}{choice}: ")
         line = sys.stdin.readline()
         if not line:
             raise UsageProblem(f"inputs.{name}: a value is required; give it with -i {name}=VALUE")
         value, problem = read_input(line.rstrip("\r\n"), spec)
         if not problem and value != "":
             return value
-        _tell(f"  {safe(problem) or 'a value is required'}\n")
-    raise UsageProblem(f"inputs.{name}: no value that fits in {_TRIES_MAX} tries")
+        _write(f"  {safe(problem) or 'a value is required'}\n")
+    raise UsageProblem(
+        f"inputs.{name}: no valid value in {_TRIES_MAX} tries; give it with -i {name}=VALUE"
+    )
 
 
-def _tell(text: str) -> None:
+def _write(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Decides for a step that waits for a person, and says so: `orc approve` and `orc reject`."""
+"""`orc approve` and `orc reject`: records the decision and prints it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from orc.cli.jobs.decide import Decision, decide
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
 
@@ -21,7 +21,7 @@ def decide_step(
     *,
     as_json: bool,
 ) -> int:
-    """Record the decision, say it and the next command; the exit code."""
+    """Record the decision; print it, and the next command; the exit code."""
 
     async def call() -> Decision:
         places = find_places(database)
@@ -39,7 +39,8 @@ def decide_step(
             }
         )
     elif not decision.is_ours:
-        say(f"{safe(step)} was decided a moment before: {decision.option} by {safe(decision.by)}")
+        who = f"by {safe(decision.by)}" if decision.by else "by its timeout"
+        say(f"{safe(step)} has just been decided: {decision.option}, {who}")
     else:
         say(f"{safe(step)}: {decision.option}")
         if not decision.has_owner:

@@ -1,7 +1,7 @@
-"""What a person, or a program, sees of a run: lines, JSON, or nothing.
+"""The displays of a run: lines, JSON objects, or nothing.
 
-Messages go to stderr; JSON is data and goes to stdout. The live table is in `live.py`, and
-`make_display.py` chooses.
+Lines go to stderr; JSON objects go to stdout. The live table is in `live.py`. `make_display.py`
+chooses a display.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from orc.cli.errors import ReaderGone
-from orc.cli.jobs.own import Ended, Listener
+from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.terminal.run_lines import (
-    Drops,
+    DroppedParams,
     Totals,
     describe_change,
     next_command,
@@ -30,7 +30,7 @@ from orc.scheduler.core.fold.evolve import JobState
 
 
 class Display(Protocol):
-    """Hears of a run from its submission to its end. A context manager around the run."""
+    """Shows a run from its submission to its end. It is a context manager around the run."""
 
     def __enter__(self) -> Self: ...
 
@@ -42,14 +42,14 @@ class Display(Protocol):
     ) -> None: ...
 
     def listener(self) -> Listener:
-        """What to give to the run."""
+        """The callbacks for the run."""
 
     def done(self, ended: Ended) -> None:
-        """Say how the run ended, and what to do next."""
+        """Print how the run ended, and the next command."""
 
 
 class QuietDisplay:
-    """Says nothing but what went wrong."""
+    """Prints nothing, except how the run ended if it did not succeed."""
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         self.totals = Totals(prices)
@@ -75,7 +75,7 @@ class QuietDisplay:
         )
 
     def on_notice(self, text: str) -> None:
-        """Something about the run that a person should know before it matters."""
+        """A notice about the run for the user."""
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """The job is durable."""
@@ -91,7 +91,7 @@ class QuietDisplay:
         """A call has ended and used tokens."""
 
     def on_delta(self, step: str, text: str) -> None:
-        """A model wrote something."""
+        """A model sent a piece of text."""
 
     def done(self, ended: Ended) -> None:
         """See `Display`."""
@@ -100,11 +100,11 @@ class QuietDisplay:
 
 
 class LineDisplay(QuietDisplay):
-    """One line a change, for logs and pipes."""
+    """Prints one line for each change, for logs and pipes."""
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         super().__init__(prices)
-        self._drops = Drops()
+        self._dropped = DroppedParams()
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
@@ -120,7 +120,7 @@ class LineDisplay(QuietDisplay):
         """See `QuietDisplay`."""
         super().on_events(recorded)
         for item in recorded:
-            for line in filter(None, (self._drops.take(item), describe_change(item))):
+            for line in filter(None, (self._dropped.take(item), describe_change(item))):
                 say(f"{item.recorded_at[11:23]}  {line}")
 
     def done(self, ended: Ended) -> None:
@@ -129,7 +129,7 @@ class LineDisplay(QuietDisplay):
 
 
 class JsonDisplay(QuietDisplay):
-    """One JSON object a line on stdout: the launch, each change of a step, the end."""
+    """Prints one JSON object per line on stdout: the launch, each change of a step, the end."""
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """See `QuietDisplay`."""
@@ -187,6 +187,6 @@ class JsonDisplay(QuietDisplay):
         self._put(line)
 
     def _put(self, line: dict[str, Any]) -> None:
-        # A script may read the launch alone, and go; the job does not end for that.
+        # A script may read only the first line and close the pipe. The job continues.
         with suppress(ReaderGone):
             put_json(line)

@@ -1,4 +1,4 @@
-"""An event as a line: for people, or as in `events.jsonl`."""
+"""Prints an event as one line: a short text, or JSON as in `events.jsonl`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orc.projections.folder.jsonl import event_line, event_object
 
 
 def put_event(recorded: Recorded, *, as_json: bool, with_job: bool = False) -> None:
-    """The event on a line of its own, at once; with the id of its job where several are mixed."""
+    """Print the event on one line and flush; `with_job` adds the job's id."""
     if as_json:
         put(event_line(recorded), flush=True)
         return

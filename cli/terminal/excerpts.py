@@ -1,4 +1,4 @@
-"""The first lines of long texts, for terminals: prompts, replies, commands, differences."""
+"""Shortens long texts for the terminal: prompts, replies, commands."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MARGIN = "    | "
 def excerpt(
     text: str, *, is_full: bool, lines: int = LINES, margin: str = _MARGIN
 ) -> Iterator[str]:
-    """The lines of a text behind a margin, made safe; unless `is_full`, the first ones, and cut."""
+    """The lines of a text, made safe, with a margin; unless `is_full`, only the first, cut in width."""
     width = max(20, min(120, shutil.get_terminal_size().columns) - len(margin))
-    # Not `splitlines`: what else breaks a line is shown as its escape.
+    # Not `splitlines`, which splits at more characters; those are shown as their escapes.
     found = safe_lines(text).expandtabs(4).rstrip("\n").split("\n")
     shown = found if is_full else found[:lines]
     for line in shown:
@@ -28,5 +28,5 @@ def excerpt(
 
 
 def when(at: str) -> str:
-    """A recorded time to the second, for people."""
+    """A recorded time as `2026-11-01 12:30:00 UTC`."""
     return f"{at[:10]} {at[11:19]} UTC"

@@ -1,4 +1,4 @@
-"""Runs or resumes a job in the foreground: with a display, until it ends or stops."""
+"""Runs or resumes a job in this process, with a display, until it ends or stops."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from orc.about import version
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs.amend import Amendment
-from orc.cli.jobs.own import Ended
+from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
 from orc.cli.jobs.resume import resume
 from orc.cli.jobs.run import run
 from orc.cli.jobs.sync import run_sync
-from orc.cli.opening import find_places
+from orc.cli.ledger_access import find_places
 from orc.cli.terminal.amendments import put_plan, say_plan
 from orc.cli.terminal.display import Display
 from orc.cli.terminal.make_display import make_display
@@ -32,7 +32,7 @@ def run_in_foreground(
     as_json: bool,
     record: Path | None = None,
 ) -> int:
-    """Submit a spec and run the job to its end; the exit code."""
+    """Submit a spec and run the job to its end with a display; the exit code."""
     display = make_display(
         as_json=as_json, quiet=quiet, stream=submission.stream, prices=places.prices
     )
@@ -64,7 +64,7 @@ def resume_in_foreground(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Resume a job, amended first where that is wanted; the exit code."""
+    """Resume a job with a display, and amend it first if `amend` is set; the exit code."""
     places = find_places(database)
     display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
     amendment = Amendment(os.environ, spec, inputs or {}, again, only)
@@ -85,7 +85,7 @@ def resume_in_foreground(
 
 
 def report(ended: Ended, display: Display, *, strict: bool) -> int:
-    """Say how the run ended; its exit code."""
+    """Print how the run ended; the exit code."""
     steps = ended.state.steps.values()
     code = code_for_job(
         ended.status,

@@ -1,4 +1,4 @@
-"""The live table of a run, for terminals: rich redraws it in place."""
+"""The live table of a run on a terminal, which rich redraws in place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from orc.cli.jobs.own import Ended
+from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.display import QuietDisplay
 from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
@@ -43,7 +43,7 @@ _OTHER_ROWS = 6
 
 
 class LiveTable(QuietDisplay):
-    """A table of steps with state, time, tokens, cost and what they are doing."""
+    """A table of the steps with their state, time, tokens, cost and a note."""
 
     def __init__(self, prices: PriceTable = NO_PRICES) -> None:
         super().__init__(prices)
@@ -56,7 +56,7 @@ class LiveTable(QuietDisplay):
         self._spent: dict[str, Spending] = {}
         self._notes: dict[str, str] = {}
         self._recent: deque[str] = deque(maxlen=200)
-        # Last: it renders at once.
+        # Created last, since it calls `_render` at once.
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -73,7 +73,7 @@ class LiveTable(QuietDisplay):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A terminal that was closed takes nothing more; the job's end is not lost with it.
+        # An error of a closed terminal must not hide how the job ended.
         with suppress(OSError):
             self._live.stop()
             if self._state is not None:
@@ -104,7 +104,7 @@ class LiveTable(QuietDisplay):
         used = call.usage.input_tokens + call.usage.output_tokens
         self._tokens[call.step] = self._tokens.get(call.step, 0) + used
         self._spent.setdefault(call.step, Spending()).add(call.cost_usd)
-        self._bring_up(call.step)
+        self._mark_recent(call.step)
 
     def on_delta(self, step: str, text: str) -> None:
         """See `QuietDisplay`."""
@@ -134,9 +134,9 @@ class LiveTable(QuietDisplay):
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]
             case _:
                 return
-        self._bring_up(event.step)
+        self._mark_recent(event.step)
 
-    def _bring_up(self, step: str) -> None:
+    def _mark_recent(self, step: str) -> None:
         if step in self._recent:
             self._recent.remove(step)
         self._recent.append(step)
@@ -156,7 +156,7 @@ class LiveTable(QuietDisplay):
         return Group(table, summary)
 
     def _shown(self, state: JobState) -> list[str]:
-        """All steps where the screen has room, else those that a person may wait for."""
+        """All steps if they fit on the screen; else those that run, wait or changed last."""
         statuses = {step_id: step.status for step_id, step in state.steps.items()}
         room = max(4, self._console.height - _OTHER_ROWS)
         shown = choose(statuses, self._recent, room=room)
@@ -169,7 +169,7 @@ class LiveTable(QuietDisplay):
         took = self._took.get(step_id)
         if status == "running":
             took = time.monotonic() - self._started.get(step_id, time.monotonic())
-            # What a model writes, whatever its lines are.
+            # The text that a model is sending, on one line.
             note = " ".join(last.split())
             if step.inside is not None:
                 note = _progress(state, step_id, step.inside)
@@ -187,13 +187,13 @@ class LiveTable(QuietDisplay):
 
 
 def _place(state: JobState, step_id: str) -> tuple[int, ...]:
-    """Where the step stands: what is inside another one comes right after it."""
+    """The sort key of a step: inner steps come right after the step that contains them."""
     step = state.steps[step_id]
     return (*(_place(state, step.parent) if step.parent else ()), step.index)
 
 
 def _progress(state: JobState, step_id: str, inside: Inside) -> str:
-    """How far a step is that holds others."""
+    """The progress of a step that contains others."""
     loop = state.graph.steps[step_id].loop
     if loop is not None and state.graph.steps[step_id].is_loop:
         return f"round {len(inside.children)} of at most {loop.max_iterations}"

@@ -1,4 +1,4 @@
-"""What the live table says beside a step that does not run, and of the job's budget."""
+"""The notes of the live table: why a step does not run yet, and the job's budget."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_of
 from orc.scheduler.core.fold.state import Spent
 
-_NO_LIMIT = "queued: for its turn, or its provider's rate"
+_NO_LIMIT = "queued: for a slot, or for its provider's rate limit"
 
 
 def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:
-    """The status to show and why: a wait that is over soon, or what holds a ready step back.
+    """The status to show, and the note: until when the step waits, or which limit holds it back.
 
-    `now_s` is in seconds since 1970; `last` is what was said of the step before.
+    `now_s` is in seconds since 1970. `last` is the note of the step's last event.
     """
     step = state.steps[step_id]
     held = held_by_circuit(state, step_id, now_s)
@@ -29,14 +29,14 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         left = _left(step.retry_at - now_s)
         if step.retry_at <= now_s:
             held = _limit_of(state, step_id) or (_NO_LIMIT if step.retry_at < now_s else "")
-            return "waiting", f"again, {held}{after}" if held else f"again now{after}"
-        return "waiting", f"again{left or ' now'}{after}"
+            return "waiting", f"retry, {held}{after}" if held else f"retry now{after}"
+        return "waiting", f"retry{left or ' now'}{after}"
     if step.status == "waiting" and step.question is not None:
         expires = step.question.expires_at
-        asked = last or "for a person"
+        asked = last or "for human review"
         if expires is None:
             return "waiting", asked
-        # First: a long question is cut at its end.
+        # The time comes first, since a long question is cut at its end.
         return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
     if step.status == "pending" and step.ticket:
         return "pending", _limit_of(state, step_id) or _NO_LIMIT
@@ -44,7 +44,7 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
 
 
 def budget_note(state: JobState) -> str:
-    """What is spent of the job's budget: `$0.1200 of $2.00, 7 of 50 calls`; empty without one."""
+    """The used part of the job's budget: `budget: $0.1200 of $2.00, 7 of 50 calls`, or empty."""
     budget = budget_of(state, JOB)
     if budget is None:
         return ""
@@ -61,13 +61,14 @@ def budget_note(state: JobState) -> str:
 
 
 def _limit_of(state: JobState, step_id: str) -> str:
-    """Which limit of the state holds a step back that could start; empty where none does."""
+    """The limit that holds a ready step back; empty if there is none."""
     total = state.definition.concurrency["total"]
     if state.running_total >= total:
-        return f"queued: {state.running_total} of {total} run"
+        return f"queued: {state.running_total} of {total} slots are in use"
     for target in state.route_of(step_id)[:1]:
         if room_of(state, target.provider) <= 0:
-            return f"queued: {state.running.get(target.provider, 0)} ask {safe(target.provider)}"
+            running = count_text(state.running.get(target.provider, 0), "step calls", "steps call")
+            return f"queued: {running} {safe(target.provider)}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The rows of the live table, laid out for a width: names and notes give way, numbers never do."""
+"""Lays out the rows of the live table. In a narrow terminal, names and notes are cut, not numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A step in cells, all safe to print. Of a note that `grows` its end is shown, where it is long."""
+    """The cells of a step, all safe to print. A long note that `grows` is cut at its start."""
 
     step: str
     status: str
@@ -40,7 +40,7 @@ class LiveRow:
 
 
 def choose(statuses: Mapping[str, str], recent: Sequence[str], *, room: int) -> set[str]:
-    """The steps to show: what runs, then what waits, then the last of the `recent` ones."""
+    """At most `room` steps: those that run, then those that wait, then the last of `recent`."""
     if len(statuses) <= room:
         return set(statuses)
     busy = [
@@ -51,7 +51,7 @@ def choose(statuses: Mapping[str, str], recent: Sequence[str], *, room: int) -> 
 
 
 def lay_out(rows: Sequence[LiveRow], *, width: int) -> Table:
-    """The table, at most so many cells wide (at least 40); a narrow one has no tokens and costs."""
+    """The table in `width` cells, but at least 40; below 72 cells it has no tokens and costs."""
     columns = [
         ("state", [f"{row.status} {row.attempt}".rstrip() for row in rows]),
         ("time", [row.time for row in rows]),
@@ -85,14 +85,14 @@ def lay_out(rows: Sequence[LiveRow], *, width: int) -> Table:
 
 
 def cut(text: str, room: int) -> str:
-    """The text in at most so many cells of a terminal."""
+    """The text, cut at its end to `room` cells."""
     if cell_len(text) <= room:
         return text
     return f"{set_cell_size(text, room - 1).rstrip()}…"
 
 
 def cut_start(text: str, room: int) -> str:
-    """The end of the text, in at most so many cells."""
+    """The text, cut at its start to `room` cells."""
     text = text[-room:]
     while cell_len(text) > room:
         text = text[1:]

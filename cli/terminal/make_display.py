@@ -1,4 +1,4 @@
-"""Which display a run gets: by the options, and by whether stderr is a terminal."""
+"""Chooses the display of a run by its options, and by whether stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_display(
     stream: str | None = None,
     prices: PriceTable = NO_PRICES,
 ) -> Display:
-    """The display for this process's streams and options; `stream` is a step whose text is wanted."""
+    """The display for these options; `stream` is the step of `--stream`."""
     if stream is not None:
         from orc.cli.terminal.stream import StreamDisplay
 
@@ -31,7 +31,7 @@ def make_display(
     if quiet:
         return QuietDisplay(prices)
     if sys.stderr.isatty():
-        # Here, because rich takes long to load, and only the live table needs it.
+        # Imported here, since rich loads slowly, and only the live table needs it.
         from orc.cli.terminal.live import LiveTable
 
         return LiveTable(prices)

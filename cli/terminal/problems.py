@@ -1,4 +1,4 @@
-"""The problems of a spec as people read them: the place, the message, and the line with a caret."""
+"""Formats the problems of a spec: line and column, message, and the line with a caret."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def problem_lines(error: SpecError) -> Iterator[str]:
 
 
 def _excerpt(text: str, line: int, column: int) -> Iterator[str]:
-    # What stands before the host of an address may be a password.
+    # A URL may have a password before its host.
     text = _CREDENTIALS.sub(lambda found: "*" * len(found[0]), text)
-    # A long line is shown around its place.
+    # Of a long line, only the part around the problem is shown.
     start = max(0, column - 1 - _BEFORE) if len(text) > _WIDTH else 0
     before = safe(text[start : column - 1].expandtabs(1))
     shown = before + safe(text[column - 1 : start + _WIDTH].expandtabs(1))
@@ -38,7 +38,7 @@ def _excerpt(text: str, line: int, column: int) -> Iterator[str]:
 def _read_lines(name: str) -> list[str]:
     try:
         if not Path(name).is_file():
-            # A pipe has said what it had to say.
+            # A pipe cannot be read a second time.
             return []
         return Path(name).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, ValueError):

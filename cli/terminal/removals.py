@@ -1,4 +1,4 @@
-"""What `orc prune` and `orc redact` would remove, or removed, as lines and as a JSON object."""
+"""Prints what `orc prune` and `orc redact` would remove, or have removed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from orc.projections.removal_plan import Removal
 _SHOWN_MAX = 20
 
 
-def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> None:
-    """Say what would be removed, or what was."""
+def print_removal(plan: Removal, done: Removed | None, *, command_line: str, as_json: bool) -> None:
+    """Print the plan, or, with `done`, the result; `command_line` is the command to repeat."""
     if as_json:
         put_json(_as_json(plan, done))
         return
@@ -27,7 +27,7 @@ def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> N
         say(f"left out: {job_id}: {why}")
     if plan.shared:
         say(f"{count_text(plan.shared, 'blob stays', 'blobs stay')}: other jobs need them")
-    _tell_copies(plan)
+    _say_copies(plan)
     counted = (
         f"{count_text(len(plan.digests), 'blob')} of {count_text(len(plan.jobs), 'job')}, "
         f"{size_text(plan.size_bytes)}"
@@ -35,33 +35,33 @@ def tell(plan: Removal, done: Removed | None, *, again: str, as_json: bool) -> N
     if done is None:
         say(f"would be removed: {counted}" if plan.jobs else "nothing to remove")
         if plan.jobs:
-            say(f"nothing is removed yet; to do it: {again} --yes")
+            say(f"nothing is removed yet; to remove it: {command_line} --yes")
         return
     say(f"removed: {counted}")
     for path in done.files[:_SHOWN_MAX]:
-        say(f"  and the file {safe(path)}")
+        say(f"  also removed: the file {safe(path)}")
     if len(done.files) > _SHOWN_MAX:
-        say(f"  and {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
+        say(f"  also removed: {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
     for path in done.files_left[:_SHOWN_MAX]:
-        say(f"left alone: {safe(path)} holds the same bytes")
+        say(f"not removed: {safe(path)} holds the same bytes")
     if len(done.files_left) > _SHOWN_MAX:
         more = count_text(len(done.files_left) - _SHOWN_MAX, "more file")
-        say(f"left alone: {more} with the same bytes")
+        say(f"not removed: {more} with the same bytes")
     if not done.is_compact:
         say(
-            "the ledger was not written anew, since another program uses it: old pages of it "
-            f"may still hold the bytes; later, again: {again} --yes"
+            "the ledger file was not rewritten, since another program uses it: unused pages in it "
+            f"may still hold the bytes; later, run again: {command_line} --yes"
         )
 
 
-def _tell_copies(plan: Removal) -> None:
+def _say_copies(plan: Removal) -> None:
     for digest in plan.also_in_blobs[:_SHOWN_MAX]:
-        say(f"also in blob {digest}: name it as well to remove it")
+        say(f"also in blob {digest}: to remove it too, add its digest to the command")
     if len(plan.also_in_blobs) > _SHOWN_MAX:
         more = count_text(len(plan.also_in_blobs) - _SHOWN_MAX, "more blob")
         say(f"also in {more} (--json names them)")
     for job_id, version in plan.also_in_events[:_SHOWN_MAX]:
-        say(f"also in event {version} of {job_id} itself: events cannot be changed")
+        say(f"also in event {version} of {job_id}, which cannot be changed")
 
 
 def _as_json(plan: Removal, done: Removed | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""A run in words, one line at a time: its changes, its totals, and its end with the next command."""
+"""The lines about a run: its changes, its totals, its end, and the next command."""
 
 from __future__ import annotations
 
-from orc.cli.jobs.own import Ended
+from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.text import safe, say
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.events import (
@@ -38,7 +38,7 @@ _SPENT = (
 
 
 class Totals:
-    """Tokens and cost of the calls that this process has made for the job."""
+    """Sums tokens and cost of a job's calls."""
 
     def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
@@ -47,7 +47,7 @@ class Totals:
         self._pricer = CallPricer(prices)
 
     def take(self, recorded: Recorded) -> PricedCall | None:
-        """Count the event if it ends a call that used tokens; that call."""
+        """Add the call that this event ends; the call, or None if the event ends no call."""
         call = self._pricer.take(recorded.event)
         if call is not None:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
@@ -66,7 +66,7 @@ class Totals:
         return found
 
     def summary(self) -> str:
-        """`1,200 tokens, cost $0.0012`; what there is nothing of is left out."""
+        """`1,200 tokens, cost $0.0012`; a part that is zero is left out."""
         tokens = count_text(self.tokens, "token") if self.tokens else ""
         cost = ""
         if self.spent.total_usd != 0:
@@ -75,7 +75,7 @@ class Totals:
 
 
 def describe_change(recorded: Recorded) -> str:
-    """One line for a person; empty for events that are details."""
+    """A line about the event; empty for events that are not shown."""
     event = recorded.event
     match event:
         case StepStarted():
@@ -85,88 +85,88 @@ def describe_change(recorded: Recorded) -> str:
             warning = f"; {safe(event.warning)}" if event.warning else ""
             return f"{safe(event.step)} succeeded in {duration_text(event.duration_s)}{warning}"
         case StepFailed():
-            again = f"; again in {duration_text(event.delay_s)}" if event.delay_s else ""
+            again = f"; retry in {duration_text(event.delay_s)}" if event.delay_s else ""
             return f"{safe(event.step)} failed ({event.kind}): {safe(event.message)}{again}"
         case StepSkipped():
             because = f" because of {safe(', '.join(event.because))}" if event.because else ""
             if event.condition is not None:
-                because = f": not {safe(event.condition, width=_WHY_CHARS)}"
+                because = f": its condition is false: {safe(event.condition, width=_WHY_CHARS)}"
             return f"{safe(event.step)} skipped{because}"
         case StepExpanded() if event.first <= 1:
-            return f"{safe(event.step)} has {event.total} inside" if event.total > 1 else ""
+            return f"{safe(event.step)} expands to {event.total} steps" if event.total > 1 else ""
         case ApprovalRequested():
             return f"{safe(event.step)} asks: {safe(event.message, width=_WHY_CHARS)}"
         case BudgetExceeded():
             return (
-                f"{safe(event.step)} waits: {safe(event.limit)} is "
-                f"{limit_text(event.limit, event.maximum)}; spent: "
-                f"{limit_text(event.limit, event.spent)}; "
+                f"{safe(event.step)} waits for budget: {safe(event.limit)} is "
+                f"{limit_text(event.limit, event.maximum)}, of which "
+                f"{limit_text(event.limit, event.spent)} is spent, and "
                 f"its next call may need {limit_text(event.limit, event.needed)}"
             )
         case BudgetRaised():
-            return "the budget is raised"
+            return "the budget was raised"
         case ApprovalDecided():
-            who = f" by {safe(event.by)}" if event.by else ", since nobody decided in time"
-            return f"{safe(event.step)} decided: {safe(event.option)}{who}"
+            who = f"by {safe(event.by)}" if event.by else "by its timeout"
+            return f"{safe(event.step)} decided: {safe(event.option)}, {who}"
         case StepInterrupted():
             return f"{safe(event.step)} interrupted ({safe(event.reason)})"
         case StepReused():
             return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"
         case StepSwitched():
             why = safe(event.message, width=_WHY_CHARS)
-            return f"{safe(event.step)} goes on with {safe(event.to_target)}: {why}"
+            return f"{safe(event.step)} falls back to {safe(event.to_target)}: {why}"
         case LlmRequested():
             return _describe_request(event)
         case CacheHit() if event.paid_by is not None:
             by = event.paid_by
             payer = safe(f"{by.job_id} {by.step}")
-            return f"{safe(event.step)} answered from the cache: {payer} paid for it"
+            return f"{safe(event.step)}: the reply cache has the reply, which {payer} paid for"
         case ToolCalled():
             return f"{safe(event.step)} calls {safe(event.tool)}"
         case CircuitOpened():
             wait = duration_text(event.cooldown_s)
             return (
                 f"{safe(event.target)} failed {event.failures} times in a row: "
-                f"no step asks it for {wait}"
+                f"no step calls it for {wait}"
             )
         case CircuitClosed():
             return f"{safe(event.target)} answers again"
         case JobCancelling():
-            return f"cancelling: {safe(', '.join(event.steps[:5]))} still to run"
+            return f"cancelling; these steps still run: {safe(', '.join(event.steps[:5]))}"
         case JobResumed():
-            only = f", only for {safe(', '.join(event.only))}" if event.only else ""
+            only = f", only {safe(', '.join(event.only))}" if event.only else ""
             return f"resumed{only}"
     return ""
 
 
 def _describe_request(event: LlmRequested) -> str:
-    """Why no cache answered, where that is of the request itself."""
+    """Why the reply cache had no reply, if the request itself has changed; else empty."""
     if not event.changed or event.changed[0].startswith("nothing"):
         return ""
     changed = safe(", ".join(event.changed), width=_WHY_CHARS)
-    return f"{safe(event.step)}: not in the cache, since its last request differs in {changed}"
+    return f"{safe(event.step)}: not in the reply cache, since the request changed: {changed}"
 
 
-class Drops:
-    """Tells once for each step and provider which parameters were not sent."""
+class DroppedParams:
+    """Reports, once for each step and provider, which parameters were not sent."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     def take(self, recorded: Recorded) -> str:
-        """A line for a person; empty where there is nothing new to tell."""
+        """A line about parameters that this request dropped; empty if there is nothing new."""
         event = recorded.event
         if not isinstance(event, LlmRequested) or not event.dropped:
             return ""
-        if (event.step, event.provider) in self._told:
+        if (event.step, event.provider) in self._reported:
             return ""
-        self._told.add((event.step, event.provider))
+        self._reported.add((event.step, event.provider))
         dropped = safe(", ".join(event.dropped))
-        return f"{safe(event.step)}: {safe(event.provider)} cannot honour {dropped}: dropped"
+        return f"{safe(event.step)}: {safe(event.provider)} does not support {dropped}: not sent"
 
 
 def say_ending(ended: Ended) -> None:
-    """The last lines: status, failures, and the exact next command."""
+    """Print the last lines about a run: status, failures, and the next command."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
     totals = Totals.of_job(ended)
@@ -190,24 +190,26 @@ def say_ending(ended: Ended) -> None:
             say(f"  copied to: {safe(target)}")
         elif ended.left_alone:
             names = ", ".join(safe(name) for name in ended.left_alone[:5])
-            say(f"  not copied to {safe(target)}: orc did not write what is there now: {names}")
+            say(
+                f"  not copied to {safe(target)}, since files are there that orc did not write: {names}"
+            )
             say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         return
     if ended.status == "interrupted" and ended.signal is None:
-        say("  the steps that were asked for have ended; the others are pending")
+        say("  the requested steps have ended; the other steps are pending")
     timed_out = ended.state.job_failure is not None
     say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
 
 
 def say_questions(ended: Ended) -> None:
-    """What a person is asked, and the commands that answer."""
+    """Print what the job waits for: human review or budget, and the next commands."""
     for step_id in sorted(ended.state.questions)[:20]:
         question = ended.state.steps[step_id].question
         options = safe(", ".join(question.options)) if question is not None else ""
         say(f"  {safe(step_id)} waits for a decision: {options}")
         say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
     for step_id in list(ended.state.over_budget)[:20]:
-        say(f"  {safe(step_id)} waits for the budget")
+        say(f"  {safe(step_id)} waits for budget")
     if ended.state.over_budget:
         say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
         return
@@ -215,7 +217,7 @@ def say_questions(ended: Ended) -> None:
 
 
 def next_command(ended: Ended) -> str:
-    """What a person, or a script, does next with a job that has not succeeded."""
+    """The next command for a job that has not succeeded."""
     for step_id in sorted(ended.state.questions):
         return f"orc approve {ended.job_id} '{step_id}'"
     more = " --budget +AMOUNT" if ended.state.over_budget else ""

@@ -1,4 +1,4 @@
-"""`orc run --stream STEP`: what one step's model writes, on stdout, as it comes."""
+"""`orc run --stream STEP`: prints a step's model text on stdout while it arrives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from orc.cli.errors import ReaderGone
-from orc.cli.jobs.own import Ended, Listener
+from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.terminal.display import Display, JsonDisplay, LineDisplay, QuietDisplay
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import Recorded
@@ -37,7 +37,7 @@ _ENDS = (
 
 
 class StreamDisplay:
-    """A display that prints one step's text besides; each reply ends with a line feed."""
+    """Another display, plus the model text of one step. Each reply ends with a line feed."""
 
     def __init__(
         self, step: str, *, as_json: bool, quiet: bool, prices: PriceTable = NO_PRICES
@@ -47,7 +47,7 @@ class StreamDisplay:
         self._inner: Display = QuietDisplay(prices) if quiet else LineDisplay(prices)
         if as_json:
             self._inner = JsonDisplay(prices)
-        self._hears = self._inner.listener()
+        self._inner_listener = self._inner.listener()
         self._is_terminal = sys.stdout.isatty()
         self._is_in_line = False
         self._is_gone = False
@@ -70,12 +70,12 @@ class StreamDisplay:
             on_job=self.on_job,
             on_events=self.on_events,
             on_delta=self.on_delta,
-            on_notice=self._hears.on_notice,
+            on_notice=self._inner_listener.on_notice,
         )
 
     def on_job(self, state: JobState, job_id: str, folder: Path) -> None:
         """The job is durable."""
-        self._hears.on_job(state, job_id, folder)
+        self._inner_listener.on_job(state, job_id, folder)
 
     def on_events(self, recorded: Sequence[Recorded]) -> None:
         """Events were committed."""
@@ -83,10 +83,10 @@ class StreamDisplay:
             is_end = isinstance(item.event, _ENDS) and item.event.step == self._step
             if is_end and self._is_in_line:
                 self._put("\n")
-        self._hears.on_events(recorded)
+        self._inner_listener.on_events(recorded)
 
     def on_delta(self, step: str, text: str) -> None:
-        """A model wrote something."""
+        """A model sent a piece of text."""
         if step == self._step and text:
             self._put(text)
 
@@ -104,9 +104,9 @@ class StreamDisplay:
                 put_piece(safe_lines(text) if self._is_terminal else text)
                 self._is_in_line = not text.endswith("\n")
         except ReaderGone:
-            # A reader who has seen enough may go; the job does not end for that.
+            # The reader may close stdout at any time; the job continues.
             self._is_gone = True
         except OSError as error:
-            # A reply that is paid for is not lost because nobody could be shown it.
+            # The job continues: the reply was paid for and is recorded in any case.
             self._is_gone = True
-            say(f"orc: --stream: {safe(error.strerror)}; the job goes on")
+            say(f"orc: --stream: cannot write to stdout: {safe(error.strerror)}; the job continues")

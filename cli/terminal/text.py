@@ -1,4 +1,7 @@
-"""Text for terminals: nothing that a model, a command or a server wrote gets through raw."""
+"""Prints text on a terminal. Every text is masked, and control characters become visible escapes.
+
+Texts that a model, a command or a server wrote could otherwise control the terminal.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from orc.cli.errors import ReaderGone
-from orc.cli.hidden import hidden as hidden
-from orc.cli.hidden import hide, hides_anything
+from orc.cli.output_mask import has_output_mask, mask_output, set_output_mask
 from orc.ledger.masking import Mask
 from orc.ledger.visible import visible
 
 
 def hide_keys(environment: Mapping[str, str]) -> None:
-    """Hide the keys of providers on the terminal, unless a job's secrets are hidden already."""
-    if not hides_anything():
+    """Hide the keys of providers in the output, unless a mask with a job's secrets is set."""
+    if not has_output_mask():
         from orc.providers.registry import read_keys
 
-        hide(Mask(read_keys(environment)))
+        set_output_mask(Mask(read_keys(environment)))
 
 
 def safe(text: object, *, width: int | None = None) -> str:
@@ -36,36 +38,36 @@ def safe(text: object, *, width: int | None = None) -> str:
 
 
 def safe_lines(text: str) -> str:
-    """The text made safe, but for its line feeds and tabs. Safe text stays as it is."""
+    """The text with escapes as in `safe`, but with its line feeds and tabs. Safe text is unchanged."""
     return visible(text, kept="\n\t")
 
 
 def say(message: str = "", *, quiet: bool = False) -> None:
-    """A line of talk, on stderr, made safe. It is lost where nobody can hear it.
+    """Print a message on stderr, made safe. It is dropped if stderr cannot be written.
 
-    What comes from elsewhere the caller puts through `safe` besides, so that it stays on its line.
+    The caller applies `safe` to texts from outside, so that they cannot add lines.
     """
     if quiet:
         return
     try:
-        print(safe_lines(hidden(message)), file=sys.stderr, flush=True)
+        print(safe_lines(mask_output(message)), file=sys.stderr, flush=True)
     except OSError:
         _silence(sys.stderr)
 
 
 def put(line: str = "", *, flush: bool = False) -> None:
-    """A line of data, on stdout, made safe as in `say`. Raises ReaderGone."""
+    """Print a line of data on stdout, made safe as in `say`. Raises ReaderGone."""
     try:
-        print(safe_lines(hidden(line)), flush=flush)
+        print(safe_lines(mask_output(line)), flush=flush)
     except BrokenPipeError:
         _silence(sys.stdout)
         raise ReaderGone from None
 
 
 def put_piece(text: str) -> None:
-    """A piece of data, at once and without a line's end. Raises ReaderGone."""
+    """Print data on stdout without a line end, and flush. It is masked only. Raises ReaderGone."""
     try:
-        sys.stdout.write(hidden(text))
+        sys.stdout.write(mask_output(text))
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)
@@ -73,17 +75,17 @@ def put_piece(text: str) -> None:
 
 
 def put_json(value: Any) -> None:
-    """A JSON value as one line of data, in ASCII, at once. Raises ReaderGone."""
+    """Print a JSON value as one line of ASCII on stdout, and flush. Raises ReaderGone."""
     put(json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
 
 
 def terminal_width() -> int:
-    """How many cells a line on stdout may have: those of the terminal, or 120 where it is none."""
+    """The width of stdout in cells; 120 if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 120
 
 
 def is_plain_terminal() -> bool:
-    """Whether stdout cannot print the characters that lines and marks are drawn with."""
+    """Whether the encoding of stdout lacks the characters for lines and marks of graphs."""
     try:
         "│╰●✓▶↺".encode(sys.stdout.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -92,7 +94,7 @@ def is_plain_terminal() -> bool:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table with aligned columns."""
+    """A plain table with aligned columns; cells are made safe and cut to 80 characters."""
     cells = [[safe(cell, width=80) for cell in row] for row in rows]
     widths = [
         max([len(header), *(len(row[index]) for row in cells)])
@@ -106,5 +108,5 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _silence(stream: TextIO) -> None:
-    """Lead the stream nowhere, so that what is still in its buffer raises no second error."""
+    """Redirect the stream to /dev/null, so that flushing its buffer raises no second error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

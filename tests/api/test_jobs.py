@@ -202,10 +202,10 @@ def test_a_cancelled_job_is_cancelled_and_one_that_has_ended_stays_as_it_is() ->
         (lambda job: orc.rerun(job, "secnod"), "UsageProblem", "did you mean 'second'"),
         (lambda job: orc.fork(job, start="x"), "UsageProblem", "no step 'x'"),
         (lambda job: orc.fork(job, changes={"steps": 1}), "UsageProblem", "steps.STEP.KEY"),
-        (lambda job: orc.fork(job, changes={"a..b": 1}), "UsageProblem", "paths"),
+        (lambda job: orc.fork(job, changes={"a..b": 1}), "UsageProblem", "must be a path"),
         (lambda job: orc.fork(job, changes={"inputs.a.b": 1}), "UsageProblem", "inputs.NAME"),
         (lambda job: orc.fork(job, changes={"steps.second.rum": 1}), "UsageProblem", "'rum'"),
-        (lambda job: orc.approve(job, "first"), "UsageProblem", "not waiting"),
+        (lambda job: orc.approve(job, "first"), "UsageProblem", "does not wait"),
         (lambda job: orc.reject(job, "fisrt"), "UsageProblem", "first"),
     ],
 )
@@ -237,7 +237,7 @@ def test_recorded_replies_are_written_to_the_file_that_is_named(here: Path) -> N
     again = orc.run(TINY_SPEC, provider="replay", replies="replies.yaml")
 
     assert again.outputs["qa"]["score"] == 86
-    with pytest.raises(orc.UsageProblem, match="is there already"):
+    with pytest.raises(orc.UsageProblem, match="the file exists already"):
         orc.run(TINY_SPEC, provider="replay", record="replies.yaml")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orc.cli.output_mask import set_output_mask
+from orc.ledger.masking import NO_MASK
 from tests.cli.asked import Asked, make
 from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
 
@@ -26,6 +28,12 @@ class Kept:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, empty."""
     return work_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def unmasked() -> None:
+    """Remove the output mask that another test in this process may have set."""
+    set_output_mask(NO_MASK)
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def test_cancelling_a_job_that_has_ended_changes_nothing(folder: Path) -> None:
     before = read_events(folder / "runs.db")
     refused = run_orc("cancel", "latest", cwd=folder)
     assert (refused.returncode, read_events(folder / "runs.db")) == (1, before)
-    assert "had ended already: succeeded" in refused.stderr
+    assert "has already ended: succeeded" in refused.stderr
 
 
 def test_a_signal_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(

@@ -35,7 +35,7 @@ def normal(text: str, folder: Path) -> list[str]:
 def test_the_demo_prints_what_the_readme_shows_and_leaves_the_files_that_it_names(
     tmp_path: Path,
 ) -> None:
-    shown = block_with("Look next:", language="text").text
+    shown = block_with("Next:", language="text").text
     *lines, last = shown.splitlines()
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert last.replace(".venv/bin", "$(BIN)") in makefile
@@ -136,5 +136,5 @@ def test_files_that_orc_did_not_write_are_kept_and_the_exit_code_says_so(tmp_pat
         cat src/generated/main.py
     """
     done = run_shell(script, tmp_path)
-    assert "orc did not write what is there now: main.py" in done.stdout, done.stdout
+    assert "files are there that orc did not write: main.py" in done.stdout, done.stdout
     assert done.stdout.endswith("exit 7\nmine\n")

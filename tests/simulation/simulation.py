@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import trio
 
-from orc.cli.jobs.own import opening_of
+from orc.cli.jobs.owned_job import start_command
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import StorageError
@@ -375,7 +375,7 @@ def _opening(stand: Stand, state: JobState) -> Command:
     """The first command of a process."""
     with LedgerReader.open(stand.database) as reader:
         ledger = cast(Ledger, reader)
-        command = opening_of(ledger, stand.job_id, state, None, None, None, None)
+        command = start_command(ledger, stand.job_id, state, None, None, None, None)
     assert isinstance(command, StartJob | ResumeJob)
     return replace(command, owner=OWNER)
 

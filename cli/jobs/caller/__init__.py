@@ -1,1 +1,1 @@
-"""What the caller of a job brings: spec files, inputs, settings, prices, secrets, replies, trust."""
+"""What the caller provides for a job: spec, inputs, prices, secrets, recorded replies, trust."""

@@ -1,4 +1,4 @@
-"""Budgets on the command line: what their prices must be known for, and how they are raised."""
+"""Budgets: checks that prices of limited calls are known, and parses the option --budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AMOUNT = re.compile(
 
 
 def check_prices(definition: JobDef, prices: PriceTable) -> None:
-    """Refuse a limit in money for a model whose price nobody knows. Raises UsageProblem."""
+    """Raise UsageProblem for a limit in money on a model whose price is unknown."""
     for step, target in _paid_calls(definition.steps, limited=_in_money(definition)):
         if prices.find(*target) is None:
             raise UsageProblem(
@@ -30,14 +30,14 @@ def check_prices(definition: JobDef, prices: PriceTable) -> None:
 
 
 def parse_raise(text: str, state: JobState) -> RaiseBudget:
-    """`+1.00` dollars, `+5000tokens` or `+10calls` for the job; `STEP=+1.00` for a step's budget.
+    """The command for `+1.00` (dollars), `+5000tokens` or `+10calls`; `STEP=` names a step's budget.
 
     Raises UsageProblem.
     """
     found = _AMOUNT.match(text.strip())
     if found is None:
         raise UsageProblem(
-            f"--budget {text[:80]!r}: say by how much, such as +1.00 (dollars), +5000tokens, "
+            f"--budget {text[:80]!r}: must be an amount such as +1.00 (dollars), +5000tokens or "
             "+10calls, or STEP=+1.00 for the budget of a step"
         )
     account = found["step"] or JOB
@@ -49,7 +49,10 @@ def parse_raise(text: str, state: JobState) -> RaiseBudget:
         raise UsageProblem(f"--budget: {whose} no budget{nearest(account, named)}")
     before = getattr(budget, limit)
     if before is None:
-        raise UsageProblem(f"--budget: there is no {limit} to raise")
+        raise UsageProblem(
+            f"--budget: the budget has no {limit} that could be raised; to set one, amend the job "
+            "with --spec"
+        )
     amount = float(found["number"])
     changes = {limit: before + (amount if limit == "max_cost_usd" else int(amount))}
     return RaiseBudget(account, **changes)

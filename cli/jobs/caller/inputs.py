@@ -1,4 +1,4 @@
-"""The values of a spec's inputs: from options, or from a file."""
+"""Reads the values of a spec's inputs, from options and from a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 
 def parse_inputs(pairs: list[str], path: Path | None = None) -> dict[str, Any]:
-    """The values of `-i` options over those of a YAML or JSON file.
+    """The values in a YAML or JSON file, overridden by those of `-i` options.
 
-    Raises UsageProblem, and SpecError for a broken file.
+    Raises UsageProblem, and SpecError for a file that cannot be parsed.
     """
     found: dict[str, Any] = {} if path is None else _read_file(path)
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageProblem(f"-i takes KEY=VALUE; got {pair!r}")
+            raise UsageProblem(f"-i: must be KEY=VALUE; got {pair!r}")
         found[name] = value
     return found
 
@@ -30,17 +30,19 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         text = read_yaml_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the inputs in {path} are not UTF-8 text") from error
+        raise UsageProblem(f"--inputs {path}: the file is not UTF-8 text") from error
     except OSError as error:
-        raise UsageProblem(f"cannot read the inputs {path}: {error.strerror}") from error
+        raise UsageProblem(f"--inputs: cannot read {path}: {error.strerror}") from error
     document = parse_yaml(text, source_name=str(path))
     if not isinstance(document.value, dict):
-        raise SpecError(str(path), [Problem("inputs are a mapping of names to values", 1, 1)])
+        raise SpecError(
+            str(path), [Problem("the file must be a mapping of input names to values", 1, 1)]
+        )
     return document.value
 
 
 def check_names(path: Path | None, given: dict[str, Any], spec: Path) -> None:
-    """Refuse names in a file of inputs that the spec does not have, with their places."""
+    """Raise SpecError for inputs in the file `path` that the spec does not have, with their lines."""
     if path is None:
         return
     try:

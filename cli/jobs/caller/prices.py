@@ -1,6 +1,6 @@
-"""The table of prices in effect: the one that is shipped, and a person's own over it.
+"""Reads the price tables: the one that comes with orc, and the user's own table.
 
-Money is `projections/money/prices.py`'s business; here are the files.
+What a call costs by a table is computed by `projections/money/prices.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WANTED = {
 
 
 def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | None:
-    """A person's own table: the file that ORC_PRICES names, else `prices.yaml` beside the ledger."""
+    """The user's own table: the file in $ORC_PRICES, else `prices.yaml` beside the ledger, else None."""
     named = environment.get(PRICES_VARIABLE)
     if named:
         return Path(named).absolute()
@@ -42,9 +42,9 @@ def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | No
 
 
 def read_prices(own: Path | None) -> PriceTable:
-    """The shipped table, with the entries of `own` in place of its own, model by model.
+    """The table that comes with orc; for each model in the file `own`, the price there replaces it.
 
-    Raises UsageProblem when the file cannot be read, SpecError when it is no table of prices.
+    Raises UsageProblem if the file cannot be read, SpecError if it is not a valid table.
     """
     shipped = files("orc.projections.money").joinpath(FILE_NAME).read_text("utf-8")
     table = parse_prices(shipped, source_name=FILE_NAME)
@@ -53,20 +53,22 @@ def read_prices(own: Path | None) -> PriceTable:
     try:
         text = own.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the prices in {own} are not UTF-8 text") from error
+        raise UsageProblem(f"the price table {own} is not UTF-8 text") from error
     except OSError as error:
         raise UsageProblem(
-            f"cannot read the prices in {own}: {error.strerror}; mend that, "
+            f"cannot read the price table {own}: {error.strerror}; correct this, "
             f"or name another file in {PRICES_VARIABLE}"
         ) from error
     return table.merged(parse_prices(text, source_name=str(own)))
 
 
 def parse_prices(text: str, *, source_name: str) -> PriceTable:
-    """The table in the text. Raises SpecError with every problem found."""
+    """The price table in a YAML text. Raises SpecError with every problem."""
     document = parse_yaml(text, source_name=source_name)
     if not isinstance(document.value, dict):
-        raise SpecError(source_name, [Problem("it must be a mapping that has `models`", 1, 1)])
+        raise SpecError(
+            source_name, [Problem("the table must be a mapping with the key `models`", 1, 1)]
+        )
     problems = list(_find_unknown_providers(document))
     try:
         table = PriceTable.model_validate(document.value)
@@ -90,9 +92,9 @@ def _find_unknown_providers(document: Document) -> Iterator[Problem]:
         hint = nearest(str(name), known)
         billed_as = facts_of(str(name)).billed_as
         if billed_as is not None:
-            hint = f"; its prices are those of {billed_as!r}"
+            hint = f"; it uses the prices of {billed_as!r}"
         place = document.place(("models", name), key=True)
-        yield Problem(f"models.{name}: no provider that has prices{hint}", *place)
+        yield Problem(f"models.{name}: not a provider that has prices{hint}", *place)
 
 
 def _describe(item: dict[str, Any], document: Document) -> Problem:

@@ -1,4 +1,4 @@
-"""The providers that a job's steps call: built before a run, so that a missing key costs nothing."""
+"""Builds the providers of a job before it runs, so that a missing key is found before any cost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def build_providers(
     replies: Any,
     override: str | None = None,
 ) -> dict[str, Provider]:
-    """The providers that the job's steps use, ready. Raises UsageProblem, EnvironmentProblem.
+    """The providers of the job's steps, by server. Raises UsageProblem, EnvironmentProblem.
 
-    One that is only a fallback may be unavailable: then its turn fails, if that ever comes.
+    A provider that is used only as a fallback may be unavailable. A call to it then fails.
     """
     routes = [targets_of(step, override) for step in walk_steps(definition.steps)]
     targets = {target for route in routes for target in route}
@@ -45,15 +45,15 @@ def build_providers(
     return found
 
 
-def unavailable(providers: Mapping[str, Provider]) -> Iterator[str]:
-    """The fallbacks that cannot be used here, and why."""
+def unavailable_fallbacks(providers: Mapping[str, Provider]) -> Iterator[str]:
+    """A notice for each fallback that cannot be used, with the reason."""
     for provider in providers.values():
         if isinstance(provider, Unavailable):
             yield f"the fallback {provider.name} cannot be used: {provider.reason}"
 
 
 def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, ...]:
-    """Whom the step may ask, in order; `override` stands in for all of them."""
+    """The targets of the step in order; the provider `override` replaces all of them."""
     if override is None or step.provider is None:
         return step.targets()
     return (TargetDef(provider=override, model=step.model or ""),)
@@ -62,7 +62,7 @@ def targets_of(step: StepDef, override: str | None = None) -> tuple[TargetDef, .
 def find_dropped(
     definition: JobDef, providers: Mapping[str, Provider]
 ) -> Iterator[tuple[str, TargetDef, list[str]]]:
-    """Steps, targets, and the parameters of the step that the target cannot honour."""
+    """For each step and target, the parameters of the step that the provider does not support."""
     for step in walk_steps(definition.steps):
         asked = set(step.params) - set(SECTIONS)
         for target in targets_of(step):

@@ -1,4 +1,4 @@
-"""Recordings on disk: reading recorded replies, and writing the replies of a run as a file."""
+"""Writes the replies of a run to a file of recorded replies (`orc run --record FILE`)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from orc.projections.history.recording import build_recording
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Refuse a place that a recording cannot be written to, before anything is spent.
-
-    Raises UsageProblem.
-    """
+    """Raise UsageProblem if the file cannot be written, before anything is spent."""
     if not path.parent.is_dir():
-        raise UsageProblem(f"--record {path}: there is no folder {path.parent}")
+        raise UsageProblem(f"--record {path}: the folder {path.parent} does not exist; create it")
     if path.is_dir():
-        raise UsageProblem(f"--record {path}: is a folder; name a file")
+        raise UsageProblem(f"--record {path}: this is a folder; name a file")
     if path.exists() and not force:
-        raise UsageProblem(f"--record {path}: is there already; name another, or add --force")
+        raise UsageProblem(
+            f"--record {path}: the file exists already; name another file, or overwrite it with "
+            "--force"
+        )
 
 
 def write_recording(ledger: LedgerReader, job_id: str, path: Path) -> int:
-    """Write the job's replies to the file, JSON where it ends in `.json`, else YAML; their number.
+    """Write the job's replies to the file; the number of replies. Raises OSError.
 
-    Raises OSError.
+    The format is JSON if the name ends in `.json`, else YAML.
     """
     document = build_recording(ledger.read_stream(job_id), ledger.read_payload)
     folder = Folder(path.absolute().parent)
@@ -37,13 +37,13 @@ def write_recording(ledger: LedgerReader, job_id: str, path: Path) -> int:
 
 
 def dump(document: dict[str, Any], *, as_json: bool) -> str:
-    """The recording as text."""
+    """The recording as JSON or YAML text."""
     if as_json:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Writes every value out: a reader may refuse what aliases stand for."""
+        """Writes no aliases: orc's reader refuses large values behind aliases."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True

@@ -1,4 +1,4 @@
-"""Recorded replies: which file they are in, and the provider that answers from them."""
+"""Recorded replies: finds and reads their file, and builds the provider `replay`."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from orc.scheduler.core.fold.evolve import JobState
 
 
 def replies_path(spec: Path) -> Path:
-    """The recorded replies beside a spec: `tiny_spec.yaml` has `tiny_spec.replay.yaml`."""
+    """The path of the recorded replies beside a spec: `x.replay.yaml` for `x.yaml`."""
     return spec.with_name(f"{spec.stem}.replay.yaml")
 
 
 def read_replies_for_run(definition: JobDef, *, given: Path | None, spec: Path | None) -> Any:
-    """The document of recorded replies; None where no step is answered from one.
+    """The document of recorded replies, from the file `given`, else from the file beside the spec.
 
-    Without `given` it is the file beside the spec. Raises UsageProblem, SpecError.
+    None if no step uses the provider `replay`. Raises UsageProblem, SpecError.
     """
     if not any(step.provider == REPLAY for step in walk_steps(definition.steps)):
         return None
     if given is None and spec is None:
-        raise UsageProblem("provider replay needs recorded replies: name a file of them")
+        raise UsageProblem("the provider replay needs a file of recorded replies: --replies FILE")
     return _load_replies(given or replies_path(spec or Path()))
 
 
 def read_replies_for_resume(
     ledger: LedgerReader, state: JobState, *, provider: str | None, replies: Path | None
 ) -> Any:
-    """The document of recorded replies: the given file's, else the recorded one.
+    """The document of recorded replies: from the file `replies`, else the one that the job has.
 
-    Where the provider is switched to `replay` only now, it is the file beside the spec.
-    Raises UsageProblem, SpecError, RemovedBlob.
+    If the job has none and `provider` is now `replay`, it is the file beside the spec. Raises
+    UsageProblem, SpecError, RemovedBlob.
     """
     if replies is not None:
         return _load_replies(replies)
@@ -45,8 +45,10 @@ def read_replies_for_resume(
         try:
             return ledger.read_payload(state.replies)
         except RemovedBlob as error:
-            said = f"the job's recorded replies are gone: {error}; --replies FILE gives others"
-            raise RemovedBlob(said, error.digest) from None
+            message = (
+                f"the job's recorded replies were removed: {error}; give others with --replies FILE"
+            )
+            raise RemovedBlob(message, error.digest) from None
     if provider != REPLAY:
         return None
     assert state.submitted is not None
@@ -63,7 +65,7 @@ def _load_replies(path: Path) -> Any:
         text = read_yaml_bytes(path).decode()
     except FileNotFoundError as error:
         raise UsageProblem(
-            f"there are no recorded replies at {path}; name a file of them with --replies"
+            f"there are no recorded replies at {path}; name their file with --replies FILE"
         ) from error
     except UnicodeDecodeError as error:
         raise UsageProblem(f"the recorded replies {path} are not UTF-8 text") from error
@@ -83,7 +85,7 @@ def build_replay(document: Any) -> Provider:
     from orc.providers.replay import Replay, RepliesError, parse_replies
 
     if document is None:
-        raise UsageProblem("provider replay needs recorded replies: --replies FILE")
+        raise UsageProblem("the provider replay needs a file of recorded replies: --replies FILE")
     try:
         return Replay(parse_replies(document), digest=digest_json)
     except RepliesError as error:

@@ -1,7 +1,7 @@
-"""The secrets of a job: read from the environment of the process that runs it, and then hidden.
+"""The secrets of a job: reads them from the environment, and hides them everywhere.
 
-`protect` alone tells a ledger, and through it the runner, what to hide. `cli/hidden.py` is told
-at the same time: it hides them in all that the process prints.
+`hide_secrets` gives the mask to the ledger, from which the runner takes it. `read_mask` also gives
+it to `cli/output_mask.py`, which hides the secrets in everything that the process prints.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.hidden import hide
+from orc.cli.output_mask import set_output_mask
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
@@ -20,13 +20,13 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph, reachable
 
 
-def protect(
+def hide_secrets(
     ledger: Ledger, definition: JobDef, environment: Mapping[str, str], *, steps: Collection[str]
 ) -> Mask:
-    """Hide the job's secrets from the ledger, and in what this process prints.
+    """Hide the job's secrets in everything that is stored and printed; the mask.
 
-    `steps` are those that will run, by the ids of the outermost ones; what they name
-    has to be there. Raises EnvironmentProblem.
+    `steps` are the ids of the outermost steps that will run. Raises EnvironmentProblem if a secret
+    of one of them is missing.
     """
     mask = read_mask(definition, environment, steps=steps)
     ledger.mask = mask
@@ -36,7 +36,10 @@ def protect(
 def read_mask(
     definition: JobDef, environment: Mapping[str, str], *, steps: Collection[str]
 ) -> Mask:
-    """What hides the job's secrets, and the keys of providers; see `protect`."""
+    """The mask of the job's secrets and of all providers' keys, set for the output too.
+
+    See `hide_secrets`.
+    """
     values = read_keys(environment)
     for step, names in _secrets_of(definition):
         for name in names:
@@ -47,12 +50,15 @@ def read_mask(
             elif step in steps:
                 raise EnvironmentProblem(f"step {step!r} needs the secret {name}, and {reason}")
     mask = Mask(values)
-    hide(mask)
+    set_output_mask(mask)
     return mask
 
 
 def steps_to_run(state: JobState, only: Iterable[str] = ()) -> set[str]:
-    """The outermost steps that a resume may run: those without success; of `only`, what they need."""
+    """The outermost steps that a resume may run: those that have not succeeded.
+
+    With `only`, these are limited to the named steps and the steps that they need.
+    """
     names = {step.id for step in state.definition.steps}
     wanted = set(only)
     if wanted:
@@ -61,49 +67,49 @@ def steps_to_run(state: JobState, only: Iterable[str] = ()) -> set[str]:
 
 
 def needed_steps(definition: JobDef, until: Iterable[str]) -> set[str]:
-    """The outermost steps that a new job may run."""
+    """The outermost steps that a new job will run: all, or those in `until` and what they need."""
     graph = build_graph(definition.steps)
     return reachable(graph.needs, until) if until else set(graph.steps)
 
 
 def hide_in_inputs(mask: Mask, definition: JobDef) -> JobDef:
-    """The job without secrets in what its caller gave it."""
+    """The job with secrets hidden in its inputs."""
     hidden = mask.value(definition.inputs)
     if hidden == definition.inputs:
         return definition
     return definition.model_copy(update={"inputs": hidden})
 
 
-def refuse_written_out(
+def refuse_secrets_in_spec(
     mask: Mask, definition: JobDef, text: str, source_name: str, files: Iterable[tuple[str, bytes]]
 ) -> None:
-    """Refuse a spec that has a secret's value in it: its text is kept as it is. Raises SpecError."""
+    """Raise SpecError for a spec that contains the value of a secret: its text is stored unmasked."""
     problems = [
-        # Without its place: nobody is to be shown that line.
-        Problem(f"line {number} has {_written_out(name)}")
+        # Without line and column of the problem, since the line would be printed.
+        Problem(f"line {number} contains {_secret_hint(name)}")
         for number, line in enumerate(text.splitlines(), start=1)
         if (name := mask.find(line)) is not None
     ]
     for file, content in files:
         if (name := mask.find(content)) is not None:
-            problems.append(Problem(f"{file} has {_written_out(name)}"))
+            problems.append(Problem(f"{file} contains {_secret_hint(name)}"))
     if not problems:
         for whole in (text, canonical_json(dump_job(definition))):
             if not problems and (name := mask.find(whole)) is not None:
-                problems.append(Problem(f"the spec has {_written_out(name)}"))
+                problems.append(Problem(f"the spec contains {_secret_hint(name)}"))
     if problems:
         raise SpecError(source_name, problems)
 
 
-def _written_out(name: str) -> str:
+def _secret_hint(name: str) -> str:
     return (
-        f"the value of {name} in it, which would be kept with the job; take it out, and name the "
-        "variable under `secrets` of the steps that need it"
+        f"the value of {name}, which would be stored with the job; remove it, and name the variable "
+        "under `secrets` of the steps that need it"
     )
 
 
 def _secrets_of(definition: JobDef) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The outermost steps, each with the secrets of all that is inside it."""
+    """The outermost steps, each with the secrets of all steps inside it."""
     for step in definition.steps:
         for member in walk_steps((step,)):
             yield step.id, member.secrets
@@ -114,7 +120,7 @@ def _unusable(value: str) -> str:
         return "it is not set in the environment"
     if len(value.strip()) < SECRET_CHARS_MIN:
         return (
-            f"its value is shorter than {SECRET_CHARS_MIN} characters: wherever that stood in a "
-            "text, it would be hidden"
+            f"its value is shorter than {SECRET_CHARS_MIN} characters: hiding it would change "
+            "ordinary text that contains these characters; use a longer secret"
         )
     return ""

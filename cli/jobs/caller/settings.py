@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`: values put into a spec's text, by the paths of its keys."""
+"""`orc fork --set PATH=VALUE`: changes values in a spec's text, by the paths of their keys."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orc.cli.errors import UsageProblem
+from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
 from orc.scheduler.core.spec.model import JobSpec, StepSpec
 from orc.scheduler.core.spec.yaml_source import parse_yaml
 
 _UNLIKE_JSON = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
-"""What JSON leaves as it is in a text, and YAML takes for a break of the line, or refuses."""
+"""Characters that JSON does not escape, and that YAML reads as a line break or refuses."""
 
 
 def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[str, str]]:
-    """The values by their paths in the spec, and those for its inputs, texts as with `-i`.
+    """The values by path in the spec, and the values of inputs, which are texts as with `-i`.
 
     Raises UsageProblem.
     """
@@ -28,10 +29,12 @@ def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[s
         name, equals, text = pair.partition("=")
         path = tuple(name.strip().split("."))
         if not equals or not all(path):
-            raise UsageProblem(f"--set takes PATH=VALUE, such as steps.x.model=NAME; got {pair!r}")
+            raise UsageProblem(
+                f"--set: must be PATH=VALUE, such as steps.x.model=NAME; got {pair!r}"
+            )
         if path[0] == "inputs":
             if len(path) != 2:
-                raise UsageProblem(f"--set {name}: an input is inputs.NAME")
+                raise UsageProblem(f"--set {name}: the path of an input is inputs.NAME")
             inputs[path[1]] = text
         else:
             values[path] = _parse_value(text)
@@ -41,7 +44,7 @@ def parse_sets(pairs: Iterable[str]) -> tuple[dict[tuple[str, ...], Any], dict[s
 def split_changes(
     changes: Mapping[str, Any],
 ) -> tuple[dict[tuple[str, ...], Any], dict[str, Any]]:
-    """The values by their paths in the spec, and those for its inputs; as they are.
+    """The values by path in the spec, and the values of inputs, both unchanged.
 
     Raises UsageProblem.
     """
@@ -50,21 +53,21 @@ def split_changes(
     for name, value in changes.items():
         path = tuple(name.split("."))
         if not all(path):
-            raise UsageProblem(f"changes are by paths, such as steps.x.model; got {name!r}")
+            raise UsageProblem(f"changes: a key must be a path such as steps.x.model; got {name!r}")
         if path[0] != "inputs":
             values[path] = value
         elif len(path) == 2:
             inputs[path[1]] = value
         else:
-            raise UsageProblem(f"changes: {name}: an input is inputs.NAME")
+            raise UsageProblem(f"changes: {name}: the path of an input is inputs.NAME")
     return values, inputs
 
 
 def set_values(text: str, values: Mapping[tuple[str, ...], Any]) -> str:
-    """The spec's text with the values in it, the same text where there are none.
+    """The spec's text with these values; without values, the same text.
 
-    Comments are lost. Whether the values fit is for whoever reads the text. Raises
-    UsageProblem for a path that the spec cannot have.
+    Comments are lost. The parser of specs checks the values later. Raises UsageProblem for a path
+    that the spec cannot have.
     """
     if not values:
         return text
@@ -83,14 +86,15 @@ def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
     if path[0] != "steps":
         return
     if document.get("steps") is None:
-        # The six-field form: what it stands for is spelled out, and is then the author's.
+        # A spec without `steps` stands for the built-in steps, which are written out here so that
+        # they can be changed.
         document["steps"] = {
             step_id: step.model_dump(mode="json", by_alias=True, exclude_unset=True)
             for step_id, step in APP_STEPS.items()
         }
     steps = document["steps"]
     if len(path) < 3 or not isinstance(steps, dict):
-        raise UsageProblem(f"--set {name}: a key of a step is steps.STEP.KEY")
+        raise UsageProblem(f"--set {name}: the path of a step's key is steps.STEP.KEY")
     _check_name(name, path[1], steps)
     _check_name(name, path[2], _keys_of(StepSpec))
 
@@ -98,7 +102,7 @@ def _check(document: dict[str, Any], path: tuple[str, ...]) -> None:
 def _check_name(path: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name not in names:
-        raise UsageProblem(f"--set {path}: there is no {name!r} there{nearest(name, names)}")
+        raise UsageProblem(f"--set {path}: there is no key {name!r}{nearest(name, names)}")
 
 
 def _keys_of(model: type[JobSpec | StepSpec]) -> list[str]:
@@ -111,7 +115,7 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
         if isinstance(place, list):
             place = _item(place, key, path)
             continue
-        # A short form, such as `retry: 3`, gives way to the mapping.
+        # A short form, such as `retry: 3`, is replaced by a mapping.
         if not isinstance(place.get(key), dict | list):
             place[key] = {}
         place = place[key]
@@ -125,13 +129,14 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _item(place: list[Any], key: str, path: tuple[str, ...]) -> Any:
     if not key.isdecimal() or int(key) >= len(place):
         raise UsageProblem(
-            f"--set {'.'.join(path)}: {key!r} stands in a list of {len(place)}, counted from 0"
+            f"--set {'.'.join(path)}: {key!r} is no index of the list, which has "
+            f"{count_text(len(place), 'element')}, counted from 0"
         )
     return place[int(key)]
 
 
 def _parse_value(text: str) -> Any:
-    """The text as YAML; as it is where that is broken, or would be a mapping without its braces."""
+    """The value of a YAML text; the text itself if it is invalid YAML, or a block mapping or list."""
     try:
         value = parse_yaml(text, source_name="--set").value
     except SpecError:
@@ -149,6 +154,7 @@ def _dump(document: Any) -> str:
             return text
     except SpecError:
         pass
-    # The two disagree about what is a number, say; JSON leaves nothing to guess.
+    # The YAML writer and the parser of specs differ, for example about what is a number. Both read
+    # JSON in the same way.
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return _UNLIKE_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

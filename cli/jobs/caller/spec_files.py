@@ -1,4 +1,4 @@
-"""The files beside a spec that it names: read once, when it is submitted, and kept in the ledger."""
+"""Reads the spec, and the files that it names. They are read once, at submission."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE_BYTES_MAX = 20 * 1024 * 1024
 
 
 class SpecFiles:
-    """Reads files relative to the spec's folder; `contents` has what was read, by digest."""
+    """Reads files relative to the spec's folder; `contents` has all contents read, by digest."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,7 +26,7 @@ class SpecFiles:
         self._names: dict[Digest, str] = {}
 
     def read_text(self, name: str) -> str:
-        """A file that is part of the spec. Raises ValueError, which says why it cannot be read."""
+        """The text of a file. Raises ValueError with the reason why it cannot be read."""
         content = self.contents[self.take(name)]
         try:
             return content.decode("utf-8-sig")
@@ -35,42 +35,42 @@ class SpecFiles:
             raise ValueError(f"{self._folder / name}:{line}: not UTF-8 text") from None
 
     def take(self, name: str) -> Digest:
-        """The digest of the file's content. Raises ValueError, which says why it cannot be taken."""
+        """Read a file; the digest of its content. Raises ValueError with the reason if it cannot."""
         path = self._folder / name
         try:
             content = _read_regular(path)
         except OSError as error:
             raise ValueError(f"cannot read {path}: {error.strerror}") from None
         if content is None:
-            raise ValueError(f"cannot read {path}: it is no regular file")
+            raise ValueError(f"cannot read {path}: it is not a regular file")
         if len(content) > FILE_BYTES_MAX:
-            raise ValueError(f"{name} is over {size_text(FILE_BYTES_MAX)}")
+            raise ValueError(f"{name} is larger than {size_text(FILE_BYTES_MAX)}")
         digest = digest_bytes(content)
         self.contents[digest] = content
         self._names[digest] = name
         return digest
 
     def named(self) -> Iterator[tuple[str, bytes]]:
-        """What was read, each with its name."""
+        """The names and contents of all files that were read."""
         for digest, name in self._names.items():
             yield name, self.contents[digest]
 
 
 def read_yaml_bytes(path: Path) -> bytes:
-    """A file of YAML that the caller names. Raises OSError, and SpecError when it is too large."""
+    """The bytes of a YAML file. Raises OSError, and SpecError if it is too large."""
     with path.open("rb") as file:
         content = file.read(SIZE_MAX + 1)
     if len(content) > SIZE_MAX:
-        raise SpecError(str(path), [Problem(f"the file is over {size_text(SIZE_MAX)}")])
+        raise SpecError(str(path), [Problem(f"the file is larger than {size_text(SIZE_MAX)}")])
     return content
 
 
 def _read_regular(path: Path) -> bytes | None:
-    """The file's bytes, one more than allowed at most; none when it is a pipe or a device.
+    """The file's bytes, at most one more than allowed; None for a pipe or a device.
 
-    Those may have no end, or never begin, and a spec is not asked which it names.
+    Reading a pipe or a device might never return, or never end.
     """
-    # Not waiting for the other end of a pipe.
+    # O_NONBLOCK: opening a pipe does not wait for its writer.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISDIR(mode):
@@ -79,7 +79,7 @@ def _read_regular(path: Path) -> bytes | None:
 
 
 def read_spec_file(path: Path) -> tuple[str, str]:
-    """A spec's text and what messages call it. Raises UsageProblem, SpecError."""
+    """A spec's text, and its name in messages. Raises UsageProblem, SpecError."""
     try:
         content = read_yaml_bytes(path)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Whose commands run: to go on with a job is to run the commands that its ledger holds.
+"""Refuses to run the commands of jobs that another user made or could have changed.
 
-A job of somebody else's, and a ledger that somebody else can write to, are refused
-unless the caller trusts them; to look at them needs no trust.
+Resuming a job runs the commands in its ledger. An imported job, and a ledger that another user can
+write to, are therefore refused unless the caller trusts them. Reading them needs no trust.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def refuse_untrusted(ledger: LedgerReader, job_id: str, *, trust: bool) -> None:
-    """Refuse to run the commands of others, unless they are trusted. Raises UsageProblem."""
+    """Raise UsageProblem if another user made the job or can write to the ledger, unless trusted."""
     if trust:
         return
-    for path, what, mend in find_open_places(ledger.path):
+    for path, what, fix in find_writable_places(ledger.path):
         raise UsageProblem(
-            f"{path} {what}: to go on with its jobs is to run the commands that are in it, as you; "
-            f"{mend}, or say --trust"
+            f"{path} {what}: to continue a job would run commands from it, as you; "
+            f"{fix}, or add --trust"
         )
     note = imported(ledger.connection, job_id)
     if note is not None and not note["trusted"]:
         raise UsageProblem(
-            f"{job_id} was imported from {note['from']}: to run it is to run its author's commands, "
-            f"as you. If you trust it: --trust for this time, or orc import {note['from']} --trust"
+            f"{job_id} was imported from {note['from']}: to continue it would run its author's "
+            f"commands, as you. If you trust the author, add --trust (once), or run "
+            f"orc import {note['from']} --trust (for good)"
         )
 
 
-def find_open_places(database: Path) -> Iterator[tuple[Path, str, str]]:
-    """Where somebody else can change what a ledger's jobs run: the place, how, and what mends it."""
+def find_writable_places(database: Path) -> Iterator[tuple[Path, str, str]]:
+    """The paths by which another user can change the ledger: each with the reason and the remedy."""
     real = database.resolve()
     files = [real, *(real.with_name(real.name + suffix) for suffix in _BESIDE)]
     for path in dict.fromkeys((*files, real.parent, database.absolute().parent)):
@@ -54,7 +55,7 @@ def find_open_places(database: Path) -> Iterator[tuple[Path, str, str]]:
 
 def _others_may_write(found: os.stat_result) -> bool:
     if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-        # As in /tmp: nobody can replace another one's files there.
+        # A sticky folder such as /tmp: a user cannot replace the files of another user.
         return False
     if found.st_mode & stat.S_IWOTH:
         return True
@@ -62,9 +63,10 @@ def _others_may_write(found: os.stat_result) -> bool:
 
 
 def _is_own_group(group: int) -> bool:
-    """Whether it is the group that many systems give each user, and has nobody else in it.
+    """Whether this is the user's private group, with no other member.
 
-    There new folders are writable by it, since the umask is 002.
+    Many systems give each user such a group, with a umask of 002: new folders are then writable
+    by the group.
     """
     try:
         user = pwd.getpwuid(os.geteuid())

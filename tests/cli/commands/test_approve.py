@@ -71,16 +71,16 @@ def test_a_second_decision_is_told_of_the_first(asked: str) -> None:
     assert orc("approve", asked, "gate").code == 0
     said = orc("reject", asked, "gate")
     assert said.code == 2
-    assert "gate was decided already: approve by" in said.err
+    assert "gate has already been decided: approve, by" in said.err
 
 
 @pytest.mark.parametrize(
     ("step", "options", "words"),
     [
         ("gat", (), "has no step 'gat'; did you mean 'gate'?"),
-        ("text", (), "text is not waiting for a decision: it is succeeded"),
+        ("text", (), "text does not wait for a decision: it is succeeded"),
         ("gate", ("--option", "aprove"), "did you mean 'approve'?"),
-        ("gate", ("--comment", "x" * 10_001), "at most 10,000 characters"),
+        ("gate", ("--comment", "x" * 10_001), "it may have 10,000 characters at most"),
     ],
 )
 def test_what_nobody_asked_is_refused(
@@ -189,5 +189,5 @@ steps:
     lines = [line.split() for line in capsys.readouterr().err.splitlines() if line]
     rows = [line for line in lines if line[0] in state.steps]
     assert [row[0] for row in rows] == ["each", "each[0]", "each[1]", "never", "gate"]
-    assert " ".join(rows[3]) == "never skipped : not 1 > 2"
+    assert " ".join(rows[3]) == "never skipped : its condition is false: 1 > 2"
     assert " ".join(rows[4]) == "gate waiting asks: Publish?"

@@ -91,13 +91,16 @@ def test_without_the_job_that_made_it_the_story_ends_there(asked: Asked, here: P
 
     assert found["made"]["by"] == "reused"
     assert found["made"]["job_id"] == asked.first
-    assert "does not hold the job that made it" in orc("blame", "main.py", "--db", "other.db").out
+    assert (
+        "the job that made it is not in this ledger"
+        in orc("blame", "main.py", "--db", "other.db").out
+    )
 
 
 def test_a_reply_from_the_cache_names_who_paid(asked: Asked) -> None:
     told = orc("blame", "plan.md", "--job", asked.second).out
 
-    assert f"from the ledger: {asked.first}, step plan had asked the same" in told
+    assert f"from the reply cache: {asked.first}, step plan had sent the same request" in told
 
 
 def test_a_copy_on_the_disk_is_known_by_its_bytes_wherever_it_lies(asked: Asked) -> None:
@@ -117,7 +120,7 @@ def test_a_copy_that_was_changed_since_says_so(asked: Asked, here: Path) -> None
     said = orc("blame", changed, "--db", "runs.db")
 
     first, second = said.out.splitlines()[:2]
-    assert "was changed since orc wrote it" in first
+    assert "was changed after orc wrote it" in first
     assert digest_bytes(b"mine") in first
     assert second.startswith("notes/plan.md was written by step plan")
     assert blamed(str(changed), "--db", "runs.db")["asked"]["found_by"] == "changed"
@@ -128,7 +131,7 @@ def test_a_copy_in_the_output_folder_is_known_by_its_place(here: Path) -> None:
            "--db", "own.db")  # fmt: skip
     Path("out/x.md").write_text("edited")
 
-    assert "was changed since orc wrote it" in orc("blame", "out/x.md", "--db", "own.db").out
+    assert "was changed after orc wrote it" in orc("blame", "out/x.md", "--db", "own.db").out
 
 
 def test_another_file_of_that_name_is_told_from_the_ledgers(here: Path) -> None:
@@ -138,7 +141,7 @@ def test_another_file_of_that_name_is_told_from_the_ledgers(here: Path) -> None:
 
     assert said.code == 0
     assert "notes/main.py was written" in said.out
-    assert "lies here is another one" in said.err
+    assert "in this folder has other bytes" in said.err
 
 
 def test_a_digest_may_be_given_in_part_and_in_capitals() -> None:
@@ -184,9 +187,9 @@ def test_bad_names_are_refused_with_what_to_do(
 ) -> None:
     write("unknown.txt", "nobody knows this")
     for name, part in (
-        ("nothing.md", "has no file 'nothing.md'"),
-        ("unknown.txt", "knows no file of the bytes"),
-        ("", "has no file ''"),
+        ("nothing.md", "'nothing.md' is no path or SHA-256 of a file in this ledger"),
+        ("unknown.txt", "has no file with the bytes of"),
+        ("", "'' is no path or SHA-256 of a file"),
         ("\0", "has no file"),
         ("/", "has no file"),
     ):

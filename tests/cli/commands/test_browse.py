@@ -17,7 +17,7 @@ from tests.cli.command_line import orc
 def test_a_port_that_was_named_and_is_taken_is_refused_and_another_one_is_found() -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageProblem, match=f"port {port}: .*name another with --port"):
+        with pytest.raises(UsageProblem, match=f"--port {port}: .*name another port"):
             listen(port)
         with listen(None) as first, listen(None) as second:
             assert address_of(first) != address_of(second)

@@ -11,5 +11,5 @@ def test_cancel_tells_a_job_that_had_ended_already(kept: Kept) -> None:
     as_json = orc("cancel", kept.failed, "--json", "--db", kept.database)
 
     assert said.code == as_json.code == 1
-    assert said.err == f"{kept.failed} had ended already: failed\n"
+    assert said.err == f"{kept.failed} has already ended: failed\n"
     assert as_json.json() == {"job_id": kept.failed, "status": "failed"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.chaos import crashes as chaos
+from orc.cli.chaos import trial as chaos
 from orc.projections.money.prices import NO_PRICES
 from tests.builders import job
 from tests.cli.command_line import EXAMPLES, orc, write
@@ -52,7 +52,9 @@ def write_asking() -> Path:
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, *commits: int) -> None:
     """Only these commits, for a test that has no time for all of them."""
-    monkeypatch.setattr(chaos, "_choose", lambda trial, last: [c for c in commits if c <= last])
+    monkeypatch.setattr(
+        chaos, "_choose_commits", lambda trial, last: [c for c in commits if c <= last]
+    )
 
 
 def test_a_sound_spec_holds_and_leaves_nothing_behind(
@@ -61,11 +63,11 @@ def test_a_sound_spec_holds_and_leaves_nothing_behind(
     kill_after(monkeypatch, 1, REQUESTED)
     said = orc("chaos", write_asking())
     assert said.code == 0, said.out + said.err
-    assert said.out.splitlines()[0] == "The promises held: asking, killed 2 times"
-    assert "Commands and functions are really run, for each commit: shout." in said.err
+    assert said.out.splitlines()[0] == "All promises held: asking, killed 2 times"
+    assert "These commands and functions really run, once per commit: shout." in said.err
     assert "1/2  killed" in said.err
-    assert "killed after event 4, llm.requested of name: resumed, the same" in said.err
-    assert "killed before the job was there: resumed, the same" in said.err
+    assert "killed after event 4, llm.requested of name: resumed, with the same result" in said.err
+    assert "killed before the job was submitted: resumed, with the same result" in said.err
     assert list(temporary.iterdir()) == []
     # Neither a ledger nor the spec's own output_dir is touched.
     assert {path.name for path in here.iterdir()} == {
@@ -98,7 +100,7 @@ def test_an_orc_that_pays_twice_is_found_out_and_its_ledger_is_kept(
     repeated = next(one for one in found["findings"] if one["promise"] == "repeated")
     assert repeated["broken"] is True
     assert (repeated["step"], repeated["after"], repeated["seq"]) == ("name", "llm.responded", 5)
-    assert "asks for a reply that was committed already" in repeated["what"]
+    assert "requests a reply that was already committed" in repeated["what"]
     assert (here / "kept/commit-0005/runs.db").exists()
     assert (here / "kept").stat().st_mode & 0o777 == 0o700
     assert list(temporary.iterdir()) == []
@@ -113,8 +115,8 @@ def test_a_command_that_is_no_function_makes_results_differ_and_breaks_no_promis
     assert said.code == 5, said.out + said.err
     assert said.err == ""
     first, second, *_ = said.out.splitlines()
-    assert first == "Nothing was repeated, and results differ: dated, killed once"
-    assert second.startswith("  undisturbed, a second time: another result: step when: ")
+    assert first == "No promise is broken, but results differ: dated, killed once"
+    assert second.startswith("  second run without a kill: different result: step when: ")
 
 
 def test_a_bad_spec_is_refused_before_anything_runs(here: Path, temporary: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_sample_is_drawn_by_its_seed_alone() -> None:
             sample=sample,
             seed=seed,
         )
-        return chaos._choose(trial, 50)
+        return chaos._choose_commits(trial, 50)
 
     assert drawn(None, 1) == list(range(1, 51))
     assert drawn(80, 1) == list(range(1, 51))

@@ -72,8 +72,8 @@ def test_a_part_that_nobody_knows_never_looks_like_the_whole(spent: Spent) -> No
     said = orc("cost", "--db", spent.database)
 
     assert "spent at least $0.0054 (2 calls with unknown prices)" in said.out
-    assert "saved by replies from the ledger $0.0018" in said.out
-    assert orc("cost", spent.failed, "--db", spent.database).err == "no call to a model\n"
+    assert "saved by the reply cache $0.0018" in said.out
+    assert orc("cost", spent.failed, "--db", spent.database).err == "no model was called\n"
 
 
 def test_calls_and_jobs_before_the_moment_do_not_count(spent: Spent) -> None:
@@ -82,7 +82,7 @@ def test_calls_and_jobs_before_the_moment_do_not_count(spent: Spent) -> None:
     assert cost(spent, "--since", "9999-01-01")["groups"] == []
     assert cost(spent, "--since", "1h")["total"]["calls"] == 5
     assert len(orc("list", "--since", "1h", "--json", *here).lines()) == 3
-    assert orc("list", "--since", "9999-01-01", *here).err.startswith("no job is like that")
+    assert orc("list", "--since", "9999-01-01", *here).err.startswith("no job matches")
 
 
 def test_bad_choices_are_told_the_nearest(spent: Spent) -> None:

@@ -55,10 +55,10 @@ def test_a_crate_is_a_folder_or_a_zip_of_the_same_files(kept: Kept, here: Path) 
     ("options", "told"),
     [
         (("--format", "junt"), "did you mean 'junit'?"),
-        (("--format", "junit", "--content"), "say nothing to --format junit"),
-        (("--format", "ro-crate", "--to", "-"), "stdout takes one file"),
-        (("--format", "otel", "--to", "-", "--json"), "both want stdout"),
-        (("--force",), "never replaces files of a folder"),
+        (("--format", "junit", "--content"), "have no effect on --format junit"),
+        (("--format", "ro-crate", "--to", "-"), "cannot be written to stdout"),
+        (("--format", "otel", "--to", "-", "--json"), "both write to stdout"),
+        (("--force",), "never replaces files in a folder"),
         (("--format", "junit", "--to", "no/such/file"), "its folder does not exist"),
     ],
 )

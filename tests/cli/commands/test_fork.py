@@ -165,7 +165,7 @@ def test_a_job_that_failed_or_stopped_can_be_forked() -> None:
 def test_a_tolerated_failure_is_no_result() -> None:
     submit(SPEC.replace("run: cat a.txt", "continue_on_error: true\n    run: exit 1"))
     said = orc("fork", "latest", "--json")
-    assert plan(said)["runs"] == {"b": "failed there, and was tolerated", "c": "after b"}
+    assert plan(said)["runs"] == {"b": "failed in that job, and was tolerated", "c": "after b"}
 
 
 def test_a_fork_of_an_amended_job_has_the_results_of_now() -> None:
@@ -203,15 +203,18 @@ def test_a_result_that_is_gone_is_made_anew() -> None:
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        ("steps.bb.run=x", "--set steps.bb.run: there is no 'bb' there"),
-        ("steps.b.rum=x", "there is no 'rum' there; did you mean 'run'?"),
-        ("stps.b.run=x", "there is no 'stps' there; did you mean 'steps'?"),
-        ("steps.b=x", "a key of a step is steps.STEP.KEY"),
+        ("steps.bb.run=x", "--set steps.bb.run: there is no key 'bb'"),
+        ("steps.b.rum=x", "there is no key 'rum'; did you mean 'run'?"),
+        ("stps.b.run=x", "there is no key 'stps'; did you mean 'steps'?"),
+        ("steps.b=x", "the path of a step's key is steps.STEP.KEY"),
         ("inputs.wrod=x", "inputs.wrod: the spec has no such input; did you mean 'word'?"),
         ("steps.b.timeout=soon", "steps.b.timeout"),
-        ("steps.b.files.3.path=x", "'3' stands in a list of 1, counted from 0"),
-        ("steps.b", "--set takes PATH=VALUE"),
-        ("project=other", "the job's is 'demo'"),
+        (
+            "steps.b.files.3.path=x",
+            "'3' is no index of the list, which has 1 element, counted from 0",
+        ),
+        ("steps.b", "--set: must be PATH=VALUE"),
+        ("project=other", "the job's files are under its project 'demo'"),
         ("steps.b.run=cat ${{ steps.q.output }}", "there is no step 'q'"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_file_that_is_there_is_replaced_with_force_alone(here: Path) -> None:
     [
         (["--format", "svgg"], "there is no format 'svgg'; did you mean 'svg'?"),
         (["--format", "7"], "there is no format '7'; known: dot, mermaid, svg, text"),
-        (["--mermaid", "--format", "svg"], "--mermaid is --format mermaid"),
+        (["--mermaid", "--format", "svg"], "--mermaid means --format mermaid"),
         (["--output", "no/such/folder.svg"], "its folder does not exist"),
     ],
 )

@@ -41,12 +41,12 @@ def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here:
         assert said.code == 2
         assert "orc import" in said.err
         assert "--trust" in said.err
-    assert "already here" in orc("import", "job.orc", "--trust", *there).err
+    assert "already in the ledger" in orc("import", "job.orc", "--trust", *there).err
     assert orc("resume", job, *there).code == 0
     assert orc("verify", *there).code == 0
     # Back home its history is longer; and then another one.
     assert orc("bundle", job, "longer.orc", *there).code == 0
-    assert "now up to event" in orc("import", "longer.orc").err
+    assert "events 1 to 7 were in the ledger" in orc("import", "longer.orc").err
     assert orc("rerun", job, "--step", "b", *there).code == 0
     assert orc("bundle", job, "other.orc", *there).code == 0
     assert orc("import", "longer.orc", "--trust").code == 0

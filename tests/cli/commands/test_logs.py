@@ -46,8 +46,8 @@ def test_raw_logs_are_the_bytes(prints: str, here: Path) -> None:
     ("step", "said"),
     [
         ("quiet", "quiet has printed nothing"),
-        ("each", "each holds steps, which have logs: each[0], each[1]"),
-        ("deep", "deep holds steps, which have logs: deep[0]/er[0]/leaf"),
+        ("each", "each has no log; the steps inside it have logs: each[0], each[1]"),
+        ("deep", "deep has no log; the steps inside it have logs: deep[0]/er[0]/leaf"),
         ("given", "given is a value step and has no log; `orc tail JOB --step STEP`"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_was_printed_before_the_process_died_is_in_the_run_folder(here: Pat
     resumed = orc("logs", "latest", "a")
     assert killed == resumed
     assert killed.out == "so far \\x1b[2J\n"
-    assert "attempt 1, cut short: from the run folder" in killed.err
+    assert "attempt 1, cut short: read from the run folder" in killed.err
     assert orc("logs", "latest", "a", "--json").json()["log"] == "so far \x1b[2J"
     log.unlink()
     (here / "elsewhere").write_text("no log")

@@ -66,7 +66,7 @@ def test_what_changed_and_what_follows_from_it_says_why(server: ModelServer) -> 
     assert changes(found) == {"words": "same", "ask": "changed", "each": "same", "end": "upstream"}
     whys = {step["step"]: step["why"] for step in found["steps"]}
     assert "messages" in whys["ask"]
-    assert whys["end"] == "what is before it: ask"
+    assert whys["end"] == "depends on ask"
     assert changes(plan(SPEC + "  more: {value: 1}\n"))["more"] == "new"
     assert changes(plan(SPEC.replace("river.}", "river., cache: ledger}")))["ask"] == "cached"
 

@@ -24,7 +24,7 @@ def test_a_plan_is_shown_and_nothing_removed_without_yes(here: Path) -> None:
     said = orc("prune", "--older-than", "1ms")
     assert said.code == 0
     assert job in said.out
-    assert "nothing is removed yet; to do it: orc prune --older-than 1ms --yes" in said.err
+    assert "nothing is removed yet; to remove it: orc prune --older-than 1ms --yes" in said.err
     assert blobs() == 0
     assert prune("--older-than", "1h")["jobs"] == []
     assert prune("--older-than", "1ms")["removed"] is False
@@ -61,7 +61,7 @@ def test_after_a_prune_every_command_says_what_was_removed(here: Path) -> None:
     assert (resumed.code, bool(re.search(told, resumed.err))) == (2, True)
     rerun = orc("rerun", job, "--step", "second")
     assert rerun.code == 2
-    assert re.search(f"cannot go on: the output of step 'first' .*{told}", rerun.err)
+    assert re.search(f"cannot be continued: the output of step 'first' .*{told}", rerun.err)
     # What is there no more runs again in a fork.
     fork = orc("fork", job, "--json")
     assert fork.lines()[0]["runs"]["first"] == "its result is no longer in the ledger"
@@ -105,7 +105,7 @@ def test_a_job_that_has_not_ended_is_left_out_unless_it_is_named(here: Path) -> 
     assert [part["job_id"] for part in named["jobs"]] == [job]  # type: ignore[attr-defined]
     resumed = orc("resume", job)
     assert resumed.code == 2
-    assert "the output of step 'a' is no longer there" in resumed.err
+    assert "the output of step 'a' was removed" in resumed.err
     assert orc("verify").code == 0
 
 
@@ -131,7 +131,7 @@ def test_a_job_that_is_run_is_left_out_and_refused_where_it_has_to_be_in(here: P
     [
         (("prune",), "--older-than 30d, or --job JOB"),
         (("prune", "--older-than", "soon"), "--older-than soon: must be a duration"),
-        (("redact", "xyz"), "is no digest"),
+        (("redact", "xyz"), "is not a digest"),
         (("redact", "0" * 64), "no blob has the digest"),
         (("verify", "--head", "nonsense"), "must be JOB=HASH"),
         (("verify", "--head", "0" * 64), "must be JOB=HASH"),
@@ -151,7 +151,7 @@ def test_a_job_on_recorded_replies_says_so_when_they_are_gone(here: Path) -> Non
     assert orc("prune", "--job", "latest", "--yes").code == 0
     said = orc("fork", "latest")
     assert said.code == 2
-    assert "recorded replies are gone" in said.err
+    assert "recorded replies were removed" in said.err
     replies = TINY_SPEC.with_name("tiny_spec.replay.yaml")
     assert orc("fork", "latest", "--replies", replies, "--quiet").code == 0
     assert orc("verify").code == 0

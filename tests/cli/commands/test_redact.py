@@ -74,7 +74,7 @@ def test_the_places_that_a_redaction_cannot_reach_are_named(here: Path) -> None:
     )
     said = orc("redact", digest_bytes(short.encode())[:10], "--yes")
     assert said.code == 0
-    assert re.search(rf"also in event \d+ of {job} itself: events cannot be changed", said.err)
+    assert re.search(rf"also in event \d+ of {job}, which cannot be changed", said.err)
 
 
 def test_a_redaction_needs_the_name_of_a_job_that_has_not_ended(here: Path) -> None:

@@ -44,5 +44,5 @@ def test_a_resume_takes_no_other_provider_and_no_nonsense_for_a_timeout(kept: Ke
     nonsense = orc("resume", kept.failed, "--timeout", "soon", "--db", kept.database)
 
     assert (other.code, nonsense.code) == (2, 2)
-    assert "only --provider replay can replace them" in other.err
+    assert "only `replay` can replace them" in other.err
     assert "such as 90, 90s, 15m" in nonsense.err

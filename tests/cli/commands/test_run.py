@@ -130,7 +130,10 @@ def test_the_environment_switches_the_provider_of_a_spec(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "there are no recorded replies at replies.yaml; name a file of them"),
+        (
+            None,
+            "there are no recorded replies at replies.yaml; name their file with --replies FILE",
+        ),
         ("replies: {ask: [", "replies.yaml:2:1: not valid YAML"),
         ("replies: {ask: one}", "replies.ask must be a list"),
         ("answers: {}", "a key `replies`"),
@@ -229,7 +232,7 @@ def test_what_was_left_alone_is_named_with_the_command_that_overwrites_it(here: 
     said = orc("run", write("spec.yaml", f"{PASSING}output_dir: build\n"))
     job = orc("list", "--json").json()["job_id"]
 
-    assert "orc did not write what is there now: first.txt" in said.err
+    assert "files are there that orc did not write: first.txt" in said.err
     assert f"orc resume {job} --force" in said.err
     assert orc("run", "spec.yaml", "--force").code == 0
 

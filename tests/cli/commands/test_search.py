@@ -38,7 +38,7 @@ def test_a_search_keeps_to_a_job_and_to_a_number(kept: Kept) -> None:
     assert {hit["job_id"] for hit in here["hits"]} == {kept.passed}
     assert 0 < here["count"] < everywhere["count"]
     said = orc("search", "one", "-n", "1", *database)
-    assert "shown: 1; more with -n" in said.err
+    assert "1 shown; -n shows more" in said.err
     assert len(said.out.splitlines()) == 2
 
 
@@ -50,7 +50,7 @@ def test_nothing_found_is_no_failure(kept: Kept) -> None:
 
 def test_a_search_for_nothing_and_a_kind_that_is_none_are_refused(kept: Kept) -> None:
     database = ("--db", kept.database)
-    assert "name a word" in orc("search", *database, "--", "-only").err
+    assert "give at least one word" in orc("search", *database, "--", "-only").err
     said = orc("search", "x", "--what", "repl", *database)
     assert said.code == 2
     assert "did you mean 'reply'" in said.err

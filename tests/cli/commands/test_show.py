@@ -32,7 +32,7 @@ def test_show_leaves_out_the_quiet_ones_of_very_many_items(here: Path) -> None:
     shown = orc("show", "latest").out
     assert "a[150]" in shown
     assert "a[0]" not in shown
-    assert "and 150 more inside these: orc show job_" in shown
+    assert "and 150 more steps inside these: orc show job_" in shown
     assert "a[0]" in orc("show", "latest", "--all").out
     assert len(orc("show", "latest", "--json").json()["steps"]) == 152
 

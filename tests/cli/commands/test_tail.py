@@ -72,7 +72,7 @@ def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: 
 
 def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
     said = orc("tail", "-f", "--step", "talk")
-    assert (said.code, "name it" in said.err) == (2, True)
+    assert (said.code, "--step needs a job" in said.err) == (2, True)
 
 
 def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:

@@ -81,7 +81,7 @@ async def test_an_address_that_is_none_is_bad() -> None:
 async def test_a_hosted_provider_without_a_key_is_not_asked_and_the_variable_is_named() -> None:
     found = (await examine(FAKE_BUILD="it was built"))["openai"]
 
-    assert (found.level, found.message) == ("note", "not asked: no key is set in OPENAI_API_KEY")
+    assert (found.level, found.message) == ("note", "not checked: OPENAI_API_KEY is not set")
     assert found.details == {"key_variable": "OPENAI_API_KEY", "key_is_set": False}
 
 
@@ -100,7 +100,7 @@ async def test_a_key_that_is_refused_is_bad_and_not_repeated(autojump_clock: Moc
     found = (await examine(**KEY, FAKE_FAILS="auth"))["openai"]
 
     assert found.level == "bad"
-    assert found.message.endswith("the key is the one in OPENAI_API_KEY")
+    assert found.message.endswith("the key is from OPENAI_API_KEY")
     assert "canary" not in repr(found)
 
 

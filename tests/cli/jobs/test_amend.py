@@ -185,7 +185,7 @@ def test_a_job_that_runs_is_not_amended(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SPEC.replace("demo", "other"), "the job's is 'demo'"),
+        (SPEC.replace("demo", "other"), "the job's files are under its project 'demo'"),
         (SPEC.replace("steps.b.output", "steps.bb.output"), "there is no step 'bb'"),
         ("project: demo\nsteps: [", "not valid YAML"),
     ],
@@ -274,7 +274,7 @@ def test_rerun_of_an_unknown_step_names_the_nearest() -> None:
 def test_until_runs_a_step_and_what_it_needs() -> None:
     said = orc("run", write("spec.yaml", SPEC), "--until", "b")
     assert said.code == 0
-    assert "the steps that were asked for have ended; the others are pending" in said.err
+    assert "the requested steps have ended; the other steps are pending" in said.err
     assert "next: orc resume" in said.err
     assert attempts() == {"a": 1, "b": 1, "c": 0, "d": 0}
     shown = orc("show", "latest", "--json").json()

@@ -98,7 +98,7 @@ def worst_usd() -> float:
 def test_by_default_work_that_was_cut_short_is_done_again(here: Path) -> None:
     die(PAYS, "", "process.after_exit")
     assert paid() == 1
-    assert "under way when the process died, and nobody knows" in orc("show", "latest").out
+    assert "running when the process died, with an unknown outcome" in orc("show", "latest").out
     assert shown()["steps_under_way"] == ["pay"]
     assert orc("resume", "latest").code == 0
     assert paid() == 2

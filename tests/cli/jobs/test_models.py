@@ -114,8 +114,8 @@ def test_a_parameter_that_an_api_does_not_know_is_said_recorded_and_refused_if_s
     dropped = {"ollama": ""}.get(provider, "num_thread, top_k")
     said = orc("run", spec)
     assert said.code == 0, said.err
-    assert ("cannot honour" in said.err) == bool(dropped)
-    assert f"cannot honour {dropped}" in said.err or not dropped
+    assert ("does not support" in said.err) == bool(dropped)
+    assert f"does not support {dropped}: not sent" in said.err or not dropped
     assert rows("SELECT dropped FROM llm_calls") == [{"dropped": dropped or None}]
     strict = orc("run", spec, "--strict")
     assert strict.code == (2 if dropped else 0)
@@ -236,7 +236,7 @@ def test_the_next_model_answers_when_the_first_cannot(server: ModelServer) -> No
     text += "defaults: {retry: {max_attempts: 2, initial: 1ms}}\nsteps: {a: {prompt: hi}}\n"
     said = orc("run", write("spec.yaml", text))
     assert said.code == 0, said.err
-    assert "a goes on with anthropic/model-b: server_error" in said.err
+    assert "a falls back to anthropic/model-b: server_error" in said.err
     assert rows("SELECT provider, model, output FROM steps") == [
         {"provider": "anthropic", "model": "model-b", "output": "Elbe"}
     ]
@@ -254,7 +254,7 @@ def test_steps_wait_while_a_circuit_is_open_and_none_of_them_fails(
     text += f"defaults: {{retry: {{max_attempts: 2, initial: 1ms}}}}\nsteps:\n{steps}"
     said = orc("run", write("spec.yaml", text))
     assert said.code == 0, said.err
-    assert "ollama/model-a failed 3 times in a row: no step asks it for 300 ms" in said.err
+    assert "ollama/model-a failed 3 times in a row: no step calls it for 300 ms" in said.err
     assert "ollama/model-a answers again" in said.err
     (circuit,) = rows("SELECT * FROM circuits")
     assert (circuit["status"], circuit["failures"], circuit["times_opened"]) == ("closed", 3, 1)
@@ -283,7 +283,7 @@ def test_what_the_next_model_cannot_honour_is_shown_too(server: ModelServer) -> 
     text += "params: {temperature: 0}\nsteps: {a: {prompt: hi, retry: 1}}\n"
     said = orc("run", write("spec.yaml", text))
     assert said.code == 0, said.err
-    assert said.err.count("a: anthropic cannot honour temperature: dropped") == 1
+    assert said.err.count("a: anthropic does not support temperature: not sent") == 1
     assert "not sent: temperature" in orc("show", "latest").out
 
 

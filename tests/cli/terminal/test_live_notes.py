@@ -25,8 +25,8 @@ def said(story: Story, name: str, *, after_s: float = 0.0, last: str = "") -> tu
 def test_a_retry_says_when_and_after_what() -> None:
     story = begun(step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)))
     story.start("a").fail("a")
-    assert said(story, "a", last="timeout: slow") == ("waiting", "again in 1.0 s; timeout: slow")
-    assert said(story, "a", after_s=1) == ("waiting", "again now")
+    assert said(story, "a", last="timeout: slow") == ("waiting", "retry in 1.0 s; timeout: slow")
+    assert said(story, "a", after_s=1) == ("waiting", "retry now")
 
 
 def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
@@ -35,7 +35,7 @@ def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
     story.clock_s += 1
     assert said(story, "a", last="timeout: slow") == (
         "waiting",
-        "again, queued: 1 of 1 run; timeout: slow",
+        "retry, queued: 1 of 1 slots are in use; timeout: slow",
     )
 
 
@@ -47,17 +47,17 @@ def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
             expires_at=EPOCH_S + story.clock_s + 60.0, on_timeout="no",
         )
     )  # fmt: skip
-    assert said(story, "gate") == ("waiting", "times out in 1 m 00 s; for a person")
+    assert said(story, "gate") == ("waiting", "times out in 1 m 00 s; for human review")
     assert said(story, "gate", last="asks: ?") == ("waiting", "times out in 1 m 00 s; asks: ?")
 
 
 def test_a_ready_step_says_which_limit_holds_it() -> None:
     story = begun(step("a"), step("b"), step("c", needs="a"), total=1).start("a")
-    assert said(story, "b") == ("pending", "queued: 1 of 1 run")
+    assert said(story, "b") == ("pending", "queued: 1 of 1 slots are in use")
     assert said(story, "c") == ("pending", "")
     story = begun(step("a", prompt="?"), step("b", prompt="?"), total=4, lanes={"fake": 1})
     story.start("a")
-    assert said(story, "b") == ("pending", "queued: 1 ask fake")
+    assert said(story, "b") == ("pending", "queued: 1 step calls fake")
 
 
 def test_a_running_step_keeps_what_was_said_of_it() -> None:

@@ -64,7 +64,7 @@ def test_as_json_the_pieces_stand_between_the_events(served: ModelServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("step", "words"), [("tow", "did you mean 'two'?"), ("three", "asks no model")]
+    ("step", "words"), [("tow", "did you mean 'two'?"), ("three", "calls no model")]
 )
 def test_a_step_that_cannot_be_streamed_is_refused_before_anything_runs(
     here: Path, step: str, words: str
@@ -138,4 +138,6 @@ def test_a_reply_is_not_lost_when_it_cannot_be_printed(served: ModelServer, here
             check=False,
         )
     assert ended.returncode == 0
-    assert ended.stderr.splitlines() == ["orc: --stream: No space left on device; the job goes on"]
+    assert ended.stderr.splitlines() == [
+        "orc: --stream: cannot write to stdout: No space left on device; the job continues"
+    ]

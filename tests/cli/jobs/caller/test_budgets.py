@@ -142,10 +142,10 @@ def test_a_limit_that_could_not_bind_is_refused(
 @pytest.mark.parametrize(
     ("amount", "words"),
     [
-        ("1.00", "say by how much"),
-        ("+1.00", "there is no max_cost_usd to raise"),
+        ("1.00", "must be an amount such as +1.00"),
+        ("+1.00", "the budget has no max_cost_usd that could be raised"),
         ("b=+1calls", "step 'b' has no budget"),
-        ("-1calls", "say by how much"),
+        ("-1calls", "must be an amount such as +1.00"),
     ],
 )
 def test_a_raise_that_raises_nothing_is_refused(

@@ -46,7 +46,7 @@ def test_a_file_of_inputs_may_be_json(here: Path) -> None:
     ("text", "words"),
     [
         ("topic: rivers\npags: 1\n", "in.yaml:2:1: the spec has no input 'pags'; did you mean"),
-        ("- 1\n", "in.yaml:1:1: inputs are a mapping"),
+        ("- 1\n", "in.yaml:1:1: the file must be a mapping of input names"),
         ("a: [1\n", "in.yaml:2:1: not valid YAML"),
         ("topic: hills\npages: 1\n", "must be one of 'rivers', 'seas'; got 'hills'"),
     ],
@@ -64,7 +64,7 @@ def test_a_file_that_does_not_fit_is_refused_with_its_place(
 
 def test_a_file_that_is_not_there_is_named(here: Path) -> None:
     said = orc("run", write("spec.yaml", SPEC), "--inputs", "gone.yaml")
-    assert (said.code, "cannot read the inputs gone.yaml" in said.err) == (2, True)
+    assert (said.code, "--inputs: cannot read gone.yaml" in said.err) == (2, True)
 
 
 def converse(folder: Path, answers: bytes, *options: str) -> tuple[int, str]:

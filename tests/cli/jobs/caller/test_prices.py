@@ -70,7 +70,7 @@ def test_own_entries_keep_their_date_and_stand_for_their_model_alone(here: Path)
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[]", "f:1:1: it must be a mapping that has `models`"),
+        ("[]", "f:1:1: the table must be a mapping with the key `models`"),
         ("models: 3", "f:1:9: models: must be a mapping; got 3"),
         ("date: 2026-08-01", "f:1:1: models: this key is required"),
         ("model: {}\nmodels: {}", "f:1:1: model: unknown key; did you mean 'models'?"),
@@ -78,10 +78,10 @@ def test_own_entries_keep_their_date_and_stand_for_their_model_alone(here: Path)
         ("models: {}\ncurrency: EUR", "f:2:11: currency: must be 'USD'; got 'EUR'"),
         ("models: {}\ndate: soon", "f:2:7: date: must be a date such as 2026-08-01; got 'soon'"),
         ("models: {}\ndate: 2026", "f:2:7: date: must be a date such as 2026-08-01; got 2026"),
-        ("models: {opnai: {}}", "f:1:10: models.opnai: no provider that has prices; did you mean "
+        ("models: {opnai: {}}", "f:1:10: models.opnai: not a provider that has prices; did you mean "
          "'openai'?"),
         ("models: {openai-responses: {}}", "f:1:10: models.openai-responses: no provider that has "
-         "prices; its prices are those of 'openai'"),
+         "prices; it uses the prices of 'openai'"),
         ("models: {openai: {m: {input: 1}}}", "f:1:22: models.openai.m.output: this key is required"),
         ("models: {openai: {m: {input: 1, output: -1}}}", "f:1:41: models.openai.m.output: must be "
          "greater than or equal to 0; got -1"),
@@ -103,9 +103,9 @@ def test_a_broken_table_is_refused_with_file_place_key_and_reason(text: str, pro
 def test_a_file_that_cannot_be_read_or_is_no_text_is_refused_with_its_name(here: Path) -> None:
     (here / "bytes.yaml").write_bytes(b"\xff")
 
-    with pytest.raises(UsageProblem, match=r"cannot read the prices in .*none\.yaml"):
+    with pytest.raises(UsageProblem, match=r"cannot read the price table .*none\.yaml"):
         read_prices(here / "none.yaml")
-    with pytest.raises(UsageProblem, match=r"bytes\.yaml are not UTF-8"):
+    with pytest.raises(UsageProblem, match=r"bytes\.yaml is not UTF-8"):
         read_prices(here / "bytes.yaml")
 
 

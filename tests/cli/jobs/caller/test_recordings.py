@@ -94,7 +94,7 @@ def test_a_file_that_is_there_is_not_replaced_without_force(recorded: Path) -> N
     before = recorded.read_bytes()
     said = orc("run", "spec.yaml", "--record", recorded)
     assert said.code == 2
-    assert "is there already" in said.err
+    assert "the file exists already" in said.err
     assert recorded.read_bytes() == before
     again = orc("run", "spec.yaml", "-p", "replay", "--replies", recorded, "--record", recorded)
     assert again.code == 2
@@ -102,7 +102,7 @@ def test_a_file_that_is_there_is_not_replaced_without_force(recorded: Path) -> N
 
 def test_a_place_that_cannot_hold_a_recording_is_refused_before_anything_runs(here: Path) -> None:
     spec = write("spec.yaml", SPEC)
-    assert "there is no folder" in orc("run", spec, "--record", "gone/x.yaml").err
+    assert "the folder gone does not exist" in orc("run", spec, "--record", "gone/x.yaml").err
     assert "is a folder" in orc("run", spec, "--record", here).err
     assert not Path("runs.db").exists()
 
@@ -119,7 +119,7 @@ def test_a_replay_goes_the_same_way_offline(recorded: Path) -> None:
         ).fetchone()
     connection.close()
     assert json.loads(data)["replay_of"] == job
-    assert "went the same way" in orc("replay", job).out
+    assert "do not differ" in orc("replay", job).out
 
 
 def test_a_replay_of_a_replay_goes_the_same_way_too(recorded: Path) -> None:

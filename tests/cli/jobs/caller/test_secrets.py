@@ -349,14 +349,14 @@ def test_a_spec_that_spells_a_secret_out_is_refused_and_not_quoted(
     (here / "spec.yaml").unlink()
 
     assert said.code == 2
-    assert "line 3 has the value of TOKEN in it" in said.err
+    assert "line 3 contains the value of TOKEN" in said.err
     assert leaks(here, text_of(said)) == []
     write("asked.md", f"Repeat {KEY}.")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     spec = "project: x\nprovider: openai\nsteps: {a: {prompt: {file: asked.md}}}\n"
     said = orc("run", write("spec.yaml", spec))
     assert said.code == 2
-    assert "asked.md has the value of OPENAI_API_KEY" in said.err
+    assert "asked.md contains the value of OPENAI_API_KEY" in said.err
     assert KEY not in text_of(said)
 
 

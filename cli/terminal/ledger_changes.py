@@ -1,4 +1,4 @@
-"""Follows a ledger that other processes write to: for `orc tail` and `orc logs`."""
+"""Waits for changes that other processes make to a ledger, for `orc tail` and `orc logs`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from orc.scheduler.core.errors import nearest
 POLL_S = 0.25
 
 
-class Changes:
-    """Tells when somebody has written to the ledger; asking costs next to nothing."""
+class LedgerChanges:
+    """Detects commits of other processes. A check is cheap: one pragma."""
 
     def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
         self._seen = self._version()
 
     def wait(self) -> None:
-        """Sleep a little; and no longer than that, for an owner may also go without a word."""
+        """Sleep for a quarter of a second. The owner may also end without a commit."""
         time.sleep(POLL_S)
 
-    def are_there(self) -> bool:
-        """Whether there are any since this was asked last."""
+    def has_new(self) -> bool:
+        """Whether the ledger has changed since the last call."""
         before, self._seen = self._seen, self._version()
         return before != self._seen
 
@@ -32,7 +32,7 @@ class Changes:
 
 
 def check_step(ledger: LedgerReader, job_id: str, step: str) -> None:
-    """Raise UsageProblem where the job has no such step."""
+    """Raise UsageProblem if the job has no such step."""
     rows = ledger.connection.execute("SELECT name FROM steps WHERE job_id = ?", (job_id,))
     names = {row[0] for row in rows.fetchall()}
     if step not in names:

@@ -1,9 +1,9 @@
-"""Does a spec's job survive its own death, wherever that comes? Killed after each commit, and resumed.
+"""Runs the trial: kills the run of a spec after each commit, and resumes it.
 
-The job runs on recorded replies, in a folder of its own: undisturbed, twice,
-and then once for each commit of the first run, as a process that is killed
-right after it, and another that resumes. `facts.py` compares their ends, and `display.py` says
-what people see.
+The job runs from recorded replies, each time in a new folder. First it runs twice without a kill:
+the reference run, and a second run that shows what differs without any kill. Then, for each commit
+of the reference run, one process runs the job and is killed right after that commit, and another
+process resumes it. `comparison.py` compares the results; `display.py` prints them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from pathlib import Path
 
 import trio
 
-from orc.cli.chaos.facts import Deviation, End, find_differences, find_lost, find_repeated, read_end
+from orc.cli.chaos.comparison import (
+    Deviation,
+    End,
+    find_differences,
+    find_lost,
+    find_repeated,
+    read_end,
+)
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, Recorded, has_owner
@@ -30,16 +37,20 @@ from orc.ledger.wording import duration_text
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable
 
-_PLACE = "ledger.after_commit"
+_FAILPOINT = "ledger.after_commit"
 _COMPARABLE = ("succeeded", "failed", "waiting")
-_LEAST_S = 60.0
-_TIMES_AS_LONG = 10
+_LIMIT_MIN_S = 60.0
+_LIMIT_FACTOR = 10
 _REMOVALS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is tried: `arguments` are those of `orc run` after the spec's path."""
+    """The settings of a trial; `arguments` are those of `orc run` after the spec's path.
+
+    `sample` is the number of commits to kill after, None for all. `jobs` is the number of runs at
+    the same time.
+    """
 
     spec: Path
     arguments: tuple[str, ...]
@@ -54,8 +65,8 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Undisturbed:
-    """The run that nobody killed: its end, its events, its commits, and how long it took."""
+class ReferenceRun:
+    """The run without a kill: its result, its numbers of events and commits, and its duration."""
 
     end: End
     events: int
@@ -65,10 +76,10 @@ class Undisturbed:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run that was to be killed after that commit, and what was found when it had ended.
+    """One run that was killed after the commit with this number, and the findings after its end.
 
-    `last` is the last event that it had committed when it died; `was_killed` is false
-    where it had ended before.
+    `last` is the last event that was committed before the kill. `was_killed` is False if the run
+    ended before that commit.
     """
 
     commit: int
@@ -79,41 +90,40 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found. `unsteady` is how a second undisturbed run differs from the first."""
+    """The result of a trial. `unsteady` are the differences between two runs without a kill."""
 
-    undisturbed: Undisturbed
+    reference: ReferenceRun
     unsteady: tuple[Deviation, ...]
     cases: tuple[Case, ...]
 
     @property
     def verdict(self) -> str:
-        """`held`, `different` where only the spec's own commands and functions may be the cause,
-        or `broken`."""
+        """`held`, `different` (only commands or functions can be the cause), or `broken`."""
         found = [finding for case in self.cases for finding in case.findings]
         if any(finding.is_broken for finding in found):
             return "broken"
         return "different" if found or self.unsteady else "held"
 
 
-class Told:
-    """What hears of the trial while it goes on; this one listens to nothing."""
+class TrialListener:
+    """Callbacks during a trial; these do nothing."""
 
-    def undisturbed(self, found: Undisturbed, commits: Sequence[int]) -> None:
-        """The job has run to its end, twice; now it is killed after these commits."""
+    def on_reference(self, reference: ReferenceRun, commits: Sequence[int]) -> None:
+        """The two runs without a kill have ended; next, runs are killed after these commits."""
 
-    def case(self, case: Case) -> None:
-        """A killed run has been resumed and looked at."""
+    def on_case(self, case: Case) -> None:
+        """A killed run has been resumed and compared."""
 
 
-async def try_out(trial: Trial, told: Told) -> Report:
-    """Run the spec undisturbed, then to its death after each commit, and compare.
+async def run_trial(trial: Trial, listener: TrialListener) -> Report:
+    """Run the spec without a kill, then with a kill after each commit, and compare.
 
-    Raises UsageProblem where the undisturbed run does not come to an end.
+    Raises UsageProblem if a run without a kill does not end.
     """
-    first = await _run_undisturbed(trial, "undisturbed")
-    again = await _run_undisturbed(trial, "undisturbed-again")
-    commits = _choose(trial, first.commits)
-    told.undisturbed(first, commits)
+    first = await _run_reference(trial, "reference")
+    again = await _run_reference(trial, "reference-again")
+    commits = _choose_commits(trial, first.commits)
+    listener.on_reference(first, commits)
     unsteady = find_differences(first.end, again.end, trial.definition)
     cases: list[Case] = []
     slots = trio.CapacityLimiter(trial.jobs)
@@ -123,7 +133,7 @@ async def try_out(trial: Trial, told: Told) -> Report:
             async with slots:
                 case = await _try_commit(trial, commit, first)
             cases.append(case)
-            told.case(case)
+            listener.on_case(case)
 
         for commit in commits:
             nursery.start_soon(one, commit)
@@ -131,8 +141,8 @@ async def try_out(trial: Trial, told: Told) -> Report:
     return Report(first, tuple(unsteady), tuple(cases))
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder in which commands may still be dying."""
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, with retries: commands that are ending may still write to it."""
     for _ in range(_REMOVALS_MAX):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -140,14 +150,14 @@ def remove(folder: Path) -> None:
         time.sleep(0.02)
 
 
-def _choose(trial: Trial, commits: int) -> list[int]:
+def _choose_commits(trial: Trial, commits: int) -> list[int]:
     every = range(1, commits + 1)
     if trial.sample is None or trial.sample >= commits:
         return list(every)
     return sorted(random.Random(trial.seed).sample(every, trial.sample))  # noqa: S311
 
 
-async def _run_undisturbed(trial: Trial, name: str) -> Undisturbed:
+async def _run_reference(trial: Trial, name: str) -> ReferenceRun:
     folder = trial.folder / name
     folder.mkdir(mode=0o700)
     hits = folder / "hits"
@@ -162,40 +172,45 @@ async def _run_undisturbed(trial: Trial, name: str) -> Undisturbed:
                 ledger, job_id, folder=folder_of(ledger, job_id), delivered=folder / "delivered"
             )
     except (LedgerError, OSError, ValueError) as error:
-        raise UsageProblem(f"the undisturbed run came to no end: {_tail(folder)}") from error
+        raise UsageProblem(
+            f"the run without a kill did not end; correct the spec: {_last_line(folder)}"
+        ) from error
     if end.status not in _COMPARABLE:
-        raise UsageProblem(f"the undisturbed run is {end.status}: {_tail(folder)}")
-    commits = sum(line.startswith(f"{_PLACE}@") for line in hits.read_text().splitlines())
-    return Undisturbed(end, len(events), commits, took_s)
+        raise UsageProblem(
+            f"the run without a kill ended as {end.status}, which cannot be compared: "
+            f"{_last_line(folder)}"
+        )
+    commits = sum(line.startswith(f"{_FAILPOINT}@") for line in hits.read_text().splitlines())
+    return ReferenceRun(end, len(events), commits, took_s)
 
 
-async def _try_commit(trial: Trial, commit: int, undisturbed: Undisturbed) -> Case:
+async def _try_commit(trial: Trial, commit: int, reference: ReferenceRun) -> Case:
     folder = trial.folder / f"commit-{commit:04}"
     folder.mkdir(mode=0o700)
-    limit_s = max(_LEAST_S, _TIMES_AS_LONG * undisturbed.took_s)
+    limit_s = max(_LIMIT_MIN_S, _LIMIT_FACTOR * reference.took_s)
     case = Case(commit, False, None, ())
     before: list[Recorded] = []
     try:
         with trio.fail_after(2 * limit_s):
-            armed = f"{_PLACE}@{commit}=kill"
+            armed = f"{_FAILPOINT}@{commit}=kill"
             code = await _orc(trial, folder, *_run_arguments(trial, folder), failpoints=armed)
             before = _read_events(folder)
             case = replace(case, was_killed=code < 0, last=before[-1] if before else None)
             if case.was_killed:
-                await _orc(trial, folder, *_go_on(trial, folder, before))
-        findings = await trio.to_thread.run_sync(_examine, trial, folder, before, undisturbed.end)
+                await _orc(trial, folder, *_next_arguments(trial, folder, before))
+        findings = await trio.to_thread.run_sync(_examine, trial, folder, before, reference.end)
     except trio.TooSlowError:
-        what = f"it had not ended after {duration_text(2 * limit_s)}: {_tail(folder)}"
+        what = f"the run had not ended after {duration_text(2 * limit_s)}: {_last_line(folder)}"
         findings = [Deviation("resumable", what)]
     if not trial.keep:
-        await trio.to_thread.run_sync(remove, folder)
+        await trio.to_thread.run_sync(remove_folder, folder)
     return replace(case, findings=tuple(findings))
 
 
 def _examine(
     trial: Trial, folder: Path, before: Sequence[Recorded], wanted: End
 ) -> list[Deviation]:
-    """What the folder's job ended in, against what it should have."""
+    """The deviations of the job in the folder from the reference, and from orc's promises."""
     try:
         with LedgerReader.open(folder / "runs.db") as ledger:
             job_id = ledger.find_job("latest")
@@ -210,7 +225,7 @@ def _examine(
             findings += [Deviation("intact", f"orc verify: {problem}") for problem in problems]
             found = read_end(ledger, job_id, folder=run_folder, delivered=folder / "delivered")
     except (LedgerError, OSError, ValueError) as error:
-        return [Deviation("resumable", f"it cannot be resumed: {error}; {_tail(folder)}")]
+        return [Deviation("resumable", f"the job cannot be resumed: {error}; {_last_line(folder)}")]
     return findings + find_differences(wanted, found, trial.definition)
 
 
@@ -222,13 +237,14 @@ def _run_arguments(trial: Trial, folder: Path) -> list[str]:
     ]
 
 
-def _go_on(trial: Trial, folder: Path, before: Sequence[Recorded]) -> list[str]:
-    """What a person would do next: resume, or run the spec where there is no job yet."""
+def _next_arguments(trial: Trial, folder: Path, before: Sequence[Recorded]) -> list[str]:
+    """The command after the kill: resume the job, or run the spec again if there is no job yet."""
     if not before:
         return _run_arguments(trial, folder)
     database = ("--db", str(folder / "runs.db"))
     if before[-1].event.type in ("job.failed", "job.cancelled"):
-        # It has ended; a resume would try again what had failed.
+        # The job has ended: a resume would run the failed steps again. The export publishes its
+        # run folder.
         return ["export", before[0].job_id, *database]
     return ["resume", before[0].job_id, *database, "--no-input"]
 
@@ -242,32 +258,32 @@ def _read_events(folder: Path) -> list[Recorded]:
 
 
 async def _orc(trial: Trial, folder: Path, *arguments: str, failpoints: str = "") -> int:
-    """A real `orc` process, run to its end; its exit code, negative for a signal."""
+    """Run an `orc` process to its end; its exit code, negative for a signal."""
     environment = {**trial.environment, VARIABLE: failpoints}
     if not failpoints:
         del environment[VARIABLE]
-    with (folder / "said").open("ab") as said:
+    with (folder / "output.txt").open("ab") as output:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-P", "-m", "orc.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             cwd=folder,
             env=environment,
-            # A terminal's Ctrl-C is for us: we end it.
+            # Ctrl-C on the terminal goes to this process only, which then ends the other.
             start_new_session=True,
         )
     try:
         return await process.wait()
     finally:
         if process.returncode is None:
-            # Its commands go with it: the reaper sees to that.
+            # orc's reaper process then ends the commands that this process started.
             process.kill()
             with trio.CancelScope(shield=True):
                 await process.wait()
 
 
-def _tail(folder: Path) -> str:
-    """The last thing that `orc` said there."""
-    lines = (folder / "said").read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+def _last_line(folder: Path) -> str:
+    """The last line that `orc` printed in the folder."""
+    lines = (folder / "output.txt").read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "orc printed nothing"

@@ -1,4 +1,4 @@
-"""Whether a job can still go on after bytes were removed from the ledger."""
+"""Checks whether a job can be continued after blobs were removed from the ledger."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orc.scheduler.core.fold.evolve import JobState
 def refuse_removed(
     ledger: LedgerReader, job_id: str, state: JobState, *, kept: Collection[str] | None = None
 ) -> None:
-    """Refuse to go on with a job that has lost what it needs, before anything is spent.
+    """Raise RemovedBlob if a blob that the job needs was removed, before anything is spent.
 
-    `kept` are the steps whose results it goes on from, where not all. Raises RemovedBlob.
+    `kept` are the steps that keep their results; None for all steps.
     """
     if not state.removed:
         return
@@ -33,15 +33,15 @@ def refuse_removed(
         ledger.read_blob(digest)
     except RemovedBlob as error:
         raise RemovedBlob(
-            f"{job_id} cannot go on: {what}{more} is no longer there. {error}. "
-            f"`orc rerun {job_id} --step STEP` runs steps again that have lost their results, "
-            f"`orc fork {job_id}` does so in a new job",
+            f"{job_id} cannot be continued: {what}{more} was removed. {error}. "
+            f"`orc rerun {job_id} --step STEP` runs the step again; `orc fork {job_id}` runs it again "
+            "in a new job",
             digest,
         ) from None
 
 
 def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str, Digest]]:
-    """What a job may read as it goes on, with the digest of each blob."""
+    """The blobs that the job may read when it continues: a description and the digest of each."""
     for name, step in state.steps.items():
         if kept is not None and name not in kept:
             continue
@@ -54,7 +54,7 @@ def _needed(state: JobState, kept: Collection[str] | None) -> Iterator[tuple[str
                 yield from _of(f"a tool's result in step {name!r}", result.result)
         for values in step.inside.values if step.inside is not None else ():
             yield from _of(f"the values of step {name!r}", values)
-        # What an amendment keeps of a step, it keeps of its items, rounds and members.
+        # A step that keeps its results also keeps those of its items, rounds and members.
         own = state.owned.of_step(name).values()
         for owned in own if kept is None else state.owned.inside(name):
             yield f"the file {owned.file.path!r}", owned.file.sha256

@@ -1,6 +1,6 @@
-"""What a job ended in, whether anything committed was repeated, and how two ends differ.
+"""Compares the results of two jobs, and finds committed work that was lost or repeated.
 
-Reads a ledger and its run folder; `crashes.py` kills and resumes.
+It reads a ledger and a run folder; `trial.py` runs, kills and resumes the jobs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Promise = Literal["repeated", "lost", "result", "intact", "resumable"]
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One thing that is not as it was promised; `is_broken` unless the spec can be the cause."""
+    """A deviation from a promise of orc. `is_broken` is False if a command or function can be why."""
 
     promise: Promise
     what: str
@@ -44,19 +44,25 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a job ended in: what two runs of the same replies have in common."""
+    """The result of a job, as far as two runs from the same replies must agree.
+
+    All fields but `status` are by step or by path; outputs and files are given by their digests.
+    """
 
     status: str
     steps: Mapping[str, str]
     outputs: Mapping[str, str]
     files: Mapping[str, tuple[str, str | None]]
-    """Digest and step, by path."""
+    """The digest and the step of each file, by path."""
     failures: Mapping[str, str]
     delivered: Mapping[str, str]
 
 
 def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path) -> End:
-    """From the manifest and the events of an ended job. Raises OSError, ValueError, LedgerError."""
+    """The result of a job that has ended, from its manifest, its events and its delivered files.
+
+    Raises OSError, ValueError, LedgerError.
+    """
     manifest = json.loads((folder / "manifest.json").read_bytes())
     outputs = {
         recorded.event.step: digest_json(ledger.read_payload(recorded.event.output))
@@ -76,7 +82,7 @@ def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path
 
 @dataclass(slots=True)
 class _Step:
-    """What a step has committed so far, and what of it its present attempt may still use."""
+    """What a step has committed, and the part of it that its current attempt can still use."""
 
     has_succeeded: bool = False
     replies: list[str] = field(default_factory=list)
@@ -86,7 +92,7 @@ class _Step:
 
 
 def find_repeated(events: Iterable[Recorded]) -> Iterator[Deviation]:
-    """Each step, call and tool that was begun again although its end was committed."""
+    """Each step, model call and tool call that started again after its end was committed."""
     steps: dict[str, _Step] = {}
     for recorded in events:
         event = recorded.event
@@ -96,7 +102,7 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Deviation]:
         step = steps.setdefault(name, _Step())
         match event:
             case StepStarted() | StepSucceeded() if step.has_succeeded:
-                what = f"it had succeeded, and event {recorded.version} is {event.type} again"
+                what = f"it had succeeded, but event {recorded.version} is {event.type} again"
                 yield Deviation("repeated", what, name)
             case StepStarted():
                 step.replies_left = list(step.replies)
@@ -104,7 +110,7 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Deviation]:
             case StepSucceeded():
                 step.has_succeeded = True
             case StepFailed() if event.on_content:
-                # What was said was of no use: it is to be asked anew.
+                # The reply was not usable, so that it must be requested again.
                 steps[name] = _Step()
             case StepSwitched():
                 steps[name] = _Step()
@@ -115,35 +121,38 @@ def find_repeated(events: Iterable[Recorded]) -> Iterator[Deviation]:
             case CacheHit():
                 del step.replies_left[:1]
             case LlmRequested() if step.replies_left[:1] == [event.request_sha256]:
-                what = f"event {recorded.version} asks for a reply that was committed already"
+                what = f"event {recorded.version} requests a reply that was already committed"
                 yield Deviation("repeated", what, name)
             case LlmRequested():
-                # The conversation has left the recorded one; what follows there answers others.
+                # The conversation differs from the recorded one from here on, so that the remaining
+                # recorded replies cannot be used.
                 step.replies_left.clear()
             case ToolReturned():
                 step.results.add(event.key)
             case ToolCalled() if event.key in step.results_left:
-                what = f"event {recorded.version} calls {event.tool} again, which had returned"
+                what = (
+                    f"event {recorded.version} calls {event.tool} again, although it had returned"
+                )
                 yield Deviation("repeated", what, name)
             case _:
                 pass
 
 
 def find_lost(before: Iterable[Recorded], after: Iterable[Recorded]) -> Iterator[Deviation]:
-    """What had been committed when the process died, and is not there any more."""
+    """The first event that was committed before the kill and is missing or changed afterwards."""
     hashes = {recorded.version: recorded.hash for recorded in after}
     for recorded in before:
         if hashes.get(recorded.version) != recorded.hash:
-            what = f"event {recorded.version}, {recorded.event.type}, was committed and is gone"
+            what = f"event {recorded.version}, {recorded.event.type}, was committed and is missing"
             yield Deviation("lost", what, getattr(recorded.event, "step", None))
             return
 
 
 def find_differences(wanted: End, found: End, definition: JobDef) -> list[Deviation]:
-    """Where the ends differ, step by step.
+    """The differences between two results, step by step.
 
-    What a command or a function made, or what follows from it, may differ through no
-    fault of orc: it need not be a function of what it is given.
+    The results of commands and functions, and of their dependents, may differ without a fault of
+    orc, since a command or function need not be repeatable.
     """
     differs = {
         **_difference("it ended as", wanted.steps, found.steps),
@@ -151,11 +160,11 @@ def find_differences(wanted: End, found: End, definition: JobDef) -> list[Deviat
     }
     for step in sorted(set(wanted.outputs) & set(found.outputs)):
         if wanted.outputs[step] != found.outputs[step]:
-            differs.setdefault(step, "its output is another one")
+            differs.setdefault(step, "its output differs")
     for path in sorted({*wanted.files, *found.files}):
         if wanted.files.get(path) != found.files.get(path):
             _, writer = found.files.get(path) or wanted.files[path]
-            differs.setdefault(writer or "", f"its file {path} is another one, or missing")
+            differs.setdefault(writer or "", f"its file {path} differs or is missing")
     spec = {step.id: step for step in definition.steps}
     roots = {step: [*lineage(step)][-1] if step else "" for step in differs}
     places = {name: place for place, name in enumerate(spec)}
@@ -171,7 +180,7 @@ def find_differences(wanted: End, found: End, definition: JobDef) -> list[Deviat
         excused = bool(findings) and not any(finding.is_broken for finding in findings)
         findings.append(Deviation("result", what, is_broken=not excused))
     if not findings and wanted.delivered != found.delivered:
-        findings.append(Deviation("result", "the files in output_dir are other ones"))
+        findings.append(Deviation("result", "the files in output_dir differ"))
     return findings
 
 
@@ -184,7 +193,7 @@ def _difference(verb: str, wanted: Mapping[str, str], found: Mapping[str, str]) 
 
 
 def _needed_by(step_id: str, spec: Mapping[str, StepDef]) -> set[str]:
-    """All that the step needs, directly or not."""
+    """All steps that the step needs, directly or indirectly."""
     found: set[str] = set()
     pending = list(spec[step_id].needs)
     while pending:
@@ -196,13 +205,13 @@ def _needed_by(step_id: str, spec: Mapping[str, StepDef]) -> set[str]:
 
 
 def _is_code(step: StepDef) -> bool:
-    """Whether a command or a function is in it, also as a model's tool."""
+    """Whether the step, or a step inside it, runs a command or a function, also as a model's tool."""
     return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))
 
 
 def describe(recorded: Recorded | None) -> str:
-    """The last event before a kill, for people."""
+    """The time of a kill, by the last event before it."""
     if recorded is None:
-        return "before the job was there"
+        return "before the job was submitted"
     step: Any = getattr(recorded.event, "step", None)
     return f"after event {recorded.version}, {recorded.event.type}{f' of {step}' if step else ''}"

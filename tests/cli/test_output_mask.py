@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli import hidden
-from orc.ledger.masking import NO_MASK
 from tests.cli.command_line import orc, write
 
-VALUE = "a-value-that-nobody-should-see"
-
-
-@pytest.fixture(autouse=True)
-def unmasked() -> None:
-    """No mask of another test is in effect."""
-    hidden.hide(NO_MASK)
+VALUE = "the-value-of-a-secret"
 
 
 def test_a_secret_in_the_message_of_an_error_is_hidden_on_the_terminal(

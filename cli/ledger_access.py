@@ -1,7 +1,7 @@
-"""Opens a ledger for a command: with its events, with its tables, or as it was after an event.
+"""Opens the ledger for a command: its events, its tables, or a job's tables as of an earlier event.
 
-Commands that read tables alone start fast: what reads events, or writes, is imported where it
-is used.
+A command that reads only tables starts fast. The functions that read events, or write, therefore
+import what they need when they are called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def find_places(database: Path | None, runs_dir: Path | None = None) -> Places:
-    """Where the ledger and the run folders are."""
+    """The paths of the ledger and the run folders, and the prices; see `Places.find`."""
     from orc.cli.jobs.places import Places
 
     return Places.find(database=database, runs_dir=runs_dir)
@@ -44,15 +44,15 @@ def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
 
 @contextmanager
 def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """The read model alone, for commands that should start fast, and the ledger's path.
+    """A read-only connection to the tables, for commands that should start fast; the ledger's path.
 
-    Tables of an older version of orc are derived anew first.
+    Tables of an older version of orc are rebuilt first.
     """
     path = database_path(database)
     connection = connect_reader(path)
     if _has_old_tables(connection):
         connection.close()
-        _derive_tables(path)
+        _rebuild_tables(path)
         connection = connect_reader(path)
     try:
         with storage_errors(path):
@@ -63,7 +63,7 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
 
 @contextmanager
 def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
-    """The ledger, read-only, with its events and tables of this version; see `read_tables`."""
+    """The ledger, read-only, with its events and with tables of this version; see `read_tables`."""
     from orc.ledger import LedgerReader
 
     with read_tables(database) as (connection, path):
@@ -75,20 +75,23 @@ def _has_old_tables(connection: sqlite3.Connection) -> bool:
     return row is not None and int(row[0]) < VERSION
 
 
-def _derive_tables(path: Path) -> None:
+def _rebuild_tables(path: Path) -> None:
     from orc.cli.jobs.places import open_for_writing
 
-    # Opening does it.
+    # Opening a ledger for writing rebuilds tables of an older version.
     open_for_writing(find_places(path)).close()
 
 
 def database_path(database: Path | None) -> Path:
-    """The ledger's path by option, environment or default; `Places.find` without its imports."""
+    """The ledger's path: the option, else $ORC_DB, else `runs.db`, as in `Places.find`."""
     return (database or Path(os.environ.get("ORC_DB") or "runs.db")).absolute()
 
 
 def live_status(path: Path) -> Callable[[str, str], str]:
-    """How to show a stored status: a job that has not ended and has no owner is interrupted."""
+    """A function from a job's id and stored status to the status to show.
+
+    A job that is stored as running, and has no owner, is shown as interrupted.
+    """
     from orc.projections.tables.status import shown_status
 
     return partial(shown_status, path)
@@ -96,16 +99,19 @@ def live_status(path: Path) -> Callable[[str, str], str]:
 
 @dataclass(frozen=True, slots=True)
 class JobTables:
-    """Tables of a job: its own, or those of a moment, then after event `at` at the time `said_at`."""
+    """The tables of a job: the current ones, or, with `at`, as they were after that event.
+
+    `recorded_at` is the time of event `at`, UTC text.
+    """
 
     connection: sqlite3.Connection
     path: Path
     job_id: str
     at: int | None = None
-    said_at: str | None = None
+    recorded_at: str | None = None
 
     def status(self, stored: str) -> str:
-        """How the job's status is shown: nobody knows any more whether it had an owner then."""
+        """The status to show. Whether the job had an owner after an earlier event is not known."""
         from orc.projections.tables.status import shown_status
 
         return stored if self.at is not None else shown_status(self.path, self.job_id, stored)
@@ -113,26 +119,26 @@ class JobTables:
 
 @contextmanager
 def read_job_at(database: Path | None, job: str, at: int | None) -> Iterator[JobTables]:
-    """The tables of the job that `job` names; with `at`, as they were after that event.
+    """The tables of a job; with `at`, as they were after that event, which is printed on stderr.
 
-    Says on stderr which moment it is. Raises NoSuchJob, and UsageProblem for no such event.
+    Raises NoSuchJob, and UsageProblem if the job has no event `at`.
     """
     with read_tables(database) as (connection, path):
         job_id = find_job(connection, job, path=path)
         if at is None:
             yield JobTables(connection, path, job_id)
             return
-        said_at = say_moment(connection, job_id, at)
+        recorded_at = say_as_of(connection, job_id, at)
     from orc.projections.tables.moment import tables_at
 
-    with tables_at(path, job_id, at) as then:
-        yield JobTables(then, path, job_id, at, said_at)
+    with tables_at(path, job_id, at) as tables:
+        yield JobTables(tables, path, job_id, at, recorded_at)
 
 
-def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
-    """Say on stderr which moment of the job is shown; the time of event `at`, UTC text.
+def say_as_of(connection: sqlite3.Connection, job_id: str, at: int) -> str:
+    """Print on stderr as of which event the job is shown; the time of that event, UTC text.
 
-    Raises UsageProblem for no such event.
+    Raises UsageProblem if the job has no event `at`.
     """
     (head,) = connection.execute(
         "SELECT max(version) FROM events WHERE job_id = ?", (job_id,)
@@ -141,7 +147,9 @@ def say_moment(connection: sqlite3.Connection, job_id: str, at: int) -> str:
         "SELECT recorded_at FROM events WHERE job_id = ? AND version = ?", (job_id, at)
     ).fetchone()
     if row is None:
-        raise UsageProblem(f"--at {at}: {job_id} has the events 1 to {head}; `orc tail` lists them")
-    said_at = str(row[0])
-    say(f"as of event {at} of {head}, {said_at[:10]} {said_at[11:19]} UTC")
-    return said_at
+        raise UsageProblem(
+            f"--at {at}: {job_id} has the events 1 to {head}; `orc tail {job_id}` lists them"
+        )
+    recorded_at = str(row[0])
+    say(f"as of event {at} of {head}, {recorded_at[:10]} {recorded_at[11:19]} UTC")
+    return recorded_at

@@ -1,4 +1,4 @@
-"""How commands show the cost of a job or a step. Starts fast."""
+"""The cost of a job or a step in tables and JSON. Imports nothing that loads slowly."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from orc.ledger.wording import cost_text
 
 
 def with_whole_cost(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with null for a cost that is not the whole one, and the known part beside it."""
+    """The row with None for a cost that is only partly known, and the known part in another field."""
     known = row["cost_usd"] or 0.0
     return {**row, "cost_usd": None if row["calls_unpriced"] else known, "cost_known_usd": known}
 
 
 def brief_cost(known_usd: float | None, calls_unpriced: int) -> str:
-    """A cost; nothing where no model was called."""
+    """A cost for a table; empty if no model was called."""
     if known_usd is None and not calls_unpriced:
         return ""
     return cost_text(known_usd, calls_unpriced, brief=True)

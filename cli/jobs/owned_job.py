@@ -1,8 +1,8 @@
-"""Owning a job: the one use case in which this process changes a job and runs it.
+"""A job that this process owns: run, resume, fork, rerun and replay all use it.
 
-`own` takes the job's lock and releases it at the end. In between, run, resume, fork, rerun and
-replay do with the `OwnedJob` what they have in common: create or fold it, append commands,
-read its secrets, build its providers, run it to its end, publish its folder, deliver its files.
+`own` acquires the job's lock and releases it at the end. In between, an `OwnedJob` creates or folds
+the job, appends commands, reads its secrets, builds its providers, runs it to its end, publishes
+its run folder and delivers its files.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import trio
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.caller.providers import build_providers, unavailable
-from orc.cli.jobs.caller.secrets import protect
+from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
+from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import folder_for
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, load_state
@@ -42,7 +42,11 @@ _PUBLISH_SHARE = 10
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is told of a run while it goes on: committed events, and pieces of text."""
+    """Callbacks during a run.
+
+    `on_job` is called when the job is durable, `on_events` after each commit, `on_delta` with each
+    piece of text that a model sends (step, text), and `on_notice` with each notice for the user.
+    """
 
     on_job: Callable[[JobState, str, Path], None] = lambda state, job_id, folder: None
     on_events: Observer = lambda recorded: None
@@ -52,7 +56,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended: `status` is succeeded, failed, cancelled, waiting or interrupted."""
+    """How a run ended: `status` is succeeded, failed, cancelled, waiting or interrupted.
+
+    `signal` is the stop signal that interrupted the job. `left_alone` are the files that were not
+    delivered, since other files have their paths in `output_dir`.
+    """
 
     job_id: JobId
     status: str
@@ -64,13 +72,13 @@ class Ended:
 
     @property
     def failures(self) -> list[Failure]:
-        """The failures that the job failed for: the job's own first, then the steps'."""
+        """The failures that made the job fail; see `failures_of`."""
         return failures_of(self.state)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """For whom a job is run: its places and environment, and what is told of the run.
+    """What the caller of a use case provides: paths, environment and callbacks.
 
     With `force`, files in the job's `output_dir` that orc did not write are overwritten.
     """
@@ -83,9 +91,9 @@ class Caller:
 
 @contextmanager
 def own(ledger: Ledger, job_id: JobId, caller: Caller) -> Iterator[OwnedJob]:
-    """Own the job, which need not exist yet, until the block ends. Raises OwnedElsewhere.
+    """Own the job until the block ends. Raises OwnedElsewhere.
 
-    A new job is owned before it exists, so that no other process can start it.
+    A new job is owned before its first event, so that no other process can start it.
     """
     lock = OwnerLock(caller.places.database, job_id)
     lock.acquire()
@@ -96,7 +104,7 @@ def own(ledger: Ledger, job_id: JobId, caller: Caller) -> Iterator[OwnedJob]:
 
 
 class OwnedJob:
-    """A job that this process owns. `create` or `fold` comes first: it gives the job its state."""
+    """A job that this process owns. Call `create` or `fold` first: they set `state`."""
 
     state: JobState
 
@@ -114,7 +122,7 @@ class OwnedJob:
     def create(
         self, definition: JobDef, event: JobSubmitted, *commands: Command, blobs: list[bytes]
     ) -> None:
-        """Make the job durable, and what the commands add to it at the same moment.
+        """Append the job's first event, and the events of the commands, in one transaction.
 
         Raises LedgerError.
         """
@@ -122,7 +130,7 @@ class OwnedJob:
         self.append(SubmitJob(event), *commands, blobs=blobs)
 
     def fold(self) -> JobState:
-        """The state of a job that exists. Raises LedgerError."""
+        """Fold the events of an existing job; its state. Raises LedgerError."""
         self.state = load_state(self.ledger, self.job_id)
         return self.state
 
@@ -131,14 +139,16 @@ class OwnedJob:
         append_command(self.ledger, self.job_id, self.state, *commands, blobs=blobs or [])
 
     def read_secrets(self, *, steps: Collection[str]) -> Mask:
-        """Read the job's secrets and hide them; `steps` are those that will run.
+        """Read the secrets of the steps that will run, and hide them everywhere.
 
-        Raises EnvironmentProblem for a secret that is not there.
+        Raises EnvironmentProblem for a missing secret.
         """
-        return protect(self.ledger, self.state.definition, self.caller.environment, steps=steps)
+        return hide_secrets(
+            self.ledger, self.state.definition, self.caller.environment, steps=steps
+        )
 
     def build_providers(self, *, replies: Any, override: str | None = None) -> None:
-        """Build the providers; `override` stands in for all of them.
+        """Build the job's providers; `override` names a provider that replaces all of them.
 
         Raises UsageProblem, EnvironmentProblem.
         """
@@ -146,10 +156,11 @@ class OwnedJob:
             self.state.definition, self.caller.environment, replies=replies, override=override
         )
 
-    async def run(self, opening: Command) -> Ended:
-        """Run the job until it ends or stops, publish its folder, deliver its files.
+    async def run(self, start: Command) -> Ended:
+        """Run the job until it ends or stops, publish its run folder, and deliver its files.
 
-        Raises LedgerError, StorageError where the folder cannot be written, EnvironmentProblem.
+        `start` is the first command of the run. Raises LedgerError, StorageError if the run folder
+        cannot be written, EnvironmentProblem.
         """
         state, job_id, folder, caller = self.state, self.job_id, self.folder, self.caller
         listener, prices = caller.listener, caller.places.prices
@@ -157,7 +168,7 @@ class OwnedJob:
             publisher = Publisher(reader, job_id, folder, prices=prices)
             self._publish(publisher, final=False)
             listener.on_job(state, job_id, folder)
-            for notice in (*unavailable(self.providers), *_slow_journal(self.ledger)):
+            for notice in (*unavailable_fallbacks(self.providers), *_slow_journal(self.ledger)):
                 listener.on_notice(notice)
             mask = self.ledger.mask
             runner = Runner(
@@ -177,7 +188,7 @@ class OwnedJob:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_published, publisher)
-                    await runner.run(opening)
+                    await runner.run(start)
                     nursery.cancel_scope.cancel()
             finally:
                 with trio.CancelScope(shield=True):
@@ -189,7 +200,7 @@ class OwnedJob:
         return Ended(job_id, status, state, folder, state.stopped_by, left, self.ledger.path)
 
     def publish_again(self) -> Ended:
-        """Bring folder and `output_dir` of a succeeded job up to date; nothing runs.
+        """Publish the run folder of a succeeded job and deliver its files again; nothing runs.
 
         Raises LedgerError, EnvironmentProblem.
         """
@@ -207,8 +218,8 @@ class OwnedJob:
             publisher.publish(final=final, before_run=not final)
         except OSError as error:
             raise StorageError(
-                f"{self.folder} cannot be written: {error.strerror or error}; the ledger has all "
-                f"of it. Make room, then `orc resume {self.job_id}`"
+                f"cannot write the run folder {self.folder}: {error.strerror or error}. The ledger "
+                f"has all of the job; solve this, then `orc resume {self.job_id}`"
             ) from error
 
     def _deliver(self) -> tuple[str, ...]:
@@ -221,12 +232,12 @@ def owner_here() -> Owner:
 
 
 def failures_of(state: JobState) -> list[Failure]:
-    """The failures that the job failed for: the job's own first, then the steps'."""
+    """The failures that made the job fail: the job's own first, then those of steps."""
     of_job = [] if state.job_failure is None else [state.job_failure]
     return of_job + list(state.failed.values())
 
 
-def opening_of(
+def start_command(
     ledger: Ledger,
     job_id: JobId,
     state: JobState,
@@ -235,7 +246,7 @@ def opening_of(
     timeout_s: float | None,
     only: tuple[str, ...] | None,
 ) -> Command:
-    """The command that starts a run of a job that exists. Raises LedgerError."""
+    """The command that starts a run of an existing job: StartJob or ResumeJob. Raises LedgerError."""
     owner = owner_here()
     if state.status == "submitted":
         return StartJob(owner, only)
@@ -248,8 +259,8 @@ def opening_of(
             ledger.append_blobs([blob])
     last_signal = None
     if state.status in JOB_ENDED_BADLY:
-        # Signals to a job that has ended are answered by that end. Those to a job that has not
-        # ended still have to be answered.
+        # Signals from before the job's end need no action any more. If the job has not ended, the
+        # run still acts on them.
         last_signal = max((signal.id for signal in ledger.read_signals(job_id)), default=None)
     return ResumeJob(
         owner,
@@ -264,9 +275,10 @@ def opening_of(
 def deliver_files(
     ledger: LedgerReader, job_id: str, state: JobState, *, force: bool
 ) -> tuple[str, ...]:
-    """Copy the files to the spec's `output_dir`, if it has one; the paths that were left alone.
+    """Copy the job's outputs to its `output_dir`, if it has one; the paths that were not copied.
 
-    Raises EnvironmentProblem when the disk refuses.
+    A file that orc did not write is not overwritten, unless `force` is set. Raises
+    EnvironmentProblem if a file cannot be written.
     """
     target = state.definition.output_dir
     if target is None:
@@ -275,29 +287,29 @@ def deliver_files(
         return tuple(deliver(ledger, job_id, Path(target), force=force))
     except OSError as error:
         raise EnvironmentProblem(
-            f"the job succeeded, and its files could not be copied to {target}: "
-            f"{error.strerror or error}; mend that, and `orc resume {job_id}` copies them"
+            f"the job succeeded, but its files could not be copied to {target}: "
+            f"{error.strerror or error}; solve this, then `orc resume {job_id}` copies them"
         ) from error
 
 
 def _slow_journal(ledger: Ledger) -> list[str]:
-    """That a commit costs more here: on network filesystems and the like there is no WAL."""
+    """A notice if the filesystem, such as a network filesystem, does not support WAL."""
     if ledger.journal_mode == "wal":
         return []
     return [
-        f"{ledger.path}: its filesystem allows no write-ahead log; commits are as durable, and "
-        "slower, and nobody can read while one is written"
+        f"{ledger.path}: the filesystem does not support a write-ahead log. Commits are durable, but "
+        "slower, and other processes cannot read the ledger during a commit"
     ]
 
 
 async def _keep_published(publisher: Publisher) -> None:
-    """Refresh the folder every two seconds; less often when that takes long."""
+    """Publish the run folder every two seconds, or less often if publishing takes long."""
     pause_s = REFRESH_S
     while True:
         await trio.sleep(pause_s)
         started = trio.current_time()
-        # Not abandoned when the job ends: two threads would use one publisher.
-        # A disk that refuses now may take it later; the last publication reports a failure.
+        # The thread is not abandoned when the job ends, since two threads would then use the
+        # publisher. An error is ignored here: the final publication reports it if it persists.
         with suppress(OSError):
             await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
         pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))

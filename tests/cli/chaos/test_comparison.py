@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.chaos.facts import Deviation, End, find_differences, find_lost, find_repeated
+from orc.cli.chaos.comparison import Deviation, End, find_differences, find_lost, find_repeated
 from orc.ledger.events import AnyEvent
 from orc.ledger.reader import row_to_recorded
 from tests.builders import (
@@ -37,7 +37,7 @@ def repeated(*events: AnyEvent) -> list[tuple[str | None, str]]:
 
 def test_a_step_that_had_succeeded_and_starts_again_is_repeated() -> None:
     again = repeated(started("a"), succeeded("a"), resumed(), started("a", 2), started("b"))
-    assert again == [("a", "it had succeeded, and event 4 is step.started again")]
+    assert again == [("a", "it had succeeded, but event 4 is step.started again")]
 
 
 def test_a_step_that_was_cut_short_may_start_again() -> None:
@@ -53,7 +53,7 @@ _ANSWERED = (started("a"), requested("a"), responded("a"), resumed(), started("a
 
 def test_a_committed_reply_that_is_asked_for_again_is_repeated() -> None:
     [(name, what)] = repeated(*_ANSWERED, requested("a", 2, 2))
-    assert (name, what) == ("a", "event 6 asks for a reply that was committed already")
+    assert (name, what) == ("a", "event 6 requests a reply that was already committed")
 
 
 def test_a_committed_reply_that_answers_the_next_attempt_is_not() -> None:
@@ -85,7 +85,7 @@ def test_a_reply_that_was_of_no_use_may_be_asked_for_again(end: AnyEvent) -> Non
 def test_a_tool_that_had_returned_and_is_called_again_is_repeated() -> None:
     before = (started("a"), tool_called("a"), tool_returned("a"), tool_called("a", key="other"))
     [(name, what)] = repeated(*before, started("a", 2), tool_called("a", 2))
-    assert (name, what) == ("a", "event 6 calls search again, which had returned")
+    assert (name, what) == ("a", "event 6 calls search again, although it had returned")
     assert not repeated(*before, started("a", 2), tool_called("a", 2, key="other"))
 
 
@@ -106,7 +106,7 @@ def test_an_event_that_is_gone_or_another_one_is_lost() -> None:
     [gone] = find_lost(before, before[:2])
     assert (gone.promise, gone.what) == (
         "lost",
-        "event 3, step.started, was committed and is gone",
+        "event 3, step.started, was committed and is missing",
     )
     [other] = find_lost(before, [replace(before[0], hash="else"), *before[1:]])
     assert other.what.startswith("event 1,")
@@ -175,4 +175,4 @@ def test_an_item_of_a_fan_out_belongs_to_its_step() -> None:
     found = replace(_END, outputs={**_END.outputs, "each[0]": "a"})
     wanted = replace(_END, outputs={**_END.outputs, "each[0]": "b"})
     [finding] = find_differences(wanted, found, spec)
-    assert finding == Deviation("result", "its output is another one", "each[0]", is_broken=False)
+    assert finding == Deviation("result", "its output differs", "each[0]", is_broken=False)
