@@ -6,6 +6,7 @@ replies; its page is the picture.
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -62,16 +63,16 @@ steps:
     needs: sign_off
     run: echo published
 """
-REPLIES = """\
-version: 1
-replies:
-  outline: [{text: '{"chapters": ["New", "Fixed", "Changed", "Thanks"]}', latency_s: 0.4, usage: {input_tokens: 410, output_tokens: 96}}]
-  chapter[0]: [{text: A new command., latency_s: 0.6, usage: {input_tokens: 410, output_tokens: 96}}]
-  chapter[1]: [{text: Two faults., latency_s: 0.9, usage: {input_tokens: 410, output_tokens: 96}}]
-  chapter[2]: [{text: A default., latency_s: 0.3, usage: {input_tokens: 410, output_tokens: 96}}]
-  chapter[3]: [{text: To all., latency_s: 0.5, usage: {input_tokens: 410, output_tokens: 96}}]
-  summary: [{text: A release with one new command., latency_s: 0.2, usage: {input_tokens: 410, output_tokens: 96}}]
-"""
+REPLIES = {
+    "outline": ('{"chapters": ["New", "Fixed", "Changed", "Thanks"]}', 0.4),
+    "chapter[0]": ("A new command.", 0.6),
+    "chapter[1]": ("Two faults.", 0.9),
+    "chapter[2]": ("A default.", 0.3),
+    "chapter[3]": ("To all.", 0.5),
+    "summary": ("A release with one new command.", 0.2),
+}
+"""The reply of each model step, and the seconds until it comes."""
+USAGE = {"input_tokens": 410, "output_tokens": 96}
 
 
 def main() -> None:
@@ -79,7 +80,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "spec.yaml").write_text(SPEC, "utf-8")
-        (folder / "replies.yaml").write_text(REPLIES, "utf-8")
+        replies = {
+            step: [{"text": text, "latency_s": latency_s, "usage": USAGE}]
+            for step, (text, latency_s) in REPLIES.items()
+        }
+        document = json.dumps({"version": 1, "replies": replies})
+        (folder / "replies.yaml").write_text(document, "utf-8")
         run = ["run", "spec.yaml", "--provider", "replay", "-m", "gpt-4o-mini"]
         _orc(folder, *run, "--replies", "replies.yaml")
         time.sleep(2)

@@ -29,7 +29,7 @@ from orc.projections.tables.status import shown_status
 from orc.scheduler.core.errors import nearest
 
 _STDOUT = Path("-")
-*_FIRST, _LAST = FORMATS
+*_FIRST, _LAST = (f"{form.name} ({form.about})" for form in FORMATS.values())
 
 
 def command(

@@ -15,23 +15,24 @@ from orc.projections.exports.source import ExportSource
 class Format:
     """A format by name.
 
-    `suffix` is what the name of its file ends in; None for one that is a folder. `content` is
-    whether prompts, replies and files are in it by default; None where nobody is asked. A
-    format of one file is `render_NAME(source)` in `exports/NAME.py`, with the argument
-    `content` where somebody is asked.
+    `about` says what it is, for the help. `suffix` is the end of its file's name; None for a
+    format that is a folder. `content` is whether it includes prompts, replies and files by
+    default; None for a format without that choice. A format of one file is the function
+    `render_NAME(source)` in `exports/NAME.py`, with the argument `content` if there is a choice.
     """
 
     name: str
+    about: str
     suffix: str | None = None
     content: bool | None = None
 
 
 _FORMATS = (
-    Format("folder"),
-    Format("html", suffix="html", content=True),
-    Format("otel", suffix="otel.json", content=False),
-    Format("ro-crate"),
-    Format("junit", suffix="junit.xml"),
+    Format("folder", "the run folder"),
+    Format("html", "a page", suffix="html", content=True),
+    Format("otel", "an OpenTelemetry trace", suffix="otel.json", content=False),
+    Format("ro-crate", "a research object"),
+    Format("junit", "a test report", suffix="junit.xml"),
 )
 
 FORMATS: dict[str, Format] = {form.name: form for form in _FORMATS}
