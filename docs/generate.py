@@ -224,7 +224,7 @@ def render_later_keys() -> str:
 
 
 def render_promises() -> str:
-    """Every promise, with its limits, its tests, and what they fail without."""
+    """Every promise, with its limits, its tests and its guards."""
     import yaml
 
     parts = []
@@ -236,7 +236,7 @@ def render_promises() -> str:
         lines.append(f"```sh\n.venv/bin/python -m pytest -m '' \\\n  {tests}\n```")
         names = [f"*{guard['name']}* (`{guard['file']}`)" for guard in entry.get("guards", ())]
         if names:
-            lines.append(f"Tried without: {', '.join(names)}.")
+            lines.append(f"Guards: {', '.join(names)}.")
         parts.append("\n\n".join(lines))
     return "\n\n".join(parts)
 
@@ -275,7 +275,7 @@ def _keys(model: type[BaseModel]) -> Callable[[], str]:
 
 
 def _own_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of the mapping itself: one that can hold itself is a reference at first."""
+    """The schema of the model; a recursive model has it under `$defs`."""
     schema = model.model_json_schema()
     return schema if "properties" in schema else schema["$defs"][model.__name__]
 
@@ -327,7 +327,7 @@ def _default(option: Any) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    """A Python annotation for people."""
+    """A Python annotation in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return " or ".join(_type_name(each) for each in arguments if each is not NoneType)
@@ -342,7 +342,7 @@ def _type_name(annotation: Any) -> str:
 
 
 def _shape_name(shape: dict[str, Any]) -> str:
-    """A JSON Schema for people."""
+    """A JSON Schema in words."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return _MAPPINGS.get(name, f"[mapping](#{name.removesuffix('Spec').lower()})")

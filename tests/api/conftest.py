@@ -1,4 +1,4 @@
-"""What the tests of the Python API share: an empty current folder, and specs that run offline."""
+"""Shared by the tests of the Python API: an empty current folder, and specs that run offline."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ steps:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, empty."""
+    """An empty current folder."""
     return work_in(tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""The functions that make, change and end jobs: each one working and refusing."""
+"""The functions that create, change and end jobs: their effects, and what they refuse."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ steps:
 """
 
 
-def test_a_job_that_has_used_up_its_budget_goes_on_with_a_greater_one() -> None:
+def test_a_job_that_has_used_up_its_budget_continues_with_a_raised_one() -> None:
     replies = write("replies.yaml", "replies: {one: [{text: a}], two: [{text: b}]}\n")
     job = orc.run(write("spec.yaml", BUDGETED), replies=replies)
 
@@ -118,7 +118,7 @@ def test_rerun_runs_a_step_again_with_what_depends_on_it() -> None:
     assert [s.attempts for s in orc.rerun(job.job_id, ["first"]).steps] == [2, 3]
 
 
-def test_a_fork_has_the_results_that_its_changes_leave_as_they_are() -> None:
+def test_a_fork_reuses_the_results_of_unchanged_steps() -> None:
     job = orc.run(write("spec.yaml", CHAIN))
     forked = orc.fork(job.job_id, changes={"steps.second.run": ["printf", "changed"]})
     steps = {step.step: step for step in forked.steps}
@@ -146,7 +146,7 @@ def test_a_fork_that_is_not_run_can_be_resumed() -> None:
     assert orc.resume(forked.job_id).outputs == job.outputs
 
 
-def test_a_replay_goes_the_same_way_or_tells_where_it_does_not(here: Path) -> None:
+def test_a_replay_has_no_difference_or_returns_it(here: Path) -> None:
     job = orc.run(write("spec.yaml", "project: x\nsteps: {a: {run: 'cat $ORC_SPEC_DIR/now'}}\n"))
     write("now", "one")
     job = orc.resume(job.job_id)
@@ -159,7 +159,7 @@ def test_a_replay_goes_the_same_way_or_tells_where_it_does_not(here: Path) -> No
     assert (other.differences[0].step, other.job.outputs) == ("a", {"a": "two"})
 
 
-def test_a_person_approves_or_rejects_and_the_job_goes_on() -> None:
+def test_after_an_approval_or_a_rejection_the_job_continues() -> None:
     spec = write("spec.yaml", GATED)
     one, other = orc.run(spec), orc.run(spec)
     decision = orc.approve(one.job_id, "gate", option="later", comment="soon")
@@ -209,7 +209,7 @@ def test_a_cancelled_job_is_cancelled_and_one_that_has_ended_stays_as_it_is() ->
         (lambda job: orc.reject(job, "fisrt"), "UsageProblem", "first"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_error_of_its_kind(
+def test_an_invalid_argument_raises_the_error_of_its_kind(
     call: Callable[[str], Any], error: str, message: str
 ) -> None:
     job = orc.run(write("spec.yaml", CHAIN))
@@ -241,7 +241,7 @@ def test_recorded_replies_are_written_to_the_file_that_is_named(here: Path) -> N
         orc.run(TINY_SPEC, provider="replay", record="replies.yaml")
 
 
-def test_files_go_to_another_folder_and_foreign_ones_are_left_alone(here: Path) -> None:
+def test_output_dir_gets_the_files_and_other_files_are_not_overwritten(here: Path) -> None:
     spec = "project: p\nsteps: {a: {run: 'echo x > x.txt', files: [x.txt]}}\n"
     job = orc.run(write("spec.yaml", spec), output_dir="out")
     (here / "out" / "x.txt").write_text("mine")
@@ -266,7 +266,7 @@ WAITING: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("name", WAITING)
-async def test_inside_of_a_trio_run_a_function_that_waits_names_its_twin(
+async def test_inside_a_trio_run_a_synchronous_function_names_its_asynchronous_version(
     name: str, here: Path
 ) -> None:
     with pytest.raises(RuntimeError, match=rf"await orc\.{name}_async"):
@@ -275,11 +275,11 @@ async def test_inside_of_a_trio_run_a_function_that_waits_names_its_twin(
     assert not (here / "runs.db").exists()
 
 
-def test_every_function_that_waits_has_a_twin() -> None:
+def test_every_function_that_waits_has_an_asynchronous_version() -> None:
     assert {f"{name}_async" for name in WAITING} == {n for n in orc.__all__ if n.endswith("_async")}
 
 
-async def test_the_twins_do_what_the_functions_do(here: Path) -> None:
+async def test_the_asynchronous_versions_do_the_same(here: Path) -> None:
     spec = write("spec.yaml", CHAIN)
     gated = write("gated.yaml", GATED)
     with trio.fail_after(60):
@@ -300,8 +300,8 @@ async def test_the_twins_do_what_the_functions_do(here: Path) -> None:
     assert cancelled.status == "cancelled"
 
 
-async def test_a_twin_raises_the_error_of_the_run_itself_and_not_a_group(here: Path) -> None:
-    # The third append is one of the runner's, which has a nursery around it.
+async def test_an_asynchronous_version_raises_the_error_itself_and_not_a_group(here: Path) -> None:
+    # The runner makes the third append, inside a nursery.
     failpoints.arm("ledger.before_begin@3=errno:ENOSPC")
     try:
         with pytest.raises((orc.StorageError, OSError)) as raised:

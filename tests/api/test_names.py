@@ -1,4 +1,4 @@
-"""The package itself: its names, its types as users see them, and what it loads."""
+"""The package `orc`: its names, its types in a user's program, and the modules that it loads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def type_check(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(text)
     (folder / "mypy.ini").write_text("[mypy]\n")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "script.py"]
-    # The cache of the repository's own checks would be for other settings.
+    # The mypy cache of the repository was made with other settings.
     command += ["--cache-dir", str(folder / "cache")]
     environment = {**os.environ, "MYPYPATH": ""}
     return subprocess.run(
@@ -110,7 +110,7 @@ def test_no_function_of_a_use_case_imports_the_terminal_either() -> None:
     assert found == set()
 
 
-def test_every_name_is_there_listed_and_typed_alike() -> None:
+def test_every_name_exists_is_listed_and_is_typed() -> None:
     tree = ast.parse((ROOT / "orc" / "__init__.py").read_text("utf-8"))
     typed = {
         str(alias.asname): (node.module or "").removeprefix("orc.")

@@ -1,4 +1,4 @@
-"""The functions that read jobs and specs give what the command line gives for the same job."""
+"""The functions that read jobs and specs return what the command line prints for the same job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.cli.command_line import orc as command
 
 
 def as_json(value: Any) -> Any:
-    """What the value is as JSON."""
+    """The value as JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     return json.loads(json.dumps(value, default=str))
@@ -177,7 +177,7 @@ def test_a_difference_is_what_orc_diff_prints(here: Path) -> None:
         (lambda: orc.diff("latest", "latest", step="frist"), "UsageProblem", "first"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_error_of_its_kind(
+def test_an_invalid_argument_raises_the_error_of_its_kind(
     call: Any, error: str, message: str
 ) -> None:
     orc.run(write("spec.yaml", CHAIN))

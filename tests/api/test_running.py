@@ -93,7 +93,7 @@ def test_a_bad_spec_raises_every_problem_with_its_place() -> None:
     assert not Path("runs.db").exists()
 
 
-def test_a_failed_job_is_returned_and_resume_goes_on_with_it() -> None:
+def test_a_failed_job_is_returned_and_can_be_resumed() -> None:
     spec = (
         "project: x\nsteps:\n  a: {value: 1}\n  b: {needs: a, run: 'test -e $ORC_SPEC_DIR/open'}\n"
     )
@@ -108,7 +108,7 @@ def test_a_failed_job_is_returned_and_resume_goes_on_with_it() -> None:
     assert orc.resume(db="mine.db").status == "succeeded"
 
 
-def test_a_job_or_a_ledger_that_is_not_there_is_its_own_error() -> None:
+def test_a_missing_job_and_a_missing_ledger_have_an_error_each() -> None:
     with pytest.raises(NoLedger):
         orc.resume("latest")
     with pytest.raises(NoLedger):
@@ -130,7 +130,7 @@ def test_an_open_ledger_reads_streams_and_blobs(here: Path) -> None:
     assert job.folder == here / "folders" / job.job_id
 
 
-async def test_the_asynchronous_twins_run_beside_other_tasks() -> None:
+async def test_the_asynchronous_versions_run_beside_other_tasks() -> None:
     spec = write("spec.yaml", "project: x\nsteps: {a: {run: 'test -e $ORC_SPEC_DIR/open'}}\n")
     jobs: list[orc.Job] = []
     with trio.fail_after(30):

@@ -1,4 +1,4 @@
-"""One ledger that questions are asked of: forks, caches, tools, retries, skips, items and rounds."""
+"""A ledger for tests that only read: it has forks, cache hits, tools, retries, skips, items, rounds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The folder, its first job, the same again with the caches, and a fork of the first."""
+    """The folder, its first job, a second run that the caches answered, and a fork of the first job."""
 
     folder: Path
     first: str
@@ -57,7 +57,7 @@ class Asked:
 
 
 def make(folder: Path) -> Asked:
-    """The ledger, in the current folder."""
+    """Make the ledger in the current folder."""
     write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
     first = submit(SPEC)
     second = submit(SPEC)

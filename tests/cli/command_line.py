@@ -1,6 +1,6 @@
-"""`orc` for tests: in this process, which is fast, with what it said and how it ended.
+"""Runs `orc` in the test's process, which is fast; the output and the exit code.
 
-Real processes are `tests/processes.py`'s business.
+`tests/processes.py` runs it in processes.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ steps:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one command printed, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
     err: str
 
     def lines(self) -> list[dict[str, Any]]:
-        """stdout as one JSON object a line."""
+        """stdout as JSON objects, one per line."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     def json(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Said:
 
 
 def orc(*arguments: str | Path) -> Said:
-    """Run the command line here, as `orc` with these arguments."""
+    """Run `orc` with these arguments in this process."""
     out, err = io.StringIO(), io.StringIO()
     argv = ["orc", *map(str, arguments)]
     code: object = 0
@@ -72,7 +72,7 @@ def orc(*arguments: str | Path) -> Said:
 
 
 def work_in(folder: Path, patches: pytest.MonkeyPatch) -> Path:
-    """Make the folder the current one, and forget the settings in the caller's environment."""
+    """Make this the current folder, and remove orc's variables from the environment."""
     kept = orc_environment()
     for name in set(os.environ) - set(kept):
         patches.delenv(name)

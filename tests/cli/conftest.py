@@ -1,4 +1,4 @@
-"""Every test of the command line works in a folder of its own; readers share one ledger."""
+"""Each test of the command line runs in a new folder; tests that only read share a ledger."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Kept:
     passed: str
     failed: str
     tiny: str
-    """The newest one: the example on recorded replies."""
+    """The newest job: the example, run from recorded replies."""
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, empty."""
+    """An empty current folder."""
     return work_in(tmp_path, monkeypatch)
 
 
@@ -48,6 +48,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 @pytest.fixture(scope="session")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
-    """One ledger for all tests that ask it questions."""
+    """One ledger for the tests of `blame`, `why` and `diff`."""
     with pytest.MonkeyPatch.context() as patches:
         return make(work_in(tmp_path_factory.mktemp("asked"), patches))

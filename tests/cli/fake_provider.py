@@ -1,4 +1,4 @@
-"""A provider for the doctor's tests: it does what its variables say, and has no server."""
+"""A provider without a server, controlled by environment variables, for the tests of the doctor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orc.providers import OnDelta, PermanentError, Provider, Reply, Request, Tra
 
 
 class FakeProvider:
-    """Answers after `delay_s`, with its models or an error of the kind `fails`."""
+    """Answers after `delay_s`, with its models, or with an error of the kind `fails`."""
 
     name = "fake"
     params: frozenset[str] = frozenset()
@@ -22,7 +22,7 @@ class FakeProvider:
         self._models = models
 
     async def send(self, request: Request, *, on_delta: OnDelta) -> Reply:
-        """The doctor pays for nothing."""
+        """The doctor never sends a request to a model."""
         raise AssertionError("a model was asked")
 
     async def models(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ class FakeProvider:
         return self._models
 
     async def identify(self, model: str) -> str | None:
-        """Unknown."""
+        """The provider cannot tell."""
         return None
 
     async def aclose(self) -> None:
@@ -43,7 +43,7 @@ class FakeProvider:
 
 
 def build(environment: Mapping[str, str], base_url: str | None = None) -> Provider:
-    """See `build_provider`; FAKE_BUILD is why it cannot be built."""
+    """See `build_provider`; $FAKE_BUILD is the reason why it cannot be built."""
     if "FAKE_BUILD" in environment:
         raise PermanentError("environment", environment["FAKE_BUILD"])
     return FakeProvider(

@@ -1,4 +1,4 @@
-"""A ledger in which every text that may be anybody's is hostile, down to the names of its steps."""
+"""A ledger in which every text from outside is hostile, also the names of steps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, h
 
 
 def poison_ledger(database: Path, steps: list[str]) -> int:
-    """Rewrite all events as somebody could who knows how chains are made; how many texts changed.
+    """Rewrite all events and their hashes, as an attacker could; the number of changed texts.
 
-    `steps` get other names. The tables of the read model are left as they were.
+    `steps` maps step names to new names. The tables are not changed.
     """
     changed = 0
     with closing(sqlite3.connect(database)) as connection:
@@ -57,7 +57,7 @@ def poison_ledger(database: Path, steps: list[str]) -> int:
 
 
 def _poison_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str, str]:
-    """Add the resolved specs with the steps' other names; their digests by the old ones."""
+    """Add the resolved specs with the new step names; the new digests by the old digests."""
     found: dict[str, str] = {}
     rows = connection.execute(
         "SELECT sha256, content FROM blobs WHERE content LIKE '{%' AND content LIKE '%\"steps\"%'"
@@ -71,7 +71,7 @@ def _poison_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str,
 
 
 def _renamed(text: str, steps: list[str]) -> str:
-    """Canonical JSON with the steps' other names."""
+    """The value as canonical JSON, with the new step names."""
     for name in steps:
         written = json.dumps(name + NAME_POISON)[1:-1]
         text = re.sub(rf'(?<=["/.]){name}(?=["/.\[#])', lambda _: written, text)  # noqa: B023
@@ -92,7 +92,7 @@ def _poisoned(
     count = 0
     for holder, key in _texts(fields):
         before = holder[key]
-        # A path with a zero or of great length is refused by the disk, whoever prints it.
+        # A path with a zero byte, or a very long path, cannot exist on a disk.
         is_path = str(key) == "path" or str(key).endswith("_dir")
         holder[key] = before + (NAME_POISON if is_path else POISON)
         changed = (*row[:7], canonical_json(fields), row[8])
@@ -106,12 +106,12 @@ def _poisoned(
 
 
 def _texts(value: Any) -> list[tuple[Any, Any]]:
-    """Where the texts in a JSON value stand, but for digests, times and ids of jobs."""
+    """The places of texts in a JSON value, except digests, times and job ids."""
     found: list[tuple[Any, Any]] = []
     pending = [value]
     while pending:
         holder = pending.pop()
-        # The resolved spec is what resuming executes; its shape is checked when it is folded.
+        # A resume executes the resolved spec; its shape is checked when it is folded.
         places = holder.items() if isinstance(holder, dict) else enumerate(holder)
         for key, item in list(places):
             if isinstance(item, str) and not _KEPT.fullmatch(item) and NAME_POISON not in item:

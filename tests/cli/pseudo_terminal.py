@@ -1,4 +1,4 @@
-"""`orc` on a terminal of its own, for tests of what a person sees."""
+"""Runs `orc` on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.processes import ORC, orc_environment
 
 
 def run_on_a_terminal(*arguments: str, cwd: Path, **extra: str) -> tuple[int, bytes]:
-    """Run `orc` on a terminal of its own; its exit code, and all that reached the screen."""
+    """Run `orc` on a pseudo-terminal; its exit code, and all output."""
     keyboard, screen = pty.openpty()
     environment = orc_environment(TERM="xterm-256color", COLUMNS="120", LINES="40", **extra)
     process = subprocess.Popen(

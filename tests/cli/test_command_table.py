@@ -1,4 +1,4 @@
-"""The table of commands: `orc --help` reads it alone, and it says what the commands say."""
+"""The table of commands: `orc --help` reads only this table, and its texts equal the commands' help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job costs, wherever it is shown; an unknown price is never shown as nothing."""
+"""The cost of a job is the same in every output, and an unknown price is never shown as 0."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COST_USD = 0.0018
 
 
 def run_job(*models: str) -> list[dict[str, Any]]:
-    """Run two steps on replies of these models; the lines of the run."""
+    """Run two steps with replies of these models; the JSON lines of the run."""
     first, second = (f"[{{text: yes, model: {model}, usage: {USAGE}}}]" for model in models)
     write("replies.yaml", f"replies:\n  first: {first}\n  second: {second}\n")
     return orc("run", write("spec.yaml", SPEC), "--replies", "replies.yaml", "--json").lines()
@@ -82,7 +82,7 @@ def test_a_wholly_unknown_cost_is_called_unknown(here: Path) -> None:
     assert "succeeded: 2 of 2 steps, 3,000 tokens, cost unknown\n" in run.err
 
 
-def test_a_job_that_called_no_model_cost_nothing(here: Path) -> None:
+def test_a_job_without_model_calls_costs_nothing(here: Path) -> None:
     said = orc("run", write("spec.yaml", "project: free\nsteps: {one: {value: 1}}\n"), "--json")
     done = said.lines()[-1]
 
@@ -90,7 +90,7 @@ def test_a_job_that_called_no_model_cost_nothing(here: Path) -> None:
     assert "out, cost free\n" in orc("show", "latest").out
 
 
-def test_a_rebuild_and_an_export_take_up_new_prices_and_nothing_is_amiss_before(
+def test_a_rebuild_and_an_export_use_new_prices_and_verify_finds_no_problem(
     here: Path,
 ) -> None:
     job_id = run_job("known", "known")[0]["job_id"]
@@ -109,9 +109,7 @@ def test_a_rebuild_and_an_export_take_up_new_prices_and_nothing_is_amiss_before(
 @pytest.mark.parametrize(
     ("found", "forged"), [('"cost_usd": 0.0036', '"cost_usd": 0.0'), ("priced", "prized")]
 )
-def test_a_changed_manifest_is_found_even_where_it_is_the_cost(
-    here: Path, found: str, forged: str
-) -> None:
+def test_a_changed_cost_in_the_manifest_is_found(here: Path, found: str, forged: str) -> None:
     write("prices.yaml", PRICES)
     path = Path("runs", run_job("known", "known")[0]["job_id"], "manifest.json")
     path.write_text(path.read_text("utf-8").replace(found, forged, 1), "utf-8")
@@ -119,7 +117,7 @@ def test_a_changed_manifest_is_found_even_where_it_is_the_cost(
     assert orc("verify").code == 5
 
 
-def test_what_is_not_a_cost_is_checked_under_other_prices_too(here: Path) -> None:
+def test_other_values_are_verified_under_changed_prices_too(here: Path) -> None:
     path = Path("runs", run_job("known", "known")[0]["job_id"], "manifest.json")
     path.write_text(path.read_text("utf-8").replace("priced", "prized", 1), "utf-8")
     write("prices.yaml", PRICES)
@@ -127,7 +125,7 @@ def test_what_is_not_a_cost_is_checked_under_other_prices_too(here: Path) -> Non
     assert orc("verify").code == 5
 
 
-def test_the_tables_of_an_older_version_are_derived_anew_by_the_first_look(here: Path) -> None:
+def test_the_tables_of_an_older_version_are_rebuilt_by_the_first_reader(here: Path) -> None:
     write("prices.yaml", PRICES)
     job_id = run_job("known", "known")[0]["job_id"]
     with closing(sqlite3.connect("runs.db", isolation_level=None)) as connection:

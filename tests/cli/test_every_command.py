@@ -1,4 +1,4 @@
-"""Whatever stands in a spec, a ledger or a file's name: no command prints what a terminal obeys."""
+"""No command prints a control character, whatever a spec, a ledger or a file name contains."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ COMMANDS: dict[str, list[list[str]]] = {
 
 @pytest.fixture(scope="module")
 def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a ledger, a bundle, and specs that are all hostile."""
+    """A folder with a hostile ledger, a hostile bundle and hostile specs."""
     with pytest.MonkeyPatch.context() as patches:
         folder = work_in(tmp_path_factory.mktemp("poisoned"), patches)
         write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
@@ -173,7 +173,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_command_is_tried() -> None:
+def test_every_command_is_in_the_table() -> None:
     registered = {*command_table.COMMANDS, *command_table.ALIASES}
     assert set(COMMANDS) == registered, "a new command belongs into the table above"
 
@@ -187,10 +187,10 @@ def test_every_command_has_a_file_of_tests() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_prints_nothing_that_a_terminal_obeys(
+def test_no_command_prints_a_control_character(
     command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # `orc browse` would answer until Ctrl-C.
+    # `orc browse` would run until Ctrl-C.
     monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
     shutil.copytree(poisoned, here / "copy")
     monkeypatch.chdir(here / "copy")
@@ -198,7 +198,7 @@ def test_a_command_prints_nothing_that_a_terminal_obeys(
         for options in ((), ("--json",)):
             said = orc(command, *arguments, *options)
 
-            # The lines of a log keep their tabs.
+            # Tabs in logs are printed.
             kept = {"\t"} if command == "logs" else set()
             assert obeyed(said.out + said.err) <= kept, arguments
             assert "Traceback" not in said.err
@@ -220,7 +220,7 @@ def _json_of(said: Said) -> list[object]:
         return list(said.lines())
 
 
-def test_what_a_ledger_holds_is_shown_as_what_it_is(poisoned: Path, here: Path) -> None:
+def test_hostile_text_in_a_ledger_is_shown_with_escapes(poisoned: Path, here: Path) -> None:
     shutil.copytree(poisoned, here / "copy")
     os.chdir(here / "copy")
 
@@ -229,7 +229,7 @@ def test_what_a_ledger_holds_is_shown_as_what_it_is(poisoned: Path, here: Path) 
     assert r"\x1b]0;owned\x07" in orc("tail", "latest").out
 
 
-def test_a_mistake_of_ours_is_told_without_what_a_terminal_obeys(
+def test_a_traceback_has_no_control_characters(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["orc", "--version"])

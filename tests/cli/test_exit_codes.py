@@ -1,4 +1,4 @@
-"""Exit codes: each error names its own, and each documented one is reached."""
+"""Exit codes: each error class has one, and each documented code is reached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 
 ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("errors.py"))
 
-# Errors that are caught where they are raised from, and so end no command.
+# Errors that are always caught, so that they end no command.
 CAUGHT = {
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",
@@ -42,7 +42,7 @@ CAUGHT = {
 
 
 def exceptions() -> dict[str, type[BaseException]]:
-    """Every public exception class of the five folders, by its name."""
+    """Every public exception class of the five folders, by name."""
     homes: dict[str, tuple[str, list[str]]] = {}
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):

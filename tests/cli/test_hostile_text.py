@@ -1,4 +1,4 @@
-"""What models and commands write reaches no terminal raw: it could rewrite what a person sees."""
+"""Texts of models and commands are escaped on a terminal, which they could otherwise control."""
 
 from __future__ import annotations
 
@@ -39,25 +39,23 @@ steps:
 
 @pytest.fixture
 def spec() -> Path:
-    """A job that hears hostile text from a model, from a file and from a command."""
+    """A job that gets hostile text from a model, from a file and from a command."""
     replies = {"talk": [{"text": HOSTILE, "latency_s": 0.6}], "ready": [{"text": HOSTILE}]}
     write("spec.replay.yaml", json.dumps({"replies": replies}))
     return write("spec.yaml", SPEC)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--quiet",)], ids=" ".join)
-def test_run_prints_no_character_that_a_terminal_obeys(
-    options: tuple[str, ...], spec: Path
-) -> None:
+def test_run_prints_no_control_character(options: tuple[str, ...], spec: Path) -> None:
     said = orc("run", spec, *options)
 
     assert said.code == 1
     assert obeyed(said.out + said.err) == set()
-    # It is shown, as what it is.
+    # The text is shown, with escapes.
     assert r"because \x1b[2J" in said.err or r"because \u001b[2J" in said.out
 
 
-def test_no_reader_prints_a_character_that_a_terminal_obeys(spec: Path) -> None:
+def test_no_reading_command_prints_a_control_character(spec: Path) -> None:
     orc("run", spec)
 
     for command in (
@@ -88,7 +86,7 @@ def test_the_published_json_is_plain_ascii(spec: Path, here: Path) -> None:
     assert TITLE in json.loads((published[-1]).read_text())["reply"]["text"], "kept as it was"
 
 
-def test_a_spec_that_is_refused_is_quoted_harmlessly() -> None:
+def test_a_refused_spec_is_quoted_with_escapes() -> None:
     spec = write("spec.yaml", 'project: x\nsteps: {"a\\e]0;owned\\a": {run: "true"}}\n')
     title = write("\u202eevil.yaml", "project: 3\n")
 
@@ -99,7 +97,7 @@ def test_a_spec_that_is_refused_is_quoted_harmlessly() -> None:
             assert obeyed(said.out + said.err) == set()
 
 
-def test_a_project_with_a_hostile_description_is_listed_harmlessly() -> None:
+def test_a_hostile_project_description_is_listed_with_escapes() -> None:
     submit(f"project: x\ntask_description: {json.dumps(HOSTILE)}\nsteps: {{a: {{value: 1}}}}\n")
 
     for command in (("show", "latest"), ("tail", "latest"), ("list",)):
@@ -111,7 +109,7 @@ def test_the_live_table_shows_steps_as_they_change_and_nothing_raw(spec: Path, h
 
     assert code == 1
     for injected in (*INJECTED, "\0"):
-        # A terminal's own line end is \r\n.
+        # The line end of a terminal is \r\n.
         assert injected.encode() not in screen, injected
     shown = screen.decode()
     for words in (r"talk +running", r"talk +succeeded", r"shell +failed", r"echo +pending"):
@@ -121,7 +119,7 @@ def test_the_live_table_shows_steps_as_they_change_and_nothing_raw(spec: Path, h
     assert "next: orc resume job_" in shown
 
 
-def test_no_color_takes_the_colours_from_the_live_table(spec: Path, here: Path) -> None:
+def test_no_color_removes_the_colours_of_the_live_table(spec: Path, here: Path) -> None:
     _, coloured = run_on_a_terminal("run", str(spec), cwd=here)
     _, grey = run_on_a_terminal("run", str(spec), cwd=here, NO_COLOR="1")
 
@@ -130,5 +128,5 @@ def test_no_color_takes_the_colours_from_the_live_table(spec: Path, here: Path) 
 
 
 def plain(screen: str) -> str:
-    """What reached the screen without the codes for colour and place."""
+    """The output without the codes for colours and cursor positions."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)

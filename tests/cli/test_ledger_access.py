@@ -1,4 +1,4 @@
-"""Which ledger and which job a command means, and what is said where there is none."""
+"""Which ledger and which job a command uses, and the errors if there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cli.command_line import PASSING, orc, submit, write
 from tests.cli.conftest import Kept
 
 
-def test_the_ledger_is_named_by_option_or_environment_or_is_here(
+def test_the_ledger_is_found_by_option_environment_or_default(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     assert orc("list").code == 6
@@ -34,7 +34,7 @@ def test_a_job_goes_by_its_id_by_a_part_of_it_and_by_latest(kept: Kept) -> None:
     assert shown("latest") == kept.tiny
 
 
-def test_a_part_of_several_ids_is_answered_with_them(kept: Kept) -> None:
+def test_an_ambiguous_part_of_an_id_is_refused_with_the_ids(kept: Kept) -> None:
     said = orc("show", "job_", "--db", kept.database)
 
     assert said.code == 6
@@ -55,7 +55,9 @@ def test_a_job_that_is_not_there_ends_with_6(command: str, kept: Kept, here: Pat
 
 
 @pytest.mark.parametrize("command", [("list",), ("run", "spec.yaml"), ("verify",), ("rebuild",)])
-def test_a_database_that_is_no_ledger_is_left_alone(command: tuple[str, ...], here: Path) -> None:
+def test_a_database_that_is_not_a_ledger_is_not_changed(
+    command: tuple[str, ...], here: Path
+) -> None:
     write("spec.yaml", PASSING)
     (here / "folder").mkdir()
     write("notes.txt", "no ledger")

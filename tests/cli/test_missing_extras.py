@@ -1,4 +1,4 @@
-"""A provider whose extra is not installed is told of before a job exists."""
+"""A provider whose extra is not installed is reported before a job exists."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_spec_that_names_it_is_refused_with_the_command(server: ModelServer, p
     assert not Path("runs.db").exists()
 
 
-def test_recorded_replies_stand_in_for_it() -> None:
+def test_recorded_replies_replace_it() -> None:
     write("spec.replies.yaml", "steps:\n  ask: Hi\n")
     spec = write("spec.yaml", "project: far\nprovider: far/model\nsteps:\n  ask: {prompt: Hello}\n")
     said = orc("run", spec, "--provider", "replay")

@@ -10,7 +10,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.options import parse_since
 
 
-def test_a_moment_is_counted_back_or_read_as_utc() -> None:
+def test_since_is_a_duration_or_a_utc_time() -> None:
     now = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
     assert parse_since(None) is None

@@ -1,4 +1,4 @@
-"""A job's secrets are hidden in what the process prints, wherever the text comes from."""
+"""A job's secrets are hidden in all output of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every place that tells which files a job has tells of the same ones, after every amendment."""
+"""All outputs that list a job's files list the same files, after every amendment."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def files_in(folder: Path) -> dict[str, str]:
 
 
 def owned(job_id: str) -> dict[str, Any]:
-    """Each place that tells which files the job has, and what it says: paths without the project."""
+    """The files of the job by each output that lists them; paths without the project."""
     run_folder = Path("runs") / job_id
     shutil.rmtree("copy", ignore_errors=True)
     assert orc("export", job_id, "--to", "copy").code == 0
@@ -125,7 +125,7 @@ def agree(job_id: str, *paths: str) -> None:
     ],
     ids=["items", "key", "key-same-path", "rounds", "member", "step", "path", "folder", "skipped"],
 )  # fmt: skip
-def test_all_places_agree_on_the_files_of_an_amended_job(
+def test_all_outputs_agree_on_the_files_of_an_amended_job(
     before: str, old: list[str], after: str, new: list[str]
 ) -> None:
     job_id = submit(before)
@@ -159,7 +159,7 @@ def test_the_artifacts_of_a_removed_member_go_from_the_run_folder() -> None:
     agree(job_id, "lint.txt")
 
 
-def test_what_an_older_orc_left_in_a_run_folder_is_reported_and_export_removes_it() -> None:
+def test_former_files_of_an_older_version_are_reported_and_removed_by_export() -> None:
     job_id = submit(FAN)
     folder = Path("runs") / job_id / "outputs/demo"
     left = files_in(folder)
@@ -183,7 +183,7 @@ def test_a_file_with_other_bytes_at_the_path_of_a_former_file_is_left_alone() ->
     assert orc("verify", job_id).code == 0
 
 
-def test_what_a_command_writes_again_without_recording_it_stays_while_the_job_waits() -> None:
+def test_uncaptured_files_of_a_command_stay_while_the_job_waits() -> None:
     text = """\
 project: demo
 steps:
@@ -207,7 +207,7 @@ def test_an_output_dir_keeps_the_copies_of_former_files() -> None:
 
 
 @pytest.mark.parametrize("how", ["path", "copy", "digest"])
-def test_blame_tells_of_a_file_that_no_step_owns_any_more(how: str) -> None:
+def test_blame_reports_a_file_that_no_step_owns_any_more(how: str) -> None:
     job_id = submit(FAN)
     shown = orc("show", job_id, "--files", "--json").lines()
     digest = next(line["sha256"] for line in shown if line["path"] == "demo/one.txt")

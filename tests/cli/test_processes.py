@@ -1,4 +1,4 @@
-"""What only a process of its own shows: signals, owners, pipes that close, completion."""
+"""Tests that need a real process: signals, owners, closed pipes, shell completion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ steps:
 
 @pytest.fixture
 def running(here: Path) -> Iterator[subprocess.Popen[str]]:
-    """`orc run --json` of a job whose second step has started, and stays."""
+    """`orc run --json` of a job whose second step has started and does not end."""
     write("slow.yaml", SLOW)
     process = start_orc("run", "slow.yaml", "--json", cwd=here)
     try:
@@ -52,7 +52,7 @@ def test_a_signal_stops_a_job_so_that_it_can_be_resumed(
     assert "next: orc resume job_" in orc("show", "latest").out
 
 
-def test_a_job_has_one_owner_and_the_second_is_told_who_it_is(
+def test_a_second_owner_is_refused_with_the_pid_of_the_first(
     running: subprocess.Popen[str],
 ) -> None:
     said = orc("resume", "latest")
@@ -89,7 +89,7 @@ def test_tail_follows_a_running_job_and_ends_with_it(
     assert json.loads(out.splitlines()[-1])["type"] == "job.interrupted"
 
 
-def test_a_killed_owner_leaves_an_interrupted_job_that_resume_goes_on_with(
+def test_a_killed_owner_leaves_an_interrupted_job_that_can_be_resumed(
     running: subprocess.Popen[str], here: Path
 ) -> None:
     running.kill()
@@ -103,9 +103,7 @@ def test_a_killed_owner_leaves_an_interrupted_job_that_resume_goes_on_with(
 
 
 @pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])
-def test_a_job_goes_on_when_nobody_reads_its_progress_any_more(
-    options: tuple[str, ...], here: Path
-) -> None:
+def test_a_job_continues_when_its_output_is_closed(options: tuple[str, ...], here: Path) -> None:
     write("spec.yaml", PASSING)
     process = start_orc("run", "spec.yaml", *options, cwd=here)
     try:
@@ -120,7 +118,7 @@ def test_a_job_goes_on_when_nobody_reads_its_progress_any_more(
     assert orc("show", "latest", "--json").json()["status"] == "succeeded"
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(kept: Kept) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(kept: Kept) -> None:
     for command in (f"tail {kept.tiny}", f"tail {kept.tiny} --json", "list"):
         said = shell(
             f"'{ORC}' {command} --db '{kept.database}' | head -n 1; exit ${{PIPESTATUS[0]}}"
@@ -129,7 +127,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(kept: Kept) -> None:
         assert said.stdout.count("\n") == 1
 
 
-def test_closed_streams_neither_end_a_job_nor_mix_talk_into_data(here: Path) -> None:
+def test_closed_streams_neither_end_a_job_nor_mix_messages_into_data(here: Path) -> None:
     write("spec.yaml", PASSING)
     without_talk = shell(f"'{ORC}' run spec.yaml 2>&-")
     without_data = shell(f"'{ORC}' list >&-")
@@ -159,7 +157,7 @@ def test_the_shell_completes_commands_jobs_and_steps(here: Path) -> None:
 
 
 def completed(line: str, folder: Path) -> list[str]:
-    """What the shell offers for the last word of the line."""
+    """The shell's completions of the last word of the line."""
     environment = orc_environment(
         _ORC_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))
     )
@@ -189,7 +187,7 @@ def shell(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def read_line(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """The next line of JSON on the process's stdout."""
+    """The next JSON line on the process's stdout."""
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, "the process said nothing more"

@@ -1,4 +1,4 @@
-"""Every command that only reads answers people in plain text, and programs in JSON."""
+"""Every command that only reads prints plain text, and with --json only JSON."""
 
 from __future__ import annotations
 
@@ -23,20 +23,18 @@ EVERY_READER = [
 
 
 @pytest.mark.parametrize("command", EVERY_READER, ids=" ".join)
-def test_a_reader_answers_people_in_plain_text(command: tuple[str, ...], kept: Kept) -> None:
+def test_a_reading_command_prints_plain_text(command: tuple[str, ...], kept: Kept) -> None:
     said = orc(*command, "--db", kept.database)
 
     assert said.code == 0, said.err
     assert "\x1b" not in said.out + said.err
     assert all(line == line.rstrip() for line in said.out.splitlines())
-    # What verify says is talk: its data is its exit code.
+    # `verify` prints messages on stderr; its result is the exit code.
     assert bool(said.out) == (command != ("verify",))
 
 
 @pytest.mark.parametrize("command", EVERY_READER, ids=" ".join)
-def test_a_reader_answers_programs_in_json_and_says_nothing_else(
-    command: tuple[str, ...], kept: Kept
-) -> None:
+def test_a_reading_command_prints_only_json_with_json(command: tuple[str, ...], kept: Kept) -> None:
     said = orc(*command, "--json", "--db", kept.database)
 
     assert said.code == 0, said.err

@@ -1,9 +1,8 @@
-"""What a disk may hold after a power cut: a model of it, and the record of a real process's writes.
+"""A model of a disk after a power cut, applied to the recorded writes of a real process.
 
-`strace` records what a process asks of the system. At a cut everything that was not
-synced is dropped, kept or torn at 512 bytes, by chance; a name that was made, moved
-or removed is so for certain when its folder was synced, and until then by chance, in
-the order in which it was asked for.
+`strace` records the system calls of a process. At a power cut, all data that was not synced is
+dropped, kept or torn at 512 bytes, at random. A name that was created, moved or removed is certain
+once its folder was synced; before that it is kept or lost at random, in the order of the calls.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _FD = r"(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>(?:\(deleted\))?"
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One thing that was asked of the disk, or, as `say`, that was told to the world."""
+    """One call that changes the disk, or, as `say`, an acknowledgement on stdout."""
 
     kind: str
     path: str = ""
@@ -47,7 +46,7 @@ class Op:
 
 @cache
 def why_not() -> str:
-    """Why nothing can be recorded here; empty where it can."""
+    """Why nothing can be recorded on this machine; empty if it can."""
     strace = shutil.which("strace")
     if strace is None:
         return "records system calls with strace, which is not installed"
@@ -56,7 +55,7 @@ def why_not() -> str:
 
 
 def record(code: str, *arguments: str, folder: Path) -> list[Op]:
-    """Run a Python program, and what it asked of the disk under `folder` and said on stdout."""
+    """Run a Python program; its calls on files under `folder`, and its output on stdout."""
     if why_not():
         pytest.skip(why_not())
     trace = folder.with_name(folder.name + ".strace")
@@ -77,7 +76,7 @@ def record(code: str, *arguments: str, folder: Path) -> list[Op]:
 
 
 def parse(lines: Iterable[str], *, under: str) -> Iterator[Op]:
-    """The calls that succeeded, in the order of their ends, as far as they concern the folder."""
+    """The successful calls that concern the folder, in the order in which they ended."""
     begun: dict[str, str] = {}
     places: dict[int, int] = {}
     for line in lines:
@@ -191,16 +190,16 @@ class _Folder:
 
 
 class Disk:
-    """What was asked of one folder, and what of it is certain."""
+    """The state of one folder: what was written, and what of it is synced."""
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._top = _Folder()
 
     def apply(self, op: Op) -> None:
-        """Do what was asked."""
+        """Apply one call."""
         if op.kind == "say" or op.path.endswith("-shm"):
-            # What is mapped into memory is no part of what must last.
+            # The shared-memory file is mapped, and need not survive.
             return
         if op.path == self._root:
             if op.kind == "sync":
@@ -227,7 +226,7 @@ class Disk:
                 there.waiting.append(op)
 
     def cut(self, target: Path, *, seed: int) -> None:
-        """Lay out what a power cut at this moment may leave."""
+        """Write to disk what a power cut at this moment may leave."""
         chance = random.Random(seed)
         fate = chance.choice(("drop", "keep", "mixed", "mixed"))
         target.mkdir()
@@ -276,7 +275,7 @@ def _apply(content: bytearray, op: Op) -> None:
 
 
 def _sectors(op: Op) -> Iterator[Op]:
-    """The parts of a write that lie in one sector each."""
+    """The parts of a write by sector."""
     start = 0
     while start < len(op.content):
         end = start + SECTOR_BYTES - (op.offset + start) % SECTOR_BYTES

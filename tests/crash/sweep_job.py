@@ -1,6 +1,6 @@
-"""A small job of every kind of step, what it must end in, and what must hold after its crashes.
+"""A small job with every kind of step, its expected result, and the checks after crashes.
 
-What it must end in is written down here, by hand; nothing of it is taken from a run.
+The expected result is written here by hand, and not taken from a run.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ _VOLATILE = frozenset(
 
 
 def write_job(folder: Path) -> None:
-    """Put the spec and its module there."""
+    """Write the spec and its module to the folder."""
     (folder / "spec.yaml").write_text(_SPEC)
     (folder / "counting.py").write_text(_MODULE)
 
 
 def answer(asked: Asked) -> Says | Fails:
-    """What the model says to each prompt; always the same."""
+    """The reply of the model to each prompt."""
     if "two rivers" in asked.last:
         return Says('{"rivers": ["Rhine", "Elbe"]}')
     return Says(_RHINE if "Rhine" in asked.last else _ELBE)
@@ -101,7 +101,7 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 @dataclass
 class Crashes:
-    """What the crashes of one job may have cost, read from its ledger after each of them."""
+    """What the crashes of one job may have cost, read from its ledger after each crash."""
 
     in_flight: Counter[str] = field(default_factory=Counter)
     in_doubt: int = 0
@@ -109,11 +109,11 @@ class Crashes:
 
     @property
     def last_type(self) -> str:
-        """The type of the last event that was committed; none where there is none."""
+        """The type of the last committed event; None without events."""
         return str(self.before[-1][2]) if self.before else ""
 
     def take(self, folder: Path) -> None:
-        """Look at what the process that has just died had committed."""
+        """Read what the killed process had committed."""
         events = read_committed(folder)
         rows = [_row(event) for event in events]
         assert rows[: len(self.before)] == self.before, "a committed event is gone"
@@ -137,7 +137,7 @@ class Crashes:
 
 
 def read_committed(folder: Path) -> list[dict[str, Any]]:
-    """The events of the folder's ledger; none where there is no ledger yet, or an empty one."""
+    """The events of the folder's ledger; empty if there is no ledger yet."""
     try:
         return read_events(folder / "runs.db")
     except sqlite3.OperationalError:
@@ -145,7 +145,7 @@ def read_committed(folder: Path) -> list[dict[str, Any]]:
 
 
 def check_end(folder: Path, crashes: Crashes, *, paid: int) -> None:
-    """The job ended as written above, and its crashes repeated nothing that was committed."""
+    """Check that the job ended as expected, and that no committed work was repeated."""
     events = read_committed(folder)
     rows = [_row(event) for event in events]
     assert rows[: len(crashes.before)] == crashes.before, "a committed event is gone"
@@ -204,7 +204,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def lasting(value: Any) -> Any:
-    """The value without what differs between two runs, or after a crash."""
+    """The value without the fields that may differ between runs, or after a crash."""
     if isinstance(value, dict):
         return {key: lasting(item) for key, item in value.items() if key not in _VOLATILE}
     if isinstance(value, list):
@@ -213,7 +213,7 @@ def lasting(value: Any) -> Any:
 
 
 def read_outputs(folder: Path) -> dict[str, Any]:
-    """The output of each step that succeeded, out of the ledger's own tables."""
+    """The output of each succeeded step, from the ledger's tables."""
     connection = sqlite3.connect(f"file:{folder / 'runs.db'}?mode=ro", uri=True, timeout=30)
     try:
         blobs = dict(connection.execute("SELECT sha256, content FROM blobs").fetchall())
@@ -232,7 +232,7 @@ def read_outputs(folder: Path) -> dict[str, Any]:
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """Every file below the folder, by its path there."""
+    """Every file below the folder, by its relative path."""
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("*"))

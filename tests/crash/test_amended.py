@@ -1,4 +1,4 @@
-"""A job that is amended, and killed while it goes on, ends as one of the edited spec would have."""
+"""An amended job that is killed and resumed ends like a new job of the edited spec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GONE = "s29"
 
 
 def write_edited(folder: Path) -> None:
-    """The spec of thirty steps with one changed, one gone, and one more."""
+    """The spec of thirty steps, with one step changed, one removed and one added."""
     write_spec(folder)
     document = yaml.safe_load((folder / "spec.yaml").read_text())
     steps = document["steps"]
@@ -32,7 +32,7 @@ def write_edited(folder: Path) -> None:
 
 
 def read_end(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    """Files and outputs of the folder's one job, by what its manifest lists."""
+    """The files and outputs of the folder's only job, from its manifest."""
     [path] = folder.glob("runs/*/manifest.json")
     manifest = json.loads(path.read_text())
     assert manifest["status"] == "succeeded"
@@ -46,7 +46,7 @@ def read_end(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def of_the_edited_spec(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What the edited spec gives, run as a job of its own."""
+    """The result of the edited spec, run as a new job."""
     folder = tmp_path_factory.mktemp("edited")
     write_edited(folder)
     ended = run_orc("run", "edited.yaml", "-q", cwd=folder, **environment(folder))
@@ -60,7 +60,7 @@ def test_an_amended_job_that_is_killed_ends_like_one_of_the_edited_spec(
 ) -> None:
     chance = random.Random(seed)
     write_edited(tmp_path)
-    # Amended when it had ended, or when it was killed halfway.
+    # Amended after its end, or after it was killed halfway.
     changes = 1000 if seed % 2 else chance.randint(10, 40)
     run_and_kill(tmp_path, "run", "spec.yaml", changes=changes, delay_s=0.0)
     amend = ("resume", "latest", "--spec", "edited.yaml")

@@ -1,4 +1,4 @@
-"""A disk that fails at any call: exit 74, one message that says what to do, and a job that goes on."""
+"""A disk that fails at any call: exit code 74, one message with what to do, and a job that resumes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The outputs of the folder's one job, whatever lies beside them included."""
+    """The files in the outputs of the folder's only job, also unexpected ones."""
     [outputs] = folder.glob("runs/*/outputs")
     return {
         str(path.relative_to(outputs)): path.read_bytes()
@@ -65,13 +65,13 @@ _WHOLE = {
 
 
 def clear(folder: Path) -> None:
-    """Begin anew: no ledger, no run folder."""
+    """Remove the ledger and the run folders."""
     for path in folder.glob("runs*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def check_said(code: int, err: str) -> None:
-    """One message, of a disk that failed; no traceback."""
+    """Check that there is one message about the disk, and no traceback."""
     assert code in (0, STORAGE, ENVIRONMENT), err
     assert "Traceback" not in err
     if code == STORAGE:
@@ -81,7 +81,7 @@ def check_said(code: int, err: str) -> None:
 
 
 def check_goes_on(folder: Path) -> None:
-    """Nothing is half there, the ledger is whole, and a resume ends the job as it should have."""
+    """Check that no file is half written, that the ledger verifies, and that a resume ends the job."""
     for path in folder.glob("runs/*/outputs/**/*"):
         relative = str(path).partition("/outputs/")[2]
         if path.is_file() and not path.name.endswith(".orc-tmp"):
@@ -100,7 +100,7 @@ _NO_DISK = ("ledger.after_apply", "process.", "call.")
 
 
 def hits_of_a_run(folder: Path) -> list[str]:
-    """Each place at which a whole run touches the disk, `name@count`."""
+    """Each failpoint of a whole run at which it uses the disk, as `name@count`."""
     trace = folder / "trace"
     failpoints.arm(f"trace:{trace}")
     assert orc("run", "spec.yaml").code == 0
@@ -119,7 +119,7 @@ def fail_at(hit: str, name: str, folder: Path) -> Said:
     return said
 
 
-def test_a_disk_that_fails_at_any_place_of_a_run_costs_nothing_but_time(here: Path) -> None:
+def test_a_disk_that_fails_at_a_failpoint_loses_nothing(here: Path) -> None:
     hits = hits_of_a_run(here)
     assert len(hits) > 30
     first = {hit.partition("@")[0]: hit for hit in reversed(hits)}
@@ -132,15 +132,13 @@ def test_a_disk_that_fails_at_any_place_of_a_run_costs_nothing_but_time(here: Pa
 
 @pytest.mark.torture
 @pytest.mark.parametrize("name", ["ENOSPC", "EIO", "EDQUOT", "EROFS"])
-def test_a_disk_that_fails_at_each_hit_of_a_run_costs_nothing_but_time(
-    here: Path, name: str
-) -> None:
+def test_a_disk_that_fails_at_any_hit_of_a_failpoint_loses_nothing(here: Path, name: str) -> None:
     for hit in hits_of_a_run(here):
         fail_at(hit, name, here)
 
 
 def run_with_failing(call: str, error: str, nth: str, folder: Path) -> tuple[int, str, bool]:
-    """`orc run` whose n-th such call on its ledger fails, by strace; and whether one did."""
+    """`orc run` in which strace makes the n-th such call on the ledger fail; whether there was one."""
     if why_not():
         pytest.skip(why_not())
     trace = folder / "trace"
@@ -214,7 +212,7 @@ steps:
 
 
 def damage_while_running(folder: Path, harm: str) -> tuple[int, str]:
-    """Run a job, harm its ledger while a step is at work, and let the step end."""
+    """Run a job, damage its ledger during a step, and let the step end."""
     (folder / "spec.yaml").write_text(_SLOW)
     marker = new_marker()
     process = start_orc("run", "spec.yaml", cwd=folder, ORC_MARK=marker)
@@ -243,7 +241,7 @@ def damage_while_running(folder: Path, harm: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("harm", ["deleted", "replaced", "log deleted"])
-def test_a_ledger_that_is_taken_away_while_it_is_used_stops_the_run_before_its_next_event(
+def test_a_ledger_that_is_removed_or_replaced_stops_the_run_before_its_next_event(
     here: Path, harm: str
 ) -> None:
     code, said = damage_while_running(here, harm)
@@ -262,7 +260,7 @@ def test_a_ledger_that_is_taken_away_while_it_is_used_stops_the_run_before_its_n
     assert orc("verify").code == 0
 
 
-def test_a_program_that_keeps_the_ledger_busy_is_told_of_and_the_job_goes_on(
+def test_a_program_that_keeps_the_ledger_locked_is_reported_and_the_job_can_be_resumed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert orc("run", "spec.yaml").code == 0
@@ -282,10 +280,10 @@ def test_a_program_that_keeps_the_ledger_busy_is_told_of_and_the_job_goes_on(
     assert orc("verify").code == 0
 
 
-def test_where_no_write_ahead_log_can_be_the_ledger_is_as_durable_and_says_that_it_is_slower(
+def test_without_a_write_ahead_log_the_ledger_is_durable_and_a_notice_is_printed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's dot-file locking has no shared memory, as network filesystems have none."""
+    """SQLite's dot-file locking has no shared memory, like network filesystems."""
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def connect_by_dotfile(path: Any, **options: Any) -> sqlite3.Connection:
@@ -309,7 +307,7 @@ def test_where_no_write_ahead_log_can_be_the_ledger_is_as_durable_and_says_that_
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of one megabyte in memory; skipped where it may not be mounted."""
+    """A filesystem of one megabyte in memory; the test is skipped if it cannot be mounted."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
@@ -323,7 +321,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_filesystem_that_is_full_ends_the_run_and_grown_takes_the_rest(
+def test_a_full_filesystem_ends_the_run_and_the_job_resumes_when_it_has_grown(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work_in(small_disk, monkeypatch)

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and resumed ends as if nothing had happened."""
+"""A run that is killed at any moment and resumed ends like a run without a kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHANGES = 60
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """What the job ends in when nobody disturbs it."""
+    """The result of the job without a kill."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     write_spec(folder)
     ended = run_orc("run", "spec.yaml", "-q", cwd=folder, **environment(folder))
@@ -41,7 +41,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def run_and_kill(folder: Path, *arguments: str, changes: int, delay_s: float) -> None:
-    """Kill `orc` a moment after it has said so many changes; it may end before that."""
+    """Kill `orc` shortly after it has printed this many changes; it may end before that."""
     process = start_orc(*arguments, "--json", cwd=folder, **environment(folder))
     try:
         assert process.stdout is not None
@@ -56,7 +56,7 @@ def run_and_kill(folder: Path, *arguments: str, changes: int, delay_s: float) ->
 
 
 def crash_and_resume(folder: Path, *, seed: int, moments: int) -> None:
-    """Kill the run in the `seed`-th part of its duration, resume it, at times kill that too."""
+    """Kill the run in the `seed`-th part of its duration and resume it; some resumes are killed too."""
     chance = random.Random(seed)
     write_spec(folder)
     changes = 1 + int((seed + chance.random()) * CHANGES / moments)
@@ -86,7 +86,7 @@ def test_a_job_killed_at_any_of_many_moments_ends_like_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize("delay_s", [0.2, 0.5])
-def test_a_run_killed_before_its_job_exists_leaves_nothing_that_is_in_the_way(
+def test_a_run_killed_before_its_job_exists_does_not_hinder_the_next_run(
     tmp_path: Path, uninterrupted: Result, delay_s: float
 ) -> None:
     write_spec(tmp_path)

@@ -1,4 +1,4 @@
-"""What a second process may do to a job: cancel it, be refused it, resume it."""
+"""A second process and a job: it cancels the job, is refused, or resumes it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(folder: Path, *arguments: str, marker: str = "") -> Iterator[subprocess.Popen[str]]:
-    """`orc run`, or another command, once its slow step is at work."""
+    """`orc run`, or another command, after its slow step has started."""
     (folder / "there").unlink(missing_ok=True)
     process = start_orc(*(arguments or ("run", "spec.yaml")), cwd=folder, ORC_MARK=marker)
     try:
@@ -57,7 +57,7 @@ def running(folder: Path, *arguments: str, marker: str = "") -> Iterator[subproc
 
 
 def check_goes_on(folder: Path) -> None:
-    """An explicit resume ends the job well, and `before` does not run again."""
+    """Check that a resume ends the job, and that `before` does not run again."""
     (folder / "go").touch()
     ended = run_orc("resume", "latest", cwd=folder)
     assert ended.returncode == 0, ended.stderr
@@ -107,7 +107,7 @@ def test_cancelling_a_job_that_has_ended_changes_nothing(folder: Path) -> None:
 def test_a_signal_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
     folder: Path,
 ) -> None:
-    """Two people may cancel one job; both signals are answered by its one end."""
+    """Two processes may cancel one job; its end answers both signals."""
     with running(folder) as process:
         cancels = [start_orc("cancel", "latest", cwd=folder) for _ in range(2)]
         try:
@@ -117,7 +117,7 @@ def test_a_signal_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
             for cancel in cancels:
                 end_process(cancel)
     with running(folder, "resume", "latest") as process:
-        # Longer than the owner takes to look for signals.
+        # Longer than the owner takes to read the signals.
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1.0)
         process.send_signal(signal.SIGTERM)
@@ -125,7 +125,7 @@ def test_a_signal_that_came_too_late_does_not_cancel_the_job_once_it_is_resumed(
     check_goes_on(folder)
 
 
-def test_a_second_resume_is_refused_and_told_who_owns_the_job(folder: Path) -> None:
+def test_a_second_resume_is_refused_with_the_owner_of_the_job(folder: Path) -> None:
     with running(folder) as process:
         begun_s = time.monotonic()
         refused = run_orc("resume", "latest", cwd=folder)
@@ -140,7 +140,7 @@ def test_a_second_resume_is_refused_and_told_who_owns_the_job(folder: Path) -> N
     check_goes_on(folder)
 
 
-def test_a_stopped_owner_keeps_its_job_and_goes_on_when_it_wakes(folder: Path) -> None:
+def test_a_suspended_owner_keeps_its_job_and_continues_later(folder: Path) -> None:
     with running(folder) as process:
         process.send_signal(signal.SIGSTOP)
         try:
@@ -173,7 +173,7 @@ def test_an_owner_whose_lock_file_was_deleted_is_stopped_by_the_next_owners_even
     check_goes_on(folder)
 
 
-def test_a_failed_job_goes_on_from_the_step_that_failed(folder: Path) -> None:
+def test_a_failed_job_continues_from_the_failed_step(folder: Path) -> None:
     (folder / "spec.yaml").write_text(
         "project: failing\nsteps:\n  before: {run: echo before}\n"
         '  slow: {needs: before, run: test -e "$ORC_SPEC_DIR/go"}\n'

@@ -1,4 +1,4 @@
-"""Many that want one job: one goes on with it, the others are told who; and readers write nothing."""
+"""Of many processes that resume one job, one owns it, the others name it; readers write nothing."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ def race(folder: Path, racers: int) -> None:
     assert orc("verify").code == 0
 
 
-def test_of_eight_racing_resumes_one_goes_on_and_the_others_are_told_its_pid_and_host(
+def test_of_eight_racing_resumes_one_owns_the_job_and_the_others_name_it(
     interrupted: Path,
 ) -> None:
     race(interrupted, 8)
 
 
 @pytest.mark.torture
-def test_of_fifty_racing_resumes_one_goes_on_and_the_others_are_told_its_pid_and_host(
+def test_of_fifty_racing_resumes_one_owns_the_job_and_the_others_name_it(
     interrupted: Path,
 ) -> None:
     race(interrupted, 50)
@@ -133,12 +133,12 @@ def everything_in(database: Path) -> dict[str, list[Any]]:
         connection.close()
 
 
-def test_readers_show_an_interrupted_job_and_store_nothing_of_it(
+def test_readers_show_an_interrupted_job_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = work_in(tmp_path, monkeypatch) / "runs.db"
     (tmp_path / "spec.yaml").write_text(_SPEC)
-    # Its owner ends without a word, as one that is killed does.
+    # The owner ends without recording anything, like a killed process.
     failpoints.arm("ledger.before_begin@4=errno:EIO")
     try:
         assert orc("run", "spec.yaml").code == 74

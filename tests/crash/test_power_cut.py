@@ -1,4 +1,4 @@
-"""The power fails: what was acknowledged is there, the rest as if never tried, and the job goes on."""
+"""A power cut: acknowledged data is kept, no other data is half written, and the job resumes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ _IS_BEHIND = re.compile(r"is missing from the run folder$|^the run folder has ev
 
 @dataclass(frozen=True)
 class Recording:
-    """A job that was run to its end: what it asked of the disk, and what the ledger then held."""
+    """A recorded run of a job: its calls on the disk, and the events of its ledger."""
 
     folder: Path
     ops: list[Op]
@@ -100,7 +100,7 @@ class Recording:
 
 
 def record_job(folder: Path, *, steps: int, weakened: str = "") -> Recording:
-    """Run a chain of steps that each write a file, under strace."""
+    """Run a chain of steps that each write a file, and record it with strace."""
     chance = random.Random(7)
     lines = [
         f"  s{n}: {{needs: {[f's{n - 1}'] if n else []}, "
@@ -115,7 +115,7 @@ def record_job(folder: Path, *, steps: int, weakened: str = "") -> Recording:
         rows = ledger.connection.execute("SELECT job_id, hash FROM events ORDER BY version")
         found = rows.fetchall()
     files = files_under(target)
-    # Where the job says that its folder is; what is laid out elsewhere must not find it.
+    # The recorded run folder; a ledger that is laid out elsewhere must not find it.
     shutil.rmtree(target)
     return Recording(target, ops, found[0][0], tuple(link for _, link in found), files)
 
@@ -127,7 +127,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 @dataclass
 class Said:
-    """What had been told to the world by then."""
+    """What the process had acknowledged by then."""
 
     version: int = 0
     is_done: bool = False
@@ -149,7 +149,7 @@ class Said:
 
 
 def cuts_of(recording: Recording, count: int) -> Iterator[tuple[int, Said, Path]]:
-    """So many moments of the recording: the seed, what was said before, and what the disk holds."""
+    """This many moments of the recording: the seed, the acknowledgements before, and the disk."""
     moments = sorted(random.Random(count).choices(range(len(recording.ops) + 1), k=count))
     disk, said = Disk(recording.folder), Said()
     done = 0
@@ -166,7 +166,7 @@ def cuts_of(recording: Recording, count: int) -> Iterator[tuple[int, Said, Path]
 
 
 def version_after(recording: Recording, folder: Path) -> int:
-    """How many events the ledger has, opened by the product; their chain is the recorded one."""
+    """The number of events in the ledger, opened by orc; their chain must be the recorded one."""
     places = Places.find(database=folder / "runs.db", environment={})
     with open_for_writing(places, create=True) as ledger:
         rows = ledger.connection.execute("SELECT hash FROM events ORDER BY version").fetchall()
@@ -175,7 +175,7 @@ def version_after(recording: Recording, folder: Path) -> int:
 
 
 def lost_files(said: Said, folder: Path) -> list[str]:
-    """Files that were there for good, and are gone, or half of what they were."""
+    """Files that were published before the cut and are missing or incomplete."""
     lost = []
     for path in said.files:
         file = folder / path
@@ -196,9 +196,9 @@ def check_cut(recording: Recording, seed: int, said: Said, folder: Path) -> None
     if version == 0:
         return
     with LedgerReader.open(folder / "runs.db") as ledger:
-        # The tables cost the most, and are derived in the transaction of their events.
+        # The tables are not compared: they take long, and are written in the transaction of the events.
         verifier = Verifier(ledger, tables=seed % 4 == 0)
-        # A folder may be behind its ledger, and never ahead of it or other than it says.
+        # A run folder may be older than its ledger, but never newer or different.
         problems = verifier.check_job(recording.job_id, folder=runs).problems
         assert [problem for problem in problems if not _IS_BEHIND.search(problem)] == []
         Publisher(ledger, recording.job_id, runs).publish()
@@ -218,7 +218,7 @@ def check_resumes(recording: Recording, folder: Path) -> None:
 
 
 def files_under(folder: Path) -> dict[str, str]:
-    """The digests of all output files of the folder's one job."""
+    """The digests of all output files of the folder's only job."""
     [outputs] = folder.glob("runs/*/outputs")
     return {
         str(path.relative_to(outputs)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -244,7 +244,7 @@ def test_two_thousand_power_cuts_lose_nothing_that_was_acknowledged(
 def test_with_synchronous_normal_the_same_cuts_lose_acknowledged_events(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """What shows that the model can see a loss: the setting is all that differs."""
+    """This shows that the model can find a loss: only the setting differs."""
     weak = record_job(tmp_path_factory.mktemp("weak"), steps=STEPS // 2, weakened="NORMAL")
     lost = [
         said.version - version

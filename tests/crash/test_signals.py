@@ -1,4 +1,4 @@
-"""Stopping a run from a terminal or from outside: children gone, facts recorded, resumable."""
+"""Stop signals: child processes end, the interruption is recorded, and the job can be resumed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _STUBBORN = "trap 'echo got >> \"$ORC_SPEC_DIR/got\"' TERM"
 
 
 def write_spec(folder: Path, *, stubborn: bool = False) -> None:
-    """A job that waits until it is stopped, and ends at once when there is a file `go`."""
+    """A job that waits until it is stopped, or until there is a file `go`."""
     text = _SPEC.format(
         trap=_STUBBORN if stubborn else ":",
         wait="while :; do sleep 0.05 || :; done" if stubborn else "wait",
@@ -73,7 +73,7 @@ def write_spec(folder: Path, *, stubborn: bool = False) -> None:
 
 @contextmanager
 def running(folder: Path, marker: str) -> Iterator[subprocess.Popen[str]]:
-    """`orc run` once both of its steps are at work."""
+    """`orc run` after both of its steps have started."""
     process = start_orc("run", "spec.yaml", cwd=folder, ORC_MARK=marker)
     try:
         wait_until((folder / "there").exists, what="the command")
@@ -86,7 +86,7 @@ def running(folder: Path, marker: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def check_interrupted(folder: Path, marker: str, *, name: str) -> None:
-    """Children gone, and the interruption of job and steps in the ledger."""
+    """Check that all child processes have ended, and that the interruption is recorded."""
     assert processes_with(marker) == []
     events = read_events(folder / "runs.db")
     assert events[-1]["type"] == "job.interrupted"
@@ -108,7 +108,7 @@ def check_resumes(folder: Path) -> None:
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
     ids=["SIGINT", "SIGTERM", "SIGHUP"],
 )
-def test_a_signal_ends_the_children_is_recorded_and_the_job_can_be_resumed(
+def test_a_stop_signal_ends_the_children_is_recorded_and_the_job_can_be_resumed(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     write_spec(tmp_path)
@@ -153,7 +153,7 @@ while True:
 
 
 class Terminal:
-    """`orc` in the foreground of a pseudo-terminal; what it shows is read all the time."""
+    """`orc` in the foreground of a pseudo-terminal, whose output is read continuously."""
 
     def __init__(self, *arguments: str, cwd: Path, **extra: str) -> None:
         self.master, slave = os.openpty()
@@ -237,7 +237,7 @@ print(process.wait())
 
 
 def test_a_terminal_that_is_closed_stops_the_job_and_loses_nothing(tmp_path: Path) -> None:
-    """Everything that `orc` says from then on fails with an I/O error."""
+    """All later output of `orc` fails with an I/O error."""
     write_spec(tmp_path)
     marker = new_marker()
     ended = subprocess.run(

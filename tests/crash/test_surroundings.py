@@ -1,4 +1,4 @@
-"""No right to write, no room on the disk, no reader: each is said, and costs no event."""
+"""Missing permissions, a full disk, closed output: each is reported, and no event is lost."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @pytest.mark.parametrize("room_bytes", [20_000, 120_000])
-def test_a_full_disk_ends_the_run_and_the_job_goes_on_when_there_is_room(
-    folder: Path, room_bytes: int
-) -> None:
+def test_a_full_disk_ends_the_run_and_the_job_can_be_resumed(folder: Path, room_bytes: int) -> None:
     pytest.importorskip("resource", reason="limits file sizes with setrlimit")
     (folder / "spec.yaml").write_text(
         "project: full\nsteps:\n"
@@ -142,8 +140,8 @@ def test_a_full_disk_ends_the_run_and_the_job_goes_on_when_there_is_room(
     assert event_types(folder / "runs.db")[-1] == "job.succeeded"
 
 
-def test_a_run_whose_reader_goes_away_runs_its_job_to_the_end(folder: Path) -> None:
-    """A program may read the first line alone, for the job's id."""
+def test_a_run_whose_stdout_is_closed_runs_its_job_to_the_end(folder: Path) -> None:
+    """A program may read only the first line, for the job's id."""
     process = start_orc("run", "spec.yaml", "--json", cwd=folder)
     try:
         assert process.stdout is not None
@@ -158,7 +156,7 @@ def test_a_run_whose_reader_goes_away_runs_its_job_to_the_end(folder: Path) -> N
     assert event_types(folder / "runs.db")[-1] == "job.succeeded"
 
 
-def test_a_run_whose_talk_nobody_hears_runs_its_job_to_the_end(folder: Path) -> None:
+def test_a_run_whose_stderr_is_closed_runs_its_job_to_the_end(folder: Path) -> None:
     process = start_orc("run", "spec.yaml", cwd=folder)
     try:
         assert process.stderr is not None
@@ -171,7 +169,7 @@ def test_a_run_whose_talk_nobody_hears_runs_its_job_to_the_end(folder: Path) -> 
 
 
 @pytest.mark.parametrize("command", [("tail", "latest"), ("list", "--json"), ("schema",)])
-def test_a_command_whose_reader_goes_away_ends_quietly(
+def test_a_command_whose_stdout_is_closed_ends_without_a_message(
     folder: Path, command: tuple[str, ...]
 ) -> None:
     assert run_orc("run", "spec.yaml", "-q", cwd=folder).returncode == 0
@@ -186,7 +184,7 @@ def test_a_command_whose_reader_goes_away_ends_quietly(
         end_process(process)
 
 
-def test_a_followed_job_is_left_when_the_reader_goes_away(folder: Path) -> None:
+def test_following_a_job_ends_when_stdout_is_closed(folder: Path) -> None:
     assert run_orc("run", "spec.yaml", "-q", cwd=folder).returncode == 0
     process = start_orc("tail", "latest", "-f", "--json", cwd=folder)
     try:

@@ -1,4 +1,4 @@
-"""However a run or a step ends, none of its processes is left; those that escape are told of."""
+"""However a run or a step ends, none of its processes is left; the doctor reports escaped ones."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _SIGNS = ("stubborn", "deep", "holding", "function", "asked")
 
 
 def write_spec(folder: Path, **limits: str) -> None:
-    """A job of everything that may leave a process behind; `limits` stand above its steps."""
+    """A job with everything that may leave a process behind; `limits` are keys of the job."""
     head = "project: left\nprovider: replay\nconcurrency: 4\n"
     head += "".join(f"{name}: {value}\n" for name, value in limits.items())
     (folder / "spec.yaml").write_text(f"{head}steps:{_STEPS}")
@@ -78,7 +78,7 @@ def write_spec(folder: Path, **limits: str) -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # What runs in this process; real ones have the whole grace period.
+    # Only for this process; real processes have the whole grace period.
     defaults = Runner.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "grace_s", 0.3)
@@ -87,7 +87,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def marker() -> Iterator[str]:
-    """A word by which what a test started is found, and ended after it."""
+    """A word that marks the processes of a test; they are ended after the test."""
     word = new_marker()
     yield word
     for pid in processes_with(word):
@@ -133,14 +133,14 @@ def check_none_left(marker: str, *, within_s: float = 5.0) -> None:
         ),
     ],
 )
-def test_whoever_ends_a_run_nothing_of_it_is_left(here: Path, marker: str, way: str) -> None:
+def test_however_a_run_ends_no_process_is_left(here: Path, marker: str, way: str) -> None:
     write_spec(here)
     process = start(here, marker)
     try:
         wait_until(lambda: all_there(here), what="all steps")
         assert len(processes_with(marker)) > 8
         end_by(way, process, here)
-        # What gets no time to end its children leaves that to the reaper.
+        # A process without time to end its children leaves that to the reaper.
         check_none_left(marker, within_s=5.0 if way == "killed" else 1.0)
     finally:
         end_process(process)
@@ -155,7 +155,7 @@ def test_whoever_ends_a_run_nothing_of_it_is_left(here: Path, marker: str, way: 
     ],
     ids=["step", "job"],
 )
-def test_whatever_runs_out_of_time_leaves_no_process(
+def test_a_timeout_leaves_no_process(
     here: Path, marker: str, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]
 ) -> None:
     monkeypatch.setenv("ORC_MARK", marker)
@@ -198,7 +198,7 @@ steps:
 def test_a_process_that_made_its_own_session_escapes_and_the_doctor_names_it(
     here: Path, marker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The documented limit: only the group of a command is ended with it."""
+    """A documented limit: only the process group of a command is ended."""
     monkeypatch.setenv("ORC_MARK", marker)
     (here / "spec.yaml").write_text(_ESCAPES)
     assert orc("run", "spec.yaml").code == 0
@@ -222,15 +222,13 @@ def test_a_process_that_made_its_own_session_escapes_and_the_doctor_names_it(
     assert "nobody runs" not in orc("doctor").out
 
 
-def test_the_doctor_says_nothing_of_processes_of_a_job_that_is_being_run(
-    here: Path, marker: str
-) -> None:
+def test_the_doctor_does_not_report_processes_of_a_running_job(here: Path, marker: str) -> None:
     (here / "spec.yaml").write_text(_ESCAPES.replace(">/dev/null 2>&1 &", ">/dev/null 2>&1"))
     process = start(here, marker)
     try:
         wait_until((here / "away").exists, what="the command")
         assert find_leftovers(here / "runs.db") == []
-        # Killed, its group is ended by the reaper; what had left the group is not.
+        # After the kill, the reaper ends the group, but not a process that has left the group.
         process.kill()
         process.wait(WAIT_S)
         wait_until(lambda: len(find_leftovers(here / "runs.db")) == 1, what="the one that is left")
@@ -262,7 +260,7 @@ def test_the_doctor_knows_which_versions_of_sqlite_may_lose_a_commit(
     assert has_wal_reset_bug(version) is has_it
 
 
-def test_the_doctor_tells_of_a_log_that_a_long_reader_keeps_growing(here: Path) -> None:
+def test_the_doctor_reports_a_large_write_ahead_log(here: Path) -> None:
     (here / "spec.yaml").write_text("project: long\nsteps: {one: {value: 1}}\n")
     assert orc("run", "spec.yaml").code == 0
     assert "-wal" not in orc("doctor").out

@@ -1,8 +1,7 @@
-"""A job that is killed at a named place of the code, and resumed, ends as it is written down.
+"""A job that is killed at any failpoint and resumed ends with the expected result.
 
-The places are those of `ledger/failpoints.py`. A first run lists its hits; then
-each hit is where one run dies. What the job ends in, and what its crashes may
-cost, is `sweep_job.py`'s business.
+`ledger/failpoints.py` lists the failpoints. A first run lists its hits; then one run is killed at
+each hit. `sweep_job.py` has the job, its expected result, and what crashes may cost.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ SEED = 20_261_126
 
 @dataclass
 class Stand:
-    """Where the runs of the sweep happen: the model, and the undisturbed run."""
+    """The setup of the sweep: the model server, and a run without a kill."""
 
     model: ModelServer
     root: Path
@@ -50,7 +49,7 @@ class Stand:
 
     @property
     def hits(self) -> Counter[str]:
-        """How often the undisturbed run was at each place."""
+        """The number of hits of each failpoint in the run without a kill."""
         return Counter(hit.partition("@")[0] for hit in self.trace)
 
     def new_folder(self) -> Path:
@@ -78,8 +77,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 
 
 def check_killed_at(stand: Stand, *points: str, with_reply: bool = False) -> int:
-    """Run the job to its death at the first point, resume it to its death at each further one,
-    then to its end; how often it died: `with_reply`, with a reply as the last thing committed."""
+    """Kill the run at the first failpoint, and a resume at each further one; then resume to the end.
+
+    The number of kills; for `with_reply`, of kills right after a reply was committed."""
     folder = stand.new_folder()
     crashes = Crashes()
     paid_before = len(stand.model.seen)
@@ -100,7 +100,7 @@ def check_killed_at(stand: Stand, *points: str, with_reply: bool = False) -> int
 
 
 def go_on(stand: Stand, folder: Path, *, failpoints: str = "") -> CompletedProcess[str]:
-    """What a person does next: resume the job, or run the spec while there is no job yet."""
+    """Resume the job, or run the spec again if there is no job yet."""
     if not read_committed(folder):
         if (folder / "runs.db").exists():
             none = stand.run(folder, "resume", "latest")
@@ -109,18 +109,20 @@ def go_on(stand: Stand, folder: Path, *, failpoints: str = "") -> CompletedProce
     return stand.run(folder, "resume", "latest", "-q", failpoints=failpoints)
 
 
-def test_a_run_passes_every_place_that_there_is(stand: Stand) -> None:
+def test_a_run_hits_every_failpoint(stand: Stand) -> None:
     assert set(stand.hits) == set(PLACES)
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_job_killed_at_a_place_and_resumed_ends_as_it_must(stand: Stand, place: str) -> None:
+def test_a_job_killed_at_a_failpoint_and_resumed_has_the_expected_result(
+    stand: Stand, place: str
+) -> None:
     number = random.Random(f"{SEED} {place}").randint(1, stand.hits[place])
-    # How many events share a commit is a matter of timing: this hit may not come.
+    # The number of events in a commit depends on timing, so that this hit may not occur.
     assert check_killed_at(stand, f"{place}@{number}") or check_killed_at(stand, f"{place}@1")
 
 
-def test_a_job_killed_when_a_reply_was_committed_and_nothing_more_pays_for_none_twice(
+def test_a_job_killed_right_after_a_committed_reply_pays_for_no_reply_twice(
     stand: Stand,
 ) -> None:
     for place, hit in enumerate(stand.trace):
@@ -138,13 +140,17 @@ def test_a_job_killed_while_its_last_file_is_copied_leaves_nothing_unfinished(
 
 
 @pytest.mark.parametrize("seed", range(QUICK_PAIRS))
-def test_a_job_killed_again_while_it_is_resumed_ends_as_it_must(stand: Stand, seed: int) -> None:
+def test_a_job_killed_again_during_its_resume_has_the_expected_result(
+    stand: Stand, seed: int
+) -> None:
     check_pair(stand, seed)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("place", PLACES)
-def test_a_job_killed_at_any_hit_of_a_place_ends_as_it_must(stand: Stand, place: str) -> None:
+def test_a_job_killed_at_any_hit_of_a_failpoint_has_the_expected_result(
+    stand: Stand, place: str
+) -> None:
     times = stand.hits[place]
     killed = sum(check_killed_at(stand, f"{place}@{number}") for number in range(1, times + 1))
     assert killed >= max(1, times - 4)
@@ -152,12 +158,14 @@ def test_a_job_killed_at_any_hit_of_a_place_ends_as_it_must(stand: Stand, place:
 
 @pytest.mark.torture
 @pytest.mark.parametrize("seed", range(QUICK_PAIRS, PAIRS))
-def test_a_job_killed_at_any_of_many_pairs_of_hits_ends_as_it_must(stand: Stand, seed: int) -> None:
+def test_a_job_killed_at_any_of_many_pairs_of_hits_has_the_expected_result(
+    stand: Stand, seed: int
+) -> None:
     check_pair(stand, seed)
 
 
 def check_pair(stand: Stand, seed: int) -> None:
     chance = random.Random(SEED + seed)
-    # A resume has fewer hits than a run: the later the first crash, the fewer.
+    # A resume has fewer hits than a run, and the fewer the later the first crash was.
     again = chance.randint(1, len(stand.trace) // 2)
     check_killed_at(stand, chance.choice(stand.trace), f"*@{again}")

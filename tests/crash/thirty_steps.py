@@ -1,4 +1,4 @@
-"""A job of thirty steps of every kind, and what must hold of it however often it was killed."""
+"""A job of thirty steps of every kind, and the checks after any number of kills."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def work(name, seen):
 
 @dataclass(frozen=True)
 class Result:
-    """What two runs of the job must have in common."""
+    """The part of the result in which two runs of the job must agree."""
 
     files: dict[str, str]
     outputs: dict[str, Any]
 
 
 def write_spec(folder: Path) -> None:
-    """Put spec, recorded replies and module there: the same ones each time."""
+    """Write the spec, the recorded replies and the module to the folder."""
     chance = random.Random(_SEED)
     steps: dict[str, Any] = {}
     replies: dict[str, Any] = {}
@@ -73,12 +73,12 @@ def _step(kind: str, step_id: str, needs: list[str]) -> dict[str, Any]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variable that tells the steps where their side effects are counted."""
+    """The environment variable that names the folder where steps count their side effects."""
     return {"ORC_COUNTER": str(folder / "counter")}
 
 
 def read_result(folder: Path) -> Result:
-    """Files and outputs of the folder's one job, as its own manifest and ledger show them."""
+    """The files and outputs of the folder's only job, from its manifest and its ledger."""
     [manifest_path] = folder.glob("runs/*/manifest.json")
     manifest = json.loads(manifest_path.read_text())
     assert manifest["status"] == "succeeded"
@@ -92,7 +92,7 @@ def read_result(folder: Path) -> Result:
 
 
 def check_after_crashes(folder: Path, *, as_in: Result) -> None:
-    """The same results, no succeeded step run again, nothing paid twice, an intact ledger."""
+    """Check the result, that no committed work was repeated, and that the ledger verifies."""
     assert read_result(folder) == as_in
     events = read_events(folder / "runs.db")
     started: Counter[str] = Counter()

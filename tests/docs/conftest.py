@@ -1,4 +1,4 @@
-"""What the tests of the documentation share: its pages, and the blocks and commands in them."""
+"""Shared by the tests of the documentation: its pages, and the code blocks in them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_page(page: str) -> str:
 
 
 def blocks_of(*pages: str, language: str) -> list[Block]:
-    """The blocks of that language, in order."""
+    """The blocks of this language, in order."""
     return [
         Block(page, text[: match.start()].count("\n") + 1, language, match["text"])
         for page in pages
@@ -54,7 +54,7 @@ def blocks_of(*pages: str, language: str) -> list[Block]:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment of a user who has set nothing, with this installation's `orc` first."""
+    """An environment without settings, with this installation's `orc` first in PATH."""
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": os.environ.get("HOME", "/"),
@@ -63,7 +63,7 @@ def plain_environment() -> dict[str, str]:
 
 
 def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A script, as a reader would type it; stderr goes where stdout goes."""
+    """Run a shell script; stderr is part of stdout."""
     return subprocess.run(
         ["/bin/sh", "-ec", script],
         cwd=folder,
@@ -78,6 +78,6 @@ def run_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder that has the examples where the repository has them."""
+    """A folder with the repository's `examples/`."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     return tmp_path

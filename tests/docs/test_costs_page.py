@@ -1,4 +1,4 @@
-"""The page on costs: its table can be used, and its numbers are those that come out."""
+"""The page on costs: its table is valid, and its numbers are correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.docs.conftest import blocks_of, read_page
 PAGE = "docs/costs.md"
 
 
-def test_the_table_of_the_page_is_one_and_gives_the_cost_that_the_page_says() -> None:
+def test_the_price_table_of_the_page_is_valid_and_gives_the_cost_on_the_page() -> None:
     [block] = blocks_of(PAGE, language="yaml")
     table = read_prices(None).merged(parse_prices(block.text, source_name=PAGE))
     price = table.find("openai", "gpt-4o-mini")
@@ -26,7 +26,7 @@ def test_the_table_of_the_page_is_one_and_gives_the_cost_that_the_page_says() ->
     assert usd_text(cost_usd) == "$0.0019"
 
 
-def test_the_forms_of_a_cost_are_those_that_the_page_shows() -> None:
+def test_the_page_shows_every_form_of_a_cost() -> None:
     page = read_page(PAGE)
     for known_usd, calls_unpriced in ((0.0036, 0), (0.0018, 1), (None, 1)):
         assert f"`{cost_text(known_usd, calls_unpriced)}`" in page

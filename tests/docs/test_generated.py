@@ -1,4 +1,4 @@
-"""The generated parts of the pages say what the code says."""
+"""The generated parts of the pages are up to date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.docs.conftest import PAGES, ROOT, read_page
 
 
 def load_generator() -> ModuleType:
-    # As when it is run as a script: it imports the module beside it.
+    # The script imports the module beside it.
     sys.path.insert(0, str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None
@@ -30,7 +30,7 @@ generate = load_generator()
 
 
 @pytest.mark.parametrize("page", generate.linked_pages())
-def test_a_page_equals_what_would_be_generated(page: str) -> None:
+def test_the_generated_parts_of_a_page_are_up_to_date(page: str) -> None:
     assert read_page(page) == generate.render_page(page), "run python docs/generate.py"
 
 

@@ -1,4 +1,4 @@
-"""What every page has to hold: links that lead somewhere, commands that exist, nothing private."""
+"""All pages: their links lead somewhere, their commands exist, and they have no private paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRIVATE = re.compile(
 
 
 def anchor_of(heading: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """The anchor that GitHub makes from a heading."""
     kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
     return kept.replace(" ", "-")
 
@@ -49,7 +49,7 @@ def test_no_line_has_a_path_of_one_machine_or_the_address_of_a_registry(page: st
 
 
 def commands_in(page: str) -> list[list[str]]:
-    """The words of each `orc ...` that stands in code."""
+    """The words of each command `orc ...` in code."""
     text = read_page(page)
     lines = [line for block in blocks_of(page, language="sh") for line in block.text.splitlines()]
     lines += _CODE.findall(_FENCED.sub("", text))
@@ -89,7 +89,7 @@ def test_every_make_target_that_a_page_names_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_path_in_the_repository_that_a_page_names_is_there(page: str) -> None:
+def test_every_path_in_the_repository_that_a_page_names_exists(page: str) -> None:
     pattern = r"(?:cli|ledger|scheduler|projections|providers|tests|docs|examples)/[\w./-]*"
     for code in _CODE.findall(_FENCED.sub("", read_page(page))):
         if re.fullmatch(pattern, code) and "NAME" not in code:

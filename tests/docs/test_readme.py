@@ -1,4 +1,4 @@
-"""The README's commands, output and code, done as a reader would do them."""
+"""The commands and code of the README run, and give the output that it shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def block_with(text: str, *, language: str) -> Block:
 
 
 def normal(text: str, folder: Path) -> list[str]:
-    """The lines in an order that does not depend on which of two steps ended first."""
+    """The lines in an order that does not depend on which of two parallel steps ended first."""
     text = text.replace(str(folder.resolve()), "...").replace(str(folder), "...")
     text = re.sub(r"job_[a-z0-9]{12}", "job_...", text)
     text = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", text)
@@ -53,7 +53,7 @@ def test_the_demo_prints_what_the_readme_shows_and_leaves_the_files_that_it_name
     assert set(names) <= set(looked.stdout.split())
 
 
-def test_a_job_that_is_killed_as_the_readme_says_is_resumed_to_its_end(checkout: Path) -> None:
+def test_a_job_that_is_killed_as_in_the_readme_can_be_resumed(checkout: Path) -> None:
     script = block_with("kill -9", language="sh").text
     done = run_shell(f"{script}\norc tail latest", checkout)
     assert done.returncode == 0, done.stdout

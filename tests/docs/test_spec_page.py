@@ -1,4 +1,4 @@
-"""Each spec on a page is one that orc accepts, and, where it asks no model, one that succeeds."""
+"""orc accepts every spec on a page, and every spec without a model call succeeds."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", OFFLINE, ids=str)
-def test_a_spec_on_a_page_that_asks_no_model_succeeds(block: Block, tmp_path: Path) -> None:
+def test_a_spec_on_a_page_without_a_model_call_succeeds(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(block.text, "utf-8")
     job = orc.run(path, db=tmp_path / "runs.db")
     assert job.status == "succeeded", job.failures
 
 
-def test_the_examples_give_what_the_page_says(tmp_path: Path) -> None:
+def test_the_examples_give_the_results_on_the_page(tmp_path: Path) -> None:
     by_project = {yaml.safe_load(block.text)["project"]: block for block in OFFLINE}
 
     def outputs(project: str, **inputs: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_a_later_key_of_a_step_is_refused_as_not_supported_yet(key: str) -> None
 
 
 def collect_keys(value: Any, used: set[tuple[str, str]]) -> None:
-    """Every key that the value was given, with the name of its mapping's model."""
+    """Every key of the value, with the name of its mapping's model."""
     if isinstance(value, BaseModel):
         for key in value.model_fields_set:
             used.add((type(value).__name__, key))

@@ -1,4 +1,4 @@
-"""The page of the tables: its queries run, and answer, on a ledger of recorded histories."""
+"""The page on the tables: its queries run, and return rows, on a ledger of recorded histories."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def test_the_page_has_ten_queries_each_with_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("title", QUERIES)
-def test_a_query_answers_with_the_columns_that_it_promises(
-    title: str, ledger: sqlite3.Connection
-) -> None:
+def test_a_query_returns_the_columns_on_the_page(title: str, ledger: sqlite3.Connection) -> None:
     rows = ledger.execute(QUERIES[title]).fetchall()
     assert rows
     assert ANSWERS[title] <= set(rows[0].keys())

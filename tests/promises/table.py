@@ -1,7 +1,4 @@
-"""The promises as `promises.yaml` lists them: what proves each, and what each stands on.
-
-`docs/promises.md` is made of the same file.
-"""
+"""Reads the promises from `promises.yaml`, from which `docs/promises.md` is generated too."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _FILE = Path(__file__).with_name("promises.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A piece of the product that a promise stands on, and what it reads like when it is gone."""
+    """A piece of code that a promise depends on: its text (`stands`), and a replacement (`gone`)."""
 
     name: str
     file: str
@@ -40,7 +37,7 @@ class Promise:
 
 
 def read_promises() -> list[Promise]:
-    """All of them, in the page's order."""
+    """All promises, in the order of the page."""
     document = yaml.safe_load(_FILE.read_text("utf-8"))
     return [
         Promise(

@@ -1,4 +1,4 @@
-"""Each promise has a test, and the test fails when what the promise stands on is taken away."""
+"""Each promise has tests, and the test of each guard fails when the guard is replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_promise_names_tests_that_exist() -> None:
 
 
 def exists(node: str) -> bool:
-    """Whether the file has a test of that name; parameters in brackets are not looked at."""
+    """Whether the file has a test of this name; parameters in brackets are ignored."""
     file, _, name = node.partition("::")
     path = ROOT / file
     if not path.is_file():
@@ -48,7 +48,7 @@ def exists(node: str) -> bool:
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=str)
-def test_every_guard_stands_once_where_it_is_said_to(guard: Guard) -> None:
+def test_the_text_of_every_guard_occurs_once_in_its_file(guard: Guard) -> None:
     text = (ROOT / guard.file).read_text("utf-8")
     assert text.count(guard.stands) == 1
     compile(text.replace(guard.stands, guard.gone), guard.file, "exec")

@@ -8,7 +8,7 @@ from orc.scheduler.core.errors import nearest
 
 ABOUT = {
     "app": "A small program, designed, written, documented and reviewed.",
-    "summarise-folder": "A summary of each text file in a folder, and one of them all.",
+    "summarise-folder": "A summary of each text file in a folder, and a summary of all of them.",
     "extract-table": "A table of facts from texts, by a schema.",
     "review-diff": "A model's review of a repository's changes, then a human review of it.",
     "translate": "A text in several languages, corrected until it is good enough.",

@@ -1,4 +1,4 @@
-"""What `orc chaos` calls repeated, lost and different; and what it does not."""
+"""What `orc chaos` reports as repeated, lost and different, and what it does not report."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_step_that_failed_may_start_again() -> None:
 _ANSWERED = (started("a"), requested("a"), responded("a"), resumed(), started("a", 2))
 
 
-def test_a_committed_reply_that_is_asked_for_again_is_repeated() -> None:
+def test_a_second_request_for_a_committed_reply_is_repeated() -> None:
     [(name, what)] = repeated(*_ANSWERED, requested("a", 2, 2))
     assert (name, what) == ("a", "event 6 requests a reply that was already committed")
 
@@ -78,7 +78,7 @@ def test_another_steps_equal_request_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("end", [failed("a", kind="schema", on_content=True), switched("a")])
-def test_a_reply_that_was_of_no_use_may_be_asked_for_again(end: AnyEvent) -> None:
+def test_an_unusable_reply_may_be_requested_again(end: AnyEvent) -> None:
     assert not repeated(*_ANSWERED[:3], end, started("a", 2), requested("a", 2, 2))
 
 
@@ -90,7 +90,7 @@ def test_a_tool_that_had_returned_and_is_called_again_is_repeated() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.jsonl")), ids=lambda path: path.stem)
-def test_no_recorded_history_has_anything_repeated_but_what_an_amendment_asked_for(
+def test_no_recorded_history_repeats_work_without_an_amendment(
     path: Path,
 ) -> None:
     *rows, _ = map(json.loads, path.read_text("utf-8").splitlines())
@@ -99,7 +99,7 @@ def test_no_recorded_history_has_anything_repeated_but_what_an_amendment_asked_f
     assert is_amended or not list(find_repeated(stream))
 
 
-def test_an_event_that_is_gone_or_another_one_is_lost() -> None:
+def test_a_missing_or_changed_event_is_lost() -> None:
     before = [replace(item, hash=f"h{item.version}") for item in record([started("a")] * 3)]
     assert not list(find_lost(before, before))
     assert not list(find_lost(before[:2], before))
@@ -138,7 +138,7 @@ def test_equal_ends_do_not_differ() -> None:
     assert differences(replace(_END, steps=dict(_END.steps))) == []
 
 
-def test_what_a_command_gives_and_what_follows_from_it_may_be_the_specs_doing() -> None:
+def test_a_command_may_excuse_its_own_output_and_its_dependents() -> None:
     outputs = {**_END.outputs, "shown": "else", "make": "else"}
     found = replace(_END, outputs=outputs, files={"demo/x": ("else", "make")})
     assert differences(found) == [("make", False), ("shown", False)]
@@ -150,7 +150,7 @@ def test_a_prompt_or_a_value_that_differs_by_itself_breaks_the_promise(name: str
     assert differences(found) == [(name, True)]
 
 
-def test_a_command_excuses_nothing_that_does_not_follow_from_it() -> None:
+def test_a_command_does_not_excuse_steps_that_do_not_depend_on_it() -> None:
     found = replace(_END, outputs={**_END.outputs, "make": "else", "beside": "else"})
     assert differences(found) == [("make", False), ("beside", True)]
 

@@ -1,4 +1,4 @@
-"""Ledgers that the tests of several commands read."""
+"""Ledgers for the tests of several commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ steps:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A ledger: a job that paid, its like that had one reply from the cache, and a failed one."""
+    """A ledger with three jobs: one with costs, one with a reply from the cache, and a failed one."""
 
     database: Path
     first: str
@@ -45,7 +45,7 @@ class Spent:
 
 @pytest.fixture(scope="module")
 def spent(tmp_path_factory: pytest.TempPathFactory) -> Spent:
-    """A ledger whose calls cost something; tests only read it."""
+    """A ledger whose calls have costs; tests only read it."""
     with pytest.MonkeyPatch.context() as patches:
         folder = work_in(tmp_path_factory.mktemp("spent"), patches)
         write("prices.yaml", PRICES)

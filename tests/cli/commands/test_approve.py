@@ -1,4 +1,4 @@
-"""`orc approve` and `orc reject`, for a job that waits, that runs, and that asks nothing."""
+"""`orc approve` and `orc reject`, for a waiting job, a running job, and a step that does not wait."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_waiting_job_says_what_it_asks_and_how_to_answer(here: Path) -> None:
         (("reject", "--comment", "not yet"), "reject", "skipped"),
     ],
 )
-def test_the_job_goes_on_by_what_was_decided(
+def test_the_job_continues_by_the_decision(
     asked: str, answer: tuple[str, ...], decision: str, went: str
 ) -> None:
     command, *options = answer
@@ -67,7 +67,7 @@ def test_the_job_goes_on_by_what_was_decided(
     )
 
 
-def test_a_second_decision_is_told_of_the_first(asked: str) -> None:
+def test_a_second_decision_is_refused_with_the_first(asked: str) -> None:
     assert orc("approve", asked, "gate").code == 0
     said = orc("reject", asked, "gate")
     assert said.code == 2
@@ -83,7 +83,7 @@ def test_a_second_decision_is_told_of_the_first(asked: str) -> None:
         ("gate", ("--comment", "x" * 10_001), "it may have 10,000 characters at most"),
     ],
 )
-def test_what_nobody_asked_is_refused(
+def test_a_decision_that_is_not_waited_for_is_refused(
     asked: str, step: str, options: tuple[str, ...], words: str
 ) -> None:
     said = orc("approve", asked, step, *options)
@@ -109,7 +109,7 @@ def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
         end_process(process)
 
 
-def test_a_no_ends_what_depends_on_it_and_is_asked_again_only_after_the_end(here: Path) -> None:
+def test_a_rejection_skips_the_dependents_and_a_resume_asks_again(here: Path) -> None:
     spec = SPEC.replace("    continue_on_error: true\n", "")
     assert orc("run", write("spec.yaml", spec)).code == 3
     assert orc("reject", "latest", "gate", "--comment", "not yet").code == 0
@@ -128,7 +128,7 @@ def test_a_no_ends_what_depends_on_it_and_is_asked_again_only_after_the_end(here
     assert orc("resume", "latest").code == 3
 
 
-def test_a_job_that_nobody_decided_on_can_be_cancelled(asked: str) -> None:
+def test_a_job_that_waits_for_a_decision_can_be_cancelled(asked: str) -> None:
     assert orc("cancel", asked).code == 0
     assert orc("show", asked, "--json").json()["status"] == "cancelled"
     assert orc("approve", asked, "gate").code == 2
@@ -144,7 +144,7 @@ def test_the_tables_are_rebuilt_to_equal_rows(asked: str) -> None:
     assert orc("verify", asked).code == 0
 
 
-def test_a_replay_decides_as_it_was_decided(here: Path) -> None:
+def test_a_replay_repeats_the_recorded_decisions(here: Path) -> None:
     text = """\
 project: gated
 steps:
@@ -162,7 +162,7 @@ steps:
     assert [(one["option"], one["comment"]) for one in events] == [("later", "soon")]
 
 
-def test_the_last_line_of_json_says_what_is_waited_for(here: Path) -> None:
+def test_the_last_json_line_says_what_the_job_waits_for(here: Path) -> None:
     text = "project: gated\nsteps: {gate: {approval: Publish?}}\n"
     last = orc("run", write("s.yaml", text), "--json").lines()[-1]
     assert (last["status"], last["waiting"]) == ("waiting", [{"step": "gate", "for": "approval"}])

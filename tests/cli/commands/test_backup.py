@@ -18,7 +18,7 @@ def test_a_backup_is_made_while_a_job_runs(here: Path) -> None:
         assert made.returncode == 0, made.stderr
         assert json.loads(made.stdout)["jobs"] == 1
         assert process.poll() is None
-        # The job's folder goes on, and the copy does not: that is said of the job alone.
+        # The run folder is newer than the copy of the ledger: `verify` reports that for this job only.
         verified = run_orc("verify", "--json", "--db", "copy.db", cwd=here)
         assert json.loads(verified.stdout.splitlines()[-1])["problems"] == []
         assert run_orc("show", "latest", "--db", "copy.db", cwd=here).returncode == 0

@@ -1,4 +1,4 @@
-"""`orc blame`: from a path, a copy or a digest to what made a file."""
+"""`orc blame`: finds what made a file, by its path, a copy or a digest."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_forked_file_is_followed_to_the_job_that_made_it(asked: Asked) -> None
     assert (item["made"]["job_id"], item["made"]["step"]) == (asked.first, "each[b]")
 
 
-def test_without_the_job_that_made_it_the_story_ends_there(asked: Asked, here: Path) -> None:
+def test_without_the_job_that_made_it_the_file_ends_at_the_reuse(asked: Asked, here: Path) -> None:
     orc("bundle", asked.fork, "fork.db")
     orc("import", "fork.db", "--db", "other.db")
 
@@ -103,7 +103,7 @@ def test_a_reply_from_the_cache_names_who_paid(asked: Asked) -> None:
     assert f"from the reply cache: {asked.first}, step plan had sent the same request" in told
 
 
-def test_a_copy_on_the_disk_is_known_by_its_bytes_wherever_it_lies(asked: Asked) -> None:
+def test_a_copy_on_disk_is_found_by_its_bytes_in_any_folder(asked: Asked) -> None:
     write("elsewhere.txt", CODE)
 
     assert blamed("elsewhere.txt")["asked"]["found_by"] == "copy"
@@ -134,7 +134,7 @@ def test_a_copy_in_the_output_folder_is_known_by_its_place(here: Path) -> None:
     assert "was changed after orc wrote it" in orc("blame", "out/x.md", "--db", "own.db").out
 
 
-def test_another_file_of_that_name_is_told_from_the_ledgers(here: Path) -> None:
+def test_a_file_of_the_same_name_with_other_bytes_is_reported(here: Path) -> None:
     write("main.py", "something else")
 
     said = orc("blame", "main.py")
@@ -167,7 +167,7 @@ def test_bytes_that_were_overwritten_are_found_by_their_digest(here: Path) -> No
     assert old["spec"]["event"] == 1 != new["spec"]["event"]
 
 
-def test_what_was_removed_says_who_removed_it(here: Path) -> None:
+def test_removed_bytes_are_reported_with_the_command_that_removed_them(here: Path) -> None:
     spec = "project: p\nprovider: replay\nsteps:\n  a: {prompt: x, files: [{path: x.md}]}\n"
     write("spec.replay.yaml", f"replies: {{a: [{{text: {'long ' * 500}}}]}}")
     job = submit(spec, "--db", "own.db")

@@ -1,4 +1,4 @@
-"""Around the server of `orc browse`: its port, whom it answers, and the browser that it opens."""
+"""The server of `orc browse`: its port, the host names that it answers, and opening a browser."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_only_names_of_this_machine_are_answered(hosts: list[str], status: int) 
     assert sent[0]["status"] == status
 
 
-def test_a_browser_that_waits_for_the_server_does_not_hold_it_up(
+def test_a_browser_that_waits_for_the_server_does_not_block_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served, opened = threading.Event(), threading.Event()
@@ -75,7 +75,7 @@ def test_a_browser_that_waits_for_the_server_does_not_hold_it_up(
     assert opened.wait(20)
 
 
-def test_browse_without_a_ledger_ends_before_it_begins() -> None:
+def test_browse_without_a_ledger_fails_before_it_listens() -> None:
     said = orc("browse", "--no-open")
 
     assert said.code == 6

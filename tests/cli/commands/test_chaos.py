@@ -1,4 +1,4 @@
-"""`orc chaos`: real runs that are really killed, and a verdict that can turn."""
+"""`orc chaos` with real processes: every verdict, the output, and cleaning up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REQUESTED, RESPONDED = 4, 5
 
 @pytest.fixture
 def temporary(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary folders are made, empty; what is there afterwards was left behind."""
+    """An empty folder for temporary folders; whatever is in it after a test was left behind."""
     folder = here / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -51,13 +51,13 @@ def write_asking() -> Path:
 
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, *commits: int) -> None:
-    """Only these commits, for a test that has no time for all of them."""
+    """Kill only after these commits, since all of them would take too long."""
     monkeypatch.setattr(
         chaos, "_choose_commits", lambda trial, last: [c for c in commits if c <= last]
     )
 
 
-def test_a_sound_spec_holds_and_leaves_nothing_behind(
+def test_a_repeatable_spec_holds_all_promises_and_leaves_no_files(
     here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill_after(monkeypatch, 1, REQUESTED)
@@ -69,7 +69,7 @@ def test_a_sound_spec_holds_and_leaves_nothing_behind(
     assert "killed after event 4, llm.requested of name: resumed, with the same result" in said.err
     assert "killed before the job was submitted: resumed, with the same result" in said.err
     assert list(temporary.iterdir()) == []
-    # Neither a ledger nor the spec's own output_dir is touched.
+    # The command writes neither a ledger nor to the spec's output_dir.
     assert {path.name for path in here.iterdir()} == {
         *("asking.yaml", "asking.replay.yaml", "temporary")
     }
@@ -86,7 +86,7 @@ if "resume" in sys.argv:
 """
 
 
-def test_an_orc_that_pays_twice_is_found_out_and_its_ledger_is_kept(
+def test_a_repeated_call_breaks_a_promise_and_its_ledger_is_kept(
     here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (here / "broken").mkdir()
@@ -106,7 +106,7 @@ def test_an_orc_that_pays_twice_is_found_out_and_its_ledger_is_kept(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_command_that_is_no_function_makes_results_differ_and_breaks_no_promise(
+def test_an_unrepeatable_command_makes_results_differ_and_breaks_no_promise(
     here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill_after(monkeypatch, 3)
@@ -141,7 +141,7 @@ def test_a_folder_with_something_in_it_is_not_used(here: Path) -> None:
     assert "not an empty folder" in said.err
 
 
-def test_a_sample_is_drawn_by_its_seed_alone() -> None:
+def test_a_sample_depends_only_on_its_seed() -> None:
     def drawn(sample: int | None, seed: int) -> list[int]:
         trial = chaos.Trial(
             spec=Path("x"),

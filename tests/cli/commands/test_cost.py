@@ -1,4 +1,4 @@
-"""`orc cost`: what calls cost, by model, day, step and job."""
+"""`orc cost`: the cost of calls by model, day, step and job."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_days_are_those_of_utc_and_jobs_their_ids(spent: Spent) -> None:
     assert "DAY (UTC)" in orc("cost", "--by", "day", "--db", spent.database).out
 
 
-def test_a_part_that_nobody_knows_never_looks_like_the_whole(spent: Spent) -> None:
+def test_a_partly_unknown_cost_is_shown_as_such(spent: Spent) -> None:
     said = orc("cost", "--db", spent.database)
 
     assert "spent at least $0.0054 (2 calls with unknown prices)" in said.out
@@ -85,7 +85,7 @@ def test_calls_and_jobs_before_the_moment_do_not_count(spent: Spent) -> None:
     assert orc("list", "--since", "9999-01-01", *here).err.startswith("no job matches")
 
 
-def test_bad_choices_are_told_the_nearest(spent: Spent) -> None:
+def test_invalid_choices_are_answered_with_the_nearest(spent: Spent) -> None:
     for options, part in (
         (("cost", "--by", "modl"), "did you mean 'model'?"),
         (("cost", "--since", "yesterday"), "neither a duration"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cli.command_line import orc
 
 
-def test_demo_runs_the_example_and_says_where_to_look_next(here: Path) -> None:
+def test_demo_runs_the_example_and_prints_the_next_commands(here: Path) -> None:
     said = orc("demo")
     as_json = orc("demo", "--json", "--quiet")
 

@@ -1,4 +1,4 @@
-"""`orc diff`: what differs between two jobs, and what is no difference."""
+"""`orc diff`: what counts as a difference between two jobs, and what does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ steps:
 
 @pytest.fixture
 def pair(here: Path) -> tuple[str, str]:
-    """Two jobs: the later one has another question, answer, input and parameter, and other steps."""
+    """Two jobs; the second has another prompt, reply, input and parameter, and other steps."""
     write("spec.replay.yaml", json.dumps({"replies": {"ask": [{"text": "first\nsame"}]}}))
     before = submit(SPEC)
     write("spec.replay.yaml", json.dumps({"replies": {"ask": [{"text": "sec\x1b[2J\nsame"}]}}))
@@ -109,7 +109,7 @@ def test_long_differences_are_cut_and_say_how_to_see_all(here: Path) -> None:
     assert "+b99" in whole
 
 
-def test_bytes_that_are_no_text_are_told_by_their_sizes(here: Path) -> None:
+def test_binary_files_are_compared_by_their_sizes(here: Path) -> None:
     spec = "project: p\nsteps:\n  a: {run: \"printf '%s' > x.bin\", files: [x.bin]}\n"
     for content in (r"\000", r"\000\001"):
         submit(spec % content.replace("\\", "\\\\"))

@@ -1,4 +1,4 @@
-"""orc export --format: where each form goes, and what is refused."""
+"""`orc export`: where each format is written, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.conftest import Kept
 from tests.projections.exported import check_crate, check_junit, check_otlp
 
 
-def test_one_file_goes_to_stdout_where_that_is_no_terminal(kept: Kept, here: Path) -> None:
+def test_one_file_goes_to_stdout_if_that_is_not_a_terminal(kept: Kept, here: Path) -> None:
     report = orc("export", kept.failed, "--format", "junit", "--db", kept.database)
     trace = orc("export", kept.tiny, "--format", "otel", "--to", "-", "--db", kept.database)
 
@@ -23,7 +23,7 @@ def test_one_file_goes_to_stdout_where_that_is_no_terminal(kept: Kept, here: Pat
     assert list(here.iterdir()) == []
 
 
-def test_a_file_is_replaced_with_force_alone(kept: Kept, here: Path) -> None:
+def test_a_file_is_replaced_only_with_force(kept: Kept, here: Path) -> None:
     asked = ("export", kept.passed, "--format", "junit", "--json", "--db", kept.database)
     first, again, forced = orc(*asked), orc(*asked), orc(*asked, "--force")
 
@@ -62,7 +62,9 @@ def test_a_crate_is_a_folder_or_a_zip_of_the_same_files(kept: Kept, here: Path) 
         (("--format", "junit", "--to", "no/such/file"), "its folder does not exist"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(kept: Kept, options: tuple[str, ...], told: str) -> None:
+def test_options_that_cannot_be_combined_are_refused(
+    kept: Kept, options: tuple[str, ...], told: str
+) -> None:
     said = orc("export", kept.tiny, *options, "--db", kept.database)
 
     assert said.code == 2

@@ -1,4 +1,4 @@
-"""fork: a new job with another's results, which stands by itself."""
+"""`orc fork`: a new job with another job's results, which does not depend on that job."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_fork_has_all_results_up_to_a_step_and_runs_the_rest() -> None:
     assert f"from {parent} (fork)" in text
 
 
-def test_a_fork_stands_by_itself() -> None:
+def test_a_fork_does_not_depend_on_its_parent() -> None:
     parent = submit(SPEC)
     said = orc("fork", parent, "--json")
     assert plan(said)["runs"] == {}
@@ -65,7 +65,7 @@ def test_a_fork_stands_by_itself() -> None:
     shutil.rmtree("runs")
     assert orc("export", child).code == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    # Whatever happens to the parent's events.
+    # Also if the parent's events are removed.
     with sqlite3.connect("runs.db") as connection:
         connection.execute("DROP TRIGGER events_no_delete")
         connection.execute("DELETE FROM events WHERE job_id = ?", (parent,))
@@ -93,7 +93,7 @@ def test_a_fork_of_a_fork_names_who_did_the_work() -> None:
     ]
 
 
-def test_a_value_that_is_set_runs_what_it_changes_and_what_follows() -> None:
+def test_a_set_value_runs_the_changed_step_and_its_dependents() -> None:
     parent = submit(SPEC)
     said = orc("fork", parent, "--set", "inputs.word=ho", "--json")
     assert plan(said)["runs"] == {"b": "changed: inputs.word", "c": "after b"}
@@ -103,12 +103,12 @@ def test_a_value_that_is_set_runs_what_it_changes_and_what_follows() -> None:
     assert plan(said)["runs"] == {"c": "changed: needs, value", "d": "changed: run"}
     child = plan(said)["job_id"]
     assert (Path("runs") / child / "outputs/demo/d.txt").read_text() == "D\n"
-    # What it runs is in its own spec.
+    # The changed value is in the fork's own spec.
     assert "echo D > d.txt" in (Path("runs") / child / "inputs/spec.yaml").read_text()
     assert plan(orc("fork", child, "--json"))["runs"] == {}
 
 
-def test_another_model_asks_one_step_anew() -> None:
+def test_another_model_runs_only_one_step_again() -> None:
     write("spec.replay.yaml", REPLIES)
     parent = submit(ASKING, "-p", "replay")
     said = orc("fork", parent, "--set", "steps.two.model=other", "--json")
@@ -168,7 +168,7 @@ def test_a_tolerated_failure_is_no_result() -> None:
     assert plan(said)["runs"] == {"b": "failed in that job, and was tolerated", "c": "after b"}
 
 
-def test_a_fork_of_an_amended_job_has_the_results_of_now() -> None:
+def test_a_fork_of_an_amended_job_has_its_current_results() -> None:
     submit(SPEC)
     edited = write("edited.yaml", SPEC.replace("echo a", "echo aa"))
     orc("resume", "latest", "--spec", edited)
@@ -186,7 +186,7 @@ def test_a_replay_of_a_fork_begins_with_the_same_results() -> None:
     assert "step.reused" in types("latest")
 
 
-def test_a_result_that_is_gone_is_made_anew() -> None:
+def test_a_removed_result_is_computed_again() -> None:
     parent = submit(SPEC)
     with sqlite3.connect("runs.db") as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
@@ -273,7 +273,7 @@ def test_an_input_that_is_set_has_the_type_that_the_spec_says() -> None:
     assert orc("fork", "latest", "--set", "inputs.n=three").code == 2
 
 
-def test_a_step_that_was_skipped_is_decided_anew_in_a_fork() -> None:
+def test_the_condition_of_a_skipped_step_is_evaluated_again_in_a_fork() -> None:
     submit("project: p\nsteps:\n  a: {value: 1}\n  b: {value: 2, if: steps.a.output == 2}\n")
 
     said = orc("fork", "latest", "--json")

@@ -67,7 +67,7 @@ def test_the_format_that_is_named_goes_before_the_name_of_the_file(here: Path) -
     assert ET.parse(here / "g.txt").getroot().tag.endswith("svg")
 
 
-def test_a_file_that_is_there_is_replaced_with_force_alone(here: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(here: Path) -> None:
     (here / "g.svg").write_text("mine")
 
     assert orc("graph", TINY_SPEC, "-o", "g.svg").code == 2
@@ -85,7 +85,7 @@ def test_a_file_that_is_there_is_replaced_with_force_alone(here: Path) -> None:
         (["--output", "no/such/folder.svg"], "its folder does not exist"),
     ],
 )
-def test_what_it_cannot_do_it_says(options: list[str], said: str) -> None:
+def test_invalid_options_are_refused(options: list[str], said: str) -> None:
     refused = orc("graph", TINY_SPEC, *options)
 
     assert refused.code == 2
@@ -105,7 +105,7 @@ def test_json_has_needs_statuses_and_kinds(kept: Kept) -> None:
     assert job["statuses"] == {"broken": "failed", "after": "skipped", "beside": "succeeded"}
 
 
-def test_no_such_job_is_told_apart(kept: Kept) -> None:
+def test_an_unknown_job_has_its_own_exit_code(kept: Kept) -> None:
     assert orc("graph", "job_nowhere", "--format", "svg", "--db", kept.database).code == 6
 
 

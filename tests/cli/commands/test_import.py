@@ -15,7 +15,7 @@ from tests.cli.command_line import orc, submit
 from tests.cli.removed_jobs import SPEC, UNENDED
 
 
-def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here: Path) -> None:
+def test_a_job_is_bundled_imported_and_runs_once_it_is_trusted(here: Path) -> None:
     job = submit(UNENDED)
     assert orc("bundle", job, "job.orc").code == 0
     refused = orc("bundle", job, "job.orc")
@@ -44,7 +44,7 @@ def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here:
     assert "already in the ledger" in orc("import", "job.orc", "--trust", *there).err
     assert orc("resume", job, *there).code == 0
     assert orc("verify", *there).code == 0
-    # Back home its history is longer; and then another one.
+    # The job has more events in its first ledger; later it has other events.
     assert orc("bundle", job, "longer.orc", *there).code == 0
     assert "events 1 to 7 were in the ledger" in orc("import", "longer.orc").err
     assert orc("rerun", job, "--step", "b", *there).code == 0
@@ -56,7 +56,7 @@ def test_a_job_travels_to_another_ledger_and_runs_there_once_it_is_trusted(here:
     assert "different history" in other.err
 
 
-def test_a_job_that_is_run_is_not_bundled(here: Path) -> None:
+def test_a_running_job_is_not_bundled(here: Path) -> None:
     job = submit(SPEC)
     lock = OwnerLock(here / "runs.db", job)
     lock.acquire()
@@ -67,7 +67,7 @@ def test_a_job_that_is_run_is_not_bundled(here: Path) -> None:
 
 
 def rechain(path: Path, change: Callable[[dict[str, object]], None]) -> None:
-    """Change the data of each event, and make the hashes fit: what an attacker would do."""
+    """Change the data of each event and recompute the hashes, as an attacker would."""
     connection = sqlite3.connect(path, isolation_level=None)
     for name in ("events_no_update", "blobs_no_update"):
         connection.execute(f"DROP TRIGGER {name}")
@@ -120,7 +120,7 @@ def _deep(event: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "change", [_path_outside, _cache_outside, _no_such_step, _spec_of_nonsense]
 )
-def test_a_chain_that_fits_makes_no_events_of_a_job(
+def test_invalid_events_with_a_valid_chain_are_refused(
     change: Callable[[dict[str, object]], None], here: Path
 ) -> None:
     job = submit(SPEC)
@@ -130,7 +130,7 @@ def test_a_chain_that_fits_makes_no_events_of_a_job(
     said = orc("import", "job.orc", "--db", "there/runs.db")
     assert said.code == 5, said.err
     assert "Traceback" not in said.err
-    # Not even an empty ledger was made for it.
+    # No ledger was created.
     assert not list((here / "there").iterdir())
     assert not list(here.rglob("evil*"))
 
@@ -143,7 +143,7 @@ def test_deep_values_of_a_bundle_end_in_no_traceback(here: Path) -> None:
     assert orc("import", "job.orc", "--db", "there/runs.db").code in (0, 5)
 
 
-def test_no_cache_answers_from_a_job_that_nobody_trusts(here: Path) -> None:
+def test_no_cache_answers_from_an_untrusted_job(here: Path) -> None:
     spec = (
         "project: cached\nsteps:\n  a: {run: 'printf %01500d 1; date +%N >> ran', cache: ledger}\n"
     )

@@ -25,13 +25,13 @@ def test_every_template_runs_offline_as_it_is_written(here: Path, name: str) -> 
     assert said.code == 0, said.err
 
 
-def test_a_template_is_named_or_the_nearest_one_is(here: Path) -> None:
+def test_an_unknown_template_is_refused_with_the_nearest_name(here: Path) -> None:
     assert orc("init", "--list", "--json").json().keys() == ABOUT.keys()
     said = orc("init", "translat")
     assert (said.code, "did you mean 'translate'?" in said.err) == (2, True)
 
 
-def test_nothing_is_overwritten_unasked(here: Path) -> None:
+def test_nothing_is_overwritten_without_force(here: Path) -> None:
     write("eval.replay.yaml", "mine")
     assert orc("init", "eval").code == 2
     assert not Path("eval.yaml").exists()

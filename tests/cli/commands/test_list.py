@@ -1,4 +1,4 @@
-"""`orc list`: which jobs are shown, and in which order."""
+"""`orc list`: which jobs are listed, and in which order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_jobs_are_listed_by_status_and_project_the_newest_first(spent: Spent) ->
     assert "at least $0.0036" in table
 
 
-def test_a_job_that_nobody_runs_is_listed_as_interrupted_and_not_as_running(here: Path) -> None:
+def test_a_job_without_an_owner_is_listed_as_interrupted(here: Path) -> None:
     job = submit("project: p\nsteps:\n  a: {value: 1}\n  b: {value: 2}\n", "--until", "a")
 
     assert "interrupted" in orc("list", "--status", "interrupted").out

@@ -1,4 +1,4 @@
-"""`orc logs`: what the attempts of a step printed, also while one runs."""
+"""`orc logs`: the logs of a step's attempts, also of an attempt that is running."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_step_without_a_log_says_where_to_look(prints: str, step: str, said: s
     assert said in found.err
 
 
-def test_what_is_not_there_is_told(prints: str) -> None:
+def test_a_missing_step_or_attempt_is_reported(prints: str) -> None:
     for arguments, code, said in (
         ((prints, "tlak"), 2, "did you mean 'talk'"),
         ((prints, "talk", "--attempt", "9"), 2, "talk has no attempt 9: it has 2"),
@@ -87,7 +87,7 @@ def test_a_log_is_followed_while_another_process_writes_it(here: Path) -> None:
             assert reader.stdout.readline() == "begun\n"
             job = json.loads(orc("show", "latest", "--json").out)
             assert job["status"] == "running"
-            # Without -f, what there is; with it, nothing that cannot come any more is waited for.
+            # Without -f it prints what exists; with -f it ends when nothing more can follow.
             assert orc("logs", "latest", "talk").out == "begun\nand\n"
             unfinished = orc("logs", "latest", "talk", "--json").json()
             assert (unfinished["running"], unfinished["log"]) == (True, "begun\nand")
@@ -124,7 +124,7 @@ def test_what_was_printed_before_the_process_died_is_in_the_run_folder(here: Pat
     assert orc("logs", "latest", "a").out == ""
 
 
-def test_tables_of_an_older_orc_are_derived_anew_first(prints: str, here: Path) -> None:
+def test_tables_of_an_older_version_are_rebuilt_first(prints: str, here: Path) -> None:
     for arguments in (
         ("logs", prints, "talk"),
         ("export", prints, "--format", "junit", "--to", "-"),

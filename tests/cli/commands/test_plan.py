@@ -1,4 +1,4 @@
-"""`orc plan`: what would run and why, and what it would cost by what it cost before."""
+"""`orc plan`: what would run and why, and the expected and greatest cost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def changes(found: dict[str, Any]) -> dict[str, str]:
     return {step["step"]: step["change"] for step in found["steps"]}
 
 
-def test_before_the_first_run_all_is_new_and_nothing_is_known(server: ModelServer) -> None:
+def test_before_the_first_run_all_steps_are_new_and_costs_unknown(server: ModelServer) -> None:
     found = plan(SPEC)
     assert set(changes(found).values()) == {"new"}
     assert (found["against"], found["expected_cost_usd"]) == (None, None)
@@ -49,7 +49,7 @@ def test_before_the_first_run_all_is_new_and_nothing_is_known(server: ModelServe
     assert server.seen == []
 
 
-def test_what_is_expected_is_what_it_took_before(server: ModelServer) -> None:
+def test_expected_values_are_those_of_earlier_runs(server: ModelServer) -> None:
     job = submit(SPEC)
     found = plan(SPEC)
     assert found["against"] == job
@@ -60,7 +60,7 @@ def test_what_is_expected_is_what_it_took_before(server: ModelServer) -> None:
     assert found["expected_duration_s"] > 0
 
 
-def test_what_changed_and_what_follows_from_it_says_why(server: ModelServer) -> None:
+def test_changed_steps_and_their_dependents_have_a_reason(server: ModelServer) -> None:
     submit(SPEC)
     found = plan(SPEC.replace("Name a river", "Name a sea"))
     assert changes(found) == {"words": "same", "ask": "changed", "each": "same", "end": "upstream"}
@@ -92,7 +92,7 @@ def test_the_worst_case_counts_every_attempt_and_is_bounded_by_a_budget(
     assert plan("budget: {max_cost_usd: 0.5}\n" + SPEC)["worst_cost_usd"] == 0.5
 
 
-def test_for_people_it_is_a_table(server: ModelServer) -> None:
+def test_without_json_it_prints_a_table(server: ModelServer) -> None:
     submit(SPEC)
     said = orc("plan", "spec.yaml")
     assert "for_each of prompt" in said.out

@@ -1,4 +1,4 @@
-"""`orc prune`: what it removes, and what every command says afterwards."""
+"""`orc prune`: what it removes, and what the other commands print afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_plan_is_shown_and_nothing_removed_without_yes(here: Path) -> None:
     assert prune("--older-than", "1ms")["removed"] is False
 
 
-def test_after_a_prune_every_command_says_what_was_removed(here: Path) -> None:
+def test_after_a_prune_every_command_reports_what_was_removed(here: Path) -> None:
     job = submit(SPEC)
     shutil.rmtree("out")
     done = prune("--older-than", "1ms", "--yes", "--reason", "old")
@@ -56,17 +56,17 @@ def test_after_a_prune_every_command_says_what_was_removed(here: Path) -> None:
     assert re.search(f"without outputs/keeping/a.txt: .*{told}", export.err)
     assert (here / "copy/manifest.json").exists()
     assert orc("plan", "spec.yaml").code == 0
-    # A job that has succeeded is left as it is; what cannot be delivered is said.
+    # The job has succeeded, so that nothing runs; what cannot be delivered is reported.
     resumed = orc("resume", job)
     assert (resumed.code, bool(re.search(told, resumed.err))) == (2, True)
     rerun = orc("rerun", job, "--step", "second")
     assert rerun.code == 2
     assert re.search(f"cannot be continued: the output of step 'first' .*{told}", rerun.err)
-    # What is there no more runs again in a fork.
+    # A step without its result runs again in a fork.
     fork = orc("fork", job, "--json")
     assert fork.lines()[0]["runs"]["first"] == "its result is no longer in the ledger"
     assert fork.code == 0
-    # And what comes again is there again.
+    # The blob is stored again by the new run.
     assert orc("resume", job).code == 0
     assert orc("rerun", job, "--step", "first").code == 0
     assert orc("verify").code == 0
@@ -84,13 +84,13 @@ def test_what_another_job_needs_stays(here: Path) -> None:
     assert orc("export", young).err.count("without") == 0
 
 
-def test_files_goes_further_and_takes_the_published_files_as_well(here: Path) -> None:
+def test_with_files_the_published_files_are_removed_too(here: Path) -> None:
     job = submit(SPEC)
     done = prune("--job", job, "--files", "--yes")
     gone = {Path(path).name for path in list(done["files"])}  # type: ignore[call-overload]
     assert {"a.txt", "first.1.log"} <= gone
     assert not (here / "runs" / job / "outputs/keeping/a.txt").exists()
-    # What was delivered is its author's.
+    # Delivered files are not removed.
     assert str(here / "out/a.txt") in list(done["files_left"])  # type: ignore[call-overload]
     assert (here / "out/a.txt").read_text() == LONG
     assert orc("verify").code == 0
@@ -109,14 +109,14 @@ def test_a_job_that_has_not_ended_is_left_out_unless_it_is_named(here: Path) -> 
     assert orc("verify").code == 0
 
 
-def test_a_job_that_is_run_is_left_out_and_refused_where_it_has_to_be_in(here: Path) -> None:
+def test_a_running_job_is_left_out_and_refused_if_it_is_named(here: Path) -> None:
     job, other = submit(SPEC), submit(UNENDED)
     submit("project: big\nsteps: {a: {run: \"head -c 500000 /dev/zero | tr '\\\\0' a\"}}")
     lock = OwnerLock(here / "runs.db", other)
     lock.acquire()
     done = prune("--older-than", "1ms", "--yes")
     assert done["left_out"] == [{"job_id": other, "why": "it is being run"}]
-    # Another program is in the file: it is not written anew, and that is said.
+    # Another program uses the file, so it is not rewritten; the command says so.
     assert done["compact"] is False
     for command in (("prune", "--job", other), ("redact", FILE_DIGEST)):
         refused = orc(*command, "--yes")
@@ -137,7 +137,7 @@ def test_a_job_that_is_run_is_left_out_and_refused_where_it_has_to_be_in(here: P
         (("verify", "--head", "0" * 64), "must be JOB=HASH"),
     ],
 )
-def test_what_cannot_be_meant_is_said_with_exit_code_2(
+def test_invalid_arguments_end_with_exit_code_2(
     command: tuple[str, ...], message: str, here: Path
 ) -> None:
     submit(SPEC)
@@ -146,7 +146,7 @@ def test_what_cannot_be_meant_is_said_with_exit_code_2(
     assert message in said.err
 
 
-def test_a_job_on_recorded_replies_says_so_when_they_are_gone(here: Path) -> None:
+def test_a_resume_reports_removed_recorded_replies(here: Path) -> None:
     assert orc("run", TINY_SPEC, "--provider", "replay", "--quiet").code == 0
     assert orc("prune", "--job", "latest", "--yes").code == 0
     said = orc("fork", "latest")
@@ -158,6 +158,6 @@ def test_a_job_on_recorded_replies_says_so_when_they_are_gone(here: Path) -> Non
 
 
 @pytest.mark.parametrize("age", ["1d", "366d", "400d", "99999d", "30m"])
-def test_an_age_may_be_of_many_days(here: Path, age: str) -> None:
+def test_an_age_may_be_any_number_of_days(here: Path, age: str) -> None:
     submit(SPEC)
     assert prune("--older-than", age)["jobs"] == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.cli.command_line import PASSING, orc, submit
 
 
-def test_rebuild_derives_the_tables_again(here: Path) -> None:
+def test_rebuild_rebuilds_the_tables(here: Path) -> None:
     job = submit(PASSING)
     before = orc("show", job, "--json").json()
 

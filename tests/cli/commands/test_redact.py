@@ -1,4 +1,4 @@
-"""`orc redact`: where removed bytes are gone, and what is refused."""
+"""`orc redact`: from where the bytes are removed, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.removed_jobs import CANARY, FILE_DIGEST, LONG, SPEC, UNENDED, blo
 
 
 def files_with(folder: Path, needle: str) -> list[str]:
-    """The files of a ledger and a run folder that hold a text, read by another process."""
+    """The files of a ledger and a run folder that contain a text, read by another process."""
     program = (
         "import pathlib, sys\n"
         "for path in [*pathlib.Path(sys.argv[1]).glob('runs.db*'),"
@@ -27,14 +27,14 @@ def files_with(folder: Path, needle: str) -> list[str]:
     return sorted(done.stdout.split())
 
 
-def test_after_a_redaction_the_text_is_nowhere_but_where_it_is_said_to_be(here: Path) -> None:
-    """The canary is in a file, in a log, in the spec and in the tables that are made of it."""
+def test_after_a_redaction_the_text_is_only_where_the_output_says(here: Path) -> None:
+    """The canary is in a file, in a log, in the spec, and in the tables that are derived from these."""
     spec = SPEC.replace("steps:", f"task_description: '{LONG}'\nsteps:", 1)
     job = submit(spec)
     assert set(files_with(here, CANARY)) >= {"runs.db", "a.txt", "first.1.log", "spec.yaml"}
     plan = orc("redact", FILE_DIGEST, "--json").json()
     also = plan["also_in_blobs"]
-    # The spec as it was written and as it was resolved, and what the command printed.
+    # The spec as written, the resolved spec, and the output of the command.
     assert len(also) == 3
     assert blobs() == 0
 
@@ -61,7 +61,7 @@ def test_after_a_redaction_the_text_is_nowhere_but_where_it_is_said_to_be(here: 
         said = orc(*command)
         assert said.code == 2
         assert "were removed by orc redact on" in said.err
-    # Once more finds nothing to do, and does no harm.
+    # A second redaction has nothing to do.
     assert orc("redact", FILE_DIGEST, "--yes").code == 0
     assert orc("verify").code == 0
 

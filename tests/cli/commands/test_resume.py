@@ -39,7 +39,7 @@ def test_a_job_whose_step_was_retried_can_be_resumed_and_looked_at(here: Path) -
     assert orc("show", job, "--json").json()["steps"][0]["attempts"] == 3
 
 
-def test_a_resume_takes_no_other_provider_and_no_nonsense_for_a_timeout(kept: Kept) -> None:
+def test_a_resume_refuses_another_provider_and_an_invalid_timeout(kept: Kept) -> None:
     other = orc("resume", kept.failed, "-p", "ollama", "--db", kept.database)
     nonsense = orc("resume", kept.failed, "--timeout", "soon", "--db", kept.database)
 

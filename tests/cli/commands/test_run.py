@@ -1,4 +1,4 @@
-"""`orc run`: what it prints, and the exit codes that scripts rely on."""
+"""`orc run`: its output, and its exit codes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_run_json_begins_with_the_launch_and_ends_with_the_result(here: Path) ->
     assert {c["job_id"] for c in changes} == {first["job_id"]}
 
 
-def test_run_talks_on_stderr_one_line_a_change_and_leaves_stdout_alone(here: Path) -> None:
+def test_run_prints_each_change_on_stderr_and_nothing_on_stdout(here: Path) -> None:
     said = orc("run", write("spec.yaml", PASSING))
 
     assert said.code == 0
@@ -59,7 +59,7 @@ def test_run_talks_on_stderr_one_line_a_change_and_leaves_stdout_alone(here: Pat
 
 
 @pytest.mark.parametrize("option", ["--quiet", "-q"])
-def test_quiet_is_silent_about_success_and_not_about_failure(option: str) -> None:
+def test_quiet_prints_only_failures(option: str) -> None:
     passing = orc("run", write("passing.yaml", PASSING), option)
     failing = orc("run", write("failing.yaml", FAILING), option)
 
@@ -93,7 +93,7 @@ def test_run_folders_go_where_the_option_says(here: Path) -> None:
     assert not (here / "runs").exists()
 
 
-def test_an_ollama_that_does_not_answer_ends_with_7_and_two_ways_on(
+def test_an_ollama_that_does_not_answer_ends_with_7_and_two_remedies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OLLAMA_BASE_URL", NOBODY)
@@ -107,7 +107,7 @@ def test_an_ollama_that_does_not_answer_ends_with_7_and_two_ways_on(
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://127.0.0.1"])
-def test_an_address_of_ollama_that_is_none_ends_with_7_before_there_is_a_job(
+def test_an_invalid_address_of_ollama_ends_with_7_before_there_is_a_job(
     url: str, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     monkeypatch.setenv("OLLAMA_BASE_URL", url)
@@ -186,7 +186,7 @@ def test_strict_makes_a_tolerated_failure_end_with_1() -> None:
     assert orc("run", spec, "--strict").code == 1
 
 
-def test_output_dir_gets_the_files_and_somebodys_work_is_left_alone(here: Path) -> None:
+def test_output_dir_gets_the_files_and_changed_files_are_not_overwritten(here: Path) -> None:
     spec = write("spec.yaml", f"{PASSING}output_dir: build\n")
     copied = here / "build" / "first.txt"
     fresh = orc("run", spec)
@@ -226,7 +226,7 @@ def test_publishing_an_ended_job_again_removes_what_a_killed_process_left(
     assert not list(folder.rglob("*.orc-tmp"))
 
 
-def test_what_was_left_alone_is_named_with_the_command_that_overwrites_it(here: Path) -> None:
+def test_files_that_were_not_copied_are_listed_with_the_next_command(here: Path) -> None:
     (here / "build").mkdir()
     write("build/first.txt", "somebody's work")
     said = orc("run", write("spec.yaml", f"{PASSING}output_dir: build\n"))

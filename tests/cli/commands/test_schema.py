@@ -1,4 +1,4 @@
-"""`orc schema` and `orc validate` agree, but on what only the meaning of a spec can tell."""
+"""`orc schema` and `orc validate` agree, except on problems that a schema cannot express."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def schema() -> Draft202012Validator:
     return Draft202012Validator(document)
 
 
-def test_the_schema_takes_every_spec_that_is_good(schema: Draft202012Validator) -> None:
+def test_the_schema_accepts_every_valid_spec(schema: Draft202012Validator) -> None:
     specs = [text for text in GOOD if "project:" in text and not text.startswith("# replies")]
     assert len(specs) > 30
     for text in specs:
@@ -93,7 +93,7 @@ def test_the_schema_refuses_unknown_keys() -> None:
 
 
 def assert_fits(value: object, schema: dict[str, object], root: dict[str, object]) -> None:
-    """The part of JSON Schema that the document uses, as far as keys and types go."""
+    """Check the value against the part of JSON Schema that the document uses: keys and types."""
     names: dict[str, type | tuple[type, ...]] = {
         "object": dict, "array": list, "string": str, "integer": int,
         "number": (int, float), "boolean": bool, "null": type(None),

@@ -1,4 +1,4 @@
-"""`orc search`: what is found, in which words of the command line, and what is refused."""
+"""`orc search`: its results, its options, and what is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_search_names_the_step_and_shows_the_hit(kept: Kept) -> None:
     assert hit["pieces"][0] == {"text": "reason", "hit": True}
 
 
-def test_a_search_keeps_to_a_job_and_to_a_number(kept: Kept) -> None:
+def test_a_search_can_be_limited_to_a_job_and_a_number(kept: Kept) -> None:
     database = ("--db", kept.database)
     everywhere = orc("search", "one", "--json", *database).json()
     here = orc("search", "one", "--job", kept.passed, "--json", *database).json()
@@ -42,13 +42,13 @@ def test_a_search_keeps_to_a_job_and_to_a_number(kept: Kept) -> None:
     assert len(said.out.splitlines()) == 2
 
 
-def test_nothing_found_is_no_failure(kept: Kept) -> None:
+def test_a_search_without_results_exits_with_0(kept: Kept) -> None:
     said = orc("search", "zzzz", "--db", kept.database)
     assert (said.code, said.out) == (0, "")
     assert "nothing found" in said.err
 
 
-def test_a_search_for_nothing_and_a_kind_that_is_none_are_refused(kept: Kept) -> None:
+def test_a_search_without_words_or_with_an_unknown_kind_is_refused(kept: Kept) -> None:
     database = ("--db", kept.database)
     assert "give at least one word" in orc("search", *database, "--", "-only").err
     said = orc("search", "x", "--what", "repl", *database)

@@ -26,7 +26,7 @@ def test_show_has_each_step_and_the_next_command_for_a_failed_job(kept: Kept) ->
     assert "reason" in steps["broken"]["note"]
 
 
-def test_show_leaves_out_the_quiet_ones_of_very_many_items(here: Path) -> None:
+def test_show_leaves_out_succeeded_items_of_very_many(here: Path) -> None:
     items = ", ".join(["1"] * 150 + ["0"])
     submit(f"project: many\nsteps: {{a: {{for_each: [{items}], value: '${{{{ 1 // item }}}}'}}}}\n")
     shown = orc("show", "latest").out

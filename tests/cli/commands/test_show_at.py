@@ -9,7 +9,7 @@ from tests.cli.conftest import Kept
 
 
 def at(kept: Kept, version: int | str, *options: str, command: str = "show") -> Said:
-    """What the command says of the newest job after that event."""
+    """The output of the command for the newest job as of this event."""
     return orc(command, "latest", "--at", str(version), *options, "--db", kept.database)
 
 
@@ -18,7 +18,7 @@ def head(kept: Kept) -> int:
     return len(orc("show", "latest", "--events", "--json", "--db", kept.database).lines())
 
 
-def test_a_job_is_shown_as_it_was_and_without_advice(kept: Kept) -> None:
+def test_a_job_is_shown_as_of_an_event_without_a_next_command(kept: Kept) -> None:
     said = at(kept, 2)
     assert said.code == 0
     assert said.err.startswith(f"as of event 2 of {head(kept)}, 20")
@@ -42,7 +42,7 @@ def test_events_end_at_that_one(kept: Kept) -> None:
     assert said.err.startswith("as of event 3 of ")
 
 
-def test_pictures_are_of_that_moment(kept: Kept) -> None:
+def test_graph_and_timeline_are_as_of_the_event(kept: Kept) -> None:
     assert "\u2713" not in at(kept, 2, "--graph", "--timeline").out
     assert "\u2713" in at(kept, head(kept), "--timeline").out
     assert "\u2713" in orc("show", "latest", "--graph", "--db", kept.database).out
@@ -70,7 +70,7 @@ def test_no_such_event_is_refused_with_the_range(
 
 
 @pytest.mark.parametrize("version", ["0", "-1", "x"])
-def test_what_is_no_event_number_is_refused(version: str, kept: Kept) -> None:
+def test_an_invalid_event_number_is_refused(version: str, kept: Kept) -> None:
     said = at(kept, version)
     assert (said.code, said.out) == (2, "")
     assert "--at" in said.err

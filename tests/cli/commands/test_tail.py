@@ -1,4 +1,4 @@
-"""`orc tail`: events of one job and of all, as they come."""
+"""`orc tail`: the events of one job and of all jobs, also while they are recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.projections.support import begun, open_in
 from tests.projections.support import write as write_down
 
 
-def test_tail_keeps_the_types_and_the_step_that_were_asked_for(kept: Kept) -> None:
+def test_tail_prints_only_the_selected_types_and_step(kept: Kept) -> None:
     def types(*options: str) -> list[str]:
         said = orc("tail", kept.tiny, "--json", "--db", kept.database, *options)
         return [line["type"] for line in said.lines()]
@@ -70,12 +70,12 @@ def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: 
     assert obeyed(latest.out) == set()
 
 
-def test_a_step_of_no_job_cannot_be_followed(prints: str) -> None:
+def test_a_step_cannot_be_followed_without_a_job(prints: str) -> None:
     said = orc("tail", "-f", "--step", "talk")
     assert (said.code, "--step needs a job" in said.err) == (2, True)
 
 
-def test_the_last_of_all_jobs_are_the_last_that_are_wanted(here: Path) -> None:
+def test_the_last_events_of_all_jobs_are_the_last_selected_ones(here: Path) -> None:
     stories = [begun(step("a", kind="run"), job_id=JobId(f"job_{name * 12}")) for name in "abc"]
     with open_in(here) as ledger:
         for story in stories:

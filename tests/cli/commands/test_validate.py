@@ -1,4 +1,4 @@
-"""A spec that cannot run is refused with the place and the reason, before anything happens."""
+"""An invalid spec is refused with its line, column and reason, before anything is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.cli.command_line import EXAMPLES, PASSING, Said, orc, write
 
 BAD = Path(__file__).parents[1] / "specs" / "bad"
-# For each file in specs/bad what must be said of it: line:column, and words.
+# For each file in specs/bad, the expected problems: line:column, and words of the message.
 EXPECTED = {
     "absolute_path": [
         "3:28 steps.a.files[0] must be relative",

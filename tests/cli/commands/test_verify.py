@@ -1,4 +1,4 @@
-"""`orc verify`: what it finds, and what it cannot see."""
+"""`orc verify`: what it finds, and what it cannot find."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.conftest import Kept
 from tests.cli.removed_jobs import SPEC
 
 
-def test_verify_says_how_far_it_looked_and_what_it_cannot_see(kept: Kept) -> None:
+def test_verify_prints_the_head_and_what_it_cannot_find(kept: Kept) -> None:
     said = orc("verify", kept.passed, "--db", kept.database)
     verdict = orc("verify", kept.passed, "--json", "--db", kept.database).json()
 
@@ -27,8 +27,8 @@ def test_verify_says_how_far_it_looked_and_what_it_cannot_see(kept: Kept) -> Non
     assert manifest["ledger_head"] == {"version": verdict["events"], "hash": verdict["head"]}
 
 
-def test_a_known_head_tells_of_a_cut_tail_and_of_a_job_that_is_gone(here: Path) -> None:
-    """P12: without a known head the ledger looks as it did earlier, and the output says so."""
+def test_a_known_head_reveals_cut_events_and_a_removed_job(here: Path) -> None:
+    """Without a known head the ledger looks like an earlier state; the output says so."""
     job = submit(SPEC)
     head = orc("verify", job, "--json").json()["head"]
     assert orc("verify", job, "--head", head[:12]).code == 0
@@ -81,7 +81,7 @@ def test_rows_of_the_tables_that_differ_are_named(here: Path) -> None:
 
 
 def test_every_row_that_a_run_writes_equals_its_rebuilt_one(here: Path) -> None:
-    """P13, for outputs whose keys come in another order than they are stored in."""
+    """Also for outputs whose keys are stored in another order."""
     assert orc("run", TINY_SPEC, "--provider", "replay", "--quiet").code == 0
     assert orc("verify").code == 0
 

@@ -1,4 +1,4 @@
-"""`orc doctor` and the providers: who is asked, what is said of the answer, and what never is."""
+"""`orc doctor` and the providers: which are asked, what is reported, and that no key is shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OFFLINE = {"OLLAMA_BASE_URL": "http://127.0.0.1:1"}
 
 @pytest.fixture(autouse=True)
 def fakes() -> Iterator[None]:
-    """Fakes in place of the hosted providers; undone here alone, whatever a test put there."""
+    """Replace the hosted providers by fakes, and restore them after the test."""
     everyone = dict(REGISTRY)
     for name in set(everyone) - {"openai", "anthropic", "ollama", "replay"}:
         del REGISTRY[name]
@@ -85,7 +85,7 @@ async def test_a_hosted_provider_without_a_key_is_not_asked_and_the_variable_is_
     assert found.details == {"key_variable": "OPENAI_API_KEY", "key_is_set": False}
 
 
-async def test_a_key_is_said_to_be_set_and_is_never_shown(autojump_clock: MockClock) -> None:
+async def test_a_key_is_reported_as_set_and_never_shown(autojump_clock: MockClock) -> None:
     found = (await examine(**KEY, FAKE_MODELS="canary-key,\x1b[31mred\n" + "x" * 500))["openai"]
 
     assert found.level == "ok"
@@ -124,7 +124,7 @@ async def test_a_provider_whose_package_is_missing_is_a_note() -> None:
     assert "the package no_such_package is not installed" in found.message
 
 
-async def test_the_silent_are_given_up_after_five_seconds_all_at_the_same_time(
+async def test_providers_that_do_not_answer_time_out_together_after_five_seconds(
     autojump_clock: MockClock,
 ) -> None:
     started = trio.current_time()

@@ -1,4 +1,4 @@
-"""resume --spec, rerun, --only and --until: what runs again, what is kept, what is said of it."""
+"""`resume --spec`, `rerun`, `--only` and `--until`: what runs again, what is kept, what is printed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def amend(text: str, *options: str | Path) -> Said:
 
 
 def attempts() -> dict[str, int]:
-    """How often each step of the latest job was tried."""
+    """The number of attempts of each step of the latest job."""
     steps = orc("show", "latest", "--json").json()["steps"]
     return {step["step"]: step["attempts"] for step in steps}
 
@@ -59,7 +59,7 @@ def jobs() -> list[str]:
     return [line["job_id"] for line in orc("list", "--json").lines()]
 
 
-def test_steps_come_and_go_and_the_files_of_those_that_are_gone_go_too() -> None:
+def test_steps_are_added_and_removed_with_their_files() -> None:
     job_id = submit(SPEC)
     without_d = SPEC[: SPEC.index("  d:")]
     said = amend(f"{without_d}  e: {{run: ls, needs: c}}\n", "--json")
@@ -83,7 +83,7 @@ def test_steps_come_and_go_and_the_files_of_those_that_are_gone_go_too() -> None
     assert orc("export", "latest").code == 0
     assert not (folder / "outputs/demo/d.txt").exists()
     assert orc("verify").code == 0
-    # And back: it runs as a new one, under numbers that go on.
+    # And back: the step runs as a new one, and its attempt numbers continue.
     assert amend(SPEC).code == 0
     assert attempts() == {"a": 1, "b": 1, "c": 1, "d": 2}
     assert (folder / "outputs/demo/d.txt").exists()
@@ -105,7 +105,7 @@ def test_rebuilt_tables_of_an_amended_job_are_the_same() -> None:
     assert rows() == before
 
 
-def test_an_input_matters_to_those_that_refer_to_it() -> None:
+def test_a_changed_input_reruns_only_steps_that_use_it() -> None:
     submit(SPEC, "-i", "other=y")
     said = amend(SPEC, "-i", "word=ho", "--json")
     assert planned(said)["runs"] == {"b": "changed: inputs.word", "c": "after b"}
@@ -136,7 +136,7 @@ def test_an_unchanged_spec_leaves_a_succeeded_job_as_it_is() -> None:
     assert len(orc("tail", job_id, "--json").lines()) == before
 
 
-def test_a_failed_job_goes_on_with_the_mended_step_and_what_was_skipped_for_it() -> None:
+def test_a_failed_job_continues_with_the_corrected_step_and_the_skipped_ones() -> None:
     failing = SPEC.replace("cat a.txt", "exit 3")
     assert orc("run", write("spec.yaml", failing)).code == 1
     said = amend(SPEC, "--json")
@@ -153,16 +153,16 @@ def test_a_cancelled_job_can_be_amended() -> None:
     assert planned(said)["runs"] == dict.fromkeys("bcd", "was cancelled")
 
 
-def test_a_signal_to_cancel_that_came_too_late_ends_no_amended_job(here: Path) -> None:
+def test_a_late_cancel_signal_does_not_end_an_amended_job(here: Path) -> None:
     failing = SPEC.replace("cat a.txt", "exit 3")
     assert orc("run", write("spec.yaml", failing)).code == 1
     with open_ledger(here / "runs.db", projector=ReadModel()) as ledger:
         ledger.send_signal(JobId(jobs()[0]), kind="cancel", data={}, created_at="2026-01-01")
-    # Long enough for the owner to look for signals.
+    # Long enough for the owner to read the signals.
     assert amend(SPEC.replace("cat a.txt", "sleep 0.6")).code == 0
 
 
-def test_the_files_of_steps_that_are_gone_are_delivered_no_more() -> None:
+def test_files_of_removed_steps_are_not_delivered() -> None:
     spec = SPEC.replace("project: demo", "project: demo\noutput_dir: out")
     submit(spec)
     shutil.rmtree("out")
@@ -170,7 +170,7 @@ def test_the_files_of_steps_that_are_gone_are_delivered_no_more() -> None:
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.txt", "b.txt"]
 
 
-def test_a_job_that_runs_is_not_amended(here: Path) -> None:
+def test_a_running_job_is_not_amended(here: Path) -> None:
     job_id = submit(SPEC)
     lock = OwnerLock(here / "runs.db", JobId(job_id))
     lock.acquire()
@@ -213,19 +213,19 @@ replies:
 """
 
 
-def test_the_provider_that_a_job_was_switched_to_is_no_change() -> None:
+def test_the_provider_of_the_submission_is_not_a_change() -> None:
     write("spec.replay.yaml", REPLIES)
     submit(ASKING, "-p", "replay")
     said = amend(ASKING.replace("Two,", "And two,"), "--json")
     assert said.code == 0, said.err
     assert planned(said)["runs"] == {"two": "changed: messages"}
-    # It is answered by the first of its replies: what it was told before is gone.
+    # The first recorded reply answers it, since the amendment reset its conversation.
     assert attempts() == {"one": 1, "two": 2}
     replayed = orc("replay", "latest")
     assert replayed.code == 0, replayed.err
 
 
-def test_the_environment_of_today_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_environment_is_not_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     write("spec.replay.yaml", REPLIES)
     submit(ASKING, "-p", "replay")
     for name, value in (("TEMPERATURE", "1"), ("TIMEOUT_S", "5"), ("PROVIDER", "openai")):
@@ -233,7 +233,7 @@ def test_the_environment_of_today_is_no_change(monkeypatch: pytest.MonkeyPatch) 
     assert planned(amend(ASKING, "--json"))["runs"] == {}
 
 
-def test_rerun_runs_a_step_again_and_all_that_follows() -> None:
+def test_rerun_runs_a_step_and_its_dependents_again() -> None:
     submit(SPEC)
     said = orc("rerun", "latest", "--step", "b")
     assert said.code == 0
@@ -244,7 +244,7 @@ def test_rerun_runs_a_step_again_and_all_that_follows() -> None:
     assert orc("verify").code == 0
 
 
-def test_rerun_is_answered_from_no_cache() -> None:
+def test_rerun_uses_no_cache() -> None:
     cached = (
         "project: p\nsteps:\n  a: {run: date +%N, cache: ledger}\n  b: {run: 'true', needs: a, "
     )
@@ -257,7 +257,7 @@ def test_rerun_is_answered_from_no_cache() -> None:
     assert kinds[4:] == [
         ("step.started", "a"),
         ("step.succeeded", "a"),
-        # What follows has had no new input, and was not named.
+        # The dependent step got no new input and was not named, so that the cache answers it.
         ("step.reused", "b"),
     ]
 
@@ -283,7 +283,7 @@ def test_until_runs_a_step_and_what_it_needs() -> None:
     assert attempts() == {"a": 1, "b": 1, "c": 1, "d": 1}
 
 
-def test_only_runs_some_steps_of_a_job_that_goes_on() -> None:
+def test_only_runs_some_steps_of_a_resumed_job() -> None:
     submit(SPEC, "--until", "a")
     said = orc("resume", "latest", "--only", "d,a", "--json")
     assert said.code == 0
@@ -293,7 +293,7 @@ def test_only_runs_some_steps_of_a_job_that_goes_on() -> None:
     assert orc("show", "latest", "--json").json()["status"] == "succeeded"
 
 
-def test_until_a_step_that_fails_is_a_failure_and_the_job_goes_on_with_a_resume() -> None:
+def test_until_a_failing_step_is_a_failure_and_the_job_can_be_resumed() -> None:
     failing = SPEC.replace("cat a.txt", 'test -e "$ORC_SPEC_DIR"/there')
     said = orc("run", write("spec.yaml", failing), "--until", "b")
     assert said.code == 1
@@ -303,7 +303,7 @@ def test_until_a_step_that_fails_is_a_failure_and_the_job_goes_on_with_a_resume(
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])
-def test_a_name_that_is_no_steps_is_refused(command: str) -> None:
+def test_an_unknown_step_name_is_refused(command: str) -> None:
     submit(SPEC)
     arguments = ("spec.yaml", "--until", "q") if command == "run" else ("latest", "--only", "q")
     said = orc(command, *arguments)
@@ -311,14 +311,14 @@ def test_a_name_that_is_no_steps_is_refused(command: str) -> None:
     assert "there is no step 'q'; known: a, b, c, d" in said.err
 
 
-def test_amending_and_only_go_together() -> None:
+def test_spec_and_only_can_be_combined() -> None:
     submit(SPEC)
     assert amend(SPEC.replace("echo a", "echo aa"), "--only", "b").code == 0
     assert attempts() == {"a": 2, "b": 2, "c": 1, "d": 1}
     assert amend(SPEC, "--only", "nobody").code == 2
 
 
-def test_a_tolerated_failure_is_tried_again_when_it_is_tolerated_no_more() -> None:
+def test_a_tolerated_failure_runs_again_when_it_is_no_longer_tolerated() -> None:
     tolerant = SPEC.replace("run: cat a.txt", "continue_on_error: true\n    run: exit 1")
     submit(tolerant)
     said = amend(tolerant.replace("    continue_on_error: true\n", ""), "--json")

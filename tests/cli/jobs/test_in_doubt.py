@@ -1,7 +1,6 @@
-"""What was under way when it was cut short: counted, shown, and done again, asked about, or failed.
+"""Work that was interrupted in flight: it is counted and shown; then repeated, reviewed or failed.
 
-The process really dies, at named places of the code; whoever looks at the job
-afterwards, and goes on with it, does so in this process.
+A real process is killed at failpoints. Then the test's process reads and resumes the job.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ steps:
 
 @pytest.fixture
 def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    """A model that is paid for."""
+    """A model with a price."""
     write("prices.yaml", PRICES)
     with ModelServer() as server:
         for name, value in server.environment().items():
@@ -58,20 +57,20 @@ def server(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]
 
 
 def die(spec: str, how: str, place: str) -> None:
-    """Run the spec in a process that dies at the place."""
+    """Run the spec in a process that is killed at this failpoint."""
     write("spec.yaml", spec.replace("HOW", how))
     ended = run_orc("run", "spec.yaml", cwd=Path.cwd(), ORC_FAILPOINTS=f"{place}=kill")
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
 def paid() -> int:
-    """How often the command has done its work."""
+    """The number of times that the command has run."""
     path = Path("paid")
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def shown() -> dict[str, Any]:
-    """What `orc show --json` says is in doubt."""
+    """The calls in doubt in `orc show --json`."""
     found: dict[str, Any] = orc("show", "latest", "--json").json()["in_doubt"]
     return found
 
@@ -88,14 +87,14 @@ def manifest() -> dict[str, Any]:
 
 
 def worst_usd() -> float:
-    """A token for each byte of the request, and the longest reply."""
+    """The cost of one token per byte of the request, and of the longest reply."""
     ((data,),) = rows("SELECT data FROM events WHERE type = 'llm.requested' LIMIT 1")
     worst = json.loads(data)["worst_case"]
     assert worst["output_tokens"] == 100
     return float((worst["input_tokens"] * 1000 + 100 * 2000) / 1e6)
 
 
-def test_by_default_work_that_was_cut_short_is_done_again(here: Path) -> None:
+def test_by_default_interrupted_work_is_repeated(here: Path) -> None:
     die(PAYS, "", "process.after_exit")
     assert paid() == 1
     assert "running when the process died, with an unknown outcome" in orc("show", "latest").out
@@ -117,7 +116,7 @@ def test_by_default_work_that_was_cut_short_is_done_again(here: Path) -> None:
         ("process.after_exit", 1, "reject"),
     ],
 )
-def test_what_must_not_be_done_twice_is_asked_about_first(
+def test_work_that_must_not_be_repeated_waits_for_review(
     here: Path, place: str, done: int, answer: str
 ) -> None:
     die(PAYS.replace("{run:", "{idempotent: false, run:"), "", place)
@@ -129,18 +128,18 @@ def test_what_must_not_be_done_twice_is_asked_about_first(
     assert paid() == done
     assert "pay asks: " in orc("show", "latest").out
     assert orc(answer, "latest", "pay").code == 0
-    # What is answered is asked no more, though the job waits until it is resumed.
+    # After the decision the step no longer waits for review; the job waits for its resume.
     assert " asks: " not in orc("show", "latest").out
     assert orc("resume", "latest").code == (0 if answer == "approve" else 1)
     assert paid() == done + (answer == "approve")
     if answer == "reject":
-        # A no does not say that nothing was done: it is asked again, not done again.
+        # A rejection does not mean that nothing was done: the step asks again, and does not run.
         assert orc("resume", "latest").code == 3
         assert "pay asks: " in orc("show", "latest").out
         assert paid() == done
 
 
-def test_the_question_outlives_a_cancel(here: Path) -> None:
+def test_the_question_stays_after_a_cancellation(here: Path) -> None:
     die(PAYS, "on_unknown: ask", "process.after_exit")
     assert orc("cancel", "latest").code == 0
     assert orc("resume", "latest").code == 3
@@ -149,7 +148,7 @@ def test_the_question_outlives_a_cancel(here: Path) -> None:
     assert paid() == 1
 
 
-def test_it_fails_where_the_spec_says_so_and_a_resume_does_it_again(here: Path) -> None:
+def test_the_step_fails_if_the_spec_says_so_and_a_resume_repeats_it(here: Path) -> None:
     die(PAYS, "on_unknown: fail", "process.after_exit")
     said = orc("resume", "latest")
     assert said.code == 7
@@ -159,7 +158,7 @@ def test_it_fails_where_the_spec_says_so_and_a_resume_does_it_again(here: Path) 
     assert paid() == 2
 
 
-def test_a_command_that_a_signal_to_orc_ended_midway_asks_as_well(here: Path) -> None:
+def test_a_command_that_a_stop_signal_ended_waits_for_review(here: Path) -> None:
     command = "echo once >> ../../../../paid; [ -e ../../../../go ] || sleep 60"
     write("spec.yaml", f"project: d\nsteps: {{pay: {{run: '{command}', idempotent: false}}}}\n")
     process = start_orc("run", "spec.yaml", cwd=here)
@@ -178,7 +177,7 @@ def test_a_command_that_a_signal_to_orc_ended_midway_asks_as_well(here: Path) ->
 
 
 @pytest.mark.parametrize(("place", "asked"), [("call.before_send", 0), ("call.after_reply", 1)])
-def test_a_call_in_doubt_is_shown_before_the_resume_and_counted_for_ever(
+def test_a_call_in_doubt_is_shown_before_the_resume_and_stays_counted(
     server: ModelServer, place: str, asked: int
 ) -> None:
     die(ASKS, "", place)
@@ -212,7 +211,7 @@ def test_a_call_in_doubt_is_shown_before_the_resume_and_counted_for_ever(
     assert orc("verify", "latest").code == 0
 
 
-def test_a_call_in_doubt_is_not_sent_again_before_a_person_says_so(server: ModelServer) -> None:
+def test_a_call_in_doubt_is_not_sent_again_before_an_approval(server: ModelServer) -> None:
     die(ASKS, "on_unknown: ask", "call.after_reply")
     said = orc("resume", "latest", "--json")
     assert said.code == 3
@@ -228,7 +227,7 @@ def test_a_call_in_doubt_is_not_sent_again_before_a_person_says_so(server: Model
     assert len(server.seen) == 2
 
 
-def test_a_call_in_doubt_fails_its_step_where_the_spec_says_so(server: ModelServer) -> None:
+def test_a_call_in_doubt_fails_its_step_if_the_spec_says_so(server: ModelServer) -> None:
     die(ASKS, "on_unknown: fail", "call.after_reply")
     said = orc("resume", "latest")
     assert said.code == 7
@@ -239,7 +238,7 @@ def test_a_call_in_doubt_fails_its_step_where_the_spec_says_so(server: ModelServ
     assert len(server.seen) == 1
 
 
-def test_a_tool_at_work_when_the_process_died_asks_as_its_step_says(server: ModelServer) -> None:
+def test_an_interrupted_tool_waits_for_review_if_the_spec_says_so(server: ModelServer) -> None:
     command = {"argv": ["sh", "-c", "echo once >> ../../../../paid"]}
     calls = (("c1", "run_command", command),)
     server.answer = lambda asked: Says("done") if "tool" in asked.last else Says(calls=calls)
@@ -270,7 +269,7 @@ def test_a_reply_that_breaks_off_is_in_doubt_and_a_refused_connection_is_not(
     assert shown()["calls"] == 0
 
 
-def test_without_a_longest_reply_or_a_price_nobody_knows_the_most(server: ModelServer) -> None:
+def test_without_max_tokens_or_a_price_the_greatest_cost_is_unknown(server: ModelServer) -> None:
     write("spec.yaml", ASKS.replace(", params: {max_tokens: 100}", "").replace("HOW", ""))
     write("free.yaml", "project: free\nprovider: ollama/model-b\nsteps: {ask: {prompt: Who?}}\n")
     assert orc("run", "spec.yaml").code == 0

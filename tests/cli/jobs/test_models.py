@@ -1,4 +1,4 @@
-"""Whole runs on each model API: one spec, any provider, and what the ledger knows afterwards."""
+"""Whole runs on each model API: the same spec on every provider, and what the ledger records."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def distance(start: str, end: str) -> int:
 
 
 def guide(asked: Asked) -> Says | Fails:
-    """A model that makes one mistake, and plans a tour with two tools."""
+    """A model that makes one mistake, then plans a tour with two tools."""
     if "cannot be used" in asked.last:
         return Says('{"km": 1233}')
     if "Facts" in asked.last:
@@ -61,7 +61,7 @@ def guide(asked: Asked) -> Says | Fails:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    """Every provider leads to this server."""
+    """A server to which every provider is directed."""
     with ModelServer(lambda asked: Says("Rhine") if "river" in asked.last else guide(asked)) as one:
         for name, value in one.environment(key=KEY).items():
             monkeypatch.setenv(name, value)
@@ -230,7 +230,7 @@ def test_a_picture_that_cannot_be_sent_is_refused_by_its_place_in_the_spec(here:
     assert "a part must have either `text` or `image`" in said.err
 
 
-def test_the_next_model_answers_when_the_first_cannot(server: ModelServer) -> None:
+def test_a_fallback_answers_when_the_first_model_cannot(server: ModelServer) -> None:
     server.answer = lambda asked: Fails(503) if asked.api == "chat" else Says("Elbe")
     text = "project: p\nprovider: openai/model-a\nfallback: [anthropic/model-b]\n"
     text += "defaults: {retry: {max_attempts: 2, initial: 1ms}}\nsteps: {a: {prompt: hi}}\n"
@@ -261,7 +261,7 @@ def test_steps_wait_while_a_circuit_is_open_and_none_of_them_fails(
     assert len(server.seen) == 3 + 6
 
 
-def test_show_names_what_is_left_alone_until_a_resume_asks_it_again(
+def test_show_lists_an_open_circuit_until_a_resume_closes_it(
     server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answer = lambda asked: Fails(503)
@@ -277,7 +277,7 @@ def test_show_names_what_is_left_alone_until_a_resume_asks_it_again(
     assert orc("show", "latest", "--json").json()["open_circuits"] == []
 
 
-def test_what_the_next_model_cannot_honour_is_shown_too(server: ModelServer) -> None:
+def test_parameters_that_a_fallback_does_not_support_are_reported(server: ModelServer) -> None:
     server.answer = lambda asked: Fails(503) if asked.api == "chat" else Says("Elbe")
     text = "project: p\nprovider: openai/model-a\nfallback: [anthropic/model-b]\n"
     text += "params: {temperature: 0}\nsteps: {a: {prompt: hi, retry: 1}}\n"
@@ -300,7 +300,7 @@ def test_the_end_of_a_resumed_job_counts_what_every_process_spent(server: ModelS
     assert "45 tokens" in orc("rerun", "latest", "--step", "b").err
 
 
-def test_a_fallback_that_is_not_set_up_keeps_nobody_from_the_first(
+def test_an_unavailable_fallback_does_not_prevent_the_run(
     server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answer = lambda asked: Says("Elbe")

@@ -1,4 +1,4 @@
-"""`cache:` of commands and functions: equal work is done once, other work is done."""
+"""`cache:` of commands and functions: equal work runs once, different work runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ steps:
 
 
 def times() -> int:
-    """How often the command has run."""
+    """The number of times that the command has run."""
     path = Path("runs.log")
     return len(path.read_text().splitlines()) if path.exists() else 0
 
@@ -42,7 +42,7 @@ def output(job_id: str, step: str) -> str | None:
     return None if value is None else str(value)
 
 
-def test_equal_work_is_done_once_in_the_whole_ledger() -> None:
+def test_equal_work_runs_once_in_the_whole_ledger() -> None:
     first, second = submit(COUNTING), submit(COUNTING)
     assert times() == 1
     assert how(first, "count") == ["step.started", "step.succeeded"]
@@ -56,7 +56,7 @@ def test_equal_work_is_done_once_in_the_whole_ledger() -> None:
     assert f"from {first} (cache)" in orc("show", third).out, "who did the work, not who reused it"
 
 
-def test_a_hit_says_so_while_it_runs() -> None:
+def test_a_cache_hit_is_reported_during_the_run() -> None:
     first = submit(COUNTING)
     said = orc("run", "spec.yaml")
     assert f"count reused from {first} (cache)" in said.err
@@ -75,7 +75,7 @@ def test_a_hit_says_so_while_it_runs() -> None:
         ("project: counting", "project: other"),
     ],
 )
-def test_other_work_is_done(old: str, new: str) -> None:
+def test_different_work_runs(old: str, new: str) -> None:
     submit(COUNTING)
     assert old in COUNTING
     submit(COUNTING.replace(old, new))
@@ -131,7 +131,7 @@ def test_a_failure_is_never_reused() -> None:
     assert how(submit(FAILING_ONCE), "a") == ["step.started", "step.succeeded"]
 
 
-def test_a_result_whose_blobs_are_gone_is_not_reused() -> None:
+def test_a_result_with_removed_blobs_is_not_reused() -> None:
     first = submit(COUNTING)
     with sqlite3.connect("runs.db") as connection:
         connection.execute("PRAGMA foreign_keys = OFF")

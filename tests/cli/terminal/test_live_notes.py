@@ -1,4 +1,4 @@
-"""What the live table says of steps that wait, and of the budget."""
+"""The notes of the live table: waiting steps, and the budget."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.projections.support import Story, begun
 
 
 def said(story: Story, name: str, *, after_s: float = 0.0, last: str = "") -> tuple[str, str]:
-    """The note so many seconds after the last event."""
+    """The status and the note this many seconds after the last event."""
     now_s = EPOCH_S + story.clock_s + after_s
     return wait_note(story.state, name, now_s=now_s, last=last)
 
 
-def test_a_retry_says_when_and_after_what() -> None:
+def test_a_retry_shows_its_time_and_its_failure() -> None:
     story = begun(step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)))
     story.start("a").fail("a")
     assert said(story, "a", last="timeout: slow") == ("waiting", "retry in 1.0 s; timeout: slow")
     assert said(story, "a", after_s=1) == ("waiting", "retry now")
 
 
-def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
+def test_a_due_retry_shows_the_limit_that_holds_it_back() -> None:
     steps = (step("a", kind="run", retry=RetryDef(max_attempts=2, jitter=0)), step("b"))
     story = begun(*steps, total=1).start("a").fail("a").start("b")
     story.clock_s += 1
@@ -39,7 +39,7 @@ def test_a_retry_that_is_due_says_what_it_queues_for() -> None:
     )
 
 
-def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
+def test_a_question_shows_its_timeout() -> None:
     story = begun(step("gate", kind="approval")).start("gate")
     story.record(
         ApprovalRequested(
@@ -51,7 +51,7 @@ def test_a_question_says_when_it_is_decided_without_an_answer() -> None:
     assert said(story, "gate", last="asks: ?") == ("waiting", "times out in 1 m 00 s; asks: ?")
 
 
-def test_a_ready_step_says_which_limit_holds_it() -> None:
+def test_a_ready_step_shows_the_limit_that_holds_it_back() -> None:
     story = begun(step("a"), step("b"), step("c", needs="a"), total=1).start("a")
     assert said(story, "b") == ("pending", "queued: 1 of 1 slots are in use")
     assert said(story, "c") == ("pending", "")
@@ -81,14 +81,14 @@ ROWS = [
 
 
 def printed(rows: list[LiveRow], width: int) -> list[str]:
-    """The lines of the table on a terminal of that width."""
+    """The lines of the table on a terminal of this width."""
     out = io.StringIO()
     Console(file=out, width=width, color_system=None).print(lay_out(rows, width=width))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 @pytest.mark.parametrize("width", [40, 60, 72, 100, 200])
-def test_long_names_and_notes_give_way_to_states_and_numbers(width: int) -> None:
+def test_names_and_notes_are_cut_before_states_and_numbers(width: int) -> None:
     lines = printed(ROWS, width)
     assert len(lines) == 4
     assert max(map(cell_len, lines)) <= width
@@ -119,7 +119,7 @@ def test_texts_are_cut_by_their_cells() -> None:
     assert cut_start("\u6f22" * 5, 5) == "\u6f22\u6f22"
 
 
-def test_what_runs_or_waits_is_shown_however_many_changed_since() -> None:
+def test_running_and_waiting_steps_are_always_shown() -> None:
     statuses = {f"s{number}": "succeeded" for number in range(200)}
     statuses |= {"s3": "running", "s4": "waiting", "s5": "pending"}
     recent = ["s3", "s4", *(f"s{number}" for number in range(6, 200))]

@@ -1,4 +1,4 @@
-"""`orc run --stream STEP`: one step's text on stdout, as it is written."""
+"""`orc run --stream STEP`: the model text of one step on stdout, while it arrives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ steps:
 
 @pytest.fixture
 def served(here: Path, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """A server that the spec in the current folder asks; not started."""
+    """A server for the spec in the current folder; it is not started."""
 
     def answer(asked: Asked) -> Says | Fails:
         if "cannot be used" in asked.last:
@@ -49,7 +49,7 @@ def test_stdout_has_every_reply_of_the_step_and_nothing_else(served: ModelServer
     assert "two" in said.err
 
 
-def test_as_json_the_pieces_stand_between_the_events(served: ModelServer) -> None:
+def test_as_json_the_pieces_are_between_the_events(served: ModelServer) -> None:
     with served:
         lines = orc("run", "spec.yaml", "--stream", "two", "--json").lines()
     kinds = [(line["event"], line.get("step")) for line in lines]
@@ -99,7 +99,7 @@ async def test_a_piece_is_there_before_the_next_one_is_written(tmp_path: Path) -
             nursery.cancel_scope.cancel()
 
 
-def test_the_job_goes_on_when_nobody_reads_any_more(served: ModelServer, here: Path) -> None:
+def test_the_job_continues_after_the_reader_closes_stdout(served: ModelServer, here: Path) -> None:
     with served:
         command = ("run", "spec.yaml", "--stream", "two", "--quiet")
         process = start_orc(*command, cwd=here, OLLAMA_BASE_URL=served.url)
@@ -111,9 +111,7 @@ def test_the_job_goes_on_when_nobody_reads_any_more(served: ModelServer, here: P
     assert orc("show", "latest", "--json").json()["status"] == "succeeded"
 
 
-def test_a_terminal_without_the_signs_is_shown_their_escapes(
-    served: ModelServer, here: Path
-) -> None:
+def test_characters_that_the_terminal_lacks_are_escaped(served: ModelServer, here: Path) -> None:
     with served:
         ended = run_orc(
             *("run", "spec.yaml", "--stream", "two", "--quiet"),
@@ -125,7 +123,7 @@ def test_a_terminal_without_the_signs_is_shown_their_escapes(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has the full device")
-def test_a_reply_is_not_lost_when_it_cannot_be_printed(served: ModelServer, here: Path) -> None:
+def test_a_reply_that_cannot_be_printed_is_recorded(served: ModelServer, here: Path) -> None:
     with served, Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [ORC, "run", "spec.yaml", "--stream", "two", "--quiet"],

@@ -1,4 +1,4 @@
-"""Budgets bind: over retries, resumes and parallel calls; and what is short says so."""
+"""Budgets are never exceeded, over retries, resumes and parallel calls; a wait for budget says so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ steps:
 
 @pytest.fixture
 def server(here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelServer]:
-    """A server whose replies take 40 tokens in and 5 out."""
+    """A server whose replies use 40 input tokens and 5 output tokens."""
     with ModelServer(lambda asked: Says("ok", input_tokens=40, output_tokens=5)) as server:
         monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
         yield server
@@ -73,7 +73,7 @@ def test_the_worst_case_of_every_call_in_flight_fits_the_limit(server: ModelServ
 
 
 def test_a_call_that_does_not_fit_waits_for_those_in_flight(server: ModelServer) -> None:
-    # One worst case fits at a time, and what the replies did take leaves room for all.
+    # The budget fits one worst case at a time, and the actual usage of all calls.
     text = HEAD + "budget: {max_tokens: 450}\n" + MANY.replace(", 4, 5, 6", "")
     said = orc("run", write("s.yaml", text))
     assert said.code == 0, said.err
@@ -129,7 +129,7 @@ def test_money_is_charged_as_the_table_says(
         ("budget: {max_calls: -1}", "steps: {a: {value: 1}}", "s.yaml:3:21"),
     ],
 )
-def test_a_limit_that_could_not_bind_is_refused(
+def test_a_limit_in_money_without_a_price_is_refused(
     server: ModelServer, key: str, steps: str, words: str
 ) -> None:
     params = "params: {max_tokens: 5}" if "cost" in key else "task_description: x"
@@ -148,7 +148,7 @@ def test_a_limit_that_could_not_bind_is_refused(
         ("-1calls", "must be an amount such as +1.00"),
     ],
 )
-def test_a_raise_that_raises_nothing_is_refused(
+def test_an_invalid_raise_of_a_budget_is_refused(
     server: ModelServer, amount: str, words: str
 ) -> None:
     text = HEAD + "budget: {max_calls: 0}\nsteps: {a: {prompt: hi}}\n"
@@ -158,7 +158,7 @@ def test_a_raise_that_raises_nothing_is_refused(
     assert words in said.err
 
 
-def test_what_was_asked_and_never_answered_counts_in_full(server: ModelServer) -> None:
+def test_an_unanswered_call_counts_in_full(server: ModelServer) -> None:
     def answer(asked: Asked) -> Says | Fails:
         return Fails(408) if len(server.seen) == 1 else Says("ok", input_tokens=40)
 

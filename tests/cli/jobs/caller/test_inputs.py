@@ -1,4 +1,4 @@
-"""Inputs: from options, from a file, or asked for on a terminal; and texts in files of their own."""
+"""Inputs from options, from a file, or asked for on a terminal; and prompts in files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_is_named(here: Path) -> None:
 
 
 def converse(folder: Path, answers: bytes, *options: str) -> tuple[int, str]:
-    """A run on a terminal, with what is typed there; its exit code, and all that it showed."""
+    """Run on a terminal and type these lines; the exit code, and the output."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(folder)
@@ -87,7 +87,7 @@ def converse(folder: Path, answers: bytes, *options: str) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
 
 
-def test_on_a_terminal_what_is_missing_is_asked_for_until_it_fits(tmp_path: Path) -> None:
+def test_on_a_terminal_missing_inputs_are_asked_for_until_valid(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     code, shown = converse(tmp_path, b"hills\nseas\nmany\n7\n")
     assert code == 0, shown
@@ -98,7 +98,7 @@ def test_on_a_terminal_what_is_missing_is_asked_for_until_it_fits(tmp_path: Path
     assert "mood" not in shown
 
 
-def test_nothing_is_asked_where_nobody_wants_that(tmp_path: Path) -> None:
+def test_with_no_input_nothing_is_asked(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     code, shown = converse(tmp_path, b"", "--no-input")
     assert code == 2

@@ -1,4 +1,4 @@
-"""The tables of prices: the shipped one, a person's own over it, and what is wrong with a broken one."""
+"""The price tables: the one of orc, a user's own, and the problems of an invalid one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_default_models_of_the_hosted_providers_have_a_price() -> None:
     assert table.find("anthropic", "claude-haiku-4-5-20251001") is not None
 
 
-def test_a_table_beside_the_ledger_is_over_the_shipped_one_and_one_that_is_named_over_both(
+def test_a_table_beside_the_ledger_overrides_the_shipped_one_and_a_named_table_both(
     here: Path,
 ) -> None:
     database = here / "runs.db"
@@ -56,7 +56,7 @@ def test_a_table_beside_the_ledger_is_over_the_shipped_one_and_one_that_is_named
     assert find_own_prices(database, {"ORC_PRICES": "other.yaml"}) == here / "other.yaml"
 
 
-def test_own_entries_keep_their_date_and_stand_for_their_model_alone(here: Path) -> None:
+def test_own_entries_keep_their_date_and_replace_only_their_model(here: Path) -> None:
     table = read_prices(write("prices.yaml", OWN))
     mini, mine = table.find("openai", "gpt-4o-mini"), table.find("openai", "mine")
 

@@ -34,7 +34,7 @@ def answer(asked: Asked) -> Says | Fails:
 
 @pytest.fixture
 def recorded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that was recorded as `rivers.yaml`; its server is gone."""
+    """A run that was recorded to `rivers.yaml`; its server has ended."""
     with ModelServer(answer) as server:
         monkeypatch.setenv("OLLAMA_BASE_URL", server.url)
         assert orc("run", write("spec.yaml", SPEC), "--record", "rivers.yaml").code == 0
@@ -51,7 +51,7 @@ def test_a_recording_answers_the_same_spec_without_its_server(recorded: Path) ->
         assert (outputs / job["job_id"] / "outputs/rivers/facts.json").read_text() == '{"km": 1233}'
 
 
-def test_a_recording_holds_what_was_said_by_whom_and_to_which_request(recorded: Path) -> None:
+def test_a_recording_has_each_reply_with_its_model_and_request(recorded: Path) -> None:
     replies = yaml.safe_load(recorded.read_text("utf-8"))["replies"]
     assert [reply["text"] for reply in replies["facts"]] == ["no JSON", '{"km": 1233}']
     assert replies["name"][0]["text"] == "Rhine ☃\x1b"
@@ -107,7 +107,7 @@ def test_a_place_that_cannot_hold_a_recording_is_refused_before_anything_runs(he
     assert not Path("runs.db").exists()
 
 
-def test_a_replay_goes_the_same_way_offline(recorded: Path) -> None:
+def test_a_replay_runs_offline_without_a_difference(recorded: Path) -> None:
     job = orc("list", "--json").json()["job_id"]
     said = orc("replay", job, "--json")
     assert said.code == 0
@@ -122,7 +122,7 @@ def test_a_replay_goes_the_same_way_offline(recorded: Path) -> None:
     assert "do not differ" in orc("replay", job).out
 
 
-def test_a_replay_of_a_replay_goes_the_same_way_too(recorded: Path) -> None:
+def test_a_replay_of_a_replay_has_no_difference(recorded: Path) -> None:
     assert orc("replay", "latest").code == 0
     assert orc("replay", "latest").code == 0
 
@@ -190,7 +190,7 @@ def test_of_a_switched_step_the_last_models_replies_are_recorded(
     assert said.code == 0, said.err
 
 
-def test_what_failed_a_step_that_a_resume_mended_is_not_played_again(
+def test_replies_of_a_failed_attempt_before_a_resume_are_not_replayed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ModelServer(lambda asked: Says("no JSON")) as server:

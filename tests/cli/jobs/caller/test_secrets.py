@@ -1,4 +1,4 @@
-"""Canaries: a value of its own for each way in, and then every byte that was written or shown."""
+"""Secrets: a different value for each way in; then every stored and printed byte is searched for it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ for line in os.environ["CANARY_LINES"].splitlines():
 
 
 def model(asked: Asked) -> Says | Fails:
-    """Uses both tools, then repeats all that it could know, and the key that it was sent."""
+    """A model that uses both tools, then repeats all that it was sent, with the key."""
     messages = asked.body["messages"]
     if "Fail." in asked.last:
         return Fails(400, json.dumps({"error": {"message": f"no: {asked.headers}"}}))
@@ -104,14 +104,14 @@ def model(asked: Asked) -> Says | Fails:
         return Says("", (("t-1", "run_command", {"argv": ["printenv", "CANARY_TOOL_RUN"]}),))
     if len(messages) == 3:
         return Says("", (("t-2", "tool", {"word": VALUES["CANARY_TOOL_RUN"]}),))
-    # A provider sends this in two pieces, the value across both.
+    # A provider streams this in two pieces, and the value is split between them.
     value = VALUES["CANARY_TOOL_RAISED"]
     return Says(f"{KEY} {value} and {value} {VALUES['CANARY_GIVEN']} {KEY}")
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A job with every channel: its folder, all that orc said of it, and what its model was asked."""
+    """A job that uses every channel: its folder, all output of orc about it, and the requests."""
 
     folder: Path
     job: str
@@ -128,7 +128,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The job is run once, and looked at in every way."""
+    """Run the job once, and then every command that reads it."""
     with pytest.MonkeyPatch.context() as patches, ModelServer(model) as server:
         folder = work_in(tmp_path_factory.mktemp("ran"), patches)
         spec = prepare(folder, server, patches)
@@ -154,7 +154,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 def prepare(folder: Path, server: ModelServer, patches: pytest.MonkeyPatch) -> Path:
-    """The spec, its modules, and the environment that it wants."""
+    """Write the spec and its modules; the environment that it needs."""
     for name, value in {**server.environment(key=KEY), **VALUES}.items():
         patches.setenv(name, value)
     patches.delenv("ANTHROPIC_API_KEY")
@@ -164,7 +164,7 @@ def prepare(folder: Path, server: ModelServer, patches: pytest.MonkeyPatch) -> P
 
 
 def traces(value: str) -> Iterator[bytes]:
-    """What any of the value's spellings would leave behind."""
+    """The texts that any spelling of the value contains."""
     yield from (line.encode() for line in value.splitlines() if not line.startswith("-----"))
     yield json.dumps(value)[1:-1].encode()
     yield urllib.parse.quote(value, safe="").encode()
@@ -177,7 +177,7 @@ def traces(value: str) -> Iterator[bytes]:
 
 
 def leaks(folder: Path, *shown: str | bytes) -> list[str]:
-    """Where a value is found: in a file of the folder, or in what was shown."""
+    """The places where a value is found: files of the folder, and the output."""
     places = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for number, text in enumerate(shown):
         places[f"shown {number}"] = text if isinstance(text, bytes) else text.encode()
@@ -218,7 +218,7 @@ def test_each_way_in_was_gone_and_is_marked(name: str, ran: Ran) -> None:
     )
 
 
-def test_what_follows_sees_what_was_hidden(ran: Ran) -> None:
+def test_dependents_see_the_masked_text(ran: Ran) -> None:
     found = ran.outputs()
     assert found["printed"] == "it is [secret CANARY_PRINTED]"
     assert found["split"] == "[secret CANARY_SPLIT]"
@@ -228,7 +228,7 @@ def test_what_follows_sees_what_was_hidden(ran: Ran) -> None:
     assert said in ran.events("failing")
 
 
-def test_a_file_that_had_a_secret_is_another_one_and_the_step_says_so(ran: Ran) -> None:
+def test_a_captured_file_is_masked_and_the_step_warns(ran: Ran) -> None:
     folder = ran.folder / "runs" / ran.job
     assert (folder / "outputs/canaries/out.txt").read_text() == "key=[secret CANARY_WRITTEN]\n"
     assert (folder / "artifacts/written/left.bin").read_bytes() == b"key=[secret CANARY_ARTIFACT]\0"
@@ -237,7 +237,7 @@ def test_a_file_that_had_a_secret_is_another_one_and_the_step_says_so(ran: Ran) 
 
 
 @pytest.mark.parametrize("place", ["files: ['*.txt']", "env: {UNUSED: x}"])
-def test_a_file_that_has_a_secret_for_a_name_is_not_taken(
+def test_a_file_with_a_secret_in_its_name_is_not_captured(
     here: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setenv("TOKEN", KEY)
@@ -260,7 +260,7 @@ def test_a_text_is_hidden_while_it_streams(ran: Ran) -> None:
     assert "[secret CANARY_TOOL_RAISED] and [secret CANARY_TOOL_RAISED]" in ran.streamed
 
 
-def test_the_live_table_shows_none(here: Path) -> None:
+def test_the_live_table_shows_no_secret(here: Path) -> None:
     spec = """\
 project: shown
 steps:
@@ -290,7 +290,7 @@ def test_a_resumed_job_sees_what_the_first_process_saw(
     monkeypatch.setenv("CANARY_PRINTED", VALUES["CANARY_PRINTED"])
     job = submit(WAITING)
     said = orc("approve", job, "ask", "--comment", f"yes, {VALUES['CANARY_PRINTED']}")
-    # The step that needs it is done: nobody asks for it again.
+    # The step that needs the secret has succeeded, so that the resume does not need it.
     monkeypatch.delenv("CANARY_PRINTED")
     resumed = orc("resume", job)
 
@@ -340,7 +340,7 @@ def test_a_resume_without_the_secret_is_refused_and_changes_nothing(
     assert orc("resume", job).code == 0
 
 
-def test_a_spec_that_spells_a_secret_out_is_refused_and_not_quoted(
+def test_a_spec_that_contains_a_secret_is_refused_and_not_quoted(
     monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     monkeypatch.setenv("TOKEN", VALUES["CANARY_PRINTED"])
@@ -360,7 +360,9 @@ def test_a_spec_that_spells_a_secret_out_is_refused_and_not_quoted(
     assert KEY not in text_of(said)
 
 
-def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_prints_its_traceback_without_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def break_down() -> str:
         raise RuntimeError(f"Authorization: Bearer {KEY}")
 
@@ -375,7 +377,7 @@ def test_an_unforeseen_error_shows_its_trace_without_keys(monkeypatch: pytest.Mo
     assert "break_down" in said.err
 
 
-def test_the_ledger_itself_refuses_what_a_bug_lets_through(here: Path) -> None:
+def test_the_ledger_refuses_an_event_with_a_secret(here: Path) -> None:
     from orc.cli.jobs.places import Places, open_for_writing
     from orc.ledger.errors import SecretFound
     from orc.ledger.events import Payload
@@ -427,7 +429,7 @@ def test_commands_and_functions_see_the_allowed_variables_and_no_other(
     assert set(found["python"][0]) - BY_CHANCE == always | {"NAMED"}
     assert set(found["with_secret"][0]) - BY_CHANCE == always | {"TOKEN"}
     assert set(found["without"][0]) - BY_CHANCE == always
-    # None of it stands where other programs could read it, and no process has had another's.
+    # No secret is where other programs could read it, and no process got the secret of another.
     assert not any(found[step][1] for step in ("python", "with_secret", "without"))
     assert found["without"][2] == found["python"][2] != found["with_secret"][2]
 

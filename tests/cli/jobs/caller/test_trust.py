@@ -1,4 +1,4 @@
-"""Whose commands run: a ledger of somebody else's is looked at, and not gone on with."""
+"""A ledger of another user can be read, but its jobs are not resumed without --trust."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 @pytest.fixture
 def job(here: Path) -> str:
-    """A job that would run a command."""
+    """A job that has a command to run."""
     found = submit(SPEC)
     orc("approve", found, "ask")
     return found
@@ -45,7 +45,7 @@ def refused(job: str, here: Path, words: str, *, every: bool = False) -> None:
 
 @pytest.mark.parametrize("mode", [0o602, 0o660], ids=oct)
 def test_a_ledger_that_others_can_write_to_is_refused(mode: int, job: str, here: Path) -> None:
-    # A group of which nobody knows who is in it.
+    # A group whose members are unknown.
     if os.geteuid() == 0:
         os.chown("runs.db", -1, ANOTHER)
     elif mode == 0o660:
@@ -110,7 +110,7 @@ steps:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
-def test_all_that_orc_makes_is_its_owners_alone_whatever_the_umask(umask: int, here: Path) -> None:
+def test_all_files_are_private_to_the_user_whatever_the_umask(umask: int, here: Path) -> None:
     write("spec.yaml", LEAVES_EVERYTHING)
     write("spec.replay.yaml", "replies: {said: [{text: hello}]}")
     write("given.py", "def speak(): print('spoken')")
@@ -132,7 +132,7 @@ def test_all_that_orc_makes_is_its_owners_alone_whatever_the_umask(umask: int, h
     made = {*here.rglob("*")} - before
     for name in ("made.replay.yaml", "copy.db", "job.orc", "exported", "runs.db.locks", "there.db"):
         assert here / name in made
-    # What a command has made itself stands in a folder that nobody else can enter.
+    # Files that a command makes may have other modes, but no other user can enter their folder.
     own = {*here.rglob("left.txt"), *here.rglob("more.txt"), *here.rglob("__pycache__*")}
     delivered = {here / "delivered", *(here / "delivered").rglob("*")}
     for path in made - own - delivered - {*here.rglob("__pycache__/*")}:
