@@ -99,7 +99,7 @@ def test_a_port_in_use_is_an_error_with_advice(browse: tuple[str, object], folde
     said = run_orc("browse", "--no-open", "--port", port, cwd=folder)
     assert said.returncode == 2
     assert f"port {port}" in said.stderr
-    assert "leave it out" in said.stderr
+    assert "leave out --port" in said.stderr
 
 
 def test_ctrl_c_ends_it_quietly(folder: Path) -> None:

@@ -215,7 +215,8 @@ def test_a_process_that_made_its_own_session_escapes_and_the_doctor_names_it(
     ]
     said = orc("doctor")
     assert (
-        f"{pid} (sleep) was left by {job_id}, which nobody runs; `kill {pid}` ends it" in said.out
+        f"process {pid} (sleep) was started by {job_id}, which is not running any more; "
+        f"`kill {pid}` ends it" in said.out
     )
     os.kill(pid, signal.SIGKILL)
     check_none_left(marker)
@@ -266,6 +267,6 @@ def test_the_doctor_reports_a_large_write_ahead_log(here: Path) -> None:
     assert "-wal" not in orc("doctor").out
     with (here / "runs.db-wal").open("wb") as file:
         file.truncate(64 * 2**20 + 1)
-    assert "its -wal file has 64 MiB: a program that reads for long" in orc("doctor").out
+    assert "its -wal file has 64 MiB: it grows while a program reads" in orc("doctor").out
     (here / "runs.db-wal").unlink()
     assert event_types(here / "runs.db")[-1] == "job.succeeded"

@@ -190,8 +190,8 @@ def test_bad_names_are_refused_with_what_to_do(
         ("nothing.md", "'nothing.md' is no path or SHA-256 of a file in this ledger"),
         ("unknown.txt", "has no file with the bytes of"),
         ("", "'' is no path or SHA-256 of a file"),
-        ("\0", "has no file"),
-        ("/", "has no file"),
+        ("\0", "is no path or SHA-256 of a file"),
+        ("/", "is no path or SHA-256 of a file"),
     ):
         said = orc("blame", name)
         assert (said.code, said.out) == (2, ""), name

@@ -80,8 +80,8 @@ def test_own_entries_keep_their_date_and_replace_only_their_model(here: Path) ->
         ("models: {}\ndate: 2026", "f:2:7: date: must be a date such as 2026-08-01; got 2026"),
         ("models: {opnai: {}}", "f:1:10: models.opnai: not a provider that has prices; did you mean "
          "'openai'?"),
-        ("models: {openai-responses: {}}", "f:1:10: models.openai-responses: no provider that has "
-         "prices; it uses the prices of 'openai'"),
+        ("models: {openai-responses: {}}", "f:1:10: models.openai-responses: not a provider that "
+         "has prices; it uses the prices of 'openai'"),
         ("models: {openai: {m: {input: 1}}}", "f:1:22: models.openai.m.output: this key is required"),
         ("models: {openai: {m: {input: 1, output: -1}}}", "f:1:41: models.openai.m.output: must be "
          "greater than or equal to 0; got -1"),
