@@ -105,6 +105,8 @@ def mark_in_doubt(writer: Writer, recorded: Recorded, event: StepFailed | StepIn
     """Mark the calls and tools of an attempt that has ended as in doubt, if they had not ended."""
     step_key = f"{recorded.job_id}/{event.step}"
     attempt_key = f"{step_key}/{event.attempt}"
+    if not writer.ends_first(attempt_key):
+        return
     writer.add("step_cut_doubt", row=step_key, step_id=step_key, attempt_id=attempt_key)
     writer.add("job_cut_doubt", row=recorded.job_id, step_id=step_key, attempt_id=attempt_key)
     writer.add("call_cut", step_id=step_key, attempt_id=attempt_key)

@@ -27,10 +27,21 @@ class Writer:
         self.prices = prices
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.counters: dict[str, list[int]] = {}
+        self._ended_attempts: set[str] = set()
 
     def add(self, statement: str, /, **values: Any) -> None:
         """Add a row for a statement; the values are named after the columns."""
         self.rows[statement].append(values)
+
+    def ends_first(self, attempt_id: str) -> bool:
+        """Whether this is the first event of the batch that ends the attempt.
+
+        A step that waits for a retry fails again when its total time is over: the second failure
+        has the same attempt, and nothing more of it can be in doubt.
+        """
+        is_first = attempt_id not in self._ended_attempts
+        self._ended_attempts.add(attempt_id)
+        return is_first
 
     def count(self, job_id: str, index: int, change: int = 1) -> None:
         """Change a counter of the job's steps; `index` is 0 for succeeded, 1 failed, 2 skipped."""
@@ -51,6 +62,7 @@ class Writer:
             self.connection.executemany(bound.sql, map(bound.values, rows))
         self.rows.clear()
         self.counters.clear()
+        self._ended_attempts.clear()
 
     def requested_model(self, call_id: str) -> str | None:
         """The model in the row of a call: the requested one, until the reply is recorded."""

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orc.ledger import Recorded
 from orc.ledger.definition import RetryDef
 from orc.ledger.digest import digest_bytes
-from orc.ledger.events import LlmFailed, LlmResponded
+from orc.ledger.events import LlmFailed, LlmResponded, StepFailed
 from orc.scheduler.core.commands import CancelJob, ExpireStep, InterruptJob, ResumeJob, Settle
 from tests.builders import OWNER, step, written
 from tests.projections.support import OTHER, Story, begun, ledger_of, states, stories, tables
@@ -223,3 +224,17 @@ def _statuses(ledger: Any) -> dict[str, str]:
 def _column(ledger: Any, column: str, table: str) -> list[Any]:
     rows = ledger.connection.execute(f"SELECT {column} FROM {table} ORDER BY rowid")
     return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("batches", [1, 2], ids=["together", "apart"])
+def test_a_call_in_doubt_counts_once_if_its_step_fails_again_while_it_waits(batches: int) -> None:
+    story = begun(step("a", prompt="?", retry=RetryDef(max_attempts=3), total_timeout_s=60.0))
+    story.start("a").call("a", number=1, ends="open").fail("a", kind="timeout")
+    half = len(story.stream)
+    story.tell(ExpireStep("a"))
+    assert [type(recorded.event) for recorded in story.stream[half:]][:1] == [StepFailed]
+    cut = {1: [story.stream], 2: [story.stream[:half], story.stream[half:]]}[batches]
+
+    with ledger_of(story, batches=cut) as ledger:
+        counted = "SELECT calls_in_doubt FROM jobs UNION ALL SELECT calls_in_doubt FROM steps"
+        assert ledger.connection.execute(counted).fetchall() == [(1,), (1,)]
