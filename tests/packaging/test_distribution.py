@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -97,7 +99,19 @@ def test_the_source_distribution_has_each_file_once_and_no_links(sdist: Path) ->
     assert len(names) == len(set(names))
     assert all(member.isfile() for member in members)
     assert not [name for name in names if name.startswith(tuple(f"{one}/" for one in FOLDERS))]
-    assert {"orc/ledger/store.py", "tests/test_architecture.py", "pyproject.toml"} <= set(names)
+    assert {"orc/ledger/store.py", "README.md", "LICENSE", "pyproject.toml"} <= set(names)
+    assert {name.partition("/")[0] for name in names if "/" in name} == {"docs", "orc"}
+
+
+def test_every_file_names_the_distribution_as_pyproject_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["name"] == DISTRIBUTION
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        installed = re.findall(r"pip install '([\w-]+)\[", page.read_text("utf-8"))
+        # The page on migration also quotes the former name.
+        assert set(installed) <= {DISTRIBUTION} | (
+            {"orc"} if page.name == "migration.md" else set()
+        )
 
 
 def test_a_wheel_of_the_source_distribution_equals_a_wheel_of_the_tree(
