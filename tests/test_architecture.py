@@ -1,4 +1,4 @@
-"""The rules of the folders, read from the sources: who may import what, and what loads when."""
+"""The rules for packages, checked on the sources: allowed imports, sizes, and what a command loads."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from orc.projections import ReadModel
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 
-# What each package may import from here, by the packages' names below `orc`. A package may
-# always import itself, and what FOR_ALL names; a package's root (`__init__.py`) may name what
-# stands below it. A row may name a single module of a package.
+# What each package may import from this repository, by names without `orc.`; `orc` is the Python
+# API. Every package may import itself and the modules in FOR_ALL; a package's root (`__init__.py`)
+# may import its subpackages. A row may name a single module of a package.
 FOR_ALL = {
     "orc.about",  # the name of the distribution
     "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
@@ -65,21 +65,41 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "projections.datasette": "ledger projections.money projections.pages projections.tables",
     "projections": "ledger projections.folder projections.money projections.tables",
+    # Use cases do not import the terminal, so that the Python API can be built on them.
+    "cli.jobs.caller": (
+        "cli ledger ledger.transport projections.history projections.money providers "
+        "scheduler.core scheduler.core.fold scheduler.core.spec"
+    ),
+    "cli.jobs": (
+        "cli cli.jobs.caller ledger ledger.transport projections projections.caches "
+        "projections.exports projections.folder projections.history projections.money "
+        "projections.pages projections.search projections.tables providers scheduler "
+        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.rules "
+        "scheduler.core.spec"
+    ),
+    "cli.terminal": (
+        "cli cli.jobs cli.jobs.caller ledger ledger.transport projections projections.folder "
+        "projections.folds projections.money providers scheduler.core scheduler.core.fold "
+        "scheduler.core.spec"
+    ),
+    "cli.chaos": "cli cli.jobs cli.terminal ledger projections projections.money",
+    "cli.doctor": "cli cli.jobs.caller ledger providers scheduler.core",
+    "cli.commands": (
+        "cli cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger ledger.transport "
+        "projections projections.exports projections.folder projections.folds projections.history "
+        "projections.money projections.pages projections.pictures projections.search "
+        "projections.tables projections.why scheduler scheduler.core scheduler.core.fold "
+        "scheduler.core.spec"
+    ),
+    "cli": "cli.jobs cli.terminal ledger projections.tables scheduler.core",
+    # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
+    "orc": (
+        "cli cli.jobs cli.jobs.caller ledger projections.history projections.tables "
+        "scheduler.core scheduler.core.spec"
+    ),
 }
-# The command line may import every package below it. Use cases know nothing of a terminal, so
-# that the Python API can stand on them alone.
-_BELOW = " ".join(MAY_IMPORT)
-MAY_IMPORT |= {
-    "cli.jobs.caller": f"{_BELOW} cli",
-    "cli.jobs": f"{_BELOW} cli cli.jobs.caller",
-    "cli.terminal": f"{_BELOW} cli cli.jobs cli.jobs.caller",
-    "cli.chaos": f"{_BELOW} cli cli.jobs cli.terminal",
-    "cli.doctor": f"{_BELOW} cli cli.jobs.caller",
-    "cli.commands": f"{_BELOW} cli cli.jobs cli.jobs.caller cli.terminal cli.chaos cli.doctor",
-    "cli": f"{_BELOW} cli.jobs cli.terminal",
-}
-# What each folder may use besides the standard library. The providers also use trio:
-# they wait for the network, and trio is what waits here.
+# What each folder may import besides the standard library. Providers import trio since they wait
+# for the network (decision 0002).
 OUTSIDE = {
     "ledger": {"pydantic", "sqlite_utils"},
     "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
@@ -87,6 +107,7 @@ OUTSIDE = {
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
     "cli": {"typer", "click", "rich", "trio", "datasette", "uvicorn", "yaml", "pydantic"},
+    "orc": {"trio", "yaml"},
 }
 _BARE = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(PACKAGES)})\b.*", re.MULTILINE)
 IMPURE = set(
@@ -95,13 +116,15 @@ IMPURE = set(
 )
 LINES_MAX = 400
 FOLDER_MAX = 30
-# One declaration for each event: a table that is read from top to bottom, and would not be
-# clearer in two files. May only shrink.
+# Modules that may be longer. `ledger/events.py` has one declaration for each event, and would not be
+# clearer in two files.
 LONGER = {"ledger/events.py": 600}
 
 
 def modules() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    """The modules of the five folders, and those of `orc` itself (its subfolders are links)."""
+    inside = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return sorted([*inside, *(ROOT / "orc").glob("*.py")])
 
 
 def folder_of(path: Path) -> str:
@@ -110,7 +133,7 @@ def folder_of(path: Path) -> str:
 
 
 def package_of(path: Path) -> str:
-    """The dotted name, below `orc`, of the package in which a module stands."""
+    """The dotted name of a module's package, without `orc.`; `orc` for the Python API."""
     return ".".join(path.relative_to(ROOT).parts[:-1])
 
 
@@ -119,25 +142,50 @@ def packages() -> frozenset[str]:
     return frozenset(package_of(path) for path in modules())
 
 
+@cache
+def module_paths() -> dict[str, Path]:
+    """Each module by its name; a package's root has the name of the package."""
+    found = {}
+    for path in modules():
+        parts = [*path.relative_to(ROOT).with_suffix("").parts]
+        if parts[0] != "orc":
+            parts.insert(0, "orc")
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
 def package_named(name: str) -> str:
-    """The package of what `import name` loads: the longest one that there is."""
+    """The package that contains the module `name`, or that is called `name`."""
     parts = name.split(".")[1:]
     while parts and ".".join(parts) not in packages():
         parts.pop()
-    return ".".join(parts)
+    return ".".join(parts) or "orc"
 
 
 def is_allowed(package: str, other: str) -> bool:
     return other == package or other in MAY_IMPORT[package].split()
 
 
+def names_imported(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement imports: `a.b` for `from a import b` if `b` is a module of ours."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"line {node.lineno}: a relative import"
+        for alias in node.names:
+            inside = f"{node.module}.{alias.name}"
+            yield inside if inside in module_paths() else str(node.module)
+
+
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            yield node.module or ""
+        yield from names_imported(node)
+
+
+def test_the_modules_of_every_package_are_checked() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in modules()} == {"orc", *PACKAGES}
+    api = {path.name for path in modules() if package_of(path) == "orc"}
+    assert api == {"__init__.py", "about.py", "api.py", "asynchronous.py"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -163,9 +211,9 @@ def test_every_package_has_its_row_and_no_row_is_stale() -> None:
 
 
 def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
-    paths = [*modules(), *(ROOT / "orc").glob("*.py"), *(ROOT / "docs").glob("*.py")]
+    paths = [*modules(), *(ROOT / "docs").glob("*.py")]
     paths += [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
-    # Read as text: programs that tests write and start count as well.
+    # Searched as text, since tests also contain programs in strings.
     bare = {
         f"{path.relative_to(ROOT)}: {found}"
         for path in paths
@@ -174,40 +222,61 @@ def test_nothing_imports_the_five_folders_by_their_bare_names() -> None:
     assert not bare
 
 
-def dependencies() -> dict[str, set[str]]:
-    """The modules that each module imports, also inside functions; not those for types alone."""
-    names = {
-        ".".join(("orc", *path.relative_to(ROOT).with_suffix("").parts)): path
-        for path in modules()
-        if path.name != "__init__.py"
+def modules_needed(source: str) -> set[str]:
+    """The modules of ours that a source imports, also inside functions, but not for types alone.
+
+    A name that a package's root loads lazily (`_HOMES`) stands for the module that defines it.
+    """
+    tree = ast.parse(source)
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
     }
-    found: dict[str, set[str]] = {}
-    for name, path in names.items():
-        tree = ast.parse(path.read_text("utf-8"))
-        typing_only = {
-            id(node)
-            for block in ast.walk(tree)
-            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-            for node in ast.walk(block)
-        }
-        found[name] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and id(node) not in typing_only:
-                inside = {f"{node.module}.{alias.name}" for alias in node.names}
-                found[name] |= ({str(node.module)} | inside) & (names.keys() - {name})
-    return found
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        found |= set(names_imported(node))
+        if isinstance(node, ast.ImportFrom) and node.module in module_paths():
+            homes = getattr(import_module(node.module), "_HOMES", {})
+            found |= {
+                f"{node.module}.{homes[alias.name]}" for alias in node.names if alias.name in homes
+            }
+    return found & module_paths().keys()
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    left = dependencies()
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    left = {
+        name: modules_needed(path.read_text("utf-8")) - {name}
+        for name, path in module_paths().items()
+    }
     while True:
-        # Whatever imports nothing that is left is in no circle.
+        # A module that imports none of the remaining modules is in no cycle.
         ends = {name for name, needed in left.items() if not needed & left.keys()}
         if not ends:
             break
         left = {name: needed for name, needed in left.items() if name not in ends}
-    circles = {name: needed & left.keys() for name, needed in left.items()}
-    assert not circles
+    cycles = {name: needed & left.keys() for name, needed in left.items()}
+    assert not cycles
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        ("import orc.ledger.store", {"orc.ledger.store"}),
+        ("def f():\n    import orc.ledger.store as s", {"orc.ledger.store"}),
+        ("from orc.ledger import store", {"orc.ledger.store"}),
+        ("from orc.ledger.store import Ledger", {"orc.ledger.store"}),
+        ("from orc.ledger import Ledger", {"orc.ledger", "orc.ledger.store"}),
+        ("from orc import run", {"orc", "orc.api"}),
+        ("if TYPE_CHECKING:\n    from orc.ledger import Ledger", set()),
+    ],
+)
+def test_the_rule_on_cycles_sees_every_form_of_import(source: str, needed: set[str]) -> None:
+    assert modules_needed(source) == needed
 
 
 def test_every_command_is_the_module_of_its_name() -> None:
@@ -218,28 +287,28 @@ def test_every_command_is_the_module_of_its_name() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scheduler" / "core").rglob("*.py")), ids=str)
-def test_the_core_imports_nothing_that_reads_clocks_dice_or_disks(path: Path) -> None:
-    # The parser of URLs shares its package with a client, and touches nothing itself.
+def test_the_core_imports_nothing_for_clocks_random_numbers_or_files(path: Path) -> None:
+    # `urllib.parse` does no I/O.
     names = set(imports(path)) - {"urllib.parse"}
     assert not IMPURE.intersection(name.partition(".")[0] for name in names)
 
 
 def test_the_python_worker_imports_nothing_of_ours() -> None:
     names = {name.partition(".")[0] for name in imports(ROOT / "scheduler/effects/worker.py")}
-    # pydantic, and only to describe a function and check its arguments as a model's tool.
+    # pydantic describes a function as a tool for a model and checks its arguments.
     assert names <= sys.stdlib_module_names | {"pydantic"}
 
 
-def test_the_tests_of_purity_would_notice_a_clock() -> None:
+def test_the_rule_on_the_core_notices_a_clock() -> None:
     assert "time" in set(imports(ROOT / "scheduler" / "clock.py")) & IMPURE
 
 
-@pytest.mark.parametrize("package", ["ledger", "providers", "projections"])
+@pytest.mark.parametrize("package", ["orc", "orc.ledger", "orc.providers", "orc.projections"])
 def test_a_package_root_lists_its_lazy_names_and_their_types_alike(package: str) -> None:
-    module = import_module(f"orc.{package}")
-    tree = ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))
+    module = import_module(package)
+    tree = ast.parse(module_paths()[package].read_text("utf-8"))
     typed = {
-        alias.name: (node.module or "").removeprefix(f"orc.{package}.")
+        alias.name: (node.module or "").removeprefix(f"{package}.")
         for block in tree.body
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in block.body
@@ -254,14 +323,14 @@ def test_a_package_root_lists_its_lazy_names_and_their_types_alike(package: str)
         _ = module.no_such_name
 
 
-def test_no_folder_has_more_modules_than_can_be_surveyed() -> None:
+def test_no_package_has_more_than_thirty_modules() -> None:
     found = Counter(package_of(path) for path in modules() if path.name != "__init__.py")
-    # A command each, named as it is typed: the length of that list is the product's.
+    # One module for each command.
     del found["cli.commands"]
     assert {name: count for name, count in found.items() if count > FOLDER_MAX} == {}
 
 
-def test_no_class_name_is_there_twice_in_one_of_the_five_folders() -> None:
+def test_no_two_classes_in_a_folder_have_the_same_name() -> None:
     where: dict[tuple[str, str], list[str]] = {}
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -272,12 +341,12 @@ def test_no_class_name_is_there_twice_in_one_of_the_five_folders() -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_of_a_length_that_can_be_read(path: Path) -> None:
+def test_no_module_is_longer_than_the_limit(path: Path) -> None:
     lines = len(path.read_text("utf-8").splitlines())
     assert lines <= LONGER.get(str(path.relative_to(ROOT)), LINES_MAX)
 
 
-# What may be called as a kind of step is, `http` for one, and is none.
+# Values that may equal the name of a kind of step but are not one, such as the URL scheme `http`.
 NO_KINDS = ("url.scheme", "scope['type']")
 
 
@@ -296,7 +365,7 @@ def kinds_compared(tree: ast.AST) -> Iterator[str]:
 
 
 def kinds_listed(tree: ast.AST) -> Iterator[str]:
-    """Collections of two kinds and more, and kinds that stand in SQL."""
+    """Collections of two or more kinds, and kinds in SQL."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             items = node.keys
@@ -327,7 +396,7 @@ def may_name_kinds(path: Path) -> bool:
     [path for path in modules() if not may_name_kinds(path)],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_a_module_asks_what_a_kind_is_and_does_not_compare_its_name(path: Path) -> None:
+def test_a_module_does_not_compare_or_list_names_of_kinds(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     assert not [*kinds_compared(tree), *kinds_listed(tree)]
 
@@ -343,7 +412,7 @@ def test_a_module_asks_what_a_kind_is_and_does_not_compare_its_name(path: Path) 
         "QUERY = \"SELECT 1 FROM steps WHERE steps.kind IN ('run')\"",
     ],
 )
-def test_the_test_of_kinds_notices_a_comparison(source: str) -> None:
+def test_the_rule_on_kinds_notices(source: str) -> None:
     tree = ast.parse(source)
     assert [*kinds_compared(tree), *kinds_listed(tree)]
 
