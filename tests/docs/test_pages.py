@@ -101,5 +101,5 @@ def test_every_decision_has_its_number_and_its_three_parts() -> None:
     assert [path.name[:4] for path in paths] == [f"{n:04}" for n in range(1, len(paths) + 1)]
     for path in paths:
         headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
-        assert headings[0].startswith(path.name[:4])
+        assert headings[0].startswith(f"{path.name[:4]}: ")
         assert headings[1:] == ["Context", "Decision", "Consequences"]
