@@ -79,7 +79,7 @@ _FOLDERS = ("orc", "cli", "projections", "scheduler", "providers", "ledger")
 
 
 def render_packages() -> str:
-    """Every package with the first line of its docstring; packages that import others come first."""
+    """Every package with the first line of its docstring: by folder, then by name."""
     rows = []
     for folder in _FOLDERS:
         for path in sorted((ROOT / folder).rglob("__init__.py"), key=lambda path: path.parts):

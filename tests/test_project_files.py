@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GITHUB = ROOT / ".github"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 FORMS = sorted(
     path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml"
@@ -163,6 +164,14 @@ def test_the_lowest_versions_are_tried_on_the_lowest_python() -> None:
     assert PYPROJECT["project"]["requires-python"] == f">={python}"
     assert [step["run"] for step in steps if "run" in step] == ["make test-lowest"]
     assert "--resolution lowest-direct" in MAKEFILE
+
+
+def test_ci_runs_every_target_that_contributing_says_it_runs() -> None:
+    rows = re.findall(r"^\| `make ([\w-]+).*\bCI runs\b", CONTRIBUTING, re.MULTILINE)
+    steps = steps_of(GITHUB / "workflows/ci.yml")
+    called = {name for step in steps for name in targets_called(step.get("run", ""))}
+    assert set(rows) == {"test", "test-lowest", "test-providers"}
+    assert set(rows) <= called
 
 
 def test_every_dependency_has_a_lower_bound() -> None:

@@ -96,6 +96,28 @@ def test_every_path_in_the_repository_that_a_page_names_exists(page: str) -> Non
             assert (ROOT / code).exists(), f"{page}: {code}"
 
 
+# Paths in these pages may belong to the reader's own jobs.
+ABOUT_JOBS = {"README.md", "docs/python.md", "docs/spec.md"}
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - ABOUT_JOBS))
+def test_every_module_that_a_page_names_is_a_path_from_the_root(page: str) -> None:
+    named = [
+        path
+        for code in _CODE.findall(_FENCED.sub("", read_page(page)))
+        for path in re.findall(r"[\w./*-]+\.py\b", code)
+        if "NAME" not in path
+    ]
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_every_module_in_the_diagrams_of_the_architecture_exists() -> None:
+    diagrams = _FENCED.findall(read_page("docs/architecture.md"))
+    named = re.findall(r"[\w./*-]+\.py\b", "".join(diagrams))
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def test_every_decision_has_its_number_and_its_three_parts() -> None:
     paths = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [path.name[:4] for path in paths] == [f"{n:04}" for n in range(1, len(paths) + 1)]
