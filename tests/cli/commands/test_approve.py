@@ -1,4 +1,4 @@
-"""`orc approve` and `orc reject`, for a waiting job, a running job, and a step that does not wait."""
+"""`orc approve` for a waiting job, a running job, and a step that does not wait."""
 
 from __future__ import annotations
 
@@ -9,19 +9,9 @@ import pytest
 from orc.cli.jobs.state import load_state
 from orc.cli.terminal.live import LiveTable
 from orc.ledger import LedgerReader
+from tests.cli.approval_job import SPEC
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc
-
-SPEC = """\
-project: asking
-steps:
-  text: {value: the text}
-  gate:
-    approval: {message: "Publish ${{ steps.text.output }}?", options: [approve, later, reject]}
-    continue_on_error: true
-  go: {if: "steps.gate.output.decision == 'approve'", run: echo gone}
-  after: {needs: gate, value: "${{ steps.gate.output.decision }}"}
-"""
 
 
 @pytest.fixture
@@ -47,7 +37,6 @@ def test_a_waiting_job_says_what_it_asks_and_how_to_answer(here: Path) -> None:
     [
         (("approve",), "approve", "succeeded"),
         (("approve", "--option", "later"), "later", "skipped"),
-        (("reject", "--comment", "not yet"), "reject", "skipped"),
     ],
 )
 def test_the_job_continues_by_the_decision(
@@ -61,17 +50,7 @@ def test_the_job_continues_by_the_decision(
     steps = {step["step"]: step for step in orc("show", asked, "--json").json()["steps"]}
     assert steps["go"]["status"] == went
     (line,) = orc("tail", asked, "--type", "approval.decided", "--json").lines()
-    assert (line["option"], line.get("comment")) == (
-        decision,
-        "not yet" if decision == "reject" else None,
-    )
-
-
-def test_a_second_decision_is_refused_with_the_first(asked: str) -> None:
-    assert orc("approve", asked, "gate").code == 0
-    said = orc("reject", asked, "gate")
-    assert said.code == 2
-    assert "gate has already been decided: approve, by" in said.err
+    assert (line["option"], line.get("comment")) == (decision, None)
 
 
 @pytest.mark.parametrize(
@@ -109,25 +88,6 @@ def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
         end_process(process)
 
 
-def test_a_rejection_skips_the_dependents_and_a_resume_asks_again(here: Path) -> None:
-    spec = SPEC.replace("    continue_on_error: true\n", "")
-    assert orc("run", write("spec.yaml", spec)).code == 3
-    assert orc("reject", "latest", "gate", "--comment", "not yet").code == 0
-    said = orc("resume", "latest")
-    assert said.code == 1
-    assert "gate: rejected: rejected by" in said.err
-    assert "not yet" in said.err
-    steps = {step["step"]: step for step in orc("show", "latest", "--json").json()["steps"]}
-    assert {name: steps[name]["status"] for name in ("gate", "go", "after")} == {
-        "gate": "failed",
-        "go": "skipped",
-        "after": "skipped",
-    }
-    assert orc("rebuild").code == 0
-    assert orc("show", "latest", "--json").json()["status"] == "failed"
-    assert orc("resume", "latest").code == 3
-
-
 def test_a_job_that_waits_for_a_decision_can_be_cancelled(asked: str) -> None:
     assert orc("cancel", asked).code == 0
     assert orc("show", asked, "--json").json()["status"] == "cancelled"
@@ -136,30 +96,12 @@ def test_a_job_that_waits_for_a_decision_can_be_cancelled(asked: str) -> None:
 
 
 def test_the_tables_are_rebuilt_to_equal_rows(asked: str) -> None:
-    orc("reject", asked, "gate")
+    orc("approve", asked, "gate")
     orc("resume", asked)
     before = orc("show", asked, "--json").json()
     assert orc("rebuild").code == 0
     assert orc("show", asked, "--json").json() == before
     assert orc("verify", asked).code == 0
-
-
-def test_a_replay_repeats_the_recorded_decisions(here: Path) -> None:
-    text = """\
-project: gated
-steps:
-  gate: {approval: {message: "Publish?", options: [approve, later, reject]}}
-  go: {needs: gate, value: "${{ steps.gate.output.decision }}"}
-"""
-    job = orc("run", write("s.yaml", text), "--json").lines()[-1]["job_id"]
-    assert orc("replay", "latest", "--json").json()["status"] == "waiting"
-    assert orc("approve", job, "gate", "--option", "later", "--comment", "soon").code == 0
-    assert orc("resume", job).code == 0
-    said = orc("replay", job, "--json")
-    assert said.code == 0, said.err
-    assert said.json()["differences"] == 0
-    events = orc("tail", "latest", "--json", "--type", "approval.decided").lines()
-    assert [(one["option"], one["comment"]) for one in events] == [("later", "soon")]
 
 
 def test_the_last_json_line_says_what_the_job_waits_for(here: Path) -> None:

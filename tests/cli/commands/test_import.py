@@ -1,4 +1,4 @@
-"""`orc bundle` and `orc import`: a job travels to another ledger."""
+"""`orc import`: a bundle of another ledger is checked, imported, and run once it is trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger import OwnerLock
 from orc.ledger.chain import chain_hash
 from tests.cli.command_line import orc, submit
 from tests.cli.removed_jobs import SPEC, UNENDED
@@ -18,9 +17,6 @@ from tests.cli.removed_jobs import SPEC, UNENDED
 def test_a_job_is_bundled_imported_and_runs_once_it_is_trusted(here: Path) -> None:
     job = submit(UNENDED)
     assert orc("bundle", job, "job.orc").code == 0
-    refused = orc("bundle", job, "job.orc")
-    assert refused.code == 2
-    assert "exists already" in refused.err
     (here / "there").mkdir()
     there = ("--db", here / "there/runs.db")
     assert orc("import", "job.orc", *there, "--json").json() == {
@@ -54,16 +50,6 @@ def test_a_job_is_bundled_imported_and_runs_once_it_is_trusted(here: Path) -> No
     other = orc("import", "other.orc")
     assert other.code == 5
     assert "different history" in other.err
-
-
-def test_a_running_job_is_not_bundled(here: Path) -> None:
-    job = submit(SPEC)
-    lock = OwnerLock(here / "runs.db", job)
-    lock.acquire()
-    refused = orc("bundle", job, "job.orc")
-    lock.release()
-    assert refused.code == 75
-    assert not Path("job.orc").exists()
 
 
 def rechain(path: Path, change: Callable[[dict[str, object]], None]) -> None:

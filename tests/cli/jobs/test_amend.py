@@ -1,4 +1,4 @@
-"""`resume --spec`, `rerun`, `--only` and `--until`: what runs again, what is kept, what is printed."""
+"""`resume --spec`, `--only` and `--until`: what runs again, what is kept, what is printed."""
 
 from __future__ import annotations
 
@@ -231,44 +231,6 @@ def test_the_current_environment_is_not_a_change(monkeypatch: pytest.MonkeyPatch
     for name, value in (("TEMPERATURE", "1"), ("TIMEOUT_S", "5"), ("PROVIDER", "openai")):
         monkeypatch.setenv(name, value)
     assert planned(amend(ASKING, "--json"))["runs"] == {}
-
-
-def test_rerun_runs_a_step_and_its_dependents_again() -> None:
-    submit(SPEC)
-    said = orc("rerun", "latest", "--step", "b")
-    assert said.code == 0
-    assert "  b: asked for\n  c: after b\n" in said.err
-    assert attempts() == {"a": 1, "b": 2, "c": 2, "d": 1}
-    assert orc("rerun", "latest", "--step", "c", "--step", "d").code == 0
-    assert attempts() == {"a": 1, "b": 2, "c": 3, "d": 2}
-    assert orc("verify").code == 0
-
-
-def test_rerun_uses_no_cache() -> None:
-    cached = (
-        "project: p\nsteps:\n  a: {run: date +%N, cache: ledger}\n  b: {run: 'true', needs: a, "
-    )
-    submit(cached + "cache: ledger}\n")
-    assert orc("rerun", "latest", "--step", "a").code == 0
-    kinds = [
-        (line["type"], line["step"])
-        for line in orc("tail", "latest", "--json", "--type", "step").lines()
-    ]
-    assert kinds[4:] == [
-        ("step.started", "a"),
-        ("step.succeeded", "a"),
-        # The dependent step got no new input and was not named, so that the cache answers it.
-        ("step.reused", "b"),
-    ]
-
-
-def test_rerun_of_an_unknown_step_names_the_nearest() -> None:
-    submit(SPEC.replace("  d:", "  delta:"))
-    said = orc("rerun", "latest", "--step", "detla")
-    assert (said.code, said.err) == (
-        2,
-        "orc: --step: there is no step 'detla'; did you mean 'delta'?\n",
-    )
 
 
 def test_until_runs_a_step_and_what_it_needs() -> None:
