@@ -14,6 +14,7 @@ from orc.ledger.exit_codes import (
     SUCCEEDED,
     WAITING,
 )
+from orc.ledger.kinds import INTERRUPTED
 
 _OF_ENVIRONMENT = {"environment", "connection"}
 
@@ -52,7 +53,7 @@ def code_for_job(
         return SIGNALS.get(signal, FAILED)
     if status == "succeeded":
         return FAILED if strict and tolerated else SUCCEEDED
-    if status == "interrupted" and not failure_kinds:
+    if status == INTERRUPTED and not failure_kinds:
         # No signal and no failure: all steps that --until or --only selected have ended.
         return SUCCEEDED
     if status == "cancelled":

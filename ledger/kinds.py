@@ -216,9 +216,6 @@ OPEN: tuple[StepStatus, ...] = ("pending", "running", "waiting")
 NOT_RUNNING: tuple[StepStatus, ...] = ("pending", "waiting")
 """Statuses of an open step without a running attempt."""
 
-STEP_ENDED: tuple[StepStatus, ...] = ("succeeded", "failed", "skipped", "cancelled")
-"""Statuses of a step that has ended."""
-
 NOT_DONE: tuple[StepStatus, ...] = ("failed", "cancelled", "skipped")
 """Statuses of an ended step that a resume reopens."""
 
@@ -229,6 +226,12 @@ JOB_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 """Statuses of a job that has ended."""
 
 JOB_ENDED_BADLY: tuple[JobStatus, ...] = ("failed", "cancelled")
+
+JOB_RESUMABLE: tuple[JobStatus, ...] = ("running", "stopped", "waiting", *JOB_ENDED_BADLY)
+"""Statuses of a job that a resume continues; `running` if its last owner died."""
+
+JOB_RUN_ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "waiting")
+"""Statuses of a job after a run that was neither stopped nor cancelled."""
 
 JOB_AT_REST: tuple[JobStatus, ...] = ("stopped", "waiting", *JOB_ENDED)
 """Statuses of a job that no owner runs."""
@@ -248,6 +251,15 @@ REMOVED = "removed"
 
 SHOWN_JOB_STATUSES = (*JOB_OPEN, INTERRUPTED, *JOB_ENDED)
 """The statuses of jobs that commands show."""
+
+SHOWN_RESUMABLE = (INTERRUPTED, "waiting", *JOB_ENDED_BADLY)
+"""The shown statuses of a job that `orc resume` continues."""
+
+SHOWN_PASSED = ("succeeded", CACHED)
+"""The shown statuses of a step that has a result."""
+
+NOTABLE = ("failed", "waiting", "running", INTERRUPTED)
+"""The shown statuses of steps that are named even if there are many steps; failed steps first."""
 
 IN_DOUBT = "in doubt"
 """The tables' status of an attempt or call that was interrupted and may have taken effect."""

@@ -33,12 +33,12 @@ from orc.ledger import LedgerReader, Recorded, has_owner
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import LedgerError
 from orc.ledger.failpoints import VARIABLE
+from orc.ledger.kinds import JOB_RUN_ENDED
 from orc.ledger.wording import duration_text
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable
 
 _FAILPOINT = "ledger.after_commit"
-_COMPARABLE = ("succeeded", "failed", "waiting")
 _LIMIT_MIN_S = 60.0
 _LIMIT_FACTOR = 10
 _REMOVALS_MAX = 100
@@ -175,7 +175,7 @@ async def _run_reference(trial: Trial, name: str) -> ReferenceRun:
         raise UsageProblem(
             f"the run without a kill did not end; correct the spec: {_last_line(folder)}"
         ) from error
-    if end.status not in _COMPARABLE:
+    if end.status not in JOB_RUN_ENDED:
         raise UsageProblem(
             f"the run without a kill ended as {end.status}, which cannot be compared: "
             f"{_last_line(folder)}"

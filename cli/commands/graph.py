@@ -20,6 +20,7 @@ from orc.cli.terminal.text import (
     say,
     terminal_width,
 )
+from orc.ledger.kinds import CACHED, INTERRUPTED
 from orc.ledger.new_file import write_new_bytes
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.pictures.graph_dot import dot_graph
@@ -120,7 +121,7 @@ def _write(output: Path, text: str, *, force: bool) -> None:
 
 def _stored(node: GraphNode) -> str | None:
     """The status as the tables store it; the graph shows two statuses of its own."""
-    return {"cached": "succeeded", "interrupted": "running"}.get(node.status or "", node.status)
+    return {CACHED: "succeeded", INTERRUPTED: "running"}.get(node.status or "", node.status)
 
 
 def _nodes_of_spec(path: Path) -> list[GraphNode]:
@@ -161,5 +162,5 @@ def _kind(step: StepSpec) -> str:
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)
-        is_live = tables.status(view.job.status) != "interrupted"
+        is_live = tables.status(view.job.status) != INTERRUPTED
     return nodes_of_view(view, is_live=is_live)

@@ -20,7 +20,7 @@ from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
-from orc.ledger.kinds import names_where, sql_list
+from orc.ledger.kinds import INTERRUPTED, SHOWN_RESUMABLE, names_where, sql_list
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, size_text
 from orc.projections.folds.doubts import Doubts
@@ -92,12 +92,12 @@ def _put_pictures(
     width, is_plain = terminal_width(), is_plain_terminal()
     if graph:
         put()
-        nodes = nodes_of_view(view, is_live=status != "interrupted")
+        nodes = nodes_of_view(view, is_live=status != INTERRUPTED)
         put(text_graph(nodes, width=width, is_plain=is_plain))
     if timeline:
         put()
         now = tables.recorded_at or Clock().recorded_at()
-        is_live = status != "interrupted"
+        is_live = status != INTERRUPTED
         found = read_timeline(tables.connection, view, now=now, up_to=tables.at, is_live=is_live)
         put(text_timeline(found, width=width, is_plain=is_plain))
 
@@ -151,7 +151,7 @@ def _put_next(view: JobView, status: str) -> None:
             put()
             put(f"{safe(step.name)} asks: {safe(step.question, width=300)}")
             put(f"next: orc approve {job_id} '{safe(step.name)}'    or orc reject")
-    if status in ("failed", "interrupted", "cancelled", "waiting"):
+    if status in SHOWN_RESUMABLE:
         put()
         put(f"next: orc resume {job_id}")
 
@@ -233,7 +233,7 @@ def _step_value(step: StepRow, dropped: str | None) -> dict[str, Any]:
 
 
 def _doubts_of(tables: JobTables, status: str) -> _JobDoubts:
-    is_interrupted = status == "interrupted"
+    is_interrupted = status == INTERRUPTED
     return _read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
 
 

@@ -13,12 +13,12 @@ from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, OwnerLock
 from orc.ledger.errors import LedgerError
+from orc.ledger.kinds import JOB_ENDED
 from orc.projections import Publisher
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import CancelJob
 
 _WAIT_S = 30.0
-_ENDED = ("succeeded", "failed", "cancelled")
 
 
 async def cancel(name: str, *, places: Places, reason: str | None = None) -> tuple[JobId, str]:
@@ -31,7 +31,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
     with open_for_writing(places) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
-        if state.status in _ENDED:
+        if state.status in JOB_ENDED:
             return job_id, state.status
         hide_secrets(ledger, state.definition, os.environ, steps=())
         signal_id = ledger.send_signal(
@@ -63,7 +63,7 @@ def _cancel_unowned(
     ledger: Ledger, job_id: JobId, signal_id: int, reason: str | None, places: Places
 ) -> str:
     state = load_state(ledger, job_id)
-    if state.status in _ENDED:
+    if state.status in JOB_ENDED:
         return state.status
     append_command(ledger, job_id, state, CancelJob(signal_id, reason, at_once=True), blobs=[])
     folder = folder_for(ledger, state, job_id, places.runs_dir)

@@ -16,6 +16,7 @@ from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
+from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.history.recording import Difference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
 from orc.scheduler.core.fold.evolve import JobState
@@ -49,7 +50,7 @@ async def replay(
         original = ledger.find_job(name)
         refuse_untrusted(ledger, original, trust=trust)
         before = load_state(ledger, original)
-        if before.status in ("submitted", "running"):
+        if before.status not in JOB_AT_REST:
             raise UsageProblem(
                 f"{original} has not ended, so that it cannot be replayed; first orc resume {original}"
             )

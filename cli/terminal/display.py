@@ -182,8 +182,8 @@ class JsonDisplay(QuietDisplay):
             say_questions(ended)
         if ended.status != "succeeded":
             line["next"] = next_command(ended)
-        if ended.status not in ("succeeded", "waiting"):
-            say(f"next: {line['next']}")
+            if ended.status != "waiting":
+                say(f"next: {line['next']}")
         self._put(line)
 
     def _put(self, line: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from orc.ledger.events import (
     StepSwitched,
     ToolCalled,
 )
+from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
@@ -195,7 +196,7 @@ def say_ending(ended: Ended) -> None:
             )
             say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         return
-    if ended.status == "interrupted" and ended.signal is None:
+    if ended.status == INTERRUPTED and ended.signal is None:
         say("  the requested steps have ended; the other steps are pending")
     timed_out = ended.state.job_failure is not None
     say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from orc.ledger.kinds import NOTABLE
+
 INNER_MAX = 100
-_NOT_NOTABLE = ("succeeded", "skipped", "pending", "cancelled")
 
 
 def select_steps(
@@ -25,7 +26,7 @@ def select_steps(
     shown = []
     for row in rows:
         if row[-1] is not None:
-            if row[1] in _NOT_NOTABLE or notable >= INNER_MAX:
+            if row[1] not in NOTABLE or notable >= INNER_MAX:
                 continue
             notable += 1
         shown.append(row)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from orc.ledger.kinds import CUT_SHORT
 from orc.ledger.visible import visible
 from orc.ledger.wording import cost_text
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
@@ -156,7 +157,7 @@ class _Report:
             said = f"attempt {attempt.attempt}: {attempt.status}"
             if attempt.failure is not None:
                 said += f" ({attempt.failure_kind}): {attempt.failure}"
-            if len(attempts) > 1 or attempt.status not in ("succeeded", "failed"):
+            if len(attempts) > 1 or attempt.status in ("running", *CUT_SHORT):
                 parts.append(f"{said}\n")
             if log:
                 parts.append(log if log.endswith("\n") else f"{log}\n")

@@ -35,7 +35,7 @@ from orc.ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
-from orc.ledger.kinds import NOT_DONE, OPEN
+from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import is_within
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
 from orc.projections.folds.owned_files import OwnedFiles, dropped_by
@@ -120,7 +120,7 @@ class Manifest:
             case JobResumed():
                 self._resumed(event)
             case JobInterrupted():
-                self._status = "interrupted"
+                self._status = INTERRUPTED
             case JobCancelling():
                 for name, step in self._steps.items():
                     if step.status in OPEN and name not in event.steps:
@@ -219,7 +219,7 @@ class Manifest:
         spec = self._read_spec(event)
         self._job |= _about(spec)
         self._resumed(event)
-        self._status = "interrupted"
+        self._status = INTERRUPTED
         named = dropped_by(event)
         dropped = {name for name in self._steps if is_within(name, named)}
         for name in dropped:

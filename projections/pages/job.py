@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, SHOWN_RESUMABLE
 from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported
@@ -91,7 +92,7 @@ def read_values(
     `status` is the one to show: `interrupted` if no process runs an unfinished job.
     """
     connection, job_id = reader.connection, view.job.job_id
-    is_live = status != "interrupted"
+    is_live = status != INTERRUPTED
     timeline = read_timeline(
         connection,
         view,
@@ -108,6 +109,8 @@ def read_values(
     return {
         "job": view.job,
         "status": status,
+        "is_over": status in JOB_ENDED,
+        "is_resumable": status in SHOWN_RESUMABLE,
         "moment": moment,
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),

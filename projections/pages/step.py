@@ -18,6 +18,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.kinds import INTERRUPTED, OPEN
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_or_lost, read_spec
 from orc.projections.history.exchange import Exchange, read_exchange
@@ -87,13 +88,15 @@ def read_step(
     if step is None:
         return None
     status = shown_status(database, job_id, view.job.status)
+    state = step_state(step, is_live=status != INTERRUPTED)
     events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
     definition = read_spec(reader, job_id).step(name)
     return {
         "job": view.job,
         "step": step,
-        "state": step_state(step, is_live=status != "interrupted"),
+        "state": state,
+        "is_open": state in OPEN,
         "why": read_why(reader, job_id, name, is_live=status == "running"),
         "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
         "calls_left": max(0, len(calls) - CALLS_MAX),

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orc.projections.pictures.marks import MARKS, NOTABLE
+from orc.ledger.kinds import NOTABLE
+from orc.projections.pictures.marks import MARKS
 from orc.projections.pictures.nodes import GraphNode, top_nodes
 
 FEW = 30

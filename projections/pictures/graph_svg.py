@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from orc.ledger.kinds import NOT_DONE, SHOWN_PASSED
 from orc.ledger.wording import count_text
 from orc.projections.pictures.arrow_paths import ArrowRouter
 from orc.projections.pictures.cards import card_size, draw_card
@@ -24,7 +25,6 @@ from orc.projections.pictures.shapes import Link, draw_icon, draw_rect, draw_tex
 from orc.projections.pictures.styles import read_css
 
 _LEGEND = 20
-_MUTED = frozenset(("skipped", "failed", "cancelled"))
 
 
 def draw_graph(
@@ -113,9 +113,9 @@ def _edges(cards: Sequence[Card], layout: Layout) -> list[str]:
 
 
 def _edge_class(statuses: Mapping[str, str | None], source: str, target: str) -> str:
-    if statuses[source] in _MUTED or statuses[target] in _MUTED:
+    if statuses[source] in NOT_DONE or statuses[target] in NOT_DONE:
         return " g-muted"
-    if statuses[source] in ("succeeded", "cached"):
+    if statuses[source] in SHOWN_PASSED:
         return " g-passed"
     return ""
 

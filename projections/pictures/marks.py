@@ -61,9 +61,6 @@ MARKS: Mapping[str, Mark] = {
 NO_MARK = Mark("none", "", "●", "o", "", "", True, "#ffffff")
 """The marks of a step without a state: a step of a spec."""
 
-NOTABLE = frozenset(("failed", "interrupted", "running", "waiting"))
-"""The states whose steps are named even if many steps share one card."""
-
 
 def mark_of(state: str | None) -> Mark:
     """The marks of a state; NO_MARK for None and for an unknown state."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from orc.ledger.kinds import NOTABLE
 from orc.ledger.wording import count_text, number_text
 from orc.projections.history.timeline import Span, TimelineRow
 
 ROWS_MAX = 150
 _INSIDE_MAX = 20
-_NOTABLE = ("failed", "waiting", "running")
 _NOTABLE_MAX = 40
 _KEPT_MAX = 110
 _MOMENT_S = 1e-6
@@ -74,7 +74,7 @@ def _collapse_children(rows: Sequence[TimelineRow]) -> list[Shown]:
 
 def _notable_rows(rows: Sequence[TimelineRow]) -> set[int]:
     """The `id()` of the rows that failed, wait or run, and of those that took longest."""
-    notable = [row for state in _NOTABLE for row in rows if row.step.status == state]
+    notable = [row for state in NOTABLE for row in rows if row.step.status == state]
     kept = {id(row) for row in notable[:_NOTABLE_MAX]}
     for row in sorted(rows, key=_taken_s, reverse=True):
         if len(kept) >= _KEPT_MAX:

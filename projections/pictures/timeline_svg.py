@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
+from orc.ledger.kinds import CACHED, IN_DOUBT, INTERRUPTED
 from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.graph_svg import css_for_xml
@@ -248,7 +249,7 @@ def shown_tick(second: float, step_s: float) -> str:
 
 def _span_state(span: Span) -> str:
     if span.is_cached and span.status == "succeeded":
-        return "cached"
+        return CACHED
     if span.status in MARKS:
         return span.status
-    return "interrupted" if span.status == "in doubt" else "pending"
+    return INTERRUPTED if span.status == IN_DOUBT else "pending"

@@ -13,7 +13,7 @@ from orc.ledger.events import (
     Recorded,
     StepExpanded,
 )
-from orc.ledger.kinds import OUTER_SHAPES
+from orc.ledger.kinds import INTERRUPTED, OUTER_SHAPES
 from orc.ledger.wording import limit_text
 from orc.projections.tables.writer import Writer
 
@@ -70,7 +70,7 @@ def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -
     writer.add(
         "attempt_ended",
         attempt_id=f"{step_key}/{event.attempt}",
-        status="interrupted",
+        status=INTERRUPTED,
         finished_at=recorded.recorded_at,
         duration_s=event.duration_s,
         failure_kind="budget",

@@ -48,6 +48,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
+from orc.ledger.kinds import INTERRUPTED
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.calls import (
     cache_hit,
@@ -232,7 +233,7 @@ def _step_interrupted(writer: Writer, recorded: Recorded, event: StepInterrupted
     step_key = f"{recorded.job_id}/{event.step}"
     writer.add("step_interrupted", step_id=step_key)
     mark_in_doubt(writer, recorded, event)
-    _attempt_ended(writer, recorded, event, "interrupted")
+    _attempt_ended(writer, recorded, event, INTERRUPTED)
     writer.add("attempt_doubted", attempt_id=f"{step_key}/{event.attempt}")
 
 

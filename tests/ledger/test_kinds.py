@@ -97,10 +97,84 @@ def test_each_status_in_sql_is_in_the_table() -> None:
 
 
 def test_the_groups_of_statuses_partition_them() -> None:
-    assert {*kinds.OPEN, *kinds.STEP_ENDED} == {*get_args(kinds.StepStatus)}
-    assert not {*kinds.OPEN} & {*kinds.STEP_ENDED}
-    assert {*kinds.NOT_DONE} < {*kinds.STEP_ENDED}
+    ended = {*kinds.DONE, *kinds.NOT_DONE}
+    assert {*kinds.OPEN} | ended == {*get_args(kinds.StepStatus)}
+    assert not {*kinds.OPEN} & ended
     assert {*kinds.JOB_ENDED} < {*kinds.JOB_AT_REST} < {*get_args(kinds.JobStatus)}
+
+
+STATUSES = {
+    *get_args(kinds.StepStatus),
+    *get_args(kinds.JobStatus),
+    *kinds.ATTEMPT_STATUSES,
+    *kinds.ANSWERED,
+    kinds.CACHED,
+    kinds.REMOVED,
+}
+GROUPED_ELSEWHERE = {
+    ("cli/terminal/live_rows.py", "running waiting"): "an order, in which rows are chosen",
+    ("projections/why/step.py", "failed skipped"): "the ends of a step that have causes",
+    ("projections/why/texts.py", "cancelled skipped"): "grammar: `had been`, else `had`",
+    ("scheduler/core/fold/containers.py", "pending running"): (
+        "open steps whose first attempt can still be released"
+    ),
+}
+_IN_TEMPLATE = re.compile(r"[(\[]((?:\s*[\"'][a-z ]+[\"']\s*,?){2,})[)\]]")
+
+
+def groups_of_statuses(source: str) -> Iterator[str]:
+    """The tuples, lists and sets with two statuses or more, outside of type annotations."""
+    tree = ast.parse(source)
+    literal_types = {
+        id(node.slice)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set) and id(node) not in literal_types:
+            names = {str(each.value) for each in node.elts if isinstance(each, ast.Constant)}
+            if len(names & STATUSES) > 1:
+                yield " ".join(sorted(names & STATUSES))
+
+
+def groups_in_template(source: str) -> Iterator[str]:
+    """The lists and tuples with two statuses or more in a template."""
+    for found in _IN_TEMPLATE.findall(source):
+        names = {*re.findall(r"[a-z ]+", found)} & STATUSES
+        if len(names) > 1:
+            yield " ".join(sorted(names))
+
+
+def test_groups_of_statuses_are_defined_in_one_module() -> None:
+    found = set()
+    for folder in ("ledger", "providers", "scheduler", "projections", "cli", "orc"):
+        for path in (ROOT / folder).rglob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            if name != "ledger/kinds.py":
+                found |= {(name, each) for each in groups_of_statuses(path.read_text("utf-8"))}
+    for path in (ROOT / "projections").rglob("*.html"):
+        name = path.relative_to(ROOT).as_posix()
+        found |= {(name, each) for each in groups_in_template(path.read_text("utf-8"))}
+    assert found - {*GROUPED_ELSEWHERE} == set(), "define the group in ledger/kinds.py"
+    assert {*GROUPED_ELSEWHERE} - found == set(), "stale reasons"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "_ENDED = ('succeeded', 'failed')",
+        "status in {'failed', INTERRUPTED, 'cancelled'}",
+        "frozenset(['in doubt', 'interrupted'])",
+    ],
+)
+def test_the_test_of_groups_notices_a_group(source: str) -> None:
+    assert [*groups_of_statuses(source)]
+
+
+def test_the_test_of_groups_notices_a_group_in_a_template() -> None:
+    assert [*groups_in_template('{% if status in ("failed", "cancelled") %}')] == [
+        "cancelled failed"
+    ]
 
 
 def test_a_list_for_sql_accepts_only_plain_names() -> None:

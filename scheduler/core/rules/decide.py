@@ -27,7 +27,7 @@ from orc.ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from orc.ledger.kinds import NOT_RUNNING
+from orc.ledger.kinds import JOB_RESUMABLE, NOT_RUNNING
 from orc.ledger.wording import duration_text
 from orc.scheduler.core.commands import (
     AmendJob,
@@ -141,7 +141,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
 
 
 def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
-    assert state.status in ("running", "stopped", "waiting", "failed", "cancelled")
+    assert state.status in JOB_RESUMABLE
     resumed = JobResumed(
         owner=command.owner,
         provider=command.provider,
