@@ -50,12 +50,15 @@ def test_a_spec_that_names_it_is_refused_with_the_command(server: ModelServer, p
 
 
 def test_recorded_replies_replace_it() -> None:
-    write("spec.replies.yaml", "steps:\n  ask: Hi\n")
+    write("spec.replay.yaml", "version: 1\nreplies:\n  ask: [{text: Hi}]\n")
     spec = write("spec.yaml", "project: far\nprovider: far/model\nsteps:\n  ask: {prompt: Hello}\n")
     said = orc("run", spec, "--provider", "replay")
+    assert said.code == 0, said.err
     assert COMMAND not in said.err
 
 
 def test_a_plan_needs_no_provider(server: ModelServer) -> None:
     spec = write("spec.yaml", "project: far\nprovider: far/model\nsteps:\n  ask: {prompt: Hello}\n")
-    assert COMMAND not in orc("plan", spec).err
+    said = orc("plan", spec)
+    assert said.code == 0, said.err
+    assert COMMAND not in said.err
