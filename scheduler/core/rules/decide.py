@@ -83,7 +83,6 @@ from orc.scheduler.core.rules.failures import (
 )
 from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
 
-BECAUSE_MAX = 20
 FAILURES_MAX = 1000
 
 
