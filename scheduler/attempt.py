@@ -113,13 +113,13 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
         globs = context.renderer.globs(step_id)
     except (TemplateError, PathProblem) as error:
         return Finished(_rendering_failure(error, watch))
-    problem = _prepare(context, step_id, request, globs, watch)
+    problem = _prepare(context, step_id, globs, watch)
     if problem is not None:
         return Finished(problem)
     result = await _perform_in_time(context, step_id, request, watch)
     finished = _finish(context, step_id, result, files, watch, globs=globs)
-    leaves_log = isinstance(request, CommandRequest | FunctionRequest)
-    if leaves_log or context.state.graph.steps[step_id].tools:
+    definition = context.state.graph.steps[step_id]
+    if definition.facts.runs_code or definition.tools:
         return with_log(context.workspace, step_id, context.state.steps[step_id].attempts, finished)
     return finished
 
@@ -135,13 +135,9 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
 
 
 def _prepare(
-    context: AttemptContext,
-    step_id: str,
-    request: EffectRequest,
-    globs: list[str],
-    watch: Stopwatch,
+    context: AttemptContext, step_id: str, globs: list[str], watch: Stopwatch
 ) -> Failed | None:
-    if not isinstance(request, CommandRequest | FunctionRequest):
+    if not context.state.graph.steps[step_id].facts.runs_code:
         return None
     try:
         context.workspace.restore(context.state.files())

@@ -172,7 +172,9 @@ class Renderer:
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
         step = self._state.steps[step_id]
         target = self._state.target_of(step_id)
+        timeout_s = definition.timeout_s or definition.facts.timeout_s
         assert target is not None
+        assert timeout_s is not None
         text = partial(_text, scope=scope)
         messages = _render_messages(definition, self._state, text=text, ledger=self._ledger)
         known = tuple(
@@ -200,7 +202,7 @@ class Renderer:
                 params=definition.params,
                 json_output=definition.format == "json",
                 output_schema=definition.output_schema,
-                timeout_s=definition.timeout_s or 120.0,
+                timeout_s=timeout_s,
                 step=step_id,
                 ordinal=step.calls_recorded + 1,
             ),
