@@ -14,6 +14,7 @@ from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import Failure
+from orc.projections.folds.owned_files import OwnedFiles, artifact_path, read_owned
 from orc.projections.tables.job_view import read_view
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import shown_status
@@ -94,7 +95,7 @@ class Job:
 def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
     """The job of this id, unique part of an id, or `latest`.
 
-    `ended` is the end of a run in this process; with it the events are not folded again. Raises
+    `ended` is the end of a run in this process; with it the state is not folded again. Raises
     NoSuchJob, LedgerError.
     """
     with open_for_reading(places) as ledger:
@@ -104,6 +105,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         state = _state(ledger, job_id) if ended is None else ended.state
         folder = folder_of(ledger, job_id) if ended is None else ended.folder
         outputs, removed = _outputs(ledger, state)
+        owned = read_owned(ledger.read_stream(job_id))
         status = shown_status(places.database, job_id, row.status)
     known = row.cost_usd or 0.0
     return Job(
@@ -113,7 +115,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         outputs=outputs,
         outputs_removed=removed,
         files=_files(folder, state),
-        artifacts=_artifacts(folder),
+        artifacts=_artifacts(folder, owned),
         failures=() if state is None else tuple(failures_of(state)),
         steps=tuple(map(_step, view.steps)),
         folder=folder,
@@ -160,13 +162,12 @@ def _files(folder: Path, state: JobState | None) -> dict[str, Path]:
     return {file.path: folder / "outputs" / file.path for file in files}
 
 
-def _artifacts(folder: Path) -> dict[str, Path]:
-    artifacts = folder / "artifacts"
-    return {
-        str(path.relative_to(artifacts)): path
-        for path in sorted(artifacts.rglob("*"))
-        if path.is_file()
-    }
+def _artifacts(folder: Path, owned: OwnedFiles) -> dict[str, Path]:
+    """The artifacts that steps own; the folder may also have files that orc did not put there."""
+    paths = sorted(
+        artifact_path(step, file) for step, files in owned.artifacts.items() for file in files
+    )
+    return {path.removeprefix("artifacts/"): folder / path for path in paths}
 
 
 def _step(row: StepRow) -> Step:

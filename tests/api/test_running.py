@@ -42,6 +42,15 @@ def test_run_of_a_path_gives_outputs_files_and_artifacts(here: Path) -> None:
     assert job.failures == ()
 
 
+def test_a_file_that_no_step_left_is_not_an_artifact() -> None:
+    job = orc.run(write("spec.yaml", SPEC))
+    (job.folder / "artifacts" / "greet" / "foreign.txt").write_text("mine")
+    (job.folder / "artifacts" / "foreign.txt").write_text("mine")
+
+    assert orc.job().artifacts == job.artifacts
+    assert list(job.artifacts) == ["greet/draft.txt"]
+
+
 def test_run_takes_a_path_as_text_and_recorded_replies() -> None:
     job = orc.run(str(TINY_SPEC), provider="replay")
 
