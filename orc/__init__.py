@@ -14,7 +14,6 @@ from __future__ import annotations
 # Type checkers treat this name as true. The module `typing` is not imported, since it loads slowly.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orc.api import Difference as Difference
     from orc.api import approve as approve
     from orc.api import cancel as cancel
     from orc.api import diff as diff
@@ -63,13 +62,15 @@ if TYPE_CHECKING:
     from orc.ledger.errors import VersionConflict as VersionConflict
     from orc.ledger.events import Failure as Failure
     from orc.ledger.store import Ledger as Ledger
+    from orc.projections.history.job_diff import JobDiff as JobDiff
+    from orc.projections.history.recording import ReplayDifference as ReplayDifference
     from orc.scheduler.core.errors import Problem as Problem
     from orc.scheduler.core.errors import SpecError as SpecError
     from orc.scheduler.core.spec.model import JobSpec as JobSpec
 
 _NAMES = {
     "api": (
-        "Difference approve cancel diff fork job jobs load_spec open_ledger plan reject replay "
+        "approve cancel diff fork job jobs load_spec open_ledger plan reject replay "
         "rerun resume run submit validate verify"
     ),
     "asynchronous": (
@@ -88,6 +89,8 @@ _NAMES = {
     ),
     "ledger.events": "Failure",
     "ledger.store": "Ledger",
+    "projections.history.job_diff": "JobDiff",
+    "projections.history.recording": "ReplayDifference",
     "scheduler.core.errors": "Problem SpecError",
     "scheduler.core.spec.model": "JobSpec",
 }

@@ -53,7 +53,6 @@ from orc.scheduler.core.errors import Problem
 from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.parse import parse_spec
 
-Difference = JobDiff
 Value = TypeVar("Value")
 
 
@@ -355,7 +354,7 @@ def verify(
 
 def diff(
     before: str, after: str, *, step: str | None = None, db: str | Path | None = None
-) -> Difference:
+) -> JobDiff:
     """The differences between two jobs; with `step`, only those of the step and the steps inside it.
 
     Raises NoSuchJob, LedgerError, and UsageProblem if neither job has the step.

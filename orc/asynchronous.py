@@ -27,7 +27,7 @@ from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.resume import resume as resume_job
 from orc.cli.jobs.run import run as run_job
 from orc.cli.jobs.sync import first_error
-from orc.projections.history.recording import Difference
+from orc.projections.history.recording import ReplayDifference
 from orc.scheduler.core.spec.model import JobSpec
 
 Value = TypeVar("Value")
@@ -39,7 +39,7 @@ class Replay:
 
     original: str
     job: Job
-    differences: tuple[Difference, ...]
+    differences: tuple[ReplayDifference, ...]
 
     @property
     def is_same(self) -> bool:

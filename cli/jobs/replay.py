@@ -17,7 +17,7 @@ from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
 from orc.ledger.kinds import JOB_AT_REST
-from orc.projections.history.recording import Difference, build_recording, find_differences
+from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.ids import new_job_id
@@ -29,7 +29,7 @@ class Replayed:
 
     original: JobId
     ended: Ended
-    differences: tuple[Difference, ...]
+    differences: tuple[ReplayDifference, ...]
 
 
 async def replay(

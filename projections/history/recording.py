@@ -104,7 +104,7 @@ def _entry(event: LlmResponded | CacheHit, usage: TokenUsage | None, reply: Any)
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReplayDifference:
     """One difference between two runs of a job: `recorded` in the first, `found` in the second."""
 
     step: str
@@ -158,21 +158,23 @@ class _StepCourse:
 
 def find_differences(
     recorded: Iterable[Recorded], found: Iterable[Recorded], read: ReadPayload
-) -> Iterator[Difference]:
+) -> Iterator[ReplayDifference]:
     """The differences between two runs of a job, in the order in which the steps of the first ended."""
     (before, old_owned), (after, new_owned) = _courses(recorded, read), _courses(found, read)
     for step in [*before, *(step for step in after if step not in before)]:
         old, new = before.get(step, _StepCourse()), after.get(step, _StepCourse())
         for place, (one, other) in enumerate(_pairs(old.requests, new.requests), start=1):
             if one != other:
-                yield Difference(step, f"request {place}", one, other)
+                yield ReplayDifference(step, f"request {place}", one, other)
         old_files, new_files = _digests(old_owned, step), _digests(new_owned, step)
         for path in sorted(set(old_files) | set(new_files)):
             if old_files.get(path) != new_files.get(path):
-                yield Difference(step, f"file {path}", old_files.get(path), new_files.get(path))
+                yield ReplayDifference(
+                    step, f"file {path}", old_files.get(path), new_files.get(path)
+                )
         for what, one, other in zip(("status", "output"), old.end, new.end, strict=True):
             if one != other:
-                yield Difference(step, what, one, other)
+                yield ReplayDifference(step, what, one, other)
 
 
 def _pairs(one: list[str], other: list[str]) -> Iterator[tuple[str | None, str | None]]:
