@@ -7,7 +7,7 @@ for the run folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
@@ -100,7 +100,7 @@ class FileOwners:
         self._of_step[owned.step][path] = owned
 
     def _drop(self, event: JobAmended) -> Iterator[OwnedFile]:
-        for named in (*event.reset, *event.removed):
+        for named in dropped_by(event):
             for owned in list(self.inside(named)):
                 del self._by_path[owned.file.path]
                 self._forget(owned)
@@ -115,6 +115,14 @@ class FileOwners:
                 del self._inside[name][owned.step]
                 if not self._inside[name]:
                     del self._inside[name]
+
+
+def dropped_by(event: JobAmended) -> Set[str]:
+    """The steps whose results the amendment drops, together with their inner steps (`is_within`).
+
+    They are in the order of the event, so that the folds that go through them are repeatable.
+    """
+    return dict.fromkeys((*event.reset, *event.removed)).keys()
 
 
 def file_of(event: FileWritten) -> FileRef:

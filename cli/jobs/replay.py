@@ -16,6 +16,7 @@ from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
 from orc.ledger.events import ApprovalDecided, JobAmended, StepReused
+from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import JOB_AT_REST
 from orc.projections.history.recording import ReplayDifference, build_recording, find_differences
 from orc.scheduler.core.commands import DecideApproval, ResumeJob, ReuseStep, StartJob
@@ -122,7 +123,7 @@ def _given_results(ledger: Ledger, original: JobId) -> list[StepReused]:
         if isinstance(event, StepReused) and event.reason == "fork":
             found[event.step] = event
         elif isinstance(event, JobAmended):
-            for step in (*event.reset, *event.removed):
+            for step in dropped_by(event):
                 found.pop(step, None)
     return list(found.values())
 

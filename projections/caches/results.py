@@ -9,11 +9,11 @@ from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused, StepSucceeded
-from orc.ledger.file_owners import file_of
+from orc.ledger.file_owners import dropped_by, file_of
 from orc.ledger.step_names import is_within
 from orc.ledger.transport.imported import UNTRUSTED_JOBS
 from orc.ledger.values import CachedResult
-from orc.projections.folds.owned_files import OwnedFiles, dropped_by
+from orc.projections.folds.owned_files import OwnedFiles
 
 _CANDIDATES_MAX = 5
 _DONE = (

@@ -17,10 +17,11 @@ from orc.ledger.events import (
     StepReused,
     StepSucceeded,
 )
+from orc.ledger.file_owners import dropped_by
 from orc.ledger.reader import LedgerReader
 from orc.ledger.step_names import is_within
 from orc.projections.exports.source import ExportSource
-from orc.projections.folds.owned_files import OwnedFiles, artifact_path, dropped_by, output_path
+from orc.projections.folds.owned_files import OwnedFiles, artifact_path, output_path
 
 Entity = dict[str, Any]
 

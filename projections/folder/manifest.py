@@ -35,10 +35,11 @@ from orc.ledger.events import (
     StepSucceeded,
     TokenUsage,
 )
+from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import is_within
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
-from orc.projections.folds.owned_files import OwnedFiles, dropped_by
+from orc.projections.folds.owned_files import OwnedFiles
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")

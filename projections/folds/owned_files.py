@@ -22,7 +22,7 @@ from orc.ledger.events import (
     StepStarted,
     StepSucceeded,
 )
-from orc.ledger.file_owners import FileOwners, OwnedFile
+from orc.ledger.file_owners import FileOwners, OwnedFile, dropped_by
 from orc.ledger.folder import Folder
 from orc.ledger.step_names import folder_name, is_within
 
@@ -165,11 +165,6 @@ def read_owned(stream: Iterable[Recorded]) -> OwnedFiles:
     for recorded in stream:
         owned.apply(recorded)
     return owned
-
-
-def dropped_by(event: JobAmended) -> frozenset[str]:
-    """The steps whose results the amendment drops, together with their inner steps (`is_within`)."""
-    return frozenset((*event.reset, *event.removed))
 
 
 def _digest(text: Payload) -> Digest:

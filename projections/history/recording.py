@@ -22,8 +22,9 @@ from orc.ledger.events import (
     StepSwitched,
     TokenUsage,
 )
+from orc.ledger.file_owners import dropped_by
 from orc.ledger.step_names import is_within
-from orc.projections.folds.owned_files import OwnedFiles, dropped_by
+from orc.projections.folds.owned_files import OwnedFiles
 
 ReadPayload = Callable[[Payload | None], Any]
 

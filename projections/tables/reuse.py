@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orc.ledger.events import FileRef, FileWritten, JobAmended, Recorded, StepReused
-from orc.ledger.file_owners import file_of
+from orc.ledger.file_owners import dropped_by, file_of
 from orc.ledger.step_names import is_within
-from orc.projections.folds.owned_files import dropped_by
 from orc.projections.tables.flow import shape_of
 from orc.projections.tables.writer import Writer, preview
 
@@ -51,9 +50,9 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="pending")
     for step_id in event.removed:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
-    for step_id in (*event.reset, *event.removed):
-        writer.add("inside_removed", job_id=job_id, **_name_prefixes(step_id))
     named = dropped_by(event)
+    for step_id in named:
+        writer.add("inside_removed", job_id=job_id, **_name_prefixes(step_id))
     owners = writer.connection.execute(
         "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
     )

@@ -6,6 +6,7 @@ from collections.abc import Container
 from datetime import datetime
 
 from orc.ledger.events import JobAmended, JobResumed
+from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import JOB_ENDED, NOT_DONE
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.fold.cancelling import signals_answered
@@ -116,7 +117,7 @@ def find_kept(state: JobState) -> tuple[str, ...]:
 
 def with_kept(state: JobState, event: JobAmended) -> JobAmended:
     """The event, with the skipped and failed steps that it does not reopen."""
-    named = {*event.reset, *event.removed}
+    named = dropped_by(event)
     kept = tuple(name for name in find_kept(state) if named.isdisjoint(lineage(name)))
     return event.model_copy(update={"kept": kept or None})
 
