@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orc.providers.catalogue import DEFAULT_PROVIDER, REGISTRY, SECTIONS, facts_of
+from orc.scheduler.core.spec.model import JobSpec
 from orc.scheduler.core.spec.prompt import ParamsSpec
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
@@ -48,3 +49,8 @@ def test_a_spec_that_names_no_provider_asks_a_local_one() -> None:
 def test_an_unknown_provider_has_an_entry_with_defaults() -> None:
     found = facts_of("later")
     assert (found.local, found.is_recorded, found.billed_as) == (False, False, None)
+
+
+def test_the_spec_names_the_default_provider_in_its_description() -> None:
+    description = JobSpec.model_fields["provider"].description or ""
+    assert f"Default: `{DEFAULT_PROVIDER}`." in description
