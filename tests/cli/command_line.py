@@ -95,7 +95,7 @@ def submit(text: str, *options: str | Path) -> str:
     return str(said.lines()[0]["job_id"])
 
 
-def obeyed(text: str) -> set[str]:
+def control_characters(text: str) -> set[str]:
     """Characters in the text that control, hide or reorder what a terminal shows."""
     return {
         character

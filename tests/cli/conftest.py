@@ -9,8 +9,8 @@ import pytest
 
 from orc.cli.output_mask import set_output_mask
 from orc.ledger.masking import NO_MASK
-from tests.cli.asked import Asked, make
 from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
+from tests.cli.sample_ledger import SampleLedger, make_sample_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 @pytest.fixture(scope="session")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleLedger:
     """One ledger for the tests of `blame`, `why` and `diff`."""
     with pytest.MonkeyPatch.context() as patches:
-        return make(work_in(tmp_path_factory.mktemp("asked"), patches))
+        return make_sample_ledger(work_in(tmp_path_factory.mktemp("sample"), patches))

@@ -15,11 +15,11 @@ import pytest
 
 from orc.cli import command_table
 from orc.cli.main import main
-from tests.cli.command_line import Said, obeyed, orc, work_in, write
-from tests.cli.poison import NAME_POISON, POISON, poison_ledger
+from tests.cli.command_line import Said, control_characters, orc, work_in, write
+from tests.cli.hostile_ledger import HOSTILE_NAME, HOSTILE_TEXT, make_ledger_hostile
 
 SPEC = """\
-project: poisoned
+project: hostile
 provider: replay
 task_description: x
 output_dir: out
@@ -44,16 +44,16 @@ REPLIES = {
     ],
 }
 STEPS = ["talker", "sheller", "tooler", "each", "asker"]
-ASKER = f"asker{NAME_POISON}"
-NAME = f"{NAME_POISON}x"
-HOSTILE_STEPS = [f"{step}{NAME_POISON}" for step in STEPS]
-HOSTILE = json.dumps(POISON.replace("\0", ""))
+ASKER = f"asker{HOSTILE_NAME}"
+NAME = f"{HOSTILE_NAME}x"
+HOSTILE_STEPS = [f"{step}{HOSTILE_NAME}" for step in STEPS]
+HOSTILE = json.dumps(HOSTILE_TEXT.replace("\0", ""))
 
 COMMANDS: dict[str, list[list[str]]] = {
     "run": [["hostile.yaml"], ["no such \x1b[2J.yaml"], ["evil.yaml", "-i", NAME], ["evil.yaml"]],
     "resume": [["latest"], [NAME], ["latest", "--until", NAME], ["latest", "--replies", NAME]],
     "rerun": [
-        ["latest", "--from", f"talker{NAME_POISON}", "--dry-run"],
+        ["latest", "--from", f"talker{HOSTILE_NAME}", "--dry-run"],
         ["latest", "--from", NAME],
     ],
     "fork": [["latest"], ["latest", "--from", NAME]],
@@ -94,7 +94,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         [NAME, "-f"],
     ],
     "logs": [
-        ["latest", f"sheller{NAME_POISON}"],
+        ["latest", f"sheller{HOSTILE_NAME}"],
         ["latest", ASKER],
         ["latest", NAME],
         [NAME, NAME],
@@ -116,22 +116,22 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["latest", "--format", "dot"],
         ["latest", "--format", "svg"],
         ["hostile.yaml", "--format", NAME],
-        ["latest", "--output", f"graph{NAME_POISON}.svg"],
+        ["latest", "--output", f"graph{HOSTILE_NAME}.svg"],
         [NAME],
     ],
     "schema": [[]],
     "verify": [[], ["latest"], [NAME], ["--head", NAME]],
     "rebuild": [[]],
     "export": [
-        ["latest", "--to", f"out{NAME_POISON}"],
+        ["latest", "--to", f"out{HOSTILE_NAME}"],
         [NAME],
         ["latest", "--format", NAME],
-        ["latest", "--format", "ro-crate", "--to", f"crate{NAME_POISON}"],
-        ["latest", "--format", "junit", "--to", f"report{NAME_POISON}"],
+        ["latest", "--format", "ro-crate", "--to", f"crate{HOSTILE_NAME}"],
+        ["latest", "--format", "junit", "--to", f"report{HOSTILE_NAME}"],
     ],
-    "bundle": [["latest", f"b{NAME_POISON}"], [NAME, "b.db"]],
+    "bundle": [["latest", f"b{HOSTILE_NAME}"], [NAME, "b.db"]],
     "import": [["bundle.db", "--db", "other.db"], ["hostile.yaml"], [NAME]],
-    "backup": [[f"backup{NAME_POISON}"]],
+    "backup": [[f"backup{HOSTILE_NAME}"]],
     "prune": [
         ["--job", "latest"],
         ["--job", "latest", "--yes", "--files", "--reason", NAME],
@@ -141,17 +141,17 @@ COMMANDS: dict[str, list[list[str]]] = {
     "browse": [["--no-open"], ["latest", "--no-open", "--allow-decisions"], [NAME], ["--db", NAME]],
     "doctor": [[], ["--db", NAME]],
 }
-"""What each command is asked, in a folder with a poisoned ledger."""
+"""The arguments that each command is tested with, in a folder with a hostile ledger."""
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a hostile ledger, a hostile bundle and hostile specs."""
     with pytest.MonkeyPatch.context() as patches:
-        folder = work_in(tmp_path_factory.mktemp("poisoned"), patches)
+        folder = work_in(tmp_path_factory.mktemp("hostile_folder"), patches)
         write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
         assert orc("run", write("spec.yaml", SPEC)).code == 3
-        assert poison_ledger(folder / "runs.db", STEPS) > 80
+        assert make_ledger_hostile(folder / "runs.db", STEPS) > 80
         assert orc("rebuild").code == 0
         assert orc("bundle", "latest", "bundle.db").code == 0
         write(
@@ -168,7 +168,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_is_in_the_table() -> None:
     registered = {*command_table.COMMANDS, *command_table.ALIASES}
-    assert set(COMMANDS) == registered, "a new command belongs into the table above"
+    assert set(COMMANDS) == registered, "add a new command to COMMANDS"
 
 
 @pytest.mark.parametrize("command", command_table.COMMANDS)
@@ -179,11 +179,11 @@ def test_every_command_has_a_file_of_tests(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_prints_a_control_character(
-    command: str, poisoned: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, hostile_folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # `orc browse` would run until Ctrl-C.
     monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
-    shutil.copytree(poisoned, here / "copy")
+    shutil.copytree(hostile_folder, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:
         for options in ((), ("--json",)):
@@ -191,7 +191,7 @@ def test_no_command_prints_a_control_character(
 
             # Tabs in logs are printed.
             kept = {"\t"} if command == "logs" else set()
-            assert obeyed(said.out + said.err) <= kept, arguments
+            assert control_characters(said.out + said.err) <= kept, arguments
             assert "Traceback" not in said.err
             assert said.code in (0, 1, 2, 3, 5, 6, 7, 8), (arguments, said)
             if options:
@@ -211,12 +211,12 @@ def _json_of(said: Said) -> list[object]:
         return list(said.lines())
 
 
-def test_hostile_text_in_a_ledger_is_shown_with_escapes(poisoned: Path, here: Path) -> None:
-    shutil.copytree(poisoned, here / "copy")
+def test_hostile_text_in_a_ledger_is_shown_with_escapes(hostile_folder: Path, here: Path) -> None:
+    shutil.copytree(hostile_folder, here / "copy")
     os.chdir(here / "copy")
 
     shown = orc("show", "latest").out
-    assert rf"asker{NAME_POISON}".encode("unicode_escape").decode() in shown
+    assert rf"asker{HOSTILE_NAME}".encode("unicode_escape").decode() in shown
     assert r"\x1b]0;owned\x07" in orc("tail", "latest").out
 
 
@@ -227,10 +227,10 @@ def test_a_traceback_has_no_control_characters(
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     main()
     try:
-        raise AssertionError(POISON)
+        raise AssertionError(HOSTILE_TEXT)
     except AssertionError as error:
         sys.excepthook(type(error), error, error.__traceback__)
-    told = capsys.readouterr().err
-    assert "Traceback" in told
-    assert r"\x1b]0;owned\x07" in told
-    assert obeyed(told.replace("\t", "")) == set()
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert r"\x1b]0;owned\x07" in printed
+    assert control_characters(printed.replace("\t", "")) == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import obeyed, orc, submit, write
+from tests.cli.command_line import control_characters, orc, submit, write
 from tests.cli.pseudo_terminal import run_on_a_terminal
 
 TITLE = "\x1b]0;owned\x07"
@@ -50,7 +50,7 @@ def test_run_prints_no_control_character(options: tuple[str, ...], spec: Path) -
     said = orc("run", spec, *options)
 
     assert said.code == 1
-    assert obeyed(said.out + said.err) == set()
+    assert control_characters(said.out + said.err) == set()
     # The text is shown, with escapes.
     assert r"because \x1b[2J" in said.err or r"because \u001b[2J" in said.out
 
@@ -70,7 +70,7 @@ def test_no_reading_command_prints_a_control_character(spec: Path) -> None:
     ):
         for options in ((), ("--json",)):
             said = orc(*command, *options)
-            assert obeyed(said.out + said.err) == set(), command
+            assert control_characters(said.out + said.err) == set(), command
             assert not options or said.out.isascii()
 
 
@@ -82,7 +82,7 @@ def test_the_published_json_is_plain_ascii(spec: Path, here: Path) -> None:
     assert len(published) >= 4
     for path in published:
         text = path.read_text("ascii")
-        assert obeyed(text) == set(), path
+        assert control_characters(text) == set(), path
     assert TITLE in json.loads((published[-1]).read_text())["reply"]["text"], "kept as it was"
 
 
@@ -94,14 +94,14 @@ def test_a_refused_spec_is_quoted_with_escapes() -> None:
         for path in (spec, title):
             said = orc(command, path)
             assert said.code == 2
-            assert obeyed(said.out + said.err) == set()
+            assert control_characters(said.out + said.err) == set()
 
 
 def test_a_hostile_project_description_is_listed_with_escapes() -> None:
     submit(f"project: x\ntask_description: {json.dumps(HOSTILE)}\nsteps: {{a: {{value: 1}}}}\n")
 
     for command in (("show", "latest"), ("tail", "latest"), ("list",)):
-        assert obeyed(orc(*command).out) == set()
+        assert control_characters(orc(*command).out) == set()
 
 
 def test_the_live_table_shows_steps_as_they_change_and_nothing_raw(spec: Path, here: Path) -> None:

@@ -18,7 +18,7 @@ from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_needs
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.graph import build_graph
-from tests.cli.command_line import obeyed
+from tests.cli.command_line import control_characters
 from tests.fuzz.watched import watched
 
 LONGEST_S = 10.0
@@ -41,7 +41,7 @@ def examine(path: Path) -> list[str] | None:
         found = _examine(path)
     took_s = time.monotonic() - started
     assert took_s < LONGEST_S, f"{path}: {took_s:.1f} s"
-    assert found is None or (found and obeyed("".join(found)) == set()), found
+    assert found is None or (found and control_characters("".join(found)) == set()), found
     return found
 
 

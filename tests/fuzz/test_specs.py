@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.command_line import obeyed, orc, work_in, write
+from tests.cli.command_line import control_characters, orc, work_in, write
 from tests.fuzz.corpus import BROKEN, as_bytes
 from tests.fuzz.examined import examine
 from tests.fuzz.mutations import RICH, mutated_spec
@@ -49,7 +49,7 @@ def test_a_broken_spec_is_refused_and_nothing_is_done(name: str, here: Path) -> 
 
     assert said.code == 2
     assert "Traceback" not in said.err
-    assert obeyed(said.err) == set()
+    assert control_characters(said.err) == set()
     assert said.out == ""
     assert [path.name for path in here.iterdir()] == ["spec.yaml"]
 

@@ -11,13 +11,13 @@ import pytest
 
 from orc.ledger.digest import digest_bytes
 from orc.projections.history import find_files
-from tests.cli.asked import CODE, Asked
 from tests.cli.command_line import orc, submit, write
+from tests.cli.sample_ledger import CODE, SampleLedger
 
 
 @pytest.fixture(autouse=True)
-def _in_ledger(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORC_DB", str(asked.database))
+def _in_ledger(sample: SampleLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORC_DB", str(sample.database))
 
 
 def blamed(name: str, *options: str) -> dict[str, Any]:
@@ -26,15 +26,15 @@ def blamed(name: str, *options: str) -> dict[str, Any]:
     return said.json()
 
 
-def test_a_reply_is_followed_to_its_prompt_model_and_parameters(asked: Asked) -> None:
-    found = blamed("plan.md", "--job", asked.first)
+def test_a_reply_is_followed_to_its_prompt_model_and_parameters(sample: SampleLedger) -> None:
+    found = blamed("plan.md", "--job", sample.first)
 
     assert (found["made"]["by"], found["made"]["origin"]) == ("reply", "text")
     assert found["exchange"]["system"] == "Be careful."
     assert found["exchange"]["params"]["temperature"] == 0.5
     assert found["exchange"]["reply"]["text"] == "the plan"
-    told = orc("blame", "plan.md", "--job", asked.first).out
-    assert told.startswith(f"notes/plan.md was written by step plan, attempt 1, of {asked.first}")
+    told = orc("blame", "plan.md", "--job", sample.first).out
+    assert told.startswith(f"notes/plan.md was written by step plan, attempt 1, of {sample.first}")
     for part in (
         "replay/recorded, temperature 0.5",
         "| plan it",
@@ -44,8 +44,8 @@ def test_a_reply_is_followed_to_its_prompt_model_and_parameters(asked: Asked) ->
         assert part in told
 
 
-def test_a_tool_is_named_with_the_call_that_asked_for_it(asked: Asked) -> None:
-    found = blamed("main.py", "--job", asked.first)
+def test_a_tool_is_named_with_the_call_that_asked_for_it(sample: SampleLedger) -> None:
+    found = blamed("main.py", "--job", sample.first)
 
     assert found["made"]["by"] == "tool"
     assert found["call"]["call"] == 1
@@ -54,67 +54,69 @@ def test_a_tool_is_named_with_the_call_that_asked_for_it(asked: Asked) -> None:
     assert found["upstream"][0]["files"][0]["path"] == "notes/plan.md"
 
 
-def test_a_command_is_shown_with_its_exit_code_and_its_log(asked: Asked) -> None:
-    found = blamed("all.txt", "--job", asked.first)
+def test_a_command_is_shown_with_its_exit_code_and_its_log(sample: SampleLedger) -> None:
+    found = blamed("all.txt", "--job", sample.first)
 
     assert (found["made"]["by"], found["made"]["origin"]) == ("command", "glob")
     assert found["made"]["exit_code"] == 0
     assert [source["step"] for source in found["upstream"]] == ["code", "plan"]
-    told = orc("blame", "all.txt", "--job", asked.first).out
+    told = orc("blame", "all.txt", "--job", sample.first).out
     assert "| cat plan.md > all.txt; echo noise" in told
-    assert f"{asked.first}/logs/build.1.log" in told
+    assert f"{sample.first}/logs/build.1.log" in told
 
 
-def test_the_file_of_an_item_used_what_the_whole_needs(asked: Asked) -> None:
-    found = blamed("a.x", "--job", asked.first)
+def test_the_file_of_an_item_used_what_the_whole_needs(sample: SampleLedger) -> None:
+    found = blamed("a.x", "--job", sample.first)
 
     assert found["made"]["step"] == "each[a]"
     assert found["made"]["origin"] == "content"
     assert [source["step"] for source in found["upstream"]] == ["plan"]
 
 
-def test_a_forked_file_is_followed_to_the_job_that_made_it(asked: Asked) -> None:
-    found = blamed("main.py", "--job", asked.fork)
+def test_a_forked_file_is_followed_to_the_job_that_made_it(sample: SampleLedger) -> None:
+    found = blamed("main.py", "--job", sample.fork)
 
-    assert found["made"]["job_id"] == asked.first
-    assert found["file"]["job_id"] == asked.fork
-    assert [(hop["reason"], hop["from_job"]) for hop in found["reused"]] == [("fork", asked.first)]
-    item = blamed("b.x", "--job", asked.fork)
-    assert (item["made"]["job_id"], item["made"]["step"]) == (asked.first, "each[b]")
+    assert found["made"]["job_id"] == sample.first
+    assert found["file"]["job_id"] == sample.fork
+    assert [(hop["reason"], hop["from_job"]) for hop in found["reused"]] == [("fork", sample.first)]
+    item = blamed("b.x", "--job", sample.fork)
+    assert (item["made"]["job_id"], item["made"]["step"]) == (sample.first, "each[b]")
 
 
-def test_without_the_job_that_made_it_the_file_ends_at_the_reuse(asked: Asked, here: Path) -> None:
-    orc("bundle", asked.fork, "fork.db")
+def test_without_its_first_job_a_file_is_followed_to_the_reuse(
+    sample: SampleLedger, here: Path
+) -> None:
+    orc("bundle", sample.fork, "fork.db")
     orc("import", "fork.db", "--db", "other.db")
 
     found = blamed("main.py", "--db", "other.db")
 
     assert found["made"]["by"] == "reused"
-    assert found["made"]["job_id"] == asked.first
+    assert found["made"]["job_id"] == sample.first
     assert (
         "the job that made it is not in this ledger"
         in orc("blame", "main.py", "--db", "other.db").out
     )
 
 
-def test_a_reply_from_the_cache_names_who_paid(asked: Asked) -> None:
-    told = orc("blame", "plan.md", "--job", asked.second).out
+def test_a_reply_from_the_cache_names_who_paid(sample: SampleLedger) -> None:
+    told = orc("blame", "plan.md", "--job", sample.second).out
 
-    assert f"from the reply cache: {asked.first}, step plan had sent the same request" in told
+    assert f"from the reply cache: {sample.first}, step plan had sent the same request" in told
 
 
-def test_a_copy_on_disk_is_found_by_its_bytes_in_any_folder(asked: Asked) -> None:
+def test_a_copy_on_disk_is_found_by_its_bytes_in_any_folder(sample: SampleLedger) -> None:
     write("elsewhere.txt", CODE)
 
     assert blamed("elsewhere.txt")["asked"]["found_by"] == "copy"
-    published = asked.folder / "runs" / asked.first / "outputs" / "notes" / "main.py"
-    assert blamed(str(published))["file"]["job_id"] == asked.first
+    published = sample.folder / "runs" / sample.first / "outputs" / "notes" / "main.py"
+    assert blamed(str(published))["file"]["job_id"] == sample.first
 
 
-def test_a_copy_that_was_changed_since_says_so(asked: Asked, here: Path) -> None:
-    shutil.copytree(asked.folder, here / "copy")
+def test_a_copy_that_was_changed_since_says_so(sample: SampleLedger, here: Path) -> None:
+    shutil.copytree(sample.folder, here / "copy")
     os.chdir(here / "copy")
-    changed = Path("runs") / asked.first / "outputs" / "notes" / "plan.md"
+    changed = Path("runs") / sample.first / "outputs" / "notes" / "plan.md"
     changed.write_text("mine")
 
     said = orc("blame", changed, "--db", "runs.db")
@@ -183,15 +185,15 @@ def test_removed_bytes_are_reported_with_the_command_that_removed_them(here: Pat
 
 
 def test_bad_names_are_refused_with_what_to_do(
-    asked: Asked, here: Path, monkeypatch: pytest.MonkeyPatch
+    sample: SampleLedger, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("unknown.txt", "nobody knows this")
+    write("unknown.txt", "unknown")
     for name, part in (
         ("nothing.md", "'nothing.md' is no path or SHA-256 of a file in this ledger"),
         ("unknown.txt", "has no file with the bytes of"),
         ("", "'' is no path or SHA-256 of a file"),
-        ("\0", "is no path or SHA-256 of a file"),
-        ("/", "is no path or SHA-256 of a file"),
+        ("\0", "and no file on disk"),
+        ("/", "and no file on disk"),
     ):
         said = orc("blame", name)
         assert (said.code, said.out) == (2, ""), name

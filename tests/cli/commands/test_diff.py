@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.asked import Asked
-from tests.cli.command_line import obeyed, orc, submit, write
+from tests.cli.command_line import control_characters, orc, submit, write
+from tests.cli.sample_ledger import SampleLedger
 
 SPEC = """\
 project: p
@@ -64,7 +64,7 @@ def test_every_part_that_differs_is_named(pair: tuple[str, str]) -> None:
 def test_a_person_sees_a_summary_and_then_the_differences(pair: tuple[str, str]) -> None:
     said = orc("diff", *pair)
 
-    assert obeyed(said.out) == set()
+    assert control_characters(said.out) == set()
     assert r"+sec\x1b[2J" in said.out
     assert (
         said.out.index("M  ask") < said.out.index("prompt of ask") < said.out.index("file p/told")
@@ -90,8 +90,8 @@ def test_the_exit_code_tells_only_where_it_is_asked_to(pair: tuple[str, str]) ->
     assert orc("diff", before, before, "--exit-code").code == 0
 
 
-def test_times_and_caches_are_no_difference(asked: Asked) -> None:
-    found = diff(asked.first, asked.second, "--db", str(asked.database))
+def test_times_and_caches_are_no_difference(sample: SampleLedger) -> None:
+    found = diff(sample.first, sample.second, "--db", str(sample.database))
     assert [one["step"] for one in found["steps"] if one["state"] != "same"] == []
     assert found["same"] is True
 
@@ -133,10 +133,14 @@ def test_what_was_removed_cannot_be_compared_and_says_why(here: Path) -> None:
     assert "cannot be compared: the bytes of blob" in said.out
 
 
-def test_jobs_before_the_latest_are_counted_back(asked: Asked) -> None:
-    here = ("--db", str(asked.database))
+def test_jobs_before_the_latest_are_counted_back(sample: SampleLedger) -> None:
+    here = ("--db", str(sample.database))
 
-    for name, job in (("latest", asked.fork), ("latest~0", asked.fork), ("latest~2", asked.first)):
+    for name, job in (
+        ("latest", sample.fork),
+        ("latest~0", sample.fork),
+        ("latest~2", sample.first),
+    ):
         assert orc("show", name, "--json", *here).json()["job_id"] == job
     said = orc("show", "latest~3", *here)
     assert said.code == 6

@@ -9,7 +9,7 @@ from pathlib import Path
 from orc.cli.commands.tail import EventFilter, last_of_all
 from orc.ledger import JobId
 from tests.builders import step
-from tests.cli.command_line import obeyed, orc, submit
+from tests.cli.command_line import control_characters, orc, submit
 from tests.cli.commands.conftest import PRINTS
 from tests.cli.conftest import Kept
 from tests.processes import end_process, start_orc
@@ -67,7 +67,7 @@ def test_tail_has_the_last_events_and_without_a_job_those_of_the_latest(prints: 
     latest = orc("tail", "-n", "2")
     assert latest.out.splitlines() == whole[-2:]
     assert prints in latest.err
-    assert obeyed(latest.out) == set()
+    assert control_characters(latest.out) == set()
 
 
 def test_a_step_cannot_be_followed_without_a_job(prints: str) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.cli.asked import Asked
 from tests.cli.command_line import orc, submit, write
+from tests.cli.sample_ledger import SampleLedger
 
 
 @pytest.fixture(autouse=True)
-def _in_ledger(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORC_DB", str(asked.database))
+def _in_ledger(sample: SampleLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORC_DB", str(sample.database))
 
 
 def why(job: str, step: str, *options: str) -> dict[str, Any]:
@@ -25,53 +25,55 @@ def event(job: str, version: int, *options: str) -> dict[str, Any]:
     return orc("tail", job, "--json", *options).lines()[version - 1]
 
 
-def test_a_skip_is_followed_to_the_failure_that_caused_it(asked: Asked) -> None:
-    found = why(asked.first, "last")
+def test_a_skip_is_followed_to_the_failure_that_caused_it(sample: SampleLedger) -> None:
+    found = why(sample.first, "last")
 
     assert [link["step"] for link in found["causes"]] == ["last", "after", "broken"]
     assert found["verdict"] == (
         "last was skipped, because after was skipped, because broken failed: "
         "exit_code: the command exited with code 3"
     )
-    types = [event(asked.first, version)["type"] for version in found["statements"][-1]["events"]]
+    types = [event(sample.first, version)["type"] for version in found["statements"][-1]["events"]]
     assert types == ["step.skipped", "step.skipped", "step.failed"]
 
 
-def test_a_false_condition_is_shown_with_the_values_that_it_reads(asked: Asked) -> None:
-    told = orc("why", asked.first, "guarded").out
+def test_a_false_condition_is_shown_with_the_values_that_it_reads(sample: SampleLedger) -> None:
+    told = orc("why", sample.first, "guarded").out
 
     assert "its condition was false: steps.flag.output.go" in told
     assert 'flag succeeded, output {"go": false}' in told
 
 
-def test_a_retry_names_its_failure_its_rule_and_its_wait(asked: Asked) -> None:
-    found = why(asked.first, "broken")["statements"]
+def test_a_retry_names_its_failure_its_rule_and_its_wait(sample: SampleLedger) -> None:
+    found = why(sample.first, "broken")["statements"]
 
     assert [said["kind"] for said in found] == ["started", "retried", "started", "failed"]
     assert found[1]["facts"]["delay_s"] > 0
     assert "its retry applies to any failure, with at most 2 attempts in a row" in found[1]["text"]
     assert "this was attempt 2 of the 2 that its retry allows in a row" in found[3]["text"]
     for said in found:
-        assert event(asked.first, said["events"][0])["step"] == "broken"
+        assert event(sample.first, said["events"][0])["step"] == "broken"
 
 
-def test_a_start_names_the_last_step_that_it_waited_for(asked: Asked) -> None:
-    first = why(asked.first, "build")["statements"][0]
+def test_a_start_names_the_last_step_that_it_waited_for(sample: SampleLedger) -> None:
+    first = why(sample.first, "build")["statements"][0]
 
     assert first["text"] == "attempt 1 started after code succeeded"
-    assert [event(asked.first, version)["type"] for version in first["events"]] == [
+    assert [event(sample.first, version)["type"] for version in first["events"]] == [
         "step.started",
         "step.succeeded",
     ]
 
 
 def test_a_reply_from_the_cache_names_who_paid_and_a_miss_what_differs(
-    asked: Asked, here: object
+    sample: SampleLedger, here: object
 ) -> None:
-    assert why(asked.second, "plan")["statements"][1]["kind"] == "cached"
-    paid = f"step plan of {asked.first} had sent the same request and paid for it"
-    assert paid in orc("why", asked.second, "plan").out
-    assert "the cache has no earlier request of this step in" in orc("why", asked.first, "plan").out
+    assert why(sample.second, "plan")["statements"][1]["kind"] == "cached"
+    paid = f"step plan of {sample.first} had sent the same request and paid for it"
+    assert paid in orc("why", sample.second, "plan").out
+    assert (
+        "the cache has no earlier request of this step in" in orc("why", sample.first, "plan").out
+    )
     spec = "project: p\nprovider: replay\nsteps:\n  a: {prompt: x, cache: ledger, params: {seed: %d}}\n"
     write("spec.replay.yaml", "replies: {a: [{text: yes}]}")
     for seed in (1, 2):
@@ -82,15 +84,15 @@ def test_a_reply_from_the_cache_names_who_paid_and_a_miss_what_differs(
     assert miss["facts"]["changed"] == ["params.seed"]
 
 
-def test_a_result_from_the_cache_or_a_fork_names_its_origin(asked: Asked) -> None:
+def test_a_result_from_the_cache_or_a_fork_names_its_origin(sample: SampleLedger) -> None:
     assert (
         "the cache of results had a result of the same work"
-        in why(asked.second, "shell")["verdict"]
+        in why(sample.second, "shell")["verdict"]
     )
-    assert "the ledger had none for its key" in orc("why", asked.first, "shell").out
-    forked = why(asked.fork, "plan")["verdict"]
+    assert "the ledger had none for its key" in orc("why", sample.first, "shell").out
+    forked = why(sample.fork, "plan")["verdict"]
     assert "the job was forked" in forked
-    assert asked.first in forked
+    assert sample.first in forked
 
 
 def test_steps_that_a_resume_or_an_amendment_reopens_say_so(here: object) -> None:
@@ -182,8 +184,8 @@ def test_each_model_of_the_fallback_list_has_its_own_count_of_attempts(here: obj
     assert "attempt 2 of the 2" in found[-1]["text"]
 
 
-def test_an_error_for_an_unknown_step_names_the_most_similar_step(asked: Asked) -> None:
-    said = orc("why", asked.first, "bild")
+def test_an_error_for_an_unknown_step_names_the_most_similar_step(sample: SampleLedger) -> None:
+    said = orc("why", sample.first, "bild")
 
     assert (said.code, said.out) == (2, "")
     assert "did you mean 'build'?" in said.err

@@ -19,14 +19,14 @@ MARKS = (
     "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufeff"
     "\u00ad\U000e0041\U000e007f"
 )
-POISON = f"\x1b]0;owned\x07\x1b[2J{CONTROLS}{MARKS}\n\t<b>\u0000"
-NAME_POISON = "\x1b[5m\x9b5m\u202e\x07"
+HOSTILE_TEXT = f"\x1b]0;owned\x07\x1b[2J{CONTROLS}{MARKS}\n\t<b>\u0000"
+HOSTILE_NAME = "\x1b[5m\x9b5m\u202e\x07"
 
 _KEPT = re.compile(r"[0-9a-f]{12,64}|\d{4}-\d\d-\d\dT.*Z|job_\w+")
 _COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
 
 
-def poison_ledger(database: Path, steps: list[str]) -> int:
+def make_ledger_hostile(database: Path, steps: list[str]) -> int:
     """Rewrite all events and their hashes, as an attacker could; the number of changed texts.
 
     `steps` maps step names to new names. The tables are not changed.
@@ -39,16 +39,16 @@ def poison_ledger(database: Path, steps: list[str]) -> int:
         for name, _ in triggers:
             connection.execute(f'DROP TRIGGER "{name}"')
         heads: dict[str, str] = {}
-        specs = _poison_specs(connection, steps)
+        specs = _add_renamed_specs(connection, steps)
         rows = connection.execute(f"SELECT {_COLUMNS} FROM events ORDER BY position").fetchall()
         for row in rows:
-            poisoned, count = _poisoned(row, steps, specs)
+            changed_row, count = _hostile_row(row, steps, specs)
             changed += count
-            stored = poisoned[1:8]
+            stored = changed_row[1:8]
             heads[row[1]] = chain_hash(heads.get(row[1], ""), stored)
             connection.execute(
                 "UPDATE events SET step = ?, data = ?, hash = ? WHERE position = ?",
-                (poisoned[4], poisoned[7], heads[row[1]], row[0]),
+                (changed_row[4], changed_row[7], heads[row[1]], row[0]),
             )
         for _, sql in triggers:
             connection.execute(sql)
@@ -56,7 +56,7 @@ def poison_ledger(database: Path, steps: list[str]) -> int:
     return changed
 
 
-def _poison_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str, str]:
+def _add_renamed_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str, str]:
     """Add the resolved specs with the new step names; the new digests by the old digests."""
     found: dict[str, str] = {}
     rows = connection.execute(
@@ -73,12 +73,12 @@ def _poison_specs(connection: sqlite3.Connection, steps: list[str]) -> dict[str,
 def _renamed(text: str, steps: list[str]) -> str:
     """The value as canonical JSON, with the new step names."""
     for name in steps:
-        written = json.dumps(name + NAME_POISON)[1:-1]
+        written = json.dumps(name + HOSTILE_NAME)[1:-1]
         text = re.sub(rf'(?<=["/.]){name}(?=["/.\[#])', lambda _: written, text)  # noqa: B023
     return canonical_json(json.loads(text))
 
 
-def _poisoned(
+def _hostile_row(
     row: tuple[Any, ...], steps: list[str], specs: dict[str, str]
 ) -> tuple[tuple[Any, ...], int]:
     step, data = row[4], _renamed(row[7], steps)
@@ -86,7 +86,7 @@ def _poisoned(
         data = data.replace(old, new)
     for name in steps:
         if step is not None:
-            step = re.sub(rf"\b{name}\b", name + NAME_POISON, step)
+            step = re.sub(rf"\b{name}\b", name + HOSTILE_NAME, step)
     row = (*row[:4], step, *row[5:7], data, row[8])
     fields = json.loads(data)
     count = 0
@@ -94,7 +94,7 @@ def _poisoned(
         before = holder[key]
         # A path with a zero byte, or a very long path, cannot exist on a disk.
         is_path = str(key) == "path" or str(key).endswith("_dir")
-        holder[key] = before + (NAME_POISON if is_path else POISON)
+        holder[key] = before + (HOSTILE_NAME if is_path else HOSTILE_TEXT)
         changed = (*row[:7], canonical_json(fields), row[8])
         try:
             row_to_recorded(changed)
@@ -114,7 +114,7 @@ def _texts(value: Any) -> list[tuple[Any, Any]]:
         # A resume executes the resolved spec; its shape is checked when it is folded.
         places = holder.items() if isinstance(holder, dict) else enumerate(holder)
         for key, item in list(places):
-            if isinstance(item, str) and not _KEPT.fullmatch(item) and NAME_POISON not in item:
+            if isinstance(item, str) and not _KEPT.fullmatch(item) and HOSTILE_NAME not in item:
                 found.append((holder, key))
             elif isinstance(item, dict | list) and key != "spec":
                 pending.append(item)

@@ -43,7 +43,7 @@ REPLIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SampleLedger:
     """The folder, its first job, a second run that the caches answered, and a fork of the first job."""
 
     folder: Path
@@ -56,10 +56,10 @@ class Asked:
         return self.folder / "runs.db"
 
 
-def make(folder: Path) -> Asked:
+def make_sample_ledger(folder: Path) -> SampleLedger:
     """Make the ledger in the current folder."""
     write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
     first = submit(SPEC)
     second = submit(SPEC)
     fork = orc("fork", first, "--from", "flag", "--json").lines()[0]["job_id"]
-    return Asked(folder, first, second, str(fork))
+    return SampleLedger(folder, first, second, str(fork))

@@ -1,4 +1,4 @@
-"""Of many processes that resume one job, one owns it, the others name it; readers write nothing."""
+"""Many processes resume one job: one becomes its owner, the others name it. Readers do not write."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ for _ in children:
     number = children.index(child)
     print(number, child, os.waitstatus_to_exitcode(status), flush=True)
 """
-"""Processes that have loaded everything before they race: the race is for the job, not for modules."""
+"""A program that forks processes that resume the same job at once, with all modules loaded."""
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def race(folder: Path, racers: int) -> None:
         end_process(process)
     assert set(refused.values()) == {75}
     assert code == 0, (folder / f"{number}.err").read_text()
-    told = f"is being run by process {winner} on {socket.gethostname()}"
+    owner = f"is being run by process {winner} on {socket.gethostname()}"
     for other in refused:
         said = (folder / f"{other}.err").read_text()
-        assert told in said
+        assert owner in said
         assert "Traceback" not in said
         assert "locked" not in said
     types = event_types(folder / "runs.db")

@@ -59,7 +59,7 @@ def test_a_read_only_folder_is_refused_before_anything_happens(folder: Path) -> 
     assert [entry.name for entry in folder.iterdir()] == ["spec.yaml"]
 
 
-def test_a_read_only_ledger_can_be_read_and_not_run_on(folder: Path) -> None:
+def test_a_read_only_ledger_can_be_read_but_not_written(folder: Path) -> None:
     assert run_orc("run", "spec.yaml", cwd=folder).returncode == 0
     before = event_types(folder / "runs.db")
     for path in folder.glob("runs.db*"):
@@ -102,15 +102,15 @@ def test_an_output_folder_that_cannot_be_written_leaves_a_succeeded_job(folder: 
     assert (target / "one.txt").read_text() == "one\n"
 
 
-_WITH_LITTLE_ROOM = """
+_WITH_A_FILE_SIZE_LIMIT = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("room_bytes", [20_000, 120_000])
-def test_a_full_disk_ends_the_run_and_the_job_can_be_resumed(folder: Path, room_bytes: int) -> None:
+@pytest.mark.parametrize("size_bytes", [20_000, 120_000])
+def test_a_full_disk_ends_the_run_and_the_job_can_be_resumed(folder: Path, size_bytes: int) -> None:
     pytest.importorskip("resource", reason="limits file sizes with setrlimit")
     (folder / "spec.yaml").write_text(
         "project: full\nsteps:\n"
@@ -121,7 +121,7 @@ def test_a_full_disk_ends_the_run_and_the_job_can_be_resumed(folder: Path, room_
         )
     )
     stopped = subprocess.run(
-        [sys.executable, "-c", _WITH_LITTLE_ROOM, str(room_bytes), ORC, "run", "spec.yaml"],
+        [sys.executable, "-c", _WITH_A_FILE_SIZE_LIMIT, str(size_bytes), ORC, "run", "spec.yaml"],
         cwd=folder,
         env=orc_environment(),
         capture_output=True,

@@ -1,4 +1,4 @@
-"""However a run or a step ends, none of its processes is left; the doctor reports escaped ones."""
+"""No process is left after any end of a run or a step; the doctor reports processes that escaped."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _SIGNS = ("stubborn", "deep", "holding", "function", "asked")
 
 
 def write_spec(folder: Path, **limits: str) -> None:
-    """A job with everything that may leave a process behind; `limits` are keys of the job."""
+    """A job with each kind of step that starts processes; `limits` are keys of the job."""
     head = "project: left\nprovider: replay\nconcurrency: 4\n"
     head += "".join(f"{name}: {value}\n" for name, value in limits.items())
     (folder / "spec.yaml").write_text(f"{head}steps:{_STEPS}")
@@ -120,7 +120,9 @@ def end_by(way: str, process: subprocess.Popen[str], folder: Path) -> None:
 
 
 def check_none_left(marker: str, *, within_s: float = 5.0) -> None:
-    wait_until(lambda: not processes_with(marker), within_s=within_s, what="the end of them all")
+    wait_until(
+        lambda: not processes_with(marker), within_s=within_s, what="the end of all processes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def check_none_left(marker: str, *, within_s: float = 5.0) -> None:
         ),
     ],
 )
-def test_however_a_run_ends_no_process_is_left(here: Path, marker: str, way: str) -> None:
+def test_no_process_is_left_after_any_end_of_a_run(here: Path, marker: str, way: str) -> None:
     write_spec(here)
     process = start(here, marker)
     try:
@@ -220,7 +222,7 @@ def test_a_process_that_made_its_own_session_escapes_and_the_doctor_names_it(
     )
     os.kill(pid, signal.SIGKILL)
     check_none_left(marker)
-    assert "nobody runs" not in orc("doctor").out
+    assert "not running any more" not in orc("doctor").out
 
 
 def test_the_doctor_does_not_report_processes_of_a_running_job(here: Path, marker: str) -> None:
@@ -232,7 +234,9 @@ def test_the_doctor_does_not_report_processes_of_a_running_job(here: Path, marke
         # After the kill, the reaper ends the group, but not a process that has left the group.
         process.kill()
         process.wait(WAIT_S)
-        wait_until(lambda: len(find_leftovers(here / "runs.db")) == 1, what="the one that is left")
+        wait_until(
+            lambda: len(find_leftovers(here / "runs.db")) == 1, what="the process that is left"
+        )
     finally:
         end_process(process)
 
