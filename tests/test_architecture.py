@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.jobs": (
         "cli cli.jobs.caller ledger ledger.transport projections projections.caches "
-        "projections.exports projections.folder projections.history projections.money "
+        "projections.exports projections.folder projections.folds projections.history projections.money "
         "projections.pages projections.search projections.tables providers scheduler "
         "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.rules "
         "scheduler.core.spec"

@@ -14,7 +14,7 @@ from orc.cli.options import Database, Json, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
-from orc.ledger.wording import duration_text
+from orc.ledger.wording import duration_text, number_text
 
 
 def command(
@@ -77,7 +77,7 @@ def command(
                     job.project,
                     f"{job.steps_succeeded}/{job.steps_total}",
                     duration_text(job.duration_s),
-                    job.tokens,
+                    number_text(job.tokens),
                     brief_cost(job.cost_known_usd if job.tokens else None, job.calls_unpriced),
                     f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
                 )

@@ -172,7 +172,7 @@ def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
         step.kind,
         step.attempts,
         duration_text(step.duration_s),
-        step.tokens or "",
+        number_text(step.tokens) if step.tokens else "",
         brief_cost(step.cost_usd, step.calls_unpriced),
         "; ".join(filter(None, (_note(step), f"not sent: {dropped}" if dropped else ""))),
     )
@@ -286,7 +286,10 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
             names = ("path", "size_bytes", "media_type", "step", "sha256", "removed")
             put_json(dict(zip(names, (*row[:5], bool(row[5])), strict=True)))
     elif rows:
-        shown = [(*r[:4], r[4][:12] + " (removed)" * r[5]) for r in rows]
+        shown = [
+            (path, number_text(size), *rest, digest[:12] + " (removed)" * removed)
+            for path, size, *rest, digest, removed in rows
+        ]
         put(table(("PATH", "BYTES", "TYPE", "STEP", "SHA256"), shown))
     else:
         say(f"{job_id} has written no files")

@@ -6,7 +6,7 @@ from typing import Any
 
 from orc.cli.jobs.remove import Removed
 from orc.cli.terminal.text import put, put_json, safe, say, table
-from orc.ledger.wording import count_text, size_text
+from orc.ledger.wording import count_text, number_text, size_text
 from orc.projections.removal_plan import Removal
 
 _SHOWN_MAX = 20
@@ -19,7 +19,7 @@ def print_removal(plan: Removal, done: Removed | None, *, command_line: str, as_
         return
     if plan.jobs and done is None:
         rows = [
-            (job.job_id, job.status, job.at[:10], len(job.digests), job.size_bytes)
+            (job.job_id, job.status, job.at[:10], len(job.digests), number_text(job.size_bytes))
             for job in plan.jobs
         ]
         put(table(("JOB", "STATUS", "LAST EVENT", "BLOBS", "BYTES"), rows))
