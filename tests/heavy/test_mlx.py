@@ -105,13 +105,13 @@ async def test_an_answer_without_end_is_cancelled_in_time(mlx: Provider, folder:
 
 async def test_a_prompt_longer_than_the_context_is_refused(mlx: Provider, folder: Path) -> None:
     long = ask(model=str(folder), messages=({"role": "user", "content": "x" * 600},))
-    with pytest.raises(PermanentError, match="takes 512") as caught:
+    with pytest.raises(PermanentError, match="accepts at most 512") as caught:
         await mlx.send(long, on_delta=ignore)
     assert caught.value.kind == "context_length"
 
 
 async def test_an_unknown_option_is_refused_by_name(mlx: Provider, folder: Path) -> None:
-    with pytest.raises(PermanentError, match="no 'speed'; known: chat_template_kwargs"):
+    with pytest.raises(PermanentError, match="no option 'speed'; it has chat_template_kwargs"):
         await mlx.send(ask(model=str(folder), options={"speed": 2}), on_delta=ignore)
 
 
