@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     from orc.cli.jobs.read import Job as Job
     from orc.cli.jobs.read import Step as Step
     from orc.cli.jobs.verify import Verification as Verification
+    from orc.in_threads import diff_async as diff_async
+    from orc.in_threads import job_async as job_async
+    from orc.in_threads import jobs_async as jobs_async
+    from orc.in_threads import plan_async as plan_async
+    from orc.in_threads import submit_async as submit_async
+    from orc.in_threads import validate_async as validate_async
+    from orc.in_threads import verify_async as verify_async
     from orc.ledger.errors import CorruptLedger as CorruptLedger
     from orc.ledger.errors import LedgerBusy as LedgerBusy
     from orc.ledger.errors import LedgerError as LedgerError
@@ -83,6 +90,9 @@ _NAMES = {
     "cli.jobs.plan": "Plan PlannedStep",
     "cli.jobs.read": "Job Step",
     "cli.jobs.verify": "Verification",
+    "in_threads": (
+        "diff_async job_async jobs_async plan_async submit_async validate_async verify_async"
+    ),
     "ledger.errors": (
         "CorruptLedger LedgerBusy LedgerError LedgerTooNew NoLedger NoSuchJob NotALedger "
         "OwnedElsewhere RemovedBlob StorageError VersionConflict"
