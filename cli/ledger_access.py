@@ -19,7 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
 from orc.ledger.connection import storage_errors
-from orc.projections.tables.version import VERSION
+from orc.projections.tables.version import has_older_tables
 
 if TYPE_CHECKING:
     from orc.cli.jobs.places import Places
@@ -50,7 +50,7 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
     """
     path = database_path(database)
     connection = connect_reader(path)
-    if _has_old_tables(connection):
+    if has_older_tables(connection):
         connection.close()
         _rebuild_tables(path)
         connection = connect_reader(path)
@@ -68,11 +68,6 @@ def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
 
     with read_tables(database) as (connection, path):
         yield LedgerReader(path, connection)
-
-
-def _has_old_tables(connection: sqlite3.Connection) -> bool:
-    row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
-    return row is not None and int(row[0]) < VERSION
 
 
 def _rebuild_tables(path: Path) -> None:

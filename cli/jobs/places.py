@@ -12,7 +12,7 @@ from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.ledger import Ledger, LedgerReader, open_ledger
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
-from orc.projections.tables.version import VERSION
+from orc.projections.tables.version import has_older_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,7 @@ def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
 def open_for_reading(places: Places) -> Iterator[LedgerReader]:
     """The ledger, read-only, with tables of this version of orc. Raises LedgerError."""
     with LedgerReader.open(places.database) as ledger:
-        row = ledger.connection.execute(
-            "SELECT value FROM orc_meta WHERE key = 'read_model'"
-        ).fetchone()
-        is_old = row is not None and int(row[0]) < VERSION
+        is_old = has_older_tables(ledger.connection)
     if is_old:
         # Opening a ledger for writing rebuilds tables of an older version.
         open_for_writing(places).close()

@@ -1,7 +1,17 @@
 """The version of the read model. In a module of its own, since commands check it at each start."""
 
+from __future__ import annotations
+
+import sqlite3
+
 VERSION = 6
 """Raise it with every change of the tables, or of the rows that are derived from the same events.
 
 A ledger with tables of another version gets new ones, derived from its events.
 """
+
+
+def has_older_tables(connection: sqlite3.Connection) -> bool:
+    """Whether the ledger's tables are those of an older version, so that they must be rebuilt."""
+    row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
+    return row is not None and int(row[0]) < VERSION
