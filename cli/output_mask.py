@@ -6,7 +6,7 @@ process has one mask, since it has one terminal. Imports nothing that loads slow
 
 from __future__ import annotations
 
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 
 _mask = NO_MASK
 

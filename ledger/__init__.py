@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orc.ledger.events import Payload as Payload
     from orc.ledger.events import Recorded as Recorded
     from orc.ledger.events import StepId as StepId
-    from orc.ledger.locks import OwnerLock as OwnerLock
-    from orc.ledger.locks import has_owner as has_owner
+    from orc.ledger.files.locks import OwnerLock as OwnerLock
+    from orc.ledger.files.locks import has_owner as has_owner
     from orc.ledger.names import find_job as find_job
     from orc.ledger.packing import pack as pack
     from orc.ledger.packing import pack_bytes as pack_bytes
@@ -32,7 +32,7 @@ _HOMES = {
     "Ledger": "store",
     "LedgerError": "errors",
     "LedgerReader": "reader",
-    "OwnerLock": "locks",
+    "OwnerLock": "files.locks",
     "Payload": "events",
     "Projector": "store",
     "Recorded": "events",
@@ -40,7 +40,7 @@ _HOMES = {
     "StepId": "events",
     "connect_reader": "connection",
     "find_job": "names",
-    "has_owner": "locks",
+    "has_owner": "files.locks",
     "open_ledger": "store",
     "pack": "packing",
     "pack_bytes": "packing",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from orc.ledger.digest import canonical_json
 from orc.ledger.errors import LedgerTooNew
 from orc.ledger.events import EVENT_TYPES, SHAPES, AnyEvent
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.upcasts import upcast
 
 _COLUMNS = ("type", "step", "attempt")

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded
+from orc.ledger.files.locks import OwnerLock
 from orc.ledger.integrity import blobs_of
-from orc.ledger.locks import OwnerLock
 from orc.ledger.store import Ledger
 
 DIGESTS_MAX = 1000

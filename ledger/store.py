@@ -20,13 +20,13 @@ from orc.ledger.connection import connect_writer, storage_errors
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
 from orc.ledger.events import Recorded
-from orc.ledger.in_use import FilesInUse
-from orc.ledger.locks import WriteLock
-from orc.ledger.masking import NO_MASK, Mask
-from orc.ledger.new_file import require_folder
+from orc.ledger.files.in_use import FilesInUse
+from orc.ledger.files.locks import WriteLock
+from orc.ledger.files.new_file import require_folder
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.schema import is_current, migrate
+from orc.ledger.secrets.masking import NO_MASK, Mask
 
 _REBUILD_BATCH = 1000
 

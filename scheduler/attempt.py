@@ -13,7 +13,7 @@ import trio
 
 from orc.ledger import LedgerError, pack
 from orc.ledger.digest import clean_text
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.budget_gate import OverBudget

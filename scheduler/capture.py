@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, Result

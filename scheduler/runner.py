@@ -17,7 +17,7 @@ from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
 from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from orc.ledger.kinds import JOB_AT_REST
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import (
     AttemptContext,

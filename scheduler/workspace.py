@@ -17,8 +17,8 @@ from pathlib import Path
 from orc.ledger import LedgerReader, pack_bytes
 from orc.ledger.digest import Digest, clean_text, digest_bytes
 from orc.ledger.events import FileRef, Payload
-from orc.ledger.folder import Folder
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.files.folder import Folder
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.ledger.step_names import folder_name
 from orc.ledger.wording import size_text
 from orc.scheduler.core.paths import path_problem

@@ -30,34 +30,36 @@ FOR_ALL = {
     "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
 }
 MAY_IMPORT: dict[str, str] = {
-    "ledger": "",
-    "ledger.transport": "ledger",
+    "ledger.files": "ledger.errors ledger.failpoints",
+    "ledger.secrets": "",
+    "ledger": "ledger.files ledger.secrets",
+    "ledger.transport": "ledger ledger.files",
     "providers": "",
     "scheduler.core": "ledger",
     "scheduler.core.language": "ledger scheduler.core",
     "scheduler.core.spec": "ledger scheduler.core scheduler.core.language",
-    "scheduler.core.resolve": ("ledger scheduler.core scheduler.core.language scheduler.core.spec"),
+    "scheduler.core.resolve": "ledger scheduler.core scheduler.core.language scheduler.core.spec",
     "scheduler.core.fold": "ledger scheduler.core scheduler.core.language",
     "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
-    "scheduler.effects": "ledger providers scheduler.core",
+    "scheduler.effects": "ledger ledger.files ledger.secrets providers scheduler.core",
     "scheduler": (
-        "ledger providers scheduler.core scheduler.core.fold scheduler.core.language "
-        "scheduler.core.rules scheduler.core.spec scheduler.effects"
+        "ledger ledger.files ledger.secrets providers scheduler.core scheduler.core.fold "
+        "scheduler.core.language scheduler.core.rules scheduler.core.spec scheduler.effects"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
     "projections.money": "ledger providers.catalogue",
-    "projections.folds": "ledger projections.money",
+    "projections.folds": "ledger ledger.files projections.money",
     "projections.caches": "ledger ledger.transport projections.folds",
-    "projections.tables": "ledger projections.folds projections.money",
+    "projections.tables": "ledger ledger.files projections.folds projections.money",
     "projections.history": "ledger projections.folds projections.money projections.tables",
-    "projections.folder": "ledger projections.folds projections.money",
-    "projections.search": "ledger projections.history",
+    "projections.folder": "ledger ledger.files projections.folds projections.money",
+    "projections.search": "ledger ledger.files projections.history",
     "projections.why": "ledger projections.folds projections.history projections.tables",
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (
-        "ledger ledger.transport projections.folder projections.folds projections.history "
-        "projections.money projections.pictures projections.search projections.tables "
-        "projections.why"
+        "ledger ledger.files ledger.transport projections.folder projections.folds "
+        "projections.history projections.money projections.pictures projections.search "
+        "projections.tables projections.why"
     ),
     "projections.exports": (
         "ledger projections.folds projections.history projections.money projections.pages "
@@ -67,31 +69,31 @@ MAY_IMPORT: dict[str, str] = {
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.
     "cli.jobs.caller": (
-        "cli ledger ledger.transport projections.history projections.money providers "
-        "scheduler.core scheduler.core.fold scheduler.core.spec"
+        "cli ledger ledger.files ledger.secrets ledger.transport projections.history "
+        "projections.money providers scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli.jobs": (
-        "cli cli.jobs.caller ledger ledger.transport projections projections.caches "
-        "projections.exports projections.folder projections.folds projections.history projections.money "
-        "projections.pages projections.search projections.tables providers scheduler "
-        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.rules "
-        "scheduler.core.spec"
+        "cli cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport projections "
+        "projections.caches projections.exports projections.folder projections.folds "
+        "projections.history projections.money projections.pages projections.search "
+        "projections.tables providers scheduler scheduler.core scheduler.core.fold "
+        "scheduler.core.resolve scheduler.core.rules scheduler.core.spec"
     ),
     "cli.terminal": (
-        "cli cli.jobs cli.jobs.caller ledger ledger.transport projections projections.folder "
-        "projections.folds projections.money providers scheduler.core scheduler.core.fold "
-        "scheduler.core.spec"
+        "cli cli.jobs cli.jobs.caller ledger ledger.secrets ledger.transport projections "
+        "projections.folder projections.folds projections.money providers scheduler.core "
+        "scheduler.core.fold scheduler.core.spec"
     ),
-    "cli.chaos": "cli cli.jobs cli.terminal ledger projections projections.money",
+    "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.doctor": "cli cli.jobs.caller ledger providers scheduler.core",
     "cli.commands": (
-        "cli cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger ledger.transport "
-        "projections projections.exports projections.folder projections.folds projections.history "
-        "projections.money projections.pages projections.pictures projections.search "
-        "projections.tables projections.why scheduler scheduler.core scheduler.core.fold "
-        "scheduler.core.spec"
+        "cli cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger ledger.files "
+        "ledger.transport projections projections.exports projections.folder projections.folds "
+        "projections.history projections.money projections.pages projections.pictures "
+        "projections.search projections.tables projections.why scheduler scheduler.core "
+        "scheduler.core.fold scheduler.core.spec"
     ),
-    "cli": "cli.jobs cli.terminal ledger projections.tables scheduler.core",
+    "cli": "cli.jobs cli.terminal ledger ledger.secrets projections.tables scheduler.core",
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
         "cli cli.jobs cli.jobs.caller ledger projections.history projections.tables "

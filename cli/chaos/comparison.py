@@ -26,7 +26,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.step_names import lineage
 
 Promise = Literal["repeated", "lost", "result", "intact", "resumable"]

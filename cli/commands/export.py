@@ -20,7 +20,7 @@ from orc.cli.options import Database, Job, Json, ReplaceFile
 from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
-from orc.ledger.new_file import refuse_existing, write_new_bytes, write_new_file
+from orc.ledger.files.new_file import refuse_existing, write_new_bytes, write_new_file
 from orc.projections import Publisher
 from orc.projections.exports.formats import FORMATS, render
 from orc.projections.exports.source import ExportSource, read_source

@@ -20,8 +20,8 @@ from orc.cli.terminal.text import (
     say,
     terminal_width,
 )
+from orc.ledger.files.new_file import write_new_bytes
 from orc.ledger.kinds import CACHED, INTERRUPTED
-from orc.ledger.new_file import write_new_bytes
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.pictures.graph_dot import dot_graph
 from orc.projections.pictures.graph_svg import draw_graph

@@ -17,7 +17,7 @@ from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
 from orc.ledger.errors import LedgerError, describe_unreadable
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
 from orc.projections.folder.logs import AttemptLog, read_attempt_logs
 from orc.projections.tables.job_view import read_rows

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.digest import digest_bytes
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.projections import Publisher
 from orc.projections.exports.crate_facts import read_facts
 from orc.projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate

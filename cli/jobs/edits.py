@@ -19,7 +19,7 @@ from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
 from orc.ledger.definition import REPLAY, JobDef
 from orc.ledger.digest import Digest, clean_text
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import rebase
 from orc.scheduler.core.fold.evolve import JobState

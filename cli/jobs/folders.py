@@ -8,7 +8,7 @@ from pathlib import Path
 from orc.cli.errors import EnvironmentProblem
 from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.transport.imported import imported
 from orc.scheduler.core.fold.evolve import JobState
 

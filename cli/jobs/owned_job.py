@@ -25,9 +25,9 @@ from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
+from orc.ledger.files.locks import owner_identity
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
-from orc.ledger.locks import owner_identity
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.projections import Publisher, ReplyCache, ResultCache, deliver
 from orc.providers import Provider
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob

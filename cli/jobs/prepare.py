@@ -22,7 +22,7 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.definition import JobDef, walk_steps
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider
 from orc.providers.catalogue import DEFAULT_PROVIDER

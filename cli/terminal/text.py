@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from orc.cli.errors import ReaderGone
 from orc.cli.output_mask import has_output_mask, mask_output, set_output_mask
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.visible import visible
 
 

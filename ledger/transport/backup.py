@@ -9,8 +9,8 @@ from pathlib import Path
 
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
+from orc.ledger.files.new_file import refuse_existing, write_new_file
 from orc.ledger.integrity import check_structure
-from orc.ledger.new_file import refuse_existing, write_new_file
 from orc.ledger.wording import count_text, number_text
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger, OtherHistory
+from orc.ledger.files.locks import OwnerLock
+from orc.ledger.files.new_file import write_new_file
 from orc.ledger.integrity import check_blobs, removals_of, walk_chain
-from orc.ledger.locks import OwnerLock
-from orc.ledger.new_file import write_new_file
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.removal import blobs_of_job
 from orc.ledger.schema import migrate

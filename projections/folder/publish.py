@@ -15,7 +15,7 @@ from pathlib import Path
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import JobSubmitted
-from orc.ledger.folder import TEMPORARY_NAME, Folder
+from orc.ledger.files.folder import TEMPORARY_NAME, Folder
 from orc.projections.folder.run_folder import FOLDERS, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable

@@ -12,7 +12,7 @@ from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.removal import has_bytes
 from orc.projections.folder.run_folder import expected_files
 from orc.projections.folds.owned_files import find_superseded

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest

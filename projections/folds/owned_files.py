@@ -23,7 +23,7 @@ from orc.ledger.events import (
     StepSucceeded,
 )
 from orc.ledger.file_owners import FileOwners, OwnedFile, dropped_by
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.step_names import folder_name, is_within
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from datasette.utils.asgi import Response
 
 from orc.ledger.errors import LedgerError, NoSuchJob
-from orc.ledger.locks import has_owner
+from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.visible import visible
 from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, decide_function_of

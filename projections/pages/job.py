@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.files.locks import has_owner
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, SHOWN_RESUMABLE
-from orc.ledger.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported
 from orc.projections.folder.jsonl import event_object

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from orc.ledger.locks import FileLock, locks_dir
+from orc.ledger.files.locks import FileLock, locks_dir
 from orc.projections.search.query import TOKENIZER
 
 APPLICATION_ID = 0x6F726373

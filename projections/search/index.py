@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from orc.ledger.errors import LedgerError
-from orc.ledger.locks import FileLock
+from orc.ledger.files.locks import FileLock
 from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
 from orc.projections.search.file import NotAnIndex, lock_of, open_file, open_memory
 from orc.projections.search.query import spaced

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orc.ledger.files.locks import has_owner
 from orc.ledger.kinds import CACHED, INTERRUPTED
-from orc.ledger.locks import has_owner
 
 if TYPE_CHECKING:
     from orc.projections.tables.rows import StepRow

@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from orc.ledger.digest import clean_json, clean_text
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch

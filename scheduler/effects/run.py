@@ -14,7 +14,7 @@ import trio
 
 from orc.ledger import failpoints
 from orc.ledger.digest import clean_text
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.ledger.wording import size_text
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result, Stopwatch

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from orc.ledger.digest import clean_text
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 from orc.providers import Tool
 from orc.scheduler.effects.contract import KnownResult

@@ -12,7 +12,7 @@ from typing import Any
 
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.ledger.wording import count_text, size_text
 from orc.providers import Tool
 from orc.scheduler.core.file_names import FileNames

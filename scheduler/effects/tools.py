@@ -14,8 +14,8 @@ from typing import Any
 from orc.ledger.definition import ToolDef
 from orc.ledger.digest import canonical_json, clean_json
 from orc.ledger.events import FileRef
-from orc.ledger.folder import Folder
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.files.folder import Folder
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.providers import Tool
 from orc.scheduler.effects.contract import (
     FunctionRequest,

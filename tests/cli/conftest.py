@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.output_mask import set_output_mask
-from orc.ledger.masking import NO_MASK
+from orc.ledger.secrets.masking import NO_MASK
 from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
 from tests.cli.sample_ledger import SampleLedger, make_sample_ledger
 

@@ -36,7 +36,7 @@ steps:
 _WRITER = """
 import os, sys
 from pathlib import Path
-import orc.cli.jobs.owned_job, orc.ledger.folder, orc.ledger.store
+import orc.cli.jobs.owned_job, orc.ledger.files.folder, orc.ledger.store
 from orc.cli.jobs.owned_job import Listener
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
@@ -63,13 +63,13 @@ orc.ledger.store.connect_writer = connect_differently
 if weakened == "no fsync":
     os.fsync = lambda fd: None
 
-write = orc.ledger.folder.Folder.write
+write = orc.ledger.files.folder.Folder.write
 def write_and_say(self, relative, content):
     path = (self.path / relative).relative_to(folder)
     say("BEGIN", path, digest_bytes(content))
     write(self, relative, content)
     say("FILE", path, digest_bytes(content))
-orc.ledger.folder.Folder.write = write_and_say
+orc.ledger.files.folder.Folder.write = write_and_say
 
 ended = run_sync(
     run,

@@ -8,7 +8,7 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
-from orc.ledger.folder import Folder
+from orc.ledger.files.folder import Folder
 from orc.projections.history.recording import build_recording
 
 

@@ -13,7 +13,7 @@ from orc.cli.output_mask import set_output_mask
 from orc.ledger import Ledger
 from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
-from orc.ledger.masking import SECRET_CHARS_MIN, Mask
+from orc.ledger.secrets.masking import SECRET_CHARS_MIN, Mask
 from orc.providers.registry import read_keys
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.fold.evolve import JobState

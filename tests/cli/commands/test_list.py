@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orc.ledger.locks import OwnerLock
+from orc.ledger.files.locks import OwnerLock
 from tests.cli.command_line import (
     orc,
     submit,

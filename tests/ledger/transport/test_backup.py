@@ -12,7 +12,7 @@ import pytest
 from orc.ledger import LedgerReader
 from orc.ledger.connection import connect_reader
 from orc.ledger.errors import CorruptLedger, FileIsThere, LedgerError, NoFolder, NoLedger
-from orc.ledger.new_file import write_new_file
+from orc.ledger.files.new_file import write_new_file
 from orc.ledger.transport.backup import write_backup
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import Ledger
-from orc.ledger.folder import UnsafePath
+from orc.ledger.files.folder import UnsafePath
 from orc.projections import deliver
 from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import orc
-from orc.ledger.folder import UnsafePath
+from orc.ledger.files.folder import UnsafePath
 from orc.scheduler.core.errors import SpecError
 from tests.processes import read_events
 from tests.scheduler.effects.conftest import RunSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from orc.ledger.masking import Mask
+from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.contract import CommandRequest
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool

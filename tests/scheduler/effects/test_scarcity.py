@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from orc.ledger import failpoints
-from orc.ledger.masking import NO_MASK
+from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects import groups as groups_module
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool

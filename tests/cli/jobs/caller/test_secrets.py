@@ -381,7 +381,7 @@ def test_the_ledger_refuses_an_event_with_a_secret(here: Path) -> None:
     from orc.cli.jobs.places import Places, open_for_writing
     from orc.ledger.errors import SecretFound
     from orc.ledger.events import Payload
-    from orc.ledger.masking import Mask
+    from orc.ledger.secrets.masking import Mask
 
     with open_for_writing(Places.find(database=here / "runs.db"), create=True) as ledger:
         ledger.mask = Mask({"TOKEN": KEY})

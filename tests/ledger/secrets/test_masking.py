@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orc.ledger.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 
 TOKEN = "ghp_Zm9vYmFy+/=x81 Q"
 AWKWARD = "pa\"ss\\wo/rd 'ü€\U0001f511&<>\ttab"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger.folder import Folder, UnsafePath
+from orc.ledger.files.folder import Folder, UnsafePath
 
 SWAPS = 300
 

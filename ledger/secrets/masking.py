@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from orc.ledger.spellings import encode_pattern, spell_out
+from orc.ledger.secrets.spellings import encode_pattern, spell_out
 
 SECRET_CHARS_MIN = 8
 """Shorter values are not masked: they would match in ordinary words."""

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger import OwnerLock, has_owner, locks
+from orc.ledger import OwnerLock, has_owner
 from orc.ledger.errors import OwnedElsewhere, VersionConflict
-from orc.ledger.locks import OWNER_WAIT_S, FileLock, locks_dir
+from orc.ledger.files import locks
+from orc.ledger.files.locks import OWNER_WAIT_S, FileLock, locks_dir
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 from tests.processes import end_process, start_python
 

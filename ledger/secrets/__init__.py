@@ -1,0 +1,1 @@
+"""Secrets: finds their values in every spelling, and replaces them."""
