@@ -35,7 +35,6 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.rules.doubt import doubt_failure
-from orc.scheduler.core.rules.failures import find_blocker
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.turn import Message
 
@@ -69,7 +68,7 @@ class BranchEvaluator:
             return None if step.inside.open else self._gather(step_id)
         if step.status != "pending":
             return None
-        if find_blocker(self._state, step_id):
+        if step.is_shut:
             return Message(SkipStep(step_id))
         if step.needs_left:
             return None

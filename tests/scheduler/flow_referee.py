@@ -215,6 +215,7 @@ class FlowReferee:
                 self._ended(name, step, "failed")
             case "step.skipped":
                 demand(step.status == "pending", f"{name} skipped as {step.status}")
+                self._demand_ended_needs(name, step, "skipped")
                 self._ended(name, step, "skipped")
             case "step.interrupted":
                 step.status = "pending"
@@ -267,12 +268,17 @@ class FlowReferee:
         if step.parent is not None:
             parent = self.steps[step.parent]
             demand(parent.status == "running", f"{name} began while {step.parent} was not")
+        self._demand_ended_needs(name, step, "began")
+        for need in step.needs:
+            before = self.steps[need]
+            if step.node.condition not in _ANY_END:
+                demand(before.is_good, f"{name} began although {need} {before.status}")
+
+    def _demand_ended_needs(self, name: str, step: Seen, did: str) -> None:
         for need in step.needs:
             before = self.steps[need]
             has_ended = before.status in _ENDS or before.may_stay
-            demand(has_ended, f"{name} began while {need} was {before.status}")
-            if step.node.condition not in _ANY_END:
-                demand(before.is_good, f"{name} began although {need} {before.status}")
+            demand(has_ended, f"{name} {did} while {need} was {before.status}")
 
     def _expanded(self, name: str, step: Seen, event: Any) -> None:
         demand(step.status == "running" and bool(step.holds), f"{name} expanded")

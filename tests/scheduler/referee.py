@@ -259,8 +259,10 @@ class Referee:
             demand(status in ("pending", "waiting"), f"{name} skipped while it ran")
         else:
             demand(status == "pending", f"{name} skipped as {status}")
-            bad = [need for need in course.task.needs if self.courses[need].is_bad]
-            demand(bool(bad), f"{name} skipped, and nothing that it needs had failed")
+            demand(
+                self._is_shut(course),
+                f"{name} skipped before its needs had ended, one of them badly",
+            )
         course.status = "skipped"
 
     def _object_to_waiting(self, now: float, *, strictly_before: bool) -> None:
@@ -275,10 +277,15 @@ class Referee:
                 is_ready = course.status == "pending" and needs_are_met
             if is_ready and self._has_room(course, now, strictly_before=strictly_before):
                 raise Objection(f"{name} could run at {now} beside {sorted(self.running)}")
-            if course.status == "pending" and any(
-                self.courses[need].is_bad for need in course.task.needs
-            ):
+            if course.status == "pending" and self._is_shut(course):
                 raise Objection(f"{name} was not skipped at {now}")
+
+    def _is_shut(self, course: Course) -> bool:
+        """Whether all needs have ended, and one of them badly."""
+        needs = [self.courses[need] for need in course.task.needs]
+        return any(need.is_bad for need in needs) and all(
+            need.is_bad or need.is_good for need in needs
+        )
 
     def _has_room(self, course: Course, now: float, *, strictly_before: bool) -> bool:
         if len(self.running) >= self.plan.total:

@@ -44,7 +44,6 @@ from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.limits import held_by_circuit
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
-from orc.scheduler.core.rules.failures import find_blocker
 from tests.builders import EPOCH_S, OWNER, call_failed, fold_recorded, new_state, responded
 from tests.flow_model import Flow
 from tests.flow_strategies import flows
@@ -98,7 +97,6 @@ def ask_everything(state: JobState) -> None:
     list(queues.ready(FAR_S))
     for step_id in state.steps:
         held_by_circuit(state, step_id, FAR_S)
-        find_blocker(state, step_id)
         state.target_of(step_id)
     state.summary()
     with suppress(KeyError):

@@ -127,11 +127,15 @@ def _release(state: JobState, step_id: str) -> None:
     """Let a held step start; of a reopened container, let its open children start."""
     inside = state.steps[step_id].inside
     if inside is None:
-        became_ready(state, step_id)
+        if state.steps[step_id].is_shut:
+            add_evaluation(state, step_id)
+        else:
+            became_ready(state, step_id)
         return
     for name in inside.children:
         child = state.steps[name]
-        is_left = child.status in ("pending", "running") and not child.needs_left
+        has_turn = child.is_shut or not child.needs_left
+        is_left = child.status in ("pending", "running") and has_turn
         if is_left and name not in inside.held:
             _release(state, name)
 

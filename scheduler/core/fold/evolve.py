@@ -280,6 +280,8 @@ def _update_dependents(state: JobState, step_id: str, *, ended_well: bool) -> No
             step.needs_left -= 1
             if step.needs_left == 0 and step.status == "pending":
                 became_ready(state, name)
+        else:
+            step.needs_shut += 1
 
 
 def _stop(state: JobState, status: JobStatus) -> None:

@@ -92,7 +92,7 @@ def reopen(state: JobState, recorded_at: str) -> None:
             held.add(step_id)
         if step_id in done or step_id in held:
             continue
-        if _is_blocked(state, step_id, done):
+        if step.is_shut:
             # Happens only if the stream ends between the failure and the skip; evaluation skips it.
             add_evaluation(state, step_id)
         else:
@@ -157,10 +157,15 @@ def find_done(state: JobState, *, had_ended: bool) -> set[str]:
 
 def _is_blocked(state: JobState, step_id: str, done: Container[str]) -> bool:
     """Whether the step needs the success of a step that stays skipped or failed."""
+    return _count_shut(state, step_id, done) > 0
+
+
+def _count_shut(state: JobState, step_id: str, done: Container[str]) -> int:
+    """How many needs of the step stay skipped or failed, so that it cannot start."""
     if state.graph.steps[step_id].runs_after == "any":
-        return False
+        return 0
     needs = (state.steps[name] for name in state.graph.needs[step_id] if name in done)
-    return any(need.status == "skipped" or _has_failed(need) for need in needs)
+    return sum(1 for need in needs if need.status == "skipped" or _has_failed(need))
 
 
 def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> None:
@@ -170,7 +175,10 @@ def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> N
         step.fallback = step.failures = 0
     set_route(state, step_id)
     state.unfinished += 1
-    step.needs_left = sum(1 for name in state.graph.needs[step_id] if name not in done)
+    step.needs_shut = _count_shut(state, step_id, done)
+    step.needs_left = step.needs_shut + sum(
+        1 for name in state.graph.needs[step_id] if name not in done
+    )
     # A running container continues even if a failed step upstream of it runs again: it began
     # after that failure, and so do its dependents.
     began_after_failure = step.status == "running" and step.inside is not None

@@ -122,7 +122,8 @@ class WorkItem:
 class StepState:
     """The state of one step.
 
-    `needs_left`: how many needs have not ended yet in a way that lets the step start.
+    `needs_left`: how many needs have not ended yet in a way that lets the step start;
+    `needs_shut`: how many of them have ended in a way that does not.
     `ticket`: the number of the valid work item to start the step; 0 if there is none.
     `calls_recorded`: how many calls used up a recorded reply.
     `fallback`: the index of the current target in the step's list; `lane` names the route from
@@ -137,6 +138,7 @@ class StepState:
 
     index: int
     needs_left: int
+    needs_shut: int = 0
     status: StepStatus = "pending"
     attempts: int = 0
     failures: int = 0
@@ -167,6 +169,11 @@ class StepState:
     in_doubt: Doubt | None = None
     calls_in_doubt: int = 0
     began_at: float = 0.0
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether its needs have ended, and one of them does not let it start."""
+        return self.needs_shut > 0 and self.needs_left == self.needs_shut
 
     @property
     def is_done(self) -> bool:

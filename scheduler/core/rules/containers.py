@@ -18,7 +18,7 @@ from orc.scheduler.core.commands import AskPerson, DecideApproval, ExpandStep, F
 from orc.scheduler.core.fold.containers import CHILDREN_MAX
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.questions import REJECT, answer_of
-from orc.scheduler.core.rules.failures import fail_finally
+from orc.scheduler.core.rules.failures import fail_finally, skip_dependents
 
 NAMED_MAX = 1000
 
@@ -123,14 +123,15 @@ def decision(state: JobState, command: DecideApproval) -> ApprovalDecided:
     )
 
 
-def approval_given(state: JobState, decided: ApprovalDecided) -> StepSucceeded:
-    """The success of an approval step that was not rejected."""
-    return StepSucceeded(
+def approval_given(state: JobState, decided: ApprovalDecided) -> list[AnyEvent]:
+    """The success of an approval step that was not rejected, and the skips that it leads to."""
+    succeeded = StepSucceeded(
         step=decided.step,
         attempt=decided.attempt,
         output=answer_of(decided),
         duration_s=0.0,
     )
+    return [succeeded, *skip_dependents(state, decided.step, "succeeded")]
 
 
 def rejection(command: DecideApproval) -> Failed:
@@ -152,7 +153,7 @@ def end_decided_steps(state: JobState) -> list[AnyEvent]:
         if command.option == REJECT:
             events += fail_finally(state, step_id, rejection(command))
         else:
-            events.append(approval_given(state, decision(state, command)))
+            events += approval_given(state, decision(state, command))
     return events
 
 

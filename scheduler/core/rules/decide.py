@@ -22,7 +22,6 @@ from orc.ledger.events import (
     LlmFailed,
     LlmResponded,
     StepInterrupted,
-    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -79,6 +78,7 @@ from orc.scheduler.core.rules.failures import (
     failed_event,
     finish_failed,
     skip,
+    skip_dependents,
     switch,
 )
 from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
@@ -100,7 +100,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case AmendJob():
             return [*_cut_by_crash(state), with_kept(state, command.event)]
         case ReuseStep():
-            return [*_reuse_step(state, command)]
+            return _reuse_step(state, command)
         case StartAttempt():
             return _start_attempt(state, command)
         case RecordCall():
@@ -173,12 +173,12 @@ def _record_call(state: JobState, command: RecordCall) -> list[AnyEvent]:
     return [event]
 
 
-def _reuse_step(state: JobState, command: ReuseStep) -> list[StepReused]:
+def _reuse_step(state: JobState, command: ReuseStep) -> list[AnyEvent]:
     """End the step with a result from the ledger."""
     event = command.event
     assert state.steps[event.step].status in NOT_RUNNING
     assert can_own(state, event.step, event.files)
-    return [event]
+    return [event, *skip_dependents(state, event.step, "succeeded")]
 
 
 def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
@@ -223,6 +223,7 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     artifacts=outcome.artifacts,
                     warning=outcome.warning,
                 ),
+                *skip_dependents(state, command.step, "succeeded"),
             ]
         case Interrupted():
             return [
@@ -271,7 +272,7 @@ def _decide_approval(state: JobState, command: DecideApproval) -> list[AnyEvent]
         return [decided, *fail_finally(state, command.step, rejection(command))]
     if not state.graph.steps[command.step].facts.asks_person:
         return [decided]
-    return [decided, approval_given(state, decided)]
+    return [decided, *approval_given(state, decided)]
 
 
 def _total_timeout(state: JobState, step_id: str) -> Failed:
@@ -298,7 +299,7 @@ def _time_out(state: JobState) -> list[AnyEvent]:
         for step_id, step in reversed(state.steps.items())
         if step.status == "running"
     ]
-    failures = [Failure(kind="timeout", message=message), *state.failed.values()]
+    failures = [Failure(kind="timeout", message=message), *_failures(state)]
     events.append(JobFailed(failures=tuple(failures[:FAILURES_MAX]), failures_total=len(failures)))
     return events
 
@@ -312,8 +313,14 @@ def _settle(state: JobState) -> list[AnyEvent]:
         return [*_stop_when_reached(state)]
     if not state.failed:
         return [JobSucceeded()]
-    failures = tuple(state.failed.values())
+    failures = _failures(state)
     return [JobFailed(failures=failures[:FAILURES_MAX], failures_total=len(failures))]
+
+
+def _failures(state: JobState) -> tuple[Failure, ...]:
+    """The failures that count, in the order of the steps: equal outcomes give equal events."""
+    names = sorted(state.failed, key=lambda name: state.steps[name].index)
+    return tuple(state.failed[name] for name in names)
 
 
 def _stop_when_reached(state: JobState) -> list[JobInterrupted]:

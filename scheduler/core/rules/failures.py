@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Literal
 
 from orc.ledger.definition import StepDef
-from orc.ledger.events import AnyEvent, SkipReason, StepFailed, StepSkipped, StepSwitched
-from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT
+from orc.ledger.events import AnyEvent, StepFailed, StepSkipped, StepSwitched
+from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT, StepStatus
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -74,9 +76,7 @@ def _has_fallback(state: JobState, step_id: str, failed: Failed) -> bool:
 def fail_finally(state: JobState, step_id: str, failed: Failed) -> list[AnyEvent]:
     tolerated = failed.tolerable and state.graph.steps[step_id].continue_on_error
     event = failed_event(state, step_id, failed, tolerated=tolerated)
-    if tolerated:
-        return [event]
-    return [event, *skip_downstream(state, step_id)]
+    return [event, *skip_dependents(state, step_id, "succeeded" if tolerated else "failed")]
 
 
 def failed_event(
@@ -105,51 +105,61 @@ def failed_event(
     )
 
 
-def skip_downstream(
-    state: JobState, step_id: str, first: SkipReason = "dependency_failed"
+def skip_dependents(
+    state: JobState, step_id: str, status: Literal["succeeded", "failed", "skipped"]
 ) -> list[AnyEvent]:
-    """Skip all pending steps downstream that need the step's success, in breadth-first order."""
-    skipped: dict[str, StepSkipped] = {}
+    """Skip the steps that cannot start any more now that the step ends, in breadth-first order.
+
+    `status` is that of its end; a tolerated failure counts as `succeeded`. A step is skipped when
+    all of its needs have ended and one whose success it needs did not succeed. So the outcome is
+    the same for every order in which the needs end.
+    """
+    ends: dict[str, StepStatus] = {step_id: status}
+    open_needs: dict[str, int] = {}
+    skipped: list[AnyEvent] = []
     queue = deque([step_id])
     while queue:
-        name = queue.popleft()
-        for dependent in state.graph.dependents[name]:
-            if dependent in skipped or state.steps[dependent].status != "pending":
+        for name in state.graph.dependents[queue.popleft()]:
+            step = state.steps[name]
+            if step.status != "pending" or state.graph.steps[name].runs_after == "any":
                 continue
-            if state.graph.steps[dependent].runs_after == "any":
-                continue
-            reason: SkipReason = first if name == step_id else "dependency_skipped"
-            skipped[dependent] = StepSkipped(step=dependent, reason=reason, because=(name,))
-            queue.append(dependent)
-    return list(skipped.values())
+            open_needs[name] = open_needs.get(name, step.needs_left - step.needs_shut) - 1
+            if open_needs[name] == 0 and (event := _dependency_skip(state, name, ends)):
+                ends[name] = "skipped"
+                skipped.append(event)
+                queue.append(name)
+    return skipped
 
 
 def skip(state: JobState, step_id: str) -> list[AnyEvent]:
     """Skip the step and its dependents: its condition is false, or a need did not succeed."""
-    if state.steps[step_id].status != "pending":
+    step = state.steps[step_id]
+    if step.status != "pending":
         # The skip of another step in the same turn has skipped it already.
         return []
-    shut = find_blocker(state, step_id)
-    if shut is None:
+    event = _dependency_skip(state, step_id, {}) if step.needs_shut else None
+    if event is None:
         condition = state.graph.steps[step_id].condition
         event = StepSkipped(step=step_id, reason="condition", because=(), condition=condition)
-    else:
-        has_failed = state.steps[shut].status == "failed"
-        reason: SkipReason = "dependency_failed" if has_failed else "dependency_skipped"
-        event = StepSkipped(step=step_id, reason=reason, because=(shut,))
-    return [event, *skip_downstream(state, step_id, "dependency_skipped")]
+    return [event, *skip_dependents(state, step_id, "skipped")]
 
 
-def find_blocker(state: JobState, step_id: str) -> str | None:
-    """A need of the step that was skipped or failed, if the step requires success; else None.
-
-    Usually the step is skipped in the turn in which its need ends, but a stream may end between
-    these events.
-    """
-    if state.graph.steps[step_id].runs_after == "any":
-        return None
+def _dependency_skip(
+    state: JobState, step_id: str, ends: Mapping[str, StepStatus]
+) -> StepSkipped | None:
+    """The skip of a step whose needs have ended, because of its first failed need, or else its
+    first skipped one; None if all ended well. `ends` are ends that are not folded yet."""
+    because: dict[StepStatus, str] = {}
     for name in state.graph.needs[step_id]:
-        need = state.steps[name]
-        if need.status == "skipped" or (need.status == "failed" and not need.tolerated):
-            return name
+        because.setdefault(ends.get(name) or _ended_as(state, name), name)
+    if (failed := because.get("failed")) is not None:
+        return StepSkipped(step=step_id, reason="dependency_failed", because=(failed,))
+    if (skipped := because.get("skipped")) is not None:
+        return StepSkipped(step=step_id, reason="dependency_skipped", because=(skipped,))
     return None
+
+
+def _ended_as(state: JobState, step_id: str) -> StepStatus:
+    """The status of a need as its dependents see it."""
+    step = state.steps[step_id]
+    return "succeeded" if step.is_done else step.status
