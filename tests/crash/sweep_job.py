@@ -101,10 +101,14 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 @dataclass
 class Crashes:
-    """What the crashes of one job may have cost, read from its ledger after each crash."""
+    """What the crashes of one job may have cost, read from its ledger after each crash.
 
-    in_flight: Counter[str] = field(default_factory=Counter)
-    in_doubt: int = 0
+    An attempt or a call counts once, although a process that dies before its first commit leaves
+    the ledger as it was: after that, the same ones are without an end.
+    """
+
+    in_flight: set[tuple[str, int]] = field(default_factory=set)
+    in_doubt: set[tuple[str, int, int]] = field(default_factory=set)
     before: list[tuple[Any, ...]] = field(default_factory=list)
 
     @property
@@ -118,22 +122,23 @@ class Crashes:
         rows = [_row(event) for event in events]
         assert rows[: len(self.before)] == self.before, "a committed event is gone"
         self.before = rows
-        running: set[str] = set()
-        asked: Counter[str] = Counter()
+        running: dict[str, int] = {}
+        asked: dict[str, tuple[str, int, int]] = {}
         for event in events:
             step = event["step"]
             match event["type"]:
                 case "step.started":
-                    running.add(step)
+                    running[step] = event["attempt"]
                 case "step.succeeded" | "step.failed" | "step.interrupted":
-                    running.discard(step)
+                    running.pop(step, None)
                     asked.pop(step, None)
                 case "llm.requested":
-                    asked[step] += 1
+                    assert step not in asked, f"{step} asks twice at once"
+                    asked[step] = (step, event["attempt"], event["data"]["call"])
                 case "llm.responded" | "llm.failed":
-                    asked[step] -= 1
-        self.in_flight.update(running)
-        self.in_doubt += asked.total()
+                    del asked[step]
+        self.in_flight.update(running.items())
+        self.in_doubt.update(asked.values())
 
 
 def read_committed(folder: Path) -> list[dict[str, Any]]:
@@ -188,12 +193,14 @@ def _check_costs(
 ) -> None:
     types = Counter(event["type"] for event in events)
     assert types["llm.responded"] == CALLS, "a reply that was committed was asked for again"
-    assert CALLS <= paid <= CALLS + crashes.in_doubt
-    assert read_manifest(folder).get("in_doubt", {}).get("calls", 0) == crashes.in_doubt
+    in_doubt = len(crashes.in_doubt)
+    assert CALLS <= paid <= CALLS + in_doubt
+    assert read_manifest(folder).get("in_doubt", {}).get("calls", 0) == in_doubt
     ran = Counter((folder / "counter").read_text().split())
     assert set(ran) == set(SIDE_EFFECTS)
+    cut = Counter(step for step, _ in crashes.in_flight)
     for step, times in ran.items():
-        assert 1 <= times <= 1 + crashes.in_flight[step], f"{step} ran {times} times"
+        assert 1 <= times <= 1 + cut[step], f"{step} ran {times} times"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -139,6 +139,13 @@ def test_a_job_killed_while_its_last_file_is_copied_leaves_nothing_unfinished(
     check_killed_at(stand, f"file.after_write@{stand.hits['file.after_write']}")
 
 
+def test_a_call_is_in_doubt_once_although_the_resume_dies_before_its_first_commit(
+    stand: Stand,
+) -> None:
+    kills = ("call.before_send@2", "ledger.before_begin@1", "ledger.after_insert@1")
+    assert check_killed_at(stand, *kills) == len(kills)
+
+
 @pytest.mark.parametrize("seed", range(QUICK_PAIRS))
 def test_a_job_killed_again_during_its_resume_has_the_expected_result(
     stand: Stand, seed: int
