@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import jobs
 from orc.ledger import JobId, LedgerReader, Recorded, open_ledger
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 
 _LARGE_JOBS = 40
@@ -50,7 +51,7 @@ def make(folder: Path, *, events: int) -> tuple[Path, JobId]:
     large, small = (_run(folder, *made) for made in (job_of_1000_steps(), small_job()))
     copies = max(1, (events - _LARGE_JOBS * len(large[1])) // len(small[1]))
     every = max(1, copies // _LARGE_JOBS)
-    with open_ledger(database, projector=ReadModel(), create=True) as ledger:
+    with open_ledger(database, projector=ReadModel(), mask=NO_MASK, create=True) as ledger:
         ledger.append([], blobs=[*large[0], *small[0]])
         batch: list[Recorded] = []
         last = JobId("")

@@ -74,7 +74,7 @@ def _rebuild_tables(path: Path) -> None:
     from orc.cli.jobs.places import open_for_writing
 
     # Opening a ledger for writing rebuilds tables of an older version.
-    open_for_writing(find_places(path)).close()
+    open_for_writing(find_places(path), os.environ).close()
 
 
 def database_path(database: Path | None) -> Path:

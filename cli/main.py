@@ -44,9 +44,10 @@ def tune_collector() -> None:
 
 def _run() -> int:
     from orc.cli.app import app
+    from orc.cli.terminal.text import hide_keys
 
     tune_collector()
-
+    hide_keys(os.environ)
     try:
         if "ORC_FAILPOINTS" in os.environ:
             from orc.ledger.failpoints import arm_from_environment
@@ -70,7 +71,7 @@ def _explain(error: Exception) -> int:
 
     from orc.cli.errors import ReaderGone
     from orc.cli.exit_codes import code_for_error
-    from orc.cli.terminal.text import hide_keys, safe, say
+    from orc.cli.terminal.text import safe, say
     from orc.ledger.exit_codes import SIGNALS, SUCCEEDED, USAGE
     from orc.scheduler.core.errors import SpecError
 
@@ -88,7 +89,6 @@ def _explain(error: Exception) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
-    hide_keys(os.environ)
     if code is None:
         return _report_bug(error)
     if isinstance(error, SpecError):
@@ -114,7 +114,7 @@ def _print_traceback(
 
 
 def _report_bug(error: Exception) -> int:
-    """Print the traceback of an unexpected error, with the keys of providers hidden."""
+    """Print the traceback of an unexpected error, with secrets hidden."""
     from orc.ledger.exit_codes import FAILED
 
     _print_traceback(type(error), error, error.__traceback__)

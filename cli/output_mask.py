@@ -1,25 +1,21 @@
 """The mask that hides secrets in everything that this process prints.
 
-The use cases set the mask when they read a job's secrets, and `terminal/text.py` applies it. The
-process has one mask, since it has one terminal. Imports nothing that loads slowly.
+`main.py` sets it to the keys of providers in the environment. The use cases widen it when they
+read a job's secrets, and `terminal/text.py` applies it. The process has one mask, since
+it has one terminal. Imports nothing that loads slowly.
 """
 
 from __future__ import annotations
 
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 
-_mask = NO_MASK
+_mask = Mask({})
 
 
-def set_output_mask(mask: Mask) -> None:
-    """Hide the secrets of this mask in all later output. It replaces the mask before it."""
+def widen_output_mask(mask: Mask) -> None:
+    """Hide the secrets of this mask too, in all later output."""
     global _mask
-    _mask = mask
-
-
-def has_output_mask() -> bool:
-    """Whether a mask with at least one secret is set."""
-    return bool(_mask)
+    _mask = _mask.joined(mask)
 
 
 def mask_output(text: str) -> str:

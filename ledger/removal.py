@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from orc.ledger.codec import mask_event
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded
@@ -68,6 +69,12 @@ def digests_in_specs(
     connection: sqlite3.Connection, job_id: str | None
 ) -> Iterator[tuple[str, set[str]]]:
     """The digests that each spec itself names (images of prompts), for one job or for all."""
+    for found_in, content in specs(connection, job_id):
+        yield found_in, set(_digests_in(content))
+
+
+def specs(connection: sqlite3.Connection, job_id: str | None) -> Iterator[tuple[str, Any]]:
+    """Each resolved spec of one job or of all, as JSON, with its job; None if its bytes are gone."""
     for found_in, fields in _spec_events(connection, job_id):
         document = fields["spec"]
         content: Any = document.get("value")
@@ -76,7 +83,7 @@ def digests_in_specs(
                 "SELECT content FROM blobs WHERE sha256 = ?", (document["sha256"],)
             ).fetchone()
             content = json.loads(row[0]) if row and isinstance(row[0], str) else None
-        yield found_in, set(_digests_in(content))
+        yield found_in, content
 
 
 def remove_blobs(
@@ -182,7 +189,7 @@ def _events_of(
         named = tuple(Digest(digest) for digest in some)
         version += 1
         event = BlobRemoved(digests=named, size_bytes=size, cause=cause, reason=reason)
-        yield Recorded(job_id, version, at, event)
+        yield Recorded(job_id, version, at, mask_event(ledger.mask, event))
 
 
 def _remove_one(connection: sqlite3.Connection, digest: str, job_id: str, version: int) -> int:

@@ -26,7 +26,7 @@ from orc.ledger.files.new_file import require_folder
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.schema import is_current, migrate
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 
 _REBUILD_BATCH = 1000
 
@@ -47,21 +47,37 @@ class Projector(Protocol):
 class Ledger(LedgerReader):
     """A ledger that can be appended to, from one thread.
 
-    It refuses content that contains a secret of `mask`. The code that receives content must
+    It refuses content that contains a secret of its mask. The code that receives content must
     mask it before its digest is computed.
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, lock: WriteLock, projector: Projector
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: WriteLock,
+        projector: Projector,
+        *,
+        mask: Mask,
     ) -> None:
         super().__init__(path, connection)
         self._lock = lock
         self._projector = projector
-        self.mask: Mask = NO_MASK
+        self._mask = mask
         self.journal_mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
         """`wal`, or `truncate` if the filesystem does not support WAL."""
         self._in_use = FilesInUse(path, has_wal=self.journal_mode == "wal")
         self._written: dict[str, Head] = {}
+
+    @property
+    def mask(self) -> Mask:
+        """The secrets that this ledger does not store."""
+        return self._mask
+
+    def widen_mask(self, mask: Mask) -> Mask:
+        """Hide the secrets of `mask` too; the mask with all secrets."""
+        self._mask = self._mask.joined(mask)
+        return self._mask
 
     def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
         """Commit events, in order, with the blobs that they name.
@@ -86,7 +102,7 @@ class Ledger(LedgerReader):
         with self._transaction():
             cursor = self.connection.execute(
                 "INSERT INTO signals (job_id, kind, data, created_at) VALUES (?, ?, ?, ?)",
-                (job_id, kind, canonical_json(self.mask.value(data)), created_at),
+                (job_id, kind, canonical_json(self._mask.value(data)), created_at),
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
@@ -220,7 +236,7 @@ class Ledger(LedgerReader):
         return heads
 
     def _refuse_secret(self, content: str | bytes, what: str) -> None:
-        name = self.mask.find(content)
+        name = self._mask.find(content)
         if name is not None:
             raise SecretFound(f"{what} contains the value of the secret {name}; it was not stored")
 
@@ -233,11 +249,11 @@ class Ledger(LedgerReader):
         return self.head(job_id)
 
 
-def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Ledger:
+def open_ledger(path: Path, *, projector: Projector, mask: Mask, create: bool = True) -> Ledger:
     """Open the ledger at `path` for appending; migrates it and its read model if needed.
 
-    Raises NoLedger if it does not exist and `create` is false, NoFolder, and what
-    `connect_writer` raises.
+    `mask` has the secrets that must not be stored; `Ledger.widen_mask` adds to it. Raises NoLedger
+    if the ledger does not exist and `create` is false, NoFolder, and what `connect_writer` raises.
     """
     if not create and not path.exists():
         raise NoLedger(
@@ -248,7 +264,7 @@ def open_ledger(path: Path, *, projector: Projector, create: bool = True) -> Led
     try:
         with lock:
             connection = connect_writer(path)
-        ledger = Ledger(path, connection, lock, projector)
+        ledger = Ledger(path, connection, lock, projector, mask=mask)
         try:
             with storage_errors(path):
                 ledger._prepare()

@@ -368,7 +368,7 @@ def open_ledger(db: str | Path | None = None) -> Ledger:
 
     Raises NoLedger if there is no ledger at the path.
     """
-    return open_for_writing(places_of(db, None))
+    return open_for_writing(places_of(db, None), os.environ)
 
 
 def _wait(function: Callable[..., Awaitable[Value]], *args: Any, **options: Any) -> Value:

@@ -6,38 +6,12 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
-from urllib.parse import unquote, urlsplit
 
 from orc.about import install_command
 from orc.providers.catalogue import REGISTRY, ProviderEntry
 from orc.providers.contract import Provider
 
 Environment = Mapping[str, str]
-
-
-_OTHER_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-
-
-def read_keys(environment: Environment) -> dict[str, str]:
-    """The secrets that providers read from the environment, by variable.
-
-    These are keys, and the passwords in addresses and proxies.
-    """
-    entries = REGISTRY.values()
-    names = {entry.key_variable for entry in entries if entry.key_variable} | {*_OTHER_KEYS}
-    found = {name: environment.get(name, "") for name in names}
-    addresses = {entry.address_variable for entry in entries if entry.address_variable}
-    for name in (*addresses, *_PROXIES, *map(str.lower, _PROXIES)):
-        found[name] = _password(environment.get(name, ""))
-    return {name: found[name] for name in sorted(found) if found[name].strip()}
-
-
-def _password(address: str) -> str:
-    try:
-        return unquote(urlsplit(address).password or "")
-    except ValueError:
-        return ""
 
 
 def missing_package(entry: ProviderEntry) -> str | None:

@@ -17,6 +17,7 @@ import pytest
 from orc.cli.command_table import COMMANDS, module_name
 from orc.ledger import open_ledger
 from orc.ledger.kinds import KINDS
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 
 ROOT = Path(__file__).parents[1]
@@ -511,7 +512,7 @@ HEAVY = {"pydantic", "trio", "openai", "anthropic", "datasette", "jinja2", "sqli
 def test_a_short_command_loads_nothing_heavy(
     arguments: list[str], absent: set[str], tmp_path: Path
 ) -> None:
-    open_ledger(tmp_path / "runs.db", projector=ReadModel()).close()
+    open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK).close()
     program = (
         "import sys\n"
         f"sys.argv = ['orc', *{arguments!r}]\n"

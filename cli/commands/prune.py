@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import Annotated
@@ -55,7 +56,7 @@ def command(
     if older_than is not None:
         before = format_time(time.time() - _age_s(older_than))
     places = find_places(database)
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, os.environ) as ledger:
         named = [ledger.find_job(job) for job in jobs or ()]
         plan = plan_prune(ledger, before=before, named=named)
         refuse_left_out(ledger, plan, named)

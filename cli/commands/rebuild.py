@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from orc.cli.jobs.places import open_for_writing
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json
@@ -11,7 +13,7 @@ from orc.ledger.wording import count_text
 
 def command(database: Database = None, as_json: Json = False) -> int:
     """Rebuild the tables from the events."""
-    with open_for_writing(find_places(database)) as ledger:
+    with open_for_writing(find_places(database), os.environ) as ledger:
         count = ledger.rebuild()
     if as_json:
         put_json({"events": count})

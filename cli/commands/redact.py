@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -41,7 +42,7 @@ def command(
     the removal. The ledger file is rewritten, so no job of the ledger may be running.
     """
     places = find_places(database)
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, os.environ) as ledger:
         found = {find_digest(ledger, digest) for digest in digests}
         named = [ledger.find_job(job) for job in jobs or ()]
         plan = plan_redaction(ledger, found, named=named)

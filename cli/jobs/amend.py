@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import hide_secrets
+from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, Recorded, pack
+from orc.ledger.codec import mask_event
 from orc.ledger.definition import dump_job
 from orc.ledger.events import JobAmended
 from orc.ledger.kinds import JOB_ENDED
@@ -78,8 +79,10 @@ class Amendment:
         self.announce(job_id, plan)
         if edited.definition == state.definition and not self.again:
             return state
+        hide_secrets(ledger, state.definition, self.environment, steps=())
         mask = hide_secrets(ledger, edited.definition, self.environment, steps=plan.runs)
         if is_edited:
+            refuse_secrets_in_paths(mask, {"the spec's folder": edited.spec_dir})
             edited = without_secrets(mask, edited)
         refuse_removed(ledger, job_id, state, kept=plan.kept)
         return _amend(ledger, job_id, state, edited, plan, fresh=self.again)
@@ -115,7 +118,7 @@ def _amend(
     at = Clock().recorded_at()
     events = decide(state, AmendJob(event))
     batch = [
-        Recorded(job_id, version, at, found)
+        Recorded(job_id, version, at, mask_event(ledger.mask, found))
         for version, found in enumerate(events, start=state.version + 1)
     ]
     found = (spec_blob, source_blob, inputs_blob)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.secrets import keys_mask, mask_of_jobs
 from orc.cli.jobs.state import load_state
 from orc.ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
 from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob
@@ -62,7 +64,9 @@ def import_bundle(
         raise UsageProblem(f"{source} is the ledger itself; name a file that orc bundle wrote")
     with open_bundle(source) as (bundle, job_id):
         _examine(bundle, job_id, prices)
-        with open_ledger(database, projector=ReadModel(prices)) as ledger:
+        # The path of the bundle is stored, and it may contain a secret.
+        mask = keys_mask(os.environ).joined(mask_of_jobs(bundle, [job_id], os.environ))
+        with open_ledger(database, projector=ReadModel(prices), mask=mask) as ledger:
             return _import(ledger, bundle, job_id, source, is_trusted=is_trusted)
 
 

@@ -28,7 +28,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> tup
     that has ended stays as it is. Raises NoSuchJob, LedgerError, and UsageProblem if the owner has
     not ended the job within 30 seconds.
     """
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
         if state.status in JOB_ENDED:

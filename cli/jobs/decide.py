@@ -62,7 +62,7 @@ async def decide(
             f"--comment: it may have {count_text(COMMENT_CHARS_MAX, 'character')} at most; shorten it"
         )
     by = _user_name()
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
         state = load_state(ledger, job_id)
         _check(ledger, job_id, state, step, option)

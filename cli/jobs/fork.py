@@ -84,7 +84,7 @@ async def fork(
     job may be in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem,
     LedgerError.
     """
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, environment) as ledger:
         parent = ledger.find_job(name)
         refuse_untrusted(ledger, parent, trust=trust)
         before = load_state(ledger, parent)
@@ -93,6 +93,7 @@ async def fork(
         check_step_names("--from", (request.start,) if request.start else (), graph.steps)
         results = collect_results(ledger.read_stream(parent))
         plan = _plan(ledger, before, edited, graph, results, request.start)
+        hide_secrets(ledger, before.definition, environment, steps=())
         mask = hide_secrets(ledger, edited.definition, environment, steps=plan.runs if run else ())
         if request.edits_spec:
             edited = without_secrets(mask, edited)
@@ -179,6 +180,7 @@ def _submit(
         spec_dir=edited.spec_dir,
         replies=document,
         places=owned.caller.places,
+        mask=owned.ledger.mask,
         version=version,
         forked_from=parent,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
+from orc.cli.jobs.caller.secrets import keys_mask
 from orc.ledger import Ledger, LedgerReader, open_ledger
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
@@ -41,9 +42,19 @@ class Places:
         return cls(path, (runs_dir or path.parent / "runs").absolute(), prices)
 
 
-def open_for_writing(places: Places, *, create: bool = False) -> Ledger:
-    """The ledger, which keeps its tables up to date. Raises LedgerError."""
-    return open_ledger(places.database, projector=ReadModel(places.prices), create=create)
+def open_for_writing(
+    places: Places, environment: Mapping[str, str], *, create: bool = False
+) -> Ledger:
+    """The ledger, which keeps its tables up to date. Raises LedgerError.
+
+    It stores no key of a provider in the environment; `hide_secrets` adds the secrets of a job.
+    """
+    return open_ledger(
+        places.database,
+        projector=ReadModel(places.prices),
+        mask=keys_mask(environment),
+        create=create,
+    )
 
 
 @contextmanager
@@ -53,6 +64,6 @@ def open_for_reading(places: Places) -> Iterator[LedgerReader]:
         is_old = has_older_tables(ledger.connection)
     if is_old:
         # Opening a ledger for writing rebuilds tables of an older version.
-        open_for_writing(places).close()
+        open_for_writing(places, os.environ).close()
     with LedgerReader.open(places.database) as ledger:
         yield ledger

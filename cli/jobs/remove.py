@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.secrets import mask_of_jobs
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import Ledger, OwnerLock, has_owner
 from orc.ledger.digest import clean_text
@@ -46,6 +48,8 @@ def apply_removal(
     With `files`, files in run folders that hold the bytes are removed too. After a crash, applying
     the plan again completes it. Raises LedgerError, OSError.
     """
+    job_ids = [job.job_id for job in plan.jobs]
+    ledger.widen_mask(mask_of_jobs(ledger, job_ids, os.environ))
     there = {digest for digest in plan.digests if has_bytes(ledger.connection, digest)}
     specs = {digest for job in plan.jobs for digest in spec_blobs(ledger.connection, job.job_id)}
     left: list[Path] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.caller.secrets import hide_secrets
+from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
@@ -47,7 +47,7 @@ async def replay(
     No model is called. Commands and functions run again, in the new job's run folder. Nothing is
     delivered to `output_dir`. Raises NoSuchJob, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, environment) as ledger:
         original = ledger.find_job(name)
         refuse_untrusted(ledger, original, trust=trust)
         before = load_state(ledger, original)
@@ -80,12 +80,14 @@ def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) ->
     spec, spec_blob = pack(dump_job(definition))
     replies, replies_blob = pack(document)
     assert before.submitted is not None
+    runs_dir = str(owned.caller.places.runs_dir)
+    refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": runs_dir})
     event = before.submitted.model_copy(
         update={
             "spec": spec,
             "replies": replies,
             "replay_of": original,
-            "runs_dir": str(owned.caller.places.runs_dir),
+            "runs_dir": runs_dir,
             "orc_version": version,
         }
     )

@@ -43,7 +43,7 @@ async def resume(
         raise UsageProblem(
             f"--provider {provider}: a resumed job keeps its providers; only `replay` can replace them"
         )
-    with open_for_writing(places) as ledger:
+    with open_for_writing(places, environment) as ledger:
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
         caller = Caller(places, environment, listener or Listener(), force)

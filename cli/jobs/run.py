@@ -32,8 +32,8 @@ async def run(
     if record is not None:
         check_target(record, force=force)
     prepared = prepare_run(submission, environment)
-    with open_for_writing(places, create=True) as ledger:
-        ledger.mask = prepared.mask
+    with open_for_writing(places, environment, create=True) as ledger:
+        ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)
         caller = Caller(places, environment, listener or Listener(), force)
         with own(ledger, new_job_id(), caller) as owned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orc.ledger import JobId, Ledger, LedgerReader, Recorded
+from orc.ledger.codec import mask_event
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
@@ -38,7 +39,8 @@ def append_command(
     batch = []
     for command in commands:
         for event in decide(state, command):
-            recorded = Recorded(job_id, state.version + 1, at, event)
+            # Mask before the fold, so that the state equals that of a resumed job.
+            recorded = Recorded(job_id, state.version + 1, at, mask_event(ledger.mask, event))
             evolve(state, recorded)
             batch.append(recorded)
     ledger.append(batch, blobs=blobs)

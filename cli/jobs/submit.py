@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from orc.cli.jobs.caller.secrets import refuse_secrets_in_paths
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_for_writing
@@ -14,6 +15,7 @@ from orc.ledger import JobId, pack
 from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
 from orc.ledger.events import JobSubmitted, Payload
+from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 
 
@@ -26,8 +28,8 @@ def submit(
     EnvironmentProblem, LedgerError.
     """
     prepared = prepare_run(submission, environment, is_run=False)
-    with open_for_writing(places, create=True) as ledger:
-        ledger.mask = prepared.mask
+    with open_for_writing(places, environment, create=True) as ledger:
+        ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)
         with own(ledger, new_job_id(), Caller(places, environment)) as owned:
             submit_owned(owned, prepared, version=version)
@@ -43,6 +45,7 @@ def submit_owned(owned: OwnedJob, prepared: Prepared, *, version: str) -> None:
         spec_dir=clean_text(str(spec_dir_of(prepared.submission))),
         replies=prepared.replies,
         places=owned.caller.places,
+        mask=owned.ledger.mask,
         version=version,
     )
     blobs += prepared.files.contents.values()
@@ -57,10 +60,23 @@ def submission_of(
     spec_dir: str,
     replies: Any,
     places: Places,
+    mask: Mask,
     version: str,
     forked_from: JobId | None = None,
 ) -> tuple[JobSubmitted, list[bytes]]:
-    """The first event of a job, and the blobs that it refers to."""
+    """The first event of a job, and the blobs that it refers to.
+
+    Raises UsageProblem for a path that contains a secret.
+    """
+    submit_dir, runs_dir = clean_text(os.getcwd()), clean_text(str(places.runs_dir))
+    refuse_secrets_in_paths(
+        mask,
+        {
+            "the spec's folder": spec_dir,
+            "the current folder": submit_dir,
+            "the folder for run folders": runs_dir,
+        },
+    )
     blobs: list[bytes] = []
 
     def packed(value: Any) -> Payload:
@@ -75,8 +91,8 @@ def submission_of(
         source=packed(text),
         source_name=source_name,
         spec_dir=spec_dir,
-        submit_dir=clean_text(os.getcwd()),
-        runs_dir=clean_text(str(places.runs_dir)),
+        submit_dir=submit_dir,
+        runs_dir=runs_dir,
         inputs=packed(definition.inputs),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,

@@ -13,17 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from orc.cli.errors import ReaderGone
-from orc.cli.output_mask import has_output_mask, mask_output, set_output_mask
+from orc.cli.output_mask import mask_output, widen_output_mask
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.visible import visible
 
 
 def hide_keys(environment: Mapping[str, str]) -> None:
-    """Hide the keys of providers in the output, unless a mask with a job's secrets is set."""
-    if not has_output_mask():
-        from orc.providers.registry import read_keys
+    """Hide the keys of providers in all later output."""
+    from orc.providers.keys import read_keys
 
-        set_output_mask(Mask(read_keys(environment)))
+    widen_output_mask(Mask(read_keys(environment)))
 
 
 def safe(text: object, *, width: int | None = None) -> str:

@@ -8,7 +8,7 @@ input unchanged.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -25,11 +25,13 @@ Piece = TypeVar("Piece", str, bytes)
 class Mask:
     """Replaces the values of secrets with `[secret NAME]`. `values` maps names to values."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        stripped = {name: value.strip() for name, value in values.items()}
+    def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        named = values.items() if isinstance(values, Mapping) else values
+        stripped = {(name, value.strip()) for name, value in named}
         # The longest value first, because one value may be a prefix of another.
-        known = sorted(stripped.items(), key=lambda item: (-len(item[1]), item[0]))
+        known = sorted(stripped, key=lambda item: (-len(item[1]), item))
         known = [(name, value) for name, value in known if len(value) >= SECRET_CHARS_MIN]
+        self._known = tuple(known)
         self.names = tuple(name for name, _ in known)
         self._forms = [spell_out(value) for _, value in known]
         every = [form for forms in self._forms for form in forms]
@@ -43,6 +45,12 @@ class Mask:
 
     def __bool__(self) -> bool:
         return bool(self.names)
+
+    def joined(self, other: Mask) -> Mask:
+        """A mask with the secrets of both."""
+        if set(other._known) <= set(self._known):
+            return self
+        return Mask((*self._known, *other._known))
 
     def text(self, text: str) -> str:
         """The text with secrets masked; the same object if it contains none."""

@@ -133,7 +133,8 @@ def import_job(
             is_new = theirs.version > before.version
             # New events may amend a local job with commands from elsewhere, so it is marked, too.
             if is_new or (is_trusted and imported(ledger.connection, job_id)):
-                note_import(ledger.connection, job_id, source, at, is_trusted=is_trusted)
+                said = ledger.mask.text(source)
+                note_import(ledger.connection, job_id, said, at, is_trusted=is_trusted)
         ledger._written.pop(job_id, None)
         return before.version, max(before.version, theirs.version)
     finally:

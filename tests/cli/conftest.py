@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.cli.output_mask import set_output_mask
+from orc.cli import output_mask
 from orc.ledger.secrets.masking import NO_MASK
 from tests.cli.command_line import FAILING, PASSING, TINY_SPEC, orc, submit, work_in
 from tests.cli.sample_ledger import SampleLedger, make_sample_ledger
@@ -31,9 +31,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def unmasked() -> None:
+def unmasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the output mask that another test in this process may have set."""
-    set_output_mask(NO_MASK)
+    monkeypatch.setattr(output_mask, "_mask", NO_MASK)
 
 
 @pytest.fixture(scope="session")

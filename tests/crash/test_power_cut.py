@@ -168,7 +168,7 @@ def cuts_of(recording: Recording, count: int) -> Iterator[tuple[int, Said, Path]
 def version_after(recording: Recording, folder: Path) -> int:
     """The number of events in the ledger, opened by orc; their chain must be the recorded one."""
     places = Places.find(database=folder / "runs.db", environment={})
-    with open_for_writing(places, create=True) as ledger:
+    with open_for_writing(places, {}, create=True) as ledger:
         rows = ledger.connection.execute("SELECT hash FROM events ORDER BY version").fetchall()
     assert [link for (link,) in rows] == list(recording.hashes[: len(rows)])
     return len(rows)

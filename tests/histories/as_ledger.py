@@ -15,6 +15,7 @@ from orc.ledger import JobId, Recorded, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.integrity import blobs_of
 from orc.ledger.reader import row_to_recorded
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.money.prices import Price, PriceTable
 from tests.histories.recorder import COLUMNS, FOLDER
@@ -34,7 +35,7 @@ _PAYLOADS = ("output", "log", "request", "reply", "arguments", "result")
 
 def write_histories(path: Path) -> None:
     """Create a ledger with each history as two jobs. Every blob has a placeholder text."""
-    with open_ledger(path, projector=ReadModel(PRICES)) as ledger:
+    with open_ledger(path, projector=ReadModel(PRICES), mask=NO_MASK) as ledger:
         for number, history in enumerate(sorted(FOLDER.glob("*.jsonl"))):
             *rows, _ = map(json.loads, history.read_text("utf-8").splitlines())
             for kind, stream in (("a", rows), ("b", [_with_blobs(row) for row in rows])):

@@ -9,6 +9,7 @@ from typing import Any
 
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
 from orc.ledger.events import JobStarted, JobSubmitted, Owner, Payload, StepSkipped
+from orc.ledger.secrets.masking import NO_MASK
 
 AT = "2026-01-02T03:04:05.000006Z"
 JOB = JobId("job_aaaaaaaaaaaa")
@@ -36,7 +37,7 @@ class Tally:
 
 
 def open_at(path: Path, *, projector: Tally | None = None, create: bool = True) -> Ledger:
-    return open_ledger(path, projector=projector or Tally(), create=create)
+    return open_ledger(path, projector=projector or Tally(), mask=NO_MASK, create=create)
 
 
 def submitted(job_id: JobId = JOB) -> Recorded:

@@ -25,6 +25,7 @@ from orc.ledger.events import (
     LlmResponded,
     TokenUsage,
 )
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.tables.schema import TABLES
 from orc.scheduler.core.commands import (
@@ -316,7 +317,7 @@ def _stop(draw: st.DrawFn, story: Story, active: Sequence[str]) -> None:
 @contextmanager
 def open_in(folder: Path) -> Iterator[Ledger]:
     """The ledger in a folder, with the product's read model."""
-    with open_ledger(folder / "runs.db", projector=ReadModel()) as ledger:
+    with open_ledger(folder / "runs.db", projector=ReadModel(), mask=NO_MASK) as ledger:
         yield ledger
 
 

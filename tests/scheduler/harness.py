@@ -20,6 +20,7 @@ from orc.cli.jobs.sync import first_error
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
 from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
 from orc.ledger.events import AnyEvent
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel, ReplyCache
 from orc.providers import Provider
 from orc.scheduler.clock import Clock
@@ -58,7 +59,7 @@ class Stand:
         return self.folder / "runs.db"
 
     def open(self) -> Ledger:
-        return open_ledger(self.database, projector=ReadModel())
+        return open_ledger(self.database, projector=ReadModel(), mask=NO_MASK)
 
     def stream(self) -> list[Recorded]:
         with self.open() as ledger:
@@ -224,7 +225,7 @@ class _Mortal:
 
 
 def _reader(path: Path) -> Ledger:
-    return open_ledger(path, projector=ReadModel())
+    return open_ledger(path, projector=ReadModel(), mask=NO_MASK)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from orc.cli.jobs.owned_job import start_command
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import StorageError
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Publisher, ReadModel
 from orc.projections.verify import Verifier
 from orc.scheduler.clock import format_time
@@ -413,5 +414,5 @@ def _all_errors(error: BaseException) -> Iterator[BaseException]:
 def _empty_ledger() -> Path:
     """An empty ledger to copy, because creating its tables takes longer than a short life."""
     path = Path(mkdtemp(prefix="orc-simulation-")) / "runs.db"
-    open_ledger(path, projector=ReadModel()).close()
+    open_ledger(path, projector=ReadModel(), mask=NO_MASK).close()
     return path

@@ -1,20 +1,23 @@
 """The secrets of a job: reads them from the environment, and hides them everywhere.
 
-`hide_secrets` gives the mask to the ledger, from which the runner takes it. `read_mask` also gives
-it to `cli/output_mask.py`, which hides the secrets in everything that the process prints.
+A ledger is opened with `keys_mask`, and `hide_secrets` adds the secrets of a job; the runner takes
+the mask from the ledger. Both also give it to `cli/output_mask.py`, which hides the secrets in
+everything that the process prints.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from orc.cli.errors import EnvironmentProblem
-from orc.cli.output_mask import set_output_mask
-from orc.ledger import Ledger
+from orc.cli.errors import EnvironmentProblem, UsageProblem
+from orc.cli.output_mask import widen_output_mask
+from orc.ledger import Ledger, LedgerReader
 from orc.ledger.definition import JobDef, dump_job, walk_steps
 from orc.ledger.digest import canonical_json
+from orc.ledger.removal import specs
 from orc.ledger.secrets.masking import SECRET_CHARS_MIN, Mask
-from orc.providers.registry import read_keys
+from orc.providers.keys import read_keys
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph, reachable
@@ -28,8 +31,32 @@ def hide_secrets(
     `steps` are the ids of the outermost steps that will run. Raises EnvironmentProblem if a secret
     of one of them is missing.
     """
-    mask = read_mask(definition, environment, steps=steps)
-    ledger.mask = mask
+    return ledger.widen_mask(read_mask(definition, environment, steps=steps))
+
+
+def mask_of_jobs(
+    ledger: LedgerReader, job_ids: Iterable[str], environment: Mapping[str, str]
+) -> Mask:
+    """The mask of the secrets that any spec of the jobs has named, set for the output too.
+
+    Unlike `read_mask`, it needs no definition that can be loaded: a removal must also work on
+    damaged jobs.
+    """
+    names = {
+        name
+        for job_id in job_ids
+        for _, content in specs(ledger.connection, job_id)
+        for name in _names_in(content)
+    }
+    mask = Mask({name: environment[name] for name in names & environment.keys()})
+    widen_output_mask(mask)
+    return mask
+
+
+def keys_mask(environment: Mapping[str, str]) -> Mask:
+    """The mask of all providers' keys, set for the output too."""
+    mask = Mask(read_keys(environment))
+    widen_output_mask(mask)
     return mask
 
 
@@ -50,7 +77,7 @@ def read_mask(
             elif step in steps:
                 raise EnvironmentProblem(f"step {step!r} needs the secret {name}, and {reason}")
     mask = Mask(values)
-    set_output_mask(mask)
+    widen_output_mask(mask)
     return mask
 
 
@@ -106,6 +133,34 @@ def _secret_hint(name: str) -> str:
         f"the value of {name}, which would be stored with the job; remove it, and name the variable "
         "under `secrets` of the steps that need it"
     )
+
+
+def refuse_secrets_in_paths(mask: Mask, paths: Mapping[str, str]) -> None:
+    """Raise UsageProblem for a path that contains the value of a secret.
+
+    `paths` has a path for each description of what it is. A resume needs the path as it is, so that
+    it cannot be masked in the ledger.
+    """
+    for what, path in paths.items():
+        name = mask.find(path)
+        if name is not None:
+            raise UsageProblem(
+                f"the path of {what} contains the value of {name}, which would be stored with the "
+                "job; rename the folder or use another one"
+            )
+
+
+def _names_in(content: Any) -> Iterator[str]:
+    """The secrets that the steps of a resolved spec, as JSON, name."""
+    if not isinstance(content, dict):
+        return
+    names = content.get("secrets")
+    if isinstance(names, list):
+        yield from (name for name in names if isinstance(name, str))
+    steps = content.get("steps")
+    if isinstance(steps, list):
+        for step in steps:
+            yield from _names_in(step)
 
 
 def _secrets_of(definition: JobDef) -> Iterator[tuple[str, tuple[str, ...]]]:

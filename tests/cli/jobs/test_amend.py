@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orc.ledger import JobId, OwnerLock, open_ledger
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from tests.cli.command_line import Said, orc, submit, write
 
@@ -156,7 +157,7 @@ def test_a_cancelled_job_can_be_amended() -> None:
 def test_a_late_cancel_signal_does_not_end_an_amended_job(here: Path) -> None:
     failing = SPEC.replace("cat a.txt", "exit 3")
     assert orc("run", write("spec.yaml", failing)).code == 1
-    with open_ledger(here / "runs.db", projector=ReadModel()) as ledger:
+    with open_ledger(here / "runs.db", projector=ReadModel(), mask=NO_MASK) as ledger:
         ledger.send_signal(JobId(jobs()[0]), kind="cancel", data={}, created_at="2026-01-01")
     # Long enough for the owner to read the signals.
     assert amend(SPEC.replace("cat a.txt", "sleep 0.6")).code == 0

@@ -10,6 +10,7 @@ import pytest
 from orc.ledger import Ledger, Payload, open_ledger
 from orc.ledger.digest import digest_json
 from orc.ledger.events import CacheHit, CallRef, LlmFailed, LlmRequested, LlmResponded, TokenUsage
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import Manifest, ReadModel
 from orc.projections.money.prices import NO_PRICES, Price, PriceTable, Spending
 from orc.scheduler.core.commands import RecordCall
@@ -181,7 +182,7 @@ def _many_calls() -> Story:
 
 
 def _open(path: Any, prices: PriceTable) -> Ledger:
-    return open_ledger(path / "runs.db", projector=ReadModel(prices))
+    return open_ledger(path / "runs.db", projector=ReadModel(prices), mask=NO_MASK)
 
 
 def _select(ledger: Ledger, query: str) -> list[Any]:

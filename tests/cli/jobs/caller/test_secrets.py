@@ -383,8 +383,8 @@ def test_the_ledger_refuses_an_event_with_a_secret(here: Path) -> None:
     from orc.ledger.events import Payload
     from orc.ledger.secrets.masking import Mask
 
-    with open_for_writing(Places.find(database=here / "runs.db"), create=True) as ledger:
-        ledger.mask = Mask({"TOKEN": KEY})
+    with open_for_writing(Places.find(database=here / "runs.db"), {}, create=True) as ledger:
+        ledger.widen_mask(Mask({"TOKEN": KEY}))
         with pytest.raises(SecretFound, match="TOKEN"):
             ledger.append_blobs([f"x{KEY}".encode()])
         recorded = submitted()
