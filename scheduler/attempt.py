@@ -13,7 +13,7 @@ import trio
 
 from orc.ledger import LedgerError, pack
 from orc.ledger.digest import clean_text
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
 from orc.scheduler.budget_gate import OverBudget
@@ -64,8 +64,8 @@ class AttemptContext:
     workers: WorkerPool
     journal: Journal
     on_delta: OnDelta
+    mask: Mask
     cache: ReplyCache | None = None
-    mask: Mask = NO_MASK
 
 
 def evaluate_value(context: AttemptContext, step_id: str) -> Finished:

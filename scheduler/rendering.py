@@ -16,7 +16,7 @@ from orc.ledger import LedgerReader, failpoints
 from orc.ledger.definition import FileDef, PartDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import folder_name
 from orc.ledger.wording import count_text
 from orc.providers import Message, Request
@@ -74,7 +74,7 @@ class Renderer:
         workspace: Workspace,
         environment: Mapping[str, str],
         job_id: str,
-        mask: Mask = NO_MASK,
+        mask: Mask,
     ) -> None:
         self._state = state
         self._mask = mask

@@ -17,7 +17,7 @@ from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
 from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from orc.ledger.kinds import JOB_AT_REST
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import (
     AttemptContext,
@@ -82,7 +82,7 @@ class Runner:
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
         grace_s: float = GRACE_S,
-        mask: Mask = NO_MASK,
+        mask: Mask,
     ) -> None:
         self._job_id = job_id
         self._mask = mask

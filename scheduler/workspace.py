@@ -18,7 +18,7 @@ from orc.ledger import LedgerReader, pack_bytes
 from orc.ledger.digest import Digest, clean_text, digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import folder_name
 from orc.ledger.wording import size_text
 from orc.scheduler.core.paths import path_problem
@@ -46,9 +46,7 @@ class Workspace:
     Secrets in logs are masked with `mask`.
     """
 
-    def __init__(
-        self, folder: Path, *, project: str, ledger: LedgerReader, mask: Mask = NO_MASK
-    ) -> None:
+    def __init__(self, folder: Path, *, project: str, ledger: LedgerReader, mask: Mask) -> None:
         self.folder = folder
         self.project = project
         self.cwd = folder / "outputs" / project

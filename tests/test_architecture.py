@@ -420,6 +420,34 @@ def test_the_rule_on_kinds_notices(source: str) -> None:
     assert [*kinds_compared(tree), *kinds_listed(tree)]
 
 
+def builders_of_events(source: str) -> bool:
+    """Whether a module makes events that can be appended."""
+    return any(
+        isinstance(node, ast.Call) and ast.unparse(node.func) == "Recorded"
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def test_every_module_that_makes_events_masks_them() -> None:
+    makers = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        if builders_of_events(path.read_text("utf-8"))
+        and "mask_event(" not in path.read_text("utf-8")
+    }
+    # It reads events that are stored.
+    assert makers == {"ledger/reader.py"}
+
+
+def test_no_module_of_ours_opens_a_ledger_or_runs_a_job_without_a_mask() -> None:
+    empty = re.compile(r"\bNO_MASK\b|\bMask\(\{\}\)")
+    found = {
+        str(path.relative_to(ROOT)) for path in modules() if empty.search(path.read_text("utf-8"))
+    }
+    # The output mask is empty until `main` widens it.
+    assert found == {"ledger/secrets/masking.py", "cli/output_mask.py"}
+
+
 # Values that a person reads, worded outside of `ledger/wording.py`: a formatted value with a unit
 # after it, with a `$` before it, or with its thousands apart.
 WORDED = {

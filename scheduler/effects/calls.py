@@ -21,7 +21,7 @@ from orc.ledger.events import (
     LlmResponded,
     TokenUsage,
 )
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import CachedReply
 from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
 from orc.providers.request_key import prompt_values, request_values
@@ -93,7 +93,7 @@ class Caller:
         cache: ReplyCache | None,
         on_delta: OnDelta,
         time_limit: TimeLimit,
-        mask: Mask = NO_MASK,
+        mask: Mask,
     ) -> None:
         self._request = request
         self._mask = mask

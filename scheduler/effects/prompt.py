@@ -14,7 +14,7 @@ from typing import Any
 from orc.ledger import pack
 from orc.ledger.digest import canonical_json, clean_json, digest_json
 from orc.ledger.events import ToolCalled, ToolReturned
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text
 from orc.providers import Message, Provider, Request, Tool, ToolCall
 from orc.scheduler.core.commands import Failed
@@ -42,7 +42,7 @@ async def perform_prompt(
     on_delta: OnDelta,
     toolbox: Toolbox | None = None,
     cache: ReplyCache | None = None,
-    mask: Mask = NO_MASK,
+    mask: Mask,
 ) -> Result:
     """The model's answer. Calls whose replies are in the ledger are not sent again.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from orc.ledger.digest import clean_json, clean_text
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
@@ -33,7 +33,7 @@ class WorkerPool:
     The output of the functions goes to the log, with secrets masked.
     """
 
-    def __init__(self, groups: ProcessGroups, *, mask: Mask = NO_MASK) -> None:
+    def __init__(self, groups: ProcessGroups, *, mask: Mask) -> None:
         self._groups = groups
         self._mask = mask
         self._idle: list[_Worker] = []

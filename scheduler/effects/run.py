@@ -14,7 +14,7 @@ import trio
 
 from orc.ledger import failpoints
 from orc.ledger.digest import clean_text
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result, Stopwatch
@@ -28,9 +28,7 @@ _CHUNK = 64 * 1024
 _TAIL_CHARS = 300
 
 
-async def perform_run(
-    request: CommandRequest, *, groups: ProcessGroups, mask: Mask = NO_MASK
-) -> Result:
+async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: Mask) -> Result:
     """The command's stdout without one final newline, or its failure. The log is masked."""
     watch = Stopwatch()
     missing = _missing_command(request)

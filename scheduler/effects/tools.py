@@ -15,7 +15,7 @@ from orc.ledger.definition import ToolDef
 from orc.ledger.digest import canonical_json, clean_json
 from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
-from orc.ledger.secrets.masking import NO_MASK, Mask
+from orc.ledger.secrets.masking import Mask
 from orc.providers import Tool
 from orc.scheduler.effects.contract import (
     FunctionRequest,
@@ -59,7 +59,7 @@ def open_toolbox(
     *,
     workers: WorkerPool,
     groups: ProcessGroups,
-    mask: Mask = NO_MASK,
+    mask: Mask,
 ) -> Toolbox:
     """A toolbox with these tools. It reads and starts nothing before its `open`.
 

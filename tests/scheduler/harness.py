@@ -141,7 +141,9 @@ class Stand:
                 fresh = state.status == "submitted"
                 opening = StartJob(OWNER) if fresh else ResumeJob(OWNER)
             mortal = _Mortal(ledger, commits=commits, dies=dies)
-            workspace = Workspace(self.folder / self.job_id, project=state.project, ledger=ledger)
+            workspace = Workspace(
+                self.folder / self.job_id, project=state.project, ledger=ledger, mask=NO_MASK
+            )
 
             def committed(batch: Sequence[Recorded]) -> None:
                 observe(trio.current_time(), batch)
@@ -157,6 +159,7 @@ class Stand:
                 environment=self.environment,
                 clock=clock,
                 observer=committed,
+                mask=NO_MASK,
             )
             _run_in_own_time(self, runner, opening, ledger, beside, limit_s)
         return state

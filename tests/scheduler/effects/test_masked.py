@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from orc.ledger.secrets.masking import Mask
+from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.effects.contract import CommandRequest
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
@@ -131,7 +131,7 @@ async def test_a_log_that_cannot_be_written_gives_a_warning_and_does_not_fail_th
 ) -> None:
     request = replace(function("given:speak"), log_path=tmp_path / "gone" / "step.log")
     (Path(request.import_dir) / "given.py").write_text("def speak(): print('x'); return 1\n")
-    pool = WorkerPool(groups)
+    pool = WorkerPool(groups, mask=NO_MASK)
     with trio.fail_after(20):
         result = await pool.call(request)
         await pool.aclose()

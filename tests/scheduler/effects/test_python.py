@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects.contract import FunctionRequest, Result
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
@@ -30,7 +31,7 @@ class Workers(WorkerPool):
 
 @pytest.fixture
 async def workers(groups: ProcessGroups) -> AsyncIterator[Workers]:
-    pool = Workers(groups)
+    pool = Workers(groups, mask=NO_MASK)
     yield pool
     await pool.aclose()
 

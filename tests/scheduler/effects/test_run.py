@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects.contract import LOG_BYTES_MAX, OUTPUT_BYTES_MAX, CommandRequest, Result
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.run import DRAIN_S, perform_run
@@ -22,7 +23,7 @@ WITHIN_S = 20
 
 async def perform(request: CommandRequest, groups: ProcessGroups) -> Result:
     with trio.fail_after(WITHIN_S):
-        return await perform_run(request, groups=groups)
+        return await perform_run(request, groups=groups, mask=NO_MASK)
 
 
 async def assert_group_is_gone(group: int) -> None:
@@ -261,7 +262,7 @@ async def test_cancelling_a_command_ends_its_whole_group(
 ) -> None:
     with trio.fail_after(WITHIN_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: perform_run(command(script), groups=groups))
+            nursery.start_soon(lambda: perform_run(command(script), groups=groups, mask=NO_MASK))
             await read_when_there(tmp_path / "pid")
             begun_s = time.monotonic()
             nursery.cancel_scope.cancel()
@@ -275,7 +276,7 @@ async def test_a_command_gets_sigterm_and_its_grace_period_first(
     script = "trap 'sleep 0.05; echo tidied > tidy; exit 0' TERM; echo $$ > pid; sleep 60 & wait"
     with trio.fail_after(WITHIN_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: perform_run(command(script), groups=groups))
+            nursery.start_soon(lambda: perform_run(command(script), groups=groups, mask=NO_MASK))
             await read_when_there(tmp_path / "pid")
             nursery.cancel_scope.cancel()
     assert (tmp_path / "tidy").read_text() == "tidied\n"
@@ -288,7 +289,9 @@ async def test_skip_grace_ends_a_command_without_a_grace_period(
     try:
         with trio.fail_after(WITHIN_S):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: perform_run(command(STUBBORN), groups=patient))
+                nursery.start_soon(
+                    lambda: perform_run(command(STUBBORN), groups=patient, mask=NO_MASK)
+                )
                 pid = int(await read_when_there(tmp_path / "pid"))
                 nursery.cancel_scope.cancel()
                 patient.skip_grace()

@@ -58,7 +58,9 @@ async def test_a_command_waits_until_others_give_descriptors_back(
     with trio.fail_after(WITHIN_S):
         async with trio.open_nursery() as nursery:
             with no_descriptor_left():
-                nursery.start_soon(lambda: perform_run(command("touch ran"), groups=groups))
+                nursery.start_soon(
+                    lambda: perform_run(command("touch ran"), groups=groups, mask=NO_MASK)
+                )
                 await trio.sleep(0.12)
                 assert not Path(command("").cwd, "ran").exists()
     assert Path(command("").cwd, "ran").exists()
@@ -75,8 +77,8 @@ async def test_a_lack_of_descriptors_is_reported_and_none_leaks(
     before = open_descriptors()
     with trio.fail_after(WITHIN_S), no_descriptor_left():
         results = [
-            await perform_run(command("true"), groups=groups),
-            await WorkerPool(groups).call(function("any:thing")),
+            await perform_run(command("true"), groups=groups, mask=NO_MASK),
+            await WorkerPool(groups, mask=NO_MASK).call(function("any:thing")),
         ]
     for result in results:
         assert result.failed is not None
@@ -95,7 +97,7 @@ async def test_a_spawn_that_fails_halfway_leaves_no_process_and_a_scarce_one_is_
     failpoints.arm(f"process.after_spawn@1=errno:{error}")
     try:
         with trio.fail_after(WITHIN_S):
-            result = await perform_run(request, groups=groups)
+            result = await perform_run(request, groups=groups, mask=NO_MASK)
     finally:
         failpoints.arm(None)
     if tries == 2:

@@ -14,6 +14,7 @@ import trio
 from orc.ledger.definition import ToolDef
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef
+from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects import tool_files
 from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
@@ -111,7 +112,7 @@ async def box(
     """Makes toolboxes; the functions are in the module `given`."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "given.py").write_text(textwrap.dedent(CODE))
-    workers = WorkerPool(groups)
+    workers = WorkerPool(groups, mask=NO_MASK)
 
     def build(*tools: ToolDef) -> Toolbox:
         around = ToolContext(
@@ -124,7 +125,7 @@ async def box(
             read=committed.read,
             restore=committed.restore,
         )
-        return open_toolbox(tools, around, workers=workers, groups=groups)
+        return open_toolbox(tools, around, workers=workers, groups=groups, mask=NO_MASK)
 
     yield build
     await workers.aclose()
