@@ -42,16 +42,18 @@ def mask_event(mask: Mask, event: AnyEvent) -> AnyEvent:
 def load_event(
     type_name: str, *, step: str | None, attempt: int | None, data: dict[str, Any]
 ) -> AnyEvent:
-    """The event of a stored row, upcast to the current shape.
+    """The event of a stored row, upcast to the current shape; `data` may be changed by the call.
 
-    Raises LedgerTooNew if this version of orc does not know its type, shape or fields.
+    Raises LedgerTooNew if this version of orc does not know its type, shape or fields, and
+    CorruptLedger for a shape that no version has.
     """
     model = EVENT_TYPES.get(type_name)
     if model is None:
         raise LedgerTooNew(
             f"this version of orc does not know the event type {type_name!r}; install a newer one"
         )
-    fields = upcast(type_name, data, target=SHAPES.get(type_name, 1))
+    target = SHAPES.get(type_name, 1)
+    fields = data if target == 1 and "v" not in data else upcast(type_name, data, target=target)
     if step is not None:
         fields["step"] = step
         if attempt is not None:

@@ -26,6 +26,7 @@ from orc.ledger.errors import (
     StorageError,
 )
 from orc.ledger.schema import check_header
+from orc.ledger.schema_check import check_file
 from orc.ledger.wording import duration_text
 
 _BUSY_TIMEOUT_S = 30
@@ -47,14 +48,16 @@ _WRITER_PRAGMAS = (
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that may write. Creates the file with mode 0600 if it does not exist.
 
-    The caller must hold the write lock. Raises StorageError, NotALedger, LedgerTooNew.
+    The caller must hold the write lock. Raises StorageError, NotALedger, LedgerTooNew, CorruptLedger.
     """
     _refuse_folder(path)
     with storage_errors(path):
         _create_private(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
         try:
-            check_header(connection)
+            version = check_header(connection)
+            if version:
+                check_file(connection, path, version)
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
                 # Some network filesystems do not support WAL. This mode is as durable, but slower.
@@ -72,11 +75,12 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path, *, checked: bool = True) -> sqlite3.Connection:
     """A read-only connection. It does not block a writer.
 
     Several threads may use it, but not at the same time. Raises NoLedger, NotALedger,
-    LedgerTooNew, StorageError.
+    LedgerTooNew, StorageError, and CorruptLedger if the schema is not orc's own. Without `checked`,
+    the caller checks the schema.
     """
     _refuse_folder(path)
     if not path.exists():
@@ -93,8 +97,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         )
         try:
             connection.execute("PRAGMA query_only = ON")
-            if check_header(connection) == 0:
+            version = check_header(connection)
+            if version == 0:
                 raise NoLedger(f"{path} is empty: no job has been submitted to it")
+            if checked:
+                check_file(connection, path, version)
         except BaseException:
             connection.close()
             raise
@@ -135,6 +142,10 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return CorruptLedger(f"{path}: {error}; {_VERIFY}")
+    if name.startswith("SQLITE_INTERRUPT"):
+        return CorruptLedger(f"{path}: its pages refer to each other without end; {_VERIFY}")
+    if name.startswith("SQLITE_TOOBIG"):
+        return CorruptLedger(f"{path}: it has a value that is larger than orc writes; {_VERIFY}")
     if str(error).startswith("Could not decode"):
         return CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}")
     if name.startswith("SQLITE_FULL"):

@@ -10,13 +10,11 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from orc.ledger.chain import chain_hash
-from orc.ledger.schema import MIGRATIONS, schema_of
+from orc.ledger.schema_check import schema_problems
 
 _TEXTS = "typeof(job_id) || typeof(type) || typeof(recorded_at) || typeof(data) || typeof(hash)"
 _CHAIN = (
@@ -44,28 +42,9 @@ def check_structure(connection: sqlite3.Connection) -> Iterator[str]:
     try:
         rows = connection.execute(f"PRAGMA integrity_check({_STRUCTURE_MAX})").fetchall()
         yield from (f"the file: {row[0]}" for row in rows if row[0] != "ok")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        found = schema_of(connection)
+        yield from schema_problems(connection)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         yield f"the file: {error}"
-        return
-    expected = _schema_of_version(version)
-    for (kind, name), sql in expected.items():
-        if (kind, name) not in found:
-            yield f"the {kind} {name} is missing"
-        elif found[kind, name] != sql:
-            yield f"the {kind} {name} was changed"
-    for kind, name in found:
-        if kind == "trigger" and (kind, name) not in expected:
-            yield f"the trigger {name} does not belong to orc"
-
-
-@lru_cache(maxsize=4)
-def _schema_of_version(version: int) -> dict[tuple[str, str], str]:
-    with closing(sqlite3.connect(":memory:")) as fresh:
-        for migration in MIGRATIONS[:version]:
-            migration(fresh)
-        return schema_of(fresh)
 
 
 def list_jobs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ It works on any connection. `store.py` appends.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +16,20 @@ from orc.ledger.codec import load_event
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, RemovedBlob
-from orc.ledger.events import JobId, Payload, Recorded
+from orc.ledger.events import AnyEvent, FileWritten, JobId, Payload, Recorded
 from orc.ledger.names import find_job
+from orc.ledger.stored import (
+    check_event,
+    check_numbers,
+    check_path,
+    parse_json,
+    parse_object,
+)
 
 EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
 """The columns of a row for `row_to_recorded`, in order."""
+
+_POSITION, _VERSION = 0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +58,9 @@ class LedgerReader:
         self.connection = connection
 
     @classmethod
-    def open(cls, path: Path) -> LedgerReader:
-        """Open the file at `path`. Raises what `connect_reader` raises."""
-        return LedgerReader(path, connect_reader(path))
+    def open(cls, path: Path, *, checked: bool = True) -> LedgerReader:
+        """Open the file at `path`; the arguments and the errors are those of `connect_reader`."""
+        return LedgerReader(path, connect_reader(path, checked=checked))
 
     def __enter__(self) -> Self:
         return self
@@ -74,12 +82,13 @@ class LedgerReader:
         return self._read(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version > ? ORDER BY version",
             (job_id, after),
+            by=_VERSION,
         )
 
     def read_event(self, job_id: str, version: int) -> Recorded:
         """One event of the job. Raises CorruptLedger if it is missing."""
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND version = ?"
-        for recorded in self._read(query, (job_id, version)):
+        for recorded in self._read(query, (job_id, version), by=_VERSION):
             return recorded
         raise CorruptLedger(f"{self.path}: event {version} of {job_id} is missing")
 
@@ -88,12 +97,15 @@ class LedgerReader:
         return self._read(
             f"SELECT {EVENT_COLUMNS} FROM events WHERE job_id = ? AND step = ? ORDER BY version",
             (job_id, step),
+            by=_VERSION,
         )
 
     def read_all(self, *, after: int = 0) -> Iterator[Recorded]:
         """Every event with a position above `after`, in order of position."""
         return self._read(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position", (after,)
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position",
+            (after,),
+            by=_POSITION,
         )
 
     def head(self, job_id: str) -> Head:
@@ -129,7 +141,7 @@ class LedgerReader:
         if payload.sha256 is None:
             return payload.value
         content = self.read_blob(payload.sha256).decode("utf-8", "replace")
-        return content if payload.text else json.loads(content)
+        return content if payload.text else parse_json(content)
 
     def read_payload_bytes(self, payload: Payload) -> bytes:
         """The original bytes of a text payload."""
@@ -158,7 +170,7 @@ class LedgerReader:
                 "SELECT id, job_id, kind, data FROM signals WHERE job_id = ? AND id > ? ORDER BY id",
                 (job_id, after),
             ).fetchall()
-        return [Signal(row[0], JobId(row[1]), row[2], json.loads(row[3])) for row in rows]
+        return [Signal(row[0], JobId(row[1]), row[2], parse_object(row[3])) for row in rows]
 
     def find_job(self, name: str) -> JobId:
         """The job that `name` identifies: an id, a unique part of an id, `latest`, or `latest~1`.
@@ -167,10 +179,23 @@ class LedgerReader:
         """
         return JobId(find_job(self.connection, name, path=self.path))
 
-    def _read(self, query: str, arguments: tuple[Any, ...]) -> Iterator[Recorded]:
+    def _read(self, query: str, arguments: tuple[Any, ...], *, by: int) -> Iterator[Recorded]:
+        """The events of the rows; the numbers in column `by` must rise.
+
+        If pages of the file refer to each other in a cycle, the same rows come without end.
+        """
+        before = 0
         with storage_errors(self.path):
             for row in self.connection.execute(query, arguments):
-                yield row_to_recorded(row)
+                recorded = row_to_recorded(row)
+                number = row[by]
+                if number <= before:
+                    raise CorruptLedger(
+                        f"{self.path}: event {number} comes after event {before}; run `orc verify` to "
+                        "see the damage, and restore the file from a backup"
+                    )
+                before = number
+                yield recorded
 
 
 def removal_note(connection: sqlite3.Connection, position: int) -> str:
@@ -183,10 +208,10 @@ def removal_note(connection: sqlite3.Connection, position: int) -> str:
     if row is None:
         return "were removed, but the ledger has no event for it; run `orc verify` for details"
     job_id, version, recorded_at, data = row
-    fields = json.loads(data)
+    fields = parse_object(data)
     reason = f": {fields['reason']}" if fields.get("reason") else ""
     return (
-        f"were removed by orc {fields['cause']} on {recorded_at[:10]} "
+        f"were removed by orc {fields.get('cause')} on {recorded_at[:10]} "
         f"(event {version} of {job_id}){reason}"
     )
 
@@ -194,12 +219,26 @@ def removal_note(connection: sqlite3.Connection, position: int) -> str:
 def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
     """The event of a row with `EVENT_COLUMNS`.
 
-    Raises CorruptLedger if the data is not JSON, and what `load_event` raises.
+    Raises CorruptLedger if a value is none that orc writes, and what `load_event` raises.
     """
-    position, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
-    try:
-        fields = json.loads(data)
-    except ValueError as error:
-        raise CorruptLedger(f"{job_id} event {version}: its data is not JSON") from error
+    fields, has_large = check_event(row)
+    position, job_id, version, type_name, step, attempt, recorded_at, _, digest = row
     event = load_event(type_name, step=step, attempt=attempt, data=fields)
+    if has_large:
+        check_numbers(event, where=f"event {version} of {job_id}")
+    if type_name in _WITH_FILES:
+        _check_paths(event, where=f"event {version} of {job_id}")
     return Recorded(job_id, version, recorded_at, event, position, digest)
+
+
+_WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.failed"))
+
+
+def _check_paths(event: AnyEvent, *, where: str) -> None:
+    """Raise CorruptLedger if a file of the event is not inside the job's folder."""
+    if isinstance(event, FileWritten):
+        check_path(event.path, where=where)
+    for file in getattr(event, "artifacts", None) or ():
+        check_path(file.path, where=where)
+    for file in getattr(event, "files", ()):
+        check_path(file.path, where=where)

@@ -198,10 +198,3 @@ def check_header(connection: sqlite3.Connection) -> int:
     if version < 1:
         raise CorruptLedger(f"the file's header is damaged: it has schema version {version}")
     return version
-
-
-def schema_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """The SQL of each table, index and trigger, by kind and name, with whitespace normalized."""
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-    # In a damaged or hostile file, these columns may hold other types than text.
-    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}

@@ -27,6 +27,7 @@ from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.schema import is_current, migrate
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.stored import UNEXPECTED, parse_version
 
 _REBUILD_BATCH = 1000
 
@@ -128,13 +129,7 @@ class Ledger(LedgerReader):
             while batch := list(islice(events, _REBUILD_BATCH)):
                 self._projector.apply(self.connection, batch)
                 count += len(batch)
-        except (
-            sqlite3.IntegrityError,
-            LookupError,
-            ValueError,
-            TypeError,
-            RecursionError,
-        ) as error:
+        except UNEXPECTED as error:
             cause = f"{type(error).__name__}: {error}"
             raise CorruptLedger(
                 f"{self.path}: its tables cannot be derived from its events ({cause}); "
@@ -160,7 +155,7 @@ class Ledger(LedgerReader):
         row = self.connection.execute(
             "SELECT value FROM orc_meta WHERE key = 'read_model'"
         ).fetchone()
-        return int(row[0]) if row else 0
+        return parse_version(row[0]) if row else 0
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

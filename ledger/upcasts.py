@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orc.ledger.errors import LedgerTooNew
+from orc.ledger.errors import CorruptLedger, LedgerTooNew
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -25,9 +25,12 @@ def upcast(
 ) -> dict[str, Any]:
     """The data in shape `target`, without the key `v`.
 
-    Raises LedgerTooNew if the data has a newer shape than `target`.
+    Raises LedgerTooNew if the data has a newer shape than `target`, CorruptLedger if its shape is
+    none.
     """
     shape = data.get("v", 1)
+    if type(shape) is not int or shape < 1:
+        raise CorruptLedger(f"a {type_name} event has no valid shape; run `orc verify`")
     fields = {name: value for name, value in data.items() if name != "v"}
     if shape > target:
         raise LedgerTooNew(

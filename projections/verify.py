@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.connection import storage_errors
@@ -18,9 +19,10 @@ from orc.ledger.integrity import (
     find_head,
     walk_chain,
 )
+from orc.ledger.schema_check import has_own_tables, limit, schema_problems
 from orc.projections.folder.verify import check_folder, heads_in
 from orc.projections.money.prices import NO_PRICES, PriceTable
-from orc.projections.tables.verify import check_tables, has_current_tables
+from orc.projections.tables.verify import TableChecker, has_current_tables, rows_of_no_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Verifier:
     """Verifies jobs of one ledger, and reads a blob that several jobs share only once.
 
     Without `tables` the read model is not checked. `is_live` says whether a process runs a job: the
-    folder of a running job changes and is not compared.
+    folder of a running job changes and is not compared. Use it as a context manager.
     """
 
     ledger: LedgerReader
@@ -52,6 +54,14 @@ class Verifier:
     tables: bool = True
     is_live: Callable[[str], bool] = lambda job_id: False
     _good: set[str] = field(default_factory=set)
+    _checker: TableChecker | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._checker is not None:
+            self._checker.close()
 
     def check_job(
         self, job_id: str, *, folder: Path | None = None, heads: Iterable[str] = ()
@@ -85,12 +95,27 @@ class Verifier:
             problems.append(str(error))
         return Verdict(job_id, count, head, tuple(problems), tuple(known_by), tuple(notes))
 
+    def check_schema(self) -> list[str]:
+        """How the tables, indexes and triggers of the file differ from orc's. Call it first."""
+        limit(self.ledger.connection, self.ledger.path)
+        try:
+            with storage_errors(self.ledger.path):
+                return list(schema_problems(self.ledger.connection))
+        except LedgerError as error:
+            return [str(error)]
+
+    def has_own_tables(self) -> bool:
+        """Whether the tables are orc's own, so that they can be read; see `check_schema`."""
+        return has_own_tables(self.ledger.connection)
+
     def check_file(self) -> tuple[str, ...]:
         """Problems of the file itself, and of blobs that no job refers to. Call it after `check_job`."""
         problems = list(check_structure(self.ledger.connection))
         try:
             with storage_errors(self.ledger.path):
                 problems += check_other_blobs(self.ledger.connection, checked=self._good)
+                if self.tables and has_current_tables(self.ledger.connection):
+                    problems += rows_of_no_job(self.ledger.connection)
         except LedgerError as error:
             problems.append(str(error))
         return tuple(problems)
@@ -107,7 +132,9 @@ class Verifier:
                 "`orc rebuild` derives them again"
             )
         elif self.tables:
-            yield from check_tables(self.ledger.path, job_id, prices=self.prices)
+            if self._checker is None:
+                self._checker = TableChecker(self.ledger.path, prices=self.prices)
+            yield from self._checker.problems(job_id)
         if folder is None or not folder.is_dir():
             return
         if self.is_live(job_id):
@@ -127,7 +154,8 @@ def verify_job(
     the manifest in the run folder. Costs are not in the ledger: the costs of a manifest that was
     made with other prices are not checked.
     """
-    return Verifier(ledger, prices).check_job(job_id, folder=folder)
+    with Verifier(ledger, prices) as verifier:
+        return verifier.check_job(job_id, folder=folder)
 
 
 def missing_job(job_id: str, heads: Iterable[str]) -> Verdict:

@@ -50,9 +50,14 @@ def verify_ledger(
     """
     known = _parse_heads(heads, is_one=name is not None)
     verdicts: list[Verdict] = []
-    with LedgerReader.open(path) as ledger:
-        verifier = Verifier(ledger, prices, is_live=lambda job_id: has_owner(path, job_id))
-        problems: list[str] = []
+    with (
+        LedgerReader.open(path, checked=False) as ledger,
+        Verifier(ledger, prices, is_live=lambda job_id: has_owner(path, job_id)) as verifier,
+    ):
+        problems = verifier.check_schema()
+        if problems and not verifier.has_own_tables():
+            # What has the names of the tables may be anything: it is not read.
+            return Verification(path, (), tuple(problems))
         if name is None:
             with storage_errors(path):
                 found = list(list_jobs(ledger.connection))

@@ -21,14 +21,13 @@ from urllib.parse import quote
 from orc.ledger.chain import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
 from orc.ledger.integrity import blobs_of, removals_of
-from orc.ledger.packing import BLOB_BYTES_MAX
 from orc.ledger.reader import LedgerReader, row_to_recorded
 from orc.ledger.removal import digests_in_specs
-from orc.ledger.schema import check_header, migrate, schema_of
+from orc.ledger.schema import MIGRATIONS, check_header, migrate
+from orc.ledger.schema_check import CELL_BYTES_MAX, schema_of, schema_of_version
 
 _JOB_ID = re.compile(r"job_[a-z0-9]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-_CELL_BYTES_MAX = BLOB_BYTES_MAX + 1024
 _TABLES = ("events", "blobs")
 _ALLOWED = {
     sqlite3.SQLITE_SELECT,
@@ -99,7 +98,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _CELL_BYTES_MAX)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES_MAX)
         for pragma in (
             "query_only = ON",
             "trusted_schema = OFF",
@@ -110,7 +109,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.set_authorizer(_authorize)
         if check_header(connection) == 0:
             raise NotALedger(f"{path} is empty; name a file that `orc bundle` wrote")
-        expected = _our_tables()
+        expected = schema_of_version(len(MIGRATIONS))
         found = schema_of(connection)
         if any(found.get(("table", name)) != expected["table", name] for name in _TABLES):
             raise NotALedger(f"{path} is not a bundle: its tables are not those of a ledger")
@@ -118,12 +117,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _our_tables() -> dict[tuple[str, str], str]:
-    with closing(sqlite3.connect(":memory:")) as fresh:
-        migrate(fresh)
-        return schema_of(fresh)
 
 
 def _authorize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
+from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest
@@ -79,12 +80,15 @@ def check_folder(
     Appends to `notes` what is not a problem: files whose bytes were removed from the ledger.
     """
     folder = Folder(path)
-    for known in heads_in(path):
-        if known.version < head_version:
-            yield (
-                f"the run folder has event {known.version} of {head_version}; "
-                "`orc export` updates it"
-            )
+    found = heads_in(path)
+    version = min((known.version for known in found), default=0)
+    if version < head_version:
+        behind = f"the run folder has event {version} of {head_version}"
+        if not _has_ended(ledger, job_id):
+            notes.append(f"{behind}, and was not compared; `orc resume {job_id}` updates it")
+            return
+        if found:
+            yield f"{behind}; `orc export` updates it"
             return
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, digest in sorted(expected.files.items()):
@@ -105,6 +109,19 @@ def check_folder(
         yield f"{former.path} is not a file of the job any more; `orc export` removes it"
     if expected.lost:
         notes.append(removed_note(len(expected.lost)))
+
+
+def _has_ended(ledger: LedgerReader, job_id: str) -> bool:
+    """Whether the job has ended. Until then, its folder may be behind: a killed process left it."""
+    row = ledger.connection.execute(
+        "SELECT type FROM events WHERE job_id = ? AND type GLOB 'job.*' "
+        "AND type <> 'job.cancelling' ORDER BY version DESC LIMIT 1",
+        (job_id,),
+    ).fetchone()
+    return row is not None and row[0] in _ENDS
+
+
+_ENDS = tuple(f"job.{status}" for status in JOB_ENDED)
 
 
 def removed_note(count: int) -> str:

@@ -16,7 +16,9 @@ from urllib.parse import quote
 from orc.ledger.connection import storage_errors
 from orc.ledger.reader import LedgerReader
 from orc.ledger.schema import migrate
-from orc.projections.money.prices import NO_PRICES, USD_DIGITS, PriceTable
+from orc.ledger.schema_check import limit
+from orc.ledger.stored import as_damage
+from orc.projections.money.prices import NO_PRICES, USD_DIGITS
 from orc.projections.tables.columns import table_of
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import CallRow
@@ -24,43 +26,51 @@ from orc.projections.tables.rows import CallRow
 _BATCH = 1000
 
 
-def derive_tables(
-    path: Path,
-    job_id: str | None,
-    *,
-    prices: PriceTable = NO_PRICES,
-    up_to: int | None = None,
-) -> sqlite3.Connection:
-    """A temporary database with the tables derived from the events, and the ledger attached.
+def attach_tables(path: Path, model: ReadModel) -> sqlite3.Connection:
+    """A temporary database with the empty tables of the read model, and the ledger attached.
 
-    The tables are those of one job or, with None, of all jobs; `up_to` is the last version of the
-    job that is applied. `events` and `blobs` are the ledger's own, and `ledger.` is the prefix of
-    all the ledger's tables. The caller closes the connection. Raises LedgerError if an event cannot
-    be read.
+    `events` and `blobs` are the ledger's own, and `ledger.` is the prefix of all the ledger's tables.
+    The caller closes the connection.
     """
     # The empty name is a temporary file, which SQLite removes: the tables need not fit into memory.
     connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
     try:
-        model = ReadModel(prices)
+        connection.execute("BEGIN")
         migrate(connection)
         model.create(connection)
         # Without these tables, SQLite finds the names in the attached ledger.
         for name in ("events", "blobs", "signals", "orc_meta"):
             connection.execute(f"DROP TABLE {name}")
+        connection.execute("COMMIT")
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         connection.execute("ATTACH ? AS ledger", (uri,))
-        # One snapshot of the ledger for all reads: another process may append to it.
-        connection.execute("BEGIN")
-        reader = LedgerReader(path, connection)
-        events = reader.read_all() if job_id is None else reader.read_stream(job_id)
-        if up_to is not None:
-            events = takewhile(lambda recorded: recorded.version <= up_to, events)
-        while batch := list(islice(events, _BATCH)):
-            model.apply(connection, batch)
+        limit(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def derive_tables(
+    connection: sqlite3.Connection,
+    path: Path,
+    job_id: str,
+    model: ReadModel,
+    *,
+    up_to: int | None = None,
+) -> None:
+    """Derive the tables of a job, in a connection of `attach_tables` and the caller's transaction.
+
+    The transaction is one snapshot of the ledger, to which other processes may append. `up_to` is
+    the last version of the job that is applied. Raises LedgerError if an event cannot be read, or if
+    the events are not those of a job.
+    """
+    events = LedgerReader(path, connection).read_stream(job_id)
+    if up_to is not None:
+        events = takewhile(lambda recorded: recorded.version <= up_to, events)
+    with as_damage(f"{path}: the tables of {job_id} cannot be derived from its events"):
+        while batch := list(islice(events, _BATCH)):
+            model.apply(connection, batch)
 
 
 @contextmanager
@@ -70,8 +80,11 @@ def tables_at(path: Path, job_id: str, version: int) -> Iterator[sqlite3.Connect
     Costs are copied from the ledger's own tables. Raises LedgerError.
     """
     with storage_errors(path):
-        connection = derive_tables(path, job_id, up_to=version)
+        model = ReadModel(NO_PRICES)
+        connection = attach_tables(path, model)
         try:
+            connection.execute("BEGIN")
+            derive_tables(connection, path, job_id, model, up_to=version)
             for statement in _COSTS_OF_THE_LEDGER:
                 connection.execute(statement)
             yield connection

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from orc.ledger.connection import storage_errors
 from orc.ledger.tables import Table
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.columns import table_of
-from orc.projections.tables.moment import derive_tables
+from orc.projections.tables.moment import attach_tables, derive_tables
+from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import ROWS
 from orc.projections.tables.version import VERSION
 
@@ -24,23 +24,82 @@ def has_current_tables(connection: sqlite3.Connection) -> bool:
     return row is not None and row[0] == str(VERSION)
 
 
-def check_tables(path: Path, job_id: str | None, *, prices: PriceTable) -> Iterator[str]:
-    """Compare the rows of one job, or of all with None; yields a message for each table that differs.
+class TableChecker:
+    """Compares the rows of jobs with their events; the temporary tables are made once.
 
-    Costs are not compared. Raises LedgerError if an event cannot be read.
+    Call `close` at the end.
     """
-    with storage_errors(path), closing(derive_tables(path, job_id, prices=prices)) as connection:
-        for row_type in ROWS:
-            yield from _differences(connection, table_of(row_type), job_id)
+
+    def __init__(self, path: Path, *, prices: PriceTable) -> None:
+        self._path = path
+        self._model = ReadModel(prices)
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the temporary tables."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def problems(self, job_id: str) -> Iterator[str]:
+        """A message for each table in which the job's rows differ from its events.
+
+        Costs are not compared. Raises LedgerError if an event cannot be read.
+        """
+        with storage_errors(self._path):
+            if self._connection is None:
+                self._connection = attach_tables(self._path, self._model)
+            connection = self._connection
+            connection.execute("BEGIN")
+            try:
+                derive_tables(connection, self._path, job_id, self._model)
+                for row_type in ROWS:
+                    yield from _differences(connection, table_of(row_type), job_id)
+            finally:
+                connection.execute("ROLLBACK")
 
 
-def _differences(connection: sqlite3.Connection, table: Table, job_id: str | None) -> Iterator[str]:
+def rows_of_no_job(connection: sqlite3.Connection) -> Iterator[str]:
+    """A message for each table with rows that `TableChecker` compares with no job."""
+    for row_type in ROWS:
+        table = table_of(row_type)
+        moved = "OR " + _OTHER_STEP if _by_step(table) else ""
+        query = (
+            f"SELECT {table.key} FROM {table.name} WHERE job_id IS NULL {moved} OR job_id NOT IN "
+            f"(SELECT job_id FROM events WHERE version = 1) LIMIT {_SHOWN_MAX}"
+        )
+        try:
+            found = connection.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            continue  # The table is missing or changed, which is a problem of each job.
+        if found:
+            shown = ", ".join(str(key) for (key,) in found)
+            yield f"table {table.name} has rows of no job: {shown}; `orc rebuild` derives it again"
+
+
+_OTHER_STEP = "step_id IS NULL OR substr(step_id, 1, length(job_id) + 1) <> job_id || '/'"
+
+
+def _by_step(table: Table) -> bool:
+    """Whether the table has an index by step and none by job."""
+    indexed = {column.name for column in table.columns if column.is_indexed}
+    return "job_id" not in indexed and "step_id" in indexed and table.key != "job_id"
+
+
+def _of_job(table: Table) -> str:
+    """The condition for the rows of a job, which an index finds."""
+    if _by_step(table):
+        # `0` comes after `/`.
+        return "step_id >= :job_id || '/' AND step_id < :job_id || '0'"
+    return "job_id = :job_id"
+
+
+def _differences(connection: sqlite3.Connection, table: Table, job_id: str) -> Iterator[str]:
     # Costs are left out: other prices may have been in effect when the job ran.
     columns = ", ".join(column.name for column in table.columns if not column.is_by_prices)
-    chosen = "" if job_id is None else " WHERE job_id = :job_id"
     name, key = table.name, table.key
     derived, stored = (
-        f"SELECT {columns} FROM {side}.{name}{chosen}" for side in ("main", "ledger")
+        f"SELECT {columns} FROM {side}.{name} WHERE {_of_job(table)}" for side in ("main", "ledger")
     )
     try:
         rows = connection.execute(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from orc.ledger.stored import parse_version
+
 VERSION = 6
 """Raise it with every change of the tables, or of the rows that are derived from the same events.
 
@@ -14,4 +16,4 @@ A ledger with tables of another version gets new ones, derived from its events.
 def has_older_tables(connection: sqlite3.Connection) -> bool:
     """Whether the ledger's tables are those of an older version, so that they must be rebuilt."""
     row = connection.execute("SELECT value FROM orc_meta WHERE key = 'read_model'").fetchone()
-    return row is not None and int(row[0]) < VERSION
+    return row is not None and parse_version(row[0]) < VERSION

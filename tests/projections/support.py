@@ -349,14 +349,17 @@ def tables(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def tamper(database: Path, *statements: str) -> None:
-    """Change the file as an attacker would: drop the triggers first."""
+    """Change the file as an attacker would: without the triggers, which are there again afterwards."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for (name,) in connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
-        ).fetchall():
+        triggers = connection.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+        ).fetchall()
+        for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
         for statement in statements:
             connection.execute(statement)
+        for _, sql in triggers:
+            connection.execute(sql)
 
 
 def states(story: Story) -> dict[str, tuple[str, int]]:

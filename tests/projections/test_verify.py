@@ -163,12 +163,14 @@ def test_data_of_another_type_with_the_same_bytes_is_reported(database: Path) ->
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         (strict,) = connection.execute(was).fetchone()
     loose = strict.replace("STRICT", "").replace("data TEXT", "data")
+    change = "UPDATE sqlite_schema SET sql = '{}' WHERE name = 'events'"
+    tamper(database, "PRAGMA writable_schema = ON", change.format(loose))
     tamper(
         database,
+        f"UPDATE events SET data = CAST(data AS BLOB) WHERE job_id = '{JOB}'",
         "PRAGMA writable_schema = ON",
-        f"UPDATE sqlite_schema SET sql = '{loose}' WHERE name = 'events'",
+        change.format(strict),
     )
-    tamper(database, f"UPDATE events SET data = CAST(data AS BLOB) WHERE job_id = '{JOB}'")
     assert (
         _verify(database).problems[0] == "event 1 was changed: its hash does not match its content"
     )

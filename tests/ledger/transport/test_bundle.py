@@ -191,8 +191,12 @@ def test_a_projector_that_refuses_leaves_nothing_behind(bundle: Path, target: Pa
 
 def test_a_damaged_job_is_not_bundled(source: Path, tmp_path: Path) -> None:
     connection = raw(source)
+    (trigger,) = connection.execute(
+        "SELECT sql FROM sqlite_schema WHERE name = 'blobs_no_update'"
+    ).fetchone()
     connection.execute("DROP TRIGGER blobs_no_update")
     connection.execute("UPDATE blobs SET content = 'x' WHERE size_bytes = 500")
+    connection.execute(trigger)
     connection.close()
     with pytest.raises(CorruptLedger, match="cannot bundle"):
         _bundle(source, tmp_path / "bad.orc")
@@ -309,7 +313,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
 def test_a_hostile_bundle_is_refused_before_anything_is_written(
     bundle: Path, target: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(untrusted, "_CELL_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(untrusted, "CELL_BYTES_MAX", 1_000_000)
     change, error, message = HOSTILE[name]
     change(bundle)
     before = target.read_bytes()

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from orc.ledger.schema import migrate, schema_of
+from orc.ledger.schema import migrate
+from orc.ledger.schema_check import schema_of
 from orc.ledger.tables import LEDGER_TABLES, Table
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.tables import rows, writer

@@ -1,0 +1,299 @@
+"""Reads the values of a ledger's rows: job ids, times, JSON and the columns of events.
+
+A ledger may come from another person, who can write anything into it and compute the hashes anew.
+Each value is therefore checked where it is read. This module imports no event models, for fast
+start-up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+from orc.ledger.errors import CorruptLedger
+
+UNEXPECTED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""The errors that code raises which relies on stored values, if another program has changed them."""
+
+DEPTH_MAX = 600
+"""The maximum depth of JSON in an event. The values in it have at most 1 kB, so that 512 is enough."""
+
+INTEGER_MAX = 2**53
+"""The largest count, size or number in an event; values from models may be larger."""
+
+FLOAT_MAX = 1e15
+"""The largest duration, time or cost in an event."""
+
+ATTEMPT_MAX = 2**31
+STEP_CHARS_MAX = 4096
+
+_JOB_ID = re.compile(r"job_[a-z0-9]{12}")
+_TIME = re.compile(
+    r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:[0-2]\d|3[01])T"
+    r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z",
+    re.ASCII,
+)
+_SURROGATE = "\\ud"
+_good_ids: set[str] = set()
+"""The job id that was checked last: events are read job by job."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_SHOWN_CHARS = 60
+_VERIFY = "run `orc verify` to see what was changed, and restore the ledger from a backup"
+
+
+def _integer(text: str) -> int:
+    if len(text) > 15:
+        _large.append(text)
+    return int(text)
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not -FLOAT_MAX <= value <= FLOAT_MAX:
+        _large.append(text)
+        if value in (float("inf"), float("-inf")):
+            raise ValueError(f"the number {_shown(text)} is too large")
+    return value
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=_constant)
+_scan = _decoder.scan_once
+_large: list[str] = []
+"""The large numbers of the JSON that is decoded now. Emptied by the function that decodes."""
+
+
+def _decode(text: str) -> Any:
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    # Space around the value, or what is wrong with the text, is found by the slower function.
+    return value if end == len(text) else _decoder.decode(text)
+
+
+def is_job_id(value: object) -> bool:
+    """Whether the value is `job_` and twelve lower-case letters or digits."""
+    return type(value) is str and _JOB_ID.fullmatch(value) is not None
+
+
+def check_job_id(value: object, *, where: str) -> str:
+    """The value, which is a job id: it becomes part of paths. Raises CorruptLedger."""
+    if not is_job_id(value):
+        raise CorruptLedger(f"{where}: {_shown(value)} is not a job id; {_VERIFY}")
+    return str(value)
+
+
+def parse_time(value: object) -> datetime:
+    """The UTC time of a stored text such as 2026-01-02T03:04:05.000006Z. Raises CorruptLedger."""
+    if type(value) is str and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    raise CorruptLedger(f"the ledger has {_shown(value)} in place of a time; {_VERIFY}")
+
+
+def parse_json(value: object) -> Any:
+    """The value of a stored JSON text; a damaged one raises CorruptLedger.
+
+    Damaged are also numbers that JSON does not know, numbers with thousands of digits, texts that
+    are no Unicode, and values that are nested too deeply to be converted.
+    """
+    if not isinstance(value, str | bytes):
+        raise CorruptLedger(f"the ledger has {_shown(value)} in place of JSON; {_VERIFY}")
+    try:
+        text = value if isinstance(value, str) else value.decode()
+        found = _decode(text)
+        if _SURROGATE in text.lower():
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise CorruptLedger(f"a stored value is not JSON: {_reason(error)}; {_VERIFY}") from None
+    return found
+
+
+def parse_object(value: object) -> dict[str, Any]:
+    """The JSON object of a stored text. Raises CorruptLedger."""
+    found = parse_json(value)
+    if type(found) is not dict:
+        raise CorruptLedger(f"the ledger has {_shown(found)} in place of an object; {_VERIFY}")
+    return found
+
+
+def parse_version(value: object) -> int:
+    """The version of the tables that a row of `orc_meta` holds. Raises CorruptLedger."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    raise CorruptLedger(
+        f"orc_meta has {_shown(value)} in place of the version of the tables; `orc rebuild` derives "
+        "them again"
+    )
+
+
+def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
+    """The data of an event's row, and whether it has numbers for `check_numbers`.
+
+    The row has the columns position, job_id, version, type, step, attempt, recorded_at, data and
+    hash. The events of ledgers and of bundles are read with this function. Raises CorruptLedger.
+    """
+    _, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
+    if not (
+        type(job_id) is type(type_name) is type(recorded_at) is type(data) is type(digest) is str
+        and type(version) is int
+    ):
+        raise _damaged(row, "a column has a value of another type")
+    if job_id not in _good_ids:
+        if not is_job_id(job_id):
+            raise _damaged(row, f"{_shown(job_id)} is not a job id")
+        _good_ids.clear()
+        _good_ids.add(job_id)
+    if _TIME.fullmatch(recorded_at) is None or (
+        recorded_at[8:10] > "28" and not _is_day(recorded_at)
+    ):
+        raise _damaged(row, f"{_shown(recorded_at)} is not a valid time")
+    if step is None:
+        if attempt is not None:
+            raise _damaged(row, "it has an attempt and no step")
+    elif not _is_step(step):
+        raise _damaged(row, f"{_shown(step)} is not the id of a step")
+    elif attempt is not None and not (type(attempt) is int and 0 <= attempt <= ATTEMPT_MAX):
+        raise _damaged(row, f"{_shown(attempt)} is not the number of an attempt")
+    if (version == 1) is not (type_name == "job.submitted"):
+        raise _damaged(row, "job.submitted must be the first event, and only that")
+    _large.clear()
+    try:
+        fields = _decode(data)
+        if len(data) > DEPTH_MAX:
+            _refuse_depth(data)
+        if "\\u" in data and _SURROGATE in data.lower():
+            json.dumps(fields, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise _damaged(row, f"its data is not JSON: {_reason(error)}") from None
+    if type(fields) is not dict:
+        raise _damaged(row, "its data is no object")
+    return fields, bool(_large)
+
+
+def check_numbers(event: Any, *, where: str) -> None:
+    """Raise CorruptLedger for a number that no count, size, time or cost of an event can have.
+
+    `event` is a model or a tuple. Values from models and commands (JSON of any kind) are not numbers
+    of the event.
+    """
+    items = event if isinstance(event, tuple) else vars(event).items()
+    for item in items:
+        name, value = item if not isinstance(event, tuple) else ("", item)
+        if name == "value":
+            continue
+        if type(value) is int and abs(value) > INTEGER_MAX:
+            raise CorruptLedger(
+                f"{where}: {name} is {_shown(value)}, which is too large; {_VERIFY}"
+            )
+        if type(value) is float and abs(value) > FLOAT_MAX:
+            raise CorruptLedger(f"{where}: {name} is {value}, which is too large; {_VERIFY}")
+        if isinstance(value, tuple) or hasattr(value, "model_fields_set"):
+            check_numbers(value, where=where)
+
+
+def check_path(path: str, *, where: str) -> None:
+    """Raise CorruptLedger if the path of a file leads out of the job's folder."""
+    if any(part in ("", ".", "..") or "\0" in part for part in path.split("/")):
+        raise CorruptLedger(
+            f"{where}: it names the file {_shown(path)}, which is not inside the job's folder; "
+            f"{_VERIFY}"
+        )
+
+
+@contextmanager
+def as_damage(what: str) -> Iterator[None]:
+    """Turn the errors of UNEXPECTED into CorruptLedger: `what` cannot be derived from the events."""
+    try:
+        yield
+    except UNEXPECTED as error:
+        cause = f"{type(error).__name__}: {_shown_text(str(error))}"
+        raise CorruptLedger(f"{what} ({cause}); {_VERIFY}") from error
+
+
+def _is_step(step: object) -> bool:
+    # A step's id is also the name of its log and of its folder of artifacts.
+    return (
+        type(step) is str
+        and 0 < len(step) <= STEP_CHARS_MAX
+        and step not in (".", "..")
+        and "\0" not in step
+    )
+
+
+def _is_day(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_depth(text: str) -> None:
+    if text.count("[") + text.count("{") > DEPTH_MAX and _depth(text) > DEPTH_MAX:
+        raise RecursionError
+
+
+def _depth(text: str) -> int:
+    """The depth of a JSON text."""
+    marks = _QUOTED.sub("", text)
+    steps = (1 if mark in "[{" else -1 for mark in marks if mark in "[]{}")
+    return max(accumulate(steps), default=0)
+
+
+def _damaged(row: tuple[Any, ...], problem: str) -> CorruptLedger:
+    return CorruptLedger(f"event {_shown(row[2])} of {_shown(row[1])}: {problem}; {_VERIFY}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "it has a text that is not Unicode"
+    return _shown_text(str(error))
+
+
+def _shown(value: object) -> str:
+    """A value for a message: short, in one line of ASCII."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number with many digits"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, str):
+        if is_plain(value):
+            return value
+        return ascii(value[:_SHOWN_CHARS]) + ("..." if len(value) > _SHOWN_CHARS else "")
+    return _shown_text(ascii(value[:_SHOWN_CHARS] if isinstance(value, bytes) else value))
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text needs no quotes in a message."""
+    return is_job_id(text) or (0 < len(text) <= _SHOWN_CHARS and text.isascii() and text.isdigit())
+
+
+def _shown_text(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
