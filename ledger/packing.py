@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from orc.ledger.bounds import BLOB_BYTES_MAX as BLOB_BYTES_MAX
+from orc.ledger.bounds import Unstorable, check_value
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.events import Payload
 from orc.ledger.wording import count_text, size_text
@@ -15,15 +17,14 @@ from orc.ledger.wording import count_text, size_text
 INLINE_BYTES_MAX = 1024
 """Values with longer JSON are stored as blobs, so that event rows stay small."""
 
-BLOB_BYTES_MAX = 256 * 1024 * 1024
-
 
 def pack(value: Any) -> tuple[Payload, bytes | None]:
     """The payload of a JSON value, and the blob to store with it, if the payload needs one.
 
-    Raises ValueError or TypeError if JSON cannot hold the value, and ValueError if it is larger
-    than a blob may be.
+    Raises Unstorable, a ValueError, if the value is over a bound or is not JSON, and ValueError
+    for a text that UTF-8 cannot hold.
     """
+    check_value(value)
     if isinstance(value, str):
         content = within_limit(value.encode())
         if len(content) <= INLINE_BYTES_MAX:
@@ -47,10 +48,10 @@ def pack_bytes(content: bytes) -> tuple[Payload, bytes | None]:
 
 
 def within_limit(content: bytes) -> bytes:
-    """Return the bytes. Raises ValueError if they are larger than a blob may be."""
+    """Return the bytes. Raises Unstorable if they are larger than a blob may be."""
     if len(content) > BLOB_BYTES_MAX:
         size = count_text(len(content), "byte")
-        raise ValueError(f"a blob of {size} is over the limit of {size_text(BLOB_BYTES_MAX)}")
+        raise Unstorable(f"a blob of {size} is over the limit of {size_text(BLOB_BYTES_MAX)}")
     return content
 
 

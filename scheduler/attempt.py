@@ -12,7 +12,9 @@ from typing import assert_never
 import trio
 
 from orc.ledger import LedgerError, pack
+from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
+from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
@@ -21,7 +23,6 @@ from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.strict_json import check_depth
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
     CommandRequest,
@@ -147,7 +148,8 @@ def _prepare(
     except OSError as error:
         return Failed(
             kind="environment",
-            message=f"the files in the working folder could not be restored: {error}",
+            message="the files in the working folder could not be restored: "
+            f"{find_shortage(error) or error}",
             duration_s=watch.elapsed(),
         )
     return None
@@ -248,10 +250,9 @@ def _finish(
             return Finished(failed, tuple(capture.blobs))
         refs = capture.files(result, files, globs or [])
     except (CaptureProblem, OSError) as error:
-        message = context.mask.text(clean_text(str(error)))
-        return Finished(Failed(kind="path", message=message, duration_s=watch.elapsed()))
+        return Finished(_capture_failure(error, context.mask, watch))
     try:
-        check_depth(result.value)
+        check_value(result.value)
         output, blob = pack(context.mask.value(result.value))
     except ValueError as error:
         message = f"the step's output cannot be stored as JSON: {error}"
@@ -277,8 +278,20 @@ def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> 
     )
 
 
+def _capture_failure(error: CaptureProblem | OSError, mask: Mask, watch: Stopwatch) -> Failed:
+    shortage = find_shortage(error)
+    if shortage is None:
+        message = mask.text(clean_text(str(error)))
+        return Failed(kind="path", message=message, duration_s=watch.elapsed())
+    message = f"the step's files could not be read: {shortage}"
+    return Failed(kind="environment", message=message, duration_s=watch.elapsed())
+
+
 def _internal_failure(error: Exception, watch: Stopwatch) -> Failed:
     """The failure for an unexpected exception. It fails the step only, not the whole job."""
+    shortage = find_shortage(error)
+    if shortage is not None:
+        return Failed(kind="environment", message=shortage, duration_s=watch.elapsed(), final=True)
     message = clean_text(f"internal error in orc: {type(error).__name__}: {error}")
     return Failed(
         kind="environment", message=message[:1000], duration_s=watch.elapsed(), final=True

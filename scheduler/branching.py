@@ -12,10 +12,11 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from orc.ledger import pack
+from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.definition import StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
-from orc.ledger.wording import count_text, number_text
+from orc.ledger.wording import count_text, number_text, size_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
     AskAboutDoubt,
@@ -185,9 +186,14 @@ class BranchEvaluator:
     def _results(self, step_id: str, definition: StepDef) -> Any:
         inside = self._state.steps[step_id].inside
         assert inside is not None
-        outputs = [
-            self._renderer.payload(self._state.steps[name].output) for name in inside.children
-        ]
+        payloads = [self._state.steps[name].output for name in inside.children]
+        # Before they are read: together, they may be larger than the memory.
+        if sum(payload.size_bytes or 0 for payload in payloads if payload) > BLOB_BYTES_MAX:
+            raise TemplateError(
+                f"the results together have more than {size_text(BLOB_BYTES_MAX)}; write large "
+                "results to files"
+            )
+        outputs = [self._renderer.payload(payload) for payload in payloads]
         if definition.for_each is not None:
             return outputs
         return dict(zip((step.id for step in definition.steps), outputs, strict=True))
@@ -232,7 +238,11 @@ class BranchEvaluator:
 
 
 def _pack_all(values: list[Any]) -> tuple[tuple[Payload, ...], tuple[bytes, ...]]:
-    packed = [pack(value) for value in values]
+    """The payloads and blobs of the values. Raises TemplateError if one cannot be stored."""
+    try:
+        packed = [pack(value) for value in values]
+    except ValueError as error:
+        raise TemplateError(f"the value cannot be stored: {error}") from None
     blobs = tuple(blob for _, blob in packed if blob is not None)
     return tuple(payload for payload, _ in packed), blobs
 

@@ -28,6 +28,7 @@ PACKAGES = ("ledger", "providers", "scheduler", "projections", "cli")
 # may import its subpackages. A row may name a single module of a package.
 FOR_ALL = {
     "orc.about",  # the name of the distribution
+    "orc.ledger.scarcity",  # whether the machine has run out of something
     "orc.ledger.wording",  # durations, costs, counts and sizes as people read them
 }
 MAY_IMPORT: dict[str, str] = {

@@ -2,7 +2,8 @@
 
 Paths are opened part by part from the folder's descriptor, and symbolic links are not
 followed. A write goes to a temporary file, then fsync, rename, and fsync of the folder; new
-folders are synced, too.
+folders are synced, too. A file that cannot be opened because the machine has run out of
+something (`ledger/scarcity.py`) is not taken for a file that is not there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orc.ledger import failpoints
+from orc.ledger.scarcity import raise_shortage
 
 TEMPORARY_NAME = r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-[0-9]+\.orc-tmp"
 """A pattern for the names of temporary files, with groups for the file name and process id."""
@@ -90,11 +92,15 @@ class Folder:
             os.fsync(parent)
 
     def read(self, relative: str, *, size_max: int | None = None, offset: int = 0) -> bytes | None:
-        """At most `size_max` bytes of a regular file from `offset`; None if there is no such file."""
+        """At most `size_max` bytes of a regular file from `offset`; None if there is no such file.
+
+        Raises OSError only if the machine lacks something (`ledger/scarcity.py`).
+        """
         try:
             with self._parent(relative) as (parent, name):
                 fd = os.open(name, _FILE, dir_fd=parent)
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             return None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
@@ -108,7 +114,8 @@ class Folder:
         try:
             with self._parent(relative) as (parent, name):
                 found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             return None
         return found if stat.S_ISREG(found.st_mode) else None
 
@@ -120,8 +127,8 @@ class Folder:
         try:
             with self._parent(f"{under}/any" if under else "any") as (folder, _):
                 yield from sorted(_walk(folder, f"{under}/" if under else ""))
-        except OSError:
-            return
+        except OSError as error:
+            raise_shortage(error)
 
     def create_folder(self, relative: str) -> None:
         """Create a subfolder. A link in its place is treated as in `write`."""
@@ -240,7 +247,8 @@ def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
                 for entry in found
                 if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
             ]
-    except OSError:
+    except OSError as error:
+        raise_shortage(error)
         return
     for name, is_file in entries:
         if is_file:
@@ -250,7 +258,8 @@ def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
             continue
         try:
             inner = os.open(name, _DIRECTORY, dir_fd=folder)
-        except OSError:
+        except OSError as error:
+            raise_shortage(error)
             continue
         try:
             yield from _walk(inner, f"{prefix}{name}/", depth + 1)

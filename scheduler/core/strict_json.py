@@ -1,20 +1,19 @@
-"""Strict JSON (RFC 8259): no NaN or infinity, no duplicate keys, and limited nesting."""
+"""Strict JSON (RFC 8259): no NaN or infinity, no duplicate keys, and the bounds of the ledger."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NoReturn
 
+from orc.ledger.bounds import check_value, digits_message
 from orc.ledger.digest import clean_json
-
-JSON_DEPTH_MAX = 200
 
 
 def parse_json(text: str) -> Any:
     """The JSON value in the text.
 
-    Raises ValueError for invalid JSON, duplicate keys, NaN, infinite numbers, and more than 200
-    levels.
+    Raises ValueError for invalid JSON, duplicate keys, NaN, infinite numbers, and a value over the
+    bounds of `ledger/bounds.py`.
     """
     try:
         value = json.loads(
@@ -22,7 +21,13 @@ def parse_json(text: str) -> Any:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    check_depth(value)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        # Python refuses to read the digits of a long integer, in words about itself.
+        is_long = "set_int_max_str_digits" in str(error)
+        raise ValueError(digits_message() if is_long else str(error)) from None
+    check_value(value)
     return clean_json(value)
 
 
@@ -42,18 +47,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key appears twice in one object")
     return found
-
-
-def check_depth(value: Any) -> None:
-    """Raise ValueError for a value that is nested more than 200 levels deep."""
-    level = [value]
-    for _ in range(JSON_DEPTH_MAX):
-        level = [
-            item
-            for parent in level
-            if isinstance(parent, dict | list)
-            for item in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {JSON_DEPTH_MAX} levels deep")

@@ -7,7 +7,6 @@ file at the gate and exits.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -18,14 +17,13 @@ from pathlib import Path
 import trio
 
 from orc.ledger import failpoints
+from orc.ledger.scarcity import shortage_number
+from orc.scheduler.effects.waiting import retry_while_scarce
 
 GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'
 _REAPER = Path(__file__).with_name("reaper.py")
 _POLL_S = 0.02
-_SCARCE = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_SCARCE_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""The waits between tries when the system has no free processes, descriptors or memory."""
 
 
 class ProcessGroups:
@@ -52,14 +50,18 @@ class ProcessGroups:
         Raises OSError when the command cannot be started. If the system has no free processes,
         descriptors or memory, it tries again for some seconds first.
         """
-        for pause_s in (*_SCARCE_PAUSES_S, None):
-            try:
-                return await self._spawn(argv, cwd, env, stdout, stderr, pass_fds)
-            except OSError as error:
-                if pause_s is None or error.errno not in _SCARCE:
-                    raise
-                await trio.sleep(pause_s)
-        raise AssertionError("the last try returns or raises")
+
+        async def spawn() -> trio.Process:
+            return await self._spawn(argv, cwd, env, stdout, stderr, pass_fds)
+
+        try:
+            return await retry_while_scarce(spawn)
+        except (RuntimeError, MemoryError) as error:
+            # trio starts processes in a thread, which Python may be unable to create.
+            number = shortage_number(error)
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number)) from error
 
     async def end(self, process: trio.Process) -> None:
         """End the whole group: SIGTERM, grace period, SIGKILL. Shielded from cancellation."""

@@ -13,15 +13,18 @@ from pathlib import Path
 import trio
 
 from orc.ledger.digest import clean_json, clean_text
+from orc.ledger.scarcity import describe_system_error, find_shortage
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.wording import size_text
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.waiting import retry_while_scarce
+from orc.scheduler.effects.worker import ANSWER_BYTES_MAX
 
 _WORKER = Path(__file__).with_name("worker.py")
-_ANSWER_BYTES_MAX = 64 * 1024 * 1024
 _MESSAGE_CHARS_MAX = 1000
 _CHUNK = 64 * 1024
 _DRAINED_CHUNKS_MAX = 64
@@ -44,7 +47,7 @@ class WorkerPool:
         try:
             worker = await self._take_idle(request.secrets) or await self._start(request)
         except OSError as error:
-            message = f"the worker process could not be started: {error.strerror or error}"
+            message = f"the worker process could not be started: {describe_system_error(error)}"
             return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
         answer: bytes | None = None
         printed = _Printed(request.log_path, self._mask)
@@ -59,7 +62,7 @@ class WorkerPool:
             printed.close()
         if answer is None:
             return Result(failed=_died(worker, watch.elapsed()))
-        result = _read_answer(answer, self._mask, watch.elapsed())
+        result = _read_answer(answer, request, self._mask, watch.elapsed())
         return replace(result, warning=printed.warning)
 
     async def aclose(self) -> None:
@@ -81,13 +84,9 @@ class WorkerPool:
         return None
 
     async def _start(self, request: FunctionRequest) -> _Worker:
-        requests_read, requests_write = os.pipe()
-        try:
-            answers_read, answers_write = os.pipe()
-        except OSError:
-            os.close(requests_read)
-            os.close(requests_write)
-            raise
+        requests_read, requests_write, answers_read, answers_write = await retry_while_scarce(
+            _open_pipes
+        )
         try:
             process = await self._groups.spawn(
                 [sys.executable, str(_WORKER), str(requests_read), str(answers_write)],
@@ -195,7 +194,7 @@ class _Worker:
         while not answer.endswith(b"\n"):
             chunk = await self._answers.receive_some(1 << 16)
             answer += chunk
-            if not chunk or len(answer) > _ANSWER_BYTES_MAX:
+            if not chunk or len(answer) > ANSWER_BYTES_MAX:
                 return None
         return bytes(answer)
 
@@ -205,7 +204,19 @@ class _Worker:
         await self._printed.aclose()
 
 
-def _read_answer(line: bytes, mask: Mask, duration_s: float) -> Result:
+async def _open_pipes() -> tuple[int, int, int, int]:
+    """The ends of the pipes for requests and for answers, each to read and to write."""
+    requests_read, requests_write = os.pipe()
+    try:
+        answers_read, answers_write = os.pipe()
+    except OSError:
+        os.close(requests_read)
+        os.close(requests_write)
+        raise
+    return requests_read, requests_write, answers_read, answers_write
+
+
+def _read_answer(line: bytes, request: FunctionRequest, mask: Mask, duration_s: float) -> Result:
     try:
         answer = parse_json(line.decode("utf-8", "replace"))
     except ValueError as error:
@@ -214,7 +225,16 @@ def _read_answer(line: bytes, mask: Mask, duration_s: float) -> Result:
     if "kind" in answer:
         # Mask before cutting, because part of a secret would not be found.
         message = mask.text(clean_text(answer["message"]))[:_MESSAGE_CHARS_MAX]
-        return Result(failed=Failed(kind=answer["kind"], message=message, duration_s=duration_s))
+        if answer["kind"] == "output_too_large":
+            message += (
+                f": it has more than {size_text(ANSWER_BYTES_MAX)} as JSON; write a file and capture "
+                "it with `files:` instead"
+            )
+        refused = OSError(answer["errno"], "") if "errno" in answer else None
+        # A model can do nothing about a machine without memory: its tool did not fail by its call.
+        is_short = request.use == "tool" and refused and find_shortage(refused)
+        kind = "environment" if is_short else answer["kind"]
+        return Result(failed=Failed(kind=kind, message=message, duration_s=duration_s))
     value = mask.value(clean_json(answer["value"]))
     return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))
 

@@ -14,6 +14,7 @@ import trio
 
 from orc.ledger import failpoints
 from orc.ledger.digest import clean_text
+from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 from orc.scheduler.core.commands import Failed
@@ -43,7 +44,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: M
             stderr=subprocess.PIPE,
         )
     except OSError as error:
-        message = f"the command could not be started: {error.strerror or error}"
+        message = f"the command could not be started: {describe_system_error(error)}"
         return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
     output = _CommandOutput(request.log_path, mask)
     try:

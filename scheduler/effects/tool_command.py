@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from orc.ledger.digest import clean_text
+from orc.ledger.scarcity import raise_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
 from orc.providers import Tool
@@ -62,8 +63,8 @@ async def run_tool_command(
 ) -> KnownResult:
     """The program's exit code and masked output (stdout and stderr together).
 
-    Raises ToolMistake if the program is not allowed or cannot be started. On cancellation, the
-    program's whole process group is ended.
+    Raises ToolMistake if the program is not allowed or cannot be started, and OSError if the
+    machine lacks something. On cancellation, the program's whole process group is ended.
     """
     if allow and argv[0] not in allow:
         raise ToolMistake(f"{argv[0]!a} is not allowed; allowed programs: {', '.join(allow)}")
@@ -74,6 +75,7 @@ async def run_tool_command(
             list(argv), cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
+        raise_shortage(error)
         raise ToolMistake(f"the program could not be started: {error.strerror}") from None
     output = _ProgramOutput(log_path, mask)
     try:

@@ -1,7 +1,8 @@
 """The toolbox of one attempt: built-in tools and the spec's Python functions.
 
 Arguments are checked against the tool's schema before the call. A mistake of the model (a name,
-an argument, a path) becomes an error result for the model.
+an argument, a path) becomes an error result for the model; that the machine has run out of
+something is no mistake of the model, and ends the attempt.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from orc.ledger.definition import ToolDef
 from orc.ledger.digest import canonical_json, clean_json
 from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
+from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Tool
 from orc.scheduler.effects.contract import (
@@ -30,6 +32,7 @@ from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.text import find_misfits
 from orc.scheduler.effects.tool_command import describe_command, run_tool_command
 from orc.scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
+from orc.scheduler.effects.waiting import retry_while_scarce
 
 RESULT_CHARS_MAX = 256 * 1024
 
@@ -106,6 +109,11 @@ class _Toolbox:
             return _bounded(replace(known, result=self._mask.value(known.result)))
         except ToolMistake as mistake:
             return KnownResult(self._mask.text(str(mistake)), is_error=True)
+        except (OSError, RuntimeError, MemoryError) as error:
+            shortage = find_shortage(error)
+            if shortage is None:
+                raise
+            raise ToolProblem(f"the tool {name!r} could not be used: {shortage}") from error
 
     def recall(self, name: str, arguments: Mapping[str, Any] | str, known: KnownResult) -> None:
         """See `Toolbox.recall`."""
@@ -131,11 +139,19 @@ class _Toolbox:
     async def _call(self, tool: ToolDef, arguments: Mapping[str, Any]) -> KnownResult:
         if tool.function is not None:
             result = await self._ask_worker(tool.function, arguments, use="tool")
-            if result.failed is not None:
-                return KnownResult(result.failed.message, is_error=True)
-            return KnownResult(result.value, is_error=False)
+            if result.failed is None:
+                return KnownResult(result.value, is_error=False)
+            if result.failed.kind == "environment":
+                raise ToolProblem(
+                    f"the tool {tool.name!r} could not be used: {result.failed.message}"
+                )
+            return KnownResult(result.failed.message, is_error=True)
         if tool.name != "run_command":
-            return self._files.call(tool.name, arguments)
+
+            async def use_files() -> KnownResult:
+                return self._files.call(tool.name, arguments)
+
+            return await retry_while_scarce(use_files)
         self._restore_folder()
         return await run_tool_command(
             arguments["argv"],

@@ -5,6 +5,7 @@ function's output is never mistaken for a result. The script imports nothing fro
 """
 
 import asyncio
+import errno
 import importlib
 import inspect
 import json
@@ -12,6 +13,9 @@ import os
 import sys
 import traceback
 from typing import Any
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""The maximum size of an answer, a line of ASCII."""
 
 
 def main() -> None:
@@ -52,7 +56,9 @@ def _answer_of(name: str, arguments: dict[str, Any], use: str) -> str:
             function = getattr(function, part)
     except (ImportError, AttributeError) as error:
         traceback.print_exc()
-        return _failure("environment", f"cannot import {name}: {error}")
+        return _failure(
+            "environment", f"cannot import {name}: {_describe_error(error, named=False)}"
+        )
     except BaseException as error:
         traceback.print_exc()
         return _failure("exit_code", f"importing {module_name} raised {_describe_error(error)}")
@@ -70,7 +76,7 @@ def _describe(name: str, function: Any) -> str:
     try:
         schema = TypeAdapter(function).json_schema()
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = _describe_error(error, named=False).partition("\n")[0]
         return _failure(
             "environment",
             f"the arguments of {name} have no JSON Schema: {reason}; annotate them with plain types "
@@ -109,19 +115,37 @@ def _call(
         raise
     except BaseException as error:
         traceback.print_exc()
-        return _failure("exit_code", f"{name} raised {_describe_error(error)}")
+        return _failure("exit_code", f"{name} raised {_describe_error(error)}", error)
     try:
-        return json.dumps({"value": value}, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        return _failure("schema", f"the return value of {name} is not JSON: {error}")
+        answer = json.dumps({"value": value}, allow_nan=False)
+    except BaseException as error:
+        # Besides the errors of json, a class of the function's can raise anything.
+        reason = _describe_error(error, named=not isinstance(error, TypeError | ValueError))
+        return _failure("schema", f"the return value of {name} is not JSON: {reason}")
+    if len(answer) >= ANSWER_BYTES_MAX:
+        return _failure("output_too_large", f"the return value of {name} is too large")
+    return answer
 
 
-def _failure(kind: str, message: str) -> str:
-    return json.dumps({"kind": kind, "message": message[:65536]})
+def _failure(kind: str, message: str, error: BaseException | None = None) -> str:
+    """The answer for a failure, with the number in `errno` of what the system refused, if any."""
+    answer: dict[str, Any] = {"kind": kind, "message": message[:65536]}
+    if isinstance(error, MemoryError):
+        answer["errno"] = errno.ENOMEM
+    elif isinstance(error, OSError) and isinstance(error.errno, int):
+        answer["errno"] = error.errno
+    return json.dumps(answer)
 
 
-def _describe_error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _describe_error(error: BaseException, *, named: bool = True) -> str:
+    try:
+        said = str(error)
+    except BaseException:
+        said = ""
+    name = type(error).__name__
+    if not said:
+        return name
+    return f"{name}: {said}" if named else said
 
 
 if __name__ == "__main__":

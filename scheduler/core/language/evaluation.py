@@ -6,23 +6,25 @@ Which syntax is allowed is left to `expressions.py`.
 from __future__ import annotations
 
 import json
-import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orc.ledger.digest import clean_text
-from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.filter_bounds import check_filter
+from orc.scheduler.core.language.value_bounds import (
+    check_operands,
+    check_result,
+    join_texts,
+    refuse_unstorable,
+)
 
 if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import SandboxedEnvironment
-
-
-_OPERAND_CHARS_MAX = 1_000_000
 
 
 FILTERS = (
@@ -38,6 +40,9 @@ TESTS = (
 ).split()
 
 
+_SHOWN_CHARS = 80
+
+
 STATUS_CALLS = ("success()", "failure()", "always()", "cancelled()")
 """The functions that a condition may call. They are keys of its scope."""
 
@@ -50,16 +55,20 @@ def to_text(value: Any) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """The value as plain JSON types. Mappings and tuples are converted. Raises TemplateError."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise TemplateError("the value is infinite or NaN, which JSON does not allow")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
+    """The value as plain JSON types. Mappings and tuples are converted.
+
+    Raises TemplateError for a value that cannot be stored (`ledger/bounds.py`).
+    """
+    refuse_unstorable(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): to_plain(value[key]) for key in value}
+        return {key: _plain(value[key]) for key in value}
     if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    raise TemplateError(f"the value is a {type(value).__name__}, which is not a JSON type")
+        return [_plain(item) for item in value]
+    return value
 
 
 def look_up(value: Any, key: Any) -> Any:
@@ -70,14 +79,18 @@ def look_up(value: Any, key: Any) -> Any:
     if isinstance(value, Mapping):
         if key in value:
             return value[key]
-        names = ", ".join(str(name) for name in list(value)[:8]) or "none"
-        raise _Missing(f"there is no key {key!r}; the keys are: {names}")
+        names = ", ".join(str(name)[:_SHOWN_CHARS] for name in islice(value, 8)) or "none"
+        raise _Missing(f"there is no key {_shown(key)}; the keys are: {names}")
     if isinstance(value, list | tuple | str) and isinstance(key, int) and not isinstance(key, bool):
         if -len(value) <= key < len(value):
             return value[key]
-        raise _Missing(f"there is no item {key}; the number of items is {len(value)}")
+        raise _Missing(f"there is no item {_shown(key)}; the number of items is {len(value)}")
     kind = "null" if value is None else type(value).__name__
-    raise _Missing(f"{kind} has no key {key!r}")
+    raise _Missing(f"{kind} has no key {_shown(key)}")
+
+
+def _shown(key: Any) -> str:
+    return repr(key)[:_SHOWN_CHARS]
 
 
 class _Missing(TemplateError):
@@ -165,7 +178,7 @@ def evaluators() -> dict[type, Callable[[Any, Scope], Any]]:
         nodes.Mod: arithmetic(operator.mod),
         nodes.Neg: lambda node, scope: -_number(evaluate(node.node, scope)),
         nodes.Pos: lambda node, scope: _number(evaluate(node.node, scope)),
-        nodes.Concat: lambda node, scope: "".join(
+        nodes.Concat: lambda node, scope: join_texts(
             to_text(evaluate(item, scope)) for item in node.nodes
         ),
         nodes.And: lambda node, scope: evaluate(node.left, scope) and evaluate(node.right, scope),
@@ -253,9 +266,9 @@ def _filter(node: Any, scope: Scope) -> Any:
     except Exception as error:
         # Jinja's filters may raise any exception for an unexpected value.
         raise TemplateError(f"filter {node.name!r}: {error}") from None
-    if isinstance(result, bool | int | float | str | dict) or result is None:
-        return result
-    return [list(item) if isinstance(item, tuple) else item for item in result]
+    if not isinstance(result, bool | int | float | str | dict) and result is not None:
+        result = [list(item) if isinstance(item, tuple) else item for item in result]
+    return check_result(result)
 
 
 def _test(node: Any, scope: Scope) -> bool:
@@ -274,21 +287,17 @@ def _test(node: Any, scope: Scope) -> bool:
 
 
 def _calculate(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
-    for operand in (left, right):
-        if isinstance(operand, str | list) and len(operand) > _OPERAND_CHARS_MAX:
-            raise TemplateError(
-                f"an operand has more than {number_text(_OPERAND_CHARS_MAX)} characters or items; "
-                "use a filter or a step instead"
-            )
+    check_operands(left, right)
     name = function.__name__
     if name == "mod" and not isinstance(left, int | float):
         raise TemplateError("the operands of % must be numbers")
     if name == "mul" and not (isinstance(left, int | float) and isinstance(right, int | float)):
         raise TemplateError("the operands of * must be numbers")
     try:
-        return function(left, right)
+        result = function(left, right)
     except (TypeError, ArithmeticError) as error:
         raise TemplateError(str(error)) from None
+    return check_result(result)
 
 
 def _number(value: Any) -> int | float:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orc.ledger.wording import size_text
+from orc.ledger.bounds import INTEGER_DIGITS_MAX, check_value
+from orc.ledger.wording import number_text
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.language.value_bounds import check_length, check_operands
 
-RESULT_CHARS_MAX = 64 * 1024 * 1024
-"""The maximum length of a text."""
 PRECISION_MAX = 400
 """More than the digits of any float."""
+_NUMBER_CHARS_MAX = 30
+"""More than the characters of a float, or of an integer of 64 bits."""
 
 _PARAMETERS = {
     "indent": ("width",),
@@ -42,19 +44,35 @@ def check_filter(
         case "indent" if isinstance(value, str):
             width = given.get("width", 4)
             width = len(width) if isinstance(width, str) else width
-            _check_length((value.count("\n") + 1) * width if _is_number(width) else 0)
+            check_length((value.count("\n") + 1) * width if _is_number(width) else 0)
         case "join" if isinstance(value, list | str | dict):
-            _check_length(len(value) * len(str(given.get("d", ""))))
+            check_length(_joined_chars(value) + len(value) * len(str(given.get("d", ""))))
+        case "list" | "sort" | "unique" if isinstance(value, str):
+            check_operands(value)
+        case "int" if isinstance(value, str) and _is_long_integer(value):
+            # Jinja would give the default, as if the text were no number.
+            raise TemplateError(
+                f"the text has more than {number_text(INTEGER_DIGITS_MAX)} digits, which is too "
+                "long for an integer"
+            )
         case "replace" if {"old", "new"} <= given.keys():
             times = str(value).count(str(given["old"]))
             if _is_number(given.get("count")):
                 times = min(times, int(given["count"]))
-            _check_length(times * len(str(given["new"])))
+            check_length(times * len(str(given["new"])))
 
 
-def _check_length(chars: float) -> None:
-    if chars > RESULT_CHARS_MAX:
-        raise TemplateError(f"the text would have more than {size_text(RESULT_CHARS_MAX)}")
+def _joined_chars(value: list[Any] | str | dict[str, Any]) -> int:
+    """At least the number of characters of the items as texts."""
+    if isinstance(value, list):
+        size = check_value(value)
+        return size.chars + _NUMBER_CHARS_MAX * size.values
+    return sum(map(len, value))
+
+
+def _is_long_integer(text: str) -> bool:
+    digits = text.strip().lstrip("+-").replace("_", "")
+    return len(digits) > INTEGER_DIGITS_MAX and digits.isdecimal()
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from orc.ledger.wording import size_text
+from orc.ledger.bounds import Size, Unstorable, check_value
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.evaluation import jinja_environment, to_plain, to_text
 from orc.scheduler.core.language.expressions import (
@@ -22,9 +22,12 @@ from orc.scheduler.core.language.expressions import (
     check_node,
     references_in,
 )
-from orc.scheduler.core.language.filter_bounds import RESULT_CHARS_MAX
+from orc.scheduler.core.language.value_bounds import join_texts
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z|[A-Za-z_]\w*\Z", re.ASCII)
+
+
+_SHOWN_CHARS = 80
 
 
 _KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "none"} | {
@@ -53,12 +56,9 @@ class Template:
         if len(self.parts) == 1:
             part = self.parts[0]
             return part if isinstance(part, str) else to_plain(part.evaluate(scope))
-        text = "".join(
+        return join_texts(
             part if isinstance(part, str) else to_text(part.evaluate(scope)) for part in self.parts
         )
-        if len(text) > RESULT_CHARS_MAX:
-            raise TemplateError(f"the text would have more than {size_text(RESULT_CHARS_MAX)}")
-        return text
 
 
 def has_template(text: str) -> bool:
@@ -93,13 +93,34 @@ def parse_condition(text: str) -> Expression:
 
 def render_value(value: Any, scope: Mapping[str, Any]) -> Any:
     """Render every text in a JSON value, except keys. Raises TemplateError."""
-    if isinstance(value, str):
-        return parse_template(value).render(scope) if has_template(value) else value
-    if isinstance(value, Mapping):
-        return {key: render_value(item, scope) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [render_value(item, scope) for item in value]
-    return value
+    return _Rendering(scope).render(value)
+
+
+class _Rendering:
+    """Renders the texts of one value, and stops when together they are too large to be stored."""
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._scope = scope
+        self._size = Size(0, 0)
+
+    def render(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value) if has_template(value) else value
+        if isinstance(value, Mapping):
+            return {key: self.render(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.render(item) for item in value]
+        return value
+
+    def _text(self, text: str) -> Any:
+        rendered = parse_template(text).render(self._scope)
+        try:
+            self._size = check_value(rendered, beside=self._size)
+        except Unstorable as error:
+            raise TemplateError(
+                f"{text[:_SHOWN_CHARS]}: the value cannot be used: {error}"
+            ) from None
+        return rendered
 
 
 def texts_in(value: Any) -> list[str]:

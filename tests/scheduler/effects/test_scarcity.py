@@ -13,7 +13,7 @@ import trio
 
 from orc.ledger import failpoints
 from orc.ledger.secrets.masking import NO_MASK
-from orc.scheduler.effects import groups as groups_module
+from orc.scheduler.effects import waiting
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
@@ -73,7 +73,7 @@ async def test_a_lack_of_descriptors_is_reported_and_none_leaks(
     groups: ProcessGroups,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(groups_module, "_SCARCE_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(waiting, "PAUSES_S", (0.01, 0.01))
     before = open_descriptors()
     with trio.fail_after(WITHIN_S), no_descriptor_left():
         results = [
@@ -83,7 +83,7 @@ async def test_a_lack_of_descriptors_is_reported_and_none_leaks(
     for result in results:
         assert result.failed is not None
         assert result.failed.kind == "environment"
-        assert result.failed.message.endswith("started: Too many open files")
+        assert "started: Too many open files; raise the limit" in result.failed.message
     assert open_descriptors() == before
 
 
@@ -104,7 +104,8 @@ async def test_a_spawn_that_fails_halfway_leaves_no_process_and_a_scarce_one_is_
         assert (result.value, (tmp_path / "runs").read_text()) == ("", "ran\n")
     else:
         assert result.failed is not None
-        assert result.failed.message == "the command could not be started: Input/output error"
+        said = "the command could not be started: Input/output error; check the disk"
+        assert result.failed.message == said
         assert not (tmp_path / "runs").exists()
     assert processes_with(marker) == []
 
