@@ -19,6 +19,8 @@ BLOB_BYTES_MAX = 256 * 1024 * 1024
 VALUES_MAX = 5_000_000
 """The maximum number of values inside one value; a key counts as part of its value."""
 LEVELS_MAX = 200
+INNER_LEVELS_MAX = LEVELS_MAX - 10
+"""For inputs and replies, which definitions and recordings contain as parts of one value."""
 INTEGER_DIGITS_MAX = 4300
 """The number of digits that Python reads and writes by default (sys.set_int_max_str_digits)."""
 
@@ -41,7 +43,7 @@ class Size(NamedTuple):
 NOTHING = Size(0, 0)
 
 
-def check_value(value: Any, *, beside: Size = NOTHING) -> Size:
+def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_MAX) -> Size:
     """The size of a value that can be stored, together with that of values `beside` it.
 
     It stops at the first bound, so that a value with shared parts costs no more than the bound.
@@ -49,7 +51,7 @@ def check_value(value: Any, *, beside: Size = NOTHING) -> Size:
     """
     values, chars = beside
     level = [value]
-    for _ in range(LEVELS_MAX):
+    for _ in range(levels_max):
         values += len(level)
         below: list[Any] = []
         for item in level:
@@ -70,7 +72,7 @@ def check_value(value: Any, *, beside: Size = NOTHING) -> Size:
             return Size(values, chars)
         level = below
     raise Unstorable(
-        f"it is nested more than {LEVELS_MAX} levels deep; use fewer levels, or keep it as a text"
+        f"it is nested more than {levels_max} levels deep; use fewer levels, or keep it as a text"
     )
 
 

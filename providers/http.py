@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 
+from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import size_text
 from orc.providers.errors import PermanentError, ProviderError, TransientError
 
@@ -178,6 +179,9 @@ def find_causes(error: BaseException) -> Iterator[BaseException]:
 def describe_failure(error: BaseException) -> str:
     """Why a connection failed, in a few words that do not depend on the HTTP client."""
     for cause in find_causes(error):
+        shortage = find_shortage(cause)
+        if shortage is not None:
+            return shortage
         match cause:
             case ConnectionRefusedError():
                 return "connection refused"

@@ -25,14 +25,12 @@ from orc.providers.http import (
     replace_surrogates,
     safe_text,
 )
+from orc.providers.reply_bounds import CALLS_MAX, NAME_CHARS_MAX, TOKENS_MAX
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024
 AFTER_END_WAIT_S = 0.5
 
-_CALLS_MAX = 1000
-_COUNT_MAX = 2**53
-_NAME_MAX = 200
 
 _Value = TypeVar("_Value", bool, int, str)
 
@@ -129,8 +127,8 @@ class _ArrivingLines:
             native = {"thinking": "".join(self._thoughts)}
         return Reply(
             text="".join(self._pieces),
-            model=safe_text(model, length_max=_NAME_MAX),
-            finish_reason=safe_text(reason, length_max=_NAME_MAX),
+            model=safe_text(model, length_max=NAME_CHARS_MAX),
+            finish_reason=safe_text(reason, length_max=NAME_CHARS_MAX),
             usage=Usage(
                 input_tokens=_parse_count(self.end, "prompt_eval_count"),
                 output_tokens=_parse_count(self.end, "eval_count"),
@@ -176,8 +174,8 @@ class _ArrivingLines:
     def _take_calls(self, calls: Any) -> None:
         if not self._request.tools:
             raise _protocol_error("calls a tool, but the request has no tools")
-        if not isinstance(calls, list) or len(self._calls) + len(calls) > _CALLS_MAX:
-            raise _protocol_error(f"has a `tool_calls` that is not a list of at most {_CALLS_MAX}")
+        if not isinstance(calls, list) or len(self._calls) + len(calls) > CALLS_MAX:
+            raise _protocol_error(f"has a `tool_calls` that is not a list of at most {CALLS_MAX}")
         for call in calls:
             number = self._earlier_calls + len(self._calls)
             self._calls.append(_parse_call(call, default_id=f"call_{number}"))
@@ -208,10 +206,10 @@ def _parse_call(call: Any, *, default_id: str) -> ToolCall:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         raise _protocol_error("has a tool call without a function")
-    name = safe_text(_field(function, "name", of=str, default=""), length_max=_NAME_MAX)
+    name = safe_text(_field(function, "name", of=str, default=""), length_max=NAME_CHARS_MAX)
     if not name:
         raise _protocol_error("has a tool call without a name")
-    given_id = safe_text(_field(call, "id", of=str, default=""), length_max=_NAME_MAX)
+    given_id = safe_text(_field(call, "id", of=str, default=""), length_max=NAME_CHARS_MAX)
     arguments = _parse_arguments(function.get("arguments"))
     return ToolCall(id=given_id or default_id, name=name, arguments=arguments)
 
@@ -234,7 +232,7 @@ def _parse_arguments(arguments: Any) -> dict[str, Any] | str:
 
 def _parse_count(document: dict[str, Any], key: str) -> int:
     count = _field(document, key, of=int, default=0)
-    if isinstance(count, bool) or not 0 <= count <= _COUNT_MAX:
+    if isinstance(count, bool) or not 0 <= count <= TOKENS_MAX:
         raise _protocol_error(f"has a {key} that is not a number of tokens")
     return count
 

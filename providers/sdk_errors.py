@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import httpx2
 
+from orc.ledger.scarcity import find_shortage
 from orc.ledger.wording import duration_text
 from orc.providers.errors import PermanentError, PermanentKind, ProviderError, TransientError
 from orc.providers.http import (
@@ -137,6 +138,9 @@ class Failures:
             if error.body is None:
                 return self._build_connection_error(error)
             return self.build_event_error(error.body)
+        shortage = find_shortage(error)
+        if shortage is not None:
+            return TransientError("connection", f"{self._who} cannot be reached: {shortage}")
         # json and pydantic raise ValueError, and the SDKs can raise any exception for JSON of an
         # unexpected shape.
         return self.build_protocol_error(f"does not follow its API ({type(error).__name__})")

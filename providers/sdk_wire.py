@@ -11,14 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from orc.ledger.wording import count_text, size_text
 from orc.providers.http import LineCutter, replace_surrogates, safe_text
+from orc.providers.reply_bounds import TOKENS_MAX
 from orc.providers.sdk_errors import Failures
 
 BODY_MAX_BYTES = 64 * 1024 * 1024
 LINE_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_BYTES = 4 * 1024 * 1024
 EVENT_MAX_LINES = 1000
-
-_COUNT_MAX = 2**53
 
 
 class BoundedBody(httpx2.AsyncByteStream):
@@ -87,7 +86,7 @@ def _clean(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_clean)]
 """A text from the server, without lone surrogates, which JSON can hold and UTF-8 cannot."""
-Count = Annotated[int, Field(ge=0, le=_COUNT_MAX)]
+Count = Annotated[int, Field(ge=0, le=TOKENS_MAX)]
 """A number of tokens, or an index."""
 
 

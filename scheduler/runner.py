@@ -34,6 +34,7 @@ from orc.scheduler.core.commands import (
     CancelJob,
     Command,
     Failed,
+    FailStep,
     FinishAttempt,
     InterruptJob,
     PauseJob,
@@ -41,6 +42,7 @@ from orc.scheduler.core.commands import (
     ReuseStep,
     Settle,
     TimeOutJob,
+    shorten_message,
 )
 from orc.scheduler.core.fold.evolve import JobState, evolve
 from orc.scheduler.core.fold.queues import WorkQueues
@@ -192,7 +194,7 @@ class Runner:
                 messages.append(Message(TimeOutJob()))
 
     def _handle(self, message: Message, turn: Turn) -> None:
-        command = message.command
+        command = self._with_safe_message(message.command)
         if isinstance(command, CancelJob | InterruptJob | TimeOutJob):
             self._begin_stop(command)
             return
@@ -204,6 +206,18 @@ class Runner:
         if message.committed is not None:
             turn.journalled.append(message.committed)
         self._apply(decide(self._state, command), turn)
+
+    def _with_safe_message(self, command: Command) -> Command:
+        """The command; the message of a failure is masked, and then cut."""
+        match command:
+            case FinishAttempt(outcome=Failed() as failed):
+                return replace(command, outcome=self._safe(failed))
+            case FailStep():
+                return replace(command, failed=self._safe(command.failed))
+        return command
+
+    def _safe(self, failed: Failed) -> Failed:
+        return replace(failed, message=shorten_message(self._mask.text(failed.message)))
 
     def _advance(self, turn: Turn) -> None:
         """Apply what the state requires without a command: expiries, starts, the job's end."""

@@ -26,6 +26,17 @@ CallEvent = LlmRequested | LlmResponded | LlmFailed | CacheHit | ToolCalled | To
 """The events that an effect may record while it runs."""
 
 
+MESSAGE_CHARS_MAX = 10_000
+"""The maximum length of the message of a failure; it may quote texts of any length."""
+
+
+def shorten_message(message: str) -> str:
+    """The message, cut to its maximum length. Secrets must be masked before."""
+    if len(message) <= MESSAGE_CHARS_MAX:
+        return message
+    return message[: MESSAGE_CHARS_MAX - 3] + "..."
+
+
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     """The attempt succeeded. The paths of `files` are relative to `outputs/`."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from orc.ledger.bounds import check_value, digits_message
+from orc.ledger.bounds import Unstorable, check_value, digits_message
 from orc.ledger.digest import clean_json
 
 
 def parse_json(text: str) -> Any:
     """The JSON value in the text.
 
-    Raises ValueError for invalid JSON, duplicate keys, NaN, infinite numbers, and a value over the
-    bounds of `ledger/bounds.py`.
+    Raises ValueError for invalid JSON, duplicate keys, NaN and infinite numbers; of these,
+    Unstorable for a value over the bounds of `ledger/bounds.py`.
     """
     try:
         value = json.loads(
@@ -25,8 +25,9 @@ def parse_json(text: str) -> Any:
         raise
     except ValueError as error:
         # Python refuses to read the digits of a long integer, in words about itself.
-        is_long = "set_int_max_str_digits" in str(error)
-        raise ValueError(digits_message() if is_long else str(error)) from None
+        if "set_int_max_str_digits" in str(error):
+            raise Unstorable(digits_message()) from None
+        raise
     check_value(value)
     return clean_json(value)
 

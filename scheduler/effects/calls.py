@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from orc.ledger import failpoints, pack
+from orc.ledger.bounds import INNER_LEVELS_MAX, check_value
 from orc.ledger.digest import clean_json, clean_text, digest_json
 from orc.ledger.events import (
     CacheHit,
@@ -21,11 +22,13 @@ from orc.ledger.events import (
     LlmResponded,
     TokenUsage,
 )
+from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.values import CachedReply
 from orc.providers import Provider, ProviderError, Reply, Request, ToolCall, TransientError
+from orc.providers.reply_bounds import NAME_CHARS_MAX, check_reply
 from orc.providers.request_key import prompt_values, request_values
-from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.effects.contract import (
     Journal,
     PromptRequest,
@@ -110,7 +113,11 @@ class Caller:
     async def ask(self, asked: Request) -> Answer:
         """The reply to the request. Raises CallFailed."""
         canonical = request_values(asked, self._request.target.provider)
-        request_sha256 = digest_json(canonical)
+        try:
+            check_value(canonical)
+            request_sha256 = digest_json(canonical)
+        except ValueError as error:
+            raise _cannot_store("request", error) from None
         if self._known and self._known[0].request_sha256 == request_sha256:
             return await self._from_stream(request_sha256)
         # The conversation differs from the recorded one: its later replies do not apply.
@@ -152,7 +159,10 @@ class Caller:
     async def _from_cache(self, asked: Request, request_sha256: Any, found: CachedReply) -> Answer:
         call = self._next_call()
         kept = self._mask.value(found.reply)
-        payload, blob = pack(kept)
+        try:
+            payload, blob = pack(kept)
+        except ValueError as error:
+            raise _cannot_store("recorded reply", error) from None
         await self._journal.record(
             CacheHit(
                 step=self._request.step,
@@ -182,7 +192,10 @@ class Caller:
     ) -> Answer:
         request = self._request
         call = self._next_call()
-        payload, blob = pack(canonical)
+        try:
+            payload, blob = pack(canonical)
+        except ValueError as error:
+            raise _cannot_store("request", error) from None
         await self._journal.record(
             LlmRequested(
                 step=request.step,
@@ -205,8 +218,13 @@ class Caller:
         reply = await self._receive(asked, call, watch)
         failpoints.hit("call.after_reply")
         try:
-            content = self._mask.value(_reply_content(reply))
+            check_reply(reply)
+            content = _reply_content(reply)
+            check_value(content, levels_max=INNER_LEVELS_MAX)
+            content = self._mask.value(content)
             payload, blob = pack(content)
+        except ProviderError as error:
+            raise await self._failed(asked, call, error, watch.elapsed()) from None
         except (ValueError, TypeError, RecursionError) as error:
             broken = TransientError("protocol", f"the reply cannot be stored as JSON: {error}")
             raise await self._failed(asked, call, broken, watch.elapsed()) from None
@@ -216,13 +234,13 @@ class Caller:
                 attempt=request.attempt,
                 call=call,
                 provider=request.target.provider,
-                model=clean_text(reply.model),
+                model=_name(reply.model),
                 reply=payload,
                 request_sha256=request_sha256,
-                finish_reason=clean_text(reply.finish_reason),
+                finish_reason=_name(reply.finish_reason),
                 usage=TokenUsage(**asdict(reply.usage)),
                 duration_s=watch.elapsed(),
-                request_id=None if reply.request_id is None else clean_text(reply.request_id),
+                request_id=None if reply.request_id is None else _name(reply.request_id),
             ),
             blob,
         )
@@ -250,7 +268,11 @@ class Caller:
             error = raised
         except Exception as raised:
             # An unexpected exception of a provider fails the step, not the whole job.
-            error = TransientError("protocol", f"{name}: {type(raised).__name__}: {raised}")
+            shortage = find_shortage(raised)
+            if shortage is not None:
+                error = TransientError("connection", f"{name}: {shortage}")
+            else:
+                error = TransientError("protocol", f"{name}: {type(raised).__name__}: {raised}")
         else:
             return reply
         raise await self._failed(asked, call, error, watch.elapsed()) from error
@@ -259,7 +281,8 @@ class Caller:
         self, asked: Request, call: int, error: ProviderError, duration_s: float
     ) -> CallFailed:
         retry_after_s = error.retry_after_s if isinstance(error, TransientError) else None
-        message, kind = self._mask.text(clean_text(error.message)), error.kind
+        message = shorten_message(self._mask.text(clean_text(error.message)))
+        kind = error.kind
         await self._journal.record(
             LlmFailed(
                 step=self._request.step,
@@ -282,6 +305,16 @@ class Caller:
         self._call += 1
         self._ordinal += 1
         return call
+
+
+def _cannot_store(what: str, error: ValueError) -> CallFailed:
+    message = f"the {what} cannot be stored: {error}"
+    return CallFailed(Failed(kind="bad_request", message=message, duration_s=0.0, final=True))
+
+
+def _name(text: str) -> str:
+    """A name from a server, as long as it may be."""
+    return clean_text(text)[:NAME_CHARS_MAX]
 
 
 def _as_failed(

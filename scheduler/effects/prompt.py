@@ -15,7 +15,7 @@ from orc.ledger import pack
 from orc.ledger.digest import canonical_json, clean_json, digest_json
 from orc.ledger.events import ToolCalled, ToolReturned
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.wording import count_text
+from orc.ledger.wording import count_text, number_text
 from orc.providers import Message, Provider, Request, Tool, ToolCall
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
@@ -31,6 +31,8 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.text import json_result
 
+TOOL_CALLS_MAX = 100
+"""The number of tool calls of one reply that are made; the model is told that the others are not."""
 CUT_WARNING = "the reply was cut off at its token limit (max_tokens)"
 
 
@@ -169,6 +171,12 @@ class _Conversation:
         if known is not None:
             toolbox.recall(name, arguments, known)
             return known
+        if index >= TOOL_CALLS_MAX:
+            return KnownResult(
+                f"not called: of one reply, only the first {number_text(TOOL_CALLS_MAX)} tool calls "
+                "are made; call the tool again in your next reply",
+                is_error=True,
+            )
         request = self._request
         payload, blob = pack(arguments)
         await self._journal.record(

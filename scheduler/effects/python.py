@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from orc.ledger.digest import clean_json, clean_text
+from orc.ledger.kinds import FailureKind
 from orc.ledger.scarcity import describe_system_error, find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import size_text
@@ -233,7 +234,7 @@ def _read_answer(line: bytes, request: FunctionRequest, mask: Mask, duration_s: 
         refused = OSError(answer["errno"], "") if "errno" in answer else None
         # A model can do nothing about a machine without memory: its tool did not fail by its call.
         is_short = request.use == "tool" and refused and find_shortage(refused)
-        kind = "environment" if is_short else answer["kind"]
+        kind: FailureKind = "environment" if is_short else answer["kind"]
         return Result(failed=Failed(kind=kind, message=message, duration_s=duration_s))
     value = mask.value(clean_json(answer["value"]))
     return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))

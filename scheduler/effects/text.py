@@ -75,4 +75,7 @@ def find_misfits(value: Any, schema: Mapping[str, Any]) -> list[str]:
         return [f"a reference in the schema cannot be resolved: {reason}"]
     except RecursionError:
         return ["the schema or the value is nested too deeply"]
+    except (ArithmeticError, ValueError) as error:
+        # For instance, a large integer is no multiple of a fraction: Python cannot divide them.
+        return [f"a number cannot be compared with the schema: {error}"]
     return [f"{error.json_path}: {clean_text(error.message)[:_MISFIT_CHARS]}" for error in errors]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
 from orc.ledger.digest import clean_json
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.strict_json import parse_json
+
+_SHOWN_CHARS = 200
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -22,10 +25,15 @@ def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
     """Why a value does not fit an input's type or enum; empty if it does."""
     is_bool = isinstance(value, bool)
     if not isinstance(value, _TYPES[type_name]) or (is_bool and type_name != "boolean"):
-        return f"must be of type {type_name}; got {value!r}"
+        return f"must be of type {type_name}; got {_shown(value)}"
     if enum is not None and value not in enum:
-        return f"must be one of {', '.join(map(repr, enum))}; got {value!r}"
+        return f"must be one of {', '.join(map(repr, enum))}; got {_shown(value)}"
     return ""
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_CHARS else f"{shown[: _SHOWN_CHARS - 3]}..."
 
 
 def is_required(spec: InputSpec) -> bool:
@@ -38,10 +46,17 @@ def read_input(given: Any, spec: InputSpec) -> tuple[Any, str]:
 
     A text is parsed as JSON unless the input's type is `string`.
     """
+    try:
+        check_value(given, levels_max=INNER_LEVELS_MAX)
+    except ValueError as error:
+        return given, f"cannot be stored: {error}"
     value = given = clean_json(given)
     if isinstance(given, str) and spec.type != "string":
         try:
             value = parse_json(given)
+            check_value(value, levels_max=INNER_LEVELS_MAX)
+        except Unstorable as error:
+            return given, f"cannot be stored: {error}"
         except ValueError:
             value = given
     return value, input_problem(value, spec.type, spec.enum)
