@@ -47,7 +47,25 @@ PLACES = {
     "call.before_send": "llm.requested is committed; the request is not sent",
     "call.after_reply": "the reply has arrived but is not recorded",
 }
-"""Every place, with the state of the program at that place."""
+"""Every place that a run reaches, with the state of the program at that place."""
+
+COMMAND_PLACES = {
+    "new_file.before_make": "the temporary folder beside a new file exists; the file is empty",
+    "new_file.made": "the new file is whole and synced, but has only its temporary name",
+    "new_file.noted": "the target will be taken over, or reserved on a filesystem without links",
+    "new_file.reserved": "without hard links: an empty file reserves the name",
+    "new_file.placed": "the new file has its name; the temporary folder is there",
+    "export.marked": "the folder of an export has only the mark of an unfinished one",
+    "export.written": "the folder of an export is complete, but still marked as unfinished",
+    "signal.sent": "a job is asked to cancel or to decide; nobody has done it",
+    "removal.before_index": "bytes are removed from the ledger; the search index is there",
+    "removal.before_files": "the search index is removed; no run folder is changed",
+    "removal.after_file": "a file is removed from a run folder",
+    "removal.before_compact": "the run folders are published; free pages may have removed bytes",
+    "removal.after_vacuum": "the file is rewritten; its write-ahead log may have removed bytes",
+    "index.before_commit": "words are added to the search index, but not committed",
+}
+"""Places that only other commands reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +92,7 @@ class _Plan:
                 self._entries.append(_parse(part))
 
     def hit(self, place: str) -> None:
-        assert place in PLACES, place
+        assert place in PLACES or place in COMMAND_PLACES, place
         with self._lock:
             self._counts[place] += 1
             self._total += 1
@@ -123,8 +141,11 @@ def _parse(text: str) -> _Entry:
     target, _, command = text.partition("=")
     place, _, count = target.partition("@")
     action, _, argument = command.partition(":")
-    if place != "*" and place not in PLACES:
-        raise BadFailpoint(f"{text}: unknown place {place}; the places are {', '.join(PLACES)}")
+    known_places = (*PLACES, *COMMAND_PLACES)
+    if place != "*" and place not in known_places:
+        raise BadFailpoint(
+            f"{text}: unknown place {place}; the places are {', '.join(known_places)}"
+        )
     if count not in ("", "*") and not (count.isascii() and count.isdigit() and int(count)):
         raise BadFailpoint(f"{text}: the count after @ must be a positive integer or *")
     known = {

@@ -13,7 +13,7 @@ import typer
 
 from orc.about import version
 from orc.cli.errors import UsageProblem
-from orc.cli.jobs.crate import write_crate, write_crate_file
+from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
 from orc.cli.jobs.folders import folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Job, Json, ReplaceFile
@@ -21,6 +21,7 @@ from orc.cli.terminal.text import put_json, put_piece, safe, say
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.new_file import refuse_existing, write_new_bytes, write_new_file
+from orc.ledger.files.unfinished import refuse_full, unfinished
 from orc.projections import Publisher
 from orc.projections.exports.formats import FORMATS, render
 from orc.projections.exports.source import ExportSource, read_source
@@ -129,14 +130,16 @@ def _export_folder(
 ) -> int:
     """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
     folder = to.absolute() if to is not None else folder_of(ledger, job_id)
-    if to is not None:
-        _refuse_full(folder)
-    # While the job runs, its commands may still write to the folder `artifacts/`.
-    is_live = to is None and has_owner(ledger.path, job_id)
     publisher = Publisher(ledger, job_id, folder, prices=prices)
-    if to is None and not is_live:
-        publisher.sweep()
-    publisher.publish(final=not is_live)
+    if to is not None:
+        with unfinished(folder, f"folder of {job_id}"):
+            publisher.publish()
+    else:
+        # While the job runs, its commands may still write to the folder `artifacts/`.
+        is_live = has_owner(ledger.path, job_id)
+        if not is_live:
+            publisher.sweep()
+        publisher.publish(final=not is_live)
     lost = publisher.lost()
     if as_json:
         put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})
@@ -158,7 +161,7 @@ def _export_job(
     target = wanted.target(job_id)
     is_crate = wanted.form == "ro-crate"
     if target is not None and is_crate and target.suffix != ".zip":
-        _refuse_full(target)
+        refuse_full(target, crate_of(job_id))
     elif target is not None:
         refuse_existing(target, force=wanted.force)
     with _read_snapshot(ledger, job_id, orc_version) as source:
@@ -226,8 +229,3 @@ def _say_lost(lost: Mapping[str, str]) -> None:
         say(f"  without {safe(path)}: {safe(why)}")
     if len(lost) > 20:
         say(f"  and without {len(lost) - 20} more; --json names them")
-
-
-def _refuse_full(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageProblem(f"{folder} exists and is not an empty folder; name another with --to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_template
 from orc.cli.options import Json
 from orc.cli.terminal.text import put, put_json, safe, say, table
+from orc.ledger.files.folder import Folder
+from orc.ledger.files.temporary import sweep
 
 
 def command(
@@ -42,15 +45,18 @@ def command(
     is_file = to.suffix in (".yaml", ".yml")
     path = to if is_file else to / f"{template}.yaml"
     beside = path.with_name(f"{path.stem}.replay.yaml")
-    taken = [found for found in (path, beside) if found.exists()]
-    if taken and not force:
-        raise UsageProblem(
-            f"{taken[0]} exists already; name another file with --to, or overwrite it with --force"
-        )
+    contents = {beside: replies, path: spec}
+    for found, content in contents.items():
+        # A file that has the content already may be the first half of a killed command.
+        if not force and os.path.lexists(found) and _read(found) != content:
+            raise UsageProblem(
+                f"{found} exists already; name another file with --to, or overwrite it with --force"
+            )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(spec, "utf-8")
-        beside.write_text(replies, "utf-8")
+        for found, content in contents.items():
+            sweep(found.parent, [found.name])
+            Folder(found.parent.absolute(), private=False).write(found.name, content.encode())
     except OSError as error:
         raise EnvironmentProblem(f"cannot write {path}: {error.strerror}") from error
     if as_json:
@@ -59,3 +65,11 @@ def command(
     say(f"wrote {safe(path)}, and {safe(beside)} with recorded replies to try it offline")
     say(f"next: orc run {safe(path)} -p replay    then: orc run {safe(path)}")
     return 0
+
+
+def _read(path: Path) -> str | None:
+    """The text of the file; None if it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError):
+        return None

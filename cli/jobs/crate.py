@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.unfinished import MARK, unfinished
 from orc.projections import Publisher
 from orc.projections.exports.crate_facts import read_facts
 from orc.projections.exports.ro_crate import METADATA, SPEC, Packed, render_crate
@@ -28,10 +28,23 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 def write_crate(
     source: ExportSource, folder: Path, *, prices: PriceTable
 ) -> tuple[int, dict[str, str]]:
-    """Write the run folder, and then its description, to an empty or new folder.
+    """Write the run folder, and then its description, to an empty, new or unfinished folder.
 
-    The number of files, and the files that cannot be written any more, with the reasons.
+    The number of files, and the files that cannot be written any more, with the reasons. Raises
+    FileIsThere, StorageError.
     """
+    with unfinished(folder, crate_of(source.job_id)):
+        return _write_crate(source, folder, prices=prices)
+
+
+def crate_of(job_id: str) -> str:
+    """The name of a crate in the mark of an unfinished folder."""
+    return f"ro-crate of {job_id}"
+
+
+def _write_crate(
+    source: ExportSource, folder: Path, *, prices: PriceTable
+) -> tuple[int, dict[str, str]]:
     publisher = Publisher(source.reader, source.job_id, folder, prices=prices)
     publisher.publish()
     lost = publisher.lost()
@@ -47,23 +60,27 @@ def write_crate(
 def write_crate_file(
     source: ExportSource, target: Path, *, prices: PriceTable
 ) -> tuple[int, dict[str, str]]:
-    """Write the crate as one zip file over `target`; the result is that of `write_crate`."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "crate"
-        count, lost = write_crate(source, folder, prices=prices)
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            for relative in Folder(folder).files():
-                content = Folder(folder).read(relative)
-                assert content is not None
-                entry = zipfile.ZipInfo(relative, _ZIP_TIME)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o600 << 16
-                archive.writestr(entry, content)
+    """Write the crate as one zip file over `target`; the result is that of `write_crate`.
+
+    `target` is in a temporary folder, in which the files are written first.
+    """
+    folder = target.with_name("crate")
+    count, lost = _write_crate(source, folder, prices=prices)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for relative in Folder(folder).files():
+            content = Folder(folder).read(relative)
+            assert content is not None
+            entry = zipfile.ZipInfo(relative, _ZIP_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, content)
     return count, lost
 
 
 def _packed(folder: Folder) -> Iterator[Packed]:
     for relative in folder.files():
+        if relative == MARK:
+            continue
         content = folder.read(relative)
         assert content is not None
         yield Packed(relative, digest_bytes(content), len(content))

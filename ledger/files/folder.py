@@ -11,20 +11,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orc.ledger import failpoints
+from orc.ledger.files.temporary import TEMPORARY_NAME, hold, sync_folder, temporary_name
 from orc.ledger.scarcity import raise_shortage
-
-TEMPORARY_NAME = r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-[0-9]+\.orc-tmp"
-"""A pattern for the names of temporary files, with groups for the file name and process id."""
 
 DEPTH_MAX = 64
 """The maximum depth of listed folders; deeper files are left out."""
 
+_TRIES_MAX = 100
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -70,7 +68,7 @@ class Folder:
         Raises UnsafePath, and OSError if the disk refuses the write.
         """
         with self._parent(relative, create=True) as (parent, name):
-            temporary = f".{name[:60]}.{os.getpid()}-{threading.get_ident()}.orc-tmp"
+            temporary = temporary_name(name)
             fd = _open_temporary(temporary, parent, self._file_mode)
             try:
                 _write_all(fd, content)
@@ -89,7 +87,7 @@ class Folder:
                 _unlink_quietly(temporary, parent)
                 raise
             failpoints.hit("file.after_rename")
-            os.fsync(parent)
+            sync_folder(parent)
 
     def read(self, relative: str, *, size_max: int | None = None, offset: int = 0) -> bytes | None:
         """At most `size_max` bytes of a regular file from `offset`; None if there is no such file.
@@ -143,6 +141,12 @@ class Folder:
         except FileNotFoundError:
             return
 
+    def sweep(self) -> None:
+        """Remove all temporary files. Only for the one process that writes to the folder."""
+        for relative in list(self.files()):
+            if TEMPORARY_NAME.fullmatch(relative.rpartition("/")[2]):
+                self.remove(relative)
+
     @contextmanager
     def _parent(self, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
         """The descriptor of the folder that contains the file, and the file's name."""
@@ -182,7 +186,7 @@ def _enter(part: str, parent: int, *, mode: int | None) -> int:
     with suppress(FileExistsError):
         os.mkdir(part, mode, dir_fd=parent)
     # A file is durable only if the entries of its parent folders are.
-    os.fsync(parent)
+    sync_folder(parent)
     return os.open(part, _DIRECTORY, dir_fd=parent)
 
 
@@ -196,12 +200,20 @@ def _remove_link(part: str, parent: int) -> None:
 
 
 def _open_temporary(name: str, parent: int, mode: int) -> int:
-    try:
-        return os.open(name, _TEMPORARY, mode, dir_fd=parent)
-    except FileExistsError:
-        # A killed process with the same process id may have left this file.
-        os.unlink(name, dir_fd=parent)
-        return os.open(name, _TEMPORARY, mode, dir_fd=parent)
+    """Create the temporary file and lock it; its descriptor."""
+    for _ in range(_TRIES_MAX):
+        with suppress(FileNotFoundError):
+            # A killed process with the same process id may have left this file.
+            os.unlink(name, dir_fd=parent)
+        fd = os.open(name, _TEMPORARY, mode, dir_fd=parent)
+        try:
+            if hold(fd):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+    raise OSError(errno.EBUSY, "another process removes new files here", name)
 
 
 def _remove_empty_folder(name: str, parent: int) -> None:
@@ -217,7 +229,7 @@ def _remove_empty_folder(name: str, parent: int) -> None:
 def _sync_folder(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        sync_folder(fd)
     finally:
         os.close(fd)
 

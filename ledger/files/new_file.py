@@ -1,41 +1,64 @@
-"""Writes new files atomically, readable only by their owner, without replacing files by accident."""
+"""Writes new files atomically, readable only by their owner, without replacing files by accident.
+
+A file is made in a private folder beside its target and then gets its name. What a killed process
+left there is removed by the next command that writes the same target.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from orc.ledger import failpoints
 from orc.ledger.errors import FileIsThere, NoFolder, StorageError
+from orc.ledger.files.temporary import discard, find_leftovers, sync_folder, workplace
+
+_MADE = "new"
+_PLACED = "placed"
+_NO_LINKS = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+    errno.EXDEV,
+)
+"""What `link` fails with on filesystems without hard links: FAT, some network and FUSE mounts."""
 
 
 def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -> None:
     """Call `make` to fill an empty temporary file, sync it, and rename it to `target`.
 
-    With `force` it replaces an existing file. Raises FileIsThere, NoFolder, StorageError.
+    `make` may create further files beside the temporary file; they are removed. With `force` an
+    existing file is replaced. Raises FileIsThere, NoFolder, StorageError.
     """
     refuse_existing(target, force=force)
-    temporary = target.with_name(f".{target.name[:60]}.{os.getpid()}.orc-tmp")
+    is_taken_over = _is_left_by_killed(target)
     try:
-        with suppress(FileNotFoundError):
-            # A killed process with the same process id may have left this file.
-            temporary.unlink()
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        try:
+        _sweep(target, all_of_them=not is_taken_over)
+        with workplace(target) as folder:
+            temporary = folder / _MADE
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            failpoints.hit("new_file.before_make")
             make(temporary)
             _sync(temporary)
-            if force:
+            failpoints.hit("new_file.made")
+            if is_taken_over:
+                _note_target(folder, target)
+            if force or is_taken_over:
                 os.replace(temporary, target)
             else:
-                # If the name was taken in the meantime, link() fails; rename() would replace it.
-                os.link(temporary, target)
-        except FileExistsError as error:
-            raise FileIsThere(_is_there(target)) from error
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-        _sync(target.parent)
+                _place(temporary, target)
+            failpoints.hit("new_file.placed")
+            _sync_parent(target)
+            _sweep(target, all_of_them=True)
+    except FileExistsError as error:
+        raise FileIsThere(_is_there(target)) from error
     except OSError as error:
         raise StorageError(f"{target}: {error.strerror or error}") from error
 
@@ -56,10 +79,76 @@ def require_folder(path: Path) -> None:
 
 
 def refuse_existing(target: Path, *, force: bool) -> None:
-    """Check before any work that a new file can be written here. Raises FileIsThere, NoFolder."""
+    """Check before any work that a new file can be written here. Raises FileIsThere, NoFolder.
+
+    A file that a killed process had just put there is not refused: the same command completes it.
+    """
     require_folder(target)
-    if os.path.lexists(target) and (not force or not target.is_file() or target.is_symlink()):
+    if not os.path.lexists(target):
+        return
+    is_replaceable = target.is_file() and not target.is_symlink()
+    if not is_replaceable or not (force or _is_left_by_killed(target)):
         raise FileIsThere(_is_there(target))
+
+
+def _place(temporary: Path, target: Path) -> None:
+    """Give the file its name. Raises FileExistsError if the name was taken in the meantime."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _place_reserved(temporary, target)
+
+
+def _place_reserved(temporary: Path, target: Path) -> None:
+    """The same without hard links: an empty file reserves the name, and is then replaced."""
+    _note_target(temporary.parent, target)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    failpoints.hit("new_file.reserved")
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        target.unlink()
+        raise
+
+
+def _note_target(folder: Path, target: Path) -> None:
+    """Note in the temporary folder that the target, as it is after the next operation, is ours."""
+    note = folder / _PLACED
+    note.write_bytes(os.fsencode(target.name))
+    _sync(note)
+    failpoints.hit("new_file.noted")
+
+
+def _sweep(target: Path, *, all_of_them: bool) -> None:
+    """Remove what killed processes left for the target, or only what has not become the target."""
+    for left in find_leftovers(target.parent, [target.name]):
+        if left.is_dead and (all_of_them or not _became(left.path, target)):
+            discard(left.path)
+
+
+def _is_left_by_killed(target: Path) -> bool:
+    """Whether a killed process had just given the target its name."""
+    return any(
+        left.is_dead and _became(left.path, target)
+        for left in find_leftovers(target.parent, [target.name])
+    )
+
+
+def _became(folder: Path, target: Path) -> bool:
+    """Whether the target is the file that was made in this folder, or is reserved for it."""
+    made, note = folder / _MADE, folder / _PLACED
+    with suppress(OSError):
+        if not target.is_file() or target.is_symlink():
+            return False
+        if made.exists() and made.samefile(target):
+            return True
+        if note.exists() and note.read_bytes() == os.fsencode(target.name):
+            return not made.exists() or target.stat().st_size == 0
+    return False
 
 
 def _is_there(target: Path) -> str:
@@ -70,5 +159,13 @@ def _sync(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_parent(target: Path) -> None:
+    fd = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync_folder(fd)
     finally:
         os.close(fd)

@@ -7,20 +7,17 @@ its own. Any thread may call it, one call at a time.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import JobSubmitted
-from orc.ledger.files.folder import TEMPORARY_NAME, Folder
+from orc.ledger.files.folder import Folder
+from orc.ledger.files.temporary import find_leftovers
 from orc.projections.folder.run_folder import FOLDERS, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
-
-_TEMPORARY = re.compile(TEMPORARY_NAME)
 
 
 class Publisher:
@@ -83,9 +80,7 @@ class Publisher:
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left behind."""
-        for relative in list(self._folder.files()):
-            if _TEMPORARY.fullmatch(relative.rpartition("/")[2]):
-                self._folder.remove(relative)
+        self._folder.sweep()
 
     def _remove_superseded(self) -> None:
         for former in find_superseded(self._folder, self._projection.superseded()):
@@ -141,30 +136,16 @@ def deliver(
 def _sweep_copies(folder: Folder, paths: Iterable[str]) -> None:
     """Remove the temporary files that a killed process left beside the copies.
 
-    The folder is the author's: only temporary files of these paths are removed, and only if the
-    process that made them has ended.
+    The folder is the author's: only temporary files of these paths are removed.
     """
     beside: dict[str, set[str]] = {}
     for path in paths:
         parent, _, name = path.rpartition("/")
-        beside.setdefault(parent, set()).add(name[:60])
+        beside.setdefault(parent, set()).add(name)
     for parent, names in beside.items():
-        with suppress(OSError):
-            for entry in os.listdir(folder.path / parent):
-                if (match := _TEMPORARY.fullmatch(entry)) is None:
-                    continue
-                if match["name"] in names and not _is_alive(int(match["pid"])):
-                    folder.remove(f"{parent}/{entry}" if parent else entry)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        for left in find_leftovers(folder.path / parent, names):
+            if left.is_dead:
+                folder.remove(f"{parent}/{left.path.name}" if parent else left.path.name)
 
 
 def _is_unknown(ledger: LedgerReader, digest: Digest | None, path: Path) -> bool:

@@ -69,15 +69,19 @@ def open_memory() -> sqlite3.Connection:
 def remove_index(database: Path) -> None:
     """Remove the index, since it may have words of texts that were removed from the ledger."""
     path = index_path(database)
-    try:
-        _check_file(path)
-    except NotAnIndex:
+    journal = path.with_name(path.name + "-journal")
+    if os.path.lexists(path):
+        try:
+            _check_file(path)
+        except NotAnIndex:
+            return
+    elif not os.path.lexists(journal):
         return
     lock = lock_of(database)
     # A process that updates the index holds the lock for a second or two.
     is_held = lock.acquire(wait_s=_REMOVE_WAIT_S)
     try:
-        for name in (path, path.with_name(path.name + "-journal")):
+        for name in (path, journal):
             name.unlink(missing_ok=True)
     finally:
         if is_held:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from orc.ledger import failpoints
 from orc.ledger.errors import LedgerError
 from orc.ledger.files.locks import FileLock
 from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
@@ -129,6 +130,7 @@ class SearchIndex:
             is_last = added == len(rows) < _BATCH_EVENTS
             position = end if is_last else position
             self._note(position=str(position), last=_hash_at(reader, position))
+            failpoints.hit("index.before_commit")
         return not is_last
 
     def _add(self, reader: LedgerReader, row: tuple[object, ...]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.temporary import sweep
 from orc.projections.history.recording import build_recording
 
 
@@ -32,6 +33,7 @@ def write_recording(ledger: LedgerReader, job_id: str, path: Path) -> int:
     """
     document = build_recording(ledger.read_stream(job_id), ledger.read_payload)
     folder = Folder(path.absolute().parent)
+    sweep(folder.path, [path.name])
     folder.write(path.name, dump(document, as_json=path.suffix == ".json").encode())
     return sum(len(replies) for replies in document["replies"].values())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from orc.ledger import Ledger
 from orc.ledger.files.folder import UnsafePath
+from orc.ledger.files.temporary import hold
 from orc.projections import deliver
 from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
@@ -115,14 +115,16 @@ def test_a_folder_with_the_files_name_is_kept(ledger: Ledger, target: Path) -> N
 def test_only_temporary_files_of_a_killed_delivery_are_removed(
     ledger: Ledger, target: Path
 ) -> None:
-    with subprocess.Popen(["true"]) as gone:
-        pass
-    left = [f".main.py.{gone.pid}-7.orc-tmp", f"deep/.er.txt.{gone.pid}-7.orc-tmp"]
-    alive = f".main.py.{os.getppid()}-7.orc-tmp"
-    others = [alive, f".notes.py.{gone.pid}-7.orc-tmp", f"other/.er.txt.{gone.pid}-7.orc-tmp"]
+    # The process id says nothing: another process may have it by now, or another machine.
+    pid = os.getpid()
+    left = [f".main.py.{pid}-7.orc-tmp", f"deep/.er.txt.{pid}-7.orc-tmp"]
+    alive = f".main.py.{pid}-8.orc-tmp"
+    others = [alive, f".notes.py.{pid}-7.orc-tmp", f"other/.er.txt.{pid}-7.orc-tmp"]
     for name in [*left, *others]:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(b"half")
-    deliver(ledger, JOB, target, force=False)
+    with (target / alive).open("rb") as held:
+        assert hold(held.fileno())
+        deliver(ledger, JOB, target, force=False)
     there = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
     assert there == {"main.py", "deep/er.txt", *others}
