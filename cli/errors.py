@@ -1,6 +1,7 @@
 """The errors of the command line. Each class names its exit code.
 
 UsageProblem         an argument, an option or a file cannot be used; the caller corrects it
+└── OwnerSilent      the process that runs the job has not done what was asked; the caller waits
 EnvironmentProblem   something that orc needs is missing; the caller provides it
 ReaderGone           the reader of stdout has closed it; nothing needs to be done
 """
@@ -16,6 +17,12 @@ class UsageProblem(Exception):
     """An argument, an option or a file cannot be used; the message says what to do."""
 
     exit_code: ClassVar[int] = exit_codes.USAGE
+
+
+class OwnerSilent(UsageProblem):
+    """The process that runs the job has not done what it was asked to in time."""
+
+    exit_code: ClassVar[int] = exit_codes.OWNED
 
 
 class EnvironmentProblem(Exception):

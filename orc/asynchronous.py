@@ -220,8 +220,8 @@ async def reject_async(
 async def cancel_async(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
     """See `cancel`; under trio."""
     places = places_of(db, None)
-    job_id, _ = await cancel_job(job, places=places, reason=reason)
-    return read_job(places, job_id)
+    done = await cancel_job(job, places=places, reason=reason)
+    return read_job(places, done.job_id)
 
 
 def submission_of(spec: JobSpec | str | Path, **given: Any) -> Submission:

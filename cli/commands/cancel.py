@@ -7,11 +7,12 @@ from typing import Annotated
 import trio
 import typer
 
+from orc.cli.jobs.cancel import Cancelled
 from orc.cli.jobs.cancel import cancel as cancel_job
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Job, Json
 from orc.cli.terminal.text import put_json, say
-from orc.ledger.exit_codes import FAILED, SUCCEEDED
+from orc.ledger.exit_codes import CANCELLED, SUCCEEDED
 
 
 def command(
@@ -25,16 +26,19 @@ def command(
     """Cancel a job and stop its commands.
 
     Running commands get SIGTERM, and SIGKILL after ten seconds. A cancelled job can be resumed.
+    Exits 8 if the job had already ended.
     """
 
-    async def call() -> tuple[str, str]:
+    async def call() -> Cancelled:
         return await cancel_job(job, places=find_places(database), reason=reason)
 
-    job_id, status = trio.run(call)
+    done = trio.run(call)
+    job_id = done.job_id
+    is_cancelled = done.status == "cancelled" and not done.had_ended
     if as_json:
-        put_json({"job_id": job_id, "status": status})
-    elif status == "cancelled":
+        put_json({"job_id": job_id, "status": done.status, "had_ended": not is_cancelled})
+    elif is_cancelled:
         say(f"{job_id} is cancelled; `orc resume {job_id}` continues it")
     else:
-        say(f"{job_id} has already ended: {status}")
-    return SUCCEEDED if status == "cancelled" else FAILED
+        say(f"{job_id} has already ended: {done.status}")
+    return SUCCEEDED if is_cancelled else CANCELLED

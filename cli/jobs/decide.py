@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import dataclass
-
-import trio
+from dataclasses import dataclass, replace
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.asked_job import Request, ask
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.folders import folder_for
+from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.state import append_command, load_state
-from orc.ledger import JobId, Ledger, OwnerLock
+from orc.cli.jobs.state import load_state
+from orc.ledger import JobId, Ledger, failpoints
 from orc.ledger.digest import clean_text
-from orc.ledger.errors import LedgerError
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.wording import count_text
-from orc.projections import Publisher
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.fold.evolve import JobState
 
-_WAIT_S = 30.0
-_POLL_S = 0.1
 COMMENT_CHARS_MAX = 10_000
 
 
@@ -55,7 +50,8 @@ async def decide(
 ) -> Decision:
     """Decide for a step that waits for human review, and wait until the decision is an event.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem if the step does not wait, or has no such option.
+    If this user has made the same decision before, the run folder is published. Raises NoSuchJob,
+    LedgerError, OwnerSilent, and UsageProblem if the step does not wait, or has no such option.
     """
     if comment is not None and len(comment) > COMMENT_CHARS_MAX:
         raise UsageProblem(
@@ -64,49 +60,55 @@ async def decide(
     by = _user_name()
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
+        request = Request(ledger, job_id, Caller(places, os.environ), "recorded the decision")
         state = load_state(ledger, job_id)
-        _check(ledger, job_id, state, step, option)
         # The comment is stored, and it may contain a secret.
         mask = hide_secrets(ledger, state.definition, os.environ, steps=())
-        data = {
-            "step": step,
-            "option": option,
-            "comment": comment and mask.text(clean_text(comment)),
-            "by": by,
-        }
-        signal_id = ledger.send_signal(
-            job_id, kind="decide", data=data, created_at=Clock().recorded_at()
-        )
-        command = DecideApproval(step, option, data["comment"], by, signal_id)
-        deadline = trio.current_time() + _WAIT_S
-        while trio.current_time() < deadline:
-            lock = OwnerLock(places.database, job_id)
-            has_owner = False
-            try:
-                lock.acquire(wait_s=0)
-            except LedgerError:
-                has_owner = True
-            else:
-                try:
-                    _decide_unowned(ledger, job_id, command, places)
-                finally:
-                    lock.release()
+        wanted = DecideApproval(step, option, comment and mask.text(clean_text(comment)), by)
+        known = _same_decision(ledger, job_id, state, wanted)
+        if known is None:
+            _check(ledger, job_id, state, step, option)
+            wanted = replace(wanted, signal_id=_send(ledger, job_id, wanted))
+
+        def decide_here(owned: OwnedJob) -> None:
+            if known is None:
+                owned.append(wanted)
+
+        def decided(has_owner: bool) -> Decision | None:
             found = _find(ledger, job_id, step)
-            if found is not None:
-                is_ours = found.signal_id == signal_id
-                return Decision(job_id, step, found.option, found.by, is_ours, has_owner)
-            await trio.sleep(_POLL_S)
-    raise UsageProblem(
-        f"{job_id}: its owner has not recorded the decision within 30 s; it may still do so: "
-        f"`orc show {job_id}` shows whether the step waits"
+            if found is None:
+                return None
+            is_ours = known is not None or found.signal_id == wanted.signal_id
+            return Decision(job_id, step, found.option, found.by, is_ours, has_owner)
+
+        return await ask(request, decide_here, decided)
+
+
+def _send(ledger: Ledger, job_id: JobId, wanted: DecideApproval) -> int:
+    data = {
+        "step": wanted.step,
+        "option": wanted.option,
+        "comment": wanted.comment,
+        "by": wanted.by,
+    }
+    signal_id = ledger.send_signal(
+        job_id, kind="decide", data=data, created_at=Clock().recorded_at()
     )
+    failpoints.hit("signal.sent")
+    return signal_id
 
 
-def _decide_unowned(ledger: Ledger, job_id: JobId, command: DecideApproval, places: Places) -> None:
-    state = load_state(ledger, job_id)
-    append_command(ledger, job_id, state, command, blobs=[])
-    folder = folder_for(ledger, state, job_id, places.runs_dir)
-    Publisher(ledger, job_id, folder, prices=places.prices).publish()
+def _same_decision(
+    ledger: Ledger, job_id: JobId, state: JobState, wanted: DecideApproval
+) -> ApprovalDecided | None:
+    """The same decision by the same user, which a killed process may have recorded."""
+    if wanted.step not in state.steps or state.steps[wanted.step].question is not None:
+        return None
+    found = _find(ledger, job_id, wanted.step)
+    if found is None or found.by is None:
+        return None
+    is_same = (found.option, found.comment, found.by) == (wanted.option, wanted.comment, wanted.by)
+    return found if is_same else None
 
 
 def _check(ledger: Ledger, job_id: JobId, state: JobState, step: str, option: str) -> None:

@@ -25,7 +25,7 @@ from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
-from orc.ledger.files.locks import owner_identity
+from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.secrets.masking import Mask
 from orc.projections import Publisher, ReplyCache, ResultCache, deliver
@@ -90,13 +90,15 @@ class Caller:
 
 
 @contextmanager
-def own(ledger: Ledger, job_id: JobId, caller: Caller) -> Iterator[OwnedJob]:
-    """Own the job until the block ends. Raises OwnedElsewhere.
+def own(
+    ledger: Ledger, job_id: JobId, caller: Caller, *, wait_s: float = OWNER_WAIT_S
+) -> Iterator[OwnedJob]:
+    """Own the job until the block ends. Raises OwnedElsewhere after `wait_s` seconds.
 
     A new job is owned before its first event, so that no other process can start it.
     """
     lock = OwnerLock(caller.places.database, job_id)
-    lock.acquire()
+    lock.acquire(wait_s=wait_s)
     try:
         yield OwnedJob(ledger, job_id, caller)
     finally:
@@ -204,12 +206,24 @@ class OwnedJob:
 
         Raises LedgerError, EnvironmentProblem.
         """
-        folder = self.folder
-        publisher = Publisher(self.ledger, self.job_id, folder, prices=self.caller.places.prices)
-        publisher.sweep()
-        publisher.publish()
+        self.publish()
         left = self._deliver()
-        return Ended(self.job_id, "succeeded", self.state, folder, None, left, self.ledger.path)
+        return Ended(
+            self.job_id, "succeeded", self.state, self.folder, None, left, self.ledger.path
+        )
+
+    def publish(self) -> None:
+        """Publish the run folder of a job that does not run. Raises LedgerError."""
+        prices = self.caller.places.prices
+        publisher = Publisher(self.ledger, self.job_id, self.folder, prices=prices)
+        try:
+            publisher.sweep()
+            publisher.publish()
+        except OSError as error:
+            raise StorageError(
+                f"cannot write the run folder {self.folder}: {error.strerror or error}. The ledger "
+                "has all of the job; solve this, then give the same command again"
+            ) from error
 
     def _publish(self, publisher: Publisher, *, final: bool) -> None:
         try:

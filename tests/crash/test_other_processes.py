@@ -100,7 +100,7 @@ def test_cancelling_a_job_that_has_ended_changes_nothing(folder: Path) -> None:
     assert run_orc("run", "spec.yaml", cwd=folder).returncode == 0
     before = read_events(folder / "runs.db")
     refused = run_orc("cancel", "latest", cwd=folder)
-    assert (refused.returncode, read_events(folder / "runs.db")) == (1, before)
+    assert (refused.returncode, read_events(folder / "runs.db")) == (8, before)
     assert "has already ended: succeeded" in refused.stderr
 
 
