@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from itertools import islice
 
 
 def lineage(step_id: str) -> Iterator[str]:
@@ -11,6 +12,11 @@ def lineage(step_id: str) -> Iterator[str]:
     while (place := max(step_id.rfind(mark) for mark in "[#/")) > 0:
         step_id = step_id[:place]
         yield step_id
+
+
+def container_of(step_id: str) -> str | None:
+    """The step that directly contains this one: `x#2` for `x#2/a`; None at the top level."""
+    return next(islice(lineage(step_id), 1, None), None)
 
 
 def is_within(step_id: str, named: Set[str]) -> bool:

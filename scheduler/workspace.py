@@ -9,6 +9,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
+import time
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,13 +30,23 @@ class CaptureProblem(Exception):
     """A file that an attempt left cannot be captured."""
 
 
+_TICK_NS = 50_000_000
+_COARSE_TICK_NS = 2_000_000_000
+"""How far two changes may be apart and leave the same time, on a filesystem with fractions of a
+second, and on one with whole seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The stamp of a file whose content was verified against its digest."""
+    """The stamp of a file whose content was verified against its digest.
+
+    The system sets `ctime_ns` at each change, and no program can set it back, unlike `mtime`.
+    """
 
     sha256: Digest
+    device: int
     inode: int
-    mtime_ns: int
+    ctime_ns: int
     size_bytes: int
 
 
@@ -87,7 +98,6 @@ class Workspace:
         for file in files:
             if not self._is_intact(file):
                 self._outputs.write(file.path, self._ledger.read_blob(file.sha256))
-                self._remember(file.path, file.sha256)
 
     def capture(
         self, globs: Iterable[str], *, taken: Mapping[str, str]
@@ -165,23 +175,29 @@ class Workspace:
         return file_ref(path, content), content
 
     def _is_intact(self, file: FileRef) -> bool:
+        now_ns = time.time_ns()
         found = self._outputs.stat(file.path)
         if found is None or found.st_size != file.size_bytes:
             return False
-        seen = self._seen.get(file.path)
-        stamp = (file.sha256, found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen is not None and stamp == (seen.sha256, seen.inode, seen.mtime_ns, seen.size_bytes):
+        stamp = _Seen(file.sha256, found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size)
+        if self._seen.get(file.path) == stamp:
             return True
         content = self._outputs.read(file.path)
         if content is None or digest_bytes(content) != file.sha256:
             return False
-        self._remember(file.path, file.sha256)
+        if _shows_next_change(stamp, now_ns):
+            self._seen[file.path] = stamp
         return True
 
-    def _remember(self, path: str, sha256: Digest) -> None:
-        found = self._outputs.stat(path)
-        if found is not None:
-            self._seen[path] = _Seen(sha256, found.st_ino, found.st_mtime_ns, found.st_size)
+
+def _shows_next_change(stamp: _Seen, now_ns: int) -> bool:
+    """Whether a change after `now_ns` gives another time than that of the stamp.
+
+    If the file was changed just before, the next change may fall into the same tick of the
+    filesystem's clock; the content is then compared again.
+    """
+    is_coarse = stamp.ctime_ns % 1_000_000_000 == 0
+    return now_ns - stamp.ctime_ns > (_COARSE_TICK_NS if is_coarse else _TICK_NS)
 
 
 def file_ref(path: str, content: bytes) -> FileRef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
-from orc.ledger.step_names import is_within
+from orc.ledger.step_names import container_of, is_within
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
 from orc.projections.folds.owned_files import OwnedFiles
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
@@ -69,6 +69,21 @@ class _Steps(dict[str, _Step]):
     def __missing__(self, step_id: str) -> _Step:
         self[step_id] = _Step()
         return self[step_id]
+
+    def by_level(self) -> dict[str, _Step]:
+        """The steps of the spec, then the children of each in their order, and so on.
+
+        Steps expand in the order in which they happen to begin; this order is always the same.
+        """
+        inside: dict[str | None, list[str]] = {}
+        for name in self:
+            parent = container_of(name)
+            inside.setdefault(parent if parent in self else None, []).append(name)
+        names = inside.get(None, [])
+        for name in names:
+            # Grows while it is read: each container adds its children behind it.
+            names.extend(inside.get(name, ()))
+        return {name: self[name] for name in names}
 
 
 class Manifest:
@@ -152,10 +167,16 @@ class Manifest:
             case _:
                 pass
 
-    def value(self) -> dict[str, Any]:
-        """The manifest as a JSON value."""
-        done = [name for name, step in self._steps.items() if step.status == "succeeded"]
-        pending = [name for name, step in self._steps.items() if step.status in OPEN]
+    def value(self, *, as_recorded: bool = False) -> dict[str, Any]:
+        """The manifest as a JSON value.
+
+        Its order depends on the outcome alone: the steps of the spec, then the items, rounds and
+        members of each, level by level; files by path. With `as_recorded`, inner steps are in the
+        order in which they were recorded, as earlier versions of orc wrote them.
+        """
+        steps = self._steps if as_recorded else self._steps.by_level()
+        done = [name for name, step in steps.items() if step.status == "succeeded"]
+        pending = [name for name, step in steps.items() if step.status in OPEN]
         return {
             **self._job,
             "status": self._status,
@@ -172,10 +193,10 @@ class Manifest:
                     **({"reused_from": step.reused_from} if step.reused_from else {}),
                     **({"in_doubt": step.doubts.value()} if step.doubts.calls else {}),
                 }
-                for name, step in self._steps.items()
+                for name, step in steps.items()
             },
             "files": self._files(),
-            "failures": self._failures(),
+            "failures": self._failures(steps),
             "completed_steps": done,
             "pending_steps": pending,
             "usage": self._usage(),
@@ -280,11 +301,11 @@ class Manifest:
             used[name] = used.get(name, 0) + count
         self._spent.add(call.cost_usd)
 
-    def _failures(self) -> list[dict[str, Any]]:
+    def _failures(self, steps: Mapping[str, _Step]) -> list[dict[str, Any]]:
         of_job = [{**self._job_failure, "step": None}] if self._job_failure else []
         return of_job + [
             {"kind": step.failure["kind"], "step": name, "message": step.failure["message"]}
-            for name, step in self._steps.items()
+            for name, step in steps.items()
             if step.status == "failed" and step.failure is not None
         ]
 

@@ -45,6 +45,9 @@ class Publisher:
         command can be running: at the end, and with `before_run`. A file with other bytes than orc
         wrote is kept.
 
+        At the end, the whole folder is derived again, as by a new publisher: commands may have
+        changed files that were published before.
+
         Raises OSError if a file cannot be written; the next call then writes everything that is
         missing.
         """
@@ -55,6 +58,8 @@ class Publisher:
             raise
 
     def _publish(self, *, final: bool, removes: bool) -> None:
+        if final and self._projection.version:
+            self._projection = RunFolder(self._ledger, prices=self._prices)
         before = self._projection.version
         if before == 0:
             for name in FOLDERS:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import digest_bytes
@@ -136,26 +137,37 @@ def _is_older_form(
     """Whether the file is what an older version of orc, or another table of prices, gives."""
     if relative == "events.jsonl":
         return content == _lines_without_hashes(ledger, job_id)
-    return relative == "manifest.json" and _has_other_prices(ledger, job_id, content, prices)
+    return relative == "manifest.json" and _is_older_manifest(ledger, job_id, content, prices)
 
 
-def _has_other_prices(
+def _is_older_manifest(
     ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
 ) -> bool:
-    """Whether a manifest differs from the expected one only in costs by another table of prices."""
+    """Whether a manifest differs only in costs by another table of prices, or in its older order."""
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
         manifest.apply(recorded)
-    published, expected = json.loads(content), manifest.value()
-    if published.get("prices_sha256") == expected["prices_sha256"]:
+    try:
+        published = json.loads(content)
+    except (ValueError, RecursionError):
         return False
+    return isinstance(published, dict) and any(
+        _with_prices_of(published, manifest.value(as_recorded=as_recorded)) == content
+        for as_recorded in (False, True)
+    )
+
+
+def _with_prices_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
+    """The expected manifest, with the costs of the published one if its prices are others."""
+    if published.get("prices_sha256") == expected["prices_sha256"]:
+        return render_manifest(expected)
     for key in MONEY_KEYS:
         # A manifest of an older version of orc has fewer of these keys.
         if key in published:
             expected[key] = published[key]
         else:
             del expected[key]
-    return render_manifest(expected) == content
+    return render_manifest(expected)
 
 
 def _lines_without_hashes(ledger: LedgerReader, job_id: str) -> bytes:

@@ -43,7 +43,6 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
         task_description=spec.get("task_description"),
         provider=spec["provider"],
         model=spec["model"],
-        steps_total=len(spec["steps"]),
         spec_file=event.source_name,
     )
     for step_id in event.reset:
@@ -62,8 +61,7 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     for row in step_rows(job_id, spec):
         writer.add("step_moved", **row)
     writer.add("reopened", job_id=job_id, kept=json.dumps(event.kept or ()))
-    writer.flush()
-    writer.add("steps_recounted", job_id=job_id)
+    writer.add("recounted", job_id=job_id)
     writer.flush()
 
 

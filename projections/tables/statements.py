@@ -79,19 +79,16 @@ STATEMENTS: dict[str, Statement] = {
             "status": "CASE WHEN status = 'removed' THEN 'pending' ELSE status END",
         },
     ),
-    "steps_recounted": "UPDATE jobs SET (steps_succeeded, steps_failed, steps_skipped) = (SELECT "
-    "count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'), "
-    "count(*) FILTER (WHERE status = 'skipped') FROM steps WHERE steps.job_id = jobs.job_id) "
-    "WHERE job_id = :job_id",
     "job_started": Update(JobRow),
     "job_resumed": Update(JobRow, _JOB_RUNNING),
     "reopened": "UPDATE steps SET status = iif(children, 'running', 'pending'), "
     "failure_kind = NULL, failure = NULL, skip_reason = NULL, finished_at = NULL, "
     f"duration_s = NULL WHERE job_id = :job_id AND status IN {sql_list(NOT_DONE)} "
     "AND NOT tolerated AND name NOT IN (SELECT value FROM json_each(:kept))",
-    "recounted": "UPDATE jobs SET steps_failed = (SELECT count(*) FROM steps WHERE steps.job_id = "
-    "jobs.job_id AND status = 'failed'), steps_skipped = (SELECT count(*) FROM steps "
-    "WHERE steps.job_id = jobs.job_id AND status = 'skipped') WHERE job_id = :job_id",
+    "recounted": "UPDATE jobs SET (steps_total, steps_succeeded, steps_failed, steps_skipped) = "
+    "(SELECT count(*), count(*) FILTER (WHERE status = 'succeeded'), "
+    "count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'skipped') "
+    "FROM steps WHERE steps.job_id = jobs.job_id AND status <> 'removed') WHERE job_id = :job_id",
     "circuits_reset": "UPDATE circuits SET status = 'closed', closed_at = :closed_at "
     "WHERE job_id = :job_id AND status = 'open'",
     "cache_hit": Insert(CallRow, {"status": "from ledger"}),

@@ -1,52 +1,3 @@
-CREATE TABLE "attempts" (
-   "attempt_id" TEXT PRIMARY KEY,
-   "name" TEXT,
-   "job_id" TEXT REFERENCES "jobs"("job_id"),
-   "step_id" TEXT REFERENCES "steps"("step_id"),
-   "attempt" INTEGER,
-   "status" TEXT,
-   "started_at" TEXT,
-   "finished_at" TEXT,
-   "duration_s" REAL,
-   "failure_kind" TEXT,
-   "failure" TEXT,
-   "exit_code" INTEGER,
-   "retry_delay_s" REAL,
-   "log" TEXT,
-   "log_sha256" TEXT REFERENCES "blobs"("sha256"),
-   "cache_key" TEXT,
-   "result_version" INTEGER
-) STRICT;
-CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL;
-CREATE INDEX attempts_by_step_id ON attempts (step_id);
-CREATE TABLE "circuits" (
-   "circuit_id" TEXT PRIMARY KEY,
-   "name" TEXT,
-   "job_id" TEXT REFERENCES "jobs"("job_id"),
-   "status" TEXT,
-   "opened_at" TEXT,
-   "closed_at" TEXT,
-   "failures" INTEGER,
-   "times_opened" INTEGER,
-   "cooldown_s" REAL,
-   "failure_kind" TEXT,
-   "failure" TEXT
-) STRICT;
-CREATE INDEX circuits_by_job_id ON circuits (job_id);
-CREATE TABLE "files" (
-   "file_id" TEXT PRIMARY KEY,
-   "name" TEXT,
-   "job_id" TEXT REFERENCES "jobs"("job_id"),
-   "step_id" TEXT REFERENCES "steps"("step_id"),
-   "path" TEXT,
-   "sha256" TEXT REFERENCES "blobs"("sha256"),
-   "size_bytes" INTEGER,
-   "media_type" TEXT,
-   "written_at" TEXT,
-   "attempt" INTEGER
-) STRICT;
-CREATE INDEX files_by_job_id ON files (job_id);
-CREATE INDEX files_by_sha256 ON files (sha256);
 CREATE TABLE "jobs" (
    "job_id" TEXT PRIMARY KEY,
    "name" TEXT,
@@ -78,6 +29,64 @@ CREATE TABLE "jobs" (
 ) STRICT;
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_submitted_at ON jobs (submitted_at);
+CREATE TABLE "steps" (
+   "step_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "position" INTEGER,
+   "kind" TEXT,
+   "status" TEXT,
+   "needs" TEXT,
+   "provider" TEXT,
+   "model" TEXT,
+   "attempts" INTEGER,
+   "started_at" TEXT,
+   "finished_at" TEXT,
+   "duration_s" REAL,
+   "calls" INTEGER,
+   "input_tokens" INTEGER,
+   "output_tokens" INTEGER,
+   "cost_usd" REAL,
+   "calls_unpriced" INTEGER,
+   "calls_in_doubt" INTEGER,
+   "in_doubt_usd" REAL,
+   "in_doubt_unpriced" INTEGER,
+   "output" TEXT,
+   "output_sha256" TEXT REFERENCES "blobs"("sha256"),
+   "failure_kind" TEXT,
+   "failure" TEXT,
+   "skip_reason" TEXT,
+   "tolerated" INTEGER,
+   "parent" TEXT,
+   "children" INTEGER,
+   "question" TEXT,
+   "decision" TEXT,
+   "decided_by" TEXT,
+   "reused" TEXT,
+   "reused_from" TEXT
+) STRICT;
+CREATE INDEX steps_by_job_id ON steps (job_id);
+CREATE TABLE "attempts" (
+   "attempt_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "attempt" INTEGER,
+   "status" TEXT,
+   "started_at" TEXT,
+   "finished_at" TEXT,
+   "duration_s" REAL,
+   "failure_kind" TEXT,
+   "failure" TEXT,
+   "exit_code" INTEGER,
+   "retry_delay_s" REAL,
+   "log" TEXT,
+   "log_sha256" TEXT REFERENCES "blobs"("sha256"),
+   "cache_key" TEXT,
+   "result_version" INTEGER
+) STRICT;
+CREATE INDEX attempts_by_step_id ON attempts (step_id);
+CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL;
 CREATE TABLE "llm_calls" (
    "call_id" TEXT PRIMARY KEY,
    "name" TEXT,
@@ -117,46 +126,23 @@ CREATE TABLE "llm_calls" (
    "paid_by_step" TEXT
 ) STRICT;
 CREATE INDEX llm_calls_by_job_id ON llm_calls (job_id);
-CREATE INDEX llm_calls_by_provider_model ON llm_calls (provider, model);
-CREATE INDEX llm_calls_by_request_sha256 ON llm_calls (request_sha256);
 CREATE INDEX llm_calls_by_step_id ON llm_calls (step_id);
-CREATE TABLE "steps" (
-   "step_id" TEXT PRIMARY KEY,
+CREATE INDEX llm_calls_by_request_sha256 ON llm_calls (request_sha256);
+CREATE INDEX llm_calls_by_provider_model ON llm_calls (provider, model);
+CREATE TABLE "circuits" (
+   "circuit_id" TEXT PRIMARY KEY,
    "name" TEXT,
    "job_id" TEXT REFERENCES "jobs"("job_id"),
-   "position" INTEGER,
-   "kind" TEXT,
    "status" TEXT,
-   "needs" TEXT,
-   "provider" TEXT,
-   "model" TEXT,
-   "attempts" INTEGER,
-   "started_at" TEXT,
-   "finished_at" TEXT,
-   "duration_s" REAL,
-   "calls" INTEGER,
-   "input_tokens" INTEGER,
-   "output_tokens" INTEGER,
-   "cost_usd" REAL,
-   "calls_unpriced" INTEGER,
-   "calls_in_doubt" INTEGER,
-   "in_doubt_usd" REAL,
-   "in_doubt_unpriced" INTEGER,
-   "output" TEXT,
-   "output_sha256" TEXT REFERENCES "blobs"("sha256"),
+   "opened_at" TEXT,
+   "closed_at" TEXT,
+   "failures" INTEGER,
+   "times_opened" INTEGER,
+   "cooldown_s" REAL,
    "failure_kind" TEXT,
-   "failure" TEXT,
-   "skip_reason" TEXT,
-   "tolerated" INTEGER,
-   "parent" TEXT,
-   "children" INTEGER,
-   "question" TEXT,
-   "decision" TEXT,
-   "decided_by" TEXT,
-   "reused" TEXT,
-   "reused_from" TEXT
+   "failure" TEXT
 ) STRICT;
-CREATE INDEX steps_by_job_id ON steps (job_id);
+CREATE INDEX circuits_by_job_id ON circuits (job_id);
 CREATE TABLE "tool_calls" (
    "tool_call_id" TEXT PRIMARY KEY,
    "name" TEXT,
@@ -175,3 +161,17 @@ CREATE TABLE "tool_calls" (
 ) STRICT;
 CREATE INDEX tool_calls_by_job_id ON tool_calls (job_id);
 CREATE INDEX tool_calls_by_step_id ON tool_calls (step_id);
+CREATE TABLE "files" (
+   "file_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "path" TEXT,
+   "sha256" TEXT REFERENCES "blobs"("sha256"),
+   "size_bytes" INTEGER,
+   "media_type" TEXT,
+   "written_at" TEXT,
+   "attempt" INTEGER
+) STRICT;
+CREATE INDEX files_by_job_id ON files (job_id);
+CREATE INDEX files_by_sha256 ON files (sha256);
