@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orc.ledger.kinds import NOT_DONE, OPEN, names_where, sql_list
+from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN, names_where, sql_list
 from orc.projections.money.prices import USD_DIGITS
 from orc.projections.tables.binding import Insert, Statement, Update
 from orc.projections.tables.rows import (
@@ -123,7 +123,9 @@ STATEMENTS: dict[str, Statement] = {
     "tool_cut": "UPDATE tool_calls SET status = 'in doubt' "
     "WHERE step_id = :step_id AND attempt_id = :attempt_id AND status = 'called'",
     "attempt_ended": Update(AttemptRow),
-    "attempt_doubted": "UPDATE attempts SET status = 'in doubt' WHERE attempt_id = :attempt_id AND ("
+    # A step with `on_unknown: fail` fails in doubt; its attempt has then failed, in any batch.
+    "attempt_doubted": "UPDATE attempts SET status = 'in doubt' WHERE attempt_id = :attempt_id "
+    f"AND status = '{INTERRUPTED}' AND ("
     f"(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_ONE_ACTION} "
     "OR EXISTS (SELECT 1 FROM llm_calls WHERE llm_calls.step_id = attempts.step_id "
     "AND llm_calls.attempt_id = attempts.attempt_id AND llm_calls.status = 'in doubt') "

@@ -14,7 +14,15 @@ from orc.ledger import Recorded
 from orc.ledger.definition import RetryDef
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import LlmFailed, LlmResponded, StepFailed
-from orc.scheduler.core.commands import CancelJob, ExpireStep, InterruptJob, ResumeJob, Settle
+from orc.scheduler.core.commands import (
+    CancelJob,
+    ExpireStep,
+    FailStep,
+    InterruptJob,
+    ResumeJob,
+    Settle,
+)
+from orc.scheduler.core.rules.doubt import doubt_failure
 from tests.builders import OWNER, step, written
 from tests.projections.support import OTHER, Story, begun, ledger_of, states, stories, tables
 
@@ -238,3 +246,16 @@ def test_a_call_in_doubt_counts_once_if_its_step_fails_again_while_it_waits(batc
     with ledger_of(story, batches=cut) as ledger:
         counted = "SELECT calls_in_doubt FROM jobs UNION ALL SELECT calls_in_doubt FROM steps"
         assert ledger.connection.execute(counted).fetchall() == [(1,), (1,)]
+
+
+@pytest.mark.parametrize("batches", [1, 2], ids=["together", "apart"])
+def test_an_attempt_in_doubt_whose_step_then_fails_has_failed(batches: int) -> None:
+    story = begun(step("a", prompt="?", on_unknown="fail"))
+    story.start("a").call("a", number=1, ends="open").interrupt("a")
+    half = len(story.stream)
+    story.tell(FailStep("a", doubt_failure(story.state, "a")))
+    cut = {1: [story.stream], 2: [story.stream[:half], story.stream[half:]]}[batches]
+
+    with ledger_of(story, batches=cut) as ledger:
+        assert _column(ledger, "status", "attempts") == ["failed"]
+        assert _column(ledger, "calls_in_doubt", "steps") == [1]
