@@ -15,6 +15,7 @@ from orc.ledger.exit_codes import (
     WAITING,
 )
 from orc.ledger.kinds import INTERRUPTED
+from orc.ledger.scarcity import may_pass
 
 _OF_ENVIRONMENT = {"environment", "connection"}
 
@@ -29,7 +30,8 @@ def code_for_error(error: BaseException) -> int | None:
 
 
 def _code_for_system_error(error: BaseException) -> int | None:
-    if isinstance(error, MemoryError):
+    if may_pass(error):
+        # Memory, descriptors, processes or threads have run out.
         return ENVIRONMENT
     return STORAGE if isinstance(error, OSError) else None
 

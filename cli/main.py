@@ -122,6 +122,8 @@ def _report_bug(error: Exception) -> int:
 
 
 def _message(error: Exception) -> str:
+    from orc.ledger.scarcity import describe_system_error, find_shortage
+
     if isinstance(error, MemoryError):
         return (
             "there is not enough memory. All committed events are in the ledger; free some memory, "
@@ -129,8 +131,8 @@ def _message(error: Exception) -> str:
         )
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
-    return str(error)
+        return f"{where}{describe_system_error(error)}"
+    return find_shortage(error) or str(error)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import ParamSpec, TypeVar
 import trio
 
 from orc.api import diff, job, jobs, plan, submit, validate, verify
+from orc.cli.errors import EnvironmentProblem
+from orc.ledger.scarcity import find_shortage, may_pass
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -23,7 +25,12 @@ def _in_thread(function: Callable[Arguments, Value]) -> Callable[Arguments, Awai
 
     @wraps(function)
     async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
-        return await trio.to_thread.run_sync(partial(function, *args, **kwargs))
+        try:
+            return await trio.to_thread.run_sync(partial(function, *args, **kwargs))
+        except RuntimeError as error:
+            if not may_pass(error):
+                raise
+            raise EnvironmentProblem(str(find_shortage(error))) from error
 
     call.__name__ = call.__qualname__ = f"{function.__name__}_async"
     return call

@@ -252,7 +252,8 @@ def _finish(
     except (CaptureProblem, OSError) as error:
         return Finished(_capture_failure(error, context.mask, watch))
     try:
-        check_value(result.value)
+        if context.mask:
+            check_value(result.value)
         output, blob = pack(context.mask.value(result.value))
     except ValueError as error:
         message = f"the step's output cannot be stored as JSON: {error}"

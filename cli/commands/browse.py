@@ -25,6 +25,7 @@ from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe_lines, say
+from orc.ledger.scarcity import find_shortage
 from orc.projections.pages.decisions import allow_decisions as allow
 from orc.projections.pages.links import DatasetteLinks
 
@@ -74,6 +75,7 @@ def command(
     with read_ledger_and_tables(database) as ledger:
         path = ledger.path
         job_id = None if job is None else ledger.find_job(job)
+    _require_threads()
     listener = listen(port)
     # Imported here, since Datasette loads slowly: errors in the arguments are reported first.
     from datasette.app import Datasette
@@ -190,7 +192,17 @@ def open_browser(url: str) -> None:
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     )
     if has_window:
-        threading.Thread(target=_open, args=(url,), daemon=True).start()
+        try:
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
+        except RuntimeError as error:
+            say(f"the browser was not opened: {find_shortage(error) or error}")
+
+
+def _require_threads() -> None:
+    """Raise RuntimeError if no thread can be started: each page is made in one."""
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
 
 
 def _open(url: str) -> None:

@@ -8,7 +8,7 @@ its run folder and delivers its files.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
+from orc.ledger.scarcity import may_pass
 from orc.ledger.secrets.masking import Mask
 from orc.projections import Publisher, ReplyCache, ResultCache, deliver
 from orc.providers import Provider
@@ -324,6 +325,9 @@ async def _keep_published(publisher: Publisher) -> None:
         started = trio.current_time()
         # The thread is not abandoned when the job ends, since two threads would then use the
         # publisher. An error is ignored here: the final publication reports it if it persists.
-        with suppress(OSError):
+        try:
             await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not may_pass(error):
+                raise
         pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))

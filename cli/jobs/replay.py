@@ -78,7 +78,12 @@ def _submit(owned: OwnedJob, original: JobId, before: JobState, version: str) ->
     document = build_recording(ledger.read_stream(original), ledger.read_payload)
     definition = on_recorded_replies(before.definition)
     spec, spec_blob = pack(dump_job(definition))
-    replies, replies_blob = pack(document)
+    try:
+        replies, replies_blob = pack(document)
+    except ValueError as error:
+        raise UsageProblem(
+            f"{original}: its replies cannot be recorded together: {error}"
+        ) from None
     assert before.submitted is not None
     runs_dir = str(owned.caller.places.runs_dir)
     refuse_secrets_in_paths(ledger.mask, {"the folder for run folders": runs_dir})

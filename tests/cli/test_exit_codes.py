@@ -35,8 +35,9 @@ CAUGHT = {
     "RepliesError": "becomes a UsageProblem",
     "TemplateError": "ends an attempt, or becomes a SpecError",
     "ToolMistake": "answers the model",
-    "ToolProblem": "answers the model",
+    "ToolProblem": "ends an attempt",
     "TransientError": "an error of a provider",
+    "Unstorable": "ends an attempt, or becomes a SpecError or a UsageProblem",
     "LedgerError": "the base of those of the ledger, never raised itself",
 }
 
