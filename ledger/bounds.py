@@ -25,6 +25,7 @@ INTEGER_DIGITS_MAX = 4300
 """The number of digits that Python reads and writes by default (sys.set_int_max_str_digits)."""
 
 _SURELY_SHORT_BITS = 2000
+_SMALL = 2**63
 
 
 class Unstorable(ValueError):
@@ -55,19 +56,24 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
         values += len(level)
         below: list[Any] = []
         for item in level:
-            if isinstance(item, str):
+            # By the exact type first: a large value has millions of items.
+            kind = type(item)
+            if kind is str:
                 chars += len(item)
-            elif isinstance(item, Mapping):
+                continue
+            if kind is bool or item is None or (kind is int and -_SMALL < item < _SMALL):
+                continue
+            if isinstance(item, Mapping):
                 chars += _chars_of_keys(item)
                 below.extend(item.values())
             elif isinstance(item, list | tuple):
                 below.extend(item)
             else:
                 check_scalar(item)
-                if isinstance(item, int) and item.bit_length() > 64:
-                    chars += item.bit_length() // 3
-            if values + len(below) > VALUES_MAX or chars > BLOB_BYTES_MAX:
-                check_size(Size(values + len(below), chars))
+                chars += _chars_of_scalar(item)
+            if values + len(below) > VALUES_MAX:
+                break
+        check_size(Size(values + len(below), chars))
         if not below:
             return Size(values, chars)
         level = below
@@ -111,6 +117,12 @@ def digits_message() -> str:
     """What is wrong with an integer that has too many digits."""
     limit = number_text(_digits_max(sys.get_int_max_str_digits()))
     return f"it has an integer of more than {limit} digits; use a smaller number, or a text"
+
+
+def _chars_of_scalar(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return value.bit_length() // 3 if isinstance(value, int) else 0
 
 
 def _chars_of_keys(value: Mapping[Any, Any]) -> int:

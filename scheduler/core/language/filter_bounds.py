@@ -64,10 +64,12 @@ def check_filter(
 
 def _joined_chars(value: list[Any] | str | dict[str, Any]) -> int:
     """At least the number of characters of the items as texts."""
-    if isinstance(value, list):
-        size = check_value(value)
-        return size.chars + _NUMBER_CHARS_MAX * size.values
-    return sum(map(len, value))
+    return sum(len(item) if isinstance(item, str) else _chars_of(item) for item in value)
+
+
+def _chars_of(item: Any) -> int:
+    size = check_value(item)
+    return size.chars + _NUMBER_CHARS_MAX * size.values
 
 
 def _is_long_integer(text: str) -> bool:
