@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from orc.ledger.bounds import Unstorable, check_value, digits_message
+from orc.ledger.bounds import LEVELS_MAX, Unstorable, check_value, digits_message
 from orc.ledger.digest import clean_json
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, levels_max: int = LEVELS_MAX) -> Any:
     """The JSON value in the text.
 
     Raises ValueError for invalid JSON, duplicate keys, NaN and infinite numbers; of these,
@@ -28,7 +28,7 @@ def parse_json(text: str) -> Any:
         if "set_int_max_str_digits" in str(error):
             raise Unstorable(digits_message()) from None
         raise
-    check_value(value)
+    check_value(value, levels_max=levels_max)
     return clean_json(value)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from orc.ledger.bounds import LEVELS_MAX
 from orc.ledger.digest import clean_json, clean_text
 from orc.ledger.kinds import FailureKind
 from orc.ledger.scarcity import describe_system_error, find_shortage
@@ -219,7 +220,8 @@ async def _open_pipes() -> tuple[int, int, int, int]:
 
 def _read_answer(line: bytes, request: FunctionRequest, mask: Mask, duration_s: float) -> Result:
     try:
-        answer = parse_json(line.decode("utf-8", "replace"))
+        # The answer is a mapping around the value.
+        answer = parse_json(line.decode("utf-8", "replace"), levels_max=LEVELS_MAX + 1)
     except ValueError as error:
         message = f"the function's return value cannot be stored: {error}"
         return Result(failed=Failed(kind="schema", message=message, duration_s=duration_s))

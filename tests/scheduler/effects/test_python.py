@@ -282,3 +282,84 @@ async def test_a_worker_imports_nothing_of_orc(workers: Workers, function: Funct
     )
     modules = (await workers.get(function("look:modules"))).value
     assert not {"ledger", "scheduler", "trio", "pydantic"} & set(modules)
+
+
+HOSTILE = """
+    import decimal, sys
+
+    class Items(dict):
+        def items(self): raise KeyError("hostile")
+        def __iter__(self): raise KeyError("hostile")
+        def __len__(self): return 1
+    class Silent(Exception):
+        def __str__(self): raise RuntimeError("no words")
+    class Text(str): pass
+
+    def items():
+        found = Items()
+        dict.__setitem__(found, "a", 1)
+        return found
+    def silent(): raise Silent()
+    def without_words(): raise ValueError()
+    def huge(): return 10 ** 100_000
+    def unlimited():
+        sys.set_int_max_str_digits(0)
+        return 10 ** 100_000
+    def largest(): return 10 ** 4300 - 1
+    def deep(levels):
+        found = []
+        for _ in range(levels - 1): found = [found]
+        return found
+    def repeated(): return {1: "a", "1": "b"}
+    def pairs(): return {(1, 2): 3}
+    def number(): return decimal.Decimal(1)
+    def content(): return b"x"
+    def text(): return Text("a\\ud800b")
+    def bits(): return Text("y" * 70_000_000)
+    def memory(): raise MemoryError
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, function: Function) -> None:
+    (tmp_path / "code" / "hostile.py").write_text(textwrap.dedent(HOSTILE))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        ("items", "schema", "the return value of hostile:items is not JSON: KeyError: 'hostile'"),
+        ("silent", "exit_code", "hostile:silent raised Silent"),
+        ("without_words", "exit_code", "hostile:without_words raised ValueError"),
+        ("huge", "schema", "Exceeds the limit (4300 digits)"),
+        ("unlimited", "schema", "it has an integer of more than 4,300 digits"),
+        ("deep 201", "schema", "nested more than 200 levels deep"),
+        ("deep 5000", "schema", "RecursionError"),
+        ("repeated", "schema", "a key appears twice"),
+        ("pairs", "schema", "keys must be str"),
+        ("number", "schema", "Decimal is not JSON serializable"),
+        ("content", "schema", "bytes is not JSON serializable"),
+        ("bits", "output_too_large", "it has more than 64 MiB as JSON; write a file"),
+        ("memory", "exit_code", "hostile:memory raised MemoryError"),
+    ],
+)
+@pytest.mark.usefixtures("hostile")
+async def test_no_return_value_ends_the_worker(
+    workers: Workers, function: Function, call: str, kind: str, said: str
+) -> None:
+    name, _, levels = call.partition(" ")
+    request = function(f"hostile:{name}", {"levels": int(levels)} if levels else {})
+    failed = (await workers.get(request)).failed
+    assert failed is not None
+    assert failed.kind == kind
+    assert said in failed.message
+    assert (await workers.get(function("hostile:text"))).value == "a\ufffdb"
+    assert len(workers._idle) == 1
+
+
+@pytest.mark.usefixtures("hostile")
+async def test_a_return_value_at_the_bounds_is_passed_on(
+    workers: Workers, function: Function
+) -> None:
+    assert (await workers.get(function("hostile:largest"))).value == 10**4300 - 1
+    assert (await workers.get(function("hostile:deep", {"levels": 200}))).failed is None

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from orc.ledger import failpoints
+from orc.ledger.definition import ToolDef
+from orc.ledger.files.folder import Folder
 from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects import waiting
+from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tool_command import run_tool_command
+from orc.scheduler.effects.tools import ToolContext, open_toolbox
 from tests.processes import (
     WAIT_S,
     end_process,
@@ -124,6 +130,159 @@ async def test_a_tools_log_that_cannot_be_written_does_not_fail_the_call(
             mask=NO_MASK,
         )
     assert known.result == {"exit_code": 0, "output": "said\n"}
+
+
+FILES = tuple(ToolDef(name=name) for name in ("read_file", "write_file", "list_files"))
+
+
+def given_box(tmp_path: Path, groups: ProcessGroups, *tools: ToolDef) -> tuple[Toolbox, WorkerPool]:
+    """A toolbox for an empty project; its command left the file `there.txt`."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "there.txt").write_text("text")
+    (tmp_path / "given.py").write_text(FAILING)
+    workers = WorkerPool(groups)
+    context = ToolContext(
+        env={"PATH": os.environ["PATH"]},
+        secrets=(),
+        cwd=tmp_path / "work",
+        log_path=tmp_path / "step.log",
+        import_dir=str(tmp_path),
+        files=dict,
+        read=lambda file: b"",
+        restore=lambda: None,
+    )
+    return open_toolbox(tools, context, workers=workers, groups=groups), workers
+
+
+FAILING = """
+import errno, os
+def fail(number): raise OSError(int(number), os.strerror(int(number)))
+def memory(): raise MemoryError
+def fine(): return 1
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("read_file", {"path": "there.txt"}),
+        ("list_files", {}),
+        ("run_command", {"argv": ["true"]}),
+        ("fine", {}),
+    ],
+)
+async def test_a_model_is_not_told_that_its_tool_call_took_too_many_descriptors(
+    groups: ProcessGroups,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    arguments: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(waiting, "PAUSES_S", (0.01, 0.01))
+    function = ToolDef(name="fine", function="given:fine", description="x", parameters={})
+    box, workers = given_box(tmp_path, groups, *FILES, ToolDef(name="run_command"), function)
+    with trio.fail_after(WITHIN_S):
+        await box.open()
+        with no_descriptor_left(), pytest.raises(ToolProblem, match="Too many open files; raise"):
+            await box.call(name, arguments)
+        assert not (await box.call(name, arguments)).is_error
+        await workers.aclose()
+
+
+@needs_proc
+async def test_a_tool_waits_until_others_give_descriptors_back(
+    groups: ProcessGroups, tmp_path: Path
+) -> None:
+    box, _ = given_box(tmp_path, groups, *FILES, ToolDef(name="run_command"))
+    found: list[Any] = []
+
+    async def read() -> None:
+        found.append(await box.call("read_file", {"path": "there.txt"}))
+
+    with trio.fail_after(WITHIN_S):
+        await box.open()
+        async with trio.open_nursery() as nursery:
+            with no_descriptor_left():
+                nursery.start_soon(read)
+                await trio.sleep(0.12)
+                assert not found
+    assert found == [KnownResult("text", is_error=False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "is_shortage"),
+    [
+        ("fail", {"number": errno.EMFILE}, True),
+        ("fail", {"number": errno.ENOSPC}, True),
+        ("memory", {}, True),
+        ("fail", {"number": errno.ENOENT}, False),
+        ("fail", {"number": errno.EACCES}, False),
+    ],
+)
+async def test_a_function_that_lacks_something_is_no_mistake_of_the_model(
+    groups: ProcessGroups, tmp_path: Path, name: str, arguments: dict[str, Any], is_shortage: bool
+) -> None:
+    tool = ToolDef(name=name, function=f"given:{name}", description="x", parameters={})
+    box, workers = given_box(tmp_path, groups, tool)
+    with trio.fail_after(WITHIN_S):
+        await box.open()
+        if is_shortage:
+            with pytest.raises(ToolProblem, match="could not be used: given:"):
+                await box.call(name, arguments)
+        else:
+            assert (await box.call(name, arguments)).is_error
+        await workers.aclose()
+
+
+@needs_proc
+@pytest.mark.parametrize("under", ["", "work"])
+def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(
+    tmp_path: Path, under: str
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "there.txt").write_text("text")
+    folder = Folder(tmp_path)
+    with no_descriptor_left():
+        for look in (
+            lambda: list(folder.files(under)),
+            lambda: folder.read("work/there.txt"),
+            lambda: folder.stat("work/there.txt"),
+        ):
+            with pytest.raises(OSError, match="Too many open files"):
+                look()
+    assert list(folder.files(under)) == ["work/there.txt"]
+
+
+async def test_a_process_waits_until_a_thread_can_be_started(
+    command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = trio.lowlevel.open_process, []
+
+    async def open_process(*args: Any, **options: Any) -> trio.Process:
+        if len(refused) < 2:
+            refused.append(args)
+            raise RuntimeError("can't start new thread")
+        return await start(*args, **options)
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    with trio.fail_after(WITHIN_S):
+        assert (await perform_run(command("echo ran"), groups=groups)).value == "ran"
+
+
+async def test_a_lack_of_threads_is_the_failure_of_the_attempt(
+    command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_process(*args: Any, **options: Any) -> trio.Process:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(waiting, "PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    with trio.fail_after(WITHIN_S):
+        failed = (await perform_run(command("true"), groups=groups)).failed
+    assert failed is not None
+    assert failed.kind == "environment"
+    assert "starts no more processes or threads" in failed.message
 
 
 _WITH_LITTLE_MEMORY = """
