@@ -14,11 +14,12 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 from orc.ledger.codec import mask_event
+from orc.ledger import failpoints
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded
 from orc.ledger.files.locks import OwnerLock
-from orc.ledger.integrity import blobs_of
+from orc.ledger.integrity import blobs_of, removals_of
 from orc.ledger.store import Ledger
 
 DIGESTS_MAX = 1000
@@ -86,6 +87,22 @@ def specs(connection: sqlite3.Connection, job_id: str | None) -> Iterator[tuple[
         yield found_in, content
 
 
+def removed_from_job(connection: sqlite3.Connection, job_id: str) -> set[str]:
+    """The digests whose removal the job's events record, and that no later event names."""
+    rows = connection.execute(
+        "SELECT type, data FROM events WHERE job_id = ? AND version >= (SELECT min(version) "
+        "FROM events WHERE job_id = ? AND type = 'blob.removed') ORDER BY version",
+        (job_id, job_id),
+    )
+    found: set[str] = set()
+    for kind, data in rows:
+        if kind == "blob.removed":
+            found |= removals_of(data.encode())
+        else:
+            found -= blobs_of(data.encode())
+    return found
+
+
 def remove_blobs(
     ledger: Ledger,
     blobs: Mapping[str, Collection[str]],
@@ -100,10 +117,12 @@ def remove_blobs(
     `blobs` maps each job id to the digests that the job names. The function owns the jobs
     while it works, and raises OwnedElsewhere if one has an owner. The bytes of a blob are
     removed with the event of the last of its jobs, so that after a crash no stream lacks
-    the event for bytes that are gone. Set `derive_tables` if the read model was derived from
-    such a blob; it is then rebuilt.
+    the event for bytes that are gone; the same call then continues with the jobs that have no
+    event yet. Set `derive_tables` if the read model was derived from such a blob; it is then
+    rebuilt.
     """
     ledger.connection.execute("PRAGMA secure_delete = ON")
+    blobs = _without_recorded(ledger.connection, blobs)
     jobs_left: dict[str, int] = defaultdict(int)
     for digests in blobs.values():
         for digest in digests:
@@ -128,10 +147,11 @@ def remove_blobs(
                         jobs_left[digest] -= 1
             heads = ledger._insert_events(batch)
             ledger._projector.apply(ledger.connection, batch)
+            before = removed
             for digest, place in places.items():
                 if not jobs_left[digest]:
                     removed += _remove_one(ledger.connection, digest, *place)
-            if derive_tables and start + _JOBS_AT_ONCE >= len(jobs):
+            if derive_tables and removed > before:
                 ledger._rebuild()
         ledger._written.update(heads)
     return removed
@@ -155,6 +175,7 @@ def compact(ledger: Ledger) -> bool:
     with storage_errors(ledger.path), ledger._lock:
         ledger._in_use.check()
         ledger.connection.execute("VACUUM")
+        failpoints.hit("removal.after_vacuum")
         busy = ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     return not busy
 
@@ -171,6 +192,20 @@ def has_bytes(connection: sqlite3.Connection, digest: str) -> bool:
         "SELECT typeof(content) <> 'integer' FROM blobs WHERE sha256 = ?", (digest,)
     ).fetchone()
     return row is not None and bool(row[0])
+
+
+def _without_recorded(
+    connection: sqlite3.Connection, blobs: Mapping[str, Collection[str]]
+) -> dict[str, Collection[str]]:
+    """The blobs without those whose removal an earlier, killed call recorded in that job."""
+    pending = {
+        job_id: set(digests) - removed_from_job(connection, job_id)
+        for job_id, digests in blobs.items()
+    }
+    found: set[str] = set().union(*pending.values())
+    # A blob needs the event of at least one job.
+    rest = {job_id: pending[job_id] | (set(digests) - found) for job_id, digests in blobs.items()}
+    return {job_id: digests for job_id, digests in rest.items() if digests}
 
 
 def _events_of(

@@ -12,7 +12,7 @@ from typing import Literal
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.digest import canonical_json
 from orc.ledger.kinds import JOB_ENDED
-from orc.ledger.removal import blobs_by_job, has_bytes, size_of, spec_blobs
+from orc.ledger.removal import blobs_by_job, has_bytes, removed_from_job, size_of, spec_blobs
 
 _COPY_BYTES_MIN = 8
 """Copies of fewer bytes are not searched for: they occur in too many places by chance."""
@@ -37,10 +37,11 @@ class JobPart:
 class Removal:
     """A plan: the blobs to remove from each job, and what stays.
 
-    `left_out` are jobs that lose no blob, each with the reason. `shared` counts the blobs that stay
-    because another job needs them. `size_bytes` is the size of the blobs that are removed.
-    `also_in_blobs` (digests) and `also_in_events` (job and version) hold copies of the same bytes,
-    which stay.
+    `earlier` are jobs with blobs that the plan covers and that have no bytes any more: a killed
+    command may have left files of them. `left_out` are jobs that lose no blob, each with the
+    reason. `shared` counts the blobs that stay because another job needs them. `size_bytes` is the
+    size of the blobs that are removed. `also_in_blobs` (digests) and `also_in_events` (job and
+    version) hold copies of the same bytes, which stay.
     """
 
     cause: Cause
@@ -50,11 +51,20 @@ class Removal:
     size_bytes: int = 0
     also_in_blobs: tuple[str, ...] = ()
     also_in_events: tuple[tuple[str, int], ...] = ()
+    earlier: tuple[JobPart, ...] = ()
 
     @property
     def digests(self) -> frozenset[str]:
         """The digests of all blobs that are removed."""
         return frozenset().union(*(job.digests for job in self.jobs))
+
+    @property
+    def covered(self) -> dict[str, frozenset[str]]:
+        """The digests of each job, with those of earlier removals."""
+        found: dict[str, frozenset[str]] = {}
+        for part in (*self.jobs, *self.earlier):
+            found[part.job_id] = found.get(part.job_id, frozenset()) | part.digests
+        return found
 
 
 def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[str]) -> Removal:
@@ -77,15 +87,18 @@ def plan_prune(ledger: LedgerReader, *, before: str | None, named: Collection[st
             chosen[job_id] = (status, at)
     by_job = blobs_by_job(ledger.connection)
     needed = {digest for job, found in by_job.items() if job not in chosen for digest in found}
-    parts = []
+    parts, earlier = [], []
     shared: set[str] = set()
     for job_id, (status, at) in chosen.items():
         found = by_job.get(job_id, set()) - spec_blobs(ledger.connection, job_id)
         there = {digest for digest in found if has_bytes(ledger.connection, digest)}
+        gone = (found - there) & removed_from_job(ledger.connection, job_id)
         shared |= there & needed
         if there - needed:
             parts.append(_part(ledger, job_id, status, at, there - needed))
-    return _removal(ledger, "prune", parts, left_out, len(shared))
+        if gone:
+            earlier.append(_part(ledger, job_id, status, at, gone))
+    return _removal(ledger, "prune", parts, earlier, left_out, len(shared))
 
 
 def plan_redaction(
@@ -98,7 +111,8 @@ def plan_redaction(
     cannot be carried out.
     """
     by_job = blobs_by_job(ledger.connection, wanted=digests)
-    parts = []
+    there = {digest for digest in digests if has_bytes(ledger.connection, digest)}
+    parts, earlier = [], []
     left_out: list[tuple[str, str]] = []
     for job_id, status, at in list_jobs(ledger):
         found = by_job.get(job_id)
@@ -107,8 +121,11 @@ def plan_redaction(
         elif found and status not in JOB_ENDED and job_id not in named:
             left_out.append((job_id, "it has not ended"))
         elif found:
-            parts.append(_part(ledger, job_id, status, at, found))
-    plan = _removal(ledger, "redact", parts, left_out, 0)
+            if found & there:
+                parts.append(_part(ledger, job_id, status, at, found & there))
+            if found - there:
+                earlier.append(_part(ledger, job_id, status, at, found - there))
+    plan = _removal(ledger, "redact", parts, earlier, left_out, 0)
     blobs, events = _copies(ledger, digests)
     return replace(plan, also_in_blobs=tuple(blobs), also_in_events=tuple(events))
 
@@ -134,16 +151,13 @@ def _removal(
     ledger: LedgerReader,
     cause: Cause,
     parts: list[JobPart],
+    earlier: list[JobPart],
     left_out: list[tuple[str, str]],
     shared: int,
 ) -> Removal:
     every = frozenset().union(*(part.digests for part in parts))
-    size = sum(
-        size_of(ledger.connection, digest)
-        for digest in every
-        if has_bytes(ledger.connection, digest)
-    )
-    return Removal(cause, tuple(parts), tuple(left_out), shared, size)
+    size = sum(size_of(ledger.connection, digest) for digest in every)
+    return Removal(cause, tuple(parts), tuple(left_out), shared, size, earlier=tuple(earlier))
 
 
 def _copies(

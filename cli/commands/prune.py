@@ -11,7 +11,7 @@ import typer
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import apply_removal, refuse_left_out
+from orc.cli.jobs.remove import apply_removal, find_unfinished, refuse_left_out
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.terminal.removals import print_removal
@@ -60,12 +60,15 @@ def command(
         named = [ledger.find_job(job) for job in jobs or ()]
         plan = plan_prune(ledger, before=before, named=named)
         refuse_left_out(ledger, plan, named)
+        prices = places.prices
+        unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
         done = None
         if yes:
-            done = apply_removal(ledger, plan, reason=reason, files=files, prices=places.prices)
+            done = apply_removal(ledger, plan, reason=reason, files=files, prices=prices)
     command_line = ["orc prune", *([f"--older-than {older_than}"] if older_than else [])]
     command_line += [f"--job {job}" for job in named]
-    print_removal(plan, done, command_line=" ".join(command_line), as_json=as_json)
+    command_line += ["--files"] if files else []
+    print_removal(plan, unfinished, done, command_line=" ".join(command_line), as_json=as_json)
     return 0
 
 

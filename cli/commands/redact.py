@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from orc.cli.jobs.places import open_for_writing
-from orc.cli.jobs.remove import apply_removal, find_digest, refuse_left_out, refuse_unnamed
+from orc.cli.jobs.remove import (
+    apply_removal,
+    find_digest,
+    find_unfinished,
+    refuse_left_out,
+    refuse_unnamed,
+)
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Reason, Yes
 from orc.cli.terminal.removals import print_removal
@@ -48,9 +54,11 @@ def command(
         plan = plan_redaction(ledger, found, named=named)
         refuse_left_out(ledger, plan, named)
         refuse_unnamed(plan, found)
+        prices = places.prices
+        unfinished = find_unfinished(ledger, plan, files=True, prices=prices)
         done = None
         if yes:
-            done = apply_removal(ledger, plan, reason=reason, files=True, prices=places.prices)
+            done = apply_removal(ledger, plan, reason=reason, files=True, prices=prices)
     command_line = ["orc redact", *digests, *(f"--job {job}" for job in named)]
-    print_removal(plan, done, command_line=" ".join(command_line), as_json=as_json)
+    print_removal(plan, unfinished, done, command_line=" ".join(command_line), as_json=as_json)
     return SUCCEEDED if done is None or done.is_compact else ENVIRONMENT

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
 from orc.cli.jobs.folders import folder_of
-from orc.ledger import Ledger, OwnerLock, has_owner
+from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
 from orc.ledger.digest import clean_text
-from orc.ledger.removal import compact, has_bytes, is_worth_compacting, remove_blobs, spec_blobs
+from orc.ledger.errors import OwnedElsewhere
+from orc.ledger.removal import compact, is_worth_compacting, remove_blobs, spec_blobs
 from orc.projections import Publisher
-from orc.projections.folder.removed_files import delivered_files, files_with, remove_files
+from orc.projections.folder.removed_files import (
+    delivered_files,
+    files_with,
+    find_files,
+    remove_files,
+)
+from orc.projections.folder.verify import is_behind
 from orc.projections.money.prices import PriceTable
 from orc.projections.removal_plan import IS_RUN, Removal, list_jobs
 from orc.projections.search.file import remove_index
@@ -22,17 +29,53 @@ from orc.scheduler.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """The result of a removal: the number of removed blobs, and the removed files.
+class Unfinished:
+    """What an earlier removal left undone in a job's run folder, since it was killed or had no --files.
 
-    `files_left` are files that hold the same bytes and were not removed. Without `is_compact`,
-    unused pages of the ledger file may still hold removed bytes.
+    `files` are files that were made of removed bytes. `is_behind` is whether the folder does not
+    tell of the removal yet.
+    """
+
+    job_id: str
+    folder: Path
+    files: tuple[Path, ...]
+    is_behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The result of a removal: the number of blobs that had bytes, and the removed files.
+
+    `completed` are jobs of earlier removals whose run folders were completed. `files_left` are files
+    that hold the same bytes and were not removed. `owned` are jobs that another process has begun
+    to run in the meantime, so that their run folders were left alone. Without `is_compact`, unused
+    pages of the ledger file may still hold removed bytes.
     """
 
     blobs: int
     files: tuple[Path, ...]
+    completed: tuple[str, ...]
     files_left: tuple[Path, ...]
+    owned: tuple[str, ...]
     is_compact: bool
+
+
+def find_unfinished(
+    ledger: LedgerReader, plan: Removal, *, files: bool, prices: PriceTable
+) -> tuple[Unfinished, ...]:
+    """What earlier removals of the plan's blobs left in run folders; with `files` also files."""
+    found = []
+    for job in plan.earlier:
+        folder = folder_of(ledger, job.job_id)
+        if not folder.is_dir():
+            continue
+        left: tuple[Path, ...] = ()
+        if files:
+            left = tuple(find_files(ledger, job.job_id, job.digests, folder, prices))
+        behind = is_behind(ledger, job.job_id, folder)
+        if left or behind:
+            found.append(Unfinished(job.job_id, folder, left, behind))
+    return tuple(found)
 
 
 def apply_removal(
@@ -45,39 +88,67 @@ def apply_removal(
 ) -> Removed:
     """Remove the blobs in the plan, publish the run folders again, and compact the ledger file.
 
-    With `files`, files in run folders that hold the bytes are removed too. After a crash, applying
-    the plan again completes it. Raises LedgerError, OSError.
+    With `files`, files in run folders that hold the bytes are removed too. What a killed removal of
+    the same blobs left undone is completed. Raises LedgerError, OSError.
     """
-    job_ids = [job.job_id for job in plan.jobs]
-    ledger.widen_mask(mask_of_jobs(ledger, job_ids, os.environ))
-    there = {digest for digest in plan.digests if has_bytes(ledger.connection, digest)}
+    ledger.widen_mask(mask_of_jobs(ledger, sorted(plan.covered), os.environ))
+    unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
     specs = {digest for job in plan.jobs for digest in spec_blobs(ledger.connection, job.job_id)}
     left: list[Path] = []
-    for job in plan.jobs if files else ():
-        left += delivered_files(ledger, job.job_id, job.digests)
-    removed = remove_blobs(
+    changed = {job.job_id for job in plan.jobs} | {found.job_id for found in unfinished}
+    covered = {
+        job_id: digests
+        for job_id, digests in plan.covered.items()
+        if job_id in changed or plan.cause == "redact"
+    }
+    for job_id, digests in covered.items() if files else ():
+        left += delivered_files(ledger, job_id, digests)
+    blobs = remove_blobs(
         ledger,
-        {job.job_id: job.digests & there for job in plan.jobs if job.digests & there},
+        {job.job_id: job.digests for job in plan.jobs},
         cause=plan.cause,
         reason=None if reason is None else clean_text(reason),
         at=Clock().recorded_at(),
-        derive_tables=not there.isdisjoint(specs),
+        derive_tables=not plan.digests.isdisjoint(specs),
     )
+    failpoints.hit("removal.before_index")
     remove_index(ledger.path)
+    failpoints.hit("removal.before_files")
     gone: list[Path] = []
-    for job in plan.jobs:
-        folder = folder_of(ledger, job.job_id)
+    owned = []
+    for job_id, digests in covered.items():
+        folder = folder_of(ledger, job_id)
         if not folder.is_dir():
             continue
-        if files:
-            gone += remove_files(ledger, job.job_id, job.digests, folder, prices)
-        Publisher(ledger, job.job_id, folder, prices=prices).publish()
-        left += files_with(folder, job.digests) if files else ()
+        if job_id in changed:
+            try:
+                gone += _update_folder(ledger, job_id, folder, digests if files else (), prices)
+            except OwnedElsewhere:
+                owned.append(job_id)
+        left += files_with(folder, digests) if files else ()
+    failpoints.hit("removal.before_compact")
     is_compact = True
     if plan.cause == "redact" or is_worth_compacting(ledger.connection):
         is_idle = not any(has_owner(ledger.path, job_id) for job_id, _, _ in list_jobs(ledger))
         is_compact = is_idle and compact(ledger)
-    return Removed(removed, tuple(gone), tuple(left), is_compact)
+    completed = tuple(found.job_id for found in unfinished if found.job_id not in owned)
+    return Removed(blobs, tuple(gone), completed, tuple(left), tuple(owned), is_compact)
+
+
+def _update_folder(
+    ledger: Ledger, job_id: str, folder: Path, digests: Collection[str], prices: PriceTable
+) -> list[Path]:
+    """Remove the files that were made of the blobs, and publish the folder; the removed files."""
+    lock = OwnerLock(ledger.path, job_id)
+    lock.acquire(wait_s=0)
+    try:
+        publisher = Publisher(ledger, job_id, folder, prices=prices)
+        publisher.sweep()
+        gone = list(remove_files(ledger, job_id, digests, folder, prices))
+        publisher.publish()
+    finally:
+        lock.release()
+    return gone
 
 
 def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None:
@@ -99,8 +170,9 @@ def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None
 
 def refuse_unnamed(plan: Removal, digests: Iterable[str]) -> None:
     """Raise UsageProblem for a blob of no job: no stream could record its removal."""
+    known = frozenset().union(*plan.covered.values())
     for digest in digests:
-        if digest not in plan.digests:
+        if digest not in known:
             raise UsageProblem(
                 f"no job has the blob {digest[:12]}...: a crash left it behind. To get rid of it, copy "
                 "the jobs to a new ledger with `orc bundle` and `orc import`"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from orc.cli.jobs.remove import Removed
+from orc.cli.jobs.remove import Removed, Unfinished
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.projections.removal_plan import Removal
@@ -12,10 +13,17 @@ from orc.projections.removal_plan import Removal
 _SHOWN_MAX = 20
 
 
-def print_removal(plan: Removal, done: Removed | None, *, command_line: str, as_json: bool) -> None:
+def print_removal(
+    plan: Removal,
+    unfinished: Sequence[Unfinished],
+    done: Removed | None,
+    *,
+    command_line: str,
+    as_json: bool,
+) -> None:
     """Print the plan, or, with `done`, the result; `command_line` is the command to repeat."""
     if as_json:
-        put_json(_as_json(plan, done))
+        put_json(_as_json(plan, unfinished, done))
         return
     if plan.jobs and done is None:
         rows = [
@@ -33,15 +41,30 @@ def print_removal(plan: Removal, done: Removed | None, *, command_line: str, as_
         f"{size_text(plan.size_bytes)}"
     )
     if done is None:
-        say(f"would be removed: {counted}" if plan.jobs else "nothing to remove")
-        if plan.jobs:
-            say(f"nothing is removed yet; to remove it: {command_line} --yes")
+        _say_planned(plan, unfinished, counted, command_line)
         return
-    say(f"removed: {counted}")
+    if plan.jobs:
+        say(f"removed: {counted}")
+    elif done.completed:
+        say("nothing to remove from the ledger: an earlier removal had removed these bytes")
+    elif plan.earlier:
+        say("nothing was left to do: an earlier removal had removed these bytes")
+    else:
+        say("nothing to remove")
+    for job_id in done.completed[:_SHOWN_MAX]:
+        say(f"completed an earlier removal: the run folder of {job_id}")
+    if len(done.completed) > _SHOWN_MAX:
+        more = count_text(len(done.completed) - _SHOWN_MAX, "more run folder")
+        say(f"completed an earlier removal: {more}")
     for path in done.files[:_SHOWN_MAX]:
         say(f"  also removed: the file {safe(path)}")
     if len(done.files) > _SHOWN_MAX:
         say(f"  also removed: {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
+    for job_id in done.owned:
+        say(
+            f"the run folder of {job_id} was left alone, since a process has begun to run the job; "
+            f"later, run again: {command_line} --yes"
+        )
     for path in done.files_left[:_SHOWN_MAX]:
         say(f"not removed: {safe(path)} holds the same bytes")
     if len(done.files_left) > _SHOWN_MAX:
@@ -54,6 +77,27 @@ def print_removal(plan: Removal, done: Removed | None, *, command_line: str, as_
         )
 
 
+def _say_planned(
+    plan: Removal, unfinished: Sequence[Unfinished], counted: str, command_line: str
+) -> None:
+    if plan.jobs:
+        say(f"would be removed: {counted}")
+    elif plan.earlier:
+        say("nothing to remove from the ledger: an earlier removal removed these bytes")
+    else:
+        say("nothing to remove")
+    for found in unfinished[:_SHOWN_MAX]:
+        files = f", with {count_text(len(found.files), 'file')}" if found.files else ""
+        say(f"would be completed: the run folder of {found.job_id}{files}")
+    if len(unfinished) > _SHOWN_MAX:
+        more = count_text(len(unfinished) - _SHOWN_MAX, "more run folder")
+        say(f"would be completed: {more}")
+    if plan.jobs:
+        say(f"nothing is removed yet; to remove it: {command_line} --yes")
+    elif unfinished:
+        say(f"nothing is done yet; to complete it: {command_line} --yes")
+
+
 def _say_copies(plan: Removal) -> None:
     for digest in plan.also_in_blobs[:_SHOWN_MAX]:
         say(f"also in blob {digest}: to remove it too, add its digest to the command")
@@ -64,9 +108,13 @@ def _say_copies(plan: Removal) -> None:
         say(f"also in event {version} of {job_id}, which cannot be changed")
 
 
-def _as_json(plan: Removal, done: Removed | None) -> dict[str, Any]:
+def _as_json(
+    plan: Removal, unfinished: Sequence[Unfinished], done: Removed | None
+) -> dict[str, Any]:
+    completed = [found.job_id for found in unfinished] if done is None else list(done.completed)
     return {
-        "removed": done is not None,
+        "removed": done is not None and done.blobs > 0,
+        "done": done is not None,
         "cause": plan.cause,
         "blobs": sorted(plan.digests),
         "size_bytes": plan.size_bytes,
@@ -86,6 +134,9 @@ def _as_json(plan: Removal, done: Removed | None) -> dict[str, Any]:
         "also_in_events": [
             {"job_id": job_id, "seq": version} for job_id, version in plan.also_in_events
         ],
+        "removed_before": sorted({digest for job in plan.earlier for digest in job.digests}),
+        "completed": completed,
+        "left_alone": [] if done is None else list(done.owned),
         "files": [] if done is None else [str(path) for path in done.files],
         "files_left": [] if done is None else [str(path) for path in done.files_left],
         "compact": done is not None and done.is_compact,

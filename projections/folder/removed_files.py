@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orc.ledger import LedgerReader
+from orc.ledger import LedgerReader, failpoints
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
 from orc.ledger.removal import has_bytes
@@ -23,15 +23,25 @@ def remove_files(
     ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
 ) -> Iterator[Path]:
     """Remove the files of the run folder that were made of the blobs; yields each removed path."""
+    for found in find_files(ledger, job_id, digests, path, prices):
+        Folder(path).remove(str(found.relative_to(path)))
+        failpoints.hit("removal.after_file")
+        yield found
+
+
+def find_files(
+    ledger: LedgerReader, job_id: str, digests: Collection[str], path: Path, prices: PriceTable
+) -> Iterator[Path]:
+    """The files of the run folder that were made of the blobs."""
+    if not digests:
+        return
     folder = Folder(path)
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, lost in expected.lost.items():
         if not lost.blobs.isdisjoint(digests) and folder.stat(relative) is not None:
-            folder.remove(relative)
             yield path / relative
     for former in find_superseded(folder, expected.superseded):
         if not former.digests.isdisjoint(digests):
-            folder.remove(former.path)
             yield path / former.path
 
 

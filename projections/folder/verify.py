@@ -56,6 +56,12 @@ def heads_in(path: Path) -> list[KnownHead]:
     return found
 
 
+def is_behind(ledger: LedgerReader, job_id: str, path: Path) -> bool:
+    """Whether the run folder does not tell of the job's last event yet, or cannot be read."""
+    versions = [head.version for head in heads_in(path)]
+    return len(versions) < 2 or min(versions) < ledger.head(job_id).version
+
+
 def _head(source: str, text: bytes, names: tuple[str | None, str, str]) -> KnownHead:
     inside, version, link = names
     try:
