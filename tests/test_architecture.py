@@ -87,7 +87,9 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.fold scheduler.core.spec"
     ),
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
-    "cli.doctor": "cli cli.jobs.caller ledger providers scheduler.core",
+    "cli.doctor": (
+        "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers scheduler.core"
+    ),
     "cli.commands": (
         "cli cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger ledger.files "
         "ledger.transport projections projections.exports projections.folder projections.folds "

@@ -41,6 +41,9 @@ from orc.projections.money.prices import PriceTable
 _FAILPOINT = "ledger.after_commit"
 _LIMIT_MIN_S = 60.0
 _LIMIT_FACTOR = 10
+TRIAL_FOLDERS = ("reference*", "commit-*")
+"""Patterns for the names of the folders of single runs."""
+
 _REMOVALS_MAX = 100
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +14,7 @@ import trio
 import typer
 
 from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
-from orc.cli.chaos.trial import Report, Trial, remove_folder, run_trial
-from orc.cli.errors import UsageProblem
+from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run_trial
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
 from orc.cli.jobs.prepare import Submission, prepare_run
@@ -21,7 +22,10 @@ from orc.cli.jobs.sync import first_error
 from orc.cli.options import Inputs, InputsFile, Json, Quiet, Replies, SpecFile
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
+from orc.ledger.errors import StorageError
 from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
+from orc.ledger.files.temporary import sweep, workplace
+from orc.ledger.files.unfinished import unfinished
 
 SHOWN_MAX = 20
 
@@ -65,33 +69,48 @@ def command(
     environment = {name: value for name, value in os.environ.items() if name != "ORC_DB"}
     if own_prices is not None:
         environment[PRICES_VARIABLE] = str(own_prices)
-    folder = _make_folder(keep)
-    trial = Trial(
-        spec=spec.absolute(),
-        arguments=_pass_on(inputs, inputs_file, replies),
-        definition=definition,
-        environment=environment,
-        prices=read_prices(own_prices),
-        folder=folder,
-        keep=keep is not None,
-        sample=sample,
-        seed=seed,
-        jobs=jobs,
-    )
-    try:
+    with _folder(keep, spec) as folder:
+        trial = Trial(
+            spec=spec.absolute(),
+            arguments=_pass_on(inputs, inputs_file, replies),
+            definition=definition,
+            environment=environment,
+            prices=read_prices(own_prices),
+            folder=folder,
+            keep=keep is not None,
+            sample=sample,
+            seed=seed,
+            jobs=jobs,
+        )
         return _run_trial(trial, quiet=quiet, as_json=as_json)
-    finally:
-        if keep is None:
-            remove_folder(folder)
 
 
-def _make_folder(keep: Path | None) -> Path:
-    if keep is None:
-        return Path(tempfile.mkdtemp(prefix="orc-chaos-"))
-    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise UsageProblem(f"--keep {keep} exists and is not an empty folder; name another folder")
-    keep.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return keep.absolute()
+@contextmanager
+def _folder(keep: Path | None, spec: Path) -> Iterator[Path]:
+    """The folder of the trial: `keep`, or a temporary one. A killed trial's is emptied first.
+
+    Raises FileIsThere, StorageError.
+    """
+    if keep is not None:
+        folder = keep.absolute()
+        with unfinished(folder, f"trial of {spec.name}"):
+            for name in TRIAL_FOLDERS:
+                for left in folder.glob(name):
+                    remove_folder(left)
+            yield folder
+        return
+    base = Path(tempfile.gettempdir()).absolute() / "orc-chaos"
+    try:
+        sweep(base.parent, [base.name])
+        with workplace(base) as private:
+            folder = private / "trial"
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                remove_folder(folder)
+    except OSError as error:
+        raise StorageError(f"{base.parent}: {error.strerror or error}") from error
 
 
 def _pass_on(

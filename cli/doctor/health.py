@@ -13,6 +13,7 @@ import trio
 
 from orc.about import install_command
 from orc.cli.doctor.finding import Finding
+from orc.cli.doctor.leftover_files import find_leftover_files
 from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
@@ -26,6 +27,7 @@ from orc.scheduler.core.errors import SpecError
 _PACKAGES = (
     "pydantic", "sqlite-utils", "trio", "httpx", "tenacity", "typer", "datasette",
 )  # fmt: skip
+_SHOWN_MAX = 50
 _WAL_WARN_BYTES = 64 * 1024 * 1024
 
 
@@ -103,10 +105,29 @@ def _ledger(database: Path) -> list[Finding]:
         size = size_text(wal.stat().st_size)
         message = f"its -wal file has {size}: it grows while a program reads the ledger for long"
         findings.append(Finding("note", "ledger", message))
-    return findings + [_leftover(found, database) for found in find_leftovers(database)]
+    findings += map(_leftover_process, find_leftovers(database))
+    return [*findings, *_leftover_files(database)]
 
 
-def _leftover(found: Leftover, database: Path) -> Finding:
+def _leftover_files(database: Path) -> list[Finding]:
+    try:
+        found = find_leftover_files(database)
+    except (LedgerError, LookupError, ValueError, TypeError) as error:
+        cause = str(error) if isinstance(error, LedgerError) else "its events were changed"
+        message = f"what killed commands left cannot be found: {cause}; run `orc verify`"
+        return [Finding("note", "leftovers", message)]
+    findings = []
+    for left in found[:_SHOWN_MAX]:
+        details = {"path": str(left.path), "remedy": left.remedy}
+        message = f"{left.path}: {left.what}; {left.remedy}"
+        findings.append(Finding("note", "leftover", message, details))
+    if len(found) > _SHOWN_MAX:
+        more = count_text(len(found) - _SHOWN_MAX, "more leftover")
+        findings.append(Finding("note", "leftover", f"{more}; remove these, then run it again"))
+    return findings
+
+
+def _leftover_process(found: Leftover) -> Finding:
     return Finding(
         "note",
         "process",

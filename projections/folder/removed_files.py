@@ -68,7 +68,7 @@ def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str])
         fields = json.loads(data)
         if "spec" in fields:
             project = fields.get("project", project)
-            target = _output_dir(ledger, fields["spec"]) or target
+            target = output_dir_of(ledger, fields["spec"]) or target
         refs = [fields] if kind == "file.written" else fields.get("files", ())
         paths |= {ref["path"] for ref in refs if ref["sha256"] in digests}
     if target is None:
@@ -80,7 +80,8 @@ def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str])
             yield target / relative
 
 
-def _output_dir(ledger: LedgerReader, document: Mapping[str, Any]) -> Path | None:
+def output_dir_of(ledger: LedgerReader, document: Mapping[str, Any]) -> Path | None:
+    """The `output_dir` of a recorded spec; None if it has none, or was removed."""
     spec = document.get("value")
     if "sha256" in document:
         if not has_bytes(ledger.connection, document["sha256"]):

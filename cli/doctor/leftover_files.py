@@ -1,0 +1,113 @@
+"""Finds files that killed commands left: beside the ledger, in run folders, and in output folders.
+
+A command removes what an earlier one left in the place to which it writes. These are the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from orc.cli.jobs.folders import folder_of
+from orc.ledger import LedgerReader, has_owner
+from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned
+from orc.ledger.files.unfinished import MARK
+from orc.projections.folder.removed_files import output_dir_of
+
+_ENTRIES_MAX = 100_000
+"""How many entries of folders are looked at: an output folder may be as large as a disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverFile:
+    """A temporary or unfinished file or folder of a killed command, and what removes it."""
+
+    path: Path
+    what: str
+    remedy: str
+
+
+def find_leftover_files(database: Path) -> list[LeftoverFile]:
+    """What killed commands left, as far as the ledger and its folder tell. Raises LedgerError."""
+    found = [*_beside(database.parent), *_of_trials()]
+    with LedgerReader.open(database) as ledger:
+        found += _in_run_folders(ledger)
+        found += _in_output_folders(ledger)
+    return found
+
+
+def _beside(folder: Path) -> Iterator[LeftoverFile]:
+    for left in find_leftovers(folder):
+        match = TEMPORARY_NAME.fullmatch(left.path.name)
+        if left.is_dead and match is not None:
+            what = f"a killed command left it, which was to write {match['name']}"
+            yield LeftoverFile(
+                left.path, what, f"give that command again, or {_removal(left.path)}"
+            )
+    try:
+        entries = sorted(islice(os.scandir(folder), _ENTRIES_MAX), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and is_abandoned(Path(entry.path) / MARK):
+            path = Path(entry.path)
+            what = "a killed command left it unfinished"
+            yield LeftoverFile(path, what, f"give that command again, or {_removal(path)}")
+
+
+def _of_trials() -> Iterator[LeftoverFile]:
+    for left in find_leftovers(Path(tempfile.gettempdir()), ["orc-chaos"]):
+        if left.is_dead:
+            remedy = f"`orc chaos` removes it, or {_removal(left.path)}"
+            yield LeftoverFile(left.path, "a killed `orc chaos` left it", remedy)
+
+
+def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
+    rows = ledger.connection.execute("SELECT job_id FROM events WHERE version = 1").fetchall()
+    for (job_id,) in rows:
+        paths = list(_temporary_files(folder_of(ledger, job_id)))
+        if paths and not has_owner(ledger.path, job_id):
+            for path in paths:
+                what = f"a killed process left it in the run folder of {job_id}"
+                yield LeftoverFile(path, what, f"`orc export {job_id}` removes it")
+
+
+def _in_output_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
+    rows = ledger.connection.execute(
+        "SELECT job_id, data FROM events WHERE type IN ('job.submitted', 'job.amended') "
+        "ORDER BY position DESC"
+    )
+    seen: set[Path] = set()
+    for job_id, data in rows:
+        target = output_dir_of(ledger, json.loads(data)["spec"])
+        if target is None or target in seen:
+            continue
+        seen.add(target)
+        for path in _temporary_files(target):
+            what = f"a killed process left it when it copied the files of {job_id}"
+            yield LeftoverFile(
+                path, what, f"`orc resume {job_id}` copies them again and removes it"
+            )
+
+
+def _temporary_files(folder: Path) -> Iterator[Path]:
+    """The abandoned temporary files below the folder."""
+    for path in islice(_walk(folder), _ENTRIES_MAX):
+        if TEMPORARY_NAME.fullmatch(path.name) and is_abandoned(path):
+            yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            yield Path(inside) / name
+
+
+def _removal(path: Path) -> str:
+    return f"remove it: rm -r {shlex.quote(str(path))}"
