@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -91,12 +90,11 @@ def main() -> None:
         time.sleep(2)
         _orc(folder, "approve", "latest", "sign_off")
         _orc(folder, "resume", "latest")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        server = subprocess.Popen([ORC, "browse", "--no-open", "--port", str(port)], cwd=folder)
+        command = [ORC, "browse", "latest", "--no-open", "--json", "--port", "0"]
+        server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         try:
-            _take(f"http://127.0.0.1:{port}", folder)
+            assert server.stdout is not None
+            _take(json.loads(server.stdout.readline())["url"])
         finally:
             server.terminate()
             server.wait(timeout=WAIT_S)
@@ -106,24 +104,15 @@ def _orc(folder: Path, *arguments: str) -> None:
     subprocess.run([ORC, *arguments], cwd=folder, check=False, timeout=WAIT_S)
 
 
-def _take(address: str, folder: Path) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not _listens(address) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    (job,) = (path.name for path in (folder / "runs").iterdir())
+def _take(link: str) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": SIZE["width"], "height": SIZE["height"]})
-        page.goto(f"{address}/-/orc/runs/{job}")
+        page.goto(link)
+        page.wait_for_selector("#graph")
         page.screenshot(path=TARGET)
         browser.close()
-
-
-def _listens(address: str) -> bool:
-    port = int(address.rpartition(":")[2])
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

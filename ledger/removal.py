@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
-from orc.ledger.codec import mask_event
 from orc.ledger import failpoints
+from orc.ledger.codec import mask_event
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.events import BlobRemoved, JobId, Recorded

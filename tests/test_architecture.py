@@ -86,16 +86,17 @@ MAY_IMPORT: dict[str, str] = {
         "projections.folder projections.folds projections.money providers scheduler.core "
         "scheduler.core.fold scheduler.core.spec"
     ),
+    "cli.browse": "cli cli.terminal projections.pages",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.doctor": (
         "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers scheduler.core"
     ),
     "cli.commands": (
-        "cli cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger ledger.files "
-        "ledger.transport projections projections.exports projections.folder projections.folds "
-        "projections.history projections.money projections.pages projections.pictures "
-        "projections.search projections.tables projections.why scheduler scheduler.core "
-        "scheduler.core.fold scheduler.core.spec"
+        "cli cli.browse cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger "
+        "ledger.files ledger.transport projections projections.exports projections.folder "
+        "projections.folds projections.history projections.money projections.pages "
+        "projections.pictures projections.search projections.tables projections.why scheduler "
+        "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli": "cli.jobs cli.terminal ledger ledger.secrets projections.tables scheduler.core",
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.

@@ -138,7 +138,13 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["--job", NAME],
     ],
     "redact": [[NAME], ["0123456789ab"]],
-    "browse": [["--no-open"], ["latest", "--no-open", "--allow-decisions"], [NAME], ["--db", NAME]],
+    "browse": [
+        ["--no-open"],
+        ["latest", "--no-open", "--allow-decisions"],
+        [NAME],
+        ["--db", NAME],
+        ["--uds", NAME],
+    ],
     "doctor": [[], ["--db", NAME]],
 }
 """The arguments that each command is tested with, in a folder with a hostile ledger."""
@@ -199,9 +205,16 @@ def test_no_command_prints_a_control_character(
                 assert all(isinstance(line, dict) for line in _json_of(said))
 
 
-def _serve_nothing(app: Any, listener: socket.socket, *, when_ready: Callable[[], None]) -> None:
+def _serve_nothing(
+    app: Any,
+    listener: socket.socket,
+    *,
+    when_ready: Callable[[], None],
+    when_ended: Callable[[], None],
+) -> None:
     when_ready()
     listener.close()
+    when_ended()
 
 
 def _json_of(said: Said) -> list[object]:

@@ -1,0 +1,1 @@
+"""The server of `orc browse`: its addresses, one-time links, sessions, and opening a browser."""
