@@ -19,6 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
 from orc.ledger.connection import storage_errors
+from orc.ledger.files.way import real_path
 from orc.projections.tables.version import has_older_tables
 
 if TYPE_CHECKING:
@@ -46,14 +47,13 @@ def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
 def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
     """A read-only connection to the tables, for commands that should start fast; the ledger's path.
 
-    Tables of an older version of orc are rebuilt first.
+    Tables of an older version of orc are rebuilt first; see `connect_rebuilt`.
     """
     path = database_path(database)
-    connection = connect_reader(path)
+    connection: sqlite3.Connection = connect_reader(path)
     if has_older_tables(connection):
         connection.close()
-        _rebuild_tables(path)
-        connection = connect_reader(path)
+        connection = _connect_rebuilt(path)
     try:
         with storage_errors(path):
             yield connection, path
@@ -70,16 +70,15 @@ def read_ledger_and_tables(database: Path | None) -> Iterator[LedgerReader]:
         yield LedgerReader(path, connection)
 
 
-def _rebuild_tables(path: Path) -> None:
-    from orc.cli.jobs.places import open_for_writing
+def _connect_rebuilt(path: Path) -> sqlite3.Connection:
+    from orc.cli.jobs.places import connect_rebuilt
 
-    # Opening a ledger for writing rebuilds tables of an older version.
-    open_for_writing(find_places(path), os.environ).close()
+    return connect_rebuilt(find_places(path))
 
 
 def database_path(database: Path | None) -> Path:
-    """The ledger's path: the option, else $ORC_DB, else `runs.db`, as in `Places.find`."""
-    return (database or Path(os.environ.get("ORC_DB") or "runs.db")).absolute()
+    """The ledger's real path: the option, else $ORC_DB, else `runs.db`, as in `Places.find`."""
+    return real_path(database or Path(os.environ.get("ORC_DB") or "runs.db"))
 
 
 def live_status(path: Path) -> Callable[[str, str], str]:

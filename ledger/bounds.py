@@ -78,7 +78,8 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
             return Size(values, chars)
         level = below
     raise Unstorable(
-        f"it is nested more than {min(levels_max, LEVELS_MAX)} levels deep; use fewer levels, or keep it as a text"
+        f"it is nested more than {min(levels_max, LEVELS_MAX)} levels deep; use fewer levels, or keep "
+        "it as a text"
     )
 
 

@@ -1,5 +1,9 @@
 """SQLite connections to the ledger file, with settings that make each commit durable.
 
+Before SQLite sees a file, `files/exposure.py` decides whether another user could change it or a file
+beside it. Such a ledger is not opened for writing. It is read as a file that does not change, or from
+a private copy, so that SQLite neither obeys nor creates files beside it.
+
 WAL with `synchronous=FULL`: a commit survives the death of the process and a power cut, at
 the price of one sync. This process opens the file only through SQLite: closing any other
 descriptor of the file would release SQLite's POSIX locks.
@@ -12,20 +16,25 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from orc.ledger import failpoints
 from orc.ledger.errors import (
     CorruptLedger,
+    ExposedFiles,
     LedgerBusy,
     LedgerError,
     NoLedger,
     NotALedger,
     StorageError,
 )
-from orc.ledger.schema import check_header
+from orc.ledger.files.exposure import Examined, examine_ledger
+from orc.ledger.files.in_use import is_written_here
+from orc.ledger.files.snapshot import copy_database, has_content, is_hot
+from orc.ledger.schema import APPLICATION_ID, check_header
 from orc.ledger.schema_check import check_file
 from orc.ledger.wording import duration_text
 
@@ -48,14 +57,17 @@ _WRITER_PRAGMAS = (
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that may write. Creates the file with mode 0600 if it does not exist.
 
-    The caller must hold the write lock. Raises StorageError, NotALedger, LedgerTooNew, CorruptLedger.
+    The caller must hold the write lock. Raises StorageError, NotALedger, LedgerTooNew, CorruptLedger,
+    and ExposedFiles if another user could change the ledger.
     """
-    _refuse_folder(path)
     with storage_errors(path):
+        refuse_exposed(path)
         _create_private(path)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        examined = refuse_exposed(path)
+        connection = sqlite3.connect(examined.path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
         try:
             version = check_header(connection)
+            _refuse_replaced(examined)
             if version:
                 check_file(connection, path, version)
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -75,27 +87,49 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path, *, checked: bool = True) -> sqlite3.Connection:
+def refuse_exposed(path: Path) -> Examined:
+    """The ledger, if no other user could change it. Raises ExposedFiles, NotALedger, OSError."""
+    _refuse_folder(path)
+    examined = examine_ledger(path)
+    examined.refuse(f"orc does not write to the ledger {path}")
+    return examined
+
+
+class Reader(sqlite3.Connection):
+    """A connection that reads a ledger, and removes the private copy that it reads, if any."""
+
+    copies: tuple[TemporaryDirectory[str], ...] = ()
+
+    def close(self) -> None:
+        """Close the connection and remove the copy."""
+        super().close()
+        for copy in self.copies:
+            copy.cleanup()
+
+
+def connect_reader(path: Path, *, checked: bool = True) -> Reader:
     """A read-only connection. It does not block a writer.
 
-    Several threads may use it, but not at the same time. Raises NoLedger, NotALedger,
-    LedgerTooNew, StorageError, and CorruptLedger if the schema is not orc's own. Without `checked`,
-    the caller checks the schema.
+    Nothing is created or changed beside a ledger that another user could change. Several threads
+    may use the connection, but not at the same time. Raises NoLedger, NotALedger, LedgerTooNew,
+    StorageError, ExposedFiles for a ledger of others with an interrupted transaction, and
+    CorruptLedger if the schema is not orc's own. Without `checked`, the caller checks the schema.
     """
     _refuse_folder(path)
     if not path.exists():
-        raise NoLedger(
-            f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"
-        )
+        raise NoLedger(no_ledger(path))
     with storage_errors(path):
+        uri, copies = uri_to_read(path)
         connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri,
             uri=True,
             isolation_level=None,
             timeout=_BUSY_TIMEOUT_S,
             check_same_thread=False,
+            factory=Reader,
         )
         try:
+            connection.copies = copies
             connection.execute("PRAGMA query_only = ON")
             version = check_header(connection)
             if version == 0:
@@ -106,6 +140,65 @@ def connect_reader(path: Path, *, checked: bool = True) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def has_ledger_header(path: Path) -> bool:
+    """Whether the file at the path is a ledger, of any version. Raises LedgerError."""
+    # The header may still be in the write-ahead log, so that SQLite reads it.
+    with storage_errors(path):
+        uri, copies = uri_to_read(path)
+        connection = sqlite3.connect(uri, uri=True, timeout=1, factory=Reader)
+        connection.copies = copies
+        with closing(connection):
+            found = connection.execute("PRAGMA application_id").fetchone()[0]
+    return bool(found == APPLICATION_ID)
+
+
+def uri_to_read(path: Path) -> tuple[str, tuple[TemporaryDirectory[str], ...]]:
+    """The URI by which SQLite may read the ledger, and the private copy to remove afterwards, if any.
+
+    Raises ExposedFiles, StorageError, OSError.
+    """
+    examined = examine_ledger(path)
+    real = examined.path
+    if examined.identity is not None and is_written_here(examined.identity):
+        # This process has the file open for writing, and closing a copy's descriptor of it would
+        # drop SQLite's locks.
+        return _read_only(real), ()
+    if examined.is_own and os.access(real.parent, os.W_OK | os.X_OK):
+        return _read_only(real), ()
+    _refuse_unreadable(examined)
+    if not has_content(Path(f"{real}-wal")):
+        return f"{_read_only(real)}&immutable=1", ()
+    copy = copy_database(real)
+    return _read_only(Path(copy.name) / real.name), (copy,)
+
+
+def _read_only(path: Path) -> str:
+    return f"file:{quote(str(path))}?mode=ro"
+
+
+def _refuse_unreadable(examined: Examined) -> None:
+    """Raise ExposedFiles if the database and its log alone may show no committed state."""
+    path = examined.path
+    needed = {path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-journal"))}
+    for fault in examined.faults:
+        if fault.cause == "kind" and fault.path in needed:
+            raise ExposedFiles(
+                f"{path} cannot be read: {fault.path} {fault.what}; {fault.remedy}",
+                is_trustable=False,
+            )
+    if is_hot(path):
+        raise ExposedFiles(
+            f"{path} cannot be read: {path}-journal has an interrupted transaction, which orc does not "
+            "play back for other users. The ledger's owner can do it with orc rebuild"
+        )
+
+
+def _refuse_replaced(examined: Examined) -> None:
+    found = os.stat(examined.path)
+    if (found.st_dev, found.st_ino) != examined.identity:
+        raise StorageError(f"{examined.path} was replaced while it was being opened; try again")
 
 
 @contextmanager
@@ -161,6 +254,16 @@ def _refuse_folder(path: Path) -> None:
     # SQLite would report a folder as an I/O error.
     if path.is_dir():
         raise NotALedger(f"{path} is a folder; a ledger is a file, such as {path / 'runs.db'}")
+
+
+def no_ledger(path: Path) -> str:
+    """The message that there is no ledger at the path."""
+    if path.is_symlink():
+        return (
+            f"there is no ledger at {path}: it is a link to {os.path.realpath(path)}, which does not "
+            "exist; remove the link, or name a ledger with --db or ORC_DB"
+        )
+    return f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"
 
 
 def _create_private(path: Path) -> None:

@@ -7,6 +7,7 @@ LedgerError
 ├── NoLedger          the user: there is no file at that path
 ├── NotALedger        the user: the file is not a ledger
 ├── LedgerTooNew      the user: a newer version of orc wrote it
+├── ExposedFiles      the user: another user could change the ledger or a file beside it
 ├── LedgerBusy        the user: retry; another process kept the write lock too long
 ├── FileIsThere       the user: a new file would replace an existing one
 ├── NoFolder          the user: the folder of a new file does not exist
@@ -73,6 +74,19 @@ class LedgerTooNew(LedgerError):
     """A newer version of orc wrote the file or an event in it."""
 
     exit_code = exit_codes.USAGE
+
+
+class ExposedFiles(LedgerError):
+    """Another user could change the ledger, a file beside it, or a folder on the way to it.
+
+    `is_trustable` is false if a path is no plain file or folder, so that no trust helps.
+    """
+
+    exit_code = exit_codes.USAGE
+
+    def __init__(self, message: str, *, is_trustable: bool = True) -> None:
+        super().__init__(message)
+        self.is_trustable = is_trustable
 
 
 class LedgerBusy(LedgerError):

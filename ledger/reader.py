@@ -17,6 +17,7 @@ from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, RemovedBlob
 from orc.ledger.events import AnyEvent, FileWritten, JobId, Payload, Recorded
+from orc.ledger.files.way import real_path
 from orc.ledger.names import find_job
 from orc.ledger.stored import (
     check_event,
@@ -60,7 +61,8 @@ class LedgerReader:
     @classmethod
     def open(cls, path: Path, *, checked: bool = True) -> LedgerReader:
         """Open the file at `path`; the arguments and the errors are those of `connect_reader`."""
-        return LedgerReader(path, connect_reader(path, checked=checked))
+        # What lies beside the ledger is found by its real path, whatever name was given.
+        return LedgerReader(real_path(path), connect_reader(path, checked=checked))
 
     def __enter__(self) -> Self:
         return self

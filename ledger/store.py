@@ -16,13 +16,14 @@ from typing import Any, Protocol
 from orc.ledger import failpoints
 from orc.ledger.chain import chain_hash
 from orc.ledger.codec import dump_event
-from orc.ledger.connection import connect_writer, storage_errors
+from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
 from orc.ledger.events import Recorded
 from orc.ledger.files.in_use import FilesInUse
 from orc.ledger.files.locks import WriteLock
 from orc.ledger.files.new_file import require_folder
+from orc.ledger.files.way import real_path
 from orc.ledger.packing import is_text, within_limit
 from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.schema import is_current, migrate
@@ -119,6 +120,7 @@ class Ledger(LedgerReader):
             failpoints.hit("checkpoint.before")
             super().close()
             failpoints.hit("checkpoint.after")
+        self._in_use.close()
         self._lock.close()
 
     def _rebuild(self) -> int:
@@ -247,14 +249,16 @@ class Ledger(LedgerReader):
 def open_ledger(path: Path, *, projector: Projector, mask: Mask, create: bool = True) -> Ledger:
     """Open the ledger at `path` for appending; migrates it and its read model if needed.
 
-    `mask` has the secrets that must not be stored; `Ledger.widen_mask` adds to it. Raises NoLedger
-    if the ledger does not exist and `create` is false, NoFolder, and what `connect_writer` raises.
+    `mask` has the secrets that must not be stored; `Ledger.widen_mask` adds to it. The files are
+    checked before the first of them, a lock, is opened. Raises NoLedger if the ledger does not
+    exist and `create` is false, NoFolder, and what `connect_writer` raises.
     """
     if not create and not path.exists():
-        raise NoLedger(
-            f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"
-        )
+        raise NoLedger(no_ledger(path))
+    path = real_path(path)
     require_folder(path)
+    with storage_errors(path):
+        refuse_exposed(path)
     lock = WriteLock(path)
     try:
         with lock:
@@ -265,6 +269,7 @@ def open_ledger(path: Path, *, projector: Projector, mask: Mask, create: bool = 
                 ledger._prepare()
         except BaseException:
             connection.close()
+            ledger._in_use.close()
             raise
     except BaseException:
         lock.close()

@@ -89,7 +89,8 @@ MAY_IMPORT: dict[str, str] = {
     "cli.browse": "cli cli.terminal projections.pages",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.doctor": (
-        "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers scheduler.core"
+        "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers "
+        "scheduler.core"
     ),
     "cli.commands": (
         "cli cli.browse cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger "
@@ -98,7 +99,9 @@ MAY_IMPORT: dict[str, str] = {
         "projections.pictures projections.search projections.tables projections.why scheduler "
         "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
-    "cli": "cli.jobs cli.terminal ledger ledger.secrets projections.tables scheduler.core",
+    "cli": (
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
+    ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
         "cli cli.jobs cli.jobs.caller ledger projections.history projections.tables "

@@ -14,7 +14,7 @@ import typer
 from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.crate import crate_of, write_crate, write_crate_file
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.folders import check_run_folder, folder_of
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Job, Json, ReplaceFile
 from orc.cli.terminal.text import put_json, put_piece, safe, say
@@ -130,6 +130,8 @@ def _export_folder(
 ) -> int:
     """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
     folder = to.absolute() if to is not None else folder_of(ledger, job_id)
+    if to is None:
+        check_run_folder(folder)
     publisher = Publisher(ledger, job_id, folder, prices=prices)
     if to is not None:
         with unfinished(folder, f"folder of {job_id}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
-from orc.cli.jobs.caller.trust import find_writable_places
 from orc.ledger import LedgerError, connect_reader
+from orc.ledger.files.exposure import examine_folder, examine_ledger
 from orc.ledger.wording import count_text, size_text
 from orc.providers.catalogue import REGISTRY
 from orc.scheduler.core.errors import SpecError
@@ -80,12 +80,13 @@ def _packages() -> list[Finding]:
 
 
 def _ledger(database: Path) -> list[Finding]:
-    if not database.exists():
+    if not os.path.lexists(database):
         return [Finding("note", "ledger", f"there is no ledger at {database} yet")]
+    exposed = list(_exposed(database))
     try:
         connection = connect_reader(database)
     except LedgerError as error:
-        return [Finding("bad", "ledger", str(error))]
+        return [Finding("bad", "ledger", str(error)), *exposed]
     try:
         jobs = connection.execute("SELECT count(*) FROM events WHERE version = 1").fetchone()[0]
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
@@ -97,9 +98,7 @@ def _ledger(database: Path) -> list[Finding]:
     if os.stat(database).st_mode & 0o077:
         message = f"other users can read it; to prevent that: chmod 600 {database}"
         findings.append(Finding("note", "ledger", message))
-    for path, what, fix in find_writable_places(database):
-        message = f"{path} {what}, so that `orc resume` refuses its jobs without --trust; {fix}"
-        findings.append(Finding("note", "trust", message))
+    findings += exposed
     wal = database.with_name(database.name + "-wal")
     if wal.exists() and wal.stat().st_size > _WAL_WARN_BYTES:
         size = size_text(wal.stat().st_size)
@@ -125,6 +124,23 @@ def _leftover_files(database: Path) -> list[Finding]:
         more = count_text(len(found) - _SHOWN_MAX, "more leftover")
         findings.append(Finding("note", "leftover", f"{more}; remove these, then run it again"))
     return findings
+
+
+def _exposed(database: Path) -> Iterator[Finding]:
+    """What other users could change, or what is no plain file, at the ledger and its run folders."""
+    try:
+        found = list(examine_ledger(database, with_locks=True).faults)
+        runs = database.parent / "runs"
+        if runs.is_dir():
+            found += examine_folder(runs).faults
+    except OSError as error:
+        yield Finding("bad", "trust", f"{database}: {error.strerror}")
+        return
+    for fault in dict.fromkeys(found):
+        message = (
+            f"{fault.path} {fault.what}, so that orc does not write to the ledger; {fault.remedy}"
+        )
+        yield Finding("note", "trust", message)
 
 
 def _leftover_process(found: Leftover) -> Finding:

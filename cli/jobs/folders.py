@@ -8,7 +8,9 @@ from pathlib import Path
 from orc.cli.errors import EnvironmentProblem
 from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
+from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.way import real_path
 from orc.ledger.transport.imported import imported
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -40,12 +42,19 @@ def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Pat
 
 
 def check_runs_dir(path: Path) -> None:
-    """Create the folder for run folders, and check that it is writable, before anything is spent.
+    """Create the folder for run folders, and check it before anything is spent.
 
-    Raises EnvironmentProblem.
+    It must be writable, and other users must not be able to write in it. Raises
+    EnvironmentProblem, ExposedFiles.
     """
+    if path.is_symlink() and not path.exists():
+        raise EnvironmentProblem(
+            f"cannot create run folders in {path}: it is a link to {real_path(path)}, which does not "
+            "exist; create that folder, remove the link, or name another folder with --runs-dir"
+        )
     try:
         Folder(path).create()
+        examined = examine_folder(path)
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot create run folders in {path}: {error.strerror}; name another folder with "
@@ -56,3 +65,14 @@ def check_runs_dir(path: Path) -> None:
             f"cannot create run folders in {path}: it is not writable; name another folder with "
             "--runs-dir"
         )
+    examined.refuse(f"orc does not use the folder for run folders {path}")
+
+
+def check_run_folder(folder: Path) -> None:
+    """Check the folder of an existing job, and the folder that contains it, before they are used.
+
+    Raises EnvironmentProblem, ExposedFiles.
+    """
+    check_runs_dir(folder.parent)
+    if folder.is_dir():
+        examine_folder(folder).refuse(f"orc does not use the run folder {folder}")

@@ -16,7 +16,7 @@ from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
-from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.state import load_state
 from orc.cli.jobs.submit import submission_of
@@ -84,7 +84,7 @@ async def fork(
     job may be in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem,
     LedgerError.
     """
-    with open_for_writing(places, environment) as ledger:
+    with open_to_continue(places, environment, trust=trust) as ledger:
         parent = ledger.find_job(name)
         refuse_untrusted(ledger, parent, trust=trust)
         before = load_state(ledger, parent)

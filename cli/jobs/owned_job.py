@@ -18,7 +18,7 @@ import trio
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.folders import folder_for
+from orc.cli.jobs.folders import check_run_folder, folder_for
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
@@ -133,8 +133,12 @@ class OwnedJob:
         self.append(SubmitJob(event), *commands, blobs=blobs)
 
     def fold(self) -> JobState:
-        """Fold the events of an existing job; its state. Raises LedgerError."""
+        """Fold the events of an existing job, and check its run folder; its state.
+
+        Raises LedgerError, EnvironmentProblem.
+        """
         self.state = load_state(self.ledger, self.job_id)
+        check_run_folder(self.folder)
         return self.state
 
     def append(self, *commands: Command, blobs: list[bytes] | None = None) -> None:

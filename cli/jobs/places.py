@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.secrets import keys_mask
-from orc.ledger import Ledger, LedgerReader, open_ledger
+from orc.ledger import Ledger, LedgerReader, connect_reader, open_ledger
+from orc.ledger.errors import ExposedFiles, StorageError
+from orc.ledger.files.exposure import trusting
+from orc.ledger.files.way import real_path
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
+from orc.projections.tables.moment import derive_all_tables
 from orc.projections.tables.version import has_older_tables
 
 
@@ -34,10 +40,11 @@ class Places:
     ) -> Places:
         """The options, else $ORC_DB, else `runs.db` in the current folder; `runs` beside the ledger.
 
-        Raises what `read_prices` raises.
+        A ledger that is named by a link is known by its real path from here on. Raises what
+        `read_prices` raises.
         """
         environment = os.environ if environment is None else environment
-        path = (database or Path(environment.get("ORC_DB") or "runs.db")).absolute()
+        path = real_path(database or Path(environment.get("ORC_DB") or "runs.db"))
         prices = read_prices(find_own_prices(path, environment))
         return cls(path, (runs_dir or path.parent / "runs").absolute(), prices)
 
@@ -58,12 +65,42 @@ def open_for_writing(
 
 
 @contextmanager
+def open_to_continue(
+    places: Places, environment: Mapping[str, str], *, trust: bool
+) -> Iterator[Ledger]:
+    """The ledger, for a command that runs commands from it.
+
+    Whether other users could change the ledger is decided before it is opened; `trust` allows it, for
+    everything in the block. Raises UsageProblem, LedgerError.
+    """
+    try:
+        with trusting(trust), open_for_writing(places, environment) as ledger:
+            yield ledger
+    except ExposedFiles as error:
+        if trust or not error.is_trustable:
+            raise
+        raise UsageProblem(f"{error}, or add --trust") from error
+
+
+@contextmanager
 def open_for_reading(places: Places) -> Iterator[LedgerReader]:
     """The ledger, read-only, with tables of this version of orc. Raises LedgerError."""
     with LedgerReader.open(places.database) as ledger:
-        is_old = has_older_tables(ledger.connection)
-    if is_old:
-        # Opening a ledger for writing rebuilds tables of an older version.
-        open_for_writing(places, os.environ).close()
-    with LedgerReader.open(places.database) as ledger:
+        if not has_older_tables(ledger.connection):
+            yield ledger
+            return
+    with LedgerReader(places.database, connect_rebuilt(places)) as ledger:
         yield ledger
+
+
+def connect_rebuilt(places: Places) -> sqlite3.Connection:
+    """A connection to a ledger with tables of an older version, and to tables of this one.
+
+    They are rebuilt in the ledger, or in a temporary database if this user may not write to the
+    ledger. Raises LedgerError.
+    """
+    try:
+        open_for_writing(places, os.environ).close()
+    except (ExposedFiles, StorageError):
+        return derive_all_tables(places.database, places.prices)
+    return connect_reader(places.database)

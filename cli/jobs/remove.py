@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import mask_of_jobs
-from orc.cli.jobs.folders import folder_of
+from orc.cli.jobs.folders import check_run_folder, folder_of
 from orc.ledger import Ledger, LedgerReader, OwnerLock, failpoints, has_owner
 from orc.ledger.digest import clean_text
 from orc.ledger.errors import OwnedElsewhere
@@ -89,9 +89,13 @@ def apply_removal(
     """Remove the blobs in the plan, publish the run folders again, and compact the ledger file.
 
     With `files`, files in run folders that hold the bytes are removed too. What a killed removal of
-    the same blobs left undone is completed. Raises LedgerError, OSError.
+    the same blobs left undone is completed. Raises LedgerError, EnvironmentProblem, OSError.
     """
     ledger.widen_mask(mask_of_jobs(ledger, sorted(plan.covered), os.environ))
+    for job_id in plan.covered:
+        folder = folder_of(ledger, job_id)
+        if folder.is_dir():
+            check_run_folder(folder)
     unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
     specs = {digest for job in plan.jobs for digest in spec_blobs(ledger.connection, job.job_id)}
     left: list[Path] = []

@@ -11,7 +11,7 @@ from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
-from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, Ledger, pack
 from orc.ledger.definition import REPLAY, JobDef, StepDef, dump_job
@@ -47,7 +47,7 @@ async def replay(
     No model is called. Commands and functions run again, in the new job's run folder. Nothing is
     delivered to `output_dir`. Raises NoSuchJob, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    with open_for_writing(places, environment) as ledger:
+    with open_to_continue(places, environment, trust=trust) as ledger:
         original = ledger.find_job(name)
         refuse_untrusted(ledger, original, trust=trust)
         before = load_state(ledger, original)

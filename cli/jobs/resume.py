@@ -12,7 +12,7 @@ from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, start_command
-from orc.cli.jobs.places import Places, open_for_writing
+from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.ledger.definition import REPLAY
@@ -43,7 +43,7 @@ async def resume(
         raise UsageProblem(
             f"--provider {provider}: a resumed job keeps its providers; only `replay` can replace them"
         )
-    with open_for_writing(places, environment) as ledger:
+    with open_to_continue(places, environment, trust=trust) as ledger:
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
         caller = Caller(places, environment, listener or Listener(), force)

@@ -2,28 +2,44 @@
 
 The kernel releases an `flock` when its process dies, so locks are never stale and process
 ids need not be checked. Lock files are never deleted: then two processes could hold "the
-same" lock on two inodes.
+same" lock on two inodes. They are beside the real file of the ledger, whatever name was given.
+
+`flock` cannot be queried, and a probe that takes it for a moment disturbs a process that wants it. An
+owner therefore also holds a byte-range lock on its lock file, which `F_OFD_GETLK` queries. The
+`flock` decides; where the byte lock is not available (its note says so), a probe takes a shared one.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
+from orc.ledger.files.byte_lock import is_byte_locked, release_byte_lock, take_byte_lock
+from orc.ledger.files.way import real_path
 from orc.ledger.wording import duration_text
 
 WRITE_WAIT_S = 30.0
 OWNER_WAIT_S = 1.0
+_UNSURE_WAIT_S = 0.25
+"""How long a lock must be taken until its holder cannot be a mere probe."""
+
+_NOTE_BYTES_MAX = 4096
+_HAS_BYTE_LOCK = "has_byte_lock"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 
 
 def locks_dir(database: Path) -> Path:
-    """The folder of a ledger's lock files, `<db>.locks`."""
-    return database.with_name(database.name + ".locks")
+    """The folder of a ledger's lock files, `<db>.locks`, beside the real file."""
+    real = real_path(database)
+    return real.with_name(real.name + ".locks")
 
 
 class FileLock:
@@ -42,7 +58,7 @@ class FileLock:
             return True
         fd = _open_lock_file(self.path)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(fd, self.path)
             if not _same_file(fd, self.path):
                 # The file was deleted and created again between open and flock.
                 os.close(fd)
@@ -55,6 +71,11 @@ class FileLock:
             raise
         self._fd = fd
         return True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._fd is not None
 
     def acquire(self, *, wait_s: float) -> bool:
         """Try to take the lock for `wait_s` seconds; returns whether this object holds it."""
@@ -81,6 +102,16 @@ class FileLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, (json.dumps(note) + "\n").encode(), 0)
 
+    def lock_byte(self) -> bool:
+        """Take the byte lock of the locked file, which others can query; whether it is available."""
+        assert self._fd is not None
+        return take_byte_lock(self._fd)
+
+    def unlock_byte(self) -> None:
+        """Release the byte lock."""
+        assert self._fd is not None
+        release_byte_lock(self._fd)
+
 
 class WriteLock:
     """The lock around each transaction, checkpoint and close of a ledger.
@@ -97,7 +128,7 @@ class WriteLock:
 
     def __enter__(self) -> None:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(self._fd, self.path)
         except BlockingIOError:
             self._wait()
 
@@ -119,7 +150,7 @@ class WriteLock:
         while True:
             time.sleep(pause_s)
             try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(self._fd, self.path)
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
@@ -136,35 +167,46 @@ class OwnerLock:
     def __init__(self, database: Path, job_id: str) -> None:
         self.job_id = job_id
         self._lock = FileLock(locks_dir(database) / job_id)
+        self._has_byte_lock = False
 
     def acquire(self, *, wait_s: float = OWNER_WAIT_S) -> None:
         """Become the owner.
 
         Raises OwnedElsewhere, with the owner's process id and host, if another process still
-        owns the job after `wait_s` seconds.
+        owns the job after `wait_s` seconds, and StorageError.
         """
+        path = self._lock.path
         if not self._lock.acquire(wait_s=wait_s):
-            raise OwnedElsewhere(self.job_id, _describe(self._lock.path))
-        self._lock.write_note(owner_identity())
+            # A probe of an earlier version, or on a filesystem without byte locks, takes the lock
+            # for a moment.
+            is_sure = _query(path) is True
+            if is_sure or not self._lock.acquire(wait_s=_UNSURE_WAIT_S):
+                raise OwnedElsewhere(self.job_id, _describe(path))
+        try:
+            # The note comes before the byte lock: a process that finds the byte locked reads its
+            # holder's note.
+            self._lock.write_note({**owner_identity(), _HAS_BYTE_LOCK: True})
+            self._has_byte_lock = self._lock.lock_byte()
+            if not self._has_byte_lock:
+                self._lock.write_note({**owner_identity(), _HAS_BYTE_LOCK: False})
+        except BaseException:
+            self._lock.release()
+            raise
 
     def release(self) -> None:
-        """Stop being the owner."""
+        """Stop being the owner, and remove one's name from the lock file."""
+        if self._lock.is_held:
+            self._lock.unlock_byte()
+            with suppress(OSError):
+                self._lock.write_note({_HAS_BYTE_LOCK: self._has_byte_lock})
         self._lock.release()
 
 
 def has_owner(database: Path, job_id: str) -> bool:
-    """Whether a live process owns the job. Tries a shared lock and does not wait."""
-    try:
-        fd = os.open(locks_dir(database) / job_id, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether a live process owns the job. Does not wait, and does not disturb other processes."""
+    path = locks_dir(database) / job_id
+    found = _query(path)
+    return _is_flocked(path) if found is None else found
 
 
 def owner_identity() -> dict[str, object]:
@@ -173,26 +215,130 @@ def owner_identity() -> dict[str, object]:
 
 
 def _describe(path: Path) -> str:
+    """The process that holds the lock, as far as that is certain."""
+    note = _read_note(path)
     try:
-        note = json.loads(path.read_text())
-        return f"process {int(note['pid'])} on {str(note['host'])[:64]}"
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, host = int(str(note["pid"])), str(note["host"])[:64]
+    except (ValueError, KeyError):
         return "another process"
+    if _query(path) or host != os.uname().nodename or _is_alive(pid):
+        return f"process {pid} on {host}"
+    return "another process"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return pid > 0
+
+
+def _read_note(path: Path) -> dict[str, object]:
+    try:
+        fd = os.open(path, _PROBE)
+    except OSError:
+        return {}
+    try:
+        return _note_in(fd)
+    finally:
+        os.close(fd)
+
+
+def _note_in(fd: int) -> dict[str, object]:
+    try:
+        note = json.loads(os.read(fd, _NOTE_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _query(path: Path) -> bool | None:
+    """Whether a process holds the byte lock of a lock file; None if its owner may have none."""
+    try:
+        fd = os.open(path, _PROBE)
+    except OSError:
+        return False
+    try:
+        if _note_in(fd).get(_HAS_BYTE_LOCK) is not True:
+            return None
+        return is_byte_locked(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_flocked(path: Path) -> bool:
+    try:
+        fd = os.open(path, _PROBE)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    finally:
+        os.close(fd)
+    return False
+
+
+_PROBE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def _flock(fd: int, path: Path) -> None:
+    """Take the lock. Raises BlockingIOError if it is taken, StorageError if there are no locks here."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise StorageError(
+            f"cannot lock {path}: {error.strerror}. The filesystem has no file locks (flock); put the "
+            "ledger on a local disk and name it with --db or ORC_DB"
+        ) from error
 
 
 def _open_lock_file(path: Path) -> int:
     _make_dir(path.parent)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(path, _LOCK_FILE, 0o600)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StorageError(_not_a_file(path, "is a link")) from error
         raise StorageError(f"cannot open the lock file {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise StorageError(_not_a_file(path, "is not a regular file"))
+    return fd
+
+
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def _not_a_file(path: Path, what: str) -> str:
+    return f"cannot use the lock file {path}: it {what}; remove it, then try again"
 
 
 def _make_dir(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError as error:
+        what = "is a link" if path.is_symlink() else "is not a folder"
+        raise StorageError(
+            f"cannot use the folder of lock files {path}: it {what}; remove it, then try again"
+        ) from error
     except OSError as error:
-        raise StorageError(f"cannot create {path}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot create the folder of lock files {path}: {error.strerror}; allow writing there, "
+            "or name another ledger with --db or ORC_DB"
+        ) from error
 
 
 def _same_file(fd: int, path: Path) -> bool:

@@ -6,9 +6,7 @@ module when it starts, so the module imports nothing that loads slowly.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,7 +15,8 @@ from urllib.parse import quote
 from datasette import handle_exception, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
-from orc.ledger.schema import APPLICATION_ID
+from orc.ledger.connection import has_ledger_header
+from orc.ledger.errors import LedgerError
 from orc.projections.datasette.cells import STYLE, CellPlace, render
 from orc.projections.datasette.queries import ledger_queries
 from orc.projections.datasette.routes import routes
@@ -173,9 +172,6 @@ def _has_our_header(path: Path) -> bool:
     # Through SQLite: the header may still be in the WAL, and closing a plain
     # descriptor of the file would drop SQLite's locks in this process.
     try:
-        uri = f"file:{quote(str(path))}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
-            found = connection.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.Error:
+        return has_ledger_header(path)
+    except LedgerError:
         return False
-    return bool(found == APPLICATION_ID)

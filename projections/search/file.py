@@ -7,7 +7,9 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from orc.ledger.files.exposure import SIDE_FILES, examine_ledger
 from orc.ledger.files.locks import FileLock, locks_dir
+from orc.ledger.files.way import real_path
 from orc.projections.search.query import TOKENIZER
 
 APPLICATION_ID = 0x6F726373
@@ -29,18 +31,21 @@ class NotAnIndex(Exception):
 
 
 def index_path(database: Path) -> Path:
-    """The path of a ledger's index, `<db>.search`."""
-    return database.with_name(database.name + ".search")
+    """The path of a ledger's index, `<db>.search`, beside the real file."""
+    real = real_path(database)
+    return real.with_name(real.name + ".search")
 
 
 def open_file(database: Path) -> sqlite3.Connection:
     """Connect to the index of the ledger at that path; the index is created if there is none.
 
-    Raises NotAnIndex if the path has another file or cannot be written, and sqlite3.DatabaseError if
-    the index is damaged.
+    Raises NotAnIndex if the path has another file or cannot be written, or if another user could
+    change the ledger or the index, and sqlite3.DatabaseError if the index is damaged.
     """
     path = index_path(database)
     try:
+        if not examine_ledger(database).is_own:
+            raise NotAnIndex(f"{path} could be changed by another user")
         with suppress(FileExistsError):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(path, flags, 0o600))
@@ -69,19 +74,21 @@ def open_memory() -> sqlite3.Connection:
 def remove_index(database: Path) -> None:
     """Remove the index, since it may have words of texts that were removed from the ledger."""
     path = index_path(database)
-    journal = path.with_name(path.name + "-journal")
-    if os.path.lexists(path):
-        try:
-            _check_file(path)
-        except NotAnIndex:
+    try:
+        if not examine_ledger(database).is_own:
             return
-    elif not os.path.lexists(journal):
+        if os.path.lexists(path):
+            _check_file(path)
+    except (NotAnIndex, OSError):
+        return
+    names = [path.with_name(path.name + suffix) for suffix in ("", *SIDE_FILES)]
+    if not any(os.path.lexists(name) for name in names):
         return
     lock = lock_of(database)
     # A process that updates the index holds the lock for a second or two.
     is_held = lock.acquire(wait_s=_REMOVE_WAIT_S)
     try:
-        for name in (path, journal):
+        for name in names:
             name.unlink(missing_ok=True)
     finally:
         if is_held:

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
-from urllib.parse import quote
 
-from orc.ledger.connection import storage_errors
+from orc.ledger.connection import Reader, storage_errors, uri_to_read
 from orc.ledger.reader import LedgerReader
 from orc.ledger.schema import migrate
 from orc.ledger.schema_check import limit
 from orc.ledger.stored import as_damage
-from orc.projections.money.prices import NO_PRICES, USD_DIGITS
+from orc.projections.money.prices import NO_PRICES, USD_DIGITS, PriceTable
 from orc.projections.tables.columns import table_of
 from orc.projections.tables.projector import ReadModel
 from orc.projections.tables.rows import CallRow
@@ -33,7 +32,9 @@ def attach_tables(path: Path, model: ReadModel) -> sqlite3.Connection:
     The caller closes the connection.
     """
     # The empty name is a temporary file, which SQLite removes: the tables need not fit into memory.
-    connection = sqlite3.connect("", uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        "", uri=True, isolation_level=None, check_same_thread=False, factory=Reader
+    )
     try:
         connection.execute("BEGIN")
         migrate(connection)
@@ -42,7 +43,7 @@ def attach_tables(path: Path, model: ReadModel) -> sqlite3.Connection:
         for name in ("events", "blobs", "signals", "orc_meta"):
             connection.execute(f"DROP TABLE {name}")
         connection.execute("COMMIT")
-        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        uri, connection.copies = uri_to_read(path)
         connection.execute("ATTACH ? AS ledger", (uri,))
         limit(connection, path)
     except BaseException:
@@ -71,6 +72,26 @@ def derive_tables(
     with as_damage(f"{path}: the tables of {job_id} cannot be derived from its events"):
         while batch := list(islice(events, _BATCH)):
             model.apply(connection, batch)
+
+
+def derive_all_tables(path: Path, prices: PriceTable) -> sqlite3.Connection:
+    """A connection of `attach_tables` with the tables of all jobs, which shows one state of the ledger.
+
+    The caller closes it. Raises LedgerError.
+    """
+    with storage_errors(path):
+        model = ReadModel(prices)
+        connection = attach_tables(path, model)
+        try:
+            connection.execute("BEGIN")
+            events = LedgerReader(path, connection).read_all()
+            with as_damage(f"{path}: its tables cannot be derived from its events"):
+                while batch := list(islice(events, _BATCH)):
+                    model.apply(connection, batch)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -16,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import OwnerLock, has_owner
-from orc.ledger.errors import OwnedElsewhere, VersionConflict
+from orc.ledger.errors import OwnedElsewhere, StorageError, VersionConflict
 from orc.ledger.files import locks
-from orc.ledger.files.locks import OWNER_WAIT_S, FileLock, locks_dir
+from orc.ledger.files.locks import OWNER_WAIT_S, FileLock, WriteLock, locks_dir
 from tests.ledger.support import JOB, OTHER, open_at, skipped, started, submitted
 from tests.processes import end_process, start_python
 
@@ -134,12 +136,13 @@ def test_each_job_has_its_own_owner(database: Path) -> None:
     two.release()
 
 
-def test_a_released_lock_file_stays_and_names_the_last_owner(database: Path) -> None:
+def test_a_lock_file_names_its_owner_until_the_release_and_stays(database: Path) -> None:
     lock = OwnerLock(database, JOB)
     lock.acquire()
-    lock.release()
     note = json.loads((locks_dir(database) / JOB).read_text())
-    assert note == {"pid": os.getpid(), "host": socket.gethostname()}
+    assert (note["pid"], note["host"]) == (os.getpid(), socket.gethostname())
+    lock.release()
+    assert "pid" not in json.loads((locks_dir(database) / JOB).read_text())
     assert not has_owner(database, JOB)
 
 
@@ -172,6 +175,133 @@ def test_the_probe_of_readers_never_prevents_ownership(database: Path) -> None:
         done.set()
         for thread in probes:
             thread.join()
+
+
+_PROBE = """
+import sys
+from pathlib import Path
+from orc.ledger import has_owner
+
+print("ready", flush=True)
+while True:
+    has_owner(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+@contextmanager
+def probing(database: Path) -> Iterator[None]:
+    """Another process asks all the time whether the job has an owner."""
+    process = start_python(_PROBE, str(database), JOB)
+    try:
+        assert answer(process) == "ready"
+        yield
+    finally:
+        end_process(process)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_OFD_GETLK"), reason="this system has no such locks")
+def test_a_probe_takes_no_lock_that_an_owner_wants(database: Path) -> None:
+    lock = OwnerLock(database, JOB)
+    lock.acquire(wait_s=0)
+    lock.release()
+    with probing(database):
+        for _ in range(1000):
+            one = FileLock(locks_dir(database) / JOB)
+            assert one.try_acquire()
+            one.release()
+        for _ in range(1000):
+            lock.acquire(wait_s=0)
+            assert has_owner(database, JOB)
+            lock.release()
+            assert not has_owner(database, JOB)
+
+
+def test_where_a_probe_has_to_take_the_lock_an_owner_tries_again(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "take_byte_lock", lambda fd: False)
+    lock = OwnerLock(database, JOB)
+    with probing(database):
+        for _ in range(300):
+            lock.acquire(wait_s=0)
+            assert has_owner(database, JOB)
+            lock.release()
+            assert not has_owner(database, JOB)
+
+
+def test_a_dead_owner_is_not_named(database: Path) -> None:
+    with candidates(database, 1, wait_s=0) as [owner]:
+        go(owner)
+        assert answer(owner) == "owner"
+        owner.kill()
+        owner.wait(10)
+        held = FileLock(locks_dir(database) / JOB)
+        assert held.try_acquire()
+        with pytest.raises(OwnedElsewhere, match="being run by another process"):
+            OwnerLock(database, JOB).acquire(wait_s=0)
+        held.release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_filesystem_without_locks_is_named_with_the_remedy(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError) as refused:
+        open_at(tmp_path / "runs.db")
+    assert str(tmp_path / "runs.db.locks" / "writer") in str(refused.value)
+    with pytest.raises(StorageError) as refused:
+        OwnerLock(tmp_path / "runs.db", JOB).acquire()
+    assert str(tmp_path / "runs.db.locks" / JOB) in str(refused.value)
+    assert "local disk" in str(refused.value)
+    assert not has_owner(tmp_path / "runs.db", JOB)
+
+
+def test_a_link_in_place_of_a_lock_file_is_not_followed(database: Path) -> None:
+    victim = database.with_name("victim")
+    victim.write_text("precious")
+    path = locks_dir(database) / JOB
+    path.symlink_to(victim)
+    with pytest.raises(StorageError, match=f"{JOB}: it is a link; remove it"):
+        OwnerLock(database, JOB).acquire()
+    assert victim.read_text() == "precious"
+    held = FileLock(victim)
+    assert held.try_acquire()
+    assert not has_owner(database, JOB)
+    held.release()
+    (locks_dir(database) / "writer").unlink()
+    (locks_dir(database) / "writer").symlink_to(victim)
+    with pytest.raises(StorageError, match="writer: it is a link"):
+        WriteLock(database)
+
+
+def test_a_pipe_in_place_of_a_lock_file_is_named(database: Path) -> None:
+    os.mkfifo(locks_dir(database) / JOB)
+    with pytest.raises(StorageError, match=f"{JOB}: it is not a regular file; remove it"):
+        OwnerLock(database, JOB).acquire()
+    assert not has_owner(database, JOB)
+
+
+def test_a_dangling_link_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    folder = locks_dir(tmp_path / "runs.db")
+    folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"runs\.db\.locks: it is a link; remove it"):
+        OwnerLock(tmp_path / "runs.db", JOB).acquire()
+
+
+def test_the_locks_are_those_of_the_file_whatever_its_name(database: Path) -> None:
+    link = database.with_name("link.db")
+    link.symlink_to(database)
+    assert locks_dir(link) == locks_dir(database.parent / "x" / ".." / database.name)
+    lock = OwnerLock(link, JOB)
+    lock.acquire()
+    assert has_owner(database, JOB)
+    with pytest.raises(OwnedElsewhere):
+        OwnerLock(database, JOB).acquire(wait_s=0)
+    lock.release()
 
 
 def test_a_job_that_never_ran_has_no_owner_and_the_probe_makes_no_file(database: Path) -> None:

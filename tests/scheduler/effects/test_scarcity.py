@@ -140,7 +140,7 @@ def given_box(tmp_path: Path, groups: ProcessGroups, *tools: ToolDef) -> tuple[T
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "there.txt").write_text("text")
     (tmp_path / "given.py").write_text(FAILING)
-    workers = WorkerPool(groups)
+    workers = WorkerPool(groups, mask=NO_MASK)
     context = ToolContext(
         env={"PATH": os.environ["PATH"]},
         secrets=(),
@@ -151,7 +151,7 @@ def given_box(tmp_path: Path, groups: ProcessGroups, *tools: ToolDef) -> tuple[T
         read=lambda file: b"",
         restore=lambda: None,
     )
-    return open_toolbox(tools, context, workers=workers, groups=groups), workers
+    return open_toolbox(tools, context, workers=workers, groups=groups, mask=NO_MASK), workers
 
 
 FAILING = """
@@ -257,7 +257,8 @@ def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(
 async def test_a_process_waits_until_a_thread_can_be_started(
     command: Command, groups: ProcessGroups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, refused = trio.lowlevel.open_process, []
+    start = trio.lowlevel.open_process
+    refused: list[Any] = []
 
     async def open_process(*args: Any, **options: Any) -> trio.Process:
         if len(refused) < 2:
@@ -267,7 +268,7 @@ async def test_a_process_waits_until_a_thread_can_be_started(
 
     monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
     with trio.fail_after(WITHIN_S):
-        assert (await perform_run(command("echo ran"), groups=groups)).value == "ran"
+        assert (await perform_run(command("echo ran"), groups=groups, mask=NO_MASK)).value == "ran"
 
 
 async def test_a_lack_of_threads_is_the_failure_of_the_attempt(
@@ -279,7 +280,7 @@ async def test_a_lack_of_threads_is_the_failure_of_the_attempt(
     monkeypatch.setattr(waiting, "PAUSES_S", (0.01, 0.01))
     monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
     with trio.fail_after(WITHIN_S):
-        failed = (await perform_run(command("true"), groups=groups)).failed
+        failed = (await perform_run(command("true"), groups=groups, mask=NO_MASK)).failed
     assert failed is not None
     assert failed.kind == "environment"
     assert "starts no more processes or threads" in failed.message

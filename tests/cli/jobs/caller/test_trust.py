@@ -56,14 +56,16 @@ def test_a_ledger_that_others_can_write_to_is_refused(mode: int, job: str, here:
     assert (here / "ran").exists()
 
 
-def test_a_folder_that_others_can_write_to_is_refused_unless_it_is_sticky(
+def test_a_folder_that_others_can_write_to_is_refused_even_if_it_is_sticky(
     job: str, here: Path
 ) -> None:
     here.chmod(0o777)
     refused(job, here, f"chmod go-w {here}")
     assert f"{here} can be written by others" in orc("doctor").out
     here.chmod(0o1777)
-    assert "can be written by others" not in orc("doctor").out
+    refused(job, here, "is a folder in which every user can create files")
+    assert f"{here} is a folder in which every user can create files" in orc("doctor").out
+    here.chmod(0o700)
     assert orc("resume", job).code == 0
 
 

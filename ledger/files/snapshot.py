@@ -1,0 +1,134 @@
+"""Copies a database and its write-ahead log into a private folder, without SQLite.
+
+A ledger that is not one's own is read from such a copy if it has a write-ahead log, since SQLite would
+otherwise create and change files beside the ledger.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from orc.ledger.errors import StorageError
+
+_TRIES = 20
+_PAUSE_S = 0.05
+_WAL_HEADER_BYTES = 32
+_CHUNK_BYTES = 1 << 20
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a file at the path that is not empty, or that is no regular file."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
+
+
+def is_hot(database: Path) -> bool:
+    """Whether the database has a rollback journal that SQLite would play back.
+
+    A transaction that is just being committed has one, too, for a moment.
+    """
+    for _ in range(_TRIES):
+        if not _has_journal(Path(f"{database}-journal")):
+            return False
+        time.sleep(_PAUSE_S)
+    return True
+
+
+def copy_database(database: Path) -> TemporaryDirectory[str]:
+    """A private folder with a consistent copy of the database and its log, under the same names.
+
+    `database` has no links. The caller removes the folder. Raises StorageError if the files change
+    all the time, and OSError.
+    """
+    folder = TemporaryDirectory(prefix="orc-")
+    try:
+        for _ in range(_TRIES):
+            before = _state(database)
+            for name in (database, Path(f"{database}-wal")):
+                _copy_file(name, Path(folder.name) / name.name)
+            if _state(database) == before:
+                return folder
+            time.sleep(_PAUSE_S)
+    except BaseException:
+        folder.cleanup()
+        raise
+    folder.cleanup()
+    raise StorageError(
+        f"{database} belongs to another user and is being changed all the time; try again later, or "
+        "let its owner take a copy (orc backup)"
+    )
+
+
+def _state(database: Path) -> tuple[object, ...]:
+    """What a checkpoint changes: the database, and the header of the log. Commits only append."""
+    status = os.lstat(database)
+    fd = _open(Path(f"{database}-wal"))
+    try:
+        header = b"" if fd is None else os.pread(fd, _WAL_HEADER_BYTES, 0)
+        log = None if fd is None else os.fstat(fd).st_ino
+    finally:
+        if fd is not None:
+            os.close(fd)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, log, header
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    read = _open(source)
+    if read is None:
+        return
+    try:
+        write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # No more than the file had at first: a file that grows for ever is not followed.
+            left = os.fstat(read).st_size
+            while left > 0 and (chunk := os.read(read, min(left, _CHUNK_BYTES))):
+                left -= len(chunk)
+                _write_all(write, chunk)
+        finally:
+            os.close(write)
+    finally:
+        os.close(read)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _has_journal(path: Path) -> bool:
+    fd = _open(path)
+    if fd is None:
+        return False
+    try:
+        # SQLite clears the first byte of a journal that is not to be played back.
+        return os.read(fd, 1) not in (b"", b"\0")
+    finally:
+        os.close(fd)
+
+
+def _open(path: Path) -> int | None:
+    """A descriptor of a regular file; None if there is no file.
+
+    Raises OSError for a link, pipe, socket or device: opening it must neither block nor have an effect.
+    """
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        fd = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return fd
