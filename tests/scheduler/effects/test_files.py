@@ -72,19 +72,99 @@ def test_a_captured_file_is_restored_for_the_next_step(run_spec: RunSpec, harm: 
     assert job.files["trial/kept.txt"].read_text() == "kept\n"
 
 
-def test_a_change_that_keeps_size_and_time_is_noticed(run_spec: RunSpec) -> None:
-    """Replacing a file gives it another inode, whatever its stamp says."""
+IN_PLACE = "printf 'fake\\n'"
+AS_BEFORE = "touch -r $f .ref; {}; touch -r .ref $f; rm .ref"
+SECRETLY = {
+    "in place": AS_BEFORE.format(f"{IN_PLACE} > $f"),
+    "without truncation": AS_BEFORE.format(f"{IN_PLACE} | dd of=$f conv=notrunc status=none"),
+    "by another file": "echo fake > new; touch -r $f new; mv new $f",
+    "by a hard link": AS_BEFORE.format(f"ln $f link; {IN_PLACE} > link; rm link"),
+    "through a hard link that was there": AS_BEFORE.format(f"{IN_PLACE} > linked"),
+    "by a symbolic link": AS_BEFORE.format(f"ln -s $f link; {IN_PLACE} > link; rm link"),
+    "by another folder": AS_BEFORE.format(f"mv in out; mkdir in; {IN_PLACE} > $f; rm -r out"),
+    "through memory": 'python3 -c \'import mmap, os; f = open(os.environ["f"], "r+b"); '
+    't = os.stat(f.fileno()); m = mmap.mmap(f.fileno(), 0); m[:4] = b"fake"; m.close(); '
+    'f.close(); os.utime(os.environ["f"], ns=(t.st_atime_ns, t.st_mtime_ns))\'',
+}
+
+
+@pytest.mark.parametrize("harm", SECRETLY.values(), ids=SECRETLY)
+def test_a_change_that_keeps_size_and_time_is_undone(run_spec: RunSpec, harm: str) -> None:
+    job = run_spec(
+        {
+            "write": {"run": "mkdir in; echo kept > in/kept.txt", "files": ["**/kept.txt"]},
+            "look": {"run": "cat in/kept.txt; ln in/kept.txt linked", "needs": "write"},
+            "again": {"run": "cat in/kept.txt", "needs": "look"},
+            "harm": {"run": harm, "env": {"f": "in/kept.txt"}, "needs": "again"},
+            "read": {"run": "cat in/kept.txt", "needs": "harm"},
+        }
+    )
+    assert job.failures == ()
+    assert job.outputs["read"] == "kept"
+    assert job.files["trial/in/kept.txt"].read_text() == "kept\n"
+
+
+def test_a_function_that_changes_a_file_and_keeps_size_and_time_is_noticed(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    (tmp_path / "forger.py").write_text(
+        "import os\n"
+        "def forge():\n"
+        "    before = os.stat('kept.txt')\n"
+        "    with open('kept.txt', 'r+') as file:\n"
+        "        file.write('fake')\n"
+        "    os.utime('kept.txt', ns=(before.st_atime_ns, before.st_mtime_ns))\n"
+    )
+    job = run_spec(
+        {
+            "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
+            "look": {"run": "cat kept.txt", "needs": "write"},
+            "forge": {"python": "forger:forge", "needs": "look"},
+            "read": {"run": "cat kept.txt", "needs": "forge"},
+        }
+    )
+    assert job.failures == ()
+    assert job.outputs["read"] == "kept"
+
+
+def test_a_secret_change_of_a_file_that_the_step_captures_fails_the_step(run_spec: RunSpec) -> None:
     job = run_spec(
         {
             "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
             "look": {"run": "cat kept.txt", "needs": "write"},
             "harm": {
-                "run": "echo fake > new; touch -r kept.txt new; mv new kept.txt",
+                "run": SECRETLY["in place"],
+                "env": {"f": "kept.txt"},
+                "files": ["*.txt"],
                 "needs": "look",
             },
-            "read": {"run": "cat kept.txt", "needs": "harm"},
         }
     )
+    step, kind, message = failure_of(job)
+    assert (step, kind) == ("harm", "path")
+    assert "kept.txt belongs to another step" in message
+    assert job.files["trial/kept.txt"].read_text() == "kept\n"
+
+
+def test_a_change_beside_a_running_reader_is_undone_for_the_next_step(run_spec: RunSpec) -> None:
+    wait = "i=0; while [ ! -e {} ] && [ $i -lt 400 ]; do sleep 0.02; i=$((i + 1)); done"
+    job = run_spec(
+        {
+            "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
+            "reader": {
+                "run": f"touch began; {wait.format('harmed')}; cat kept.txt >&2",
+                "needs": "write",
+            },
+            "harm": {
+                "run": f"{wait.format('began')}; {SECRETLY['in place']}; touch harmed",
+                "env": {"f": "kept.txt"},
+                "needs": "write",
+            },
+            "read": {"run": "cat kept.txt", "needs": ["reader", "harm"]},
+        },
+        concurrency=2,
+    )
+    assert job.failures == ()
     assert job.outputs["read"] == "kept"
 
 
