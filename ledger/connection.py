@@ -17,8 +17,9 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from orc.ledger import failpoints
@@ -37,6 +38,9 @@ from orc.ledger.files.snapshot import copy_database, has_content, is_hot
 from orc.ledger.schema import APPLICATION_ID, check_header
 from orc.ledger.schema_check import check_file
 from orc.ledger.wording import duration_text
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -95,16 +99,45 @@ def refuse_exposed(path: Path) -> Examined:
     return examined
 
 
-class Reader(sqlite3.Connection):
-    """A connection that reads a ledger, and removes the private copy that it reads, if any."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file by which a ledger is read; `copy` is the private folder that contains it, if any.
 
-    copies: tuple[TemporaryDirectory[str], ...] = ()
+    With `is_fixed`, SQLite has to read the file as one that does not change, without the files
+    beside it.
+    """
+
+    path: Path
+    is_fixed: bool = False
+    copy: TemporaryDirectory[str] | None = None
+
+    @property
+    def uri(self) -> str:
+        """The URI for SQLite, read-only."""
+        fixed = "&immutable=1" if self.is_fixed else ""
+        return f"file:{quote(str(self.path))}?mode=ro{fixed}"
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether later commits to the ledger are not seen."""
+        return self.is_fixed or self.copy is not None
 
     def close(self) -> None:
-        """Close the connection and remove the copy."""
+        """Remove the copy."""
+        if self.copy is not None:
+            self.copy.cleanup()
+
+
+class Reader(sqlite3.Connection):
+    """A connection that reads a ledger from a source, and closes the source, too."""
+
+    source: Source | None = None
+
+    def close(self) -> None:
+        """Close the connection and its source."""
         super().close()
-        for copy in self.copies:
-            copy.cleanup()
+        if self.source is not None:
+            self.source.close()
 
 
 def connect_reader(path: Path, *, checked: bool = True) -> Reader:
@@ -119,9 +152,9 @@ def connect_reader(path: Path, *, checked: bool = True) -> Reader:
     if not path.exists():
         raise NoLedger(no_ledger(path))
     with storage_errors(path):
-        uri, copies = uri_to_read(path)
+        source = source_to_read(path)
         connection = sqlite3.connect(
-            uri,
+            source.uri,
             uri=True,
             isolation_level=None,
             timeout=_BUSY_TIMEOUT_S,
@@ -129,7 +162,7 @@ def connect_reader(path: Path, *, checked: bool = True) -> Reader:
             factory=Reader,
         )
         try:
-            connection.copies = copies
+            connection.source = source
             connection.execute("PRAGMA query_only = ON")
             version = check_header(connection)
             if version == 0:
@@ -146,36 +179,32 @@ def has_ledger_header(path: Path) -> bool:
     """Whether the file at the path is a ledger, of any version. Raises LedgerError."""
     # The header may still be in the write-ahead log, so that SQLite reads it.
     with storage_errors(path):
-        uri, copies = uri_to_read(path)
-        connection = sqlite3.connect(uri, uri=True, timeout=1, factory=Reader)
-        connection.copies = copies
+        source = source_to_read(path)
+        connection = sqlite3.connect(source.uri, uri=True, timeout=1, factory=Reader)
+        connection.source = source
         with closing(connection):
             found = connection.execute("PRAGMA application_id").fetchone()[0]
     return bool(found == APPLICATION_ID)
 
 
-def uri_to_read(path: Path) -> tuple[str, tuple[TemporaryDirectory[str], ...]]:
-    """The URI by which SQLite may read the ledger, and the private copy to remove afterwards, if any.
+def source_to_read(path: Path) -> Source:
+    """The file by which SQLite may read the ledger. The caller closes it.
 
     Raises ExposedFiles, StorageError, OSError.
     """
     examined = examine_ledger(path)
     real = examined.path
     if examined.identity is not None and is_written_here(examined.identity):
-        # This process has the file open for writing, and closing a copy's descriptor of it would
-        # drop SQLite's locks.
-        return _read_only(real), ()
+        # This process has the file open for writing. To close another descriptor of it would drop
+        # SQLite's locks.
+        return Source(real)
     if examined.is_own and os.access(real.parent, os.W_OK | os.X_OK):
-        return _read_only(real), ()
+        return Source(real)
     _refuse_unreadable(examined)
     if not has_content(Path(f"{real}-wal")):
-        return f"{_read_only(real)}&immutable=1", ()
+        return Source(real, is_fixed=True)
     copy = copy_database(real)
-    return _read_only(Path(copy.name) / real.name), (copy,)
-
-
-def _read_only(path: Path) -> str:
-    return f"file:{quote(str(path))}?mode=ro"
+    return Source(Path(copy.name) / real.name, copy=copy)
 
 
 def _refuse_unreadable(examined: Examined) -> None:

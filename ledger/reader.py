@@ -79,6 +79,11 @@ class LedgerReader:
         """Close the connection."""
         self.connection.close()
 
+    def reopen(self) -> None:
+        """Read the ledger as it is now. Raises what `connect_reader` raises."""
+        self.connection.close()
+        self.connection = connect_reader(self.path)
+
     def read_stream(self, job_id: str, *, after: int = 0) -> Iterator[Recorded]:
         """The job's events with a version above `after`, in order."""
         return self._read(

@@ -82,9 +82,9 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.resolve scheduler.core.rules scheduler.core.spec"
     ),
     "cli.terminal": (
-        "cli cli.jobs cli.jobs.caller ledger ledger.secrets ledger.transport projections "
-        "projections.folder projections.folds projections.money providers scheduler.core "
-        "scheduler.core.fold scheduler.core.spec"
+        "cli cli.jobs cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport "
+        "projections projections.folder projections.folds projections.money providers "
+        "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal projections.pages",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",

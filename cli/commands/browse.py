@@ -27,6 +27,7 @@ from orc.cli.jobs.browse_decisions import decider
 from orc.cli.ledger_access import find_places, read_ledger_and_tables
 from orc.cli.options import Database, Json
 from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger.connection import source_to_read
 from orc.projections.pages.decisions import allow_decisions as allow
 from orc.projections.pages.links import DatasetteLinks
 
@@ -89,7 +90,10 @@ def command(
         # Imported here, since Datasette loads slowly: errors in the arguments are reported first.
         from datasette.app import Datasette
 
-        datasette = Datasette([str(path)])
+        # A ledger of another user is served in a form in which nothing is created beside it.
+        source = source_to_read(path)
+        served = [str(source.path)]
+        datasette = Datasette([], immutables=served) if source.is_fixed else Datasette(served)
         if allow_decisions:
             allow(datasette, decider(find_places(path)))
         # Datasette names a database after its file.

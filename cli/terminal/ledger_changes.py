@@ -6,13 +6,17 @@ import time
 
 from orc.cli.errors import UsageProblem
 from orc.ledger import LedgerReader
+from orc.ledger.files.snapshot import stamp_of
 from orc.scheduler.core.errors import nearest
 
 POLL_S = 0.25
 
 
 class LedgerChanges:
-    """Detects commits of other processes. A check is cheap: one pragma."""
+    """Detects commits of other processes. A check is cheap: one pragma.
+
+    A ledger that is read from a snapshot is opened again when its files have changed.
+    """
 
     def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
@@ -25,10 +29,20 @@ class LedgerChanges:
     def has_new(self) -> bool:
         """Whether the ledger has changed since the last call."""
         before, self._seen = self._seen, self._version()
-        return before != self._seen
+        if before == self._seen:
+            return False
+        if self._is_snapshot():
+            self._ledger.reopen()
+        return True
 
-    def _version(self) -> int:
+    def _version(self) -> object:
+        if self._is_snapshot():
+            return stamp_of(self._ledger.path)
         return int(self._ledger.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _is_snapshot(self) -> bool:
+        source = getattr(self._ledger.connection, "source", None)
+        return source is not None and source.is_snapshot
 
 
 def check_step(ledger: LedgerReader, job_id: str, step: str) -> None:

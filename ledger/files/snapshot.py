@@ -10,10 +10,14 @@ import errno
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from orc.ledger.errors import StorageError
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
 
 _TRIES = 20
 _PAUSE_S = 0.05
@@ -29,6 +33,16 @@ def has_content(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return status.st_size > 0 or not stat.S_ISREG(status.st_mode)
+
+
+def stamp_of(database: Path) -> tuple[object, ...]:
+    """A value that changes when the database or its log changes."""
+    found: list[object] = []
+    for path in (database, Path(f"{database}-wal")):
+        with suppress(FileNotFoundError):
+            status = os.stat(path)
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def is_hot(database: Path) -> bool:
@@ -49,6 +63,9 @@ def copy_database(database: Path) -> TemporaryDirectory[str]:
     `database` has no links. The caller removes the folder. Raises StorageError if the files change
     all the time, and OSError.
     """
+    # Imported here, since every command imports this module and few take a copy.
+    from tempfile import TemporaryDirectory
+
     folder = TemporaryDirectory(prefix="orc-")
     try:
         for _ in range(_TRIES):

@@ -86,12 +86,16 @@ def is_file_mount(way: Way) -> bool:
         os.close(file)
 
 
-def _mount_of(fd: int) -> str:
+def _mount_of(fd: int) -> bytes:
     try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-            return next((line for line in lines if line.startswith("mnt_id:")), "")
+        about = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return ""
+        return b""
+    try:
+        lines = os.read(about, 4096).splitlines()
+    finally:
+        os.close(about)
+    return next((line for line in lines if line.startswith(b"mnt_id:")), b"")
 
 
 class _Walk:

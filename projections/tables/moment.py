@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
 
-from orc.ledger.connection import Reader, storage_errors, uri_to_read
+from orc.ledger.connection import Reader, source_to_read, storage_errors
 from orc.ledger.reader import LedgerReader
 from orc.ledger.schema import migrate
 from orc.ledger.schema_check import limit
@@ -43,8 +43,8 @@ def attach_tables(path: Path, model: ReadModel) -> sqlite3.Connection:
         for name in ("events", "blobs", "signals", "orc_meta"):
             connection.execute(f"DROP TABLE {name}")
         connection.execute("COMMIT")
-        uri, connection.copies = uri_to_read(path)
-        connection.execute("ATTACH ? AS ledger", (uri,))
+        connection.source = source_to_read(path)
+        connection.execute("ATTACH ? AS ledger", (connection.source.uri,))
         limit(connection, path)
     except BaseException:
         connection.close()

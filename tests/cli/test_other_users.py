@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger import JobId, OwnerLock
+import orc as orc_api
+from orc.cli.terminal.ledger_changes import LedgerChanges
+from orc.ledger import JobId, LedgerReader, OwnerLock
 from orc.ledger.files.exposure import VARIABLE
 from tests.cli.command_line import orc, submit
 from tests.other_users import ANOTHER, as_user, give, hot_journal, needs_root, shared_folder
@@ -117,6 +119,34 @@ def test_a_ledger_of_another_user_with_a_log_is_read_from_a_private_copy(
         assert "cancelled" in orc("list").out
         assert state_of(shared) == before
     assert not list(place.iterdir())
+
+
+@needs_root
+def test_a_ledger_of_another_user_is_followed_while_it_changes(job: str, shared: Path) -> None:
+    give(shared, *shared.rglob("*"))
+    with LedgerReader.open(shared / "runs.db") as ledger:
+        changes = LedgerChanges(ledger)
+        assert not changes.has_new()
+        with closing(sqlite3.connect("runs.db", isolation_level=None)) as writer:
+            writer.execute("UPDATE jobs SET status = 'cancelled'")
+            assert changes.has_new()
+            assert ledger.connection.execute("SELECT status FROM jobs").fetchone() == ("cancelled",)
+            assert not changes.has_new()
+
+
+@needs_root
+def test_old_tables_of_another_users_ledger_are_derived_beside_it(job: str, shared: Path) -> None:
+    with closing(sqlite3.connect("runs.db", isolation_level=None)) as writer:
+        writer.execute("UPDATE orc_meta SET value = '1' WHERE key = 'read_model'")
+        writer.execute("DROP TABLE steps")
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    give(shared, *shared.rglob("*"))
+    before = state_of(shared)
+    for command in (("list",), ("show", job), ("why", job, "ask"), ("search", "shared")):
+        said = orc(*command)
+        assert said.code == 0, (command, said)
+    assert orc_api.job(job, db=shared / "runs.db").status == "waiting"
+    assert state_of(shared) == before
 
 
 @needs_root
