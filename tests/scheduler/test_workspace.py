@@ -12,6 +12,7 @@ import pytest
 from orc.ledger import Ledger, open_ledger
 from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.scheduler.workspace import Workspace, file_ref
 
@@ -23,14 +24,14 @@ LATER_NS = 10_000_000_000
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "runs.db", projector=ReadModel()) as ledger:
+    with open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK) as ledger:
         ledger.append_blobs([CONTENT])
         yield ledger
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, ledger: Ledger) -> Workspace:
-    found = Workspace(tmp_path / "run", project="demo", ledger=ledger)
+    found = Workspace(tmp_path / "run", project="demo", ledger=ledger, mask=NO_MASK)
     found.restore([FILE])
     return found
 
