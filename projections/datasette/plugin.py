@@ -6,23 +6,32 @@ module when it starts, so the module imports nothing that loads slowly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from datasette import handle_exception, hookimpl
+from datasette import database as database_module
+from datasette import hookimpl
 from datasette.utils import tilde_decode, tilde_encode
+from datasette.views import base as views_module
 
 from orc.ledger.connection import has_ledger_header
 from orc.ledger.errors import LedgerError
 from orc.projections.datasette.cells import STYLE, CellPlace, render
+from orc.projections.datasette.incoming import allowed_hosts, checked
+from orc.projections.datasette.limits import limit, with_opcodes
+from orc.projections.datasette.outgoing import made_safe
+from orc.projections.datasette.problems import problem_response
 from orc.projections.datasette.queries import ledger_queries
 from orc.projections.datasette.routes import routes
-from orc.projections.datasette.security import Asgi, datasette_policy, with_headers
+from orc.projections.datasette.security import datasette_policy, with_headers
+from orc.projections.datasette.stderr import make_stderr_safe
 from orc.projections.datasette.tables import SHOWN, ledger_metadata
 from orc.projections.pages.links import DatasetteLinks
+from orc.projections.pages.requests import Asgi
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -33,6 +42,11 @@ _known: set[Path] = set()
 def _hook(function: _Function) -> _Function:
     """Mark a hook of Datasette. `hookimpl` itself has no types."""
     return cast(_Function, hookimpl(function))
+
+
+def _wrapper(function: _Function) -> _Function:
+    """Mark a hook that sees and changes what other plugins return."""
+    return cast(_Function, hookimpl(hookwrapper=True)(function))
 
 
 @_hook
@@ -99,13 +113,31 @@ def menu_links(datasette: Any) -> list[dict[str, str]]:
 
 @_hook
 def startup(datasette: Any) -> None:
-    """Keep Datasette from printing errors with rich, if it serves a ledger.
+    """Limit the instructions of SQL, and make messages safe. Datasette has no hooks for this."""
+    make_stderr_safe(database_module, views_module)
+    if database_module.sqlite_timelimit.__module__ != with_opcodes.__module__:
+        database_module.sqlite_timelimit = with_opcodes(database_module.sqlite_timelimit)
 
-    rich is installed with orc. If Datasette finds it, Datasette prints every error with the values
-    of all variables on stdout, and fails at this for unknown addresses.
+
+@_hook
+def prepare_connection(conn: sqlite3.Connection, database: str, datasette: Any) -> None:
+    """Limit the SQL on ledgers, also through Datasette's database in memory (`--crossdb`)."""
+    is_cross = datasette.crossdb and database == "_memory" and _has_ledger(datasette)
+    if is_cross or (database in datasette.databases and _is_ledger(datasette, database)):
+        limit(conn)
+
+
+@_wrapper
+def handle_exception(datasette: Any, request: Any, exception: Exception) -> Iterator[None]:
+    """Pages for errors (see `problems.py`) in place of those that Datasette makes.
+
+    Datasette would print each error with the values of all variables on stdout if rich is installed.
     """
-    if any(_is_ledger(datasette, name) for name in datasette.databases):
-        handle_exception.rich = None
+    outcome: Any = yield
+    if _has_ledger(datasette) and not datasette.pdb:
+        own = "datasette.handle_exception"
+        others = [made for made in outcome.get_result() if getattr(made, "__module__", "") != own]
+        outcome.force_result([*others, problem_response(datasette, request, exception)])
 
 
 @_hook
@@ -121,8 +153,10 @@ def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
     - Tell `render_cell` whether the page shows one row: other pages show shortened texts.
     - Turn off suggested facets for a ledger's tables: with 100,000 steps, Datasette takes two
       seconds to find them, and the tables have facets already.
-    - Add the headers of `security.py` to each response.
+    - Refuse requests of other sites (`incoming.py`), make each response safe (`outgoing.py`), and
+      add the headers of `security.py`.
     """
+    hosts = allowed_hosts(datasette.plugin_config("orc"))
 
     def wrap(app: Asgi) -> Asgi:
         async def by_address(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -136,18 +170,26 @@ def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
                     scope = {**scope, "query_string": query + b"&_nosuggest=1"}
             await app(scope, receive, send)
 
-        return with_headers(by_address, policy_now)
+        answered = with_headers(made_safe(by_address, has_ledger), policy_now)
+        return checked(answered, has_ledger, hosts=hosts, has_cors=datasette.cors)
 
     policies: list[str] = []
 
+    def has_ledger() -> bool:
+        return _has_ledger(datasette)
+
     def policy_now() -> str | None:
-        if not any(_is_ledger(datasette, name) for name in datasette.databases):
+        if not has_ledger():
             return None
         if not policies:
             policies.append(datasette_policy(datasette))
         return policies[0]
 
     return wrap
+
+
+def _has_ledger(datasette: Any) -> bool:
+    return any(_is_ledger(datasette, name) for name in datasette.databases)
 
 
 def _is_ledger_at(datasette: Any, route: str) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+from orc.projections.pages.requests import Asgi
 
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _ALLOW_FACET = "{{ datasette_allow_facet }}"
@@ -73,6 +73,8 @@ def with_headers(app: Asgi, policy_now: Callable[[], str | None]) -> Asgi:
             b"x-content-type-options": b"nosniff",
             # Not `no-referrer`, which would make the Origin of a form null.
             b"referrer-policy": b"same-origin",
+            b"cross-origin-opener-policy": b"same-origin",
+            b"cross-origin-resource-policy": b"same-origin",
         }
 
         async def send_secured(message: dict[str, Any]) -> None:

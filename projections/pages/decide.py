@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
 from orc.ledger.errors import LedgerError, NoSuchJob
@@ -75,7 +76,8 @@ async def _read_decision(request: Any, job_id: str) -> DecisionRequest:
                 status=403,
             )
     comment = form.get("comment", "").strip().replace("\r\n", "\n")
-    return DecisionRequest(job_id, form.get("step", ""), form.get("option", ""), comment or None)
+    step, option = (tilde_decode(form.get(name, "")) for name in ("step", "option"))
+    return DecisionRequest(job_id, step, option, comment or None)
 
 
 def _refuse_foreign(request: Any) -> None:

@@ -8,8 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from datasette.utils import tilde_encode
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from orc.ledger.visible import visible
 from orc.ledger.wording import (
@@ -52,8 +53,8 @@ def environment() -> Environment:
         counted=count_text,
         day=lambda at: at[:10],
         instant=instant_text,
-        # For values that a form sends back: escaped, but control characters stay as they are.
-        plain=escape,
+        # For values that a form sends back: no character of them is changed on the way.
+        encoded=tilde_encode,
         seconds=duration_text,
         shorten=shorten,
         usd=usd_text,

@@ -81,6 +81,8 @@ def _make(page: Page, page_request: PageRequest) -> Any:
         )
     except LedgerError as error:
         return _unreadable(page_request, str(error))
+    except MemoryError:
+        return _unreadable(page_request, "A text of this page is too large for the memory.")
     except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
         # Tables of an older orc, or rows that another program wrote.
         problem = (
