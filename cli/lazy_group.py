@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from orc.cli.command_table import ALIASES, COMMANDS, load_function
+from orc.cli.exit_codes import code_for_error
 
 
 class PlainCommand(TyperCommand):
@@ -25,6 +26,19 @@ class PlainCommand(TyperCommand):
         """Replace the conversion of all parameters (also of `--help`), then parse."""
         _convert_lazily(self.get_params(ctx))
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. An unexpected error of a damaged ledger becomes CorruptLedger."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Imported here, since both are rarely needed and load slowly.
+            if "database" in ctx.params and code_for_error(error) is None:
+                from orc.cli.jobs.damage import explain
+                from orc.cli.ledger_access import database_path
+
+                explain(error, database_path(ctx.params["database"]))
+            raise
 
 
 class LazyGroup(TyperGroup):

@@ -15,6 +15,7 @@ from typing import Any
 
 from orc.ledger.chain import chain_hash
 from orc.ledger.schema_check import schema_problems
+from orc.ledger.stored import is_job_id
 
 _TEXTS = "typeof(job_id) || typeof(type) || typeof(recorded_at) || typeof(data) || typeof(hash)"
 _CHAIN = (
@@ -55,12 +56,15 @@ def list_jobs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     )
     for stored, kind, position in rows:
         name = bytes(stored or b"").decode("utf-8", "backslashreplace")
-        bad = kind != "text" or name.encode() != stored
+        bad = kind != "text" or not is_job_id(name)
         yield name, f"the event at position {position} has no valid job id" if bad else ""
 
 
 def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
-    """The job's events in order of version, each checked against the event before it."""
+    """The job's events in order of version, each checked against the event before it.
+
+    It ends after an event that comes a second time.
+    """
     previous = ""
     expected = 1
     for version, *columns, stored, is_typed in connection.execute(_CHAIN, (job_id,)):
@@ -71,6 +75,8 @@ def walk_chain(connection: sqlite3.Connection, job_id: str) -> Iterator[Link]:
         elif not is_typed or not _matches_hash(previous, version, columns, link):
             problem = f"event {version} was changed: its hash does not match its content"
         yield Link(version, link, bytes(columns[-1] or b""), problem)
+        if not isinstance(version, int) or version < expected:
+            return  # Pages that refer to each other in a cycle give the same rows without end.
         previous = link
         expected = version + 1 if isinstance(version, int) else expected + 1
 
@@ -135,7 +141,11 @@ def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str
         "WHERE job_id = ? ORDER BY version",
         (job_id,),
     )
+    before = 0
     for version, is_removal, data in rows:
+        if not isinstance(version, int) or version <= before:
+            break  # See `walk_chain`, which reports it.
+        before = version
         if is_removal:
             removed |= removals_of(bytes(data or b""))
         for digest in sorted(blobs_of(bytes(data or b"")) - checked):

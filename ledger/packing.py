@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orc.ledger.bounds import BLOB_BYTES_MAX as BLOB_BYTES_MAX
-from orc.ledger.bounds import Unstorable, check_value
+from orc.ledger.bounds import BLOB_BYTES_MAX, Unstorable, check_value
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.events import Payload
 from orc.ledger.wording import count_text, size_text

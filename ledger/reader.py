@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel
+
 from orc.ledger.codec import load_event
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
@@ -21,7 +23,7 @@ from orc.ledger.files.way import real_path
 from orc.ledger.names import find_job
 from orc.ledger.stored import (
     check_event,
-    check_numbers,
+    check_number,
     check_path,
     parse_json,
     parse_object,
@@ -232,10 +234,22 @@ def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
     position, job_id, version, type_name, step, attempt, recorded_at, _, digest = row
     event = load_event(type_name, step=step, attempt=attempt, data=fields)
     if has_large:
-        check_numbers(event, where=f"event {version} of {job_id}")
+        _check_numbers(event, where=f"event {version} of {job_id}")
     if type_name in _WITH_FILES:
         _check_paths(event, where=f"event {version} of {job_id}")
     return Recorded(job_id, version, recorded_at, event, position, digest)
+
+
+def _check_numbers(values: Any, *, where: str) -> None:
+    """Check the numbers of an event; those of JSON that came from models and commands may be large."""
+    items = vars(values).items() if isinstance(values, BaseModel) else (("it", v) for v in values)
+    for name, value in items:
+        if isinstance(value, int | float):
+            is_from_outside = isinstance(values, Payload) and name != "size_bytes"
+            if not is_from_outside:
+                check_number(value, name=name, where=where)
+        elif isinstance(value, BaseModel | tuple):
+            _check_numbers(value, where=where)
 
 
 _WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.failed"))

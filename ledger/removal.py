@@ -6,7 +6,6 @@ triggers in `schema.py`). The caller decides which blobs to remove.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from orc.ledger.events import BlobRemoved, JobId, Recorded
 from orc.ledger.files.locks import OwnerLock
 from orc.ledger.integrity import blobs_of, removals_of
 from orc.ledger.store import Ledger
+from orc.ledger.stored import check_job_id, parse_json, parse_object
 
 DIGESTS_MAX = 1000
 """The maximum number of blobs that one event names."""
@@ -39,6 +39,7 @@ def blobs_by_job(
     )
     for job_id, data in rows:
         digests = blobs_of(data.encode())
+        check_job_id(job_id, where="the ledger")
         found[job_id] |= digests if wanted is None else digests.intersection(wanted)
     for job_id, digests in _blobs_of_specs(connection, None):
         found[job_id] |= digests if wanted is None else digests.intersection(wanted)
@@ -83,7 +84,7 @@ def specs(connection: sqlite3.Connection, job_id: str | None) -> Iterator[tuple[
             row = connection.execute(
                 "SELECT content FROM blobs WHERE sha256 = ?", (document["sha256"],)
             ).fetchone()
-            content = json.loads(row[0]) if row and isinstance(row[0], str) else None
+            content = parse_json(row[0]) if row and isinstance(row[0], str) else None
         yield found_in, content
 
 
@@ -255,7 +256,7 @@ def _spec_events(
         "AND (? IS NULL OR job_id = ?)",
         (job_id, job_id),
     ).fetchall()
-    return [(found, json.loads(data)) for found, data in rows]
+    return [(found, parse_object(data)) for found, data in rows]
 
 
 def _digests_in(value: Any) -> Iterator[str]:

@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
+from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.errors import CorruptLedger
-from orc.ledger.packing import BLOB_BYTES_MAX
 from orc.ledger.schema import MIGRATIONS
 
 LEDGER_TABLES = frozenset(("events", "blobs", "signals", "orc_meta"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate
@@ -79,7 +79,8 @@ def _constant(text: str) -> Any:
 
 
 _decoder = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=_constant)
-_scan = _decoder.scan_once
+# The types of the standard library lack this attribute.
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
 _large: list[str] = []
 """The large numbers of the JSON that is decoded now. Emptied by the function that decodes."""
 
@@ -152,7 +153,7 @@ def parse_version(value: object) -> int:
 
 
 def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
-    """The data of an event's row, and whether it has numbers for `check_numbers`.
+    """The data of an event's row, and whether it has numbers for `check_number`.
 
     The row has the columns position, job_id, version, type, step, attempt, recorded_at, data and
     hash. The events of ledgers and of bundles are read with this function. Raises CorruptLedger.
@@ -195,25 +196,10 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     return fields, bool(_large)
 
 
-def check_numbers(event: Any, *, where: str) -> None:
-    """Raise CorruptLedger for a number that no count, size, time or cost of an event can have.
-
-    `event` is a model or a tuple. Values from models and commands (JSON of any kind) are not numbers
-    of the event.
-    """
-    items = event if isinstance(event, tuple) else vars(event).items()
-    for item in items:
-        name, value = item if not isinstance(event, tuple) else ("", item)
-        if name == "value":
-            continue
-        if type(value) is int and abs(value) > INTEGER_MAX:
-            raise CorruptLedger(
-                f"{where}: {name} is {_shown(value)}, which is too large; {_VERIFY}"
-            )
-        if type(value) is float and abs(value) > FLOAT_MAX:
-            raise CorruptLedger(f"{where}: {name} is {value}, which is too large; {_VERIFY}")
-        if isinstance(value, tuple) or hasattr(value, "model_fields_set"):
-            check_numbers(value, where=where)
+def check_number(value: int | float, *, name: str, where: str) -> None:
+    """Raise CorruptLedger for a number that no count, size, time or cost of an event can have."""
+    if abs(value) > (INTEGER_MAX if type(value) is int else FLOAT_MAX):
+        raise CorruptLedger(f"{where}: {name} is {_shown(value)}, which is too large; {_VERIFY}")
 
 
 def check_path(path: str, *, where: str) -> None:

@@ -36,6 +36,7 @@ from orc.asynchronous import (
 )
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.compare import compare_jobs
+from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.decide import Decision
 from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.jobs.places import open_for_reading, open_for_writing
@@ -76,6 +77,7 @@ def validate(
     return find_problems(submission_of(spec, provider=provider, inputs=inputs or {}), os.environ)
 
 
+@names_damage
 def plan(
     spec: JobSpec | str | Path,
     *,
@@ -97,6 +99,7 @@ def plan(
     return plan_run(definition, places.database, places.prices)
 
 
+@names_damage
 def submit(
     spec: JobSpec | str | Path,
     *,
@@ -307,11 +310,13 @@ def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None)
     return _wait(cancel_async, job, reason=reason, db=db)
 
 
+@names_damage
 def job(name: str = "latest", *, db: str | Path | None = None) -> Job:
     """One job as it is now. Raises NoSuchJob, LedgerError."""
     return read_job(places_of(db, None), name)
 
 
+@names_damage
 def jobs(
     *,
     db: str | Path | None = None,
@@ -340,6 +345,7 @@ def jobs(
         return tuple(islice(found, limit))
 
 
+@names_damage
 def verify(
     job: str | None = None, *, db: str | Path | None = None, heads: Iterable[str] = ()
 ) -> Verification:
@@ -352,6 +358,7 @@ def verify(
     return verify_ledger(places.database, job, heads, prices=places.prices)
 
 
+@names_damage
 def diff(
     before: str, after: str, *, step: str | None = None, db: str | Path | None = None
 ) -> JobDiff:

@@ -16,6 +16,7 @@ from orc.about import version
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.amend import Amendment
 from orc.cli.jobs.cancel import cancel as cancel_job
+from orc.cli.jobs.damage import names_damage
 from orc.cli.jobs.decide import Decision, decide
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
@@ -47,6 +48,7 @@ class Replay:
         return not self.differences
 
 
+@names_damage
 async def run_async(
     spec: JobSpec | str | Path,
     *,
@@ -85,6 +87,7 @@ async def run_async(
     return _job(places, await _own_error(running))
 
 
+@names_damage
 async def resume_async(
     job: str = "latest",
     *,
@@ -125,6 +128,7 @@ async def resume_async(
     return _job(places, await _own_error(running))
 
 
+@names_damage
 async def rerun_async(
     job: str,
     steps: str | Iterable[str],
@@ -153,6 +157,7 @@ async def rerun_async(
     return _job(places, await _own_error(running))
 
 
+@names_damage
 async def fork_async(
     job: str,
     *,
@@ -184,6 +189,7 @@ async def fork_async(
     return read_job(places, forked.job_id, ended=forked.ended)
 
 
+@names_damage
 async def replay_async(
     job: str = "latest",
     *,
@@ -198,6 +204,7 @@ async def replay_async(
     return Replay(replayed.original, _job(places, replayed.ended), replayed.differences)
 
 
+@names_damage
 async def approve_async(
     job: str,
     step: str,
@@ -210,6 +217,7 @@ async def approve_async(
     return await decide(job, step, option=option, comment=comment, places=places_of(db, None))
 
 
+@names_damage
 async def reject_async(
     job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
 ) -> Decision:
@@ -217,6 +225,7 @@ async def reject_async(
     return await decide(job, step, option="reject", comment=comment, places=places_of(db, None))
 
 
+@names_damage
 async def cancel_async(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
     """See `cancel`; under trio."""
     places = places_of(db, None)

@@ -13,6 +13,7 @@ from orc.ledger import LedgerReader, has_owner
 from orc.ledger.digest import canonical_json
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.removal import blobs_by_job, has_bytes, removed_from_job, size_of, spec_blobs
+from orc.ledger.stored import check_job_id
 
 _COPY_BYTES_MIN = 8
 """Copies of fewer bytes are not searched for: they occur in too many places by chance."""
@@ -132,11 +133,12 @@ def plan_redaction(
 
 def list_jobs(ledger: LedgerReader) -> list[tuple[str, str, str]]:
     """Every job with its status and the time of its last event, oldest first."""
-    rows: list[tuple[str, str, str]] = ledger.connection.execute(
+    rows = ledger.connection.execute(
         "SELECT job_id, status, (SELECT max(recorded_at) FROM events WHERE "
         "events.job_id = jobs.job_id AND type <> 'blob.removed') AS at FROM jobs ORDER BY at"
     ).fetchall()
-    return rows
+    where = str(ledger.path)
+    return [(check_job_id(job_id, where=where), status, at) for job_id, status, at in rows]
 
 
 def _part(

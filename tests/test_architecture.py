@@ -59,9 +59,9 @@ MAY_IMPORT: dict[str, str] = {
     "projections.why": "ledger projections.folds projections.history projections.tables",
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (
-        "ledger ledger.files ledger.transport projections.folder projections.folds "
-        "projections.history projections.money projections.pictures projections.search "
-        "projections.tables projections.why"
+        "ledger ledger.files ledger.transport projections.damage projections.folder "
+        "projections.folds projections.history projections.money projections.pictures "
+        "projections.search projections.tables projections.why"
     ),
     "projections.exports": (
         "ledger projections.folds projections.history projections.money projections.pages "

@@ -5,7 +5,6 @@ It starts fast, since it reads only the tables, except with --events.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
 from orc.ledger.kinds import INTERRUPTED, SHOWN_RESUMABLE, names_where, sql_list
+from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, size_text
 from orc.projections.folds.doubts import Doubts
@@ -305,7 +305,7 @@ def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any
     ).fetchall()
     found = []
     for version, at, data in rows:
-        fields = json.loads(data)
+        fields = parse_object(data)
         counted = {"blobs": len(fields["digests"]), "size_bytes": fields["size_bytes"]}
         why = {"cause": fields["cause"], "reason": fields.get("reason")}
         found.append({"seq": version, "at": at, **counted, **why})

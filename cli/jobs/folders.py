@@ -6,39 +6,29 @@ import os
 from pathlib import Path
 
 from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.own_folder import choose_folder
 from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.way import real_path
-from orc.ledger.transport.imported import imported
 from orc.scheduler.core.fold.evolve import JobState
 
 
-def run_folder(state: JobState, job_id: str, runs_dir: Path) -> Path:
-    """The recorded run folder, if its parent exists; else one under `runs_dir` (a moved ledger)."""
-    assert state.submitted is not None
-    recorded = Path(state.submitted.runs_dir)
-    return (recorded if recorded.parent.is_dir() else runs_dir) / job_id
-
-
 def folder_of(ledger: LedgerReader, job_id: str) -> Path:
-    """The recorded run folder; for an imported job or a moved ledger, `runs/` beside the ledger."""
+    """The run folder of a job; `runs/` beside the ledger is used as `choose_folder` says."""
     with storage_errors(ledger.path):
         row = ledger.connection.execute(
             "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
         ).fetchone()
-        is_foreign = imported(ledger.connection, job_id) is not None
-    if row is not None and not is_foreign and Path(row[0]).parent.is_dir():
-        return Path(row[0]) / job_id
-    return ledger.path.parent / "runs" / job_id
+        recorded = None if row is None else row[0]
+        return choose_folder(ledger.connection, job_id, recorded, ledger.path.parent / "runs")
 
 
 def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:
-    """The folder to run the job in. An imported job never uses the folder that it recorded."""
-    if imported(ledger.connection, job_id) is not None:
-        return runs_dir / job_id
-    return run_folder(state, job_id, runs_dir)
+    """The folder to run the job in, as `choose_folder` says."""
+    assert state.submitted is not None
+    return choose_folder(ledger.connection, job_id, state.submitted.runs_dir, runs_dir)
 
 
 def check_runs_dir(path: Path) -> None:

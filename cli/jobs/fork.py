@@ -112,6 +112,7 @@ async def fork(
             _submit(owned, edited, parent, document, kept, version)
             announce(parent, owned.job_id, plan)
             if not run:
+                owned.publish_submitted()
                 return Forked(parent, owned.job_id, plan, None)
             owned.providers = providers
             ended = await owned.run(StartJob(owner_here()))

@@ -206,6 +206,18 @@ class OwnedJob:
         status = INTERRUPTED if state.status == "stopped" else state.status
         return Ended(job_id, status, state, folder, state.stopped_by, left, self.ledger.path)
 
+    def publish_submitted(self) -> None:
+        """Publish the run folder of a job that was submitted and does not run yet.
+
+        A folder other than `runs/` beside the ledger is used later only if it is the job's already.
+        Raises StorageError if it cannot be written.
+        """
+        if self.folder.parent != self.ledger.path.parent / "runs":
+            prices = self.caller.places.prices
+            self._publish(
+                Publisher(self.ledger, self.job_id, self.folder, prices=prices), final=True
+            )
+
     def publish_again(self) -> Ended:
         """Publish the run folder of a succeeded job and deliver its files again; nothing runs.
 

@@ -9,6 +9,7 @@ from orc.ledger.codec import mask_event
 from orc.ledger.definition import load_job
 from orc.ledger.errors import CorruptLedger, NoSuchJob
 from orc.ledger.events import JobAmended, JobSubmitted, Payload
+from orc.ledger.stored import UNEXPECTED
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command
 from orc.scheduler.core.fold.evolve import JobState, evolve, initial_state
@@ -20,7 +21,7 @@ def load_state(ledger: LedgerReader, job_id: str) -> JobState:
     """The job's state, folded from its definition and its events. Raises LedgerError."""
     try:
         return _fold(ledger, job_id)
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except UNEXPECTED as error:
         # The events that orc appends can always be folded: another program changed these.
         raise CorruptLedger(
             f"{ledger.path}: the events of {job_id} were changed and cannot be folded "

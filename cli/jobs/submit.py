@@ -33,6 +33,7 @@ def submit(
         check_runs_dir(places.runs_dir)
         with own(ledger, new_job_id(), Caller(places, environment)) as owned:
             submit_owned(owned, prepared, version=version)
+            owned.publish_submitted()
             return owned.job_id
 
 

@@ -61,7 +61,7 @@ def verify_ledger(
         if name is None:
             with storage_errors(path):
                 found = list(list_jobs(ledger.connection))
-            jobs = [job_id for job_id, _ in found]
+            jobs = [job_id for job_id, problem in found if not problem]
             problems += [problem for _, problem in found if problem]
         else:
             jobs = [_find(ledger, name, known)]

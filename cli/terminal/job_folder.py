@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from orc.ledger.transport.imported import imported
+from orc.cli.jobs.own_folder import choose_folder
 
 
 def displayed_folder(
     connection: sqlite3.Connection, path: Path, job_id: str, runs_dir: str
 ) -> Path:
-    """The job's run folder. That of an imported job is always beside the ledger."""
-    foreign = imported(connection, job_id) is not None
-    return (path.parent / "runs" if foreign else Path(runs_dir)) / job_id
+    """The job's run folder; `path` is the ledger's. See `choose_folder`."""
+    return choose_folder(connection, job_id, runs_dir, path.parent / "runs")

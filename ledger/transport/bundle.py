@@ -7,7 +7,6 @@ bundles.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,6 +23,7 @@ from orc.ledger.reader import Head, LedgerReader
 from orc.ledger.removal import blobs_of_job
 from orc.ledger.schema import migrate
 from orc.ledger.store import Ledger, Projector
+from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported, note_import
 
 _BATCH = 1000
@@ -163,6 +163,6 @@ def _signal_ids(source: sqlite3.Connection, job_id: str) -> Iterator[int]:
         "SELECT data FROM events WHERE job_id = ? AND instr(data, '\"signal_id\"')", (job_id,)
     )
     for (data,) in rows:
-        found = json.loads(data).get("signal_id")
+        found = parse_object(data).get("signal_id")
         if isinstance(found, int) and 0 < found < 2**53:
             yield found

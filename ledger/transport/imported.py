@@ -10,6 +10,9 @@ import json
 import sqlite3
 from typing import Any
 
+from orc.ledger.errors import CorruptLedger
+from orc.ledger.stored import parse_object, parse_time
+
 UNTRUSTED_JOBS = (
     "SELECT substr(key, 10) FROM orc_meta WHERE substr(key, 1, 9) = 'imported:' "
     "AND instr(value, '\"trusted\": false')"
@@ -18,11 +21,22 @@ UNTRUSTED_JOBS = (
 
 
 def imported(connection: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """The note on an imported job, with `from`, `at` and `trusted`; None for a local job."""
+    """The note on an imported job, with `from`, `at` and `trusted`; None for a local job.
+
+    Raises CorruptLedger.
+    """
     row = connection.execute(
         "SELECT value FROM orc_meta WHERE key = ?", (f"imported:{job_id}",)
     ).fetchone()
-    return None if row is None else dict(json.loads(row[0]))
+    if row is None:
+        return None
+    note = parse_object(row[0])
+    if not (isinstance(note.get("trusted"), bool) and isinstance(note.get("from"), str)):
+        raise CorruptLedger(
+            f"orc_meta has a damaged note on the import of {job_id}; run `orc verify`"
+        )
+    parse_time(note.get("at"))
+    return note
 
 
 def note_import(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orc.ledger.packing import BLOB_BYTES_MAX
+from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.wording import size_text
 
 VALUE_BYTES_MAX = 16 * 1024 * 1024

@@ -9,6 +9,7 @@ from orc.ledger.errors import LedgerError, RemovedBlob
 from orc.ledger.events import JobSubmitted, Payload, StepFailed, StepInterrupted, StepSucceeded
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.stored import parse_time
 from orc.ledger.wording import count_text
 from orc.projections.tables.job_view import JobView, read_view
 from orc.projections.tables.rows import StepRow
@@ -100,4 +101,4 @@ def read_log(reader: LedgerReader, log: Payload | None, *, bytes_max: int) -> st
 
 def unix_ns(at: str) -> int:
     """UTC text as nanoseconds since 1970, computed in whole microseconds without floats."""
-    return (datetime.fromisoformat(at) - _EPOCH) // timedelta(microseconds=1) * 1000
+    return (parse_time(at) - _EPOCH) // timedelta(microseconds=1) * 1000

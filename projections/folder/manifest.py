@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from orc.ledger.errors import RemovedBlob
@@ -38,6 +37,7 @@ from orc.ledger.events import (
 from orc.ledger.file_owners import dropped_by
 from orc.ledger.kinds import INTERRUPTED, NOT_DONE, OPEN
 from orc.ledger.step_names import container_of, is_within
+from orc.ledger.stored import parse_time
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
 from orc.projections.folds.owned_files import OwnedFiles
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
@@ -334,5 +334,5 @@ def render_manifest(value: dict[str, Any]) -> bytes:
 def _duration(started_at: str | None, finished_at: str | None) -> float | None:
     if started_at is None or finished_at is None:
         return None
-    between = datetime.fromisoformat(finished_at) - datetime.fromisoformat(started_at)
+    between = parse_time(finished_at) - parse_time(started_at)
     return max(0.0, round(between.total_seconds(), 6))

@@ -5,7 +5,6 @@ Those of run folders are removed; copies elsewhere are only named, since the aut
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from orc.ledger import LedgerReader, failpoints
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
 from orc.ledger.removal import has_bytes
+from orc.ledger.stored import parse_json, parse_object
 from orc.projections.folder.run_folder import expected_files
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
@@ -65,7 +65,7 @@ def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str])
     project = ""
     paths: set[str] = set()
     for kind, data in rows:
-        fields = json.loads(data)
+        fields = parse_object(data)
         if "spec" in fields:
             project = fields.get("project", project)
             target = output_dir_of(ledger, fields["spec"]) or target
@@ -86,6 +86,6 @@ def output_dir_of(ledger: LedgerReader, document: Mapping[str, Any]) -> Path | N
     if "sha256" in document:
         if not has_bytes(ledger.connection, document["sha256"]):
             return None
-        spec = json.loads(ledger.read_blob(document["sha256"]))
+        spec = parse_json(ledger.read_blob(document["sha256"]))
     target = spec.get("output_dir") if isinstance(spec, dict) else None
     return None if target is None else Path(target)

@@ -244,7 +244,7 @@ def _arguments(reader: LedgerReader, row: ToolRow) -> dict[str, Any]:
     try:
         text = reader.read_blob(row.arguments_blob) if row.arguments_blob else row.arguments
         value = json.loads(text or "{}")
-    except (LedgerError, ValueError):
+    except (LedgerError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
+from orc.ledger.stored import parse_time
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import AttemptRow, StepRow
 
@@ -212,7 +213,7 @@ class _Builder:
 
 
 def _time(at: str) -> datetime:
-    return datetime.fromisoformat(at)
+    return parse_time(at)
 
 
 def _note(attempt: AttemptRow) -> str:

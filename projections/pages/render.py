@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,6 +11,7 @@ from datasette.utils import tilde_encode
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from orc.ledger.stored import parse_time
 from orc.ledger.visible import visible
 from orc.ledger.wording import (
     cost_text,
@@ -74,7 +74,7 @@ def shorten(text: str, chars: int = TEXT_CHARS) -> str:
 
 def since_s(earlier: str, later: str) -> float:
     """Seconds between two recorded times."""
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    return (parse_time(later) - parse_time(earlier)).total_seconds()
 
 
 def _cost(row: Any) -> str:

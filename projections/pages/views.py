@@ -7,9 +7,9 @@ a page that polls gets a cheap 304 while nothing has changed.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from datasette.utils.asgi import Response
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.reader import LedgerReader
+from orc.projections.damage import SUSPICIOUS, find_damage
 from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.links import DatasetteLinks
 from orc.projections.pages.security import HEADERS
@@ -83,13 +84,26 @@ def _make(page: Page, page_request: PageRequest) -> Any:
         return _unreadable(page_request, str(error))
     except MemoryError:
         return _unreadable(page_request, "A text of this page is too large for the memory.")
-    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
-        # Tables of an older orc, or rows that another program wrote.
-        problem = (
-            f"Its content is not what orc writes ({type(error).__name__}). "
-            "`orc verify` lists what is wrong; `orc rebuild` makes the tables again."
+    except SUSPICIOUS as error:
+        problem = _damage_of(page_request.database)
+        if problem is None:
+            raise
+        return _unreadable(
+            page_request,
+            f"Its content is not what orc writes ({type(error).__name__}): {problem}. "
+            "`orc verify` lists what is wrong; `orc rebuild` makes the tables again.",
         )
-        return _unreadable(page_request, problem)
+
+
+def _damage_of(path: Path) -> str | None:
+    """The damage of the ledger, which is looked for once in each state of the file."""
+    found = path.stat()
+    return _find_damage_once(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=16)
+def _find_damage_once(path: Path, changed_ns: int, size_bytes: int) -> str | None:
+    return find_damage(path)
 
 
 def _unreadable(page_request: PageRequest, problem: str) -> Any:

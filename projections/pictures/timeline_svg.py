@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from markupsafe import Markup
 
 from orc.ledger.kinds import CACHED, IN_DOUBT, INTERRUPTED
+from orc.ledger.stored import parse_time
 from orc.ledger.wording import count_text, duration_text, number_text
 from orc.projections.history.timeline import Span, Timeline, TimelineRow
 from orc.projections.pictures.graph_svg import css_for_xml
@@ -61,7 +62,7 @@ class _Drawing:
         self._link = link
         self._rows = collapse_rows(timeline.rows)
         self._scale = TimeScale(timeline.length_s, _PLOT, find_cuts(timeline))
-        self._zero = datetime.fromisoformat(timeline.begin_at)
+        self._zero = parse_time(timeline.begin_at)
         self._row_height = 24 if len(self._rows) <= 60 else 18
         self._height = _TOP + self._row_height * len(self._rows) + 8
         self._width = _NAMES + _PLOT + _RIGHT

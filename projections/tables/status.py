@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orc.ledger.files.locks import has_owner
 from orc.ledger.kinds import CACHED, INTERRUPTED
+from orc.ledger.stored import check_job_id
 
 if TYPE_CHECKING:
     from orc.projections.tables.rows import StepRow
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def shown_status(database: Path, job_id: str, stored: str) -> str:
     """The status of a job now: `interrupted` if it is stored as running and no live process runs it."""
+    check_job_id(job_id, where=str(database))
     if stored == "running" and not has_owner(database, job_id):
         return INTERRUPTED
     return stored

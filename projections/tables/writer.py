@@ -7,7 +7,9 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
+from orc.ledger.errors import CorruptLedger
 from orc.ledger.events import Payload
+from orc.ledger.stored import parse_object
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.binding import Bound, bind
 from orc.projections.tables.statements import ORDER, STATEMENTS
@@ -78,8 +80,10 @@ class Writer:
         row = self.connection.execute(
             "SELECT content FROM blobs WHERE sha256 = ?", (payload.sha256,)
         ).fetchone()
+        if row is None:
+            raise CorruptLedger(f"{job_id}: the blob of its spec is missing; run `orc verify`")
         if not isinstance(row[0], int):
-            return json.loads(row[0])
+            return parse_object(row[0])
         named = self.connection.execute(
             "SELECT step FROM events WHERE job_id = ? AND step IS NOT NULL "
             "GROUP BY step ORDER BY min(version)",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from orc.ledger.definition import JobDef
 from orc.ledger.events import (
@@ -15,6 +14,7 @@ from orc.ledger.events import (
     StepExpanded,
 )
 from orc.ledger.reader import LedgerReader
+from orc.ledger.stored import parse_time
 from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
@@ -91,7 +91,7 @@ def find_creation(
 
 def between_s(first: str, second: str) -> float:
     """Seconds from one recorded time to another; at least 0."""
-    gap = datetime.fromisoformat(second) - datetime.fromisoformat(first)
+    gap = parse_time(second) - parse_time(first)
     return max(0.0, gap.total_seconds())
 
 

@@ -53,13 +53,6 @@ def test_the_error_for_an_ambiguous_name_lists_the_jobs(path: Path) -> None:
     assert JOBS[2] in str(caught.value)
 
 
-def test_an_exact_id_wins_over_a_part_of_another_id(tmp_path: Path) -> None:
-    with open_at(tmp_path / "runs.db") as ledger:
-        short, long = JobId("job_abc"), JobId("job_abcd")
-        ledger.append([submitted(short), submitted(long)])
-        assert ledger.find_job("job_abc") == short
-
-
 def test_latest_without_any_job_says_how_to_submit_one(tmp_path: Path) -> None:
     with (
         open_at(tmp_path / "runs.db") as ledger,

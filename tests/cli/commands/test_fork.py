@@ -14,6 +14,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.settings import parse_sets, set_values
 from tests.cli.command_line import Said, orc, submit, write
 from tests.cli.jobs.test_amend import ASKING, REPLIES, SPEC
+from tests.projections.support import tamper
 
 
 def plan(said: Said) -> dict[str, Any]:
@@ -66,9 +67,7 @@ def test_a_fork_does_not_depend_on_its_parent() -> None:
     assert orc("export", child).code == 0
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     # Also if the parent's events are removed.
-    with sqlite3.connect("runs.db") as connection:
-        connection.execute("DROP TRIGGER events_no_delete")
-        connection.execute("DELETE FROM events WHERE job_id = ?", (parent,))
+    tamper(Path("runs.db"), f"DELETE FROM events WHERE job_id = '{parent}'")
     assert orc("verify", child, "--json").lines()[0]["problems"] == []
     assert orc("rerun", child, "--step", "c").code == 0
 
@@ -188,10 +187,7 @@ def test_a_replay_of_a_fork_begins_with_the_same_results() -> None:
 
 def test_a_removed_result_is_computed_again() -> None:
     parent = submit(SPEC)
-    with sqlite3.connect("runs.db") as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("DROP TRIGGER blobs_no_delete")
-        connection.execute("DELETE FROM blobs WHERE CAST(content AS TEXT) = 'A'")
+    tamper(Path("runs.db"), "DELETE FROM blobs WHERE CAST(content AS TEXT) = 'A'")
     said = orc("fork", parent, "--no-run", "--json")
     assert plan(said)["runs"] == {
         "a": "its result is no longer in the ledger",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import orc, submit, write
+from tests.projections.support import tamper
 
 COUNTING = """\
 project: counting
@@ -133,14 +134,11 @@ def test_a_failure_is_never_reused() -> None:
 
 def test_a_result_with_removed_blobs_is_not_reused() -> None:
     first = submit(COUNTING)
-    with sqlite3.connect("runs.db") as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("DROP TRIGGER blobs_no_delete")
-        connection.execute(
-            "DELETE FROM blobs WHERE sha256 = (SELECT sha256 FROM files WHERE job_id = ? "
-            "AND path LIKE '%out.txt')",
-            (first,),
-        )
+    tamper(
+        Path("runs.db"),
+        "DELETE FROM blobs WHERE sha256 = (SELECT sha256 FROM files "
+        f"WHERE job_id = '{first}' AND path LIKE '%out.txt')",
+    )
     assert how(submit(COUNTING), "count") == ["step.started", "step.succeeded"]
 
 

@@ -1,0 +1,63 @@
+"""Decides in which folder a job's files are. Imports nothing that loads slowly.
+
+A ledger may come from another person, so the folder that it records is a place to write to only if
+it is already this job's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+from orc.ledger.files.folder import Folder
+from orc.ledger.stored import check_job_id
+from orc.ledger.transport.imported import imported
+
+_LINE_BYTES_MAX = 1024 * 1024
+_MANIFEST_BYTES_MAX = 256 * 1024 * 1024
+
+
+def choose_folder(
+    connection: sqlite3.Connection, job_id: str, recorded: str | None, runs_dir: Path
+) -> Path:
+    """The run folder of a job: in the folder `recorded` if it is there already, else in `runs_dir`.
+
+    A folder is the job's if `is_folder_of_job` says so. An imported job is always in `runs_dir`.
+    Raises CorruptLedger if `job_id` is none.
+    """
+    other = runs_dir / check_job_id(job_id, where="the ledger")
+    if not recorded or imported(connection, job_id) is not None:
+        return other
+    folder = Path(recorded) / job_id
+    return folder if folder != other and is_folder_of_job(folder, job_id) else other
+
+
+def is_folder_of_job(path: Path, job_id: str) -> bool:
+    """Whether the folder is this user's, no other user can write to it, and it names the job.
+
+    It names the job in its manifest or in the first line of its events. A link is not followed.
+    """
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    if not path.is_absolute() or not stat.S_ISDIR(found.st_mode):
+        return False
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        return False
+    folder = Folder(path)
+    lines = folder.read("events.jsonl", size_max=_LINE_BYTES_MAX) or b""
+    if _names(lines.partition(b"\n")[0], job_id):
+        return True
+    return _names(folder.read("manifest.json", size_max=_MANIFEST_BYTES_MAX) or b"", job_id)
+
+
+def _names(text: bytes, job_id: str) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("job_id") == job_id
