@@ -20,6 +20,7 @@ from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.way import real_path
+from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def read_tables(database: Path | None) -> Iterator[tuple[sqlite3.Connection, Pat
         connection = _connect_rebuilt(path)
     try:
         with storage_errors(path):
+            check_own_tables(connection)
             yield connection, path
     finally:
         connection.close()

@@ -10,6 +10,7 @@ from orc.ledger import LedgerError, LedgerReader, connect_reader
 from orc.ledger.connection import storage_errors
 from orc.ledger.integrity import list_jobs
 from orc.ledger.stored import UNEXPECTED
+from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 from orc.projections.verify import Verifier
 
@@ -27,6 +28,7 @@ def find_damage(path: Path) -> str | None:
         return None
     try:
         with closing(connect_reader(path)) as connection, storage_errors(path):
+            check_own_tables(connection)
             if has_older_tables(connection):
                 return "its tables are those of an older version; `orc rebuild` derives them again"
         with LedgerReader.open(path) as ledger, Verifier(ledger) as verifier:

@@ -22,6 +22,7 @@ from orc.ledger.integrity import (
 from orc.ledger.schema_check import has_own_tables, limit, schema_problems
 from orc.projections.folder.verify import check_folder, heads_in
 from orc.projections.money.prices import NO_PRICES, PriceTable
+from orc.projections.tables.own_schema import own_tables_problem
 from orc.projections.tables.verify import TableChecker, has_current_tables, rows_of_no_job
 
 
@@ -55,6 +56,7 @@ class Verifier:
     is_live: Callable[[str], bool] = lambda job_id: False
     _good: set[str] = field(default_factory=set)
     _checker: TableChecker | None = None
+    _shape: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +116,19 @@ class Verifier:
         try:
             with storage_errors(self.ledger.path):
                 problems += check_other_blobs(self.ledger.connection, checked=self._good)
-                if self.tables and has_current_tables(self.ledger.connection):
+                is_ours = self.tables and not self._tables_problem()
+                if is_ours and has_current_tables(self.ledger.connection):
                     problems += rows_of_no_job(self.ledger.connection)
         except LedgerError as error:
             problems.append(str(error))
         return tuple(problems)
+
+    def _tables_problem(self) -> str:
+        """How the tables themselves differ from orc's, whatever their rows are."""
+        if self._shape is None:
+            problem = own_tables_problem(self.ledger.connection)
+            self._shape = f"{problem}; `orc rebuild` derives it again" if problem else ""
+        return self._shape
 
     def _check_derived(
         self, job_id: str, folder: Path | None, count: int, notes: list[str]
@@ -131,6 +141,8 @@ class Verifier:
                 "another version of orc made the tables: they were not compared; "
                 "`orc rebuild` derives them again"
             )
+        elif self.tables and self._tables_problem():
+            yield self._tables_problem()
         elif self.tables:
             if self._checker is None:
                 self._checker = TableChecker(self.ledger.path, prices=self.prices)

@@ -13,12 +13,14 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.secrets import keys_mask
 from orc.ledger import Ledger, LedgerReader, connect_reader, open_ledger
+from orc.ledger.connection import storage_errors
 from orc.ledger.errors import ExposedFiles, StorageError
 from orc.ledger.files.exposure import trusting
 from orc.ledger.files.way import real_path
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.moment import derive_all_tables
+from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 
 
@@ -50,18 +52,30 @@ class Places:
 
 
 def open_for_writing(
-    places: Places, environment: Mapping[str, str], *, create: bool = False
+    places: Places,
+    environment: Mapping[str, str],
+    *,
+    create: bool = False,
+    checked: bool = True,
 ) -> Ledger:
-    """The ledger, which keeps its tables up to date. Raises LedgerError.
+    """The ledger, which keeps its tables up to date; without `checked`, to rebuild them.
 
     It stores no key of a provider in the environment; `hide_secrets` adds the secrets of a job.
+    Raises LedgerError.
     """
-    return open_ledger(
+    ledger = open_ledger(
         places.database,
         projector=ReadModel(places.prices),
         mask=keys_mask(environment),
         create=create,
     )
+    if checked:
+        try:
+            _check_tables(ledger)
+        except BaseException:
+            ledger.close()
+            raise
+    return ledger
 
 
 @contextmanager
@@ -87,6 +101,7 @@ def open_for_reading(places: Places) -> Iterator[LedgerReader]:
     """The ledger, read-only, with tables of this version of orc. Raises LedgerError."""
     with LedgerReader.open(places.database) as ledger:
         if not has_older_tables(ledger.connection):
+            _check_tables(ledger)
             yield ledger
             return
     with LedgerReader(places.database, connect_rebuilt(places)) as ledger:
@@ -104,3 +119,8 @@ def connect_rebuilt(places: Places) -> sqlite3.Connection:
     except (ExposedFiles, StorageError):
         return derive_all_tables(places.database, places.prices)
     return connect_reader(places.database)
+
+
+def _check_tables(ledger: LedgerReader) -> None:
+    with storage_errors(ledger.path):
+        check_own_tables(ledger.connection)

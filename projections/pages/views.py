@@ -17,6 +17,7 @@ from urllib.parse import quote
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import Response
 
+from orc.ledger.connection import storage_errors
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import LedgerError, NoSuchJob
 from orc.ledger.reader import LedgerReader
@@ -25,6 +26,7 @@ from orc.projections.pages.decisions import are_decisions_allowed
 from orc.projections.pages.links import DatasetteLinks
 from orc.projections.pages.security import HEADERS
 from orc.projections.pages.static import TYPES, read_static, static_digest
+from orc.projections.tables.own_schema import check_own_tables
 
 _TEXT_MAX = 500
 
@@ -75,6 +77,8 @@ def links_of(datasette: Any, name: str) -> DatasetteLinks:
 def _make(page: Page, page_request: PageRequest) -> Any:
     try:
         with LedgerReader.open(page_request.database) as reader:
+            with storage_errors(page_request.database):
+                check_own_tables(reader.connection)
             return page(reader, page_request)
     except (PageNotFound, NoSuchJob) as error:
         return html(

@@ -21,13 +21,21 @@ def create_tables(connection: sqlite3.Connection) -> None:
     from sqlite_utils import Database
 
     for name in TABLES:
-        connection.execute(f"DROP TABLE IF EXISTS {name}")
+        connection.execute(f"DROP {_kind_of(connection, name)} IF EXISTS {name}")
     database = Database(connection)
     for row_type in ROWS:
         table = table_of(row_type)
         _create(database, table)
         for statement in _indexes(table):
             connection.execute(statement)
+
+
+def _kind_of(connection: sqlite3.Connection, name: str) -> str:
+    """What has the name: a table, or a view that another program has put there."""
+    row = connection.execute(
+        "SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type = 'view'", (name,)
+    ).fetchone()
+    return "TABLE" if row is None else "VIEW"
 
 
 def _create(database: Any, table: Table) -> None:
