@@ -41,6 +41,8 @@ def read_ledger(database: Path | None) -> Iterator[LedgerReader]:
     from orc.ledger import LedgerReader
 
     with LedgerReader.open(database_path(database)) as reader:
+        with storage_errors(reader.path):
+            check_own_tables(reader.connection)
         yield reader
 
 

@@ -93,7 +93,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 def refuse_exposed(path: Path) -> Examined:
     """The ledger, if no other user could change it. Raises ExposedFiles, NotALedger, OSError."""
-    _refuse_folder(path)
+    _refuse_special(path)
     examined = examine_ledger(path)
     examined.refuse(f"orc does not write to the ledger {path}")
     return examined
@@ -148,7 +148,7 @@ def connect_reader(path: Path, *, checked: bool = True) -> Reader:
     StorageError, ExposedFiles for a ledger of others with an interrupted transaction, and
     CorruptLedger if the schema is not orc's own. Without `checked`, the caller checks the schema.
     """
-    _refuse_folder(path)
+    _refuse_special(path)
     if not path.exists():
         raise NoLedger(no_ledger(path))
     with storage_errors(path):
@@ -279,10 +279,12 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     return StorageError(f"{path}: {error}")
 
 
-def _refuse_folder(path: Path) -> None:
-    # SQLite would report a folder as an I/O error.
+def _refuse_special(path: Path) -> None:
+    # SQLite would report a folder as an I/O error, and wait for the writer of a pipe.
     if path.is_dir():
         raise NotALedger(f"{path} is a folder; a ledger is a file, such as {path / 'runs.db'}")
+    if path.exists() and not path.is_file():
+        raise NotALedger(f"{path} is a pipe, a socket or a device; a ledger is a regular file")
 
 
 def no_ledger(path: Path) -> str:

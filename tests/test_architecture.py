@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, str] = {
     "projections.tables": "ledger ledger.files projections.folds projections.money",
     "projections.history": "ledger projections.folds projections.money projections.tables",
     "projections.folder": "ledger ledger.files projections.folds projections.money",
-    "projections.search": "ledger ledger.files projections.history",
+    "projections.search": "ledger ledger.files projections.history projections.tables.own_schema",
     "projections.why": "ledger projections.folds projections.history projections.tables",
     "projections.pictures": "ledger projections.history projections.tables",
     "projections.pages": (

@@ -17,7 +17,6 @@ from orc.ledger.stored import check_job_id
 from orc.ledger.transport.imported import imported
 
 _LINE_BYTES_MAX = 1024 * 1024
-_MANIFEST_BYTES_MAX = 256 * 1024 * 1024
 
 
 def choose_folder(
@@ -25,20 +24,27 @@ def choose_folder(
 ) -> Path:
     """The run folder of a job: in the folder `recorded` if it is there already, else in `runs_dir`.
 
-    A folder is the job's if `is_folder_of_job` says so. An imported job is always in `runs_dir`.
+    A folder is the job's if `is_folder_of_job` says so: another ledger may have a job with the same
+    id. An imported job is always in `runs_dir`.
     Raises CorruptLedger if `job_id` is none.
     """
     other = runs_dir / check_job_id(job_id, where="the ledger")
     if not recorded or imported(connection, job_id) is not None:
         return other
     folder = Path(recorded) / job_id
-    return folder if folder != other and is_folder_of_job(folder, job_id) else other
+    if folder == other:
+        return other
+    row = connection.execute(
+        "SELECT hash FROM events WHERE job_id = ? AND version = 1", (job_id,)
+    ).fetchone()
+    return folder if row is not None and is_folder_of_job(folder, job_id, row[0]) else other
 
 
-def is_folder_of_job(path: Path, job_id: str) -> bool:
-    """Whether the folder is this user's, no other user can write to it, and it names the job.
+def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:
+    """Whether the folder is this user's, no other user can write to it, and it is the job's.
 
-    It names the job in its manifest or in the first line of its events. A link is not followed.
+    The first line of its `events.jsonl` has the job's id and the hash of its first event. A link is
+    not followed.
     """
     try:
         found = os.lstat(path)
@@ -48,16 +54,12 @@ def is_folder_of_job(path: Path, job_id: str) -> bool:
         return False
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         return False
-    folder = Folder(path)
-    lines = folder.read("events.jsonl", size_max=_LINE_BYTES_MAX) or b""
-    if _names(lines.partition(b"\n")[0], job_id):
-        return True
-    return _names(folder.read("manifest.json", size_max=_MANIFEST_BYTES_MAX) or b"", job_id)
-
-
-def _names(text: bytes, job_id: str) -> bool:
+    lines = Folder(path).read("events.jsonl", size_max=_LINE_BYTES_MAX) or b""
     try:
-        value = json.loads(text)
+        value = json.loads(lines.partition(b"\n")[0])
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) and value.get("job_id") == job_id
+    return isinstance(value, dict) and (value.get("job_id"), value.get("hash")) == (
+        job_id,
+        first_hash,
+    )

@@ -10,9 +10,11 @@ from typing import Any
 
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerReader
+from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef, StepDef, walk_steps
 from orc.ledger.errors import RemovedBlob
 from orc.projections.money.prices import PriceTable
+from orc.projections.tables.own_schema import check_own_tables
 from orc.scheduler.core.fold.compare import find_changes, plan_changes
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.graph import build_graph
@@ -101,6 +103,8 @@ def plan_run(definition: JobDef, database: Path, prices: PriceTable) -> Plan:
     if not database.exists():
         return _plan(definition, None, None, None, prices)
     with LedgerReader.open(database) as ledger:
+        with storage_errors(database):
+            check_own_tables(ledger.connection)
         row = ledger.connection.execute(_BASE, (definition.project,)).fetchone()
         try:
             state = None if row is None else load_state(ledger, row[0])

@@ -16,7 +16,7 @@ from orc.ledger.files.locks import has_owner
 from orc.ledger.reader import LedgerReader
 from orc.ledger.visible import visible
 from orc.projections.pages.decisions import DecisionRefused, DecisionRequest, decide_function_of
-from orc.projections.pages.views import PageRequest, answer, html, page_request_of
+from orc.projections.pages.views import PageRequest, answer, html, open_reader, page_request_of
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.questions import read_question, read_questions
 from orc.projections.tables.rows import StepRow
@@ -31,7 +31,7 @@ async def decide_page(request: Any, datasette: Any, name: str) -> Any:
         return await answer(_shown, request, datasette, name)
     page_request = page_request_of(request, datasette, name)
     try:
-        with LedgerReader.open(page_request.database) as reader:
+        with open_reader(page_request.database) as reader:
             job_id = str(reader.find_job(page_request.names["job"]))
         wanted = await _read_decision(request, job_id)
         try:
@@ -55,7 +55,7 @@ def _shown(reader: LedgerReader, page_request: PageRequest) -> Any:
 
 
 def _refused(page_request: PageRequest, wanted: DecisionRequest, refusal: DecisionRefused) -> Any:
-    with LedgerReader.open(page_request.database) as reader:
+    with open_reader(page_request.database) as reader:
         return _page(reader, page_request, wanted.job_id, refusal=refusal, wanted=wanted)
 
 
@@ -106,7 +106,7 @@ async def _read_body(request: Any) -> bytes:
 
 def _check(path: Path, wanted: DecisionRequest) -> None:
     """Raise DecisionRefused for a decision that the tables show to be impossible."""
-    with LedgerReader.open(path) as reader:
+    with open_reader(path) as reader:
         step = _step(reader, wanted.job_id, wanted.step)
         question = read_question(reader, wanted.job_id, wanted.step)
     if step is None:

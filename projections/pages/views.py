@@ -7,7 +7,8 @@ a page that polls gets a cheap 304 while nothing has changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,9 +77,7 @@ def links_of(datasette: Any, name: str) -> DatasetteLinks:
 
 def _make(page: Page, page_request: PageRequest) -> Any:
     try:
-        with LedgerReader.open(page_request.database) as reader:
-            with storage_errors(page_request.database):
-                check_own_tables(reader.connection)
+        with open_reader(page_request.database) as reader:
             return page(reader, page_request)
     except (PageNotFound, NoSuchJob) as error:
         return html(
@@ -97,6 +96,15 @@ def _make(page: Page, page_request: PageRequest) -> Any:
             f"Its content is not what orc writes ({type(error).__name__}): {problem}. "
             "`orc verify` lists what is wrong; `orc rebuild` makes the tables again.",
         )
+
+
+@contextmanager
+def open_reader(path: Path) -> Iterator[LedgerReader]:
+    """The ledger, whose tables are orc's own. Raises LedgerError."""
+    with LedgerReader.open(path) as reader:
+        with storage_errors(path):
+            check_own_tables(reader.connection)
+        yield reader
 
 
 def _damage_of(path: Path) -> str | None:

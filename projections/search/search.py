@@ -20,6 +20,7 @@ from orc.projections.search.file import remove_index
 from orc.projections.search.index import SearchIndex, last_position, open_index
 from orc.projections.search.query import BEGIN, END, JOINT, TOKENIZER, match_expression, spaced
 from orc.projections.search.texts import texts_of
+from orc.projections.tables.own_schema import check_own_tables
 
 PAGE_HITS = 25
 PAGES_MAX = 40
@@ -101,6 +102,7 @@ def search(database: Path, asked: SearchQuery, *, index_s: float = INDEX_S) -> S
     Raises what `LedgerReader.open` raises, and LedgerError.
     """
     with LedgerReader.open(database) as reader, storage_errors(database):
+        check_own_tables(reader.connection)
         try:
             return _search(reader, asked, index_s)
         except sqlite3.OperationalError:

@@ -211,7 +211,7 @@ CRAFTED: dict[str, Change] = {
         and fields.update(data=fields["data"].replace("exit", "\udcff"))
     ),
     "data that is a BLOB": column("step.started", data=b"{}", loose=True),
-    "a version that is a text": column("step.started", version="x", loose=True),
+    "a version that is a text": column("job.started", version="x", loose=True),
     "a number of 5,000 digits": field("step.succeeded", output=_OUTPUT % _MANY),
     "a number of 400 digits": field("step.succeeded", output=_OUTPUT % ("9" * 400)),
     "a number beyond 64 bits": field("file.written", size_bytes=str(2**70)),

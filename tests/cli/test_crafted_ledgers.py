@@ -70,10 +70,13 @@ COMMANDS = (
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patches:
-        folder = work_in(tmp_path_factory.mktemp("crafted"), patches)
+        made = tmp_path_factory.mktemp("crafted") / "made"
+        made.mkdir()
+        folder = work_in(made, patches)
         write("spec.replay.yaml", json.dumps({"replies": REPLIES}))
         assert orc("run", write("spec.yaml", SPEC)).code == 3
-    return folder
+    # Under another name, so that the copies do not use this job's folder, which the ledger names.
+    return folder.rename(folder.with_name("kept"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.projections.money.prices import Price, PriceTable
 from orc.providers import REGISTRY
 from orc.providers.catalogue import facts_of
@@ -51,7 +52,7 @@ def read_prices(own: Path | None) -> PriceTable:
     if own is None:
         return table
     try:
-        text = own.read_text("utf-8-sig")
+        text = read_yaml_bytes(own).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageProblem(f"the price table {own} is not UTF-8 text") from error
     except OSError as error:

@@ -17,6 +17,10 @@ from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 FILE_BYTES_MAX = 20 * 1024 * 1024
 
 
+_STANDARD_INPUT = ("/dev/stdin",)
+_DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
+
+
 class SpecFiles:
     """Reads files relative to the spec's folder; `contents` has all contents read, by digest."""
 
@@ -57,9 +61,17 @@ class SpecFiles:
 
 
 def read_yaml_bytes(path: Path) -> bytes:
-    """The bytes of a YAML file. Raises OSError, and SpecError if it is too large."""
-    with path.open("rb") as file:
-        content = file.read(SIZE_MAX + 1)
+    """The bytes of a YAML file. Raises OSError, and SpecError if it is too large.
+
+    A pipe or a device, which might never end, is refused, except the standard input and `<(...)`.
+    """
+    if str(path) in _STANDARD_INPUT or path.parent in _DESCRIPTORS:
+        with path.open("rb") as file:
+            content: bytes | None = file.read(SIZE_MAX + 1)
+    else:
+        content = _read_regular(path)
+    if content is None:
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if len(content) > SIZE_MAX:
         raise SpecError(str(path), [Problem(f"the file is larger than {size_text(SIZE_MAX)}")])
     return content

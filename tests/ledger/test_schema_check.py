@@ -1,0 +1,145 @@
+"""The schema of a ledger is compared with orc's own, and what its pages can do is limited."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orc.ledger import LedgerReader, connect_reader, schema_check
+from orc.ledger.errors import CorruptLedger
+from orc.ledger.schema import MIGRATIONS
+from orc.ledger.schema_check import DIGESTS, digest_of, schema_of_version
+from tests.ledger.support import JOB, open_at, raw, skipped, submitted
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with open_at(tmp_path / "runs.db") as ledger:
+        ledger.append([submitted(), *(skipped(number) for number in range(2, 400))])
+    return tmp_path / "runs.db"
+
+
+def test_the_digests_are_those_of_the_migrations() -> None:
+    made = [digest_of(schema_of_version(number + 1)) for number in range(len(MIGRATIONS))]
+    assert list(DIGESTS) == made, "a released schema never changes; append the digest of a new one"
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("DROP TRIGGER events_no_update", "the trigger events_no_update is missing"),
+        ("DROP TABLE signals", "the table signals is missing"),
+        ("CREATE INDEX extra ON events (hex(data))", "the index extra does not belong to orc"),
+        (
+            "CREATE TRIGGER extra AFTER INSERT ON tally BEGIN DELETE FROM tally; END",
+            "the trigger extra does not belong to orc",
+        ),
+        (
+            "ALTER TABLE orc_meta RENAME TO other",
+            "the table orc_meta is missing",
+        ),
+    ],
+)
+def test_a_changed_schema_is_refused_by_readers_and_writers(
+    path: Path, statement: str, problem: str
+) -> None:
+    with closing(raw(path)) as connection:
+        connection.execute(statement)
+    with pytest.raises(CorruptLedger, match=problem):
+        LedgerReader.open(path)
+    with pytest.raises(CorruptLedger, match=problem):
+        open_at(path)
+
+
+def test_a_view_in_place_of_a_table_is_refused_before_it_is_read(path: Path) -> None:
+    with closing(raw(path)) as connection:
+        connection.execute("ALTER TABLE blobs RENAME TO hidden")
+        connection.execute("CREATE VIEW blobs AS SELECT 1 AS sha256")
+    with pytest.raises(CorruptLedger, match="the table blobs is missing: a view has its name"):
+        LedgerReader.open(path)
+
+
+def test_tables_and_views_of_the_user_are_left_alone(path: Path) -> None:
+    with closing(raw(path)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+        connection.execute("CREATE INDEX notes_by_text ON notes (text)")
+        connection.execute("CREATE VIEW totals AS SELECT count(*) FROM events")
+    with LedgerReader.open(path) as ledger:
+        assert ledger.head(JOB).version == 399
+
+
+def test_values_that_are_larger_than_orc_writes_are_not_read(path: Path) -> None:
+    with closing(connect_reader(path)) as connection:
+        for pragma, value in (("trusted_schema", 0), ("cell_size_check", 1)):
+            assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+        found = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        assert found == schema_check.CELL_BYTES_MAX
+
+
+def _root_of(path: Path, name: str) -> tuple[int, int]:
+    with closing(raw(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        return connection.execute(query, (name,)).fetchone()[0], size
+
+
+def _make_cycle(path: Path, name: str) -> None:
+    """Make all children of an inner page, above the last level, that page's first child.
+
+    The rows of the child come again and again: with a few levels, more often than can be counted.
+    """
+    root, size = _root_of(path, name)
+    content = bytearray(path.read_bytes())
+    start = (root - 1) * size
+    assert content[start] in (2, 5), "the tree has one level only"
+    cells = int.from_bytes(content[start + 3 : start + 5], "big")
+    places = [
+        start + int.from_bytes(content[start + 12 + 2 * n : start + 14 + 2 * n], "big")
+        for n in range(cells)
+    ]
+    child = content[places[0] : places[0] + 4]
+    for place in places:
+        content[place : place + 4] = child
+    content[start + 8 : start + 12] = child
+    path.write_bytes(content)
+
+
+def test_rows_that_come_again_end_the_reading_of_events(path: Path) -> None:
+    _make_cycle(path, "sqlite_autoindex_events_1")
+    with LedgerReader.open(path) as ledger, pytest.raises(CorruptLedger, match="comes after event"):
+        list(ledger.read_stream(JOB))
+
+
+def test_a_statement_that_takes_long_is_ended_if_pages_form_a_cycle(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_check, "_STEPS_MAX", 500)
+    _make_cycle(path, "events")
+    with LedgerReader.open(path) as ledger:
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            ledger.connection.execute("SELECT count(*), max(data) FROM events").fetchone()
+        with pytest.raises(CorruptLedger, match="refer to each other without end"):
+            list(ledger.read_all())
+
+
+def test_a_statement_that_takes_long_goes_on_in_a_sound_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_check, "_STEPS_MAX", 500)
+    with LedgerReader.open(path) as ledger:
+        assert len(list(ledger.read_all())) == 399
+
+
+def test_the_check_of_the_schema_costs_less_than_a_millisecond(path: Path) -> None:
+    with closing(connect_reader(path)) as connection:
+        times = []
+        for _ in range(20):
+            start = time.perf_counter()
+            schema_check.check_file(connection, path, len(MIGRATIONS))
+            times.append(time.perf_counter() - start)
+    assert min(times) < 0.001
