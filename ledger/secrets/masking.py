@@ -1,19 +1,17 @@
 """Replaces the values of secrets, in their usual spellings, in texts, bytes and JSON values.
 
-`spellings.py` defines the spellings. Other encodings of a value (reversed, encrypted, in
-hexadecimal) are not found. The caller supplies the secrets; a mask without secrets returns its
-input unchanged.
+`encoders.py` has the table of spellings, and `search.py` finds them. Other encodings of a value
+(reversed, encrypted, compressed) are not found. The caller supplies the secrets; a mask without
+secrets returns its input unchanged.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from orc.ledger.secrets.spellings import encode_pattern, spell_out
+from orc.ledger.secrets.search import Search
 
 SECRET_CHARS_MIN = 8
 """Shorter values are not masked: they would match in ordinary words."""
@@ -30,18 +28,8 @@ class Mask:
         stripped = {(name, value.strip()) for name, value in named}
         # The longest value first, because one value may be a prefix of another.
         known = sorted(stripped, key=lambda item: (-len(item[1]), item))
-        known = [(name, value) for name, value in known if len(value) >= SECRET_CHARS_MIN]
-        self._known = tuple(known)
-        self.names = tuple(name for name, _ in known)
-        self._forms = [spell_out(value) for _, value in known]
-        every = [form for forms in self._forms for form in forms]
-        self._anchors: list[str] | None = None
-        if all(form.anchors for form in every):
-            self._anchors = list(dict.fromkeys(one for form in every for one in form.anchors))
-        self._byte_anchors = [anchor.encode() for anchor in self._anchors or ()]
-        self._labels = [f"[secret {name}]" for name in self.names]
-        if any(self.find(label) for label in self._labels):
-            self._labels = ["***"] * len(self.names)
+        self._known = tuple(item for item in known if len(item[1]) >= SECRET_CHARS_MIN)
+        self.names = tuple(name for name, _ in self._known)
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -54,13 +42,20 @@ class Mask:
 
     def text(self, text: str) -> str:
         """The text with secrets masked; the same object if it contains none."""
-        return self._texts.pattern.sub(self._label, text) if self._may_have(text) else text
+        if not self.names:
+            return text
+        spans, _ = self._texts.scan(text)
+        return _replaced(text, spans, self._labels) if spans else text
 
     def data(self, content: bytes) -> bytes:
         """The bytes with secrets masked; the same object if they contain none."""
-        if not self._may_have(content):
+        if not self.names:
             return content
-        return self._bytes.pattern.sub(self._byte_label, content)
+        text = content.decode("latin-1")
+        spans, _ = self._bytes.scan(text)
+        if not spans:
+            return content
+        return _replaced(text, spans, self._byte_labels).encode("latin-1")
 
     def value(self, value: Any) -> Any:
         """The JSON value with secrets masked, also in keys.
@@ -86,81 +81,53 @@ class Mask:
 
     def find(self, content: str | bytes) -> str | None:
         """The name of the first secret in the content; None if there is none."""
-        if not self._may_have(content):
+        if not self.names:
             return None
-        found: re.Match[str] | re.Match[bytes] | None
         if isinstance(content, bytes):
-            found = self._bytes.pattern.search(content)
+            found = self._bytes.first(content.decode("latin-1"))
         else:
-            found = self._texts.pattern.search(content)
-        return None if found is None else self.names[(found.lastindex or 1) - 1]
+            found = self._texts.first(content)
+        return None if found is None else self.names[found]
 
     def text_stream(self) -> MaskedStream[str]:
         """A masked stream for a text that arrives in pieces."""
-        return MaskedStream("", self.text, self._texts if self.names else None)
+        return MaskedStream("", _Hider(self._texts, self._labels) if self.names else None)
 
     def byte_stream(self) -> MaskedStream[bytes]:
         """A masked stream for bytes that arrive in pieces."""
-        return MaskedStream(b"", self.data, self._bytes if self.names else None)
+        return MaskedStream(b"", _Hider(self._bytes, self._byte_labels) if self.names else None)
 
     @cached_property
-    def _texts(self) -> _Patterns[str]:
-        whole, opening = self._sources()
-        return _Patterns(
-            lambda: re.compile(whole), re.compile(opening), self._longest(), self._label
-        )
+    def _texts(self) -> Search:
+        return Search([value for _, value in self._known], as_bytes=False)
 
     @cached_property
-    def _bytes(self) -> _Patterns[bytes]:
-        whole, opening = map(encode_pattern, self._sources())
-        return _Patterns(
-            lambda: re.compile(whole), re.compile(opening), self._longest(), self._byte_label
-        )
-
-    def _sources(self) -> tuple[str, str]:
-        """The pattern of all secrets, with a group for each; and the pattern of their openings."""
-        whole = "|".join(
-            f"({'|'.join(''.join(form.units) for form in forms)})" for forms in self._forms
-        )
-        openings = {form.opening(): None for forms in self._forms for form in forms}
-        return whole, "|".join(openings)
-
-    def _longest(self) -> int:
-        return max(sum(form.sizes) for forms in self._forms for form in forms)
-
-    def _may_have(self, content: str | bytes) -> bool:
-        """A cheap test: False only if the content certainly has no secret."""
-        if not self.names:
-            return False
-        if self._anchors is None:
-            return True
-        if isinstance(content, bytes):
-            return any(anchor in content for anchor in self._byte_anchors)
-        return any(anchor in content for anchor in self._anchors)
-
-    def _label(self, found: re.Match[str]) -> str:
-        return self._labels[(found.lastindex or 1) - 1]
-
-    def _byte_label(self, found: re.Match[bytes]) -> bytes:
-        return self._labels[(found.lastindex or 1) - 1].encode()
-
-
-@dataclass(frozen=True)
-class _Patterns(Generic[Piece]):
-    """The compiled patterns for one type of content; `bytes_max` is the longest match in bytes.
-
-    `opening` matches the first units of a secret. `pattern` matches whole secrets; it is slow to
-    compile and seldom needed, so it is compiled at first use.
-    """
-
-    compile_pattern: Callable[[], re.Pattern[Piece]]
-    opening: re.Pattern[Piece]
-    bytes_max: int
-    label: Callable[[re.Match[Piece]], Piece]
+    def _bytes(self) -> Search:
+        return Search([value for _, value in self._known], as_bytes=True)
 
     @cached_property
-    def pattern(self) -> re.Pattern[Piece]:
-        return self.compile_pattern()
+    def _labels(self) -> list[str]:
+        labels = [f"[secret {name}]" for name in self.names]
+        return ["***"] * len(labels) if any(self.find(label) for label in labels) else labels
+
+    @cached_property
+    def _byte_labels(self) -> list[str]:
+        return [label.encode().decode("latin-1") for label in self._labels]
+
+
+class _Hider:
+    """Masks text that arrives in pieces; `held` is the end of it, in which a secret may begin."""
+
+    def __init__(self, search: Search, labels: list[str]) -> None:
+        self._search = search
+        self._labels = labels
+        self.held = ""
+
+    def feed(self, piece: str, *, is_last: bool = False) -> str:
+        text = self.held + piece
+        spans, held_from = self._search.scan(text, is_whole=is_last)
+        self.held = text[held_from:]
+        return _replaced(text[:held_from], spans, self._labels)
 
 
 class MaskedStream(Generic[Piece]):
@@ -169,49 +136,35 @@ class MaskedStream(Generic[Piece]):
     It holds back the end of a piece if a secret may begin there.
     """
 
-    _nothing: Piece
-    _held: Piece
-    _mask: Callable[[Piece], Piece]
-    _patterns: _Patterns[Piece] | None
-
-    def __init__(
-        self,
-        nothing: Piece,
-        mask: Callable[[Piece], Piece],
-        patterns: _Patterns[Piece] | None,
-    ) -> None:
-        self._nothing = nothing
-        self._held = nothing
-        self._mask = mask
-        self._patterns = patterns
+    def __init__(self, nothing: Piece, hider: _Hider | None) -> None:
+        self._nothing: Piece = nothing
+        self._hider = hider
 
     def feed(self, piece: Piece) -> Piece:
         """Add a piece; returns the masked content that no later piece can change."""
-        patterns = self._patterns
-        if patterns is None:
-            return piece
-        text = self._held + piece
-        shown: list[Piece] = []
-        # A match that starts at or before this index is complete: more content cannot extend it.
-        sure = len(text) - patterns.bytes_max
-        at = 0
-        if self._mask(text) != text:
-            for found in patterns.pattern.finditer(text):
-                if found.start() > sure:
-                    break
-                shown += (text[at : found.start()], patterns.label(found))
-                at = found.end()
-        start = max(at, sure, 0)
-        opening = patterns.opening.search(text, start)
-        held_from = len(text) if opening is None else opening.start()
-        shown.append(text[at:held_from])
-        self._held = text[held_from:]
-        return self._nothing.join(shown)
+        return piece if self._hider is None else self._feed(self._hider, piece, is_last=False)
 
     def close(self) -> Piece:
         """End the stream; returns the masked content that was held back."""
-        held, self._held = self._held, self._nothing
-        return self._mask(held)
+        if self._hider is None:
+            return self._nothing
+        return self._feed(self._hider, self._nothing, is_last=True)
+
+    def _feed(self, hider: _Hider, piece: Piece, *, is_last: bool) -> Piece:
+        if isinstance(piece, str):
+            return hider.feed(piece, is_last=is_last)
+        shown = hider.feed(piece.decode("latin-1"), is_last=is_last)
+        return shown.encode("latin-1")
+
+
+def _replaced(text: str, spans: Iterable[tuple[int, int, int]], labels: list[str]) -> str:
+    shown: list[str] = []
+    at = 0
+    for start, end, number in spans:
+        shown += (text[at:start], labels[number])
+        at = end
+    return "".join((*shown, text[at:]))
 
 
 NO_MASK = Mask({})
+"""For tests; `tests/test_architecture.py` keeps it out of everything else."""

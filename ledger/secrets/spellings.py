@@ -1,188 +1,309 @@
-"""Regular expressions that match a secret in its usual spellings.
+"""The forms in which the value of a secret is searched for, each a sequence of units.
 
-A spelling is the plain value; the value escaped for a URL, JSON, HTML or a shell; or base64
-at each of the three alignments, in both alphabets, wrapped into lines or not. If a value has
-several lines, each long line is matched on its own, too.
+A form is the value in the spellings of `encoders.py`; in base64 or base32 at every alignment, in
+either alphabet, wrapped into lines or not; in hexadecimal; or as UTF-16. If a value has several
+lines, each long line is searched for on its own, too.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
+
+from orc.ledger.secrets.encoders import (
+    LINE_END,
+    SOFT_BREAK,
+    content_of,
+    is_word,
+    spellings,
+)
+from orc.ledger.secrets.patterns import (
+    NOTHING,
+    Pattern,
+    digits_of_either_case,
+    either,
+    first_characters,
+    literal,
+    one_of,
+    optional,
+    repeated,
+    sequence,
+    sorted_choice,
+)
 
 LINE_CHARS_MIN = 16
 """Lines of a value that have at least this length are treated as secrets of their own."""
 
-_BASE64_CHARS_MAX = 96
-_WRAPPED_CHARS_MIN = 64
+WRAPPED_CHARS_MIN = 64
 """Base64 that is wrapped into shorter lines is not found."""
 
 _ANCHOR_CHARS_MIN = 4
 _PLAIN = re.compile("[A-Za-z0-9_.~-]+")
-_OPENING_UNITS = 4
-_BREAK = r"(?:\r?\n|(?:\\r)?\\n)?"
-_BREAK_CHARS = 4
-_JSON_ESCAPES = {"/": r"\/", "'": r"\'"}
-_ENTITIES = {
-    "&": ("&amp;",),
-    "<": ("&lt;",),
-    ">": ("&gt;",),
-    '"': ("&quot;", "&#34;"),
-    "'": ("&#39;", "&#x27;"),
-}
+_HEAD_UNITS = 12
+_HEAD_UNCERTAIN = 3
+# The characters of which one spelling is the beginning of another.
+_UNCERTAIN = frozenset("\\%&='\"`^$\r\n")
+_SOFT_BREAK = optional(SOFT_BREAK)
+_ENCODED_BREAK = optional(sequence(LINE_END, repeated(one_of(r" \t"), 0, 16)))
+_BREAKS = frozenset("\r\n\\%= \t:-")
+_SEPARATOR = optional(one_of(r" :\-"))
 
 
-@dataclass(frozen=True, slots=True)
+class Unit:
+    """One character of a form in all its spellings.
+
+    `plain` is the text of the character itself. No other spelling begins with it unless the unit is
+    uncertain; then `patterns` has each spelling on its own.
+    """
+
+    def __init__(self, plain: str, others: tuple[Pattern, ...], *, uncertain: bool = False) -> None:
+        every = (literal(plain), *others) if plain else others
+        self.plain = plain
+        self.has_others = bool(others)
+        self.is_uncertain = uncertain
+        self.whole = sorted_choice(either(*every))
+        self._patterns = every if uncertain else (self.whole,)
+
+    @cached_property
+    def _regexes(self) -> dict[str, list[re.Pattern[str]]]:
+        """The spellings by their first character; below the empty text those without one."""
+        found: dict[str, list[re.Pattern[str]]] = {}
+        for pattern in self._patterns:
+            firsts = first_characters(pattern)
+            for first in ("",) if firsts is None else firsts:
+                found.setdefault(first, []).append(re.compile(pattern.source))
+        return found
+
+    @cached_property
+    def _starts(self) -> re.Pattern[str] | None:
+        return re.compile(rf"(?:{self.whole.starts})\Z") if self.whole.starts else None
+
+    def ends(self, text: str, at: int) -> list[int]:
+        """The ends of all its spellings at this place, which is not the end of the text."""
+        plain = self.plain
+        if plain and not self.is_uncertain and text.startswith(plain, at):
+            return [at + len(plain)]
+        if not self.has_others:
+            return [at + len(plain)] if text.startswith(plain, at) else []
+        regexes = self._regexes.get(text[at]) or self._regexes.get("")
+        if regexes is None:
+            return []
+        found = (regex.match(text, at) for regex in regexes)
+        return [match.end() for match in found if match is not None]
+
+    def may_begin(self, text: str, at: int) -> bool:
+        """Whether the text ends here inside of a spelling, or in one that may be longer."""
+        if len(text) - at >= self.whole.size_max or self._starts is None:
+            return False
+        return self._starts.match(text, at) is not None
+
+
+@dataclass(frozen=True)
 class Form:
     """One way to write a secret, as a sequence of units, usually one per character.
 
-    `units` has a pattern for each unit, and `sizes` the longest match of each in bytes.
-    Each match of the whole form contains one of the `anchors`, plain texts that are fast to
-    search for; without anchors, the text must always be searched with the patterns.
-    `partial_units` are patterns for an incomplete unit at the end of a text, for the first
-    few units.
+    `between` may stand between two units. Each match contains one of the `anchors`, plain texts
+    that are fast to search for, unless `has_codes` and the text has codes of letters or soft
+    breaks. Without anchors, the text must always be searched.
     """
 
-    units: tuple[str, ...]
-    sizes: tuple[int, ...]
+    units: tuple[Unit, ...]
+    between: Pattern
     anchors: tuple[str, ...]
-    partial_units: tuple[str, ...]
+    has_codes: bool = False
+
+    @cached_property
+    def size_max(self) -> int:
+        """The longest match in characters."""
+        between = self.between.size_max
+        return sum(unit.whole.size_max + between for unit in self.units)
+
+    @cached_property
+    def head(self) -> re.Pattern[str]:
+        """The first units. Each match of the form begins with a match of the head.
+
+        It has few units of which one spelling is the beginning of another, so that the time of a
+        search does not grow faster than the text.
+        """
+        chosen: list[Unit] = []
+        uncertain = 0
+        for unit in self.units[:_HEAD_UNITS]:
+            uncertain += unit.is_uncertain
+            if uncertain > _HEAD_UNCERTAIN:
+                break
+            chosen.append(unit)
+        return re.compile(self.between.source.join(unit.whole.source for unit in chosen))
 
     def opening(self) -> str:
-        """A pattern for the first few units, or for a part of them at the end of the text."""
-        count = len(self.partial_units)
-        found = ["".join(self.units[:count])]
-        for number, partial in enumerate(self.partial_units):
-            before = "".join(self.units[:number])
-            found += [rf"{before}\Z"] * (number > 0)
-            found += [rf"{before}(?:{partial})\Z"] * bool(partial)
-        return "|".join(found)
+        """A pattern for the first two units, or for a part of them at the end of the text."""
+        first, second = self.units[0].whole, sequence(self.between, self.units[1].whole)
+        after = "|".join(filter(None, (second.source, rf"(?:{second.starts})\Z", r"\Z")))
+        before = rf"|(?:{first.starts})\Z" if first.starts else ""
+        return f"{first.source}(?:{after}){before}"
+
+    @cached_property
+    def first_characters(self) -> frozenset[str] | None:
+        """The characters with which a match can begin; None for any."""
+        return first_characters(self.units[0].whole)
+
+    def end(self, text: str, start: int) -> int | None:
+        """The end of the longest match that starts here, or None."""
+        places = [start]
+        for number, unit in enumerate(self.units):
+            if number:
+                places = self._after_breaks(text, places)
+            found = [end for place in places if place < len(text) for end in unit.ends(text, place)]
+            if not found:
+                return None
+            places = found if len(found) == 1 else list(dict.fromkeys(found))
+        return max(places)
+
+    def may_be_open(self, text: str, start: int) -> bool:
+        """Whether more text could make or change a match that starts here."""
+        size = len(text)
+        if size - start > self.size_max:
+            return False
+        places = [start]
+        for number, unit in enumerate(self.units):
+            if number:
+                if any(self._breaks_off(text, place) for place in places):
+                    return True
+                places = self._after_breaks(text, places)
+            if size in places or any(unit.may_begin(text, place) for place in places):
+                return True
+            places = list(dict.fromkeys(end for place in places for end in unit.ends(text, place)))
+            if not places:
+                return False
+        return False
+
+    def _after_breaks(self, text: str, places: list[int]) -> list[int]:
+        if self.between is NOTHING:
+            return places
+        regex = _compiled(self.between.source)
+        found = list(places)
+        for place in places:
+            if text[place : place + 1] in _BREAKS and (match := regex.match(text, place)):
+                found += [match.end()] * (match.end() > place)
+        return found
+
+    def _breaks_off(self, text: str, place: int) -> bool:
+        if not self.between.starts or len(text) - place > self.between.size_max:
+            return False
+        return _compiled(rf"(?:{self.between.starts})\Z").match(text, place) is not None
 
 
-def encode_pattern(text: str) -> bytes:
-    """A text or pattern as bytes; bytes of the environment that were not UTF-8 are restored."""
-    return text.encode("utf-8", "surrogateescape")
+@cache
+def _compiled(source: str) -> re.Pattern[str]:
+    return re.compile(source)
 
 
-def spell_out(value: str) -> list[Form]:
-    """The forms in which the secret is searched for."""
-    return list(_forms(value))
+def spell_out(value: str, *, as_bytes: bool) -> list[Form]:
+    """The forms in which the secret is searched for.
+
+    With `as_bytes`, they are for bytes that were decoded as Latin-1.
+    """
+    return list(_forms(value, as_bytes))
 
 
-def _forms(value: str) -> Iterator[Form]:
-    yield _spelled(value)
-    content = value.encode("utf-8", "surrogateescape")
-    for alignment in range(3):
-        yield _in_base64(content, alignment)
+def _forms(value: str, as_bytes: bool) -> Iterator[Form]:
+    yield _spelled(value, as_bytes)
+    content = b"".join(map(content_of, value))
+    wide = value.encode("utf-16-le", "surrogatepass")
+    for encoded in dict.fromkeys((content, *_texts_in_base64(value), wide)):
+        for alignment in range(3):
+            yield _in_base(encoded, alignment, bits=6)
+    for alignment in range(5):
+        yield _in_base(content, alignment, bits=5)
+    yield _in_hexadecimal(content)
+    yield from _wide(value, as_bytes)
     lines = value.splitlines()
     if len(lines) > 1:
         for line in lines:
             # The first and the last line of a PEM file hold no part of the secret.
             if len(line.strip()) >= LINE_CHARS_MIN and not line.startswith("-----"):
-                yield _spelled(line.strip())
+                yield _spelled(line.strip(), as_bytes)
 
 
-def _spelled(value: str) -> Form:
-    units = []
-    sizes = []
-    partial_units = []
-    for character in value.replace("\r\n", "\n"):
-        spellings = _spellings(character)
-        patterns = list(dict.fromkeys(re.escape(spelling) for spelling in spellings))
-        patterns += [_of_either_case(code) for code in _codes(character)]
-        units.append(patterns[0] if len(patterns) == 1 else f"(?:{'|'.join(patterns)})")
-        partial_units.append(_match_prefixes(patterns))
-        everything = (*spellings, *_codes(character))
-        sizes.append(max(len(encode_pattern(spelling)) for spelling in everything))
+def _texts_in_base64(value: str) -> Iterator[bytes]:
+    """The value as other texts hold it that are often in base64 as a whole."""
+    yield json.dumps(value)[1:-1].encode()
+    for text in (json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)):
+        yield b"".join(map(content_of, text))
+    yield urllib.parse.quote_from_bytes(b"".join(map(content_of, value)), safe="").encode()
+
+
+def _spelled(value: str, as_bytes: bool) -> Form:
+    value = value.replace("\r\n", "\n")
     plain = max(_PLAIN.findall(value), key=len, default="")
     anchors = (plain,) if len(plain) >= _ANCHOR_CHARS_MIN else ()
-    return Form(tuple(units), tuple(sizes), anchors, tuple(partial_units[:_OPENING_UNITS]))
+    units = tuple(_unit(character, as_bytes) for character in value)
+    return Form(units, _SOFT_BREAK, anchors, has_codes=True)
 
 
-def _spellings(character: str) -> list[str]:
-    """The spellings of a character, the plain one first."""
-    if character.isascii() and (character.isalnum() or character in "_-.~"):
-        return [character]
-    if character == "\n":
-        return ["\n", "\r\n", r"\n", r"\r\n"]
-    found = [character, *_ENTITIES.get(character, ())]
-    if character in _JSON_ESCAPES:
-        found.append(_JSON_ESCAPES[character])
-    if character == "'":
-        found += ["'\\''", "'\"'\"'"]
-    if character == " ":
-        found.append("+")
-    if "\ud800" <= character <= "\udfff":
-        return [character, "\ufffd"]
-    return [*found, json.dumps(character, ensure_ascii=False)[1:-1]]
+@cache
+def _unit(character: str, as_bytes: bool) -> Unit:
+    plain = content_of(character).decode("latin-1") if as_bytes else character
+    return Unit(plain, tuple(spellings(character)), uncertain=character in _UNCERTAIN)
 
 
-def _codes(character: str) -> list[str]:
-    """The spellings of a character with hexadecimal digits, in lower case."""
-    if character.isascii() and (character.isalnum() or character in "_-.~"):
-        return []
-    content = character.encode("utf-8", "surrogateescape")
-    found = ["".join(f"%{byte:02x}" for byte in content)]
-    if character == "\n":
-        found.append("%0d%0a")
-    escaped = json.dumps(character)[1:-1]
-    if escaped.startswith("\\u") and not "\ud800" <= character <= "\udfff":
-        found.append(escaped)
-    return found
+@cache
+def _verbatim(text: str) -> Unit:
+    return Unit(text, ())
 
 
-def _match_prefixes(patterns: list[str]) -> str:
-    """A pattern for all proper prefixes of what the patterns match.
-
-    The patterns consist of characters, escaped characters and character sets.
-    """
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        parts = re.findall(r"\[[^\]]*\]|\\(?:.|\n)|[^\\]", pattern)
-        found |= dict.fromkeys("".join(parts[:count]) for count in range(1, len(parts)))
-    return "|".join(found)
+@cache
+def _base_unit(character: str, bits: int) -> Unit:
+    if bits == 5 or character not in "+/":
+        return _verbatim(character)
+    other = literal("-" if character == "+" else "_")
+    return Unit(character, (other, *spellings(character)))
 
 
-def _of_either_case(code: str) -> str:
-    return re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", re.escape(code))
+@cache
+def _hex_unit(code: str) -> Unit:
+    return Unit("", (digits_of_either_case(code),))
 
 
-def _in_base64(content: bytes, alignment: int) -> Form:
-    """The part of the base64 text that does not depend on the bytes around the value."""
-    encoded = base64.b64encode(bytes(alignment) + content).decode("ascii").rstrip("=")
-    skipped = (0, 2, 3)[alignment]
-    core = encoded[skipped : len(encoded) - (1 if (alignment + len(content)) % 3 else 0)]
-    units = []
-    sizes = []
-    partial_units = []
-    for character in core[:_BASE64_CHARS_MAX]:
-        spellings = {"+": [r"\+", "-", "%2[bB]"], "/": ["/", "_", r"\\/", "%2[fF]"]}
-        patterns = spellings.get(character, [character])
-        whole = f"(?:{'|'.join(patterns)})"
-        units.append(whole + _BREAK)
-        sizes.append((3 if character in spellings else 1) + _BREAK_CHARS)
-        before_break = rf"{whole}(?:\r|\\|\\r|\\r\\)"
-        partial_units.append("|".join(filter(None, (_match_prefixes(patterns), before_break))))
-    # A line break after the last character is not a part of the secret.
-    units[-1] = units[-1].removesuffix(_BREAK)
-    left = len(core) - len(core[:_BASE64_CHARS_MAX])
-    if left:
-        # The rest of a long encoding is masked without being compared, with its line breaks.
-        units.append(rf"[A-Za-z0-9+/=_%\r\n\\-]{{0,{left + left // 16}}}")
-        sizes.append(left + left // 16)
+def _in_base(content: bytes, alignment: int, *, bits: int) -> Form:
+    """The part of the encoded text that does not depend on the bytes around the value."""
+    encode = base64.b64encode if bits == 6 else base64.b32encode
+    encoded = encode(bytes(alignment) + content).decode("ascii")
+    first = -(-alignment * 8 // bits)
+    core = encoded[first : (alignment + len(content)) * 8 // bits]
     # A line break can split at most one of the two halves.
-    first_line = core[:_WRAPPED_CHARS_MIN]
+    first_line = core[:WRAPPED_CHARS_MIN]
     half = len(first_line) // 2
     anchors = [
         max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
         for part in (first_line[:half], first_line[half:])
     ]
-    return Form(
-        tuple(units),
-        tuple(sizes),
-        tuple(anchors) if all(anchors) else (),
-        tuple(partial_units[:_OPENING_UNITS]),
-    )
+    units = tuple(_base_unit(character, bits) for character in core)
+    return Form(units, _ENCODED_BREAK, tuple(anchors) if all(anchors) else ())
+
+
+def _in_hexadecimal(content: bytes) -> Form:
+    codes = [f"{byte:02x}" for byte in content]
+    begins = [mark.join(codes[:3]) for mark in ("", " ", ":", "-")]
+    anchors = dict.fromkeys(text for begin in begins for text in (begin, begin.upper()))
+    return Form(tuple(map(_hex_unit, codes)), _SEPARATOR, tuple(anchors))
+
+
+def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
+    """UTF-16 in bytes of either order, and in text with a NUL character or its escape."""
+    if as_bytes:
+        for order in ("utf-16-le", "utf-16-be"):
+            text = value.encode(order, "surrogatepass").decode("latin-1")
+            yield Form(tuple(map(_verbatim, text)), NOTHING, (text,))
+    if value.isascii() and all(map(is_word, value[:2])):
+        nul = either(literal("\0"), literal(r"\u0000"), literal(r"\x00"))
+        units = [_verbatim(value[0])]
+        for character in value[1:]:
+            units += [Unit("", (nul,)), _verbatim(character)]
+        anchors = tuple(f"{value[0]}{mark}{value[1]}" for mark in ("\0", r"\u0000", r"\x00"))
+        yield Form(tuple(units), NOTHING, anchors)

@@ -1,0 +1,310 @@
+"""The table of encoders: how programs write one character of a value inside other text.
+
+Each row is a function from a character to the patterns of its spellings. A value is found if every
+character is in one of them, also if each is in another one. Where a spelling has characters that a
+second encoder changes (the backslash of `\\u0041` in JSON, the `&` of `&quot;` in a URL), they may
+be in the spelling of that encoder: the spellings of two encoders, one after the other, are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from orc.ledger.secrets.patterns import (
+    Pattern,
+    digits_of_either_case,
+    either,
+    literal,
+    one_of,
+    optional,
+    repeated,
+    sequence,
+    unless_followed_by,
+)
+
+Spell = Callable[[str], Iterator[Pattern]]
+
+ZEROS_MAX = 6
+INDENT_MAX = 24
+_LETTERS = {
+    "\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\x1b": "eE",
+    "\0": "0", "\x85": "N", "\xa0": "_", "\u2028": "L", "\u2029": "P",
+}  # fmt: skip
+_DOUBLED = "\"'`%$^\\"
+
+
+def _introducer(character: str, *, times: int = 1, is_short: bool = False) -> Pattern:
+    """A character that begins an escape, as a second encoder may write it.
+
+    `times` is how often it may stand there, for an encoder that repeats it. The short form has no
+    entities.
+    """
+    code = digits_of_either_case(f"{ord(character):02x}")
+    zeros = repeated(literal("0"), 0, ZEROS_MAX)
+    number = either(literal(str(ord(character))), sequence(one_of("xX"), zeros, code))
+    ways = [
+        repeated(literal(character), 1, times),
+        sequence(literal("%"), optional(literal("25")), code),
+        sequence(repeated(literal("\\"), 1, 2), literal("u00"), code),
+    ]
+    if not is_short:
+        ways.append(sequence(literal("&#"), zeros, number, literal(";")))
+    return either(*ways)
+
+
+BACKSLASH = _introducer("\\", times=4)
+_BACKSLASHES = either(
+    repeated(literal("\\"), 1, 3),
+    sequence(literal("%"), optional(literal("25")), literal("5"), one_of("cC")),
+)
+PERCENT = either(
+    sequence(literal("%"), optional(literal("25")), optional(literal("25"))),
+    sequence(literal("&#"), either(literal("37"), literal("x25")), literal(";")),
+)
+AMPERSAND = either(
+    sequence(literal("&"), optional(literal("amp;")), optional(literal("amp;"))),
+    _introducer("&"),
+)
+HASH = _introducer("#", is_short=True)
+SEMICOLON = _introducer(";", is_short=True)
+EQUALS = _introducer("=", is_short=True)
+LINE_END = either(
+    sequence(optional(literal("\r")), literal("\n")),
+    sequence(
+        optional(sequence(repeated(literal("\\"), 1, 2), literal("r"))),
+        repeated(literal("\\"), 1, 2),
+        literal("n"),
+    ),
+)
+_INDENT = repeated(one_of(r" \t"), 0, INDENT_MAX)
+SOFT_BREAK = either(
+    sequence(EQUALS, LINE_END),
+    sequence(literal("\\"), optional(literal("\r")), literal("\n"), _INDENT),
+)
+"""A line break that is no part of the text: quoted-printable, and a backslash before the line end."""
+
+
+def is_word(character: str) -> bool:
+    """Whether encoders seldom change the character: a letter or digit of ASCII."""
+    return character.isascii() and character.isalnum()
+
+
+def _is_special(character: str) -> bool:
+    return character.isascii() and character >= " " and not is_word(character)
+
+
+def content_of(character: str) -> bytes:
+    """The character in UTF-8; a byte of the environment that was not UTF-8 is restored."""
+    try:
+        return character.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return character.encode("utf-8", "surrogatepass")
+
+
+def _utf16(character: str) -> list[str]:
+    content = character.encode("utf-16-be", "surrogatepass")
+    return [content[at : at + 2].hex() for at in range(0, len(content), 2)]
+
+
+def _percent(character: str) -> Iterator[Pattern]:
+    bytewise = (
+        part
+        for byte in content_of(character)
+        for part in (PERCENT, digits_of_either_case(f"{byte:02x}"))
+    )
+    yield sequence(*bytewise)
+    units = (
+        part
+        for unit in _utf16(character)
+        for part in (PERCENT, literal("u"), digits_of_either_case(unit))
+    )
+    yield sequence(*units)
+    if 0x80 <= ord(character) < 0x100:
+        yield sequence(PERCENT, digits_of_either_case(f"{ord(character):02x}"))
+
+
+def _form(character: str) -> Iterator[Pattern]:
+    if character == " ":
+        yield _introducer("+")
+
+
+def _numbered(character: str) -> Iterator[Pattern]:
+    """Escapes with a backslash and a number: `\\u0041`, `\\x41`, `\\101`, `\\U00000041`, `\\u{41}`."""
+    code = ord(character)
+    zeros = repeated(literal("0"), 0, ZEROS_MAX)
+    units = (
+        part
+        for unit in _utf16(character)
+        for part in (BACKSLASH, literal("u"), digits_of_either_case(unit))
+    )
+    yield sequence(*units)
+    choices = [
+        sequence(literal("U"), digits_of_either_case(f"{code:08x}")),
+        sequence(
+            one_of("ux"), literal("{"), zeros, digits_of_either_case(f"{code:x}"), literal("}")
+        ),
+    ]
+    if 0x80 <= code < 0x100:
+        choices.append(sequence(literal("x"), digits_of_either_case(f"{code:02x}")))
+    yield sequence(BACKSLASH, either(*choices))
+    bytewise = []
+    for byte in content_of(character):
+        octal = {f"{byte:03o}", f"{byte:o}", f"0{byte:03o}"}
+        ways = [literal(digits) for digits in sorted(octal, reverse=True, key=len)]
+        hexed = sequence(literal("x"), digits_of_either_case(f"{byte:02x}"))
+        bytewise += [BACKSLASH, either(hexed, *ways)]
+    yield sequence(*bytewise)
+
+
+def _lettered(character: str) -> Iterator[Pattern]:
+    letters = _LETTERS.get(character)
+    if letters is not None:
+        yield sequence(either(BACKSLASH, literal("`")), one_of(letters))
+    if character == "\n":
+        yield sequence(BACKSLASH, literal("r"), BACKSLASH, literal("n"))
+
+
+def _backslash_before(character: str) -> Iterator[Pattern]:
+    if character == "\\":
+        coded = either(*_twice(character))
+        yield from (literal("\\" * 2), literal("\\" * 4), sequence(coded, coded))
+    elif _is_special(character):
+        yield sequence(_BACKSLASHES, either(*_twice(character)))
+
+
+def _marks_before(character: str) -> Iterator[Pattern]:
+    """The backtick of PowerShell and the caret of cmd."""
+    if _is_special(character):
+        escaped = sequence(_BACKSLASHES, literal(character))
+        yield sequence(
+            either(literal("`"), literal("^")),
+            either(literal(character), escaped, *_twice(character)),
+        )
+
+
+def _quote(character: str) -> Pattern:
+    return either(sequence(_BACKSLASHES, literal(character)), *_twice(character))
+
+
+def _twice(character: str) -> Iterator[Pattern]:
+    """A character of a spelling, as a second encoder may write it."""
+    yield _introducer(character)
+    for name in _names_of_characters().get(character, ())[:2]:
+        if name.endswith(";"):
+            yield literal(f"&{name}")
+
+
+def _doubled(character: str) -> Iterator[Pattern]:
+    if character in _DOUBLED and character != "\\":
+        yield literal(character * 4)
+        yield sequence(_quote(character), _quote(character))
+
+
+def _closed_and_reopened(character: str) -> Iterator[Pattern]:
+    """A single quote inside single quotes of a shell: they end, and begin again after it."""
+    single, double = _quote("'"), _quote('"')
+    if character == "'":
+        slash = _BACKSLASHES
+        yield sequence(single, slash, single, single)
+        yield sequence(single, double, single, double, single)
+    elif character == "\n":
+        yield literal("'\n'")
+        yield literal("$'\\n'")
+        yield literal("'$'\\n''")
+
+
+@cache
+def _names_of_characters() -> dict[str, list[str]]:
+    from html.entities import html5
+
+    found: dict[str, list[str]] = {}
+    for name, text in html5.items():
+        found.setdefault(text, []).append(name)
+    return found
+
+
+def _entity(character: str) -> Iterator[Pattern]:
+    code = ord(character)
+    zeros = repeated(literal("0"), 0, ZEROS_MAX)
+    decimal = sequence(zeros, literal(str(code)), either(SEMICOLON, unless_followed_by("0-9")))
+    hexed = sequence(
+        one_of("xX"),
+        zeros,
+        digits_of_either_case(f"{code:x}"),
+        either(SEMICOLON, unless_followed_by("0-9a-fA-F")),
+    )
+    yield sequence(AMPERSAND, HASH, either(decimal, hexed))
+    for name in sorted(_names_of_characters().get(character, ()), reverse=True):
+        # A name without its semicolon is one that HTML allows without it.
+        end = (SEMICOLON,) if name.endswith(";") else ()
+        yield sequence(AMPERSAND, literal(name.rstrip(";")), *end)
+
+
+def _quoted_printable(character: str) -> Iterator[Pattern]:
+    if not is_word(character):
+        parts = (
+            part
+            for byte in content_of(character)
+            for part in (EQUALS, digits_of_either_case(f"{byte:02x}"))
+        )
+        yield sequence(*parts)
+    if character == "\n":
+        yield sequence(EQUALS, digits_of_either_case("0d"), EQUALS, digits_of_either_case("0a"))
+
+
+def _folded(character: str) -> Iterator[Pattern]:
+    """Line ends of either kind, with the indentation of YAML, and lines folded at a space."""
+    if character == "\n":
+        yield literal("\r\n")
+        yield sequence(PERCENT, digits_of_either_case("0d"), PERCENT, digits_of_either_case("0a"))
+        ends = sequence(LINE_END, optional(LINE_END))
+        yield sequence(ends, _INDENT)
+    if character == " ":
+        yield sequence(optional(literal("\r")), literal("\n"), _INDENT)
+
+
+def _undecoded(character: str) -> Iterator[Pattern]:
+    if "\ud800" <= character <= "\udfff":
+        yield literal("\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A row of the table: `spell` gives the spellings of a character, besides the character itself.
+
+    `name` and `example` (of the value `a'b` or `a b`) are for the documentation.
+    """
+
+    name: str
+    example: str
+    spell: Spell
+
+
+ENCODERS: tuple[Encoder, ...] = (
+    Encoder("percent-encoding, of any character, once, twice or three times", "a%27b", _percent),
+    Encoder("a form in a URL", "a+b", _form),
+    Encoder(
+        "escapes with a number, of JSON, JavaScript, C, Java, .NET, Go, PHP, Python and `$'...'`",
+        r"a\u0027b",
+        _numbered,
+    ),
+    Encoder("escapes with a letter", r"a\nb", _lettered),
+    Encoder("a backslash before a special character, once or twice", r"a\'b", _backslash_before),
+    Encoder(
+        "a backtick (PowerShell) or a caret (cmd) before a special character", "a^&b", _marks_before
+    ),
+    Encoder("doubled quotes (SQL, CSV, PowerShell, YAML), `%%` and `$$`", "a''b", _doubled),
+    Encoder("single quotes of a shell, closed and opened again", r"a'\''b", _closed_and_reopened),
+    Encoder("entities of HTML and XML, by name, decimal or hexadecimal", "a&#39;b", _entity),
+    Encoder("quoted-printable, with soft line breaks", "a=27b", _quoted_printable),
+    Encoder("line ends, indented lines and folded lines (YAML)", "a\\n  b", _folded),
+    Encoder("bytes that are not UTF-8, replaced", "a\ufffdb", _undecoded),
+)
+
+
+def spellings(character: str) -> Iterator[Pattern]:
+    """Every spelling of the character but the character itself."""
+    for encoder in ENCODERS:
+        yield from encoder.spell(character)
