@@ -27,7 +27,7 @@ from orc.ledger.secrets.patterns import (
 Spell = Callable[[str], Iterator[Pattern]]
 
 ZEROS_MAX = 6
-INDENT_MAX = 24
+_INDENT_MAX = 24
 _LETTERS = {
     "\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\x1b": "eE",
     "\0": "0", "\x85": "N", "\xa0": "_", "\u2028": "L", "\u2029": "P",
@@ -70,18 +70,19 @@ AMPERSAND = either(
 HASH = _introducer("#", is_short=True)
 SEMICOLON = _introducer(";", is_short=True)
 EQUALS = _introducer("=", is_short=True)
+REAL_LINE_END = sequence(optional(literal("\r")), literal("\n"))
 LINE_END = either(
-    sequence(optional(literal("\r")), literal("\n")),
+    REAL_LINE_END,
     sequence(
         optional(sequence(repeated(literal("\\"), 1, 2), literal("r"))),
         repeated(literal("\\"), 1, 2),
         literal("n"),
     ),
 )
-_INDENT = repeated(one_of(r" \t"), 0, INDENT_MAX)
+INDENT = repeated(one_of(r" \t"), 0, _INDENT_MAX)
 SOFT_BREAK = either(
     sequence(EQUALS, LINE_END),
-    sequence(literal("\\"), optional(literal("\r")), literal("\n"), _INDENT),
+    sequence(literal("\\"), optional(literal("\r")), literal("\n"), INDENT),
 )
 """A line break that is no part of the text: quoted-printable, and a backslash before the line end."""
 
@@ -259,10 +260,9 @@ def _folded(character: str) -> Iterator[Pattern]:
     if character == "\n":
         yield literal("\r\n")
         yield sequence(PERCENT, digits_of_either_case("0d"), PERCENT, digits_of_either_case("0a"))
-        ends = sequence(LINE_END, optional(LINE_END))
-        yield sequence(ends, _INDENT)
+        yield sequence(REAL_LINE_END, optional(REAL_LINE_END), INDENT)
     if character == " ":
-        yield sequence(optional(literal("\r")), literal("\n"), _INDENT)
+        yield sequence(optional(literal("\r")), literal("\n"), INDENT)
 
 
 def _undecoded(character: str) -> Iterator[Pattern]:

@@ -65,6 +65,11 @@ class Search:
         ]
 
     @cached_property
+    def has_spaces(self) -> bool:
+        """Whether a value has a space or a tab."""
+        return any(" " in value or "\t" in value for value in self._values)
+
+    @cached_property
     def size_max(self) -> int:
         """The longest match in characters."""
         return max(form.size_max for _, form in self.forms)
@@ -153,11 +158,14 @@ class _Tail:
         self._search = search
         self._text = text
         self._found: int | None = -1
+        self._begin = max(0, len(text) - search.size_max)
+        if not search.has_spaces:
+            self._begin = _after_last_word(text, self._begin)
 
     def next_open(self, at: int) -> int | None:
         """The first place from `at` on where more text could make or change a match."""
         if self._found is not None and self._found < at:
-            self._found = self._next(max(at, len(self._text) - self._search.size_max, 0))
+            self._found = self._next(max(at, self._begin))
         return self._found
 
     def _next(self, at: int) -> int | None:
@@ -168,6 +176,20 @@ class _Tail:
             if self._search.may_be_open(self._text, found.start()):
                 return found.start()
             at = found.start() + 1
+
+
+def _after_last_word(text: str, begin: int) -> int:
+    """The place after the last space that follows a word, from `begin` on: no match spans it.
+
+    A match of a value without spaces has spaces only after a line end.
+    """
+    for mark in " \t":
+        at = len(text)
+        while (at := text.rfind(mark, begin, at)) > 0:
+            if not text[at - 1].isspace():
+                begin = at + 1
+                break
+    return begin
 
 
 def may_have_codes(text: str) -> bool:

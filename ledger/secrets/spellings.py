@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from orc.ledger.secrets.encoders import (
+    INDENT,
     LINE_END,
+    REAL_LINE_END,
     SOFT_BREAK,
     content_of,
     is_word,
@@ -30,9 +32,7 @@ from orc.ledger.secrets.patterns import (
     either,
     first_characters,
     literal,
-    one_of,
     optional,
-    repeated,
     sequence,
     sorted_choice,
 )
@@ -50,9 +50,8 @@ _HEAD_UNCERTAIN = 3
 # The characters of which one spelling is the beginning of another.
 _UNCERTAIN = frozenset("\\%&='\"`^$\r\n")
 _SOFT_BREAK = optional(SOFT_BREAK)
-_ENCODED_BREAK = optional(sequence(LINE_END, repeated(one_of(r" \t"), 0, 16)))
-_BREAKS = frozenset("\r\n\\%= \t:-")
-_SEPARATOR = optional(one_of(r" :\-"))
+_ENCODED_BREAK = optional(either(sequence(REAL_LINE_END, INDENT), LINE_END))
+_BREAKS = frozenset("\r\n\\%=")
 
 
 class Unit:
@@ -126,10 +125,18 @@ class Form:
 
     @cached_property
     def head(self) -> re.Pattern[str]:
-        """The first units. Each match of the form begins with a match of the head.
+        """The first units. Each match of the form begins with a match of the head."""
+        return re.compile(self.between.source.join(unit.whole.source for unit in self._in_head))
 
-        It has few units of which one spelling is the beginning of another, so that the time of a
-        search does not grow faster than the text.
+    @cached_property
+    def _head_size_max(self) -> int:
+        return sum(unit.whole.size_max + self.between.size_max for unit in self._in_head)
+
+    @cached_property
+    def _in_head(self) -> list[Unit]:
+        """The units of the head: few of which one spelling is the beginning of another.
+
+        The time of a search then does not grow faster than the text.
         """
         chosen: list[Unit] = []
         uncertain = 0
@@ -138,7 +145,14 @@ class Form:
             if uncertain > _HEAD_UNCERTAIN:
                 break
             chosen.append(unit)
-        return re.compile(self.between.source.join(unit.whole.source for unit in chosen))
+        return chosen
+
+    @cached_property
+    def _literal(self) -> str:
+        """The form in plain characters, if nothing longer can begin with it; else empty."""
+        if self.units[-1].is_uncertain or not all(unit.plain for unit in self.units):
+            return ""
+        return "".join(unit.plain for unit in self.units)
 
     def opening(self) -> str:
         """A pattern for the first two units, or for a part of them at the end of the text."""
@@ -154,6 +168,8 @@ class Form:
 
     def end(self, text: str, start: int) -> int | None:
         """The end of the longest match that starts here, or None."""
+        if self._literal and text.startswith(self._literal, start):
+            return start + len(self._literal)
         places = [start]
         for number, unit in enumerate(self.units):
             if number:
@@ -168,6 +184,8 @@ class Form:
         """Whether more text could make or change a match that starts here."""
         size = len(text)
         if size - start > self.size_max:
+            return False
+        if size - start > self._head_size_max and not self.head.match(text, start):
             return False
         places = [start]
         for number, unit in enumerate(self.units):
@@ -289,9 +307,8 @@ def _in_base(content: bytes, alignment: int, *, bits: int) -> Form:
 
 def _in_hexadecimal(content: bytes) -> Form:
     codes = [f"{byte:02x}" for byte in content]
-    begins = [mark.join(codes[:3]) for mark in ("", " ", ":", "-")]
-    anchors = dict.fromkeys(text for begin in begins for text in (begin, begin.upper()))
-    return Form(tuple(map(_hex_unit, codes)), _SEPARATOR, tuple(anchors))
+    begin = "".join(codes[:4])
+    return Form(tuple(map(_hex_unit, codes)), NOTHING, (begin, begin.upper()))
 
 
 def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
