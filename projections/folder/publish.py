@@ -53,7 +53,7 @@ class Publisher:
         """
         try:
             self._publish(final=final, removes=final or before_run)
-        except OSError:
+        except BaseException:
             self._projection = RunFolder(self._ledger, prices=self._prices)
             raise
 
@@ -65,12 +65,11 @@ class Publisher:
             for name in FOLDERS:
                 self._folder.create_folder(name)
         for recorded in self._ledger.read_stream(self._job_id, after=before):
-            for relative, content in self._projection.apply(recorded):
-                self._write(relative, content)
+            self._projection.apply(recorded)
         if removes:
             # Before writing: an old file may be where a folder is needed.
             self._remove_superseded()
-        for relative, content in self._projection.owned():
+        for relative, content in self._projection.changed():
             self._write(relative, content)
         if final:
             for relative, content in self._projection.artifacts():

@@ -51,8 +51,20 @@ class LostFile:
     whole: Digest | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a file is made of: a function that reads its bytes, its blobs, and itself if it is one."""
+
+    content: Callable[[], bytes]
+    blobs: tuple[Digest | None, ...]
+    whole: Digest | None = None
+
+
 class RunFolder:
     """The files of `runs/<job_id>/` after the events that were applied, in order.
+
+    Bytes are read only when the files are asked for, so that of several versions of a file only
+    the last counts, whether the events were applied at once or one by one.
 
     `lost` has the files whose bytes were removed from the ledger, by path. Published copies of them
     are kept: they may be the last ones.
@@ -65,11 +77,12 @@ class RunFolder:
         self._lines = bytearray()
         self._requests: dict[tuple[str, int, int], Payload] = {}
         self._changed: dict[str, None] = {}
+        self._sources: dict[str, _Source] = {}
         self.lost: dict[str, LostFile] = {}
         self.version = 0
 
-    def apply(self, recorded: Recorded) -> Iterator[File]:
-        """Apply the next event; yields the files that it adds, except the files that steps own."""
+    def apply(self, recorded: Recorded) -> None:
+        """Apply the next event."""
         self.version = recorded.version
         for path in self._owned.apply(recorded):
             self.lost.pop(path, None)
@@ -79,41 +92,39 @@ class RunFolder:
         event = recorded.event
         match event:
             case JobSubmitted() | JobAmended():
-                yield from self._inputs(event)
+                self._add("inputs/spec.yaml", self._text(event.source))
+                self._add("inputs/inputs.json", self._json(event.inputs))
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
                     name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
-                    yield from self._text(name, event.log)
+                    self._add(name, self._text(event.log))
             case LlmRequested():
                 self._requests[event.step, event.attempt, event.call] = event.request
             case LlmResponded():
-                yield from self._cached_reply(event)
+                request = self._requests.pop((event.step, event.attempt, event.call), None)
+                self._add(f".cache/{event.request_sha256}.json", self._exchange(request, event))
             case _:
                 pass
 
-    def _inputs(self, event: JobSubmitted | JobAmended) -> Iterator[File]:
-        yield from self._text("inputs/spec.yaml", event.source)
-        inputs = event.inputs
-        yield from self._made(
-            "inputs/inputs.json", lambda: _pretty(self._ledger.read_payload(inputs)), inputs.sha256
-        )
-
-    def owned(self) -> Iterator[File]:
-        """The current files of steps at the paths that have changed since the last call."""
+    def changed(self) -> Iterator[File]:
+        """The current files at the paths that have changed since the last call, without artifacts."""
         changed, self._changed = self._changed, {}
+        sources, self._sources = self._sources, {}
         logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
         for path in changed:
             output = self._owned.outputs.get(path.removeprefix(output_path("")))
-            if path in logs:
-                yield from self._text(path, logs[path])
+            if path in sources:
+                yield from self._made(path, sources[path])
+            elif path in logs:
+                yield from self._made(path, self._text(logs[path]))
             elif output is not None and path == output_path(output.file.path):
-                yield from self._blob(path, output.file.sha256)
+                yield from self._made(path, self._blob(output.file.sha256))
 
     def artifacts(self) -> Iterator[File]:
         """The artifacts of each step's last attempt."""
         for step, files in self._owned.artifacts.items():
             for file in files:
-                yield from self._blob(artifact_path(step, file), file.sha256)
+                yield from self._made(artifact_path(step, file), self._blob(file.sha256))
 
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
@@ -124,9 +135,11 @@ class RunFolder:
         yield "events.jsonl", bytes(self._lines)
         yield "manifest.json", self._manifest.render()
 
-    def _cached_reply(self, event: LlmResponded) -> Iterator[File]:
-        request = self._requests.pop((event.step, event.attempt, event.call), None)
+    def _add(self, path: str, source: _Source) -> None:
+        self._sources[path] = source
+        self._changed[path] = None
 
+    def _exchange(self, request: Payload | None, event: LlmResponded) -> _Source:
         def content() -> bytes:
             return _pretty(
                 {
@@ -138,33 +151,26 @@ class RunFolder:
                 }
             )
 
-        request_blob = None if request is None else request.sha256
-        name = f".cache/{event.request_sha256}.json"
-        yield from self._made(name, content, request_blob, event.reply.sha256)
+        return _Source(content, (None if request is None else request.sha256, event.reply.sha256))
 
-    def _blob(self, path: str, digest: Digest) -> Iterator[File]:
-        yield from self._made(path, lambda: self._ledger.read_blob(digest), digest, whole=digest)
+    def _blob(self, digest: Digest) -> _Source:
+        return _Source(lambda: self._ledger.read_blob(digest), (digest,), digest)
 
-    def _text(self, path: str, payload: Payload) -> Iterator[File]:
+    def _text(self, payload: Payload) -> _Source:
         digest = payload.sha256
-        yield from self._made(
-            path, lambda: self._ledger.read_payload_bytes(payload), digest, whole=digest
-        )
+        return _Source(lambda: self._ledger.read_payload_bytes(payload), (digest,), digest)
 
-    def _made(
-        self,
-        path: str,
-        content: Callable[[], bytes],
-        *blobs: Digest | None,
-        whole: Digest | None = None,
-    ) -> Iterator[File]:
+    def _json(self, payload: Payload) -> _Source:
+        return _Source(lambda: _pretty(self._ledger.read_payload(payload)), (payload.sha256,))
+
+    def _made(self, path: str, source: _Source) -> Iterator[File]:
         """Yield the file, or note it in `lost` if one of its blobs was removed."""
         self.lost.pop(path, None)
         try:
-            made = content()
+            made = source.content()
         except RemovedBlob as error:
-            named = frozenset(digest for digest in blobs if digest is not None)
-            self.lost[path] = LostFile(named, str(error), whole)
+            named = frozenset(digest for digest in source.blobs if digest is not None)
+            self.lost[path] = LostFile(named, str(error), source.whole)
         else:
             yield path, made
 
@@ -188,13 +194,10 @@ def expected_files(
     folder = RunFolder(ledger, prices=prices)
     found: dict[str, Digest] = {}
     for recorded in ledger.read_stream(job_id):
-        for relative, content in folder.apply(recorded):
-            found[relative] = digest_bytes(content)
-    for files in (folder.owned(), folder.artifacts(), folder.summaries()):
+        folder.apply(recorded)
+    for files in (folder.changed(), folder.artifacts(), folder.summaries()):
         for relative, content in files:
             found[relative] = digest_bytes(content)
-    for relative in folder.lost:
-        found.pop(relative, None)
     return ExpectedFiles(found, folder.lost, tuple(folder.superseded()))
 
 
