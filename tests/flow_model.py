@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Condition = Literal["", "yes", "no", "success", "failure", "always", "cancelled", "item"]
@@ -19,10 +19,11 @@ _ANY_END = ("failure", "always", "cancelled")
 
 @dataclass(frozen=True)
 class Limit:
-    """A budget: the most calls or tokens, and what happens beyond."""
+    """A budget: the most calls, tokens or dollars, and what happens beyond."""
 
     max_calls: int | None = None
     max_tokens: int | None = None
+    max_cost_usd: float | None = None
     on_exceeded: str = "pause"
 
 
@@ -53,6 +54,7 @@ class Node:
     weak: int = 0
     hiccups: int = 0
     budget: Limit | None = None
+    on_unknown: str = "retry"
 
     @property
     def is_fan(self) -> bool:
@@ -66,23 +68,35 @@ class Node:
 
 @dataclass(frozen=True)
 class Flow:
-    """A job; each node stands behind what it needs. No node has as many hiccups as `attempts_max`."""
+    """A job; each node stands behind what it needs. No node has as many hiccups as `attempts_max`.
+
+    A circuit opens after `threshold` failures in a row, for `cooldown_s`. `rate` is the most calls
+    a minute, `token_rate` the most tokens.
+    """
 
     nodes: tuple[Node, ...]
     total: int = 100
     abreast: int = 100
     budget: Limit | None = None
     attempts_max: int = 1
+    threshold: int = 5
+    cooldown_s: float = 60.0
+    rate: int | None = None
+    token_rate: int | None = None
 
 
 @dataclass(frozen=True)
 class End:
-    """How a step ended. `upstream`: something before it had failed."""
+    """How a step ended. `upstream`: something before it had failed.
+
+    `is_early`: it was skipped for another reason, perhaps before that failure.
+    """
 
     status: str
     output: Any = None
     is_tolerated: bool = False
     upstream: bool = False
+    is_early: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -97,9 +111,13 @@ class End:
 
 @dataclass
 class Walk:
-    """How a flow ends, step by step: the status and the output of each that comes into being."""
+    """How a flow ends, step by step: the status and the output of each that comes into being.
+
+    `is_timed`: a step asks whether something has failed, of a step that may be skipped before.
+    """
 
     ends: dict[str, End] = field(default_factory=dict)
+    is_timed: bool = False
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -145,13 +163,25 @@ def _body(
         seen = {**outer, **ends}
         needs = [ends[name] for name in node.needs]
         has_failed = upstream or any(end.upstream or end.is_bad for end in needs)
+        is_early = has_failed and not upstream and _may_precede_its_failure(node, needs)
+        if is_early and (node.condition == "failure" or node.members):
+            found.is_timed = True
         name = prefix + node.id
         if not _may_start(node, needs) or not _holds(node, has_failed=has_failed):
             end = End("skipped", upstream=has_failed)
         else:
             end = _outer(found, node, name, seen, around, upstream=has_failed)
+        end = replace(end, is_early=is_early)
         found.ends[name] = ends[node.id] = end
     return ends
+
+
+def _may_precede_its_failure(node: Node, needs: Sequence[End]) -> bool:
+    """Whether the node may end before what failed upstream of it: one reason to skip it is enough."""
+    certain = [end for end in needs if end.is_bad or (end.upstream and not end.is_early)]
+    if _may_start(node, needs):
+        return not certain
+    return any(not end.is_good and end not in certain for end in needs)
 
 
 def _may_start(node: Node, needs: Sequence[End]) -> bool:

@@ -85,7 +85,8 @@ class Task:
 class Plan:
     """A job, in an order in which every task comes after what it needs.
 
-    A circuit opens after `threshold` failures in a row, for `cooldown_s`; 0 is never.
+    A circuit opens after `threshold` failures in a row, for `cooldown_s`; 0 is never. `rates` and
+    `token_rates` are the most calls and tokens a minute, by lane.
     """
 
     tasks: tuple[Task, ...]
@@ -94,6 +95,8 @@ class Plan:
     timeout_s: float = NEVER
     threshold: int = 0
     cooldown_s: float = 60.0
+    rates: Mapping[str, int] = field(default_factory=dict)
+    token_rates: Mapping[str, int] = field(default_factory=dict)
 
     def task(self, task_id: str) -> Task:
         """The task with that id."""

@@ -7,16 +7,20 @@ happen when; the final result of a flow is left to the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.builders import EPOCH_S
 from tests.flow_model import Flow, Limit, Node, all_nodes
-from tests.scheduler.flow_stand import own_name
-from tests.scheduler.watches import Objection, demand
+from tests.model import NEVER
+from tests.scheduler.flow_stand import LANE, TARGET, TOKENS, own_name, price
+from tests.scheduler.watches import CircuitWatch, Objection, RateWatch, Ruling, demand
 
 _ENDS = ("succeeded", "failed", "skipped", "cancelled")
 _DECIDED = ("step.succeeded", "step.failed", "step.skipped")
+_ENDS_ATTEMPT = ("step.succeeded", "step.failed", "step.interrupted", "budget.exceeded")
 _ANY_END = ("failure", "always", "cancelled")
+_IN_DOUBT = ("timeout", "connection", "protocol")
 
 
 @dataclass
@@ -51,18 +55,47 @@ class Account:
     limit: Limit
     calls: int = 0
     tokens: int = 0
-    held: dict[str, int] = field(default_factory=dict)
-    raised_calls: int | None = None
-    raised_tokens: int | None = None
+    usd: float = 0.0
+    held: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def check(self, name: str) -> None:
-        most_calls = self.raised_calls or self.limit.max_calls
-        most_tokens = self.raised_tokens or self.limit.max_tokens
-        if most_calls is not None:
-            demand(self.calls <= most_calls, f"{name}: {self.calls} of {most_calls} calls")
-        if most_tokens is not None:
-            used = self.tokens + sum(self.held.values())
-            demand(used <= most_tokens, f"{name}: {used} of {most_tokens} tokens")
+        """Check that even the worst case of the calls in flight is within the limits."""
+        used = {
+            "max_calls": self.calls,
+            "max_tokens": self.tokens + sum(tokens for tokens, _ in self.held.values()),
+            "max_cost_usd": self.usd + sum(usd for _, usd in self.held.values()),
+        }
+        for limit, amount in used.items():
+            most = getattr(self.limit, limit)
+            demand(most is None or amount <= most, f"{name}: {amount} of {limit} {most}")
+
+    def raise_to(self, event: Any) -> None:
+        """Take the limits that replace the earlier ones."""
+        names = ("max_calls", "max_tokens", "max_cost_usd")
+        given = {name: getattr(event, name) for name in names}
+        more = {name: value for name, value in given.items() if value is not None}
+        for name, value in more.items():
+            before = getattr(self.limit, name)
+            demand(before is not None and value > before, f"{name} is raised to {value}")
+        self.limit = replace(self.limit, **more)
+
+    def exceeded(self, name: str, event: Any) -> None:
+        """Check the amounts of `budget.exceeded`."""
+        spent = {"max_calls": self.calls, "max_tokens": self.tokens, "max_cost_usd": self.usd}
+        told = (event.spent, event.maximum)
+        real = (spent[event.limit], getattr(self.limit, event.limit))
+        demand(told == real, f"{name}: {event.limit} {told}, not {real}")
+
+    def settle(self, step: str, *, tokens: int, usd: float) -> None:
+        """Replace the worst case of the step's call by what it is charged."""
+        if self.held.pop(step, None) is not None:
+            self.tokens += tokens
+            self.usd += usd
+
+    def settle_in_full(self, step: str) -> None:
+        """Charge the worst case of the step's call, whose outcome is unknown."""
+        tokens, usd = self.held.get(step, (0, 0.0))
+        self.settle(step, tokens=tokens, usd=usd)
 
 
 class FlowReferee:
@@ -71,7 +104,7 @@ class FlowReferee:
     While `is_stopping`, ready steps need not start.
     """
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, *, epoch_s: float = EPOCH_S) -> None:
         self.flow = flow
         self.job = "submitted"
         self.versions = 0
@@ -79,6 +112,15 @@ class FlowReferee:
         self.steps: dict[str, Seen] = {}
         self._alive = False
         self._now = 0.0
+        self._moment = 0.0
+        self._epoch_s = epoch_s
+        self._circuits = CircuitWatch(flow.threshold, flow.cooldown_s)
+        self._ruling: Ruling | None = None
+        self._rates = RateWatch(
+            {} if flow.rate is None else {LANE: flow.rate},
+            {} if flow.token_rate is None else {LANE: flow.token_rate},
+            TOKENS.input_tokens + TOKENS.output_tokens,
+        )
         self._nodes = {node.id: node for node in all_nodes(flow.nodes)}
         self._accounts: dict[str, Account] = {}
         if flow.budget is not None:
@@ -96,16 +138,19 @@ class FlowReferee:
     def observe(self, now: float, events: Sequence[Any]) -> None:
         """Check one commit at that time. Raises Objection."""
         if self._alive and now > self._now:
-            self._object_to_idleness()
-        self._now = now
+            self._object_to_idleness(before=now)
+        self._now = self._moment = now
         for event in events:
             self._one(event)
+        demand(self._ruling is None, f"{self._ruling} is missing from its turn")
 
     def catch_up(self, events: Sequence[Any]) -> None:
         """Take in unobserved commits, and the end of the process."""
+        self._moment = NEVER
         for event in events:
             self._one(event)
         self._alive = False
+        self._ruling = None
         self._now = 0.0
 
     def finished(self) -> None:
@@ -125,6 +170,11 @@ class FlowReferee:
 
     def _one(self, event: Any) -> None:
         self.versions += 1
+        ruling, self._ruling = self._ruling, None
+        if ruling is not None:
+            ruling.check(event, epoch_s=self._epoch_s, timed=self._moment < NEVER)
+        else:
+            demand(not event.type.startswith("circuit."), f"nothing called for {event}")
         match event.type:
             case "job.submitted":
                 demand(self.versions == 1, "submitted twice")
@@ -132,7 +182,7 @@ class FlowReferee:
                 self._opened(event.type)
             case "job.waiting":
                 demand(not self.running, f"waits while {self.running} run")
-                self._object_to_idleness()
+                self._object_to_idleness(before=self._moment)
                 demand(set(event.steps) <= set(self.steps), "waits for what is not there")
                 self.job, self._alive = "waiting", False
             case "job.succeeded" | "job.failed":
@@ -152,12 +202,17 @@ class FlowReferee:
             case "approval.decided":
                 step = self.steps[event.step]
                 demand(step.status == "waiting", f"{event.step} decided as {step.status}")
-                demand(not step.decided, f"{event.step} decided twice")
+                is_doubt = step.node.kind != "person"
+                demand(is_doubt or not step.decided, f"{event.step} decided twice")
                 step.decided = event.option
+                if is_doubt and event.option == "approve":
+                    step.status, step.decided = "pending", ""
             case "budget.raised":
-                account = self._accounts[event.account or ""]
-                account.raised_calls = event.max_calls or account.raised_calls
-                account.raised_tokens = event.max_tokens or account.raised_tokens
+                self._accounts[event.account or ""].raise_to(event)
+            case "circuit.opened":
+                self._circuits.opened(event.target, event.retry_at - self._epoch_s)
+            case "circuit.closed":
+                self._circuits.closed(event.target)
             case _:
                 self._step(event, self.steps[event.step])
 
@@ -170,9 +225,8 @@ class FlowReferee:
         demand(not self._alive, f"{kind} of a job that runs")
         had_ended = self.job in ("succeeded", "failed", "cancelled")
         self.job, self._alive = "running", True
-        for account in self._accounts.values():
-            account.tokens += sum(account.held.values())
-            account.held.clear()
+        self._circuits.forget()
+        self._rates.forget()
         for step in self.steps.values():
             was_rejected = step.decided == "reject" and not had_ended
             if step.status == "cancelled":
@@ -193,6 +247,8 @@ class FlowReferee:
         name = event.step
         is_cut = event.type == "step.interrupted" and event.reason == "crash"
         demand(self._alive or is_cut or event.type in _DECIDED, f"{event} is late")
+        if event.type in _ENDS_ATTEMPT:
+            self._left(name)
         match event.type:
             case "step.started":
                 self._started(name, step, event)
@@ -219,11 +275,30 @@ class FlowReferee:
                 self._ended(name, step, "skipped")
             case "step.interrupted":
                 step.status = "pending"
-            case "approval.requested" | "budget.exceeded":
+            case "approval.requested":
+                expected = "running" if step.node.kind == "person" else "pending"
+                demand(step.status == expected, f"{event.type} of {name}, {step.status}")
+                step.status = "waiting"
+            case "budget.exceeded":
                 demand(step.status == "running", f"{event.type} of {name}, {step.status}")
+                found = dict(self._accounts_of(name))
+                account = event.account or ""
+                demand(account in found, f"{name} is beyond a budget of {account!r}")
+                found[account].exceeded(account or "the job", event)
                 step.status = "waiting"
             case "llm.requested" | "llm.responded" | "llm.failed":
                 self._call(event, name, step)
+            case "cache.hit":
+                demand(step.status == "running", f"{event.type} of {name}, {step.status}")
+            case _:
+                raise Objection(f"no rule for {event.type}")
+
+    def _left(self, name: str) -> None:
+        """An attempt ended; a call without an end is charged in full."""
+        self._circuits.left(name)
+        self._rates.left(name)
+        for _, account in self._accounts_of(name):
+            account.settle_in_full(name)
 
     def _started(self, name: str, step: Seen, event: Any) -> None:
         paused = step.status == "waiting" and not step.decided
@@ -239,6 +314,8 @@ class FlowReferee:
             if step.node.kind == "ask":
                 asking = [other for other in beside if self.steps[other].node.kind == "ask"]
                 demand(len(asking) <= self.flow.abreast, f"{name} began beside {asking}")
+                self._circuits.began(name, TARGET, self._moment)
+                self._rates.began(name, LANE, self._moment)
         if event.kind in ("for_each", "loop", "group"):
             step.holds = event.kind
         self._demand_room_around(name)
@@ -311,14 +388,22 @@ class FlowReferee:
         for account_name, account in self._accounts_of(name):
             if event.type == "llm.requested":
                 account.calls += 1
-                account.held[name] = event.reserved.tokens if event.reserved else 0
+                account.held[name] = (event.reserved.tokens, event.reserved.cost_usd or 0.0)
                 account.check(account_name or "the job")
+            elif event.usage is not None:
+                tokens = event.usage.input_tokens + event.usage.output_tokens
+                account.settle(name, tokens=tokens, usd=event.charged_usd or 0.0)
+            elif event.type == "llm.failed" and event.kind not in _IN_DOUBT:
+                account.settle(name, tokens=0, usd=0.0)
             else:
-                reserved = account.held.pop(name, 0)
-                if event.usage is not None:
-                    account.tokens += event.usage.input_tokens + event.usage.output_tokens
-                elif event.type == "llm.responded":
-                    account.tokens += reserved
+                account.settle_in_full(name)
+        if event.type == "llm.requested":
+            self._rates.sent(name, LANE, self._moment)
+            return
+        if event.charged_usd is not None:
+            due = price(event.provider, event.model, event.usage)
+            demand(event.charged_usd == due, f"{name}: {event.charged_usd} USD, not {due}")
+        self._ruling = self._circuits.call_ended(name, TARGET, event, self._moment)
         if event.type == "llm.responded":
             step.replies += 1
 
@@ -333,13 +418,21 @@ class FlowReferee:
             found.append(("", self._accounts[""]))
         return found
 
-    def _object_to_idleness(self) -> None:
+    def _object_to_idleness(self, *, before: float) -> None:
         """Object if a step that may run waits although there is room for it."""
         if self.is_stopping:
             return
         for name, step in self.steps.items():
-            if step.status == "pending" and not step.may_stay and self._could_run(name, step):
+            is_free = step.status == "pending" and not step.may_stay
+            if is_free and self._could_run(name, step) and self._may_ask(step, before):
                 raise Objection(f"{name} could run at {self._now} beside {self.running}")
+
+    def _may_ask(self, step: Seen, now: float) -> bool:
+        """Whether neither the circuit nor the rate kept the step from its model before now."""
+        if step.node.kind != "ask" or now == NEVER:
+            return step.node.kind != "ask"
+        is_closed = self._circuits.may_ask(TARGET, now, strictly_before=True)
+        return is_closed and self._rates.may_start(LANE, now, strictly_before=True)
 
     def _could_run(self, name: str, step: Seen) -> bool:
         if any(self.steps[need].status not in _ENDS for need in step.needs):

@@ -11,6 +11,8 @@ from typing import Any, cast
 import trio
 import yaml
 
+from orc.ledger.definition import CircuitDef, JobDef
+from orc.ledger.events import TokenUsage
 from orc.providers import OnDelta, PermanentError, Reply, Request, TransientError, Usage
 from orc.scheduler.core.commands import RaiseBudget
 from orc.scheduler.core.fold.evolve import JobState
@@ -21,12 +23,19 @@ from tests.scheduler.harness import Stand, empty_stand
 
 TOKENS = Usage(30, 5)
 MAX_TOKENS = 20
+LANE = "ollama"
+TARGET = f"{LANE}/m"
+
+
+def price(provider: str, model: str, usage: TokenUsage) -> float:
+    """What a call costs, in fractions that floats hold exactly."""
+    return (usage.input_tokens + 4 * usage.output_tokens) / 1024
 
 
 class FlowModel:
     """A provider for the `ask` nodes of a flow; `paid` lists the step of each reply."""
 
-    name = "ollama"
+    name = LANE
     params = frozenset({"temperature", "max_tokens"})
     endpoint = ""
 
@@ -66,15 +75,25 @@ def spec_of(flow: Flow) -> str:
     """The flow as a spec."""
     spec: dict[str, Any] = {
         "project": "flow",
-        "provider": "ollama/m",
+        "provider": TARGET,
         "params": {"max_tokens": MAX_TOKENS},
-        "concurrency": {"total": flow.total, "ollama": flow.abreast},
+        "concurrency": {"total": flow.total, LANE: flow.abreast},
         "defaults": {"retry": {"max_attempts": flow.attempts_max, "jitter": 0}},
     }
+    rate = {"requests_per_min": flow.rate, "tokens_per_min": flow.token_rate}
+    rate = {key: value for key, value in rate.items() if value is not None}
+    if rate:
+        spec["rate"] = {LANE: rate}
     if flow.budget is not None:
         spec["budget"] = _limit(flow.budget)
     spec["steps"] = {node.id: _step(node, ()) for node in flow.nodes}
     return yaml.safe_dump(spec, sort_keys=False, width=10_000)
+
+
+def definition_of(flow: Flow) -> JobDef:
+    """The flow as a job; its circuits are a setting, and no key of the spec."""
+    circuit = CircuitDef(threshold=flow.threshold, cooldown_s=flow.cooldown_s)
+    return job_of(spec_of(flow)).model_copy(update={"circuit": circuit})
 
 
 def _limit(limit: Limit) -> dict[str, Any]:
@@ -105,6 +124,8 @@ def _step(node: Node, around: tuple[str, ...]) -> dict[str, Any]:
         around = (*around, "loop", "previous")
     if node.is_tolerated:
         step["continue_on_error"] = True
+    if node.on_unknown != "retry":
+        step["on_unknown"] = node.on_unknown
     if node.budget is not None:
         step["budget"] = _limit(node.budget)
     return {**step, **_deed(node, around)}
@@ -152,7 +173,8 @@ def _gist(expression: str) -> str:
 def stand_of(flow: Flow) -> Iterator[Stand]:
     """A stand with the flow's job submitted to it."""
     models = {"ollama": FlowModel(flow)}
-    with empty_stand(Plan((Task("unused"),)), job_of(spec_of(flow)), models) as stand:
+    with empty_stand(Plan((Task("unused"),)), definition_of(flow), models) as stand:
+        stand.price = price
         yield stand
 
 
@@ -171,6 +193,7 @@ def _raise(stand: Stand, state: JobState, account: str, by: int) -> None:
         account,
         max_calls=None if limit.max_calls is None else limit.max_calls + by,
         max_tokens=None if limit.max_tokens is None else limit.max_tokens + 1000 * by,
+        max_cost_usd=None if limit.max_cost_usd is None else limit.max_cost_usd + by,
     )
     stand.act(more)
 

@@ -18,11 +18,12 @@ from trio.testing import MockClock
 from orc.cli.jobs.state import load_state
 from orc.cli.jobs.sync import first_error
 from orc.ledger import JobId, Ledger, Recorded, open_ledger
-from orc.ledger.definition import CircuitDef, JobDef, RetryDef, StepDef, TargetDef
+from orc.ledger.definition import CircuitDef, JobDef, RateDef, RetryDef, StepDef, TargetDef
 from orc.ledger.events import AnyEvent
 from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel, ReplyCache
 from orc.providers import Provider
+from orc.scheduler.budget_gate import PriceCall, unknown_price
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob
 from orc.scheduler.core.fold.evolve import JobState, evolve
@@ -51,6 +52,7 @@ class Stand:
     definition: JobDef
     environment: dict[str, str] = field(default_factory=dict)
     job_id: JobId = JOB
+    price: PriceCall = unknown_price
     wall_s: float = EPOCH_S
     """When the next run begins, by the wall's clock."""
 
@@ -156,6 +158,7 @@ class Stand:
                 workspace=workspace,
                 providers=cast(Mapping[str, Provider], self.models),
                 cache=ReplyCache(ledger, self.job_id),
+                price=self.price,
                 environment=self.environment,
                 clock=clock,
                 observer=committed,
@@ -266,6 +269,12 @@ def definition_of(plan: Plan) -> JobDef:
         lanes=plan.limits,
         timeout_s=None if plan.timeout_s == NEVER else plan.timeout_s,
         circuit=CircuitDef(threshold=plan.threshold, cooldown_s=plan.cooldown_s),
+        rate={
+            lane: RateDef(
+                requests_per_min=plan.rates.get(lane), tokens_per_min=plan.token_rates.get(lane)
+            )
+            for lane in sorted({*plan.rates, *plan.token_rates})
+        },
     )
 
 

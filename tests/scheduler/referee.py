@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.model import NEVER, SWITCHED_ON, Plan
-from tests.scheduler.watches import CircuitWatch, Course, Objection, RoomWatch, Ruling, demand
+from tests.scheduler.scripted import USAGE
+from tests.scheduler.watches import (
+    CircuitWatch,
+    Course,
+    Objection,
+    RateWatch,
+    RoomWatch,
+    Ruling,
+    demand,
+)
 
 _OPEN = ("pending", "running", "waiting")
 _JOB_ENDS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
@@ -32,6 +41,8 @@ class Referee:
         self.is_stopping = False
         self._circuits = CircuitWatch(plan.threshold, plan.cooldown_s)
         self._room = RoomWatch(plan.limits, plan.total)
+        used = USAGE.input_tokens + USAGE.output_tokens
+        self._rates = RateWatch(plan.rates, plan.token_rates, used)
         self._ruling: Ruling | None = None
         self._following: tuple[str, str] | None = None
         self._epoch_s = epoch_s
@@ -134,6 +145,7 @@ class Referee:
         self.job, self._alive = "running", True
         self._circuits.forget()
         self._room.forget()
+        self._rates.forget()
         for course in self.courses.values():
             if course.is_good:
                 continue
@@ -169,6 +181,7 @@ class Referee:
                 asked = f"{event.provider}/{event.model}"
                 demand(asked == target, f"{event.step} asked {asked}, and was to ask {target}")
                 self._room.sent(event.step, self.versions)
+                self._rates.sent(event.step, lane, now)
             case "llm.responded":
                 course.replies += 1
                 course.kept += 1
@@ -195,6 +208,7 @@ class Referee:
             lane = course.choice.lane
             demand(self._running_at(lane) < self._room.of(lane), f"{name} began beside {beside}")
             self._circuits.began(name, course.choice.target, now)
+            self._rates.began(name, lane, now)
         course.attempts = attempt
         course.starts.append(now)
         course.status = "running"
@@ -205,6 +219,7 @@ class Referee:
         demand(course.status == "running" or expired, f"{event.type} of {name}, not running")
         demand(event.attempt == course.attempts, f"{event.type} of {name}: {event.attempt}")
         self._circuits.left(name)
+        self._rates.left(name)
         if event.type == "step.interrupted":
             course.status = "pending"
         elif event.type == "step.succeeded":
@@ -294,7 +309,8 @@ class Referee:
             return True
         for choice in course.task.choices[course.place :]:
             if self._circuits.may_ask(choice.target, now, strictly_before=strictly_before):
-                return self._running_at(choice.lane) < self._room.of(choice.lane)
+                has_room = self._running_at(choice.lane) < self._room.of(choice.lane)
+                return has_room and self._rates.may_start(choice.lane, now, strictly_before=True)
         return False
 
     def _running_at(self, lane: str) -> int:

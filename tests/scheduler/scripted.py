@@ -14,6 +14,8 @@ from orc.providers import OnDelta, PermanentError, Reply, Request, TransientErro
 from orc.providers.request_key import prompt_values
 from tests.model import CONTENT, TRANSIENT, Choice, Plan
 
+USAGE = Usage(3, 5)
+
 
 class ScriptedModel:
     """A provider that replies to each call of a step, or fails it, as the step's task says.
@@ -56,7 +58,7 @@ class ScriptedModel:
         answer = f'"{digest_json(prompt_values(request))[:16]}"'
         text = answer if met.kind is None else "this is no JSON"
         on_delta(text)
-        return Reply(text, "model-1", "stop", Usage(3, 5))
+        return Reply(text, "model-1", "stop", USAGE)
 
     async def models(self) -> tuple[str, ...]:
         return ()

@@ -8,6 +8,9 @@ from typing import Any
 
 from tests.model import NEVER, TRANSIENT, Choice, Task
 
+_SLACK_S = 1 / 64
+"""A call is recorded a few milliseconds after it took its place in the rate."""
+
 
 class Objection(AssertionError):
     """A run broke a rule."""
@@ -171,3 +174,55 @@ class RoomWatch:
         """The job is resumed."""
         self.left.clear()
         self._halved_at.clear()
+
+
+@dataclass
+class RateWatch:
+    """How many calls a minute each provider receives, and their tokens, during one ownership.
+
+    A step that starts takes a place for its first call. `tokens` is what each call uses: where
+    the product does not know better, it expects more.
+    """
+
+    calls: Mapping[str, int]
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    tokens_of_a_call: int = 1
+    _sent: dict[str, list[float]] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
+
+    def may_start(self, lane: str, now: float, *, strictly_before: bool = False) -> bool:
+        """Whether a step may start at the provider now; before, if it had to be possible then."""
+        if strictly_before and lane in self.tokens:
+            # How much the product expects of a call is its own affair.
+            return False
+        limit = self.calls.get(lane, NEVER)
+        slack_s = -_SLACK_S if strictly_before else _SLACK_S
+        taken = sum(1 for place in self._places.values() if place == lane)
+        return self._in_window(lane, now, slack_s=slack_s) + taken < limit
+
+    def began(self, name: str, lane: str, now: float) -> None:
+        """Note that a step started at the provider."""
+        demand(self.may_start(lane, now), f"{name} has no room in the rate of {lane}")
+        self._places[name] = lane
+
+    def sent(self, name: str, lane: str, now: float) -> None:
+        """Note a call."""
+        self._places.pop(name, None)
+        recent = self._in_window(lane, now, slack_s=_SLACK_S)
+        demand(recent < self.calls.get(lane, NEVER), f"{name}: {recent} calls a minute to {lane}")
+        used = (recent + 1) * self.tokens_of_a_call
+        is_alone = recent == 0
+        demand(is_alone or used <= self.tokens.get(lane, NEVER), f"{name}: {used} tokens to {lane}")
+        self._sent.setdefault(lane, []).append(now)
+
+    def left(self, name: str) -> None:
+        """Note that the step's attempt ended."""
+        self._places.pop(name, None)
+
+    def forget(self) -> None:
+        """The job is resumed."""
+        self._sent.clear()
+        self._places.clear()
+
+    def _in_window(self, lane: str, now: float, *, slack_s: float) -> int:
+        return sum(1 for at in self._sent.get(lane, ()) if at + 60.0 - slack_s > now)

@@ -21,8 +21,11 @@ _CONDITIONS: tuple[Any, ...] = (
 _HICCUPS_MAX = 2
 
 
-def random_plan(chance: Random) -> Plan:
-    """A job with limits and permanent failures; sometimes with circuits or timeouts."""
+def random_plan(chance: Random, more: Random) -> Plan:
+    """A job with limits and permanent failures; sometimes with circuits, rates or timeouts.
+
+    What `more` decides came later: the seeds of before still give the same jobs beside it.
+    """
     tasks: list[Task] = []
     has_timeouts = chance.random() < 0.25
     falls_back = chance.random() < 0.5
@@ -34,6 +37,10 @@ def random_plan(chance: Random) -> Plan:
     if chance.random() < 0.4:
         cooldown_s = chance.choice((0.0, 0.5, 2.0, 8.0))
         plan = replace(plan, threshold=chance.randint(1, 3), cooldown_s=cooldown_s)
+    if more.random() < 0.2:
+        plan = replace(plan, rates={lane: more.randint(2, 6) for lane in LANES[:2]})
+    elif more.random() < 0.1:
+        plan = replace(plan, token_rates={lane: more.randint(1, 5) * 16 for lane in LANES[:2]})
     plan = steadfast(plan)
     return _with_timeouts(chance, plan) if has_timeouts else plan
 
@@ -100,34 +107,66 @@ def _with_timeouts(chance: Random, plan: Plan) -> Plan:
     return replace(plan, tasks=tasks, timeout_s=job_s)
 
 
-def random_flow(chance: Random) -> Flow:
-    """A job with conditions, fan-outs, loops, groups and approvals; sometimes with budgets."""
-    if chance.random() < 0.25:
-        return _budgeted(chance)
+def random_flow(chance: Random, more: Random) -> Flow:
+    """A job with conditions, fan-outs, loops, groups and approvals; sometimes with limits.
+
+    What `more` decides came later, as in `random_plan`.
+    """
+    flow = _budgeted(chance, more) if chance.random() < 0.25 else _unlimited(chance)
+    return _bounded(more, replace(flow, nodes=_doubtful(more, flow.nodes)))
+
+
+def _unlimited(chance: Random) -> Flow:
     depth = chance.choice((0, 1, 1, 2))
     body = _body(chance, "s", kinds=_LEAVES, depth=depth, in_loop=False)
     total, abreast = chance.randint(1, 4), chance.randint(1, 3)
     return Flow(body, total=total, abreast=abreast, attempts_max=_HICCUPS_MAX + 1)
 
 
-def _budgeted(chance: Random) -> Flow:
+def _doubtful(more: Random, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes, with what happens after a call in doubt; a person's answer is in `option`."""
+    found = []
+    for node in nodes:
+        if node.kind == "ask":
+            on_unknown = more.choice(("retry", "retry", "ask", "fail"))
+            option = "reject" if more.random() < 0.2 else "approve"
+            node = replace(node, on_unknown=on_unknown, option=option)
+        found.append(replace(node, members=_doubtful(more, node.members)))
+    return tuple(found)
+
+
+def _bounded(more: Random, flow: Flow) -> Flow:
+    """The flow, sometimes with an early circuit, or with calls or tokens limited per minute."""
+    if more.random() < 0.4:
+        cooldown_s = more.choice((0.0, 0.5, 2.0, 60.0))
+        flow = replace(flow, threshold=more.randint(1, 3), cooldown_s=cooldown_s)
+    if more.random() < 0.25:
+        return replace(flow, rate=more.randint(2, 6))
+    if more.random() < 0.1:
+        return replace(flow, token_rate=more.randint(1, 6) * 50)
+    return flow
+
+
+def _budgeted(chance: Random, more: Random) -> Flow:
     body = _body(chance, "s", kinds=("ask", "ask", "pure"), depth=1, in_loop=False)
     found = tuple(
-        replace(node, budget=_limit(chance))
+        replace(node, budget=_limit(chance, more))
         if node.kind in ("ask", "group") and chance.random() < 0.5
         else node
         for node in body
     )
-    budget = _limit(chance) if chance.random() < 0.7 else None
+    budget = _limit(chance, more) if chance.random() < 0.7 else None
     total, abreast = chance.randint(1, 4), chance.randint(1, 3)
     attempts_max = _HICCUPS_MAX + 1
     return Flow(found, total=total, abreast=abreast, budget=budget, attempts_max=attempts_max)
 
 
-def _limit(chance: Random) -> Limit:
+def _limit(chance: Random, more: Random) -> Limit:
     calls = chance.randint(1, 3) if chance.random() < 0.7 else None
     tokens = chance.randint(1, 4) * 400 if calls is None or chance.random() < 0.3 else None
-    return Limit(max_calls=calls, max_tokens=tokens)
+    usd = more.randint(2, 8) / 4 if more.random() < 0.3 else None
+    on_exceeded = "fail" if more.random() < 0.15 else "pause"
+    return Limit(max_calls=calls, max_tokens=tokens, max_cost_usd=usd, on_exceeded=on_exceeded)
 
 
 def _body(

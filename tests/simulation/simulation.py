@@ -25,6 +25,7 @@ import trio
 
 from orc.cli.jobs.owned_job import start_command
 from orc.ledger import Ledger, LedgerReader, Recorded, failpoints, open_ledger
+from orc.ledger.definition import JobDef
 from orc.ledger.digest import digest_json
 from orc.ledger.errors import StorageError
 from orc.ledger.secrets.masking import NO_MASK
@@ -38,6 +39,7 @@ from tests.builders import EPOCH_S, OWNER, new_state, submitted
 from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
 from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
+from tests.simulation.judge import Judge
 from tests.simulation.oracles import CancelWatch
 from tests.simulation.worlds import World, random_world
 
@@ -58,9 +60,11 @@ class SimulationFailed(AssertionError):
 
 @dataclass
 class Told:
-    """The report of a run: its events, its faults, and the number of deaths."""
+    """The report of a run: its job, its events, and its faults."""
 
     seed: int
+    definition: JobDef | None = None
+    stream: list[Recorded] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
@@ -94,11 +98,13 @@ class _Simulation:
         self._seed = seed
         self._told = told
         self._publishes = chance.random() < 0.12
-        self._world: World = random_world(chance)
+        self._world: World = random_world(chance, Random(f"more {seed}"))
         self._faults: Faults = random_faults(chance, publishes=self._publishes)
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
         self._cancels = CancelWatch()
+        self._judge = Judge(self._world.definition)
+        told.definition = self._world.definition
         self._state: JobState | None = None
         self._versions = 0
 
@@ -108,7 +114,7 @@ class _Simulation:
             stand.append(submitted(self._world.definition))
             self._catch_up(stand)
             state = self._live_on(stand)
-            self._judge(stand, state)
+            self._check_end(stand, state)
 
     def _live_on(self, stand: Stand) -> JobState:
         """Run one life after another, until the job has ended and no faults are left."""
@@ -236,9 +242,10 @@ class _Simulation:
             self._told.say(
                 f"   {recorded.version:>4} {moment:>8} {event.type}{place} {more}".rstrip()
             )
+        self._judge.observe(batch)
         demand(self._versions <= EVENTS_MAX, "it goes on for ever")
 
-    def _judge(self, stand: Stand, state: JobState) -> None:
+    def _check_end(self, stand: Stand, state: JobState) -> None:
         self._world.calls.check()
         self._world.check_end(stand, state)
         folder = None
@@ -250,10 +257,12 @@ class _Simulation:
             verifier = Verifier(reader, tables=self._sampled.random() < 0.3)
             verdict = verifier.check_job(stand.job_id, folder=folder)
             demand(not verdict.problems, "; ".join(verdict.problems))
-            stream = list(reader.read_stream(stand.job_id))
+            stream = self._told.stream = list(reader.read_stream(stand.job_id))
             rows = reader.connection.execute(
                 "SELECT type, step, attempt, data, recorded_at FROM events ORDER BY version"
             )
+            doubts = reader.connection.execute("SELECT calls_in_doubt FROM jobs").fetchone()
+            self._judge.check_doubts(doubts[0])
             self._told.rows = [tuple(row) for row in rows]
         folded = new_state(stand.definition)
         for recorded in stream:

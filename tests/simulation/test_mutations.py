@@ -8,19 +8,25 @@ from typing import Any
 
 import pytest
 
+import orc.projections.tables.projector as projecting
+import orc.scheduler.branching as branching
 import orc.scheduler.budget_gate as budget_gate
 import orc.scheduler.core.fold.calls as calls
 import orc.scheduler.core.fold.evolve as folding
+import orc.scheduler.core.fold.limits as limits
 import orc.scheduler.core.fold.queues as queues
 import orc.scheduler.core.fold.reopen as reopening
+import orc.scheduler.core.rules.decide as deciding
+import orc.scheduler.rates as rates
 import orc.scheduler.runner as running
 from orc.ledger import Ledger, Recorded
 from orc.ledger.errors import StorageError
-from orc.ledger.events import AnyEvent, LlmRequested
+from orc.ledger.events import AnyEvent, LlmRequested, Reserved
 from orc.projections import ReadModel
+from orc.scheduler.budget_gate import BudgetGate
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import RecordCall
-from orc.scheduler.core.fold.budgets import charge_cut_call
+from orc.scheduler.core.fold.budgets import charge_cut_call, find_shortfall
 from orc.scheduler.core.fold.limits import room_of
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.fold.reopen import job_resumed
@@ -92,6 +98,51 @@ def vars_of(spent: Any) -> tuple[int, int]:
 
 def spends_beyond_a_budget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(budget_gate, "find_shortfall", lambda *told, **more: None)
+
+
+def spends_beyond_a_budget_in_money(patch: pytest.MonkeyPatch) -> None:
+    def broken(state: Any, step_id: str, need: Reserved, **more: Any) -> Any:
+        return find_shortfall(state, step_id, need.model_copy(update={"cost_usd": 0.0}), **more)
+
+    patch.setattr(budget_gate, "find_shortfall", broken)
+
+
+def charges_no_money(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(BudgetGate, "charge", lambda gate, event: event)
+
+
+def sends_more_calls_than_its_rate(patch: pytest.MonkeyPatch) -> None:
+    room = rates._Meter._room_beside
+    patch.setattr(rates._Meter, "_room_beside", lambda *told: room(*told) + 1)
+
+
+def waits_although_its_rate_has_room(patch: pytest.MonkeyPatch) -> None:
+    room = rates._Meter._room_beside
+    patch.setattr(rates._Meter, "_room_beside", lambda *told: max(0, room(*told) - 1))
+
+
+def opens_no_circuit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(deciding, "circuit_events", lambda *told: [])
+
+
+def asks_through_an_open_circuit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limits, "lets_through", lambda *told, **more: True)
+
+
+def lets_every_step_probe(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folding, "assign_probe", lambda *told: None)
+
+
+def runs_a_step_in_doubt_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(branching, "is_held_by_doubt", lambda *told: False)
+
+
+def forgets_a_doubt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folding, "find_doubt", lambda *told: None)
+
+
+def tells_of_no_call_in_doubt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(projecting, "mark_in_doubt", lambda *told: None)
 
 
 def sends_a_call_before_its_commit(patch: pytest.MonkeyPatch) -> None:
@@ -176,6 +227,16 @@ BREAKS: tuple[Break, ...] = (
     waits_by_the_wall_clock,
     forgets_the_worst_case_of_a_lost_call,
     spends_beyond_a_budget,
+    spends_beyond_a_budget_in_money,
+    charges_no_money,
+    sends_more_calls_than_its_rate,
+    waits_although_its_rate_has_room,
+    opens_no_circuit,
+    asks_through_an_open_circuit,
+    lets_every_step_probe,
+    runs_a_step_in_doubt_again,
+    forgets_a_doubt,
+    tells_of_no_call_in_doubt,
     sends_a_call_before_its_commit,
     forgets_replies_that_were_paid,
     loses_a_signal_when_its_job_dies,

@@ -13,8 +13,8 @@ from tests.builders import EPOCH_S
 from tests.flow_model import Flow, all_nodes, job_status, walk
 from tests.model import Plan, Task, foresee
 from tests.scheduler.flow_referee import FlowReferee
-from tests.scheduler.flow_stand import FlowModel, answer, own_name, spec_of
-from tests.scheduler.flows import job_of
+from tests.scheduler.flow_stand import LANE, FlowModel, answer, own_name, price
+from tests.scheduler.flow_stand import definition_of as flow_definition
 from tests.scheduler.harness import Stand, definition_of, empty_stand
 from tests.scheduler.referee import Referee
 from tests.scheduler.scripted import ScriptedModel
@@ -48,11 +48,11 @@ class World(Protocol):
         """Check that the job ended as the model predicts. Raises Objection."""
 
 
-def random_world(chance: Random) -> World:
+def random_world(chance: Random, more: Random) -> World:
     """A random job of either kind."""
     if chance.random() < 0.55:
-        return PlanWorld(random_plan(chance))
-    return FlowWorld(random_flow(chance))
+        return PlanWorld(random_plan(chance, more))
+    return FlowWorld(random_flow(chance, more))
 
 
 class PlanWorld:
@@ -111,14 +111,15 @@ class FlowWorld:
         self.flow = flow
         self.calls = CallWatch()
         self.referee = FlowReferee(flow)
-        self.definition = job_of(spec_of(flow))
-        self._models = {"ollama": Watched(FlowModel(flow), self.calls)}
+        self.definition = flow_definition(flow)
+        self._models = {LANE: Watched(FlowModel(flow), self.calls)}
         self._is_foreseen = True
 
     @contextmanager
     def stand(self) -> Iterator[Stand]:
         models: Mapping[str, Any] = self._models
         with empty_stand(Plan((Task("unused"),)), self.definition, models) as stand:
+            stand.price = price
             yield stand
 
     def observe(self, now: float, events: Sequence[Any], *, is_stopping: bool) -> None:
@@ -133,9 +134,22 @@ class FlowWorld:
         self._note(events)
 
     def _note(self, events: Sequence[Any]) -> None:
-        # Its always() and cancelled() steps then ran with fewer results before them.
-        if any(event.type == "job.cancelling" for event in events):
+        if any(self._leaves_the_model(event) for event in events):
             self._is_foreseen = False
+
+    def _leaves_the_model(self, event: Any) -> bool:
+        """Whether the job may end otherwise than the model, which knows no faults and no limits."""
+        match event.type:
+            case "job.cancelling":
+                # Its always() and cancelled() steps then ran with fewer results before them.
+                return True
+            case "step.failed":
+                return event.kind == "budget" or "may or may not have completed" in event.message
+            case "approval.decided":
+                return (
+                    event.option == "reject" and self.referee.steps[event.step].node.kind == "ask"
+                )
+        return False
 
     def decisions(self, state: JobState) -> dict[str, str]:
         options = {node.id: node.option for node in all_nodes(self.flow.nodes)}
@@ -149,6 +163,8 @@ class FlowWorld:
         if not self._is_foreseen:
             return
         expected = walk(self.flow)
+        if expected.is_timed:
+            return
         _demand_equal({name: s.status for name, s in state.steps.items()}, expected.statuses)
         status = job_status(self.flow, expected.ends)
         demand(state.status == status, f"{state.status}, not {status}")
