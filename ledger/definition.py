@@ -262,8 +262,17 @@ class StepDef(Resolved):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the step needs only a slot to start, once its needs have ended."""
-        return self.condition is None and self.shape is None and self.facts.holds_slot
+        """Whether the step needs only a slot to start, once its needs have ended.
+
+        Any other step reads values first, which must be committed.
+        """
+        is_simple = self.condition is None and self.shape is None and self.facts.holds_slot
+        return is_simple and not self.has_result_key
+
+    @property
+    def has_result_key(self) -> bool:
+        """Whether a key of its rendered work is computed before it starts, to find its result."""
+        return self.cache != "off" and self.facts.runs_code
 
 
 class JobDef(Resolved):

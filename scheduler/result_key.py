@@ -48,7 +48,7 @@ class ResultReuse:
     def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
         """The command for a ready step: start an attempt, or reuse a result."""
         definition = self._state.graph.steps[step_id]
-        if definition.cache == "off" or not definition.facts.runs_code:
+        if not definition.has_result_key:
             return StartAttempt(step_id, now)
         key = self._key(step_id, definition)
         if key is None or self._cache is None or self._state.steps[step_id].fresh:
