@@ -77,9 +77,9 @@ def check_value(value: Any, *, beside: Size = NOTHING, levels_max: int = LEVELS_
         if not below:
             return Size(values, chars)
         level = below
+    limit = min(levels_max, LEVELS_MAX)
     raise Unstorable(
-        f"it is nested more than {min(levels_max, LEVELS_MAX)} levels deep; use fewer levels, or keep "
-        "it as a text"
+        f"it is nested more than {limit} levels deep; use fewer levels, or keep it as a text"
     )
 
 
