@@ -19,7 +19,6 @@ from typing import Any
 from orc.ledger.digest import digest_bytes
 from tests.processes import read_events, run_orc
 
-_AT_REST = ("job.succeeded", "job.failed", "job.cancelled", "job.waiting")
 _NOT_COMPARED = ("-wal", "-shm", ".jsonl", "manifest.json", "trace")
 """Files whose bytes depend on the time, or that SQLite may leave or not."""
 
@@ -102,9 +101,9 @@ class Stand:
         return kills
 
     def finish(self, command: Command) -> None:
-        """Resume the jobs that the command had submitted when it was killed."""
-        for job_id, last in _last_types(self.folder / "runs.db").items() if command.runs else ():
-            if last not in _AT_REST:
+        """Resume the jobs that the command submitted: a killed one may have left them unfinished."""
+        for job_id in _last_types(self.folder / "runs.db") if command.runs else ():
+            if job_id not in self.names.values():
                 done = self.orc("resume", job_id, "-q")
                 assert done.returncode == 0, done.stderr
 

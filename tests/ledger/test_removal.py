@@ -193,6 +193,10 @@ def test_after_a_crash_between_jobs_no_stream_lacks_the_event(
     with open_at(path) as ledger:
         assert _remove(ledger, SHARED) == 1
     assert _problems(path) == []
+    rows = sqlite3.connect(path).execute(
+        "SELECT job_id, count(*) FROM events WHERE type = 'blob.removed' GROUP BY job_id"
+    )
+    assert [count for _, count in rows] == [1, 1], "a job has recorded the same removal twice"
 
 
 def test_nothing_is_removed_from_a_job_with_an_owner(path: Path) -> None:

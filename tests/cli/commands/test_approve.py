@@ -70,6 +70,21 @@ def test_a_decision_that_is_not_waited_for_is_refused(
     assert words in said.err
 
 
+def test_the_same_decision_of_the_same_user_can_be_given_again(asked: str, here: Path) -> None:
+    """A killed `orc approve` may have recorded the decision and not published it."""
+    folder = here / "runs" / asked
+    before = (folder / "manifest.json").read_bytes()
+    assert orc("approve", asked, "gate", "--comment", "fine").code == 0
+    after = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_bytes(before)
+    assert orc("approve", asked, "gate", "--comment", "fine").code == 0
+    assert (folder / "manifest.json").read_bytes() == after
+    assert len(orc("tail", asked, "--type", "approval.decided", "--json").lines()) == 1
+    for other in (("--comment", "not fine"), ("--option", "later", "--comment", "fine")):
+        said = orc("approve", asked, "gate", *other)
+        assert (said.code, "has already been decided" in said.err) == (2, True)
+
+
 def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
     slow = SPEC + '  slow: {run: "until [ -e ../../../../go ]; do sleep 0.05; done"}\n'
     (tmp_path / "spec.yaml").write_text(slow)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.cli.command_line import orc, write
+from pathlib import Path
+
+from orc.ledger.files.temporary import hold
+from tests.cli.command_line import orc, submit, write
 from tests.cli.conftest import Kept
 
 
@@ -15,3 +18,39 @@ def test_doctor_names_what_it_found_and_ends_with_7_for_a_broken_ledger(kept: Ke
     assert {"python", "sqlite", "ledger", "ollama", "replay", "trio"} <= set(found)
     assert broken.code == 7
     assert "bad   ledger: " in broken.out
+
+
+def test_doctor_names_what_killed_commands_left_and_what_removes_it(here: Path) -> None:
+    text = (
+        "project: p\noutput_dir: out\nsteps: {a: {value: 1, files: [{path: a.txt, content: x}]}}\n"
+    )
+    job = submit(text)
+    left = {
+        here / ".copy.db.7-7.orc-tmp": "give that command again",
+        here / "half": "give that command again",
+        here / "runs" / job / "outputs/.a.txt.7-7.orc-tmp": f"`orc export {job}` removes it",
+        here / "out/.a.txt.7-7.orc-tmp": f"`orc resume {job}` copies them again",
+    }
+    (here / "half").mkdir()
+    (here / "half/.orc-unfinished").touch()
+    for path in left:
+        if path.name != "half":
+            path.touch()
+    findings = orc("doctor", "--json").json()["findings"]
+    found = {Path(each["path"]): each["remedy"] for each in findings if each["name"] == "leftover"}
+    assert set(found) == set(left)
+    assert all(words in found[path] for path, words in left.items())
+    assert all(str(path) in orc("doctor").out for path in left)
+
+    assert orc("export", job).code == orc("resume", job).code == 0
+    assert orc("backup", "copy.db").code == orc("export", job, "--to", "half").code == 0
+    assert not [path for path in here.rglob("*") if path.name.endswith((".orc-tmp", "unfinished"))]
+
+
+def test_doctor_leaves_alone_what_a_living_process_writes(here: Path) -> None:
+    submit("project: p\nsteps: {a: {value: 1}}\n")
+    path = here / ".copy.db.7-7.orc-tmp"
+    with path.open("w") as file:
+        assert hold(file.fileno())
+        assert "orc-tmp" not in orc("doctor").out
+    assert "orc-tmp" in orc("doctor").out

@@ -39,6 +39,16 @@ def test_nothing_is_overwritten_without_force(here: Path) -> None:
     assert Path("eval.replay.yaml").read_text() != "mine"
 
 
+def test_a_killed_init_is_completed_by_the_same_command(here: Path) -> None:
+    assert orc("init", "eval").code == 0
+    whole = Path("eval.yaml").read_bytes()
+    Path("eval.yaml").unlink()
+    Path(".eval.yaml.7-7.orc-tmp").write_bytes(b"half")
+    assert orc("init", "eval").code == 0
+    assert Path("eval.yaml").read_bytes() == whole
+    assert not list(here.glob("*.orc-tmp"))
+
+
 def test_a_file_or_a_folder_says_where_to(here: Path) -> None:
     assert orc("init", "eval", "--to", "one/two.yaml").code == 0
     assert orc("init", "eval", "--to", "three").code == 0

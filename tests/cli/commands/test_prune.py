@@ -73,6 +73,22 @@ def test_after_a_prune_every_command_reports_what_was_removed(here: Path) -> Non
     assert not [said for said in (show, export, resumed, rerun) if "Traceback" in said.err]
 
 
+def test_a_prune_without_files_can_be_followed_by_one_with_files(here: Path) -> None:
+    job = submit(SPEC)
+    file = here / "runs" / job / "outputs/keeping/a.txt"
+    assert prune("--job", job, "--yes")["removed"] is True
+    assert file.exists()
+    planned = orc("prune", "--job", job, "--files")
+    assert "would be completed: the run folder of" in planned.err
+    assert f"to complete it: orc prune --job {job} --files --yes" in planned.err
+    done = prune("--job", job, "--files", "--yes")
+    assert (done["removed"], done["completed"], done["blobs"]) == (False, [job], [])
+    assert not file.exists()
+    said = orc("prune", "--job", job, "--files", "--yes")
+    assert said.err == "nothing was left to do: an earlier removal had removed these bytes\n"
+    assert orc("verify").code == 0
+
+
 def test_what_another_job_needs_stays(here: Path) -> None:
     old = submit(SPEC)
     young = orc("fork", old, "--json").lines()[0]["job_id"]

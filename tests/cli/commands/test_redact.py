@@ -61,8 +61,33 @@ def test_after_a_redaction_the_text_is_only_where_the_output_says(here: Path) ->
         said = orc(*command)
         assert said.code == 2
         assert "were removed by orc redact on" in said.err
-    # A second redaction has nothing to do.
+    again = orc("redact", FILE_DIGEST, "--yes")
+    assert again.code == 0
+    assert "nothing was left to do: an earlier removal had removed these bytes" in again.err
+    assert "removed: " not in again.err
+    assert orc("redact", FILE_DIGEST, "--json", "--yes").json()["removed"] is False
+    assert orc("verify").code == 0
+
+
+def test_a_second_redaction_completes_what_a_killed_one_left(here: Path) -> None:
+    job = submit(SPEC)
+    folder = here / "runs" / job
+    kept = {name: (folder / name).read_bytes() for name in ("manifest.json", "events.jsonl")}
+    file = folder / "outputs/keeping/a.txt"
+    text = file.read_bytes()
     assert orc("redact", FILE_DIGEST, "--yes").code == 0
+    file.write_bytes(text)
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+    (here / "runs.db.search-journal").touch()
+
+    said = orc("redact", FILE_DIGEST, "--yes")
+    assert said.code == 0
+    assert f"completed an earlier removal: the run folder of {job}" in said.err
+    assert f"also removed: the file {file}" in said.err
+    assert "removed: 1 blob" not in said.err
+    assert not file.exists()
+    assert not (here / "runs.db.search-journal").exists()
     assert orc("verify").code == 0
 
 
