@@ -1,1 +1,1 @@
-"""The checks of `orc doctor`: versions, the ledger, prices, providers, leftover processes."""
+"""The checks of `orc doctor`: versions, the ledger, prices, providers, leftover processes and files."""
