@@ -240,6 +240,12 @@ def row_to_recorded(row: tuple[Any, ...]) -> Recorded:
     return Recorded(job_id, version, recorded_at, event, position, digest)
 
 
+def read_ledger_id(connection: sqlite3.Connection) -> str:
+    """The random identity of the ledger; "" if this version has not opened it for writing yet."""
+    row = connection.execute("SELECT value FROM orc_meta WHERE key = 'ledger_id'").fetchone()
+    return "" if row is None else str(row[0])
+
+
 def _check_numbers(values: Any, *, where: str) -> None:
     """Check the numbers of an event; those of JSON that came from models and commands may be large."""
     items = vars(values).items() if isinstance(values, BaseModel) else (("it", v) for v in values)

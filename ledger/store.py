@@ -20,12 +20,13 @@ from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, sto
 from orc.ledger.digest import canonical_json, digest_bytes
 from orc.ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
 from orc.ledger.events import Recorded
+from orc.ledger.files.identity import claim_locks, new_ledger_id
 from orc.ledger.files.in_use import FilesInUse
 from orc.ledger.files.locks import WriteLock
 from orc.ledger.files.new_file import require_folder
 from orc.ledger.files.way import real_path
 from orc.ledger.packing import is_text, within_limit
-from orc.ledger.reader import Head, LedgerReader
+from orc.ledger.reader import Head, LedgerReader, read_ledger_id
 from orc.ledger.schema import is_current, migrate
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.stored import UNEXPECTED, parse_version
@@ -145,13 +146,24 @@ class Ledger(LedgerReader):
         return count
 
     def _prepare(self) -> None:
-        if is_current(self.connection) and self._read_model_version() == self._projector.version:
-            return
-        with self._transaction():
-            # Another process may have migrated the file, so check again inside the transaction.
-            migrate(self.connection)
-            if self._read_model_version() != self._projector.version:
-                self._rebuild()
+        if not self._is_prepared():
+            with self._transaction():
+                # Another process may have migrated the file, so check again inside the transaction.
+                migrate(self.connection)
+                self.connection.execute(
+                    "INSERT OR IGNORE INTO orc_meta VALUES ('ledger_id', ?)", (new_ledger_id(),)
+                )
+                if self._read_model_version() != self._projector.version:
+                    self._rebuild()
+        with self._lock:
+            claim_locks(self.path, read_ledger_id(self.connection))
+
+    def _is_prepared(self) -> bool:
+        return (
+            is_current(self.connection)
+            and self._read_model_version() == self._projector.version
+            and read_ledger_id(self.connection) != ""
+        )
 
     def _read_model_version(self) -> int:
         row = self.connection.execute(

@@ -28,6 +28,11 @@ from orc.ledger.wording import duration_text
 
 WRITE_WAIT_S = 30.0
 OWNER_WAIT_S = 1.0
+WRITER = "writer"
+INDEXER = "search"
+NOT_OF_JOBS = (WRITER, INDEXER)
+"""The lock files that do not have the name of a job."""
+
 _UNSURE_WAIT_S = 0.25
 """How long a lock must be taken until its holder cannot be a mere probe."""
 
@@ -122,7 +127,7 @@ class WriteLock:
     """
 
     def __init__(self, database: Path) -> None:
-        self.path = locks_dir(database) / "writer"
+        self.path = locks_dir(database) / WRITER
         _make_dir(self.path.parent)
         self._fd = _open_lock_file(self.path)
 

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from orc.ledger.files.exposure import SIDE_FILES, examine_ledger
-from orc.ledger.files.locks import FileLock, locks_dir
+from orc.ledger.files.locks import INDEXER, FileLock, locks_dir
 from orc.ledger.files.way import real_path
 from orc.projections.search.query import TOKENIZER
 
@@ -97,7 +97,7 @@ def remove_index(database: Path) -> None:
 
 def lock_of(database: Path) -> FileLock:
     """The lock of the index: only its holder writes to the index or removes it."""
-    return FileLock(locks_dir(database) / "search")
+    return FileLock(locks_dir(database) / INDEXER)
 
 
 def _check_file(path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Self
 from orc.ledger import failpoints
 from orc.ledger.errors import LedgerError
 from orc.ledger.files.locks import FileLock
-from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
+from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, read_ledger_id, row_to_recorded
 from orc.projections.search.file import NotAnIndex, lock_of, open_file, open_memory
 from orc.projections.search.query import spaced
 from orc.projections.search.texts import SEARCHED_TYPES, texts_of
@@ -88,6 +88,7 @@ class SearchIndex:
         position = int(about.get("position", 0))
         return (
             about.get("version") == str(VERSION)
+            and about.get("ledger") == read_ledger_id(reader.connection)
             and about.get("first") == _hash_at(reader, _first_position(reader))
             and about.get("last") == _hash_at(reader, position)
             and about.get("removal") == str(_last_removal(reader))
@@ -100,6 +101,7 @@ class SearchIndex:
             self.connection.execute("DELETE FROM about")
             self._note(
                 version=str(VERSION),
+                ledger=read_ledger_id(reader.connection),
                 first=_hash_at(reader, _first_position(reader)),
                 removal=str(_last_removal(reader)),
                 position="0",

@@ -1,0 +1,65 @@
+"""Records in the folder of lock files to which ledger they belong.
+
+A lock file has the name of a job and lies beside the ledger. If another ledger takes the name while a
+job of the former one runs, the two would share their locks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from orc.ledger.errors import StorageError
+from orc.ledger.files.locks import NOT_OF_JOBS, has_owner, locks_dir
+
+_NAME = "ledger.json"
+_BYTES_MAX = 4096
+
+
+def new_ledger_id() -> str:
+    """A random identity for a ledger. A copy of the file keeps it."""
+    return os.urandom(16).hex()
+
+
+def claim_locks(database: Path, ledger_id: str) -> None:
+    """Record that the lock files beside the file are those of this ledger. Hold the write lock.
+
+    Raises StorageError if they are those of another ledger whose job is still being run.
+    """
+    path = locks_dir(database) / _NAME
+    found = _read(path)
+    if found == ledger_id:
+        return
+    # Without a record, the lock files are those of an earlier version, or new.
+    names = [] if found is None else sorted(os.listdir(path.parent))
+    for name in names:
+        if name not in NOT_OF_JOBS and has_owner(database, name):
+            raise StorageError(
+                f"{database} is not the ledger that had this name before, and a process still runs "
+                f"{name} of the other one; wait for its end, or name another file with --db"
+            )
+    temporary = path.with_name(f"{_NAME}.{os.getpid()}")
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps({"ledger_id": ledger_id}).encode())
+    finally:
+        os.close(fd)
+    os.replace(temporary, path)
+
+
+def _read(path: Path) -> object:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        note = json.loads(os.read(fd, _BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(fd)
+    return note.get("ledger_id") if isinstance(note, dict) else None
