@@ -42,7 +42,10 @@ def check_runs_dir(path: Path) -> None:
             f"cannot create run folders in {path}: it is a link to {real_path(path)}, which does not "
             "exist; create that folder, remove the link, or name another folder with --runs-dir"
         )
+    purpose = f"orc does not use the folder for run folders {path}"
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
     try:
+        examine_folder(there, is_end=there == path).refuse(purpose)
         Folder(path).create()
         examined = examine_folder(path)
     except OSError as error:
@@ -55,7 +58,7 @@ def check_runs_dir(path: Path) -> None:
             f"cannot create run folders in {path}: it is not writable; name another folder with "
             "--runs-dir"
         )
-    examined.refuse(f"orc does not use the folder for run folders {path}")
+    examined.refuse(purpose)
 
 
 def check_run_folder(folder: Path) -> None:

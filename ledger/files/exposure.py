@@ -104,10 +104,14 @@ def examine_ledger(database: Path, *, with_locks: bool = False) -> Examined:
         return _examined(way, faults)
 
 
-def examine_folder(folder: Path) -> Examined:
-    """The folder, with its faults: other users must not be able to write in it."""
+def examine_folder(folder: Path, *, is_end: bool = True) -> Examined:
+    """The folder, with its faults: other users must not be able to write in it.
+
+    If it is not the end of the way, a folder of one's own will be made in it: it may be sticky. Raises
+    OSError as `examine_ledger`.
+    """
     with open_way(folder, is_folder=True) as way:
-        return _examined(way, list(_faults_on_the_way(way)))
+        return _examined(way, list(_faults_on_the_way(way, is_end=is_end)))
 
 
 def _examined(way: Way, faults: list[Fault]) -> Examined:
@@ -130,13 +134,13 @@ def _is_trusted(fault: Fault, trusted: list[Path]) -> bool:
     return any(folder == fault.path or folder in fault.path.parents for folder in trusted)
 
 
-def _faults_on_the_way(way: Way) -> Iterator[Fault]:
+def _faults_on_the_way(way: Way, *, is_end: bool = True) -> Iterator[Fault]:
     for entry in way.entries:
         status = entry.status
         if not is_own(status):
             yield _belongs_to_another(entry)
         elif stat.S_ISDIR(status.st_mode) and others_may_write(entry):
-            is_last = entry.path == way.folder
+            is_last = is_end and entry.path == way.folder
             is_sticky = bool(status.st_mode & stat.S_ISVTX)
             if is_sticky and not is_last:
                 # Here a user cannot replace what belongs to another one. The next entry on the way

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.errors import StorageError
+from orc.ledger.wording import size_text
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -68,6 +69,7 @@ def copy_database(database: Path) -> TemporaryDirectory[str]:
 
     folder = TemporaryDirectory(prefix="orc-")
     try:
+        _refuse_too_large(database, Path(folder.name))
         for _ in range(_TRIES):
             before = _state(database)
             for name in (database, Path(f"{database}-wal")):
@@ -83,6 +85,18 @@ def copy_database(database: Path) -> TemporaryDirectory[str]:
         f"{database} belongs to another user and is being changed all the time; try again later, or "
         "let its owner take a copy (orc backup)"
     )
+
+
+def _refuse_too_large(database: Path, folder: Path) -> None:
+    size = sum(
+        path.lstat().st_size for path in (database, Path(f"{database}-wal")) if path.exists()
+    )
+    free = os.statvfs(folder)
+    if size > free.f_bavail * free.f_frsize:
+        raise StorageError(
+            f"{database} belongs to another user and is read from a private copy, which needs "
+            f"{size_text(size)}; {folder.parent} has less. Name another folder with TMPDIR"
+        )
 
 
 def _state(database: Path) -> tuple[object, ...]:

@@ -292,6 +292,44 @@ def test_a_runs_folder_of_another_user_is_named_and_not_used(job: str, shared: P
 
 
 @needs_root
+def test_no_runs_folder_is_made_beside_a_ledger_of_another_user(job: str, shared: Path) -> None:
+    shutil.rmtree(shared / "runs")
+    give(shared, *shared.rglob("*"))
+    before = state_of(shared)
+    said = orc("export", job)
+    assert said.code == 2
+    assert f"{shared} belongs to user {ANOTHER}" in said.err
+    assert state_of(shared) == before
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_price_table_beside_the_ledger_is_a_regular_file(
+    kind: str, job: str, shared: Path
+) -> None:
+    path = shared / "prices.yaml"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    assert orc("verify").code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_price_table_has_a_bound(job: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORC_PRICES", "/dev/zero")
+    said = orc("verify")
+    assert said.code == 2
+    assert "the price table /dev/zero has more than" in said.err
+
+
+@needs_root
+def test_a_copy_that_does_not_fit_is_refused_before_it_is_made(job: str, shared: Path) -> None:
+    with (shared / "runs.db-wal").open("ab") as log:
+        log.truncate(2**42)
+    give(shared, *shared.rglob("*"))
+    said = orc("list")
+    assert said.code == 74
+    assert "Name another folder with TMPDIR" in said.err
+
+
+@needs_root
 def test_a_run_folder_that_another_user_made_is_not_used(job: str, shared: Path) -> None:
     orc("approve", job, "ask")
     shutil.rmtree(shared / "runs" / job)

@@ -22,7 +22,6 @@ from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
 PRICES_VARIABLE = "ORC_PRICES"
 FILE_NAME = "prices.yaml"
-
 _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
@@ -38,8 +37,9 @@ def find_own_prices(database: Path, environment: Mapping[str, str]) -> Path | No
     named = environment.get(PRICES_VARIABLE)
     if named:
         return Path(named).absolute()
+    # Another user may have put a pipe or a device beside a ledger that is only read.
     beside = database.parent / FILE_NAME
-    return beside if beside.exists() else None
+    return beside if beside.is_file() else None
 
 
 def read_prices(own: Path | None) -> PriceTable:
