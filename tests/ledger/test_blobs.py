@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger import pack, pack_bytes, packing
+from orc.ledger import bounds, pack, pack_bytes, packing
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger
 from tests.ledger.support import JOB, open_at, rows, submitted
@@ -57,7 +57,7 @@ def test_the_error_for_a_missing_blob_names_its_digest(tmp_path: Path) -> None:
 def test_a_blob_over_the_limit_is_refused_and_its_event_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert packing.BLOB_BYTES_MAX == 256 * 1024 * 1024
+    assert bounds.BLOB_BYTES_MAX == 256 * 1024 * 1024
     monkeypatch.setattr(packing, "BLOB_BYTES_MAX", 10)
     with open_at(tmp_path / "runs.db") as store:
         store.append_blobs([b"0123456789"])
