@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Condition = Literal["", "yes", "no", "success", "failure", "always", "cancelled", "item"]
@@ -87,16 +87,12 @@ class Flow:
 
 @dataclass(frozen=True)
 class End:
-    """How a step ended. `upstream`: something before it had failed.
-
-    `is_early`: it was skipped for another reason, perhaps before that failure.
-    """
+    """How a step ended. `upstream`: something before it had failed."""
 
     status: str
     output: Any = None
     is_tolerated: bool = False
     upstream: bool = False
-    is_early: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -111,13 +107,9 @@ class End:
 
 @dataclass
 class Walk:
-    """How a flow ends, step by step: the status and the output of each that comes into being.
-
-    `is_timed`: a step asks whether something has failed, of a step that may be skipped before.
-    """
+    """How a flow ends, step by step: the status and the output of each that comes into being."""
 
     ends: dict[str, End] = field(default_factory=dict)
-    is_timed: bool = False
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -163,25 +155,13 @@ def _body(
         seen = {**outer, **ends}
         needs = [ends[name] for name in node.needs]
         has_failed = upstream or any(end.upstream or end.is_bad for end in needs)
-        is_early = has_failed and not upstream and _may_precede_its_failure(node, needs)
-        if is_early and (node.condition == "failure" or node.members):
-            found.is_timed = True
         name = prefix + node.id
         if not _may_start(node, needs) or not _holds(node, has_failed=has_failed):
             end = End("skipped", upstream=has_failed)
         else:
             end = _outer(found, node, name, seen, around, upstream=has_failed)
-        end = replace(end, is_early=is_early)
         found.ends[name] = ends[node.id] = end
     return ends
-
-
-def _may_precede_its_failure(node: Node, needs: Sequence[End]) -> bool:
-    """Whether the node may end before what failed upstream of it: one reason to skip it is enough."""
-    certain = [end for end in needs if end.is_bad or (end.upstream and not end.is_early)]
-    if _may_start(node, needs):
-        return not certain
-    return any(not end.is_good and end not in certain for end in needs)
 
 
 def _may_start(node: Node, needs: Sequence[End]) -> bool:

@@ -163,8 +163,6 @@ class FlowWorld:
         if not self._is_foreseen:
             return
         expected = walk(self.flow)
-        if expected.is_timed:
-            return
         _demand_equal({name: s.status for name, s in state.steps.items()}, expected.statuses)
         status = job_status(self.flow, expected.ends)
         demand(state.status == status, f"{state.status}, not {status}")
