@@ -138,6 +138,10 @@ def test_a_disk_that_fails_at_any_hit_of_a_failpoint_loses_nothing(here: Path, n
         fail_at(hit, name, here)
 
 
+TRACED_S = 5 * WAIT_S
+"""A traced process stops at each system call, which takes long on a busy machine."""
+
+
 def run_traced(call: str, folder: Path, *, inject: str = "") -> tuple[int, str, str]:
     """`orc run` under strace, and the trace with each such call on the ledger."""
     if why_not():
@@ -152,7 +156,7 @@ def run_traced(call: str, folder: Path, *, inject: str = "") -> tuple[int, str, 
         env=orc_environment(),
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=TRACED_S,
         check=False,
     )
     return ended.returncode, ended.stderr, trace.read_text()

@@ -7,6 +7,7 @@ from orc.ledger.events import JobCancelled, JobCancelling
 from orc.ledger.kinds import OPEN
 from orc.scheduler.core.commands import CancelJob
 from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.doubt import asks_about_doubt
 from orc.scheduler.core.fold.state import JobState
 from orc.scheduler.core.fold.work import became_ready, clear_work
 from orc.scheduler.core.language.templates import parse_condition
@@ -15,13 +16,18 @@ _CALLS_RUN_ON_CANCEL = {"always()", "cancelled()"}
 
 
 def end_cancelled(state: JobState, command: CancelJob) -> JobCancelling | JobCancelled:
-    """The event for the command. A second cancel ends the job at once."""
+    """The event for the command. A second cancel ends the job at once.
+
+    A step whose doubt a person must settle does not run: the job would wait, and its next owner
+    would read the signal again and cut the step short again.
+    """
     steps = tuple(
         step_id
         for step_id, step in state.steps.items()
         if step.status == "pending"
         and step.parent is None
         and _runs_on_cancel(state.graph.steps[step_id])
+        and not asks_about_doubt(state, step_id)
     )
     if steps and not command.at_once and not state.is_cancelling:
         return JobCancelling(steps=steps, signal_id=command.signal_id, reason=command.reason)

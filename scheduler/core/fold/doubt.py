@@ -26,6 +26,11 @@ def is_held_by_doubt(state: JobState, step_id: str) -> bool:
     return state.steps[step_id].in_doubt is not None and definition.on_unknown != "retry"
 
 
+def asks_about_doubt(state: JobState, step_id: str) -> bool:
+    """Whether the step is in doubt and a person must say whether it runs again."""
+    return is_held_by_doubt(state, step_id) and state.graph.steps[step_id].on_unknown == "ask"
+
+
 def settles_doubt(state: JobState, event: StepFailed) -> bool:
     """Whether the failure ends the doubt: a resume after it runs the step again.
 

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from orc.ledger.definition import BudgetDef, JobDef, RetryDef
-from orc.ledger.events import AnyEvent, ApprovalDecided, ApprovalRequested, JobCancelled, TokenUsage
+from orc.ledger.events import (
+    AnyEvent,
+    ApprovalDecided,
+    ApprovalRequested,
+    JobCancelled,
+    JobCancelling,
+    TokenUsage,
+)
 from orc.scheduler.core.commands import (
     AskAboutDoubt,
     CancelJob,
@@ -244,3 +251,13 @@ def test_work_that_was_ended_midway_is_retried_only_if_retry_on_has_its_kind(
 def test_no_question_is_asked_about_a_step_that_is_not_in_doubt() -> None:
     with pytest.raises(AssertionError):
         decide(fold(work(), resumed()), AskAboutDoubt("a"))
+
+
+@pytest.mark.parametrize("on_unknown", ["ask", "fail", "retry"])
+def test_a_cancelled_job_does_not_wait_for_a_person_to_settle_a_doubt(on_unknown: str) -> None:
+    step_a = step("a", prompt="?", condition="always()", runs_after="any", on_unknown=on_unknown)
+    state = running(job(step_a), started("a"), requested("a"), interrupted("a", reason="cancel"))
+
+    (event,) = decide(state, CancelJob(1))
+
+    assert isinstance(event, JobCancelled if on_unknown == "ask" else JobCancelling)
