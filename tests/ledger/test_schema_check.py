@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger import LedgerReader, connect_reader, schema_check
+from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema import MIGRATIONS
 from orc.ledger.schema_check import DIGESTS, digest_of, schema_of_version
@@ -121,10 +122,12 @@ def test_a_statement_that_takes_long_is_ended_if_pages_form_a_cycle(
     monkeypatch.setattr(schema_check, "_STEPS_MAX", 500)
     _make_cycle(path, "events")
     with LedgerReader.open(path) as ledger:
-        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-            ledger.connection.execute("SELECT count(*), max(data) FROM events").fetchone()
-        with pytest.raises(CorruptLedger, match="refer to each other without end"):
-            list(ledger.read_all())
+        query = "SELECT count(*), max(data) FROM events"
+        with (
+            pytest.raises(CorruptLedger, match="refer to each other without end"),
+            storage_errors(path),
+        ):
+            ledger.connection.execute(query).fetchone()
 
 
 def test_a_statement_that_takes_long_goes_on_in_a_sound_file(
