@@ -158,12 +158,9 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     The row has the columns position, job_id, version, type, step, attempt, recorded_at, data and
     hash. The events of ledgers and of bundles are read with this function. Raises CorruptLedger.
     """
-    _, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
-    if not (
-        type(job_id) is type(type_name) is type(recorded_at) is type(data) is type(digest) is str
-        and type(version) is int
-    ):
+    if not has_event_types(row):
         raise _damaged(row, "a column has a value of another type")
+    _, job_id, version, type_name, step, attempt, recorded_at, data, _ = row
     if job_id not in _good_ids:
         if not is_job_id(job_id):
             raise _damaged(row, f"{_shown(job_id)} is not a job id")
@@ -194,6 +191,17 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
     if type(fields) is not dict:
         raise _damaged(row, "its data is no object")
     return fields, bool(_large)
+
+
+def has_event_types(row: tuple[Any, ...]) -> bool:
+    """Whether the columns of an event's row, as for `check_event`, have values of their types."""
+    _, job_id, version, type_name, step, attempt, recorded_at, data, digest = row
+    return (
+        type(job_id) is type(type_name) is type(recorded_at) is type(data) is type(digest) is str
+        and type(version) is int
+        and (step is None or type(step) is str)
+        and (attempt is None or type(attempt) is int)
+    )
 
 
 def check_number(value: int | float, *, name: str, where: str) -> None:

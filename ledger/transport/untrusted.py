@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -25,9 +24,8 @@ from orc.ledger.reader import LedgerReader, row_to_recorded
 from orc.ledger.removal import digests_in_specs
 from orc.ledger.schema import MIGRATIONS, check_header, migrate
 from orc.ledger.schema_check import CELL_BYTES_MAX, schema_of, schema_of_version
+from orc.ledger.stored import check_job_id, has_event_types
 
-_JOB_ID = re.compile(r"job_[a-z0-9]{12}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _TABLES = ("events", "blobs")
 _ALLOWED = {
     sqlite3.SQLITE_SELECT,
@@ -40,9 +38,6 @@ _READ_EVENTS = (
     "FROM events NOT INDEXED ORDER BY position"
 )
 _READ_BLOBS = "SELECT sha256, size_bytes, content FROM blobs NOT INDEXED"
-_TYPES: tuple[tuple[type, ...], ...] = (
-    (str,), (int,), (str,), (str, type(None)), (int, type(None)), (str,), (str,), (str,),
-)  # fmt: skip
 
 
 @contextmanager
@@ -133,7 +128,7 @@ def _copy_events(
     job_id, previous, expected, size = "", "", 1, 0
     for row in bundle.execute(_READ_EVENTS):
         where = f"{path}: event {expected}"
-        if not all(type(cell) in kinds for cell, kinds in zip(row, _TYPES, strict=True)):
+        if not has_event_types((0, *row)):
             raise CorruptLedger(f"{where}: a column has a value of another type")
         job_id = job_id or row[0]
         if row[0] != job_id:
@@ -141,14 +136,11 @@ def _copy_events(
                 f"{path} has more than one job: it is a ledger, not a bundle. Write a bundle of one "
                 f"job with `orc bundle JOB FILE --db {path}`"
             )
-        if not _JOB_ID.fullmatch(job_id):
-            raise CorruptLedger(f"{path}: {job_id!a} is not a job id")
+        check_job_id(job_id, where=str(path))
         if row[1] != expected:
             raise CorruptLedger(f"{where} is missing or out of order")
         if chain_hash(previous, row[:7]) != row[7]:
             raise CorruptLedger(f"{where} was changed: its hash does not match its content")
-        if not _TIME.fullmatch(row[5]):
-            raise CorruptLedger(f"{where}: {row[5]!a} is not a valid time")
         _read_event(row, where)
         size += len(row[6])
         if size > size_max:
@@ -166,14 +158,9 @@ def _copy_events(
 
 def _read_event(row: tuple[Any, ...], where: str) -> None:
     try:
-        recorded = row_to_recorded((0, *row))
+        row_to_recorded((0, *row))
     except LedgerError as error:
         raise type(error)(f"{where}: {error}") from None
-    except RecursionError:
-        raise CorruptLedger(f"{where}: its data is nested too deeply") from None
-    is_first = recorded.version == 1
-    if is_first != (recorded.event.type == "job.submitted"):
-        raise CorruptLedger(f"{where}: job.submitted must be the first event, and only that")
 
 
 def _copy_blobs(

@@ -14,6 +14,7 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema import MIGRATIONS
 from orc.ledger.schema_check import DIGESTS, digest_of, schema_of_version
+from tests.ledger.cycles import make_cycle
 from tests.ledger.support import JOB, open_at, raw, skipped, submitted
 
 
@@ -81,37 +82,8 @@ def test_values_that_are_larger_than_orc_writes_are_not_read(path: Path) -> None
         assert found == schema_check.CELL_BYTES_MAX
 
 
-def _root_of(path: Path, name: str) -> tuple[int, int]:
-    with closing(raw(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-        query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
-        return connection.execute(query, (name,)).fetchone()[0], size
-
-
-def _make_cycle(path: Path, name: str) -> None:
-    """Make all children of an inner page, above the last level, that page's first child.
-
-    The rows of the child come again and again: with a few levels, more often than can be counted.
-    """
-    root, size = _root_of(path, name)
-    content = bytearray(path.read_bytes())
-    start = (root - 1) * size
-    assert content[start] in (2, 5), "the tree has one level only"
-    cells = int.from_bytes(content[start + 3 : start + 5], "big")
-    places = [
-        start + int.from_bytes(content[start + 12 + 2 * n : start + 14 + 2 * n], "big")
-        for n in range(cells)
-    ]
-    child = content[places[0] : places[0] + 4]
-    for place in places:
-        content[place : place + 4] = child
-    content[start + 8 : start + 12] = child
-    path.write_bytes(content)
-
-
 def test_rows_that_come_again_end_the_reading_of_events(path: Path) -> None:
-    _make_cycle(path, "sqlite_autoindex_events_1")
+    make_cycle(path, "sqlite_autoindex_events_1")
     with LedgerReader.open(path) as ledger, pytest.raises(CorruptLedger, match="comes after event"):
         list(ledger.read_stream(JOB))
 
@@ -120,7 +92,7 @@ def test_a_statement_that_takes_long_is_ended_if_pages_form_a_cycle(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema_check, "_STEPS_MAX", 500)
-    _make_cycle(path, "events")
+    make_cycle(path, "events")
     with LedgerReader.open(path) as ledger:
         query = "SELECT count(*), max(data) FROM events"
         with (

@@ -28,6 +28,8 @@ from orc.ledger.transport import untrusted
 from orc.ledger.transport.bundle import import_job, write_bundle
 from orc.ledger.transport.imported import imported
 from orc.ledger.transport.untrusted import open_bundle
+from tests.cli.crafted_ledgers import craft, events
+from tests.ledger.cycles import make_cycle
 from tests.ledger.support import (
     AT,
     JOB,
@@ -352,3 +354,47 @@ def test_a_journal_beside_a_bundle_is_not_read(bundle: Path, target: Path) -> No
         bundle.with_name(bundle.name + end).write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" * 100)
     with open_at(target) as ledger:
         assert _import(ledger, bundle) == (0, 4)
+
+
+@pytest.mark.parametrize("at", ["x", "", "2026", "2026-02-31T00:00:00.000000Z"])
+def test_a_time_that_is_none_is_refused_though_the_chain_is_valid(
+    bundle: Path, target: Path, at: str
+) -> None:
+    craft(bundle, events(lambda fields: fields.update(recorded_at=at)))
+    with open_at(target) as ledger, pytest.raises(CorruptLedger, match="is not a valid time"):
+        _import(ledger, bundle)
+    assert _stored(target) == []
+
+
+def test_blobs_that_come_without_end_are_refused(source: Path, tmp_path: Path) -> None:
+    contents = [b"content %d" % number * 60 for number in range(150)]
+    with open_at(source) as ledger:
+        first = ledger.head(JOB).version + 1
+        written = [wrote(first + number, content) for number, content in enumerate(contents)]
+        ledger.append(written, blobs=contents)
+    bundle = _bundle(source, tmp_path / "many.orc")
+    make_cycle(bundle, "blobs", levels=2)
+    with (
+        pytest.raises(CorruptLedger, match="more rows of blobs than a file of its size can hold"),
+        open_bundle(bundle),
+    ):
+        raise AssertionError("the bundle was opened")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM evil",
+        "ATTACH ':memory:' AS other",
+        "CREATE TEMP TABLE other (x)",
+        "DELETE FROM events",
+    ],
+)
+def test_sql_of_a_bundle_is_not_allowed_to_run(bundle: Path, statement: str) -> None:
+    with closing(sqlite3.connect(bundle, isolation_level=None)) as connection:
+        connection.execute("CREATE VIEW evil AS SELECT job_id FROM events")
+    with (
+        closing(untrusted._connect(bundle)) as connection,
+        pytest.raises(sqlite3.DatabaseError, match=r"prohibited|not authorized"),
+    ):
+        connection.execute(statement)
