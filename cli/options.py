@@ -12,6 +12,9 @@ from orc.cli.completion import complete_jobs, complete_steps
 from orc.cli.errors import UsageProblem
 from orc.scheduler.core.durations import parse_duration
 
+NUMBER_MAX = 2**31 - 1
+"""The maximum of a number that an option takes, such as a limit or a version; SQLite holds more."""
+
 Job = Annotated[
     str,
     typer.Argument(
@@ -92,7 +95,13 @@ StepFilter = Annotated[
 ]
 At = Annotated[
     int | None,
-    typer.Option("--at", help="Show the job as it was after this event.", metavar="VERSION", min=1),
+    typer.Option(
+        "--at",
+        help="Show the job as it was after this event.",
+        metavar="VERSION",
+        min=1,
+        max=NUMBER_MAX,
+    ),
 ]
 Inputs = Annotated[
     list[str] | None,

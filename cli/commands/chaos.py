@@ -19,7 +19,7 @@ from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
 from orc.cli.jobs.prepare import Submission, prepare_run
 from orc.cli.jobs.sync import first_error
-from orc.cli.options import Inputs, InputsFile, Json, Quiet, Replies, SpecFile
+from orc.cli.options import NUMBER_MAX, Inputs, InputsFile, Json, Quiet, Replies, SpecFile
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
@@ -38,7 +38,10 @@ def command(
     sample: Annotated[
         int | None,
         typer.Option(
-            help="Kill after this many commits only, chosen at random.", metavar="N", min=1
+            help="Kill after this many commits only, chosen at random.",
+            metavar="N",
+            min=1,
+            max=NUMBER_MAX,
         ),
     ] = None,
     seed: Annotated[

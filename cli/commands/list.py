@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.jobs.listing import list_jobs
 from orc.cli.ledger_access import live_status, read_tables
-from orc.cli.options import Database, Json, parse_since
+from orc.cli.options import NUMBER_MAX, Database, Json, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.text import put, put_json, say, table
 from orc.ledger.kinds import SHOWN_JOB_STATUSES
@@ -20,7 +20,14 @@ from orc.ledger.wording import duration_text, number_text
 def command(
     limit: Annotated[
         int,
-        typer.Option("--limit", "-n", min=1, help="Show at most this many jobs.", metavar="N"),
+        typer.Option(
+            "--limit",
+            "-n",
+            min=1,
+            max=NUMBER_MAX,
+            help="Show at most this many jobs.",
+            metavar="N",
+        ),
     ] = 20,
     statuses: Annotated[
         list[str] | None,

@@ -12,7 +12,7 @@ from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
-from orc.cli.options import Database, Follow, Job, Json
+from orc.cli.options import NUMBER_MAX, Database, Follow, Job, Json
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import put_json, put_piece, safe, safe_lines, say
 from orc.ledger import LedgerReader, Payload, has_owner
@@ -38,7 +38,8 @@ def command(
         str, typer.Argument(help="A step's id.", metavar="STEP", autocompletion=complete_steps)
     ],
     attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, help="Only this attempt.", metavar="N")
+        int | None,
+        typer.Option("--attempt", min=1, max=NUMBER_MAX, help="Only this attempt.", metavar="N"),
     ] = None,
     follow: Follow = False,
     raw: Annotated[

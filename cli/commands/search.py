@@ -11,7 +11,7 @@ import typer
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import database_path
-from orc.cli.options import Database, Json
+from orc.cli.options import NUMBER_MAX, Database, Json
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.projections.search.query import match_expression
@@ -50,7 +50,14 @@ def command(
     ] = None,
     limit: Annotated[
         int,
-        typer.Option("-n", "--limit", help="Show at most this many results.", metavar="N", min=1),
+        typer.Option(
+            "-n",
+            "--limit",
+            help="Show at most this many results.",
+            metavar="N",
+            min=1,
+            max=NUMBER_MAX,
+        ),
     ] = 25,
     best: Annotated[
         bool, typer.Option("--best", help="Best match first, instead of newest first.")

@@ -12,7 +12,7 @@ import typer
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger
-from orc.cli.options import Database, Follow, Json, StepFilter
+from orc.cli.options import NUMBER_MAX, Database, Follow, Json, StepFilter
 from orc.cli.terminal.event_lines import put_event
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
@@ -35,7 +35,14 @@ def command(
     follow: Follow = False,
     last: Annotated[
         int | None,
-        typer.Option("-n", "--last", min=0, help="Start with the last N events only.", metavar="N"),
+        typer.Option(
+            "-n",
+            "--last",
+            min=0,
+            max=NUMBER_MAX,
+            help="Start with the last N events only.",
+            metavar="N",
+        ),
     ] = None,
     type_: Annotated[
         str | None,

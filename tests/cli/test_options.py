@@ -8,6 +8,7 @@ import pytest
 
 from orc.cli.errors import UsageProblem
 from orc.cli.options import parse_since
+from tests.cli.command_line import orc
 
 
 def test_since_is_a_duration_or_a_utc_time() -> None:
@@ -20,3 +21,23 @@ def test_since_is_a_duration_or_a_utc_time() -> None:
     assert parse_since("2026-11-01T10:00+02:00") == "2026-11-01T08:00:00.000000Z"
     with pytest.raises(UsageProblem, match="out of range"):
         parse_since("0001-01-01T00:00+05:00")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list --limit",
+        "tail latest --last",
+        "search word --limit",
+        "show latest --at",
+        "graph latest --at",
+        "logs latest a --attempt",
+        "chaos spec.yaml --sample",
+        "browse --port",
+    ],
+)
+def test_a_number_that_no_table_can_hold_is_a_usage_error(command: str) -> None:
+    said = orc(*command.split(), "9" * 30)
+    assert said.code == 2
+    assert "Invalid value" in said.err
+    assert "Traceback" not in said.err
