@@ -127,7 +127,11 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
 
 def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
     """The outcome, with the attempt's log added."""
-    log = workspace.read_log(step_id, attempt)
+    try:
+        log = workspace.read_log(step_id, attempt)
+    except OSError:
+        # The work is done, whether or not its log can be read.
+        log = None
     if log is None:
         return finished
     payload, blob = log

@@ -9,13 +9,13 @@ this on. The stored results are left to the ResultCache.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from orc.ledger.definition import CacheScope, StepDef
 from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.events import StepReused
+from orc.ledger.scarcity import raise_shortage
 from orc.ledger.step_names import is_within
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import ReuseStep, StartAttempt
@@ -60,14 +60,20 @@ class ResultReuse:
         return ReuseStep(StepReused(step=step_id, reason="cache", **fields))
 
     def _key(self, step_id: str, definition: StepDef) -> Digest | None:
-        """The step's key. None if the step cannot be rendered: its attempt then fails and says why."""
+        """The step's key. None if the step cannot be rendered: its attempt then fails and says why.
+
+        None too if the machine has no free descriptors to read the step's sources.
+        """
         try:
-            request = self._renderer.request(step_id)
-            files = self._renderer.files(step_id)
-            globs = self._renderer.globs(step_id)
-            env = self._renderer.named_environment(step_id)
-        except (TemplateError, PathProblem):
+            return self._compute_key(step_id, definition)
+        except (TemplateError, PathProblem, OSError):
             return None
+
+    def _compute_key(self, step_id: str, definition: StepDef) -> Digest | None:
+        request = self._renderer.request(step_id)
+        files = self._renderer.files(step_id)
+        globs = self._renderer.globs(step_id)
+        env = self._renderer.named_environment(step_id)
         work: dict[str, Any] = {
             "version": 1,
             "project": self._state.project,
@@ -110,8 +116,10 @@ class ResultReuse:
             path = folder / name
             # Regular files only: reading a pipe would block.
             if path.is_file():
-                with suppress(OSError):
+                try:
                     found[name] = digest_bytes(path.read_bytes())
+                except OSError as error:
+                    raise_shortage(error)
         return found
 
 

@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from orc.ledger.scarcity import raise_shortage
 from orc.ledger.wording import size_text
 from orc.scheduler.effects.contract import LOG_BYTES_MAX
 
@@ -62,12 +63,15 @@ def _open(path: Path, *, fresh: bool) -> int:
     `fresh` replaces an existing log as well.
     """
     if not fresh:
-        with suppress(OSError):
+        try:
             found = os.open(path, _FLAGS, 0o600)
             status = os.fstat(found)
             if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
                 return found
             os.close(found)
+        except OSError as error:
+            # Without a free descriptor, the log that is there must stay.
+            raise_shortage(error)
     with suppress(FileNotFoundError):
         os.unlink(path)
     return os.open(path, _FLAGS | os.O_EXCL, 0o600)

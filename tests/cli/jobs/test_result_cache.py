@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -203,3 +204,24 @@ steps:
 """
     job_id = submit(spec)
     assert [output(job_id, name) for name in ("size", "each[0]", "each[1]")] == ["4999"] * 3
+
+
+def test_a_source_that_cannot_be_read_for_lack_of_descriptors_is_not_left_out_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = (
+        "project: sources\n"
+        'steps: {a: {run: "echo x >> ../../../../runs.log; : $ORC_SPEC_DIR/data", cache: ledger}}\n'
+    )
+    submit(spec)
+    write("data", "text")
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "data":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    submit(spec)
+    assert times() == 2

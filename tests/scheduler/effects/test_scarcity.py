@@ -20,6 +20,7 @@ from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects import waiting
 from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tool_command import run_tool_command
@@ -252,6 +253,19 @@ def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(
             with pytest.raises(OSError, match="Too many open files"):
                 look()
     assert list(folder.files(under)) == ["work/there.txt"]
+
+
+@needs_proc
+def test_a_log_that_cannot_be_opened_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "step.log"
+    first = Log(path, begins=True)
+    first.write(b"before\n")
+    first.close()
+    second = Log(path)
+    with no_descriptor_left():
+        second.write(b"lost\n")
+    assert second.warning is not None
+    assert path.read_bytes() == b"before\n"
 
 
 async def test_a_process_waits_until_a_thread_can_be_started(
