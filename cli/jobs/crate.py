@@ -79,8 +79,8 @@ def write_crate_file(
 
 def _packed(folder: Folder) -> Iterator[Packed]:
     for relative in folder.files():
-        if relative == MARK:
-            continue
+        if relative in (MARK, METADATA):
+            continue  # A killed export may have written the description already.
         content = folder.read(relative)
         assert content is not None
         yield Packed(relative, digest_bytes(content), len(content))

@@ -238,7 +238,7 @@ class OwnedJob:
             publisher.publish()
         except OSError as error:
             raise StorageError(
-                f"cannot write the run folder {self.folder}: {error.strerror or error}. The ledger "
+                f"cannot write the run folder {self.folder}: {_problem(error)}. The ledger "
                 "has all of the job; solve this, then give the same command again"
             ) from error
 
@@ -249,12 +249,18 @@ class OwnedJob:
             publisher.publish(final=final, before_run=not final)
         except OSError as error:
             raise StorageError(
-                f"cannot write the run folder {self.folder}: {error.strerror or error}. The ledger "
+                f"cannot write the run folder {self.folder}: {_problem(error)}. The ledger "
                 f"has all of the job; solve this, then `orc resume {self.job_id}`"
             ) from error
 
     def _deliver(self) -> tuple[str, ...]:
         return deliver_files(self.ledger, self.job_id, self.state, force=self.caller.force)
+
+
+def _problem(error: OSError) -> str:
+    """The error of a file, with the file's path in the run folder."""
+    said = str(error.strerror or error)
+    return f"{error.filename}: {said}" if isinstance(error.filename, str) else said
 
 
 def owner_here() -> Owner:

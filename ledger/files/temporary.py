@@ -26,6 +26,7 @@ LOCK_NAME = "lock"
 
 _NAME_BYTES_MAX = 120
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES_MAX = 100
 _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -111,15 +112,11 @@ def discard(path: Path) -> None:
         if not stat.S_ISDIR(path.lstat().st_mode):
             path.unlink()
             return
-        has_lock = os.path.lexists(path / LOCK_NAME)
-        for name in os.listdir(path) if has_lock else ():
-            inner = path / name
-            if stat.S_ISDIR(inner.lstat().st_mode):
-                shutil.rmtree(inner)
-            elif name != LOCK_NAME:
-                inner.unlink()
-        if has_lock:
-            (path / LOCK_NAME).unlink(missing_ok=True)
+        fd = os.open(path, _FOLDER)
+        try:
+            _empty(fd)
+        finally:
+            os.close(fd)
         path.rmdir()
 
 
@@ -161,6 +158,19 @@ def _make_locked(target: Path) -> tuple[Path, int]:
             os.close(fd)
         # Another process has just taken the new folder for a leftover.
     raise OSError(errno.EBUSY, f"{target.parent}: other processes remove new files there")
+
+
+def _empty(folder: int) -> None:
+    """Remove what is in the open folder, if it is one of ours: it then has a lock."""
+    names = os.listdir(folder)
+    if LOCK_NAME not in names or os.fstat(folder).st_uid != os.geteuid():
+        return
+    for name in names:
+        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            shutil.rmtree(name, dir_fd=folder)
+        elif name != LOCK_NAME:
+            os.unlink(name, dir_fd=folder)
+    os.unlink(LOCK_NAME, dir_fd=folder)
 
 
 def _is_dead(path: Path) -> bool:

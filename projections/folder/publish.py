@@ -95,7 +95,12 @@ class Publisher:
         same_size = there is not None and there.st_size == len(content)
         if same_size and self._folder.read(relative) == content:
             return
-        self._folder.write(relative, content)
+        try:
+            self._folder.write(relative, content)
+        except OSError as error:
+            # Some filesystems refuse names: the error must tell which.
+            error.filename = relative
+            raise
 
 
 def deliver(

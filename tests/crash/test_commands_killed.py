@@ -7,16 +7,23 @@ writes, and that no temporary file is left.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from orc.cli.command_table import COMMANDS
+from orc.cli.jobs.browse_decisions import decider
+from orc.cli.jobs.places import Places
+from orc.ledger import failpoints
 from orc.ledger.digest import digest_bytes
 from orc.ledger.failpoints import COMMAND_PLACES
-from tests.crash.killed_commands import Command, Stand, counts, folder_of_stand
+from orc.projections.pages.decisions import DecisionRequest
+from tests.crash.killed_commands import Command, Stand, counts, folder_of_stand, is_temporary
+from tests.processes import event_types
 
 _LONG = ("long-text " * 200).strip()
 _SPEC = """\
@@ -144,3 +151,23 @@ def test_a_command_killed_again_when_it_is_given_again_is_completed(
     chance = random.Random(f"{_SEED} {name} pairs")
     for _ in range(8):
         stand.check_killed_at(command, chance.choice(hits), f"*@{chance.randint(1, len(hits))}")
+
+
+@pytest.mark.parametrize("point", ["signal.sent", "ledger.after_commit@2", "file.after_write@2"])
+def test_a_decision_on_a_page_that_was_killed_can_be_made_again(stand: Stand, point: str) -> None:
+    stand.begin(BY_NAME["approve"])
+    database = stand.folder / "runs.db"
+    decide = decider(Places.find(database=database, environment={}))
+    wanted = DecisionRequest(stand.names["asking"], "gate", "approve", "yes")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            failpoints.arm(f"{point}=kill")
+            decide(wanted)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    decide(wanted)
+    assert event_types(database).count("approval.decided") == 1
+    assert not [path for path in stand.folder.rglob("*") if is_temporary(path)]
+    assert stand.orc("verify").returncode == 0

@@ -101,3 +101,20 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+@pytest.mark.parametrize("form", ["folder", "ro-crate"])
+def test_an_unfinished_folder_is_completed_to_the_same_bytes(
+    kept: Kept, here: Path, form: str
+) -> None:
+    command = ("export", kept.tiny, "--db", kept.database, "--format", form, "--to", "new")
+    assert orc(*command).code == 0
+    before = {path: path.read_bytes() for path in Path("new").rglob("*") if path.is_file()}
+    mark = Path("new/.orc-unfinished")
+    mark.write_text(f'"{form} of {kept.tiny}"')
+    Path("new/manifest.json").unlink()
+    other = orc("export", kept.passed, "--db", kept.database, "--to", "new")
+    assert (other.code, "has an unfinished export" in other.err) == (2, True)
+    assert orc(*command).code == 0
+    assert {path: path.read_bytes() for path in Path("new").rglob("*") if path.is_file()} == before
+    assert orc(*command).code == 2

@@ -155,3 +155,13 @@ def test_a_folder_that_cannot_be_synced_is_no_error(
     monkeypatch.setattr("os.fsync", fsync)
     write_new_bytes(tmp_path / "new", b"x", force=False)
     assert (tmp_path / "new").read_bytes() == b"x"
+
+
+def test_a_link_in_place_of_a_temporary_folder_leads_nowhere(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in (LOCK_NAME, "precious"):
+        (mine / name).touch()
+    (tmp_path / ".new.7-7.orc-tmp").symlink_to(mine)
+    write_new_bytes(tmp_path / "new", b"x", force=False)
+    assert sorted(os.listdir(mine)) == [LOCK_NAME, "precious"]
