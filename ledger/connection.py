@@ -218,10 +218,20 @@ def _refuse_unreadable(examined: Examined) -> None:
                 is_trustable=False,
             )
     if is_hot(path):
-        raise ExposedFiles(
-            f"{path} cannot be read: {path}-journal has an interrupted transaction, which orc does not "
-            "play back for other users. The ledger's owner can do it with orc rebuild"
+        raise ExposedFiles(_is_interrupted(path), is_trustable=False)
+
+
+def _is_interrupted(path: Path) -> str:
+    journal = Path(f"{path}-journal")
+    if os.lstat(journal).st_uid == os.lstat(path).st_uid:
+        return (
+            f"{path} cannot be read: {journal} has an interrupted transaction, which orc does not play "
+            "back for other users. The ledger's owner can do it with orc rebuild"
         )
+    return (
+        f"{path} cannot be read: {journal} has a transaction, and does not belong to the ledger's "
+        f"owner. Remove it, or copy {path} without it into a folder of your own"
+    )
 
 
 def _refuse_replaced(examined: Examined) -> None:

@@ -1,1 +1,1 @@
-"""Files of a ledger on the disk: locks, atomic writes, and access that is confined to a folder."""
+"""Files of a ledger on the disk: who could change them, locks, atomic writes, confined access."""

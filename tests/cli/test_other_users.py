@@ -242,8 +242,19 @@ def test_a_running_transaction_of_another_user_is_not_played_back_by_a_reader(
     give(shared, *shared.rglob("*"))
     said = orc("list")
     assert said.code == 2
-    assert str(journal) in said.err
+    assert f"{journal} has an interrupted transaction" in said.err
+    give(journal, uid=ANOTHER + 1)
+    said = orc("list")
+    assert said.code == 2
+    assert f"{journal} has a transaction, and does not belong to the ledger's owner" in said.err
     assert victim.exists()
+
+
+def test_an_interrupted_transaction_of_ones_own_is_played_back(job: str, shared: Path) -> None:
+    journal = shared / "runs.db-journal"
+    journal.write_bytes(hot_journal(shared / "runs.db", shared / "nothing"))
+    assert orc("rebuild").code == 0
+    assert not journal.exists()
 
 
 @pytest.mark.parametrize("path", [".", "runs.db"])
