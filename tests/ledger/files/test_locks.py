@@ -200,15 +200,23 @@ def probing(database: Path) -> Iterator[None]:
 
 
 @pytest.mark.skipif(not hasattr(fcntl, "F_OFD_GETLK"), reason="this system has no such locks")
-def test_a_probe_takes_no_lock_that_an_owner_wants(database: Path) -> None:
+def test_a_probe_takes_no_lock_that_an_owner_wants(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise AssertionError("a probe takes a lock")
+
     lock = OwnerLock(database, JOB)
-    lock.acquire(wait_s=0)
-    lock.release()
+    for is_owned in (True, False):
+        lock.acquire(wait_s=0) if is_owned else lock.release()
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", refuse)
+            assert has_owner(database, JOB) == is_owned
+
+
+def test_while_another_process_probes_an_owner_gets_its_lock_at_once(database: Path) -> None:
+    lock = OwnerLock(database, JOB)
     with probing(database):
-        for _ in range(1000):
-            one = FileLock(locks_dir(database) / JOB)
-            assert one.try_acquire()
-            one.release()
         for _ in range(1000):
             lock.acquire(wait_s=0)
             assert has_owner(database, JOB)
