@@ -189,8 +189,9 @@ def test_facets_show_escapes(poisoned: Path) -> None:
     async def look() -> None:
         client = Datasette([str(poisoned)]).client
         page = (await client.get("/runs/steps?_facet=status")).text
-        facets = page[page.index('class="facet-results"') :]
+        facets = page[page.index('class="facet-results"') : page.index('class="rows-and-columns"')]
         assert "\\x1b[2J" in facets
+        assert "\x1b" not in page
         value = (await client.get("/runs/steps.json?_facet=status")).json()
         results = value["facet_results"]["status"]["results"]
         assert any("\x1b[2J" in result["value"] for result in results), "programs get the value"
