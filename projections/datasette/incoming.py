@@ -23,7 +23,7 @@ from orc.projections.pages.requests import (
     host_of,
 )
 
-AT_ONCE = 8
+AT_ONCE = 4
 WAITING_MAX = 100
 """The number of requests that may wait while `AT_ONCE` others are answered."""
 

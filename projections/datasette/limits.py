@@ -16,7 +16,7 @@ from orc.ledger.wording import size_text
 
 VALUE_BYTES_MAX = 16 * 1024 * 1024
 """The largest value in a statement. The pages of orc read larger blobs; they do not use this."""
-RESULT_BYTES_MAX = 64 * 1024 * 1024
+RESULT_BYTES_MAX = 32 * 1024 * 1024
 """The sum of the texts and bytes in the rows that one statement returns."""
 HEAP_BYTES_MAX = 2 * BLOB_BYTES_MAX
 """The memory of SQLite in the whole process. The largest blob must fit."""

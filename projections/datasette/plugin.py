@@ -115,6 +115,10 @@ def menu_links(datasette: Any) -> list[dict[str, str]]:
 def startup(datasette: Any) -> None:
     """Limit the instructions of SQL, and make messages safe. Datasette has no hooks for this."""
     make_stderr_safe(database_module, views_module)
+    try:
+        allowed_hosts(datasette.plugin_config("orc"))
+    except ValueError as error:
+        raise SystemExit(f"Error: {error}") from error
     if database_module.sqlite_timelimit.__module__ != with_opcodes.__module__:
         database_module.sqlite_timelimit = with_opcodes(database_module.sqlite_timelimit)
 
@@ -156,7 +160,10 @@ def asgi_wrapper(datasette: Any) -> Callable[[Asgi], Asgi]:
     - Refuse requests of other sites (`incoming.py`), make each response safe (`outgoing.py`), and
       add the headers of `security.py`.
     """
-    hosts = allowed_hosts(datasette.plugin_config("orc"))
+    try:
+        hosts = allowed_hosts(datasette.plugin_config("orc"))
+    except ValueError:
+        hosts = frozenset()  # `startup` ends the server with a message.
 
     def wrap(app: Asgi) -> Asgi:
         async def by_address(scope: dict[str, Any], receive: Any, send: Any) -> None:
