@@ -39,8 +39,9 @@ def command(
 ) -> int:
     """Check hash chains, blobs, tables and published files.
 
-    Exits 5 if there is a problem. Events cut off the end of a job, and a removed job, are found only
-    by comparison with a known head: in the run folder, or given with --head.
+    Exits 5 if there is a problem. The run folder of a job that was interrupted may be older than the
+    ledger: this is a note, and no problem. Events cut off the end of a job, and a removed job, are
+    found only by comparison with a known head: in the run folder, or given with --head.
     """
     path = database_path(database)
     found = verify_ledger(
