@@ -27,7 +27,9 @@ PAGES = (
     "docs/events.md",
     "docs/promises.md",
     "docs/spec.md",
+    "docs/security.md",
     "docs/tables.md",
+    "docs/threat-model.md",
 )
 _PART = re.compile(r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=name) -->", re.DOTALL)
 
@@ -241,6 +243,27 @@ def render_promises() -> str:
     return "\n\n".join(parts)
 
 
+def render_threats() -> str:
+    """Who is trusted with what, and the tests that show it."""
+    import yaml
+
+    entries = yaml.safe_load((ROOT / "tests/promises/threats.yaml").read_text("utf-8"))
+    return _table(
+        ("who", "is trusted with", "can do at most", "shown by"),
+        (
+            (entry["who"], entry["trusted"], entry["most"], _names(entry["tests"]))
+            for entry in entries
+        ),
+    )
+
+
+def render_encoders() -> str:
+    """The encoders in which a secret is found."""
+    from orc.ledger.secrets.encoders import ENCODERS
+
+    return "\n".join(f"- {encoder.name}" for encoder in ENCODERS)
+
+
 def spec_models() -> dict[str, type[BaseModel]]:
     """Every mapping of the spec, by the name of its keys' part: `retry` for `RetrySpec`."""
     from orc.scheduler.core.spec import model as spec_model
@@ -293,7 +316,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "filters": render_filters,
     "tests": render_tests,
     "later-keys": render_later_keys,
+    "encoders": render_encoders,
     "promises": render_promises,
+    "threats": render_threats,
     **{f"{name}-keys": _keys(model) for name, model in spec_models().items()},
 }
 

@@ -144,7 +144,11 @@ def _numbered(character: str) -> Iterator[Pattern]:
     choices = [
         sequence(literal("U"), digits_of_either_case(f"{code:08x}")),
         sequence(
-            one_of("ux"), literal("{"), zeros, digits_of_either_case(f"{code:x}"), literal("}")
+            one_of("ux"),
+            _introducer("{"),
+            zeros,
+            digits_of_either_case(f"{code:x}"),
+            _introducer("}"),
         ),
     ]
     if 0x80 <= code < 0x100:
@@ -180,7 +184,7 @@ def _marks_before(character: str) -> Iterator[Pattern]:
     if _is_special(character):
         escaped = sequence(_BACKSLASHES, literal(character))
         yield sequence(
-            either(literal("`"), literal("^")),
+            either(_introducer("`"), _introducer("^")),
             either(literal(character), escaped, *_twice(character)),
         )
 
@@ -192,9 +196,11 @@ def _quote(character: str) -> Pattern:
 def _twice(character: str) -> Iterator[Pattern]:
     """A character of a spelling, as a second encoder may write it."""
     yield _introducer(character)
-    for name in _names_of_characters().get(character, ())[:2]:
-        if name.endswith(";"):
-            yield literal(f"&{name}")
+    names = [name for name in _names_of_characters().get(character, ()) if name.endswith(";")]
+    for name in sorted(names, key=len)[:2]:
+        yield literal(f"&{name}")
+    if character == " ":
+        yield literal("+")
 
 
 def _doubled(character: str) -> Iterator[Pattern]:
@@ -293,7 +299,7 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("escapes with a letter", r"a\nb", _lettered),
     Encoder("a backslash before a special character, once or twice", r"a\'b", _backslash_before),
     Encoder(
-        "a backtick (PowerShell) or a caret (cmd) before a special character", "a^&b", _marks_before
+        "a backtick (PowerShell) or a caret (cmd) before a special character", "a^'b", _marks_before
     ),
     Encoder("doubled quotes (SQL, CSV, PowerShell, YAML), `%%` and `$$`", "a''b", _doubled),
     Encoder("single quotes of a shell, closed and opened again", r"a'\''b", _closed_and_reopened),

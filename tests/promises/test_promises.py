@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.promises.table import ROOT, Guard, read_promises
 
@@ -19,6 +20,15 @@ QUICK = GUARDS[:1]
 COPIED = "cli docs examples ledger orc projections providers scheduler tests".split()
 FAILED = 1
 WAIT_S = 300.0
+
+
+def test_every_line_of_the_threat_model_names_tests_that_exist() -> None:
+    for entry in yaml.safe_load((ROOT / "tests/promises/threats.yaml").read_text("utf-8")):
+        assert entry["tests"], entry["who"]
+        for test in entry["tests"]:
+            path, _, name = test.partition("::")
+            assert (ROOT / path).exists(), test
+            assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), test
 
 
 def test_every_promise_names_tests_that_exist() -> None:

@@ -1,0 +1,297 @@
+# ruff: noqa: UP031  (the codes of other languages are clearer in their own format)
+"""A secret is found as real encoders write it, in text, in pieces, and encoded a second time."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import json
+import quopri
+import shlex
+import shutil
+import subprocess
+import time
+import urllib.parse
+import xml.sax.saxutils
+from collections.abc import Callable
+from itertools import pairwise
+
+import markupsafe
+import pytest
+import yaml
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+
+from orc.ledger.secrets.encoders import ENCODERS
+from orc.ledger.secrets.masking import Mask
+
+Encode = Callable[[str], str]
+
+
+def utf16(character: str) -> list[int]:
+    content = character.encode("utf-16-be")
+    return [int.from_bytes(content[at : at + 2]) for at in range(0, len(content), 2)]
+
+
+def escaped(value: str, special: str, code: str, named: dict[str, str] | None = None) -> str:
+    """The rules of JSON in another language: which characters are escaped, and in which digits."""
+    named = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", **(named or {})}
+    return "".join(
+        named[one]
+        if one in named
+        else "".join(code % unit for unit in utf16(one))
+        if one in special or one < " "
+        else one
+        for one in value
+    )
+
+
+def each(value: str, code: Callable[[str], str]) -> str:
+    return "".join(map(code, value))
+
+
+def bytewise(value: str, code: str) -> str:
+    return "".join(code % byte for byte in value.encode())
+
+
+def in_csv(value: str) -> str:
+    target = io.StringIO()
+    csv.writer(target).writerow([value])
+    return target.getvalue()
+
+
+def quoted_printable(value: str) -> str:
+    return quopri.encodestring(b"key: " + value.encode(), quotetabs=False).decode("ascii")
+
+
+def before_specials(value: str, mark: str, special: str) -> str:
+    return each(value, lambda one: mark + one if one in special else one)
+
+
+SPECIAL = "!\"#$&'()*,;<>?[\\]^`{|}~ "
+FIRST: dict[str, Encode] = {
+    "json": json.dumps,
+    "json, not ASCII": lambda value: json.dumps(value, ensure_ascii=False),
+    "JavaScript": lambda value: json.dumps(value, ensure_ascii=False).replace("/", "\\/"),
+    "Go": lambda value: escaped(value, "<>&\u2028\u2029", "\\u%04x", {'"': '\\"'}),
+    ".NET": lambda value: escaped(
+        value, "\"'&+<>`\x7f" + "".join(one for one in value if one > "~"), "\\u%04X"
+    ),
+    "PHP": lambda value: escaped(
+        value, "<>&'\"" + "".join(one for one in value if one > "~"), "\\u%04X", {"/": "\\/"}
+    ),
+    "Java": lambda value: each(
+        value, lambda one: one if one.isascii() and one.isalnum() else
+        "".join("\\u%04X" % unit for unit in utf16(one))
+    ),
+    "html": html.escape,
+    "markupsafe": lambda value: str(markupsafe.escape(value)),
+    "xml": lambda value: xml.sax.saxutils.escape(value, {'"': "&quot;", "'": "&apos;"}),
+    "xml attribute": lambda value: xml.sax.saxutils.quoteattr(value),
+    "decimal entities": lambda value: each(value, lambda one: "&#%04d;" % ord(one)),
+    "hexadecimal entities": lambda value: each(value, lambda one: "&#X%04X;" % ord(one)),
+    "entities by name": lambda value: each(
+        value, lambda one: "&" + NAMES[one] if one in NAMES else one
+    ),
+    "URL": lambda value: urllib.parse.quote(value, safe=""),
+    "URL, path": urllib.parse.quote,
+    "form": urllib.parse.quote_plus,
+    "URL, every byte": lambda value: bytewise(value, "%%%02x"),
+    "URL twice": lambda value: urllib.parse.quote(urllib.parse.quote(value, safe=""), safe=""),
+    "escape() of JavaScript": lambda value: each(
+        value, lambda one: one if one.isalnum() and one.isascii() else
+        "%%%02X" % ord(one) if one < "\u0100" else "".join("%%u%04X" % unit for unit in utf16(one))
+    ),
+    "repr": repr,
+    "ascii": ascii,
+    "repr of bytes": lambda value: repr(value.encode()),
+    "C, octal": lambda value: bytewise(value, "\\%03o"),
+    "C, hexadecimal": lambda value: bytewise(value, "\\x%02X"),
+    "U of Python": lambda value: each(value, lambda one: "\\U%08x" % ord(one)),
+    "Rust, JavaScript and Swift": lambda value: each(value, lambda one: "\\u{%x}" % ord(one)),
+    "yaml": lambda value: yaml.safe_dump({"key": value}),
+    "yaml, not ASCII": lambda value: yaml.safe_dump([[value]], allow_unicode=True, width=1000),
+    "yaml, quoted": lambda value: yaml.safe_dump({"key": value}, default_style='"'),
+    "yaml, block": lambda value: yaml.safe_dump({"k": {"key": value}}, default_style="|"),
+    "shlex": shlex.quote,
+    "shell, closed and reopened": lambda value: "'" + value.replace("'", "'\\''") + "'",
+    "shell, backslashes": lambda value: before_specials(value, "\\", SPECIAL),
+    "shell, double quotes": lambda value: '"' + before_specials(value, "\\", '$`"\\!') + '"',
+    "fish": lambda value: "'" + before_specials(value, "\\", "'\\") + "'",
+    "PowerShell": lambda value: '"' + before_specials(value, "`", '`"$') + '"',
+    "PowerShell, single quotes": lambda value: "'" + value.replace("'", "''") + "'",
+    "cmd": lambda value: before_specials(value, "^", '&|<>^"()').replace("%", "%%"),
+    "SQL": lambda value: "'" + value.replace("'", "''") + "'",
+    "csv": in_csv,
+    "quoted-printable": quoted_printable,
+}  # fmt: skip
+NAMES = {
+    text: name
+    for name, text in sorted(html.entities.html5.items())
+    if len(text) == 1 and name.endswith(";")
+}
+SECOND: dict[str, Encode] = {
+    "json": json.dumps,
+    ".NET": FIRST[".NET"],
+    "html": html.escape,
+    "URL": lambda text: urllib.parse.quote(text, safe=""),
+    "form": urllib.parse.quote_plus,
+    "csv": in_csv,
+    "SQL": FIRST["SQL"],
+}
+# Pairs after which a value is not found, since the second changes more than the mark of the first.
+NOT_TWICE = {
+    *((first, "csv") for first in ("shlex", "PowerShell", "cmd")),
+    *((first, "SQL") for first in ("shlex", "shell, closed and reopened")),
+    *((first, second) for first in ("cmd",) for second in ("html", "URL", "form")),
+    ("shell, closed and reopened", ".NET"),
+    ("shell, backslashes", "html"),
+    *(("entities by name", second) for second in (".NET", "URL", "form")),
+    *(("Rust, JavaScript and Swift", second) for second in ("URL", "form")),
+}
+BYTES: dict[str, Callable[[str], bytes]] = {
+    "base64": lambda value: base64.b64encode(value.encode()),
+    "base64, offset": lambda value: base64.b64encode(b"u:" + value.encode() + b"@h"),
+    "base64 of JSON": lambda value: base64.b64encode(json.dumps({"k": value}).encode()),
+    "base64 of a URL": lambda value: base64.urlsafe_b64encode(
+        b"a=" + urllib.parse.quote(value, safe="").encode()
+    ),
+    "base64, lines": lambda value: base64.encodebytes(b"a line before it: " + value.encode()),
+    "base64 of UTF-16": lambda value: base64.b64encode(value.encode("utf-16-le")),
+    "base32": lambda value: base64.b32encode(b"key" + value.encode()),
+    "hexadecimal": lambda value: value.encode().hex().encode(),
+    "hexadecimal, upper case": lambda value: base64.b16encode(value.encode()),
+    "UTF-16, little end first": lambda value: value.encode("utf-16-le"),
+    "UTF-16, big end first": lambda value: value.encode("utf-16-be"),
+    "UTF-8": str.encode,
+}
+CHARACTERS = st.one_of(
+    st.sampled_from("abcXYZ019-_.~"),
+    st.sampled_from("!\"#$%&'()*+,/:;<=>?@[\\]^`{|} "),
+    st.sampled_from("éß€漢\U0001f511\n\t"),
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")),
+)
+VALUES = (
+    st.text(CHARACTERS, min_size=8, max_size=24)
+    .map(str.strip)
+    .filter(lambda value: len(value) >= 8 and len(set(value)) > 4)
+)
+AWKWARD = "pa$$'w\"or\\d&x<y>z/é+1 %41`^\U0001f511"
+QUIET = settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate])
+
+
+def missed(value: str, contents: dict[str, str | bytes]) -> list[str]:
+    """The names of the contents in which the value is not found. One mask looks at all of them."""
+    mask = Mask({"K": value})
+    return [name for name, content in contents.items() if mask.find(content) is None]
+
+
+def is_hidden(value: str, content: str | bytes) -> bool:
+    return not missed(value, {"": content})
+
+
+@QUIET
+@given(value=VALUES)
+@example(value=AWKWARD)
+def test_a_value_is_found_as_encoders_write_it(value: str) -> None:
+    contents: dict[str, str | bytes] = {
+        name: f"before{encode(value)}after" for name, encode in FIRST.items()
+    }
+    assert missed(value, contents) == []
+    assert missed(value, {name: str(content).encode() for name, content in contents.items()}) == []
+
+
+@QUIET
+@given(value=VALUES)
+@example(value=AWKWARD)
+def test_a_value_is_found_in_bytes(value: str) -> None:
+    contents = {name: b"before " + encode(value) + b" after" for name, encode in BYTES.items()}
+    assert missed(value, {**contents}) == []
+
+
+@QUIET
+@given(value=VALUES)
+@example(value=AWKWARD)
+def test_a_value_is_found_when_a_second_encoder_follows(value: str) -> None:
+    contents: dict[str, str | bytes] = {
+        f"{first}, then {second}": SECOND[second](FIRST[first](value))
+        for first in FIRST
+        for second in SECOND
+        if (first, second) not in NOT_TWICE
+    }
+    assert missed(value, contents) == []
+
+
+@QUIET
+@given(value=VALUES, cuts=st.lists(st.integers(0, 6000), max_size=12))
+@example(value=AWKWARD, cuts=list(range(0, 9000, 211)))
+def test_pieces_are_masked_like_the_whole(value: str, cuts: list[int]) -> None:
+    mask = Mask({"K": value, "OTHER": "another value"})
+    content = " text ".join(encode(value) for encode in FIRST.values())
+    places = sorted({0, *(min(cut, len(content)) for cut in cuts), len(content)})
+    stream = mask.text_stream()
+    pieces = [stream.feed(content[a:b]) for a, b in pairwise(places)]
+    assert "".join([*pieces, stream.close()]) == mask.text(content)
+    raw = content.encode()
+    places = sorted({0, *(min(cut, len(raw)) for cut in cuts), len(raw)})
+    octets = mask.byte_stream()
+    parts = [octets.feed(raw[a:b]) for a, b in pairwise(places)]
+    assert b"".join([*parts, octets.close()]) == mask.data(raw)
+
+
+@QUIET
+@given(value=VALUES, text=st.text(max_size=200))
+def test_text_without_the_value_is_unchanged(value: str, text: str) -> None:
+    mask = Mask({"K": value})
+    half = value[: len(value) // 2]
+    parts = [text, half, *(encode(half) for encode in FIRST.values())]
+    for content in parts:
+        assert mask.text(content) == content
+        assert mask.data(content.encode("utf-8", "replace")) == content.encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("hostile", ["\\", "'\"", "&amp;", "%25", "\\u0070", "pa$$", "=\n", "$'"])
+def test_the_time_is_proportional_to_the_text(hostile: str) -> None:
+    mask = Mask({"K": AWKWARD, "RUN": "\\" * 3 + "'" * 3 + "xyz"})
+    mask.text(hostile * 10)
+    durations = []
+    for size in (4_000, 16_000):
+        begun = time.process_time()
+        mask.text(hostile * (size // len(hostile)))
+        durations.append(time.process_time() - begun)
+    # Four times the text; a square would be 16 times.
+    assert durations[1] < 9 * max(durations[0], 0.02)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder.name)
+def test_the_example_of_each_encoder_is_found(encoder: object) -> None:
+    example = encoder.example  # type: ignore[attr-defined]
+    value = {"a+b": "a b", r"a\nb": "a\nb", "a\n  b": "a\nb", "a\ufffdb": "a\udc80b"}
+    secret = f"word{value.get(example, chr(97) + chr(39) + 'b')}word"
+    assert is_hidden(secret, f"word{example}word")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize("value", [AWKWARD, "tab\tand\nline 'quoted'", "né€\U0001f511 \\ $x"])
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_bash_prints_it_quoted(value: str, locale: str) -> None:
+    for script in ('printf %q "$1"', 'printf "%s" "${1@Q}"'):
+        said = subprocess.run(
+            ["bash", "-c", script, "bash", value], env={"LC_ALL": locale}, capture_output=True
+        ).stdout
+        assert not said or is_hidden(value, said), said
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_node_prints_it_encoded() -> None:
+    program = (
+        "const v = process.argv[1];"
+        "console.log(JSON.stringify(v)); console.log(encodeURIComponent(v));"
+        "console.log(escape(v)); console.log(require('util').inspect(v));"
+        "console.log(JSON.stringify(JSON.stringify({v})))"
+    )
+    said = subprocess.run(["node", "-e", program, AWKWARD], capture_output=True, check=True).stdout
+    for line in said.splitlines():
+        assert is_hidden(AWKWARD, line), line
