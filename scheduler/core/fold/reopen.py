@@ -68,9 +68,9 @@ def reopen(state: JobState, recorded_at: str) -> None:
     state.failed.clear()
     state.unfinished = 0
     done = find_done(state, had_ended=state.had_ended)
-    for step_id in done:
-        step = state.steps[step_id]
-        if step.parent is None and _has_failed(step) and step.failure is not None:
+    for step_id, step in state.steps.items():
+        is_kept = step_id in done and step.parent is None and _has_failed(step)
+        if is_kept and step.failure is not None:
             state.failed[step_id] = step.failure
     holders = []
     reopened: set[str] = set()
