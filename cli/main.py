@@ -89,6 +89,9 @@ def _explain(error: Exception) -> int:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     code = code_for_error(error)
+    if isinstance(error, UnicodeEncodeError) and not all(map(_is_text, sys.argv)):
+        say("orc: an argument is not valid UTF-8 text; no job or name in a ledger is like that")
+        return USAGE
     if code is None:
         return _report_bug(error)
     if isinstance(error, SpecError):
@@ -100,6 +103,11 @@ def _explain(error: Exception) -> int:
     for line in _message(error).splitlines():
         say(f"orc: {safe(line)}")
     return code
+
+
+def _is_text(argument: str) -> bool:
+    # Python keeps bytes of the command line that are not UTF-8 as lone surrogates.
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _print_traceback(

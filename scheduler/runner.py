@@ -15,6 +15,7 @@ import trio
 
 from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
+from orc.ledger.digest import clean_text
 from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
 from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.secrets.masking import Mask
@@ -217,7 +218,8 @@ class Runner:
         return command
 
     def _safe(self, failed: Failed) -> Failed:
-        return replace(failed, message=shorten_message(self._mask.text(failed.message)))
+        message = self._mask.text(clean_text(failed.message))
+        return replace(failed, message=shorten_message(message))
 
     def _advance(self, turn: Turn) -> None:
         """Apply what the state requires without a command: expiries, starts, the job's end."""

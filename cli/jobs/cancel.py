@@ -11,9 +11,10 @@ from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
 from orc.cli.jobs.state import load_state
 from orc.ledger import JobId, failpoints
+from orc.ledger.digest import clean_text
 from orc.ledger.kinds import JOB_ENDED
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import CancelJob
+from orc.scheduler.core.commands import CancelJob, shorten_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> Can
         if had_ended and state.status != "cancelled":
             return Cancelled(job_id, state.status, had_ended)
         hide_secrets(ledger, state.definition, os.environ, steps=())
-        reason = reason and ledger.mask.text(reason)
+        reason = reason and shorten_message(ledger.mask.text(clean_text(reason)))
         signal_id = None
         if not had_ended:
             signal_id = ledger.send_signal(

@@ -8,7 +8,7 @@ import pytest
 
 from orc.cli.errors import UsageProblem
 from orc.cli.options import parse_since
-from tests.cli.command_line import orc
+from tests.cli.command_line import orc, submit
 
 
 def test_since_is_a_duration_or_a_utc_time() -> None:
@@ -41,3 +41,20 @@ def test_a_number_that_no_table_can_hold_is_a_usage_error(command: str) -> None:
     assert said.code == 2
     assert "Invalid value" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "command", ["list --project", "show", "blame", "diff latest", "search", "why latest", "tail"]
+)
+def test_an_argument_that_is_not_utf_8_is_no_bug(command: str) -> None:
+    submit("project: x\nsteps: {a: {value: 1}}\n")
+    said = orc(*command.split(), "\udcff")
+    assert said.code in (0, 2, 6), said.err
+    assert "Traceback" not in said.err
+
+
+def test_the_reason_of_a_cancel_is_cleaned_and_cut() -> None:
+    submit("project: x\nsteps: {a: {approval: May I?}}\n")
+    assert orc("cancel", "latest", "--reason", "\udcff" + "y" * 20_000).code == 0
+    lines = orc("tail", "latest", "--type", "job.cancelled", "--json").lines()
+    assert [(line["reason"][:2], len(line["reason"])) for line in lines] == [("\ufffdy", 10_000)]
