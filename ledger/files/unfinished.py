@@ -58,16 +58,17 @@ def refuse_full(path: Path, what: str) -> None:
     if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise FileIsThere(f"{path} exists and is not an empty folder; name another with --to")
+        raise FileIsThere(f"{path} exists and is not an empty folder; name another folder")
     names = os.listdir(path)
     if not names:
         return
     found = _read_mark(path) if MARK in names else None
     if found is None or (found == "" and names != [MARK]):
-        raise FileIsThere(f"{path} exists and is not an empty folder; name another with --to")
+        raise FileIsThere(f"{path} exists and is not an empty folder; name another folder")
     if found not in ("", what):
         raise FileIsThere(
-            f"{path} has an unfinished export ({found}); name another folder with --to, or remove it"
+            f"{path} was left unfinished by another command ({found}); name another folder, or remove "
+            "this one"
         )
 
 
@@ -98,5 +99,5 @@ def _lock(fd: int, path: Path) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise FileIsThere(
-            f"another process is writing to {path}; wait for its end, or name another folder with --to"
+            f"another process is writing to {path}; wait for its end, or name another folder"
         ) from error

@@ -141,6 +141,23 @@ def test_a_folder_with_something_in_it_is_not_used(here: Path) -> None:
     assert "not an empty folder" in said.err
 
 
+def test_what_a_killed_trial_left_is_removed_by_the_next_one(here: Path, temporary: Path) -> None:
+    left = temporary / ".orc-chaos.7-7.orc-tmp"
+    for folder in (left / "trial/reference", here / "kept/commit-0001"):
+        folder.mkdir(parents=True)
+    (left / "lock").touch()
+    (here / "kept/.orc-unfinished").write_text('"trial of asking.yaml"')
+    (here / "kept/notes").touch()
+    orc("run", write("any.yaml", "project: any\nsteps: {a: {value: 1}}\n"))
+    assert str(left) in orc("doctor").out
+    assert str(here / "kept") in orc("doctor").out
+    assert orc("chaos", write_asking(), "--sample", "1").code == 0
+    assert list(temporary.iterdir()) == []
+    assert orc("chaos", write_asking(), "--sample", "1", "--keep", "kept").code == 0
+    assert (here / "kept/notes").exists()
+    assert not (here / "kept/.orc-unfinished").exists()
+
+
 def test_a_sample_depends_only_on_its_seed() -> None:
     def drawn(sample: int | None, seed: int) -> list[int]:
         trial = chaos.Trial(

@@ -114,7 +114,7 @@ def test_an_unfinished_folder_is_completed_to_the_same_bytes(
     mark.write_text(f'"{form} of {kept.tiny}"')
     Path("new/manifest.json").unlink()
     other = orc("export", kept.passed, "--db", kept.database, "--to", "new")
-    assert (other.code, "has an unfinished export" in other.err) == (2, True)
+    assert (other.code, "was left unfinished by another command" in other.err) == (2, True)
     assert orc(*command).code == 0
     assert {path: path.read_bytes() for path in Path("new").rglob("*") if path.is_file()} == before
     assert orc(*command).code == 2

@@ -36,7 +36,7 @@ def test_a_written_folder_has_no_mark_and_is_refused_afterwards(tmp_path: Path) 
 def test_an_unfinished_folder_is_completed_by_the_same_command_only(tmp_path: Path) -> None:
     path = tmp_path / "new"
     write_half(path)
-    with pytest.raises(FileIsThere, match="unfinished export"):
+    with pytest.raises(FileIsThere, match="left unfinished by another command"):
         refuse_full(path, "folder of b")
     with unfinished(path, "folder of a") as folder:
         assert sorted(folder.files()) == [MARK, "half"]
