@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from orc.ledger.exit_codes import STORAGE, VERIFICATION
+from orc.ledger.exit_codes import VERIFICATION
 from tests.cli.command_line import orc, work_in, write
 from tests.cli.crafted_ledgers import CRAFTED, REPLIES, SPEC, craft
+from tests.processes import run_orc
 
 SECONDS_MAX = 20
 CODES = {0, 1, 2, 3, 5, 6, 7, 8, 74, 75}
@@ -132,11 +133,12 @@ def _try_commands(place: Path, name: str, commands: list[list[str]]) -> None:
         assert not outside.exists(), told
 
 
-@pytest.mark.parametrize("name", CRAFTED)
+@pytest.mark.parametrize("name", list(CRAFTED)[::4])
 def test_a_crafted_ledger_does_no_harm(name: str, place: Path) -> None:
-    number = list(CRAFTED).index(name)
-    chosen = [command for at, command in enumerate(COMMANDS) if at % 14 == number % 14]
-    _try_commands(place, name, [*chosen, ["verify"]])
+    number = list(CRAFTED).index(name) // 4
+    _try_commands(
+        place, name, [command for at, command in enumerate(COMMANDS) if at % 14 == number % 14]
+    )
 
 
 @pytest.mark.torture
@@ -145,18 +147,26 @@ def test_no_command_is_harmed_by_a_crafted_ledger(name: str, place: Path) -> Non
     _try_commands(place, name, list(COMMANDS))
 
 
-INTACT = {
-    "nothing changed",
-    "runs_dir outside",
-}
-"""The crafted ledgers that `orc verify` calls intact: their tables are derived anew."""
-
-
 @pytest.mark.parametrize(
     "name", ["events are a view", "a foreign trigger", "a job id that is a path"]
 )
 def test_what_is_wrong_with_a_crafted_ledger_is_named(name: str, place: Path) -> None:
     craft(Path("runs.db"), CRAFTED[name])
-    verified, listed = orc("verify"), orc("list")
+    verified = orc("verify")
     assert verified.code == VERIFICATION
-    assert listed.code in (VERIFICATION, STORAGE, 0)
+    assert {
+        "events are a view": "the table events is missing: a view has its name",
+        "a foreign trigger": "the trigger other does not belong to orc; drop it",
+        "a job id that is a path": "has no valid job id",
+    }[name] in verified.err
+
+
+@pytest.mark.parametrize(
+    "name", ["events are a view", "jobs are a view", "data that is nested deeply"]
+)
+def test_a_process_ends_soon_with_a_message(name: str, place: Path) -> None:
+    craft(Path("runs.db"), CRAFTED[name])
+    done = run_orc("show", "latest", cwd=Path.cwd())
+    assert done.returncode == VERIFICATION
+    assert "orc verify" in done.stderr or "orc rebuild" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -249,6 +249,23 @@ def test_a_cut_tail_shows_in_the_tables_and_after_a_rebuild_only_against_a_known
     )
 
 
+def test_a_stale_folder_of_a_job_that_has_not_ended_is_no_problem(tmp_path: Path) -> None:
+    """A killed process leaves it; the resume publishes it again."""
+    told = begun(step("a"))
+    with open_in(tmp_path) as ledger:
+        write(ledger, told)
+        Publisher(ledger, JOB, tmp_path / "out").publish()
+        before = len(told.stream)
+        told.start("a")
+        ledger.append(told.stream[before:])
+    verdict = _verify(tmp_path / "runs.db", folder=True)
+    assert verdict.problems == ()
+    assert verdict.notes == (
+        f"the run folder has event {before} of {len(told.stream)}, and was not compared; "
+        f"`orc resume {JOB}` updates it",
+    )
+
+
 def test_a_stale_folder_is_told_from_a_changed_one(tmp_path: Path) -> None:
     told = begun(step("a"))
     with open_in(tmp_path) as ledger:

@@ -11,7 +11,7 @@ import pytest
 
 from orc.ledger import LedgerReader, open_ledger
 from orc.ledger.errors import CorruptLedger
-from orc.ledger.schema_check import digest_of
+from orc.ledger.schema_check import digest_of, schema_of
 from orc.projections import ReadModel
 from orc.projections.tables import own_schema
 from orc.projections.tables.own_schema import check_own_tables
@@ -25,7 +25,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_the_digest_is_that_of_the_tables(connection: sqlite3.Connection) -> None:
-    found = own_schema.tables_in(own_schema.schema_of(connection))
+    found = own_schema.tables_in(schema_of(connection))
     assert digest_of(found) == own_schema.DIGEST, "write the new digest into own_schema.py"
     check_own_tables(connection)
 
