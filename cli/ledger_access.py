@@ -19,7 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
 from orc.ledger.connection import storage_errors
-from orc.ledger.files.way import real_path
+from orc.ledger.files.way import path_as_named
 from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 
@@ -82,7 +82,7 @@ def _connect_rebuilt(path: Path) -> sqlite3.Connection:
 
 def database_path(database: Path | None) -> Path:
     """The ledger's real path: the option, else $ORC_DB, else `runs.db`, as in `Places.find`."""
-    return real_path(database or Path(os.environ.get("ORC_DB") or "runs.db"))
+    return path_as_named(database or Path(os.environ.get("ORC_DB") or "runs.db"))
 
 
 def live_status(path: Path) -> Callable[[str, str], str]:

@@ -263,9 +263,9 @@ def open_ledger(path: Path, *, projector: Projector, mask: Mask, create: bool = 
 
     `mask` has the secrets that must not be stored; `Ledger.widen_mask` adds to it. The files are
     checked before the first of them, a lock, is opened. Raises NoLedger if the ledger does not
-    exist and `create` is false, NoFolder, and what `connect_writer` raises.
+    exist and `create` is false, or is a link to nothing, NoFolder, and what `connect_writer` raises.
     """
-    if not create and not path.exists():
+    if not path.exists() and (not create or path.is_symlink()):
         raise NoLedger(no_ledger(path))
     path = real_path(path)
     require_folder(path)

@@ -62,7 +62,7 @@ def open_way(path: Path, *, is_folder: bool = False) -> Iterator[Way]:
     """
     walk = _Walk()
     try:
-        yield walk.to(os.path.join(os.getcwd(), path), is_folder=is_folder)
+        yield walk.to(os.fspath(path.absolute()), is_folder=is_folder)
     finally:
         walk.close()
 
@@ -70,6 +70,12 @@ def open_way(path: Path, *, is_folder: bool = False) -> Iterator[Way]:
 def real_path(path: Path) -> Path:
     """The path without links and `..`; it need not exist."""
     return Path(os.path.realpath(path))
+
+
+def path_as_named(path: Path) -> Path:
+    """The real path of a ledger that a user names. A link to nothing stays: messages name it."""
+    is_dangling = path.is_symlink() and not path.exists()
+    return path.absolute() if is_dangling else real_path(path)
 
 
 def is_file_mount(way: Way) -> bool:

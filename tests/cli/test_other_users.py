@@ -397,6 +397,20 @@ def test_a_running_job_is_running_under_every_name_of_its_ledger(
     }  # fmt: skip
 
 
+def test_a_link_to_nothing_is_named_with_its_target(shared: Path) -> None:
+    (shared / "link.db").symlink_to("nothing.db")
+    for command in (("list",), ("verify",), ("doctor",), ("run", "spec.yaml")):
+        said = orc(*command, "--db", "link.db")
+        assert said.code in (6, 7), (command, said)
+        told = f"{shared}/link.db: it is a link to {shared}/nothing.db, which does not exist"
+        assert told in said.out + said.err, (command, said)
+    assert not (shared / "nothing.db").exists()
+    (shared / "runs").symlink_to("nowhere")
+    said = orc("run", "spec.yaml", "--db", "new.db")
+    assert said.code == 7
+    assert f"{shared}/runs: it is a link to {shared}/nowhere, which does not exist" in said.err
+
+
 def test_a_second_hard_link_is_refused_for_writing(job: str, shared: Path) -> None:
     os.link("runs.db", "second.db")
     for name in ("runs.db", "second.db"):

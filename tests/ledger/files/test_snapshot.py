@@ -41,7 +41,7 @@ def logged(database: Path) -> sqlite3.Connection:
 
 def is_logged(ledger: LedgerReader) -> bool:
     query = "SELECT value FROM orc_meta WHERE key = 'logged'"
-    return ledger.connection.execute(query).fetchone() == ("yes",)
+    return bool(ledger.connection.execute(query).fetchone() == ("yes",))
 
 
 def test_ones_own_ledger_is_read_in_place(exposed: Path) -> None:
