@@ -305,7 +305,7 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("single quotes of a shell, closed and opened again", r"a'\''b", _closed_and_reopened),
     Encoder("entities of HTML and XML, by name, decimal or hexadecimal", "a&#39;b", _entity),
     Encoder("quoted-printable, with soft line breaks", "a=27b", _quoted_printable),
-    Encoder("line ends, indented lines and folded lines (YAML)", "a\\n  b", _folded),
+    Encoder("line ends, indented lines and folded lines (YAML)", "a\n  b", _folded),
     Encoder("bytes that are not UTF-8, replaced", "a\ufffdb", _undecoded),
 )
 
