@@ -43,7 +43,7 @@ def problem_response(datasette: Any, request: Any, error: Exception) -> Any:
         said = {"ok": False, "error": message, "status": status, "title": title}
         return Response.json(said, status=status)
     home = str(datasette.urls.instance())
-    notice = Notice(status, title, [message], [(home, "All jobs")])
+    notice = Notice(status, title, [message], [(home, "Start page")])
     return Response.html(render_notice(notice), status=status, headers=notice_headers())
 
 

@@ -135,6 +135,8 @@ def test_another_user_sees_nothing_and_decides_nothing(port: dict[str, Any], fol
 
     # It knows the used link and the cookie now.
     stolen = [(m, p, [*h, *with_cookie], b) for m, p, h, b in requests]
+    # A header that a proxy would add says nothing about the connection.
+    stolen += [("GET", "/", [*with_cookie, "X-Forwarded-For: 10.0.0.1"], "")]
     for status, text in ask(OTHER, place, ("GET", own_link, [], ""), *stolen):
         assert status == 403
         assert "May I?" not in text

@@ -89,7 +89,7 @@ def test_an_unknown_address_is_answered_with_404_and_not_printed(
     for answer in answers(database, "/runs/nothing", "/runs/x/y/z", "/nope", "/runs/jobs/nothing"):
         assert answer.status_code == 404
         assert "<h1>Not found</h1>" in answer.text
-        assert '<a href="/">All jobs</a>' in answer.text
+        assert '<a href="/">Start page</a>' in answer.text
         assert "script-src" not in answer.headers["content-security-policy"]
     (answer,) = answers(database, "/runs/nothing.json")
     assert answer.json()["error"] == "Table not found"
