@@ -12,6 +12,7 @@ import pytest
 from orc.ledger import LedgerReader, open_ledger
 from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import digest_of, schema_of
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.tables import own_schema
 from orc.projections.tables.own_schema import check_own_tables
@@ -19,7 +20,7 @@ from orc.projections.tables.own_schema import check_own_tables
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    open_ledger(tmp_path / "runs.db", projector=ReadModel()).close()
+    open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK).close()
     with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as opened:
         yield opened
 
@@ -68,7 +69,7 @@ def test_changed_tables_are_refused_and_a_rebuild_mends_them(
         connection.execute("UPDATE orc_meta SET value = ?", (version,))
         with pytest.raises(CorruptLedger, match="is not a table of orc"):
             check_own_tables(connection)
-    with open_ledger(tmp_path / "runs.db", projector=ReadModel()) as ledger:
+    with open_ledger(tmp_path / "runs.db", projector=ReadModel(), mask=NO_MASK) as ledger:
         ledger.rebuild()
     with LedgerReader.open(tmp_path / "runs.db") as ledger:
         check_own_tables(ledger.connection)
