@@ -37,35 +37,40 @@ def check_runs_dir(path: Path) -> None:
     It must be writable, and other users must not be able to write in it. Raises
     EnvironmentProblem, ExposedFiles.
     """
-    if path.is_symlink() and not path.exists():
-        raise EnvironmentProblem(
-            f"cannot create run folders in {path}: it is a link to {real_path(path)}, which does not "
-            "exist; create that folder, remove the link, or name another folder with --runs-dir"
-        )
-    purpose = f"orc does not use the folder for run folders {path}"
-    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    _refuse_exposed(path)
     try:
-        examine_folder(there, is_end=there == path).refuse(purpose)
         Folder(path).create()
-        examined = examine_folder(path)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"cannot create run folders in {path}: {error.strerror}; name another folder with "
-            "--runs-dir"
-        ) from error
+        raise _cannot_create(path, str(error.strerror)) from error
+    _refuse_exposed(path)
     if not os.access(path, os.W_OK | os.X_OK):
-        raise EnvironmentProblem(
-            f"cannot create run folders in {path}: it is not writable; name another folder with "
-            "--runs-dir"
-        )
-    examined.refuse(purpose)
+        raise _cannot_create(path, "it is not writable")
 
 
 def check_run_folder(folder: Path) -> None:
     """Check the folder of an existing job, and the folder that contains it, before they are used.
 
-    Raises EnvironmentProblem, ExposedFiles.
+    Nothing is created. Raises EnvironmentProblem, ExposedFiles.
     """
-    check_runs_dir(folder.parent)
+    _refuse_exposed(folder.parent)
     if folder.is_dir():
-        examine_folder(folder).refuse(f"orc does not use the run folder {folder}")
+        _refuse_exposed(folder)
+
+
+def _refuse_exposed(path: Path) -> None:
+    """Refuse a folder in which other users can write, or where they could make it before us."""
+    if path.is_symlink() and not path.exists():
+        target = f"it is a link to {real_path(path)}, which does not exist"
+        raise _cannot_create(path, f"{target}. Create that folder, or remove the link")
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    try:
+        examined = examine_folder(there, is_end=there == path)
+    except OSError as error:
+        raise _cannot_create(path, str(error.strerror)) from error
+    examined.refuse(f"orc does not use the folder {path} for run folders")
+
+
+def _cannot_create(path: Path, why: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"cannot create run folders in {path}: {why}; name another folder with --runs-dir"
+    )
