@@ -71,8 +71,12 @@ async def decide(
             wanted = replace(wanted, signal_id=_send(ledger, job_id, wanted))
 
         def decide_here(owned: OwnedJob) -> None:
-            if known is None:
-                owned.append(wanted)
+            if known is not None:
+                return
+            if _find(ledger, job_id, step) is None:
+                # The job may have ended in the meantime.
+                _check(ledger, job_id, owned.state, step, option)
+            owned.append(wanted)
 
         def decided(has_owner: bool) -> Decision | None:
             found = _find(ledger, job_id, step)
