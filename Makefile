@@ -7,9 +7,12 @@ DIST_VENV ?= .venv-dist
 NODE ?= .node
 BIN := $(VENV)/bin
 SEEDS ?= 5000
+MUTANTS ?= 400
+MUTANTS_SEED ?= 0
+TARGETS ?=
 
 .PHONY: demo test check check-lint check-format check-types test-lowest test-providers torture \
-  simulate bench docs dist clean
+  simulate mutate bench docs dist clean
 
 demo: $(VENV)/.installed  ## Run the example offline, in ./demo.
 	@mkdir -p demo
@@ -41,6 +44,9 @@ torture: $(VENV)/.installed-test  ## Run the long tests of crashes and lock cont
 
 simulate: $(VENV)/.installed-test  ## Simulate one job for each of SEEDS seeds: make simulate SEEDS=100000
 	ORC_SIM_SEEDS=$(SEEDS) $(BIN)/python -m pytest $(PYTEST_ARGS) tests/simulation/test_simulation.py
+
+mutate: $(VENV)/.installed-test  ## Change single places of the code; the nearest tests must notice: make mutate MUTANTS=20 TARGETS=masking
+	$(BIN)/python -m tests.mutation $(MUTANTS) $(TARGETS) --seed $(MUTANTS_SEED)
 
 bench: $(VENV)/.installed-test  ## Run the benchmarks; each figure is printed with its ratio to a yardstick.
 	$(BIN)/python -m benchmarks

