@@ -102,7 +102,10 @@ class Search:
         found = []
         for number, form in self.forms:
             is_possible = not form.anchors or any(anchor in text for anchor in form.anchors)
-            if not is_possible and form.has_codes:
+            if not is_possible and form.has_codes and form.is_prepared:
+                # Its search is faster than the test for codes.
+                is_possible = True
+            elif not is_possible and form.has_codes:
                 if has_codes is None:
                     has_codes = may_have_codes(text)
                 is_possible = has_codes

@@ -12,9 +12,9 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 from orc.ledger.secrets.encoders import (
     INDENT,
@@ -107,21 +107,32 @@ class Unit:
 class Form:
     """One way to write a secret, as a sequence of units, usually one per character.
 
+    `make_units` returns the units; it is called when a text may have the form, since that takes time.
     `between` may stand between two units. Each match contains one of the `anchors`, plain texts
     that are fast to search for, unless `has_codes` and the text has codes of letters or soft
     breaks. Without anchors, the text must always be searched.
     """
 
-    units: tuple[Unit, ...]
+    make_units: Callable[[], Iterable[Unit]]
     between: Pattern
     anchors: tuple[str, ...]
     has_codes: bool = False
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """The units, at least two."""
+        return tuple(self.make_units())
 
     @cached_property
     def size_max(self) -> int:
         """The longest match in characters."""
         between = self.between.size_max
         return sum(unit.whole.size_max + between for unit in self.units)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the form has been searched for before: its patterns are compiled."""
+        return "head" in self.__dict__
 
     @cached_property
     def head(self) -> re.Pattern[str]:
@@ -260,8 +271,12 @@ def _spelled(value: str, as_bytes: bool) -> Form:
     value = value.replace("\r\n", "\n")
     plain = max(_PLAIN.findall(value), key=len, default="")
     anchors = (plain,) if len(plain) >= _ANCHOR_CHARS_MIN else ()
-    units = tuple(_unit(character, as_bytes) for character in value)
-    return Form(units, _SOFT_BREAK, anchors, has_codes=True)
+    return Form(
+        lambda: (_unit(character, as_bytes) for character in value),
+        _SOFT_BREAK,
+        anchors,
+        has_codes=True,
+    )
 
 
 @cache
@@ -301,14 +316,17 @@ def _in_base(content: bytes, alignment: int, *, bits: int) -> Form:
         max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
         for part in (first_line[:half], first_line[half:])
     ]
-    units = tuple(_base_unit(character, bits) for character in core)
-    return Form(units, _ENCODED_BREAK, tuple(anchors) if all(anchors) else ())
+    return Form(
+        lambda: (_base_unit(character, bits) for character in core),
+        _ENCODED_BREAK,
+        tuple(anchors) if all(anchors) else (),
+    )
 
 
 def _in_hexadecimal(content: bytes) -> Form:
     codes = [f"{byte:02x}" for byte in content]
     begin = "".join(codes[:4])
-    return Form(tuple(map(_hex_unit, codes)), NOTHING, (begin, begin.upper()))
+    return Form(lambda: map(_hex_unit, codes), NOTHING, (begin, begin.upper()))
 
 
 def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
@@ -316,11 +334,14 @@ def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
     if as_bytes:
         for order in ("utf-16-le", "utf-16-be"):
             text = value.encode(order, "surrogatepass").decode("latin-1")
-            yield Form(tuple(map(_verbatim, text)), NOTHING, (text,))
+            yield Form(partial(map, _verbatim, text), NOTHING, (text,))
     if value.isascii() and all(map(is_word, value[:2])):
-        nul = either(literal("\0"), literal(r"\u0000"), literal(r"\x00"))
-        units = [_verbatim(value[0])]
-        for character in value[1:]:
-            units += [Unit("", (nul,)), _verbatim(character)]
         anchors = tuple(f"{value[0]}{mark}{value[1]}" for mark in ("\0", r"\u0000", r"\x00"))
-        yield Form(tuple(units), NOTHING, anchors)
+        yield Form(partial(_with_nul, value), NOTHING, anchors)
+
+
+def _with_nul(value: str) -> Iterator[Unit]:
+    nul = Unit("", (either(literal("\0"), literal(r"\u0000"), literal(r"\x00")),))
+    yield _verbatim(value[0])
+    for character in value[1:]:
+        yield from (nul, _verbatim(character))

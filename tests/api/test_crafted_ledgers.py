@@ -13,6 +13,7 @@ import orc
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.ledger import open_ledger
 from orc.ledger.errors import CorruptLedger, LedgerError
+from orc.ledger.secrets.masking import NO_MASK
 from orc.projections.tables.projector import ReadModel
 from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, step
