@@ -373,7 +373,7 @@ def diff(
 def open_ledger(db: str | Path | None = None) -> Ledger:
     """Open the ledger to read streams and blobs. Close it, or use it in a `with` statement.
 
-    Raises NoLedger if there is no ledger at the path.
+    Raises NoLedger if there is no ledger at the path, and ExposedFiles if another user could change it.
     """
     return open_for_writing(places_of(db, None), os.environ)
 
