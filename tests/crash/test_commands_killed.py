@@ -153,6 +153,7 @@ def test_a_command_killed_again_when_it_is_given_again_is_completed(
         stand.check_killed_at(command, chance.choice(hits), f"*@{chance.randint(1, len(hits))}")
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("point", ["signal.sent", "ledger.after_commit@2", "file.after_write@2"])
 def test_a_decision_on_a_page_that_was_killed_can_be_made_again(stand: Stand, point: str) -> None:
     stand.begin(BY_NAME["approve"])

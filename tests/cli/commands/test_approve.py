@@ -8,7 +8,7 @@ import pytest
 
 from orc.cli.jobs.state import load_state
 from orc.cli.terminal.live import LiveTable
-from orc.ledger import LedgerReader
+from orc.ledger import LedgerReader, failpoints
 from tests.cli.approval_job import SPEC
 from tests.cli.command_line import orc, write
 from tests.processes import end_process, run_orc, start_orc
@@ -83,6 +83,25 @@ def test_the_same_decision_of_the_same_user_can_be_given_again(asked: str, here:
     for other in (("--comment", "not fine"), ("--option", "later", "--comment", "fine")):
         said = orc("approve", asked, "gate", *other)
         assert (said.code, "has already been decided" in said.err) == (2, True)
+
+
+def test_a_decision_for_a_job_that_ends_in_the_meantime_is_refused_at_once(
+    asked: str, here: Path
+) -> None:
+    class Cancels:
+        def hit(self, place: str) -> None:
+            if place == "signal.sent":
+                assert run_orc("cancel", asked, cwd=here).returncode == 0
+
+    failpoints.follow(Cancels())
+    try:
+        said = orc("approve", asked, "gate")
+    finally:
+        failpoints.follow(None)
+    assert (said.code, "gate does not wait for a decision: it is cancelled" in said.err) == (
+        2,
+        True,
+    )
 
 
 def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from orc.ledger.errors import FileIsThere, StorageError
 from orc.ledger.files.new_file import write_new_bytes, write_new_file
 from orc.ledger.files.temporary import LOCK_NAME, find_leftovers, temporary_name
 
+# Python 3.12 warns about a fork of a process with threads, such as a worker of pytest-xdist. The
+# child here is killed, or exits, before it could wait for one.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 NO_LINKS = ["EPERM", "EACCES", "EMLINK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "EXDEV"]
 
 
