@@ -165,7 +165,7 @@ def _export_job(
     if target is not None and is_crate and target.suffix != ".zip":
         refuse_full(target, crate_of(job_id))
     elif target is not None:
-        refuse_existing(target, force=wanted.force)
+        refuse_existing(target, force=wanted.force, what=f"{wanted.form} of {job_id}")
     with _read_snapshot(ledger, job_id, orc_version) as source:
         if is_crate:
             assert target is not None
@@ -176,7 +176,7 @@ def _export_job(
         put_piece(text)
         return 0
     content = text.encode("ascii")
-    write_new_bytes(target, content, force=wanted.force)
+    write_new_bytes(target, content, force=wanted.force, what=f"{wanted.form} of {job_id}")
     facts = {"file": str(target), "size_bytes": len(content)}
     _say_written(job_id, wanted, target, facts)
     return 0
@@ -191,7 +191,7 @@ def _export_crate(
         def make(temporary: Path) -> None:
             done.append(write_crate_file(source, temporary, prices=prices))
 
-        write_new_file(target, make, force=wanted.force)
+        write_new_file(target, make, force=wanted.force, what=crate_of(source.job_id))
         kind, (files, lost) = "file", done[0]
     else:
         kind, (files, lost) = "folder", write_crate(source, target, prices=prices)

@@ -20,6 +20,7 @@ from orc.cli.terminal.text import (
     say,
     terminal_width,
 )
+from orc.ledger.digest import digest_bytes
 from orc.ledger.files.new_file import write_new_bytes
 from orc.ledger.kinds import CACHED, INTERRUPTED
 from orc.projections import mermaid_graph, text_graph
@@ -116,7 +117,7 @@ def _drawn(nodes: list[GraphNode], chosen: str, *, width: int) -> str:
 
 def _write(output: Path, text: str, *, force: bool) -> None:
     content = f"{mask_output(text)}\n".encode("utf-8", "backslashreplace")
-    write_new_bytes(output.absolute(), content, force=force)
+    write_new_bytes(output.absolute(), content, force=force, what=digest_bytes(content))
 
 
 def _stored(node: GraphNode) -> str | None:

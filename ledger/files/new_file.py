@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orc.ledger import failpoints
 from orc.ledger.errors import FileIsThere, NoFolder, StorageError
-from orc.ledger.files.temporary import discard, find_leftovers, sync_folder, workplace
+from orc.ledger.files.temporary import LOCK_NAME, discard, find_leftovers, sync_folder, workplace
 
 _MADE = "new"
 _PLACED = "placed"
@@ -31,17 +31,20 @@ _NO_LINKS = (
 """What `link` fails with on filesystems without hard links: FAT, some network and FUSE mounts."""
 
 
-def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -> None:
+def write_new_file(
+    target: Path, make: Callable[[Path], None], *, force: bool, what: str = ""
+) -> None:
     """Call `make` to fill an empty temporary file, sync it, and rename it to `target`.
 
     `make` may create further files beside the temporary file; they are removed. With `force` an
-    existing file is replaced. Raises FileIsThere, NoFolder, StorageError.
+    existing file is replaced. `what` names the content: a file that a killed process had just put
+    there is replaced by the same content only. Raises FileIsThere, NoFolder, StorageError.
     """
-    refuse_existing(target, force=force)
-    is_taken_over = _is_left_by_killed(target)
+    refuse_existing(target, force=force, what=what)
+    is_taken_over = _is_left_by_killed(target, what)
     try:
-        _sweep(target, all_of_them=not is_taken_over)
-        with workplace(target) as folder:
+        _sweep(target, except_for=what if is_taken_over else None)
+        with workplace(target, what) as folder:
             temporary = folder / _MADE
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             failpoints.hit("new_file.before_make")
@@ -56,20 +59,20 @@ def write_new_file(target: Path, make: Callable[[Path], None], *, force: bool) -
                 _place(temporary, target)
             failpoints.hit("new_file.placed")
             _sync_parent(target)
-            _sweep(target, all_of_them=True)
+            _sweep(target, except_for=None)
     except FileExistsError as error:
         raise FileIsThere(_is_there(target)) from error
     except OSError as error:
         raise StorageError(f"{target}: {error.strerror or error}") from error
 
 
-def write_new_bytes(target: Path, content: bytes, *, force: bool) -> None:
+def write_new_bytes(target: Path, content: bytes, *, force: bool, what: str = "") -> None:
     """Write `content` to a new file as `write_new_file` does, and raise what it raises."""
 
     def fill(path: Path) -> None:
         path.write_bytes(content)
 
-    write_new_file(target, fill, force=force)
+    write_new_file(target, fill, force=force, what=what)
 
 
 def require_folder(path: Path) -> None:
@@ -78,7 +81,7 @@ def require_folder(path: Path) -> None:
         raise NoFolder(f"{path}: its folder does not exist; create it first")
 
 
-def refuse_existing(target: Path, *, force: bool) -> None:
+def refuse_existing(target: Path, *, force: bool, what: str = "") -> None:
     """Check before any work that a new file can be written here. Raises FileIsThere, NoFolder.
 
     A file that a killed process had just put there is not refused: the same command completes it.
@@ -87,7 +90,7 @@ def refuse_existing(target: Path, *, force: bool) -> None:
     if not os.path.lexists(target):
         return
     is_replaceable = target.is_file() and not target.is_symlink()
-    if not is_replaceable or not (force or _is_left_by_killed(target)):
+    if not is_replaceable or not (force or _is_left_by_killed(target, what)):
         raise FileIsThere(_is_there(target))
 
 
@@ -123,26 +126,28 @@ def _note_target(folder: Path, target: Path) -> None:
     failpoints.hit("new_file.noted")
 
 
-def _sweep(target: Path, *, all_of_them: bool) -> None:
-    """Remove what killed processes left for the target, or only what has not become the target."""
+def _sweep(target: Path, *, except_for: str | None) -> None:
+    """Remove what killed processes left for the target, except for what has become this content."""
     for left in find_leftovers(target.parent, [target.name]):
-        if left.is_dead and (all_of_them or not _became(left.path, target)):
+        if left.is_dead and (except_for is None or not _became(left.path, target, except_for)):
             discard(left.path)
 
 
-def _is_left_by_killed(target: Path) -> bool:
-    """Whether a killed process had just given the target its name."""
+def _is_left_by_killed(target: Path, what: str) -> bool:
+    """Whether a killed process that wrote `what` had just given the target its name."""
     return any(
-        left.is_dead and _became(left.path, target)
+        left.is_dead and _became(left.path, target, what)
         for left in find_leftovers(target.parent, [target.name])
     )
 
 
-def _became(folder: Path, target: Path) -> bool:
+def _became(folder: Path, target: Path, what: str) -> bool:
     """Whether the target is the file that was made in this folder, or is reserved for it."""
     made, note = folder / _MADE, folder / _PLACED
     with suppress(OSError):
         if not target.is_file() or target.is_symlink():
+            return False
+        if (folder / LOCK_NAME).read_bytes() != what.encode(errors="surrogateescape"):
             return False
         if made.exists() and made.samefile(target):
             return True

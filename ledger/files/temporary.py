@@ -121,13 +121,15 @@ def discard(path: Path) -> None:
 
 
 @contextmanager
-def workplace(target: Path) -> Iterator[Path]:
+def workplace(target: Path, what: str = "") -> Iterator[Path]:
     """A private folder beside `target`, for the files that it is made of; removed at the end.
 
+    Its lock names `what` is made.
     Raises OSError.
     """
     folder, fd = _make_locked(target)
     try:
+        os.pwrite(fd, what.encode(errors="surrogateescape"), 0)
         yield folder
     finally:
         discard(folder)

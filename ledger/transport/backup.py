@@ -32,7 +32,8 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
     with closing(connect_reader(database)) as connection:
         if target.exists() and target.samefile(database):
             raise FileIsThere(f"{target} is the ledger itself; name another file")
-        refuse_existing(target, force=force)
+        what = f"backup of {database}"
+        refuse_existing(target, force=force, what=what)
         found: list[Backup] = []
 
         def make(temporary: Path) -> None:
@@ -44,7 +45,7 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
                 connection.execute("VACUUM INTO ?", (str(temporary),))
             found.append(_check(temporary, before))
 
-        write_new_file(target, make, force=force)
+        write_new_file(target, make, force=force, what=what)
     return found[0]
 
 

@@ -56,7 +56,7 @@ def write_bundle(
             project(LedgerReader(target, bundle), bundle, projector, job_id)
             bundle.execute("COMMIT")
 
-    write_new_file(target, make, force=force)
+    write_new_file(target, make, force=force, what=f"bundle of {job_id}")
     return Head(links[-1].version, links[-1].hash)
 
 

@@ -169,3 +169,14 @@ def test_a_link_in_place_of_a_temporary_folder_leads_nowhere(tmp_path: Path) -> 
     (tmp_path / ".new.7-7.orc-tmp").symlink_to(mine)
     write_new_bytes(tmp_path / "new", b"x", force=False)
     assert sorted(os.listdir(mine)) == [LOCK_NAME, "precious"]
+
+
+def test_other_content_does_not_replace_what_a_killed_command_had_finished(tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    killed_at("new_file.placed", target, b"first")
+    with pytest.raises(FileIsThere):
+        write_new_bytes(target, b"other", force=False, what="something else")
+    assert target.read_bytes() == b"first"
+    write_new_bytes(target, b"again", force=False)
+    assert target.read_bytes() == b"again"
+    assert os.listdir(tmp_path) == ["new"]
