@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -59,39 +60,45 @@ _SHOWN_CHARS = 60
 _VERIFY = "run `orc verify` to see what was changed, and restore the ledger from a backup"
 
 
-def _integer(text: str) -> int:
-    if len(text) > 15:
-        _large.append(text)
-    return int(text)
+class _Decoder(threading.local):
+    """Decodes JSON, in each thread on its own. `large` has the large numbers of the last text."""
 
+    def __init__(self) -> None:
+        self.large: list[str] = []
+        self._decoder = json.JSONDecoder(
+            parse_int=self._integer, parse_float=self._real, parse_constant=_constant
+        )
+        # The types of the standard library lack this attribute.
+        self._scan: Callable[[str, int], tuple[Any, int]] = self._decoder.scan_once  # type: ignore[attr-defined]
 
-def _real(text: str) -> float:
-    value = float(text)
-    if not -FLOAT_MAX <= value <= FLOAT_MAX:
-        _large.append(text)
-        if value in (float("inf"), float("-inf")):
-            raise ValueError(f"the number {_shown(text)} is too large")
-    return value
+    def decode(self, text: str) -> Any:
+        self.large.clear()
+        try:
+            value, end = self._scan(text, 0)
+        except StopIteration:
+            end = -1
+        # Space around the value, or what is wrong with the text, is found by the slower function.
+        return value if end == len(text) else self._decoder.decode(text)
+
+    def _integer(self, text: str) -> int:
+        if len(text) > 15:
+            self.large.append(text)
+        return int(text)
+
+    def _real(self, text: str) -> float:
+        value = float(text)
+        if not -FLOAT_MAX <= value <= FLOAT_MAX:
+            self.large.append(text)
+            if value in (float("inf"), float("-inf")):
+                raise ValueError(f"the number {_shown(text)} is too large")
+        return value
 
 
 def _constant(text: str) -> Any:
     raise ValueError(f"{text} is not a number of JSON")
 
 
-_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_real, parse_constant=_constant)
-# The types of the standard library lack this attribute.
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
-_large: list[str] = []
-"""The large numbers of the JSON that is decoded now. Emptied by the function that decodes."""
-
-
-def _decode(text: str) -> Any:
-    try:
-        value, end = _scan(text, 0)
-    except StopIteration:
-        end = -1
-    # Space around the value, or what is wrong with the text, is found by the slower function.
-    return value if end == len(text) else _decoder.decode(text)
+_decoder = _Decoder()
 
 
 def is_job_id(value: object) -> bool:
@@ -126,7 +133,7 @@ def parse_json(value: object) -> Any:
         raise CorruptLedger(f"the ledger has {_shown(value)} in place of JSON; {_VERIFY}")
     try:
         text = value if isinstance(value, str) else value.decode()
-        found = _decode(text)
+        found = _decoder.decode(text)
         if _SURROGATE in text.lower():
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -179,9 +186,8 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
         raise _damaged(row, f"{_shown(attempt)} is not the number of an attempt")
     if (version == 1) is not (type_name == "job.submitted"):
         raise _damaged(row, "job.submitted must be the first event, and only that")
-    _large.clear()
     try:
-        fields = _decode(data)
+        fields = _decoder.decode(data)
         if len(data) > DEPTH_MAX:
             _refuse_depth(data)
         if "\\u" in data and _SURROGATE in data.lower():
@@ -190,7 +196,7 @@ def check_event(row: tuple[Any, ...]) -> tuple[dict[str, Any], bool]:
         raise _damaged(row, f"its data is not JSON: {_reason(error)}") from None
     if type(fields) is not dict:
         raise _damaged(row, "its data is no object")
-    return fields, bool(_large)
+    return fields, bool(_decoder.large)
 
 
 def has_event_types(row: tuple[Any, ...]) -> bool:

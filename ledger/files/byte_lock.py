@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import sys
 
-# The structure `flock` of fcntl(2): type, whence, start, length, process id.
+# The structure `flock` of fcntl(2) on Linux: type, whence, start, length, process id.
 _FORMAT = "hhqqi0q"
 
 
@@ -27,7 +28,7 @@ def release_byte_lock(fd: int) -> None:
 
 def is_byte_locked(fd: int) -> bool | None:
     """Whether another descriptor holds the lock; None if that cannot be queried here."""
-    command = getattr(fcntl, "F_OFD_GETLK", None)
+    command = _command("F_OFD_GETLK")
     if command is None:
         return None
     try:
@@ -38,7 +39,7 @@ def is_byte_locked(fd: int) -> bool | None:
 
 
 def _set(fd: int, kind: int) -> bool:
-    command = getattr(fcntl, "F_OFD_SETLK", None)
+    command = _command("F_OFD_SETLK")
     if command is None:
         return False
     try:
@@ -46,6 +47,11 @@ def _set(fd: int, kind: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _command(name: str) -> int | None:
+    # Another system may have the command, but another structure.
+    return getattr(fcntl, name, None) if sys.platform == "linux" else None
 
 
 def _lock(kind: int) -> bytes:
