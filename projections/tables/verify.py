@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class TableChecker:
         with storage_errors(self._path):
             if self._connection is None:
                 self._connection = attach_tables(self._path, self._model)
+                # Also closed if its user forgets `close`.
+                weakref.finalize(self, self._connection.close)
             connection = self._connection
             connection.execute("BEGIN")
             try:
