@@ -37,7 +37,13 @@ TARGETS = (
     Target(
         "rules",
         ("orc/scheduler/core/rules", "orc/scheduler/core/fold"),
-        ("tests/scheduler/core/rules", "tests/scheduler/core/fold", "tests/scheduler/test_flow.py"),
+        (
+            "tests/scheduler/core/rules",
+            "tests/scheduler/core/fold",
+            "tests/scheduler/test_flow.py",
+            "tests/scheduler/test_conversations.py",
+            "tests/scheduler/test_waking.py",
+        ),
     ),
     Target("language", ("orc/scheduler/core/language",), ("tests/scheduler/core/language",)),
     Target(
