@@ -172,6 +172,13 @@ def is_current(connection: sqlite3.Connection) -> bool:
     return check_header(connection) == len(MIGRATIONS)
 
 
+def _read_header(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    return application_id, version, tables
+
+
 def check_header(connection: sqlite3.Connection) -> int:
     """The schema version of the file; 0 for an empty file.
 
@@ -179,9 +186,10 @@ def check_header(connection: sqlite3.Connection) -> int:
     version of orc has migrated, CorruptLedger for a version number that no orc writes.
     """
     try:
-        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        application_id, version, tables = _read_header(connection)
+        if (application_id, version, tables) != (0, 0, 0) and application_id != APPLICATION_ID:
+            # Another process may have created the ledger between two of these reads.
+            application_id, version, tables = _read_header(connection)
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             raise NotALedger("the file is not an SQLite database") from error

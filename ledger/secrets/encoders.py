@@ -251,12 +251,13 @@ def _entity(character: str) -> Iterator[Pattern]:
 
 def _quoted_printable(character: str) -> Iterator[Pattern]:
     if not is_word(character):
-        parts = (
+        # A line may be wrapped between two bytes of a character.
+        parts = [
             part
             for byte in content_of(character)
-            for part in (EQUALS, digits_of_either_case(f"{byte:02x}"))
-        )
-        yield sequence(*parts)
+            for part in (optional(SOFT_BREAK), EQUALS, digits_of_either_case(f"{byte:02x}"))
+        ]
+        yield sequence(*parts[1:])
     if character == "\n":
         yield sequence(EQUALS, digits_of_either_case("0d"), EQUALS, digits_of_either_case("0a"))
 

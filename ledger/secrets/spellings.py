@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from itertools import islice
 
 from orc.ledger.secrets.encoders import (
     INDENT,
@@ -43,12 +44,16 @@ LINE_CHARS_MIN = 16
 WRAPPED_CHARS_MIN = 64
 """Base64 that is wrapped into shorter lines is not found."""
 
+UNIT_CHARS_MAX = 300
+"""No spelling of a character is longer; a test compares this with the table of encoders."""
+
 _ANCHOR_CHARS_MIN = 4
 _PLAIN = re.compile("[A-Za-z0-9_.~-]+")
 _HEAD_UNITS = 12
 _HEAD_UNCERTAIN = 3
-# The characters of which one spelling is the beginning of another.
-_UNCERTAIN = frozenset("\\%&='\"`^$\r\n")
+# The characters of which one spelling is the beginning of another: the number of U+00C3 is also the
+# first of its two bytes in UTF-8.
+_UNCERTAIN = frozenset("\\%&='\"`^$\r\n\xc3")
 _SOFT_BREAK = optional(SOFT_BREAK)
 _ENCODED_BREAK = optional(either(sequence(REAL_LINE_END, INDENT), LINE_END))
 _BREAKS = frozenset("\r\n\\%=")
@@ -108,13 +113,14 @@ class Form:
     """One way to write a secret, as a sequence of units, usually one per character.
 
     `make_units` returns the units; it is called when a text may have the form, since that takes time.
-    `between` may stand between two units. Each match contains one of the `anchors`, plain texts
-    that are fast to search for, unless `has_codes` and the text has codes of letters or soft
-    breaks. Without anchors, the text must always be searched.
+    `between` may stand between two units. No match is longer than `size_max` characters. Each match
+    contains one of the `anchors`, plain texts that are fast to search for, unless `has_codes` and
+    the text has codes of letters or soft breaks. Without anchors, the text must always be searched.
     """
 
     make_units: Callable[[], Iterable[Unit]]
     between: Pattern
+    size_max: int
     anchors: tuple[str, ...]
     has_codes: bool = False
 
@@ -124,10 +130,9 @@ class Form:
         return tuple(self.make_units())
 
     @cached_property
-    def size_max(self) -> int:
-        """The longest match in characters."""
-        between = self.between.size_max
-        return sum(unit.whole.size_max + between for unit in self.units)
+    def first_units(self) -> tuple[Unit, ...]:
+        """The first two units, without the time for the others."""
+        return tuple(islice(self.make_units(), 2))
 
     @property
     def is_prepared(self) -> bool:
@@ -167,7 +172,8 @@ class Form:
 
     def opening(self) -> str:
         """A pattern for the first two units, or for a part of them at the end of the text."""
-        first, second = self.units[0].whole, sequence(self.between, self.units[1].whole)
+        first, second = (unit.whole for unit in self.first_units)
+        second = sequence(self.between, second)
         after = "|".join(filter(None, (second.source, rf"(?:{second.starts})\Z", r"\Z")))
         before = rf"|(?:{first.starts})\Z" if first.starts else ""
         return f"{first.source}(?:{after}){before}"
@@ -175,7 +181,7 @@ class Form:
     @cached_property
     def first_characters(self) -> frozenset[str] | None:
         """The characters with which a match can begin; None for any."""
-        return first_characters(self.units[0].whole)
+        return first_characters(self.first_units[0].whole)
 
     def end(self, text: str, start: int) -> int | None:
         """The end of the longest match that starts here, or None."""
@@ -274,6 +280,7 @@ def _spelled(value: str, as_bytes: bool) -> Form:
     return Form(
         lambda: (_unit(character, as_bytes) for character in value),
         _SOFT_BREAK,
+        len(value) * (UNIT_CHARS_MAX + _SOFT_BREAK.size_max),
         anchors,
         has_codes=True,
     )
@@ -319,6 +326,7 @@ def _in_base(content: bytes, alignment: int, *, bits: int) -> Form:
     return Form(
         lambda: (_base_unit(character, bits) for character in core),
         _ENCODED_BREAK,
+        len(core) * (1 + _ENCODED_BREAK.size_max) + len(re.findall("[+/]", core)) * UNIT_CHARS_MAX,
         tuple(anchors) if all(anchors) else (),
     )
 
@@ -326,7 +334,7 @@ def _in_base(content: bytes, alignment: int, *, bits: int) -> Form:
 def _in_hexadecimal(content: bytes) -> Form:
     codes = [f"{byte:02x}" for byte in content]
     begin = "".join(codes[:4])
-    return Form(lambda: map(_hex_unit, codes), NOTHING, (begin, begin.upper()))
+    return Form(lambda: map(_hex_unit, codes), NOTHING, 2 * len(codes), (begin, begin.upper()))
 
 
 def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
@@ -334,10 +342,10 @@ def _wide(value: str, as_bytes: bool) -> Iterator[Form]:
     if as_bytes:
         for order in ("utf-16-le", "utf-16-be"):
             text = value.encode(order, "surrogatepass").decode("latin-1")
-            yield Form(partial(map, _verbatim, text), NOTHING, (text,))
+            yield Form(partial(map, _verbatim, text), NOTHING, len(text), (text,))
     if value.isascii() and all(map(is_word, value[:2])):
         anchors = tuple(f"{value[0]}{mark}{value[1]}" for mark in ("\0", r"\u0000", r"\x00"))
-        yield Form(partial(_with_nul, value), NOTHING, anchors)
+        yield Form(partial(_with_nul, value), NOTHING, 7 * len(value), anchors)
 
 
 def _with_nul(value: str) -> Iterator[Unit]:

@@ -84,16 +84,22 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(sample: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the sample, in a folder beside which nothing may appear."""
     monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
-    monkeypatch.setattr("orc.cli.jobs.decide._WAIT_S", 1.0)
-    monkeypatch.setattr("orc.cli.jobs.cancel._WAIT_S", 1.0)
+    monkeypatch.setattr("orc.cli.jobs.asked_job.ANSWER_WAIT_S", 1.0)
     shutil.copytree(sample, here / "outer" / "inner")
     os.chdir(here / "outer" / "inner")
     return here
 
 
-def _serve_nothing(app: Any, listener: socket.socket, *, when_ready: Callable[[], None]) -> None:
+def _serve_nothing(
+    app: Any,
+    listener: socket.socket,
+    *,
+    when_ready: Callable[[], None],
+    when_ended: Callable[[], None],
+) -> None:
     when_ready()
     listener.close()
+    when_ended()
 
 
 @contextmanager
@@ -162,11 +168,16 @@ def test_what_is_wrong_with_a_crafted_ledger_is_named(name: str, place: Path) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["events are a view", "jobs are a view", "data that is nested deeply"]
+    ("name", "command"),
+    [
+        ("events are a view", "show"),
+        ("jobs are a view", "show"),
+        ("data that is nested deeply", "tail"),
+    ],
 )
-def test_a_process_ends_soon_with_a_message(name: str, place: Path) -> None:
+def test_a_process_ends_soon_with_a_message(name: str, command: str, place: Path) -> None:
     craft(Path("runs.db"), CRAFTED[name])
-    done = run_orc("show", "latest", cwd=Path.cwd())
+    done = run_orc(command, "latest", cwd=Path.cwd())
     assert done.returncode == VERIFICATION
     assert "orc verify" in done.stderr or "orc rebuild" in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ import orc as orc_api
 from orc.cli.terminal.ledger_changes import LedgerChanges
 from orc.ledger import JobId, LedgerReader, OwnerLock
 from orc.ledger.files.exposure import VARIABLE
+from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 from tests.cli.command_line import orc, submit
 from tests.other_users import ANOTHER, as_user, give, hot_journal, needs_root, shared_folder
 
@@ -322,12 +323,18 @@ def test_a_price_table_beside_the_ledger_is_a_regular_file(
     assert orc("verify").code == 0
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
-def test_a_price_table_has_a_bound(job: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_price_table_is_a_file_with_a_bound(
+    job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ORC_PRICES", "/dev/zero")
     said = orc("verify")
-    assert said.code == 2
-    assert "the price table /dev/zero has more than" in said.err
+    assert (said.code, "/dev/zero: it is not a regular file" in said.err) == (2, True)
+
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(SIZE_MAX + 1)
+    monkeypatch.setenv("ORC_PRICES", str(tmp_path / "large.yaml"))
+    said = orc("verify")
+    assert (said.code, "the file is larger than" in said.err) == (2, True)
 
 
 @needs_root

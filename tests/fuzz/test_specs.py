@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from tests.fuzz.corpus import BROKEN, as_bytes
 from tests.fuzz.examined import examine
 from tests.fuzz.mutations import RICH, mutated_spec
 from tests.fuzz.watched import DidSomething, watched
-from tests.processes import run_orc
+from tests.processes import ORC, WAIT_S, orc_environment, run_orc
 from tests.scheduler.profiles import bounded
 
 SEEDS = st.integers(0, 2**32)
@@ -129,13 +128,14 @@ def test_a_file_that_a_spec_names_is_not_waited_for(here: Path) -> None:
 
 
 def test_a_spec_in_a_pipe_is_read_once(here: Path) -> None:
-    os.mkfifo("pipe.yaml")
-    ended = threading.Thread(target=lambda: Path("pipe.yaml").write_text("project: [\n"))
-    ended.start()
-
-    said = run_orc("validate", "pipe.yaml", cwd=here)
-
-    ended.join(10)
+    said = subprocess.run(
+        [ORC, "validate", "/dev/stdin"],
+        input="project: [\n",
+        env=orc_environment(),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
     assert said.returncode == 2
     assert "not valid YAML" in said.stderr
 

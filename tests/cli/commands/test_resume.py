@@ -33,7 +33,7 @@ def test_a_job_whose_step_was_retried_can_be_resumed_and_looked_at(here: Path) -
         "steps: {a: {run: 'test -e $ORC_SPEC_DIR/open', retry: {max_attempts: 2, initial: 0.01s}}}\n"
     )
 
-    assert orc("cancel", job).code == 1
+    assert orc("cancel", job).code == 8
     write("open", "")
     assert orc("resume", job).code == 0
     assert orc("show", job, "--json").json()["steps"][0]["attempts"] == 3

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from orc.ledger.secrets.encoders import ENCODERS
 from orc.ledger.secrets.masking import Mask
+from orc.ledger.secrets.spellings import UNIT_CHARS_MAX, _unit, spell_out
 
 Encode = Callable[[str], str]
 
@@ -195,6 +196,8 @@ def is_hidden(value: str, content: str | bytes) -> bool:
 @QUIET
 @given(value=VALUES)
 @example(value=AWKWARD)
+@example(value="\xc3\U000a71dcJ\U0010293e\u012d\U000f5afb\u0132\xa6")
+@example(value="\u012a\u0122\xab" * 8)
 def test_a_value_is_found_as_encoders_write_it(value: str) -> None:
     contents: dict[str, str | bytes] = {
         name: f"before{encode(value)}after" for name, encode in FIRST.items()
@@ -293,3 +296,20 @@ def test_node_prints_it_encoded() -> None:
     said = subprocess.run(["node", "-e", program, AWKWARD], capture_output=True, check=True).stdout
     for line in said.splitlines():
         assert is_hidden(AWKWARD, line), line
+
+
+def test_no_spelling_is_longer_than_its_bound() -> None:
+    characters = [*map(chr, range(0x250)), *"€\u2028\U0001f511\U0010ffff\ud800\udc80\uffff"]
+    longest = max(
+        _unit(one, as_bytes).whole.size_max for one in characters for as_bytes in (False, True)
+    )
+    assert longest <= UNIT_CHARS_MAX
+
+
+@pytest.mark.parametrize(
+    "value", ["sk-proj-Ab+/9_~", 'it\'s "100 %" & \\ more\nlines', "pässw\U0001f511rd"]
+)
+def test_no_match_is_longer_than_its_bound(value: str) -> None:
+    for form in (*spell_out(value, as_bytes=False), *spell_out(value, as_bytes=True)):
+        between = form.between.size_max
+        assert sum(unit.whole.size_max + between for unit in form.units) <= form.size_max

@@ -16,6 +16,7 @@ from orc.ledger.secrets.masking import NO_MASK
 from orc.projections import ReadModel
 from orc.projections.tables import own_schema
 from orc.projections.tables.own_schema import check_own_tables
+from orc.projections.tables.rows import ROWS
 
 
 @pytest.fixture
@@ -73,3 +74,7 @@ def test_changed_tables_are_refused_and_a_rebuild_mends_them(
         ledger.rebuild()
     with LedgerReader.open(tmp_path / "runs.db") as ledger:
         check_own_tables(ledger.connection)
+
+
+def test_the_names_are_those_of_the_declared_tables() -> None:
+    assert {row_type.TABLE.name for row_type in ROWS} == own_schema.NAMES
