@@ -248,7 +248,7 @@ class Manifest:
             # Attempts, time and usage stay: they were spent.
             step = self._steps[name]
             step.status, step.failure, step.reused_from = "pending", None, None
-            step.tolerated = False
+            step.tolerated = step.has_expanded = False
         before = self._removed | self._steps
         self._steps = _Steps(
             {step["id"]: before.pop(step["id"], _Step()) for step in spec["steps"]}

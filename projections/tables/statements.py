@@ -63,6 +63,7 @@ STATEMENTS: dict[str, Statement] = {
             "finished_at": None,
             "duration_s": None,
             **_NO_RESULT,
+            "children": None,
             "reused": None,
             "reused_from": None,
         },
@@ -81,7 +82,7 @@ STATEMENTS: dict[str, Statement] = {
     ),
     "job_started": Update(JobRow),
     "job_resumed": Update(JobRow, _JOB_RUNNING),
-    "reopened": "UPDATE steps SET status = iif(children, 'running', 'pending'), "
+    "reopened": "UPDATE steps SET status = iif(children IS NULL, 'pending', 'running'), "
     "failure_kind = NULL, failure = NULL, skip_reason = NULL, finished_at = NULL, "
     f"duration_s = NULL WHERE job_id = :job_id AND status IN {sql_list(NOT_DONE)} "
     "AND NOT tolerated AND name NOT IN (SELECT value FROM json_each(:kept))",
@@ -144,13 +145,13 @@ STATEMENTS: dict[str, Statement] = {
     "step_reused": Update(StepRow, {"status": "succeeded", **_NO_FAILURE}),
     "child": Insert(
         StepRow,
-        {"children": 0},
+        {},
         {"position": "(SELECT count(*) FROM steps WHERE job_id = :job_id)"},
         on_conflict={
             "provider": "provider",
             "model": "model",
             "status": "'pending'",
-            "children": "0",
+            "children": "NULL",
         },
     ),
     "expanded": Update(StepRow),

@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orc.ledger import Ledger, Recorded
+from orc.ledger.definition import ForEachDef
 from orc.ledger.events import Payload
 from orc.projections import Manifest
 from orc.scheduler.core.commands import (
     AmendJob,
+    CancelJob,
     ExpandStep,
     FinishAttempt,
     ResumeJob,
@@ -96,3 +98,21 @@ def test_an_amended_job_counts_the_members_that_it_keeps() -> None:
     story.tell(AmendJob(amended(story.definition, "all")), ResumeJob(OWNER))
     with ledger_of(story) as ledger:
         assert counts_in(ledger) == counts_of(["pending"] * 2)
+
+
+def test_a_step_that_expanded_to_no_items_runs_on_after_a_resume() -> None:
+    story = begun(step("each", for_each=ForEachDef(items=[])))
+    story.tell(ExpandStep("each", ())).tell(CancelJob(at_once=True))
+    story.tell(ResumeJob(OWNER))
+    check_counts(story, ())
+
+
+def test_a_container_that_was_reset_is_pending_after_a_resume() -> None:
+    story = begun(step("all", kind="group", steps=(step("m"),)), step("last", needs="all"))
+    holder = story.definition.steps[0]
+    story.tell(ExpandStep("all", child_ids("all", holder)))
+    story.start("all/m").succeed("all/m")
+    story.tell(FinishAttempt("all", 1, Succeeded(Payload(value=1), 1.0), now=EPOCH_S))
+    story.start("last").fail("last").tell(Settle(), AmendJob(amended(story.definition, "all")))
+    story.tell(ResumeJob(OWNER), CancelJob(at_once=True), ResumeJob(OWNER))
+    check_counts(story, ())
