@@ -168,7 +168,7 @@ def connect_reader(path: Path, *, checked: bool = True) -> Reader:
             if version == 0:
                 raise NoLedger(f"{path} is empty: no job has been submitted to it")
             if checked:
-                check_file(connection, path, version)
+                check_file(connection, path, version, source.uri)
         except BaseException:
             connection.close()
             raise

@@ -31,6 +31,7 @@ DIGESTS = (
 """`digest_of` the schema of each version, from 1. A test compares them with the migrations."""
 
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _STEPS_MAX = 20_000_000
 """After so many operations of one statement, the structure of the file is checked: about a second."""
 
@@ -38,13 +39,13 @@ Schema = dict[tuple[str, str], tuple[str, str]]
 """Each table, index, trigger and view, by kind and name: the table that it is of, and its SQL."""
 
 
-def check_file(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def check_file(connection: sqlite3.Connection, path: Path, version: int, uri: str = "") -> None:
     """Check the schema of a ledger of this version, and limit what its statements can do.
 
-    Raises CorruptLedger. A missing, changed or additional table, index or trigger of ours is one
-    problem; see `schema_problems`.
+    `uri` is as in `limit`. Raises CorruptLedger. A missing, changed or additional table, index or
+    trigger of ours is one problem; see `schema_problems`.
     """
-    limit(connection, path)
+    limit(connection, path, uri)
     if digest_of(ours_in(schema_of(connection))) == DIGESTS[version - 1]:
         return
     # In one transaction: another process may have migrated the file since its version was read.
@@ -60,12 +61,17 @@ def check_file(connection: sqlite3.Connection, path: Path, version: int) -> None
         )
 
 
-def limit(connection: sqlite3.Connection, path: Path) -> None:
-    """Limit what the statements of a connection to `path` can do; see `_Watch`."""
+def limit(connection: sqlite3.Connection, path: Path, uri: str = "") -> None:
+    """Limit what the statements of a connection to `path` can do; see `_Watch`.
+
+    `uri` is what the connection reads, if that is not the file itself.
+    """
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES_MAX)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
-    connection.set_progress_handler(_Watch(path).check, _STEPS_MAX)
+    connection.set_progress_handler(
+        _Watch(uri or f"file:{quote(str(path.absolute()))}?mode=ro").check, _STEPS_MAX
+    )
 
 
 def schema_problems(connection: sqlite3.Connection) -> Iterator[str]:
@@ -145,24 +151,24 @@ class _Watch:
     end. In a sound file, statements are as long as they have to be.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
         self._is_sound = False
 
     def check(self) -> int:
         if not self._is_sound:
-            self._is_sound = _is_sound(self._path)
+            self._is_sound = _is_sound(self._uri)
         return 0 if self._is_sound else 1
 
 
-def _is_sound(path: Path) -> bool:
-    """Whether the pages of the ledger's tables form trees."""
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+def _is_sound(uri: str) -> bool:
+    """Whether the pages of the ledger's tables form trees; True if they cannot be read now."""
     try:
         with closing(sqlite3.connect(uri, uri=True)) as other:
             return all(
                 other.execute(f"PRAGMA quick_check('{name}')").fetchone()[0] == "ok"
                 for name in ("events", "signals", "orc_meta", "blobs")
             )
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        # Another program may keep the file busy.
+        return getattr(error, "sqlite_errorname", "") not in ("SQLITE_CORRUPT", "SQLITE_NOTADB")

@@ -117,12 +117,14 @@ class Ledger(LedgerReader):
 
     def close(self) -> None:
         """Close the connection under the write lock. The last connection checkpoints."""
-        with storage_errors(self.path), self._lock:
-            failpoints.hit("checkpoint.before")
-            super().close()
-            failpoints.hit("checkpoint.after")
-        self._in_use.close()
-        self._lock.close()
+        try:
+            with storage_errors(self.path), self._lock:
+                failpoints.hit("checkpoint.before")
+                super().close()
+                failpoints.hit("checkpoint.after")
+        finally:
+            self._in_use.close()
+            self._lock.close()
 
     def _rebuild(self) -> int:
         self._projector.create(self.connection)

@@ -99,7 +99,8 @@ class Verifier:
 
     def check_schema(self) -> list[str]:
         """How the tables, indexes and triggers of the file differ from orc's. Call it first."""
-        limit(self.ledger.connection, self.ledger.path)
+        source = getattr(self.ledger.connection, "source", None)
+        limit(self.ledger.connection, self.ledger.path, "" if source is None else source.uri)
         try:
             with storage_errors(self.ledger.path):
                 return list(schema_problems(self.ledger.connection))

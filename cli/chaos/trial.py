@@ -172,7 +172,10 @@ async def _run_reference(trial: Trial, name: str) -> ReferenceRun:
             job_id = ledger.find_job("latest")
             events = list(ledger.read_stream(job_id))
             end = read_end(
-                ledger, job_id, folder=folder_of(ledger, job_id), delivered=folder / "delivered"
+                ledger,
+                job_id,
+                folder=folder_of(ledger, job_id, use="read"),
+                delivered=folder / "delivered",
             )
     except (LedgerError, OSError, ValueError) as error:
         raise UsageProblem(
@@ -217,7 +220,7 @@ def _examine(
     try:
         with LedgerReader.open(folder / "runs.db") as ledger:
             job_id = ledger.find_job("latest")
-            run_folder = folder_of(ledger, job_id)
+            run_folder = folder_of(ledger, job_id, use="read")
             events = list(ledger.read_stream(job_id))
             findings = [*find_lost(before, events), *find_repeated(events)]
             verifier = Verifier(

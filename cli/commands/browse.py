@@ -92,6 +92,7 @@ def command(
 
         # A ledger of another user is served in a form in which nothing is created beside it.
         source = source_to_read(path)
+        at_end.callback(source.close)
         served = [str(source.path)]
         datasette = Datasette([], immutables=served) if source.is_fixed else Datasette(served)
         if allow_decisions:

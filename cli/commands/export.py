@@ -129,7 +129,7 @@ def _export_folder(
     ledger: LedgerReader, job_id: str, to: Path | None, *, prices: PriceTable, as_json: bool
 ) -> int:
     """Publish the run folder; with `to`, a copy in an empty or new folder. Raises UsageProblem."""
-    folder = to.absolute() if to is not None else folder_of(ledger, job_id)
+    folder = to.absolute() if to is not None else folder_of(ledger, job_id, use="write")
     if to is None:
         check_run_folder(folder)
     publisher = Publisher(ledger, job_id, folder, prices=prices)

@@ -116,7 +116,7 @@ class _Printer:
         self.has_printed = False
         self._raw = raw
         self._as_json = as_json
-        self._folder: Path = folder_of(ledger, job_id)
+        self._folder: Path = folder_of(ledger, job_id, use="read")
         self._printed: dict[int, int] = {}
         self._done: set[int] = set()
         self._is_live = False

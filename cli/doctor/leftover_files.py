@@ -5,7 +5,6 @@ A command removes what an earlier one left in the place to which it writes. Thes
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import tempfile
@@ -18,6 +17,7 @@ from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned
 from orc.ledger.files.unfinished import MARK
+from orc.ledger.stored import parse_object
 from orc.projections.folder.removed_files import output_dir_of
 
 _ENTRIES_MAX = 100_000
@@ -71,7 +71,7 @@ def _of_trials() -> Iterator[LeftoverFile]:
 def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
     rows = ledger.connection.execute("SELECT job_id FROM events WHERE version = 1").fetchall()
     for (job_id,) in rows:
-        paths = list(_temporary_files(folder_of(ledger, job_id)))
+        paths = list(_temporary_files(folder_of(ledger, job_id, use="write")))
         if paths and not has_owner(ledger.path, job_id):
             for path in paths:
                 what = f"a killed process left it in the run folder of {job_id}"
@@ -85,7 +85,7 @@ def _in_output_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
     )
     seen: set[Path] = set()
     for job_id, data in rows:
-        target = output_dir_of(ledger, json.loads(data)["spec"])
+        target = output_dir_of(ledger, parse_object(data)["spec"])
         if target is None or target in seen:
             continue
         seen.add(target)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.own_folder import choose_folder
+from orc.cli.jobs.own_folder import Use, choose_folder
 from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
@@ -15,20 +15,24 @@ from orc.ledger.files.way import real_path
 from orc.scheduler.core.fold.evolve import JobState
 
 
-def folder_of(ledger: LedgerReader, job_id: str) -> Path:
-    """The run folder of a job; `runs/` beside the ledger is used as `choose_folder` says."""
+def folder_of(ledger: LedgerReader, job_id: str, *, use: Use) -> Path:
+    """The run folder of a job, else one in `runs/` beside the ledger, as `choose_folder` says."""
     with storage_errors(ledger.path):
         row = ledger.connection.execute(
             "SELECT runs_dir FROM jobs WHERE job_id = ?", (job_id,)
         ).fetchone()
         recorded = None if row is None else row[0]
-        return choose_folder(ledger.connection, job_id, recorded, ledger.path.parent / "runs")
+        beside = ledger.path.parent / "runs"
+        return choose_folder(ledger.connection, ledger.path, job_id, recorded, beside, use=use)
 
 
-def folder_for(ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path) -> Path:
-    """The folder to run the job in, as `choose_folder` says."""
+def folder_for(
+    ledger: LedgerReader, state: JobState, job_id: str, runs_dir: Path, *, use: Use
+) -> Path:
+    """The folder in which the owner of a job publishes it, as `choose_folder` says."""
     assert state.submitted is not None
-    return choose_folder(ledger.connection, job_id, state.submitted.runs_dir, runs_dir)
+    recorded = state.submitted.runs_dir
+    return choose_folder(ledger.connection, ledger.path, job_id, recorded, runs_dir, use=use)
 
 
 def check_runs_dir(path: Path) -> None:

@@ -11,22 +11,35 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Literal
 
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.run_places import noted_folder
 from orc.ledger.stored import check_job_id
 from orc.ledger.transport.imported import imported
 
 _LINE_BYTES_MAX = 1024 * 1024
 
 
-def choose_folder(
-    connection: sqlite3.Connection, job_id: str, recorded: str | None, runs_dir: Path
-) -> Path:
-    """The run folder of a job: in the folder `recorded` if it is there already, else in `runs_dir`.
+Use = Literal["read", "write", "continue"]
+"""What a command does with a run folder. One that continues a job runs its commands: it is trusted."""
 
-    A folder is the job's if `is_folder_of_job` says so: another ledger may have a job with the same
-    id. An imported job is always in `runs_dir`.
-    Raises CorruptLedger if `job_id` is none.
+
+def choose_folder(
+    connection: sqlite3.Connection,
+    database: Path,
+    job_id: str,
+    recorded: str | None,
+    runs_dir: Path,
+    *,
+    use: Use,
+) -> Path:
+    """The run folder of a job: in `runs_dir`, or in the folder `recorded` if that is this ledger's.
+
+    A copy of a ledger, or a forged one, records the same folder. It is written to only if the locks
+    beside `database` have a note about it; a job that continues may have been run by a version
+    without notes. What is there must be the job's, as `is_folder_of_job` says, or not published yet.
+    An imported job is always in `runs_dir`. Raises CorruptLedger if `job_id` is none.
     """
     other = runs_dir / check_job_id(job_id, where="the ledger")
     if not recorded or imported(connection, job_id) is not None:
@@ -37,7 +50,17 @@ def choose_folder(
     row = connection.execute(
         "SELECT hash FROM events WHERE job_id = ? AND version = 1", (job_id,)
     ).fetchone()
-    return folder if row is not None and is_folder_of_job(folder, job_id, row[0]) else other
+    if row is None or is_folder_of_job(other, job_id, row[0]):
+        return other
+    is_noted = noted_folder(database, job_id) == folder
+    if is_folder_of_job(folder, job_id, row[0]):
+        return folder if is_noted or use != "write" else other
+    return folder if is_noted and _is_unpublished(folder) else other
+
+
+def _is_unpublished(path: Path) -> bool:
+    """Whether the folder does not exist, or was left without events by a process that was killed."""
+    return not path.is_symlink() and not os.path.lexists(path / "events.jsonl")
 
 
 def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:

@@ -22,10 +22,12 @@ from orc.cli.jobs.folders import check_run_folder, folder_for
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
+from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
 from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
+from orc.ledger.files.run_places import note_folder
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.scarcity import may_pass
 from orc.ledger.secrets.masking import Mask
@@ -92,16 +94,22 @@ class Caller:
 
 @contextmanager
 def own(
-    ledger: Ledger, job_id: JobId, caller: Caller, *, wait_s: float = OWNER_WAIT_S
+    ledger: Ledger,
+    job_id: JobId,
+    caller: Caller,
+    *,
+    wait_s: float = OWNER_WAIT_S,
+    continues: bool = False,
 ) -> Iterator[OwnedJob]:
     """Own the job until the block ends. Raises OwnedElsewhere after `wait_s` seconds.
 
+    With `continues`, the commands of an existing job will run: the caller has decided to trust it.
     A new job is owned before its first event, so that no other process can start it.
     """
     lock = OwnerLock(caller.places.database, job_id)
     lock.acquire(wait_s=wait_s)
     try:
-        yield OwnedJob(ledger, job_id, caller)
+        yield OwnedJob(ledger, job_id, caller, continues=continues)
     finally:
         lock.release()
 
@@ -111,16 +119,25 @@ class OwnedJob:
 
     state: JobState
 
-    def __init__(self, ledger: Ledger, job_id: JobId, caller: Caller) -> None:
+    def __init__(
+        self, ledger: Ledger, job_id: JobId, caller: Caller, *, continues: bool = False
+    ) -> None:
         self.ledger = ledger
         self.job_id = job_id
         self.caller = caller
         self.providers: Mapping[str, Provider] = {}
+        self._continues = continues
 
     @property
     def folder(self) -> Path:
         """The job's run folder."""
-        return folder_for(self.ledger, self.state, self.job_id, self.caller.places.runs_dir)
+        return folder_for(
+            self.ledger,
+            self.state,
+            self.job_id,
+            self.caller.places.runs_dir,
+            use="continue" if self._continues else "write",
+        )
 
     def create(
         self, definition: JobDef, event: JobSubmitted, *commands: Command, blobs: list[bytes]
@@ -130,6 +147,11 @@ class OwnedJob:
         Raises LedgerError.
         """
         self.state = initial_state(definition, build_graph(definition.steps))
+        chosen = self.caller.places.runs_dir / self.job_id
+        if chosen.parent != self.ledger.path.parent / "runs":
+            # Before the first event: a process that is killed then has chosen its folder.
+            with storage_errors(self.ledger.path):
+                note_folder(self.ledger.path, self.job_id, chosen)
         self.append(SubmitJob(event), *commands, blobs=blobs)
 
     def fold(self) -> JobState:
@@ -139,7 +161,14 @@ class OwnedJob:
         """
         self.state = load_state(self.ledger, self.job_id)
         check_run_folder(self.folder)
+        self._note_folder()
         return self.state
+
+    def _note_folder(self) -> None:
+        """Note the folder beside the ledger, so that later commands find it and copies do not."""
+        if self.folder.parent != self.ledger.path.parent / "runs":
+            with storage_errors(self.ledger.path):
+                note_folder(self.ledger.path, self.job_id, self.folder)
 
     def append(self, *commands: Command, blobs: list[bytes] | None = None) -> None:
         """Decide on the commands and commit their events. Raises LedgerError."""

@@ -103,7 +103,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         view = read_view(ledger.connection, job_id)
         row = view.job
         state = _state(ledger, job_id) if ended is None else ended.state
-        folder = folder_of(ledger, job_id) if ended is None else ended.folder
+        folder = folder_of(ledger, job_id, use="read") if ended is None else ended.folder
         outputs, removed = _outputs(ledger, state)
         owned = read_owned(ledger.read_stream(job_id))
         status = shown_status(places.database, job_id, row.status)

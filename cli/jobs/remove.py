@@ -66,7 +66,7 @@ def find_unfinished(
     """What earlier removals of the plan's blobs left in run folders; with `files` also files."""
     found = []
     for job in plan.earlier:
-        folder = folder_of(ledger, job.job_id)
+        folder = folder_of(ledger, job.job_id, use="write")
         if not folder.is_dir():
             continue
         left: tuple[Path, ...] = ()
@@ -93,7 +93,7 @@ def apply_removal(
     """
     ledger.widen_mask(mask_of_jobs(ledger, sorted(plan.covered), os.environ))
     for job_id in plan.covered:
-        folder = folder_of(ledger, job_id)
+        folder = folder_of(ledger, job_id, use="write")
         if folder.is_dir():
             check_run_folder(folder)
     unfinished = find_unfinished(ledger, plan, files=files, prices=prices)
@@ -121,7 +121,7 @@ def apply_removal(
     gone: list[Path] = []
     owned = []
     for job_id, digests in covered.items():
-        folder = folder_of(ledger, job_id)
+        folder = folder_of(ledger, job_id, use="write")
         if not folder.is_dir():
             continue
         if job_id in changed:

@@ -76,7 +76,7 @@ def verify_ledger(
 def _verify(verifier: Verifier, job_id: str, heads: list[str]) -> Verdict:
     if heads and verifier.ledger.head(job_id).version == 0:
         return missing_job(job_id, heads)
-    folder = folder_of(verifier.ledger, job_id)
+    folder = folder_of(verifier.ledger, job_id, use="read")
     return verifier.check_job(job_id, folder=folder, heads=heads)
 
 

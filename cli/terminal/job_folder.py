@@ -12,4 +12,4 @@ def displayed_folder(
     connection: sqlite3.Connection, path: Path, job_id: str, runs_dir: str
 ) -> Path:
     """The job's run folder; `path` is the ledger's. See `choose_folder`."""
-    return choose_folder(connection, job_id, runs_dir, path.parent / "runs")
+    return choose_folder(connection, path, job_id, runs_dir, path.parent / "runs", use="read")

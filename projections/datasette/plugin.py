@@ -19,7 +19,7 @@ from datasette.utils import tilde_decode, tilde_encode
 from datasette.views import base as views_module
 
 from orc.ledger.connection import has_ledger_header
-from orc.ledger.errors import LedgerError
+from orc.ledger.errors import ExposedFiles, LedgerError, StorageError
 from orc.projections.datasette.cells import STYLE, CellPlace, render
 from orc.projections.datasette.incoming import allowed_hosts, checked
 from orc.projections.datasette.limits import limit, with_opcodes
@@ -212,15 +212,22 @@ def _is_ledger(datasette: Any, name: str) -> bool:
     if path is None:
         return False
     path = Path(path).absolute()
-    if path not in _known and _has_our_header(path):
+    if path in _known:
+        return True
+    found = _has_our_header(path)
+    if found:
         _known.add(path)
-    return path in _known
+    # What cannot be examined now may be a ledger: the checks and limits of ledgers are kept.
+    return found is not False
 
 
-def _has_our_header(path: Path) -> bool:
+def _has_our_header(path: Path) -> bool | None:
+    """Whether the file is a ledger; None if that cannot be known now."""
     # Through SQLite: the header may still be in the WAL, and closing a plain
     # descriptor of the file would drop SQLite's locks in this process.
     try:
         return has_ledger_header(path)
+    except (ExposedFiles, StorageError):
+        return None
     except LedgerError:
         return False

@@ -45,7 +45,7 @@ def attach_tables(path: Path, model: ReadModel) -> sqlite3.Connection:
         connection.execute("COMMIT")
         connection.source = source_to_read(path)
         connection.execute("ATTACH ? AS ledger", (connection.source.uri,))
-        limit(connection, path)
+        limit(connection, path, connection.source.uri)
     except BaseException:
         connection.close()
         raise

@@ -31,6 +31,11 @@ COMMANDS = (
     ["export", "latest", "--format", "html", "--to", "SPECIAL"],
     ["graph", "latest", "--output", "SPECIAL"],
     ["blame", "SPECIAL"],
+    ["run", "spec.yaml", "--record", "SPECIAL", "--force"],
+    ["bundle", "latest", "SPECIAL", "--force"],
+    ["backup", "SPECIAL", "--force"],
+    ["export", "latest", "--format", "html", "--to", "SPECIAL", "--force"],
+    ["graph", "latest", "--output", "SPECIAL", "--force"],
 )
 
 
@@ -53,6 +58,7 @@ def test_a_special_file_is_refused(command: list[str], folder: Path) -> None:
         assert "Traceback" not in said.err
         assert said.code in (1, 2, 5, 6, 7, 74), said
         assert special in said.out + said.err
+        assert not Path(special).is_file()
 
 
 def test_prices_in_a_pipe_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ def check_target(path: Path, *, force: bool) -> None:
         raise UsageProblem(f"--record {path}: the folder {path.parent} does not exist; create it")
     if path.is_dir():
         raise UsageProblem(f"--record {path}: this is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise UsageProblem(f"--record {path}: this is not a regular file; name a file")
     if path.exists() and not force:
         raise UsageProblem(
             f"--record {path}: the file exists already; name another file, or overwrite it with "

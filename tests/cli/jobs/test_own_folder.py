@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import PASSING, orc, write
+from tests.processes import run_orc
 from tests.projections.support import tamper
 
 
@@ -40,17 +41,39 @@ def test_a_submitted_fork_keeps_the_folder_that_was_chosen_for_it(job: str, here
     assert not (here / "runs").exists()
 
 
-def test_without_its_folder_a_job_is_published_beside_the_ledger(job: str, here: Path) -> None:
+def test_a_folder_that_was_removed_is_published_in_its_place_again(job: str, here: Path) -> None:
     shutil.rmtree(here / "elsewhere")
     assert orc("export", job).code == 0
-    assert _folder() == here / "runs" / job
-    assert (here / "runs" / job / "manifest.json").exists()
-    assert not (here / "elsewhere").exists()
+    assert (here / "elsewhere" / job / "manifest.json").exists()
+    assert not (here / "runs").exists()
 
 
+@pytest.mark.parametrize("is_default", [True, False])
 @pytest.mark.parametrize(
-    "kind", ["link", "open to others", "another job", "another ledger", "empty"]
+    "command",
+    [("export",), ("prune", "--yes", "--files", "--job"), ("cancel",)],
+    ids=lambda command: command[0],
 )
+def test_a_copy_of_a_ledger_never_changes_the_folders_of_the_original(
+    command: tuple[str, ...], is_default: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    monkeypatch.chdir(original)
+    options = () if is_default else ("--runs-dir", str(tmp_path / "elsewhere"))
+    job = str(orc("run", write("spec.yaml", PASSING), *options, "--json").lines()[-1]["job_id"])
+    shutil.copytree(original, copy)
+    runs = original / "runs" if is_default else tmp_path / "elsewhere"
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*")}
+
+    monkeypatch.chdir(copy)
+    assert orc(*command, job).code in (0, 8)
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
+    monkeypatch.chdir(original)
+    assert orc("verify").code == 0
+
+
+@pytest.mark.parametrize("kind", ["link", "open to others", "another job", "another ledger"])
 def test_a_folder_that_is_not_the_jobs_is_not_used(job: str, here: Path, kind: str) -> None:
     folder = here / "elsewhere" / job
     lines = folder / "events.jsonl"
@@ -59,9 +82,6 @@ def test_a_folder_that_is_not_the_jobs_is_not_used(job: str, here: Path, kind: s
         folder.symlink_to(here / "elsewhere" / "real")
     elif kind == "open to others":
         folder.chmod(0o777)
-    elif kind == "empty":
-        shutil.rmtree(folder)
-        folder.mkdir()
     else:
         first = json.loads(lines.read_text().partition("\n")[0])
         field = {"another job": "job_id", "another ledger": "hash"}[kind]
@@ -86,3 +106,13 @@ def test_a_planted_folder_is_not_used(job: str, here: Path) -> None:
     assert list((here / "precious").iterdir()) == []
     with sqlite3.connect(here / "runs.db") as connection:
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+
+
+def test_a_job_that_was_killed_before_its_folder_had_events_goes_on_there(here: Path) -> None:
+    write("spec.yaml", PASSING)
+    at = {"ORC_FAILPOINTS": "ledger.after_commit@2=kill"}
+    run_orc("run", "spec.yaml", "--runs-dir", "elsewhere", "-q", cwd=here, **at)
+    assert not list((here / "elsewhere").glob("*/events.jsonl"))
+    assert orc("resume", "latest").code == 0
+    assert len(list((here / "elsewhere").glob("*/events.jsonl"))) == 1
+    assert not (here / "runs").exists()
