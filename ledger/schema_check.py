@@ -69,9 +69,8 @@ def limit(connection: sqlite3.Connection, path: Path, uri: str = "") -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES_MAX)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
-    connection.set_progress_handler(
-        _Watch(uri or f"file:{quote(str(path.absolute()))}?mode=ro").check, _STEPS_MAX
-    )
+    watch = _Watch(uri or f"file:{quote(str(path.absolute()))}?mode=ro")
+    connection.set_progress_handler(watch.check, _STEPS_MAX)
 
 
 def schema_problems(connection: sqlite3.Connection) -> Iterator[str]:
