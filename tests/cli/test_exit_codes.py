@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -42,6 +43,7 @@ CAUGHT = {
 }
 
 
+@cache
 def exceptions() -> dict[str, type[BaseException]]:
     """Every public exception class of the five folders, by name."""
     homes: dict[str, tuple[str, list[str]]] = {}

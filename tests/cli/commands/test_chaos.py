@@ -141,6 +141,7 @@ def test_a_folder_with_something_in_it_is_not_used(here: Path) -> None:
     assert "not an empty folder" in said.err
 
 
+@pytest.mark.torture
 def test_what_a_killed_trial_left_is_removed_by_the_next_one(here: Path, temporary: Path) -> None:
     left = temporary / ".orc-chaos.7-7.orc-tmp"
     for folder in (left / "trial/reference", here / "kept/commit-0001"):

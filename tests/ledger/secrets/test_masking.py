@@ -60,7 +60,7 @@ def traces(value: str) -> list[str]:
     return [value, *cores, *(core.replace("+", "-").replace("/", "_") for core in cores)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(VALUES)
 def test_every_usual_spelling_of_a_value_is_masked(value: str) -> None:
     value = value.strip()

@@ -66,7 +66,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-@pytest.mark.parametrize("ending", [".json", ".csv"])
+@pytest.mark.parametrize("ending", [".json", pytest.param(".csv", marks=pytest.mark.torture)])
 def test_large_queries_end_soon_and_take_little_memory(
     database: Path, ending: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,7 +144,7 @@ ODD_ADDRESSES = (
 # Datasette forgets a coroutine when a facet cannot be made.
 @pytest.mark.filterwarnings("ignore:coroutine 'TableView:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("which", ["hostile", "poisoned"])
+@pytest.mark.parametrize("which", ["poisoned", pytest.param("hostile", marks=pytest.mark.torture)])
 def test_no_page_that_can_be_reached_has_a_character_that_controls(
     which: str, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
