@@ -18,10 +18,10 @@ SUSPICIOUS = (*UNEXPECTED, sqlite3.Error)
 """Errors that are bugs, unless the ledger was changed by another program."""
 
 
-def find_damage(path: Path) -> str | None:
+def find_damage(path: Path, *, needs_tables: bool = True) -> str | None:
     """The first problem of the ledger: its file, chains, blobs, and tables; None if it is intact.
 
-    Tables of an older version are a problem, too: whoever reads them needs those of this version.
+    With `needs_tables`, tables of an older version are a problem, too: the reader cannot use them.
     Without a ledger at the path, the result is None.
     """
     if not path.is_file():
@@ -29,7 +29,7 @@ def find_damage(path: Path) -> str | None:
     try:
         with closing(connect_reader(path)) as connection, storage_errors(path):
             check_own_tables(connection)
-            if has_older_tables(connection):
+            if needs_tables and has_older_tables(connection):
                 return "its tables are those of an older version; `orc rebuild` derives them again"
         with LedgerReader.open(path) as ledger, Verifier(ledger) as verifier:
             with storage_errors(path):

@@ -72,7 +72,9 @@ async def _open_link(
     if not is_own_user(scope):
         await send_notice(scope, send, _OTHER_USER)
     elif _has_session(scope, sessions):
-        await send_notice(scope, send, opens)
+        # The link is not needed, so a page of another site must not lead further with any text as one.
+        refusal = foreign_site(scope)
+        await send_notice(scope, send, opens if refusal is None else notice_of(refusal))
     elif scope["method"] == "GET" and (cookie := sessions.open(token)) is not None:
         value = f"{cookie_name(scope)}={cookie}; Path=/; HttpOnly; SameSite=Strict"
         await send_notice(scope, send, opens, [(b"set-cookie", value.encode())])

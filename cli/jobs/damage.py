@@ -41,7 +41,7 @@ def explain(error: Exception, database: Path) -> None:
         first = first.exceptions[0]
     if not isinstance(first, SUSPICIOUS):
         return
-    problem = find_damage(database) or _impossible(database)
+    problem = find_damage(database, needs_tables=False) or _impossible(database)
     if problem is not None:
         raise CorruptLedger(
             f"{database}: {problem.removeprefix(f'{database}: ')} ({type(first).__name__}); "

@@ -38,7 +38,8 @@ _UNSURE_WAIT_S = 0.25
 
 _NOTE_BYTES_MAX = 4096
 _HAS_BYTE_LOCK = "has_byte_lock"
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+"""What `flock` fails with on a filesystem without locks."""
 
 
 def locks_dir(database: Path) -> Path:
@@ -284,7 +285,7 @@ def _is_flocked(path: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:
             return False
         raise
     finally:
@@ -302,7 +303,7 @@ def _flock(fd: int, path: Path) -> None:
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         raise StorageError(
             f"cannot lock {path}: {error.strerror}. The filesystem has no file locks (flock); put the "

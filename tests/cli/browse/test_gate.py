@@ -191,14 +191,24 @@ def test_a_request_of_another_site_or_port_is_refused_even_with_the_cookie(
     assert len(server.seen) == (status == 200)
 
 
+OPENED_ELSEWHERE = {
+    "sec_fetch_site": "cross-site",
+    "sec_fetch_mode": "navigate",
+    "sec_fetch_dest": "document",
+    "accept": "text/html",
+}
+
+
+def test_a_text_in_place_of_a_token_does_not_lead_past_the_page_that_asks() -> None:
+    server = Server()
+    cookie = server.cookie()
+    assert server.ask("/runs?orc_token=any", cookie=cookie, **OPENED_ELSEWHERE)[0] == 403
+    assert server.ask("/runs?orc_token=any", cookie=cookie)[0] == 200
+
+
 def test_a_link_on_another_site_leads_to_a_page_that_the_person_can_go_on_from() -> None:
     server = Server()
-    opened = {
-        "sec_fetch_site": "cross-site",
-        "sec_fetch_mode": "navigate",
-        "sec_fetch_dest": "document",
-        "accept": "text/html",
-    }
+    opened = OPENED_ELSEWHERE
     status, _, page = server.ask("/runs?sql=1&x=<b>", **opened)
     assert status == 403
     assert 'href="/runs?sql=1&amp;x=&lt;b&gt;"' in page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -82,3 +84,15 @@ def test_two_processes_do_not_write_the_same_folder(tmp_path: Path) -> None:
             pass
         folder.write("one", b"1")
     assert list(Folder(path).files()) == ["one"]
+
+
+def test_a_filesystem_without_locks_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with unfinished(tmp_path / "out", "a copy") as folder:
+        folder.write("a.txt", b"a")
+    assert os.listdir(tmp_path / "out") == ["a.txt"]
