@@ -14,6 +14,7 @@ from orc.ledger import LedgerReader, has_owner
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import NoSuchJob
 from orc.ledger.integrity import list_jobs
+from orc.ledger.stored import is_job_id
 from orc.projections import Verifier
 from orc.projections.money.prices import PriceTable
 from orc.projections.verify import Verdict, missing_job
@@ -85,7 +86,7 @@ def _find(ledger: LedgerReader, name: str, known: Mapping[str, list[str]]) -> st
         return ledger.find_job(name)
     except NoSuchJob:
         # A job that has a known head and is not in the ledger is reported as a problem.
-        if known and re.fullmatch(r"job_[a-z0-9]{12}", name):
+        if known and is_job_id(name):
             return name
         raise
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import sys
 import unicodedata
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,3 +104,16 @@ def control_characters(text: str) -> set[str]:
         for character in text
         if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
     }
+
+
+def serve_nothing(
+    app: Any,
+    listener: socket.socket,
+    *,
+    when_ready: Callable[[], None],
+    when_ended: Callable[[], None],
+) -> None:
+    """A server for `orc browse` that ends as soon as it is ready."""
+    when_ready()
+    listener.close()
+    when_ended()

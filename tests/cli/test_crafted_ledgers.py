@@ -6,16 +6,14 @@ import json
 import os
 import shutil
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orc.ledger.exit_codes import VERIFICATION
-from tests.cli.command_line import orc, work_in, write
+from tests.cli.command_line import orc, serve_nothing, work_in, write
 from tests.cli.crafted_ledgers import CRAFTED, REPLIES, SPEC, craft
 from tests.processes import run_orc
 
@@ -83,23 +81,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(sample: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the sample, in a folder beside which nothing may appear."""
-    monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
+    monkeypatch.setattr("orc.cli.commands.browse.serve", serve_nothing)
     monkeypatch.setattr("orc.cli.jobs.asked_job.ANSWER_WAIT_S", 1.0)
     shutil.copytree(sample, here / "outer" / "inner")
     os.chdir(here / "outer" / "inner")
     return here
-
-
-def _serve_nothing(
-    app: Any,
-    listener: socket.socket,
-    *,
-    when_ready: Callable[[], None],
-    when_ended: Callable[[], None],
-) -> None:
-    when_ready()
-    listener.close()
-    when_ended()
 
 
 @contextmanager

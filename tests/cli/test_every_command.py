@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orc.cli import command_table
 from orc.cli.main import main
-from tests.cli.command_line import Said, control_characters, orc, work_in, write
+from tests.cli.command_line import Said, control_characters, orc, serve_nothing, work_in, write
 from tests.cli.hostile_ledger import HOSTILE_NAME, HOSTILE_TEXT, make_ledger_hostile
 
 SPEC = """\
@@ -188,7 +185,7 @@ def test_no_command_prints_a_control_character(
     command: str, hostile_folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # `orc browse` would run until Ctrl-C.
-    monkeypatch.setattr("orc.cli.commands.browse.serve", _serve_nothing)
+    monkeypatch.setattr("orc.cli.commands.browse.serve", serve_nothing)
     shutil.copytree(hostile_folder, here / "copy")
     monkeypatch.chdir(here / "copy")
     for arguments in COMMANDS[command]:
@@ -203,18 +200,6 @@ def test_no_command_prints_a_control_character(
             if options:
                 assert said.out.isascii()
                 assert all(isinstance(line, dict) for line in _json_of(said))
-
-
-def _serve_nothing(
-    app: Any,
-    listener: socket.socket,
-    *,
-    when_ready: Callable[[], None],
-    when_ended: Callable[[], None],
-) -> None:
-    when_ready()
-    listener.close()
-    when_ended()
 
 
 def _json_of(said: Said) -> list[object]:
