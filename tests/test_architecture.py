@@ -43,6 +43,9 @@ MAY_IMPORT: dict[str, str] = {
     "scheduler.core.resolve": "ledger scheduler.core scheduler.core.language scheduler.core.spec",
     "scheduler.core.fold": "ledger scheduler.core scheduler.core.language",
     "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
+    # What runs on another machine is importable there without the rest, from the standard library.
+    "orc.worker": "",
+    "scheduler.executors": "ledger orc.worker",
     "scheduler.effects": "ledger ledger.files ledger.secrets providers scheduler.core",
     "scheduler": (
         "ledger ledger.files ledger.secrets providers scheduler.core scheduler.core.fold "
@@ -118,6 +121,7 @@ OUTSIDE = {
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
     "cli": {"typer", "click", "rich", "trio", "datasette", "uvicorn", "yaml", "pydantic"},
     "orc": {"trio", "yaml"},
+    "orc/worker": set(),
 }
 _BARE = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(PACKAGES)})\b.*", re.MULTILINE)
 IMPURE = set(
@@ -134,12 +138,14 @@ LONGER = {"ledger/events.py": 600}
 def modules() -> list[Path]:
     """The modules of the five folders, and those of `orc` itself (its subfolders are links)."""
     inside = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    return sorted([*inside, *(ROOT / "orc").glob("*.py")])
+    worker = (ROOT / "orc" / "worker").rglob("*.py")
+    return sorted([*inside, *(ROOT / "orc").glob("*.py"), *worker])
 
 
 def folder_of(path: Path) -> str:
     relative = path.relative_to(ROOT)
-    return "scheduler/core" if relative.parts[:2] == ("scheduler", "core") else relative.parts[0]
+    apart = {("scheduler", "core"), ("orc", "worker")}
+    return "/".join(relative.parts[:2]) if relative.parts[:2] in apart else relative.parts[0]
 
 
 def package_of(path: Path) -> str:
@@ -166,6 +172,8 @@ def module_paths() -> dict[str, Path]:
 
 def package_named(name: str) -> str:
     """The package that contains the module `name`, or that is called `name`."""
+    if f"{name}.".startswith("orc.worker."):
+        return "orc.worker"
     parts = name.split(".")[1:]
     while parts and ".".join(parts) not in packages():
         parts.pop()

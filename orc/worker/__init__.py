@@ -1,0 +1,1 @@
+"""What runs on a worker of a cluster: it needs the standard library only, and nothing else of orc."""

@@ -1,0 +1,1 @@
+"""Executors: where the commands and functions of steps run."""

@@ -1,0 +1,286 @@
+"""The contract between the scheduler and an executor: work, outcomes, and the word before a start.
+
+`Work` is a plain value that says all of what an attempt does. It holds no absolute path, no value
+of a secret and nothing of the machine that wrote it, so that an executor can perform it here, in
+another process or on another machine. `docs/executors.md` describes the contract as a whole.
+
+An `Executor` is what the scheduler sees. A remote one (`remote.py`) speaks with an `Engine`: a
+cluster that may start work twice, lose it, or forget it. Nothing starts there before the scheduler
+has committed `step.placed` for exactly that copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from orc.ledger.digest import Digest
+from orc.ledger.kinds import FailureKind
+
+PROTOCOL = 1
+"""The number of this contract. A worker with another number is refused."""
+
+Place = Literal["work", "spec", "artifacts"]
+"""A folder that the performing side fills in: the working folder, the files of the spec's folder
+that travel with the job, and the folder for artifacts."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFile:
+    """A file by its path in a place, its content and its permission bits.
+
+    `mode` has three octal digits, such as `755`; None for an ordinary file.
+    """
+
+    path: str
+    sha256: Digest
+    size_bytes: int
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """Limits on what an attempt may leave, in bytes: one file, its output, its log."""
+
+    file_bytes: int
+    output_bytes: int
+    log_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one attempt does: a command (`argv`), or a call of a Python function.
+
+    `env` has the variables of the spec and of orc; `places` names variables whose values are
+    folders of the performing side; `inherited` are read from its surroundings. The values of
+    `secrets` come with the permission to start, never with the work. `inputs` are the files that
+    lie in the working folder at the start, `shipped` those in the spec's folder. Files that match
+    `globs` (see `capture_rules.py`) are the result, if the attempt made or changed them.
+    `timeout_s` counts from the start of the command.
+    """
+
+    kind: Literal["command", "function"]
+    argv: tuple[str, ...] = ()
+    function: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    inherited: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    inputs: tuple[WorkFile, ...] = ()
+    shipped: tuple[WorkFile, ...] = ()
+    globs: tuple[str, ...] = ()
+    limits: WorkLimits = WorkLimits(1 << 34, 1 << 20, 1 << 26)
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One attempt of one step of one job. The ledger makes it unique."""
+
+    job_id: str
+    step: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.step}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a copy of an attempt may start. `step.placed` records it.
+
+    `run` is one submission to the engine (8 hexadecimal digits); `engine` identifies the engine's
+    process and `worker` its worker, so that neither is mistaken for a later one.
+    """
+
+    run: str
+    executor: str
+    engine: str
+    worker: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Why an attempt ended without an exit status: a limit, a missing command, a full disk."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOutcome:
+    """How an attempt ended.
+
+    One of `exit_code`, `signal` and `broken` is set; a function that answered has `exit_code` 0 and
+    its `answer`, one line of JSON. `stdout` is whole, `stderr_tail` the end of stderr. The contents
+    of `files` and `artifacts` lie in the attempt's folder under `work/` and `artifacts/`, its log in
+    the file `log`. Nothing in an outcome is trusted: digests, sizes and paths are checked again.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+    broken: Broken | None = None
+    stdout: bytes = b""
+    stderr_tail: bytes = b""
+    answer: bytes | None = None
+    warning: str | None = None
+    files: tuple[WorkFile, ...] = ()
+    artifacts: tuple[WorkFile, ...] = ()
+    log_bytes: int = 0
+    duration_s: float = 0.0
+    queued_s: float = 0.0
+
+
+class Lost(Exception):
+    """The attempt cannot have a result any more, and no copy of it runs.
+
+    It is raised only when the executor's lease is over, so that another attempt may start.
+    """
+
+
+class Superseded(Exception):
+    """Another process owns the job now: this one may start nothing."""
+
+
+class Attempt(Protocol):
+    """What an executor may ask of the scheduler for one attempt.
+
+    `epoch` is the version of the job's last `job.started` or `job.resumed`. `folder` is private to
+    this attempt: fetched files are put there.
+    """
+
+    ticket: Ticket
+    epoch: int
+    folder: Path
+
+    async def place(self, placement: Placement) -> Mapping[str, str]:
+        """Commit `step.placed`; the values of the attempt's secrets. Raises Superseded."""
+
+    async def unplace(self, run: str, reason: str) -> None:
+        """Commit `step.unplaced`: this copy was placed and never started."""
+
+    async def reattach(self, run: str) -> None:
+        """Commit `step.reattached`: a copy that an earlier process placed is still there."""
+
+    def printed(self, offset: int, content: bytes) -> None:
+        """Show a piece of the log, which begins at `offset`. Pieces may be missing or come twice."""
+
+    def read_input(self, file: WorkFile) -> Path:
+        """A file with the content of an input or shipped file, to read from."""
+
+
+class Executor(Protocol):
+    """Performs the work of attempts."""
+
+    name: str
+
+    async def perform(
+        self, attempt: Attempt, work: Work, *, placed: Placement | None = None
+    ) -> WorkOutcome:
+        """Perform the work to its end. With `placed`, first look for the copy that runs already.
+
+        When it is cancelled, it ends the work before it returns. Raises Lost, Superseded.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of an attempt that an engine's worker knows."""
+
+    ticket: str
+    run: str
+    worker: str
+    state: Literal["asking", "running", "ended", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A copy waits for the permission to start."""
+
+    ticket: str
+    run: str
+    worker: str
+    host: str
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A piece of the log of a running copy."""
+
+    ticket: str
+    run: str
+    worker: str
+    offset: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A copy has ended; its files can be fetched from that worker."""
+
+    ticket: str
+    run: str
+    worker: str
+    outcome: WorkOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker left the engine. What it ran is dead, or dies when its lease is over."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSeen:
+    """The engine answers. `capacity` has the resources of each worker, by its name."""
+
+    engine: str
+    capacity: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The engine does not answer. The driver tries to reach it again."""
+
+    reason: str
+
+
+EngineEvent = Asked | Printed | Ended | Gone | EngineSeen | EngineLost
+
+
+class Engine(Protocol):
+    """What a driver does for the scheduler. Calls may be repeated; events may be lost or repeated."""
+
+    lease_s: float
+
+    async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Attempt) -> None:
+        """Give the work to the engine. A worker that takes it asks before it starts anything."""
+
+    async def allow(
+        self, ticket: Ticket, run: str, worker: str, *, epoch: int, secrets: Mapping[str, str]
+    ) -> None:
+        """Let that copy start, once `step.placed` is committed. Repeating it changes nothing."""
+
+    async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
+        """Let that copy end without starting."""
+
+    async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
+        """End a running copy: SIGTERM, and SIGKILL after the grace."""
+
+    async def census(self, job_id: str) -> list[Copy] | None:
+        """The copies of the job's attempts on all workers that answer; None without an engine."""
+
+    async def fetch(self, ticket: Ticket, run: str, worker: str, folder: Path) -> WorkOutcome:
+        """Copy the files of an ended copy into `folder`; its outcome. Raises Lost."""
+
+    async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
+        """Drop all that the worker keeps of that copy."""
