@@ -16,6 +16,8 @@ from orc.ledger.wording import number_text, size_text
 
 BLOB_BYTES_MAX = 256 * 1024 * 1024
 """The maximum size of a stored value, and of the text in it."""
+STORED_BYTES_MIN = 16 * 1024 * 1024
+"""Files of steps above this size are kept beside the ledger, not in it (`files/file_store.py`)."""
 VALUES_MAX = 5_000_000
 """The maximum number of values inside one value; a key counts as part of its value."""
 LEVELS_MAX = 200

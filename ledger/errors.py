@@ -12,6 +12,7 @@ LedgerError
 ├── FileIsThere       the user: a new file would replace an existing one
 ├── NoFolder          the user: the folder of a new file does not exist
 ├── OtherHistory      the user: a job with this id exists and has different events
+├── FileTooLarge      the user: a stored file is too large to be read as one value
 ├── RemovedBlob       the user: the bytes were pruned or redacted
 ├── SecretFound       orc's developers: a secret was not masked before it was stored
 ├── BadFailpoint      the tester: an entry of ORC_FAILPOINTS is not valid
@@ -111,6 +112,12 @@ class OtherHistory(LedgerError):
     """The ledger has a job with the same id and different events."""
 
     exit_code = exit_codes.VERIFICATION
+
+
+class FileTooLarge(LedgerError):
+    """A stored file is larger than a value may be; it can only be read in parts."""
+
+    exit_code = exit_codes.USAGE
 
 
 class RemovedBlob(LedgerError):

@@ -516,7 +516,8 @@ class FileWritten(StepEvent):
     """A step wrote a file; its bytes are committed with this event.
 
     `path` is relative to the job's `outputs/`. `reason` is `nochange` if the file existed with
-    the same content.
+    the same content. `mode` has the permission bits as three octal digits, such as `755`; it is
+    absent for an ordinary file.
     """
 
     type: Literal["file.written"] = "file.written"
@@ -526,6 +527,7 @@ class FileWritten(StepEvent):
     size_bytes: int
     media_type: str
     reason: Literal["nochange"] | None = None
+    mode: str | None = None
 
 
 AnyEvent = (

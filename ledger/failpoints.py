@@ -55,6 +55,7 @@ COMMAND_PLACES = {
     "new_file.noted": "the target will be taken over, or reserved on a filesystem without links",
     "new_file.reserved": "without hard links: an empty file reserves the name",
     "new_file.placed": "the new file has its name; the temporary folder is there",
+    "store.file_placed": "a large file is in the store beside the ledger; no event names it yet",
     "export.marked": "the folder of an export has only the mark of an unfinished one",
     "export.written": "the folder of an export is complete, but still marked as unfinished",
     "signal.sent": "a job is asked to cancel or to decide; nobody has done it",

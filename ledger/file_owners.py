@@ -87,8 +87,8 @@ class FileOwners:
         path = owned.file.path
         before = self._by_path.get(path)
         if before is not None:
-            if (before.step, before.file.sha256) == (owned.step, owned.file.sha256):
-                # The bytes are unchanged, so the file stays with the attempt that made them.
+            if before.step == owned.step and is_same_file(before.file, owned.file):
+                # Nothing has changed, so the file stays with the attempt that made it.
                 return
             self._forget(before)
             yield before
@@ -125,6 +125,11 @@ def dropped_by(event: JobAmended) -> Set[str]:
     return dict.fromkeys((*event.reset, *event.removed)).keys()
 
 
+def is_same_file(one: FileRef, other: FileRef) -> bool:
+    """Whether the two have the same bytes and the same mode."""
+    return (one.sha256, one.mode) == (other.sha256, other.mode)
+
+
 def file_of(event: FileWritten) -> FileRef:
     """The file that the event records."""
     return FileRef(
@@ -132,4 +137,5 @@ def file_of(event: FileWritten) -> FileRef:
         sha256=event.sha256,
         size_bytes=event.size_bytes,
         media_type=event.media_type,
+        mode=event.mode,
     )

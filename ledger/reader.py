@@ -5,29 +5,35 @@ It works on any connection. `store.py` appends.
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from pydantic import BaseModel
 
+from orc.ledger.blob_rows import STANDS_FOR_FILE, open_content, stands_for_file
+from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
 from orc.ledger.codec import load_event
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.digest import Digest
-from orc.ledger.errors import CorruptLedger, RemovedBlob
-from orc.ledger.events import AnyEvent, FileWritten, JobId, Payload, Recorded
+from orc.ledger.errors import CorruptLedger, FileTooLarge, RemovedBlob
+from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobId, Payload, Recorded
+from orc.ledger.files.file_store import CHUNK_BYTES, FileStore
 from orc.ledger.files.way import real_path
 from orc.ledger.names import find_job
 from orc.ledger.stored import (
     check_event,
+    check_mode,
     check_number,
     check_path,
     parse_json,
     parse_object,
 )
+from orc.ledger.wording import size_text
 
 EVENT_COLUMNS = "position, job_id, version, type, step, attempt, recorded_at, data, hash"
 """The columns of a row for `row_to_recorded`, in order."""
@@ -59,6 +65,8 @@ class LedgerReader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self.files = FileStore(path)
+        """The large files beside the ledger."""
 
     @classmethod
     def open(cls, path: Path, *, checked: bool = True) -> LedgerReader:
@@ -127,21 +135,67 @@ class LedgerReader:
         return Head(*row) if row else Head(0, "")
 
     def read_blob(self, digest: str) -> bytes:
-        """The bytes of a blob.
+        """The bytes of a blob; those of a stored file are compared with the digest.
 
-        Raises CorruptLedger if the blob is missing, RemovedBlob if its bytes were removed.
+        Raises CorruptLedger if the blob is missing, RemovedBlob if its bytes were removed,
+        FileTooLarge for a stored file that is larger than a value may be.
         """
+        content, size_bytes = self._find_blob(digest, "content")
+        if stands_for_file(content, size_bytes):
+            if size_bytes > BLOB_BYTES_MAX:
+                size, limit = size_text(size_bytes), size_text(BLOB_BYTES_MAX)
+                raise FileTooLarge(
+                    f"{self.path}: the file {digest[:12]}... of {size} cannot be read as one value; "
+                    f"the limit is {limit}"
+                )
+            return b"".join(self.blob_chunks(digest))
+        return content.encode() if isinstance(content, str) else bytes(content)
+
+    def blob_size(self, digest: str) -> int:
+        """The size of a blob in bytes. Raises CorruptLedger and RemovedBlob as `read_blob`."""
+        return int(self._find_blob(digest)[1])
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """A blob of any size as an open file, which is read in parts and is not checked.
+
+        It must be closed before this reader. Raises CorruptLedger, RemovedBlob, ExposedFiles.
+        """
+        is_file, size_bytes = self._find_blob(digest)
+        if is_file:
+            with storage_errors(self.path):
+                return self.files.open(digest)
+        if size_bytes > STORED_BYTES_MIN:
+            return open_content(self.connection, self.path, digest)
+        return io.BytesIO(self.read_blob(digest))
+
+    def blob_chunks(self, digest: str) -> Iterator[bytes]:
+        """The bytes of a blob of any size, in parts; those of a stored file are checked.
+
+        Raises what `open_blob` raises, and CorruptLedger after the last part if a stored file does
+        not match its digest: do not use the parts before the end.
+        """
+        if self._find_blob(digest)[0]:
+            with storage_errors(self.path):
+                yield from self.files.chunks(digest)
+            return
+        with self.open_blob(digest) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    def _find_blob(self, digest: str, column: str = STANDS_FOR_FILE) -> tuple[Any, Any]:
+        """A column of the blob's row and its size. Raises CorruptLedger, RemovedBlob."""
         with storage_errors(self.path):
             row = self.connection.execute(
-                "SELECT content FROM blobs WHERE sha256 = ?", (digest,)
+                f"SELECT {column}, size_bytes, CASE typeof(content) WHEN 'integer' THEN content END "
+                "FROM blobs WHERE sha256 = ?",
+                (digest,),
             ).fetchone()
         if row is None:
             raise CorruptLedger(f"{self.path}: blob {digest} is missing")
-        content = row[0]
-        if isinstance(content, int):
-            note = removal_note(self.connection, content)
+        if row[2] is not None:
+            note = removal_note(self.connection, row[2])
             raise RemovedBlob(f"{self.path}: the bytes of blob {digest[:12]}... {note}", digest)
-        return content.encode() if isinstance(content, str) else bytes(content)
+        return row[0], row[1]
 
     def read_payload(self, payload: Payload | None) -> Any:
         """The JSON value of a payload; None without a payload."""
@@ -262,10 +316,10 @@ _WITH_FILES = frozenset(("file.written", "step.reused", "step.succeeded", "step.
 
 
 def _check_paths(event: AnyEvent, *, where: str) -> None:
-    """Raise CorruptLedger if a file of the event is not inside the job's folder."""
-    if isinstance(event, FileWritten):
-        check_path(event.path, where=where)
-    for file in getattr(event, "artifacts", None) or ():
+    """Raise CorruptLedger if a file of the event is outside the job's folder, or has no valid mode."""
+    files: list[FileRef | FileWritten] = [event] if isinstance(event, FileWritten) else []
+    files += getattr(event, "artifacts", None) or ()
+    files += getattr(event, "files", ())
+    for file in files:
         check_path(file.path, where=where)
-    for file in getattr(event, "files", ()):
-        check_path(file.path, where=where)
+        check_mode(file.mode, where=where)

@@ -18,8 +18,15 @@ from orc.ledger.chain import chain_hash
 from orc.ledger.codec import dump_event
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
 from orc.ledger.digest import canonical_json, digest_bytes
-from orc.ledger.errors import CorruptLedger, NoLedger, SecretFound, VersionConflict
+from orc.ledger.errors import (
+    CorruptLedger,
+    NoLedger,
+    SecretFound,
+    StorageError,
+    VersionConflict,
+)
 from orc.ledger.events import Recorded
+from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.identity import claim_locks, new_ledger_id
 from orc.ledger.files.in_use import FilesInUse
 from orc.ledger.files.locks import WriteLock
@@ -82,15 +89,23 @@ class Ledger(LedgerReader):
         self._mask = self._mask.joined(mask)
         return self._mask
 
-    def append(self, batch: Sequence[Recorded], *, blobs: Iterable[bytes] = ()) -> None:
-        """Commit events, in order, with the blobs that they name.
+    def append(
+        self,
+        batch: Sequence[Recorded],
+        *,
+        blobs: Iterable[bytes] = (),
+        stored: Iterable[StoredFile] = (),
+    ) -> None:
+        """Commit events, in order, with the blobs and the stored files that they name.
 
         The batch may hold events of several streams; in each stream, versions must continue
         from the head. If the call raises, nothing of the batch is stored: VersionConflict
-        for a wrong version, SecretFound, LedgerBusy, StorageError.
+        for a wrong version, SecretFound, LedgerBusy, StorageError. `stored` are files that were
+        added to `files`; the caller has made sure that they contain no secret.
         """
         with self._transaction():
             self._insert_blobs(blobs)
+            self._insert_stored(stored)
             heads = self._insert_events(batch)
             self._projector.apply(self.connection, batch)
         self._written.update(heads)
@@ -199,6 +214,19 @@ class Ledger(LedgerReader):
             self.connection.execute(
                 f"INSERT INTO blobs VALUES (?, ?, {kind})",
                 (digest_bytes(content), len(content), content),
+            )
+
+    def _insert_stored(self, stored: Iterable[StoredFile]) -> None:
+        for file in stored:
+            # A removal may have removed the same content since the file was added. It removes files
+            # under the write lock, so that it cannot do so between this check and the commit.
+            if self.files.size(file.sha256) != file.size_bytes:
+                raise StorageError(
+                    f"{self.files.path}: the file {file.sha256[:12]}... was removed before it was "
+                    "recorded; resume the job"
+                )
+            self.connection.execute(
+                "INSERT INTO blobs VALUES (?, ?, X'')", (file.sha256, file.size_bytes)
             )
 
     def _insert_events(self, batch: Sequence[Recorded]) -> dict[str, Head]:

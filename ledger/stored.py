@@ -18,6 +18,7 @@ from itertools import accumulate
 from typing import Any
 
 from orc.ledger.errors import CorruptLedger
+from orc.ledger.files.modes import is_mode
 
 UNEXPECTED = (
     ArithmeticError,
@@ -223,6 +224,12 @@ def check_path(path: str, *, where: str) -> None:
             f"{where}: it names the file {_shown(path)}, which is not inside the job's folder; "
             f"{_VERIFY}"
         )
+
+
+def check_mode(mode: str | None, *, where: str) -> None:
+    """Raise CorruptLedger if the mode of a file is none that orc records."""
+    if mode is not None and not is_mode(mode):
+        raise CorruptLedger(f"{where}: a file has the mode {_shown(mode)}; {_VERIFY}")
 
 
 @contextmanager

@@ -38,12 +38,16 @@ class Payload(Frozen):
 
 
 class FileRef(Frozen):
-    """A file's path and content. `path` is relative, with `/` between its parts."""
+    """A file's path and content. `path` is relative, with `/` between its parts.
+
+    `mode` has the permission bits as three octal digits, such as `755`; None for an ordinary file.
+    """
 
     path: str
     sha256: Digest
     size_bytes: int
     media_type: str
+    mode: str | None = None
 
 
 class Owner(Frozen):

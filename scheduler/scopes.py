@@ -223,7 +223,8 @@ class _FileView(Mapping[str, Any]):
     """`steps.x.files['a.md']`. `content` can be looked up, but is not in the iteration."""
 
     def __init__(self, file: FileRef, ledger: LedgerReader) -> None:
-        self._fields = file.model_dump()
+        # The mode decides nothing in a template: what is rendered depends on path and content alone.
+        self._fields = file.model_dump(exclude={"mode"})
         self._ledger = ledger
 
     def __getitem__(self, field: str) -> Any:

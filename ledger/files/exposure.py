@@ -2,9 +2,9 @@
 
 SQLite plays back a `NAME-journal`, and deletes the file that the journal names, as soon as a
 connection may write; it reads `NAME-wal` and `NAME-shm` as parts of the database. This module looks
-at these files, at the search index, at the locks, and at each folder on the way to the root. It uses
-descriptors and `fstat`; it opens no file, and SQLite is not involved. `docs/security.md` has the
-rule as a table.
+at these files, at the search index, at the folders of locks and of large files, and at each folder on
+the way to the root. It uses descriptors and `fstat`; it opens no file, and SQLite is not involved.
+`docs/security.md` has the rule as a table.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ VARIABLE = "ORC_TRUSTED_FOLDERS"
 SIDE_FILES = ("-journal", "-wal", "-shm")
 _INDEX = ".search"
 _LOCKS = ".locks"
+_FILES = ".files"
 _everything_is_trusted: ContextVar[bool] = ContextVar("everything_is_trusted", default=False)
 
 
@@ -93,14 +94,17 @@ def trusting(everything: bool) -> Iterator[None]:
 
 
 def examine_ledger(database: Path, *, with_locks: bool = False) -> Examined:
-    """The ledger at that path, with its faults; with `with_locks`, also those of each lock file.
+    """The ledger at that path, with its faults.
+
+    With `with_locks`, also those of each lock file, and of each file of the store of large files.
 
     Raises OSError if a folder on the way cannot be entered.
     """
     with open_way(database) as way:
         faults = [*_faults_on_the_way(way), *_faults_of_database(way)]
         faults += _faults_beside(way)
-        faults += _faults_of_locks(way, with_files=with_locks)
+        for suffix in (_LOCKS, _FILES):
+            faults += _faults_of_folder(way, suffix, with_files=with_locks)
         return _examined(way, faults)
 
 
@@ -192,10 +196,17 @@ def _faults_of_file(entry: Entry) -> Iterator[Fault]:
         )
 
 
-def _faults_of_locks(way: Way, *, with_files: bool) -> Iterator[Fault]:
-    folder = None if way.name is None else way.beside(_LOCKS)
-    if folder is None:
-        return
+def _faults_of_folder(way: Way, suffix: str, *, with_files: bool) -> Iterator[Fault]:
+    """The faults of a folder beside the ledger; with `with_files`, also those of all files in it."""
+    folder = None if way.name is None else way.beside(suffix)
+    if folder is not None:
+        yield from _faults_inside(
+            folder, levels=1 if suffix == _FILES else 0, with_files=with_files
+        )
+
+
+def _faults_inside(folder: Entry, *, levels: int, with_files: bool) -> Iterator[Fault]:
+    """The faults of a folder, and of what is in it; its subfolders are `levels` deep."""
     if not stat.S_ISDIR(folder.status.st_mode):
         what = "is a link" if stat.S_ISLNK(folder.status.st_mode) else "is not a folder"
         yield Fault(folder.path, what, f"remove {folder.path}", "kind")
@@ -204,14 +215,16 @@ def _faults_of_locks(way: Way, *, with_files: bool) -> Iterator[Fault]:
     elif others_may_write(folder):
         yield _can_be_written(folder)
     elif with_files:
-        yield from _faults_of_lock_files(folder.path)
+        yield from _faults_of_files(folder.path, levels)
 
 
-def _faults_of_lock_files(folder: Path) -> Iterator[Fault]:
+def _faults_of_files(folder: Path, levels: int) -> Iterator[Fault]:
     with suppress(OSError), os.scandir(folder) as found:
         for name in sorted(item.name for item in found):
             entry = Entry(folder / name, os.lstat(folder / name))
-            if not stat.S_ISREG(entry.status.st_mode):
+            if levels and not stat.S_ISREG(entry.status.st_mode):
+                yield from _faults_inside(entry, levels=levels - 1, with_files=True)
+            elif not stat.S_ISREG(entry.status.st_mode):
                 yield Fault(entry.path, "is not a regular file", f"remove {entry.path}", "kind")
             else:
                 yield from _faults_of_file(entry)

@@ -259,7 +259,7 @@ class Manifest:
 
     def _files(self) -> list[dict[str, Any]]:
         return [
-            {**owned.file.model_dump(), "step": owned.step}
+            {**owned.file.model_dump(exclude_none=True), "step": owned.step}
             for owned in sorted(self._owned.outputs, key=lambda owned: owned.file.path)
         ]
 

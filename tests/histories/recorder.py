@@ -92,6 +92,7 @@ def histories() -> dict[str, History]:
         "removed": _remove_bytes,
         "doubt": _ask_about_work_in_doubt,
         "optional": _set_every_optional_field,
+        "modes": _write_files_with_modes,
     }
 
 
@@ -240,6 +241,32 @@ def _ask_about_work_in_doubt() -> Iterator[Stand]:
 def _question(step_id: str, **fields: Any) -> ApprovalRequested:
     options = ("approve", "reject")
     return ApprovalRequested(step=step_id, attempt=1, message="again?", options=options, **fields)
+
+
+@contextmanager
+def _write_files_with_modes() -> Iterator[Stand]:
+    """Files that are not ordinary ones: in outputs, among artifacts, and of a reused result."""
+    definition = job(step("old"), step("work", kind="run", run="true"))
+    tool = file("demo/old/tool").model_copy(update={"mode": "755"})
+    left = (file("report").model_copy(update={"mode": "640"}), file("plain"))
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder))
+            ledger.append(record([first], job_id=stand.job_id), blobs=[b"x"])
+        stand.append(
+            JobStarted(owner=OWNER),
+            reused("old", tool),
+            started("work"),
+            written("work", "demo/tool", mode="755"),
+            written("work", "demo/plain"),
+            failed("work", artifacts=left),
+            JobInterrupted(signal="SIGTERM"),
+            resumed(),
+            started("work", attempt=2),
+            written("work", "demo/tool", attempt=2, mode="500"),
+            succeeded("work", attempt=2, artifacts=left),
+        )
+        yield stand
 
 
 @contextmanager

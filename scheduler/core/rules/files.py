@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orc.ledger.events import FileRef, FileWritten
+from orc.ledger.file_owners import is_same_file
 from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.state import JobState
@@ -55,7 +56,7 @@ def file_events(state: JobState, command: FinishAttempt, outcome: Succeeded) -> 
     own = state.owned.of_step(command.step)
     for file in outcome.files:
         there = own.get(file.path)
-        same = there is not None and there.file.sha256 == file.sha256
+        same = there is not None and is_same_file(there.file, file)
         events.append(
             FileWritten(
                 step=command.step,
@@ -65,6 +66,7 @@ def file_events(state: JobState, command: FinishAttempt, outcome: Succeeded) -> 
                 size_bytes=file.size_bytes,
                 media_type=file.media_type,
                 reason="nochange" if same else None,
+                mode=file.mode,
             )
         )
     return events

@@ -1,0 +1,29 @@
+"""The mode bits of recorded files: as text in events, as bits on the disk.
+
+Events may come from elsewhere: only the nine permission bits count, and a file that orc writes is
+always readable by its owner.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MODE = re.compile("[0-7]{3}")
+_OWNER_READS = 0o400
+
+
+def is_mode(text: object) -> bool:
+    """Whether the text is a recorded mode: three octal digits, such as `755`."""
+    return isinstance(text, str) and _MODE.fullmatch(text) is not None
+
+
+def bits_of(mode: str | None) -> int | None:
+    """The permission bits of a recorded mode; None for an ordinary file.
+
+    Raises ValueError for a text that is no mode.
+    """
+    if mode is None:
+        return None
+    if not is_mode(mode):
+        raise ValueError(f"{mode!r} is not a mode: three octal digits")
+    return int(mode, 8) | _OWNER_READS
