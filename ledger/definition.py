@@ -174,6 +174,21 @@ class ApprovalDef(Resolved):
     on_timeout: str = "reject"
 
 
+class LimitsDef(Resolved):
+    """Limits on what an attempt may leave, in bytes: one file, its output, its log.
+
+    `output_bytes` limits the stdout of a command, or the value of a function as JSON; None stands
+    for the default of the kind. The rest of a longer log is cut.
+    """
+
+    file_bytes: int = 16 * 1024**3
+    output_bytes: int | None = None
+    log_bytes: int = 64 * 1024**2
+
+
+DEFAULT_LIMITS = LimitsDef()
+
+
 class StepDef(Resolved):
     """One step.
 
@@ -183,6 +198,9 @@ class StepDef(Resolved):
     `on_unknown` says what to do with an attempt that is in doubt: its process died after the
     work began, so the result is unknown. `secrets` are environment variables that the step's
     commands receive and that orc masks everywhere.
+
+    Steps with the same `workspace` share a folder with that name for scratch, and never run at the
+    same time.
 
     `provider`, `model` and `base_url` are the first target of a prompt; `fallback` lists the
     next ones. `output_schema` is a JSON Schema. `repair` is how many times a reply that does
@@ -223,6 +241,8 @@ class StepDef(Resolved):
     files: tuple[FileDef, ...] = ()
     env: dict[str, str | None] = {}
     secrets: tuple[str, ...] = ()
+    workspace: str | None = None
+    limits: LimitsDef = DEFAULT_LIMITS
     retry: RetryDef = RetryDef()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
@@ -276,7 +296,11 @@ class StepDef(Resolved):
 
 
 class JobDef(Resolved):
-    """A job. The keys of `concurrency` are `total` and provider names; `output_dir` is absolute."""
+    """A job. The keys of `concurrency` are `total` and provider names; `output_dir` is absolute.
+
+    `keep_work` says whether the working folders of attempts are kept: of all, of failed ones, or
+    (None) of none.
+    """
 
     project: str
     task_description: str | None = None
@@ -288,6 +312,7 @@ class JobDef(Resolved):
     timeout_s: float | None = None
     budget: BudgetDef | None = None
     output_dir: str | None = None
+    keep_work: Literal["failed", "always"] | None = None
     env: dict[str, str | None] = {}
     inputs: dict[str, Any] = {}
     steps: tuple[StepDef, ...]

@@ -110,9 +110,9 @@ class Kind:
         return self.is_one_action or self.is_immediate
 
 
-_WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout")
+_WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
 _ASKING = ("system", "provider", "model", "base_url", "fallback", "params", "tools", "max_turns")
-_REACHING_OUT = ("secrets", "on_unknown", "cache")
+_REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
 _CODE = ("env", "idempotent", *_REACHING_OUT, *_WORKING)
 
 _STEP_KINDS = (
@@ -158,7 +158,7 @@ _STEP_KINDS = (
         described="A decision that orc asks of a person.",
         shown_by="`orc why JOB STEP` says what was decided",
     ),
-    Kind(name="group", marks=("steps", "workflow"), holds="member"),
+    Kind(name="group", marks=("steps", "workflow"), takes=("workspace",), holds="member"),
 )
 _SHAPES = (
     Kind(name="for_each", marks=("for_each", "matrix"), holds="item"),

@@ -1,4 +1,4 @@
-"""One attempt from start to outcome: render the request, restore files, run the effect, capture.
+"""One attempt from start to outcome: render the request, place files, run the effect, capture.
 
 The functions return the outcome. Queueing, retries and events are left to `runner.py`.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Literal, assert_never
 
 import trio
 
 from orc.ledger import LedgerError, pack
 from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
+from orc.ledger.events import FileRef
+from orc.ledger.files.file_store import FileStore, StoredFile
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
@@ -41,16 +43,20 @@ from orc.scheduler.effects.prompt import perform_prompt
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tools import open_toolbox
+from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile, Renderer
+from orc.scheduler.shared_folder import SharedFolder
+from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import CaptureProblem, Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The outcome of an attempt, and the blobs that its events refer to."""
+    """The outcome of an attempt, and the blobs and stored files that its events refer to."""
 
     outcome: Outcome
     blobs: tuple[bytes, ...] = ()
+    stored: tuple[StoredFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,9 @@ class AttemptContext:
     journal: Journal
     on_delta: OnDelta
     mask: Mask
+    store: FileStore
     cache: ReplyCache | None = None
+    keeps_work: Literal["failed", "always"] | None = None
 
 
 def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
@@ -104,25 +112,73 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
         return Finished(_rendering_failure(error, watch))
     assert isinstance(request, ValueRequest)
     text = request.value if isinstance(request.value, str) else None
-    return _finish(context, step_id, Result(value=request.value, text=text or ""), files, watch)
+    result = Result(value=request.value, text=text or "")
+    capture = _capture_of(context, step_id)
+    try:
+        refs = capture.written(result, files)
+    except CaptureProblem as error:
+        return Finished(_capture_failure(error, context.mask, watch))
+    return _succeeded(context, result, capture, refs, [], watch)
 
 
 async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwatch) -> Finished:
     try:
         request = context.renderer.request(step_id)
         files = context.renderer.files(step_id)
-        globs = context.renderer.globs(step_id)
+        globs = tuple(context.renderer.globs(step_id))
     except (TemplateError, PathProblem) as error:
         return Finished(_rendering_failure(error, watch))
-    problem = _prepare(context, step_id, globs, watch)
-    if problem is not None:
-        return Finished(problem)
-    result = await _perform_in_time(context, step_id, request, watch)
-    finished = _finish(context, step_id, result, files, watch, globs=globs)
+    work = AttemptFolder(context, step_id, globs)
+    try:
+        if context.state.graph.steps[step_id].facts.runs_code:
+            try:
+                await work.open()
+            except OSError as error:
+                return Finished(_placing_failure(error, watch))
+        result = await _perform_in_time(context, step_id, request, work, watch)
+        finished = await _finish(context, step_id, result, files, work.folder, Globs(globs), watch)
+        work.succeeded = isinstance(finished.outcome, Succeeded)
+    finally:
+        await work.close()
     definition = context.state.graph.steps[step_id]
     if definition.facts.runs_code or definition.tools:
         return with_log(context.workspace, step_id, context.state.steps[step_id].attempts, finished)
     return finished
+
+
+class AttemptFolder:
+    """The working folder of an attempt, from its creation to its removal."""
+
+    def __init__(self, context: AttemptContext, step_id: str, globs: tuple[str, ...]) -> None:
+        self.folder: WorkFolder | None = None
+        self.succeeded = False
+        self._context = context
+        self._step_id = step_id
+        self._globs = globs
+
+    async def open(self) -> None:
+        """Create the folder, with the files of the steps before. Raises OSError, LedgerError."""
+        context = self._context
+        self.folder = context.workspace.attempt_folder(
+            self._step_id,
+            context.state.steps[self._step_id].attempts,
+            shared=context.state.graph.steps[self._step_id].workspace,
+            globs=self._globs,
+        )
+        await context.workspace.open(self.folder, context.renderer.inputs(self._step_id))
+
+    async def close(self) -> None:
+        """Remove the folder, unless the job or its caller keeps it."""
+        keeps = self._context.keeps_work
+        is_kept = keeps == "always" or (keeps == "failed" and not self.succeeded)
+        if self.folder is None:
+            return
+        if isinstance(self.folder, SharedFolder):
+            if not self.succeeded:
+                self.folder.discard()
+        elif is_kept:
+            return
+        await self._context.workspace.close(self.folder)
 
 
 def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
@@ -136,39 +192,23 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
         return finished
     payload, blob = log
     blobs = finished.blobs if blob is None else (*finished.blobs, blob)
-    return Finished(replace(finished.outcome, log=payload), blobs)
-
-
-def _prepare(
-    context: AttemptContext, step_id: str, globs: list[str], watch: Stopwatch
-) -> Failed | None:
-    if not context.state.graph.steps[step_id].facts.runs_code:
-        return None
-    try:
-        context.workspace.restore(context.state.files())
-        if context.state.steps[step_id].attempts > 1:
-            context.workspace.clear_captures(globs, kept=context.state.owned)
-        context.workspace.clear_artifacts(step_id)
-    except OSError as error:
-        return Failed(
-            kind="environment",
-            message="the files in the working folder could not be restored: "
-            f"{find_shortage(error) or error}",
-            duration_s=watch.elapsed(),
-        )
-    return None
+    return replace(finished, outcome=replace(finished.outcome, log=payload), blobs=blobs)
 
 
 async def _perform_in_time(
-    context: AttemptContext, step_id: str, request: EffectRequest, watch: Stopwatch
+    context: AttemptContext,
+    step_id: str,
+    request: EffectRequest,
+    work: AttemptFolder,
+    watch: Stopwatch,
 ) -> Result:
     definition = context.state.graph.steps[step_id]
     limit_s = definition.timeout_s
     if isinstance(request, PromptRequest):
         # A prompt applies the limit itself, so that it can record the end of a call that timed out.
-        return await _perform(context, replace(request, timeout_s=limit_s))
+        return await _perform(context, replace(request, timeout_s=limit_s), work)
     with trio.move_on_after(float("inf") if limit_s is None else limit_s):
-        return await _perform(context, request)
+        return await _perform(context, request, work)
     return Result(
         failed=Failed(
             kind="timeout",
@@ -178,10 +218,10 @@ async def _perform_in_time(
     )
 
 
-async def _perform(context: AttemptContext, request: EffectRequest) -> Result:
+async def _perform(context: AttemptContext, request: EffectRequest, work: AttemptFolder) -> Result:
     match request:
         case PromptRequest():
-            return await _ask(context, request)
+            return await _ask(context, request, work)
         case CommandRequest():
             return await perform_run(request, groups=context.groups, mask=context.mask)
         case FunctionRequest():
@@ -192,7 +232,7 @@ async def _perform(context: AttemptContext, request: EffectRequest) -> Result:
             assert_never(request)
 
 
-async def _ask(context: AttemptContext, request: PromptRequest) -> Result:
+async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
     provider = context.providers[request.target.server]
     params = dict(request.request.params)
     # Parameters under a provider's name are sent to that provider only. They are not `dropped`.
@@ -207,7 +247,7 @@ async def _ask(context: AttemptContext, request: PromptRequest) -> Result:
         ),
         dropped=tuple(sorted(set(params) - set(kept))),
     )
-    toolbox = _open_toolbox(context, request.step)
+    toolbox = _open_toolbox(context, request.step, work)
     result = await perform_prompt(
         request,
         provider=provider,
@@ -222,39 +262,55 @@ async def _ask(context: AttemptContext, request: PromptRequest) -> Result:
     return replace(result, written=toolbox.written())
 
 
-def _open_toolbox(context: AttemptContext, step_id: str) -> Toolbox | None:
+def _open_toolbox(context: AttemptContext, step_id: str, work: AttemptFolder) -> Toolbox | None:
     tools = context.state.graph.steps[step_id].tools
     if not tools:
         return None
     return open_toolbox(
         tools,
-        context.renderer.tool_context(step_id),
+        context.renderer.tool_context(step_id, open_folder=work.open),
         workers=context.workers,
         groups=context.groups,
         mask=context.mask,
     )
 
 
-def _finish(
+async def _finish(
     context: AttemptContext,
     step_id: str,
     result: Result,
     files: list[RenderedFile],
+    folder: WorkFolder | None,
+    globs: Globs,
     watch: Stopwatch,
-    *,
-    globs: list[str] | None = None,
 ) -> Finished:
-    capture = Capture(context.state, context.workspace, context.mask, step_id)
+    capture = _capture_of(context, step_id)
+    runs_code = context.state.graph.steps[step_id].facts.runs_code
     try:
-        artifacts = capture.artifacts()
+        artifacts: list[FileRef] = []
+        if folder is not None and runs_code:
+            artifacts = await capture.artifacts(folder)
         if result.failed is not None:
             failed = replace(
                 result.failed, duration_s=watch.elapsed(), artifacts=tuple(artifacts) or None
             )
-            return Finished(failed, tuple(capture.blobs))
-        refs = capture.files(result, files, globs or [])
+            return Finished(failed, tuple(capture.blobs), tuple(capture.stored))
+        refs = capture.written(result, files)
+        if folder is not None and runs_code:
+            refs = await capture.made(folder, globs, refs)
     except (CaptureProblem, OSError) as error:
         return Finished(_capture_failure(error, context.mask, watch))
+    return _succeeded(context, result, capture, refs, artifacts, watch)
+
+
+def _succeeded(
+    context: AttemptContext,
+    result: Result,
+    capture: Capture,
+    files: list[FileRef],
+    artifacts: list[FileRef],
+    watch: Stopwatch,
+) -> Finished:
     try:
         if context.mask:
             check_value(result.value)
@@ -267,11 +323,29 @@ def _finish(
     outcome = Succeeded(
         output=output,
         duration_s=watch.elapsed(),
-        files=tuple(refs),
+        files=tuple(files),
         artifacts=tuple(artifacts) or None,
         warning=result.warning or capture.warning,
     )
-    return Finished(outcome, tuple(capture.blobs))
+    return Finished(outcome, tuple(capture.blobs), tuple(capture.stored))
+
+
+def _capture_of(context: AttemptContext, step_id: str) -> Capture:
+    return Capture(
+        project=context.state.project,
+        mask=context.mask,
+        store=context.store,
+        limits=context.state.graph.steps[step_id].limits,
+    )
+
+
+def _placing_failure(error: OSError, watch: Stopwatch) -> Failed:
+    return Failed(
+        kind="environment",
+        message="the files of the steps before could not be placed in the working folder: "
+        f"{find_shortage(error) or error}",
+        duration_s=watch.elapsed(),
+    )
 
 
 def _rendering_failure(error: TemplateError | PathProblem, watch: Stopwatch) -> Failed:

@@ -1,104 +1,214 @@
 """Captures the files of an attempt for the ledger, with secrets masked.
 
 The files are those that the spec's `files` writes, those that a model wrote with its tools, and
-those that a command or function left. Reading them from the disk is left to `workspace.py`.
+those that a command or function made or changed in its folder. They are read in pieces, in a
+thread. Large ones go to the file store at once, so that memory is bounded whatever their size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 
+import trio
+
+from orc.ledger.bounds import STORED_BYTES_MIN
+from orc.ledger.definition import LimitsDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
+from orc.ledger.files.file_store import FileStore, StoredFile
+from orc.ledger.files.folder import Folder
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.wording import size_text
-from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.effects.contract import CAPTURE_BYTES_MAX, Result
+from orc.ledger.wording import count_text, size_text
+from orc.scheduler.core.paths import path_problem
+from orc.scheduler.effects.contract import Result
 from orc.scheduler.effects.text import without_fence
+from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import RenderedFile
-from orc.scheduler.workspace import CaptureProblem, Workspace, file_ref
+from orc.scheduler.work_folder import WorkFolder, mode_of, read_pieces
+from orc.scheduler.workspace import CaptureProblem, file_ref, media_type_of
 
+FILES_MAX = 100_000
+"""The maximum number of files that one attempt may leave."""
+MEMORY_BYTES_MAX = 64 * 1024 * 1024
+"""How much of the files of one attempt is kept in memory until it is committed."""
+_SMALL_BYTES = 64 * 1024
 _NAMED_MAX = 5
 
 
 class Capture:
-    """The files of one attempt; `blobs` are their masked contents."""
+    """The files of one attempt; `blobs` and `stored` are their masked contents."""
 
-    def __init__(self, state: JobState, workspace: Workspace, mask: Mask, step_id: str) -> None:
+    def __init__(self, *, project: str, mask: Mask, store: FileStore, limits: LimitsDef) -> None:
         self.blobs: list[bytes] = []
-        self._state = state
-        self._workspace = workspace
+        self.stored: list[StoredFile] = []
+        self._project = project
         self._mask = mask
-        self._step_id = step_id
+        self._store = store
+        self._limits = limits
         self._masked_paths: list[str] = []
+        self._changed_inputs: list[str] = []
+        self._kept_bytes = 0
 
     @property
     def warning(self) -> str | None:
-        """Names the files in which secrets were masked; None if there are none."""
-        if not self._masked_paths:
-            return None
-        names = ", ".join(self._masked_paths[:_NAMED_MAX])
-        more = ", ..." * (len(self._masked_paths) > _NAMED_MAX)
-        return f"secrets were masked in {names}{more}"
+        """What the user should know of the files; None if there is nothing."""
+        said = []
+        if self._masked_paths:
+            said.append(f"secrets were masked in {_names(self._masked_paths)}")
+        if self._changed_inputs:
+            said.append(
+                f"the step changed {_names(self._changed_inputs)}, which another step wrote; later "
+                "steps see the original"
+            )
+        return "; ".join(said) or None
 
-    def artifacts(self) -> list[FileRef]:
-        """The files that a command or function left in its artifacts folder. Raises CaptureProblem."""
-        if not self._state.graph.steps[self._step_id].facts.runs_code:
+    async def artifacts(self, folder: WorkFolder) -> list[FileRef]:
+        """The files in the attempt's folder for artifacts. Raises CaptureProblem, OSError."""
+        if not folder.has_artifacts:
             return []
-        return list(self._mask_all(self._workspace.capture_artifacts(self._step_id)))
+        return await trio.to_thread.run_sync(self._read_artifacts, folder)
 
-    def files(
-        self, result: Result, rendered: list[RenderedFile], globs: list[str]
-    ) -> list[FileRef]:
-        """The step's files, sorted by path. Raises CaptureProblem."""
-        found = self._written(result, rendered)
-        if globs:
-            taken = {
-                owned.file.path: owned.file.sha256
-                for owned in self._state.owned
-                if owned.step != self._step_id
-            }
-            for ref, content in self._workspace.capture(globs, taken=taken):
-                found.setdefault(ref.path, (ref, content))
-        return list(self._mask_all(found[path] for path in sorted(found)))
+    def written(self, result: Result, rendered: list[RenderedFile]) -> list[FileRef]:
+        """The files that the spec and the model's tools write, sorted by path. Raises CaptureProblem."""
+        written = self._written(result, rendered)
+        return [self._keep(path, written[path]) for path in sorted(written)]
 
-    def _mask_all(self, found: Iterable[tuple[FileRef, bytes]]) -> Iterator[FileRef]:
-        for ref, content in found:
-            name = self._mask.find(ref.path)
-            if name is not None:
-                # Masking the name would make another file, and leave the original on the disk.
-                raise CaptureProblem(
-                    f"the name of a file contains the value of the secret {name}; choose a name "
-                    "without it"
-                )
-            masked = self._mask.data(content)
-            if masked != content:
-                self._masked_paths.append(ref.path)
-                ref = file_ref(ref.path, masked)
-            self.blobs.append(masked)
-            yield ref
+    async def made(self, folder: WorkFolder, globs: Globs, written: list[FileRef]) -> list[FileRef]:
+        """The step's files with those that it made in its folder, sorted by path.
 
-    def _written(
-        self, result: Result, rendered: list[RenderedFile]
-    ) -> dict[str, tuple[FileRef, bytes]]:
-        project = self._state.project
-        found: dict[str, tuple[FileRef, bytes]] = {}
+        A file that is in `written` too is not read. Raises CaptureProblem, OSError.
+        """
+        if not globs and not folder.has_inputs:
+            return written
+        names = {file.path for file in written}
+        made = await trio.to_thread.run_sync(self._read_made, folder, globs, names)
+        return sorted([*made, *written], key=lambda file: file.path)
+
+    def _read_artifacts(self, folder: WorkFolder) -> list[FileRef]:
+        return [
+            self._read(folder, relative, relative, artifact=True)
+            for relative in _bounded(folder.artifact_paths())
+        ]
+
+    def _read_made(self, folder: WorkFolder, globs: Globs, written: set[str]) -> list[FileRef]:
+        self._changed_inputs = [
+            path
+            for path in folder.changed_inputs(except_for=globs)
+            if f"{self._project}/{path}" not in written
+        ]
+        paths = ((path, f"{self._project}/{path}") for path in _bounded(folder.made(globs)))
+        return [
+            self._read(folder, relative, path) for relative, path in paths if path not in written
+        ]
+
+    def _read(
+        self, folder: WorkFolder, relative: str, path: str, *, artifact: bool = False
+    ) -> FileRef:
+        reason = path_problem(relative)
+        if reason:
+            what = "an artifact" if artifact else "a file"
+            raise CaptureProblem(f"{what} cannot be captured: {clean_text(reason)}")
+        self._check_name(path)
+        file = Folder(folder.artifacts if artifact else folder.path).open(relative)
+        if file is None:
+            raise CaptureProblem(f"{relative} was removed while orc read it")
+        with file:
+            found = os.fstat(file.fileno())
+            pieces = _limited(read_pieces(file), relative, self._limits.file_bytes)
+            ref = self._take(path, pieces, found.st_size)
+        return ref.model_copy(update={"mode": mode_of(found)})
+
+    def _take(self, path: str, pieces: Iterable[bytes], size_bytes: int) -> FileRef:
+        is_large = size_bytes > STORED_BYTES_MIN or (
+            size_bytes > _SMALL_BYTES and self._kept_bytes + size_bytes > MEMORY_BYTES_MAX
+        )
+        if not is_large:
+            return self._keep(path, b"".join(pieces))
+        original = sha256()
+        stored = self._store.add(self._masked(pieces, original.update))
+        if self._mask and stored.sha256 != original.hexdigest():
+            self._masked_paths.append(path)
+        self.stored.append(stored)
+        return FileRef(
+            path=path,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            media_type=media_type_of(path),
+        )
+
+    def _keep(self, path: str, content: bytes) -> FileRef:
+        self._check_name(path)
+        masked = self._mask.data(content)
+        if masked != content:
+            self._masked_paths.append(path)
+        self.blobs.append(masked)
+        self._kept_bytes += len(masked)
+        return file_ref(path, masked)
+
+    def _masked(self, pieces: Iterable[bytes], see: Callable[[bytes], None]) -> Iterator[bytes]:
+        """The pieces with secrets masked; `see` gets them as they are."""
+        if not self._mask:
+            yield from pieces
+            return
+        masked = self._mask.byte_stream()
+        for piece in pieces:
+            see(piece)
+            yield masked.feed(piece)
+        yield masked.close()
+
+    def _check_name(self, path: str) -> None:
+        name = self._mask.find(path)
+        if name is not None:
+            # Masking the name would make another file, and leave the original on the disk.
+            raise CaptureProblem(
+                f"the name of a file contains the value of the secret {name}; choose a name "
+                "without it"
+            )
+
+    def _written(self, result: Result, rendered: list[RenderedFile]) -> dict[str, bytes]:
+        limit = self._limits.file_bytes
+        found: dict[str, bytes] = {}
         for file in rendered:
             text = without_fence(result.text) if file.content is None else file.content
-            path = f"{project}/{file.path}"
+            path = f"{self._project}/{file.path}"
             content = clean_text(text).encode()
-            if len(content) > CAPTURE_BYTES_MAX:
-                raise CaptureProblem(
-                    f"{file.path} would have more than {size_text(CAPTURE_BYTES_MAX)}"
-                )
+            if len(content) > limit:
+                raise CaptureProblem(f"{file.path} would have more than {size_text(limit)}")
             if path in found:
                 raise CaptureProblem(f"the step's `files` write {file.path} twice")
-            found[path] = (file_ref(path, content), content)
+            found[path] = content
         for relative, content in result.written.items():
-            path = f"{project}/{relative}"
+            path = f"{self._project}/{relative}"
             if path in found:
                 raise CaptureProblem(
                     f"{relative} is written by the step's `files` and by its model's tool; keep one"
                 )
-            found[path] = (file_ref(path, content), content)
+            found[path] = content
         return found
+
+
+def _limited(pieces: Iterable[bytes], name: str, limit: int) -> Iterator[bytes]:
+    left = limit
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise CaptureProblem(
+                f"{name} has more than {size_text(limit)}; set `limits: {{file_bytes: ...}}` on the "
+                "step if it may be larger"
+            )
+        yield piece
+
+
+def _bounded(paths: list[str]) -> list[str]:
+    if len(paths) > FILES_MAX:
+        raise CaptureProblem(
+            f"the step left {count_text(len(paths), 'file')}, more than {FILES_MAX}; pack them into "
+            "an archive"
+        )
+    return paths
+
+
+def _names(paths: list[str]) -> str:
+    return ", ".join(paths[:_NAMED_MAX]) + ", ..." * (len(paths) > _NAMED_MAX)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,12 +17,12 @@ from orc.ledger.definition import FileDef, PartDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.step_names import folder_name
 from orc.ledger.wording import count_text
 from orc.providers import Message, Request
 from orc.providers.contract import ImagePart, Part, TextPart
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.upstream import Upstream, may_replace
 from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
@@ -38,12 +38,14 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.tools import ToolContext
 from orc.scheduler.scopes import Scopes, StepViews, Variables
+from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 
 EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
 """What an attempt of a step is to do; the request of an effect may stand beside the effect."""
 
 _RenderText = Callable[[str], str]
+_FindFile = Callable[[str], FileRef]
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _KEPT_BACK = (failpoints.VARIABLE,)
@@ -83,6 +85,7 @@ class Renderer:
         self._environment = environment
         self._job_id = job_id
         self._values: dict[str, Any] = {}
+        self._upstream = Upstream(state)
         definition = state.definition
         self._views = StepViews(state, ledger=ledger, read=self.payload)
         self._scopes = Scopes(
@@ -137,19 +140,31 @@ class Renderer:
                 raise PathProblem(path_problem(glob, glob=True))
         return found
 
-    def tool_context(self, step_id: str) -> ToolContext:
-        """The context in which the tools of the step's model run."""
+    def inputs(self, step_id: str) -> dict[str, FileRef]:
+        """The files of the steps that the step depends on, by their paths in its working folder."""
+        prefix = f"{self._state.project}/"
+        return {
+            path.removeprefix(prefix): owned.file
+            for path, owned in self._upstream.files(step_id).items()
+        }
+
+    def tool_context(
+        self, step_id: str, *, open_folder: Callable[[], Awaitable[None]]
+    ) -> ToolContext:
+        """The context in which the tools of the step's model run; see ToolContext."""
         submitted = self._state.submitted
         assert submitted is not None
         return ToolContext(
             env=self.step_environment(step_id),
             secrets=self._state.graph.steps[step_id].secrets,
-            cwd=self._workspace.cwd,
+            cwd=self._folder(step_id).path,
             log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
-            files=self._project_files,
+            files=self.inputs(step_id),
+            taken=partial(self._taken, step_id),
             read=lambda file: self._ledger.read_blob(file.sha256),
-            restore=lambda: self._workspace.restore(self._state.files()),
+            open_folder=open_folder,
+            limits=self._state.graph.steps[step_id].limits,
         )
 
     def payload(self, payload: Payload | None) -> Any:
@@ -165,10 +180,6 @@ class Renderer:
             self._values[payload.sha256] = self._mask.value(self._ledger.read_payload(payload))
         return self._values[payload.sha256]
 
-    def _project_files(self) -> dict[str, FileRef]:
-        prefix = f"{self._state.project}/"
-        return {file.path.removeprefix(prefix): file for file in self._state.files()}
-
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:
         step = self._state.steps[step_id]
         target = self._state.target_of(step_id)
@@ -176,7 +187,9 @@ class Renderer:
         assert target is not None
         assert timeout_s is not None
         text = partial(_text, scope=scope)
-        messages = _render_messages(definition, self._state, text=text, ledger=self._ledger)
+        messages = _render_messages(
+            definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
+        )
         known = tuple(
             KnownReply(
                 reply.version,
@@ -227,10 +240,11 @@ class Renderer:
         return CommandRequest(
             argv=argv,
             env=env,
-            cwd=self._workspace.cwd,
+            cwd=self._folder(step_id).path,
             log_path=self._log_path(step_id),
             wants_json=definition.format == "json",
             output_schema=definition.output_schema,
+            limits=definition.limits,
         )
 
     def _function(self, step_id: str, definition: StepDef, scope: Variables) -> FunctionRequest:
@@ -241,11 +255,39 @@ class Renderer:
             function=definition.function,
             args=render_value(definition.args, scope),
             env=self.step_environment(step_id),
-            cwd=self._workspace.cwd,
+            cwd=self._folder(step_id).path,
             log_path=self._log_path(step_id),
             import_dir=submitted.spec_dir,
             secrets=definition.secrets,
+            limits=definition.limits,
         )
+
+    def _taken(self, step_id: str) -> set[str]:
+        prefix = f"{self._state.project}/"
+        return {
+            owned.file.path.removeprefix(prefix)
+            for owned in self._state.owned
+            if not may_replace(owned.step, step_id)
+        }
+
+    def _folder(self, step_id: str) -> WorkFolder:
+        shared = self._state.graph.steps[step_id].workspace
+        attempt = self._state.steps[step_id].attempts
+        return self._workspace.attempt_folder(step_id, attempt, shared=shared)
+
+    def _image_file(self, step_id: str, path: str) -> FileRef:
+        """A file that the step may see, by its path in `outputs/` or in the project's folder."""
+        files = self._upstream.files(step_id)
+        for name in (path, f"{self._state.project}/{path}"):
+            if name in files:
+                return files[name].file
+            owner = self._state.owned.step_of(name)
+            if owner is not None:
+                raise TemplateError(
+                    f"the image {path[:200]!r} is a file of step {owner!r}, which this step does not "
+                    f"depend on; add `needs: [{owner}]`"
+                )
+        raise TemplateError(f"the image {path[:200]!r} does not exist: no step has written it")
 
     def _log_path(self, step_id: str) -> Any:
         return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
@@ -271,7 +313,7 @@ class Renderer:
         env["ORC_STEP"] = step_id
         env["ORC_ATTEMPT"] = str(self._state.steps[step_id].attempts)
         env["ORC_SPEC_DIR"] = submitted.spec_dir
-        env["ORC_ARTIFACTS"] = str(self._workspace.folder / "artifacts" / folder_name(step_id))
+        env["ORC_ARTIFACTS"] = str(self._folder(step_id).artifacts)
         return env
 
     def named_environment(self, step_id: str) -> dict[str, str]:
@@ -292,14 +334,14 @@ class Renderer:
 
 
 def _render_messages(
-    definition: StepDef, state: JobState, *, text: _RenderText, ledger: LedgerReader
+    definition: StepDef, *, text: _RenderText, find: _FindFile, ledger: LedgerReader
 ) -> tuple[Message, ...]:
-    """The step's messages; `text` renders one template. Raises TemplateError."""
+    """The step's messages; `text` renders one template, `find` finds a file. Raises TemplateError."""
 
     def render(part: PartDef) -> Part:
         if part.text is not None:
             return TextPart(type="text", text=text(part.text))
-        return _read_image(part, state, text=text, ledger=ledger)
+        return _read_image(part, text=text, find=find, ledger=ledger)
 
     return tuple(
         Message(
@@ -313,28 +355,19 @@ def _render_messages(
 
 
 def _read_image(
-    part: PartDef, state: JobState, *, text: _RenderText, ledger: LedgerReader
+    part: PartDef, *, text: _RenderText, find: _FindFile, ledger: LedgerReader
 ) -> ImagePart:
     path = part.image or ""
     sha256 = part.sha256
     if sha256 is None:
         path = text(path)
-        sha256 = _file_of(state, path).sha256
+        sha256 = find(path).sha256
     try:
         media_type = image_type(path)
     except ValueError as error:
         raise TemplateError(str(error)) from None
     data = base64.b64encode(ledger.read_blob(sha256)).decode()
     return ImagePart(type="image", media_type=media_type, data=data)
-
-
-def _file_of(state: JobState, path: str) -> FileRef:
-    """A file that a step wrote, by its path in `outputs/` or in the project's folder."""
-    for name in (path, f"{state.project}/{path}"):
-        owned = state.owned.get(name)
-        if owned is not None:
-            return owned.file
-    raise TemplateError(f"the image {path[:200]!r} does not exist: no step has written it")
 
 
 def _text(text: str, *, scope: Variables) -> str:

@@ -16,12 +16,10 @@ from orc.ledger.definition import CacheScope, StepDef
 from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.events import StepReused
 from orc.ledger.scarcity import raise_shortage
-from orc.ledger.step_names import is_within
 from orc.ledger.values import CachedResult
 from orc.scheduler.core.commands import ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.graph import reachable
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
@@ -98,13 +96,12 @@ class ResultReuse:
                 return None
         return digest_json(work)
 
-    def _inputs(self, step_id: str) -> dict[str, Digest]:
-        """The files of all steps upstream of this one, with their digests."""
-        needed = reachable(self._state.graph.needs, (step_id,)) - {step_id}
+    def _inputs(self, step_id: str) -> dict[str, str]:
+        """The files that the step gets, with their digests and modes."""
+        prefix = f"{self._state.project}/"
         return {
-            owned.file.path: owned.file.sha256
-            for owned in self._state.owned
-            if is_within(owned.step, needed)
+            f"{prefix}{path}": file.sha256 if file.mode is None else f"{file.sha256} {file.mode}"
+            for path, file in self._renderer.inputs(step_id).items()
         }
 
     def _sources(self, names: list[str]) -> dict[str, Digest]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import trio
 
@@ -85,6 +86,7 @@ class Runner:
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
         grace_s: float = GRACE_S,
+        keeps_work: Literal["failed", "always"] | None = None,
         mask: Mask,
     ) -> None:
         self._job_id = job_id
@@ -114,6 +116,8 @@ class Runner:
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,
             mask=mask,
+            store=ledger.files,
+            keeps_work=keeps_work or state.definition.keep_work,
         )
         self._queues = WorkQueues(state)
         self._branches = BranchEvaluator(state, self._context.renderer, self._clock)
@@ -129,6 +133,12 @@ class Runner:
 
         Raises LedgerError when appending to the ledger fails; the job can then be resumed.
         """
+        # The attempts that were cut off when the last owner died.
+        self._context.workspace.sweep(
+            (step_id, step.attempts)
+            for step_id, step in self._state.steps.items()
+            if step.status == "running"
+        )
         try:
             async with trio.open_nursery() as nursery:
                 # Before the first event, so that from then on a stop signal stops the job cleanly.
@@ -142,6 +152,8 @@ class Runner:
             with trio.CancelScope(shield=True):
                 await self._context.workers.aclose()
             self._groups.close()
+            is_kept = self._context.keeps_work == "always"
+            self._context.workspace.clear(ended=self._state.status == "succeeded" and not is_kept)
         return self._state
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
@@ -157,7 +169,7 @@ class Runner:
             if isinstance(event, LlmRequested):
                 event = await self._budgets.admit(event)
                 await self._rates.admit(self._state.provider_of(event.step), event.step)
-            await self._send.send(Message(RecordCall(event), kept, committed))
+            await self._send.send(Message(RecordCall(event), kept, committed=committed))
             await committed.wait()
         finally:
             self._budgets.release(event.step)
@@ -204,6 +216,7 @@ class Runner:
         if isinstance(command, RecordCall):
             command = replace(command, now=self._clock.now())
         turn.blobs += message.blobs
+        turn.stored += message.stored
         if message.committed is not None:
             turn.journalled.append(message.committed)
         self._apply(decide(self._state, command), turn)
@@ -278,7 +291,7 @@ class Runner:
 
     def _commit(self, turn: Turn) -> None:
         if turn.recorded:
-            self._ledger.append(turn.recorded, blobs=turn.blobs)
+            self._ledger.append(turn.recorded, blobs=turn.blobs, stored=turn.stored)
             self._observer(turn.recorded)
         for committed in turn.journalled:
             committed.set()
@@ -319,7 +332,7 @@ class Runner:
     def _finish_message(self, step_id: str, finished: Finished) -> Message:
         attempt = self._state.steps[step_id].attempts
         command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
-        return Message(command, finished.blobs)
+        return Message(command, finished.blobs, finished.stored)
 
     def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
         duration_s = round(trio.current_time() - started, 6)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import trio
 
 from orc.ledger import Recorded
+from orc.ledger.files.file_store import StoredFile
 from orc.scheduler.core.commands import Command
 
 
@@ -16,6 +17,7 @@ class Turn:
 
     recorded: list[Recorded] = field(default_factory=list)
     blobs: list[bytes] = field(default_factory=list)
+    stored: list[StoredFile] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     recorded_at: str = ""
     has_reused: bool = False
@@ -24,8 +26,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A command sent to the runner, with its blobs; `committed` is set after its commit."""
+    """A command sent to the runner, with its blobs and stored files.
+
+    `committed` is set after its commit.
+    """
 
     command: Command
     blobs: tuple[bytes, ...] = ()
+    stored: tuple[StoredFile, ...] = ()
     committed: trio.Event | None = None

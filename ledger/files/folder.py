@@ -11,9 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from orc.ledger import failpoints
 from orc.ledger.files.temporary import TEMPORARY_NAME, hold, sync_folder, temporary_name
@@ -23,6 +25,7 @@ DEPTH_MAX = 64
 """The maximum depth of listed folders; deeper files are left out."""
 
 _TRIES_MAX = 100
+_PIECE_BYTES = 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -94,6 +97,15 @@ class Folder:
 
         Raises OSError only if the machine lacks something (`ledger/scarcity.py`).
         """
+        file = self.open(relative)
+        if file is None:
+            return None
+        with file:
+            file.seek(offset)
+            return _read_all(file, size_max)
+
+    def open(self, relative: str) -> BinaryIO | None:
+        """A regular file, unbuffered, to read; None if there is no such file. Raises as `read`."""
         try:
             with self._parent(relative) as (parent, name):
                 fd = os.open(name, _FILE, dir_fd=parent)
@@ -103,9 +115,7 @@ class Folder:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             return None
-        with os.fdopen(fd, "rb") as file:
-            file.seek(offset)
-            return file.read() if size_max is None else file.read(size_max)
+        return os.fdopen(fd, "rb", buffering=0)
 
     def stat(self, relative: str) -> os.stat_result | None:
         """The status of a regular file; None if there is no such file."""
@@ -117,14 +127,17 @@ class Folder:
             return None
         return found if stat.S_ISREG(found.st_mode) else None
 
-    def files(self, under: str = "") -> Iterator[str]:
+    def files(
+        self, under: str = "", *, enters: Callable[[str], bool] = lambda folder: True
+    ) -> Iterator[str]:
         """The sorted relative paths of all regular files, or of those in the folder `under`.
 
-        Links are neither followed nor listed, even if `under` is one.
+        Links are neither followed nor listed, even if `under` is one. Folders below it are left out
+        if `enters` is false for their path.
         """
         try:
             with self._parent(f"{under}/any" if under else "any") as (folder, _):
-                yield from sorted(_walk(folder, f"{under}/" if under else ""))
+                yield from sorted(_walk(folder, f"{under}/" if under else "", enters))
         except OSError as error:
             raise_shortage(error)
 
@@ -234,6 +247,15 @@ def _sync_folder(path: Path) -> None:
         os.close(fd)
 
 
+def _read_all(file: BinaryIO, size_max: int | None) -> bytes:
+    pieces = []
+    left = sys.maxsize if size_max is None else size_max
+    while left and (piece := file.read(min(left, _PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
 def _write_all(fd: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
@@ -247,7 +269,7 @@ def _unlink_quietly(name: str, parent: int) -> None:
         return
 
 
-def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
+def _walk(folder: int, prefix: str, enters: Callable[[str], bool], depth: int = 0) -> Iterator[str]:
     """The regular files below a folder.
 
     It walks by descriptors, so that replacing a folder by a link in the meantime has no effect.
@@ -266,7 +288,7 @@ def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
         if is_file:
             yield f"{prefix}{name}"
             continue
-        if depth == DEPTH_MAX:
+        if depth == DEPTH_MAX or not enters(f"{prefix}{name}"):
             continue
         try:
             inner = os.open(name, _DIRECTORY, dir_fd=folder)
@@ -274,6 +296,6 @@ def _walk(folder: int, prefix: str, depth: int = 0) -> Iterator[str]:
             raise_shortage(error)
             continue
         try:
-            yield from _walk(inner, f"{prefix}{name}/", depth + 1)
+            yield from _walk(inner, f"{prefix}{name}/", enters, depth + 1)
         finally:
             os.close(inner)

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 import trio
 
-from orc.ledger.definition import CacheScope, TargetDef
+from orc.ledger.definition import DEFAULT_LIMITS, CacheScope, LimitsDef, TargetDef
 from orc.ledger.digest import Digest
 from orc.ledger.values import CachedReply
 from orc.ledger.wording import duration_text
@@ -21,8 +21,7 @@ from orc.providers import Request, Tool
 from orc.scheduler.core.commands import CallEvent, Failed
 
 OUTPUT_BYTES_MAX = 1024 * 1024
-LOG_BYTES_MAX = 64 * 1024 * 1024
-CAPTURE_BYTES_MAX = 256 * 1024 * 1024
+"""How much a command may print to stdout, if its step has no limit of its own."""
 
 
 class Journal(Protocol):
@@ -135,6 +134,7 @@ class CommandRequest:
     log_path: Path
     wants_json: bool
     output_schema: Mapping[str, Any] | None = None
+    limits: LimitsDef = DEFAULT_LIMITS
 
 
 FunctionUse = Literal["call", "tool", "describe"]
@@ -157,6 +157,7 @@ class FunctionRequest:
     import_dir: str
     use: FunctionUse = "call"
     secrets: tuple[str, ...] = ()
+    limits: LimitsDef = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

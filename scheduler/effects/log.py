@@ -9,7 +9,6 @@ from pathlib import Path
 
 from orc.ledger.scarcity import raise_shortage
 from orc.ledger.wording import size_text
-from orc.scheduler.effects.contract import LOG_BYTES_MAX
 
 # Do not follow a link, and do not block on a pipe without a reader.
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -18,16 +17,16 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK 
 class Log:
     """A log file with a size limit, created at the first write.
 
-    Callers mask secrets before they write. `begins` replaces an existing file. If the log cannot
-    be written or reaches its limit, `warning` is set; the step does not fail.
+    Callers mask secrets before they write; `limit` is in bytes. `begins` replaces an existing file.
+    If the log cannot be written or reaches its limit, `warning` is set; the step does not fail.
     """
 
-    def __init__(self, path: Path, *, begins: bool = False) -> None:
+    def __init__(self, path: Path, *, limit: int, begins: bool = False) -> None:
         self.warning: str | None = None
         self._path = path
         self._begins = begins
         self._file: int | None = None
-        self._left = LOG_BYTES_MAX
+        self._limit = self._left = limit
 
     def write(self, content: bytes) -> None:
         """Append to the log."""
@@ -52,7 +51,7 @@ class Log:
         kept = content[: self._left]
         self._left -= len(kept)
         if len(kept) < len(content):
-            self.warning = f"the log was cut at {size_text(LOG_BYTES_MAX)}"
+            self.warning = f"the log was cut at {size_text(self._limit)}"
         while kept:
             kept = kept[os.write(self._file, kept) :]
 

@@ -28,6 +28,7 @@ from orc.scheduler.effects.worker import ANSWER_BYTES_MAX
 
 _WORKER = Path(__file__).with_name("worker.py")
 _MESSAGE_CHARS_MAX = 1000
+_ANSWER_FRAME = len('{"value": }\n')
 _CHUNK = 64 * 1024
 _DRAINED_CHUNKS_MAX = 64
 
@@ -52,7 +53,7 @@ class WorkerPool:
             message = f"the worker process could not be started: {describe_system_error(error)}"
             return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
         answer: bytes | None = None
-        printed = _Printed(request.log_path, self._mask)
+        printed = _Printed(request, self._mask)
         try:
             answer = await worker.ask(request, printed.take)
         finally:
@@ -123,8 +124,8 @@ class WorkerPool:
 class _Printed:
     """Masks the output of a call and writes it to the log."""
 
-    def __init__(self, log_path: Path, mask: Mask) -> None:
-        self._log = Log(log_path)
+    def __init__(self, request: FunctionRequest, mask: Mask) -> None:
+        self._log = Log(request.log_path, limit=request.limits.log_bytes)
         self._masked = mask.byte_stream()
 
     @property
@@ -238,6 +239,14 @@ def _read_answer(line: bytes, request: FunctionRequest, mask: Mask, duration_s: 
         is_short = request.use == "tool" and refused and find_shortage(refused)
         kind: FailureKind = "environment" if is_short else answer["kind"]
         return Result(failed=Failed(kind=kind, message=message, duration_s=duration_s))
+    limit = request.limits.output_bytes
+    if limit is not None and len(line) > limit + _ANSWER_FRAME:
+        message = (
+            f"the function returned more than {size_text(limit)} as JSON; write a file and capture it "
+            "with `files:` instead"
+        )
+        failed = Failed(kind="output_too_large", message=message, duration_s=duration_s)
+        return Result(failed=failed)
     value = mask.value(clean_json(answer["value"]))
     return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))
 

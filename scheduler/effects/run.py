@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import trio
 
@@ -46,7 +45,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: M
     except OSError as error:
         message = f"the command could not be started: {describe_system_error(error)}"
         return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
-    output = _CommandOutput(request.log_path, mask)
+    output = _CommandOutput(request, mask)
     try:
         await _follow(process, output)
     finally:
@@ -65,8 +64,9 @@ class _CommandOutput:
     `stdout` is not masked. The log and `tail` (the end of stderr) are.
     """
 
-    def __init__(self, log_path: Path, mask: Mask) -> None:
-        self._log = Log(log_path, begins=True)
+    def __init__(self, request: CommandRequest, mask: Mask) -> None:
+        self._limit = _output_limit(request)
+        self._log = Log(request.log_path, limit=request.limits.log_bytes, begins=True)
         self._out = mask.byte_stream()
         self._err = mask.byte_stream()
         self.stdout = bytearray()
@@ -86,7 +86,7 @@ class _CommandOutput:
         self.stdout += chunk
         self._log.write(self._out.feed(chunk))
         # The final newline does not count, because it is not part of the output.
-        if len(self.stdout.removesuffix(b"\n")) > OUTPUT_BYTES_MAX:
+        if len(self.stdout.removesuffix(b"\n")) > self._limit:
             self.too_large.set()
 
     def from_stderr(self, chunk: bytes) -> None:
@@ -101,6 +101,10 @@ class _CommandOutput:
         self.tail += shown
         del self.tail[: -4 * _TAIL_CHARS]
         self._log.write(shown)
+
+
+def _output_limit(request: CommandRequest) -> int:
+    return request.limits.output_bytes or OUTPUT_BYTES_MAX
 
 
 async def _follow(process: trio.Process, output: _CommandOutput) -> None:
@@ -138,7 +142,7 @@ def _result(
 ) -> Result:
     duration_s = watch.elapsed()
     if output.too_large.is_set():
-        limit = size_text(OUTPUT_BYTES_MAX)
+        limit = size_text(_output_limit(request))
         return Result(
             failed=Failed(
                 kind="output_too_large",

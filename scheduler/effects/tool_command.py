@@ -1,4 +1,4 @@
-"""The built-in tool `run_command`: runs a program without a shell in the job's working folder."""
+"""The built-in tool `run_command`: runs a program without a shell in the attempt's folder."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ async def run_tool_command(
     env: Mapping[str, str],
     cwd: Path,
     log_path: Path,
+    log_bytes: int,
     groups: ProcessGroups,
     mask: Mask,
 ) -> KnownResult:
@@ -77,7 +78,7 @@ async def run_tool_command(
     except OSError as error:
         raise_shortage(error)
         raise ToolMistake(f"the program could not be started: {error.strerror}") from None
-    output = _ProgramOutput(log_path, mask)
+    output = _ProgramOutput(log_path, log_bytes, mask)
     try:
         async with trio.open_nursery() as readers:
             readers.start_soon(_follow, process, output)
@@ -99,9 +100,9 @@ async def run_tool_command(
 class _ProgramOutput:
     """The masked output of the program: all of it in the log, the beginning in `shown`."""
 
-    def __init__(self, log_path: Path, mask: Mask) -> None:
+    def __init__(self, log_path: Path, log_bytes: int, mask: Mask) -> None:
         self.shown = bytearray()
-        self._log = Log(log_path)
+        self._log = Log(log_path, limit=log_bytes)
         self._masked = mask.byte_stream()
 
     def take(self, chunk: bytes) -> None:

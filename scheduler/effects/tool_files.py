@@ -6,7 +6,7 @@ in memory and committed when the step succeeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,12 +78,14 @@ class ToolMistake(Exception):
 class ToolFiles:
     """The files that the model of one attempt sees.
 
-    `committed` returns the job's current files, by path in the project's folder. `disk` is the
+    `committed` are those of the steps before, by their paths in the working folder; `taken` returns
+    the paths that this step may not write, since other steps have written them. `disk` is the
     working folder, where commands of the model may have left other files; None without
     `run_command`.
     """
 
-    committed: Callable[[], Mapping[str, FileRef]]
+    committed: Mapping[str, FileRef]
+    taken: Callable[[], Collection[str]]
     read_blob: Callable[[FileRef], bytes]
     disk: Folder | None = None
     written: dict[str, bytes] = field(default_factory=dict)
@@ -128,7 +130,7 @@ class ToolFiles:
             raise ToolMistake(problem)
         if path in self.written:
             return self.written[path]
-        file = self.committed().get(path)
+        file = self.committed.get(path)
         if file is not None:
             if file.size_bytes > FILE_BYTES_MAX:
                 raise ToolMistake(f"{path} has more than {size_text(FILE_BYTES_MAX)}")
@@ -140,7 +142,7 @@ class ToolFiles:
 
     def _list(self, folder: str = "") -> Any:
         prefix = f"{folder.strip('/')}/" if folder.strip("/.") else ""
-        sizes = {path: file.size_bytes for path, file in self.committed().items()}
+        sizes = {path: file.size_bytes for path, file in self.committed.items()}
         if self.disk is not None:
             for path in self.disk.files():
                 found = self.disk.stat(path)
@@ -169,11 +171,11 @@ class ToolFiles:
             raise ToolMistake(
                 f"all files that you write may have at most {size_text(WRITTEN_BYTES_MAX)} in total"
             )
-        committed = self.committed()
-        if path in committed:
+        taken = self.taken()
+        if path in taken:
             raise ToolMistake(f"{path} belongs to another step; choose another path")
         names = FileNames()
-        for name in (*committed, *self.written):
+        for name in (*taken, *self.written):
             names.add(name)
         clash = names.clash(path)
         if clash is not None:

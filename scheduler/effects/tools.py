@@ -7,12 +7,12 @@ something is no mistake of the model, and ends the attempt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orc.ledger.definition import ToolDef
+from orc.ledger.definition import DEFAULT_LIMITS, LimitsDef, ToolDef
 from orc.ledger.digest import canonical_json, clean_json
 from orc.ledger.events import FileRef
 from orc.ledger.files.folder import Folder
@@ -39,11 +39,11 @@ RESULT_CHARS_MAX = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The context in which tools run: the step's environment and folders, and the job's files.
+    """The context in which tools run: the step's environment, its folder and the files in it.
 
-    `files` returns the current committed files, by path in the project's folder. `read` returns
-    the bytes of one. `restore` restores them in `cwd`, and may raise OSError. `secrets` names the
-    secrets in `env`.
+    `files` are those of the steps that the step depends on, by their paths in `cwd`. `read` returns
+    the bytes of one, `taken` the paths that other steps have written. `open_folder` creates `cwd`
+    with the files, and may raise OSError. `secrets` names the secrets in `env`.
     """
 
     env: Mapping[str, str]
@@ -51,9 +51,11 @@ class ToolContext:
     cwd: Path
     log_path: Path
     import_dir: str
-    files: Callable[[], Mapping[str, FileRef]]
+    files: Mapping[str, FileRef]
+    taken: Callable[[], Collection[str]]
     read: Callable[[FileRef], bytes]
-    restore: Callable[[], None]
+    open_folder: Callable[[], Awaitable[None]]
+    limits: LimitsDef = DEFAULT_LIMITS
 
 
 def open_toolbox(
@@ -86,9 +88,11 @@ class _Toolbox:
         self._workers = workers
         self._groups = groups
         self._mask = mask
+        self._has_folder = False
         has_commands = "run_command" in self._tools
         self._files = ToolFiles(
             committed=context.files,
+            taken=context.taken,
             read_blob=context.read,
             disk=Folder(context.cwd) if has_commands else None,
         )
@@ -96,7 +100,7 @@ class _Toolbox:
     async def open(self) -> tuple[Tool, ...]:
         """See `Toolbox.open`."""
         if any(tool.function for tool in self._tools.values()):
-            self._restore_folder()
+            await self._open_folder()
         for name, tool in self._tools.items():
             self._shown[name] = await self._describe(tool)
         return tuple(self._shown.values())
@@ -152,13 +156,14 @@ class _Toolbox:
                 return self._files.call(tool.name, arguments)
 
             return await retry_while_scarce(use_files)
-        self._restore_folder()
+        await self._open_folder()
         return await run_tool_command(
             arguments["argv"],
             allow=tool.allow,
             env=self._context.env,
             cwd=self._context.cwd,
             log_path=self._context.log_path,
+            log_bytes=self._context.limits.log_bytes,
             groups=self._groups,
             mask=self._mask,
         )
@@ -192,19 +197,23 @@ class _Toolbox:
                 import_dir=self._context.import_dir,
                 use=use,
                 secrets=self._context.secrets,
+                limits=self._context.limits,
             )
         )
 
-    def _restore_folder(self) -> None:
-        """Restore the committed files in the working folder, and write the model's files there."""
+    async def _open_folder(self) -> None:
+        """Create the working folder if it is not there yet, and write the model's files there."""
         disk = Folder(self._context.cwd)
         try:
-            self._context.restore()
+            if not self._has_folder:
+                await self._context.open_folder()
+                self._has_folder = True
             for path, content in self._files.written.items():
                 disk.write(path, content)
         except OSError as error:
             raise ToolProblem(
-                f"the files in the working folder could not be restored: {error}"
+                "the files of the steps before could not be placed in the working folder: "
+                f"{find_shortage(error) or error}"
             ) from error
 
 

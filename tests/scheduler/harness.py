@@ -218,11 +218,11 @@ class _Mortal:
         self._left = commits
         self._dies = dies
 
-    def append(self, batch: Sequence[Recorded], *, blobs: Sequence[bytes] = ()) -> None:
+    def append(self, batch: Sequence[Recorded], **content: Any) -> None:
         self._left -= 1
         if self._left <= 0 and self._dies == "before":
             raise Crash
-        self._ledger.append(batch, blobs=blobs)
+        self._ledger.append(batch, **content)
         if self._left <= 0:
             raise Crash
 

@@ -4,8 +4,9 @@ The queues are bookkeeping of the running process: no event records that a step 
 that a waiting step became due. `WorkQueues` therefore keeps them outside the state. It reads new
 entries from `JobState.work_items`.
 
-A lane is the queue of the steps with the same route, or of the steps that call no model. Entries
-of lanes and heaps are never searched for; an entry that is no longer valid is dropped when it
+A lane is the queue of the steps with the same route, or of the steps that call no model. Steps
+with a named workspace, of which only one may run at a time, have queues of their own. Entries of
+lanes and heaps are never searched for; an entry that is no longer valid is dropped when it
 reaches the front.
 """
 
@@ -27,6 +28,8 @@ Room = Callable[[str], int]
 
 _Entry = tuple[int, str, int]
 """The entry's number, the step, and its ticket. The entry is valid while the step has the ticket."""
+_Lane = tuple[str, str]
+"""The route's name in the state, and the named workspace; each may be empty."""
 _Timed = tuple[float, str, int]
 """A time in seconds since 1970, the step, and its ticket (0 if there is none)."""
 
@@ -46,7 +49,7 @@ class WorkQueues:
         self._state = state
         self._items: list[WorkItem] = []
         self._items_read = 0
-        self._lanes: dict[str, deque[_Entry]] = {}
+        self._lanes: dict[_Lane, deque[_Entry]] = {}
         self._places: dict[str, int] = {}
         self._last_place = 0
         self._due: deque[str] = deque()
@@ -74,7 +77,8 @@ class WorkQueues:
         left = state.definition.concurrency["total"] - state.running_total
         rooms: dict[str, int] = {}
         probing: set[str] = set()
-        heads: list[tuple[_Entry, str, Iterator[_Entry]]] = []
+        busy = set(state.busy_workspaces)
+        heads: list[tuple[_Entry, _Lane, Iterator[_Entry]]] = []
         entries: Iterator[_Entry]
         for lane, queue in self._lanes.items():
             if queue:
@@ -83,10 +87,15 @@ class WorkQueues:
         heapq.heapify(heads)
         while heads and left > 0:
             (_, step_id, _), lane, entries = heapq.heappop(heads)
-            if state.routes[lane] and not _take_room(state, lane, now, rooms, probing, room):
+            route, workspace = lane
+            if workspace in busy:
+                continue
+            if state.routes[route] and not _take_room(state, route, now, rooms, probing, room):
                 continue
             yield step_id
             left -= 1
+            if workspace:
+                busy.add(workspace)
             following = next(entries, None)
             if following is not None:
                 heapq.heappush(heads, (following, lane, entries))
@@ -188,7 +197,8 @@ class WorkQueues:
         assert ticket, "only a step with a work item can be queued"
         self._last_place += 1
         self._places[step_id] = self._last_place
-        lane = self._lanes.setdefault(self._state.steps[step_id].lane, deque())
+        workspace = self._state.graph.steps[step_id].workspace or ""
+        lane = self._lanes.setdefault((self._state.steps[step_id].lane, workspace), deque())
         lane.append((self._last_place, step_id, ticket))
 
     def _is_queued(self, entry: _Entry) -> bool:

@@ -209,6 +209,8 @@ class JobState:
     file_names: FileNames = field(default_factory=FileNames)
     running: dict[str, int] = field(default_factory=dict)
     running_total: int = 0
+    busy_workspaces: set[str] = field(default_factory=set)
+    """The named workspaces in which a step is running."""
     unfinished: int = 0
     failed: dict[str, Failure] = field(default_factory=dict)
     job_failure: Failure | None = None
@@ -267,6 +269,7 @@ class JobState:
             "version": self.version,
             "unfinished": self.unfinished,
             "running": {lane: count for lane, count in sorted(self.running.items()) if count},
+            "busy_workspaces": sorted(self.busy_workspaces),
             "failed": sorted(self.failed),
             "circuits": {
                 name: (circuit.failures, circuit.retry_at, circuit.probe)

@@ -78,6 +78,7 @@ def clear_work(state: JobState) -> None:
         step.ticket = 0
     state.running.clear()
     state.running_total = 0
+    state.busy_workspaces.clear()
     state.questions.clear()
     state.over_budget.clear()
 
@@ -93,12 +94,18 @@ def enter_running(state: JobState, step_id: str) -> None:
     provider = state.provider_of(step_id)
     state.running[provider] = state.running.get(provider, 0) + 1
     state.running_total += 1
+    workspace = state.graph.steps[step_id].workspace
+    if workspace is not None:
+        state.busy_workspaces.add(workspace)
 
 
 def leave_running(state: JobState, step_id: str) -> StepState:
     """Stop counting the step as running."""
     state.running[state.provider_of(step_id)] -= 1
     state.running_total -= 1
+    workspace = state.graph.steps[step_id].workspace
+    if workspace is not None:
+        state.busy_workspaces.discard(workspace)
     release_probe(state, step_id)
     return state.steps[step_id]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from orc.ledger.definition import CircuitDef, FileDef, JobDef, RateDef, RetryDef, StepDef
+from orc.ledger.definition import CircuitDef, FileDef, JobDef, LimitsDef, RateDef, RetryDef, StepDef
 from orc.ledger.digest import clean_json
 from orc.ledger.kinds import FailureKind, Kind, facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
@@ -22,7 +22,7 @@ from orc.scheduler.core.resolve.flow import (
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.inputs import is_required, read_input
-from orc.scheduler.core.spec.model import RetrySpec, StepSpec, kind_of
+from orc.scheduler.core.spec.model import DefaultsSpec, RetrySpec, StepSpec, kind_of
 from orc.scheduler.core.spec.parse import Spec, examine
 from orc.scheduler.core.spec.references import needs_of
 from orc.scheduler.core.spec.yaml_source import Path, dotted
@@ -95,20 +95,29 @@ class _Resolver:
             timeout_s=job.timeout if job.timeout is not None else job.timeout_s,
             budget=resolve_budget(job.budget),
             output_dir=output_dir,
+            keep_work=job.keep_work,
             env=job.env,
             inputs=inputs,
             steps=steps,
         )
 
-    def _steps(self, steps: Mapping[str, StepSpec], base: Path) -> tuple[StepDef, ...]:
+    def _steps(
+        self, steps: Mapping[str, StepSpec], base: Path, workspace: str | None = None
+    ) -> tuple[StepDef, ...]:
+        """The definitions of steps; `workspace` is that of the group around them."""
         return tuple(
-            self._step(step_id, step, steps, (*base, step_id))
+            self._step(step_id, step, steps, (*base, step_id), step.workspace or workspace)
             for step_id, step in steps.items()
             if kind_of(step) is not None
         )
 
     def _step(
-        self, step_id: str, step: StepSpec, siblings: Mapping[str, StepSpec], path: Path
+        self,
+        step_id: str,
+        step: StepSpec,
+        siblings: Mapping[str, StepSpec],
+        path: Path,
+        workspace: str | None,
     ) -> StepDef:
         defaults = self.spec.job.defaults
         kind = kind_of(step)
@@ -138,7 +147,10 @@ class _Resolver:
         common["continue_on_error"] = bool(common["continue_on_error"])
         if facts.does_work:
             common["on_unknown"] = resolve_doubt(step, defaults)
+        if not (facts.is_container or facts.asks_person):
+            common["limits"] = _limits(step, defaults)
         if facts.runs_code or step.tools:
+            common["workspace"] = workspace
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
         # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"
@@ -149,9 +161,11 @@ class _Resolver:
             params = self._params(step)
             return StepDef(**common, **self.models.prompt(path, step), params=params)
         if step.workflow is not None:
-            return StepDef(**common, **self._workflow(step, path))
+            return StepDef(**common, **self._workflow(step, path, workspace))
         if facts.is_container:
-            return StepDef(**common, steps=self._steps(step.steps or {}, (*path, "steps")))
+            return StepDef(
+                **common, steps=self._steps(step.steps or {}, (*path, "steps"), workspace)
+            )
         if facts.runs_code:
             run = tuple(step.run) if isinstance(step.run, list) else step.run
             env = {**(defaults.env or {}), **(step.env or {})}
@@ -165,25 +179,25 @@ class _Resolver:
             )
         return StepDef(**common, **_own_keys(step, facts, known=common))
 
-    def _workflow(self, step: StepSpec, path: Path) -> dict[str, Any]:
+    def _workflow(self, step: StepSpec, path: Path, workspace: str | None) -> dict[str, Any]:
         workflow, problems = read_workflow(step, self.spec.job, self.settings, chain=self.chain)
         for problem in problems:
             self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
         if workflow is None:
             return {}
         inner = _Resolver(workflow.spec, workflow.settings, workflow.chain, self.secrets)
-        steps = inner.members()
+        steps = inner.members(workspace)
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
             self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
         return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
 
-    def members(self) -> tuple[StepDef, ...]:
+    def members(self, workspace: str | None) -> tuple[StepDef, ...]:
         """The steps of a workflow. Each command gets the workflow's environment."""
         env = self.spec.job.env
         return tuple(
             step.model_copy(update={"env": {**env, **step.env}}) if step.facts.runs_code else step
-            for step in self._steps(self.spec.steps, ("steps",))
+            for step in self._steps(self.spec.steps, ("steps",), workspace)
         )
 
     def _params(self, step: StepSpec) -> dict[str, Any]:
@@ -273,6 +287,14 @@ class _Resolver:
         # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _limits(step: StepSpec, defaults: DefaultsSpec) -> LimitsDef:
+    given: dict[str, int] = {}
+    for limits in (defaults.limits, step.limits):
+        if limits is not None:
+            given |= limits.model_dump(exclude_none=True)
+    return LimitsDef(**given)
 
 
 def _own_keys(step: StepSpec, facts: Kind, *, known: Collection[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from orc.ledger.file_owners import is_same_file
 from orc.scheduler.core.commands import Failed, FinishAttempt, Outcome, Succeeded
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.state import JobState
+from orc.scheduler.core.fold.upstream import may_replace
 
 
 def with_file_conflicts(state: JobState, step_id: str, outcome: Outcome) -> Outcome:
@@ -29,7 +30,8 @@ def find_conflict(state: JobState, step_id: str, files: tuple[FileRef, ...]) -> 
     """Why the step's files conflict with the job's other files; None if they do not."""
     own = FileNames()
     for file in files:
-        other = file.path if state.owned.step_of(file.path) not in (None, step_id) else None
+        owner = state.owned.step_of(file.path)
+        other = None if owner is None or may_replace(owner, step_id) else file.path
         other = other or state.file_names.clash(file.path) or own.clash(file.path)
         own.add(file.path)
         if other is not None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.definition import Backoff
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
@@ -17,6 +18,7 @@ from orc.scheduler.core.spec.base import (
     CacheScope,
     Duration,
     Names,
+    Size,
     Strict,
     Text,
     shorthand,
@@ -39,10 +41,14 @@ STEP_IDS: dict[str, Any] = {
 }
 """The JSON Schema of the keys under `steps`, for editors."""
 
-LATER_STEP_KEYS = frozenset("limits template".split())
+LATER_STEP_KEYS = frozenset("template".split())
 """Keys of a step that a later version will support. This version reports them as errors."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
+
+
+OUTPUT_LIMIT_MAX = 64 * 1024**2
+LOG_LIMIT_MAX = BLOB_BYTES_MAX
 
 
 class RetrySpec(Strict):
@@ -88,6 +94,23 @@ class FileSpec(Strict):
 File = Annotated[
     FileSpec, BeforeValidator(shorthand("glob", str), json_schema_input_type=str | FileSpec)
 ]
+
+
+class LimitsSpec(Strict):
+    """Limits on what one attempt may leave: sizes in bytes, or such as 64K, 2M, 8G."""
+
+    file_bytes: Size | None = Field(
+        None, description="The maximum size of a captured file. Default: 16 GiB."
+    )
+    output_bytes: Annotated[Size, Field(le=OUTPUT_LIMIT_MAX)] | None = Field(
+        None,
+        description="The maximum size of a command's stdout (default: 1 MiB) or of a function's "
+        "value as JSON (default: 64 MiB). At most 64 MiB.",
+    )
+    log_bytes: Annotated[Size, Field(le=LOG_LIMIT_MAX)] | None = Field(
+        None,
+        description="How much of the log is kept; the rest is cut. Default: 64 MiB. At most 256 MiB.",
+    )
 
 
 class ConcurrencySpec(Strict):
@@ -138,6 +161,7 @@ class DefaultsSpec(Strict):
     total_timeout: Duration | None = None
     continue_on_error: bool | None = None
     on_unknown: Literal["retry", "ask", "fail"] | None = None
+    limits: LimitsSpec | None = None
     env: dict[str, str | None] | None = None
 
 
@@ -261,6 +285,16 @@ class StepSpec(Strict):
         description="Environment variables of the caller that the command or function gets. Their "
         "values are masked everywhere and never recorded.",
     )
+    workspace: (
+        Annotated[str, Field(pattern=STEP_ID_PATTERN, max_length=STEP_ID_LENGTH_MAX)] | None
+    ) = Field(
+        None,
+        description="A name. Steps with the same name share a folder for scratch and never run "
+        "at the same time. Without it, each attempt works in a folder of its own.",
+    )
+    limits: LimitsSpec | None = Field(
+        None, description="Limits on the size of the step's files, output and log."
+    )
     retry: Retry | None = Field(
         None, description="The maximum number of attempts, or a mapping with details."
     )
@@ -320,6 +354,11 @@ class JobSpec(Strict):
     )
     timeout_s: float | None = Field(None, gt=0, description="The same as `timeout`, in seconds.")
     budget: BudgetSpec | None = Field(None, description="Limits the model calls of the job.")
+    keep_work: Literal["failed", "always"] | None = Field(
+        None,
+        description="Whether the working folders of attempts are kept: those of failed ones, or all. "
+        "Default: none.",
+    )
     output_dir: str | None = Field(
         None, description="A folder to which the files are copied when the job succeeds."
     )

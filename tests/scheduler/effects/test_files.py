@@ -142,21 +142,25 @@ def test_a_secret_change_of_a_file_that_the_step_captures_fails_the_step(run_spe
     )
     step, kind, message = failure_of(job)
     assert (step, kind) == ("harm", "path")
-    assert "kept.txt belongs to another step" in message
+    assert "kept.txt was already written by step 'write'" in message
     assert job.files["trial/kept.txt"].read_text() == "kept\n"
 
 
-def test_a_change_beside_a_running_reader_is_undone_for_the_next_step(run_spec: RunSpec) -> None:
-    wait = "i=0; while [ ! -e {} ] && [ $i -lt 400 ]; do sleep 0.02; i=$((i + 1)); done"
+def test_a_change_beside_a_running_reader_is_seen_by_nobody(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    wait = (
+        f"i=0; while [ ! -e {tmp_path}/{{}} ] && [ $i -lt 400 ]; do sleep 0.02; i=$((i + 1)); done"
+    )
     job = run_spec(
         {
             "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
             "reader": {
-                "run": f"touch began; {wait.format('harmed')}; cat kept.txt >&2",
+                "run": f"touch {tmp_path}/began; {wait.format('harmed')}; cat kept.txt",
                 "needs": "write",
             },
             "harm": {
-                "run": f"{wait.format('began')}; {SECRETLY['in place']}; touch harmed",
+                "run": f"{wait.format('began')}; {SECRETLY['in place']}; touch {tmp_path}/harmed",
                 "env": {"f": "kept.txt"},
                 "needs": "write",
             },
@@ -165,7 +169,8 @@ def test_a_change_beside_a_running_reader_is_undone_for_the_next_step(run_spec: 
         concurrency=2,
     )
     assert job.failures == ()
-    assert job.outputs["read"] == "kept"
+    assert (tmp_path / "harmed").exists()
+    assert (job.outputs["reader"], job.outputs["read"]) == ("kept", "kept")
 
 
 def test_what_a_step_prints_after_it_deleted_the_run_folder_is_still_its_output(
@@ -184,7 +189,7 @@ def test_two_steps_that_write_one_path_fail_the_later_one(run_spec: RunSpec) -> 
     )
     step, kind, message = failure_of(job)
     assert (step, kind) == ("second", "path")
-    assert "same.txt belongs to another step" in message
+    assert "same.txt was already written by step 'first'" in message
     assert job.files["trial/same.txt"].read_text() == "1\n"
 
 
@@ -369,3 +374,167 @@ def test_a_steps_timeout_ends_its_attempt_and_its_log_is_kept(
     assert (step, kind) == ("slow", "timeout")
     assert "400 ms" in message
     assert (job.folder / "logs" / "slow.1.log").read_text() == "before\n"
+
+
+def test_parallel_steps_capture_their_own_files_only(run_spec: RunSpec, tmp_path: Path) -> None:
+    both = f"[ $(ls {tmp_path} | grep -c ready) -lt 2 ]"
+    wait = f"i=0; while {both} && [ $i -lt 400 ]; do sleep 0.02; i=$((i + 1)); done"
+    job = run_spec(
+        {
+            name: {
+                "run": f"echo {name} > {name}.md; touch {tmp_path}/{name}.ready; {wait}; ls",
+                "files": ["*.md"],
+            }
+            for name in ("alpha", "beta")
+        },
+        concurrency=2,
+    )
+    assert job.outputs == {"alpha": "alpha.md", "beta": "beta.md"}
+    assert sorted(written(tmp_path)) == [
+        ("alpha", "trial/alpha.md", None),
+        ("beta", "trial/beta.md", None),
+    ]
+
+
+def test_a_step_sees_the_files_of_the_steps_that_it_depends_on(run_spec: RunSpec) -> None:
+    def step(name: str, **more: object) -> dict[str, object]:
+        return {"run": f"ls; touch {name}.txt; touch scratch", "files": [f"{name}.txt"], **more}
+
+    job = run_spec(
+        {
+            "a": step("a"),
+            "b": step("b", needs="a"),
+            "apart": step("apart"),
+            "group": {
+                "needs": "b",
+                "steps": {"first": step("first"), "second": step("second", needs="first")},
+            },
+            "item": {
+                "needs": "apart",
+                "for_each": ["x", "y"],
+                "key": "${{ item }}",
+                "run": 'ls; touch "$(basename "$PWD").t"',
+                "files": ["*.t"],
+            },
+            "last": {"run": "ls | wc -l", "needs": ["group", "item"]},
+        },
+        concurrency=1,
+    )
+    assert job.failures == ()
+    said = {name: text.split() for name, text in job.outputs.items() if isinstance(text, str)}
+    assert said["a"] == said["apart"] == []
+    assert said["b"] == ["a.txt"]
+    assert job.outputs["group"] == {"first": "a.txt\nb.txt", "second": "a.txt\nb.txt\nfirst.txt"}
+    assert job.outputs["item"] == ["apart.txt", "apart.txt"]
+    # a, b, first, second, apart, and one of each item
+    assert said["last"] == ["7"]
+
+
+def test_a_later_round_sees_and_replaces_the_file_of_an_earlier_one(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    job = run_spec(
+        {
+            "grow": {
+                "run": "cat f.txt 2>/dev/null || :; echo x >> f.txt",
+                "files": ["f.txt"],
+                "loop": {"max_iterations": 3},
+            },
+            "read": {"run": "cat f.txt | wc -l", "needs": "grow"},
+        }
+    )
+    assert job.failures == ()
+    assert str(job.outputs["read"]).strip() == "3"
+    assert [step for step, _, _ in written(tmp_path)] == ["grow#1", "grow#2", "grow#3"]
+    assert job.files["trial/f.txt"].read_text() == "x\nx\nx\n"
+
+
+def test_items_that_write_the_same_name_fail_the_later_ones(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "item": {
+                "for_each": [1, 2, 3],
+                "run": "echo ${{ item }} > ${{ 'out.txt' }}",
+                "files": ["*.txt"],
+            }
+        },
+        concurrency=1,
+    )
+    assert job.status == "failed"
+    assert "already written by step 'item[0]'" in failure_of(job)[2]
+    assert job.files["trial/out.txt"].read_text() == "1\n"
+
+
+def test_a_retry_starts_in_an_empty_folder_and_keeps_the_files_of_others(run_spec: RunSpec) -> None:
+    job = run_spec(
+        {
+            "other": {"run": "echo other > other.txt", "files": ["*.txt"]},
+            "again": {
+                "run": 'ls; if [ "$ORC_ATTEMPT" = 1 ]; then touch half.txt; exit 1; fi; touch done.txt',
+                "files": ["*.txt"],
+                "retry": {"max_attempts": 2, "initial": 0.01},
+                "needs": "other",
+            },
+        }
+    )
+    assert job.failures == ()
+    assert job.outputs["again"] == "other.txt"
+    assert sorted(job.files) == ["trial/done.txt", "trial/other.txt"]
+
+
+def test_a_changed_file_of_another_step_that_is_not_declared_is_a_warning(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    job = run_spec(
+        {
+            "write": {"run": "echo kept > kept.txt", "files": ["kept.txt"]},
+            "harm": {"run": "echo other > kept.txt", "needs": "write"},
+        }
+    )
+    assert job.failures == ()
+    ends = [
+        event for event in read_events(tmp_path / "runs.db") if event["type"] == "step.succeeded"
+    ]
+    assert [event["data"].get("warning") for event in ends] == [
+        None,
+        "the step changed kept.txt, which another step wrote; later steps see the original",
+    ]
+
+
+def test_steps_with_one_workspace_run_one_after_another_and_share_scratch(
+    run_spec: RunSpec, tmp_path: Path
+) -> None:
+    begin = "mkdir here || exit 9; sleep 0.1; rmdir here"
+    steps: dict[str, object] = {
+        f"s{number}": {"run": f"{begin}; touch scratch{number}", "workspace": "w"}
+        for number in range(4)
+    }
+    steps["last"] = {
+        "run": "ls; echo out > out.txt",
+        "workspace": "w",
+        "needs": list(steps),
+        "files": ["*"],
+    }
+    job = run_spec(steps, concurrency=5)
+    assert job.failures == ()
+    assert str(job.outputs["last"]).split() == ["scratch0", "scratch1", "scratch2", "scratch3"]
+    assert sorted(job.files) == ["trial/out.txt"]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "kept"), [(None, []), ("failed", ["bad.1"]), ("always", ["bad.1", "good.1"])]
+)
+def test_working_folders_are_kept_as_the_spec_says(
+    run_spec: RunSpec, keeps: str | None, kept: list[str]
+) -> None:
+    more = {} if keeps is None else {"keep_work": keeps}
+    job = run_spec(
+        {
+            "good": {"run": "touch left.txt"},
+            "bad": {"run": "touch left.txt; exit 3", "needs": "good"},
+        },
+        **more,
+    )
+    work = Path(job.folder) / "work"
+    found = sorted(path.parent.name for path in work.glob("*/left.txt"))
+    assert found == kept

@@ -119,6 +119,7 @@ async def test_what_a_models_command_prints_is_masked(
             env={"TOKEN": TOKEN},
             cwd=tmp_path,
             log_path=tmp_path / "step.log",
+            log_bytes=1000,
             groups=groups,
             mask=MASK,
         )

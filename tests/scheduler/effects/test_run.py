@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from orc.ledger.definition import DEFAULT_LIMITS
 from orc.ledger.secrets.masking import NO_MASK
-from orc.scheduler.effects.contract import LOG_BYTES_MAX, OUTPUT_BYTES_MAX, CommandRequest, Result
+from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.run import DRAIN_S, perform_run
 from tests.processes import members_of, wait_for
@@ -183,7 +184,7 @@ async def test_a_hundred_megabytes_in_one_line_pass_through_bounded_memory(
         tracemalloc.stop()
     assert result.value == "done"
     assert result.warning == "the log was cut at 64 MiB"
-    assert request.log_path.stat().st_size == LOG_BYTES_MAX
+    assert request.log_path.stat().st_size == DEFAULT_LIMITS.log_bytes
     assert peak_bytes < 4 * 1024 * 1024
 
 

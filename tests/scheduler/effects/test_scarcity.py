@@ -127,6 +127,7 @@ async def test_a_tools_log_that_cannot_be_written_does_not_fail_the_call(
             env={"PATH": os.environ["PATH"]},
             cwd=tmp_path,
             log_path=tmp_path / "gone" / "step.log",
+            log_bytes=1000,
             groups=groups,
             mask=NO_MASK,
         )
@@ -148,9 +149,10 @@ def given_box(tmp_path: Path, groups: ProcessGroups, *tools: ToolDef) -> tuple[T
         cwd=tmp_path / "work",
         log_path=tmp_path / "step.log",
         import_dir=str(tmp_path),
-        files=dict,
+        files={},
+        taken=set,
         read=lambda file: b"",
-        restore=lambda: None,
+        open_folder=trio.lowlevel.checkpoint,
     )
     return open_toolbox(tools, context, workers=workers, groups=groups, mask=NO_MASK), workers
 
@@ -258,10 +260,10 @@ def test_a_folder_that_cannot_be_opened_is_not_taken_for_an_empty_one(
 @needs_proc
 def test_a_log_that_cannot_be_opened_keeps_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "step.log"
-    first = Log(path, begins=True)
+    first = Log(path, limit=1000, begins=True)
     first.write(b"before\n")
     first.close()
-    second = Log(path)
+    second = Log(path, limit=1000)
     with no_descriptor_left():
         second.write(b"lost\n")
     assert second.warning is not None

@@ -92,7 +92,7 @@ class Committed:
     def read(self, file: FileRef) -> bytes:
         return self.contents[file.path.removeprefix("p/")]
 
-    def restore(self) -> None:
+    async def place(self) -> None:
         for path, content in self.contents.items():
             target = self.folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,9 +121,10 @@ async def box(
             cwd=tmp_path / "work",
             log_path=tmp_path / "step.log",
             import_dir=str(tmp_path / "code"),
-            files=committed.files,
+            files=committed.files(),
+            taken=committed.files,
             read=committed.read,
-            restore=committed.restore,
+            open_folder=committed.place,
         )
         return open_toolbox(tools, around, workers=workers, groups=groups, mask=NO_MASK)
 

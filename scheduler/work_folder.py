@@ -1,0 +1,241 @@
+"""The private folder in which one attempt works: its inputs at the start, what it made at the end.
+
+The folder is fresh, so that nothing of other steps or of earlier attempts is in it. An input is
+changed if its bytes are not those that were placed. The functions only use the disk; any thread
+may call them, one call at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orc.ledger.digest import Digest
+from orc.ledger.files.folder import Folder
+from orc.scheduler.globs import Globs
+
+_TICK_NS = 50_000_000
+_COARSE_TICK_NS = 2_000_000_000
+"""How far two changes may be apart and leave the same time, on a filesystem with fractions of a
+second, and on one with whole seconds."""
+_PIECE_BYTES = 1024 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What changes when a file is written to.
+
+    The system sets `ctime_ns` at each change, and no program can set it back, unlike `mtime`.
+    """
+
+    device: int
+    inode: int
+    ctime_ns: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Stamp:
+        """The stamp of a file with that status."""
+        return cls(found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size)
+
+    def shows_change_after(self, now_ns: int) -> bool:
+        """Whether a change at `now_ns` or later gives another stamp.
+
+        If the file was changed just before, the next change may fall into the same tick of the
+        filesystem's clock.
+        """
+        is_coarse = self.ctime_ns % 1_000_000_000 == 0
+        return now_ns - self.ctime_ns > (_COARSE_TICK_NS if is_coarse else _TICK_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    sha256: Digest
+    stamp: Stamp
+
+
+class WorkFolder:
+    """The folder of one attempt (`path`), with its folder for artifacts beside it."""
+
+    def __init__(self, path: Path, artifacts: Path) -> None:
+        self.path = path
+        self.artifacts = artifacts
+        self._placed: dict[str, _Placed] = {}
+        self._started_ns = 0
+
+    def create(self) -> None:
+        """Create both folders, empty: what a killed process left there is removed."""
+        for path in (self.path, self.artifacts):
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                remove_tree(path)
+                os.mkdir(path, 0o700)
+            except FileNotFoundError:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.mkdir(path, 0o700)
+
+    def place(
+        self, relative: str, sha256: Digest, pieces: Iterable[bytes], mode: str | None
+    ) -> None:
+        """Write an input. Raises OSError."""
+        path = self.path / relative
+        try:
+            fd = os.open(path, _NEW, 0o666)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, _NEW, 0o666)
+        with os.fdopen(fd, "wb", buffering=0) as file:
+            for piece in pieces:
+                _write_all(file, piece)
+            if mode is not None:
+                os.fchmod(file.fileno(), int(mode, 8))
+            self.note_placed(relative, sha256, Stamp.of(os.fstat(file.fileno())))
+
+    def note_placed(self, relative: str, sha256: Digest, stamp: Stamp) -> None:
+        """Note that the file is an input with that content."""
+        self._placed[relative] = _Placed(sha256, stamp)
+
+    def begin(self) -> None:
+        """Note that all inputs are placed, and the work begins."""
+        self._started_ns = time.time_ns()
+
+    def made(self, globs: Globs) -> list[str]:
+        """The paths of the files that match and that the attempt made or changed, sorted."""
+        if not globs:
+            return []
+        folder = Folder(self.path)
+        return [
+            path
+            for path in folder.files(enters=globs.may_enter)
+            if globs.match(path) and self.is_changed(folder, path)
+        ]
+
+    def changed_inputs(self, *, except_for: Globs) -> list[str]:
+        """The inputs that the attempt changed, without those that match. Removed ones are not meant."""
+        folder = Folder(self.path)
+        return [
+            path
+            for path in self._placed
+            if not except_for.match(path) and self.is_changed(folder, path, if_missing=False)
+        ]
+
+    def artifact_paths(self) -> list[str]:
+        """The paths of the files in the folder for artifacts, sorted."""
+        return list(Folder(self.artifacts).files())
+
+    def remove(self) -> None:
+        """Remove both folders. What cannot be removed is left for the next owner of the job."""
+        for path in (self.path, self.artifacts):
+            try:
+                os.rmdir(path)
+            except OSError:
+                remove_tree(path)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether any file was placed."""
+        return bool(self._placed)
+
+    @property
+    def has_artifacts(self) -> bool:
+        """Whether there is anything in the folder for artifacts."""
+        return _has_entries(self.artifacts)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether removing both folders takes no time."""
+        return not (_has_entries(self.path) or self.has_artifacts)
+
+    def is_changed(self, folder: Folder, path: str, *, if_missing: bool = True) -> bool:
+        """Whether the attempt made or changed the file; `if_missing` is the answer if it is gone."""
+        placed = self._placed.get(path)
+        if placed is None:
+            return True
+        found = folder.stat(path)
+        if found is None:
+            return if_missing
+        stamp = placed.stamp
+        if Stamp.of(found) == stamp and stamp.shows_change_after(self._started_ns):
+            return False
+        return found.st_size != stamp.size_bytes or digest_of(folder, path) != placed.sha256
+
+
+def digest_of(folder: Folder, path: str) -> Digest | None:
+    """The digest of a file; None if there is no such file."""
+    file = folder.open(path)
+    if file is None:
+        return None
+    hashed = sha256()
+    with file:
+        for piece in read_pieces(file):
+            hashed.update(piece)
+    return Digest(hashed.hexdigest())
+
+
+def read_pieces(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of the file, in pieces of bounded size."""
+    while piece := file.read(_PIECE_BYTES):
+        yield piece
+
+
+def mode_of(found: os.stat_result) -> str | None:
+    """The permission bits of a file as events record them; None for an ordinary file.
+
+    An ordinary file has the bits that the process's umask leaves to a new file.
+    """
+    bits = stat.S_IMODE(found.st_mode) & 0o777
+    return None if bits == 0o666 & ~_umask() else f"{bits:03o}"
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    # It can only be read by setting it.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that is in it, also folders that their owner may not enter."""
+
+    def open_up(function: Callable[..., Any], name: str, error: Any) -> None:
+        with suppress(OSError):
+            os.chmod(os.path.dirname(name), 0o700)
+            if os.path.isdir(name) and not os.path.islink(name):
+                os.chmod(name, 0o700)
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                os.unlink(name)
+
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        shutil.rmtree(path, onerror=open_up)
+        if path.exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _has_entries(path: Path) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
+
+
+def _write_all(file: BinaryIO, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
