@@ -41,6 +41,12 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Overwrite files in output_dir that orc did not write."),
 ]
+KeepWork = Annotated[
+    bool,
+    typer.Option(
+        "--keep-work", help="Keep the working folders of all attempts, in the run folder."
+    ),
+]
 Trust = Annotated[
     bool,
     typer.Option(

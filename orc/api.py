@@ -143,14 +143,15 @@ def run(
     output_dir: str | Path | None = None,
     record: str | Path | None = None,
     force: bool = False,
+    keep_work: bool = False,
 ) -> Job:
     """Submit a spec (the path of a file, or a model) and run the job to its end.
 
     `replies` is a file of recorded replies for the provider `replay`; `record` is a file to which
     the replies of this run are written. `until` names steps: only these and the steps that they
     need run, and other steps stay pending. `strict` refuses parameters that a provider does not
-    support. `force` overwrites files in `output_dir` that orc did not write. Raises SpecError,
-    UsageProblem, EnvironmentProblem, LedgerError.
+    support. `force` overwrites files in `output_dir` that orc did not write. `keep_work` keeps the
+    working folders of attempts. Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     return _wait(
         run_async,
@@ -166,6 +167,7 @@ def run(
         output_dir=output_dir,
         record=record,
         force=force,
+        keep_work=keep_work,
     )
 
 
@@ -181,6 +183,7 @@ def resume(
     inputs: Mapping[str, Any] | None = None,
     only: str | Iterable[str] = (),
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """Continue a job from its last event; with `spec`, amend it first.
@@ -205,6 +208,7 @@ def resume(
         inputs=inputs,
         only=only,
         force=force,
+        keep_work=keep_work,
         trust=trust,
     )
 
@@ -217,6 +221,7 @@ def rerun(
     replies: str | Path | None = None,
     only: str | Iterable[str] = (),
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """Run steps of a job again, with all their dependents. The named steps use no cache.
@@ -224,7 +229,15 @@ def rerun(
     Raises what `resume` raises.
     """
     return _wait(
-        rerun_async, job, steps, db=db, replies=replies, only=only, force=force, trust=trust
+        rerun_async,
+        job,
+        steps,
+        db=db,
+        replies=replies,
+        only=only,
+        force=force,
+        keep_work=keep_work,
+        trust=trust,
     )
 
 
@@ -239,6 +252,7 @@ def fork(
     runs_dir: str | Path | None = None,
     replies: str | Path | None = None,
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """Submit a new job that reuses the results of another job, and run it.
@@ -259,6 +273,7 @@ def fork(
         runs_dir=runs_dir,
         replies=replies,
         force=force,
+        keep_work=keep_work,
         trust=trust,
     )
 

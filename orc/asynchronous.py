@@ -63,6 +63,7 @@ async def run_async(
     output_dir: str | Path | None = None,
     record: str | Path | None = None,
     force: bool = False,
+    keep_work: bool = False,
 ) -> Job:
     """See `run`; under trio."""
     submission = submission_of(
@@ -82,6 +83,7 @@ async def run_async(
         environment=os.environ,
         version=version(),
         force=force,
+        keep_work=keep_work,
         record=path_of(record),
     )
     return _job(places, await _own_error(running))
@@ -100,6 +102,7 @@ async def resume_async(
     inputs: Mapping[str, Any] | None = None,
     only: str | Iterable[str] = (),
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """See `resume`; under trio."""
@@ -121,6 +124,7 @@ async def resume_async(
         timeout_s=timeout_s,
         budget=budget,
         force=force,
+        keep_work=keep_work,
         amendment=amendment,
         only=names_of(only),
         trust=trust,
@@ -137,6 +141,7 @@ async def rerun_async(
     replies: str | Path | None = None,
     only: str | Iterable[str] = (),
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """See `rerun`; under trio."""
@@ -150,6 +155,7 @@ async def rerun_async(
         environment=os.environ,
         replies=path_of(replies),
         force=force,
+        keep_work=keep_work,
         amendment=Amendment(os.environ, again=again, only=names_of(only)),
         only=names_of(only),
         trust=trust,
@@ -169,6 +175,7 @@ async def fork_async(
     runs_dir: str | Path | None = None,
     replies: str | Path | None = None,
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Job:
     """See `fork`; under trio."""
@@ -183,6 +190,7 @@ async def fork_async(
         version=version(),
         run=run,
         force=force,
+        keep_work=keep_work,
         trust=trust,
     )
     forked = await _own_error(running)

@@ -25,6 +25,7 @@ from orc.scheduler.capture import Capture
 from orc.scheduler.core.commands import Failed, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
     CommandRequest,
@@ -292,7 +293,10 @@ async def _finish(
             artifacts = await capture.artifacts(folder)
         if result.failed is not None:
             failed = replace(
-                result.failed, duration_s=watch.elapsed(), artifacts=tuple(artifacts) or None
+                result.failed,
+                message=_with_hint(context, step_id, result, result.failed.message),
+                duration_s=watch.elapsed(),
+                artifacts=tuple(artifacts) or None,
             )
             return Finished(failed, tuple(capture.blobs), tuple(capture.stored))
         refs = capture.written(result, files)
@@ -301,6 +305,19 @@ async def _finish(
     except (CaptureProblem, OSError) as error:
         return Finished(_capture_failure(error, context.mask, watch))
     return _succeeded(context, result, capture, refs, artifacts, watch)
+
+
+def _with_hint(context: AttemptContext, step_id: str, result: Result, message: str) -> str:
+    """The message of a failure; if it names a file that another step writes, with the remedy."""
+    if not context.state.graph.steps[step_id].facts.runs_code:
+        return message
+    hint = hint_for(
+        f"{message}\n{result.complaint}",
+        step_id=step_id,
+        files=context.renderer.files_of_others(step_id),
+        seen=context.renderer.inputs(step_id).keys(),
+    )
+    return message if hint is None else f"{message} ({hint})"
 
 
 def _succeeded(

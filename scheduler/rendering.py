@@ -28,6 +28,7 @@ from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.resolve.unseen_files import declared_names
 from orc.scheduler.effects.contract import (
     CommandRequest,
     FunctionRequest,
@@ -147,6 +148,22 @@ class Renderer:
             path.removeprefix(prefix): owned.file
             for path, owned in self._upstream.files(step_id).items()
         }
+
+    def files_of_others(self, step_id: str) -> dict[str, str]:
+        """The files that other steps have written or will write: the step by the path."""
+        prefix = f"{self._state.project}/"
+        declared = {
+            path: other
+            for other, definition in self._state.graph.steps.items()
+            if other != step_id
+            for path in declared_names(definition)
+        }
+        written = {
+            owned.file.path.removeprefix(prefix): owned.step
+            for owned in self._state.owned
+            if owned.step != step_id
+        }
+        return declared | written
 
     def tool_context(
         self, step_id: str, *, open_folder: Callable[[], Awaitable[None]]

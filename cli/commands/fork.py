@@ -20,6 +20,7 @@ from orc.cli.options import (
     Job,
     JobReplies,
     Json,
+    KeepWork,
     NoInput,
     Quiet,
     RunsDir,
@@ -60,6 +61,7 @@ def command(
     runs_dir: RunsDir = None,
     replies: JobReplies = None,
     force: Force = False,
+    keep_work: KeepWork = False,
     trust: Trust = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -96,6 +98,7 @@ def command(
             listener=display.listener(),
             announce=announce,
             force=force,
+            keep_work=keep_work,
             trust=trust,
         )
     if forked.ended is not None:

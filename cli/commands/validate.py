@@ -17,6 +17,7 @@ from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED, USAGE
 from orc.ledger.wording import count_text
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.resolve.unseen_files import find_unseen_files
 
 
 def command(
@@ -31,11 +32,13 @@ def command(
     given = parse_inputs(inputs or [], inputs_file)
     for path in specs:
         problems: list[dict[str, object]] = []
+        warnings: list[str] = []
         try:
             check_names(inputs_file, given, path)
             _, definition = prepare(
                 Submission(path=path, inputs=given, provider=provider), os.environ
             )
+            warnings = [found.message for found in find_unseen_files(definition)]
         except SpecError as error:
             problems = [
                 {"line": found.line, "column": found.column, "message": found.message}
@@ -48,10 +51,13 @@ def command(
         if problems:
             code = USAGE
         if as_json:
-            put_json({"spec": str(path), "valid": not problems, "problems": problems})
+            document = {"spec": str(path), "valid": not problems, "problems": problems}
+            put_json(document | {"warnings": warnings})
         elif problems:
             for line in lines:
                 say(line)
         else:
             say(f"{safe(path)}: valid, {count_text(len(definition.steps), 'step')}")
+            for warning in warnings:
+                say(f"{safe(path)}: warning: {safe(warning)}")
     return code

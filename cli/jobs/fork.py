@@ -76,6 +76,7 @@ async def fork(
     listener: Listener | None = None,
     announce: Callable[[JobId, JobId, Plan], None] = lambda parent, job_id, plan: None,
     force: bool = False,
+    keep_work: bool = False,
     trust: bool = False,
 ) -> Forked:
     """Submit a new job with the results of another job, and run it unless `run` is False.
@@ -105,7 +106,7 @@ async def fork(
             part = edited.definition.model_copy(update={"steps": steps})
             providers = build_providers(part, environment, replies=document)
         check_runs_dir(places.runs_dir)
-        caller = Caller(places, environment, listener or Listener(), force)
+        caller = Caller(places, environment, listener or Listener(), force, keep_work)
         with own(ledger, new_job_id(), caller) as owned:
             # A skipped step has no result: its condition is evaluated again.
             kept = {step: results[step] for step in plan.kept if step in results}

@@ -83,13 +83,15 @@ class Ended:
 class Caller:
     """What the caller of a use case provides: paths, environment and callbacks.
 
-    With `force`, files in the job's `output_dir` that orc did not write are overwritten.
+    With `force`, files in the job's `output_dir` that orc did not write are overwritten. With
+    `keep_work`, the working folders of all attempts are kept.
     """
 
     places: Places
     environment: Mapping[str, str]
     listener: Listener = Listener()
     force: bool = False
+    keep_work: bool = False
 
 
 @contextmanager
@@ -219,6 +221,7 @@ class OwnedJob:
                 cache=ReplyCache(self.ledger, job_id),
                 price=prices.price_call,
                 results=ResultCache(self.ledger, job_id),
+                keeps_work="always" if caller.keep_work else None,
                 mask=mask,
             )
             try:

@@ -29,6 +29,7 @@ async def resume(
     budget: str | None = None,
     listener: Listener | None = None,
     force: bool = False,
+    keep_work: bool = False,
     amendment: Amendment | None = None,
     only: tuple[str, ...] = (),
     trust: bool = False,
@@ -46,7 +47,7 @@ async def resume(
     with open_to_continue(places, environment, trust=trust) as ledger:
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
-        caller = Caller(places, environment, listener or Listener(), force)
+        caller = Caller(places, environment, listener or Listener(), force, keep_work)
         with own(ledger, job_id, caller, continues=True) as owned:
             state = owned.fold()
             if amendment is not None:

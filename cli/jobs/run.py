@@ -23,6 +23,7 @@ async def run(
     version: str,
     listener: Listener | None = None,
     force: bool = False,
+    keep_work: bool = False,
     record: Path | None = None,
 ) -> Ended:
     """Submit a spec and run the job to its end; then write its replies to the file `record`.
@@ -35,7 +36,7 @@ async def run(
     with open_for_writing(places, environment, create=True) as ledger:
         ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)
-        caller = Caller(places, environment, listener or Listener(), force)
+        caller = Caller(places, environment, listener or Listener(), force, keep_work)
         with own(ledger, new_job_id(), caller) as owned:
             submit_owned(owned, prepared, version=version)
             owned.providers = prepared.providers

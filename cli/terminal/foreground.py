@@ -28,6 +28,7 @@ def run_in_foreground(
     places: Places,
     *,
     force: bool = False,
+    keep_work: bool = False,
     quiet: bool,
     as_json: bool,
     record: Path | None = None,
@@ -45,6 +46,7 @@ def run_in_foreground(
             version=version(),
             listener=display.listener(),
             force=force,
+            keep_work=keep_work,
             record=record,
         )
     return report(ended, display, strict=submission.strict)

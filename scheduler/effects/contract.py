@@ -36,7 +36,8 @@ class Result:
     """The result of an effect: a value, or `failed`.
 
     `text` is the default content of the step's files. `written` has the files that a model wrote
-    with its tools, by path in the project's folder.
+    with its tools, by path in the project's folder. `complaint` is the end of what a failed command
+    printed to stderr.
     """
 
     value: Any = None
@@ -44,6 +45,7 @@ class Result:
     failed: Failed | None = None
     warning: str | None = None
     written: Mapping[str, bytes] = field(default_factory=dict)
+    complaint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

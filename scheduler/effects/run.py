@@ -154,7 +154,8 @@ def _result(
     code = process.returncode
     assert code is not None
     if code != 0:
-        return Result(failed=_failure(code, bytes(output.tail), duration_s))
+        complaint = clean_text(output.tail.decode("utf-8", "replace"))
+        return Result(failed=_failure(code, complaint, duration_s), complaint=complaint)
     said = clean_text(bytes(output.stdout).decode("utf-8", "replace")).removesuffix("\n")
     text = mask.text(said)
     warning = output.warning
@@ -173,8 +174,8 @@ def _result(
     return Result(value=text, text=text, warning=warning)
 
 
-def _failure(code: int, tail: bytes, duration_s: float) -> Failed:
-    said = clean_text(tail.decode("utf-8", "replace")).strip()
+def _failure(code: int, complaint: str, duration_s: float) -> Failed:
+    said = complaint.strip()
     last = said.splitlines()[-1][-_TAIL_CHARS:] if said else ""
     because = f": {last}" if last else ""
     if code < 0:

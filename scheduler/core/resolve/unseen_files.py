@@ -1,0 +1,149 @@
+"""Finds files that a step names and does not get, since it does not depend on the step that writes them.
+
+A step sees the files of the steps that it depends on, and no others. `orc validate` warns where the
+spec shows such a name; the message of a command that failed gets a hint (`hint_for`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.language.templates import has_template
+
+_NAMES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenFile:
+    """Step `reader` names `path`, a file of step `writer`, which it does not depend on."""
+
+    reader: str
+    path: str
+    writer: str
+
+    @property
+    def message(self) -> str:
+        """What the author of the spec should know."""
+        return (
+            f"step {self.reader!r} names {self.path}, a file of step {self.writer!r}, which it does "
+            f"not depend on; {remedy(self.reader, self.writer)}"
+        )
+
+
+def remedy(reader: str, writer: str) -> str:
+    """How to let a step see the files of another one."""
+    ours, theirs = [*lineage(reader)][::-1], [*lineage(writer)][::-1]
+    for own, other in zip(ours, theirs, strict=False):
+        if own != other:
+            if own.endswith("]") or other.endswith("]"):
+                break
+            to = "" if own == reader else f" to step {_local(own)!r}"
+            return f"add `needs: [{_local(other)}]`{to} to bring it"
+    return "items of one step do not see each other's files"
+
+
+def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
+    """The files that steps name in their commands and arguments, and that they do not get.
+
+    Only names of files without wildcards and templates are looked for.
+    """
+    steps = dict(_walk(definition.steps, ""))
+    needs = {name: _upstream(name, steps) for name in steps}
+    writers: dict[str, list[str]] = {}
+    for name, step in steps.items():
+        for path in declared_names(step):
+            writers.setdefault(path, []).append(name)
+    found = []
+    for name, step in steps.items():
+        text = "\n".join(_texts(step))
+        for path in named_in(text, [*writers][:_NAMES_MAX]):
+            writing = writers[path]
+            is_seen = any(
+                writer == name or _is_before(writer, needs[name]) or _is_before(name, needs[writer])
+                for writer in writing
+            )
+            if not is_seen:
+                found.append(UnseenFile(name, path, writing[0]))
+    return found
+
+
+def hint_for(text: str, *, step_id: str, files: Mapping[str, str], seen: Set[str]) -> str | None:
+    """The hint for a failure whose text names a file of a step that the step does not depend on.
+
+    `files` has the step that writes each path; `seen` are the paths that the step got.
+    """
+    for path in named_in(text, [path for path in files if path not in seen]):
+        writer = files[path]
+        return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
+    return None
+
+
+def declared_names(step: StepDef) -> Iterator[str]:
+    """The files that the step writes, as far as its definition names them."""
+    for file in step.files:
+        name = file.path if file.path is not None else file.glob
+        if name and not has_template(name) and not set(name) & set("*?"):
+            yield name
+
+
+def named_in(text: str, paths: Iterable[str]) -> Iterator[str]:
+    """The paths that stand in the text as a name of their own."""
+    for path in paths:
+        # A name such as `out` may be any word.
+        if not {".", "/"} & set(path) or path not in text:
+            continue
+        if re.search(rf"(?<![\w./-])(?:\./)?{re.escape(path)}(?![\w/-]|\.\w)", text):
+            yield path
+
+
+def _walk(steps: Iterable[StepDef], prefix: str) -> Iterator[tuple[str, StepDef]]:
+    for step in steps:
+        name = f"{prefix}{step.id}"
+        yield name, step
+        yield from _walk(step.steps, f"{name}/")
+
+
+def _upstream(name: str, steps: Mapping[str, StepDef]) -> set[str]:
+    """The steps that a step needs, directly, through others, or through the steps around it."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        current = left.pop()
+        parent, _, _ = current.rpartition("/")
+        prefix = f"{parent}/" if parent else ""
+        needed = {f"{prefix}{need}" for need in steps[current].needs} - found
+        found |= needed
+        left += needed
+        if parent:
+            left.append(parent)
+    return found
+
+
+def _is_before(step: str, needed: Set[str]) -> bool:
+    return not needed.isdisjoint(lineage(step))
+
+
+def _texts(step: StepDef) -> Iterator[str]:
+    if isinstance(step.run, str):
+        yield step.run
+    yield from step.run if isinstance(step.run, tuple) else ()
+    yield from _strings(step.args)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _local(step_id: str) -> str:
+    return step_id.rpartition("/")[2]
