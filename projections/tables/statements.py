@@ -32,6 +32,16 @@ def _add_doubt(table: str, key: str, calls: str) -> str:
     )
 
 
+# Counting the rows for each item would make a job of n items cost n * n. The last row of a job,
+# which the index by job finds, has the number of the rows before it as its position, if it is a
+# child; an amendment moves only the rows of steps of the spec. The rows are therefore counted for
+# the first child after a submission or an amendment only. A child that has a row keeps its position.
+_NUMBER_OF_ROWS = (
+    "CASE WHEN EXISTS (SELECT 1 FROM steps WHERE step_id = :step_id) THEN NULL ELSE coalesce("
+    "(SELECT iif(parent IS NULL, NULL, position + 1) FROM steps WHERE job_id = :job_id "
+    "ORDER BY rowid DESC LIMIT 1), (SELECT count(*) FROM steps WHERE job_id = :job_id)) END"
+)
+
 _ADD_USAGE = {
     "calls": "calls + 1",
     "input_tokens": "input_tokens + :input_tokens",
@@ -146,7 +156,7 @@ STATEMENTS: dict[str, Statement] = {
     "child": Insert(
         StepRow,
         {},
-        {"position": "(SELECT count(*) FROM steps WHERE job_id = :job_id)"},
+        {"position": _NUMBER_OF_ROWS},
         on_conflict={
             "provider": "provider",
             "model": "model",
