@@ -50,8 +50,13 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     for step_id in event.removed:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
     named = dropped_by(event)
-    for step_id in named:
-        writer.add("inside_removed", job_id=job_id, **_name_prefixes(step_id))
+    # One pass over the children, since a job can have thousands of named steps.
+    children = writer.connection.execute(
+        "SELECT step_id, parent FROM steps WHERE job_id = ? AND parent IS NOT NULL", (job_id,)
+    )
+    for step_key, parent in children.fetchall():
+        if is_within(parent, named):
+            writer.add("inside_removed", step_id=step_key)
     owners = writer.connection.execute(
         "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
     )
@@ -63,16 +68,6 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     writer.add("reopened", job_id=job_id, kept=json.dumps(event.kept or ()))
     writer.add("recounted", job_id=job_id)
     writer.flush()
-
-
-def _name_prefixes(name: str) -> dict[str, Any]:
-    """The prefixes of the names of a step's items, rounds and members, and their length."""
-    return {
-        "length": len(name) + 1,
-        "items": f"{name}[",
-        "rounds": f"{name}#",
-        "members": f"{name}/",
-    }
 
 
 def file_written(writer: Writer, recorded: Recorded, event: FileWritten) -> None:

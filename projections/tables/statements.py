@@ -78,9 +78,7 @@ STATEMENTS: dict[str, Statement] = {
             "reused_from": None,
         },
     ),
-    "inside_removed": "UPDATE steps SET status = 'removed', output = NULL, output_sha256 = NULL, "
-    "failure_kind = NULL, failure = NULL, skip_reason = NULL, tolerated = 0 "
-    "WHERE job_id = :job_id AND substr(name, 1, :length) IN (:items, :rounds, :members)",
+    "inside_removed": Update(StepRow, {"status": "removed", **_NO_RESULT}),
     "file_dropped": "DELETE FROM files WHERE file_id = :file_id",
     "step_moved": Insert(
         StepRow,

@@ -125,6 +125,15 @@ def _amended(items: int) -> Story:
     return story.tell(ExpandStep("each", child_ids("each", _each(), keys)))
 
 
+def _reset(items: int) -> Story:
+    """An amendment that resets every step of a wide spec, with the items of one."""
+    story = begun(_each(), *(step(f"s{number}") for number in range(items)))
+    keys = tuple(map(str, range(items)))
+    story.tell(ExpandStep("each", child_ids("each", _each(), keys)), CancelJob(at_once=True))
+    names = [found.id for found in story.definition.steps]
+    return story.tell(AmendJob(amended(story.definition, *names)))
+
+
 class _Ticks:
     """Counts the opcodes that SQLite runs in a connection: the work, without clocks."""
 
@@ -158,7 +167,7 @@ def _ticks_to_append(story: Story) -> int:
         return ticks.count
 
 
-@pytest.mark.parametrize("made", [_run, _run_in_groups, _amended])
+@pytest.mark.parametrize("made", [_run, _run_in_groups, _amended, _reset])
 @pytest.mark.parametrize("measure", [_ticks_to_append, _ticks_to_verify])
 def test_an_item_costs_the_same_in_a_job_of_ten_times_as_many(
     made: Callable[[int], Story], measure: Callable[[Story], int]
