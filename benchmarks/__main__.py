@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import big_ledger, calls, jobs, pages, yardsticks
+from benchmarks import big_ledger, calls, items, jobs, pages, yardsticks
 from orc.cli.main import tune_collector
 
 _EVENTS = 1_000_000
 _EARLIER = 1_500
+_ITEMS = 100_000
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     # In the current folder, not in /tmp, which may be in memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
-        for measure in (_chain, _fans, _layers, _prompts, _calls, _commands, _start, _pages):
+        for measure in _MEASURES:
             for figure in measure(folder, options.rounds):
                 figures.append(figure)
                 if not options.json:
@@ -78,6 +79,29 @@ def _fans(folder: Path, rounds: int) -> list[dict[str, Any]]:
             target="<= 1.2",
         ),
         _figure("events folded/s", folded, "", [], target=""),
+    ]
+
+
+def _items(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Processor time, because the job with most items would wait long for its commits."""
+    small: list[items.ItemCost] = []
+    large: list[items.ItemCost] = []
+    for _ in range(rounds):
+        small.append(items.item_cost(folder, 1000, times=3))
+        large.append(items.item_cost(folder, _ITEMS))
+    return [
+        _figure(
+            f"{name} an item, for_each over {_ITEMS:,}: {unit}",
+            [getattr(cost, field) * scale for cost in large],
+            f"the same, over 1,000: {unit}",
+            [getattr(cost, field) * scale for cost in small],
+            target="<= 1.2",
+        )
+        for name, field, unit, scale in (
+            ("orc run,", "run_s", "us", 1e6),
+            ("orc verify,", "verify_s", "us", 1e6),
+            ("memory of orc run,", "memory_bytes", "kB", 1e-3),
+        )
     ]
 
 
@@ -186,6 +210,9 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
         )
         for name in addresses
     ]
+
+
+_MEASURES = (_chain, _fans, _items, _layers, _prompts, _calls, _commands, _start, _pages)
 
 
 def _beside_commits(

@@ -1,0 +1,74 @@
+"""What an item of a `for_each` costs `orc run` and `orc verify`: processor time and memory."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ORC = str(Path(sys.executable).with_name("orc"))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a process used: processor time of user and system, and its largest resident memory."""
+
+    cpu_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCost:
+    """The cost of each item, without that of a job with one item."""
+
+    run_s: float
+    verify_s: float
+    memory_bytes: float
+
+
+def items(count: int, *, concurrency: int = 1000) -> str:
+    """A `for_each` of values over a list in the spec."""
+    listed = ", ".join(map(str, range(count)))
+    each = "{for_each: '${{ steps.list.output }}', value: '${{ item }}'}"
+    return (
+        f"project: items\nconcurrency: {concurrency}\n"
+        f"steps:\n  list: {{value: [{listed}]}}\n  each: {each}\n"
+    )
+
+
+def item_cost(folder: Path, count: int, *, times: int = 1) -> ItemCost:
+    """The cost of an item in a job with `count` items: the median of `times` jobs."""
+    start, ended = _used(folder, 1, times), _used(folder, count, times)
+    run_s, verify_s, memory = (
+        (after - before) / (count - 1) for before, after in zip(start, ended, strict=True)
+    )
+    return ItemCost(run_s, verify_s, memory)
+
+
+def _used(folder: Path, count: int, times: int) -> list[float]:
+    found = []
+    for _ in range(times):
+        place = folder / f"items-{time.monotonic_ns()}"
+        place.mkdir()
+        (place / "spec.yaml").write_text(items(count), "utf-8")
+        ledger = ["--db", str(place / "runs.db")]
+        run = _spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place)
+        verify = _spend([ORC, "verify", *ledger], place)
+        found.append((run.cpu_s, verify.cpu_s, run.memory_bytes))
+    return [statistics.median(column) for column in zip(*found, strict=True)]
+
+
+def _spend(arguments: Sequence[str], folder: Path) -> Used:
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(arguments, cwd=folder, stdout=null, stderr=null)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, arguments
+    # In kB, but in bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Used(used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
