@@ -5,7 +5,6 @@ Which names a template may use is left to `scopes.py`; running the request to `a
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,17 +12,15 @@ from functools import partial
 from typing import Any
 
 from orc.ledger import LedgerReader, failpoints
-from orc.ledger.definition import FileDef, PartDef, StepDef
+from orc.ledger.definition import FileDef, StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text
-from orc.providers import Message, Request
-from orc.providers.contract import ImagePart, Part, TextPart
+from orc.providers import Request
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.upstream import Upstream, may_replace
-from orc.scheduler.core.images import image_type
 from orc.scheduler.core.language.evaluation import to_text
 from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
@@ -38,6 +35,7 @@ from orc.scheduler.effects.contract import (
     ValueRequest,
 )
 from orc.scheduler.effects.tools import ToolContext
+from orc.scheduler.messages import render_messages
 from orc.scheduler.scopes import Scopes, StepViews, Variables
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
@@ -45,8 +43,6 @@ from orc.scheduler.workspace import Workspace
 EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
 """What an attempt of a step is to do; the request of an effect may stand beside the effect."""
 
-_RenderText = Callable[[str], str]
-_FindFile = Callable[[str], FileRef]
 
 _PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
 _KEPT_BACK = (failpoints.VARIABLE,)
@@ -204,7 +200,7 @@ class Renderer:
         assert target is not None
         assert timeout_s is not None
         text = partial(_text, scope=scope)
-        messages = _render_messages(
+        messages = render_messages(
             definition, text=text, find=partial(self._image_file, step_id), ledger=self._ledger
         )
         known = tuple(
@@ -348,43 +344,6 @@ class Renderer:
             elif name in self._environment:
                 found[name] = clean_text(self._environment[name])
         return found
-
-
-def _render_messages(
-    definition: StepDef, *, text: _RenderText, find: _FindFile, ledger: LedgerReader
-) -> tuple[Message, ...]:
-    """The step's messages; `text` renders one template, `find` finds a file. Raises TemplateError."""
-
-    def render(part: PartDef) -> Part:
-        if part.text is not None:
-            return TextPart(type="text", text=text(part.text))
-        return _read_image(part, text=text, find=find, ledger=ledger)
-
-    return tuple(
-        Message(
-            role=message.role,
-            content=text(message.content)
-            if isinstance(message.content, str)
-            else [render(part) for part in message.content],
-        )
-        for message in definition.messages
-    )
-
-
-def _read_image(
-    part: PartDef, *, text: _RenderText, find: _FindFile, ledger: LedgerReader
-) -> ImagePart:
-    path = part.image or ""
-    sha256 = part.sha256
-    if sha256 is None:
-        path = text(path)
-        sha256 = find(path).sha256
-    try:
-        media_type = image_type(path)
-    except ValueError as error:
-        raise TemplateError(str(error)) from None
-    data = base64.b64encode(ledger.read_blob(sha256)).decode()
-    return ImagePart(type="image", media_type=media_type, data=data)
 
 
 def _text(text: str, *, scope: Variables) -> str:

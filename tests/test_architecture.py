@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, str] = {
     "scheduler.effects": "ledger ledger.files ledger.secrets providers scheduler.core",
     "scheduler": (
         "ledger ledger.files ledger.secrets providers scheduler.core scheduler.core.fold "
-        "scheduler.core.language scheduler.core.rules scheduler.core.spec scheduler.effects"
+        "scheduler.core.language scheduler.core.resolve scheduler.core.rules scheduler.core.spec "
+        "scheduler.effects"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
     "projections.money": "ledger providers.catalogue",
@@ -100,7 +101,7 @@ MAY_IMPORT: dict[str, str] = {
         "ledger.files ledger.transport projections projections.exports projections.folder "
         "projections.folds projections.history projections.money projections.pages "
         "projections.pictures projections.search projections.tables projections.why scheduler "
-        "scheduler.core scheduler.core.fold scheduler.core.spec"
+        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.spec"
     ),
     "cli": (
         "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
