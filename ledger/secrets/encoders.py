@@ -22,11 +22,15 @@ from orc.ledger.secrets.patterns import (
     repeated,
     sequence,
     unless_followed_by,
+    with_repeats,
 )
 
 Spell = Callable[[str], Iterator[Pattern]]
 
 ZEROS_MAX = 6
+ENTITY_ZEROS_MAX = 40
+"""More zeros before the number of an entity are not found."""
+
 _INDENT_MAX = 24
 _LETTERS = {
     "\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\x1b": "eE",
@@ -46,7 +50,7 @@ def _introducer(character: str, *, times: int = 1, is_short: bool = False) -> Pa
     number = either(literal(str(ord(character))), sequence(one_of("xX"), zeros, code))
     ways = [
         repeated(literal(character), 1, times),
-        sequence(literal("%"), optional(literal("25")), code),
+        sequence(with_repeats("%", "25", 1), code),
         sequence(repeated(literal("\\"), 1, 2), literal("u00"), code),
     ]
     if not is_short:
@@ -54,37 +58,60 @@ def _introducer(character: str, *, times: int = 1, is_short: bool = False) -> Pa
     return either(*ways)
 
 
-BACKSLASH = _introducer("\\", times=4)
+BACKSLASH = _introducer("\\", times=8)
 _BACKSLASHES = either(
-    repeated(literal("\\"), 1, 3),
-    sequence(literal("%"), optional(literal("25")), literal("5"), one_of("cC")),
+    repeated(literal("\\"), 1, 7),
+    sequence(with_repeats("%", "25", 1), literal("5"), one_of("cC")),
 )
 PERCENT = either(
-    sequence(literal("%"), optional(literal("25")), optional(literal("25"))),
+    with_repeats("%", "25", 2),
     sequence(literal("&#"), either(literal("37"), literal("x25")), literal(";")),
 )
 AMPERSAND = either(
-    sequence(literal("&"), optional(literal("amp;")), optional(literal("amp;"))),
+    with_repeats("&", "amp;", 2),
     _introducer("&"),
 )
 HASH = _introducer("#", is_short=True)
 SEMICOLON = _introducer(";", is_short=True)
-EQUALS = _introducer("=", is_short=True)
+EQUALS = either(literal("=3D"), _introducer("=", is_short=True))
 REAL_LINE_END = sequence(optional(literal("\r")), literal("\n"))
-LINE_END = either(
-    REAL_LINE_END,
-    sequence(
-        optional(sequence(repeated(literal("\\"), 1, 2), literal("r"))),
-        repeated(literal("\\"), 1, 2),
-        literal("n"),
-    ),
-)
+
+
+def _coded(letter: str, code: str) -> Pattern:
+    """A character of a line end in JSON or in a URL."""
+    return either(
+        sequence(
+            repeated(literal("\\"), 1, 2),
+            either(literal(letter), sequence(literal("u00"), digits_of_either_case(code))),
+        ),
+        sequence(with_repeats("%", "25", 1), digits_of_either_case(code)),
+    )
+
+
+LINE_END = either(REAL_LINE_END, sequence(optional(_coded("r", "0d")), _coded("n", "0a")))
 INDENT = repeated(one_of(r" \t"), 0, _INDENT_MAX)
+_BLANK = either(one_of(r" \t+"), sequence(with_repeats("%", "25", 1), literal("20")))
+_CHARSET = repeated(one_of("A-Za-z0-9_*-"), 1, 20)
+_QUESTION = _introducer("?", is_short=True)
+_NEXT_WORD = sequence(
+    _QUESTION,
+    EQUALS,
+    optional(LINE_END),
+    _BLANK,
+    EQUALS,
+    _QUESTION,
+    _CHARSET,
+    _QUESTION,
+    one_of("qQ"),
+    _QUESTION,
+)
 SOFT_BREAK = either(
     sequence(EQUALS, LINE_END),
     sequence(literal("\\"), optional(literal("\r")), literal("\n"), INDENT),
+    _NEXT_WORD,
 )
-"""A line break that is no part of the text: quoted-printable, and a backslash before the line end."""
+"""What divides a text and is no part of it: a line break of quoted-printable, a backslash before the
+line end, and the end and beginning of words in a header of mail."""
 
 
 def is_word(character: str) -> bool:
@@ -96,12 +123,24 @@ def _is_special(character: str) -> bool:
     return character.isascii() and character >= " " and not is_word(character)
 
 
+def _number(digits: str, zeros_max: int) -> Pattern:
+    """The digits after any number of zeros up to the bound."""
+    if digits == "0":
+        return repeated(literal("0"), 1, zeros_max + 1)
+    return sequence(repeated(literal("0"), 0, zeros_max), digits_of_either_case(digits))
+
+
 def content_of(character: str) -> bytes:
     """The character in UTF-8; a byte of the environment that was not UTF-8 is restored."""
     try:
         return character.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return character.encode("utf-8", "surrogatepass")
+
+
+def _in_text_or_bytes(text: str) -> Pattern:
+    """The text as it is, and in bytes that were decoded as Latin-1."""
+    return either(literal(text), literal(text.encode().decode("latin-1")))
 
 
 def _utf16(character: str) -> list[str]:
@@ -134,7 +173,6 @@ def _form(character: str) -> Iterator[Pattern]:
 def _numbered(character: str) -> Iterator[Pattern]:
     """Escapes with a backslash and a number: `\\u0041`, `\\x41`, `\\101`, `\\U00000041`, `\\u{41}`."""
     code = ord(character)
-    zeros = repeated(literal("0"), 0, ZEROS_MAX)
     units = (
         part
         for unit in _utf16(character)
@@ -146,8 +184,7 @@ def _numbered(character: str) -> Iterator[Pattern]:
         sequence(
             one_of("ux"),
             _introducer("{"),
-            zeros,
-            digits_of_either_case(f"{code:x}"),
+            _number(f"{code:x}", ZEROS_MAX),
             _introducer("}"),
         ),
     ]
@@ -156,8 +193,11 @@ def _numbered(character: str) -> Iterator[Pattern]:
     yield sequence(BACKSLASH, either(*choices))
     bytewise = []
     for byte in content_of(character):
-        octal = {f"{byte:03o}", f"{byte:o}", f"0{byte:03o}"}
-        ways = [literal(digits) for digits in sorted(octal, reverse=True, key=len)]
+        digits = {f"{byte:03o}", f"{byte:o}", f"0{byte:03o}"}
+        if not is_word(character):
+            # Lua and the files of DNS have decimal numbers.
+            digits |= {f"{byte:03}", f"{byte}"}
+        ways = [literal(number) for number in sorted(digits, key=lambda one: (-len(one), one))]
         hexed = sequence(literal("x"), digits_of_either_case(f"{byte:02x}"))
         bytewise += [BACKSLASH, either(hexed, *ways)]
     yield sequence(*bytewise)
@@ -168,13 +208,27 @@ def _lettered(character: str) -> Iterator[Pattern]:
     if letters is not None:
         yield sequence(either(BACKSLASH, literal("`")), one_of(letters))
     if character == "\n":
-        yield sequence(BACKSLASH, literal("r"), BACKSLASH, literal("n"))
+        yield sequence(_BACKSLASHES, REAL_LINE_END)
+
+
+def _control(character: str) -> Iterator[Pattern]:
+    """Carets and `\\c` with a letter, and the pictures of Unicode."""
+    code = ord(character)
+    if code < 0x20 or code == 0x7F:
+        letter = chr(code ^ 0x40)
+        either_case = literal(letter) if not letter.isalpha() else one_of(letter + letter.lower())
+        yield sequence(_introducer("^"), literal(letter))
+        yield sequence(BACKSLASH, literal("c"), either_case)
+        yield _in_text_or_bytes("\u2421" if code == 0x7F else chr(0x2400 + code))
+    if character == "\n":
+        yield _in_text_or_bytes("\u2424")
 
 
 def _backslash_before(character: str) -> Iterator[Pattern]:
     if character == "\\":
         coded = either(*_twice(character))
-        yield from (literal("\\" * 2), literal("\\" * 4), sequence(coded, coded))
+        yield from (literal("\\" * 2**times) for times in (1, 2, 3))
+        yield sequence(coded, coded)
     elif _is_special(character):
         yield sequence(_BACKSLASHES, either(*_twice(character)))
 
@@ -234,12 +288,12 @@ def _names_of_characters() -> dict[str, list[str]]:
 
 def _entity(character: str) -> Iterator[Pattern]:
     code = ord(character)
-    zeros = repeated(literal("0"), 0, ZEROS_MAX)
-    decimal = sequence(zeros, literal(str(code)), either(SEMICOLON, unless_followed_by("0-9")))
+    decimal = sequence(
+        _number(str(code), ENTITY_ZEROS_MAX), either(SEMICOLON, unless_followed_by("0-9"))
+    )
     hexed = sequence(
         one_of("xX"),
-        zeros,
-        digits_of_either_case(f"{code:x}"),
+        _number(f"{code:x}", ENTITY_ZEROS_MAX),
         either(SEMICOLON, unless_followed_by("0-9a-fA-F")),
     )
     yield sequence(AMPERSAND, HASH, either(decimal, hexed))
@@ -250,31 +304,33 @@ def _entity(character: str) -> Iterator[Pattern]:
 
 
 def _quoted_printable(character: str) -> Iterator[Pattern]:
-    if not is_word(character):
-        # A line may be wrapped between two bytes of a character.
-        parts = [
-            part
-            for byte in content_of(character)
-            for part in (optional(SOFT_BREAK), EQUALS, digits_of_either_case(f"{byte:02x}"))
-        ]
-        yield sequence(*parts[1:])
-    if character == "\n":
-        yield sequence(EQUALS, digits_of_either_case("0d"), EQUALS, digits_of_either_case("0a"))
+    # A line may be wrapped between two bytes of a character.
+    parts = [
+        part
+        for byte in content_of(character)
+        for part in (optional(SOFT_BREAK), EQUALS, digits_of_either_case(f"{byte:02x}"))
+    ]
+    yield sequence(*parts[1:])
+
+
+def _in_header(character: str) -> Iterator[Pattern]:
+    if character == " ":
+        yield _introducer("_")
 
 
 def _folded(character: str) -> Iterator[Pattern]:
     """Line ends of either kind, with the indentation of YAML, and lines folded at a space."""
     if character == "\n":
-        yield literal("\r\n")
-        yield sequence(PERCENT, digits_of_either_case("0d"), PERCENT, digits_of_either_case("0a"))
         yield sequence(REAL_LINE_END, optional(REAL_LINE_END), INDENT)
+    if character == "\r":
+        yield REAL_LINE_END
     if character == " ":
         yield sequence(optional(literal("\r")), literal("\n"), INDENT)
 
 
 def _undecoded(character: str) -> Iterator[Pattern]:
     if "\ud800" <= character <= "\udfff":
-        yield literal("\ufffd")
+        yield _in_text_or_bytes("\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +354,7 @@ ENCODERS: tuple[Encoder, ...] = (
         _numbered,
     ),
     Encoder("escapes with a letter", r"a\nb", _lettered),
+    Encoder("control characters as a caret and a letter, or as pictures", "a^Jb", _control),
     Encoder("a backslash before a special character, once or twice", r"a\'b", _backslash_before),
     Encoder(
         "a backtick (PowerShell) or a caret (cmd) before a special character", "a^'b", _marks_before
@@ -305,7 +362,10 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("doubled quotes (SQL, CSV, PowerShell, YAML), `%%` and `$$`", "a''b", _doubled),
     Encoder("single quotes of a shell, closed and opened again", r"a'\''b", _closed_and_reopened),
     Encoder("entities of HTML and XML, by name, decimal or hexadecimal", "a&#39;b", _entity),
-    Encoder("quoted-printable, with soft line breaks", "a=27b", _quoted_printable),
+    Encoder(
+        "quoted-printable, of any character, with soft line breaks", "a=27b", _quoted_printable
+    ),
+    Encoder("the encoding Q in headers of mail (RFC 2047)", "a_b", _in_header),
     Encoder("line ends, indented lines and folded lines (YAML)", "a\n  b", _folded),
     Encoder("bytes that are not UTF-8, replaced", "a\ufffdb", _undecoded),
 )

@@ -13,7 +13,8 @@ class Pattern:
 
     `starts` matches every proper, non-empty prefix of what `source` matches, and may match more; it
     is empty if there is none. `size_max` is the longest match in characters. `choices` and `parts`
-    are the patterns of which it consists, if it is a choice or a sequence of others.
+    are the patterns of which it consists, if it is a choice or a sequence of others. `ways` are
+    single texts, one for each length, if it is a text that may be repeated.
     """
 
     source: str
@@ -21,6 +22,7 @@ class Pattern:
     size_max: int
     choices: tuple[Pattern, ...] = ()
     parts: tuple[Pattern, ...] = ()
+    ways: tuple[Pattern, ...] = ()
 
 
 def literal(text: str) -> Pattern:
@@ -45,7 +47,19 @@ def repeated(single: Pattern, least: int, most: int) -> Pattern:
     source = f"{single.source}{{{least},{most}}}+"
     if least == 1:
         source = single.source + (f"{single.source}{{0,{most - 1}}}+" if most > 1 else "")
-    return Pattern(source, f"{single.source}{{1,{most}}}", most)
+    ways = tuple(
+        Pattern(single.source * times, single.source * (times - 1), times)
+        for times in range(most, least - 1, -1)
+    )
+    return Pattern(source, f"{single.source}{{1,{most}}}", most, ways=ways)
+
+
+def with_repeats(first: str, again: str, most: int) -> Pattern:
+    """The first text, and after it another one up to `most` times."""
+    longest = literal(first + again * most)
+    ways = tuple(literal(first + again * times) for times in range(most, -1, -1))
+    source = f"{re.escape(first)}(?:{re.escape(again)}){{0,{most}}}"
+    return Pattern(source, longest.starts, longest.size_max, ways=ways)
 
 
 def either(*patterns: Pattern) -> Pattern:
@@ -102,6 +116,25 @@ def by_first_character(pattern: Pattern) -> Iterator[Pattern]:
                 yield sequence(choice, *others) if others else choice
             elif others:
                 yield from by_first_character(sequence(*others))
+    else:
+        yield pattern
+
+
+def every_beginning(pattern: Pattern) -> Iterator[Pattern]:
+    """The choices of the pattern, each with one of the texts with which it can begin.
+
+    Of a text that may be repeated, each number of times is a choice of its own. So each length is
+    found that a match can have because of its beginning.
+    """
+    if pattern.ways:
+        yield from pattern.ways
+    elif pattern.choices:
+        for choice in pattern.choices:
+            yield from every_beginning(choice)
+    elif pattern.parts:
+        first, *others = pattern.parts
+        for beginning in every_beginning(first):
+            yield sequence(beginning, *others) if others else beginning
     else:
         yield pattern
 

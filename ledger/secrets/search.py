@@ -24,7 +24,12 @@ _CODE = (
     r"|[xX]0*HEX)"
     r"|(?:25|37;|0025)HEX"
     r"|&[a-z]{2,8};"
-    r"|(?:=|\\|3[dD];?|61;|%3[dD])(?:\r?\n|(?:\\{1,2}r)?\\{1,2}n)"
+    # Not a letter or digit alone, since `port=4000` is frequent in logs; encoders write only the
+    # first one of a line alone, to protect `From` and `.`.
+    r"|(?:=|3[dD])(?:2[dDeE]|5[fF]|7[eE]|HEX[\w.~-]{0,12}[=%\\])"
+    r"|^=(?:46|2E)"
+    r"|(?:=|\\|3[dD];?|61;)(?:\r?\n|\\{1,2}(?:[rn]|u000[dDaA])|%(?:25)?0[dDaA])"
+    r"|(?:\?|3[fF])(?:=|%(?:25)?3[dD]|\\{1,2}u003[dD])(?:[ \t\r\n+]|\\|%)"
 )
 _HEX = "(?:3[0-9]|[46][0-9a-fA-F]|[57][0-9aAfF]|2[dDeE]|7[eE])"
 
@@ -203,4 +208,4 @@ def may_have_codes(text: str) -> bool:
 
 
 def _codes() -> re.Pattern[str]:
-    return re.compile(_CODE.replace("HEX", _HEX))
+    return re.compile(_CODE.replace("HEX", _HEX), re.ASCII | re.MULTILINE)

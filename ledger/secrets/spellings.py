@@ -31,6 +31,7 @@ from orc.ledger.secrets.patterns import (
     Pattern,
     digits_of_either_case,
     either,
+    every_beginning,
     first_characters,
     literal,
     optional,
@@ -54,25 +55,35 @@ _HEAD_UNCERTAIN = 3
 # The characters of which one spelling is the beginning of another: the number of U+00C3 is also the
 # first of its two bytes in UTF-8.
 _UNCERTAIN = frozenset("\\%&='\"`^$\r\n\xc3")
-_SOFT_BREAK = optional(SOFT_BREAK)
-_ENCODED_BREAK = optional(either(sequence(REAL_LINE_END, INDENT), LINE_END))
-_BREAKS = frozenset("\r\n\\%=")
+_SOFT_BREAK = optional(sorted_choice(SOFT_BREAK))
+_ENCODED_BREAK = optional(sorted_choice(either(sequence(REAL_LINE_END, INDENT), LINE_END)))
+_BREAKS = frozenset("\r\n\\%=?")
 
 
 class Unit:
     """One character of a form in all its spellings.
 
     `plain` is the text of the character itself. No other spelling begins with it unless the unit is
-    uncertain; then `patterns` has each spelling on its own.
+    uncertain; then each spelling is tried on its own. An `absent` unit may also be left out; it is
+    neither the first nor the last one.
     """
 
-    def __init__(self, plain: str, others: tuple[Pattern, ...], *, uncertain: bool = False) -> None:
-        every = (literal(plain), *others) if plain else others
+    def __init__(
+        self,
+        plain: str,
+        others: tuple[Pattern, ...],
+        *,
+        uncertain: bool = False,
+        absent: bool = False,
+    ) -> None:
+        every = either(*((literal(plain), *others) if plain else others))
         self.plain = plain
         self.has_others = bool(others)
         self.is_uncertain = uncertain
-        self.whole = sorted_choice(either(*every))
-        self._patterns = every if uncertain else (self.whole,)
+        present = sorted_choice(every)
+        self.whole = optional(present) if absent else present
+        self._may_be_absent = absent
+        self._patterns = tuple(every_beginning(every)) if uncertain else (present,)
 
     @cached_property
     def _regexes(self) -> dict[str, list[re.Pattern[str]]]:
@@ -95,11 +106,12 @@ class Unit:
             return [at + len(plain)]
         if not self.has_others:
             return [at + len(plain)] if text.startswith(plain, at) else []
+        left_out = [at] if self._may_be_absent else []
         regexes = self._regexes.get(text[at]) or self._regexes.get("")
         if regexes is None:
-            return []
+            return left_out
         found = (regex.match(text, at) for regex in regexes)
-        return [match.end() for match in found if match is not None]
+        return [*left_out, *(match.end() for match in found if match is not None)]
 
     def may_begin(self, text: str, at: int) -> bool:
         """Whether the text ends here inside of a spelling, or in one that may be longer."""
@@ -248,6 +260,18 @@ def spell_out(value: str, *, as_bytes: bool) -> list[Form]:
 
 def _forms(value: str, as_bytes: bool) -> Iterator[Form]:
     yield _spelled(value, as_bytes)
+    line_feeds = _with_line_feeds(value)
+    for whole in dict.fromkeys((value, line_feeds, line_feeds.replace("\n", "\r\n"))):
+        yield from _encoded_whole(whole, as_bytes)
+    lines = value.splitlines()
+    if len(lines) > 1:
+        for line in lines:
+            # The first and the last line of a PEM file hold no part of the secret.
+            if len(line.strip()) >= LINE_CHARS_MIN and not line.startswith("-----"):
+                yield _spelled(line.strip(), as_bytes)
+
+
+def _encoded_whole(value: str, as_bytes: bool) -> Iterator[Form]:
     content = b"".join(map(content_of, value))
     wide = value.encode("utf-16-le", "surrogatepass")
     for encoded in dict.fromkeys((content, *_texts_in_base64(value), wide)):
@@ -257,12 +281,6 @@ def _forms(value: str, as_bytes: bool) -> Iterator[Form]:
         yield _in_base(content, alignment, bits=5)
     yield _in_hexadecimal(content)
     yield from _wide(value, as_bytes)
-    lines = value.splitlines()
-    if len(lines) > 1:
-        for line in lines:
-            # The first and the last line of a PEM file hold no part of the secret.
-            if len(line.strip()) >= LINE_CHARS_MIN and not line.startswith("-----"):
-                yield _spelled(line.strip(), as_bytes)
 
 
 def _texts_in_base64(value: str) -> Iterator[bytes]:
@@ -274,16 +292,32 @@ def _texts_in_base64(value: str) -> Iterator[bytes]:
 
 
 def _spelled(value: str, as_bytes: bool) -> Form:
-    value = value.replace("\r\n", "\n")
+    value = _with_line_feeds(value)
     plain = max(_PLAIN.findall(value), key=len, default="")
     anchors = (plain,) if len(plain) >= _ANCHOR_CHARS_MIN else ()
     return Form(
-        lambda: (_unit(character, as_bytes) for character in value),
+        lambda: (unit for character in value for unit in _units(character, as_bytes)),
         _SOFT_BREAK,
-        len(value) * (UNIT_CHARS_MAX + _SOFT_BREAK.size_max),
+        (len(value) + value.count("\n")) * (UNIT_CHARS_MAX + _SOFT_BREAK.size_max),
         anchors,
         has_codes=True,
     )
+
+
+def _with_line_feeds(value: str) -> str:
+    return value.replace("\r\n", "\n")
+
+
+def _units(character: str, as_bytes: bool) -> Iterator[Unit]:
+    """The units of the character. A carriage return may precede a line feed, whatever the value has."""
+    if character == "\n":
+        yield _carriage_return()
+    yield _unit(character, as_bytes)
+
+
+@cache
+def _carriage_return() -> Unit:
+    return Unit("\r", tuple(spellings("\r")), uncertain=True, absent=True)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import email.charset
 import html
 import io
 import json
@@ -17,6 +18,7 @@ import urllib.parse
 import xml.sax.saxutils
 from collections.abc import Callable
 from itertools import pairwise
+from xml.etree import ElementTree as ET
 
 import markupsafe
 import pytest
@@ -65,6 +67,42 @@ def in_csv(value: str) -> str:
 
 def quoted_printable(value: str) -> str:
     return quopri.encodestring(b"key: " + value.encode(), quotetabs=False).decode("ascii")
+
+
+def all_in_quoted_printable(value: str) -> str:
+    """Every byte encoded, in lines of four bytes."""
+    code = bytewise(value, "=%02X")
+    return "=\r\n".join(code[at : at + 12] for at in range(0, len(code), 12))
+
+
+def every_other_byte(value: str) -> str:
+    """Quoted-printable of some letters only, as encoders for `From ` and `.` at a line's begin do."""
+    return "".join(
+        chr(byte) if number % 2 and chr(byte).isalnum() and byte < 128 else f"={byte:02X}"
+        for number, byte in enumerate(value.encode())
+    )
+
+
+def in_mail_header(value: str) -> str:
+    """The encoding Q of RFC 2047, in words of 75 characters."""
+    charset = email.charset.Charset("utf-8")
+    charset.header_encoding = email.charset.QP
+    lines = charset.header_encode_lines(value, iter([75] * 999))
+    return "\r\n ".join(line for line in lines if line)
+
+
+def in_xml_attribute(value: str) -> str:
+    """As canonical XML writes it, with the entities of line ends and tabs."""
+    try:
+        return ET.canonicalize(ET.tostring(ET.Element("a", k=value)))
+    except ET.ParseError:
+        # XML has no other control characters.
+        return value
+
+
+def controls(value: str, code: Callable[[str], str]) -> str:
+    """Only control characters are encoded."""
+    return each(value, lambda one: code(one) if one < " " or one == "\x7f" else one)
 
 
 def before_specials(value: str, mark: str, special: str) -> str:
@@ -127,6 +165,33 @@ FIRST: dict[str, Encode] = {
     "SQL": lambda value: "'" + value.replace("'", "''") + "'",
     "csv": in_csv,
     "quoted-printable": quoted_printable,
+    "quoted-printable, every byte": all_in_quoted_printable,
+    "quoted-printable, mixed": every_other_byte,
+    "quoted-printable, spaces as _": lambda value: quopri.encodestring(
+        value.encode(), quotetabs=True, header=True
+    ).decode(),
+    "mail header": in_mail_header,
+    "canonical XML": in_xml_attribute,
+    "entities with many zeros": lambda value: each(value, lambda one: "&#%020d;" % ord(one)),
+    "controls, decimal entities": lambda value: controls(value, lambda one: "&#%d;" % ord(one)),
+    "controls, decimal entities with zeros": lambda value: controls(
+        value, lambda one: "&#%08d;" % ord(one)
+    ),
+    "controls, hexadecimal entities": lambda value: controls(
+        value, lambda one: "&#x%X;" % ord(one)
+    ),
+    "controls, \\u": lambda value: controls(value, lambda one: "\\u%04x" % ord(one)),
+    "controls, \\x": lambda value: controls(value, lambda one: "\\x%02x" % ord(one)),
+    "controls, octal": lambda value: controls(value, lambda one: "\\%03o" % ord(one)),
+    "controls, decimal": lambda value: controls(value, lambda one: "\\%03d" % ord(one)),
+    "controls, \\U": lambda value: controls(value, lambda one: "\\U%08x" % ord(one)),
+    "controls, \\u{}": lambda value: controls(value, lambda one: "\\u{%x}" % ord(one)),
+    "controls, percent": lambda value: controls(value, lambda one: "%%%02X" % ord(one)),
+    "controls, carets": lambda value: controls(value, lambda one: "^" + chr(ord(one) ^ 0x40)),
+    "controls, \\c": lambda value: controls(value, lambda one: "\\c" + chr(ord(one) ^ 0x40)),
+    "controls, pictures": lambda value: controls(
+        value, lambda one: chr(0x2421 if one == "\x7f" else 0x2400 + ord(one))
+    ),
 }  # fmt: skip
 NAMES: dict[str, str] = {
     text: name
@@ -171,15 +236,23 @@ BYTES: dict[str, Callable[[str], bytes]] = {
 CHARACTERS = st.one_of(
     st.sampled_from("abcXYZ019-_.~"),
     st.sampled_from("!\"#$%&'()*+,/:;<=>?@[\\]^`{|} "),
-    st.sampled_from("éß€漢\U0001f511\n\t"),
+    st.sampled_from("éß€漢\U0001f511\n\t\r\x1b"),
+    st.sampled_from(
+        ["\r\n", "&amp;", "&#65;", "&lt", "%25", "%41", "\\\\", r"\u0041", r"\n", "=3D"]
+    ),
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")),
 )
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+UNCHANGED = {name for name, encode in FIRST.items() if LETTERS in encode(LETTERS)}
 VALUES = (
-    st.text(CHARACTERS, min_size=8, max_size=24)
+    st.lists(CHARACTERS, min_size=8, max_size=24)
+    .map("".join)
     .map(str.strip)
     .filter(lambda value: len(value) >= 8 and len(set(value)) > 4)
 )
 AWKWARD = "pa$$'w\"or\\d&x<y>z/é+1 %41`^\U0001f511"
+LINES = "first line\r\nits second:\tline\x1b[0m\nthird\rend\x7f\x01."
+LOOKS_ENCODED = r"""p&amp;%25\\\u0041&#38;&lt;%2541\n=3D=41&amp;amp;%2525''x"""
 QUIET = settings(max_examples=2, deadline=None, phases=[Phase.explicit, Phase.generate])
 
 
@@ -196,6 +269,8 @@ def is_hidden(value: str, content: str | bytes) -> bool:
 @QUIET
 @given(value=VALUES)
 @example(value=AWKWARD)
+@example(value=LINES)
+@example(value=LOOKS_ENCODED)
 @example(value="\xc3\U000a71dcJ\U0010293e\u012d\U000f5afb\u0132\xa6")
 @example(value="\u012a\u0122\xab" * 8)
 def test_a_value_is_found_as_encoders_write_it(value: str) -> None:
@@ -206,9 +281,76 @@ def test_a_value_is_found_as_encoders_write_it(value: str) -> None:
     assert missed(value, {name: str(content).encode() for name, content in contents.items()}) == []
 
 
+@pytest.mark.parametrize("name", [name for name in FIRST if name not in UNCHANGED])
+def test_a_value_of_letters_is_found_by_a_mask_that_has_found_nothing_before(name: str) -> None:
+    # A mask that has searched for codes once searches always.
+    content = FIRST[name](LETTERS)
+    assert is_hidden(LETTERS, content)
+    assert is_hidden(LETTERS, content.encode())
+
+
+@pytest.mark.parametrize(
+    "line_end",
+    [
+        "\r\n", "&#13;&#10;", "&#xD;&#xA;", "&#0000013;&#00000010;", r"\r\n", r"\u000d\u000a",
+        r"\u000D\u000A", r"\x0d\x0a", r"\015\012", r"\13\10", r"\U0000000d\U0000000a",
+        r"\u{d}\u{a}", r"\x{0d}\x{0a}", "%0D%0A", "%250d%250a", "=0D=0A", "=0d=\r\n=0a", "^M^J",
+        "␍␊", "␤", r"\cM\cJ", "&amp;#13;&amp;#10;", r"\\u000d\\u000a", r"%5Cr%5Cn",
+        "`r`n", "\\\r\n", "&NewLine;", "&#13;\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("own", ["\n", "\r\n"])
+def test_a_line_end_is_found_in_every_spelling_of_either_kind(own: str, line_end: str) -> None:
+    value = f"one{own}two{own}three"
+    content = line_end.join(("one", "two", "three"))
+    for whole in (content, content.encode()):
+        assert is_hidden(value, whole)
+    # Without the line end, it is another text.
+    assert not is_hidden(value, "onetwothree")
+
+
+@pytest.mark.parametrize("own", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", BYTES)
+def test_lines_are_found_in_bytes_with_line_ends_of_either_kind(
+    name: str, line_end: str, own: str
+) -> None:
+    content = BYTES[name](line_end.join(("one line", "another", "and more")))
+    assert is_hidden(own.join(("one line", "another", "and more")), content)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        LOOKS_ENCODED,
+        "&amp;&amp;&amp;amp;",
+        "%25%2525%25",
+        "\\" * 9,
+        r"\u0041\x41\101",
+        "=3D=3D=3D3D",
+    ],
+)
+@pytest.mark.parametrize("encode", ["html", "URL", "json", "quoted-printable", "ascii"])
+def test_a_value_that_looks_encoded_is_found_encoded_once_and_twice(
+    value: str, encode: str
+) -> None:
+    once = FIRST[encode](value)
+    twice = FIRST[encode](once)
+    assert missed(value, {"raw": value, "once": once, "twice": twice}) == []
+    assert Mask({"K": value}).text(f"a {value} b") == "a [secret K] b"
+
+
+@pytest.mark.skipif(shutil.which("cat") is None, reason="cat is not installed")
+def test_cat_prints_its_control_characters() -> None:
+    said = subprocess.run(["cat", "-v"], input=LINES.encode(), capture_output=True).stdout
+    assert b"^[" in said
+    assert is_hidden(LINES, said)
+
+
 @QUIET
 @given(value=VALUES)
 @example(value=AWKWARD)
+@example(value=LINES)
 def test_a_value_is_found_in_bytes(value: str) -> None:
     contents = {name: b"before " + encode(value) + b" after" for name, encode in BYTES.items()}
     assert missed(value, {**contents}) == []
@@ -228,6 +370,8 @@ def test_a_value_is_found_when_a_second_encoder_follows(value: str) -> None:
 @QUIET
 @given(value=VALUES, cuts=st.lists(st.integers(0, 6000), max_size=12))
 @example(value=AWKWARD, cuts=list(range(0, 9000, 211)))
+@example(value=LINES, cuts=list(range(0, 9000, 307)))
+@example(value=LOOKS_ENCODED, cuts=list(range(0, 9000, 307)))
 def test_pieces_are_masked_like_the_whole(value: str, cuts: list[int]) -> None:
     mask = Mask({"K": value, "OTHER": "another value"})
     content = " text ".join(encode(value) for encode in FIRST.values())
@@ -269,7 +413,11 @@ def test_the_time_is_proportional_to_the_text(hostile: str) -> None:
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: encoder.name)
 def test_the_example_of_each_encoder_is_found(encoder: object) -> None:
     example = encoder.example  # type: ignore[attr-defined]
-    value = {"a+b": "a b", r"a\nb": "a\nb", "a\n  b": "a\nb", "a\ufffdb": "a\udc80b"}
+    value = {
+        **dict.fromkeys(("a+b", "a_b"), "a b"),
+        **dict.fromkeys((r"a\nb", "a\n  b", "a^Jb"), "a\nb"),
+        "a\ufffdb": "a\udc80b",
+    }
     secret = f"word{value.get(example, chr(97) + chr(39) + 'b')}word"
     assert is_hidden(secret, f"word{example}word")
 
