@@ -7,6 +7,7 @@ secrets returns its input unchanged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -16,6 +17,8 @@ from orc.ledger.secrets.search import Search
 SECRET_CHARS_MIN = 8
 """Shorter values are not masked: they would match in ordinary words."""
 
+
+_SEPARATOR = re.compile("[=/.:,]")
 
 Piece = TypeVar("Piece", str, bytes)
 
@@ -39,6 +42,18 @@ class Mask:
         if set(other._known) <= set(self._known):
             return self
         return Mask((*self._known, *other._known))
+
+    def beginnings_in(self, texts: Iterable[str]) -> Mask:
+        """A mask of the beginnings, up to a separator, of those secrets that are in one of the texts.
+
+        A message about an argument such as `KEY=VALUE` or a path may print only its first part.
+        """
+        beginnings = []
+        given = list(texts)
+        for name, value in self._known:
+            if any(Mask({name: value}).find(text) for text in given):
+                beginnings += [(name, value[: mark.start()]) for mark in _SEPARATOR.finditer(value)]
+        return Mask(beginnings)
 
     def text(self, text: str) -> str:
         """The text with secrets masked; the same object if it contains none."""
