@@ -40,7 +40,7 @@ from orc.ledger.schema_check import check_file
 from orc.ledger.wording import duration_text
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
+    from orc.ledger.files.private_folder import PrivateFolder
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -109,7 +109,7 @@ class Source:
 
     path: Path
     is_fixed: bool = False
-    copy: TemporaryDirectory[str] | None = None
+    copy: PrivateFolder | None = None
 
     @property
     def uri(self) -> str:
@@ -204,7 +204,7 @@ def source_to_read(path: Path) -> Source:
     if not has_content(Path(f"{real}-wal")):
         return Source(real, is_fixed=True)
     copy = copy_database(real)
-    return Source(Path(copy.name) / real.name, copy=copy)
+    return Source(copy.path / real.name, copy=copy)
 
 
 def _refuse_unreadable(examined: Examined) -> None:

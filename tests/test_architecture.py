@@ -90,7 +90,7 @@ MAY_IMPORT: dict[str, str] = {
         "projections projections.folder projections.folds projections.money providers "
         "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
-    "cli.browse": "cli cli.terminal projections.pages",
+    "cli.browse": "cli cli.terminal ledger.files projections.pages",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.doctor": (
         "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers "

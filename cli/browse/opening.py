@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+
+from orc.ledger.files.private_folder import BROWSER_PAGE, PrivateFolder
 
 
 class Opener:
@@ -21,7 +21,7 @@ class Opener:
     """
 
     def __init__(self) -> None:
-        self._folders: list[Path] = []
+        self._folders: list[PrivateFolder] = []
 
     def open(self, url: str) -> None:
         """Open the link, if a graphical browser is available.
@@ -40,12 +40,12 @@ class Opener:
     def remove_files(self) -> None:
         """Delete the files. Their links have been used, or end with the server."""
         while self._folders:
-            shutil.rmtree(self._folders.pop(), ignore_errors=True)
+            self._folders.pop().cleanup()
 
     def _write(self, url: str) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="orc-browse-"))  # mode 0700
+        folder = PrivateFolder(BROWSER_PAGE)
         self._folders.append(folder)
-        file = folder / "open.html"
+        file = folder.path / "open.html"
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as stream:
             stream.write(_PAGE.format(url=html.escape(url)))

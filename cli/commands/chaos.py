@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
 from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
+from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
 
@@ -102,7 +102,7 @@ def _folder(keep: Path | None, spec: Path) -> Iterator[Path]:
                     remove_folder(left)
             yield folder
         return
-    base = Path(tempfile.gettempdir()).absolute() / "orc-chaos"
+    base = temporary_place() / TRIAL
     try:
         sweep(base.parent, [base.name])
         with workplace(base) as private:

@@ -13,7 +13,11 @@ import trio
 
 from orc.about import install_command
 from orc.cli.doctor.finding import Finding
-from orc.cli.doctor.leftover_files import find_leftover_files
+from orc.cli.doctor.leftover_files import (
+    LeftoverFile,
+    find_leftover_files,
+    find_private_leftovers,
+)
 from orc.cli.doctor.leftover_processes import Leftover, find_leftovers
 from orc.cli.doctor.providers import examine_providers
 from orc.cli.errors import UsageProblem
@@ -38,6 +42,7 @@ def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
         _sqlite(),
         *_packages(),
         *_ledger(database),
+        *_leftovers(find_private_leftovers()),
         _prices(database, environment),
         *trio.run(examine_providers, environment),
     ]
@@ -115,6 +120,10 @@ def _leftover_files(database: Path) -> list[Finding]:
         cause = str(error) if isinstance(error, LedgerError) else "its events were changed"
         message = f"what killed commands left cannot be found: {cause}; run `orc verify`"
         return [Finding("note", "leftovers", message)]
+    return _leftovers(found)
+
+
+def _leftovers(found: list[LeftoverFile]) -> list[Finding]:
     findings = []
     for left in found[:_SHOWN_MAX]:
         details = {"path": str(left.path), "remedy": left.remedy}

@@ -1,4 +1,4 @@
-"""Finds files that killed commands left: beside the ledger, in run folders, and in output folders.
+"""Finds files that killed commands left: beside the ledger, in its folders, and in TMPDIR.
 
 A command removes what an earlier one left in the place to which it writes. These are the others.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.private_folder import KINDS, temporary_place
 from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned
 from orc.ledger.files.unfinished import MARK
 from orc.ledger.stored import parse_object
@@ -35,10 +37,25 @@ class LeftoverFile:
 
 def find_leftover_files(database: Path) -> list[LeftoverFile]:
     """What killed commands left, as far as the ledger and its folder tell. Raises LedgerError."""
-    found = [*_beside(database.parent), *_of_trials()]
+    found = [*_beside(database.parent), *_beside(locks_dir(database))]
     with LedgerReader.open(database) as ledger:
         found += _in_run_folders(ledger)
         found += _in_output_folders(ledger)
+    return found
+
+
+def find_private_leftovers() -> list[LeftoverFile]:
+    """The private folders that killed processes left in TMPDIR; they concern no ledger here."""
+    found = []
+    # Without a place for temporary files, there are none.
+    with suppress(OSError):
+        place = temporary_place()
+        for kind, (use, remover) in KINDS.items():
+            for left in find_leftovers(place, [kind]):
+                if left.is_dead:
+                    what = f"a killed process left it, which {use}"
+                    remedy = f"{remover}, or {_removal(left.path)}"
+                    found.append(LeftoverFile(left.path, what, remedy))
     return found
 
 
@@ -59,13 +76,6 @@ def _beside(folder: Path) -> Iterator[LeftoverFile]:
             path = Path(entry.path)
             what = "a killed command left it unfinished"
             yield LeftoverFile(path, what, f"give that command again, or {_removal(path)}")
-
-
-def _of_trials() -> Iterator[LeftoverFile]:
-    for left in find_leftovers(Path(tempfile.gettempdir()), ["orc-chaos"]):
-        if left.is_dead:
-            remedy = f"`orc chaos` removes it, or {_removal(left.path)}"
-            yield LeftoverFile(left.path, "a killed `orc chaos` left it", remedy)
 
 
 def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from orc.ledger.errors import StorageError
@@ -40,15 +39,12 @@ def claim_locks(database: Path, ledger_id: str) -> None:
                 f"{database} is not the ledger that had this name before, and a process still runs "
                 f"{name} of the other one; wait for its end, or name another file with --db"
             )
-    temporary = path.with_name(f"{_NAME}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        os.unlink(temporary)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, json.dumps({"ledger_id": ledger_id}).encode())
-    finally:
-        os.close(fd)
-    os.replace(temporary, path)
+    # Imported here: this happens once in the life of a ledger.
+    from orc.ledger.files.folder import Folder
+    from orc.ledger.files.temporary import sweep
+
+    sweep(path.parent, [_NAME])
+    Folder(path.parent).write(_NAME, json.dumps({"ledger_id": ledger_id}).encode())
 
 
 def _read(path: Path) -> object:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.temporary import sweep
 
 _BYTES_MAX = 16_384
 
@@ -20,7 +21,9 @@ def note_folder(database: Path, job_id: str, folder: Path) -> None:
     """Note that the owner of the job publishes it in this folder. Raises OSError."""
     if noted_folder(database, job_id) != folder:
         note = {"folder": os.fspath(folder), "inode": os.stat(database).st_ino}
-        Folder(locks_dir(database)).write(f"{job_id}.folder", json.dumps(note).encode())
+        notes, name = locks_dir(database), f"{job_id}.folder"
+        sweep(notes, [name])
+        Folder(notes).write(name, json.dumps(note).encode())
 
 
 def noted_folder(database: Path, job_id: str) -> Path | None:

@@ -18,7 +18,7 @@ from orc.ledger.errors import StorageError
 from orc.ledger.wording import size_text
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
+    from orc.ledger.files.private_folder import PrivateFolder
 
 _TRIES = 20
 _PAUSE_S = 0.05
@@ -58,22 +58,22 @@ def is_hot(database: Path) -> bool:
     return True
 
 
-def copy_database(database: Path) -> TemporaryDirectory[str]:
+def copy_database(database: Path) -> PrivateFolder:
     """A private folder with a consistent copy of the database and its log, under the same names.
 
     `database` has no links. The caller removes the folder. Raises StorageError if the files change
     all the time, and OSError.
     """
     # Imported here, since every command imports this module and few take a copy.
-    from tempfile import TemporaryDirectory
+    from orc.ledger.files.private_folder import COPY, PrivateFolder
 
-    folder = TemporaryDirectory(prefix="orc-")
+    folder = PrivateFolder(COPY)
     try:
-        _refuse_too_large(database, Path(folder.name))
+        _refuse_too_large(database, folder.path)
         for _ in range(_TRIES):
             before = _state(database)
             for name in (database, Path(f"{database}-wal")):
-                _copy_file(name, Path(folder.name) / name.name)
+                _copy_file(name, folder.path / name.name)
             if _state(database) == before:
                 return folder
             time.sleep(_PAUSE_S)
@@ -95,7 +95,7 @@ def _refuse_too_large(database: Path, folder: Path) -> None:
     if size > free.f_bavail * free.f_frsize:
         raise StorageError(
             f"{database} belongs to another user and is read from a private copy, which needs "
-            f"{size_text(size)}; {folder.parent} has less. Name another folder with TMPDIR"
+            f"{size_text(size)}; {folder.parent.parent} has less. Name another folder with TMPDIR"
         )
 
 

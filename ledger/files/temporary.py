@@ -127,7 +127,7 @@ def workplace(target: Path, what: str = "") -> Iterator[Path]:
     Its lock names `what` is made.
     Raises OSError.
     """
-    folder, fd = _make_locked(target)
+    folder, fd = make_locked(target)
     try:
         os.pwrite(fd, what.encode(errors="surrogateescape"), 0)
         yield folder
@@ -136,17 +136,11 @@ def workplace(target: Path, what: str = "") -> Iterator[Path]:
         os.close(fd)
 
 
-def sync_folder(fd: int) -> None:
-    """Make the entries of an open folder durable, where the filesystem can."""
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, *_NOT_SUPPORTED):
-            raise
+def make_locked(target: Path) -> tuple[Path, int]:
+    """Create a private folder beside `target`; its path, and the descriptor of its lock.
 
-
-def _make_locked(target: Path) -> tuple[Path, int]:
-    """Create the folder and its lock; its path, and the descriptor of the lock."""
+    Raises OSError.
+    """
     for _ in range(_TRIES_MAX):
         number = int.from_bytes(os.urandom(6))
         folder = target.with_name(f".{short_name(target.name)}.{os.getpid()}-{number}.orc-tmp")
@@ -160,6 +154,15 @@ def _make_locked(target: Path) -> tuple[Path, int]:
             os.close(fd)
         # Another process has just taken the new folder for a leftover.
     raise OSError(errno.EBUSY, f"{target.parent}: other processes remove new files there")
+
+
+def sync_folder(fd: int) -> None:
+    """Make the entries of an open folder durable, where the filesystem can."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, *_NOT_SUPPORTED):
+            raise
 
 
 def _empty(folder: int) -> None:
@@ -186,5 +189,5 @@ def _is_dead(path: Path) -> bool:
         return False
     lock = path / LOCK_NAME
     # Without a lock, the process was killed before it made one, or is about to make it: `discard`
-    # removes only an empty folder then, and `_make_locked` begins again.
+    # removes only an empty folder then, and `make_locked` begins again.
     return is_abandoned(lock) or not os.path.lexists(lock)

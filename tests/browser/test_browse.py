@@ -95,8 +95,8 @@ def test_the_file_that_opens_a_browser_leads_to_the_pages(
     try:
         assert process.stdout is not None
         json.loads(process.stdout.readline())
-        wait_until(lambda: [*tmp_path.glob("orc-browse-*/open.html")])
-        (file,) = tmp_path.glob("orc-browse-*/open.html")
+        wait_until(lambda: [*tmp_path.glob(".orc-browse.*/files/open.html")])
+        (file,) = tmp_path.glob(".orc-browse.*/files/open.html")
         wait_until(lambda: file.read_text("utf-8").endswith("</p>\n"))
         page = context.new_page()
         page.goto(file.as_uri())
@@ -104,7 +104,7 @@ def test_the_file_that_opens_a_browser_leads_to_the_pages(
         assert "orc_token" not in page.url
         process.terminate()
         process.wait(30)
-        assert list(tmp_path.glob("orc-browse-*")) == []
+        assert list(tmp_path.glob(".orc-browse.*")) == []
     finally:
         end_process(process)
 

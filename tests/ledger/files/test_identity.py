@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from orc.cli.doctor.leftover_files import find_leftover_files
 from orc.ledger import OwnerLock
 from orc.ledger.errors import StorageError
 from orc.ledger.files.locks import locks_dir
+from orc.ledger.files.run_places import note_folder
 from orc.ledger.reader import LedgerReader, read_ledger_id
 from orc.ledger.transport.backup import write_backup
 from tests.ledger.support import JOB, open_at, submitted
@@ -64,3 +67,25 @@ def test_locks_without_a_record_belong_to_the_ledger(tmp_path: Path) -> None:
         open_at(database).close()
         assert id_of(database) in record.read_text()
     lock.release()
+
+
+def test_what_a_killed_process_left_of_the_record_is_named_and_removed(tmp_path: Path) -> None:
+    database = tmp_path / "runs.db"
+    open_at(database).close()
+    locks = locks_dir(database)
+    left = locks / ".ledger.json.7-7.orc-tmp"
+    left.touch()
+    assert [found.path for found in find_leftover_files(database)] == [left]
+    (locks / "ledger.json").unlink()
+    open_at(database).close()
+    assert sorted(os.listdir(locks)) == ["ledger.json", "writer"]
+
+
+def test_what_a_killed_process_left_of_a_note_is_removed(tmp_path: Path) -> None:
+    database = tmp_path / "runs.db"
+    open_at(database).close()
+    (locks_dir(database) / f".{JOB}.folder.7-7.orc-tmp").touch()
+    note_folder(database, JOB, tmp_path / "runs")
+    assert sorted(os.listdir(locks_dir(database))) == sorted(
+        ["ledger.json", "writer", f"{JOB}.folder"]
+    )
