@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
+from orc.ledger.files.exposure import examine_folder
+from orc.ledger.files.locks import NO_LOCKS
 
 HOST = "127.0.0.1"
 PORT = 8001
 _PORTS_TRIED = 20
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def listen(port: int | None) -> socket.socket:
@@ -94,35 +95,39 @@ def _identity(path: Path) -> tuple[int, int, int]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise UsageProblem unless only this user, or root, can put files into the folder."""
-    for place in (folder, *folder.parents):
-        try:
-            found = os.stat(place)
-        except OSError as error:
-            raise UsageProblem(
-                f"--uds: {place}: {error.strerror}; make the folder first"
-            ) from error
-        owners = (os.geteuid(),) if place == folder else (os.geteuid(), 0)
-        # A folder above may be one like /tmp, in which nobody can rename the folders of others.
-        is_open = found.st_mode & _OTHERS_WRITE and (
-            place == folder or not found.st_mode & stat.S_ISVTX
+    """Raise UsageProblem if another user could change the folder."""
+    try:
+        faults = examine_folder(folder).faults
+    except OSError as error:
+        raise UsageProblem(f"--uds: {folder}: {error.strerror}; make the folder first") from error
+    if faults:
+        raise UsageProblem(
+            f"--uds: other users can change files in {faults[0].path}: it {faults[0].what}; "
+            "make a folder of your own (mkdir -m 700) and name a socket in it"
         )
-        if found.st_uid not in owners or is_open:
-            raise UsageProblem(
-                f"--uds: other users can change files in {place}; "
-                "make a folder of your own (mkdir -m 700) and name a socket in it"
-            )
 
 
 @contextmanager
 def _only_starter(folder: Path, path: Path) -> Iterator[None]:
     """Keep two servers from replacing the file of the same dead one."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageProblem(f"--uds {path}: {error.strerror}; name another path") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageProblem(f"--uds {path}: another server is starting there") from error
+            raise UsageProblem(
+                f"--uds {path}: another server is starting there; try again, or name another path"
+            ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise UsageProblem(
+                f"--uds {path}: {folder} is on a filesystem without file locks (flock); name a socket "
+                "in a folder on a local disk"
+            ) from error
         yield
     finally:
         os.close(descriptor)

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import Literal
 
+from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.run_places import noted_folder
 from orc.ledger.stored import check_job_id
@@ -64,7 +65,7 @@ def _is_unpublished(path: Path) -> bool:
 
 
 def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:
-    """Whether the folder is this user's, no other user can write to it, and it is the job's.
+    """Whether no other user can change the folder (see `examine_folder`), and it is the job's.
 
     The first line of its `events.jsonl` has the job's id and the hash of its first event. A link is
     not followed.
@@ -73,9 +74,7 @@ def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:
         found = os.lstat(path)
     except (OSError, ValueError):
         return False
-    if not path.is_absolute() or not stat.S_ISDIR(found.st_mode):
-        return False
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if not path.is_absolute() or not stat.S_ISDIR(found.st_mode) or not _is_own(path):
         return False
     lines = Folder(path).read("events.jsonl", size_max=_LINE_BYTES_MAX) or b""
     try:
@@ -86,3 +85,10 @@ def is_folder_of_job(path: Path, job_id: str, first_hash: str) -> bool:
         job_id,
         first_hash,
     )
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return examine_folder(path).is_own
+    except OSError:
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import socket
 import stat
@@ -11,6 +13,8 @@ import pytest
 
 from orc.cli.browse.sockets import address_of, listen, listen_at
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.own_folder import is_folder_of_job
+from orc.ledger.files.exposure import VARIABLE, examine_folder
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_anything_else_at_the_path_is_left_alone(folder: Path, kind: str) -> Non
     assert dead.path.exists()
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
+@pytest.mark.parametrize("mode", [0o777, 0o772, 0o1777, 0o702])
 def test_a_folder_in_which_others_can_write_is_refused(folder: Path, mode: int) -> None:
     for place in (folder, folder / "inside"):
         place.mkdir(mode=0o700, exist_ok=True)
@@ -89,6 +93,40 @@ def test_a_folder_in_which_others_can_write_is_refused(folder: Path, mode: int) 
     if mode != 0o1777:
         with pytest.raises(UsageProblem, match="other users can change files in"):
             listen_at(folder / "inside" / "orc.sock")
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o770, 0o775, 0o702, 0o777, 0o1777])
+@pytest.mark.parametrize("place", ["the folder", "the folder above"])
+def test_one_rule_says_for_ledgers_run_folders_and_sockets_which_folder_is_ones_own(
+    place: str, mode: int, trusted: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = folder / "inside"
+    inside.mkdir(mode=0o700)
+    (inside / "events.jsonl").write_text('{"job_id": "job", "hash": "first"}\n')
+    (inside if place == "the folder" else folder).chmod(mode)
+    if trusted:
+        monkeypatch.setenv(VARIABLE, str(folder))
+    is_own = examine_folder(inside).is_own
+    assert is_folder_of_job(inside, "job", "first") == is_own
+    if is_own:
+        listen_at(inside / "orc.sock").listener.close()
+    else:
+        with pytest.raises(UsageProblem, match="other users can change files in"):
+            listen_at(inside / "orc.sock")
+    assert is_own or not trusted
+
+
+def test_a_filesystem_without_locks_is_named_with_the_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UsageProblem, match=rf"{folder} is .* without file locks .*local disk"):
+        listen_at(folder / "orc.sock")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_path_that_cannot_be_used_is_an_error_with_advice(folder: Path) -> None:
