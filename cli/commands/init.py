@@ -13,6 +13,7 @@ from orc.cli.jobs.caller.templates import ABOUT, read_template
 from orc.cli.options import Json
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.new_file import what_is_no_file
 from orc.ledger.files.temporary import sweep
 
 
@@ -47,6 +48,9 @@ def command(
     beside = path.with_name(f"{path.stem}.replay.yaml")
     contents = {beside: replies, path: spec}
     for found, content in contents.items():
+        obstacle = what_is_no_file(found)
+        if obstacle is not None:
+            raise UsageProblem(f"{found} is {obstacle}; name another file with --to")
         # A file that has the content already may be the first half of a killed command.
         if not force and os.path.lexists(found) and _read(found) != content:
             raise UsageProblem(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -89,9 +90,21 @@ def refuse_existing(target: Path, *, force: bool, what: str = "") -> None:
     require_folder(target)
     if not os.path.lexists(target):
         return
-    is_replaceable = target.is_file() and not target.is_symlink()
-    if not is_replaceable or not (force or _is_left_by_killed(target, what)):
+    if what_is_no_file(target) is not None or not (force or _is_left_by_killed(target, what)):
         raise FileIsThere(_is_there(target))
+
+
+def what_is_no_file(path: Path) -> str | None:
+    """What is at the path instead of a regular file; None if one is there, or nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISLNK(mode):
+        return "a link"
+    return "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
 
 
 def _place(temporary: Path, target: Path) -> None:
@@ -157,7 +170,10 @@ def _became(folder: Path, target: Path, what: str) -> bool:
 
 
 def _is_there(target: Path) -> str:
-    return f"{target} exists already; name another file, or add --force to replace a file"
+    obstacle = what_is_no_file(target)
+    if obstacle is not None:
+        return f"{target} exists already and is {obstacle}; name another file"
+    return f"{target} exists already; name another file, or add --force to replace it"
 
 
 def _sync(path: Path) -> None:

@@ -114,7 +114,7 @@ def menu_links(datasette: Any) -> list[dict[str, str]]:
 @_hook
 def startup(datasette: Any) -> None:
     """Limit the instructions of SQL, and make messages safe. Datasette has no hooks for this."""
-    make_stderr_safe(database_module, views_module)
+    make_stderr_safe(database_module, views_module, serves_ledgers=lambda: _has_ledger(datasette))
     try:
         allowed_hosts(datasette.plugin_config("orc"))
     except ValueError as error:

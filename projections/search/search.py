@@ -5,7 +5,6 @@ The index finds the events. Their texts are read from the ledger, so that remove
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,7 +17,8 @@ from orc.ledger.errors import LedgerError, describe_unreadable
 from orc.ledger.reader import EVENT_COLUMNS, LedgerReader, row_to_recorded
 from orc.projections.search.file import remove_index
 from orc.projections.search.index import SearchIndex, last_position, open_index
-from orc.projections.search.query import BEGIN, END, JOINT, TOKENIZER, match_expression, spaced
+from orc.projections.search.query import BEGIN, END, TOKENIZER, match_expression, spaced
+from orc.projections.search.snippets import ELLIPSIS, pieces_of
 from orc.projections.search.texts import texts_of
 from orc.projections.tables.own_schema import check_own_tables
 
@@ -31,9 +31,6 @@ QUERY_S = 1.0
 """How long one search may update the index, and then query it, in seconds."""
 
 _SNIPPET_TOKENS = 40
-_PIECE_CHARS_MAX = 240
-_UNMARKED_CHARS = 600
-_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,15 +192,14 @@ def _hits(reader: LedgerReader, expression: str, places: list[tuple[int, str]]) 
         )
         snippets = dict(
             memory.execute(
-                f"SELECT rowid, snippet(texts, 0, ?, ?, '…', {_SNIPPET_TOKENS}) "
+                f"SELECT rowid, snippet(texts, 0, ?, ?, '{ELLIPSIS}', {_SNIPPET_TOKENS}) "
                 "FROM texts WHERE texts MATCH ?",
                 (BEGIN, END, expression),
             )
         )
     for number, (hit, text) in enumerate(read):
         # If the snippet does not match, as the index did, the text is shown without marks.
-        snippet = snippets.get(number, text[:_UNMARKED_CHARS])
-        yield replace(hit, pieces=tuple(_pieces(snippet)))
+        yield replace(hit, pieces=tuple(pieces_of(snippets.get(number), text)))
 
 
 def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
@@ -226,23 +222,3 @@ def _read(reader: LedgerReader, position: int, what: str) -> tuple[Hit, str]:
         return hit, dict(texts_of(reader, recorded)).get(what, "")
     except LedgerError as error:
         return replace(hit, lost=describe_unreadable(error)), ""
-
-
-def _pieces(snippet: str) -> Iterator[tuple[str, bool]]:
-    before, *marked = snippet.replace(JOINT, "").split(BEGIN)
-    if before:
-        yield _shortened(before), False
-    for part in marked:
-        hit, _, after = part.partition(END)
-        yield _shortened(hit), True
-        if after:
-            yield _shortened(after), False
-
-
-def _shortened(text: str) -> str:
-    """The text on one line, shortened in the middle: a word can be a million characters long."""
-    text = _SPACES.sub(" ", text)
-    if len(text) <= _PIECE_CHARS_MAX:
-        return text
-    half = _PIECE_CHARS_MAX // 2
-    return f"{text[:half]} … {text[-half:]}"

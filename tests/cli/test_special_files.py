@@ -33,6 +33,8 @@ COMMANDS = (
     ["blame", "SPECIAL"],
     ["run", "spec.yaml", "--record", "SPECIAL", "--force"],
     ["bundle", "latest", "SPECIAL", "--force"],
+    ["init", "--to", "SPECIAL"],
+    ["init", "--to", "SPECIAL", "--force"],
     ["backup", "SPECIAL", "--force"],
     ["export", "latest", "--format", "html", "--to", "SPECIAL", "--force"],
     ["graph", "latest", "--output", "SPECIAL", "--force"],
@@ -46,6 +48,7 @@ def folder(here: Path) -> Path:
     write("replay.yaml", "project: p\nprovider: replay\nsteps: {a: {prompt: say it}}\n")
     assert orc("bundle", job, "job.orc").code == 0
     os.mkfifo("pipe")
+    os.mkfifo("pipe.yaml")
     with socket.socket(socket.AF_UNIX) as made:
         made.bind("socket")
     return here
@@ -59,6 +62,28 @@ def test_a_special_file_is_refused(command: list[str], folder: Path) -> None:
         assert said.code in (1, 2, 5, 6, 7, 74), said
         assert special in said.out + said.err
         assert not Path(special).is_file()
+        assert "--force" not in said.err
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_init_waits_for_no_pipe_and_replaces_none(folder: Path, force: tuple[str, ...]) -> None:
+    for name in ("pipe.yaml", "folder.yaml"):
+        Path("folder.yaml").mkdir(exist_ok=True)
+        said = orc("init", "eval", "--to", name, *force)
+        assert said.code == 2
+        assert f"{name} is a " in said.err
+        assert "name another file with --to" in said.err
+        assert not Path(name).is_file()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_force_is_no_remedy_for_what_it_does_not_replace(folder: Path, kind: str) -> None:
+    Path("there").symlink_to("spec.yaml") if kind == "link" else Path("there").mkdir()
+    for force in ((), ("--force",)):
+        said = orc("bundle", "latest", "there", *force)
+        assert said.code == 2
+        assert f"there exists already and is a {kind}; name another file" in said.err
+        assert "--force" not in said.err
 
 
 def test_prices_in_a_pipe_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,12 +248,12 @@ class _Resolver:
         values: dict[str, Any] = {}
         for name in self.settings.inputs:
             if name not in declared:
-                self._report(f"-i {name}: the spec has no such input{nearest(name, declared)}")
+                self._report(f"inputs.{name}: the spec has no such input{nearest(name, declared)}")
         for name, spec in declared.items():
             if name in self.settings.inputs:
                 values[name], reason = read_input(self.settings.inputs[name], spec)
                 if reason:
-                    self._report(f"-i {name}: {reason}")
+                    self._report(f"inputs.{name}: {reason}")
             elif is_required(spec):
                 about = f" ({spec.description})" if spec.description else ""
                 self._report(

@@ -235,9 +235,9 @@ steps: {a: {value: "${{ inputs.count }} ${{ inputs.size }}"}}
 
     for said in (wrong_type, not_allowed, unknown, without_value):
         assert_refused(said)
-    assert "-i count: must be of type integer; got 'many'" in wrong_type.err
-    assert "-i size: must be one of 'small', 'large'; got 'huge'" in not_allowed.err
-    assert "-i sise: the spec has no such input; did you mean 'size'?" in unknown.err
+    assert "inputs.count: must be of type integer; got 'many'" in wrong_type.err
+    assert "inputs.size: must be one of 'small', 'large'; got 'huge'" in not_allowed.err
+    assert "inputs.sise: the spec has no such input; did you mean 'size'?" in unknown.err
     assert "KEY=VALUE; got 'count'" in without_value.err
 
 

@@ -97,6 +97,25 @@ def test_an_unknown_address_is_answered_with_404_and_not_printed(
     assert said.out + said.err == ""
 
 
+def test_a_mistake_in_an_address_is_on_the_page_and_not_in_the_terminal(
+    database: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    addresses = (
+        "/runs?sql=select+nothing",
+        "/runs/jobs?_where=nothing",
+        "/runs/jobs?_sort=nothing",
+    )
+    for answer in answers(database, *addresses):
+        assert answer.status_code == 400
+        assert "nothing" in answer.text
+    said = capfd.readouterr()
+    assert said.out + said.err == ""
+    # What Datasette prints for other databases is left as it is.
+    sqlite3.connect(tmp_path / "other.db").close()
+    answers(tmp_path / "other.db", "/other?sql=select+nothing")
+    assert "ERROR: conn=" in capfd.readouterr().err
+
+
 def test_a_datasette_without_a_ledger_has_no_added_headers(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "other.db").close()
     (answer,) = answers(tmp_path / "other.db", "/")

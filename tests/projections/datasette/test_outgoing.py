@@ -155,7 +155,7 @@ def test_no_page_that_can_be_reached_has_a_character_that_controls(
     gc.collect()
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert "no such column: \\x1b[5m" in printed.err
+    assert "ERROR: conn=" not in printed.err
     assert all(one.isprintable() for one in printed.err.replace("\n", ""))
 
 

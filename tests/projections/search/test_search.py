@@ -22,6 +22,7 @@ from orc.projections.search.file import index_path, remove_index
 from orc.projections.search.index import open_index
 from orc.projections.search.query import TOKENIZER, match_expression, plain_text, spaced
 from orc.projections.search.search import PAGE_HITS, SearchQuery, SearchResults, search
+from orc.projections.search.snippets import pieces_of
 from tests.builders import JOB, step
 from tests.projections.support import OTHER, Story, begun, open_in, write
 
@@ -104,6 +105,60 @@ def test_no_input_is_a_syntax_error(typed: str) -> None:
         memory.execute("INSERT INTO t VALUES (?)", (spaced(plain_text(typed)),))
         if expression is not None:
             memory.execute("SELECT * FROM t WHERE t MATCH ?", (expression,)).fetchall()
+
+
+FILLER = "far away words that nobody looks for here at all " * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "shown"),
+    [
+        ("a [secret API_KEY] b", "secret", "a [[secret API_KEY]] b"),
+        ("a [secret API_KEY] b", "key", "a [[secret API_KEY]] b"),
+        ("a [secret API_KEY] b", "api key", "a [[secret API_KEY]] b"),
+        ("a [secret API_KEY] b", '"a secret"', "[a [secret API_KEY]] b"),
+        ("a [secret API_KEY] b", '"key b"', "a [[secret API_KEY] b]"),
+        ("a [secret API_KEY] b", '"a secret api key b"', "[a [secret API_KEY] b]"),
+        ("a [secret other thing] b", "secret", "a [[secret] other thing] b"),
+        ("a [secret ONE] and [secret TWO]", "two", "a [secret ONE] and [[secret TWO]]"),
+    ],
+)
+def test_the_label_of_a_secret_is_marked_as_a_whole(
+    text: str, asked: str, shown: str, tmp_path: Path
+) -> None:
+    with open_in(tmp_path) as ledger:
+        write(ledger, begun(step("a")).start("a").succeed("a", text))
+    (line,) = marked(search(tmp_path / "runs.db", SearchQuery(asked, what="output"))).splitlines()
+    assert line == shown
+
+
+@pytest.mark.parametrize("words", range(12))
+def test_the_label_of_a_secret_is_not_cut_at_the_ends_of_a_snippet(
+    words: int, tmp_path: Path
+) -> None:
+    near = " ".join(["x"] * words)
+    label = "[secret LONG_NAME_OF_IT]"
+    text = (
+        f"{FILLER}{label} {near} " + "y " * (40 - words) + f"needle {near} {label}{label} {FILLER}"
+    )
+    with open_in(tmp_path) as ledger:
+        write(ledger, begun(step("a")).start("a").succeed("a", text))
+    shown = marked(search(tmp_path / "runs.db", SearchQuery("needle", what="output")))
+    assert "needle" in shown
+    assert not any(
+        piece in shown.replace(label, "") for piece in ("secret", "LONG", "NAME_", "OF_IT", "[s")
+    )
+
+
+def test_the_label_of_a_secret_is_not_cut_in_a_long_piece() -> None:
+    label = "[secret LONG_NAME_OF_IT]"
+    for before in range(90, 130):
+        text = f"{'x' * before}{label}{'y' * 100}{label}{'z' * before}"
+        for snippet in (None, text):
+            pieces = "".join(piece for piece, _ in pieces_of(snippet, text))
+            assert "LONG" not in pieces.replace(label, "")
+    long = "x" * 590 + label
+    assert "".join(piece for piece, _ in pieces_of(None, long)).endswith(label)
 
 
 def test_a_word_within_unspaced_script_is_found_and_shown_as_it_was(tmp_path: Path) -> None:

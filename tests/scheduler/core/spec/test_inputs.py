@@ -47,7 +47,7 @@ def test_an_input_that_cannot_be_stored_is_refused_before_there_is_a_job(
     assert why in problem
     spec = tmp_path / "spec.yaml"
     spec.write_text("project: x\ninputs: {given: {type: list}}\nsteps: {a: {value: 1}}\n")
-    with pytest.raises(orc.SpecError, match="-i given: cannot be stored"):
+    with pytest.raises(orc.SpecError, match=r"inputs\.given: cannot be stored"):
         orc.run(spec, inputs={"given": value}, db=tmp_path / "runs.db")
     assert not (tmp_path / "runs.db").exists()
 
