@@ -10,7 +10,11 @@ import gc
 import io
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TextIO
 
 
 def main() -> None:
@@ -53,7 +57,8 @@ def _run() -> int:
             from orc.ledger.failpoints import arm_from_environment
 
             arm_from_environment()
-        code = app(standalone_mode=False)
+        with _warnings_said():
+            code = app(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of stdout has closed it. The rest of the output is dropped.
@@ -64,6 +69,35 @@ def _run() -> int:
     except Exception as error:
         return _explain(error)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """In the block, say what a reader of a ledger warns of, once; a shell's completion says nothing."""
+    from orc.cli.terminal.text import safe, say
+    from orc.ledger.errors import UnseenLog
+
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=UnseenLog)
+        show_other = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, UnseenLog):
+                show_other(message, category, filename, lineno, file, line)
+            elif str(message) not in said and "_ORC_COMPLETE" not in os.environ:
+                said.add(str(message))
+                say(f"orc: {safe(message)}")
+
+        warnings.showwarning = show
+        yield
 
 
 def _explain(error: Exception) -> int:

@@ -15,6 +15,7 @@ import errno
 import os
 import sqlite3
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from orc.ledger.errors import (
     NoLedger,
     NotALedger,
     StorageError,
+    UnseenLog,
 )
 from orc.ledger.files.exposure import Examined, examine_ledger
 from orc.ledger.files.in_use import is_written_here
@@ -202,9 +204,23 @@ def source_to_read(path: Path) -> Source:
         return Source(real)
     _refuse_unreadable(examined)
     if not has_content(Path(f"{real}-wal")):
+        _warn_of_unseen_log(examined)
         return Source(real, is_fixed=True)
     copy = copy_database(real)
     return Source(copy.path / real.name, copy=copy)
+
+
+def _warn_of_unseen_log(examined: Examined) -> None:
+    """Warn if the file has other names: its log is beside the one by which it is written."""
+    for fault in examined.faults:
+        if fault.cause == "names" and fault.path == examined.path:
+            warnings.warn(
+                f"{fault.path} {fault.what}: events that are only in the log of another name (its "
+                "-wal file) are not seen. Read the ledger by the name by which orc writes it, or "
+                f"{fault.remedy}",
+                UnseenLog,
+                stacklevel=2,
+            )
 
 
 def _refuse_unreadable(examined: Examined) -> None:

@@ -18,6 +18,8 @@ LedgerError
 ├── BadFailpoint      the tester: an entry of ORC_FAILPOINTS is not valid
 ├── StorageError      the user: the disk is full, failing or gone
 └── CorruptLedger     the user: stored bytes changed; `orc verify` lists the damage
+
+UnseenLog is a warning: the user may see fewer events than the ledger has.
 """
 
 from __future__ import annotations
@@ -159,3 +161,7 @@ def describe_unreadable(error: LedgerError) -> str:
     if isinstance(error, RemovedBlob):
         return str(error).partition(": ")[2]
     return str(error)
+
+
+class UnseenLog(UserWarning):
+    """The ledger is read by a name that is not the one beside which its log may be."""

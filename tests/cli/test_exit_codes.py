@@ -38,6 +38,7 @@ CAUGHT = {
     "ToolMistake": "answers the model",
     "ToolProblem": "ends an attempt",
     "TransientError": "an error of a provider",
+    "UnseenLog": "a warning, which the command line prints",
     "Unstorable": "ends an attempt, or becomes a SpecError or a UsageProblem",
     "LedgerError": "the base of those of the ledger, never raised itself",
 }

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 import orc as orc_api
 from orc.cli.terminal.ledger_changes import LedgerChanges
 from orc.ledger import JobId, LedgerReader, OwnerLock
+from orc.ledger.errors import UnseenLog
 from orc.ledger.files.exposure import VARIABLE
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 from tests.cli.command_line import orc, submit
@@ -416,6 +418,34 @@ def test_a_link_to_nothing_is_named_with_its_target(shared: Path) -> None:
     said = orc("run", "spec.yaml", "--db", "new.db")
     assert said.code == 7
     assert f"{shared}/runs: it is a link to {shared}/nowhere, which does not exist" in said.err
+
+
+def test_a_second_hard_link_is_read_with_a_warning_that_its_log_is_not_seen(
+    job: str, shared: Path
+) -> None:
+    os.link("runs.db", "second.db")
+    with closing(sqlite3.connect("runs.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute("DELETE FROM signals")
+        writer.execute("INSERT INTO orc_meta VALUES ('logged', 'yes')")
+        assert Path("runs.db-wal").stat().st_size
+        for command in (
+            ("list",),
+            ("show", job),
+            ("verify",),
+            ("search", "ask"),
+            ("backup", "b.db"),
+        ):
+            said = orc(*command, "--db", "second.db")
+            assert said.err.count(f"{shared}/second.db has 2 names (hard links)") == 1, said
+            assert "in the log of another name (its -wal file) are not seen" in said.err
+            assert "Read the ledger by the name by which orc writes it, or remove" in said.err
+        # By the name that has the log, everything is seen.
+        assert "not seen" not in orc("list").err
+        with patch.dict(os.environ, {"_ORC_COMPLETE": "complete_bash", "COMP_WORDS": "orc show "}):
+            assert "not seen" not in orc("list", "--db", "second.db").err
+        with pytest.warns(UnseenLog, match="2 names"):
+            LedgerReader.open(Path("second.db")).close()
 
 
 def test_a_second_hard_link_is_refused_for_writing(job: str, shared: Path) -> None:
