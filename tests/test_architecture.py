@@ -71,7 +71,9 @@ MAY_IMPORT: dict[str, str] = {
         "ledger projections.folds projections.history projections.money projections.pages "
         "projections.tables providers.catalogue"
     ),
-    "projections.datasette": "ledger projections.money projections.pages projections.tables",
+    "projections.datasette": (
+        "ledger ledger.files projections.money projections.pages projections.tables"
+    ),
     "projections": "ledger projections.folder projections.money projections.tables",
     # Use cases do not import the terminal, so that the Python API can be built on them.
     "cli.jobs.caller": (
@@ -92,10 +94,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
-    "cli.doctor": (
-        "cli cli.jobs cli.jobs.caller ledger ledger.files projections.folder providers "
-        "scheduler.core"
-    ),
+    "cli.doctor": ("cli cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"),
     "cli.commands": (
         "cli cli.browse cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger "
         "ledger.files ledger.transport projections projections.exports projections.folder "

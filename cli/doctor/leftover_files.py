@@ -15,12 +15,12 @@ from pathlib import Path
 
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.files.exposure import examine_ledger
 from orc.ledger.files.locks import locks_dir
 from orc.ledger.files.private_folder import KINDS, temporary_place
+from orc.ledger.files.run_places import noted_outputs
 from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned
 from orc.ledger.files.unfinished import MARK
-from orc.ledger.stored import parse_object
-from orc.projections.folder.removed_files import output_dir_of
 
 _ENTRIES_MAX = 100_000
 """How many entries of folders are looked at: an output folder may be as large as a disk."""
@@ -40,7 +40,7 @@ def find_leftover_files(database: Path) -> list[LeftoverFile]:
     found = [*_beside(database.parent), *_beside(locks_dir(database))]
     with LedgerReader.open(database) as ledger:
         found += _in_run_folders(ledger)
-        found += _in_output_folders(ledger)
+        found += _in_output_folders(ledger.path)
     return found
 
 
@@ -88,15 +88,16 @@ def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
                 yield LeftoverFile(path, what, f"`orc export {job_id}` removes it")
 
 
-def _in_output_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:
-    rows = ledger.connection.execute(
-        "SELECT job_id, data FROM events WHERE type IN ('job.submitted', 'job.amended') "
-        "ORDER BY position DESC"
-    )
+def _in_output_folders(database: Path) -> Iterator[LeftoverFile]:
+    """What is left in output folders, as far as a process of this very ledger has written to them.
+
+    What a ledger records is not looked into: its author may have named any folder.
+    """
     seen: set[Path] = set()
-    for job_id, data in rows:
-        target = output_dir_of(ledger, parse_object(data)["spec"])
-        if target is None or target in seen:
+    if not examine_ledger(database).is_own:
+        return
+    for job_id, target in noted_outputs(database):
+        if target in seen:
             continue
         seen.add(target)
         for path in _temporary_files(target):

@@ -27,7 +27,7 @@ from orc.ledger.definition import JobDef
 from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
-from orc.ledger.files.run_places import note_folder
+from orc.ledger.files.run_places import note_folder, note_output
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
 from orc.ledger.scarcity import may_pass
 from orc.ledger.secrets.masking import Mask
@@ -353,6 +353,7 @@ def deliver_files(
     if target is None:
         return ()
     try:
+        note_output(ledger.path, job_id, Path(target))
         return tuple(deliver(ledger, job_id, Path(target), force=force))
     except OSError as error:
         raise EnvironmentProblem(

@@ -1,6 +1,6 @@
-"""Notes in the folder of lock files: in which folder this ledger's processes publish a job.
+"""Notes in the folder of lock files: in which folders this ledger's processes put the files of a job.
 
-A ledger records the folder too, but a copy or a forged ledger has the same record. The note is beside
+A ledger records the folders too, but a copy or a forged ledger has the same record. The note is beside
 the file for which it was written, and names its inode, so that no other file has it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from orc.ledger.files.folder import Folder
@@ -15,20 +16,47 @@ from orc.ledger.files.locks import locks_dir
 from orc.ledger.files.temporary import sweep
 
 _BYTES_MAX = 16_384
+_RUN = ".folder"
+_OUTPUT = ".output"
 
 
 def note_folder(database: Path, job_id: str, folder: Path) -> None:
     """Note that the owner of the job publishes it in this folder. Raises OSError."""
-    if noted_folder(database, job_id) != folder:
-        note = {"folder": os.fspath(folder), "inode": os.stat(database).st_ino}
-        notes, name = locks_dir(database), f"{job_id}.folder"
-        sweep(notes, [name])
-        Folder(notes).write(name, json.dumps(note).encode())
+    _note(database, f"{job_id}{_RUN}", folder)
 
 
 def noted_folder(database: Path, job_id: str) -> Path | None:
     """The folder in which a process of this ledger last published the job; None if none is known."""
-    content = Folder(locks_dir(database)).read(f"{job_id}.folder", size_max=_BYTES_MAX)
+    return _noted(database, f"{job_id}{_RUN}")
+
+
+def note_output(database: Path, job_id: str, folder: Path) -> None:
+    """Note that the owner of the job copies its files to this `output_dir`. Raises OSError."""
+    _note(database, f"{job_id}{_OUTPUT}", folder)
+
+
+def noted_outputs(database: Path) -> Iterator[tuple[str, Path]]:
+    """The jobs that a process of this ledger copied to an `output_dir`, each with the last one."""
+    try:
+        names = sorted(os.listdir(locks_dir(database)))
+    except OSError:
+        return
+    for name in names:
+        folder = _noted(database, name) if name.endswith(_OUTPUT) else None
+        if folder is not None:
+            yield name.removesuffix(_OUTPUT), folder
+
+
+def _note(database: Path, name: str, folder: Path) -> None:
+    if _noted(database, name) != folder:
+        note = {"folder": os.fspath(folder), "inode": os.stat(database).st_ino}
+        notes = locks_dir(database)
+        sweep(notes, [name])
+        Folder(notes).write(name, json.dumps(note).encode())
+
+
+def _noted(database: Path, name: str) -> Path | None:
+    content = Folder(locks_dir(database)).read(name, size_max=_BYTES_MAX)
     try:
         note = json.loads(content or b"null")
         is_ours = note["inode"] == os.stat(database).st_ino

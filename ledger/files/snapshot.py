@@ -42,7 +42,8 @@ def stamp_of(database: Path) -> tuple[object, ...]:
     for path in (database, Path(f"{database}-wal")):
         with suppress(FileNotFoundError):
             status = os.stat(path)
-            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+            times = status.st_mtime_ns, status.st_ctime_ns
+            found.append((path.name, status.st_dev, status.st_ino, status.st_size, *times))
     return tuple(found)
 
 

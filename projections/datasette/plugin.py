@@ -20,6 +20,7 @@ from datasette.views import base as views_module
 
 from orc.ledger.connection import has_ledger_header
 from orc.ledger.errors import ExposedFiles, LedgerError, StorageError
+from orc.ledger.files.snapshot import stamp_of
 from orc.projections.datasette.cells import STYLE, CellPlace, render
 from orc.projections.datasette.incoming import allowed_hosts, checked
 from orc.projections.datasette.limits import limit, with_opcodes
@@ -37,6 +38,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _row_page: ContextVar[bool] = ContextVar("row_page", default=False)
 _known: set[Path] = set()
+_OTHERS_MAX = 1_000
+_others: dict[Path, tuple[object, ...]] = {}
+"""What is no ledger, with the state of its files: to look again may mean to copy them."""
 
 
 def _hook(function: _Function) -> _Function:
@@ -214,11 +218,26 @@ def _is_ledger(datasette: Any, name: str) -> bool:
     path = Path(path).absolute()
     if path in _known:
         return True
+    stamp = _stamp_of(path)
+    if stamp is not None and _others.get(path) == stamp:
+        return False
     found = _has_our_header(path)
     if found:
         _known.add(path)
+    elif found is False and stamp is not None:
+        if len(_others) >= _OTHERS_MAX:
+            _others.clear()
+        _others[path] = stamp
     # What cannot be examined now may be a ledger: the checks and limits of ledgers are kept.
     return found is not False
+
+
+def _stamp_of(path: Path) -> tuple[object, ...] | None:
+    """The state of the files; None without a file, or if they cannot be examined."""
+    try:
+        return stamp_of(path) or None
+    except OSError:
+        return None
 
 
 def _has_our_header(path: Path) -> bool | None:

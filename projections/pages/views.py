@@ -21,6 +21,7 @@ from datasette.utils.asgi import Response
 from orc.ledger.connection import storage_errors
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import LedgerError, NoSuchJob
+from orc.ledger.files.snapshot import stamp_of
 from orc.ledger.reader import LedgerReader
 from orc.projections.damage import SUSPICIOUS, find_damage
 from orc.projections.pages.decisions import are_decisions_allowed
@@ -108,13 +109,12 @@ def open_reader(path: Path) -> Iterator[LedgerReader]:
 
 
 def _damage_of(path: Path) -> str | None:
-    """The damage of the ledger, which is looked for once in each state of the file."""
-    found = path.stat()
-    return _find_damage_once(path, found.st_mtime_ns, found.st_size)
+    """The damage of the ledger, which is looked for once in each state of its files."""
+    return _find_damage_once(path, stamp_of(path))
 
 
 @lru_cache(maxsize=16)
-def _find_damage_once(path: Path, changed_ns: int, size_bytes: int) -> str | None:
+def _find_damage_once(path: Path, stamp: tuple[object, ...]) -> str | None:
     return find_damage(path)
 
 

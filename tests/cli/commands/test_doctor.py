@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from orc.ledger.files.temporary import hold
 from tests.cli.command_line import orc, submit, write
@@ -54,3 +59,43 @@ def test_doctor_leaves_alone_what_a_living_process_writes(here: Path) -> None:
         assert hold(file.fileno())
         assert "orc-tmp" not in orc("doctor").out
     assert "orc-tmp" in orc("doctor").out
+
+
+@pytest.mark.parametrize(
+    "kind", ["mine", "copied", "copied with notes", "imported", "open to others"]
+)
+def test_doctor_looks_only_into_output_folders_to_which_this_ledger_has_written(
+    kind: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        f"project: p\noutput_dir: {here}/out\n"
+        "steps: {a: {value: 1, files: [{path: a.txt, content: x}]}}\n"
+    )
+    job = submit(text)
+    left = here / "out/.a.txt.7-7.orc-tmp"
+    left.touch()
+    place = here / "other"
+    place.mkdir(mode=0o700)
+    if kind.startswith("copied"):
+        shutil.copy("runs.db", place)
+        if kind == "copied with notes":
+            shutil.copytree("runs.db.locks", place / "runs.db.locks")
+    elif kind == "imported":
+        assert orc("bundle", job, "job.orc").code == 0
+        assert orc("import", here / "job.orc", "--trust", "--db", place / "runs.db").code == 0
+    else:
+        place = here
+        if kind == "open to others":
+            Path("runs.db").chmod(0o666)
+    looked: list[Path] = []
+    real_walk = os.walk
+
+    def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        looked.append(Path(folder))
+        return real_walk(folder)
+
+    monkeypatch.setattr(os, "walk", walk)
+    said = orc("doctor", "--db", place / "runs.db")
+    is_looked_into = kind == "mine"
+    assert (here / "out" in looked) is is_looked_into
+    assert (str(left) in said.out) is is_looked_into
