@@ -82,7 +82,7 @@ def _print_logs(
         # that are read afterwards are complete.
         owned = has_owner(ledger.path, job_id)
         has_more = owned and _has_more(ledger, job_id, step)
-        if changes.has_new():
+        if changes.has_new(at_once=not owned):
             attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
         if only is not None and not chosen and not (follow and has_more):

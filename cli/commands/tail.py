@@ -115,7 +115,9 @@ def print_job(
     while follow and owned and not ended:
         changes.wait()
         owned = has_owner(ledger.path, job_id)
-        if owned and not changes.has_new():
+        # The last events may be in a snapshot that was not taken yet.
+        has_new = changes.has_new(at_once=not owned)
+        if owned and not has_new:
             continue
         for recorded in ledger.read_stream(job_id, after=version):
             version, ended = recorded.version, recorded.event.type in ENDINGS

@@ -16,9 +16,11 @@ import pytest
 
 import orc as orc_api
 from orc.cli.terminal.ledger_changes import LedgerChanges
-from orc.ledger import JobId, LedgerReader, OwnerLock
+from orc.ledger import JobId, LedgerReader, OwnerLock, connection
 from orc.ledger.errors import UnseenLog
 from orc.ledger.files.exposure import VARIABLE
+from orc.ledger.files.private_folder import PrivateFolder
+from orc.ledger.files.snapshot import copy_database
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 from tests.cli.command_line import orc, submit
 from tests.other_users import ANOTHER, as_user, give, hot_journal, needs_root, shared_folder
@@ -135,6 +137,47 @@ def test_a_ledger_of_another_user_is_followed_while_it_changes(job: str, shared:
             assert changes.has_new()
             assert ledger.connection.execute("SELECT status FROM jobs").fetchone() == ("cancelled",)
             assert not changes.has_new()
+
+
+@needs_root
+def test_a_busy_ledger_of_another_user_is_copied_in_a_tenth_of_the_time(
+    job: str, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(shared, *shared.rglob("*"))
+    now, copied = 0.0, 0
+
+    def copy(database: Path) -> PrivateFolder:
+        nonlocal now, copied
+        made = copy_database(database)
+        now += 0.5
+        copied += sum(file.stat().st_size for file in made.path.iterdir())
+        return made
+
+    monkeypatch.setattr(connection, "copy_database", copy)
+    with LedgerReader.open(shared / "runs.db") as ledger:
+        changes = LedgerChanges(ledger, clock=lambda: now)
+        with closing(sqlite3.connect("runs.db", isolation_level=None)) as writer:
+            writer.execute("PRAGMA wal_autocheckpoint = 0")
+            once = Path("runs.db").stat().st_size
+            polls, reads = 240, 0
+            copied = 0
+            for number in range(polls):
+                now += 0.25
+                writer.execute("UPDATE orc_meta SET value = ? WHERE key = 'read_model'", (number,))
+                reads += changes.has_new()
+            # 60 seconds of changes are copied about every 5 seconds, and not 240 times.
+            assert 8 <= reads <= 12
+            assert copied <= 12 * (once + Path("runs.db-wal").stat().st_size)
+            # The last change is seen, too, at once or later.
+            query = "SELECT value FROM orc_meta WHERE key = 'read_model'"
+            assert changes.has_new(at_once=True)
+            assert ledger.connection.execute(query).fetchone() == (str(polls - 1),)
+            writer.execute("UPDATE orc_meta SET value = 'last' WHERE key = 'read_model'")
+            assert not changes.has_new()
+            now += 6
+            assert changes.has_new()
+            assert ledger.connection.execute(query).fetchone() == ("last",)
+            assert not changes.has_new(at_once=True)
 
 
 @needs_root
