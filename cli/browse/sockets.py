@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
+from orc.ledger.files.descriptors import NO_LOCKS
 from orc.ledger.files.exposure import examine_folder
-from orc.ledger.files.locks import NO_LOCKS
 
 HOST = "127.0.0.1"
 PORT = 8001

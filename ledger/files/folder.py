@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orc.ledger import failpoints
-from orc.ledger.files.temporary import TEMPORARY_NAME, hold, sync_folder, temporary_name
+from orc.ledger.files.descriptors import open_regular, sync_folder, write_all
+from orc.ledger.files.temporary import TEMPORARY_NAME, hold, temporary_name
 from orc.ledger.scarcity import raise_shortage
 
 DEPTH_MAX = 64
@@ -28,7 +29,6 @@ _TRIES_MAX = 100
 _PIECE_BYTES = 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnsafePath(OSError):
@@ -63,7 +63,7 @@ class Folder:
         for path in reversed(missing):
             if not path.is_dir():
                 path.mkdir(mode=self._folder_mode, exist_ok=True)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
 
     def write(self, relative: str, content: bytes) -> None:
         """Write a file atomically; replaces an existing file.
@@ -74,7 +74,7 @@ class Folder:
             temporary = temporary_name(name)
             fd = _open_temporary(temporary, parent, self._file_mode)
             try:
-                _write_all(fd, content)
+                write_all(fd, content)
                 failpoints.hit("file.after_write")
                 os.fsync(fd)
                 failpoints.hit("file.after_fsync")
@@ -108,12 +108,9 @@ class Folder:
         """A regular file, unbuffered, to read; None if there is no such file. Raises as `read`."""
         try:
             with self._parent(relative) as (parent, name):
-                fd = os.open(name, _FILE, dir_fd=parent)
+                fd = open_regular(name, folder=parent)
         except OSError as error:
             raise_shortage(error)
-            return None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
             return None
         return os.fdopen(fd, "rb", buffering=0)
 
@@ -239,14 +236,6 @@ def _remove_empty_folder(name: str, parent: int) -> None:
         os.rmdir(name, dir_fd=parent)
 
 
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_folder(fd)
-    finally:
-        os.close(fd)
-
-
 def _read_all(file: BinaryIO, size_max: int | None) -> bytes:
     pieces = []
     left = sys.maxsize if size_max is None else size_max
@@ -254,12 +243,6 @@ def _read_all(file: BinaryIO, size_max: int | None) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
-
-
-def _write_all(fd: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _unlink_quietly(name: str, parent: int) -> None:

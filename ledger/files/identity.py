@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from orc.ledger.errors import StorageError
+from orc.ledger.files.descriptors import open_regular
 from orc.ledger.files.locks import NOT_OF_JOBS, has_owner, locks_dir
 
 _NAME = "ledger.json"
@@ -49,7 +50,7 @@ def claim_locks(database: Path, ledger_id: str) -> None:
 
 def _read(path: Path) -> object:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_regular(path)
     except OSError:
         return None
     try:

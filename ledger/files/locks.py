@@ -23,6 +23,7 @@ from types import TracebackType
 
 from orc.ledger.errors import LedgerBusy, OwnedElsewhere, StorageError
 from orc.ledger.files.byte_lock import is_byte_locked, release_byte_lock, take_byte_lock
+from orc.ledger.files.descriptors import NO_LOCKS, open_regular
 from orc.ledger.files.way import real_path
 from orc.ledger.wording import duration_text
 
@@ -38,8 +39,6 @@ _UNSURE_WAIT_S = 0.25
 
 _NOTE_BYTES_MAX = 4096
 _HAS_BYTE_LOCK = "has_byte_lock"
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
-"""What `flock` fails with on a filesystem without locks."""
 
 
 def locks_dir(database: Path) -> Path:
@@ -244,7 +243,7 @@ def _is_alive(pid: int) -> bool:
 
 def _read_note(path: Path) -> dict[str, object]:
     try:
-        fd = os.open(path, _PROBE)
+        fd = open_regular(path)
     except OSError:
         return {}
     try:
@@ -264,7 +263,7 @@ def _note_in(fd: int) -> dict[str, object]:
 def _query(path: Path) -> bool | None:
     """Whether a process holds the byte lock of a lock file; None if its owner may have none."""
     try:
-        fd = os.open(path, _PROBE)
+        fd = open_regular(path)
     except OSError:
         return False
     try:
@@ -277,7 +276,7 @@ def _query(path: Path) -> bool | None:
 
 def _is_flocked(path: Path) -> bool:
     try:
-        fd = os.open(path, _PROBE)
+        fd = open_regular(path)
     except OSError:
         return False
     try:
@@ -291,9 +290,6 @@ def _is_flocked(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-_PROBE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def _flock(fd: int, path: Path) -> None:

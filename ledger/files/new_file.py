@@ -7,6 +7,7 @@ left there is removed by the next command that writes the same target.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from orc.ledger import failpoints
 from orc.ledger.errors import FileIsThere, NoFolder, StorageError
-from orc.ledger.files.temporary import LOCK_NAME, discard, find_leftovers, sync_folder, workplace
+from orc.ledger.files.descriptors import open_regular, sync_file, sync_folder
+from orc.ledger.files.temporary import LOCK_NAME, discard, find_leftovers, workplace
 
 _MADE = "new"
 _PLACED = "placed"
@@ -50,16 +52,16 @@ def write_new_file(
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             failpoints.hit("new_file.before_make")
             make(temporary)
-            _sync(temporary)
+            sync_file(temporary)
             failpoints.hit("new_file.made")
             if is_taken_over:
-                _note_target(folder, target)
+                _note_target(temporary, target)
             if force or is_taken_over:
                 os.replace(temporary, target)
             else:
                 _place(temporary, target)
             failpoints.hit("new_file.placed")
-            _sync_parent(target)
+            sync_folder(target.parent)
             _sweep(target, except_for=None)
     except FileExistsError as error:
         raise FileIsThere(_is_there(target)) from error
@@ -121,7 +123,7 @@ def _place(temporary: Path, target: Path) -> None:
 
 def _place_reserved(temporary: Path, target: Path) -> None:
     """The same without hard links: an empty file reserves the name, and is then replaced."""
-    _note_target(temporary.parent, target)
+    _note_target(temporary, target)
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     failpoints.hit("new_file.reserved")
     try:
@@ -131,12 +133,17 @@ def _place_reserved(temporary: Path, target: Path) -> None:
         raise
 
 
-def _note_target(folder: Path, target: Path) -> None:
-    """Note in the temporary folder that the target, as it is after the next operation, is ours."""
-    note = folder / _PLACED
-    note.write_bytes(os.fsencode(target.name))
-    _sync(note)
+def _note_target(temporary: Path, target: Path) -> None:
+    """Note beside the new file which file the target is after the next operation: its digest."""
+    note = temporary.with_name(_PLACED)
+    note.write_bytes(_digest(temporary) + b" " + os.fsencode(target.name))
+    sync_file(note)
     failpoints.hit("new_file.noted")
+
+
+def _digest(path: Path) -> bytes:
+    with open(open_regular(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def _sweep(target: Path, *, except_for: str | None) -> None:
@@ -158,14 +165,17 @@ def _became(folder: Path, target: Path, what: str) -> bool:
     """Whether the target is the file that was made in this folder, or is reserved for it."""
     made, note = folder / _MADE, folder / _PLACED
     with suppress(OSError):
-        if not target.is_file() or target.is_symlink():
+        if what_is_no_file(target) is not None:
             return False
         if (folder / LOCK_NAME).read_bytes() != what.encode(errors="surrogateescape"):
             return False
         if made.exists() and made.samefile(target):
             return True
-        if note.exists() and note.read_bytes() == os.fsencode(target.name):
-            return not made.exists() or target.stat().st_size == 0
+        digest, _, name = note.read_bytes().partition(b" ")
+        if name != os.fsencode(target.name):
+            return False
+        # A file that only reserves the name is empty, and so there is nothing to lose in it.
+        return target.stat().st_size == 0 if made.exists() else _digest(target) == digest
     return False
 
 
@@ -174,19 +184,3 @@ def _is_there(target: Path) -> str:
     if obstacle is not None:
         return f"{target} exists already and is {obstacle}; name another file"
     return f"{target} exists already; name another file, or add --force to replace it"
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_parent(target: Path) -> None:
-    fd = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sync_folder(fd)
-    finally:
-        os.close(fd)

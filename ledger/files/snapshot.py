@@ -6,7 +6,6 @@ otherwise create and change files beside the ledger.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.errors import StorageError
+from orc.ledger.files.descriptors import open_regular, write_all
 from orc.ledger.wording import size_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _TRIES = 20
 _PAUSE_S = 0.05
 _WAL_HEADER_BYTES = 32
 _CHUNK_BYTES = 1 << 20
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def has_content(path: Path) -> bool:
@@ -125,17 +124,11 @@ def _copy_file(source: Path, target: Path) -> None:
             left = os.fstat(read).st_size
             while left > 0 and (chunk := os.read(read, min(left, _CHUNK_BYTES))):
                 left -= len(chunk)
-                _write_all(write, chunk)
+                write_all(write, chunk)
         finally:
             os.close(write)
     finally:
         os.close(read)
-
-
-def _write_all(fd: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _has_journal(path: Path) -> bool:
@@ -150,17 +143,8 @@ def _has_journal(path: Path) -> bool:
 
 
 def _open(path: Path) -> int | None:
-    """A descriptor of a regular file; None if there is no file.
-
-    Raises OSError for a link, pipe, socket or device: opening it must neither block nor have an effect.
-    """
+    """A descriptor of a regular file; None if there is no file. Raises what `open_regular` raises."""
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        fd = os.open(path, _READ)
+        return open_regular(path)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return fd

@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orc.ledger.files.descriptors import NO_LOCKS, open_regular
+
 TEMPORARY_NAME = re.compile(r"\.(?P<name>.+)\.[0-9]+(?:-[0-9]+)?\.orc-tmp")
 """The names of temporary files and folders; `name` is the name of the final file, shortened."""
 
@@ -25,11 +27,9 @@ LOCK_NAME = "lock"
 """The file in a temporary folder that its process keeps locked."""
 
 _NAME_BYTES_MAX = 120
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES_MAX = 100
-_NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def hold(fd: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, *_NOT_SUPPORTED):
+        if error.errno not in NO_LOCKS:
             raise
         # Without locks, temporary files of others are never removed; see `is_abandoned`.
     return os.fstat(fd).st_nlink > 0
@@ -69,12 +69,11 @@ def hold(fd: int) -> bool:
 def is_abandoned(path: Path) -> bool:
     """Whether the file is ours and nobody writes it any more. False if that cannot be known."""
     try:
-        fd = os.open(path, _FILE)
+        fd = open_regular(path)
     except OSError:
         return False
     try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if os.fstat(fd).st_uid != os.geteuid():
             return False
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -154,15 +153,6 @@ def make_locked(target: Path) -> tuple[Path, int]:
             os.close(fd)
         # Another process has just taken the new folder for a leftover.
     raise OSError(errno.EBUSY, f"{target.parent}: other processes remove new files there")
-
-
-def sync_folder(fd: int) -> None:
-    """Make the entries of an open folder durable, where the filesystem can."""
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, *_NOT_SUPPORTED):
-            raise
 
 
 def _empty(folder: int) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from orc.ledger import failpoints
 from orc.ledger.errors import FileIsThere, StorageError
+from orc.ledger.files.descriptors import NO_LOCKS
 from orc.ledger.files.folder import Folder
-from orc.ledger.files.locks import NO_LOCKS
 
 MARK = ".orc-unfinished"
 """The name of the file in a folder that is being written, or was when its process was killed."""

@@ -97,6 +97,28 @@ def test_a_killed_command_is_completed_by_the_same_command(
     assert os.listdir(tmp_path) == ["new"]
 
 
+@pytest.mark.parametrize("again", [b"first", b"again"])
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_file_that_took_the_place_of_a_killed_commands_file_is_kept(
+    again: bytes, is_removed: bool, tmp_path: Path, without_links: Callable[[str], None]
+) -> None:
+    without_links("EPERM")
+    target = tmp_path / "new"
+    killed_at("new_file.placed", target, b"first")
+    assert target.read_bytes() == b"first"
+    if is_removed:
+        target.unlink()
+    target.write_bytes(b"mine!")
+    with pytest.raises(FileIsThere):
+        write_new_bytes(target, again, force=False)
+    assert target.read_bytes() == b"mine!"
+    # What the killed command has written itself is completed by the next one.
+    target.write_bytes(b"first")
+    write_new_bytes(target, again, force=False)
+    assert target.read_bytes() == again
+    assert os.listdir(tmp_path) == ["new"]
+
+
 def test_a_file_of_somebody_is_kept_beside_what_a_killed_command_left(tmp_path: Path) -> None:
     target = tmp_path / "new"
     killed_at("new_file.made", target, b"first")

@@ -1,0 +1,67 @@
+"""Opens files that may be anything, and makes durable what was written.
+
+Every command imports this module, so that it imports nothing that loads slowly.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+NO_LOCKS = (errno.ENOLCK, *_NOT_SUPPORTED)
+"""What `flock` fails with on a filesystem without locks."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def open_regular(path: Path | str, *, folder: int | None = None) -> int:
+    """A descriptor of a regular file, to read it; a relative path is one in the open `folder`.
+
+    Raises OSError, also for a link, pipe, socket or device: to open one could block or have an effect.
+    """
+    if not stat.S_ISREG(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode):
+        raise _not_regular(path)
+    fd = os.open(path, _READ, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _not_regular(path)
+    return fd
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Write all of the content. Raises OSError."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of the file durable. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(folder: int | Path) -> None:
+    """Make the entries of a folder durable, where the filesystem can. Raises OSError."""
+    if isinstance(folder, Path):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_folder(fd)
+        finally:
+            os.close(fd)
+        return
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, *_NOT_SUPPORTED):
+            raise
+
+
+def _not_regular(path: Path | str) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))
