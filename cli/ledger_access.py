@@ -19,7 +19,7 @@ from orc.cli.errors import UsageProblem
 from orc.cli.terminal.text import say
 from orc.ledger import connect_reader, find_job
 from orc.ledger.connection import storage_errors
-from orc.ledger.files.way import path_as_named
+from orc.ledger.files.way import ledger_path
 from orc.projections.tables.own_schema import check_own_tables
 from orc.projections.tables.version import has_older_tables
 
@@ -81,8 +81,8 @@ def _connect_rebuilt(path: Path) -> sqlite3.Connection:
 
 
 def database_path(database: Path | None) -> Path:
-    """The ledger's real path: the option, else $ORC_DB, else `runs.db`, as in `Places.find`."""
-    return path_as_named(database or Path(os.environ.get("ORC_DB") or "runs.db"))
+    """The ledger's real path, as in `Places.find`."""
+    return ledger_path(database, os.environ)
 
 
 def live_status(path: Path) -> Callable[[str, str], str]:

@@ -37,6 +37,7 @@ from orc.ledger.errors import (
 from orc.ledger.files.exposure import Examined, examine_ledger
 from orc.ledger.files.in_use import is_written_here
 from orc.ledger.files.snapshot import copy_database, has_content, is_hot
+from orc.ledger.files.way import real_path
 from orc.ledger.schema import APPLICATION_ID, check_header
 from orc.ledger.schema_check import check_file
 from orc.ledger.wording import duration_text
@@ -317,7 +318,7 @@ def no_ledger(path: Path) -> str:
     """The message that there is no ledger at the path."""
     if path.is_symlink():
         return (
-            f"there is no ledger at {path}: it is a link to {os.path.realpath(path)}, which does not "
+            f"there is no ledger at {path}: it is a link to {real_path(path)}, which does not "
             "exist; remove the link, or name a ledger with --db or ORC_DB"
         )
     return f"there is no ledger at {path}: run a spec first, or name a ledger with --db or ORC_DB"

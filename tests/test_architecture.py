@@ -57,7 +57,9 @@ MAY_IMPORT: dict[str, str] = {
     "projections.folds": "ledger ledger.files projections.money",
     "projections.caches": "ledger ledger.transport projections.folds",
     "projections.tables": "ledger ledger.files projections.folds projections.money",
-    "projections.history": "ledger projections.folds projections.money projections.tables",
+    "projections.history": (
+        "ledger ledger.files projections.folds projections.money projections.tables"
+    ),
     "projections.folder": "ledger ledger.files projections.folds projections.money",
     "projections.search": "ledger ledger.files projections.history projections.tables.own_schema",
     "projections.why": "ledger projections.folds projections.history projections.tables",

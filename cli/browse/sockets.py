@@ -15,6 +15,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.files.descriptors import NO_LOCKS
 from orc.ledger.files.exposure import examine_folder
+from orc.ledger.files.way import real_path
 
 HOST = "127.0.0.1"
 PORT = 8001
@@ -68,7 +69,7 @@ def listen_at(path: Path) -> UnixSocket:
 
     The file of a server that has ended is replaced. Raises UsageProblem, also for any other file.
     """
-    folder = path.absolute().parent.resolve()
+    folder = real_path(path.absolute().parent)
     path = folder / path.name
     _check_folder(folder)
     with _only_starter(folder, path):

@@ -26,6 +26,7 @@ from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
 from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
+from orc.ledger.files.way import LEDGER_VARIABLE, ledger_path
 
 SHOWN_MAX = 20
 
@@ -68,8 +69,8 @@ def command(
     submission = Submission(path=spec, provider=REPLAY, inputs=given, replies=replies)
     # Problems of the spec are reported here, before anything runs.
     definition = prepare_run(submission, os.environ).definition
-    own_prices = find_own_prices(Path(os.environ.get("ORC_DB") or "runs.db").absolute(), os.environ)
-    environment = {name: value for name, value in os.environ.items() if name != "ORC_DB"}
+    own_prices = find_own_prices(ledger_path(None, os.environ), os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != LEDGER_VARIABLE}
     if own_prices is not None:
         environment[PRICES_VARIABLE] = str(own_prices)
     with _folder(keep, spec) as folder:

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from orc.cli.jobs.state import load_state
 from orc.ledger import LedgerError, LedgerReader
 from orc.ledger.errors import CorruptLedger, RemovedBlob
+from orc.ledger.files.way import ledger_path
 from orc.ledger.integrity import list_jobs
 from orc.projections.damage import SUSPICIOUS, find_damage
 
@@ -53,7 +54,8 @@ def names_damage(function: Callable[Arguments, Value]) -> Callable[Arguments, Va
     """The function, or coroutine function, of the API with `naming_damage` for its ledger `db`."""
 
     def database(options: dict[str, Any]) -> Path:
-        return Path(options.get("db") or os.environ.get("ORC_DB") or "runs.db").absolute()
+        named = options.get("db")
+        return ledger_path(Path(named) if named else None, os.environ)
 
     if inspect.iscoroutinefunction(function):
 

@@ -16,7 +16,7 @@ from orc.ledger import Ledger, LedgerReader, connect_reader, open_ledger
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import ExposedFiles, StorageError
 from orc.ledger.files.exposure import trusting
-from orc.ledger.files.way import path_as_named
+from orc.ledger.files.way import ledger_path
 from orc.projections import ReadModel
 from orc.projections.money.prices import PriceTable
 from orc.projections.tables.moment import derive_all_tables
@@ -46,7 +46,7 @@ class Places:
         `read_prices` raises.
         """
         environment = os.environ if environment is None else environment
-        path = path_as_named(database or Path(environment.get("ORC_DB") or "runs.db"))
+        path = ledger_path(database, environment)
         prices = read_prices(find_own_prices(path, environment))
         return cls(path, (runs_dir or path.parent / "runs").absolute(), prices)
 

@@ -22,6 +22,7 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
 from orc.ledger.definition import JobDef, walk_steps
+from orc.ledger.files.way import ledger_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
 from orc.providers import REGISTRY, Provider
@@ -177,8 +178,7 @@ def _check_budget(
         return
     prices = submission.prices
     if prices is None:
-        database = Path(environment.get("ORC_DB") or "runs.db").absolute()
-        prices = read_prices(find_own_prices(database, environment))
+        prices = read_prices(find_own_prices(ledger_path(None, environment), environment))
     check_prices(definition, prices)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+LEDGER_VARIABLE = "ORC_DB"
+"""The environment variable with the path of the ledger."""
 
 _LINKS_MAX = 40
 # O_PATH needs no permission to read the folder. Closing such a descriptor drops no lock.
@@ -72,8 +75,12 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def path_as_named(path: Path) -> Path:
-    """The real path of a ledger that a user names. A link to nothing stays: messages name it."""
+def ledger_path(named: Path | None, environment: Mapping[str, str]) -> Path:
+    """The real path of the ledger that is named, else of $ORC_DB, else of `runs.db` here.
+
+    A link to nothing stays: messages name it.
+    """
+    path = named or Path(environment.get(LEDGER_VARIABLE) or "runs.db")
     is_dangling = path.is_symlink() and not path.exists()
     return path.absolute() if is_dangling else real_path(path)
 

@@ -14,6 +14,7 @@ from typing import Literal
 from orc.ledger.digest import Digest
 from orc.ledger.events import FileWritten, Recorded, StepReused
 from orc.ledger.file_owners import file_of
+from orc.ledger.files.way import real_path
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_spec
 from orc.projections.tables.job_view import read_rows
@@ -89,7 +90,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles | None:
-    place = disk.resolve()
+    place = real_path(disk)
     if disk.stat().st_size > COPY_BYTES_MAX:
         return None
     with disk.open("rb") as opened:
@@ -121,12 +122,12 @@ def _is_copy(reader: LedgerReader, file: FileRow, place: Path) -> bool:
     if not place.as_posix().endswith(f"/{file.path.partition('/')[2]}"):
         return False
     runs = (Path(job.runs_dir or "runs"), reader.path.parent / "runs")
-    if any((folder / job.job_id / "outputs" / file.path).resolve() == place for folder in runs):
+    if any(real_path(folder / job.job_id / "outputs" / file.path) == place for folder in runs):
         return True
     definition = read_spec(reader, job.job_id).definition
     target = None if definition is None else definition.output_dir
     copied = file.path.removeprefix(f"{job.name}/")
-    return target is not None and (Path(target) / copied).resolve() == place
+    return target is not None and real_path(Path(target) / copied) == place
 
 
 def _by_path(reader: LedgerReader, name: str, job_id: str | None) -> tuple[FileRow, ...]:

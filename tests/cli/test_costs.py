@@ -56,6 +56,23 @@ def test_a_known_cost_is_the_same_in_the_last_line_in_show_in_list_and_in_the_ma
     assert "out, cost $0.0036\n" in orc("show", "latest").out
 
 
+def test_the_prices_beside_the_real_file_of_a_linked_ledger_are_used(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "real").mkdir()
+    write("real/prices.yaml", PRICES)
+    assert orc("run", write("any.yaml", "project: any\nsteps: {a: {value: 1}}\n"),
+               "--db", "real/runs.db").code == 0  # fmt: skip
+    Path("link.db").symlink_to("real/runs.db")
+    monkeypatch.setenv("ORC_DB", "link.db")
+    spec = (
+        "project: p\nprovider: openai\nmodel: known\nbudget: {max_cost_usd: 1}\n"
+        "steps: {a: {prompt: One, params: {max_tokens: 9}}}\n"
+    )
+    said = orc("validate", write("spec.yaml", spec))
+    assert said.code == 0, said.err
+
+
 def test_a_partly_unknown_cost_is_null_for_programs_and_at_least_the_known_part_for_people(
     here: Path,
 ) -> None:

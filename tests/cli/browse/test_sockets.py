@@ -134,4 +134,8 @@ def test_a_path_that_cannot_be_used_is_an_error_with_advice(folder: Path) -> Non
         listen_at(folder / "none" / "orc.sock")
     with pytest.raises(UsageProblem, match="name another path"):
         listen_at(folder / ("long" * 40))
+    (folder / "loop").symlink_to("loop")
+    with pytest.raises(UsageProblem, match=r"--uds: .*loop"):
+        listen_at(folder / "loop" / "orc.sock")
+    (folder / "loop").unlink()
     assert list(folder.iterdir()) == []

@@ -136,6 +136,17 @@ def test_a_copy_in_the_output_folder_is_known_by_its_place(here: Path) -> None:
     assert "was changed after orc wrote it" in orc("blame", "out/x.md", "--db", "own.db").out
 
 
+def test_an_output_folder_that_is_now_a_link_to_itself_is_no_place(here: Path) -> None:
+    submit("project: p\noutput_dir: out\nsteps:\n  a: {value: 1, files: [{path: x.md, content: x}]}\n",
+           "--db", "own.db")  # fmt: skip
+    Path("out").rename("there")
+    Path("out").symlink_to("out")
+    Path("there/x.md").write_text("edited")
+    said = orc("blame", "there/x.md", "--db", "own.db")
+    assert "Traceback" not in said.err
+    assert said.code in (0, 2, 6), said
+
+
 def test_a_file_of_the_same_name_with_other_bytes_is_reported(here: Path) -> None:
     write("main.py", "something else")
 
