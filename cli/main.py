@@ -10,11 +10,7 @@ import gc
 import io
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
-from typing import TextIO
 
 
 def main() -> None:
@@ -48,6 +44,7 @@ def tune_collector() -> None:
 
 def _run() -> int:
     from orc.cli.app import app
+    from orc.cli.terminal.reader_warnings import reader_warnings_said
     from orc.cli.terminal.text import hide_keys
 
     tune_collector()
@@ -57,7 +54,7 @@ def _run() -> int:
             from orc.ledger.failpoints import arm_from_environment
 
             arm_from_environment()
-        with _warnings_said():
+        with reader_warnings_said():
             code = app(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -69,35 +66,6 @@ def _run() -> int:
     except Exception as error:
         return _explain(error)
     return code if isinstance(code, int) else 0
-
-
-@contextmanager
-def _warnings_said() -> Iterator[None]:
-    """In the block, say what a reader of a ledger warns of, once; a shell's completion says nothing."""
-    from orc.cli.terminal.text import safe, say
-    from orc.ledger.errors import UnseenLog
-
-    said: set[str] = set()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("always", category=UnseenLog)
-        show_other = warnings.showwarning
-
-        def show(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if not issubclass(category, UnseenLog):
-                show_other(message, category, filename, lineno, file, line)
-            elif str(message) not in said and "_ORC_COMPLETE" not in os.environ:
-                said.add(str(message))
-                say(f"orc: {safe(message)}")
-
-        warnings.showwarning = show
-        yield
 
 
 def _explain(error: Exception) -> int:

@@ -6,9 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from orc.cli.commands import tail
 from orc.cli.commands.tail import EventFilter, last_of_all
-from orc.ledger import JobId
-from tests.builders import step
+from orc.cli.terminal.ledger_changes import LedgerChanges
+from orc.ledger import JobId, LedgerReader
+from tests.builders import JOB, step
 from tests.cli.command_line import control_characters, orc, submit
 from tests.cli.commands.conftest import PRINTS
 from tests.cli.conftest import Kept
@@ -83,3 +87,22 @@ def test_the_last_events_of_all_jobs_are_the_last_selected_ones(here: Path) -> N
         found = list(last_of_all(ledger, EventFilter("job.started"), position=12, last=2, page=5))
     assert [one.job_id for one in found] == [story.job_id for story in stories[1:]]
     assert [one.event.type for one in found] == ["job.started"] * 2
+
+
+def test_the_last_events_are_read_at_once_when_the_owner_is_gone(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_in(here) as writer:
+        write_down(writer, begun(step("a")))
+    owned, asked = iter([True, True, False]), []
+
+    def has_new(changes: LedgerChanges, *, at_once: bool = False) -> bool:
+        asked.append(at_once)
+        return False
+
+    monkeypatch.setattr(tail, "has_owner", lambda path, job_id: next(owned))
+    monkeypatch.setattr(LedgerChanges, "wait", lambda changes: None)
+    monkeypatch.setattr(LedgerChanges, "has_new", has_new)
+    with LedgerReader.open(here / "runs.db") as ledger:
+        tail.print_job(ledger, JOB, EventFilter(), last=None, follow=True, as_json=False)
+    assert asked == [False, True]
