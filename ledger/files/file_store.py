@@ -22,8 +22,9 @@ from typing import BinaryIO
 from orc.ledger import failpoints
 from orc.ledger.digest import Digest
 from orc.ledger.errors import CorruptLedger, ExposedFiles, StorageError
+from orc.ledger.files.descriptors import sync_folder
 from orc.ledger.files.exposure import examine_folder
-from orc.ledger.files.temporary import Leftover, find_leftovers, hold, sweep, sync_folder
+from orc.ledger.files.temporary import Leftover, find_leftovers, hold, sweep
 
 SUFFIX = ".files"
 """The name of the folder is that of the ledger with this suffix."""
