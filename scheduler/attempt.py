@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
-import trio
-
 from orc.ledger import LedgerError, pack
 from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
@@ -28,8 +26,6 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.resolve.unseen_files import hint_for
 from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
-    CommandRequest,
-    FunctionRequest,
     Journal,
     PromptRequest,
     ReplyCache,
@@ -37,14 +33,16 @@ from orc.scheduler.effects.contract import (
     Stopwatch,
     Toolbox,
     ValueRequest,
-    attempt_timeout_message,
 )
 from orc.scheduler.effects.groups import ProcessGroups
+from orc.scheduler.effects.outcomes import command_result, function_result
 from orc.scheduler.effects.prompt import perform_prompt
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tools import open_toolbox
+from orc.scheduler.executors.contract import Work
+from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.globs import Globs
+from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile, Renderer
 from orc.scheduler.shared_folder import SharedFolder
 from orc.scheduler.work_folder import WorkFolder
@@ -70,6 +68,7 @@ class AttemptContext:
     providers: Mapping[str, Provider]
     groups: ProcessGroups
     workers: WorkerPool
+    local: LocalExecutor
     journal: Journal
     on_delta: OnDelta
     mask: Mask
@@ -136,7 +135,7 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
                 await work.open()
             except OSError as error:
                 return Finished(_placing_failure(error, watch))
-        result = await _perform_in_time(context, step_id, request, work, watch)
+        result = await _perform(context, step_id, request, work)
         finished = await _finish(context, step_id, result, files, work.folder, Globs(globs), watch)
         work.succeeded = isinstance(finished.outcome, Succeeded)
     finally:
@@ -196,41 +195,38 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
     return replace(finished, outcome=replace(finished.outcome, log=payload), blobs=blobs)
 
 
-async def _perform_in_time(
-    context: AttemptContext,
-    step_id: str,
-    request: EffectRequest,
-    work: AttemptFolder,
-    watch: Stopwatch,
+async def _perform(
+    context: AttemptContext, step_id: str, request: EffectRequest, work: AttemptFolder
 ) -> Result:
-    definition = context.state.graph.steps[step_id]
-    limit_s = definition.timeout_s
-    if isinstance(request, PromptRequest):
-        # A prompt applies the limit itself, so that it can record the end of a call that timed out.
-        return await _perform(context, replace(request, timeout_s=limit_s), work)
-    with trio.move_on_after(float("inf") if limit_s is None else limit_s):
-        return await _perform(context, request, work)
-    return Result(
-        failed=Failed(
-            kind="timeout",
-            message=attempt_timeout_message(limit_s or 0.0),
-            duration_s=watch.elapsed(),
-        )
-    )
-
-
-async def _perform(context: AttemptContext, request: EffectRequest, work: AttemptFolder) -> Result:
     match request:
         case PromptRequest():
-            return await _ask(context, request, work)
-        case CommandRequest():
-            return await perform_run(request, groups=context.groups, mask=context.mask)
-        case FunctionRequest():
-            return await context.workers.call(request)
+            # A prompt applies the limit itself, so that it can record the end of its last call.
+            limit_s = context.state.graph.steps[step_id].timeout_s
+            return await _ask(context, replace(request, timeout_s=limit_s), work)
+        case Work():
+            return await _perform_work(context, step_id, request)
         case ValueRequest():
             return Result(value=request.value)
         case _:
             assert_never(request)
+
+
+async def _perform_work(context: AttemptContext, step_id: str, work: Work) -> Result:
+    definition = context.state.graph.steps[step_id]
+    try:
+        attempt = LiveAttempt(context.renderer, step_id, context.state.steps[step_id].attempts)
+    except TemplateError as error:
+        failed = Failed(kind="template", message=str(error), duration_s=0.0, final=True)
+        return Result(failed=failed)
+    outcome = await context.local.perform(attempt, work)
+    if work.kind == "function":
+        return function_result(outcome, limits=definition.limits, mask=context.mask)
+    return command_result(
+        outcome,
+        wants_json=definition.format == "json",
+        output_schema=definition.output_schema,
+        mask=context.mask,
+    )
 
 
 async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:

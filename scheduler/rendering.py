@@ -5,48 +5,55 @@ Which names a template may use is left to `scopes.py`; running the request to `a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from orc.ledger import LedgerReader, failpoints
+from orc.ledger import LedgerReader
 from orc.ledger.definition import FileDef, StepDef
-from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.wording import count_text
 from orc.providers import Request
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.upstream import Upstream, may_replace
 from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import VALUE_BYTES_MAX, parse_shell
+from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.unseen_files import declared_names
 from orc.scheduler.effects.contract import (
-    CommandRequest,
-    FunctionRequest,
+    OUTPUT_BYTES_MAX,
     KnownReply,
     KnownResult,
     PromptRequest,
     ValueRequest,
 )
 from orc.scheduler.effects.tools import ToolContext
+from orc.scheduler.executors.contract import (
+    INHERITED,
+    PLACES,
+    Place,
+    Work,
+    WorkFile,
+    WorkLimits,
+)
+from orc.scheduler.executors.surroundings import local_environment
 from orc.scheduler.messages import render_messages
 from orc.scheduler.scopes import Scopes, StepViews, Variables
+from orc.scheduler.step_environment import (
+    StepEnvironment,
+    render_env,
+    variable,
+)
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import Workspace
 
-EffectRequest = PromptRequest | CommandRequest | FunctionRequest | ValueRequest
-"""What an attempt of a step is to do; the request of an effect may stand beside the effect."""
+EffectRequest = PromptRequest | Work | ValueRequest
+"""What an attempt of a step is to do."""
 
-
-_PASSED_THROUGH = ("PATH", "HOME", "LANG", "TMPDIR")
-_KEPT_BACK = (failpoints.VARIABLE,)
-"""Variables that control this process. An orc that a command starts must not inherit them."""
 _CACHED_VALUES_MAX = 256
 
 
@@ -80,7 +87,7 @@ class Renderer:
         self._ledger = ledger
         self._workspace = workspace
         self._environment = environment
-        self._job_id = job_id
+        self.job_id = job_id
         self._values: dict[str, Any] = {}
         self._upstream = Upstream(state)
         definition = state.definition
@@ -93,9 +100,12 @@ class Renderer:
                 "project": definition.project,
                 "task_description": definition.task_description,
                 "inputs": definition.inputs,
-                "env": mask.value(self._env(definition.env, {})),
+                "env": mask.value(render_env(definition.env, {}, caller=environment)),
                 "job": {"id": job_id},
             },
+        )
+        self.environment = StepEnvironment(
+            state, caller=environment, scopes=self._scopes, job_id=job_id
         )
 
     def request(self, step_id: str) -> EffectRequest:
@@ -165,19 +175,20 @@ class Renderer:
         self, step_id: str, *, open_folder: Callable[[], Awaitable[None]]
     ) -> ToolContext:
         """The context in which the tools of the step's model run; see ToolContext."""
-        submitted = self._state.submitted
-        assert submitted is not None
+        definition = self._state.graph.steps[step_id]
+        work = self._work(step_id, definition, self.environment.movable(step_id))
+        places, secrets = self.places(step_id), self.environment.secrets(step_id)
         return ToolContext(
-            env=self.step_environment(step_id),
-            secrets=self._state.graph.steps[step_id].secrets,
-            cwd=self._folder(step_id).path,
-            log_path=self._log_path(step_id),
-            import_dir=submitted.spec_dir,
+            env=local_environment(work, places, secrets, self._environment),
+            secrets=definition.secrets,
+            cwd=places["work"],
+            log_path=self.log_path(step_id),
+            import_dir=str(places["spec"]),
             files=self.inputs(step_id),
             taken=partial(self._taken, step_id),
             read=lambda file: self._ledger.read_blob(file.sha256),
             open_folder=open_folder,
-            limits=self._state.graph.steps[step_id].limits,
+            limits=definition.limits,
         )
 
     def payload(self, payload: Payload | None) -> Any:
@@ -241,38 +252,40 @@ class Renderer:
             cache="off" if step.fresh else definition.cache,
         )
 
-    def _command(self, step_id: str, definition: StepDef, scope: Variables) -> CommandRequest:
-        env = self.step_environment(step_id)
+    def _command(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
+        env = self.environment.movable(step_id)
         if isinstance(definition.run, str):
             script = parse_shell(definition.run)
             for name, expression in script.variables:
-                env[name] = _variable(to_text(expression.evaluate(scope)), expression.source)
+                env[name] = variable(to_text(expression.evaluate(scope)), expression.source)
             argv: tuple[str, ...] = ("/bin/sh", "-ec", script.script)
         else:
-            argv = tuple(_variable(_text(word, scope=scope), word) for word in definition.run or ())
-        return CommandRequest(
-            argv=argv,
-            env=env,
-            cwd=self._folder(step_id).path,
-            log_path=self._log_path(step_id),
-            wants_json=definition.format == "json",
-            output_schema=definition.output_schema,
-            limits=definition.limits,
-        )
+            argv = tuple(variable(_text(word, scope=scope), word) for word in definition.run or ())
+        return replace(self._work(step_id, definition, env), argv=argv)
 
-    def _function(self, step_id: str, definition: StepDef, scope: Variables) -> FunctionRequest:
-        submitted = self._state.submitted
-        assert submitted is not None
+    def _function(self, step_id: str, definition: StepDef, scope: Variables) -> Work:
         assert definition.function is not None
-        return FunctionRequest(
-            function=definition.function,
-            args=render_value(definition.args, scope),
-            env=self.step_environment(step_id),
-            cwd=self._folder(step_id).path,
-            log_path=self._log_path(step_id),
-            import_dir=submitted.spec_dir,
+        work = self._work(step_id, definition, self.environment.movable(step_id))
+        args = render_value(definition.args, scope)
+        return replace(work, kind="function", function=definition.function, args=args)
+
+    def _work(self, step_id: str, definition: StepDef, env: Mapping[str, str]) -> Work:
+        limits = definition.limits
+        return Work(
+            kind="command",
+            env=env,
+            places=PLACES,
+            inherited=INHERITED,
             secrets=definition.secrets,
-            limits=definition.limits,
+            inputs=tuple(
+                WorkFile(path, file.sha256, file.size_bytes, file.mode)
+                for path, file in self.inputs(step_id).items()
+            ),
+            globs=tuple(self.globs(step_id)),
+            limits=WorkLimits(
+                limits.file_bytes, limits.output_bytes or OUTPUT_BYTES_MAX, limits.log_bytes
+            ),
+            timeout_s=definition.timeout_s,
         )
 
     def _taken(self, step_id: str) -> set[str]:
@@ -302,48 +315,20 @@ class Renderer:
                 )
         raise TemplateError(f"the image {path[:200]!r} does not exist: no step has written it")
 
-    def _log_path(self, step_id: str) -> Any:
-        return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
-
-    def step_environment(self, step_id: str) -> dict[str, str]:
-        """The environment of a command or function. Only few of the caller's variables are in it."""
+    def places(self, step_id: str) -> dict[Place, Path]:
+        """The folders of the step's current attempt on this machine."""
         submitted = self._state.submitted
         assert submitted is not None
-        env = {
-            name: value
-            for name, value in self._environment.items()
-            if name in _PASSED_THROUGH or (name.startswith("ORC_") and name not in _KEPT_BACK)
+        folder = self._folder(step_id)
+        return {
+            "work": folder.path,
+            "artifacts": folder.artifacts,
+            "spec": Path(submitted.spec_dir),
         }
-        env.setdefault("PATH", os.defpath)
-        env |= self.named_environment(step_id)
-        for name in self._state.graph.steps[step_id].secrets:
-            if name not in self._environment:
-                raise TemplateError(
-                    f"the secret {name} is not set; set the environment variable {name} and resume"
-                )
-            env[name] = clean_text(self._environment[name])
-        env["ORC_JOB_ID"] = self._job_id
-        env["ORC_STEP"] = step_id
-        env["ORC_ATTEMPT"] = str(self._state.steps[step_id].attempts)
-        env["ORC_SPEC_DIR"] = submitted.spec_dir
-        env["ORC_ARTIFACTS"] = str(self._folder(step_id).artifacts)
-        return env
 
-    def named_environment(self, step_id: str) -> dict[str, str]:
-        """The variables that the spec's `env` gives a command or function."""
-        env = self._env(self._state.definition.env, {})
-        own = self._state.graph.steps[step_id].env
-        return env | self._env(own, self._scopes.inside(step_id))
-
-    def _env(self, env: Mapping[str, str | None], scope: Mapping[str, Any]) -> dict[str, str]:
-        found = {}
-        for name, value in env.items():
-            if value is not None:
-                text = to_text(parse_template(value).render(scope))
-                found[name] = _variable(text, name) if scope else text
-            elif name in self._environment:
-                found[name] = clean_text(self._environment[name])
-        return found
+    def log_path(self, step_id: str) -> Path:
+        """The file for the log of the step's current attempt."""
+        return self._workspace.log_path(step_id, self._state.steps[step_id].attempts)
 
 
 def _text(text: str, *, scope: Variables) -> str:
@@ -358,18 +343,3 @@ def _file(file: FileDef, scope: Variables) -> RenderedFile:
         raise PathProblem(problem)
     content = file.content
     return RenderedFile(path, None if content is None else _text(content, scope=scope))
-
-
-def _variable(text: str, source: str) -> str:
-    """The text, if it fits an environment variable or a command's argument. Raises TemplateError."""
-    if "\0" in text:
-        raise TemplateError(
-            f"the value of {source} contains a NUL byte; write it to a file (`files:`) and read the "
-            "file"
-        )
-    if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
-        raise TemplateError(
-            f"the value of {source} has more than {count_text(VALUE_BYTES_MAX, 'byte')}; write it "
-            "to a file (`files:`) and read the file"
-        )
-    return text

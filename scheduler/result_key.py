@@ -22,7 +22,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.rules.files import can_own
-from orc.scheduler.effects.contract import CommandRequest, FunctionRequest
+from orc.scheduler.executors.contract import Work
 from orc.scheduler.rendering import PathProblem, Renderer
 
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
@@ -71,7 +71,7 @@ class ResultReuse:
         request = self._renderer.request(step_id)
         files = self._renderer.files(step_id)
         globs = self._renderer.globs(step_id)
-        env = self._renderer.named_environment(step_id)
+        env = self._renderer.environment.named(step_id)
         work: dict[str, Any] = {
             "version": 1,
             "project": self._state.project,
@@ -83,12 +83,12 @@ class ResultReuse:
             "inputs": self._inputs(step_id),
         }
         match request:
-            case CommandRequest():
+            case Work(kind="command"):
                 named = _variables(definition)
                 work["argv"] = request.argv
                 work["variables"] = {name: request.env[name] for name in named}
                 work["sources"] = self._sources(_IN_SPEC_DIR.findall("\n".join(request.argv)))
-            case FunctionRequest():
+            case Work():
                 work["function"] = request.function
                 work["args"] = request.args
                 work["sources"] = self._sources(_module_files(request.function))

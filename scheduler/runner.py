@@ -53,6 +53,7 @@ from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
+from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.rates import Rates
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
@@ -98,6 +99,10 @@ class Runner:
         self._groups = ProcessGroups(grace_s=grace_s)
         capacity = state.definition.concurrency["total"] + 16
         self._send, self._receive = trio.open_memory_channel[Message](capacity)
+        workers = WorkerPool(self._groups, mask=mask)
+        local = LocalExecutor(
+            groups=self._groups, workers=workers, environment=environment, mask=mask
+        )
         self._context = AttemptContext(
             state=state,
             renderer=Renderer(
@@ -111,7 +116,8 @@ class Runner:
             workspace=workspace,
             providers=providers,
             groups=self._groups,
-            workers=WorkerPool(self._groups, mask=mask),
+            workers=workers,
+            local=local,
             journal=self,
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,

@@ -45,12 +45,14 @@ MAY_IMPORT: dict[str, str] = {
     "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
     # What runs on another machine is importable there without the rest, from the standard library.
     "orc.worker": "",
-    "scheduler.executors": "ledger orc.worker",
-    "scheduler.effects": "ledger ledger.files ledger.secrets providers scheduler.core",
+    "scheduler.executors": "ledger ledger.secrets orc.worker scheduler.effects",
+    "scheduler.effects": (
+        "ledger ledger.files ledger.secrets providers scheduler.core scheduler.executors.contract"
+    ),
     "scheduler": (
         "ledger ledger.files ledger.secrets providers scheduler.core scheduler.core.fold "
         "scheduler.core.language scheduler.core.resolve scheduler.core.rules scheduler.core.spec "
-        "scheduler.effects"
+        "scheduler.effects scheduler.executors"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
     "projections.money": "ledger providers.catalogue",

@@ -134,8 +134,6 @@ class CommandRequest:
     env: Mapping[str, str]
     cwd: Path
     log_path: Path
-    wants_json: bool
-    output_schema: Mapping[str, Any] | None = None
     limits: LimitsDef = DEFAULT_LIMITS
 
 

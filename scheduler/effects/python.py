@@ -12,23 +12,17 @@ from pathlib import Path
 
 import trio
 
-from orc.ledger.bounds import LEVELS_MAX
-from orc.ledger.digest import clean_json, clean_text
-from orc.ledger.kinds import FailureKind
-from orc.ledger.scarcity import describe_system_error, find_shortage
+from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.wording import size_text
-from orc.scheduler.core.commands import Failed
-from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import FunctionRequest, Result, Stopwatch
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
+from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.scheduler.effects.worker import ANSWER_BYTES_MAX
+from orc.scheduler.executors.contract import Broken, WorkOutcome
 
 _WORKER = Path(__file__).with_name("worker.py")
-_MESSAGE_CHARS_MAX = 1000
-_ANSWER_FRAME = len('{"value": }\n')
 _CHUNK = 64 * 1024
 _DRAINED_CHUNKS_MAX = 64
 
@@ -46,12 +40,17 @@ class WorkerPool:
 
     async def call(self, request: FunctionRequest) -> Result:
         """The function's value, or its failure. On cancellation, the worker's group is ended."""
+        outcome = await self.perform(request)
+        return function_result(outcome, limits=request.limits, mask=self._mask, use=request.use)
+
+    async def perform(self, request: FunctionRequest) -> WorkOutcome:
+        """How the call ended. On cancellation, the worker's group is ended."""
         watch = Stopwatch()
         try:
             worker = await self._take_idle(request.secrets) or await self._start(request)
         except OSError as error:
             message = f"the worker process could not be started: {describe_system_error(error)}"
-            return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
+            return WorkOutcome(broken=Broken("environment", message))
         answer: bytes | None = None
         printed = _Printed(request, self._mask)
         try:
@@ -63,10 +62,16 @@ class WorkerPool:
                 worker.drain(printed.take)
                 self._idle.append(worker)
             printed.close()
-        if answer is None:
-            return Result(failed=_died(worker, watch.elapsed()))
-        result = _read_answer(answer, request, self._mask, watch.elapsed())
-        return replace(result, warning=printed.warning)
+        ended = WorkOutcome(answer=answer, warning=printed.warning, duration_s=watch.elapsed())
+        if answer is not None:
+            return replace(ended, exit_code=0)
+        code = worker.process.returncode
+        assert code is not None
+        return (
+            replace(ended, signal=signal_name(-code))
+            if code < 0
+            else replace(ended, exit_code=code)
+        )
 
     async def aclose(self) -> None:
         """End the idle workers."""
@@ -217,46 +222,3 @@ async def _open_pipes() -> tuple[int, int, int, int]:
         os.close(requests_write)
         raise
     return requests_read, requests_write, answers_read, answers_write
-
-
-def _read_answer(line: bytes, request: FunctionRequest, mask: Mask, duration_s: float) -> Result:
-    try:
-        # The answer is a mapping around the value.
-        answer = parse_json(line.decode("utf-8", "replace"), levels_max=LEVELS_MAX + 1)
-    except ValueError as error:
-        message = f"the function's return value cannot be stored: {error}"
-        return Result(failed=Failed(kind="schema", message=message, duration_s=duration_s))
-    if "kind" in answer:
-        # Mask before cutting, because part of a secret would not be found.
-        message = mask.text(clean_text(answer["message"]))[:_MESSAGE_CHARS_MAX]
-        if answer["kind"] == "output_too_large":
-            message += (
-                f": it has more than {size_text(ANSWER_BYTES_MAX)} as JSON; write a file and capture "
-                "it with `files:` instead"
-            )
-        refused = OSError(answer["errno"], "") if "errno" in answer else None
-        # A model can do nothing about a machine without memory: its tool did not fail by its call.
-        is_short = request.use == "tool" and refused and find_shortage(refused)
-        kind: FailureKind = "environment" if is_short else answer["kind"]
-        return Result(failed=Failed(kind=kind, message=message, duration_s=duration_s))
-    limit = request.limits.output_bytes
-    if limit is not None and len(line) > limit + _ANSWER_FRAME:
-        message = (
-            f"the function returned more than {size_text(limit)} as JSON; write a file and capture it "
-            "with `files:` instead"
-        )
-        failed = Failed(kind="output_too_large", message=message, duration_s=duration_s)
-        return Result(failed=failed)
-    value = mask.value(clean_json(answer["value"]))
-    return Result(value=value, text=value if isinstance(value, str) else json.dumps(value))
-
-
-def _died(worker: _Worker, duration_s: float) -> Failed:
-    code = worker.process.returncode
-    assert code is not None
-    if code < 0:
-        name = signal_name(-code)
-        message = f"the worker process was ended by {name}"
-        return Failed(kind="signal", message=message, duration_s=duration_s, signal=name)
-    message = f"the worker process ended without an answer (exit status {code})"
-    return Failed(kind="exit_code", message=message, duration_s=duration_s, exit_code=code)

@@ -7,33 +7,29 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import trio
 
 from orc.ledger import failpoints
-from orc.ledger.digest import clean_text
 from orc.ledger.scarcity import describe_system_error
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.wording import size_text
-from orc.scheduler.core.commands import Failed
-from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result, Stopwatch
+from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Stopwatch
 from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
-from orc.scheduler.effects.text import json_result
+from orc.scheduler.effects.outcomes import TAIL_CHARS, too_much_output
+from orc.scheduler.executors.contract import Broken, WorkOutcome
 
 DRAIN_S = 1.0
 """How long background processes may keep the output open after the command has ended."""
 _CHUNK = 64 * 1024
-_TAIL_CHARS = 300
 
 
-async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: Mask) -> Result:
-    """The command's stdout without one final newline, or its failure. The log is masked."""
+async def run_command(request: CommandRequest, *, groups: ProcessGroups, mask: Mask) -> WorkOutcome:
+    """How the command ended, with its stdout. The log and the end of stderr are masked."""
     watch = Stopwatch()
     missing = _missing_command(request)
     if missing:
-        return Result(failed=Failed(kind="environment", message=missing, duration_s=0.0))
+        return WorkOutcome(broken=Broken("environment", missing))
     try:
         process = await groups.spawn(
             request.argv,
@@ -44,7 +40,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: M
         )
     except OSError as error:
         message = f"the command could not be started: {describe_system_error(error)}"
-        return Result(failed=Failed(kind="environment", message=message, duration_s=0.0))
+        return WorkOutcome(broken=Broken("environment", message))
     output = _CommandOutput(request, mask)
     try:
         await _follow(process, output)
@@ -55,7 +51,7 @@ async def perform_run(request: CommandRequest, *, groups: ProcessGroups, mask: M
             await process.stderr.aclose()  # type: ignore[union-attr]
         output.close()
     failpoints.hit("process.after_exit")
-    return _result(request, process, output, watch, mask)
+    return _outcome(request, process, output, watch)
 
 
 class _CommandOutput:
@@ -99,7 +95,7 @@ class _CommandOutput:
 
     def _take_error(self, shown: bytes) -> None:
         self.tail += shown
-        del self.tail[: -4 * _TAIL_CHARS]
+        del self.tail[: -4 * TAIL_CHARS]
         self._log.write(shown)
 
 
@@ -133,57 +129,22 @@ async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-def _result(
-    request: CommandRequest,
-    process: trio.Process,
-    output: _CommandOutput,
-    watch: Stopwatch,
-    mask: Mask,
-) -> Result:
-    duration_s = watch.elapsed()
+def _outcome(
+    request: CommandRequest, process: trio.Process, output: _CommandOutput, watch: Stopwatch
+) -> WorkOutcome:
+    ended = WorkOutcome(
+        stdout=bytes(output.stdout),
+        stderr_tail=bytes(output.tail),
+        warning=output.warning,
+        duration_s=watch.elapsed(),
+    )
     if output.too_large.is_set():
-        limit = size_text(_output_limit(request))
-        return Result(
-            failed=Failed(
-                kind="output_too_large",
-                message=f"the command printed more than {limit} to stdout; write a file and "
-                "capture it with `files:` instead",
-                duration_s=duration_s,
-            )
-        )
+        return replace(ended, stdout=b"", broken=too_much_output(_output_limit(request)))
     code = process.returncode
     assert code is not None
-    if code != 0:
-        complaint = clean_text(output.tail.decode("utf-8", "replace"))
-        return Result(failed=_failure(code, complaint, duration_s), complaint=complaint)
-    said = clean_text(bytes(output.stdout).decode("utf-8", "replace")).removesuffix("\n")
-    text = mask.text(said)
-    warning = output.warning
-    if "\ufffd" in text and warning is None:
-        warning = "the output was not valid UTF-8; the log has the original bytes"
-    if request.wants_json:
-        read = partial(
-            json_result, duration_s=duration_s, what="the output", schema=request.output_schema
-        )
-        result = read(text)
-        if result.failed is not None and text != said:
-            # Masking a number breaks the JSON, so parse first and mask the value.
-            value = read(said)
-            result = result if value.failed else replace(value, value=mask.value(value.value))
-        return replace(result, warning=warning, text=text)
-    return Result(value=text, text=text, warning=warning)
-
-
-def _failure(code: int, complaint: str, duration_s: float) -> Failed:
-    said = complaint.strip()
-    last = said.splitlines()[-1][-_TAIL_CHARS:] if said else ""
-    because = f": {last}" if last else ""
     if code < 0:
-        name = signal_name(-code)
-        message = f"the command was ended by {name}{because}"
-        return Failed(kind="signal", message=message, duration_s=duration_s, signal=name)
-    message = f"the command exited with code {code}{because}"
-    return Failed(kind="exit_code", message=message, duration_s=duration_s, exit_code=code)
+        return replace(ended, signal=signal_name(-code))
+    return replace(ended, exit_code=code)
 
 
 def _missing_command(request: CommandRequest) -> str:

@@ -25,6 +25,10 @@ PROTOCOL = 1
 Place = Literal["work", "spec", "artifacts"]
 """A folder that the performing side fills in: the working folder, the files of the spec's folder
 that travel with the job, and the folder for artifacts."""
+PLACES: Mapping[str, Place] = {"ORC_SPEC_DIR": "spec", "ORC_ARTIFACTS": "artifacts"}
+"""The variables whose values are places."""
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+"""The variables that the performing side passes on from its own environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +153,30 @@ class Superseded(Exception):
     """Another process owns the job now: this one may start nothing."""
 
 
-class Attempt(Protocol):
-    """What an executor may ask of the scheduler for one attempt.
+class LocalAttempt(Protocol):
+    """One attempt, as an executor on this machine sees it.
 
-    `epoch` is the version of the job's last `job.started` or `job.resumed`. `folder` is private to
-    this attempt: fetched files are put there.
+    `places` are folders of this machine; those for work and artifacts are private to the attempt.
+    `log_path` is the file for the log, and `secrets` are the values of the work's secrets.
     """
 
     ticket: Ticket
-    epoch: int
-    folder: Path
+    places: Mapping[Place, Path]
+    log_path: Path
+    secrets: Mapping[str, str]
 
-    async def place(self, placement: Placement) -> Mapping[str, str]:
-        """Commit `step.placed`; the values of the attempt's secrets. Raises Superseded."""
+
+class Attempt(LocalAttempt, Protocol):
+    """What an executor on another machine may ask of the scheduler for one attempt.
+
+    `epoch` is the version of the job's last `job.started` or `job.resumed`. Fetched files are put
+    into the folders for work and artifacts.
+    """
+
+    epoch: int
+
+    async def place(self, placement: Placement) -> None:
+        """Commit `step.placed`. Raises Superseded."""
 
     async def unplace(self, run: str, reason: str) -> None:
         """Commit `step.unplaced`: this copy was placed and never started."""

@@ -37,7 +37,6 @@ def command(tmp_path: Path) -> Command:
         run: str | tuple[str, ...],
         *,
         env: Mapping[str, str] | None = None,
-        wants_json: bool = False,
     ) -> CommandRequest:
         argv = ("/bin/sh", "-ec", run) if isinstance(run, str) else run
         return CommandRequest(
@@ -45,7 +44,6 @@ def command(tmp_path: Path) -> Command:
             env={"PATH": os.environ["PATH"], **(env or {})},
             cwd=tmp_path,
             log_path=tmp_path / "step.log",
-            wants_json=wants_json,
         )
 
     return build

@@ -12,10 +12,10 @@ from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.effects.contract import CommandRequest
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tool_command import run_tool_command
 from tests.processes import wait_for
 from tests.scheduler.effects.conftest import Command, Function
+from tests.scheduler.effects.performing import perform_run
 
 TOKEN = "token-Canary/0123456789abcdef"
 MASK = Mask({"TOKEN": TOKEN})
@@ -66,9 +66,11 @@ async def test_a_failure_message_is_masked_before_it_is_cut(
 async def test_json_in_which_a_number_is_a_secret_is_still_json(
     command: Command, groups: ProcessGroups
 ) -> None:
-    request = command("echo '{\"pin\": 12345678}'", wants_json=True)
+    request = command("echo '{\"pin\": 12345678}'")
     with trio.fail_after(20):
-        result = await perform_run(request, groups=groups, mask=Mask({"PIN": "12345678"}))
+        result = await perform_run(
+            request, groups=groups, mask=Mask({"PIN": "12345678"}), wants_json=True
+        )
     assert result.value == {"pin": "[secret PIN]"}
 
 

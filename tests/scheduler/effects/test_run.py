@@ -15,16 +15,19 @@ from orc.ledger.definition import DEFAULT_LIMITS
 from orc.ledger.secrets.masking import NO_MASK
 from orc.scheduler.effects.contract import OUTPUT_BYTES_MAX, CommandRequest, Result
 from orc.scheduler.effects.groups import ProcessGroups
-from orc.scheduler.effects.run import DRAIN_S, perform_run
+from orc.scheduler.effects.run import DRAIN_S
 from tests.processes import members_of, wait_for
 from tests.scheduler.effects.conftest import GRACE_S, Command
+from tests.scheduler.effects.performing import perform_run
 
 WITHIN_S = 20
 
 
-async def perform(request: CommandRequest, groups: ProcessGroups) -> Result:
+async def perform(
+    request: CommandRequest, groups: ProcessGroups, *, wants_json: bool = False
+) -> Result:
     with trio.fail_after(WITHIN_S):
-        return await perform_run(request, groups=groups, mask=NO_MASK)
+        return await perform_run(request, groups=groups, mask=NO_MASK, wants_json=wants_json)
 
 
 async def assert_group_is_gone(group: int) -> None:
@@ -142,9 +145,7 @@ async def test_a_missing_working_folder_is_a_fault_of_the_environment(
     command: Command, groups: ProcessGroups, tmp_path: Path
 ) -> None:
     request = command("true")
-    gone = CommandRequest(
-        request.argv, request.env, tmp_path / "gone", request.log_path, wants_json=False
-    )
+    gone = CommandRequest(request.argv, request.env, tmp_path / "gone", request.log_path)
     failed = (await perform(gone, groups)).failed
     assert failed is not None
     assert (failed.kind, failed.message) == (
@@ -209,9 +210,9 @@ async def test_bytes_that_are_not_utf8_stay_in_the_log_and_are_marked_in_the_out
 async def test_json_output_becomes_a_value_and_other_output_a_failure(
     command: Command, groups: ProcessGroups
 ) -> None:
-    good = await perform(command("echo '{\"a\": [1, null]}'", wants_json=True), groups)
+    good = await perform(command("echo '{\"a\": [1, null]}'"), groups, wants_json=True)
     assert good.value == {"a": [1, None]}
-    bad = await perform(command("echo nonsense", wants_json=True), groups)
+    bad = await perform(command("echo nonsense"), groups, wants_json=True)
     assert bad.failed is not None
     assert bad.failed.kind == "schema"
 
@@ -306,9 +307,7 @@ async def test_a_log_that_cannot_be_written_does_not_fail_the_command(
 ) -> None:
     """For instance, a step may have deleted its run folder."""
     request = command("echo out")
-    lost = CommandRequest(
-        request.argv, request.env, tmp_path, tmp_path / "gone" / "step.log", wants_json=False
-    )
+    lost = CommandRequest(request.argv, request.env, tmp_path, tmp_path / "gone" / "step.log")
     result = await perform(lost, groups)
     assert result.value == "out"
     assert result.warning is not None

@@ -22,7 +22,6 @@ from orc.scheduler.effects.contract import KnownResult, Toolbox, ToolProblem
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.effects.run import perform_run
 from orc.scheduler.effects.tool_command import run_tool_command
 from orc.scheduler.effects.tools import ToolContext, open_toolbox
 from tests.processes import (
@@ -37,6 +36,7 @@ from tests.processes import (
     start_python,
 )
 from tests.scheduler.effects.conftest import Command, Function
+from tests.scheduler.effects.performing import perform_run
 
 WITHIN_S = 20
 

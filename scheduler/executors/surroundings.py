@@ -1,0 +1,30 @@
+"""The environment of work that this machine performs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from orc.ledger import failpoints
+from orc.scheduler.executors.contract import Place, Work
+
+_KEPT_BACK = (failpoints.VARIABLE,)
+"""Variables that control this process. An orc that a command starts must not inherit them."""
+
+
+def local_environment(
+    work: Work,
+    places: Mapping[Place, Path],
+    secrets: Mapping[str, str],
+    caller: Mapping[str, str],
+) -> dict[str, str]:
+    """All variables of work that this machine performs. Only few of the caller's are in it."""
+    env = {
+        name: value
+        for name, value in caller.items()
+        if name in work.inherited or (name.startswith("ORC_") and name not in _KEPT_BACK)
+    }
+    env.setdefault("PATH", os.defpath)
+    folders = {name: str(places[place]) for name, place in work.places.items()}
+    return env | dict(work.env) | dict(secrets) | folders

@@ -1,0 +1,85 @@
+"""The environment variables of commands and functions: what moves with the work, and what does not.
+
+The variables of the spec and of orc are part of the work. The values of secrets, the folders of
+the performing side and what it passes on from its own environment are added there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orc.ledger.digest import clean_text
+from orc.ledger.wording import count_text
+from orc.scheduler.core.errors import TemplateError
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.language.evaluation import to_text
+from orc.scheduler.core.language.shell import VALUE_BYTES_MAX
+from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.scopes import Scopes
+
+
+class StepEnvironment:
+    """The variables of the steps of one job; `caller` is the environment of this process."""
+
+    def __init__(
+        self, state: JobState, *, caller: Mapping[str, str], scopes: Scopes, job_id: str
+    ) -> None:
+        self._state = state
+        self._caller = caller
+        self._scopes = scopes
+        self._job_id = job_id
+
+    def movable(self, step_id: str) -> dict[str, str]:
+        """The variables that are the same wherever the step is performed."""
+        return self.named(step_id) | {
+            "ORC_JOB_ID": self._job_id,
+            "ORC_STEP": step_id,
+            "ORC_ATTEMPT": str(self._state.steps[step_id].attempts),
+        }
+
+    def named(self, step_id: str) -> dict[str, str]:
+        """The variables that the spec's `env` gives a command or function."""
+        env = render_env(self._state.definition.env, {}, caller=self._caller)
+        own = self._state.graph.steps[step_id].env
+        return env | render_env(own, self._scopes.inside(step_id), caller=self._caller)
+
+    def secrets(self, step_id: str) -> dict[str, str]:
+        """The values of the step's secrets. Raises TemplateError if one is not set."""
+        found = {}
+        for name in self._state.graph.steps[step_id].secrets:
+            if name not in self._caller:
+                raise TemplateError(
+                    f"the secret {name} is not set; set the environment variable {name} and resume"
+                )
+            found[name] = clean_text(self._caller[name])
+        return found
+
+
+def render_env(
+    env: Mapping[str, str | None], scope: Mapping[str, Any], *, caller: Mapping[str, str]
+) -> dict[str, str]:
+    """The variables of a spec's `env`. One without a text is passed on from the caller."""
+    found = {}
+    for name, value in env.items():
+        if value is not None:
+            text = to_text(parse_template(value).render(scope))
+            found[name] = variable(text, name) if scope else text
+        elif name in caller:
+            found[name] = clean_text(caller[name])
+    return found
+
+
+def variable(text: str, source: str) -> str:
+    """The text, if it fits an environment variable or a command's argument. Raises TemplateError."""
+    if "\0" in text:
+        raise TemplateError(
+            f"the value of {source} contains a NUL byte; write it to a file (`files:`) and read the "
+            "file"
+        )
+    if len(text.encode("utf-8", "replace")) > VALUE_BYTES_MAX:
+        raise TemplateError(
+            f"the value of {source} has more than {count_text(VALUE_BYTES_MAX, 'byte')}; write it "
+            "to a file (`files:`) and read the file"
+        )
+    return text
