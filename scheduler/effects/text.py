@@ -1,21 +1,18 @@
-"""Reads the text of models and commands: removes code fences, parses JSON, checks schemas."""
+"""Reads the text of models and commands: removes code fences, and parses JSON."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
-from orc.ledger.digest import clean_text
 from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import Result
+from orc.scheduler.effects.schemas import find_misfits
 
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*\Z")
 _PROSE = ("markdown", "md", "text", "txt")
-MISFITS_MAX = 5
-_MISFIT_CHARS = 300
 
 
 def without_fence(text: str) -> str:
@@ -57,25 +54,3 @@ def json_result(
         problem = f"{what} does not fit the schema: {'; '.join(misfits)}"
     failed = Failed(kind="schema", message=problem, duration_s=duration_s, on_content=True)
     return Result(failed=failed)
-
-
-def find_misfits(value: Any, schema: Mapping[str, Any]) -> list[str]:
-    """The first few places where the value does not fit, with reasons. A `$ref` is never fetched."""
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    validator = Draft202012Validator(schema, registry=Registry())
-    try:
-        errors = sorted(
-            islice(validator.iter_errors(value), MISFITS_MAX), key=lambda error: error.json_path
-        )
-    except Unresolvable as error:
-        reason = clean_text(str(error))[:_MISFIT_CHARS]
-        return [f"a reference in the schema cannot be resolved: {reason}"]
-    except RecursionError:
-        return ["the schema or the value is nested too deeply"]
-    except (ArithmeticError, ValueError) as error:
-        # For instance, a large integer is no multiple of a fraction: Python cannot divide them.
-        return [f"a number cannot be compared with the schema: {error}"]
-    return [f"{error.json_path}: {clean_text(error.message)[:_MISFIT_CHARS]}" for error in errors]

@@ -29,7 +29,7 @@ from orc.scheduler.effects.contract import (
 )
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
-from orc.scheduler.effects.text import find_misfits
+from orc.scheduler.effects.schemas import find_misfits
 from orc.scheduler.effects.tool_command import describe_command, run_tool_command
 from orc.scheduler.effects.tool_files import DESCRIPTIONS, ToolFiles, ToolMistake
 from orc.scheduler.effects.waiting import retry_while_scarce
