@@ -123,19 +123,19 @@ crashes = st.lists(
 )
 
 
-@bounded(40)
+@bounded(15)
 @given(flows())
 def test_a_flow_ends_as_the_model_says_and_keeps_every_rule(flow: Flow) -> None:
     check_flow(flow)
 
 
-@bounded(40)
+@bounded(15)
 @given(flows(), crashes)
 def test_crashes_change_neither_ends_nor_outputs(flow: Flow, crashes: Crashes) -> None:
     check_flow(flow, crashes)
 
 
-@bounded(40)
+@bounded(15)
 @given(flows(depth=1), st.data())
 def test_a_stream_cut_after_any_event_goes_on_to_the_same_end(
     flow: Flow, data: st.DataObject
@@ -143,13 +143,13 @@ def test_a_stream_cut_after_any_event_goes_on_to_the_same_end(
     check_cut(flow, None, data)
 
 
-@bounded(40)
+@bounded(15)
 @given(flows())
 def test_every_prefix_folds_to_the_state_of_its_moment(flow: Flow) -> None:
     check_prefixes(flow)
 
 
-@bounded(40)
+@bounded(15)
 @given(budgeted_flows(), st.just([]) | crashes)
 def test_a_budget_binds_and_what_it_stopped_goes_on_when_it_is_raised(
     flow: Flow, crashes: Crashes

@@ -133,43 +133,43 @@ crashes = st.lists(
 )
 
 
-@bounded(40)
+@bounded(15)
 @given(plans(limited=True))
 def test_a_job_under_limits_keeps_every_rule(plan: Plan) -> None:
     check_rules_hold(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(circuit_plans(falls_back=False))
 def test_circuits_hold_steps_back_and_change_neither_ends_nor_attempts(plan: Plan) -> None:
     check_rules_hold(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(circuit_plans(falls_back=True))
 def test_steps_move_to_their_fallback_when_the_rules_say_so(plan: Plan) -> None:
     check_circuits(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(plans(limited=False))
 def test_a_job_without_limits_has_exactly_the_predicted_times(plan: Plan) -> None:
     check_exact_times(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(timed_plans())
 def test_timeouts_of_attempts_steps_and_jobs_are_exact(plan: Plan) -> None:
     check_exact_times(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(plans(limited=True) | circuit_plans(falls_back=True))
 def test_every_prefix_of_the_events_folds_to_the_state_of_its_moment(plan: Plan) -> None:
     check_every_prefix_folds_to_the_state_of_its_moment(plan)
 
 
-@bounded(40)
+@bounded(15)
 @given(plans(limited=True, tasks_max=6).map(steadfast), crashes)
 def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
     plan: Plan, crashes: list[tuple[int, str]]
@@ -177,7 +177,7 @@ def test_crashes_change_neither_ends_nor_outputs_and_cost_one_reply_at_most(
     check_crashes_change_no_ends_or_outputs(plan, crashes)
 
 
-@bounded(30)
+@bounded(12)
 @given(circuit_plans(falls_back=False, tasks_max=6).map(steadfast), crashes)
 def test_crashes_with_open_circuits_change_neither_ends_nor_outputs(
     plan: Plan, crashes: list[tuple[int, str]]
@@ -185,7 +185,7 @@ def test_crashes_with_open_circuits_change_neither_ends_nor_outputs(
     check_crashes_change_no_ends_or_outputs(plan, crashes)
 
 
-@bounded(25)
+@bounded(12)
 @given(
     (plans(limited=True, tasks_max=5) | circuit_plans(falls_back=False, tasks_max=5)).map(
         steadfast
@@ -219,11 +219,15 @@ def check_cut(plan: Plan, choose: Callable[[int], int]) -> None:
                 assert cut.output(name) == whole.output(name)
 
 
-@bounded(30)
+@bounded(12)
 @given(plans(limited=False, tasks_max=5), st.floats(-1e6, 1e6), st.floats(0.1, 10.0))
 def test_a_jump_of_the_wall_clock_changes_recorded_times_and_nothing_else(
     plan: Plan, jump_s: float, after_s: float
 ) -> None:
+    check_jump(plan, jump_s, after_s)
+
+
+def check_jump(plan: Plan, jump_s: float, after_s: float) -> None:
     def starts(wall: Callable[[float], float]) -> tuple[dict[str, list[float]], list[Any]]:
         found: dict[str, list[float]] = {task.id: [] for task in plan.tasks}
 
@@ -280,6 +284,18 @@ class TestForLong:
     @given(timed_plans())
     def test_timeouts_are_exact(self, plan: Plan) -> None:
         check_exact_times(plan)
+
+    @long
+    @given(plans(limited=True) | circuit_plans(falls_back=True))
+    def test_every_prefix_of_the_events_folds(self, plan: Plan) -> None:
+        check_every_prefix_folds_to_the_state_of_its_moment(plan)
+
+    @long
+    @given(plans(limited=False), st.floats(-1e6, 1e6), st.floats(0.1, 10.0))
+    def test_a_jump_of_the_wall_clock_changes_times_only(
+        self, plan: Plan, jump_s: float, after_s: float
+    ) -> None:
+        check_jump(plan, jump_s, after_s)
 
     @long
     @given(plans(limited=True, tasks_max=12).map(steadfast), crashes)

@@ -18,7 +18,7 @@ import pytest
 from tests.simulation.simulation import Told, simulate
 
 ALONE = os.environ.get("ORC_SIM_SEED")
-SEEDS = int(os.environ.get("ORC_SIM_SEEDS", "200"))
+SEEDS = int(os.environ.get("ORC_SIM_SEEDS", "100"))
 MORE = 5000
 _BATCH = 20
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ _COMMON: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
-_few = settings(max_examples=30, **_COMMON)
+_few = settings(max_examples=12, **_COMMON)
 _many = settings(max_examples=1000, **_COMMON)
 AT = at(1000.0)
 Visits = Sequence[tuple[int, str]]

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,9 @@ from tests.builders import JOB
 from tests.projections.support import Story, ledger_of, open_in, stories, tables
 
 AT = "2026-01-02T03:04:05.000006Z"
-_quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+_quick = settings(max_examples=12, **_COMMON)
+_long = settings(max_examples=300, **_COMMON)
 
 
 def _with_spec_in_a_blob(story: Story) -> None:
@@ -53,6 +57,10 @@ def _problems(ledger: Ledger, folder: Path | None = None) -> tuple[str, ...]:
 def test_a_job_with_removed_blobs_verifies_and_rebuilds(
     story: Story, picks: list[int], in_blob: bool
 ) -> None:
+    _check_rebuilt(story, picks, in_blob)
+
+
+def _check_rebuilt(story: Story, picks: list[int], in_blob: bool) -> None:
     if in_blob:
         _with_spec_in_a_blob(story)
     with ledger_of(story) as ledger:
@@ -79,6 +87,10 @@ def test_a_job_with_removed_blobs_verifies_and_rebuilds(
 def test_a_bundle_of_a_job_with_removed_blobs_is_imported_unchanged(
     story: Story, picks: list[int], in_blob: bool
 ) -> None:
+    _check_imported(story, picks, in_blob)
+
+
+def _check_imported(story: Story, picks: list[int], in_blob: bool) -> None:
     if in_blob:
         _with_spec_in_a_blob(story)
     with ledger_of(story) as ledger:
@@ -95,3 +107,22 @@ def test_a_bundle_of_a_job_with_removed_blobs_is_imported_unchanged(
             assert tables(there) == tables(ledger)
             here, away = expected_files(ledger, JOB), expected_files(there, JOB)
             assert (here.files, set(here.lost)) == (away.files, set(away.lost))
+
+
+@pytest.mark.torture
+class TestForLong:
+    """The same properties with many more jobs."""
+
+    @_long
+    @given(stories(), st.lists(st.integers(0, 50), max_size=8), st.booleans())
+    def test_a_job_verifies_and_rebuilds(
+        self, story: Story, picks: list[int], in_blob: bool
+    ) -> None:
+        _check_rebuilt(story, picks, in_blob)
+
+    @_long
+    @given(stories(), st.lists(st.integers(0, 50), max_size=4), st.booleans())
+    def test_a_bundle_is_imported_unchanged(
+        self, story: Story, picks: list[int], in_blob: bool
+    ) -> None:
+        _check_imported(story, picks, in_blob)

@@ -157,7 +157,7 @@ def is_in(step_id: str, holder: str) -> bool:
     return step_id == holder or step_id.startswith((f"{holder}[", f"{holder}#", f"{holder}/"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(_events, max_size=14), st.integers(1, 20))
 def test_fold_table_and_manifest_have_the_files_of_the_rule(
     events: list[AnyEvent], batch: int
@@ -170,11 +170,32 @@ def test_every_recorded_history_has_the_same_files_everywhere(path: Path) -> Non
     check(read_stream(path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(_events, max_size=10), st.integers(0, 10))
 def test_a_run_folder_published_in_parts_has_the_files_of_a_new_one(
     events: list[AnyEvent], cut: int
 ) -> None:
+    check_parts(events, cut)
+
+
+@pytest.mark.torture
+class TestForLong:
+    """The same properties with many more histories."""
+
+    @settings(max_examples=1000, deadline=None)
+    @given(st.lists(_events, max_size=14), st.integers(1, 20))
+    def test_fold_table_and_manifest_have_the_files_of_the_rule(
+        self, events: list[AnyEvent], batch: int
+    ) -> None:
+        check(record(events), batch)
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(_events, max_size=10), st.integers(0, 10))
+    def test_a_run_folder_published_in_parts(self, events: list[AnyEvent], cut: int) -> None:
+        check_parts(events, cut)
+
+
+def check_parts(events: list[AnyEvent], cut: int) -> None:
     stream = record(events)
     cut += len(stream) - len(events)
     with ledger_with(stream[:cut]) as ledger:
