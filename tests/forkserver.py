@@ -4,7 +4,8 @@ A small server that has imported the command line forks a process for each
 request; that process has its own arguments, environment, folder and outputs,
 runs `orc.cli.main` from its beginning and ends. What a whole new interpreter would
 do before that - half a second of imports - is left out. Tests that are about
-the start itself, or that signal the process, start a real one.
+the start itself, or that look for the process by its environment, start a real
+one: the system shows the environment of the server for a forked process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import atexit
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import struct
@@ -75,32 +77,92 @@ class _Client:
     def run(
         self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout_s: float
     ) -> subprocess.CompletedProcess[str]:
-        wanted = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
-        request = json.dumps(wanted).encode()
-        mine, its = socket.socketpair()
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, mine:
-            with its:
-                fds = array.array("i", [its.fileno(), out.fileno(), err.fileno()])
-                ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-                with self._lock:
-                    self._socket.sendmsg([_SIZE.pack(len(request))], ancillary)
-                    self._socket.sendall(request)
-            code = _await_code(mine, arguments, timeout_s)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            with self.begin(arguments, cwd, env, outputs=(out.fileno(), err.fileno())) as report:
+                code = _await_code(report, arguments, timeout_s)
             out.seek(0)
             err.seek(0)
             said = out.read().decode(), err.read().decode()
         return subprocess.CompletedProcess(["orc", *arguments], code, *said)
+
+    def begin(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        *,
+        outputs: tuple[int, int],
+    ) -> socket.socket:
+        """Fork a process; the socket gets the line with its id, and then that with its status."""
+        wanted = {"argv": ["orc", *arguments], "cwd": str(cwd), "env": dict(env)}
+        request = json.dumps(wanted).encode()
+        report, its = socket.socketpair()
+        with its:
+            fds = array.array("i", [its.fileno(), *outputs])
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+            with self._lock:
+                self._socket.sendmsg([_SIZE.pack(len(request))], ancillary)
+                self._socket.sendall(request)
+        return report
+
+
+class ForkedProcess(subprocess.Popen[str]):
+    """A forked `orc` with pipes for both of its outputs, to be used like any `Popen`.
+
+    It is no child of this process, so that the server has to tell how it ended.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        out, its_out = os.pipe()
+        err, its_err = os.pipe()
+        self._report = _client().begin(arguments, cwd, env, outputs=(its_out, its_err))
+        os.close(its_out)
+        os.close(its_err)
+        self.args = ["orc", *arguments]
+        self.stdin = None
+        self.stdout = os.fdopen(out)
+        self.stderr = os.fdopen(err)
+        self.returncode: int | None = None
+        self.text_mode = True
+        self._input = None
+        self._communication_started = False
+        self._sigint_wait_secs = 0.25
+        self._lines = self._report.makefile("r")
+        self.pid = int(self._lines.readline())
+        self._child_created = False  # nothing for Popen.__del__ to reap
+
+    def _internal_poll(self, *_: object) -> int | None:
+        if self.returncode is None and select.select([self._report], [], [], 0)[0]:
+            self._take_status()
+        return self.returncode
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None:
+            if not select.select([self._report], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            self._take_status()
+        assert self.returncode is not None
+        return self.returncode
+
+    def _take_status(self) -> None:
+        self.returncode = os.waitstatus_to_exitcode(int(self._lines.readline()))
+        self._lines.close()
+        self._report.close()
 
 
 def run_forked(
     arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float
 ) -> subprocess.CompletedProcess[str]:
     """Run `orc` to its end, as `subprocess.run` would. Raises TimeoutExpired."""
+    return _client().run(arguments, cwd, env, timeout_s)
+
+
+def _client() -> _Client:
     global _server
     if _server is None or not _server.is_mine():
         _server = _Client()
         atexit.register(_server.close)
-    return _server.run(arguments, cwd, env, timeout_s)
+    return _server
 
 
 def _await_code(mine: socket.socket, arguments: Sequence[str], timeout_s: float) -> int:
@@ -153,6 +215,8 @@ def _attend(request: bytes, fds: list[int], main: object) -> None:
     if pid == 0:
         os.close(reply)
         _become_orc(json.loads(request), out, err, main)
+    os.close(out)
+    os.close(err)
     os.write(reply, f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
     os.write(reply, f"{status}\n".encode())
@@ -164,6 +228,10 @@ def _become_orc(request: dict[str, object], out: int, err: int, main: object) ->
 
     os.dup2(out, 1)
     os.dup2(err, 2)
+    # New streams, as at the start of an interpreter: those of the server were made for its files.
+    out_encoding, err_encoding = sys.stdout.encoding, sys.stderr.encoding
+    sys.stdout = os.fdopen(1, "w", encoding=out_encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, err_encoding, "backslashreplace", closefd=False)
     os.closerange(3, 64)
     os.chdir(str(request["cwd"]))
     os.environ.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,12 +18,13 @@ from typing import Any
 import pytest
 import trio
 
-from tests.forkserver import run_forked
+from tests.forkserver import ForkedProcess, run_forked
 
 ROOT = Path(__file__).resolve().parents[1]
 ORC = Path(sys.executable).with_name("orc")
 WAIT_S = 60.0
 
+_NEEDS_NEW_PROCESS = re.compile("PYTHON|ORC_MARK$")
 _SETTINGS = ("PROVIDER", "MODEL_BACKEND", "TEMPERATURE", "MAX_TOKENS", "TOP_P", "NO_COLOR")
 
 needs_proc = pytest.mark.skipif(
@@ -44,7 +46,7 @@ def run_orc(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedPro
     """Run `orc` to its end in a process of its own; `extra` are environment variables.
 
     The process is forked from one that has the imports done already, unless a variable is
-    for the interpreter itself; `start_orc` starts a whole new one.
+    for the interpreter itself.
     """
     environment = orc_environment(**extra)
     if not any(name.startswith("PYTHON") for name in extra):
@@ -62,11 +64,20 @@ def run_orc(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedPro
 
 
 def start_orc(*arguments: str, cwd: Path, **extra: str) -> subprocess.Popen[str]:
-    """Start `orc` with pipes for both of its outputs; end it with `end_process`."""
+    """Start `orc` with pipes for both of its outputs; end it with `end_process`.
+
+    The process is forked as in `run_orc`. A whole new one starts where a variable is for the
+    interpreter, where the test finds the process by its variables (`processes_with`), and for
+    `browse`, whose server is not among what the other commands import.
+    """
+    environment = orc_environment(**extra)
+    is_new = "browse" in arguments or any(map(_NEEDS_NEW_PROCESS.match, extra))
+    if not is_new:
+        return ForkedProcess(list(map(str, arguments)), cwd=cwd, env=environment)
     return subprocess.Popen(
         [ORC, *arguments],
         cwd=cwd,
-        env=orc_environment(**extra),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
