@@ -1,0 +1,106 @@
+"""Parts about the spec: the keys of its mappings, and the language of templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from doc_parts.markup import choice, code_names, table
+
+
+def render_filters() -> str:
+    """The filters of the template language."""
+    from orc.scheduler.core.language.evaluation import FILTERS
+
+    return code_names(FILTERS)
+
+
+def render_tests() -> str:
+    """The tests of the template language."""
+    from orc.scheduler.core.language.evaluation import TESTS
+
+    return code_names(TESTS)
+
+
+def render_later_keys() -> str:
+    """Keys that are refused as not supported yet."""
+    from orc.scheduler.core.spec.model import LATER_JOB_KEYS, LATER_STEP_KEYS
+
+    of_job, of_step = code_names(sorted(LATER_JOB_KEYS)), code_names(sorted(LATER_STEP_KEYS))
+    return f"Of a job: {of_job}\n\nOf a step: {of_step}"
+
+
+def spec_models() -> dict[str, type[BaseModel]]:
+    """Every mapping of the spec, by the name of its keys' part: `retry` for `RetrySpec`."""
+    from orc.scheduler.core.spec import model as spec_model
+
+    models = spec_model.Strict.__subclasses__()
+    return {
+        model.__name__.removesuffix("Spec").lower(): model
+        for model in models
+        if model.__name__.endswith("Spec")
+    }
+
+
+def keys_of(model: type[BaseModel]) -> Callable[[], str]:
+    """A renderer of one mapping of the spec, key by key."""
+
+    def render() -> str:
+        of_step = _own_schema(spec_models()["step"])["properties"]
+        schema = _own_schema(model)
+        required = schema.get("required", [])
+        rows = []
+        for key, shape in schema["properties"].items():
+            about = shape.get("description") or of_step.get(key, {}).get("description", "")
+            default = shape.get("default")
+            if key in required:
+                about = f"Required. {about}"
+            elif default not in (None, [], {}) and not isinstance(default, dict):
+                about = f"{about} Default: `{json.dumps(default)}`."
+            rows.append((f"`{key}`", _shape_name(shape), about.strip()))
+        return table(("key", "type", ""), rows)
+
+    return render
+
+
+def _own_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of the model; a recursive model has it under `$defs`."""
+    schema = model.model_json_schema()
+    return schema if "properties" in schema else schema["$defs"][model.__name__]
+
+
+def _shape_name(shape: dict[str, Any]) -> str:
+    """A JSON Schema in words."""
+    if "$ref" in shape:
+        name = shape["$ref"].rpartition("/")[2]
+        return _MAPPINGS.get(name, f"[mapping](#{name.removesuffix('Spec').lower()})")
+    if "anyOf" in shape:
+        kinds = [each for each in shape["anyOf"] if each.get("type") != "null"]
+        if {"number", "integer", "string"} == {each.get("type") for each in kinds}:
+            return "duration"
+        return " or ".join(dict.fromkeys(_shape_name(each) for each in kinds))
+    if "enum" in shape:
+        return "failure kind" if len(shape["enum"]) > 10 else choice(shape["enum"])
+    kind = shape.get("type")
+    if kind == "array":
+        return f"list of {_shape_name(shape['items'])}"
+    if kind == "object" and isinstance(shape.get("additionalProperties"), dict):
+        return f"mapping to {_shape_name(shape['additionalProperties'])}"
+    words = {"string": "text", "object": "mapping", None: "any value"}
+    return words.get(kind) or str(kind)
+
+
+_MAPPINGS = {
+    "FileSpec": "[mapping](#files)",
+    "InputSpec": "[input](#inputs)",
+    "MessageSpec": "[message](#messages)",
+    "PartSpec": "[part](#messages)",
+    "StepSpec": "[step](#steps)",
+    "TargetSpec": "[mapping](#fallback)",
+    "FileText": "`{file: PATH}`",
+    "ToolSpec": "[mapping](#tools)",
+}
+"""The mappings whose section has not their name."""
