@@ -1,0 +1,48 @@
+"""A forked `orc` is used like a process that was started: outputs, signals, waiting, its end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.forkserver import ForkedProcess
+from tests.processes import WAIT_S, end_process, start_orc
+
+
+def test_a_forked_process_says_how_it_ended_and_what_it_wrote(tmp_path: Path) -> None:
+    process = start_orc("show", "latest", "--json", cwd=tmp_path)
+    assert isinstance(process, ForkedProcess)
+    out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, process.poll(), out) == (6, 6, "")
+    assert f"there is no ledger at {tmp_path}" in err
+    process.kill()  # of a process that has ended, which reaches no other process
+
+
+def test_a_forked_process_is_waited_for_and_killed(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("project: p\nsteps: {wait: {run: exec sleep 60}}\n")
+    process = start_orc("run", "spec.yaml", cwd=tmp_path, ORC_DB="own.db")
+    try:
+        assert process.stderr is not None
+        assert "job_" in process.stderr.readline()
+        assert (tmp_path / "own.db").is_file(), "the process has its own variables"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.01)
+        assert process.poll() is None
+    finally:
+        end_process(process)
+    assert process.returncode == process.wait(0) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("variable", ["ORC_MARK", "PYTHONUTF8"])
+def test_a_process_that_is_found_by_its_variables_is_a_new_one(
+    tmp_path: Path, variable: str
+) -> None:
+    process = start_orc("--version", cwd=tmp_path, **{variable: "1"})
+    try:
+        assert not isinstance(process, ForkedProcess)
+        assert process.wait(WAIT_S) == 0
+    finally:
+        end_process(process)
