@@ -52,7 +52,7 @@ from tests.model import Plan
 from tests.scheduler.flow_stand import answer, stand_of
 from tests.scheduler.flows import ASKING, FLOW, flow_stand
 from tests.scheduler.harness import Stand, stand_for
-from tests.scheduler.profiles import bounded
+from tests.scheduler.profiles import bounded, long
 from tests.snapshots import snapshot
 from tests.strategies import plans
 
@@ -181,16 +181,24 @@ def test_a_run_changes_its_state_by_events_alone(
     assert watch.decisions > 5
 
 
-@bounded(20)
+@bounded(8)
 @given(plan=plans(limited=True))
 def test_a_random_job_changes_its_state_by_events_alone(plan: Plan) -> None:
+    check_job(plan)
+
+
+def check_job(plan: Plan) -> None:
     with pytest.MonkeyPatch.context() as patch, stand_for(plan) as stand:
         run_watched(stand, Watch(patch))
 
 
-@bounded(20)
+@bounded(8)
 @given(flow=flows())
 def test_a_random_flow_changes_its_state_by_events_alone(flow: Flow) -> None:
+    check_flow(flow)
+
+
+def check_flow(flow: Flow) -> None:
     with pytest.MonkeyPatch.context() as patch, stand_of(flow) as stand:
         watch = Watch(patch)
         stand.submit()
@@ -199,3 +207,18 @@ def test_a_random_flow_changes_its_state_by_events_alone(flow: Flow) -> None:
             if state.status != "waiting":
                 return
             answer(stand, flow, state)
+
+
+@pytest.mark.torture
+class TestForLong:
+    """The same properties with many more jobs."""
+
+    @long
+    @given(plan=plans(limited=True))
+    def test_a_random_job_changes_its_state_by_events_alone(self, plan: Plan) -> None:
+        check_job(plan)
+
+    @long
+    @given(flow=flows())
+    def test_a_random_flow_changes_its_state_by_events_alone(self, flow: Flow) -> None:
+        check_flow(flow)
