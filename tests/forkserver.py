@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 _PACKAGES = ("orc.ledger", "orc.scheduler", "orc.projections", "orc.cli")
 _NOT_NEEDED = (
     "projections.datasette",
-    "orc.scheduler.effects.worker",
+    "orc.worker.function_worker",
     "orc.scheduler.effects.reaper",
 )
 _LATE = (

@@ -22,8 +22,8 @@ from orc.scheduler.core.commands import Failed
 from orc.scheduler.core.strict_json import parse_json
 from orc.scheduler.effects.contract import FunctionUse, Result
 from orc.scheduler.effects.text import json_result
-from orc.scheduler.effects.worker import ANSWER_BYTES_MAX
 from orc.scheduler.executors.contract import Broken, WorkOutcome
+from orc.worker.function_worker import ANSWER_BYTES_MAX
 
 TAIL_CHARS = 300
 """How much of the end of stderr a message quotes."""

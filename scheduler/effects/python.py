@@ -19,10 +19,10 @@ from orc.scheduler.effects.groups import ProcessGroups, signal_name
 from orc.scheduler.effects.log import Log
 from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.effects.waiting import retry_while_scarce
-from orc.scheduler.effects.worker import ANSWER_BYTES_MAX
 from orc.scheduler.executors.contract import Broken, WorkOutcome
+from orc.worker import function_worker
 
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(function_worker.__file__)
 _CHUNK = 64 * 1024
 _DRAINED_CHUNKS_MAX = 64
 

@@ -8,7 +8,8 @@ from orc.providers import reply_bounds
 from orc.scheduler import branching
 from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
 from orc.scheduler.core.language import shell, value_bounds
-from orc.scheduler.effects import contract, prompt, tools, worker
+from orc.scheduler.effects import contract, prompt, tools
+from orc.worker.function_worker import ANSWER_BYTES_MAX
 from tests.docs.conftest import read_page
 
 BOUNDS = {
@@ -23,7 +24,7 @@ BOUNDS = {
     "the value of a template in `run` or `env`": count_text(shell.VALUE_BYTES_MAX, "byte"),
     "items of a `for_each`": number_text(branching.ITEMS_MAX),
     "stdout of a command": size_text(contract.OUTPUT_BYTES_MAX),
-    "the return value of a function, as JSON": size_text(worker.ANSWER_BYTES_MAX),
+    "the return value of a function, as JSON": size_text(ANSWER_BYTES_MAX),
     "tool calls of one reply that are made": number_text(prompt.TOOL_CALLS_MAX),
     "tool calls in one reply": number_text(reply_bounds.CALLS_MAX),
     "the name or the id of a tool call": count_text(reply_bounds.NAME_CHARS_MAX, "character"),
