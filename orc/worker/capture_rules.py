@@ -1,0 +1,121 @@
+"""The rules for captured files: which paths are allowed, what a glob matches, which mode is kept.
+
+The scheduler and the agent on a worker follow the same rules. A path must be inside its folder and
+valid on every file system. Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+
+PATH_BYTES_MAX = 1024
+PART_BYTES_MAX = 200
+DEPTH_MAX = 64
+"""The maximum depth of listed folders; deeper files are left out."""
+
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])( *\..*)?\Z", re.IGNORECASE
+)
+# `git~1` is the short name of `.git` on Windows.
+_GIT = re.compile(r"\.git|git~[0-9]+", re.IGNORECASE)
+_OURS = ".orc-tmp"
+_FORBIDDEN = set('<>:"|?*\\')
+_GLOB_ALLOWED = set("*?")
+_UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+
+
+def path_problem(path: str, *, glob: bool = False) -> str:
+    """Why the path is not allowed; empty if it is."""
+    if not path:
+        return "the path is empty"
+    if path.startswith(("/", "~")):
+        return f"{path[:80]!r} must be relative to the output folder"
+    if len(path.encode("utf-8", "replace")) > PATH_BYTES_MAX:
+        return "the path has more than 1,024 bytes"
+    for part in path.split("/"):
+        reason = _part_problem(part, glob=glob)
+        if reason:
+            return f"{path[:80]!r}: {reason}"
+    return ""
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A regular expression for the glob.
+
+    `*` and `?` match within one part of a path; `**` matches any number of parts.
+    """
+    *folders, name = glob.split("/")
+    pattern = "".join(
+        "(?:[^/]+/)*" if part == "**" else _part_pattern(part) + "/" for part in folders
+    )
+    pattern += "(?:[^/]+/)*[^/]+" if name == "**" else _part_pattern(name)
+    return re.compile(pattern)
+
+
+def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path matches one of the globs."""
+    patterns = [glob_pattern(glob) for glob in globs]
+    return lambda path: any(pattern.fullmatch(path) for pattern in patterns)
+
+
+def folder_matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a folder can contain a file that matches one of the globs."""
+    known = []
+    for glob in globs:
+        *folders, name = glob.split("/")
+        parts = [*folders, name] if name == "**" else folders
+        known.append([part if part == "**" else re.compile(_part_pattern(part)) for part in parts])
+
+    def enters(folder: str) -> bool:
+        parts = folder.split("/")
+        return any(_begins(parts, pattern) for pattern in known)
+
+    return enters
+
+
+def kept_mode(st_mode: int) -> str | None:
+    """The permission bits that are kept of a file: `755` if its owner may run it, else None."""
+    return "755" if st_mode & 0o100 else None
+
+
+def _begins(parts: list[str], pattern: list[str | re.Pattern[str]]) -> bool:
+    for index, part in enumerate(parts):
+        if index == len(pattern):
+            return False
+        expected = pattern[index]
+        if isinstance(expected, str):
+            return True
+        if not expected.fullmatch(part):
+            return False
+    return True
+
+
+def _part_problem(part: str, *, glob: bool) -> str:
+    if part in ("", "."):
+        return "the path has an empty part or a part `.`"
+    if part == "..":
+        return "`..` would leave the output folder"
+    if _GIT.fullmatch(part):
+        return "files in .git are not allowed, because git runs commands from them"
+    forbidden = _FORBIDDEN - _GLOB_ALLOWED if glob else _FORBIDDEN
+    for character in part:
+        if character in forbidden or unicodedata.category(character) in _UNSEEN:
+            return f"the character {character!a} is not allowed in a file name"
+    if unicodedata.normalize("NFC", part) != part:
+        return "the path is not in Unicode normalization form C (NFC)"
+    if part.endswith((" ", ".")) or part.startswith(" "):
+        return "a file name must not end in a dot or a space, or start with a space"
+    if _RESERVED.match(part):
+        return "the file name is reserved on Windows"
+    if part.casefold().endswith(_OURS):
+        return f"a file name must not end in {_OURS}: orc removes such files as unfinished"
+    if len(part.encode()) > PART_BYTES_MAX:
+        return "a file name has more than 200 bytes"
+    return ""
+
+
+def _part_pattern(part: str) -> str:
+    wild = {"*": "[^/]*", "?": "[^/]"}
+    return "".join(wild.get(character) or re.escape(character) for character in part)

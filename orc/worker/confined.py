@@ -1,0 +1,109 @@
+"""Reads and writes files inside one folder; never follows a link.
+
+The command of an attempt, and what it left running, can change its folders at any time. So each
+path is opened part by part from a descriptor, and only regular files are read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orc.worker.capture_rules import DEPTH_MAX
+from orc.worker.problems import is_shortage
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_file(root: Path, relative: str) -> int | None:
+    """A descriptor of a regular file to read; None if there is none."""
+    try:
+        with _parent(root, relative, create=False) as (parent, name):
+            found = os.open(name, _READ, dir_fd=parent)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return None
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        return None
+    return found
+
+
+def create_file(root: Path, relative: str) -> int:
+    """A descriptor of a new file, to write and read. Raises OSError if a file is there."""
+    with _parent(root, relative, create=True) as (parent, name):
+        return os.open(name, _CREATE, 0o600, dir_fd=parent)
+
+
+def list_files(
+    root: Path, *, enters: Callable[[str], bool] = lambda folder: True
+) -> Iterator[tuple[str, os.stat_result, bool]]:
+    """The path and status of each file below a folder, and whether it is a regular file.
+
+    What is neither a regular file nor a folder is listed, and never opened.
+    """
+    try:
+        folder = os.open(root, _DIRECTORY)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return
+    try:
+        yield from _walk(folder, "", enters, 0)
+    finally:
+        os.close(folder)
+
+
+def _walk(
+    folder: int, prefix: str, enters: Callable[[str], bool], depth: int
+) -> Iterator[tuple[str, os.stat_result, bool]]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return
+    for name in names:
+        path = f"{prefix}{name}"
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISDIR(found.st_mode):
+                yield path, found, stat.S_ISREG(found.st_mode)
+                continue
+            if depth == DEPTH_MAX or not enters(path):
+                continue
+            inner = os.open(name, _DIRECTORY, dir_fd=folder)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            continue
+        try:
+            yield from _walk(inner, f"{path}/", enters, depth + 1)
+        finally:
+            os.close(inner)
+
+
+@contextmanager
+def _parent(root: Path, relative: str, *, create: bool) -> Iterator[tuple[int, str]]:
+    *parts, name = relative.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in (*parts, name)):
+        raise OSError(errno.EINVAL, "not a plain relative path", relative)
+    current = os.open(root, _DIRECTORY)
+    try:
+        for part in parts:
+            if create:
+                with suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=current)
+            child = os.open(part, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = child
+        yield current, name
+    finally:
+        os.close(current)

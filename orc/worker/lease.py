@@ -1,0 +1,165 @@
+"""Leases: a command may run only while its worker belongs to the cluster, as far as that is known.
+
+At each beat the agent asks the engine's part whether the worker is still alive there, and gives
+the reaper (`reaper.py`) a later deadline for each process group. A worker that is frozen, cut off
+or retired makes no beat, and the reaper kills its groups at the deadline. The coordinator waits for
+the same time before it starts another attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from orc.worker.clocks import lease_clock
+
+BEATS_A_LEASE = 5
+BEAT_S_MAX = 1.0
+_REAPER = Path(__file__).with_name("reaper.py")
+
+
+class LeaseOver(Exception):
+    """The lease ended before the command could start."""
+
+
+class Watch:
+    """The lease of one copy. `group` is the process group of its command, if one runs."""
+
+    def __init__(self, lease_s: float, deadline: float) -> None:
+        self.lease_s = lease_s
+        self.deadline = deadline
+        self.group: int | None = None
+        self.is_over = False
+
+
+class Leases:
+    """The leases of all copies of this process, and the reaper that enforces them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: set[Watch] = set()
+        self._reaper: subprocess.Popen[bytes] | None = None
+        self._is_alive: Callable[[], bool] = lambda: True
+
+    def set_alive(self, is_alive: Callable[[], bool]) -> None:
+        """How to find out whether this worker is still part of the cluster."""
+        self._is_alive = is_alive
+
+    def begin(self, lease_s: float) -> Watch:
+        """A lease for a copy that the engine has just given to this worker."""
+        watch = Watch(lease_s, lease_clock() + lease_s)
+        with self._lock:
+            self._watches.add(watch)
+        return watch
+
+    def end(self, watch: Watch) -> None:
+        """Forget a lease. The caller has ended the process group."""
+        with self._lock:
+            self._watches.discard(watch)
+            if watch.group is not None:
+                self._tell(f"-{watch.group}")
+                watch.group = None
+
+    def guard(self, watch: Watch, group: int) -> None:
+        """Let the reaper know a group, before its command starts. Raises LeaseOver."""
+        with self._lock:
+            if self._find_over(watch):
+                raise LeaseOver
+            if self._reaper is None:
+                self._start_reaper()
+            watch.group = group
+            self._tell(f"+{group} {watch.deadline:.6f}")
+
+    def is_over(self, watch: Watch) -> bool:
+        """Whether the lease has ended. It never begins again."""
+        with self._lock:
+            return self._find_over(watch)
+
+    def beat(self) -> float | None:
+        """Renew the leases if the worker is alive; the seconds to the next beat, None if none."""
+        asked_at = lease_clock()
+        try:
+            is_alive = bool(self._is_alive())
+        except Exception:
+            # An engine that cannot answer is no sign of life.
+            is_alive = False
+        with self._lock:
+            for watch in self._watches:
+                # First: after this process was frozen, the reaper has killed the command.
+                if self._find_over(watch) or not is_alive:
+                    continue
+                watch.deadline = asked_at + watch.lease_s
+                if watch.group is not None:
+                    self._tell(f"+{watch.group} {watch.deadline:.6f}")
+            shortest = min((watch.lease_s for watch in self._watches), default=None)
+        return None if shortest is None else min(BEAT_S_MAX, shortest / BEATS_A_LEASE)
+
+    def close(self) -> None:
+        """End all leases, and the reaper, which kills what is left."""
+        with self._lock:
+            for watch in self._watches:
+                watch.is_over = True
+            self._end_reaper()
+
+    def _find_over(self, watch: Watch) -> bool:
+        if lease_clock() >= watch.deadline:
+            watch.is_over = True
+        return watch.is_over
+
+    def _tell(self, line: str) -> None:
+        if self._reaper is None:
+            return
+        assert self._reaper.stdin is not None
+        try:
+            # One call writes all of a short line, or nothing of it.
+            os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
+        except (BrokenPipeError, BlockingIOError):
+            # The reaper was killed, or does not read: start another one.
+            self._reaper.kill()
+            self._end_reaper()
+            self._start_reaper()
+
+    def _start_reaper(self) -> None:
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_REAPER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env={},
+            bufsize=0,
+        )
+        assert self._reaper.stdin is not None
+        os.set_blocking(self._reaper.stdin.fileno(), False)
+        for watch in self._watches:
+            if watch.group is not None:
+                line = f"+{watch.group} {watch.deadline:.6f}\n"
+                os.write(self._reaper.stdin.fileno(), line.encode())
+
+    def _end_reaper(self) -> None:
+        if self._reaper is not None:
+            assert self._reaper.stdin is not None
+            self._reaper.stdin.close()
+            self._reaper.wait()
+            self._reaper = None
+
+
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group. A group that has ended is not an error."""
+    # macOS raises PermissionError for a group whose only member is a zombie.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def signal_name(number: int) -> str:
+    """The signal's name, such as `SIGTERM`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
