@@ -45,7 +45,12 @@ MAY_IMPORT: dict[str, str] = {
     "scheduler.core.rules": "ledger scheduler.core scheduler.core.fold",
     # What runs on another machine is importable there without the rest, from the standard library.
     "orc.worker": "",
-    "scheduler.executors": "ledger ledger.secrets orc.worker scheduler.effects",
+    # A process of its own between orc and an engine. It imports little, and no key or ledger.
+    "scheduler.drivers": "orc.worker",
+    "scheduler.executors": (
+        "ledger ledger.secrets orc.worker scheduler.core scheduler.core.spec scheduler.drivers "
+        "scheduler.effects"
+    ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
         "scheduler.executors.contract"
@@ -83,7 +88,8 @@ MAY_IMPORT: dict[str, str] = {
     # Use cases do not import the terminal, so that the Python API can be built on them.
     "cli.jobs.caller": (
         "cli ledger ledger.files ledger.secrets ledger.transport projections.history "
-        "projections.money providers scheduler.core scheduler.core.fold scheduler.core.spec"
+        "projections.money providers scheduler.core scheduler.core.fold scheduler.core.spec "
+        "scheduler.drivers scheduler.executors"
     ),
     "cli.jobs": (
         "cli cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport projections "
@@ -98,17 +104,22 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages",
+    "cli.cluster": "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors",
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
-    "cli.doctor": ("cli cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"),
+    "cli.doctor": (
+        "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
+    ),
     "cli.commands": (
-        "cli cli.browse cli.chaos cli.doctor cli.jobs cli.jobs.caller cli.terminal ledger "
-        "ledger.files ledger.transport projections projections.exports projections.folder "
+        "cli cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.caller cli.terminal "
+        "ledger ledger.files ledger.transport projections projections.exports projections.folder "
         "projections.folds projections.history projections.money projections.pages "
         "projections.pictures projections.search projections.tables projections.why scheduler "
-        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.spec"
+        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.spec "
+        "scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables "
+        "scheduler.core"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
@@ -123,11 +134,23 @@ OUTSIDE = {
     "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
     "scheduler/core": {"pydantic", "yaml", "jinja2", "jsonschema"},
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
+    "scheduler/drivers": {"distributed"},
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
-    "cli": {"typer", "click", "rich", "trio", "datasette", "uvicorn", "yaml", "pydantic"},
+    "cli": {
+        "typer",
+        "click",
+        "rich",
+        "trio",
+        "datasette",
+        "uvicorn",
+        "yaml",
+        "pydantic",
+        "cryptography",  # certificates of a cluster
+    },
     "orc": {"trio", "yaml"},
-    # In one script, to describe functions as tools: that happens beside the scheduler only.
-    "orc/worker": {"pydantic"},
+    # In one script, to describe functions as tools: that happens beside the scheduler only. An
+    # engine is imported only where a worker of it has loaded it already.
+    "orc/worker": {"pydantic", "dask", "distributed"},
 }
 _BARE = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(PACKAGES)})\b.*", re.MULTILINE)
 IMPURE = set(
@@ -150,7 +173,7 @@ def modules() -> list[Path]:
 
 def folder_of(path: Path) -> str:
     relative = path.relative_to(ROOT)
-    apart = {("scheduler", "core"), ("orc", "worker")}
+    apart = {("scheduler", "core"), ("scheduler", "drivers"), ("orc", "worker")}
     return "/".join(relative.parts[:2]) if relative.parts[:2] in apart else relative.parts[0]
 
 

@@ -264,12 +264,29 @@ class EngineSeen:
 
 @dataclass(frozen=True, slots=True)
 class EngineLost:
-    """The engine does not answer. The driver tries to reach it again."""
+    """The engine does not answer. The driver tries to reach it again, unless this is `final`.
 
+    It is no proof that commands have ended: the workers may still reach their engine.
+    """
+
+    reason: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The engine has no such copy any more, and it has no result; no command of it runs.
+
+    `worker` is empty if the copy never asked.
+    """
+
+    ticket: str
+    run: str
+    worker: str
     reason: str
 
 
-EngineEvent = Asked | Printed | Ended | Gone | EngineSeen | EngineLost
+EngineEvent = Asked | Printed | Ended | Gone | EngineSeen | EngineLost | Dropped
 
 
 class Engine(Protocol):

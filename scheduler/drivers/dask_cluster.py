@@ -1,0 +1,269 @@
+"""A connection to a cluster of dask.distributed: its scheduler, its workers, and calls to them.
+
+A worker has a name that no other process has (`orc.worker.dask_side.identity`), since an address can
+be taken over. Each call is to one worker and has its own time-out: a call to a worker that is gone
+takes 30 s by itself, one to a frozen worker for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import distributed
+from distributed import Client
+from distributed.security import Security
+
+from orc.scheduler.drivers.addresses import is_safe
+from orc.scheduler.drivers.lines import Refused
+from orc.scheduler.drivers.rooms import SLOTS
+from orc.worker import dask_side
+
+CALL_S = 10.0
+CONNECT_S = 10.0
+POLL_S = 5.0
+HELLO_S = 5.0
+
+_NAMES = {"CPU": "cpu", "MEMORY": "memory", "GPU": "gpu"}
+"""Names of resources in the engine, and in orc. Others have the same name in both."""
+
+_OUTAGES_MAX = 2
+
+
+def engine_name(name: str) -> str:
+    """The engine's name of a resource."""
+    return {ours: theirs for theirs, ours in _NAMES.items()}.get(name, name)
+
+
+class Cluster:
+    """One connection, from `open` to `close`; another one is made after an outage."""
+
+    def __init__(self, client: Client, engine: str, is_encrypted: bool) -> None:
+        self.client = client
+        self.engine = engine
+        self.is_encrypted = is_encrypted
+        self.workers: dict[str, str] = {}
+        """The address of each worker's process, by its name."""
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.capacity: dict[str, dict[str, float]] = {}
+        self.faulty: dict[str, str] = {}
+        """Workers that cannot perform steps, by address, with the reason."""
+        self._wake = asyncio.Event()
+
+    @classmethod
+    async def open(cls, site: Mapping[str, Any]) -> Cluster:
+        """Connect. Raises Refused with a reason for people."""
+        address = _address_of(site)
+        tls = site.get("tls")
+        _refuse_plain(address, is_insecure=bool(site.get("insecure")))
+        security = Security(
+            require_encryption=bool(tls),
+            **(
+                {
+                    "tls_ca_file": tls["ca"],
+                    "tls_client_cert": tls["cert"],
+                    "tls_client_key": tls["key"],
+                }
+                if tls
+                else {}
+            ),
+        )
+        client = Client(
+            address,
+            asynchronous=True,
+            set_as_default=False,
+            direct_to_workers=False,
+            security=security,
+            timeout=CONNECT_S,
+            name="orc",
+        )
+        try:
+            await asyncio.wait_for(client, CONNECT_S + 1)
+            seen = await asyncio.wait_for(client.scheduler.identity(n_workers=-1), CALL_S)
+            versions = await asyncio.wait_for(client.scheduler.versions(), CALL_S)
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            await _close(client)
+            raise Refused("unreachable", _reason(error, address, has_tls=bool(tls))) from error
+        found = versions["packages"].get("distributed")
+        if found != distributed.__version__:
+            await _close(client)
+            raise Refused(
+                "versions",
+                f"the scheduler has distributed {found}, and orc {distributed.__version__}; "
+                "install the same version on all machines",
+            )
+        cluster = cls(client, str(seen["id"]), address.startswith("tls://"))
+        client.subscribe_topic("all", cluster._noticed)
+        return cluster
+
+    async def close(self) -> None:
+        """End the connection. What the engine holds goes on."""
+        await _close(self.client)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the connection still stands, as far as the client knows."""
+        return bool(self.client.status == "running")
+
+    async def settings(self) -> dict[str, Any]:
+        """Settings of the scheduler; empty if orc is not installed there."""
+        try:
+            return dict(
+                await asyncio.wait_for(
+                    self.client.run_on_scheduler(dask_side.scheduler_settings), CALL_S
+                )
+            )
+        except Exception:
+            return {}
+
+    async def call(
+        self, worker: str, request: Mapping[str, Any], *, timeout_s: float = CALL_S
+    ) -> dict[str, Any]:
+        """Ask the agent on one worker. Raises Refused: `gone`, `timeout`, or what the agent says."""
+        address = self.workers.get(worker)
+        if address is None:
+            raise Refused("gone", f"the worker {worker} has left the cluster")
+        answer = await self._call_at(address, {**request, "worker": worker}, timeout_s)
+        if "error" in answer:
+            raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
+        return answer
+
+    async def watch(self, changed: Callable[[set[str]], Awaitable[None]]) -> None:
+        """Follow the workers until the connection is lost. `changed` gets those that have left."""
+        outages = 0
+        while self.is_up and outages < _OUTAGES_MAX:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+            self._wake.clear()
+            try:
+                left = await self.refresh()
+            except (OSError, TimeoutError):
+                outages += 1
+                continue
+            outages = 0
+            await changed(left)
+
+    async def refresh(self) -> set[str]:
+        """Learn which workers there are; those that have left since the last time."""
+        seen = await asyncio.wait_for(self.client.scheduler.identity(n_workers=-1), CALL_S)
+        if str(seen["id"]) != self.engine:
+            raise OSError("another scheduler answers at this address")
+        present = {
+            address: worker
+            for address, worker in seen["workers"].items()
+            if worker["status"] in ("running", "paused")
+        }
+        left = {name for name, address in self.workers.items() if address not in present}
+        for name in left:
+            self.drop(name)
+        for address in self.faulty.keys() - present.keys():
+            del self.faulty[address]
+        known = set(self.workers.values())
+        await asyncio.gather(*(self._greet(address) for address in present if address not in known))
+        for name, address in self.workers.items():
+            if address in present:
+                self.capacity[name] = _capacity_of(present[address])
+        return left
+
+    def drop(self, worker: str) -> None:
+        """Forget a worker whose process has ended."""
+        self.workers.pop(worker, None)
+        self.capacity.pop(worker, None)
+        self.facts.pop(worker, None)
+
+    async def _greet(self, address: str) -> None:
+        try:
+            facts = await self._call_at(address, {"op": "hello"}, HELLO_S)
+        except Refused as refused:
+            self.faulty[address] = str(refused)
+            return
+        if "error" in facts:
+            self.faulty[address] = str(facts.get("message", ""))[:200]
+            return
+        self.faulty.pop(address, None)
+        self.workers[str(facts["worker"])] = address
+        self.facts[str(facts["worker"])] = facts
+
+    async def _call_at(
+        self, address: str, request: Mapping[str, Any], timeout_s: float
+    ) -> dict[str, Any]:
+        try:
+            answers = await asyncio.wait_for(
+                self.client.run(
+                    dask_side.control, dict(request), workers=[address], on_error="return"
+                ),
+                timeout_s,
+            )
+        except TimeoutError:
+            raise Refused("timeout", "the worker has not answered in time") from None
+        except OSError as error:
+            raise Refused("unreachable", "the scheduler does not answer") from error
+        answer = answers.get(address)
+        if isinstance(answer, ImportError):
+            raise Refused("missing", f"orc is not installed on the worker: {answer}")
+        if isinstance(answer, OSError) or answer is None:
+            raise Refused("gone", "the worker cannot be reached")
+        if isinstance(answer, BaseException):
+            raise Refused("failed", f"{type(answer).__name__} on the worker")
+        return dict(answer)
+
+    def _noticed(self, event: Any) -> None:
+        _, message = event
+        action = message.get("action") if isinstance(message, dict) else None
+        if action in ("add-worker", "remove-worker", "retire-workers"):
+            if action != "retire-workers":
+                # A process that has the address of an earlier one is not that one.
+                gone = [n for n, at in self.workers.items() if at == message.get("worker")]
+                for name in gone if action == "add-worker" else ():
+                    self.workers[name] = ""
+            self._wake.set()
+
+
+async def _close(client: Client) -> None:
+    with suppress(Exception):
+        await asyncio.wait_for(client.close(timeout=1), 3)
+
+
+def _address_of(site: Mapping[str, Any]) -> str:
+    if site.get("address"):
+        return str(site["address"])
+    path = Path(str(site["scheduler_file"]))
+    try:
+        return str(json.loads(path.read_text("utf-8"))["address"])
+    except OSError as error:
+        raise Refused(
+            "unreachable", f"{path}: {error.strerror}; is the scheduler running?"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused("unreachable", f"{path} is not a scheduler file") from error
+
+
+def _refuse_plain(address: str, *, is_insecure: bool) -> None:
+    if is_safe(address, is_insecure=is_insecure):
+        return
+    raise Refused(
+        "insecure",
+        "the scheduler's address is not on this machine and has no TLS: whoever can reach it runs "
+        "commands as you; make certificates (`orc cluster certs`) and use tls://, or say "
+        "`insecure: true` in the site file",
+    )
+
+
+def _reason(error: BaseException, address: str, *, has_tls: bool) -> str:
+    if address.startswith("tls://") and not has_tls:
+        return "the scheduler speaks TLS only; name ca, cert and key under `tls` in the site file"
+    if not address.startswith("tls://") and has_tls:
+        return "the site file has `tls`, and the scheduler speaks without it; start it with --tls-*"
+    text = str(error.__cause__ or error) or type(error).__name__
+    if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
+        return "the scheduler refused the certificate, or has one of another authority"
+    return "the scheduler does not answer; is it running, and is the address right?"
+
+
+def _capacity_of(worker: Mapping[str, Any]) -> dict[str, float]:
+    amounts = {_NAMES.get(name, name): float(n) for name, n in worker["resources"].items()}
+    return {**amounts, SLOTS: float(worker["nthreads"])}

@@ -1,0 +1,398 @@
+"""The driver of dask.distributed: a process between orc and a cluster.
+
+It speaks lines of JSON (`lines.py`). A connection that is lost is made again for five minutes; then
+it is lost for good.
+
+- A task is `orc.worker.dask_side.perform`, by reference. It starts nothing before it is allowed to.
+- The engine keeps a task although this process dies (`fire_and_forget`), and drops it when it has
+  ended. A published dataset would stay until somebody removes it.
+- The engine gets a task when a worker has room for it now; until then it waits here.
+- `Future.cancel` is not used for a task that may run: the engine counts its worker as free, while
+  the command goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from distributed import Future, fire_and_forget
+
+from orc.scheduler.drivers.dask_cluster import CALL_S, Cluster, engine_name
+from orc.scheduler.drivers.dask_copies import HeldCopy, release, show_log
+from orc.scheduler.drivers.dask_files import fetch_copy, put_content
+from orc.scheduler.drivers.lines import Lines, Message, Refused
+from orc.scheduler.drivers.rooms import Rooms
+from orc.worker import dask_side
+
+GIVE_UP_S = 300.0
+CENSUS_S = 3.0
+_BACKOFF_MAX_S = 15.0
+_ENDED_TRIES = 3
+
+
+class DaskDriver:
+    """Answers requests, and sends what happens on the cluster."""
+
+    def __init__(self, lines: Lines, *, give_up_s: float = GIVE_UP_S) -> None:
+        self._lines = lines
+        self._give_up_s = give_up_s
+        self._site: Mapping[str, Any] = {}
+        self._cluster: Cluster | None = None
+        self._is_lost = False
+        self._jobs: set[str] = set()
+        self._copies: dict[tuple[str, str], HeldCopy] = {}
+        self._queue: dict[tuple[str, str], HeldCopy] = {}
+        self._rooms = Rooms()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._said: Message = {}
+
+    async def answer(self, request: Message) -> Message:
+        """The reply to a request."""
+        match request["op"]:
+            case "connect":
+                return await self._connect(request)
+            case "submit":
+                return self._submit(request)
+            case "withdraw":
+                return self._withdraw(request)
+            case "allow" | "refuse" | "cancel" | "forget":
+                return await self._control(request)
+            case "census":
+                return await self._census(request)
+            case "put":
+                return await put_content(self._connected(), request)
+            case "fetch":
+                return await fetch_copy(self._connected(), request)
+            case "ping":
+                return {}
+            case "capacity":
+                return await self._capacity()
+            case "clean":
+                return await self._clean()
+            case "close":
+                if self._cluster is not None:
+                    await self._cluster.close()
+                return {}
+            case other:
+                raise Refused("bad", f"no such request: {other}")
+
+    async def _connect(self, request: Message) -> Message:
+        self._site = request["site"]
+        self._give_up_s = float(request.get("give_up_s", self._give_up_s))
+        cluster = await Cluster.open(self._site)
+        await self._use(cluster)
+        self._start(self._keep_connected())
+        return {**await self._capacity(), "settings": await cluster.settings()}
+
+    def _connected(self) -> Cluster:
+        if self._cluster is None:
+            raise Refused("unreachable", "the scheduler does not answer")
+        return self._cluster
+
+    async def _use(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        await cluster.refresh()
+        for job in self._jobs:
+            self._listen(job)
+        await self._seen()
+
+    async def _keep_connected(self) -> None:
+        """Follow the connection; after an outage, make another one until it is too late."""
+        while True:
+            cluster = self._connected()
+            await cluster.watch(self._workers_left)
+            self._cluster, self._said = None, {}
+            await self._lines.send({"event": "lost", "reason": "the scheduler does not answer"})
+            await cluster.close()
+            if not await self._reconnect(before=cluster.engine):
+                reason = "the scheduler has not answered for too long"
+                await self._lines.send({"event": "lost", "reason": reason, "final": True})
+                return
+
+    async def _reconnect(self, *, before: str) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline, pause_s = loop.time() + self._give_up_s, 0.25
+        while loop.time() < deadline:
+            try:
+                cluster = await Cluster.open(self._site)
+                await self._use(cluster)
+            except (Refused, OSError, TimeoutError):
+                await asyncio.sleep(min(pause_s, max(deadline - loop.time(), 0)))
+                pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
+                continue
+            for copy in [one for one in self._copies.values() if one.future is not None]:
+                if cluster.engine == before:
+                    self._hold(copy, Future(copy.key, cluster.client))
+                else:
+                    await self._dropped(copy, "the cluster has another scheduler")
+            return True
+        return False
+
+    async def _seen(self) -> None:
+        """Say which workers there are, if that has changed."""
+        cluster = self._connected()
+        self._rooms.set_capacity(cluster.capacity)
+        capacity = {worker: dict(has) for worker, has in cluster.capacity.items()}
+        said = {"event": "engine", "engine": cluster.engine, "capacity": capacity}
+        if said != self._said:
+            self._said = said
+            await self._lines.send(said)
+
+    async def _workers_left(self, left: set[str]) -> None:
+        for worker in sorted(left):
+            await self._lines.send({"event": "gone", "worker": worker})
+        await self._seen()
+        self._pump()
+
+    async def _capacity(self) -> Message:
+        cluster = self._connected()
+        with suppress(OSError, TimeoutError):
+            await self._workers_left(await cluster.refresh())
+        return {
+            "engine": cluster.engine,
+            "is_encrypted": cluster.is_encrypted,
+            "capacity": cluster.capacity,
+            "workers": cluster.facts,
+            "faulty": sorted(set(cluster.faulty.values())),
+            "faulty_count": len(cluster.faulty),
+            "waiting": len(self._queue),
+        }
+
+    async def _clean(self) -> Message:
+        cluster = self._connected()
+        done: dict[str, Any] = {}
+        for worker in list(cluster.workers):
+            try:
+                done[worker] = await cluster.call(worker, {"op": "clean"})
+            except Refused as refused:
+                done[worker] = {"error": refused.kind, "message": str(refused)}
+        return {"cleaned": done}
+
+    def _submit(self, request: Message) -> Message:
+        place = request["ticket"], request["run"]
+        if place not in self._copies:
+            copy = HeldCopy(*place, request["needs"], request["payload"].encode())
+            self._copies[place] = self._queue[place] = copy
+            self._listen(dask_side.job_of(copy.ticket))
+            self._pump()
+        return {"waiting": len(self._queue)}
+
+    def _withdraw(self, request: Message) -> Message:
+        """Drop a copy that has not asked. If the engine starts it anyway, it is refused."""
+        copy = self._copies.get((request["ticket"], request["run"]))
+        if copy is None:
+            return {"known": False}
+        copy.is_withdrawn = True
+        self._queue.pop((copy.ticket, copy.run), None)
+        if copy.future is None:
+            self._finish(copy)
+        elif not copy.worker and self._cluster is not None:
+            release(self._cluster.client, copy)
+        return {"known": True}
+
+    def _listen(self, job: str) -> None:
+        self._jobs.add(job)
+        topic = dask_side.topic_of(job)
+        if self._cluster is not None and topic not in self._cluster.client._event_handlers:
+            self._cluster.client.subscribe_topic(topic, self._noticed)
+
+    def _pump(self) -> None:
+        """Give the engine what it has room for, in the order of submission."""
+        cluster = self._cluster
+        if cluster is None:
+            return
+        refused: list[Mapping[str, float]] = []
+        for place, copy in list(self._queue.items()):
+            if copy.needs in refused:
+                continue
+            if not self._rooms.take(copy.run, copy.needs):
+                refused.append(copy.needs)
+                if not copy.needs:
+                    break
+                continue
+            del self._queue[place]
+            future = cluster.client.submit(
+                dask_side.perform,
+                copy.payload,
+                key=copy.key,
+                pure=False,
+                retries=0,
+                resources={engine_name(name): amount for name, amount in copy.needs.items()},
+                # Without a list, the engine may choose a worker that has no orc.
+                workers=list(cluster.workers.values()) if cluster.faulty else None,
+            )
+            fire_and_forget(future)
+            copy.payload = None
+            self._hold(copy, future)
+
+    def _hold(self, copy: HeldCopy, future: Future) -> None:
+        copy.future = future
+        self._start(self._follow(copy, future))
+
+    async def _follow(self, copy: HeldCopy, future: Future) -> None:
+        """Wait until the engine holds the copy no more."""
+        error: BaseException | None = None
+        with suppress(asyncio.CancelledError, Exception):
+            # The engine's own cancellation is an error of the same class.
+            error = await future.exception()
+        cluster, status = self._cluster, future.status
+        if copy.future is not future or cluster is None or not cluster.is_up:
+            return
+        if status == "finished":
+            self._finish(copy)
+        else:
+            reason = "the engine dropped it"
+            if error is not None:
+                reason = f"{type(error).__name__}: {error}"[:1000]
+            await self._dropped(copy, reason)
+        self._pump()
+
+    async def _dropped(self, copy: HeldCopy, reason: str) -> None:
+        self._finish(copy)
+        if not copy.is_withdrawn:
+            event = {"event": "dropped", "ticket": copy.ticket, "run": copy.run, "reason": reason}
+            await self._lines.send(event)
+
+    def _finish(self, copy: HeldCopy) -> None:
+        self._rooms.give_back(copy.run)
+        copy.future = None
+        if copy.reader is None:
+            self._copies.pop((copy.ticket, copy.run), None)
+
+    async def _control(self, request: Message) -> Message:
+        fields = {name: value for name, value in request.items() if name not in ("id", "worker")}
+        return await self._connected().call(request["worker"], fields)
+
+    async def _census(self, request: Message) -> Message:
+        """Which copies of the job's attempts there are. A worker that does not answer is `silent`."""
+        cluster, job = self._connected(), request["job"]
+        self._listen(job)
+        timeout_s = float(request.get("timeout_s", CENSUS_S))
+        copies: list[Message] = []
+        silent: list[str] = []
+
+        async def ask(worker: str) -> None:
+            try:
+                found = await cluster.call(
+                    worker, {"op": "census", "job_id": job}, timeout_s=timeout_s
+                )
+            except Refused:
+                silent.append(worker)
+            else:
+                copies.extend({**copy, "worker": worker} for copy in found["copies"])
+
+        await asyncio.gather(*(ask(worker) for worker in list(cluster.workers)))
+        for found in copies:
+            self._adopt(cluster, found)
+        return {"copies": copies, "silent": silent, "workers": sorted(cluster.workers)}
+
+    def _adopt(self, cluster: Cluster, found: Message) -> None:
+        """Count what an earlier driver submitted."""
+        place = str(found["ticket"]), str(found["run"])
+        if place in self._copies or found["state"] not in ("asking", "running"):
+            return
+        copy = self._copies[place] = HeldCopy(*place, {}, None, worker=found["worker"])
+        self._rooms.move(copy.run, copy.worker, {})
+        self._hold(copy, Future(copy.key, cluster.client))
+
+    async def _noticed(self, event: Any) -> None:
+        _, notice = event
+        if not isinstance(notice, dict) or dask_side.job_of(str(notice.get("ticket"))) not in (
+            self._jobs
+        ):
+            return
+        cluster = self._cluster
+        worker = str(notice.get("by"))
+        if cluster is None:
+            return
+        # The engine adds the address.
+        cluster.workers.setdefault(worker, str(notice.get("worker")))
+        copy = self._copies.get((str(notice["ticket"]), str(notice.get("run"))))
+        match notice.get("event"):
+            case "asked":
+                await self._asked(notice, worker, copy)
+            case "printed" if copy is not None and copy.worker == worker:
+                self._printed(copy, notice)
+            case "ended":
+                self._start(self._ended(cluster, notice, worker, copy))
+
+    async def _asked(self, notice: Message, worker: str, copy: HeldCopy | None) -> None:
+        fields = {name: notice.get(name) for name in ("ticket", "run", "host", "protocol")}
+        if notice.get("problem"):
+            reason = str(notice["problem"])
+            dropped = {"event": "dropped", "ticket": notice["ticket"], "run": notice.get("run")}
+            await self._lines.send({**dropped, "worker": worker, "reason": reason})
+            return
+        if copy is not None and copy.is_withdrawn:
+            self._start(self._refuse_late(worker, copy))
+            return
+        if copy is not None and not copy.worker:
+            copy.worker = worker
+            self._rooms.move(copy.run, worker, copy.needs)
+        missing = notice.get("missing") or []
+        await self._lines.send({"event": "asked", **fields, "worker": worker, "missing": missing})
+
+    async def _refuse_late(self, worker: str, copy: HeldCopy) -> None:
+        with suppress(Refused):
+            request = {"op": "refuse", "ticket": copy.ticket, "run": copy.run}
+            await self._connected().call(worker, request)
+
+    def _printed(self, copy: HeldCopy, notice: Message) -> None:
+        if copy.printed is None:
+            copy.printed = int(notice["offset"])
+        copy.printed_until = max(copy.printed_until, int(notice["until"]))
+        if copy.reader is None:
+            copy.reader = self._start(self._read(copy))
+
+    async def _read(self, copy: HeldCopy) -> None:
+        if self._cluster is not None:
+            await show_log(self._cluster, copy, self._lines.send)
+        copy.reader = None
+        if copy.future is None:
+            self._copies.pop((copy.ticket, copy.run), None)
+
+    async def _ended(
+        self, cluster: Cluster, notice: Message, worker: str, copy: HeldCopy | None
+    ) -> None:
+        place = {"ticket": notice["ticket"], "run": notice["run"]}
+        for _ in range(_ENDED_TRIES):
+            try:
+                reply = await cluster.call(worker, {"op": "outcome", **place})
+            except Refused:
+                # A census finds it, if the worker lives.
+                continue
+            if copy is not None and copy.reader is not None:
+                with suppress(Exception):
+                    await asyncio.wait_for(asyncio.shield(copy.reader), CALL_S)
+            event = {"event": "ended", **place, "worker": worker, "outcome": reply["outcome"]}
+            await self._lines.send(event)
+            return
+
+    def _start(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _serve(read_fd: int, write_fd: int) -> None:
+    lines = Lines(read_fd, write_fd)
+    await lines.serve(DaskDriver(lines).answer)
+
+
+def main() -> None:
+    """Serve until end of file on the first descriptor."""
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(read_fd, False)
+    os.set_inheritable(write_fd, False)
+    asyncio.run(_serve(read_fd, write_fd))
+    # A hung connection must not keep the process.
+    os._exit(0)

@@ -1,0 +1,110 @@
+"""Contents to and from workers of dask.distributed, in pieces: memory does not grow with a file.
+
+A piece is a direct call to one worker. A result of a task would be kept by the cluster, and a large
+one costs twice its size in the process that gets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orc.scheduler.drivers.dask_cluster import Cluster
+from orc.scheduler.drivers.lines import Message, Refused
+
+PIECE_BYTES = 4 << 20
+"""The size of a piece. A larger one is not faster, and takes its size in memory several times."""
+
+_PIECE_S = 60.0
+_TRIES = 3
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+async def put_content(cluster: Cluster, request: Message) -> Message:
+    """Send a file's content to the cache of one worker."""
+    size, sha256 = int(request["size_bytes"]), request["sha256"]
+    offset = 0
+    with open(request["path"], "rb") as file:  # noqa: ASYNC230  # a piece is read in a moment
+        while True:
+            data = file.read(PIECE_BYTES)
+            piece = {
+                "op": "put",
+                "sha256": sha256,
+                "offset": offset,
+                "size": size,
+                "data": data,
+            }
+            answer = await _call_again(cluster, request["worker"], piece)
+            offset += len(data)
+            if answer.get("complete"):
+                return {}
+            if not data:
+                raise Refused("changed", "the file is shorter than it was")
+
+
+async def fetch_copy(cluster: Cluster, request: Message) -> Message:
+    """Write the files of an ended copy into a folder, by number; the outcome as the worker gives it.
+
+    Number 0 is the log; then come the files, then the artifacts, in the outcome's order. Nothing
+    is checked here: orc reads what is written, and trusts neither the worker nor this process.
+    """
+    place = {"ticket": request["ticket"], "run": request["run"]}
+    worker, folder = request["worker"], Path(request["folder"])
+    reply = await _call_again(cluster, worker, {"op": "outcome", **place})
+    outcome = reply["outcome"]
+    for number, (item, size) in enumerate(_items(outcome)):
+        await _fetch(cluster, worker, {**place, **item}, size, folder / str(number))
+    return {"outcome": outcome}
+
+
+async def read_log(cluster: Cluster, worker: str, ticket: str, run: str, offset: int) -> bytes:
+    """A piece of the log from that offset; empty at its end."""
+    request = {"op": "read", "ticket": ticket, "run": run, "place": "log"}
+    answer = await cluster.call(worker, {**request, "offset": offset, "length": 1 << 18})
+    return bytes(answer["data"])
+
+
+def _items(outcome: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    yield {"place": "log", "path": "log"}, int(outcome["log_bytes"])
+    for place, name in (("work", "files"), ("artifacts", "artifacts")):
+        for file in outcome[name]:
+            yield {"place": place, "path": file["path"]}, int(file["size_bytes"])
+
+
+async def _fetch(
+    cluster: Cluster, worker: str, item: dict[str, Any], size: int, target: Path
+) -> None:
+    fd = os.open(target, _NEW, 0o600)
+    try:
+        offset = 0
+        while offset < size:
+            wanted = min(PIECE_BYTES, size - offset)
+            request = {"op": "read", **item, "offset": offset, "length": wanted}
+            answer = await _call_again(cluster, worker, request)
+            data = bytes(answer["data"])[:wanted]
+            if not data:
+                break
+            await asyncio.to_thread(_write_all, fd, data)
+            offset += len(data)
+    finally:
+        os.close(fd)
+
+
+async def _call_again(cluster: Cluster, worker: str, request: Message) -> Message:
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return await cluster.call(worker, request, timeout_s=_PIECE_S)
+        except Refused as refused:
+            if refused.kind not in ("timeout", "unreachable") or not tries_left:
+                raise
+            await asyncio.sleep(0.2)
+    raise AssertionError
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(fd, view) :]
