@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import distributed
 from distributed import Client
@@ -32,6 +33,9 @@ _NAMES = {"CPU": "cpu", "MEMORY": "memory", "GPU": "gpu"}
 """Names of resources in the engine, and in orc. Others have the same name in both."""
 
 _OUTAGES_MAX = 2
+_LOOK_S = 0.25
+"""How often is looked whether the connection stands; the workers are asked for every POLL_S."""
+_SILENT = "the scheduler does not answer; is it running, and is the address right?"
 
 
 def engine_name(name: str) -> str:
@@ -60,6 +64,7 @@ class Cluster:
         address = _address_of(site)
         tls = site.get("tls")
         _refuse_plain(address, is_insecure=bool(site.get("insecure")))
+        await _probe(address)
         security = Security(
             require_encryption=bool(tls),
             **(
@@ -134,11 +139,15 @@ class Cluster:
 
     async def watch(self, changed: Callable[[set[str]], Awaitable[None]]) -> None:
         """Follow the workers until the connection is lost. `changed` gets those that have left."""
-        outages = 0
+        outages, looked = 0, 0.0
+        loop = asyncio.get_running_loop()
         while self.is_up and outages < _OUTAGES_MAX:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                await asyncio.wait_for(self._wake.wait(), _LOOK_S)
+            if not self._wake.is_set() and loop.time() < looked + POLL_S:
+                continue
             self._wake.clear()
+            looked = loop.time()
             try:
                 left = await self.refresh()
             except (OSError, TimeoutError):
@@ -223,6 +232,17 @@ class Cluster:
             self._wake.set()
 
 
+async def _probe(address: str) -> None:
+    """Fail at once where nobody listens: the client would try for as long as it may."""
+    parts = urlsplit(address)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise Refused("unreachable", _SILENT) from error
+    writer.close()
+
+
 async def _close(client: Client) -> None:
     with suppress(Exception):
         await asyncio.wait_for(client.close(timeout=1), 3)
@@ -261,7 +281,7 @@ def _reason(error: BaseException, address: str, *, has_tls: bool) -> str:
     text = str(error.__cause__ or error) or type(error).__name__
     if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
         return "the scheduler refused the certificate, or has one of another authority"
-    return "the scheduler does not answer; is it running, and is the address right?"
+    return _SILENT
 
 
 def _capacity_of(worker: Mapping[str, Any]) -> dict[str, float]:

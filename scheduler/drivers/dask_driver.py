@@ -211,7 +211,7 @@ class DaskDriver:
         for place, copy in list(self._queue.items()):
             if copy.needs in refused:
                 continue
-            if not self._rooms.take(copy.run, copy.needs):
+            if not self._rooms.take(copy.key, copy.needs):
                 refused.append(copy.needs)
                 if not copy.needs:
                     break
@@ -260,7 +260,7 @@ class DaskDriver:
             await self._lines.send(event)
 
     def _finish(self, copy: HeldCopy) -> None:
-        self._rooms.give_back(copy.run)
+        self._rooms.give_back(copy.key)
         copy.future = None
         if copy.reader is None:
             self._copies.pop((copy.ticket, copy.run), None)
@@ -298,7 +298,7 @@ class DaskDriver:
         if place in self._copies or found["state"] not in ("asking", "running"):
             return
         copy = self._copies[place] = HeldCopy(*place, {}, None, worker=found["worker"])
-        self._rooms.move(copy.run, copy.worker, {})
+        self._rooms.move(copy.key, copy.worker, {})
         self._hold(copy, Future(copy.key, cluster.client))
 
     async def _noticed(self, event: Any) -> None:
@@ -334,7 +334,7 @@ class DaskDriver:
             return
         if copy is not None and not copy.worker:
             copy.worker = worker
-            self._rooms.move(copy.run, worker, copy.needs)
+            self._rooms.move(copy.key, worker, copy.needs)
         missing = notice.get("missing") or []
         await self._lines.send({"event": "asked", **fields, "worker": worker, "missing": missing})
 

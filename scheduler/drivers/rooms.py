@@ -59,36 +59,36 @@ class Rooms:
     def set_capacity(self, capacity: Mapping[str, Mapping[str, float]]) -> None:
         """The workers that there are now. Copies on others keep no room."""
         for worker in self._rooms.keys() - capacity.keys():
-            for run in self._rooms.pop(worker).held:
-                self._where.pop(run, None)
+            for copy in self._rooms.pop(worker).held:
+                self._where.pop(copy, None)
         for worker, has in capacity.items():
             room = self._rooms.setdefault(worker, _Room(has))
             room.has = has
 
-    def take(self, run: str, needs: Mapping[str, float]) -> bool:
+    def take(self, copy: str, needs: Mapping[str, float]) -> bool:
         """Take room for a copy where it fits; False if there is none."""
         fitting = [name for name, room in self._rooms.items() if room.takes(needs)]
         if not fitting:
             return False
-        self._hold(run, needs, min(fitting, key=lambda name: len(self._rooms[name].held)))
+        self._hold(copy, needs, min(fitting, key=lambda name: len(self._rooms[name].held)))
         return True
 
-    def move(self, run: str, worker: str, needs: Mapping[str, float]) -> None:
+    def move(self, copy: str, worker: str, needs: Mapping[str, float]) -> None:
         """The copy is on this worker, whatever was guessed."""
-        self.give_back(run)
+        self.give_back(copy)
         if worker in self._rooms:
-            self._hold(run, needs, worker)
+            self._hold(copy, needs, worker)
 
-    def give_back(self, run: str) -> None:
+    def give_back(self, copy: str) -> None:
         """The engine does not hold the copy any more."""
-        worker = self._where.pop(run, None)
+        worker = self._where.pop(copy, None)
         if worker is not None:
-            self._rooms[worker].held.pop(run, None)
+            self._rooms[worker].held.pop(copy, None)
 
     def held(self) -> Iterator[str]:
         """The copies that take room."""
         return iter(tuple(self._where))
 
-    def _hold(self, run: str, needs: Mapping[str, float], worker: str) -> None:
-        self._rooms[worker].held[run] = needs
-        self._where[run] = worker
+    def _hold(self, copy: str, needs: Mapping[str, float], worker: str) -> None:
+        self._rooms[worker].held[copy] = needs
+        self._where[copy] = worker

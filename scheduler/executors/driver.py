@@ -194,6 +194,12 @@ class DriverEngine:
         assert self._nursery is not None
         await self._nursery.start(self._run, process)
 
+    async def stop(self) -> None:
+        """Let the driver end. Bounded, whatever the driver and the engine do."""
+        if self._process is not None:
+            await self._process.stop()
+        self._send.close()
+
     async def _start_process(self) -> DriverProcess:
         try:
             return await DriverProcess.start(self._engine, os.environ)
@@ -362,22 +368,18 @@ async def open_engine(
 
     Raises EngineProblem with a reason for people if the engine cannot be reached or used.
     """
+    # What the block raises leaves the nursery as it is, and not in a group.
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         opened = DriverEngine(engine, site, lease_s=lease_s, keep_s=keep_s, give_up_s=give_up_s)
         opened._nursery = nursery
-        failed: EngineProblem | None = None
         try:
-            try:
-                await opened.start()
-            except EngineProblem as error:
-                failed = error
-            else:
-                yield opened
-                if opened._process is not None:
-                    await opened._process.stop()
+            await opened.start()
+            yield opened
+        except Exception as error:
+            failed = error
         finally:
+            await opened.stop()
             nursery.cancel_scope.cancel()
-            opened._send.close()
-            opened.events.close()
     if failed is not None:
         raise failed

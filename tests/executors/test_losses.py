@@ -1,0 +1,247 @@
+"""What an engine and its parts can do to an attempt: each is seen, and no command outlives its lease."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from orc.scheduler.executors import driver_process
+from orc.scheduler.executors.contract import (
+    Asked,
+    Dropped,
+    Ended,
+    EngineLost,
+    EngineSeen,
+    Gone,
+)
+from orc.scheduler.executors.driver import DriverEngine, open_engine
+from tests.executors.clusters import (
+    JOB,
+    LEASE_S,
+    WAIT_S,
+    FolderAttempt,
+    Listener,
+    LoopbackCluster,
+    attempt,
+    command,
+    loopback_cluster,
+    needs_dask,
+    wait_for_workers,
+)
+from tests.processes import (
+    end_process,
+    needs_proc,
+    new_marker,
+    processes_with,
+    start_python,
+    wait_for,
+)
+
+pytestmark = [needs_dask, needs_proc]
+RUN = "0123abcd"
+# A command may live for its lease after the last sign of life, and the agent notices a silent
+# scheduler within a third of it.
+DEAD_WITHIN_S = LEASE_S * 4 / 3 + 1
+COORDINATOR = """
+import sys, trio
+from orc.scheduler.executors.driver import open_engine
+async def main():
+    site = {"scheduler_file": sys.argv[1], "tls": None, "insecure": False}
+    async with open_engine("dask", site, lease_s=3) as engine:
+        print(engine.pid, flush=True)
+        await trio.sleep(600)
+trio.run(main)
+"""
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[LoopbackCluster]:
+    """A scheduler alone, for a test that harms it."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with loopback_cluster(folder, workers=0) as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def running(
+    cluster: LoopbackCluster, one: FolderAttempt, *, label: str, marker: str
+) -> AsyncIterator[tuple[DriverEngine, Listener, str]]:
+    """A command that sleeps on the worker with the label, and the worker."""
+    async with open_engine("dask", cluster.site(), lease_s=LEASE_S) as engine:
+        listener = Listener(engine)
+        await wait_for_workers(engine, 1, label=label)
+        work = command("sleep 300 & wait", env={"MARKER": marker}, labels=(label,))
+        await engine.submit(one.ticket, RUN, work, one)
+        asked = await listener.wait(Asked, ticket=str(one.ticket))
+        await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})
+        await wait_for(lambda: len(processes_with(marker)) >= 2)
+        yield engine, listener, asked.worker
+
+
+async def test_a_killed_worker_is_gone_and_so_is_its_command(
+    shared_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    marker, one = new_marker(), attempt(tmp_path, "killed")
+    victim = shared_cluster.start_worker(label="killed")
+    async with running(shared_cluster, one, label="killed", marker=marker) as (_, listener, worker):
+        victim.kill()
+        await listener.wait(Gone, worker=worker)
+        await wait_for(lambda: not processes_with(marker), within_s=LEASE_S)
+
+
+async def test_a_retired_worker_is_gone_and_its_command_ends_with_the_lease(
+    shared_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    marker, one = new_marker(), attempt(tmp_path, "retired")
+    shared_cluster.start_worker(label="retired")
+    async with running(shared_cluster, one, label="retired", marker=marker) as parts:
+        _, listener, worker = parts
+        await trio.to_thread.run_sync(shared_cluster.retire, "retired")
+        await listener.wait(Gone, worker=worker)
+        await wait_for(lambda: not processes_with(marker), within_s=DEAD_WITHIN_S)
+
+
+async def test_a_frozen_worker_is_silent_in_a_census_and_its_command_ends_with_the_lease(
+    shared_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    marker, one = new_marker(), attempt(tmp_path, "frozen")
+    victim = shared_cluster.start_worker(label="frozen")
+    async with running(shared_cluster, one, label="frozen", marker=marker) as parts:
+        engine, listener, worker = parts
+        os.kill(victim.pid, signal.SIGSTOP)
+        try:
+            with trio.fail_after(WAIT_S):
+                counted = await engine.count(JOB)
+            assert counted is not None
+            assert counted.silent == {worker}
+            assert worker not in counted.answered
+            await wait_for(lambda: not processes_with(marker), within_s=DEAD_WITHIN_S)
+        finally:
+            os.kill(victim.pid, signal.SIGCONT)
+        # It wakes, and knows that its lease was over.
+        dropped = await listener.wait(Dropped, ticket=str(one.ticket))
+        assert dropped.worker == worker
+        assert "lease" in dropped.reason
+        victim.kill()
+
+
+async def test_a_killed_driver_is_started_again_and_finds_what_runs(
+    shared_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    one, waiting = attempt(tmp_path, "adopted"), attempt(tmp_path, "waiting")
+    release = tmp_path / "release"
+    async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
+        listener = Listener(engine)
+        await wait_for_workers(engine, 2)
+        script = f"until test -e {release}; do sleep 0.05; done; echo done > out.txt"
+        work = command(script, globs=("out.txt",))
+        await engine.submit(one.ticket, RUN, work, one)
+        asked = await listener.wait(Asked, ticket=str(one.ticket))
+        await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})
+        await engine.submit(waiting.ticket, RUN, command("true", labels=("later",)), waiting)
+
+        first = engine.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await listener.wait(EngineLost)
+        await listener.wait(EngineSeen)
+        assert engine.pid != first
+        counted = await engine.count(JOB)
+        assert counted is not None
+        assert [(copy.run, copy.worker, copy.state) for copy in counted.copies] == [
+            (RUN, asked.worker, "running")
+        ]
+        release.touch()
+        ended = await listener.wait(Ended, ticket=str(one.ticket))
+        await engine.fetch(one.ticket, RUN, ended.worker, one.folder)
+        assert (one.folder / "work" / "out.txt").read_text() == "done\n"
+        await engine.forget(one.ticket, RUN, ended.worker)
+
+        # What had not asked is submitted again.
+        later = shared_cluster.start_worker(label="later")
+        asked = await listener.wait(Asked, ticket=str(waiting.ticket))
+        await engine.refuse(waiting.ticket, RUN, asked.worker)
+        await engine.forget(waiting.ticket, RUN, asked.worker)
+        later.kill()
+
+
+async def test_a_hung_driver_is_killed_and_another_one_started(
+    shared_cluster: LoopbackCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_process, "_PING_EVERY_S", 0.2)
+    monkeypatch.setattr(driver_process, "_PING_S", 2.0)
+    monkeypatch.setattr(driver_process, "_END_S", 0.5)
+    async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
+        listener = Listener(engine)
+        first = engine.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        await listener.wait(EngineLost)
+        await listener.wait(EngineSeen)
+        assert engine.pid not in (None, first)
+
+
+async def test_a_hung_driver_does_not_keep_its_owner_from_ending(
+    shared_cluster: LoopbackCluster,
+) -> None:
+    with trio.fail_after(15):
+        async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
+            pid = engine.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_driver_ends_when_its_owner_is_killed(shared_cluster: LoopbackCluster) -> None:
+    owner = start_python(COORDINATOR, str(shared_cluster.scheduler_file))
+    try:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        owner.kill()
+        await wait_for(lambda: not Path(f"/proc/{pid}").exists() or _is_dead(pid))
+    finally:
+        end_process(owner)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+async def test_another_scheduler_is_another_engine(
+    own_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    marker, one = new_marker(), attempt(tmp_path, "orphan")
+    own_cluster.start_worker(label="first")
+    async with running(own_cluster, one, label="first", marker=marker) as (engine, listener, _):
+        before = str(engine.facts["engine"])
+        own_cluster.processes[0].kill()
+        lost = await listener.wait(EngineLost)
+        assert not lost.final
+        await wait_for(lambda: not processes_with(marker), within_s=DEAD_WITHIN_S)
+        await trio.to_thread.run_sync(own_cluster.start_scheduler)
+        own_cluster.start_worker(label="second")
+        seen = await listener.wait(EngineSeen)
+        assert seen.engine != before
+        with trio.fail_after(WAIT_S):
+            while not any("second" in has for has in seen.capacity.values()):
+                seen = await listener.wait(EngineSeen)
+
+
+async def test_a_scheduler_that_stays_away_is_lost_for_good(own_cluster: LoopbackCluster) -> None:
+    site = own_cluster.site()
+    async with open_engine("dask", site, lease_s=LEASE_S, give_up_s=1) as engine:
+        listener = Listener(engine)
+        own_cluster.processes[0].kill()
+        await listener.wait(EngineLost, final=True)
+        assert await engine.count(JOB) is None
