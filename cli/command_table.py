@@ -43,6 +43,8 @@ COMMANDS = {
     "prune": "Remove the blobs of old jobs; their events stay.",
     "redact": "Remove given bytes from the ledger and the run folders.",
     "browse": "Show the ledger in a web browser, until Ctrl-C.",
+    "executors": "Connect to executors: versions, TLS, workers, capacity, lease.",
+    "cluster": "Start a scheduler or a worker with safe settings; make certificates.",
     "doctor": "Check versions, packages, the ledger, prices and providers.",
     "chaos": "Test a spec: kill its run after each commit, resume, compare.",
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 from orc.about import install_command
+from orc.cli.doctor.executors import find_executors
 from orc.cli.doctor.finding import Finding
 from orc.cli.doctor.leftover_files import (
     LeftoverFile,
@@ -44,6 +45,7 @@ def examine(database: Path, environment: Mapping[str, str]) -> list[Finding]:
         *_ledger(database),
         *_leftovers(find_private_leftovers()),
         _prices(database, environment),
+        *find_executors(database, environment),
         *trio.run(examine_providers, environment),
     ]
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import distributed
@@ -33,8 +33,8 @@ _NAMES = {"CPU": "cpu", "MEMORY": "memory", "GPU": "gpu"}
 """Names of resources in the engine, and in orc. Others have the same name in both."""
 
 _OUTAGES_MAX = 2
-_LOOK_S = 0.25
-"""How often is looked whether the connection stands; the workers are asked for every POLL_S."""
+_LOOK_S = 0.1
+_T = TypeVar("_T")
 _SILENT = "the scheduler does not answer; is it running, and is the address right?"
 
 
@@ -57,6 +57,8 @@ class Cluster:
         self.faulty: dict[str, str] = {}
         """Workers that cannot perform steps, by address, with the reason."""
         self._wake = asyncio.Event()
+        self._down = asyncio.Event()
+        self._looking = asyncio.create_task(self._look())
 
     @classmethod
     async def open(cls, site: Mapping[str, Any]) -> Cluster:
@@ -64,6 +66,7 @@ class Cluster:
         address = _address_of(site)
         tls = site.get("tls")
         _refuse_plain(address, is_insecure=bool(site.get("insecure")))
+        _refuse_mixed(address, has_tls=bool(tls))
         await _probe(address)
         security = Security(
             require_encryption=bool(tls),
@@ -92,7 +95,7 @@ class Cluster:
             versions = await asyncio.wait_for(client.scheduler.versions(), CALL_S)
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             await _close(client)
-            raise Refused("unreachable", _reason(error, address, has_tls=bool(tls))) from error
+            raise Refused("unreachable", _reason(error)) from error
         found = versions["packages"].get("distributed")
         if found != distributed.__version__:
             await _close(client)
@@ -107,6 +110,7 @@ class Cluster:
 
     async def close(self) -> None:
         """End the connection. What the engine holds goes on."""
+        self._looking.cancel()
         await _close(self.client)
 
     @property
@@ -139,15 +143,11 @@ class Cluster:
 
     async def watch(self, changed: Callable[[set[str]], Awaitable[None]]) -> None:
         """Follow the workers until the connection is lost. `changed` gets those that have left."""
-        outages, looked = 0, 0.0
-        loop = asyncio.get_running_loop()
+        outages = 0
         while self.is_up and outages < _OUTAGES_MAX:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_S)
-            if not self._wake.is_set() and loop.time() < looked + POLL_S:
-                continue
+            with suppress(TimeoutError, OSError):
+                await self._bounded(self._wake.wait(), POLL_S)
             self._wake.clear()
-            looked = loop.time()
             try:
                 left = await self.refresh()
             except (OSError, TimeoutError):
@@ -158,7 +158,7 @@ class Cluster:
 
     async def refresh(self) -> set[str]:
         """Learn which workers there are; those that have left since the last time."""
-        seen = await asyncio.wait_for(self.client.scheduler.identity(n_workers=-1), CALL_S)
+        seen = await self._bounded(self.client.scheduler.identity(n_workers=-1), CALL_S)
         if str(seen["id"]) != self.engine:
             raise OSError("another scheduler answers at this address")
         present = {
@@ -184,6 +184,28 @@ class Cluster:
         self.capacity.pop(worker, None)
         self.facts.pop(worker, None)
 
+    async def _look(self) -> None:
+        """Notice when the connection is lost. The client tries for long to make it again."""
+        while self.is_up:  # noqa: ASYNC110  # the client sets no event
+            await asyncio.sleep(_LOOK_S)
+        self._down.set()
+
+    async def _bounded(self, work: Awaitable[_T], timeout_s: float) -> _T:
+        """The result of a call. Raises TimeoutError, and OSError when the connection is lost."""
+        task, down = asyncio.ensure_future(work), asyncio.ensure_future(self._down.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {task, down}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task in done:
+                return task.result()
+            raise OSError("the connection is lost") if down in done else TimeoutError
+        finally:
+            down.cancel()
+            task.cancel()
+            # What it raises meanwhile is of no interest.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
     async def _greet(self, address: str) -> None:
         try:
             facts = await self._call_at(address, {"op": "hello"}, HELLO_S)
@@ -201,7 +223,7 @@ class Cluster:
         self, address: str, request: Mapping[str, Any], timeout_s: float
     ) -> dict[str, Any]:
         try:
-            answers = await asyncio.wait_for(
+            answers = await self._bounded(
                 self.client.run(
                     dask_side.control, dict(request), workers=[address], on_error="return"
                 ),
@@ -273,11 +295,21 @@ def _refuse_plain(address: str, *, is_insecure: bool) -> None:
     )
 
 
-def _reason(error: BaseException, address: str, *, has_tls: bool) -> str:
+def _refuse_mixed(address: str, *, has_tls: bool) -> None:
     if address.startswith("tls://") and not has_tls:
-        return "the scheduler speaks TLS only; name ca, cert and key under `tls` in the site file"
+        raise Refused(
+            "tls",
+            "the scheduler speaks TLS only; name ca, cert and key under `tls` in the site file",
+        )
     if not address.startswith("tls://") and has_tls:
-        return "the site file has `tls`, and the scheduler speaks without it; start it with --tls-*"
+        raise Refused(
+            "tls",
+            "the site file has `tls`, and the scheduler speaks without it; start it with "
+            "`orc cluster scheduler`",
+        )
+
+
+def _reason(error: BaseException) -> str:
     text = str(error.__cause__ or error) or type(error).__name__
     if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
         return "the scheduler refused the certificate, or has one of another authority"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
-from orc.ledger.digest import Digest, canonical_json, clean_text
+from orc.ledger.digest import Digest, clean_text
 from orc.ledger.kinds import FailureKind
 from orc.scheduler.executors.contract import (
     PROTOCOL,
@@ -49,7 +50,7 @@ def payload_of(
     keep_s: float,
 ) -> str:
     """One submission, as the agent of a worker reads it: ASCII, the same for the same copy."""
-    return canonical_json(
+    return json.dumps(
         {
             "protocol": PROTOCOL,
             "ticket": str(ticket),
@@ -60,7 +61,9 @@ def payload_of(
             },
             "lease_s": lease_s,
             "keep_s": keep_s,
-        }
+        },
+        sort_keys=True,
+        separators=(",", ":"),
     )
 
 

@@ -79,6 +79,8 @@ def work_in(folder: Path, patches: pytest.MonkeyPatch) -> Path:
     for name in set(os.environ) - set(kept):
         patches.delenv(name)
     patches.setenv("COLUMNS", "100")
+    # A site file of the developer's own would be read.
+    patches.setenv("XDG_CONFIG_HOME", str(folder / "configuration"))
     patches.chdir(folder)
     return folder
 

@@ -142,6 +142,14 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["--db", NAME],
         ["--uds", NAME],
     ],
+    "executors": [[], [NAME], ["--clean"], ["--db", NAME]],
+    "cluster": [
+        ["certs", f"certs{HOSTILE_NAME}"],
+        ["certs", "runs.db"],
+        ["worker", NAME, "--print"],
+        ["scheduler", NAME],
+        [NAME, NAME],
+    ],
     "doctor": [[], ["--db", NAME]],
 }
 """The arguments that each command is tested with, in a folder with a hostile ledger."""

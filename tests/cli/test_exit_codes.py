@@ -23,16 +23,19 @@ ERRORS = sorted(path for package in PACKAGES for path in (ROOT / package).rglob(
 
 # Errors that are always caught, so that they end no command.
 CAUGHT = {
+    "BadOutcome": "ends an attempt",
     "BrokenOff": "an error of a provider",
     "CallFailed": "ends an attempt",
     "CaptureProblem": "ends an attempt",
     "DecisionRefused": "answers a request of a browser",
+    "Lost": "ends an attempt",
     "NotAnIndex": "the index is made anew",
     "OverBudget": "lets a step wait",
     "PageNotFound": "answers a request of a browser",
     "PathProblem": "ends an attempt",
     "PermanentError": "an error of a provider: ends an attempt, or becomes an EnvironmentProblem",
     "ProviderError": "the base of those of providers",
+    "Refused": "answers a request to a driver",
     "RepliesError": "becomes a UsageProblem",
     "TemplateError": "ends an attempt, or becomes a SpecError",
     "ToolMistake": "answers the model",

@@ -86,7 +86,8 @@ CASES = (
 )  # fmt: skip
 BY_NAME = {command.name: command for command in CASES}
 _READ_ONLY = set(
-    "browse chaos list show blame why diff cost tail logs validate plan schema verify doctor".split()
+    "browse chaos list show blame why diff cost tail logs validate plan schema verify doctor "
+    "executors cluster".split()
 )
 
 

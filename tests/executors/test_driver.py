@@ -116,7 +116,7 @@ async def test_a_superseded_owner_starts_nothing(
         # Both need one worker, which alone knows the epochs.
         for one in (first, second):
             await engine.submit(one.ticket, RUN, command("true"), one)
-        asked = {}
+        asked: dict[str, str] = {}
         while len(asked) < 2:
             event = await listener.wait(Asked)
             asked[event.ticket] = event.worker

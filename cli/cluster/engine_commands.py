@@ -1,0 +1,166 @@
+"""The commands that start a scheduler and its workers, with settings that are safe for orc.
+
+The engine's defaults would listen on all interfaces without a check of who connects, start tasks of
+dead workers again, and end workers whose commands need memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from orc.cli.errors import UsageProblem
+from orc.providers import REGISTRY
+from orc.scheduler.drivers.addresses import is_loopback
+from orc.scheduler.executors.site import Site, parse_amount
+
+_SETTINGS = {
+    # Another start of a task would only ask in vain.
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+    # The least that the engine allows is ten of its heartbeats.
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s",
+}
+_ENCRYPTED = {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}
+# Without an address, the HTTP server listens on all interfaces, even without a dashboard.
+_HTTP = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+_LOOPBACK = "127.0.0.1"
+_DEATH_TIMEOUT = "120"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCommand:
+    """A command of the engine: its arguments after `dask`, and variables that it needs."""
+
+    arguments: Sequence[str]
+    settings: Mapping[str, str]
+
+    def argv(self) -> list[str]:
+        """The command with this Python."""
+        return [sys.executable, "-m", "dask", *self.arguments]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAmounts:
+    """What a worker has: amounts, labels, and how many steps it performs at once."""
+
+    cpu: float
+    memory: float
+    gpu: float = 0.0
+    labels: Sequence[str] = ()
+    slots: int = 1
+
+
+def scheduler_command(site: Site, *, host: str | None) -> EngineCommand:
+    """The command that runs the scheduler of an executor.
+
+    Raises UsageProblem if it would listen to other machines without TLS.
+    """
+    arguments = ["scheduler", *_HTTP, *_tls(site)]
+    if site.address is not None:
+        parts = urlsplit(site.address)
+        arguments += ["--host", host or str(parts.hostname), "--port", str(parts.port)]
+    else:
+        _refuse_open(site, host)
+        if host or site.tls is None:
+            arguments += ["--host", host or _LOOPBACK]
+        arguments += ["--port", "0", "--scheduler-file", str(site.scheduler_file)]
+    return EngineCommand(arguments, _settings(site))
+
+
+def worker_command(site: Site, amounts: WorkerAmounts, *, host: str | None) -> EngineCommand:
+    """The command that runs a worker of an executor. Raises UsageProblem as `scheduler_command`."""
+    if site.address is not None:
+        arguments = ["worker", site.address]
+        if host is None and is_loopback(site.address):
+            host = _LOOPBACK
+    else:
+        _refuse_open(site, host)
+        arguments = ["worker", "--scheduler-file", str(site.scheduler_file)]
+        if host is None and site.tls is None and not site.is_insecure:
+            host = _LOOPBACK
+    arguments += [*_HTTP, *_tls(site)]
+    if host:
+        arguments += ["--host", host]
+    # The commands of steps are other processes: the engine's limit would see only the worker's own.
+    arguments += ["--nworkers", "1", "--nthreads", str(amounts.slots), "--memory-limit", "0"]
+    arguments += ["--death-timeout", _DEATH_TIMEOUT, "--resources", _resources(amounts)]
+    return EngineCommand(arguments, _settings(site))
+
+
+def machine_amounts(
+    *,
+    cpu: float | None,
+    memory: str | None,
+    gpu: float,
+    labels: Sequence[str],
+    slots: int | None,
+) -> WorkerAmounts:
+    """What a worker on this machine has: as given, else what this process may use.
+
+    Raises UsageProblem for a memory or a label that is none.
+    """
+    if cpu is None:
+        cpu = float(_processors())
+    try:
+        amount = float(_physical_memory()) if memory is None else parse_amount(memory)
+    except ValueError as error:
+        raise UsageProblem(f"--memory {error}") from error
+    for label in labels:
+        if not label.replace("-", "").replace("_", "").isalnum() or not label.isascii():
+            raise UsageProblem(f"--label {label!r}: a label has letters, digits, _ and -")
+    return WorkerAmounts(cpu, amount, gpu, tuple(labels), slots or max(1, int(cpu)))
+
+
+def _settings(site: Site) -> dict[str, str]:
+    return {**_SETTINGS, **(_ENCRYPTED if site.tls is not None else {})}
+
+
+def _tls(site: Site) -> list[str]:
+    if site.tls is None:
+        return []
+    tls = site.tls
+    files = ["--tls-ca-file", str(tls.ca), "--tls-cert", str(tls.cert), "--tls-key", str(tls.key)]
+    return ["--protocol", "tls", *files]
+
+
+def _refuse_open(site: Site, host: str | None) -> None:
+    if site.tls is not None or site.is_insecure or host is None or is_loopback(f"tcp://{host}"):
+        return
+    raise UsageProblem(
+        f"--host {host}: without TLS, everyone who reaches that address could run commands as you; "
+        f"name `tls` for the executor {site.name} in the site file (see `orc cluster certs`)"
+    )
+
+
+def _resources(amounts: WorkerAmounts) -> str:
+    values = {"CPU": amounts.cpu, "MEMORY": amounts.memory, "GPU": amounts.gpu}
+    given = {name: amount for name, amount in values.items() if amount > 0}
+    given |= dict.fromkeys(amounts.labels, 1.0)
+    return " ".join(f"{name}={_plain(amount)}" for name, amount in given.items())
+
+
+def _plain(amount: float) -> str:
+    return str(int(amount)) if amount == int(amount) else repr(amount)
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def start_engine(command: EngineCommand) -> NoReturn:
+    """Become the engine's process. It gets no key of a provider."""
+    keys = {entry.key_variable for entry in REGISTRY.values()}
+    kept = {name: value for name, value in os.environ.items() if name not in keys}
+    argv = command.argv()
+    os.execve(argv[0], argv, {**kept, **command.settings})  # noqa: S606  # a shell has no part in it
