@@ -34,6 +34,7 @@ _NAMES = {"CPU": "cpu", "MEMORY": "memory", "GPU": "gpu"}
 
 _OUTAGES_MAX = 2
 _LOOK_S = 0.1
+_NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
 _T = TypeVar("_T")
 _SILENT = "the scheduler does not answer; is it running, and is the address right?"
 
@@ -234,8 +235,9 @@ class Cluster:
         except OSError as error:
             raise Refused("unreachable", "the scheduler does not answer") from error
         answer = answers.get(address)
-        if isinstance(answer, ImportError):
-            raise Refused("missing", f"orc is not installed on the worker: {answer}")
+        # The scheduler passes on the text of an error that it does not unpack.
+        if isinstance(answer, Exception) and str(answer).startswith(_NOT_INSTALLED):
+            raise Refused("missing", f"orc is not installed on the worker: {str(answer)[:200]}")
         if isinstance(answer, OSError) or answer is None:
             raise Refused("gone", "the worker cannot be reached")
         if isinstance(answer, BaseException):

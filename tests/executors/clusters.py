@@ -96,7 +96,7 @@ class LoopbackCluster:
         return started
 
     def start_worker(
-        self, *, label: str = "", cpu: int = 2, slots: int = 2
+        self, *, label: str = "", cpu: int = 2, slots: int = 2, path: Path = ROOT
     ) -> subprocess.Popen[bytes]:
         """A worker without a nanny: its process is the one that can be killed."""
         resources = f"CPU={cpu}" + (f" {label}=1" if label else "")
@@ -106,6 +106,7 @@ class LoopbackCluster:
             "--nthreads", str(slots), "--memory-limit", "0", "--resources", resources,
             "--name", label or f"worker-{len(self.processes)}",
             "--local-directory", str(self.folder / f"local-{len(self.processes)}"),
+            path=path,
         )  # fmt: skip
 
     def inspect(self) -> dict[str, Any]:
@@ -128,7 +129,7 @@ class LoopbackCluster:
         except (OSError, ValueError):
             return False
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, path: Path = ROOT) -> subprocess.Popen[bytes]:
         tls: list[str] = []
         if self.tls is not None:
             tls = ["--protocol", "tls", "--tls-ca-file", self.tls["ca"]]
@@ -139,7 +140,7 @@ class LoopbackCluster:
                 [sys.executable, "-m", "dask", *arguments, *tls],
                 cwd=self.folder,
                 env=orc_environment(
-                    **_SETTINGS, PYTHONPATH=str(ROOT), ORC_WORKER_DIR=str(self.folder)
+                    **_SETTINGS, PYTHONPATH=str(path), ORC_WORKER_DIR=str(self.folder)
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from orc.scheduler.executors import driver_process
 from orc.scheduler.executors.contract import (
     Asked,
+    Dropped,
     Ended,
     EngineLost,
     Superseded,
@@ -27,10 +29,11 @@ from tests.executors.clusters import (
     LoopbackCluster,
     attempt,
     command,
+    loopback_cluster,
     needs_dask,
     wait_for_workers,
 )
-from tests.processes import wait_until
+from tests.processes import ROOT, wait_until
 
 pytestmark = needs_dask
 RUN = "0123abcd"
@@ -228,3 +231,46 @@ async def test_no_event_says_that_the_engine_was_lost_when_it_was_not(
         with trio.move_on_after(1):
             await listener.wait(EngineLost)
         assert not [event for event in listener.seen if isinstance(event, EngineLost)]
+
+
+async def test_a_worker_without_orc_gets_no_step_and_is_counted(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "empty" / "orc").mkdir(parents=True)
+    (tmp_path / "empty" / "orc" / "__init__.py").write_text("raise ImportError('no orc here')")
+    with loopback_cluster(tmp_path / "cluster", workers=0) as cluster:
+        cluster.start_worker(path=tmp_path / "empty", slots=8)
+        async with open_engine("dask", cluster.site(), lease_s=LEASE_S) as engine:
+            listener = Listener(engine)
+            with trio.fail_after(WAIT_S):
+                while not (await engine.capacity())["faulty_count"]:  # noqa: ASYNC110
+                    await trio.sleep(0.1)
+            assert "orc is not installed" in (await engine.capacity())["faulty"][0]
+            ones = [attempt(tmp_path, f"step{number}") for number in range(4)]
+            for one in ones:
+                await engine.submit(one.ticket, RUN, command("true"), one)
+            cluster.start_worker(slots=1)
+            for _ in ones:
+                asked = await listener.wait(Asked)
+                one = next(one for one in ones if str(one.ticket) == asked.ticket)
+                await engine.refuse(one.ticket, RUN, asked.worker)
+            assert not [event for event in listener.seen if isinstance(event, Dropped)]
+
+
+async def test_another_version_of_the_engine_is_refused_with_both_versions(
+    shared_cluster: LoopbackCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The driver of another machine: its package says that it is older.
+    code = "import distributed; distributed.__version__ = '2020.1.0'"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setattr(
+        driver_process,
+        "driver_environment",
+        lambda environment: {
+            **driver_environment(environment), "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        },
+    )  # fmt: skip
+    with pytest.raises(EngineProblem, match=r"and orc 2020\.1\.0; install the same version"):
+        async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S):
+            pass
