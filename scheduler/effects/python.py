@@ -21,6 +21,7 @@ from orc.scheduler.effects.outcomes import function_result
 from orc.scheduler.effects.waiting import retry_while_scarce
 from orc.scheduler.executors.contract import Broken, WorkOutcome
 from orc.worker import function_worker
+from orc.worker.function_worker import ANSWER_BYTES_MAX
 
 _WORKER = Path(function_worker.__file__)
 _CHUNK = 64 * 1024

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import trio
+
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
 
@@ -166,7 +168,14 @@ class LocalAttempt(Protocol):
     secrets: Mapping[str, str]
 
 
-class Attempt(LocalAttempt, Protocol):
+class Inputs(Protocol):
+    """Gives the contents of input and shipped files."""
+
+    def read_input(self, file: WorkFile) -> Path:
+        """A file with the content, to read from. Any thread may call it."""
+
+
+class Attempt(LocalAttempt, Inputs, Protocol):
     """What an executor on another machine may ask of the scheduler for one attempt.
 
     `epoch` is the version of the job's last `job.started` or `job.resumed`. Fetched files are put
@@ -184,11 +193,11 @@ class Attempt(LocalAttempt, Protocol):
     async def reattach(self, run: str) -> None:
         """Commit `step.reattached`: a copy that an earlier process placed is still there."""
 
+    def take_log(self, path: Path) -> None:
+        """Take the whole log of the attempt from a file."""
+
     def printed(self, offset: int, content: bytes) -> None:
         """Show a piece of the log, which begins at `offset`. Pieces may be missing or come twice."""
-
-    def read_input(self, file: WorkFile) -> Path:
-        """A file with the content of an input or shipped file, to read from."""
 
 
 class Executor(Protocol):
@@ -203,6 +212,9 @@ class Executor(Protocol):
 
         When it is cancelled, it ends the work before it returns. Raises Lost, Superseded.
         """
+
+    async def forget(self, ticket: Ticket) -> None:
+        """Drop what is kept of an attempt whose end is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +301,42 @@ class Dropped:
 EngineEvent = Asked | Printed | Ended | Gone | EngineSeen | EngineLost | Dropped
 
 
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Copies of a job's attempts; which workers have answered, and which are there and have not."""
+
+    copies: tuple[Copy, ...]
+    answered: frozenset[str]
+    silent: frozenset[str]
+
+
 class Engine(Protocol):
-    """What a driver does for the scheduler. Calls may be repeated; events may be lost or repeated."""
+    """What a driver does for the scheduler. Calls may be repeated; events may be lost or repeated.
+
+    The calls raise EngineProblem (`errors.py`): WorkerLeft if the worker is no longer part of the
+    engine, EngineUnreachable if the engine does not answer.
+    """
 
     lease_s: float
 
-    async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Attempt) -> None:
+    @property
+    def events(self) -> trio.MemoryReceiveChannel[EngineEvent]:
+        """The events of the engine, in the order in which they came."""
+
+    async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
         """Give the work to the engine. A worker that takes it asks before it starts anything."""
+
+    async def withdraw(self, ticket: Ticket, run: str) -> None:
+        """Take back a copy that has not asked. If it asks nevertheless, it is refused."""
 
     async def allow(
         self, ticket: Ticket, run: str, worker: str, *, epoch: int, secrets: Mapping[str, str]
     ) -> None:
-        """Let that copy start, once `step.placed` is committed. Repeating it changes nothing."""
+        """Let that copy start, once `step.placed` is committed. Repeating it changes nothing.
+
+        Raises Superseded. Kinds of an EngineProblem: `refused` (it ended without starting),
+        `unknown` (so does the worker), `missing` (contents of inputs are not there).
+        """
 
     async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
         """Let that copy end without starting."""
@@ -308,11 +344,11 @@ class Engine(Protocol):
     async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
         """End a running copy: SIGTERM, and SIGKILL after the grace."""
 
-    async def census(self, job_id: str) -> list[Copy] | None:
+    async def count(self, job_id: str) -> Census | None:
         """The copies of the job's attempts on all workers that answer; None without an engine."""
 
     async def fetch(self, ticket: Ticket, run: str, worker: str, folder: Path) -> WorkOutcome:
         """Copy the files of an ended copy into `folder`; its outcome. Raises Lost."""
 
     async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
-        """Drop all that the worker keeps of that copy."""
+        """Drop all that the worker keeps of that copy. Nothing is raised."""

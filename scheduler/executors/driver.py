@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from orc.ledger.digest import clean_text
 from orc.scheduler.drivers.rooms import needs_of
 from orc.scheduler.executors.contract import (
     Asked,
-    Attempt,
+    Census,
     Copy,
     Dropped,
     Ended,
@@ -30,6 +29,7 @@ from orc.scheduler.executors.contract import (
     EngineLost,
     EngineSeen,
     Gone,
+    Inputs,
     Lost,
     Printed,
     Superseded,
@@ -50,15 +50,6 @@ KEEP_S = 86400.0
 
 _PRINTED_WAITING_MAX = 1000
 _BACKOFF_MAX_S = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Census:
-    """Copies of a job's attempts; which workers have answered, and which are there and have not."""
-
-    copies: tuple[Copy, ...]
-    answered: frozenset[str]
-    silent: frozenset[str]
 
 
 class DriverEngine:
@@ -91,7 +82,7 @@ class DriverEngine:
         """The number of the driver's process."""
         return self._process.pid if self._process is not None else None
 
-    async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Attempt) -> None:
+    async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
         """Give the work to the engine. Without an engine, it is given when there is one again."""
         submitted = Submission(ticket, run, work, attempt)
         self._submitted[str(ticket), run] = submitted

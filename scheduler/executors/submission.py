@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orc.scheduler.executors.contract import Attempt, Ticket, Work, WorkFile
+from orc.scheduler.executors.contract import Inputs, Ticket, Work, WorkFile
 from orc.scheduler.executors.wire import payload_of
 
 INLINE_FILE_BYTES = 64 * 1024
@@ -19,7 +19,7 @@ class Submission:
     ticket: Ticket
     run: str
     work: Work
-    attempt: Attempt
+    attempt: Inputs
 
     def files(self) -> dict[str, WorkFile]:
         """The files that the work needs, by digest."""
