@@ -20,6 +20,9 @@ REPLAY = "replay"
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
+LOCAL = "local"
+"""The executor that performs steps on the machine of the process that runs the job."""
+
 Backoff = Literal["exponential", "linear", "fixed"]
 """How the wait grows from one attempt to the next; `scheduler/retry.py` computes it."""
 
@@ -189,6 +192,18 @@ class LimitsDef(Resolved):
 DEFAULT_LIMITS = LimitsDef()
 
 
+class ShippedDef(Resolved):
+    """A file of the spec's folder that travels with the job; `path` is relative to that folder.
+
+    `mode` has three octal digits, such as `755`; None for an ordinary file.
+    """
+
+    path: str
+    sha256: Digest
+    size_bytes: int
+    mode: str | None = None
+
+
 class StepDef(Resolved):
     """One step.
 
@@ -201,6 +216,10 @@ class StepDef(Resolved):
 
     Steps with the same `workspace` share a folder with that name for scratch, and never run at the
     same time.
+
+    `executor` performs the step's attempts. `resources` has, for each resource, its amounts by
+    attempt; later attempts have the last one. Sizes are in bytes, times in seconds. An attempt that
+    no worker takes within `queue_timeout_s` fails.
 
     `provider`, `model` and `base_url` are the first target of a prompt; `fallback` lists the
     next ones. `output_schema` is a JSON Schema. `repair` is how many times a reply that does
@@ -243,6 +262,10 @@ class StepDef(Resolved):
     secrets: tuple[str, ...] = ()
     workspace: str | None = None
     limits: LimitsDef = DEFAULT_LIMITS
+    executor: str = LOCAL
+    resources: dict[str, tuple[float, ...]] = {}
+    labels: tuple[str, ...] = ()
+    queue_timeout_s: float | None = None
     retry: RetryDef = RetryDef()
     retry_on: tuple[FailureKind, ...] = ()
     timeout_s: float | None = None
@@ -255,6 +278,18 @@ class StepDef(Resolved):
             return ()
         first = TargetDef(provider=self.provider, model=self.model or "", base_url=self.base_url)
         return (first, *self.fallback)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its attempts are placed on workers of an executor, and not run here."""
+        return self.executor != LOCAL
+
+    def resources_of(self, attempt: int) -> dict[str, float]:
+        """The amount of each resource that the attempt (from 1) needs."""
+        return {
+            name: amounts[min(attempt, len(amounts)) - 1]
+            for name, amounts in self.resources.items()
+        }
 
     @property
     def shape(self) -> Shape | None:
@@ -296,7 +331,10 @@ class StepDef(Resolved):
 
 
 class JobDef(Resolved):
-    """A job. The keys of `concurrency` are `total` and provider names; `output_dir` is absolute.
+    """A job; `output_dir` is absolute.
+
+    The keys of `concurrency` are `total`, and names of providers and executors. `ship` are the files
+    of the spec's folder that travel with the job.
 
     `keep_work` says whether the working folders of attempts are kept: of all, of failed ones, or
     (None) of none.
@@ -313,6 +351,7 @@ class JobDef(Resolved):
     budget: BudgetDef | None = None
     output_dir: str | None = None
     keep_work: Literal["failed", "always"] | None = None
+    ship: tuple[ShippedDef, ...] = ()
     env: dict[str, str | None] = {}
     inputs: dict[str, Any] = {}
     steps: tuple[StepDef, ...]

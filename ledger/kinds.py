@@ -113,7 +113,8 @@ class Kind:
 _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
 _ASKING = ("system", "provider", "model", "base_url", "fallback", "params", "tools", "max_turns")
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
-_CODE = ("env", "idempotent", *_REACHING_OUT, *_WORKING)
+_PLACED = ("executor", "resources", "labels", "queue_timeout")
+_CODE = ("env", "idempotent", *_REACHING_OUT, *_WORKING, *_PLACED)
 
 _STEP_KINDS = (
     Kind(

@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, str] = {
     "cli.jobs.caller": (
         "cli ledger ledger.files ledger.secrets ledger.transport projections.history "
         "projections.money providers scheduler.core scheduler.core.fold scheduler.core.spec "
-        "scheduler.drivers scheduler.executors"
+        "scheduler.drivers scheduler.executors scheduler.globs scheduler.work_folder"
     ),
     "cli.jobs": (
         "cli cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport projections "
@@ -118,7 +118,8 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables "
+        "scheduler.core"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (

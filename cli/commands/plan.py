@@ -44,7 +44,7 @@ def command(
         model=model,
         prices=places.prices,
     )
-    _, definition = prepare(submission, os.environ)
+    _, definition = prepare(submission, os.environ, executor_names=None)
     found = plan_run(definition, places.database, places.prices)
     code = 1 if exit_code and found.runs_anything_new else 0
     if as_json:

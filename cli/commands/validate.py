@@ -35,9 +35,8 @@ def command(
         warnings: list[str] = []
         try:
             check_names(inputs_file, given, path)
-            _, definition = prepare(
-                Submission(path=path, inputs=given, provider=provider), os.environ
-            )
+            submission = Submission(path=path, inputs=given, provider=provider)
+            _, definition = prepare(submission, os.environ, executor_names=None)
             warnings = [found.message for found in find_unseen_files(definition)]
         except SpecError as error:
             problems = [

@@ -17,7 +17,7 @@ from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_secrets_in_spec
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
-from orc.ledger.definition import REPLAY, JobDef
+from orc.ledger.definition import REPLAY, JobDef, ShippedDef
 from orc.ledger.digest import Digest, clean_text
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
@@ -54,10 +54,18 @@ class _KnownFiles(SpecFiles):
             for part in (message.content if isinstance(message.content, tuple) else ())
             if part.image is not None and part.sha256 is not None
         }
+        self._shipped = definition.ship
+        self._patterns: tuple[str, ...] | None = None
 
     def take(self, name: str) -> Digest:
         """See `SpecFiles.take`."""
         return self._known.get(name) or super().take(name)
+
+    def shipped(self, patterns: tuple[str, ...]) -> tuple[ShippedDef, ...] | None:
+        """See `SpecFiles.shipped`. The spec before the edits is resolved first."""
+        if self._patterns is None:
+            self._patterns = patterns
+        return self._shipped if patterns == self._patterns else None
 
 
 def read_source(ledger: LedgerReader, state: JobState) -> str:

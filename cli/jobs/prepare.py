@@ -19,9 +19,10 @@ from orc.cli.jobs.caller.secrets import (
     read_mask,
     refuse_secrets_in_spec,
 )
+from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
-from orc.ledger.definition import JobDef, walk_steps
+from orc.ledger.definition import LOCAL, JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
@@ -32,6 +33,9 @@ from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from orc.scheduler.core.spec.parse import Spec
+
+EXECUTORS = (LOCAL,)
+"""The executors that this machine knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,15 @@ class Submission:
 
 
 def prepare(
-    submission: Submission, environment: Mapping[str, str], *, files: SpecFiles | None = None
+    submission: Submission,
+    environment: Mapping[str, str],
+    *,
+    files: SpecFiles | None = None,
+    executor_names: Collection[str] | None = EXECUTORS,
 ) -> tuple[Spec, JobDef]:
     """Read and check a spec, and the files that it names; nothing is written.
 
-    Raises SpecError, UsageProblem.
+    `executor_names` are the executors that steps may have; None for any. Raises SpecError, UsageProblem.
     """
     text, name = read_spec(submission)
     files = files or SpecFiles(spec_dir_of(submission))
@@ -81,6 +89,8 @@ def prepare(
         take_file=files.take,
         read_text=files.read_text,
         read_template=lambda name: read_spec_or_template(files, name),
+        ship=lambda patterns: read_shipped(files, patterns),
+        executor_names=executor_names,
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
     _check_budget(submission, definition, environment)

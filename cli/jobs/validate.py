@@ -12,7 +12,7 @@ from orc.scheduler.core.errors import Problem, SpecError
 def find_problems(submission: Submission, environment: Mapping[str, str]) -> tuple[Problem, ...]:
     """The problems of the spec and of its options. No SpecError or UsageProblem is raised."""
     try:
-        prepare(submission, environment)
+        prepare(submission, environment, executor_names=None)
     except SpecError as error:
         return error.problems
     except UsageProblem as problem:

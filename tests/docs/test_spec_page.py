@@ -30,7 +30,7 @@ OFFLINE = [
     block
     for block in SPECS
     if "steps:" in block.text
-    and not re.search(r"\b(prompt|messages|approval|workflow):", block.text)
+    and not re.search(r"\b(prompt|messages|approval|workflow):|executor: cluster", block.text)
 ]
 REVIEW = "project: review\ninputs: {text: {}}\nsteps: {a: {value: '${{ inputs.text }}'}}\n"
 """What the page's example of a workflow names."""
@@ -47,10 +47,17 @@ def test_orc_accepts_every_spec_on_a_page(tmp_path: Path) -> None:
     names = [f"{Path(block.page).stem}-{block.line}.yaml" for block in SPECS]
     for name, block in zip(names, SPECS, strict=True):
         (tmp_path / name).write_text(block.text, "utf-8")
-    (tmp_path / "review.yaml").write_text(REVIEW, "utf-8")
+    write_files(tmp_path)
     done = run_shell(f"orc validate {' '.join(names)}", tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count(": valid, ") == len(SPECS) > 15
+
+
+def write_files(folder: Path) -> None:
+    """The files that the examples name."""
+    (folder / "scripts").mkdir()
+    for name, text in (("review.yaml", REVIEW), ("train.py", ""), ("scripts/a.sh", "")):
+        (folder / name).write_text(text, "utf-8")
 
 
 @pytest.mark.parametrize("block", OFFLINE, ids=str)
@@ -137,7 +144,7 @@ def collect_keys(value: Any, used: set[tuple[str, str]]) -> None:
 
 OVERRULED = {
     **dict.fromkeys(
-        ("job", "defaults"), "cache continue_on_error fallback model on_unknown provider"
+        ("job", "defaults"), "cache continue_on_error executor fallback model on_unknown provider"
     ),
     "a step": "model provider",
     "budget": "on_exceeded",
@@ -148,7 +155,7 @@ OVERRULED = {
 
 def test_every_key_of_the_language_changes_the_definition(tmp_path: Path) -> None:
     """A key that is parsed, and that the resolver forgets, leaves the definition as it is."""
-    (tmp_path / "review.yaml").write_text(REVIEW, "utf-8")
+    write_files(tmp_path)
     has_effect: dict[tuple[str, str], bool] = {}
     for block in SPECS:
         document = yaml.safe_load(block.text)
@@ -171,7 +178,7 @@ def definition_of(document: Any, folder: Path) -> JobDef | None:
     path.write_text(json.dumps(document), "utf-8")
     given = {name: "[1]" for name, about in (document.get("inputs") or {}).items()}
     try:
-        _, definition = prepare(Submission(path=path, inputs=given), {})
+        _, definition = prepare(Submission(path=path, inputs=given), {}, executor_names=None)
     except SpecError:
         return None
     return definition

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orc.cli.errors import UsageProblem
+from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
@@ -25,7 +26,7 @@ class SpecFiles:
     """Reads files relative to the spec's folder; `contents` has all contents read, by digest."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.contents: dict[Digest, bytes] = {}
         self._names: dict[Digest, str] = {}
 
@@ -36,11 +37,11 @@ class SpecFiles:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            raise ValueError(f"{self._folder / name}:{line}: not UTF-8 text") from None
+            raise ValueError(f"{self.folder / name}:{line}: not UTF-8 text") from None
 
     def take(self, name: str) -> Digest:
         """Read a file; the digest of its content. Raises ValueError with the reason if it cannot."""
-        path = self._folder / name
+        path = self.folder / name
         try:
             content = _read_regular(path)
         except OSError as error:
@@ -53,6 +54,10 @@ class SpecFiles:
         self.contents[digest] = content
         self._names[digest] = name
         return digest
+
+    def shipped(self, patterns: tuple[str, ...]) -> tuple[ShippedDef, ...] | None:
+        """The files that were shipped for these patterns before; None if they must be read."""
+        return None
 
     def named(self) -> Iterator[tuple[str, bytes]]:
         """The names and contents of all files that were read."""

@@ -22,6 +22,10 @@ _EXECUTION_FIELDS = {
     "total_timeout_s",
     "continue_on_error",
     "cache",
+    "executor",
+    "resources",
+    "labels",
+    "queue_timeout_s",
 }
 """Fields that affect how a step is run, but not its result."""
 _CONDITIONS = ("condition", "item_condition", "until")

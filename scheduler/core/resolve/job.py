@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from orc.ledger.definition import CircuitDef, FileDef, JobDef, LimitsDef, RateDef, RetryDef, StepDef
+from orc.ledger.definition import (
+    LOCAL,
+    CircuitDef,
+    FileDef,
+    JobDef,
+    LimitsDef,
+    RateDef,
+    RetryDef,
+    ShippedDef,
+    StepDef,
+    walk_steps,
+)
 from orc.ledger.digest import clean_json
 from orc.ledger.kinds import FailureKind, Kind, facts_of
 from orc.scheduler.core.errors import Problem, SpecError, nearest
@@ -19,6 +30,7 @@ from orc.scheduler.core.resolve.flow import (
     resolve_flow,
     unbounded_prompts,
 )
+from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.workflow import read_workflow
 from orc.scheduler.core.spec.inputs import is_required, read_input
@@ -63,6 +75,7 @@ class _Resolver:
         settings: Settings,
         chain: tuple[str, ...] = (),
         secrets: tuple[str, ...] = (),
+        executor: str | None = None,
     ) -> None:
         self.spec = spec
         self.chain = chain
@@ -71,19 +84,35 @@ class _Resolver:
         self.environment = settings.environment
         self.secrets = (*secrets, *spec.job.secrets)
         self.models = ModelChoice(spec, settings, report=self._report)
+        executor = default_executor(spec.job, executor)
+        self.placing = Placing(settings, executor, report=self._report)
 
     def job(self) -> JobDef:
         job = self.spec.job
         inputs = self._inputs()
         concurrency = {"total": job.concurrency.total, **(job.concurrency.model_extra or {})}
-        for key, names in (("concurrency", set(concurrency) - {"total"}), ("rate", set(job.rate))):
-            for name in sorted(names - set(self.settings.providers)):
-                hint = nearest(name, self.settings.providers)
-                self._report(f"{key}: there is no provider {name!r}{hint}", key, name)
+        providers = self.settings.providers
+        steps = self._steps(self.spec.steps, ("steps",))
+        executors = {
+            *executors_in(steps),
+            self.placing.default,
+            *(self.settings.executor_names or ()),
+        }
+        for name in sorted(set(concurrency) - {"total", *providers} - (executors - {LOCAL})):
+            hint = nearest(name, [*providers, *filter(None, executors)])
+            message = f"concurrency: there is no provider or executor {name!r}{hint}"
+            if name == LOCAL:
+                message = "concurrency: the limit of the executor `local` is `total`"
+            self._report(message, "concurrency", name)
+        for name in sorted(set(job.rate) - set(providers)):
+            hint = nearest(name, providers)
+            self._report(f"rate: there is no provider {name!r}{hint}", "rate", name)
+        known = {step.id for step in walk_steps(steps)}
+        for name in sorted(set(self.settings.executors) - {"", *known}):
+            self._report(f"--executor: there is no step {name!r}{nearest(name, known)}")
         output_dir = self.settings.output_dir or job.output_dir
         if output_dir is not None and not output_dir.startswith("/"):
             output_dir = f"{self.settings.submit_dir.rstrip('/')}/{output_dir}"
-        steps = self._steps(self.spec.steps, ("steps",))
         return JobDef(
             project=job.project,
             task_description=job.task_description,
@@ -96,6 +125,7 @@ class _Resolver:
             budget=resolve_budget(job.budget),
             output_dir=output_dir,
             keep_work=job.keep_work,
+            ship=self._ship(),
             env=job.env,
             inputs=inputs,
             steps=steps,
@@ -167,6 +197,7 @@ class _Resolver:
                 **common, steps=self._steps(step.steps or {}, (*path, "steps"), workspace)
             )
         if facts.runs_code:
+            common |= self.placing.fields(step_id, step, path, workspace=workspace)
             run = tuple(step.run) if isinstance(step.run, list) else step.run
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(
@@ -185,12 +216,24 @@ class _Resolver:
             self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
         if workflow is None:
             return {}
-        inner = _Resolver(workflow.spec, workflow.settings, workflow.chain, self.secrets)
+        inner = _Resolver(
+            workflow.spec, workflow.settings, workflow.chain, self.secrets, self.placing.default
+        )
         steps = inner.members(workspace)
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
             self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
         return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
+
+    def _ship(self) -> tuple[ShippedDef, ...]:
+        """The files that travel with the job. Those of a workflow are named by the spec around it."""
+        if not self.spec.job.ship:
+            return ()
+        try:
+            return self.settings.ship(tuple(self.spec.job.ship))
+        except ValueError as error:
+            self._report(f"ship: {error}", "ship")
+            return ()
 
     def members(self, workspace: str | None) -> tuple[StepDef, ...]:
         """The steps of a workflow. Each command gets the workflow's environment."""

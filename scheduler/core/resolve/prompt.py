@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from orc.ledger.definition import REPLAY, MessageDef, PartDef, TargetDef, ToolDef
+from orc.ledger.definition import REPLAY, MessageDef, PartDef, ShippedDef, TargetDef, ToolDef
 from orc.ledger.digest import Digest
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.images import image_type
@@ -34,6 +34,11 @@ def refuse_text(name: str) -> str:
     raise ValueError(f"{name} cannot be read, because the spec has no folder")
 
 
+def refuse_ship(patterns: tuple[str, ...]) -> tuple[ShippedDef, ...]:
+    """The `ship` of specs without a folder. Raises ValueError."""
+    raise ValueError("the spec has no folder whose files could be shipped")
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderFacts:
     """The facts about a provider that are needed to check a spec."""
@@ -50,7 +55,11 @@ class Settings:
     `inputs` are texts from the command line, or JSON values from Python. `submit_dir` is
     absolute, and so is `output_dir`, which overrides the spec's. `take_file` stores a file that
     the spec names, and returns its digest. `read_text` returns the text of a file, `read_template`
-    the text of a spec file or a built-in template. All three raise ValueError.
+    the text of a spec file or a built-in template. `ship` reads and stores the files of the spec's
+    folder that match its patterns. All four raise ValueError.
+
+    `executors` replaces the executors of the spec: by the ids of steps, and "" for all. The names in
+    `executor_names` are those that this machine knows; None: names are not checked.
     """
 
     providers: Mapping[str, ProviderFacts]
@@ -64,6 +73,9 @@ class Settings:
     take_file: Callable[[str], Digest] = refuse_file
     read_text: Callable[[str], str] = refuse_text
     read_template: Callable[[str], str] = refuse_text
+    ship: Callable[[tuple[str, ...]], tuple[ShippedDef, ...]] = refuse_ship
+    executors: Mapping[str, str] = field(default_factory=dict)
+    executor_names: Collection[str] | None = None
 
     @property
     def default(self) -> str:

@@ -15,6 +15,7 @@ from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files, check_owners
 from orc.scheduler.core.spec.check_flow import check_flow
+from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
 from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
 from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
 from orc.scheduler.core.spec.inputs import input_problem
@@ -68,6 +69,7 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)
             yield from check_env(name, value, env_path, document, templates=False)
     yield from check_job_secrets(job, document)
+    yield from check_ship(job, document)
     if job.defaults.system:
         scope = Scope(job, {}, secrets=frozenset(job.secrets))
         yield from check_text(("defaults", "system"), job.defaults.system, document, scope)
@@ -103,6 +105,7 @@ def _check_group(
         yield from _check_needs(path, step, document, all_ids)
         yield from check_files(path, step, document)
         yield from check_secrets(path, step, document, scope.job)
+        yield from check_placing(path, step, document)
         for name, value in (step.env or {}).items():
             yield from check_env(name, value, (*path, "env", name), document, templates=True)
         for text_path, text, place in texts_of(step):
@@ -163,9 +166,13 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
         return
     for key, marks in _ONLY_FOR.items():
         if key in step.model_fields_set and given[0] not in marks:
+            reason = (
+                f"is allowed in a step with {' or '.join(marks)} only; this step has {given[0]}"
+            )
+            if key == "executor":
+                reason = executor_problem(step) or reason
             yield Problem(
-                f"{where}.{key.rstrip('_')}: is allowed in a step with {' or '.join(marks)} only; "
-                f"this step has {given[0]}",
+                f"{where}.{key.rstrip('_')}: {reason}",
                 *document.place((*path, key.rstrip("_")), key=True),
             )
     if step.on_unknown is not None and step.idempotent is (step.on_unknown != "retry"):

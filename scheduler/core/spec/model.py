@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.definition import Backoff
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
@@ -18,7 +17,6 @@ from orc.scheduler.core.spec.base import (
     CacheScope,
     Duration,
     Names,
-    Size,
     Strict,
     Text,
     shorthand,
@@ -31,6 +29,14 @@ from orc.scheduler.core.spec.prompt import (
     RateSpec,
     Target,
     Tool,
+)
+from orc.scheduler.core.spec.room import (
+    Concurrency,
+    ConcurrencySpec,
+    Executor,
+    Label,
+    LimitsSpec,
+    ResourcesSpec,
 )
 
 PROJECT_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
@@ -45,10 +51,6 @@ LATER_STEP_KEYS = frozenset("template".split())
 """Keys of a step that a later version will support. This version reports them as errors."""
 
 LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
-
-
-OUTPUT_LIMIT_MAX = 64 * 1024**2
-LOG_LIMIT_MAX = BLOB_BYTES_MAX
 
 
 class RetrySpec(Strict):
@@ -96,38 +98,6 @@ File = Annotated[
 ]
 
 
-class LimitsSpec(Strict):
-    """Limits on what one attempt may leave: sizes in bytes, or such as 64K, 2M, 8G."""
-
-    file_bytes: Size | None = Field(
-        None, description="The maximum size of a captured file. Default: 16 GiB."
-    )
-    output_bytes: Annotated[Size, Field(le=OUTPUT_LIMIT_MAX)] | None = Field(
-        None,
-        description="The maximum size of a command's stdout (default: 1 MiB) or of a function's "
-        "value as JSON (default: 64 MiB). At most 64 MiB.",
-    )
-    log_bytes: Annotated[Size, Field(le=LOG_LIMIT_MAX)] | None = Field(
-        None,
-        description="How much of the log is kept; the rest is cut. Default: 64 MiB. At most 256 MiB.",
-    )
-
-
-class ConcurrencySpec(Strict):
-    """The maximum number of steps that run at once: `total`, and per provider by its name."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-    __pydantic_extra__: dict[str, Annotated[int, Field(ge=1)]]
-
-    total: int = Field(4, ge=1, le=100_000, description="The maximum over all steps.")
-
-
-Concurrency = Annotated[
-    ConcurrencySpec,
-    BeforeValidator(shorthand("total", int), json_schema_input_type=int | ConcurrencySpec),
-]
-
-
 class InputSpec(Strict):
     """A value that the caller gives with `-i NAME=VALUE`."""
 
@@ -162,6 +132,7 @@ class DefaultsSpec(Strict):
     continue_on_error: bool | None = None
     on_unknown: Literal["retry", "ask", "fail"] | None = None
     limits: LimitsSpec | None = None
+    executor: Executor | None = None
     env: dict[str, str | None] | None = None
 
 
@@ -295,6 +266,20 @@ class StepSpec(Strict):
     limits: LimitsSpec | None = Field(
         None, description="Limits on the size of the step's files, output and log."
     )
+    executor: Executor | None = Field(
+        None,
+        description="Where the command or function runs: `local`, or an executor of the site file.",
+    )
+    resources: ResourcesSpec | None = Field(
+        None, description="What an attempt needs of the machine that runs it."
+    )
+    labels: list[Label] | None = Field(
+        None, description="Labels that a worker must have to run the step."
+    )
+    queue_timeout: Duration | None = Field(
+        None,
+        description="How long an attempt waits for a worker of its executor before it fails.",
+    )
     retry: Retry | None = Field(
         None, description="The maximum number of attempts, or a mapping with details."
     )
@@ -344,6 +329,16 @@ class JobSpec(Strict):
         None,
         description="Where to look for the reply of an equal model call: in this job, or in the "
         "whole ledger.",
+    )
+    executor: Executor | None = Field(
+        None,
+        description="Where commands and functions run: `local`, or an executor of the site file. "
+        "Default: `local`.",
+    )
+    ship: list[str] = Field(
+        [],
+        description="Patterns for files of the spec's folder that commands and functions need. They "
+        "are read at submission, and lie in $ORC_SPEC_DIR on each machine.",
     )
     concurrency: Concurrency = Field(
         ConcurrencySpec(),
