@@ -104,7 +104,8 @@ class Agent:
             # The engine gave us a copy twice. It never starts twice.
             if known is not None:
                 known.done.wait()
-                self._say_ended(known)
+                copy.outcome = known.outcome
+                self._say_ended(copy)
             return
         copy.watch = self.leases.begin(work.lease_s)
         self._changed.set()
@@ -143,7 +144,8 @@ class Agent:
         self._changed.set()
         self._discarded.set()
         for thread in self._threads:
-            thread.join()
+            # The engine's part may hang in the question whether the worker is alive.
+            thread.join(_IDLE_S)
         self.leases.close()
         for copy in self._table.of_job(""):
             copy.done.wait()

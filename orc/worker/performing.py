@@ -257,9 +257,10 @@ class Performance:
             outcome.files = captured.files
             warnings = [self._mask.text(one) for one in captured.warnings]
             outcome.warning = _joined(outcome.warning, *warnings)
-        for file in (*outcome.files, *outcome.artifacts):
-            if self._mask.text(file.path) != file.path:
-                raise WorkBroken("path", "the name of a file contains a secret")
+        names = [file.path for file in (*outcome.files, *outcome.artifacts)]
+        if any(self._mask.text(name) != name for name in names):
+            outcome.files, outcome.artifacts = [], []
+            raise WorkBroken("path", "the name of a file contains a secret")
 
     @property
     def _watch(self) -> Watch:

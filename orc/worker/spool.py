@@ -51,7 +51,9 @@ class Spools:
         self._trash = self._own / "trash"
         # Under another name until it is locked: `leftovers` of another agent must not see it.
         new = self._agents / f".{boot}"
-        (new / "trash").mkdir(mode=0o700, parents=True)
+        self._agents.mkdir(mode=0o700, exist_ok=True)
+        new.mkdir(mode=0o700)
+        (new / "trash").mkdir(mode=0o700)
         self._lock_fd = os.open(new / "lock", _LOCK, 0o600)
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         new.rename(self._own)
