@@ -64,7 +64,7 @@ def control(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         agent = _agent()
     except (ValueError, OSError) as error:
-        return {"ok": False, "error": "environment", "message": str(error)}
+        return {"ok": False, "protocol": 1, "error": "environment", "message": str(error)}
     return agent.control(request)
 
 

@@ -6,7 +6,6 @@ engine's own thread: they work on memory or on one piece of a file, and never wa
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import threading
@@ -17,7 +16,8 @@ from typing import Any
 from orc.worker.clocks import lease_clock
 from orc.worker.confined import open_file
 from orc.worker.content_cache import PIECE_BYTES_MAX, ContentCache, limit_from
-from orc.worker.lease import Leases
+from orc.worker.lease import BEAT_S_MAX, Leases
+from orc.worker.outcomes import say_ended, store_outcome, whole_outcome
 from orc.worker.performing import Performance
 from orc.worker.problems import RequestProblem, describe_shortage, host_name
 from orc.worker.spool import Spools, worker_folder
@@ -35,8 +35,6 @@ from orc.worker.wire import (
 )
 
 ASK_AGAIN_S = 5.0
-OUTCOME_BYTES_MAX = 64 * 1024
-"""A larger outcome is not part of the event `ended`; the coordinator asks for it."""
 _IDLE_S = 5.0
 
 Emit = Callable[[dict[str, Any]], None]
@@ -55,7 +53,7 @@ class Agent:
         self._table = Table()
         self._spools = Spools(self._folder, self.boot)
         self._cache = ContentCache(
-            self._folder / "cache", limit_bytes=limit_bytes, is_needed=self._table.needs
+            self._folder / "cache", limit_bytes=limit_bytes, needed=self._table.needed
         )
         self._changed = threading.Event()
         self._discarded = threading.Event()
@@ -104,8 +102,7 @@ class Agent:
             # The engine gave us a copy twice. It never starts twice.
             if known is not None:
                 known.done.wait()
-                copy.outcome = known.outcome
-                self._say_ended(copy)
+                say_ended(copy, known)
             return
         copy.watch = self.leases.begin(work.lease_s)
         self._changed.set()
@@ -119,7 +116,7 @@ class Agent:
             if not self._table.refuse(copy, "the agent could not go on"):
                 self._table.finish(copy, outcome)
             self._changed.set()
-        self._say_ended(copy)
+        say_ended(copy, copy)
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a request of the coordinator; see `orc.worker.control`."""
@@ -185,7 +182,7 @@ class Agent:
         )
         outcome = performance.run()
         outcome.queued_s = round(began - copy.began, 6)
-        return outcome
+        return store_outcome(copy, copy.spool, outcome)
 
     def _fill(self, copy: Copy, file: FileItem, fd: int) -> bool:
         content = copy.work.contents.get(file.sha256)
@@ -200,13 +197,6 @@ class Agent:
         """The digests of inputs that are neither in the cache nor in the payload."""
         files = (*copy.work.inputs, *copy.work.shipped)
         return self._cache.missing({file.sha256 for file in files} - copy.work.contents.keys())
-
-    def _say_ended(self, copy: Copy) -> None:
-        if copy.outcome is None:
-            return
-        outcome = copy.outcome.to_json()
-        is_large = len(json.dumps(outcome)) > OUTCOME_BYTES_MAX
-        copy.say("ended", outcome=None if is_large else outcome)
 
     def _allow(self, request: Mapping[str, Any]) -> dict[str, Any]:
         copy = self._find(request)
@@ -279,9 +269,7 @@ class Agent:
 
     def _outcome(self, request: Mapping[str, Any]) -> dict[str, Any]:
         copy = self._find(request)
-        if copy.outcome is None:
-            raise RequestProblem(copy.state, "the copy has no outcome")
-        return {"state": copy.state, "outcome": copy.outcome.to_json()}
+        return {"state": copy.state, "outcome": whole_outcome(copy)}
 
     def _read(self, request: Mapping[str, Any]) -> dict[str, Any]:
         copy = self._find(request)
@@ -341,7 +329,11 @@ class Agent:
     def _beat(self) -> None:
         """Renew the leases, and drop what nobody fetched, until the agent closes."""
         while not self._closes:
-            beat_s = self.leases.beat()
+            try:
+                beat_s = self.leases.beat()
+            except OSError:
+                # No reaper can be started just now. The agent itself still ends what is too late.
+                beat_s = BEAT_S_MAX
             for copy in self._table.expired():
                 self._drop(copy.work.ticket, copy.work.run)
             expiry_s = self._table.next_expiry_s()

@@ -50,20 +50,27 @@ class _Partial:
 
 
 class ContentCache:
-    """The contents in one folder. `is_needed` tells whether a content must stay."""
+    """The contents in one folder. `needed` tells which ones must stay."""
 
-    def __init__(self, folder: Path, *, limit_bytes: int, is_needed: Callable[[str], bool]) -> None:
+    def __init__(self, folder: Path, *, limit_bytes: int, needed: Callable[[], set[str]]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._limit_bytes = limit_bytes
-        self._is_needed = is_needed
+        self._needed = needed
         self._lock = threading.Lock()
         self._partial: dict[str, _Partial] = {}
         self._total = sum(size for _, size, _ in self._listed())
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """The digests without a content here, sorted."""
-        return sorted({one for one in digests if not self._path(one).is_file()})
+        found = set()
+        for sha256 in set(digests):
+            try:
+                # It is used now: another agent, which does not know that, must not remove it.
+                os.utime(self._path(sha256))
+            except FileNotFoundError:
+                found.add(sha256)
+        return sorted(found)
 
     def put(self, sha256: str, *, offset: int, size: int, data: bytes) -> dict[str, object]:
         """Take a piece; pieces come in order, and one that came already is ignored.
@@ -169,11 +176,12 @@ class ContentCache:
     def _evict(self, kept: str) -> None:
         """Remove the contents that were used last the longest time ago, down to nine tenths."""
         found = sorted(self._listed())
+        needed = {kept, *self._needed()}
         total = sum(size for _, size, _ in found)
         for _, size, path in found:
             if total <= self._limit_bytes * 0.9:
                 break
-            if path.name == kept or self._is_needed(path.name):
+            if path.name in needed:
                 continue
             with suppress(FileNotFoundError):
                 path.unlink()

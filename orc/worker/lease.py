@@ -21,6 +21,8 @@ from orc.worker.clocks import lease_clock
 
 BEATS_A_LEASE = 5
 BEAT_S_MAX = 1.0
+_REAPER_S = 1.0
+"""How long a reaper may need to kill what is left."""
 _REAPER = Path(__file__).with_name("reaper.py")
 
 
@@ -62,17 +64,17 @@ class Leases:
         """Forget a lease. The caller has ended the process group."""
         with self._lock:
             self._watches.discard(watch)
-            if watch.group is not None:
-                self._tell(f"-{watch.group}")
-                watch.group = None
+            group, watch.group = watch.group, None
+            if group is not None and self._reaper is not None:
+                # Without a reaper nobody has to forget the group.
+                with suppress(OSError):
+                    self._tell(f"-{group}")
 
     def guard(self, watch: Watch, group: int) -> None:
         """Let the reaper know a group, before its command starts. Raises LeaseOver."""
         with self._lock:
             if self._find_over(watch):
                 raise LeaseOver
-            if self._reaper is None:
-                self._start_reaper()
             watch.group = group
             self._tell(f"+{group} {watch.deadline:.6f}")
 
@@ -105,6 +107,8 @@ class Leases:
         with self._lock:
             for watch in self._watches:
                 watch.is_over = True
+                if watch.group is not None:
+                    signal_group(watch.group, signal.SIGKILL)
             self._end_reaper()
 
     def _find_over(self, watch: Watch) -> bool:
@@ -114,19 +118,21 @@ class Leases:
 
     def _tell(self, line: str) -> None:
         if self._reaper is None:
+            self._start_reaper()
             return
         assert self._reaper.stdin is not None
         try:
             # One call writes all of a short line, or nothing of it.
             os.write(self._reaper.stdin.fileno(), line.encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
-            # The reaper was killed, or does not read: start another one.
+            # The reaper was killed, or does not read: start another one. At the end of its input
+            # the old one would kill all groups.
             self._reaper.kill()
             self._end_reaper()
             self._start_reaper()
 
     def _start_reaper(self) -> None:
-        self._reaper = subprocess.Popen(
+        reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_REAPER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -135,19 +141,26 @@ class Leases:
             env={},
             bufsize=0,
         )
-        assert self._reaper.stdin is not None
-        os.set_blocking(self._reaper.stdin.fileno(), False)
+        assert reaper.stdin is not None
         for watch in self._watches:
             if watch.group is not None:
-                line = f"+{watch.group} {watch.deadline:.6f}\n"
-                os.write(self._reaper.stdin.fileno(), line.encode())
+                os.write(reaper.stdin.fileno(), f"+{watch.group} {watch.deadline:.6f}\n".encode())
+        # Only now: a new reaper reads all of it.
+        os.set_blocking(reaper.stdin.fileno(), False)
+        self._reaper = reaper
 
     def _end_reaper(self) -> None:
-        if self._reaper is not None:
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
-            self._reaper.wait()
-            self._reaper = None
+        reaper, self._reaper = self._reaper, None
+        if reaper is None:
+            return
+        assert reaper.stdin is not None
+        reaper.stdin.close()
+        try:
+            reaper.wait(_REAPER_S)
+        except subprocess.TimeoutExpired:
+            # It was stopped, and kills nothing any more.
+            reaper.kill()
+            reaper.wait()
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from orc.worker.function_calls import SCRIPT, Answer, call_line
 from orc.worker.lease import LeaseOver, Leases, Watch, signal_name
 from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
-from orc.worker.problems import WorkBroken, describe_shortage, is_shortage
+from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
 from orc.worker.processes import Following, Reason, start
 from orc.worker.spool import FOLDERS, lay_out
 from orc.worker.surroundings import environment, hold_gpus
@@ -55,6 +55,9 @@ class Performance:
             self._perform(outcome)
         except LeaseOver:
             outcome.lost = LOST
+        except ContentGone as gone:
+            # Another attempt brings it anew; a failure of the environment would not be tried again.
+            outcome.lost = self._mask.text(str(gone))
         except WorkBroken as broken:
             self._break(outcome, broken)
         except (OSError, MemoryError) as error:

@@ -24,6 +24,10 @@ class WorkBroken(Exception):
         self.kind = kind
 
 
+class ContentGone(Exception):
+    """A content that the coordinator brought is not here any more, so nothing can start."""
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORTAGES = (
     *_FULL,

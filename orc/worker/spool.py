@@ -22,7 +22,7 @@ from pathlib import Path
 
 from orc.worker.capture_rules import path_problem
 from orc.worker.confined import create_file
-from orc.worker.problems import RequestProblem, WorkBroken
+from orc.worker.problems import ContentGone, RequestProblem, WorkBroken
 from orc.worker.wire import FileItem
 
 FOLDERS = ("work", "spec", "artifacts")
@@ -100,7 +100,10 @@ class Spools:
 def lay_out(
     files: tuple[FileItem, ...], folder: Path, *, fill: Callable[[FileItem, int], bool]
 ) -> None:
-    """Create the files in a new folder; `fill` writes and verifies a content. Raises WorkBroken."""
+    """Create the files in a new folder; `fill` writes and verifies a content.
+
+    Raises WorkBroken, and ContentGone if `fill` has no such content.
+    """
     for file in files:
         reason = path_problem(file.path)
         if reason:
@@ -112,7 +115,7 @@ def lay_out(
             raise WorkBroken("path", message) from None
         try:
             if not fill(file, fd):
-                raise WorkBroken("environment", f"the content of {file.path[:80]!r} is not here")
+                raise ContentGone(f"the content of {file.path[:80]!r} is not here any more")
             os.fchmod(fd, 0o644 if file.mode is None else int(file.mode, 8))
         finally:
             os.close(fd)

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ class Copy:
         self.epoch: int | None = None
         self.secrets: Mapping[str, str] = {}
         self.outcome: Outcome | None = None
+        self.is_stored = False
         self.spool: Path | None = None
         self.watch: Watch | None = None
         self.stop_grace_s: float | None = None
@@ -181,18 +183,19 @@ class Table:
             ]
         return max(0.0, min(left)) if left else None
 
-    def needs(self, sha256: str) -> bool:
-        """Whether a copy that has not begun needs a content."""
+    def needed(self) -> set[str]:
+        """The contents that copies need which have not ended."""
         with self.lock:
-            return any(
-                file.sha256 == sha256
+            return {
+                file.sha256
                 for copy in self._copies.values()
                 if copy.ended_at is None
                 for file in (*copy.work.inputs, *copy.work.shipped)
-            )
+            }
 
     def _end(self, copy: Copy, state: State) -> None:
         copy.state = state
+        copy.work = replace(copy.work, contents={})
         copy.ended_at = lease_clock()
         copy.done.set()
         copy.wake()

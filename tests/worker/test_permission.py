@@ -282,5 +282,11 @@ def test_a_large_outcome_is_asked_for(engine: FakeEngine) -> None:
     outcome = copy.result()
     assert len(text(outcome)) == 60000
     assert copy.said("ended")[0]["outcome"] is None
+    copy_ = engine.agent._table.find(copy.ticket, copy.run)
+    assert copy_.outcome is not None
+    assert copy_.outcome.stdout == b""
+    again = engine.again(copy)
+    again.wait()
+    assert again.said("ended")[0]["outcome"] is None
     small = engine.shell("echo x")
     assert small.result() == small.said("ended")[0]["outcome"]
