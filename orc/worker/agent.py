@@ -96,15 +96,16 @@ class Agent:
                 }
             )
             return
-        copy = Copy(work, worker=worker, host=host, emit=emit)
+        watch = self.leases.begin(work.lease_s)
+        copy = Copy(work, worker=worker, host=host, emit=emit, watch=watch)
         known = self._table.add(copy)
         if known is not copy:
             # The engine gave us a copy twice. It never starts twice.
+            self.leases.end(watch)
             if known is not None:
                 known.done.wait()
                 say_ended(copy, known)
             return
-        copy.watch = self.leases.begin(work.lease_s)
         self._changed.set()
         outcome = _failed("the agent could not go on")
         try:
@@ -112,7 +113,7 @@ class Agent:
             if copy.state == "running":
                 outcome = self._run(copy)
         finally:
-            self.leases.end(copy.watch)
+            self.leases.end(watch)
             if not self._table.refuse(copy, "the agent could not go on"):
                 self._table.finish(copy, outcome)
             self._changed.set()
@@ -152,7 +153,6 @@ class Agent:
     def _wait_for_permission(self, copy: Copy) -> None:
         """Ask until the copy is allowed, refused or too old."""
         work = copy.work
-        assert copy.watch is not None
         step_s = min(ASK_AGAIN_S, work.lease_s / 2)
         asked_at = float("-inf")
         while copy.state == "asking":
@@ -212,7 +212,6 @@ class Agent:
         missing = self._missing(copy) if copy.state == "asking" else []
         if missing:
             raise RequestProblem("missing", "contents of inputs are missing", missing=missing)
-        assert copy.watch is not None
         if copy.state == "asking" and self.leases.is_over(copy.watch):
             self._table.refuse(copy, "the worker stood still for longer than its lease")
         with self._table.lock:
@@ -241,14 +240,13 @@ class Agent:
             raise RequestProblem("request", "the grace of the request is not a number")
         if self._table.refuse(copy, "the attempt was cancelled"):
             return {"state": copy.state}
-        with self._table.lock:
-            if copy.stop_grace_s is None or grace_s < copy.stop_grace_s:
-                copy.stop_grace_s = grace_s
-            copy.wake()
+        self._table.stop(copy, grace_s)
         return {"state": copy.state}
 
     def _census(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        copies = self._table.of_job(str(request.get("job_id") or ""))
+        job_id = str(request.get("job_id") or "")
+        copies = self._table.of_job(job_id)
+        self._table.touch(job_id)
         return {
             "copies": [copy.to_json() for copy in copies],
             "host": self._host,
@@ -281,7 +279,7 @@ class Agent:
         elif place in ("work", "artifacts"):
             outcome = copy.outcome or Outcome()
             files = outcome.files if place == "work" else outcome.artifacts
-            if path not in {file.path for file in files}:
+            if path not in [file.path for file in files]:
                 raise RequestProblem("path", "the copy has captured no such file")
             root = copy.spool / place
         else:
@@ -308,7 +306,7 @@ class Agent:
         job_id = str(request.get("job_id") or "")
         if job_id:
             self._table.check_epoch(job_id, request.get("epoch"))
-            self._table.keep(job_id)
+            self._table.touch(job_id, ended=True)
         return {"host": self._host, "pid": self.pid, "boot": self.boot}
 
     def _clean(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,7 +315,9 @@ class Agent:
         return {"removed": len(found)}
 
     def _find(self, request: Mapping[str, Any]) -> Copy:
-        return self._table.find(*read_names(request))
+        copy = self._table.find(*read_names(request))
+        self._table.touch(copy.work.job_id)
+        return copy
 
     def _drop(self, ticket: str, run: str) -> dict[str, Any]:
         copy = self._table.forget(ticket, run)
@@ -336,6 +336,9 @@ class Agent:
                 beat_s = BEAT_S_MAX
             for copy in self._table.expired():
                 self._drop(copy.work.ticket, copy.work.run)
+            for copy in self._table.abandoned():
+                # Nobody would ever fetch what it makes.
+                self._table.stop(copy, copy.work.grace_s, abandoned=True)
             expiry_s = self._table.next_expiry_s()
             waits_s = [one for one in (beat_s, expiry_s, _IDLE_S) if one is not None]
             self._changed.wait(max(0.01, min(waits_s)))
@@ -355,7 +358,7 @@ def _failed(message: str) -> Outcome:
 
 def _count(request: Mapping[str, Any], name: str) -> int:
     value = request.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
         raise RequestProblem("request", f"the field {name} of the request is not a count")
     return value
 

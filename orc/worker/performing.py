@@ -12,7 +12,7 @@ from pathlib import Path
 from orc.worker.capture import capture_all, capture_changes, stamps
 from orc.worker.clocks import lease_clock
 from orc.worker.function_calls import SCRIPT, Answer, call_line
-from orc.worker.lease import LeaseOver, Leases, Watch, signal_name
+from orc.worker.lease import LeaseOver, Leases, signal_name
 from orc.worker.masking import SecretMask
 from orc.worker.printed import Log, Printed
 from orc.worker.problems import ContentGone, WorkBroken, describe_shortage, is_shortage
@@ -23,6 +23,7 @@ from orc.worker.table import Copy
 from orc.worker.wire import FileItem, Outcome, encode
 
 LOST = "the worker was not part of the cluster for longer than its lease; the command was ended"
+ABANDONED = "no coordinator asked for this attempt for too long; the command was ended"
 _LEFT_CHILDREN = "a background process kept the output open after the command ended; it was killed"
 
 
@@ -41,6 +42,7 @@ class Performance:
         self._copy = copy
         self._work = copy.work
         self._spool = spool
+        self._watch = copy.watch
         self._folders = {name: spool / name for name in FOLDERS}
         self._leases = leases
         self._fill = fill
@@ -223,6 +225,9 @@ class Performance:
             self._break(outcome, WorkBroken("output_too_large", _too_large(answer)))
             return
         outcome.cancelled = reason == "cancelled"
+        if outcome.cancelled and self._copy.is_abandoned:
+            outcome.lost = ABANDONED
+            return
         if answer is not None and answer.is_complete:
             outcome.exit_code = 0
             outcome.answer = self._mask.data(answer.line)
@@ -264,11 +269,6 @@ class Performance:
         if any(self._mask.text(name) != name for name in names):
             outcome.files, outcome.artifacts = [], []
             raise WorkBroken("path", "the name of a file contains a secret")
-
-    @property
-    def _watch(self) -> Watch:
-        assert self._copy.watch is not None
-        return self._copy.watch
 
     def _break(self, outcome: Outcome, broken: WorkBroken) -> None:
         outcome.exit_code = outcome.signal = outcome.answer = None

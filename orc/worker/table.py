@@ -30,7 +30,13 @@ class Copy:
     """One copy of an attempt. Its fields are changed under the lock of the table."""
 
     def __init__(
-        self, work: Assignment, *, worker: str, host: str, emit: Callable[[dict[str, Any]], None]
+        self,
+        work: Assignment,
+        *,
+        worker: str,
+        host: str,
+        emit: Callable[[dict[str, Any]], None],
+        watch: Watch,
     ) -> None:
         self.work = work
         self.worker = worker
@@ -42,9 +48,10 @@ class Copy:
         self.outcome: Outcome | None = None
         self.is_stored = False
         self.spool: Path | None = None
-        self.watch: Watch | None = None
+        self.watch = watch
         self.stop_grace_s: float | None = None
-        self.began = lease_clock()
+        self.is_abandoned = False
+        self.began = self.touched = lease_clock()
         self.ended_at: float | None = None
         self.done = threading.Event()
         self._emit = emit
@@ -162,22 +169,42 @@ class Table:
             return [
                 copy
                 for copy in self._copies.values()
-                if copy.ended_at is not None and now >= copy.ended_at + copy.work.keep_s
+                if copy.ended_at is not None
+                and now >= max(copy.ended_at, copy.touched) + copy.work.keep_s
             ]
 
-    def keep(self, job_id: str) -> None:
-        """Keep the outcomes of a job for longer: its coordinator is there."""
+    def touch(self, job_id: str, *, ended: bool = False) -> None:
+        """The coordinator of a job was here: its copies that have not `ended` may go on."""
+        now = lease_clock()
         with self.lock:
             for copy in self.of_job(job_id):
-                if copy.ended_at is not None:
-                    copy.ended_at = lease_clock()
+                if ended or copy.ended_at is None:
+                    copy.touched = now
+
+    def abandoned(self) -> list[Copy]:
+        """The running copies whose coordinator was not here for their `keep_s`."""
+        now = lease_clock()
+        with self.lock:
+            return [
+                copy
+                for copy in self._copies.values()
+                if copy.state == "running" and now >= copy.touched + copy.work.keep_s
+            ]
+
+    def stop(self, copy: Copy, grace_s: float, *, abandoned: bool = False) -> None:
+        """End a running copy; a later call may shorten the grace."""
+        with self.lock:
+            copy.is_abandoned = abandoned
+            if copy.stop_grace_s is None or grace_s < copy.stop_grace_s:
+                copy.stop_grace_s = grace_s
+            copy.wake()
 
     def next_expiry_s(self) -> float | None:
         """The seconds until a copy expires; None if none does."""
         now = lease_clock()
         with self.lock:
             left = [
-                copy.ended_at + copy.work.keep_s - now
+                max(copy.ended_at, copy.touched) + copy.work.keep_s - now
                 for copy in self._copies.values()
                 if copy.ended_at is not None
             ]

@@ -318,6 +318,26 @@ def test_the_engine_may_raise_in_emit(engine: FakeEngine, tmp_path: Path) -> Non
     assert engine.control("outcome", **names)["outcome"]["cancelled"]
 
 
+def test_a_system_without_descriptors_of_processes(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    assert text(engine.shell("echo x; exit 0").result()) == "x\n"
+    late = engine.shell("trap '' TERM; sleep 60; sleep 60", timeout_s=0.3, ticket="job_a/2/1")
+    assert late.result()["broken"]["kind"] == "timeout"
+    left = engine.shell("sleep 60 & exit 4", ticket="job_a/3/1").result()
+    assert (left["exit_code"], "background" in left["warning"]) == (4, True)
+    closed = engine.shell("exec >&- 2>&-; sleep 0.3; exit 5", ticket="job_a/4/1").result()
+    assert closed["exit_code"] == 5
+
+
+def test_a_command_that_closes_its_output_goes_on(engine: FakeEngine) -> None:
+    copy = engine.shell("echo x; exec >&- 2>&-; sleep 0.3; touch made", globs=["*"])
+    outcome = copy.result()
+    assert (outcome["exit_code"], text(outcome)) == (0, "x\n")
+    assert [file["path"] for file in outcome["files"]] == ["made"]
+
+
 def test_signals_that_ended_commands_have_names() -> None:
     assert signal_name(signal.SIGKILL) == "SIGKILL"
     assert signal_name(64 + 7) == "signal 71"

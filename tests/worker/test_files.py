@@ -169,10 +169,12 @@ def test_only_captured_files_can_be_read_and_no_link_in_their_place(
         ("work", "../../../../../../etc/passwd"),
         ("artifacts", "d/a.txt"),
         ("work", None),
+        ("work", ["d/a.txt"]),
     ):
         assert copy.control("read", place=place, path=path, **read)["error"] == "path"
     assert copy.control("read", place="spec", path="x", **read)["error"] == "request"
     assert copy.control("read", place="work", path="d/a.txt", offset=0)["error"] == "request"
+    assert copy.control("read", place="log", offset=1 << 63, length=1)["error"] == "request"
     assert copy.control("read", place="work", path="d/a.txt", offset=1, length=9)["data"] == b"\n"
     (spool,) = engine.spools()
     # What left the process group could still do this.

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from orc.worker.clocks import lease_clock
+from orc.worker.lease import LeaseOver, Leases
 from tests.worker.engine import FakeEngine, payload, wait_until
 from tests.worker.test_commands import lives, numbers
 
@@ -183,6 +185,54 @@ def test_an_old_permission_starts_nothing_on_a_worker_that_was_frozen(
     wait_until(lambda: host.said("returned"))
     assert host.said("ended") == []
     assert not (tmp_path / "started").exists()
+
+
+def test_a_permission_after_the_lease_is_refused_at_once(engine: FakeEngine) -> None:
+    copy = engine.submit(lease_s=10)
+    copy.wait_asked()
+    engine.agent._table.find(copy.ticket, copy.run).watch.deadline = 0.0
+    answer = copy.control("allow", epoch=1, secrets={})
+    assert (answer["error"], "stood still" in answer["message"]) == ("refused", True)
+    copy.wait()
+    assert copy.said("ended") == []
+
+
+def test_no_command_is_put_under_a_lease_that_is_over() -> None:
+    leases = Leases()
+    watch = leases.begin(10)
+    watch.deadline = 0.0
+    with pytest.raises(LeaseOver):
+        leases.guard(watch, 1 << 30)
+    watch.deadline = lease_clock() + 10
+    assert leases.is_over(watch), "a lease never begins again"
+    leases.close()
+
+
+def test_a_reaper_that_does_not_read_is_replaced() -> None:
+    leases = Leases()
+    watch = leases.begin(30)
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as command:
+        leases.guard(watch, command.pid)
+        first = leases._reaper
+        assert first is not None
+        os.kill(first.pid, signal.SIGSTOP)
+        for _ in range(20_000):
+            assert leases.beat() is not None
+            if leases._reaper is not first:
+                break
+        assert first.poll() == -signal.SIGKILL
+        assert leases._reaper is not None
+        assert leases._reaper.poll() is None
+        assert lives(command.pid)
+        # Nothing of this test ends the command but the new reaper, at the end of its input.
+        reaper = leases._reaper
+        assert reaper.stdin is not None
+        reaper.stdin.close()
+        assert command.wait(5) == -signal.SIGKILL
+        reaper.wait(5)
+        leases._reaper = None
+    leases.end(watch)
+    leases.close()
 
 
 def test_a_copy_on_a_worker_that_left_the_cluster_gives_up(host: Host) -> None:

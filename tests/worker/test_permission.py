@@ -251,6 +251,23 @@ def test_a_heartbeat_of_the_coordinator_keeps_outcomes(engine: FakeEngine) -> No
     assert copy.control("outcome")["ok"]
 
 
+def test_a_command_whose_coordinator_is_gone_for_too_long_is_ended(engine: FakeEngine) -> None:
+    kept = engine.submit(["sleep", "60"], ticket="job_b/step/1", keep_s=0.8)
+    left = engine.submit(["sleep", "60"], keep_s=0.8)
+    kept.allow()
+    left.allow()
+    while not left.has_returned:
+        assert engine.control("census", job_id="job_b")["copies"]
+        assert not kept.has_returned
+        time.sleep(0.05)
+    ended = left.said("ended")[0]["outcome"]
+    assert "no coordinator asked" in ended["lost"]
+    assert ended["signal"] is None
+    assert ended["duration_s"] > 0.7
+    kept.control("cancel", grace_s=0)
+    kept.wait()
+
+
 def test_a_copy_that_nobody_answers_gives_up(engine: FakeEngine) -> None:
     copy = engine.submit(keep_s=0.4, lease_s=0.4)
     copy.wait()
