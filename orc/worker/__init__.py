@@ -58,8 +58,8 @@ def control(request: Mapping[str, Any]) -> dict[str, Any]:
         census     job_id -> copies, host, pid, boot
 
     `put` takes pieces of at most 16 MiB in order; `read` gives at most as much. A running command
-    whose coordinator was not here for `keep_s`, by any operation on its job, is ended. An `epoch`
-    lower than the highest one that the agent has seen for the job is refused.
+    whose coordinator has sent heartbeats, and then nothing for `keep_s`, is ended. An `epoch` lower
+    than the highest one that the agent has seen for the job is refused.
 
     The answer has `ok` and `protocol`. If `ok` is false, `error` is a code and `message` a sentence:
     `unknown`, `superseded`, `protocol`, `request`, `secrets`, `missing` (with `missing`), `digest`,

@@ -306,7 +306,7 @@ class Agent:
         job_id = str(request.get("job_id") or "")
         if job_id:
             self._table.check_epoch(job_id, request.get("epoch"))
-            self._table.touch(job_id, ended=True)
+            self._table.touch(job_id, by_heartbeat=True)
         return {"host": self._host, "pid": self.pid, "boot": self.boot}
 
     def _clean(self, request: Mapping[str, Any]) -> dict[str, Any]:

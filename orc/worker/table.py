@@ -50,6 +50,7 @@ class Copy:
         self.spool: Path | None = None
         self.watch = watch
         self.stop_grace_s: float | None = None
+        self.expects_heartbeats = False
         self.is_abandoned = False
         self.began = self.touched = lease_clock()
         self.ended_at: float | None = None
@@ -173,22 +174,28 @@ class Table:
                 and now >= max(copy.ended_at, copy.touched) + copy.work.keep_s
             ]
 
-    def touch(self, job_id: str, *, ended: bool = False) -> None:
-        """The coordinator of a job was here: its copies that have not `ended` may go on."""
+    def touch(self, job_id: str, *, by_heartbeat: bool = False) -> None:
+        """The coordinator of a job was here: its copies go on.
+
+        A heartbeat also keeps outcomes for longer, and promises further ones.
+        """
         now = lease_clock()
         with self.lock:
             for copy in self.of_job(job_id):
-                if ended or copy.ended_at is None:
+                copy.expects_heartbeats |= by_heartbeat
+                if by_heartbeat or copy.ended_at is None:
                     copy.touched = now
 
     def abandoned(self) -> list[Copy]:
-        """The running copies whose coordinator was not here for their `keep_s`."""
+        """The running copies whose coordinator sent heartbeats, and was not here for `keep_s`."""
         now = lease_clock()
         with self.lock:
             return [
                 copy
                 for copy in self._copies.values()
-                if copy.state == "running" and now >= copy.touched + copy.work.keep_s
+                if copy.state == "running"
+                and copy.expects_heartbeats
+                and now >= copy.touched + copy.work.keep_s
             ]
 
     def stop(self, copy: Copy, grace_s: float, *, abandoned: bool = False) -> None:

@@ -254,18 +254,24 @@ def test_a_heartbeat_of_the_coordinator_keeps_outcomes(engine: FakeEngine) -> No
 def test_a_command_whose_coordinator_is_gone_for_too_long_is_ended(engine: FakeEngine) -> None:
     kept = engine.submit(["sleep", "60"], ticket="job_b/step/1", keep_s=0.8)
     left = engine.submit(["sleep", "60"], keep_s=0.8)
-    kept.allow()
-    left.allow()
+    quiet = engine.submit(["sleep", "60"], ticket="job_c/step/1", keep_s=0.8)
+    for copy in (kept, left, quiet):
+        copy.allow()
+    for job_id in ("job_a", "job_b"):
+        assert engine.control("heartbeat", job_id=job_id, epoch=1)["ok"]
     while not left.has_returned:
+        # Any other operation is a sign of the coordinator as well.
         assert engine.control("census", job_id="job_b")["copies"]
-        assert not kept.has_returned
         time.sleep(0.05)
     ended = left.said("ended")[0]["outcome"]
     assert "no coordinator asked" in ended["lost"]
     assert ended["signal"] is None
     assert ended["duration_s"] > 0.7
-    kept.control("cancel", grace_s=0)
-    kept.wait()
+    # A coordinator that never sent one has promised nothing.
+    for copy in (kept, quiet):
+        assert not copy.has_returned
+        copy.control("cancel", grace_s=0)
+        assert copy.outcome()["cancelled"]
 
 
 def test_a_copy_that_nobody_answers_gives_up(engine: FakeEngine) -> None:
