@@ -165,7 +165,7 @@ def test_a_command_sees_only_named_variables(
     copy = engine.submit(
         ["env"],
         env={"A": "1", "ORC_STEP": "x"},
-        inherited=["PATH", "HOME", "OMP_NUM_THREADS"],
+        inherited=["PATH", "HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS"],
         places={"ORC_SPEC_DIR": "spec", "ORC_ARTIFACTS": "artifacts", "W": "work"},
         resources={"cpu": 4, "gpu": 0.5, "memory": 1e9},
     )
