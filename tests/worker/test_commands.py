@@ -116,6 +116,17 @@ def test_cancel_of_a_copy_that_asks_refuses_it(engine: FakeEngine) -> None:
     assert copy.allow()["error"] == "refused"
 
 
+def test_a_copy_that_is_cancelled_before_its_command_starts_does_not_start_it(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    copy = engine.submit(["touch", str(tmp_path / "started")])
+    copy.wait_asked()
+    engine.agent._table.find(copy.ticket, copy.run).stop_grace_s = 60
+    outcome = copy.result()
+    assert (outcome["cancelled"], outcome["signal"], outcome["duration_s"]) == (True, "SIGTERM", 0)
+    assert not (tmp_path / "started").exists()
+
+
 def test_too_much_output_ends_the_command(engine: FakeEngine) -> None:
     outcome = engine.shell("yes").result()
     assert outcome["broken"]["kind"] == "output_too_large"
