@@ -118,8 +118,7 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables "
-        "scheduler.core"
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
