@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from orc.ledger.blob_rows import stands_for_file
 from orc.ledger.chain import chain_hash
+from orc.ledger.errors import LedgerError
+from orc.ledger.files.file_store import FileStore
 from orc.ledger.schema_check import schema_problems
 from orc.ledger.stored import is_job_id
+from orc.ledger.wording import count_text
 
 _TEXTS = "typeof(job_id) || typeof(type) || typeof(recorded_at) || typeof(data) || typeof(hash)"
 _CHAIN = (
@@ -112,10 +116,13 @@ def named_blobs(value: Any) -> Iterator[str]:
             yield from named_blobs(item)
 
 
-def blob_state(connection: sqlite3.Connection, digest: str) -> str:
-    """The state of a blob: `missing`, `changed`, `removed`, or "" if it is intact."""
+def blob_state(connection: sqlite3.Connection, digest: str, files: FileStore) -> str:
+    """Whether the blob is "missing", "removed" or "changed"; "" if it is intact.
+
+    Of a blob that stands for a file: what is wrong with that file, as the end of a sentence.
+    """
     row = connection.execute(
-        "SELECT typeof(content), size_bytes, CASE typeof(content) WHEN 'integer' THEN content "
+        "SELECT typeof(content), size_bytes, CASE typeof(content) WHEN 'integer' THEN NULL "
         "ELSE CAST(content AS BLOB) END FROM blobs WHERE sha256 = ?",
         (digest,),
     ).fetchone()
@@ -124,15 +131,31 @@ def blob_state(connection: sqlite3.Connection, digest: str) -> str:
     kind, size_bytes, content = row
     if kind == "integer":
         return "removed"
+    if kind == "blob" and stands_for_file(content, size_bytes):
+        return _file_problem(files, digest, size_bytes)
     if kind not in ("text", "blob") or hashlib.sha256(content).hexdigest() != digest:
         return "changed"
     return "" if size_bytes == len(content) else "changed"
 
 
-def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str]) -> Iterator[str]:
+def _file_problem(files: FileStore, digest: str, size_bytes: int) -> str:
+    """What is wrong with a file of the store; it is read in parts."""
+    try:
+        if sum(len(part) for part in files.chunks(digest)) == size_bytes:
+            return ""
+    except LedgerError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename or files.path} cannot be read: {error.strerror or error}"
+    return f"its size is not the recorded one of {count_text(size_bytes, 'byte')}"
+
+
+def check_blobs(
+    connection: sqlite3.Connection, job_id: str, *, checked: set[str], files: FileStore
+) -> Iterator[str]:
     """Problems of the blobs that the job's events name, except the digests in `checked`.
 
-    Adds the digests of intact blobs to `checked`.
+    Adds the digests of intact blobs to `checked`. `files` are the large files beside the ledger.
     """
     named: dict[str, int] = {}
     removed: set[str] = set()
@@ -151,26 +174,38 @@ def check_blobs(connection: sqlite3.Connection, job_id: str, *, checked: set[str
         for digest in sorted(blobs_of(bytes(data or b"")) - checked):
             named.setdefault(digest, version)
     for digest, version in named.items():
-        match blob_state(connection, digest):
+        match blob_state(connection, digest, files):
             case "":
                 checked.add(digest)
             case "missing":
                 yield f"event {version} names blob {digest[:12]}..., which is missing"
             case "changed":
                 yield f"blob {digest[:12]}... was changed"
-            case "removed" if digest not in removed:
-                yield (
-                    f"event {version} names blob {digest[:12]}..., whose bytes were removed, but this "
-                    "job has no blob.removed event for it"
-                )
+            case "removed":
+                if digest not in removed:
+                    yield (
+                        f"event {version} names blob {digest[:12]}..., whose bytes were removed, but "
+                        "this job has no blob.removed event for it"
+                    )
+            case problem:
+                yield f"event {version} names the large file {digest[:12]}...: {problem}"
 
 
-def check_other_blobs(connection: sqlite3.Connection, *, checked: set[str]) -> Iterator[str]:
+def check_other_blobs(
+    connection: sqlite3.Connection, *, checked: set[str], files: FileStore
+) -> Iterator[str]:
     """Problems of the blobs that are not in `checked`: no event refers to them."""
     for (digest,) in connection.execute("SELECT CAST(sha256 AS BLOB) FROM blobs").fetchall():
         name = bytes(digest or b"").decode("ascii", "replace")
-        if name not in checked and blob_state(connection, name) in ("missing", "changed"):
-            yield f"blob {name[:12]}... was changed"
+        if name in checked:
+            continue
+        match blob_state(connection, name, files):
+            case "" | "removed":
+                pass
+            case "missing" | "changed":
+                yield f"blob {name[:12]}... was changed"
+            case problem:
+                yield f"the large file {name[:12]}...: {problem}"
 
 
 def find_head(connection: sqlite3.Connection, job_id: str, head: str) -> int:

@@ -151,6 +151,10 @@ class LedgerReader:
             return b"".join(self.blob_chunks(digest))
         return content.encode() if isinstance(content, str) else bytes(content)
 
+    def is_stored_file(self, digest: str) -> bool:
+        """Whether the bytes of a blob are beside the ledger. Raises as `read_blob`."""
+        return bool(self._find_blob(digest)[0])
+
     def blob_size(self, digest: str) -> int:
         """The size of a blob in bytes. Raises CorruptLedger and RemovedBlob as `read_blob`."""
         return int(self._find_blob(digest)[1])
@@ -213,12 +217,14 @@ class LedgerReader:
         return self.read_blob(payload.sha256)
 
     def knows_blob(self, digest: Digest) -> bool:
-        """Whether the ledger has the blob and its bytes were not removed."""
+        """Whether the ledger has the blob, its bytes were not removed, and a stored file is there."""
         with storage_errors(self.path):
             found = self.connection.execute(
-                "SELECT 1 FROM blobs WHERE sha256 = ? AND typeof(content) <> 'integer'", (digest,)
+                f"SELECT {STANDS_FOR_FILE}, size_bytes FROM blobs WHERE sha256 = ? "
+                "AND typeof(content) <> 'integer'",
+                (digest,),
             ).fetchone()
-        return found is not None
+            return found is not None and (not found[0] or self.files.size(digest) == found[1])
 
     def names_blob(self, digest: Digest) -> bool:
         """Whether the ledger has the blob or had it before its bytes were removed."""

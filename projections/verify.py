@@ -83,7 +83,9 @@ class Verifier:
                 for link in walk_chain(self.ledger.connection, job_id):
                     head, count = link.hash, count + 1
                     problems += [link.problem] if link.problem else []
-                problems += check_blobs(self.ledger.connection, job_id, checked=self._good)
+                problems += check_blobs(
+                    self.ledger.connection, job_id, checked=self._good, files=self.ledger.files
+                )
                 for wanted in heads:
                     known_by.append("--head")
                     if not find_head(self.ledger.connection, job_id, wanted):
@@ -116,7 +118,9 @@ class Verifier:
         problems = list(check_structure(self.ledger.connection))
         try:
             with storage_errors(self.ledger.path):
-                problems += check_other_blobs(self.ledger.connection, checked=self._good)
+                problems += check_other_blobs(
+                    self.ledger.connection, checked=self._good, files=self.ledger.files
+                )
                 is_ours = self.tables and not self._tables_problem()
                 if is_ours and has_current_tables(self.ledger.connection):
                     problems += rows_of_no_job(self.ledger.connection)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orc.ledger import LedgerReader
+from orc.ledger.errors import FileTooLarge
 from orc.ledger.events import FileRef, Payload
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.containers import CHILDREN_MAX
@@ -234,6 +235,8 @@ class _FileView(Mapping[str, Any]):
             return self._ledger.read_blob(self._fields["sha256"]).decode()
         except UnicodeDecodeError:
             raise TemplateError(f"{self._fields['path']} is not a UTF-8 text file") from None
+        except FileTooLarge as error:
+            raise TemplateError(f"{self._fields['path']}: {error}") from None
 
     def __contains__(self, field: object) -> bool:
         return field == "content" or field in self._fields

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from orc.ledger import LedgerReader
 from orc.ledger.definition import JobDef, StepDef, walk_steps
-from orc.ledger.digest import digest_bytes, digest_json
+from orc.ledger.digest import digest_json
 from orc.ledger.events import (
     CacheHit,
     LlmRequested,
@@ -76,7 +76,7 @@ def read_end(ledger: LedgerReader, job_id: str, *, folder: Path, delivered: Path
         outputs=outputs,
         files={file["path"]: (file["sha256"], file["step"]) for file in manifest["files"]},
         failures={shown["step"] or "": shown["kind"] for shown in manifest["failures"]},
-        delivered={path: digest_bytes(copies.read(path) or b"") for path in copies.files()},
+        delivered={path: copies.digest(path) or "" for path in copies.files()},
     )
 
 

@@ -139,7 +139,8 @@ def _blame_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> Iter
     yield _headline(found)
     file = found.file
     digest = _digest(file.sha256, is_full=is_full)
-    yield _line("file", f"{size_text(file.size_bytes)}, {safe(file.media_type)}{digest}")
+    mode = f", mode {safe(file.mode)}" if file.mode else ""
+    yield _line("file", f"{size_text(file.size_bytes)}, {safe(file.media_type)}{mode}{digest}")
     if found.lost is not None:
         yield _line("gone", safe(found.lost))
     if not found.is_current:

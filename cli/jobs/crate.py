@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import shutil
+import stat
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orc.ledger.digest import digest_bytes
+from orc.ledger.files.file_store import CHUNK_BYTES
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.unfinished import MARK, unfinished
 from orc.projections import Publisher
@@ -68,12 +70,16 @@ def write_crate_file(
     count, lost = _write_crate(source, folder, prices=prices)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for relative in Folder(folder).files():
-            content = Folder(folder).read(relative)
+            content, there = Folder(folder).open(relative), Folder(folder).stat(relative)
             assert content is not None
+            assert there is not None
             entry = zipfile.ZipInfo(relative, _ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o600 << 16
-            archive.writestr(entry, content)
+            entry.external_attr = stat.S_IMODE(there.st_mode) << 16
+            # The size decides whether the entry needs the fields for large files.
+            entry.file_size = there.st_size
+            with content, archive.open(entry, "w") as packed:
+                shutil.copyfileobj(content, packed, CHUNK_BYTES)
     return count, lost
 
 
@@ -81,6 +87,7 @@ def _packed(folder: Folder) -> Iterator[Packed]:
     for relative in folder.files():
         if relative in (MARK, METADATA):
             continue  # A killed export may have written the description already.
-        content = folder.read(relative)
-        assert content is not None
-        yield Packed(relative, digest_bytes(content), len(content))
+        digest, there = folder.digest(relative), folder.stat(relative)
+        assert digest is not None
+        assert there is not None
+        yield Packed(relative, digest, there.st_size)

@@ -30,7 +30,7 @@ def refuse_removed(
     what, digest = gone[0]
     more = f" (and {len(gone) - 1} more)" if len(gone) > 1 else ""
     try:
-        ledger.read_blob(digest)
+        ledger.blob_size(digest)
     except RemovedBlob as error:
         raise RemovedBlob(
             f"{job_id} cannot be continued: {what}{more} was removed. {error}. "

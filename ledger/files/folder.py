@@ -9,15 +9,17 @@ something (`ledger/scarcity.py`) is not taken for a file that is not there.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from orc.ledger import failpoints
+from orc.ledger.digest import Digest
 from orc.ledger.files.descriptors import open_regular, sync_folder, write_all
 from orc.ledger.files.temporary import TEMPORARY_NAME, hold, temporary_name
 from orc.ledger.scarcity import raise_shortage
@@ -27,6 +29,7 @@ DEPTH_MAX = 64
 
 _TRIES_MAX = 100
 _PIECE_BYTES = 1024 * 1024
+_NO_MODES = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -70,11 +73,23 @@ class Folder:
 
         Raises UnsafePath, and OSError if the disk refuses the write.
         """
+        self.write_parts(relative, (content,))
+
+    def write_parts(
+        self, relative: str, parts: Iterable[bytes], *, mode: int | None = None
+    ) -> None:
+        """Write a file of any size as `write` does; `mode` are its permission bits, if it has its own.
+
+        If `parts` raises, nothing is written.
+        """
         with self._parent(relative, create=True) as (parent, name):
             temporary = temporary_name(name)
             fd = _open_temporary(temporary, parent, self._file_mode)
             try:
-                write_all(fd, content)
+                for part in parts:
+                    write_all(fd, part)
+                if mode is not None:
+                    _set_mode(fd, mode)
                 failpoints.hit("file.after_write")
                 os.fsync(fd)
                 failpoints.hit("file.after_fsync")
@@ -113,6 +128,21 @@ class Folder:
             raise_shortage(error)
             return None
         return os.fdopen(fd, "rb", buffering=0)
+
+    def digest(self, relative: str) -> Digest | None:
+        """The SHA-256 of a regular file of any size; None if there is no such file. Raises as `read`."""
+        file = self.open(relative)
+        if file is None:
+            return None
+        with file:
+            return Digest(hashlib.file_digest(file, "sha256").hexdigest())  # type: ignore[arg-type]
+
+    def set_mode(self, relative: str, mode: int) -> None:
+        """Set the permission bits of a regular file, if it exists. Raises OSError."""
+        file = self.open(relative)
+        if file is not None:
+            with file:
+                _set_mode(file.fileno(), mode)
 
     def stat(self, relative: str) -> os.stat_result | None:
         """The status of a regular file; None if there is no such file."""
@@ -243,6 +273,15 @@ def _read_all(file: BinaryIO, size_max: int | None) -> bytes:
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)
+
+
+def _set_mode(fd: int, mode: int) -> None:
+    """Set the permission bits, where the filesystem has any."""
+    try:
+        os.fchmod(fd, mode & 0o777)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
 
 
 def _unlink_quietly(name: str, parent: int) -> None:

@@ -40,7 +40,7 @@ def write_bundle(
     with storage_errors(ledger.path):
         links = list(walk_chain(ledger.connection, job_id))
         problems = [link.problem for link in links if link.problem]
-        problems += check_blobs(ledger.connection, job_id, checked=set())
+        problems += check_blobs(ledger.connection, job_id, checked=set(), files=ledger.files)
     if problems:
         raise CorruptLedger(f"cannot bundle {job_id}, because it is damaged: {problems[0]}")
 

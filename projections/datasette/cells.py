@@ -123,6 +123,8 @@ def _render(column: str, value: Any, place: CellPlace) -> str | None:
         return usd_text(value)
     if isinstance(value, int) and (place.table, column) == ("blobs", "content"):
         return _link(place.row_url("events", str(value)), "removed by this event")
+    if value == b"" and (place.table, column) == ("blobs", "content") and place.get("size_bytes"):
+        return "in a file beside the ledger"
     if isinstance(value, int) and value > 0 and (place.table, column) in _COUNTED:
         return _counted(column, value, place)
     if not isinstance(value, str) or not value:

@@ -7,15 +7,17 @@ its own. Any thread may call it, one call at a time.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from orc.ledger import LedgerReader
-from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.digest import Digest
 from orc.ledger.events import JobSubmitted
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.modes import bits_of
 from orc.ledger.files.temporary import find_leftovers
-from orc.projections.folder.run_folder import FOLDERS, RunFolder
+from orc.projections.folder.run_folder import FOLDERS, File, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
 
@@ -69,14 +71,14 @@ class Publisher:
         if removes:
             # Before writing: an old file may be where a folder is needed.
             self._remove_superseded()
-        for relative, content in self._projection.changed():
-            self._write(relative, content)
+        for file in self._projection.changed():
+            self._write(file)
         if final:
-            for relative, content in self._projection.artifacts():
-                self._write(relative, content)
+            for file in self._projection.artifacts():
+                self._write(file)
         if final or self._projection.version != before:
-            for relative, content in self._projection.summaries():
-                self._write(relative, content)
+            for file in self._projection.summaries():
+                self._write(file)
 
     def lost(self) -> dict[str, str]:
         """The files whose bytes were removed from the ledger: their paths, each with the reason."""
@@ -90,17 +92,24 @@ class Publisher:
         for former in find_superseded(self._folder, self._projection.superseded()):
             self._folder.remove(former.path)
 
-    def _write(self, relative: str, content: bytes) -> None:
-        there = self._folder.stat(relative)
-        same_size = there is not None and there.st_size == len(content)
-        if same_size and self._folder.read(relative) == content:
-            return
+    def _write(self, file: File) -> None:
+        there = self._folder.stat(file.path)
         try:
-            self._folder.write(relative, content)
+            same_size = there is not None and there.st_size == file.size_bytes
+            if there is not None and same_size and self._folder.digest(file.path) == file.sha256:
+                _set_mode(self._folder, file.path, there, file.mode)
+                return
+            self._folder.write_parts(file.path, file.parts(), mode=file.mode)
         except OSError as error:
             # Some filesystems refuse names: the error must tell which.
-            error.filename = relative
+            error.filename = file.path
             raise
+
+
+def _set_mode(folder: Folder, path: str, there: os.stat_result, mode: int | None) -> None:
+    """Give an existing file its recorded mode. The mode of an ordinary file is not recorded."""
+    if mode is not None and stat.S_IMODE(there.st_mode) != mode:
+        folder.set_mode(path, mode)
 
 
 def deliver(
@@ -123,20 +132,21 @@ def deliver(
         owned.apply(recorded)
         if isinstance(recorded.event, JobSubmitted):
             project = recorded.event.project
-    files = {found.file.path: found.file.sha256 for found in owned.outputs}
+    files = {found.file.path: found.file for found in owned.outputs}
     folder = Folder(target, private=False)
     _sweep_copies(folder, [path.removeprefix(f"{project}/") for path in files])
     not_overwritten = []
-    for path, sha256 in sorted(files.items()):
+    for path, file in sorted(files.items()):
         relative = path.removeprefix(f"{project}/")
-        there = folder.read(relative)
-        digest = None if there is None else digest_bytes(there)
-        if digest == sha256:
+        there, mode = folder.stat(relative), bits_of(file.mode)
+        digest = folder.digest(relative)
+        if there is not None and digest == file.sha256:
+            _set_mode(folder, relative, there, mode)
             continue
         if not force and _is_unknown(ledger, digest, target / relative):
             not_overwritten.append(relative)
             continue
-        folder.write(relative, ledger.read_blob(sha256))
+        folder.write_parts(relative, ledger.blob_chunks(file.sha256), mode=mode)
         if on_written is not None:
             on_written(relative)
     return not_overwritten

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger import LedgerReader, failpoints
-from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
 from orc.ledger.removal import has_bytes
 from orc.ledger.stored import parse_json, parse_object
@@ -49,8 +48,7 @@ def files_with(path: Path, digests: Collection[str]) -> Iterator[Path]:
     """The files in a folder whose bytes are exactly those of one of the blobs."""
     folder = Folder(path)
     for relative in folder.files():
-        content = folder.read(relative)
-        if content is not None and digest_bytes(content) in digests:
+        if folder.digest(relative) in digests:
             yield path / relative
 
 
@@ -75,8 +73,7 @@ def delivered_files(ledger: LedgerReader, job_id: str, digests: Collection[str])
         return
     for path in sorted(paths):
         relative = path.removeprefix(f"{project}/")
-        content = Folder(target).read(relative)
-        if content is not None and digest_bytes(content) in digests:
+        if Folder(target).digest(relative) in digests:
             yield target / relative
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from orc.ledger import LedgerReader, Recorded
 from orc.ledger.digest import Digest, canonical_json, digest_bytes
 from orc.ledger.errors import RemovedBlob
 from orc.ledger.events import (
+    FileRef,
     JobAmended,
     JobSubmitted,
     LlmRequested,
@@ -20,6 +21,7 @@ from orc.ledger.events import (
     StepInterrupted,
     StepSucceeded,
 )
+from orc.ledger.files.modes import bits_of
 from orc.ledger.step_names import folder_name
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
@@ -34,8 +36,19 @@ from orc.projections.money.prices import NO_PRICES, PriceTable
 
 FOLDERS = ("inputs", "outputs", "logs", "artifacts", ".cache")
 
-File = tuple[str, bytes]
-"""A path relative to the run folder, and the bytes of the file."""
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the run folder: its path, the digest of its bytes, and the bytes in parts.
+
+    `mode` are the permission bits; None for an ordinary file.
+    """
+
+    path: str
+    sha256: Digest
+    size_bytes: int
+    parts: Callable[[], Iterable[bytes]]
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +66,15 @@ class LostFile:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What a file is made of: a function that reads its bytes, its blobs, and itself if it is one."""
+    """What a file is made of: its blobs, and a function that reads its bytes.
 
-    content: Callable[[], bytes]
+    `whole` is the blob that is the file itself; its bytes are then read in parts.
+    """
+
+    content: Callable[[], bytes] | None
     blobs: tuple[Digest | None, ...]
     whole: Digest | None = None
+    mode: int | None = None
 
 
 class RunFolder:
@@ -118,13 +135,13 @@ class RunFolder:
             elif path in logs:
                 yield from self._made(path, self._text(logs[path]))
             elif output is not None and path == output_path(output.file.path):
-                yield from self._made(path, self._blob(output.file.sha256))
+                yield from self._made(path, self._file(output.file))
 
     def artifacts(self) -> Iterator[File]:
         """The artifacts of each step's last attempt."""
         for step, files in self._owned.artifacts.items():
             for file in files:
-                yield from self._made(artifact_path(step, file), self._blob(file.sha256))
+                yield from self._made(artifact_path(step, file), self._file(file))
 
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
@@ -132,8 +149,8 @@ class RunFolder:
 
     def summaries(self) -> Iterator[File]:
         """`events.jsonl` and `manifest.json`, which depend on all events so far."""
-        yield "events.jsonl", bytes(self._lines)
-        yield "manifest.json", self._manifest.render()
+        yield _in_memory("events.jsonl", bytes(self._lines))
+        yield _in_memory("manifest.json", self._manifest.render())
 
     def _add(self, path: str, source: _Source) -> None:
         self._sources[path] = source
@@ -153,12 +170,14 @@ class RunFolder:
 
         return _Source(content, (None if request is None else request.sha256, event.reply.sha256))
 
-    def _blob(self, digest: Digest) -> _Source:
-        return _Source(lambda: self._ledger.read_blob(digest), (digest,), digest)
+    def _file(self, file: FileRef) -> _Source:
+        return _Source(None, (file.sha256,), file.sha256, bits_of(file.mode))
 
     def _text(self, payload: Payload) -> _Source:
         digest = payload.sha256
-        return _Source(lambda: self._ledger.read_payload_bytes(payload), (digest,), digest)
+        if digest is not None:
+            return _Source(None, (digest,), digest)
+        return _Source(lambda: self._ledger.read_payload_bytes(payload), ())
 
     def _json(self, payload: Payload) -> _Source:
         return _Source(lambda: _pretty(self._ledger.read_payload(payload)), (payload.sha256,))
@@ -167,24 +186,34 @@ class RunFolder:
         """Yield the file, or note it in `lost` if one of its blobs was removed."""
         self.lost.pop(path, None)
         try:
-            made = source.content()
+            made = self._make(path, source)
         except RemovedBlob as error:
             named = frozenset(digest for digest in source.blobs if digest is not None)
             self.lost[path] = LostFile(named, str(error), source.whole)
         else:
-            yield path, made
+            yield made
+
+    def _make(self, path: str, source: _Source) -> File:
+        digest = source.whole
+        if digest is None:
+            assert source.content is not None
+            return _in_memory(path, source.content())
+        size_bytes = self._ledger.blob_size(digest)
+        return File(path, digest, size_bytes, lambda: self._ledger.blob_chunks(digest), source.mode)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFiles:
     """The digest of every file of a run folder by path, and the files that cannot be made again.
 
-    `superseded` are files that an earlier publication may have written.
+    `superseded` are files that an earlier publication may have written. `modes` are the permission
+    bits of the files that are not ordinary ones.
     """
 
     files: dict[str, Digest]
     lost: dict[str, LostFile]
     superseded: tuple[Superseded, ...]
+    modes: dict[str, int]
 
 
 def expected_files(
@@ -193,12 +222,19 @@ def expected_files(
     """The files that the job's run folder should have after its last event."""
     folder = RunFolder(ledger, prices=prices)
     found: dict[str, Digest] = {}
+    modes: dict[str, int] = {}
     for recorded in ledger.read_stream(job_id):
         folder.apply(recorded)
     for files in (folder.changed(), folder.artifacts(), folder.summaries()):
-        for relative, content in files:
-            found[relative] = digest_bytes(content)
-    return ExpectedFiles(found, folder.lost, tuple(folder.superseded()))
+        for file in files:
+            found[file.path] = file.sha256
+            if file.mode is not None:
+                modes[file.path] = file.mode
+    return ExpectedFiles(found, folder.lost, tuple(folder.superseded()), modes)
+
+
+def _in_memory(path: str, content: bytes) -> File:
+    return File(path, digest_bytes(content), len(content), lambda: (content,))
 
 
 def _pretty(value: Any) -> bytes:

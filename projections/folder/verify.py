@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orc.ledger import LedgerReader
-from orc.ledger.digest import digest_bytes
 from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.wording import count_text
@@ -99,18 +99,19 @@ def check_folder(
             return
     expected = expected_files(ledger, job_id, prices=prices)
     for relative, digest in sorted(expected.files.items()):
-        content = folder.read(relative)
-        if content is None:
+        there, found_digest = folder.stat(relative), folder.digest(relative)
+        if there is None or found_digest is None:
             yield f"{relative} is missing from the run folder"
-        elif digest_bytes(content) != digest and not _is_older_form(
-            ledger, job_id, relative, content, prices
+        elif found_digest != digest and not _is_older_form(
+            ledger, job_id, relative, folder, prices
         ):
             yield f"{relative} was changed in the run folder"
+        elif (mode := expected.modes.get(relative)) not in (None, stat.S_IMODE(there.st_mode)):
+            now = stat.S_IMODE(there.st_mode)
+            yield f"{relative} has the mode {now:03o} in the run folder; {mode:03o} was recorded"
     for relative, lost in sorted(expected.lost.items()):
-        content = folder.read(relative)
-        if content is None:
-            continue
-        if lost.whole is not None and digest_bytes(content) != lost.whole:
+        found_digest = folder.digest(relative) if lost.whole is not None else None
+        if found_digest is not None and found_digest != lost.whole:
             yield f"{relative} was changed in the run folder"
     for former in find_superseded(folder, expected.superseded):
         yield f"{former.path} is not a file of the job any more; `orc export` removes it"
@@ -138,12 +139,15 @@ def removed_note(count: int) -> str:
 
 
 def _is_older_form(
-    ledger: LedgerReader, job_id: str, relative: str, content: bytes, prices: PriceTable
+    ledger: LedgerReader, job_id: str, relative: str, folder: Folder, prices: PriceTable
 ) -> bool:
     """Whether the file is what an older version of orc, or another table of prices, gives."""
+    if relative not in ("events.jsonl", "manifest.json"):
+        return False
+    content = folder.read(relative) or b""
     if relative == "events.jsonl":
         return content == _lines_without_hashes(ledger, job_id)
-    return relative == "manifest.json" and _is_older_manifest(ledger, job_id, content, prices)
+    return _is_older_manifest(ledger, job_id, content, prices)
 
 
 def _is_older_manifest(

@@ -189,6 +189,7 @@ def _row(recorded: Recorded, path: str) -> FileRow:
         file.media_type,
         recorded.recorded_at,
         attempt,
+        file.mode,
     )
 
 

@@ -162,7 +162,8 @@ class _Comparer:
             if one is None or other is None:
                 yield FileDiff(path, "added" if one is None else "removed", one, other)
             elif one.sha256 == other.sha256:
-                yield FileDiff(path, "same", one, other)
+                state: State = "same" if one.mode == other.mode else "changed"
+                yield FileDiff(path, state, one, other)
             else:
                 yield FileDiff(path, "changed", one, other, self._file_text(one, other))
 

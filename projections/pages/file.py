@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orc.ledger.bounds import STORED_BYTES_MIN
 from orc.ledger.errors import LedgerError
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.exchange import read_exchange
@@ -37,8 +38,13 @@ def read_file(reader: LedgerReader, file: FileRow, links: Links) -> dict[str, An
 
 
 def read_content(reader: LedgerReader, file: FileRow) -> ShownText:
-    """The beginning of the file as text; for a binary file, its first bytes in hexadecimal."""
+    """The beginning of the file as text; for a binary file, its first bytes in hexadecimal.
+
+    Nothing of a large file is shown.
+    """
     try:
+        if reader.blob_size(file.sha256) > STORED_BYTES_MIN:
+            return ShownText(digest=file.sha256, is_large=True)
         content = reader.read_blob(file.sha256)
     except LedgerError as error:
         return ShownText(digest=file.sha256, lost=str(error).partition(": ")[2])

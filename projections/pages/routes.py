@@ -82,7 +82,7 @@ def raw(reader: LedgerReader, page_request: PageRequest) -> Any:
     found = find_file(reader, job_id, path)
     if found is None:
         raise PageNotFound(f"{job_id} has no file {path!r}")
-    return attachment(reader.read_blob(found.sha256), path)
+    return attachment(reader, found.sha256, path)
 
 
 def search(reader: LedgerReader, page_request: PageRequest) -> Any:

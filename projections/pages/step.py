@@ -37,13 +37,14 @@ CALLS_MAX = 60
 class ShownText:
     """The beginning of a text of `chars` characters in the blob `digest`.
 
-    `lost` says why the ledger no longer has the text.
+    `lost` says why the ledger no longer has the text. A file that `is_large` can only be downloaded.
     """
 
     text: str = ""
     chars: int = 0
     digest: str | None = None
     lost: str | None = None
+    is_large: bool = False
 
     @property
     def is_cut(self) -> bool:

@@ -169,12 +169,48 @@ async def static(request: Any) -> Any:
     return Response(read_static(name), content_type=TYPES[name], headers=headers)
 
 
-def attachment(content: bytes, path: str) -> Any:
-    """A download of bytes that others wrote; a browser saves them and does not display them."""
+def attachment(reader: LedgerReader, digest: str, path: str) -> Any:
+    """A download of bytes that others wrote; a browser saves them and does not display them.
+
+    A file of the store is sent in parts. Raises LedgerError.
+    """
     name = quote(path.rpartition("/")[2], safe="")
     headers = {
         **HEADERS,
         "content-security-policy": "default-src 'none'; sandbox",
         "content-disposition": f"attachment; filename*=UTF-8''{name}",
     }
-    return Response(content, content_type="application/octet-stream", headers=headers)
+    if not reader.is_stored_file(digest):
+        content = reader.read_blob(digest)
+        return Response(content, content_type="application/octet-stream", headers=headers)
+    size_bytes = reader.blob_size(digest)
+    reader.files.open(digest).close()
+    # The parts need no connection: this reader is closed before the first of them is sent.
+    return _Download(reader.files.chunks(digest), size_bytes, headers)
+
+
+class _Download(Response):  # type: ignore[misc]  # Datasette has no types.
+    """A response that is sent in parts. It ends before the last part if the file was changed."""
+
+    def __init__(self, parts: Iterator[bytes], size_bytes: int, headers: dict[str, str]) -> None:
+        super().__init__(
+            "",
+            headers={**headers, "content-length": str(size_bytes)},
+            content_type="application/octet-stream",
+        )
+        self._parts = parts
+
+    async def asgi_send(self, send: Any) -> None:
+        head = [(key.encode(), value.encode()) for key, value in self.headers.items()]
+        head.append((b"content-type", self.content_type.encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": head})
+        part = await asyncio.to_thread(next, self._parts, b"")
+        while part:
+            try:
+                following = await asyncio.to_thread(next, self._parts, b"")
+            except (LedgerError, OSError):
+                # The browser has the length of the file, and so sees that the download is not whole.
+                return
+            message = {"type": "http.response.body", "body": part, "more_body": bool(following)}
+            await send(message)
+            part = following

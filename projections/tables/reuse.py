@@ -90,6 +90,7 @@ def _add_file(
         media_type=file.media_type,
         written_at=recorded.recorded_at,
         attempt=attempt,
+        mode=file.mode,
     )
 
 

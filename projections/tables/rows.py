@@ -347,6 +347,9 @@ class FileRow:
     attempt: int | None = column(
         "The attempt that wrote the file; NULL if it was copied from another step's result."
     )
+    mode: str | None = column(
+        "The permission bits as three octal digits, for example 755; NULL for an ordinary file."
+    )
 
 
 ROWS: tuple[type[Row], ...] = (JobRow, StepRow, AttemptRow, CallRow, CircuitRow, ToolRow, FileRow)

@@ -126,7 +126,8 @@ STATEMENTS: dict[str, Statement] = {
         FileRow,
         on_conflict={},
         # If a later attempt of the step writes the same bytes, the row keeps the first attempt.
-        only_if="files.step_id <> excluded.step_id OR files.sha256 <> excluded.sha256",
+        only_if="files.step_id <> excluded.step_id OR files.sha256 <> excluded.sha256 "
+        "OR files.mode IS NOT excluded.mode",
     ),
     "step_interrupted": Update(StepRow, {"status": "pending"}),
     "tool_cut": "UPDATE tool_calls SET status = 'in doubt' "

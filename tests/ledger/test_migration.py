@@ -28,7 +28,7 @@ def old(tmp_path: Path) -> Path:
 def _problems(path: Path) -> list[str]:
     with LedgerReader.open(path, checked=False) as ledger:
         links = [link.problem for link in walk_chain(ledger.connection, JOB) if link.problem]
-        blobs = check_blobs(ledger.connection, JOB, checked=set())
+        blobs = check_blobs(ledger.connection, JOB, checked=set(), files=ledger.files)
         return [*check_structure(ledger.connection), *links, *blobs]
 
 

@@ -58,7 +58,7 @@ def _problems(path: Path) -> list[str]:
             found += [
                 link.problem for link in walk_chain(ledger.connection, job_id) if link.problem
             ]
-            found += check_blobs(ledger.connection, job_id, checked=set())
+            found += check_blobs(ledger.connection, job_id, checked=set(), files=ledger.files)
     return found
 
 

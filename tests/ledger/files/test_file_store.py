@@ -242,7 +242,7 @@ def test_a_removed_file_can_be_stored_again(tmp_path: Path) -> None:
         for call in (ledger.read_blob, ledger.open_blob, ledger.blob_size):
             with pytest.raises(RemovedBlob):
                 call(DIGEST)
-        assert blob_state(ledger.connection, DIGEST) == "removed"
+        assert blob_state(ledger.connection, DIGEST, ledger.files) == "removed"
         ledger.append([written(4)], stored=[ledger.files.add(parts())])
         assert ledger.read_blob(DIGEST) == CONTENT
 

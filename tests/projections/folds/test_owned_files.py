@@ -45,12 +45,20 @@ def file(path: str, content: bytes) -> FileRef:
     )
 
 
-def written(step_id: str, path: str, content: bytes, attempt: int = 1) -> FileWritten:
-    fields = file(path, content).model_dump()
+def written(
+    step_id: str, path: str, content: bytes, attempt: int = 1, mode: str | None = None
+) -> FileWritten:
+    fields = file(path, content).model_dump() | {"mode": mode}
     return FileWritten(step=step_id, attempt=attempt, **fields)
 
 
-_files = st.builds(file, st.sampled_from(PATHS), st.sampled_from(TEXTS))
+_modes = st.sampled_from((None, None, "755"))
+_files = st.builds(
+    lambda path, content, mode: file(path, content).model_copy(update={"mode": mode}),
+    st.sampled_from(PATHS),
+    st.sampled_from(TEXTS),
+    _modes,
+)
 _events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(
         written,
@@ -58,6 +66,7 @@ _events: st.SearchStrategy[AnyEvent] = st.one_of(
         st.sampled_from(PATHS),
         st.sampled_from(TEXTS),
         st.integers(1, 3),
+        _modes,
     ),
     st.builds(
         lambda name, files: reused(name, *files),
@@ -80,7 +89,7 @@ def record(events: Iterable[AnyEvent]) -> list[Recorded]:
     ]
 
 
-Rows = dict[str, tuple[str, str, int, str, int | None, str]]
+Rows = dict[str, tuple[str, str, int, str, str | None, int | None, str]]
 
 
 def expected_rows(stream: list[Recorded]) -> Rows:
@@ -105,8 +114,12 @@ def own(
     rows: Rows, recorded: Recorded, step_id: str, found: FileRef | FileWritten, attempt: int | None
 ) -> None:
     there = rows.get(found.path)
-    if there is None or there[:2] != (step_id, found.sha256):
-        described = (found.sha256, found.size_bytes, found.media_type)
+    if there is None or (*there[:2], there[4]) != (
+        step_id,
+        found.sha256,
+        found.mode,
+    ):
+        described = (found.sha256, found.size_bytes, found.media_type, found.mode)
         rows[found.path] = (step_id, *described, attempt, recorded.recorded_at)
 
 
@@ -114,7 +127,7 @@ def rows_of_fold(owned: OwnedFiles) -> Rows:
     return {
         found.file.path: (
             found.step, found.file.sha256, found.file.size_bytes, found.file.media_type,
-            found.attempt, found.written_at,
+            found.file.mode, found.attempt, found.written_at,
         )
         for found in owned.outputs
     }  # fmt: skip
@@ -128,7 +141,8 @@ def rows_of_table(stream: list[Recorded], batch: int) -> Rows:
         for start in range(0, len(stream), batch):
             model.apply(connection, stream[start : start + batch])
         rows = connection.execute(
-            "SELECT path, step_id, sha256, size_bytes, media_type, attempt, written_at FROM files"
+            "SELECT path, step_id, sha256, size_bytes, media_type, mode, attempt, written_at "
+            "FROM files"
         ).fetchall()
     return {path: (key.partition("/")[2], *rest) for path, key, *rest in rows}
 

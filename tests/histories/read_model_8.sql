@@ -171,7 +171,8 @@ CREATE TABLE "files" (
    "size_bytes" INTEGER,
    "media_type" TEXT,
    "written_at" TEXT,
-   "attempt" INTEGER
+   "attempt" INTEGER,
+   "mode" TEXT
 ) STRICT;
 CREATE INDEX files_by_job_id ON files (job_id);
 CREATE INDEX files_by_sha256 ON files (sha256);
