@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from pydantic import BaseModel
 
-from orc.ledger.blob_rows import STANDS_FOR_FILE, open_content, stands_for_file
+from orc.ledger.blob_rows import STANDS_FOR_FILE, files_of, open_content, stands_for_file
 from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
 from orc.ledger.codec import load_event
 from orc.ledger.connection import connect_reader, storage_errors
@@ -62,11 +62,12 @@ class Head:
 class LedgerReader:
     """Read access to a ledger. Use it as a context manager, or call `close`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, *, files: FileStore | None = None
+    ) -> None:
         self.path = path
         self.connection = connection
-        self.files = FileStore(path)
-        """The large files beside the ledger."""
+        self._files = files
 
     @classmethod
     def open(cls, path: Path, *, checked: bool = True) -> LedgerReader:
@@ -89,10 +90,18 @@ class LedgerReader:
         """Close the connection."""
         self.connection.close()
 
+    @property
+    def files(self) -> FileStore:
+        """The large files beside the ledger, or in the bundle."""
+        if self._files is None:
+            self._files = files_of(self.path, self.connection)
+        return self._files
+
     def reopen(self) -> None:
         """Read the ledger as it is now. Raises what `connect_reader` raises."""
         self.connection.close()
         self.connection = connect_reader(self.path)
+        self._files = None
 
     def read_stream(self, job_id: str, *, after: int = 0) -> Iterator[Recorded]:
         """The job's events with a version above `after`, in order."""
@@ -178,9 +187,16 @@ class LedgerReader:
         Raises what `open_blob` raises, and CorruptLedger after the last part if a stored file does
         not match its digest: do not use the parts before the end.
         """
-        if self._find_blob(digest)[0]:
+        is_file, left = self._find_blob(digest)
+        if is_file:
             with storage_errors(self.path):
-                yield from self.files.chunks(digest)
+                for chunk in self.files.chunks(digest):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise CorruptLedger(
+                            f"{self.path}: the file {digest[:12]}... is larger than was recorded"
+                        )
+                    yield chunk
             return
         with self.open_blob(digest) as file:
             while chunk := file.read(CHUNK_BYTES):

@@ -155,7 +155,22 @@ def remove_blobs(
             if derive_tables and removed > before:
                 ledger._rebuild()
         ledger._written.update(heads)
+    remove_stored_files(ledger)
     return removed
+
+
+def remove_stored_files(ledger: Ledger) -> int:
+    """Remove the files beside the ledger whose removal is recorded; returns how many there were.
+
+    A killed removal may have left some. It holds the write lock, so that no other process can record
+    the same content again between the check and the removal.
+    """
+    failpoints.hit("removal.before_unlink")
+    with ledger._transaction():
+        gone = [
+            digest for digest in ledger.files.digests() if is_removed(ledger.connection, digest)
+        ]
+        return sum(ledger.files.remove(digest) for digest in gone)
 
 
 def is_worth_compacting(connection: sqlite3.Connection) -> bool:
@@ -185,6 +200,14 @@ def size_of(connection: sqlite3.Connection, digest: str) -> int:
     """The size of a blob in bytes, even if its bytes were removed; 0 for an unknown digest."""
     row = connection.execute("SELECT size_bytes FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def is_removed(connection: sqlite3.Connection, digest: str) -> bool:
+    """Whether the ledger has the blob, but not its bytes, since they were removed."""
+    row = connection.execute(
+        "SELECT typeof(content) = 'integer' FROM blobs WHERE sha256 = ?", (digest,)
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def has_bytes(connection: sqlite3.Connection, digest: str) -> bool:

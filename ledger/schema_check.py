@@ -166,7 +166,8 @@ def _is_sound(uri: str) -> bool:
         with closing(sqlite3.connect(uri, uri=True)) as other:
             return all(
                 other.execute(f"PRAGMA quick_check('{name}')").fetchone()[0] == "ok"
-                for name in ("events", "signals", "orc_meta", "blobs")
+                # The last one is only in bundles with large files; without it, this is an error.
+                for name in ("events", "signals", "orc_meta", "blobs", "file_parts")
             )
     except sqlite3.DatabaseError as error:
         # Another program may keep the file busy.

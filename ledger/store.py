@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orc.ledger import failpoints
+from orc.ledger.blob_rows import files_of
 from orc.ledger.chain import chain_hash
 from orc.ledger.codec import dump_event
 from orc.ledger.connection import connect_writer, no_ledger, refuse_exposed, storage_errors
@@ -70,7 +71,8 @@ class Ledger(LedgerReader):
         *,
         mask: Mask,
     ) -> None:
-        super().__init__(path, connection)
+        # Other threads add files to the store, and must not use the connection.
+        super().__init__(path, connection, files=files_of(path, connection))
         self._lock = lock
         self._projector = projector
         self._mask = mask

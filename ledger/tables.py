@@ -130,8 +130,10 @@ LEDGER_TABLES = (
             Column(
                 name="content",
                 type="ANY",
-                meaning="The content: text if it is UTF-8, otherwise bytes. If the content was "
-                "removed, an integer: the position of the blob.removed event.",
+                meaning="The content: text if it is UTF-8, otherwise bytes. Without bytes, but with a "
+                "size, the content is in a file beside the ledger: runs.db.files/aa/SHA256, where aa "
+                "are the first two digits. If the content was removed, an integer: the position of "
+                "the blob.removed event.",
             ),
         ),
     ),

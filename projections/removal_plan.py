@@ -6,11 +6,15 @@ This module only reads. `ledger/removal.py` removes the blobs of a plan.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from orc.ledger import LedgerReader, has_owner
+from orc.ledger.blob_rows import STANDS_FOR_FILE
+from orc.ledger.bounds import STORED_BYTES_MIN
 from orc.ledger.digest import canonical_json
+from orc.ledger.errors import CorruptLedger
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.removal import blobs_by_job, has_bytes, removed_from_job, size_of, spec_blobs
 from orc.ledger.stored import check_job_id
@@ -165,23 +169,48 @@ def _removal(
 def _copies(
     ledger: LedgerReader, digests: Iterable[str]
 ) -> tuple[list[str], list[tuple[str, int]]]:
-    """Other blobs, and events, that contain the same bytes, as they are or as a JSON string."""
+    """Other blobs, and events, that contain the same bytes, as they are or as a JSON string.
+
+    Copies of a large file are not searched for: a file that contains another one is not text that
+    was quoted.
+    """
     blobs: dict[str, None] = {}
     events: dict[tuple[str, int], None] = {}
     for digest in digests:
         if not has_bytes(ledger.connection, digest):
+            continue
+        if ledger.blob_size(digest) > STORED_BYTES_MIN:
             continue
         content = ledger.read_blob(digest)
         for needle in _needles(content):
             rows = ledger.connection.execute(
                 "SELECT sha256 FROM blobs WHERE instr(CAST(content AS BLOB), ?)", (needle,)
             )
-            blobs.update((found, None) for (found,) in rows if found not in set(digests))
+            found_in = [found for (found,) in rows]
+            found_in += [name for name in _stored_files(ledger) if _has(ledger, name, needle)]
+            blobs.update((found, None) for found in found_in if found not in set(digests))
             places = ledger.connection.execute(
                 "SELECT job_id, version FROM events WHERE instr(CAST(data AS BLOB), ?)", (needle,)
             )
             events.update(((job_id, version), None) for job_id, version in places)
     return list(blobs), list(events)
+
+
+def _stored_files(ledger: LedgerReader) -> list[str]:
+    rows = ledger.connection.execute(f"SELECT sha256 FROM blobs WHERE {STANDS_FOR_FILE}")
+    return [digest for (digest,) in rows]
+
+
+def _has(ledger: LedgerReader, digest: str, needle: bytes) -> bool:
+    """Whether a large file contains the bytes. It is read in parts; a damaged one as far as it goes."""
+    before = b""
+    with suppress(CorruptLedger):
+        for chunk in ledger.blob_chunks(digest):
+            window = before + chunk
+            if needle in window:
+                return True
+            before = window[max(0, len(window) - len(needle) + 1) :]
+    return False
 
 
 def _needles(content: bytes) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orc.ledger import JobId, Ledger
-from orc.ledger.digest import digest_bytes
+from orc.ledger.digest import Digest, digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.scheduler.core.commands import FinishAttempt, Settle, Succeeded
 from tests.builders import EPOCH_S, JOB, step
@@ -13,13 +13,20 @@ from tests.projections.support import Story, begun
 
 LARGE = b"\x00\x01large and binary " * 4000
 LARGE_TEXT = b"a large text\n" * 5000
+PLAIN = b"text\na large"
+"""The content of an ordinary artifact; the large text has it, too."""
 LARGE_DIGEST = digest_bytes(LARGE)
 TEXT_DIGEST = digest_bytes(LARGE_TEXT)
 _BYTES_MIN = 10_000
 
 
-def large_story(runs_dir: Path | str = "/runs", *, job_id: JobId = JOB) -> Story:
-    """A job with a large file that can be executed, a large text, a small file, and artifacts."""
+def large_story(
+    runs_dir: Path | str = "/runs", *, job_id: JobId = JOB, large: tuple[Digest, int] | None = None
+) -> Story:
+    """A job with a large file that can be executed, a large text, a small file, and artifacts.
+
+    `large` is the digest and the size of another file in place of the first; its bytes are not kept.
+    """
     told = begun(
         step("a", kind="run", run="true"),
         step("b", needs="a"),
@@ -27,11 +34,14 @@ def large_story(runs_dir: Path | str = "/runs", *, job_id: JobId = JOB) -> Story
         job_id=job_id,
     )
     told.start("a")
-    large = with_mode(told.file("demo/tool.bin", LARGE), "755")
+    tool = with_mode(told.file("demo/tool.bin", LARGE), "755")
+    if large is not None:
+        told.blobs.clear()
+        tool = tool.model_copy(update={"sha256": large[0], "size_bytes": large[1]})
     text, small = told.file("demo/big.txt", LARGE_TEXT), told.file("demo/small.txt", b"small")
-    left = (with_mode(told.file("left.bin", LARGE), "640"), told.file("plain.txt", b"plain"))
+    left = (with_mode(told.file("left.bin", LARGE), "640"), told.file("plain.txt", PLAIN))
     output = Payload(value="done")
-    outcome = Succeeded(output, duration_s=0.5, files=(large, text, small), artifacts=left)
+    outcome = Succeeded(output, duration_s=0.5, files=(tool, text, small), artifacts=left)
     told.tell(FinishAttempt("a", 1, outcome, now=EPOCH_S + told.clock_s, wait_s=2.0))
     return told.start("b").succeed("b").tell(Settle())
 

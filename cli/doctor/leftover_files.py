@@ -21,6 +21,7 @@ from orc.ledger.files.private_folder import KINDS, temporary_place
 from orc.ledger.files.run_places import noted_outputs
 from orc.ledger.files.temporary import TEMPORARY_NAME, find_leftovers, is_abandoned
 from orc.ledger.files.unfinished import MARK
+from orc.ledger.removal import has_bytes, is_removed
 
 _ENTRIES_MAX = 100_000
 """How many entries of folders are looked at: an output folder may be as large as a disk."""
@@ -39,6 +40,7 @@ def find_leftover_files(database: Path) -> list[LeftoverFile]:
     """What killed commands left, as far as the ledger and its folder tell. Raises LedgerError."""
     found = [*_beside(database.parent), *_beside(locks_dir(database))]
     with LedgerReader.open(database) as ledger:
+        found += _in_store(ledger)
         found += _in_run_folders(ledger)
         found += _in_output_folders(ledger.path)
     return found
@@ -76,6 +78,31 @@ def _beside(folder: Path) -> Iterator[LeftoverFile]:
             path = Path(entry.path)
             what = "a killed command left it unfinished"
             yield LeftoverFile(path, what, f"give that command again, or {_removal(path)}")
+
+
+def _in_store(ledger: LedgerReader) -> Iterator[LeftoverFile]:
+    """Files of the store that are no part of the ledger. A job that runs may just be storing one."""
+    for left in ledger.files.leftovers():
+        if left.is_dead:
+            what = "a killed process left it, which was to store a large file"
+            yield LeftoverFile(
+                left.path, what, f"the next large file removes it, or {_removal(left.path)}"
+            )
+    is_idle = not _any_owner(ledger)
+    for digest in islice(ledger.files.digests(), _ENTRIES_MAX):
+        path = ledger.files.path / digest[:2] / digest
+        if is_removed(ledger.connection, digest):
+            what = "a killed removal left it: its bytes were to be removed"
+            yield LeftoverFile(path, what, f"give that command again, or {_removal(path)}")
+        elif is_idle and not has_bytes(ledger.connection, digest):
+            what = "no event names it: a killed process had stored it"
+            yield LeftoverFile(path, what, _removal(path))
+
+
+def _any_owner(ledger: LedgerReader) -> bool:
+    """Whether a process runs any job of the ledger."""
+    rows = ledger.connection.execute("SELECT job_id FROM events WHERE version = 1").fetchall()
+    return any(has_owner(ledger.path, job_id) for (job_id,) in rows)
 
 
 def _in_run_folders(ledger: LedgerReader) -> Iterator[LeftoverFile]:

@@ -49,11 +49,15 @@ class StoredFile:
 
 
 class FileStore:
-    """The large files of the ledger at `ledger`, which is a path without links."""
+    """The large files of the ledger at `ledger`, which is a path without links.
 
-    def __init__(self, ledger: Path) -> None:
+    `is_shared` allows to add files to a folder that other users can change, as that of a backup.
+    """
+
+    def __init__(self, ledger: Path, *, is_shared: bool = False) -> None:
         self.path = ledger.with_name(ledger.name + SUFFIX)
         self._is_examined = False
+        self._is_shared = is_shared
 
     def add(self, chunks: Iterable[bytes]) -> StoredFile:
         """Store the bytes durably; if they are there already, they are written anew.
@@ -119,10 +123,7 @@ class FileStore:
                 found.update(chunk)
                 yield chunk
         if found.hexdigest() != digest:
-            raise CorruptLedger(
-                f"{self._path_of(digest)} was changed: its digest does not match its name; restore it "
-                "from a backup"
-            )
+            raise CorruptLedger(self._changed(digest))
 
     def size(self, digest: str) -> int | None:
         """The size of the file in bytes; None if the store does not have it."""
@@ -151,7 +152,7 @@ class FileStore:
             raise
         return True
 
-    def digests(self) -> Iterator[Digest]:
+    def digests(self) -> Iterator[str]:
         """The digests of all files of the store, sorted."""
         try:
             with _opened(self.path) as folder:
@@ -176,7 +177,8 @@ class FileStore:
                 os.mkdir(self.path, 0o700)
             self._sync_parent()
         if not self._is_examined:
-            examine_folder(self.path).refuse(f"orc does not write to {self.path}")
+            if not self._is_shared:
+                examine_folder(self.path).refuse(f"orc does not write to {self.path}")
             self.sweep()
             self._is_examined = True
 
@@ -206,6 +208,12 @@ class FileStore:
                 "to the ledger; copy it together with the ledger (orc backup does)"
             )
         return f"{self._path_of(digest)} is missing; restore it from a backup"
+
+    def _changed(self, digest: str) -> str:
+        return (
+            f"{self._path_of(digest)} was changed: its digest does not match its name; restore it "
+            "from a backup"
+        )
 
     def _no_file(self, digest: str) -> str:
         return f"{self._path_of(digest)} is not a regular file; restore it from a backup"

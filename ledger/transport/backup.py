@@ -7,16 +7,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from orc.ledger.blob_rows import STANDS_FOR_FILE, has_parts_table
 from orc.ledger.connection import connect_reader, storage_errors
 from orc.ledger.errors import CorruptLedger, FileIsThere
+from orc.ledger.files.file_store import FileStore
 from orc.ledger.files.new_file import refuse_existing, write_new_file
+from orc.ledger.files.way import real_path
 from orc.ledger.integrity import check_structure
 from orc.ledger.wording import count_text, number_text
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The contents of a backup."""
+    """The contents of a backup; `size_bytes` includes the large files beside it."""
 
     jobs: int
     events: int
@@ -26,8 +29,9 @@ class Backup:
 def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup:
     """Copy one consistent state of the ledger to a new file, and check it before it is renamed.
 
-    Raises FileIsThere, CorruptLedger if the copy is damaged, and what `connect_reader` and
-    `write_new_file` raise.
+    The large files that it names are copied before it has its name, into the folder beside it; what
+    an earlier backup left there stays. Raises FileIsThere, CorruptLedger if the copy is damaged, and
+    what `connect_reader` and `write_new_file` raise.
     """
     with closing(connect_reader(database)) as connection:
         if target.exists() and target.samefile(database):
@@ -43,13 +47,14 @@ def write_backup(database: Path, target: Path, *, force: bool = False) -> Backup
                 # query_only off; the connection is still read-only (mode=ro).
                 connection.execute("PRAGMA query_only = OFF")
                 connection.execute("VACUUM INTO ?", (str(temporary),))
-            found.append(_check(temporary, before))
+            found.append(_check(temporary, before, real_path(database), target))
 
         write_new_file(target, make, force=force, what=what)
     return found[0]
 
 
-def _check(path: Path, events_min: int) -> Backup:
+def _check(path: Path, events_min: int, database: Path, target: Path) -> Backup:
+    """Check the copy at `path`, and copy its large files to the folder beside `target`."""
     with storage_errors(path), closing(connect_reader(path)) as copy:
         problems = list(check_structure(copy))
         if problems:
@@ -60,7 +65,32 @@ def _check(path: Path, events_min: int) -> Backup:
         if events < events_min:
             counted = f"{number_text(events)} of at least {count_text(events_min, 'event')}"
             raise CorruptLedger(f"the copy has {counted}; no backup was written")
-        return Backup(jobs, events, path.stat().st_size)
+        size_bytes = path.stat().st_size
+        if not has_parts_table(copy):
+            size_bytes += _copy_files(copy, FileStore(database), FileStore(target, is_shared=True))
+        return Backup(jobs, events, size_bytes)
+
+
+def _copy_files(copy: sqlite3.Connection, source: FileStore, target: FileStore) -> int:
+    """Copy the files that the copied ledger names, and that are not there yet; their total size."""
+    total = 0
+    rows = copy.execute(
+        f"SELECT sha256, size_bytes FROM blobs WHERE {STANDS_FOR_FILE} ORDER BY sha256"
+    )
+    for digest, size_bytes in rows:
+        if target.size(digest) != size_bytes or not _is_intact(target, digest):
+            target.add(source.chunks(digest))
+        total += size_bytes
+    return total
+
+
+def _is_intact(files: FileStore, digest: str) -> bool:
+    try:
+        for _ in files.chunks(digest):
+            pass
+    except CorruptLedger:
+        return False
+    return True
 
 
 def _count(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Writes one job to a bundle, and imports a bundle into another ledger.
 
 A bundle is a ledger with one stream, its blobs and its read model. Rows are copied as they are
-stored, so the hash chain stays the same; positions change. `untrusted.py` reads and checks
-bundles.
+stored, so the hash chain stays the same; positions change. Large files are in a table of their own,
+so that a bundle is one file. `untrusted.py` reads and checks bundles.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from orc.ledger.blob_rows import PARTS_TABLE, STANDS_FOR_FILE, put_parts
 from orc.ledger.connection import storage_errors
 from orc.ledger.errors import CorruptLedger, OtherHistory
+from orc.ledger.files.file_store import StoredFile
 from orc.ledger.files.locks import OwnerLock
 from orc.ledger.files.new_file import write_new_file
 from orc.ledger.integrity import check_blobs, removals_of, walk_chain
@@ -53,11 +55,31 @@ def write_bundle(
             bundle.execute("BEGIN")
             new_tables(bundle, projector)
             copy_job(ledger.connection, bundle, job_id)
+            _copy_files(ledger, bundle)
             project(LedgerReader(target, bundle), bundle, projector, job_id)
             bundle.execute("COMMIT")
 
     write_new_file(target, make, force=force, what=f"bundle of {job_id}")
     return Head(links[-1].version, links[-1].hash)
+
+
+def _copy_files(ledger: LedgerReader, bundle: sqlite3.Connection) -> None:
+    """Write the large files that the bundle names into a table of the bundle."""
+    digests = _stored_files(bundle)
+    if digests:
+        # Without large files, an older version of orc can read the bundle.
+        bundle.execute(PARTS_TABLE)
+    for digest in digests:
+        put_parts(bundle, digest, ledger.files.chunks(digest))
+
+
+def _stored_files(connection: sqlite3.Connection) -> dict[str, int]:
+    """The digests and sizes of the blobs that stand for files."""
+    return dict(
+        connection.execute(
+            f"SELECT sha256, size_bytes FROM blobs WHERE {STANDS_FOR_FILE} ORDER BY sha256"
+        )
+    )
 
 
 def new_tables(connection: sqlite3.Connection, projector: Projector) -> None:
@@ -118,15 +140,14 @@ def import_job(
     lock = OwnerLock(ledger.path, job_id)
     lock.acquire(wait_s=0)
     try:
+        before, theirs = _heads(ledger, bundle, job_id)
+        is_new = theirs.version > before.version
+        # Before the transaction, since other processes wait for its end.
+        stored = list(_store_files(ledger, bundle)) if is_new else []
         with ledger._transaction():
-            before, theirs = ledger.head(job_id), bundle.head(job_id)
-            common = min(before.version, theirs.version)
-            if common and _hash_at(ledger, job_id, common) != _hash_at(bundle, job_id, common):
-                raise OtherHistory(
-                    f"{ledger.path} has a job {job_id} with a different history: its event {common} "
-                    "differs from the bundle's; nothing was imported"
-                )
+            before, theirs = _heads(ledger, bundle, job_id)
             if theirs.version > before.version:
+                ledger._insert_stored(stored)
                 copy_job(bundle.connection, ledger.connection, job_id, after=before.version)
                 project(bundle, ledger.connection, ledger._projector, job_id, after=before.version)
                 _skip_signals(ledger.connection, bundle.connection, job_id)
@@ -139,6 +160,26 @@ def import_job(
         return before.version, max(before.version, theirs.version)
     finally:
         lock.release()
+
+
+def _heads(ledger: Ledger, bundle: LedgerReader, job_id: str) -> tuple[Head, Head]:
+    """The heads of the job in both. Raises OtherHistory if neither stream begins with the other."""
+    before, theirs = ledger.head(job_id), bundle.head(job_id)
+    common = min(before.version, theirs.version)
+    if common and _hash_at(ledger, job_id, common) != _hash_at(bundle, job_id, common):
+        raise OtherHistory(
+            f"{ledger.path} has a job {job_id} with a different history: its event {common} "
+            "differs from the bundle's; nothing was imported"
+        )
+    return before, theirs
+
+
+def _store_files(ledger: Ledger, bundle: LedgerReader) -> Iterator[StoredFile]:
+    """Copy the large files of the bundle to the store. Raises CorruptLedger for a changed one."""
+    for digest in _stored_files(bundle.connection):
+        # `chunks` compares the bytes with the digest before the file gets its name.
+        with storage_errors(ledger.path):
+            yield ledger.files.add(bundle.files.chunks(digest))
 
 
 def _hash_at(ledger: LedgerReader, job_id: str, version: int) -> str:

@@ -12,18 +12,20 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from orc.ledger.blob_rows import BundledFiles, files_of, stands_for_file
 from orc.ledger.chain import chain_hash
 from orc.ledger.errors import CorruptLedger, LedgerError, NoLedger, NotALedger, StorageError
+from orc.ledger.files.file_store import FileStore
 from orc.ledger.integrity import blobs_of, removals_of
 from orc.ledger.reader import LedgerReader, row_to_recorded
 from orc.ledger.removal import digests_in_specs
 from orc.ledger.schema import MIGRATIONS, check_header, migrate
-from orc.ledger.schema_check import CELL_BYTES_MAX, schema_of, schema_of_version
+from orc.ledger.schema_check import limit, schema_of, schema_of_version
 from orc.ledger.stored import check_job_id, has_event_types
 
 _TABLES = ("events", "blobs")
@@ -51,11 +53,15 @@ def open_bundle(path: Path) -> Iterator[tuple[LedgerReader, str]]:
     with closing(sqlite3.connect("", isolation_level=None)) as copy:
         copy.execute("BEGIN")
         migrate(copy)
-        with _as_damage(path), closing(_connect(path)) as bundle:
-            job_id = _copy_events(bundle, copy, path, size_max)
-            _copy_blobs(bundle, copy, path, job_id, size_max)
-        copy.execute("COMMIT")
-        yield LedgerReader(path, copy), job_id
+        with ExitStack() as opened:
+            with _as_damage(path):
+                bundle = opened.enter_context(closing(_connect(path)))
+                # Large files are not copied: they are checked here, and again when they are imported.
+                files = files_of(path, bundle)
+                job_id = _copy_events(bundle, copy, path, size_max)
+                _copy_blobs(bundle, copy, path, job_id, size_max, files)
+            copy.execute("COMMIT")
+            yield LedgerReader(path, copy, files=files), job_id
 
 
 @contextmanager
@@ -93,14 +99,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, CELL_BYTES_MAX)
-        for pragma in (
-            "query_only = ON",
-            "trusted_schema = OFF",
-            "cell_size_check = ON",
-            "mmap_size = 0",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        limit(connection, path, uri)
+        connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_authorize)
         if check_header(connection) == 0:
             raise NotALedger(f"{path} is empty; name a file that `orc bundle` wrote")
@@ -164,18 +164,23 @@ def _read_event(row: tuple[Any, ...], where: str) -> None:
 
 
 def _copy_blobs(
-    bundle: sqlite3.Connection, copy: sqlite3.Connection, path: Path, job_id: str, size_max: int
+    bundle: sqlite3.Connection,
+    copy: sqlite3.Connection,
+    path: Path,
+    job_id: str,
+    size_max: int,
+    files: FileStore,
 ) -> None:
     """Copy the blobs that the events name, and the images that the spec names."""
     named, removed = _named(copy)
-    size = _copy_some(bundle, copy, path, named, removed, size_max)
+    size = _copy_some(bundle, copy, path, named, removed, size_max, files)
     missing = named - _digests(copy)
     if missing:
         raise CorruptLedger(f"{path}: blob {min(missing)[:12]}... is missing")
     # The spec may itself be a blob, so its images are known only now. Not every `sha256` in a
     # spec is a blob.
     images = {digest for _, found in digests_in_specs(copy, job_id) for digest in found}
-    _copy_some(bundle, copy, path, images - named, removed, size_max - size)
+    _copy_some(bundle, copy, path, images - named, removed, size_max - size, files)
 
 
 def _copy_some(
@@ -185,6 +190,7 @@ def _copy_some(
     wanted: set[str],
     removed: dict[str, int],
     size_max: int,
+    files: FileStore,
 ) -> int:
     """Copy those of the wanted blobs that the bundle has; returns their total size in bytes."""
     taken: set[str] = set()
@@ -202,6 +208,11 @@ def _copy_some(
             if digest not in removed:
                 raise CorruptLedger(f"{where}: its bytes were removed without a blob.removed event")
             stored = removed[digest]
+        elif stands_for_file(content, size_bytes):
+            # The ledger of a single job can be imported, too: its large files are beside it.
+            size += size_bytes if isinstance(files, BundledFiles) else 0
+            if size <= size_max:
+                _check_file(files, digest, size_bytes, where)
         else:
             _check_bytes(digest, size_bytes, content, where)
             size += len(content)
@@ -225,6 +236,17 @@ def _check_bytes(digest: str, size_bytes: Any, content: Any, where: str) -> None
         raise CorruptLedger(f"{where}: its text is not valid UTF-8") from None
     if hashlib.sha256(plain).hexdigest() != digest or size_bytes != len(plain):
         raise CorruptLedger(f"{where}: was changed: its digest does not match its content")
+
+
+def _check_file(files: FileStore, digest: str, size_bytes: int, where: str) -> None:
+    """Read a large file in parts. It may have more bytes than it says, even more than the bundle."""
+    left = size_bytes
+    for part in files.chunks(digest):
+        left -= len(part)
+        if left < 0:
+            break
+    if left:
+        raise CorruptLedger(f"{where}: its size is not the recorded one")
 
 
 def _named(copy: sqlite3.Connection) -> tuple[set[str], dict[str, int]]:

@@ -184,9 +184,14 @@ def attachment(reader: LedgerReader, digest: str, path: str) -> Any:
         content = reader.read_blob(digest)
         return Response(content, content_type="application/octet-stream", headers=headers)
     size_bytes = reader.blob_size(digest)
-    reader.files.open(digest).close()
-    # The parts need no connection: this reader is closed before the first of them is sent.
-    return _Download(reader.files.chunks(digest), size_bytes, headers)
+    reader.open_blob(digest).close()
+    return _Download(_parts(reader.path, digest), size_bytes, headers)
+
+
+def _parts(path: Path, digest: str) -> Iterator[bytes]:
+    """The parts of a blob. They are read when the reader of the page is closed already."""
+    with LedgerReader.open(path) as reader:
+        yield from reader.blob_chunks(digest)
 
 
 class _Download(Response):  # type: ignore[misc]  # Datasette has no types.

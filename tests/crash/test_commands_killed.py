@@ -22,8 +22,11 @@ from orc.ledger import failpoints
 from orc.ledger.digest import digest_bytes
 from orc.ledger.failpoints import COMMAND_PLACES
 from orc.projections.pages.decisions import DecisionRequest
+from tests.builders import JOB
 from tests.crash.killed_commands import Command, Stand, counts, folder_of_stand, is_temporary
+from tests.large_files import LARGE_DIGEST, large_story, write_large
 from tests.processes import event_types
+from tests.projections.support import open_in
 
 _LONG = ("long-text " * 200).strip()
 _SPEC = """\
@@ -59,6 +62,13 @@ CASES = (
         ("import", "job.orc", "--db", "new.db"),
         first=(("bundle", "{done}", "job.orc"),),
     ),
+    Command("bundle of large files", ("bundle", "{large}", "large.orc")),
+    Command(
+        "import of large files",
+        ("import", "large.orc", "--db", "new.db"),
+        first=(("bundle", "{large}", "large.orc"),),
+    ),
+    Command("redact a large file", ("redact", LARGE_DIGEST, "--yes")),
     Command(
         "import --trust",
         ("import", "job.orc", "--trust", "--db", "new.db"),
@@ -103,6 +113,11 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
     found.names["asking"] = next(
         path.name for path in (folder / "runs").iterdir() if path.name != found.names["done"]
     )
+    # Capture has a test of its own; here the files are small, and are beside the ledger nevertheless.
+    with open_in(folder) as ledger:
+        write_large(ledger, large_story(folder / "runs"))
+    found.names["large"] = JOB
+    assert found.orc("export", JOB).returncode == 0
     shutil.copytree(folder, origin)
     return found
 

@@ -29,11 +29,20 @@ BESIDE = [
 ]
 
 
+STORE = "runs.db.files"
+STORED = f"{STORE}/ab/{'ab' * 32}"
+FOLDERS = ["runs.db.locks", STORE, f"{STORE}/ab"]
+INSIDE = [*FOLDERS, "runs.db.locks/writer", STORED]
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a ledger, below the sticky folder for temporary files."""
+    """A folder with a ledger that has a large file, below the sticky folder for temporary files."""
     with shared_folder() as found:
         open_at(found / "runs.db").close()
+        for name in (STORE, f"{STORE}/ab"):
+            (found / name).mkdir(mode=0o700)
+        (found / STORED).touch(mode=0o400)
         yield found
 
 
@@ -54,7 +63,7 @@ def test_a_ledger_in_ones_own_folder_has_no_fault(folder: Path) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("name", [".", "runs.db", "runs.db.locks", "runs.db.locks/writer", *BESIDE])
+@pytest.mark.parametrize("name", [".", "runs.db", *INSIDE, *BESIDE])
 def test_what_belongs_to_another_user_is_a_fault(name: str, folder: Path) -> None:
     path = folder / name
     if not path.exists():
@@ -63,7 +72,7 @@ def test_what_belongs_to_another_user_is_a_fault(name: str, folder: Path) -> Non
     assert faults_of(folder / "runs.db", with_locks=True) == {path: f"belongs to user {ANOTHER}"}
 
 
-@pytest.mark.parametrize("name", [".", "runs.db", "runs.db.locks", "runs.db.locks/writer", *BESIDE])
+@pytest.mark.parametrize("name", [".", "runs.db", *INSIDE, *BESIDE])
 def test_what_others_can_write_is_a_fault(name: str, folder: Path) -> None:
     path = folder / name
     if not path.exists():
@@ -72,7 +81,7 @@ def test_what_others_can_write_is_a_fault(name: str, folder: Path) -> None:
     assert faults_of(folder / "runs.db", with_locks=True) == {path: "can be written by others"}
 
 
-@pytest.mark.parametrize("name", ["runs.db.locks", "runs.db.locks/writer", *BESIDE])
+@pytest.mark.parametrize("name", [*INSIDE, *BESIDE])
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "socket"])
 def test_what_is_no_plain_file_is_a_fault(kind: str, name: str, folder: Path) -> None:
     path = folder / name
@@ -88,7 +97,7 @@ def test_what_is_no_plain_file_is_a_fault(kind: str, name: str, folder: Path) ->
     else:
         with socket.socket(socket.AF_UNIX) as made:
             made.bind(str(path))
-    if (name, kind) == ("runs.db.locks", "folder"):
+    if name in FOLDERS and kind == "folder":
         assert not faults_of(folder / "runs.db", with_locks=True)
         return
     found = examine_ledger(folder / "runs.db", with_locks=True).faults
@@ -97,11 +106,11 @@ def test_what_is_no_plain_file_is_a_fault(kind: str, name: str, folder: Path) ->
         assert not examine_ledger(folder / "runs.db", with_locks=True).is_own
 
 
-@pytest.mark.parametrize("name", ["runs.db", "runs.db-wal", "runs.db.search"])
+@pytest.mark.parametrize("name", ["runs.db", "runs.db-wal", "runs.db.search", STORED])
 def test_a_second_name_of_a_file_is_a_fault(name: str, folder: Path) -> None:
     (folder / name).touch()
     os.link(folder / name, folder / "second")
-    assert "has 2 names" in faults_of(folder / "runs.db")[folder / name]
+    assert "has 2 names" in faults_of(folder / "runs.db", with_locks=True)[folder / name]
     if name == "runs.db":
         assert "has 2 names" in faults_of(folder / "second")[folder / "second"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded
+from orc.ledger import Ledger, LedgerReader, OwnerLock, Recorded, schema_check
 from orc.ledger.digest import digest_bytes
 from orc.ledger.errors import (
     CorruptLedger,
@@ -315,7 +315,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], type[LedgerError], str]] = {
 def test_a_hostile_bundle_is_refused_before_anything_is_written(
     bundle: Path, target: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(untrusted, "CELL_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(schema_check, "CELL_BYTES_MAX", 1_000_000)
     change, error, message = HOSTILE[name]
     change(bundle)
     before = target.read_bytes()
