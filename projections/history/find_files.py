@@ -91,7 +91,8 @@ def _is_file(path: Path) -> bool:
 
 def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles | None:
     place = real_path(disk)
-    if disk.stat().st_size > COPY_BYTES_MAX:
+    size_bytes = disk.stat().st_size
+    if size_bytes > COPY_BYTES_MAX and not _has_size(reader, size_bytes):
         return None
     with disk.open("rb") as opened:
         sha256 = Digest(hashlib.file_digest(opened, "sha256").hexdigest())
@@ -103,6 +104,12 @@ def _by_copy(reader: LedgerReader, disk: Path, job_id: str | None) -> FoundFiles
         return FoundFiles("copy", (*copied, *rest), sha256)
     before = _copied_to(reader, place, job_id)
     return FoundFiles("changed", before, sha256) if before else None
+
+
+def _has_size(reader: LedgerReader, size_bytes: int) -> bool:
+    """Whether the ledger has a blob of that size, so that it is worth reading a large file."""
+    query = "SELECT 1 FROM blobs WHERE size_bytes = ? LIMIT 1"
+    return reader.connection.execute(query, (size_bytes,)).fetchone() is not None
 
 
 def _copied_to(reader: LedgerReader, place: Path, job_id: str | None) -> tuple[FileRow, ...]:

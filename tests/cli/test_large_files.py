@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orc.ledger.exit_codes import VERIFICATION
+from orc.projections.history import find_files
 from tests.builders import JOB
 from tests.cli.command_line import orc
 from tests.large_files import LARGE, LARGE_DIGEST, large_story, stored_path, write_large
@@ -30,6 +31,16 @@ def test_show_names_the_mode_of_files(database: Path) -> None:
     modes = {line["path"]: line["mode"] for line in orc("show", JOB, "-f", "--json").lines()}
     assert modes == {"demo/tool.bin": "755", "demo/big.txt": None, "demo/small.txt": None}
     assert "mode 755" in orc("blame", "demo/tool.bin").out
+
+
+def test_blame_reads_a_large_copy_if_the_ledger_has_a_file_of_its_size(
+    database: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find_files, "COPY_BYTES_MAX", 3)
+    (here / "copy").write_bytes(LARGE)
+    assert "demo/tool.bin" in orc("blame", "./copy").out
+    (here / "copy").write_bytes(LARGE + b"!")
+    assert "does not compute its digest" in orc("blame", "./copy").err
 
 
 def test_an_export_has_large_files_with_their_modes(database: Path, here: Path) -> None:
