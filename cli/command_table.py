@@ -12,6 +12,8 @@ from keyword import iskeyword
 
 COMMANDS = {
     "run": "Submit a spec as a job and run it to its end.",
+    "submit": "Put a spec into the queue; orc work runs it.",
+    "work": "Run the jobs of the queue, until it is told to stop.",
     "resume": "Continue a job that has stopped; with --spec, amend it first.",
     "rerun": "Run steps of a job again, with all their dependents.",
     "fork": "Submit a new job that reuses the results of another job.",

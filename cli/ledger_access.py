@@ -85,14 +85,11 @@ def database_path(database: Path | None) -> Path:
     return ledger_path(database, os.environ)
 
 
-def live_status(path: Path) -> Callable[[str, str], str]:
-    """A function from a job's id and stored status to the status to show.
-
-    A job that is stored as running, and has no owner, is shown as interrupted.
-    """
+def live_status(connection: sqlite3.Connection, path: Path) -> Callable[[str, str], str]:
+    """A function from a job's id and stored status to the status to show; see `shown_status`."""
     from orc.projections.tables.status import shown_status
 
-    return partial(shown_status, path)
+    return partial(shown_status, connection, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,9 @@ class JobTables:
         """The status to show. Whether the job had an owner after an earlier event is not known."""
         from orc.projections.tables.status import shown_status
 
-        return stored if self.at is not None else shown_status(self.path, self.job_id, stored)
+        if self.at is not None:
+            return stored
+        return shown_status(self.connection, self.path, self.job_id, stored)
 
 
 @contextmanager

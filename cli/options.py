@@ -75,6 +75,17 @@ Only = Annotated[
         metavar="STEP[,STEP]",
     ),
 ]
+Until = Annotated[
+    str | None,
+    typer.Option(help="Run only these steps and the steps that they need.", metavar="STEP[,STEP]"),
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Copy the job's outputs to this folder instead of the spec's output_dir.",
+        metavar="DIR",
+    ),
+]
 StepsAgain = Annotated[
     list[str],
     typer.Option(

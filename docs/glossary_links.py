@@ -36,6 +36,7 @@ FORMS = {
     "promise": ("promise", "promises"),
     "prune": ("pruned",),
     "publish": ("publish", "publishes", "published"),
+    "queue": ("into the queue",),
     "redact": ("redacted", "redaction"),
     "reopen": ("reopen", "reopens", "reopened"),
     "replay": ("replayed",),
@@ -54,6 +55,7 @@ FORMS = {
     "target": ("targets",),
     "upcast": ("upcast",),
     "version": (),
+    "worker": (),
 }
 
 # Words of the glossary in their usual meaning.

@@ -22,6 +22,7 @@ from orc.ledger.values import Frozen as Frozen
 from orc.ledger.values import JobId as JobId
 from orc.ledger.values import Owner as Owner
 from orc.ledger.values import Payload as Payload
+from orc.ledger.values import QueuedRun as QueuedRun
 from orc.ledger.values import Reserved as Reserved
 from orc.ledger.values import SkipReason as SkipReason
 from orc.ledger.values import StepId as StepId
@@ -51,6 +52,7 @@ class JobSubmitted(JobEvent):
 
     `spec` is the resolved definition, `source` the text of the spec file. `replay_of` is the job
     whose recorded replies this job uses. `forked_from` is the job whose results it starts with.
+    `queued`: the job waits for a worker (`orc work`), which runs it in this way.
     """
 
     type: Literal["job.submitted"] = "job.submitted"
@@ -65,6 +67,7 @@ class JobSubmitted(JobEvent):
     replies: Payload | None = None
     replay_of: str | None = None
     forked_from: str | None = None
+    queued: QueuedRun | None = None
     orc_version: str
 
 
@@ -72,11 +75,13 @@ class JobStarted(JobEvent):
     """A process became the owner of a new job.
 
     With `only`, the owner runs these steps and the steps that they need, and then stops.
+    `from_queue`: the owner is a worker, which took the job from the queue.
     """
 
     type: Literal["job.started"] = "job.started"
     owner: Owner
     only: tuple[str, ...] | None = None
+    from_queue: bool | None = None
 
 
 class JobResumed(JobEvent):
@@ -85,7 +90,7 @@ class JobResumed(JobEvent):
     `timeout_s` replaces the job's time limit, which counts the time of all owners. `signal_id`
     is the last signal that was sent after the job had ended; signals up to it are ignored.
     `kept` are steps that are not reopened: they stay skipped, or stay failed inside a step that
-    succeeded. `only` is as in `job.started`.
+    succeeded. `only` and `from_queue` are as in `job.started`.
     """
 
     type: Literal["job.resumed"] = "job.resumed"
@@ -96,6 +101,7 @@ class JobResumed(JobEvent):
     signal_id: int | None = None
     kept: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
+    from_queue: bool | None = None
 
 
 class JobAmended(JobEvent):
@@ -123,11 +129,15 @@ class JobAmended(JobEvent):
 class JobInterrupted(JobEvent):
     """The owner stopped before the job ended; the job can be resumed.
 
-    `signal` is the signal that stopped the owner; without one, all steps of `only` have ended.
+    `signal` is the signal that stopped the owner; without one and without `queue`, all steps of
+    `only` have ended. With `queue`, the owner was a worker: `back` returns the job to the queue for
+    another worker; `left` takes it out, since `crashes` workers in a row died without progress.
     """
 
     type: Literal["job.interrupted"] = "job.interrupted"
     signal: str | None = None
+    queue: Literal["back", "left"] | None = None
+    crashes: int | None = None
 
 
 class CircuitOpened(JobEvent):

@@ -244,13 +244,19 @@ running one."""
 INTERRUPTED = "interrupted"
 """The shown status of a job or step that was running and has no live owner. Attempts store it."""
 
+QUEUED = "queued"
+"""The shown status of a job of the queue that no process runs: a worker will run it."""
+
+NOT_LIVE = (INTERRUPTED, QUEUED)
+"""The shown statuses of a job that is stored as running and that no process runs."""
+
 CACHED = "cached"
 """The shown status of a step with a reused result."""
 
 REMOVED = "removed"
 """The tables' status of a step that an amendment removed."""
 
-SHOWN_JOB_STATUSES = (*JOB_OPEN, INTERRUPTED, *JOB_ENDED)
+SHOWN_JOB_STATUSES = (QUEUED, *JOB_OPEN, INTERRUPTED, *JOB_ENDED)
 """The statuses of jobs that commands show."""
 
 SHOWN_RESUMABLE = (INTERRUPTED, "waiting", *JOB_ENDED_BADLY)

@@ -112,6 +112,10 @@ class Ledger(LedgerReader):
             self._projector.apply(self.connection, batch)
         self._written.update(heads)
 
+    def check_in_use(self) -> None:
+        """Raise StorageError if the ledger's file was deleted or replaced since it was opened."""
+        self._in_use.check()
+
     def append_blobs(self, blobs: Iterable[bytes]) -> None:
         """Commit blobs before the event that will name them."""
         with self._transaction():

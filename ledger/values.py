@@ -57,6 +57,17 @@ class Owner(Frozen):
     host: str
 
 
+class QueuedRun(Frozen):
+    """How a worker runs a job of the queue.
+
+    `only` are the steps to run, with the steps that they need. With `force`, files in the job's
+    `output_dir` that orc did not write are overwritten.
+    """
+
+    only: tuple[str, ...] | None = None
+    force: bool | None = None
+
+
 class TokenUsage(Frozen):
     """The tokens of one call, as the provider reported them."""
 

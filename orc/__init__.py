@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from orc.api import rerun as rerun
     from orc.api import resume as resume
     from orc.api import run as run
-    from orc.api import submit as submit
     from orc.api import validate as validate
     from orc.api import verify as verify
     from orc.asynchronous import Replay as Replay
@@ -40,12 +39,14 @@ if TYPE_CHECKING:
     from orc.asynchronous import rerun_async as rerun_async
     from orc.asynchronous import resume_async as resume_async
     from orc.asynchronous import run_async as run_async
+    from orc.asynchronous import work_async as work_async
     from orc.cli.errors import EnvironmentProblem as EnvironmentProblem
     from orc.cli.errors import UsageProblem as UsageProblem
     from orc.cli.jobs.decide import Decision as Decision
     from orc.cli.jobs.listing import JobSummary as JobSummary
     from orc.cli.jobs.plan import Plan as Plan
     from orc.cli.jobs.plan import PlannedStep as PlannedStep
+    from orc.cli.jobs.queue.worker import Worked as Worked
     from orc.cli.jobs.read import Job as Job
     from orc.cli.jobs.read import Step as Step
     from orc.cli.jobs.verify import Verification as Verification
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from orc.ledger.store import Ledger as Ledger
     from orc.projections.history.job_diff import JobDiff as JobDiff
     from orc.projections.history.recording import ReplayDifference as ReplayDifference
+    from orc.queue import submit as submit
+    from orc.queue import work as work
     from orc.scheduler.core.errors import Problem as Problem
     from orc.scheduler.core.errors import SpecError as SpecError
     from orc.scheduler.core.spec.model import JobSpec as JobSpec
@@ -78,16 +81,17 @@ if TYPE_CHECKING:
 _NAMES = {
     "api": (
         "approve cancel diff fork job jobs load_spec open_ledger plan reject replay "
-        "rerun resume run submit validate verify"
+        "rerun resume run validate verify"
     ),
     "asynchronous": (
         "Replay approve_async cancel_async fork_async reject_async replay_async rerun_async "
-        "resume_async run_async"
+        "resume_async run_async work_async"
     ),
     "cli.errors": "EnvironmentProblem UsageProblem",
     "cli.jobs.decide": "Decision",
     "cli.jobs.listing": "JobSummary",
     "cli.jobs.plan": "Plan PlannedStep",
+    "cli.jobs.queue.worker": "Worked",
     "cli.jobs.read": "Job Step",
     "cli.jobs.verify": "Verification",
     "in_threads": (
@@ -101,6 +105,7 @@ _NAMES = {
     "ledger.store": "Ledger",
     "projections.history.job_diff": "JobDiff",
     "projections.history.recording": "ReplayDifference",
+    "queue": "submit work",
     "scheduler.core.errors": "Problem SpecError",
     "scheduler.core.spec.model": "JobSpec",
 }

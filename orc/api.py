@@ -1,6 +1,6 @@
 """The Python API: the commands of the command line, as functions.
 
-Functions that run or wait (`run`, `resume`, `rerun`, `fork`, `replay`, `approve`, `reject`,
+Functions that run or wait (`run`, `work`, `resume`, `rerun`, `fork`, `replay`, `approve`, `reject`,
 `cancel`) have asynchronous versions for trio in `asynchronous.py`. In all functions, `db` is the
 path of the ledger: by default $ORC_DB, else `runs.db` in the current folder. A job is named by its
 id, a unique part of it, `latest`, or `latest~1`. A job that fails is returned; no error is raised.
@@ -9,23 +9,19 @@ id, a unique part of it, `latest`, or `latest~1`. A job that fails is returned; 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import trio
-
-from orc.about import version
 from orc.asynchronous import (
     Replay,
     approve_async,
     cancel_async,
     fork_async,
     names_of,
-    path_of,
     places_of,
     reject_async,
     replay_async,
@@ -33,6 +29,7 @@ from orc.asynchronous import (
     resume_async,
     run_async,
     submission_of,
+    wait,
 )
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.compare import compare_jobs
@@ -43,8 +40,6 @@ from orc.cli.jobs.places import open_for_reading, open_for_writing
 from orc.cli.jobs.plan import Plan, plan_run
 from orc.cli.jobs.prepare import prepare
 from orc.cli.jobs.read import Job, read_job
-from orc.cli.jobs.submit import submit as submit_job
-from orc.cli.jobs.sync import run_sync
 from orc.cli.jobs.validate import find_problems
 from orc.cli.jobs.verify import Verification, verify_ledger
 from orc.ledger import Ledger
@@ -99,36 +94,6 @@ def plan(
     return plan_run(definition, places.database, places.prices)
 
 
-@names_damage
-def submit(
-    spec: JobSpec | str | Path,
-    *,
-    db: str | Path | None = None,
-    runs_dir: str | Path | None = None,
-    provider: str | None = None,
-    model: str | None = None,
-    inputs: Mapping[str, Any] | None = None,
-    replies: str | Path | None = None,
-    output_dir: str | Path | None = None,
-) -> Job:
-    """Submit a spec as a job without running it; `resume` runs it.
-
-    Secrets and keys of providers are read when the job runs. Raises SpecError, UsageProblem,
-    EnvironmentProblem, LedgerError.
-    """
-    submission = submission_of(
-        spec,
-        provider=provider,
-        model=model,
-        inputs=inputs or {},
-        replies=path_of(replies),
-        output_dir=path_of(output_dir),
-    )
-    places = places_of(db, runs_dir)
-    job_id = submit_job(submission, places=places, environment=os.environ, version=version())
-    return read_job(places, job_id)
-
-
 def run(
     spec: JobSpec | str | Path,
     *,
@@ -153,7 +118,7 @@ def run(
     support. `force` overwrites files in `output_dir` that orc did not write. `keep_work` keeps the
     working folders of attempts. Raises SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    return _wait(
+    return wait(
         run_async,
         spec,
         db=db,
@@ -196,7 +161,7 @@ def resume(
     to. Raises NoSuchJob, OwnedElsewhere if another process runs the job, SpecError, UsageProblem,
     EnvironmentProblem, LedgerError.
     """
-    return _wait(
+    return wait(
         resume_async,
         job,
         db=db,
@@ -228,7 +193,7 @@ def rerun(
 
     Raises what `resume` raises.
     """
-    return _wait(
+    return wait(
         rerun_async,
         job,
         steps,
@@ -262,7 +227,7 @@ def fork(
     `steps.x.model` or `inputs.k`. With `run=False` the job is only submitted. The other job may be
     in any state. Raises NoSuchJob, SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    return _wait(
+    return wait(
         fork_async,
         job,
         start=start,
@@ -290,7 +255,7 @@ def replay(
     No model is called. Commands and functions run again. Raises NoSuchJob, UsageProblem for a
     job that has not ended, EnvironmentProblem, LedgerError.
     """
-    return _wait(replay_async, job, db=db, runs_dir=runs_dir, trust=trust)
+    return wait(replay_async, job, db=db, runs_dir=runs_dir, trust=trust)
 
 
 def approve(
@@ -306,14 +271,14 @@ def approve(
     If no process runs the job, `resume` continues it. Raises NoSuchJob, LedgerError, and
     UsageProblem if the step does not wait, or does not offer the option.
     """
-    return _wait(approve_async, job, step, option=option, comment=comment, db=db)
+    return wait(approve_async, job, step, option=option, comment=comment, db=db)
 
 
 def reject(
     job: str, step: str, *, comment: str | None = None, db: str | Path | None = None
 ) -> Decision:
     """Reject a step that waits for human review; the step fails. Raises what `approve` raises."""
-    return _wait(reject_async, job, step, comment=comment, db=db)
+    return wait(reject_async, job, step, comment=comment, db=db)
 
 
 def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
@@ -322,7 +287,7 @@ def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None)
     Raises NoSuchJob, LedgerError, and UsageProblem if the process that runs the job has not ended
     it within 30 seconds.
     """
-    return _wait(cancel_async, job, reason=reason, db=db)
+    return wait(cancel_async, job, reason=reason, db=db)
 
 
 @names_damage
@@ -352,7 +317,7 @@ def jobs(
     with open_for_reading(places) as ledger:
         found = list_jobs(
             ledger.connection,
-            shown_status=partial(shown_status, places.database),
+            shown_status=partial(shown_status, ledger.connection, places.database),
             statuses=names_of(statuses),
             project=project,
             since=after,
@@ -391,14 +356,3 @@ def open_ledger(db: str | Path | None = None) -> Ledger:
     Raises NoLedger if there is no ledger at the path, and ExposedFiles if another user could change it.
     """
     return open_for_writing(places_of(db, None), os.environ)
-
-
-def _wait(function: Callable[..., Awaitable[Value]], *args: Any, **options: Any) -> Value:
-    """Run the asynchronous version to its end. Raises RuntimeError inside a trio run."""
-    if trio.lowlevel.in_trio_run():
-        name = getattr(function, "__name__", "")
-        raise RuntimeError(
-            f"orc.{name.removesuffix('_async')} cannot be called inside a trio run; "
-            f"use `await orc.{name}(...)`"
-        )
-    return run_sync(function, *args, **options)

@@ -7,10 +7,12 @@ errors.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import trio
 
 from orc.about import version
 from orc.cli.errors import UsageProblem
@@ -23,11 +25,13 @@ from orc.cli.jobs.fork import fork as fork_job
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.queue.worker import JOBS_MAX, Worked
+from orc.cli.jobs.queue.worker import work as work_queue
 from orc.cli.jobs.read import Job, read_job
 from orc.cli.jobs.replay import replay as replay_job
 from orc.cli.jobs.resume import resume as resume_job
 from orc.cli.jobs.run import run as run_job
-from orc.cli.jobs.sync import first_error
+from orc.cli.jobs.sync import first_error, run_sync
 from orc.projections.history.recording import ReplayDifference
 from orc.scheduler.core.spec.model import JobSpec
 
@@ -87,6 +91,31 @@ async def run_async(
         record=path_of(record),
     )
     return _job(places, await _own_error(running))
+
+
+@names_damage
+async def work_async(
+    *,
+    db: str | Path | None = None,
+    jobs: int = 1,
+    for_s: float | None = None,
+    stop_when_empty: bool = False,
+    trust: bool = False,
+) -> Worked:
+    """See `work`; under trio."""
+    if not 1 <= jobs <= JOBS_MAX:
+        raise UsageProblem(f"jobs={jobs}: a worker runs 1 to {JOBS_MAX} jobs at the same time")
+    if for_s is not None and not for_s > 0:
+        raise UsageProblem(f"for_s={for_s}: give a time in seconds that is greater than 0")
+    working = work_queue(
+        places=places_of(db, None),
+        environment=os.environ,
+        jobs=jobs,
+        for_s=for_s,
+        stop_when_empty=stop_when_empty,
+        trust=trust,
+    )
+    return await _own_error(working)
 
 
 @names_damage
@@ -284,3 +313,14 @@ async def _own_error(running: Awaitable[Value]) -> Value:
         return await running
     except ExceptionGroup as group:
         raise first_error(group) from group
+
+
+def wait(function: Callable[..., Awaitable[Value]], *args: Any, **options: Any) -> Value:
+    """Run the asynchronous version to its end. Raises RuntimeError inside a trio run."""
+    if trio.lowlevel.in_trio_run():
+        name = getattr(function, "__name__", "")
+        raise RuntimeError(
+            f"orc.{name.removesuffix('_async')} cannot be called inside a trio run; "
+            f"use `await orc.{name}(...)`"
+        )
+    return run_sync(function, *args, **options)

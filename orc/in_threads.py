@@ -12,9 +12,10 @@ from typing import ParamSpec, TypeVar
 
 import trio
 
-from orc.api import diff, job, jobs, plan, submit, validate, verify
+from orc.api import diff, job, jobs, plan, validate, verify
 from orc.cli.errors import EnvironmentProblem
 from orc.ledger.scarcity import find_shortage, may_pass
+from orc.queue import submit
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")

@@ -1,9 +1,11 @@
-"""Rate limits: how many calls and tokens a provider receives per minute.
+"""Limits of providers that hold for all jobs of a process: calls and tokens per minute, and slots.
 
-The limits hold over every window of 60 seconds: a call is sent when the calls and tokens of the
+The rates hold over every window of 60 seconds: a call is sent when the calls and tokens of the
 last minute leave room for it. The tokens of a call are unknown before its reply; until then the
-mean of the earlier calls is used. Times are on trio's clock. Circuits and adaptive concurrency
-are left to `core/fold/limits.py`.
+mean of the earlier calls is used. Times are on trio's clock. The slots limit how many steps that
+call a provider run at the same time. Of several jobs' limits on a provider, the smallest holds for
+all of them. Circuits, adaptive concurrency and the slots of one job are left to
+`core/fold/limits.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import trio
 
@@ -34,9 +37,14 @@ class _Call:
 
 @dataclass(slots=True)
 class _Meter:
-    """The calls of the last minute to one provider, and the places reserved for first calls."""
+    """One provider: its limits, the calls of the last minute, and the steps that run.
 
-    rate: RateDef
+    `places` are reserved for first calls. `slots` is the limit of `running`.
+    """
+
+    rate: RateDef = field(default_factory=RateDef)
+    slots: int = sys.maxsize
+    running: int = 0
     sent: deque[_Call] = field(default_factory=deque)
     tokens: int = 0
     places: int = 0
@@ -51,14 +59,19 @@ class _Meter:
 
     def room(self) -> int:
         """How many calls may be sent now."""
-        now = trio.current_time()
-        while self.sent and self.sent[0].until <= now:
-            call = self.sent.popleft()
-            call.is_counted = False
-            self.tokens -= call.tokens
+        self._forget_old()
         return self._room_beside(len(self.sent), self.tokens)
 
+    def room_for_steps(self) -> int:
+        """How many more steps may start now. The calls of running steps that wait come first."""
+        rates = 0 if self.turn.locked() else self.room()
+        return max(0, min(rates, self.slots - self.running))
+
     def next_at(self) -> float:
+        """When another step may start; infinity if that depends on a slot or on a reserved place."""
+        return math.inf if self.running >= self.slots else self.next_at_for_calls()
+
+    def next_at_for_calls(self) -> float:
         """When the window will have room for a call; infinity if reserved places take all of it."""
         calls, tokens = len(self.sent), self.tokens
         for call in self.sent:
@@ -81,55 +94,145 @@ class _Meter:
             rooms.append(max(0 if taken else 1, int(left // expected)))
         return max(0, min(rooms))
 
+    def _forget_old(self) -> None:
+        now = trio.current_time()
+        while self.sent and self.sent[0].until <= now:
+            call = self.sent.popleft()
+            call.is_counted = False
+            self.tokens -= call.tokens
+
     def send(self) -> _Call:
+        self._forget_old()
         call = _Call(trio.current_time() + WINDOW_S, self.expected())
         self.sent.append(call)
         self.tokens += call.tokens
         return call
 
 
-class Rates:
-    """The rate limits of one job. A step reserves a place from its start to its first call."""
+class SharedLimits:
+    """The limits of the jobs that run in one process.
 
-    def __init__(self, rates: Mapping[str, RateDef]) -> None:
-        self._meters = {
-            name: _Meter(rate)
-            for name, rate in rates.items()
-            if rate.requests_per_min is not None or rate.tokens_per_min is not None
-        }
+    It counts the calls of every provider, so that the limits of a job that joins later hold at once.
+    """
+
+    def __init__(self) -> None:
+        self._members: list[Rates] = []
+        self._meters: dict[str, _Meter] = {}
+
+    def meter(self, provider: str) -> _Meter | None:
+        """The meter of a provider; None for a step that calls no model."""
+        return self._meters.setdefault(provider, _Meter()) if provider else None
+
+    def join(self, member: Rates) -> None:
+        """Apply the limits of a job that starts."""
+        self._members.append(member)
+        self._apply_limits(member)
+
+    def leave(self, member: Rates) -> None:
+        """Apply the limits of a job no longer."""
+        if member in self._members:
+            self._members.remove(member)
+            self._apply_limits(member)
+            self.made_room(member)
+
+    def made_room(self, by: Rates) -> None:
+        """Wake the other jobs that found no room: there may be some now."""
+        for member in self._members:
+            if member is not by:
+                member.look_again()
+
+    def _apply_limits(self, changed: Rates) -> None:
+        for provider in {*changed.rates, *changed.slots}:
+            meter = self.meter(provider)
+            if meter is None:
+                continue
+            rates = [found.rates[provider] for found in self._members if provider in found.rates]
+            meter.rate = RateDef(
+                requests_per_min=_smallest(rate.requests_per_min for rate in rates),
+                tokens_per_min=_smallest(rate.tokens_per_min for rate in rates),
+            )
+            slots = (found.slots.get(provider, sys.maxsize) for found in self._members)
+            meter.slots = min(slots, default=sys.maxsize)
+            meter.changed.unpark_all()
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _smallest(limits: Iterable[_Number | None]) -> _Number | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+class Rates:
+    """The limits of one job, which also hold the limits of the jobs that it shares them with.
+
+    A step holds a slot while it runs, and reserves a place from its start to its first call.
+    `slots` has the limits of running steps by provider. `on_room` is called when another job has
+    made room for which this one waits.
+    """
+
+    def __init__(
+        self,
+        rates: Mapping[str, RateDef],
+        slots: Mapping[str, int] | None = None,
+        shared: SharedLimits | None = None,
+        *,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.rates = rates
+        self.slots = slots or {}
+        self._shared = shared or SharedLimits()
+        self._on_room = on_room
+        self._running: dict[str, _Meter] = {}
         self._places: dict[str, _Meter] = {}
         self._calls: dict[str, tuple[_Meter, _Call]] = {}
         self._full: set[str] = set()
+        self._is_short = False
+        self._shared.join(self)
+
+    def close(self) -> None:
+        """The job has stopped: its steps and limits no longer count. Its calls still do."""
+        for step in [*self._running, *self._places]:
+            self.release(step)
+        self._shared.leave(self)
+
+    def look_again(self) -> None:
+        """Another job has made room."""
+        if self._is_short:
+            self._is_short = False
+            self._on_room()
 
     def room(self, provider: str) -> int:
         """How many more steps that call the provider may start now."""
-        meter = self._meters.get(provider)
+        meter = self._shared.meter(provider)
         if meter is None:
             return sys.maxsize
-        # Running steps already hold a slot, so their calls come first.
-        room = 0 if meter.turn.locked() else meter.room()
+        room = meter.room_for_steps()
         if room == 0:
             self._full.add(provider)
+            self._is_short = True
         return room
 
     def next_at(self) -> float:
         """When a provider that had no room will have some, on trio's clock.
 
-        Infinity: not before a reserved place is used or given back.
+        Infinity: not before a step ends, or a reserved place is used or given back.
         """
         full, self._full = self._full, set()
-        return min((self._meters[name].next_at() for name in full), default=math.inf)
+        meters = filter(None, map(self._shared.meter, full))
+        return min((meter.next_at() for meter in meters), default=math.inf)
 
     def reserve(self, provider: str, step: str) -> None:
-        """Reserve a place for the first call of a step that starts."""
-        meter = self._meters.get(provider)
+        """Reserve a slot, and a place for the first call, of a step that starts."""
+        meter = self._shared.meter(provider)
         if meter is not None:
             meter.places += 1
-            self._places[step] = meter
+            meter.running += 1
+            self._places[step] = self._running[step] = meter
 
     async def admit(self, provider: str, step: str) -> None:
         """Wait until the step's next call may be sent. A reserved place needs no wait."""
-        meter = self._meters.get(provider)
+        meter = self._shared.meter(provider)
         if meter is None:
             return
         if self._places.get(step) is meter:
@@ -137,11 +240,12 @@ class Rates:
         else:
             await self._wait_for_room(meter)
         self._calls[step] = (meter, meter.send())
+        self._shared.made_room(self)
 
     async def _wait_for_room(self, meter: _Meter) -> None:
         async with meter.turn:
             while not meter.room():
-                with trio.move_on_at(meter.next_at()):
+                with trio.move_on_at(meter.next_at_for_calls()):
                     await meter.changed.park()
 
     def settle(self, step: str, tokens: int | None) -> None:
@@ -155,12 +259,16 @@ class Rates:
             meter.tokens += tokens - call.tokens
             call.tokens = tokens
         meter.changed.unpark_all()
+        self._shared.made_room(self)
 
     def release(self, step: str) -> None:
-        """Record the end of the attempt: give back a place that it did not use."""
+        """Record the end of the attempt: give back its slot, and a place that it did not use."""
         self._calls.pop(step, None)
         if step in self._places:
             self._give_back(step)
+        if step in self._running:
+            self._running.pop(step).running -= 1
+            self._shared.made_room(self)
 
     def _give_back(self, step: str) -> None:
         meter = self._places.pop(step)

@@ -54,12 +54,19 @@ from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.local import LocalExecutor
-from orc.scheduler.rates import Rates
+from orc.scheduler.rates import Rates, SharedLimits
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
 from orc.scheduler.signals import poll_signals
-from orc.scheduler.stopping import Stop, StopCommand, cut_short_outcome, watch_stop_signals
+from orc.scheduler.stopping import (
+    OpenStops,
+    Stop,
+    StopCommand,
+    cut_short_outcome,
+    stops_by_signals,
+    watch_stops,
+)
 from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
 
@@ -89,6 +96,8 @@ class Runner:
         grace_s: float = GRACE_S,
         keeps_work: Literal["failed", "always"] | None = None,
         mask: Mask,
+        shared: SharedLimits | None = None,
+        open_stops: OpenStops = stops_by_signals,
     ) -> None:
         self._job_id = job_id
         self._mask = mask
@@ -129,7 +138,11 @@ class Runner:
         self._branches = BranchEvaluator(state, self._context.renderer, self._clock)
         self._budgets = BudgetGate(state, price)
         self._results = ResultReuse(state, self._context.renderer, results)
-        self._rates = Rates(state.definition.rate)
+        self._rates = Rates(
+            state.definition.rate, _slots_of(state), shared, on_room=self._look_again
+        )
+        self._open_stops = open_stops
+        self._waiting: trio.CancelScope | None = None
         self._scopes: dict[str, trio.CancelScope] = {}
         self._stop: Stop | None = None
         self._advanced_at = 0.0
@@ -148,7 +161,7 @@ class Runner:
         try:
             async with trio.open_nursery() as nursery:
                 # Before the first event, so that from then on a stop signal stops the job cleanly.
-                await nursery.start(watch_stop_signals, self._send)
+                await nursery.start(watch_stops, self._open_stops, self._send)
                 nursery.start_soon(
                     poll_signals, self._ledger, self._job_id, self._state, self._send
                 )
@@ -160,6 +173,7 @@ class Runner:
             self._groups.close()
             is_kept = self._context.keeps_work == "always"
             self._context.workspace.clear(ended=self._state.status == "succeeded" and not is_kept)
+            self._rates.close()
         return self._state
 
     async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
@@ -243,6 +257,9 @@ class Runner:
     def _advance(self, turn: Turn) -> None:
         """Apply what the state requires without a command: expiries, starts, the job's end."""
         state = self._state
+        if state.status in JOB_AT_REST:
+            # The first command has stopped the job: it left the queue instead of being resumed.
+            return
         if self._stop is not None:
             if state.running_total == 0 and state.status == "running":
                 # If the last step ended in the same turn, the job ends normally.
@@ -365,10 +382,16 @@ class Runner:
             wake = wake if due is None else min(wake, self._clock.deadline(due))
             wake = wake if deadline is None else min(wake, deadline)
         messages: list[Message] = []
-        with trio.move_on_at(wake):
+        with trio.move_on_at(wake) as self._waiting:
             messages.append(await self._receive.receive())
+        self._waiting = None
         messages += self._receive_waiting()
         return messages
+
+    def _look_again(self) -> None:
+        """Look for steps that may start, since another job of this process has made room."""
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _receive_waiting(self) -> list[Message]:
         messages = []
@@ -377,3 +400,8 @@ class Runner:
                 messages.append(self._receive.receive_nowait())
         except trio.WouldBlock:
             return messages
+
+
+def _slots_of(state: JobState) -> dict[str, int]:
+    """The job's limits of running steps by provider, without the limit on all steps."""
+    return {name: limit for name, limit in state.definition.concurrency.items() if name != "total"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,30 +70,58 @@ def cut_short_outcome(
     return Interrupted(stop.reason, duration_s)
 
 
-async def watch_stop_signals(
+OpenStops = Callable[[], AbstractAsyncContextManager[AsyncIterator[InterruptJob]]]
+"""Opens the source of the stop requests of one job. From then on, no request is missed."""
+
+
+async def watch_stops(
+    open_stops: OpenStops,
     send: trio.MemorySendChannel[Message],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Send each stop signal to the runner as a command. Never returns.
+    """Send each stop request to the runner. Never returns before the source ends.
 
-    `task_status` reports when signals are being received.
+    `task_status` reports when requests are being received.
     """
-    async with _open_stop_signals() as received:
+    async with open_stops() as received:
         task_status.started()
-        async for number in received:
-            await send.send(Message(InterruptJob(signal=signal.Signals(number).name)))
+        async for command in received:
+            await send.send(Message(command))
 
 
 @asynccontextmanager
-async def _open_stop_signals() -> AsyncIterator[AsyncIterator[int]]:
-    """The numbers of received stop signals. Outside the main thread, the iterator only waits."""
+async def stops_by_signals() -> AsyncIterator[AsyncIterator[InterruptJob]]:
+    """The stop signals of a process that runs one job."""
+    async with open_stop_signals() as names:
+        yield _SignalStops(names)
+
+
+@asynccontextmanager
+async def open_stop_signals() -> AsyncIterator[AsyncIterator[str]]:
+    """The names of received stop signals. Outside the main thread, the iterator only waits."""
     if threading.current_thread() is not threading.main_thread():
-        yield _never()
+        yield _SignalNames(None)
         return
     with trio.open_signal_receiver(*_STOP_SIGNALS) as received:
-        yield received
+        yield _SignalNames(received)
 
 
-async def _never() -> AsyncIterator[int]:
-    await trio.sleep_forever()
-    yield 0
+# Classes, since trio warns of asynchronous generators that are dropped before their end.
+
+
+@dataclass(frozen=True, slots=True)
+class _SignalNames(AsyncIterator[str]):
+    numbers: AsyncIterator[int] | None
+
+    async def __anext__(self) -> str:
+        if self.numbers is None:
+            await trio.sleep_forever()
+        return signal.Signals(await anext(self.numbers)).name
+
+
+@dataclass(frozen=True, slots=True)
+class _SignalStops(AsyncIterator[InterruptJob]):
+    names: AsyncIterator[str]
+
+    async def __anext__(self) -> InterruptJob:
+        return InterruptJob(signal=await anext(self.names))

@@ -98,10 +98,14 @@ MAY_IMPORT: dict[str, str] = {
         "projections.tables providers scheduler scheduler.core scheduler.core.fold "
         "scheduler.core.resolve scheduler.core.rules scheduler.core.spec"
     ),
+    "cli.jobs.queue": (
+        "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "
+        "scheduler.core.fold"
+    ),
     "cli.terminal": (
-        "cli cli.jobs cli.jobs.caller ledger ledger.files ledger.secrets ledger.transport "
-        "projections projections.folder projections.folds projections.money providers "
-        "scheduler.core scheduler.core.fold scheduler.core.spec"
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
+        "ledger.transport projections projections.folder projections.folds projections.money "
+        "providers scheduler.core scheduler.core.fold scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages",
     "cli.cluster": "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors",
@@ -110,20 +114,21 @@ MAY_IMPORT: dict[str, str] = {
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"
     ),
     "cli.commands": (
-        "cli cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.caller cli.terminal "
-        "ledger ledger.files ledger.transport projections projections.exports projections.folder "
-        "projections.folds projections.history projections.money projections.pages "
-        "projections.pictures projections.search projections.tables projections.why scheduler "
-        "scheduler.core scheduler.core.fold scheduler.core.resolve scheduler.core.spec "
-        "scheduler.drivers"
+        "cli cli.browse cli.chaos cli.cluster cli.doctor cli.jobs cli.jobs.caller cli.jobs.queue "
+        "cli.terminal ledger ledger.files ledger.transport projections projections.exports "
+        "projections.folder projections.folds projections.history projections.money "
+        "projections.pages projections.pictures projections.search projections.tables "
+        "projections.why scheduler scheduler.core scheduler.core.fold scheduler.core.resolve "
+        "scheduler.core.spec scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables "
+        "scheduler.core"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (
-        "cli cli.jobs cli.jobs.caller ledger projections.history projections.tables "
-        "scheduler.core scheduler.core.spec"
+        "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger projections.history "
+        "projections.tables scheduler.core scheduler.core.spec"
     ),
 }
 # What each folder may import besides the standard library. Providers import trio since they wait
@@ -231,7 +236,14 @@ def imports(path: Path) -> Iterator[str]:
 def test_the_modules_of_every_package_are_checked() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in modules()} == {"orc", *PACKAGES}
     api = {path.name for path in modules() if package_of(path) == "orc"}
-    assert api == {"__init__.py", "about.py", "api.py", "asynchronous.py", "in_threads.py"}
+    assert api == {
+        "__init__.py",
+        "about.py",
+        "api.py",
+        "asynchronous.py",
+        "in_threads.py",
+        "queue.py",
+    }
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

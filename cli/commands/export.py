@@ -211,7 +211,7 @@ def _read_snapshot(ledger: LedgerReader, job_id: str, orc_version: str) -> Itera
             row = ledger.connection.execute(
                 "SELECT status FROM jobs WHERE job_id = ?", (job_id,)
             ).fetchone()
-            status = shown_status(ledger.path, job_id, row[0])
+            status = shown_status(ledger.connection, ledger.path, job_id, row[0])
             yield read_source(ledger, job_id, status=status, orc_version=orc_version)
         finally:
             ledger.connection.execute("ROLLBACK")

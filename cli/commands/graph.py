@@ -22,7 +22,7 @@ from orc.cli.terminal.text import (
 )
 from orc.ledger.digest import digest_bytes
 from orc.ledger.files.new_file import write_new_bytes
-from orc.ledger.kinds import CACHED, INTERRUPTED
+from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
 from orc.projections import mermaid_graph, text_graph
 from orc.projections.pictures.graph_dot import dot_graph
 from orc.projections.pictures.graph_svg import draw_graph
@@ -163,5 +163,5 @@ def _kind(step: StepSpec) -> str:
 def _nodes_of_job(name: str, database: Path | None, at: int | None) -> list[GraphNode]:
     with read_job_at(database, name, at) as tables:
         view = read_view(tables.connection, tables.job_id)
-        is_live = tables.status(view.job.status) != INTERRUPTED
+        is_live = tables.status(view.job.status) not in NOT_LIVE
     return nodes_of_view(view, is_live=is_live)

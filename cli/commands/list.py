@@ -13,7 +13,7 @@ from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, parse_since
 from orc.cli.terminal.job_cost import brief_cost
 from orc.cli.terminal.text import put, put_json, say, table
-from orc.ledger.kinds import SHOWN_JOB_STATUSES
+from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
 from orc.ledger.wording import duration_text, number_text
 
 
@@ -38,6 +38,9 @@ def command(
             autocompletion=lambda: list(SHOWN_JOB_STATUSES),
         ),
     ] = None,
+    queued: Annotated[
+        bool, typer.Option("--queued", help="Only jobs that wait for a worker: --status queued.")
+    ] = False,
     project: Annotated[
         str | None, typer.Option(help="Only jobs of this project.", metavar="PROJECT")
     ] = None,
@@ -56,8 +59,8 @@ def command(
     with read_tables(database) as (connection, path):
         found = list_jobs(
             connection,
-            shown_status=live_status(path),
-            statuses=statuses or (),
+            shown_status=live_status(connection, path),
+            statuses=(*(statuses or ()), *((QUEUED,) if queued else ())),
             project=project,
             since=parse_since(since),
         )

@@ -20,12 +20,14 @@ from orc.cli.options import (
     KeepWork,
     Model,
     NoInput,
+    OutputDir,
     Provider,
     Quiet,
     Replies,
     RunsDir,
     SpecFile,
     StrictRun,
+    Until,
     split_names,
 )
 from orc.cli.terminal.ask_inputs import ask_missing
@@ -43,13 +45,7 @@ def command(
     database: Database = None,
     runs_dir: RunsDir = None,
     replies: Replies = None,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Copy the job's outputs to this folder instead of the spec's output_dir.",
-            metavar="DIR",
-        ),
-    ] = None,
+    output_dir: OutputDir = None,
     strict: StrictRun = False,
     record: Annotated[
         Path | None,
@@ -68,12 +64,7 @@ def command(
         bool,
         typer.Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
     ] = False,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            help="Run only these steps and the steps that they need.", metavar="STEP[,STEP]"
-        ),
-    ] = None,
+    until: Until = None,
     force: Force = False,
     keep_work: KeepWork = False,
     quiet: Quiet = False,

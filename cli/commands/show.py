@@ -19,13 +19,14 @@ from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
-from orc.ledger.kinds import INTERRUPTED, SHOWN_RESUMABLE, names_where, sql_list
+from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE, names_where, sql_list
 from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text, size_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, StepRow
+from orc.projections.tables.status import QUEUED_TEXT, left_queue_text
 
 _ASKED_MAX = 20
 _IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
@@ -92,12 +93,12 @@ def _put_pictures(
     width, is_plain = terminal_width(), is_plain_terminal()
     if graph:
         put()
-        nodes = nodes_of_view(view, is_live=status != INTERRUPTED)
+        nodes = nodes_of_view(view, is_live=status not in NOT_LIVE)
         put(text_graph(nodes, width=width, is_plain=is_plain))
     if timeline:
         put()
         now = tables.recorded_at or Clock().recorded_at()
-        is_live = status != INTERRUPTED
+        is_live = status not in NOT_LIVE
         found = read_timeline(tables.connection, view, now=now, up_to=tables.at, is_live=is_live)
         put(text_timeline(found, width=width, is_plain=is_plain))
 
@@ -151,7 +152,10 @@ def _put_next(view: JobView, status: str) -> None:
             put()
             put(f"{safe(step.name)} asks: {safe(step.question, width=300)}")
             put(f"next: orc approve {job_id} '{safe(step.name)}'    or orc reject")
-    if status in SHOWN_RESUMABLE:
+    if status == QUEUED:
+        put()
+        put(QUEUED_TEXT)
+    elif status in SHOWN_RESUMABLE:
         put()
         put(f"next: orc resume {job_id}")
 
@@ -233,7 +237,7 @@ def _step_value(step: StepRow, dropped: str | None) -> dict[str, Any]:
 
 
 def _doubts_of(tables: JobTables, status: str) -> _JobDoubts:
-    is_interrupted = status == INTERRUPTED
+    is_interrupted = status in NOT_LIVE
     return _read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
 
 
@@ -316,7 +320,14 @@ def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any
 
 
 def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[str, str]]:
-    """The import and the removals of the job, as labels and lines; the caller makes them safe."""
+    """The job's import, removals, and end in the queue, as labels and lines to be made safe."""
+    last = connection.execute(
+        "SELECT type, data FROM events WHERE job_id = ? ORDER BY version DESC LIMIT 1", (job_id,)
+    ).fetchone()
+    if last is not None and last[0] == "job.interrupted":
+        fields = parse_object(last[1])
+        if fields.get("queue") == "left":
+            yield "queue", left_queue_text(fields.get("crashes"))
     note = imported(connection, job_id)
     if note is not None:
         trust = "" if note["trusted"] else "; not trusted: orc resume refuses it"

@@ -16,6 +16,7 @@ from orc.ledger import JobId, Ledger, failpoints
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.wording import count_text
+from orc.projections.tables.status import is_in_queue
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
 from orc.scheduler.core.errors import nearest
@@ -29,7 +30,7 @@ class Decision:
     """The decision of a step. `is_ours` is False if another one was recorded before.
 
     `by` is the user who decided; None if the step's timeout did. `has_owner` is whether a process
-    runs the job.
+    runs the job, `is_queued` whether a worker continues it otherwise.
     """
 
     job_id: JobId
@@ -38,6 +39,7 @@ class Decision:
     by: str | None
     is_ours: bool
     has_owner: bool
+    is_queued: bool = False
 
 
 async def decide(
@@ -83,7 +85,8 @@ async def decide(
             if found is None:
                 return None
             is_ours = known is not None or found.signal_id == wanted.signal_id
-            return Decision(job_id, step, found.option, found.by, is_ours, has_owner)
+            is_queued = is_in_queue(ledger.connection, job_id)
+            return Decision(job_id, step, found.option, found.by, is_ours, has_owner, is_queued)
 
         return await ask(request, decide_here, decided)
 

@@ -36,7 +36,9 @@ from orc.providers import Provider
 from orc.scheduler.core.commands import Command, ResumeJob, StartJob, SubmitJob
 from orc.scheduler.core.fold.evolve import JobState, initial_state
 from orc.scheduler.core.fold.graph import build_graph
+from orc.scheduler.rates import SharedLimits
 from orc.scheduler.runner import Observer, Runner
+from orc.scheduler.stopping import OpenStops, stops_by_signals
 from orc.scheduler.workspace import Workspace
 
 REFRESH_S = 2.0
@@ -84,7 +86,8 @@ class Caller:
     """What the caller of a use case provides: paths, environment and callbacks.
 
     With `force`, files in the job's `output_dir` that orc did not write are overwritten. With
-    `keep_work`, the working folders of all attempts are kept.
+    `keep_work`, the working folders of all attempts are kept. A worker shares the limits of
+    providers among its jobs, and has its own source of stop requests.
     """
 
     places: Places
@@ -92,6 +95,8 @@ class Caller:
     listener: Listener = Listener()
     force: bool = False
     keep_work: bool = False
+    shared: SharedLimits | None = None
+    open_stops: OpenStops = stops_by_signals
 
 
 @contextmanager
@@ -223,6 +228,8 @@ class OwnedJob:
                 results=ResultCache(self.ledger, job_id),
                 keeps_work="always" if caller.keep_work else None,
                 mask=mask,
+                shared=caller.shared,
+                open_stops=caller.open_stops,
             )
             try:
                 async with trio.open_nursery() as nursery:
@@ -314,11 +321,13 @@ def start_command(
     replies: Any,
     timeout_s: float | None,
     only: tuple[str, ...] | None,
+    *,
+    from_queue: bool = False,
 ) -> Command:
     """The command that starts a run of an existing job: StartJob or ResumeJob. Raises LedgerError."""
     owner = owner_here()
     if state.status == "submitted":
-        return StartJob(owner, only)
+        return StartJob(owner, only, from_queue)
     payload: Payload | None = None
     if replies is not None:
         payload, blob = pack(replies)
@@ -338,6 +347,7 @@ def start_command(
         timeout_s=timeout_s,
         signal_id=last_signal,
         only=only,
+        from_queue=from_queue,
     )
 
 

@@ -115,7 +115,7 @@ def prepare_run(
 ) -> Prepared:
     """Do everything that can fail before the job exists; nothing is written.
 
-    Without `is_run` the job is only submitted: providers and secrets are left to the resume. Raises
+    Without `is_run` the job is only submitted: providers and secrets are left to its owner. Raises
     SpecError, UsageProblem, EnvironmentProblem.
     """
     files = SpecFiles(spec_dir_of(submission))
@@ -134,7 +134,7 @@ def prepare_run(
     if is_run:
         providers = build_providers(definition, environment, replies=replies)
     if submission.strict and is_run:
-        _refuse_dropped(definition, providers)
+        refuse_dropped(definition, providers)
     return Prepared(submission, spec, definition, replies, providers, files, mask)
 
 
@@ -203,7 +203,8 @@ def _check_stream(step_id: str, definition: JobDef) -> None:
         )
 
 
-def _refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+def refuse_dropped(definition: JobDef, providers: Mapping[str, Provider]) -> None:
+    """Refuse parameters that a step's provider does not support. Raises UsageProblem."""
     for step_id, target, dropped in find_dropped(definition, providers):
         raise UsageProblem(
             f"step {step_id!r}: {target.provider} does not support {', '.join(dropped)}; "

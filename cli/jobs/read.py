@@ -53,14 +53,14 @@ class Step:
 class Job:
     """A job as it is now. Times are UTC text, costs US dollars.
 
-    `status` is succeeded, failed, cancelled, waiting, running or interrupted (not ended, and no
-    process runs it). `outputs` has the output of each succeeded step by step id, and
-    `outputs_removed` the steps whose outputs were pruned or redacted. `files` has the paths of the
-    job's files in the run folder, by their path under `outputs/`; `artifacts` has those of the
-    files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`, `kind` and
-    `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
-    `not_delivered` are files that were not copied to `output_dir`, since it has files of these
-    names that orc did not write.
+    `status` is succeeded, failed, cancelled, waiting, running, queued (a worker will run it) or
+    interrupted (not ended, and no process runs it). `outputs` has the output of each succeeded step
+    by step id, and `outputs_removed` the steps whose outputs were pruned or redacted. `files` has
+    the paths of the job's files in the run folder, by their path under `outputs/`; `artifacts` has
+    those of the files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`,
+    `kind` and `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the
+    known part. `not_delivered` are files that were not copied to `output_dir`, since it has files of
+    these names that orc did not write.
     """
 
     job_id: str
@@ -106,7 +106,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         folder = folder_of(ledger, job_id, use="read") if ended is None else ended.folder
         outputs, removed = _outputs(ledger, state)
         owned = read_owned(ledger.read_stream(job_id))
-        status = shown_status(places.database, job_id, row.status)
+        status = shown_status(ledger.connection, places.database, job_id, row.status)
     known = row.cost_usd or 0.0
     return Job(
         job_id=job_id,

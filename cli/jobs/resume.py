@@ -56,17 +56,30 @@ async def resume(
             if state.status == "succeeded":
                 return owned.publish_again()
             refuse_removed(ledger, job_id, state)
-            return await _continue(owned, provider, replies, timeout_s, budget, only)
+            return await continue_job(
+                owned,
+                provider=provider,
+                replies=replies,
+                timeout_s=timeout_s,
+                budget=budget,
+                only=only,
+            )
 
 
-async def _continue(
+async def continue_job(
     owned: OwnedJob,
-    provider: str | None,
-    replies: Path | None,
-    timeout_s: float | None,
-    budget: str | None,
-    only: tuple[str, ...],
+    *,
+    provider: str | None = None,
+    replies: Path | None = None,
+    timeout_s: float | None = None,
+    budget: str | None = None,
+    only: tuple[str, ...] = (),
+    from_queue: bool = False,
 ) -> Ended:
+    """Run a job that this process owns and has folded; the arguments are those of `resume`.
+
+    With `from_queue`, this process is a worker, which took the job from the queue.
+    """
     ledger, job_id, state = owned.ledger, owned.job_id, owned.state
     mask = owned.read_secrets(steps=steps_to_run(state, only))
     document = read_replies_for_resume(ledger, state, provider=provider, replies=replies)
@@ -74,5 +87,7 @@ async def _continue(
     owned.build_providers(replies=document, override=provider)
     if budget is not None:
         owned.append(parse_raise(budget, state))
-    start = start_command(ledger, job_id, state, provider, document, timeout_s, only or None)
+    start = start_command(
+        ledger, job_id, state, provider, document, timeout_s, only or None, from_queue=from_queue
+    )
     return await owned.run(start)

@@ -1,44 +1,87 @@
-"""Submits a prepared spec: the job's first event has everything that a resume needs."""
+"""`orc submit`, and the first event of every job, which has everything that a resume needs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from orc.cli.jobs.caller.secrets import refuse_secrets_in_paths
+from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.providers import build_providers
+from orc.cli.jobs.caller.secrets import needed_steps, read_mask, refuse_secrets_in_paths
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import Caller, OwnedJob, own
 from orc.cli.jobs.places import Places, open_for_writing
-from orc.cli.jobs.prepare import Prepared, Submission, prepare_run, spec_dir_of
+from orc.cli.jobs.prepare import (
+    Prepared,
+    Submission,
+    prepare_run,
+    refuse_dropped,
+    spec_dir_of,
+)
 from orc.ledger import JobId, pack
 from orc.ledger.definition import JobDef, dump_job
 from orc.ledger.digest import clean_text
-from orc.ledger.events import JobSubmitted, Payload
+from orc.ledger.events import JobSubmitted, Payload, QueuedRun
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.ids import new_job_id
 
 
 def submit(
-    submission: Submission, *, places: Places, environment: Mapping[str, str], version: str
+    submission: Submission,
+    *,
+    places: Places,
+    environment: Mapping[str, str],
+    version: str,
+    force: bool = False,
+    on_notice: Callable[[str], None] = lambda text: None,
 ) -> JobId:
-    """Submit a spec as a job without running it; `resume` runs it.
+    """Submit a spec to the queue without running it: a worker or `resume` runs it.
 
-    Secrets and keys of providers are read by the resume. Raises SpecError, UsageProblem,
-    EnvironmentProblem, LedgerError.
+    Secrets and keys of providers are read from the environment of the process that runs the job;
+    `on_notice` gets what is missing in this one, and a strict submission is refused. Raises
+    SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
     prepared = prepare_run(submission, environment, is_run=False)
+    for missing in _missing_here(prepared, environment):
+        if submission.strict:
+            raise missing
+        on_notice(f"{missing}. The worker that runs the job needs it")
     with open_for_writing(places, environment, create=True) as ledger:
         ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)
         with own(ledger, new_job_id(), Caller(places, environment)) as owned:
-            submit_owned(owned, prepared, version=version)
+            queued = QueuedRun(only=submission.until or None, force=force or None)
+            submit_owned(owned, prepared, version=version, queued=queued)
             owned.publish_submitted()
             return owned.job_id
 
 
-def submit_owned(owned: OwnedJob, prepared: Prepared, *, version: str) -> None:
-    """Append the first event of the owned job. Raises LedgerError."""
+def _missing_here(prepared: Prepared, environment: Mapping[str, str]) -> list[EnvironmentProblem]:
+    """What a run of the job would lack in this environment: secrets, and keys of providers.
+
+    Raises UsageProblem for a parameter that a provider does not support, if the submission is strict.
+    """
+    missing = []
+    definition, submission = prepared.definition, prepared.submission
+    try:
+        read_mask(definition, environment, steps=needed_steps(definition, submission.until))
+    except EnvironmentProblem as error:
+        missing.append(error)
+    try:
+        providers = build_providers(definition, environment, replies=prepared.replies)
+    except EnvironmentProblem as error:
+        missing.append(error)
+    else:
+        if submission.strict:
+            refuse_dropped(definition, providers)
+    return missing
+
+
+def submit_owned(
+    owned: OwnedJob, prepared: Prepared, *, version: str, queued: QueuedRun | None = None
+) -> None:
+    """Append the first event of the owned job; `queued` puts it into the queue. Raises LedgerError."""
     event, blobs = submission_of(
         prepared.definition,
         text=prepared.spec.text,
@@ -48,6 +91,7 @@ def submit_owned(owned: OwnedJob, prepared: Prepared, *, version: str) -> None:
         places=owned.caller.places,
         mask=owned.ledger.mask,
         version=version,
+        queued=queued,
     )
     blobs += prepared.files.contents.values()
     owned.create(prepared.definition, event, blobs=blobs)
@@ -64,6 +108,7 @@ def submission_of(
     mask: Mask,
     version: str,
     forked_from: JobId | None = None,
+    queued: QueuedRun | None = None,
 ) -> tuple[JobSubmitted, list[bytes]]:
     """The first event of a job, and the blobs that it refers to.
 
@@ -97,6 +142,7 @@ def submission_of(
         inputs=packed(definition.inputs),
         replies=None if replies is None else packed(replies),
         forked_from=forked_from,
+        queued=queued,
         orc_version=version,
     )
     return event, blobs

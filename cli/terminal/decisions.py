@@ -44,5 +44,6 @@ def decide_step(
     else:
         say(f"{safe(step)}: {decision.option}")
         if not decision.has_owner:
-            say(f"next: orc resume {decision.job_id}")
+            by_worker = "a worker (orc work) continues the job"
+            say(f"next: {by_worker if decision.is_queued else f'orc resume {decision.job_id}'}")
     return SUCCEEDED if decision.is_ours else FAILED

@@ -166,14 +166,21 @@ class DroppedParams:
         return f"{safe(event.step)}: {safe(event.provider)} does not support {dropped}: not sent"
 
 
-def say_ending(ended: Ended) -> None:
-    """Print the last lines about a run: status, failures, and the next command."""
+def ending_line(ended: Ended, totals: Totals | None = None) -> str:
+    """How a run ended: the job's status, its steps, tokens and cost."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
-    totals = Totals.of_job(ended)
-    used = totals.summary()
+    used = (totals or Totals.of_job(ended)).summary()
     counted = f"{number_text(good)} of {count_text(len(steps), 'step')}"
-    say(f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}")
+    is_back = ended.status == INTERRUPTED and ended.state.is_queued
+    where = "; it is back in the queue" if is_back else ""
+    return f"{ended.job_id} {ended.status}: {counted}{used and f', {used}'}{where}"
+
+
+def say_ending(ended: Ended) -> None:
+    """Print the last lines about a run: status, failures, and the next command."""
+    totals = Totals.of_job(ended)
+    say(ending_line(ended, totals))
     if totals.doubts.calls:
         say(f"  {totals.doubts.text()}")
     if ended.status == "waiting":
@@ -214,6 +221,9 @@ def say_questions(ended: Ended) -> None:
     if ended.state.over_budget:
         say(f"  next: orc resume {ended.job_id} --budget +AMOUNT    (+1.00, +5000tokens, +10calls)")
         return
+    if ended.state.is_queued:
+        say("  then: a worker (orc work) continues the job")
+        return
     say(f"  then: orc resume {ended.job_id}")
 
 
@@ -221,5 +231,7 @@ def next_command(ended: Ended) -> str:
     """The next command for a job that has not succeeded."""
     for step_id in sorted(ended.state.questions):
         return f"orc approve {ended.job_id} '{step_id}'"
+    if ended.status == INTERRUPTED and ended.state.is_queued:
+        return "orc work"
     more = " --budget +AMOUNT" if ended.state.over_budget else ""
     return f"orc resume {ended.job_id}{more}"

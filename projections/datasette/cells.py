@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from orc.ledger.visible import visible
 from orc.ledger.wording import cost_text, usd_text
-from orc.projections.tables.status import shown_status
+from orc.projections.tables.status import status_without_owner
 
 SHORT_CHARS = 200
 LONG_CHARS = 10_000
@@ -148,11 +148,14 @@ def _job_status(status: str, place: CellPlace) -> str | None:
     job_id = place.get("job_id")
     if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
-    if shown_status(place.database, job_id, status) == status:
+    is_queued = place.get("queued") == 1
+    shown = status_without_owner(place.database, job_id, status, is_queued=lambda: is_queued)
+    if shown == status:
         return None
-    return Markup('<span title="{}">interrupted</span>').format(
-        f"no process runs the job; orc resume {job_id} continues it"
-    )
+    title = f"no process runs the job; orc resume {job_id} continues it"
+    if is_queued:
+        title = "no worker has taken the job; orc work runs it"
+    return Markup('<span title="{}">{}</span>').format(title, shown)
 
 
 def _cost(cost_usd: Any, place: CellPlace) -> str | None:

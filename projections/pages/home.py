@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, JOB_OPEN, sql_list
+from orc.ledger.kinds import INTERRUPTED, JOB_OPEN, NOT_LIVE, QUEUED, SHOWN_JOB_STATUSES, sql_list
 from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.pages.links import Links
 from orc.projections.pages.render import since_s
@@ -21,7 +21,7 @@ from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
 
 PAGE_JOBS = 50
-STATUSES = (*JOB_OPEN, *JOB_ENDED, INTERRUPTED)
+STATUSES = SHOWN_JOB_STATUSES
 
 _RECENT_JOBS = 1_000
 _SPARK_RUNS = 20
@@ -96,7 +96,7 @@ def read_unended(connection: sqlite3.Connection, database: Path) -> dict[str, st
         "ORDER BY submitted_at DESC LIMIT ?",
         (_UNENDED_MAX,),
     ).fetchall()
-    return {job_id: shown_status(database, job_id, status) for job_id, status in rows}
+    return {job_id: shown_status(connection, database, job_id, status) for job_id, status in rows}
 
 
 def _find(
@@ -104,7 +104,7 @@ def _find(
 ) -> list[JobRow]:
     """The jobs of the page, and one more if there is a next page."""
     conditions, values = ["1"], list[Any]()
-    if filters.status in ("running", INTERRUPTED):
+    if filters.status in ("running", *NOT_LIVE):
         wanted = [job_id for job_id, status in unended.items() if status == filters.status]
         conditions.append(f"job_id IN ({', '.join('?' * len(wanted))})")
         values += wanted
@@ -204,6 +204,7 @@ def _summary(
     return {
         "running": statuses.count("running"),
         "waiting": statuses.count("waiting"),
+        QUEUED: statuses.count(QUEUED),
         INTERRUPTED: statuses.count(INTERRUPTED),
         "failed_today": spent.get(days[-1], (0, 0, 0, 0))[2],
         "jobs_today": spent.get(days[-1], (0, 0, 0, 0))[3],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.ledger.files.locks import has_owner
-from orc.ledger.kinds import INTERRUPTED, JOB_ENDED, SHOWN_RESUMABLE
+from orc.ledger.kinds import JOB_ENDED, NOT_LIVE, SHOWN_RESUMABLE
 from orc.ledger.reader import LedgerReader
 from orc.ledger.transport.imported import imported
 from orc.projections.folder.jsonl import event_object
@@ -25,7 +25,7 @@ from orc.projections.pictures.timeline_svg import draw_timeline
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
 from orc.projections.tables.moment import tables_at
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import shown_status, step_state
+from orc.projections.tables.status import QUEUED_TEXT, shown_status, step_state
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20
@@ -59,7 +59,7 @@ def read_job(
     moment = read_moment(reader, job_id, at or head, head)
     if moment.is_now:
         view = read_view(reader.connection, job_id)
-        status = shown_status(database, job_id, view.job.status)
+        status = shown_status(reader.connection, database, job_id, view.job.status)
         return read_values(reader, view, status, links, moment, now=now)
     with tables_at(database, job_id, moment.version) as connection:
         then = LedgerReader(database, connection)
@@ -89,10 +89,10 @@ def read_values(
 ) -> dict[str, Any]:
     """The values that the page and the HTML export share. Raises LedgerError.
 
-    `status` is the one to show: `interrupted` if no process runs an unfinished job.
+    `status` is the one to show, as in `shown_status`.
     """
     connection, job_id = reader.connection, view.job.job_id
-    is_live = status != INTERRUPTED
+    is_live = status not in NOT_LIVE
     timeline = read_timeline(
         connection,
         view,
@@ -111,6 +111,7 @@ def read_values(
         "status": status,
         "is_over": status in JOB_ENDED,
         "is_resumable": status in SHOWN_RESUMABLE,
+        "queued_text": QUEUED_TEXT,
         "moment": moment,
         "progress": progress_of(view.job),
         "elapsed_s": elapsed_of(view.job, status, now),

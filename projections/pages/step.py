@@ -18,7 +18,7 @@ from orc.ledger.events import (
     ToolCalled,
     ToolReturned,
 )
-from orc.ledger.kinds import INTERRUPTED, OPEN
+from orc.ledger.kinds import NOT_LIVE, OPEN
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.definitions import read_or_lost, read_spec
 from orc.projections.history.exchange import Exchange, read_exchange
@@ -88,8 +88,8 @@ def read_step(
     step = view.by_name.get(name)
     if step is None:
         return None
-    status = shown_status(database, job_id, view.job.status)
-    state = step_state(step, is_live=status != INTERRUPTED)
+    status = shown_status(connection, database, job_id, view.job.status)
+    state = step_state(step, is_live=status not in NOT_LIVE)
     events = list(reader.read_step(job_id, name))
     calls = read_calls(connection, step.step_id)
     definition = read_spec(reader, job_id).step(name)

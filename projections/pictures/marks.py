@@ -55,6 +55,16 @@ MARKS: Mapping[str, Mark] = {
         Mark("succeeded", "succeeded", "✓", "*", _DISC, "M-3.6 .2l2.6 2.6l4.6-5", False, "#d1e7dd"),
         Mark("cached", "reused", "↺", "=", _HEXAGON, "M.8-4.4l-3.6 5h5l-3.4 4", False, "#cff4f0"),
         Mark("skipped", "skipped", "-", "-", _DIAMOND, "M-3 0h6", True, "#e2e3e5"),
+        Mark(
+            "queued",
+            "queued",
+            "≡",
+            "q",
+            _DISC,
+            "M-3.4-2.8h6.8M-3.4 0h6.8M-3.4 2.8h6.8",
+            True,
+            "#e7e5f6",
+        ),
         Mark("pending", "pending", "·", ".", _DISC, "", True, "#ffffff"),
     )
 }

@@ -16,7 +16,7 @@ from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import Schema, digest_of, schema_of
 from orc.projections.tables.version import VERSION, read_version
 
-DIGEST = "8e25ea6470ee8dd54cf6924fb5b7a87d8eb50ce1636f3834b45c597b6f2764f6"
+DIGEST = "fedab298a46bad051e1f715a27ee7118cd8d389d46ca497673845be539794f46"
 """`digest_of` the tables and indexes of this version; a test compares it with `create_tables`."""
 
 NAMES = frozenset("attempts circuits files jobs llm_calls steps tool_calls".split())

@@ -114,6 +114,7 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
         spec_file=event.source_name,
         runs_dir=event.runs_dir,
         forked_from=event.forked_from,
+        queued=int(event.queued is not None),
     )
     for row in step_rows(job_id, spec):
         writer.add("step", **row)
@@ -121,16 +122,26 @@ def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
 
 def _job_started(writer: Writer, recorded: Recorded, event: JobStarted) -> None:
     owner = f"{event.owner.pid} on {event.owner.host}"
-    writer.add("job_started", job_id=recorded.job_id, started_at=recorded.recorded_at, owner=owner)
+    writer.add(
+        "job_started",
+        job_id=recorded.job_id,
+        started_at=recorded.recorded_at,
+        owner=owner,
+        queued=int(bool(event.from_queue)),
+    )
 
 
 def _job_resumed(writer: Writer, recorded: Recorded, event: JobResumed) -> None:
     job_id = recorded.job_id
     owner = f"{event.owner.pid} on {event.owner.host}"
-    writer.add("job_resumed", job_id=job_id, owner=owner)
+    writer.add("job_resumed", job_id=job_id, owner=owner, queued=int(bool(event.from_queue)))
     writer.add("reopened", job_id=job_id, kept=json.dumps(event.kept or ()))
     writer.add("recounted", job_id=job_id)
     writer.add("circuits_reset", job_id=job_id, closed_at=recorded.recorded_at)
+
+
+def _job_interrupted(writer: Writer, recorded: Recorded, event: JobInterrupted) -> None:
+    writer.add("job_interrupted", job_id=recorded.job_id, queued=int(event.queue == "back"))
 
 
 def _job_succeeded(writer: Writer, recorded: Recorded, event: JobSucceeded) -> None:
@@ -278,7 +289,7 @@ def _step_switched(writer: Writer, recorded: Recorded, event: StepSwitched) -> N
 
 
 def _ignore(writer: Writer, recorded: Recorded, event: Any) -> None:
-    """The event changes no table: `job.interrupted`, for example, since the job has not ended."""
+    """The event changes no table: `budget.raised`, for example."""
 
 
 # For each event the phase, which is the place of its statements in `ORDER`, and its handler.
@@ -287,7 +298,6 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     JobAmended: (0, job_amended),
     JobStarted: (1, _job_started),
     JobResumed: (1, _job_resumed),
-    JobInterrupted: (1, _ignore),
     BudgetRaised: (1, _ignore),
     BlobRemoved: (1, _ignore),
     CacheHit: (2, cache_hit),
@@ -311,6 +321,7 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     StepExpanded: (9, step_expanded),
     ApprovalRequested: (9, approval_requested),
     JobWaiting: (10, job_waiting),
+    JobInterrupted: (10, _job_interrupted),
     JobSucceeded: (10, _job_succeeded),
     JobFailed: (10, _job_failed),
     JobCancelling: (10, _job_cancelling),

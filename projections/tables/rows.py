@@ -32,7 +32,8 @@ class JobRow:
     name: str = column("The project of the spec.")
     status: str = column(
         "running, waiting (for a person or a budget), succeeded, failed or cancelled. A job that "
-        "is running without a live process is shown as interrupted.",
+        "is running without a live process is shown as interrupted, or as queued if it is in the "
+        "queue.",
         start="running",
         indexed=True,
     )
@@ -71,6 +72,11 @@ class JobRow:
     runs_dir: str | None = column("The folder that contains the job's run folder.")
     owner: str | None = column("The process that last ran the job: its process id and host.")
     forked_from: str | None = column("The job that this one was forked from.")
+    queued: int = column(
+        "1 while the job is in the queue: a worker (orc work) runs it when no process does.",
+        start=0,
+        indexed=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

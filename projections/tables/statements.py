@@ -65,7 +65,7 @@ _KEPT_IF_SUCCEEDED = "CASE WHEN attempts AND status = 'succeeded' THEN {0} ELSE 
 STATEMENTS: dict[str, Statement] = {
     "job": Insert(JobRow),
     "step": Insert(StepRow),
-    "job_amended": Update(JobRow, _JOB_RUNNING),
+    "job_amended": Update(JobRow, {**_JOB_RUNNING, "queued": 0}),
     "step_cleared": Update(
         StepRow,
         {
@@ -179,8 +179,10 @@ STATEMENTS: dict[str, Statement] = {
     f"WHERE job_id = :job_id AND status IN {sql_list(OPEN)} "
     "AND name NOT IN (SELECT value FROM json_each(:kept))",
     "job_waiting": Update(JobRow, {"status": "waiting"}),
+    "job_interrupted": Update(JobRow),
     "job_ended": Update(
         JobRow,
+        {"queued": 0},
         computed={
             "finished_at": ":finished_at",
             "duration_s": "round((julianday(:finished_at) - julianday(started_at)) * 86400, 3)",

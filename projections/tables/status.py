@@ -1,24 +1,55 @@
-"""The status to show: the stored one, or `interrupted`, which depends on the live processes."""
+"""The status to show: the stored one, or `interrupted` or `queued`, which depend on live processes."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.ledger.files.locks import has_owner
-from orc.ledger.kinds import CACHED, INTERRUPTED
+from orc.ledger.kinds import CACHED, INTERRUPTED, QUEUED
 from orc.ledger.stored import check_job_id
 
 if TYPE_CHECKING:
     from orc.projections.tables.rows import StepRow
 
 
-def shown_status(database: Path, job_id: str, stored: str) -> str:
-    """The status of a job now: `interrupted` if it is stored as running and no live process runs it."""
+QUEUED_TEXT = "queued: no worker has taken it; start one with `orc work`"
+"""What people read about a job whose shown status is `queued`."""
+
+
+IN_QUEUE = (
+    "jobs.queued AND NOT EXISTS (SELECT 1 FROM orc_meta WHERE key = 'imported:' || jobs.job_id)"
+)
+"""The condition that workers run a job of this ledger. An imported job was in another one's queue."""
+
+
+def shown_status(connection: sqlite3.Connection, database: Path, job_id: str, stored: str) -> str:
+    """The status of a job now.
+
+    A job that is stored as running and that no live process runs is `queued` if a worker will run
+    it, else `interrupted`.
+    """
     check_job_id(job_id, where=str(database))
+    return status_without_owner(
+        database, job_id, stored, is_queued=lambda: is_in_queue(connection, job_id)
+    )
+
+
+def status_without_owner(
+    database: Path, job_id: str, stored: str, *, is_queued: Callable[[], bool]
+) -> str:
+    """See `shown_status`; `is_queued` is called only for a job that no process runs."""
     if stored == "running" and not has_owner(database, job_id):
-        return INTERRUPTED
+        return QUEUED if is_queued() else INTERRUPTED
     return stored
+
+
+def is_in_queue(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Whether workers run the job when no other process does."""
+    query = f"SELECT 1 FROM jobs WHERE job_id = ? AND {IN_QUEUE}"
+    return connection.execute(query, (job_id,)).fetchone() is not None
 
 
 def step_state(step: StepRow, *, is_live: bool = True) -> str:
@@ -32,3 +63,11 @@ def step_state(step: StepRow, *, is_live: bool = True) -> str:
     if step.status == "running" and not is_live:
         return INTERRUPTED
     return step.status
+
+
+def left_queue_text(crashes: object) -> str:
+    """Why a job was taken out of the queue, after so many workers died with it."""
+    return (
+        f"{crashes} workers in a row died while they ran the job, without any progress: it left the "
+        "queue"
+    )

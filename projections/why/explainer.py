@@ -37,6 +37,7 @@ from orc.projections.history.definitions import read_spec
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import is_in_queue
 from orc.projections.why.cache import cache_statement, not_cached
 from orc.projections.why.causes import chain_events, chain_text, read_causes
 from orc.projections.why.pending import pending_statements
@@ -137,7 +138,11 @@ class StepExplainer:
         """Add what a step that has not ended waits for. Call it after the last event."""
         if self.row.status in OPEN:
             self.statements += pending_statements(
-                self.view, self.row, self.spec.definition, is_live=is_live
+                self.view,
+                self.row,
+                self.spec.definition,
+                is_live=is_live,
+                is_queued=is_in_queue(self.reader.connection, self.view.job.job_id),
             )
 
     def _started(self, recorded: Recorded, event: StepStarted) -> None:

@@ -9,24 +9,28 @@ from orc.ledger.kinds import OPEN
 from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import QUEUED_TEXT
 from orc.projections.why.texts import Statement
 
 _LISTED = 10
 
 
 def pending_statements(
-    view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool
+    view: JobView, row: StepRow, job: JobDef | None, *, is_live: bool, is_queued: bool
 ) -> Iterator[Statement]:
     """The reasons why the step has not ended, those of the whole job first.
 
-    `is_live` says whether a process runs the job.
+    `is_live` says whether a process runs the job, `is_queued` whether workers run it otherwise.
     """
     job_id = view.job.job_id
-    if view.job.status == "running" and not is_live:
+    if view.job.status == "running" and not is_live and is_queued:
+        yield Statement("waits", QUEUED_TEXT, ())
+    elif view.job.status == "running" and not is_live:
         text = f"no process runs the job; orc resume {job_id} continues it"
         yield Statement("waits", text, ())
     elif view.job.status == "waiting":
-        text = f"the job waits for a person to act; after that, orc resume {job_id} continues it"
+        next_ = "a worker (orc work)" if is_queued else f"orc resume {job_id}"
+        text = f"the job waits for a person to act; after that, {next_} continues it"
         yield Statement("waits", text, ())
     if row.status == "waiting":
         yield Statement("waits", _waits_for(row), ())

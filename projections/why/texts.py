@@ -13,6 +13,7 @@ from orc.ledger.kinds import OPEN, REMOVED, facts_of
 from orc.ledger.wording import count_text, limit_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import left_queue_text
 
 Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",
@@ -79,8 +80,13 @@ def budget_text(event: BudgetExceeded) -> str:
 
 def stopped_text(event: JobInterrupted) -> str:
     """Why a job was stopped."""
+    if event.queue == "left":
+        return left_queue_text(event.crashes)
+    back = "; the job went back to the queue" if event.queue == "back" else ""
     if event.signal:
-        return f"the job was stopped by {event.signal}"
+        return f"the job was stopped by {event.signal}{back}"
+    if event.queue == "back":
+        return f"the time of its worker was over{back}"
     return "the job stopped after the steps of this run had ended"
 
 

@@ -104,15 +104,19 @@ class SubmitJob:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Start a job that has not run yet. `only` limits the run to these steps and their needs."""
+    """Start a job that has not run yet. `only` limits the run to these steps and their needs.
+
+    `from_queue`: the owner is a worker, which took the job from the queue.
+    """
 
     owner: Owner
     only: tuple[str, ...] | None = None
+    from_queue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeJob:
-    """Resume a job that has run before."""
+    """Resume a job that has run before. `from_queue` is as in `StartJob`."""
 
     owner: Owner
     provider: str | None = None
@@ -120,6 +124,7 @@ class ResumeJob:
     timeout_s: float | None = None
     signal_id: int | None = None
     only: tuple[str, ...] | None = None
+    from_queue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +249,13 @@ class PauseJob:
 
 @dataclass(frozen=True, slots=True)
 class InterruptJob:
-    """Stop the job because of a stop signal. No attempt is running."""
+    """Stop the job because of a stop signal, or because the worker's time is over (None).
 
-    signal: str
+    A worker returns the job to the queue with `queue`. No attempt is running.
+    """
+
+    signal: str | None
+    queue: Literal["back"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

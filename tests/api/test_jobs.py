@@ -21,7 +21,7 @@ def test_a_submitted_job_has_not_run_and_resume_runs_it(here: Path) -> None:
     submitted = orc.submit(write("spec.yaml", CHAIN), inputs={"name": "Ada"})
     resumed = orc.resume(submitted.job_id)
 
-    assert submitted.status == "interrupted"
+    assert submitted.status == "queued"
     assert [step.status for step in submitted.steps] == ["pending", "pending"]
     assert submitted.outputs == {}
     assert submitted.started_at is None
@@ -257,6 +257,7 @@ def test_output_dir_gets_the_files_and_other_files_are_not_overwritten(here: Pat
 WAITING: dict[str, Callable[[], object]] = {
     "run": lambda: orc.run("spec.yaml"),
     "resume": lambda: orc.resume(),
+    "work": lambda: orc.work(stop_when_empty=True),
     "rerun": lambda: orc.rerun("latest", "first"),
     "fork": lambda: orc.fork("latest"),
     "replay": lambda: orc.replay(),

@@ -69,7 +69,7 @@ def test_the_jobs_are_those_that_orc_list_prints(here: Path) -> None:
 
     assert [as_json(job) for job in orc.jobs()] == command("list", "--json").lines()
     assert [job.project for job in orc.jobs(statuses="waiting")] == ["gated"]
-    assert [job.status for job in orc.jobs(project="chain")] == ["interrupted", "succeeded"]
+    assert [job.status for job in orc.jobs(project="chain")] == ["queued", "succeeded"]
     assert len(orc.jobs(statuses=["waiting", "succeeded"])) == 2
     assert [job.project for job in orc.jobs(limit=1)] == ["chain"]
     hour = timedelta(hours=1)

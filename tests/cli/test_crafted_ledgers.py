@@ -62,6 +62,8 @@ COMMANDS = (
     ["replay", "JOB"],
     ["cancel", "JOB"],
     ["resume", "JOB"],
+    ["submit", "spec.yaml"],
+    ["work", "--stop-when-empty"],
 )
 """Each command, in the end those that change the ledger."""
 

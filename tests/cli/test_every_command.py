@@ -48,6 +48,8 @@ HOSTILE = json.dumps(HOSTILE_TEXT.replace("\0", ""))
 
 COMMANDS: dict[str, list[list[str]]] = {
     "run": [["hostile.yaml"], ["no such \x1b[2J.yaml"], ["evil.yaml", "-i", NAME], ["evil.yaml"]],
+    "submit": [["hostile.yaml"], ["no such \x1b[2J.yaml"], ["evil.yaml", "-i", NAME]],
+    "work": [["--stop-when-empty"], ["--jobs", NAME], ["--for", NAME], ["--db", NAME]],
     "resume": [["latest"], [NAME], ["latest", "--until", NAME], ["latest", "--replies", NAME]],
     "rerun": [
         ["latest", "--from", f"talker{HOSTILE_NAME}", "--dry-run"],

@@ -59,6 +59,8 @@ WRITES = (
     ("redact", "0" * 64, "--yes"),
     ("rebuild",),
     ("run", "spec.yaml"),
+    ("submit", "spec.yaml"),
+    ("work", "--stop-when-empty"),
 )
 
 
@@ -315,7 +317,7 @@ def test_what_others_can_write_is_refused_until_the_user_trusts_it(
         assert said.code == 2, (command, said)
         assert f"chmod go-w {place}" in said.err, command
         assert VARIABLE in said.err, command
-        has_option = command[0] in ("resume", "rerun", "fork", "replay")
+        has_option = command[0] in ("resume", "rerun", "fork", "replay", "work")
         assert ("or add --trust" in said.err) == has_option, command
     assert orc("run", "spec.yaml", "--db", "new.db").code == (2 if path == "." else 3)
     said = orc("resume", job, "--trust")

@@ -25,10 +25,12 @@ CREATE TABLE "jobs" (
    "spec_file" TEXT,
    "runs_dir" TEXT,
    "owner" TEXT,
-   "forked_from" TEXT
+   "forked_from" TEXT,
+   "queued" INTEGER
 ) STRICT;
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_by_submitted_at ON jobs (submitted_at);
+CREATE INDEX jobs_by_queued ON jobs (queued);
 CREATE TABLE "steps" (
    "step_id" TEXT PRIMARY KEY,
    "name" TEXT,

@@ -29,6 +29,7 @@ from orc.ledger.events import (
     JobInterrupted,
     JobStarted,
     Payload,
+    QueuedRun,
     Reserved,
     TokenUsage,
     WorstCase,
@@ -93,6 +94,7 @@ def histories() -> dict[str, History]:
         "doubt": _ask_about_work_in_doubt,
         "optional": _set_every_optional_field,
         "modes": _write_files_with_modes,
+        "queue": _queue,
     }
 
 
@@ -345,6 +347,34 @@ def _set_every_optional_field() -> Iterator[Stand]:
                 kept=("more",),
                 only=("work",),
             ),
+        )
+        yield stand
+
+
+@contextmanager
+def _queue() -> Iterator[Stand]:
+    """A worker stops, two die, a person answers, and three more die: the job leaves the queue."""
+    definition = job(step("work", kind="run", run="true"), step("gate", kind="approval"))
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            how = QueuedRun(only=("work", "gate"), force=True)
+            first = submitted(definition, runs_dir=str(stand.folder), queued=how)
+            ledger.append(record([first], job_id=stand.job_id))
+        taken, crash = resumed(from_queue=True), interrupted("work", reason="crash")
+        stand.append(
+            JobStarted(owner=OWNER, from_queue=True),
+            started("gate", kind="approval"),
+            _question("gate"),
+            JobInterrupted(signal="SIGTERM", queue="back"),
+            taken,
+            started("work"),
+            *(taken, crash, started("work", 2)),
+            ApprovalDecided(step="gate", attempt=1, option="approve", by="me"),
+            *(taken, interrupted("work", 2, reason="crash"), started("work", 3)),
+            *(taken, interrupted("work", 3, reason="crash"), started("work", 4)),
+            *(taken, interrupted("work", 4, reason="crash"), started("work", 5)),
+            interrupted("work", 5, reason="crash"),
+            JobInterrupted(queue="left", crashes=3),
         )
         yield stand
 

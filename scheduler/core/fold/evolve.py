@@ -60,6 +60,7 @@ from orc.scheduler.core.fold.limits import (
     set_route,
 )
 from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
+from orc.scheduler.core.fold.queued_job import fold_queue
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
 from orc.scheduler.core.fold.state import (
     CommittedResult,
@@ -206,6 +207,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             state.last_at = before_at
         case _:
             assert_never(event)
+    fold_queue(state, event)
     return state
 
 

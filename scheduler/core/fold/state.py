@@ -222,6 +222,12 @@ class JobState:
     cancel_seen: int = 0
     """The id of the last cancel signal that an event has handled."""
     stopped_by: str | None = None
+    is_queued: bool = False
+    """Whether workers run the job."""
+    takes: int = 0
+    """How many workers in a row have taken the job without progress."""
+    is_answered: bool = False
+    """Whether a person has answered since the job of the queue began to wait."""
     is_cancelling: bool = False
     cancel_signal: int | None = None
     cancel_reason: str | None = None

@@ -60,6 +60,7 @@ from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import circuit_events, pick_target
 from orc.scheduler.core.fold.questions import REJECT
+from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
 from orc.scheduler.core.fold.work import takes_slot
 from orc.scheduler.core.rules.containers import (
@@ -94,7 +95,11 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return [command.event]
         case StartJob():
             assert state.status == "submitted"
-            return [JobStarted(owner=command.owner, only=command.only)]
+            return [
+                JobStarted(
+                    owner=command.owner, only=command.only, from_queue=command.from_queue or None
+                )
+            ]
         case ResumeJob():
             return _resume(state, command)
         case AmendJob():
@@ -127,7 +132,7 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
             return pause(state)
         case InterruptJob():
             assert state.running_total == 0
-            return [JobInterrupted(signal=command.signal)]
+            return [JobInterrupted(signal=command.signal, queue=command.queue)]
         case CancelJob():
             return [*_cut_by_crash(state), end_cancelled(state, command)]
         case TimeOutJob():
@@ -141,6 +146,8 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
 
 def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
     assert state.status in JOB_RESUMABLE
+    if command.from_queue and state.takes >= TAKES_MAX:
+        return [*_cut_by_crash(state), JobInterrupted(queue="left", crashes=state.takes)]
     resumed = JobResumed(
         owner=command.owner,
         provider=command.provider,
@@ -148,6 +155,7 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
         timeout_s=command.timeout_s,
         signal_id=command.signal_id,
         only=command.only,
+        from_queue=command.from_queue or None,
         kept=find_kept(state) or None,
     )
     # Attempts that were running when the last owner died have no end in the stream yet.

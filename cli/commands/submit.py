@@ -1,0 +1,93 @@
+"""`orc submit`: puts a spec into the queue as a job, which `orc work` runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from orc.about import version
+from orc.cli.jobs.caller.inputs import check_names, parse_inputs
+from orc.cli.jobs.prepare import Submission
+from orc.cli.jobs.submit import submit
+from orc.cli.ledger_access import find_places
+from orc.cli.options import (
+    Database,
+    Force,
+    Inputs,
+    InputsFile,
+    Json,
+    Model,
+    NoInput,
+    OutputDir,
+    Provider,
+    Quiet,
+    Replies,
+    RunsDir,
+    SpecFile,
+    Until,
+    split_names,
+)
+from orc.cli.terminal.ask_inputs import ask_missing
+from orc.cli.terminal.text import put, put_json, safe, say
+
+
+def command(
+    spec: SpecFile,
+    provider: Provider = None,
+    model: Model = None,
+    inputs: Inputs = None,
+    inputs_file: InputsFile = None,
+    database: Database = None,
+    runs_dir: RunsDir = None,
+    replies: Replies = None,
+    output_dir: OutputDir = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            help="Refuse parameters that a provider does not support, and a job that could not run "
+            "in this environment."
+        ),
+    ] = False,
+    until: Until = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    no_input: NoInput = False,
+    as_json: Json = False,
+) -> int:
+    """Put a spec into the queue; orc work runs it.
+
+    Checks everything that orc run checks, records the job, and prints its id. Nothing runs.
+    Secrets and keys of providers are read by the worker; what is missing here is reported.
+    """
+    given = parse_inputs(inputs or [], inputs_file)
+    check_names(inputs_file, given, spec)
+    if not no_input:
+        given = ask_missing(spec, given)
+    submission = Submission(
+        path=spec,
+        provider=provider,
+        model=model,
+        inputs=given,
+        replies=replies,
+        strict=strict,
+        until=split_names(until),
+        output_dir=output_dir,
+    )
+    places = find_places(database, runs_dir)
+    job_id = submit(
+        submission,
+        places=places,
+        environment=os.environ,
+        version=version(),
+        force=force,
+        on_notice=lambda text: None if quiet else say(f"orc: {safe(text)}"),
+    )
+    if as_json:
+        put_json({"event": "queued", "job_id": job_id})
+        return 0
+    put(job_id)
+    if not quiet:
+        say("queued; `orc work` runs it")
+    return 0

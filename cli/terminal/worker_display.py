@@ -1,0 +1,77 @@
+"""What `orc work` prints: a line for each job that is taken or has ended, or JSON objects."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orc.cli.jobs.owned_job import Ended, Listener
+from orc.cli.jobs.queue.worker import AGAIN_S, WorkListener
+from orc.cli.terminal.display import JsonDisplay
+from orc.cli.terminal.run_lines import ending_line, say_questions
+from orc.cli.terminal.text import put_json, safe, say
+from orc.ledger import JobId
+from orc.ledger.wording import count_text, duration_text
+from orc.projections.money.prices import PriceTable
+from orc.scheduler.core.fold.evolve import JobState
+
+
+def worker_lines(*, quiet: bool) -> WorkListener:
+    """Lines on stderr; with `quiet`, only those about jobs that did not succeed."""
+
+    def note(text: str) -> None:
+        if not quiet:
+            say(f"{_time()}  {text}")
+
+    def listener_of(job_id: JobId) -> Listener:
+        def on_job(state: JobState, job_id: str, folder: Path) -> None:
+            note(f"{job_id} taken: {safe(state.project)}, {count_text(len(state.steps), 'step')}")
+
+        return Listener(on_job=on_job, on_notice=lambda text: note(f"{job_id}: {safe(text)}"))
+
+    def on_ended(ended: Ended) -> None:
+        if quiet and ended.status == "succeeded":
+            return
+        say(f"{_time()}  {ending_line(ended)}")
+        for failure in ended.failures[:1]:
+            said = f"{failure.kind}: {safe(failure.message, width=300)}"
+            say(f"  {safe(failure.step or 'the job')}: {said}")
+        if ended.status == "waiting":
+            say_questions(ended)
+
+    return WorkListener(listener_of, on_ended, _say_left, _say_stopping)
+
+
+def worker_json(prices: PriceTable) -> WorkListener:
+    """JSON objects on stdout, as `orc run --json` prints them, each with its `job_id`."""
+    displays: dict[JobId, JsonDisplay] = {}
+
+    def listener_of(job_id: JobId) -> Listener:
+        displays[job_id] = JsonDisplay(prices)
+        return displays[job_id].listener()
+
+    def on_ended(ended: Ended) -> None:
+        displays.pop(ended.job_id).done(ended)
+
+    def on_left(job_id: JobId, error: BaseException) -> None:
+        displays.pop(job_id, None)
+        put_json({"event": "left", "job_id": job_id, "message": str(error)})
+        _say_left(job_id, error)
+
+    return WorkListener(listener_of, on_ended, on_left, _say_stopping)
+
+
+def _say_left(job_id: JobId, error: BaseException) -> None:
+    say(
+        f"{_time()}  {job_id} stays in the queue: {safe(error)}. This worker tries it again in "
+        f"{duration_text(AGAIN_S)}"
+    )
+
+
+def _say_stopping(signal: str | None) -> None:
+    why = "its time is over" if signal is None else signal
+    say(f"{_time()}  stopping ({why}): the running jobs go back to the queue")
+
+
+def _time() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
