@@ -122,8 +122,7 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.core.spec scheduler.drivers"
     ),
     "cli": (
-        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables "
-        "scheduler.core"
+        "cli.jobs cli.terminal ledger ledger.files ledger.secrets projections.tables scheduler.core"
     ),
     # The Python API returns values: it imports neither `cli.terminal` nor `cli.commands`.
     "orc": (

@@ -22,6 +22,7 @@ from orc.ledger.kinds import OPEN, facts_of, names_where, sql_list
 from orc.projections.folder.logs import AttemptLog, read_attempt_logs
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import is_in_queue
 
 _LOG_BYTES_MAX = 64 * 2**20
 _NAMED_MAX = 10
@@ -80,14 +81,15 @@ def _print_logs(
     while True:
         # Both are read before the attempts: if they say that no attempt can follow, the attempts
         # that are read afterwards are complete.
-        owned = has_owner(ledger.path, job_id)
+        has_process = has_owner(ledger.path, job_id)
+        owned = has_process or is_in_queue(ledger.connection, job_id)
         has_more = owned and _has_more(ledger, job_id, step)
         if changes.has_new(at_once=not owned):
             attempts = read_attempt_logs(ledger, job_id, step)
         chosen = [one for one in attempts if only in (None, one.attempt)]
         if only is not None and not chosen and not (follow and has_more):
             raise UsageProblem(f"{step} has no attempt {only}: {_counted(attempts)}")
-        printer.print_new(chosen, is_live=owned, follow=follow and owned)
+        printer.print_new(chosen, is_live=has_process, follow=follow and owned)
         if only is not None and chosen:
             has_more = False
         if not follow or not owned or (not has_more and all(one.is_over for one in chosen)):

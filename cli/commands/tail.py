@@ -11,12 +11,14 @@ import typer
 
 from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
-from orc.cli.ledger_access import read_ledger
+from orc.cli.ledger_access import read_ledger, read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Json, StepFilter
 from orc.cli.terminal.event_lines import put_event
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
 from orc.ledger import LedgerReader, Recorded, has_owner
+from orc.ledger.events import JobInterrupted
+from orc.projections.tables.status import is_in_queue
 
 _PAGE = 1_000
 ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
@@ -56,7 +58,7 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Print a job's events; with -f, follow it until it stops."""
-    with read_ledger(database) as ledger:
+    with (read_ledger_and_tables if follow else read_ledger)(database) as ledger:
         wanted = EventFilter(type_, step)
         if job is None and follow:
             if step is not None:
@@ -100,29 +102,41 @@ def print_job(
 ) -> None:
     """Print a job's events, or the `last` of them.
 
-    With `follow`, also print new events, until the job ends or has no owner any more.
+    With `follow`, also print new events, until the job ends, or until it has no owner any more and is
+    not in the queue.
     """
-    owned = has_owner(ledger.path, job_id)
+    owned = follow and _may_go_on(ledger, job_id)
     changes = LedgerChanges(ledger)
     version, ended = 0, False
     found: deque[Recorded] = deque(maxlen=last)
     for recorded in ledger.read_stream(job_id):
-        version, ended = recorded.version, recorded.event.type in ENDINGS
+        version, ended = recorded.version, _is_end(recorded)
         if wanted.has(recorded):
             found.append(recorded)
     for recorded in found:
         put_event(recorded, as_json=as_json)
     while follow and owned and not ended:
         changes.wait()
-        owned = has_owner(ledger.path, job_id)
+        owned = _may_go_on(ledger, job_id)
         # The last events may be in a snapshot that was not taken yet.
         has_new = changes.has_new(at_once=not owned)
         if owned and not has_new:
             continue
         for recorded in ledger.read_stream(job_id, after=version):
-            version, ended = recorded.version, recorded.event.type in ENDINGS
+            version, ended = recorded.version, _is_end(recorded)
             if wanted.has(recorded):
                 put_event(recorded, as_json=as_json)
+
+
+def _may_go_on(ledger: LedgerReader, job_id: str) -> bool:
+    """Whether a process runs the job, or a worker will."""
+    return has_owner(ledger.path, job_id) or is_in_queue(ledger.connection, job_id)
+
+
+def _is_end(recorded: Recorded) -> bool:
+    event = recorded.event
+    is_back = isinstance(event, JobInterrupted) and event.queue == "back"
+    return event.type in ENDINGS and not is_back
 
 
 def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json: bool) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orc.cli.errors import ReaderGone
 from orc.cli.jobs.owned_job import Ended, Listener
 from orc.cli.jobs.queue.worker import AGAIN_S, WorkListener
 from orc.cli.terminal.display import JsonDisplay
 from orc.cli.terminal.run_lines import ending_line, say_questions
 from orc.cli.terminal.text import put_json, safe, say
 from orc.ledger import JobId
+from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import count_text, duration_text
 from orc.projections.money.prices import PriceTable
 from orc.scheduler.core.fold.evolve import JobState
@@ -38,6 +41,8 @@ def worker_lines(*, quiet: bool) -> WorkListener:
             say(f"  {safe(failure.step or 'the job')}: {said}")
         if ended.status == "waiting":
             say_questions(ended)
+        if ended.status == INTERRUPTED and not ended.state.is_queued:
+            say(f"  {_why_left(ended)}")
 
     return WorkListener(listener_of, on_ended, _say_left, _say_stopping)
 
@@ -55,10 +60,18 @@ def worker_json(prices: PriceTable) -> WorkListener:
 
     def on_left(job_id: JobId, error: BaseException) -> None:
         displays.pop(job_id, None)
-        put_json({"event": "left", "job_id": job_id, "message": str(error)})
+        # A script may close the pipe. The worker continues, as a run does.
+        with suppress(ReaderGone):
+            put_json({"event": "left", "job_id": job_id, "message": str(error)})
         _say_left(job_id, error)
 
     return WorkListener(listener_of, on_ended, on_left, _say_stopping)
+
+
+def _why_left(ended: Ended) -> str:
+    if ended.state.only is not None:
+        return "the requested steps have ended"
+    return f"it left the queue, since its workers died: orc show {ended.job_id}"
 
 
 def _say_left(job_id: JobId, error: BaseException) -> None:

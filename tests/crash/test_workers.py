@@ -203,6 +203,7 @@ def test_a_job_that_kills_its_workers_leaves_the_queue_after_three(
     worker.wait(WAIT_S)
     _, said = run_ends(start("work", "--stop-when-empty"))
     assert f"{job} interrupted" in said
+    assert "it left the queue, since its workers died" in said
     assert status_of(tmp_path, job) == "interrupted"
     shown = run_orc("show", job, cwd=tmp_path).stdout
     assert "3 workers in a row died while they ran the job" in shown
@@ -253,3 +254,28 @@ def test_a_worker_ends_when_its_ledger_is_removed(tmp_path: Path, start: Start) 
     _, said = worker.communicate(timeout=WAIT_S)
     assert worker.returncode == 74, said
     assert "was deleted or replaced" in said
+
+
+def test_tail_and_logs_follow_a_job_through_the_queue(tmp_path: Path, start: Start) -> None:
+    """They wait for a worker, and go on when one has stopped."""
+    job = submit(
+        tmp_path, _SLOW.replace('echo "$ORC_JOB_ID" >>', 'echo said; echo "$ORC_JOB_ID" >>')
+    )
+    tail, logs = start("tail", job, "-f", "--json"), start("logs", job, "slow", "-f")
+    assert tail.stdout is not None
+    assert json.loads(tail.stdout.readline())["type"] == "job.submitted"
+    worker = start("work")
+    wait_until((tmp_path / "there").exists, what="the slow step")
+    worker.send_signal(signal.SIGTERM)
+    run_ends(worker)
+    (tmp_path / "go").touch()
+    run_ends(start("work", "--stop-when-empty"))
+    out, _ = run_ends(tail)
+    types = [json.loads(line)["type"] for line in out.splitlines()]
+    assert [name for name in types if name.startswith("job.")] == [
+        "job.started",
+        "job.interrupted",
+        "job.resumed",
+        "job.succeeded",
+    ]
+    assert run_ends(logs)[0].count("said") == 2

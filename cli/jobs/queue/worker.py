@@ -18,6 +18,7 @@ import trio
 from orc.cli.exit_codes import code_for_error
 from orc.cli.jobs.owned_job import Caller, Ended, Listener, own
 from orc.cli.jobs.places import Places, open_to_continue
+from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.queue.candidates import Candidates
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.resume import continue_job
@@ -197,6 +198,7 @@ class _Worker:
             assert state.submitted is not None
             assert state.submitted.queued is not None
             how = state.submitted.queued
+            check_step_names("--until", how.only or (), state.steps)
             listener = self.listener.listener_of(job_id)
             owned.caller = replace(caller, listener=listener, force=bool(how.force))
             refuse_removed(ledger, job_id, state)

@@ -77,7 +77,9 @@ def test_only_the_steps_that_were_asked_for_run_and_then_the_job_leaves_the_queu
     here: Path,
 ) -> None:
     job = submit(PASSING, "--until", "first")
-    assert "interrupted: 1 of 2 steps" in drain()
+    said = drain()
+    assert "interrupted: 1 of 2 steps" in said
+    assert "the requested steps have ended" in said
     assert status_of(job) == "interrupted"
     assert drain() == ""
 
