@@ -44,7 +44,8 @@ def worker_lines(*, quiet: bool) -> WorkListener:
         if ended.status == INTERRUPTED and not ended.state.is_queued:
             say(f"  {_why_left(ended)}")
 
-    return WorkListener(listener_of, on_ended, _say_left, _say_stopping)
+    on_stopping = WorkListener().on_stopping if quiet else _say_stopping
+    return WorkListener(listener_of, on_ended, _say_left, on_stopping)
 
 
 def worker_json(prices: PriceTable) -> WorkListener:

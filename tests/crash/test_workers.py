@@ -155,6 +155,8 @@ def test_a_stopped_worker_returns_its_jobs_to_the_queue(tmp_path: Path, start: S
     assert {status_of(tmp_path, job) for job in jobs} == {"succeeded"}
     # A step that has succeeded does not run again.
     assert sorted(lines_of(tmp_path / "before")) == sorted(jobs)
+    # The tables are those that are derived from all events at once.
+    assert run_orc("verify", cwd=tmp_path).returncode == 0
 
 
 def test_a_second_signal_stops_the_jobs_of_a_worker_without_grace(
@@ -209,6 +211,7 @@ def test_a_job_that_kills_its_workers_leaves_the_queue_after_three(
     assert "3 workers in a row died while they ran the job" in shown
     assert f"next: orc resume {job}" in shown
     assert "3 workers in a row died" in run_orc("why", job, "slow", cwd=tmp_path).stdout
+    assert run_orc("verify", cwd=tmp_path).returncode == 0
     # No worker takes it any more, and a person can continue it.
     run_ends(start("work", "--stop-when-empty"))
     (tmp_path / "go").touch()
