@@ -12,6 +12,7 @@ from orc.cli.jobs.queue.worker import JOBS_MAX, work
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.options import Database, Json, Quiet, Trust
+from orc.cli.terminal.text import safe, say
 from orc.cli.terminal.worker_display import worker_json, worker_lines
 from orc.ledger.exit_codes import ENVIRONMENT, SUCCEEDED
 from orc.scheduler.core.durations import parse_duration
@@ -56,6 +57,10 @@ def command(
     """
     places = find_places(database)
     listener = worker_json(places.prices) if as_json else worker_lines(quiet=quiet)
+    if not (quiet or as_json or stop_when_empty):
+        say(
+            f"waiting for jobs of {safe(places.database)}; Ctrl-C returns running ones to the queue"
+        )
     worked = run_sync(
         work,
         places=places,

@@ -24,7 +24,7 @@ from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.resume import continue_job
 from orc.cli.jobs.sync import first_error
 from orc.ledger import JobId, Ledger
-from orc.ledger.errors import OwnedElsewhere
+from orc.ledger.errors import LedgerError, OwnedElsewhere
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import InterruptJob
 from orc.scheduler.core.fold.queued_job import takeable_at
@@ -122,13 +122,17 @@ class _Worker:
         self._changed = trio.Event()
 
     async def run(self, for_s: float, *, stop_when_empty: bool) -> None:
-        """Work until the end. Raises the error of a bug after all other jobs have stopped."""
+        """Work until the end. An error that is not a job's own is raised after all jobs have stopped."""
         deadline = trio.current_time() + for_s
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
             while True:
                 if not self._is_stopping:
-                    self._take(nursery)
+                    try:
+                        self._take(nursery)
+                    except LedgerError as error:
+                        # The jobs that run stop in order, as far as the ledger allows.
+                        self._fail(error)
                 if not self._running and (self._is_stopping or stop_when_empty):
                     break
                 self._changed = trio.Event()
@@ -173,8 +177,7 @@ class _Worker:
         except Exception as group:
             error = first_error(group) if isinstance(group, ExceptionGroup) else group
             if code_for_error(error) is None:
-                self._error = self._error or error
-                self._stop(None)
+                self._fail(error)
             else:
                 self.left[job_id] = _Left(str(error), trio.current_time() + AGAIN_S)
                 self.listener.on_left(job_id, error)
@@ -209,6 +212,10 @@ class _Worker:
             task_status.started()
             async for name in names:
                 self._stop(name)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._stop(None)
 
     def _stop(self, signal: str | None) -> None:
         """Take no more jobs, and interrupt those that run; the second time without grace."""
