@@ -33,19 +33,24 @@ def worker_lines(*, quiet: bool) -> WorkListener:
         return Listener(on_job=on_job, on_notice=lambda text: note(f"{job_id}: {safe(text)}"))
 
     def on_ended(ended: Ended) -> None:
-        if quiet and ended.status == "succeeded":
+        if quiet and ended.status == "succeeded" and not ended.left_alone:
             return
         say(f"{_time()}  {ending_line(ended)}")
         for failure in ended.failures[:1]:
             said = f"{failure.kind}: {safe(failure.message, width=300)}"
             say(f"  {safe(failure.step or 'the job')}: {said}")
+        if ended.left_alone:
+            count = count_text(len(ended.left_alone), "file")
+            target = safe(ended.state.definition.output_dir)
+            say(f"  {count} not copied to {target}, since orc did not write those that are there")
+            say(f"  next: orc resume {ended.job_id} --force    (overwrites them)")
         if ended.status == "waiting":
             say_questions(ended)
         if ended.status == INTERRUPTED and not ended.state.is_queued:
             say(f"  {_why_left(ended)}")
 
     on_stopping = WorkListener().on_stopping if quiet else _say_stopping
-    return WorkListener(listener_of, on_ended, _say_left, on_stopping)
+    return WorkListener(listener_of, on_ended, _say_left, _say_problem, on_stopping)
 
 
 def worker_json(prices: PriceTable) -> WorkListener:
@@ -66,7 +71,13 @@ def worker_json(prices: PriceTable) -> WorkListener:
             put_json({"event": "left", "job_id": job_id, "message": str(error)})
         _say_left(job_id, error)
 
-    return WorkListener(listener_of, on_ended, on_left, _say_stopping)
+    def on_problem(job_id: JobId, error: BaseException) -> None:
+        displays.pop(job_id, None)
+        with suppress(ReaderGone):
+            put_json({"event": "problem", "job_id": job_id, "message": str(error)})
+        _say_problem(job_id, error)
+
+    return WorkListener(listener_of, on_ended, on_left, on_problem, _say_stopping)
 
 
 def _why_left(ended: Ended) -> str:
@@ -80,6 +91,10 @@ def _say_left(job_id: JobId, error: BaseException) -> None:
         f"{_time()}  {job_id} stays in the queue: {safe(error)}. This worker tries it again in "
         f"{duration_text(AGAIN_S)}"
     )
+
+
+def _say_problem(job_id: JobId, error: BaseException) -> None:
+    say(f"{_time()}  {job_id}: {safe(error)}")
 
 
 def _say_stopping(signal: str | None) -> None:

@@ -24,7 +24,9 @@ from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.resume import continue_job
 from orc.cli.jobs.sync import first_error
 from orc.ledger import JobId, Ledger
+from orc.ledger.connection import storage_errors
 from orc.ledger.errors import LedgerError, OwnedElsewhere
+from orc.ledger.kinds import JOB_ENDED
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import InterruptJob
 from orc.scheduler.core.fold.queued_job import takeable_at
@@ -50,13 +52,15 @@ class WorkListener:
     """Callbacks of a worker.
 
     `listener_of` is called when a job was taken, and gives the callbacks of its run. `on_ended` is
-    called when the job has ended or stopped, `on_left` when the job cannot be run here, with the
-    reason, `on_stopping` when the worker takes no more jobs, with the signal if there was one.
+    called when the job has ended or stopped, `on_left` when the job cannot be run here and stays in the
+    queue, with the reason, `on_problem` with an error after the job's end, `on_stopping` when the worker
+    takes no more jobs, with the signal if there was one.
     """
 
     listener_of: Callable[[JobId], Listener] = _no_listener
     on_ended: Callable[[Ended], None] = lambda ended: None
     on_left: Callable[[JobId, BaseException], None] = lambda job_id, error: None
+    on_problem: Callable[[JobId, BaseException], None] = lambda job_id, error: None
     on_stopping: Callable[[str | None], None] = lambda signal: None
 
 
@@ -179,8 +183,7 @@ class _Worker:
             if code_for_error(error) is None:
                 self._fail(error)
             else:
-                self.left[job_id] = _Left(str(error), trio.current_time() + AGAIN_S)
-                self.listener.on_left(job_id, error)
+                self._could_not_run(job_id, error)
         finally:
             del self._running[job_id]
             if looks_again:
@@ -212,6 +215,20 @@ class _Worker:
             task_status.started()
             async for name in names:
                 self._stop(name)
+
+    def _could_not_run(self, job_id: JobId, error: BaseException) -> None:
+        """Leave the job to other workers, unless it has ended: its files could not be delivered."""
+        with storage_errors(self.ledger.path):
+            row = self.ledger.connection.execute(
+                "SELECT status FROM jobs WHERE job_id = ?", (job_id,)
+            ).fetchone()
+        if row is not None and row[0] in JOB_ENDED:
+            self.left.pop(job_id, None)
+            self.ended[row[0]] += 1
+            self.listener.on_problem(job_id, error)
+            return
+        self.left[job_id] = _Left(str(error), trio.current_time() + AGAIN_S)
+        self.listener.on_left(job_id, error)
 
     def _fail(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -90,11 +90,22 @@ def test_files_that_orc_did_not_write_are_kept_unless_the_submission_says_otherw
     (here / "out").mkdir()
     (here / "out" / "first.txt").write_text("mine")
     submit(PASSING, "--output-dir", "out")
-    drain()
+    assert "1 file not copied to" in drain("-q")
     assert (here / "out" / "first.txt").read_text() == "mine"
     submit(PASSING, "--output-dir", "out", "--force")
     drain()
     assert (here / "out" / "first.txt").read_text() == "one"
+
+
+def test_a_job_whose_files_cannot_be_delivered_has_ended_all_the_same(here: Path) -> None:
+    write("out", "a file, not a folder")
+    job = submit(PASSING, "--output-dir", "out")
+    said = orc("work", "--stop-when-empty", "--json")
+    assert said.code == 0
+    assert said.lines()[-1]["event"] == "problem"
+    assert "its files could not be copied" in said.err
+    assert status_of(job) == "succeeded"
+    assert drain() == ""
 
 
 def test_a_job_that_waits_for_a_person_is_taken_again_after_the_answer(here: Path) -> None:
