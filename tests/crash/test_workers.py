@@ -139,6 +139,32 @@ def test_the_job_of_a_killed_worker_is_finished_by_another(tmp_path: Path, start
     ]
 
 
+def test_twelve_jobs_end_although_one_of_three_workers_is_killed(
+    tmp_path: Path, start: Start
+) -> None:
+    jobs = [submit(tmp_path, _QUICK.replace("0.05", "0.3")) for _ in range(12)]
+    workers = [start("work", "-q") for _ in range(3)]
+    wait_until(lambda: len(lines_of(tmp_path / "ran")) >= 4, what="four jobs")
+    workers[0].send_signal(signal.SIGKILL)
+    workers[0].wait(WAIT_S)
+    wait_until(
+        lambda: event_types(tmp_path / "runs.db").count("job.succeeded") == 12,
+        within_s=WAIT_S,
+        what="the end of the jobs",
+    )
+    for worker in workers[1:]:
+        worker.send_signal(signal.SIGTERM)
+        run_ends(worker)
+    ran = Counter(lines_of(tmp_path / "ran"))
+    assert set(ran) == set(jobs)
+    # Only the step that the kill interrupted ran again.
+    assert ran.total() <= 13
+    types = Counter(event_types(tmp_path / "runs.db"))
+    assert types["job.started"] == 12
+    assert types["step.interrupted"] <= types["job.resumed"] <= 1
+    assert types["step.succeeded"] == 24
+
+
 def test_a_stopped_worker_returns_its_jobs_to_the_queue(tmp_path: Path, start: Start) -> None:
     jobs = [submit(tmp_path, _SLOW) for _ in range(3)]
     worker = start("work", "--jobs", "2")
