@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orc.ledger import OwnerLock
-from orc.ledger.events import JobStarted, QueuedRun
+from orc.ledger.events import AnyEvent, JobStarted, QueuedRun
 from tests.builders import JOB, OWNER, job, record, started, step, submitted
 from tests.projections.served import Get, browse
 from tests.projections.support import open_in
@@ -16,7 +16,7 @@ SENTENCE = "queued: no worker has taken it; start one with `orc work`"
 
 def test_a_queued_job_is_counted_listed_and_explained(tmp_path: Path) -> None:
     definition = job(step("a"))
-    events = [
+    events: list[AnyEvent] = [
         submitted(definition, queued=QueuedRun()),
         JobStarted(owner=OWNER, from_queue=True),
         started("a"),
