@@ -47,6 +47,22 @@ KeepWork = Annotated[
         "--keep-work", help="Keep the working folders of all attempts, in the run folder."
     ),
 ]
+Executors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor",
+        help="Run commands and functions on this executor, or only those of one step. Repeatable.",
+        metavar="NAME|STEP=NAME",
+    ),
+]
+OtherExecutors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--executor",
+        help="Use another executor of the site file in place of one of the job. Repeatable.",
+        metavar="NAME=OTHER",
+    ),
+]
 Trust = Annotated[
     bool,
     typer.Option(
@@ -184,6 +200,28 @@ Comment = Annotated[
 def split_names(text: str | None) -> tuple[str, ...]:
     """The names in a comma-separated list."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def parse_executors(given: list[str] | None) -> dict[str, str]:
+    """Executors by step, and by "" for all steps. Raises UsageProblem."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        step, equals, name = text.rpartition("=")
+        if not name or (equals and not step):
+            raise UsageProblem(f"--executor {text}: must be NAME, or STEP=NAME for one step")
+        found[step] = name
+    return found
+
+
+def parse_other_executors(given: list[str] | None) -> dict[str, str]:
+    """Executors of the site file by the name of the job's executor. Raises UsageProblem."""
+    found = parse_executors(given)
+    if "" in found:
+        raise UsageProblem(
+            f"--executor {found['']}: must be NAME=OTHER; a resumed job keeps its executors, and OTHER "
+            "takes the place of NAME"
+        )
+    return found
 
 
 def parse_since(text: str | None, *, now: datetime | None = None) -> str | None:

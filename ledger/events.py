@@ -238,7 +238,8 @@ class BlobRemoved(JobEvent):
 class StepStarted(StepEvent):
     """An attempt is about to start; the event is committed before any side effect.
 
-    `cache_key` is the digest of everything that the result depends on, if caching is on.
+    `cache_key` is the digest of everything that the result depends on, if caching is on. With
+    `executor`, the attempt waits for a worker of that executor: `step.placed` follows.
     """
 
     type: Literal["step.started"] = "step.started"
@@ -247,6 +248,43 @@ class StepStarted(StepEvent):
     needs: tuple[str, ...]
     deadline_at: float | None = None
     cache_key: Digest | None = None
+    executor: str | None = None
+
+
+class StepPlaced(StepEvent):
+    """A worker took the attempt, which may start there; committed before the permission is sent.
+
+    `run` is the submission to the executor's engine that asked. `engine` identifies the engine's
+    process, `worker` the worker, and `host` is the name of its machine.
+    """
+
+    type: Literal["step.placed"] = "step.placed"
+    attempt: int
+    run: str
+    executor: str
+    engine: str
+    worker: str
+    host: str
+
+
+class StepUnplaced(StepEvent):
+    """The placed attempt was never let start there; it waits for a worker again.
+
+    `run` is the submission that was placed.
+    """
+
+    type: Literal["step.unplaced"] = "step.unplaced"
+    attempt: int
+    run: str
+    reason: str
+
+
+class StepReattached(StepEvent):
+    """After a resume, the attempt was found where it had been placed: it goes on there."""
+
+    type: Literal["step.reattached"] = "step.reattached"
+    attempt: int
+    run: str
 
 
 class StepSwitched(StepEvent):
@@ -266,7 +304,10 @@ class StepSwitched(StepEvent):
 
 
 class StepSucceeded(StepEvent):
-    """An attempt succeeded; its output is the step's result."""
+    """An attempt succeeded; its output is the step's result.
+
+    `executor` is present if it is not `local`, with the time that the attempt waited for a worker.
+    """
 
     type: Literal["step.succeeded"] = "step.succeeded"
     attempt: int
@@ -275,6 +316,8 @@ class StepSucceeded(StepEvent):
     log: Payload | None = None
     artifacts: tuple[FileRef, ...] | None = None
     warning: str | None = None
+    executor: str | None = None
+    queued_s: float | None = None
 
 
 class StepFailed(StepEvent):
@@ -282,7 +325,8 @@ class StepFailed(StepEvent):
 
     `retry_at` is in seconds since 1970, and `delay_s` is the delay after the failure.
     `tolerated` marks a final failure in spite of which the job continues. `on_content` marks a
-    failure caused by a reply's content: the next attempt must not use recorded replies.
+    failure caused by a reply's content: the next attempt must not use recorded replies. `executor`
+    and `queued_s` are as in `step.succeeded`.
     """
 
     type: Literal["step.failed"] = "step.failed"
@@ -298,6 +342,8 @@ class StepFailed(StepEvent):
     signal: str | None = None
     log: Payload | None = None
     artifacts: tuple[FileRef, ...] | None = None
+    executor: str | None = None
+    queued_s: float | None = None
 
 
 class StepExpanded(StepEvent):
@@ -375,11 +421,14 @@ class ApprovalDecided(StepEvent):
 
 
 class StepInterrupted(StepEvent):
-    """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome."""
+    """An attempt was interrupted by a signal, a cancellation or a crash; it has no outcome.
+
+    `worker` means that its worker was lost.
+    """
 
     type: Literal["step.interrupted"] = "step.interrupted"
     attempt: int
-    reason: Literal["signal", "cancel", "crash"]
+    reason: Literal["signal", "cancel", "crash", "worker"]
     duration_s: float | None = None
     log: Payload | None = None
 
@@ -556,6 +605,9 @@ AnyEvent = (
     | CircuitOpened
     | CircuitClosed
     | StepStarted
+    | StepPlaced
+    | StepUnplaced
+    | StepReattached
     | StepSwitched
     | StepExpanded
     | ApprovalRequested

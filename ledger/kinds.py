@@ -253,6 +253,9 @@ NOT_LIVE = (INTERRUPTED, QUEUED)
 CACHED = "cached"
 """The shown status of a step with a reused result."""
 
+QUEUED = "queued"
+"""The shown status of a step whose attempt has started, and waits for a worker of its executor."""
+
 REMOVED = "removed"
 """The tables' status of a step that an amendment removed."""
 
@@ -265,7 +268,7 @@ SHOWN_RESUMABLE = (INTERRUPTED, "waiting", *JOB_ENDED_BADLY)
 SHOWN_PASSED = ("succeeded", CACHED)
 """The shown statuses of a step that has a result."""
 
-NOTABLE = ("failed", "waiting", "running", INTERRUPTED)
+NOTABLE = ("failed", "waiting", "running", QUEUED, INTERRUPTED)
 """The shown statuses of steps that are named even if there are many steps; failed steps first."""
 
 IN_DOUBT = "in doubt"

@@ -5,46 +5,45 @@ The functions return the outcome. Queueing, retries and events are left to `runn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import assert_never
 
 from orc.ledger import LedgerError, pack
 from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
-from orc.ledger.files.file_store import FileStore, StoredFile
+from orc.ledger.files.file_store import StoredFile
 from orc.ledger.scarcity import find_shortage
 from orc.ledger.secrets.masking import Mask
-from orc.providers import Provider
 from orc.providers.catalogue import SECTIONS, facts_of
+from orc.scheduler.attempt_context import AttemptContext
+from orc.scheduler.attempt_folder import AttemptFolder
 from orc.scheduler.budget_gate import OverBudget
 from orc.scheduler.capture import Capture
-from orc.scheduler.core.commands import Failed, Outcome, Succeeded
+from orc.scheduler.core.commands import Failed, Interrupted, Outcome, Succeeded
 from orc.scheduler.core.errors import TemplateError
-from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.resolve.unseen_files import hint_for
-from orc.scheduler.effects.calls import OnDelta
 from orc.scheduler.effects.contract import (
-    Journal,
     PromptRequest,
-    ReplyCache,
     Result,
     Stopwatch,
     Toolbox,
     ValueRequest,
+    attempt_timeout_message,
 )
-from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.outcomes import command_result, function_result
 from orc.scheduler.effects.prompt import perform_prompt
-from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.effects.tools import open_toolbox
-from orc.scheduler.executors.contract import Work
-from orc.scheduler.executors.local import LocalExecutor
+from orc.scheduler.executors.contract import (
+    Broken,
+    Lost,
+    Placement,
+    Superseded,
+    Work,
+)
 from orc.scheduler.globs import Globs
 from orc.scheduler.live_attempt import LiveAttempt
-from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile, Renderer
-from orc.scheduler.shared_folder import SharedFolder
+from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import CaptureProblem, Workspace
 
@@ -58,25 +57,6 @@ class Finished:
     stored: tuple[StoredFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptContext:
-    """The objects that all attempts of one job share."""
-
-    state: JobState
-    renderer: Renderer
-    workspace: Workspace
-    providers: Mapping[str, Provider]
-    groups: ProcessGroups
-    workers: WorkerPool
-    local: LocalExecutor
-    journal: Journal
-    on_delta: OnDelta
-    mask: Mask
-    store: FileStore
-    cache: ReplyCache | None = None
-    keeps_work: Literal["failed", "always"] | None = None
-
-
 def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
     """Run an attempt of a `value` step. It never waits, so the runner's loop calls it directly."""
     watch = Stopwatch()
@@ -88,16 +68,21 @@ def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
         return Finished(_internal_failure(error, watch))
 
 
-async def perform_attempt(context: AttemptContext, step_id: str) -> Finished:
+async def perform_attempt(
+    context: AttemptContext, step_id: str, placed: Placement | None = None
+) -> Finished:
     """Run an attempt of a step of any other kind.
 
+    `placed` is where an earlier process placed the attempt, if an executor may still perform it.
     When the attempt is cancelled, it ends the processes that it started and returns no outcome.
     """
     watch = Stopwatch()
     try:
-        return await _perform_attempt(context, step_id, watch)
-    except LedgerError:
+        return await _perform_attempt(context, step_id, watch, placed)
+    except (LedgerError, Superseded):
         raise
+    except Lost:
+        return Finished(Interrupted("worker", watch.elapsed()))
     except OverBudget as error:
         return Finished(replace(error.outcome, duration_s=watch.elapsed()))
     except Exception as error:
@@ -121,7 +106,9 @@ def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> 
     return _succeeded(context, result, capture, refs, [], watch)
 
 
-async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwatch) -> Finished:
+async def _perform_attempt(
+    context: AttemptContext, step_id: str, watch: Stopwatch, placed: Placement | None
+) -> Finished:
     try:
         request = context.renderer.request(step_id)
         files = context.renderer.files(step_id)
@@ -135,7 +122,7 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
                 await work.open()
             except OSError as error:
                 return Finished(_placing_failure(error, watch))
-        result = await _perform(context, step_id, request, work)
+        result = await _perform(context, step_id, request, work, placed)
         finished = await _finish(context, step_id, result, files, work.folder, Globs(globs), watch)
         work.succeeded = isinstance(finished.outcome, Succeeded)
     finally:
@@ -144,41 +131,6 @@ async def _perform_attempt(context: AttemptContext, step_id: str, watch: Stopwat
     if definition.facts.runs_code or definition.tools:
         return with_log(context.workspace, step_id, context.state.steps[step_id].attempts, finished)
     return finished
-
-
-class AttemptFolder:
-    """The working folder of an attempt, from its creation to its removal."""
-
-    def __init__(self, context: AttemptContext, step_id: str, globs: tuple[str, ...]) -> None:
-        self.folder: WorkFolder | None = None
-        self.succeeded = False
-        self._context = context
-        self._step_id = step_id
-        self._globs = globs
-
-    async def open(self) -> None:
-        """Create the folder, with the files of the steps before. Raises OSError, LedgerError."""
-        context = self._context
-        self.folder = context.workspace.attempt_folder(
-            self._step_id,
-            context.state.steps[self._step_id].attempts,
-            shared=context.state.graph.steps[self._step_id].workspace,
-            globs=self._globs,
-        )
-        await context.workspace.open(self.folder, context.renderer.inputs(self._step_id))
-
-    async def close(self) -> None:
-        """Remove the folder, unless the job or its caller keeps it."""
-        keeps = self._context.keeps_work
-        is_kept = keeps == "always" or (keeps == "failed" and not self.succeeded)
-        if self.folder is None:
-            return
-        if isinstance(self.folder, SharedFolder):
-            if not self.succeeded:
-                self.folder.discard()
-        elif is_kept:
-            return
-        await self._context.workspace.close(self.folder)
 
 
 def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
@@ -196,7 +148,11 @@ def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finishe
 
 
 async def _perform(
-    context: AttemptContext, step_id: str, request: EffectRequest, work: AttemptFolder
+    context: AttemptContext,
+    step_id: str,
+    request: EffectRequest,
+    work: AttemptFolder,
+    placed: Placement | None,
 ) -> Result:
     match request:
         case PromptRequest():
@@ -204,21 +160,41 @@ async def _perform(
             limit_s = context.state.graph.steps[step_id].timeout_s
             return await _ask(context, replace(request, timeout_s=limit_s), work)
         case Work():
-            return await _perform_work(context, step_id, request)
+            return await _perform_work(context, step_id, request, placed)
         case ValueRequest():
             return Result(value=request.value)
         case _:
             assert_never(request)
 
 
-async def _perform_work(context: AttemptContext, step_id: str, work: Work) -> Result:
+async def _perform_work(
+    context: AttemptContext, step_id: str, work: Work, placed: Placement | None
+) -> Result:
     definition = context.state.graph.steps[step_id]
+    number = context.state.steps[step_id].attempts
     try:
-        attempt = LiveAttempt(context.renderer, step_id, context.state.steps[step_id].attempts)
+        attempt = LiveAttempt(
+            context.renderer,
+            context.placing,
+            step_id,
+            number,
+            database=context.database,
+            mask=context.mask,
+        )
     except TemplateError as error:
         failed = Failed(kind="template", message=str(error), duration_s=0.0, final=True)
         return Result(failed=failed)
-    outcome = await context.local.perform(attempt, work)
+    executor = context.executors.get(definition.executor)
+    if executor is None:
+        message = f"there is no executor {definition.executor!r} here; see `orc executors`"
+        return Result(failed=Failed("environment", message, 0.0, final=True))
+    try:
+        outcome = await executor.perform(attempt, work, placed=placed)
+    finally:
+        attempt.close()
+    if outcome.broken is not None and outcome.broken.kind == "timeout":
+        limit = attempt_timeout_message(definition.timeout_s or 0.0)
+        outcome = replace(outcome, broken=Broken("timeout", limit))
     if work.kind == "function":
         return function_result(outcome, limits=definition.limits, mask=context.mask)
     return command_result(

@@ -1,12 +1,21 @@
-"""One attempt as its executor sees it: its folders and its secrets."""
+"""One attempt as its executor sees it: its folders, its secrets, and what it may commit."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from orc.scheduler.executors.contract import Place, Ticket
+from orc.ledger import LedgerReader
+from orc.ledger.secrets.masking import Mask
+from orc.scheduler.executors.contract import Place, Placement, Ticket, WorkFile
+from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rendering import Renderer
+from orc.scheduler.work_folder import read_pieces, remove_tree
+
+_LOG = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LiveAttempt:
@@ -15,8 +24,76 @@ class LiveAttempt:
     Raises TemplateError if a secret of the step is not set.
     """
 
-    def __init__(self, renderer: Renderer, step_id: str, attempt: int) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        placing: PlacingJournal,
+        step_id: str,
+        attempt: int,
+        *,
+        database: Path,
+        mask: Mask,
+    ) -> None:
         self.ticket = Ticket(renderer.job_id, step_id, attempt)
+        self.epoch = placing.epoch
         self.places: Mapping[Place, Path] = renderer.places(step_id)
         self.log_path = renderer.log_path(step_id)
         self.secrets: Mapping[str, str] = renderer.environment.secrets(step_id)
+        self._placing = placing
+        self._database = database
+        self._mask = mask
+        self._inputs = self.places["work"].with_name(f"{self.places['work'].name}.inputs")
+        self._lock = threading.Lock()
+
+    async def place(self, placement: Placement) -> None:
+        """See `Attempt.place`."""
+        await self._placing.place(self.ticket, placement)
+
+    async def unplace(self, run: str, reason: str) -> None:
+        """See `Attempt.unplace`."""
+        await self._placing.unplace(self.ticket, run, reason)
+
+    async def reattach(self, run: str) -> None:
+        """See `Attempt.reattach`."""
+        await self._placing.reattach(self.ticket, run)
+
+    def printed(self, offset: int, content: bytes) -> None:
+        """See `Attempt.printed`. What cannot be shown now comes with the whole log."""
+        with suppress(OSError):
+            fd = os.open(self.log_path, _LOG, 0o600)
+            try:
+                os.pwrite(fd, self._mask.data(content), offset)
+            finally:
+                os.close(fd)
+
+    def take_log(self, path: Path) -> None:
+        """See `Attempt.take_log`."""
+        masked = self._mask.byte_stream()
+        with suppress(FileNotFoundError):
+            self.log_path.unlink()
+        fd = os.open(self.log_path, _LOG | os.O_EXCL, 0o600)
+        with open(path, "rb", buffering=0) as source, os.fdopen(fd, "wb") as target:
+            for piece in read_pieces(source):
+                target.write(masked.feed(piece))
+            target.write(masked.close())
+
+    def read_input(self, file: WorkFile) -> Path:
+        """See `Attempt.read_input`."""
+        path = self._inputs / file.sha256
+        with self._lock:
+            if not path.exists():
+                self._inputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # A reader of its own, since another thread may call this.
+                with (
+                    LedgerReader.open(self._database) as reader,
+                    reader.open_blob(file.sha256) as source,
+                    path.open("xb") as target,
+                ):
+                    for piece in read_pieces(source):
+                        target.write(piece)
+        return path
+
+    def close(self) -> None:
+        """Remove the copies of inputs."""
+        if self._inputs.exists():
+            remove_tree(self._inputs)

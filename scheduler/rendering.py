@@ -286,6 +286,12 @@ class Renderer:
                 limits.file_bytes, limits.output_bytes or OUTPUT_BYTES_MAX, limits.log_bytes
             ),
             timeout_s=definition.timeout_s,
+            resources=definition.resources_of(self._state.steps[step_id].attempts),
+            labels=definition.labels,
+            shipped=tuple(
+                WorkFile(file.path, file.sha256, file.size_bytes, file.mode)
+                for file in (self._state.definition.ship if definition.is_remote else ())
+            ),
         )
 
     def _taken(self, step_id: str) -> set[str]:

@@ -8,6 +8,7 @@ state is discarded. Locking the job is left to the caller, running an attempt to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -17,24 +18,22 @@ import trio
 from orc.ledger import JobId, Ledger, Recorded, failpoints
 from orc.ledger.codec import mask_event
 from orc.ledger.digest import clean_text
-from orc.ledger.events import AnyEvent, LlmFailed, LlmRequested, LlmResponded
+from orc.ledger.events import AnyEvent
 from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
 from orc.scheduler.attempt import (
-    AttemptContext,
-    Finished,
     evaluate_value,
-    perform_attempt,
-    with_log,
 )
+from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
+from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
-    CallEvent,
     CancelJob,
     Command,
+    ExpireQueued,
     Failed,
     FailStep,
     FinishAttempt,
@@ -47,6 +46,7 @@ from orc.scheduler.core.commands import (
     shorten_message,
 )
 from orc.scheduler.core.fold.evolve import JobState, evolve
+from orc.scheduler.core.fold.placing import open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.effects.calls import OnDelta
@@ -54,16 +54,18 @@ from orc.scheduler.effects.contract import ReplyCache
 from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.local import LocalExecutor
+from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rates import Rates, SharedLimits
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
+from orc.scheduler.running import RunningAttempts
 from orc.scheduler.signals import poll_signals
 from orc.scheduler.stopping import (
     OpenStops,
     Stop,
     StopCommand,
-    cut_short_outcome,
     stops_by_signals,
     watch_stops,
 )
@@ -71,6 +73,8 @@ from orc.scheduler.turn import Message, Turn
 from orc.scheduler.workspace import Workspace
 
 YIELD_S = 0.005
+FORGET_S = 5.0
+"""How long the end of a job waits for executors to drop what they keep of it."""
 
 Observer = Callable[[Sequence[Recorded]], None]
 
@@ -93,6 +97,7 @@ class Runner:
         cache: ReplyCache | None = None,
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
+        executors: Sequence[RemoteExecutor] = (),
         grace_s: float = GRACE_S,
         keeps_work: Literal["failed", "always"] | None = None,
         mask: Mask,
@@ -106,8 +111,12 @@ class Runner:
         self._clock = clock or Clock()
         self._observer = observer or (lambda recorded: None)
         self._groups = ProcessGroups(grace_s=grace_s)
-        capacity = state.definition.concurrency["total"] + 16
-        self._send, self._receive = trio.open_memory_channel[Message](capacity)
+        # Each attempt has at most one message in it; the executors set how many run at once.
+        self._send, self._receive = trio.open_memory_channel[Message](math.inf)
+        self._budgets = BudgetGate(state, price)
+        self._rates = Rates(
+            state.definition.rate, _slots_of(state), shared, on_room=self._look_again
+        )
         workers = WorkerPool(self._groups, mask=mask)
         local = LocalExecutor(
             groups=self._groups, workers=workers, environment=environment, mask=mask
@@ -126,8 +135,10 @@ class Runner:
             providers=providers,
             groups=self._groups,
             workers=workers,
-            local=local,
-            journal=self,
+            executors={local.name: local, **{one.name: one for one in executors}},
+            placing=PlacingJournal(state, self._send),
+            database=ledger.path,
+            journal=CallJournal(state, self._send, budgets=self._budgets, rates=self._rates),
             on_delta=on_delta or (lambda step, text: None),
             cache=cache,
             mask=mask,
@@ -136,20 +147,25 @@ class Runner:
         )
         self._queues = WorkQueues(state)
         self._branches = BranchEvaluator(state, self._context.renderer, self._clock)
-        self._budgets = BudgetGate(state, price)
         self._results = ResultReuse(state, self._context.renderer, results)
-        self._rates = Rates(
-            state.definition.rate, _slots_of(state), shared, on_room=self._look_again
-        )
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None
-        self._scopes: dict[str, trio.CancelScope] = {}
+        self._remotes = executors
+        self._running = RunningAttempts(
+            job_id,
+            self._context,
+            clock=self._clock,
+            rates=self._rates,
+            send=self._send,
+            remotes=executors,
+        )
         self._stop: Stop | None = None
         self._advanced_at = 0.0
 
-    async def run(self, opening: Command) -> JobState:
-        """Run the job, beginning with `opening` (StartJob or ResumeJob), until it ends or stops.
+    async def run(self, *opening: Command) -> JobState:
+        """Run the job, beginning with StartJob or ResumeJob, until it ends or stops.
 
+        A CancelJob after it ends what other machines still run, and starts nothing.
         Raises LedgerError when appending to the ledger fails; the job can then be resumed.
         """
         # The attempts that were cut off when the last owner died.
@@ -162,10 +178,15 @@ class Runner:
             async with trio.open_nursery() as nursery:
                 # Before the first event, so that from then on a stop signal stops the job cleanly.
                 await nursery.start(watch_stops, self._open_stops, self._send)
+                for executor in self._remotes:
+                    await nursery.start(executor.run)
                 nursery.start_soon(
                     poll_signals, self._ledger, self._job_id, self._state, self._send
                 )
                 await self._loop(nursery, opening)
+                with trio.move_on_after(FORGET_S):
+                    for executor in self._remotes:
+                        await executor.forget_ended()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -176,32 +197,11 @@ class Runner:
             self._rates.close()
         return self._state
 
-    async def record(self, event: CallEvent, *blobs: bytes | None) -> None:
-        """See `Journal.record`. A request waits here until its budgets and rate have room.
-
-        Raises OverBudget.
-        """
-        if isinstance(event, LlmResponded | LlmFailed):
-            event = self._budgets.charge(event)
-        committed = trio.Event()
-        kept = tuple(blob for blob in blobs if blob is not None)
-        try:
-            if isinstance(event, LlmRequested):
-                event = await self._budgets.admit(event)
-                await self._rates.admit(self._state.provider_of(event.step), event.step)
-            await self._send.send(Message(RecordCall(event), kept, committed=committed))
-            await committed.wait()
-        finally:
-            self._budgets.release(event.step)
-        if isinstance(event, LlmResponded | LlmFailed):
-            used = event.usage
-            tokens = None if used is None else used.input_tokens + used.output_tokens
-            self._rates.settle(event.step, tokens)
-
-    async def _loop(self, nursery: trio.Nursery, opening: Command) -> None:
+    async def _loop(self, nursery: trio.Nursery, opening: Sequence[Command]) -> None:
         deadline: float | None = None
         yielded = trio.current_time()
-        messages = [Message(opening)]
+        messages = [Message(command) for command in opening]
+        left = open_remote(self._state)
         while True:
             turn = Turn(recorded_at=self._clock.recorded_at())
             for message in messages:
@@ -210,6 +210,10 @@ class Runner:
             self._commit(turn)
             if self._state.status in JOB_AT_REST:
                 return
+            for step_id, _, placed in left:
+                # Its command may have gone on without an owner.
+                self._running.start(step_id, nursery, placed=placed)
+            left = []
             if deadline is None and self._state.timeout_s is not None:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
@@ -261,7 +265,8 @@ class Runner:
             # The first command has stopped the job: it left the queue instead of being resumed.
             return
         if self._stop is not None:
-            if state.running_total == 0 and state.status == "running":
+            left = state.running_elsewhere if self._stop.leaves_remote else 0
+            if state.running_total == left and state.status == "running":
                 # If the last step ended in the same turn, the job ends normally.
                 self._apply(decide(state, Settle()), turn)
                 if state.status == "running":
@@ -269,10 +274,15 @@ class Runner:
                 if state.is_cancelling:
                     # Steps with always() or cancelled() still run.
                     self._stop = None
+                    self._running.stop(None)
             return
         now = self._advanced_at = self._clock.now()
         for late in self._queues.take_overdue(now):
-            self._apply(decide(state, late), turn)
+            events = decide(state, late)
+            self._apply(events, turn)
+            if events and isinstance(late, ExpireQueued):
+                # Its attempt still waits for a worker.
+                self._running.give_up(late.step)
         self._queues.wake(now)
         for step_id in list(self._queues.ready(now, room=self._rates.room)):
             command = self._results.first_command(step_id, now)
@@ -326,51 +336,21 @@ class Runner:
         done = []
         for step_id in started:
             if self._state.graph.steps[step_id].facts.is_immediate:
-                done.append(self._finish_message(step_id, evaluate_value(self._context, step_id)))
+                finished = evaluate_value(self._context, step_id)
+                done.append(self._running.end_message(step_id, finished))
             else:
-                self._scopes[step_id] = trio.CancelScope()
-                nursery.start_soon(self._attempt, step_id)
+                self._running.start(step_id, nursery)
         return done
-
-    async def _attempt(self, step_id: str) -> None:
-        started = trio.current_time()
-        finished: Finished | None = None
-        with self._scopes[step_id] as scope:
-            deadline_at = self._state.steps[step_id].deadline_at
-            with trio.CancelScope() as total:
-                if deadline_at is not None:
-                    total.deadline = self._clock.deadline(deadline_at)
-                finished = await perform_attempt(self._context, step_id)
-            if finished is None and total.cancelled_caught:
-                finished = self._cut_short(step_id, started, None)
-        if finished is None:
-            assert scope.cancelled_caught
-            assert self._stop is not None
-            finished = self._cut_short(step_id, started, self._stop)
-        del self._scopes[step_id]
-        self._rates.release(step_id)
-        # `send_nowait` is no checkpoint: the outcome cannot be lost to a cancellation.
-        self._send.send_nowait(self._finish_message(step_id, finished))
-
-    def _finish_message(self, step_id: str, finished: Finished) -> Message:
-        attempt = self._state.steps[step_id].attempts
-        command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
-        return Message(command, finished.blobs, finished.stored)
-
-    def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
-        duration_s = round(trio.current_time() - started, 6)
-        finished = Finished(cut_short_outcome(self._state, step_id, stop, duration_s))
-        attempt = self._state.steps[step_id].attempts
-        return with_log(self._context.workspace, step_id, attempt, finished)
 
     def _begin_stop(self, command: StopCommand) -> None:
         if self._stop is not None:
             # A second stop request skips the grace period.
             self._groups.skip_grace()
+            for executor in self._remotes:
+                executor.skip_grace()
             return
         self._stop = Stop.by(command)
-        for scope in self._scopes.values():
-            scope.cancel()
+        self._running.stop(self._stop)
 
     async def _wait(self, deadline: float | None) -> list[Message]:
         """Wait for messages. Returns an empty list when a step is due or the job's time is over."""

@@ -40,6 +40,11 @@ class Stop:
     reason: Literal["signal", "cancel", "timeout"]
     command: Command
 
+    @property
+    def leaves_remote(self) -> bool:
+        """Whether attempts on other machines go on, for the next owner of the job."""
+        return self.reason == "signal"
+
     @classmethod
     def by(cls, command: StopCommand) -> Stop:
         """The stop that the command requests."""

@@ -22,10 +22,12 @@ from orc.cli.options import (
     Json,
     KeepWork,
     NoInput,
+    OtherExecutors,
     Quiet,
     RunsDir,
     Strict,
     Trust,
+    parse_other_executors,
 )
 from orc.cli.terminal.amendments import say_runs
 from orc.cli.terminal.foreground import report
@@ -60,6 +62,7 @@ def command(
     database: Database = None,
     runs_dir: RunsDir = None,
     replies: JobReplies = None,
+    executors: OtherExecutors = None,
     force: Force = False,
     keep_work: KeepWork = False,
     trust: Trust = False,
@@ -99,6 +102,7 @@ def command(
             announce=announce,
             force=force,
             keep_work=keep_work,
+            executors=parse_other_executors(executors),
             trust=trust,
         )
     if forked.ended is not None:

@@ -11,10 +11,12 @@ from orc.cli.options import (
     KeepWork,
     NoInput,
     Only,
+    OtherExecutors,
     Quiet,
     StepsAgain,
     Strict,
     Trust,
+    parse_other_executors,
     split_names,
 )
 from orc.cli.terminal.foreground import resume_in_foreground
@@ -26,6 +28,7 @@ def command(
     database: Database = None,
     replies: JobReplies = None,
     only: Only = None,
+    executors: OtherExecutors = None,
     force: Force = False,
     keep_work: KeepWork = False,
     trust: Trust = False,
@@ -47,6 +50,7 @@ def command(
         replies=replies,
         force=force,
         keep_work=keep_work,
+        executors=parse_other_executors(executors),
         trust=trust,
         quiet=quiet,
         strict=strict,

@@ -19,9 +19,11 @@ from orc.cli.options import (
     KeepWork,
     NoInput,
     Only,
+    OtherExecutors,
     Quiet,
     Strict,
     Trust,
+    parse_other_executors,
     split_names,
 )
 from orc.cli.terminal.foreground import resume_in_foreground
@@ -63,6 +65,7 @@ def command(
     ] = None,
     inputs: Inputs = None,
     only: Only = None,
+    executors: OtherExecutors = None,
     force: Force = False,
     keep_work: KeepWork = False,
     trust: Trust = False,
@@ -94,6 +97,7 @@ def command(
         budget=budget,
         force=force,
         keep_work=keep_work,
+        executors=parse_other_executors(executors),
         trust=trust,
         quiet=quiet,
         strict=strict,

@@ -13,6 +13,7 @@ from orc.cli.jobs.prepare import Submission, prepare
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    Executors,
     Force,
     Inputs,
     InputsFile,
@@ -28,6 +29,7 @@ from orc.cli.options import (
     SpecFile,
     StrictRun,
     Until,
+    parse_executors,
     split_names,
 )
 from orc.cli.terminal.ask_inputs import ask_missing
@@ -65,6 +67,7 @@ def command(
         typer.Option("--dry-run", help="Check the spec and show its graph; submit nothing."),
     ] = False,
     until: Until = None,
+    executors: Executors = None,
     force: Force = False,
     keep_work: KeepWork = False,
     quiet: Quiet = False,
@@ -86,6 +89,7 @@ def command(
         stream=stream,
         until=split_names(until),
         output_dir=output_dir,
+        executors=parse_executors(executors),
     )
     if dry_run:
         return _show_dry_run(submission, as_json=as_json)

@@ -14,6 +14,7 @@ from orc.cli.jobs.submit import submit
 from orc.cli.ledger_access import find_places
 from orc.cli.options import (
     Database,
+    Executors,
     Force,
     Inputs,
     InputsFile,
@@ -27,6 +28,7 @@ from orc.cli.options import (
     RunsDir,
     SpecFile,
     Until,
+    parse_executors,
     split_names,
 )
 from orc.cli.terminal.ask_inputs import ask_missing
@@ -51,6 +53,7 @@ def command(
         ),
     ] = False,
     until: Until = None,
+    executors: Executors = None,
     force: Force = False,
     quiet: Quiet = False,
     no_input: NoInput = False,
@@ -74,6 +77,7 @@ def command(
         strict=strict,
         until=split_names(until),
         output_dir=output_dir,
+        executors=parse_executors(executors),
     )
     places = find_places(database, runs_dir)
     job_id = submit(

@@ -15,7 +15,7 @@ from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
 from orc.cli.jobs.caller.trust import refuse_untrusted
 from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
 from orc.cli.jobs.folders import check_runs_dir
-from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, owner_here
+from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.state import load_state
@@ -77,6 +77,7 @@ async def fork(
     announce: Callable[[JobId, JobId, Plan], None] = lambda parent, job_id, plan: None,
     force: bool = False,
     keep_work: bool = False,
+    executors: Mapping[str, str] = NO_NAMES,
     trust: bool = False,
 ) -> Forked:
     """Submit a new job with the results of another job, and run it unless `run` is False.
@@ -106,7 +107,7 @@ async def fork(
             part = edited.definition.model_copy(update={"steps": steps})
             providers = build_providers(part, environment, replies=document)
         check_runs_dir(places.runs_dir)
-        caller = Caller(places, environment, listener or Listener(), force, keep_work)
+        caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
         with own(ledger, new_job_id(), caller) as owned:
             # A skipped step has no result: its condition is evaluated again.
             kept = {step: results[step] for step in plan.kept if step in results}

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import trio
@@ -18,6 +20,7 @@ import trio
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
+from orc.cli.jobs.executors import open_executors
 from orc.cli.jobs.folders import check_run_folder, folder_for
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, load_state
@@ -41,6 +44,7 @@ from orc.scheduler.runner import Observer, Runner
 from orc.scheduler.stopping import OpenStops, stops_by_signals
 from orc.scheduler.workspace import Workspace
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 REFRESH_S = 2.0
 _PUBLISH_SHARE = 10
 
@@ -87,7 +91,8 @@ class Caller:
 
     With `force`, files in the job's `output_dir` that orc did not write are overwritten. With
     `keep_work`, the working folders of all attempts are kept. A worker shares the limits of
-    providers among its jobs, and has its own source of stop requests.
+    providers among its jobs, and has its own source of stop requests. `executors` names executors of
+    the site file in the place of those of the job.
     """
 
     places: Places
@@ -95,6 +100,7 @@ class Caller:
     listener: Listener = Listener()
     force: bool = False
     keep_work: bool = False
+    executors: Mapping[str, str] = field(default_factory=dict)
     shared: SharedLimits | None = None
     open_stops: OpenStops = stops_by_signals
 
@@ -214,7 +220,8 @@ class OwnedJob:
             for notice in (*unavailable_fallbacks(self.providers), *_slow_journal(self.ledger)):
                 listener.on_notice(notice)
             mask = self.ledger.mask
-            runner = Runner(
+            build = partial(
+                Runner,
                 job_id=job_id,
                 state=state,
                 ledger=self.ledger,
@@ -232,9 +239,18 @@ class OwnedJob:
                 open_stops=caller.open_stops,
             )
             try:
-                async with trio.open_nursery() as nursery:
+                async with (
+                    open_executors(
+                        state.definition,
+                        database=self.ledger.path,
+                        environment=caller.environment,
+                        renamed=caller.executors,
+                        on_notice=listener.on_notice,
+                    ) as executors,
+                    trio.open_nursery() as nursery,
+                ):
                     nursery.start_soon(_keep_published, publisher)
-                    await runner.run(start)
+                    await build(executors=executors).run(start)
                     nursery.cancel_scope.cancel()
             finally:
                 with trio.CancelScope(shield=True):

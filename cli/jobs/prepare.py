@@ -22,7 +22,8 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
-from orc.ledger.definition import LOCAL, JobDef, walk_steps
+from orc.cli.jobs.executors import KnownExecutors
+from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
 from orc.ledger.secrets.masking import Mask
 from orc.projections.money.prices import PriceTable
@@ -34,9 +35,6 @@ from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
 from orc.scheduler.core.spec.parse import Spec
 
-EXECUTORS = (LOCAL,)
-"""The executors that this machine knows."""
-
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -44,7 +42,8 @@ class Submission:
 
     `stream` is the prompt step whose text is printed while it arrives. `until` are the steps to
     run, with the steps that they need. `output_dir` replaces that of the spec. `name` is used for
-    `text` in messages.
+    `text` in messages. `executors` replaces the executors of the spec: by the ids of steps, and ""
+    for all.
     """
 
     path: Path | None = None
@@ -59,6 +58,7 @@ class Submission:
     until: tuple[str, ...] = ()
     output_dir: Path | None = None
     name: str = "spec.yaml"
+    executors: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare(
@@ -66,7 +66,7 @@ def prepare(
     environment: Mapping[str, str],
     *,
     files: SpecFiles | None = None,
-    executor_names: Collection[str] | None = EXECUTORS,
+    executor_names: Collection[str] | None = None,
 ) -> tuple[Spec, JobDef]:
     """Read and check a spec, and the files that it names; nothing is written.
 
@@ -90,6 +90,7 @@ def prepare(
         read_text=files.read_text,
         read_template=lambda name: read_spec_or_template(files, name),
         ship=lambda patterns: read_shipped(files, patterns),
+        executors=submission.executors,
         executor_names=executor_names,
     )
     spec, definition = build_job(text, source_name=name, settings=settings)
@@ -111,7 +112,11 @@ class Prepared:
 
 
 def prepare_run(
-    submission: Submission, environment: Mapping[str, str], *, is_run: bool = True
+    submission: Submission,
+    environment: Mapping[str, str],
+    *,
+    database: Path | None = None,
+    is_run: bool = True,
 ) -> Prepared:
     """Do everything that can fail before the job exists; nothing is written.
 
@@ -119,7 +124,9 @@ def prepare_run(
     SpecError, UsageProblem, EnvironmentProblem.
     """
     files = SpecFiles(spec_dir_of(submission))
-    spec, definition = prepare(submission, environment, files=files)
+    known = KnownExecutors(database or ledger_path(None, environment), environment)
+    spec, definition = prepare(submission, environment, files=files, executor_names=known)
+    check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))
     refuse_missing_extras(definition)
     if submission.stream is not None:
         _check_stream(submission.stream, definition)
@@ -136,6 +143,10 @@ def prepare_run(
     if submission.strict and is_run:
         refuse_dropped(definition, providers)
     return Prepared(submission, spec, definition, replies, providers, files, mask)
+
+
+def _names_of(definition: JobDef) -> set[str]:
+    return {step.id for step in walk_steps(definition.steps)}
 
 
 def refuse_missing_extras(definition: JobDef) -> None:

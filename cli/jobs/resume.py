@@ -11,7 +11,7 @@ from orc.cli.jobs.caller.budgets import parse_raise
 from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import steps_to_run
 from orc.cli.jobs.caller.trust import refuse_untrusted
-from orc.cli.jobs.owned_job import Caller, Ended, Listener, OwnedJob, own, start_command
+from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, start_command
 from orc.cli.jobs.places import Places, open_to_continue
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
@@ -30,6 +30,7 @@ async def resume(
     listener: Listener | None = None,
     force: bool = False,
     keep_work: bool = False,
+    executors: Mapping[str, str] = NO_NAMES,
     amendment: Amendment | None = None,
     only: tuple[str, ...] = (),
     trust: bool = False,
@@ -47,7 +48,7 @@ async def resume(
     with open_to_continue(places, environment, trust=trust) as ledger:
         job_id = ledger.find_job(name)
         refuse_untrusted(ledger, job_id, trust=trust)
-        caller = Caller(places, environment, listener or Listener(), force, keep_work)
+        caller = Caller(places, environment, listener or Listener(), force, keep_work, executors)
         with own(ledger, job_id, caller, continues=True) as owned:
             state = owned.fold()
             if amendment is not None:

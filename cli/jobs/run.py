@@ -32,7 +32,7 @@ async def run(
     """
     if record is not None:
         check_target(record, force=force)
-    prepared = prepare_run(submission, environment)
+    prepared = prepare_run(submission, environment, database=places.database)
     with open_for_writing(places, environment, create=True) as ledger:
         ledger.widen_mask(prepared.mask)
         check_runs_dir(places.runs_dir)

@@ -42,7 +42,7 @@ def submit(
     `on_notice` gets what is missing in this one, and a strict submission is refused. Raises
     SpecError, UsageProblem, EnvironmentProblem, LedgerError.
     """
-    prepared = prepare_run(submission, environment, is_run=False)
+    prepared = prepare_run(submission, environment, database=places.database, is_run=False)
     for missing in _missing_here(prepared, environment):
         if submission.strict:
             raise missing

@@ -39,7 +39,11 @@ def shorten_message(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The attempt succeeded. The paths of `files` are relative to `outputs/`."""
+    """The attempt succeeded. The paths of `files` are relative to `outputs/`.
+
+    `queued_s` is how long an attempt of an executor waited for a worker; without it, the times of
+    the events count.
+    """
 
     output: Payload
     duration_s: float
@@ -47,6 +51,7 @@ class Succeeded:
     log: Payload | None = None
     artifacts: tuple[FileRef, ...] | None = None
     warning: str | None = None
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,14 @@ class Failed:
     signal: str | None = None
     log: Payload | None = None
     artifacts: tuple[FileRef, ...] | None = None
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The attempt was interrupted by a stop signal or a cancel."""
+    """The attempt was interrupted by a stop signal, a cancel, or the loss of its worker."""
 
-    reason: Literal["signal", "cancel"]
+    reason: Literal["signal", "cancel", "worker"]
     duration_s: float
     log: Payload | None = None
 
@@ -93,6 +99,17 @@ class OutOfBudget:
 
 
 Outcome = Succeeded | Failed | Interrupted | OutOfBudget
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlace:
+    """Where an attempt may start: the fields of `step.placed`."""
+
+    run: str
+    executor: str
+    engine: str
+    worker: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,45 @@ class StartAttempt:
     step: str
     now: float
     cache_key: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceAttempt:
+    """A worker asks whether it may start the attempt.
+
+    Without an event in answer, it may not (`fold/placing.py`: `may_place`).
+    """
+
+    step: str
+    attempt: int
+    placement: WorkerPlace
+
+
+@dataclass(frozen=True, slots=True)
+class UnplaceAttempt:
+    """The attempt was placed with this run, and was never let start there."""
+
+    step: str
+    attempt: int
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReattachAttempt:
+    """The attempt, which an earlier owner placed with this run, was found there."""
+
+    step: str
+    attempt: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireQueued:
+    """Fail an attempt that no worker took within its queue_timeout."""
+
+    step: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +343,10 @@ Command = (
     | AmendJob
     | ReuseStep
     | StartAttempt
+    | PlaceAttempt
+    | UnplaceAttempt
+    | ReattachAttempt
+    | ExpireQueued
     | RecordCall
     | FinishAttempt
     | ExpireStep

@@ -92,7 +92,11 @@ class AttemptWatch:
                     return outcome
         except trio.Cancelled:
             with trio.CancelScope(shield=True):
-                await self._end()
+                if not self._executor.detaches:
+                    await self._end()
+                elif self.placed is None:
+                    with trio.move_on_after(MARGIN_S), suppress(EngineProblem):
+                        await self._engine.withdraw(self._ticket, self._run)
             raise
 
     async def _step(self) -> WorkOutcome | None:

@@ -20,9 +20,17 @@ import trio
 
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
+from orc.scheduler.core.commands import WorkerPlace
 
 PROTOCOL = 1
 """The number of this contract. A worker with another number is refused."""
+
+Placement = WorkerPlace
+"""Where a copy of an attempt may start. `step.placed` records it.
+
+`run` is one submission to the engine (8 hexadecimal digits); `engine` identifies the engine's
+process and `worker` its worker, so that neither is mistaken for a later one.
+"""
 
 Place = Literal["work", "spec", "artifacts"]
 """A folder that the performing side fills in: the working folder, the files of the spec's folder
@@ -95,21 +103,6 @@ class Ticket:
 
     def __str__(self) -> str:
         return f"{self.job_id}/{self.step}/{self.attempt}"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a copy of an attempt may start. `step.placed` records it.
-
-    `run` is one submission to the engine (8 hexadecimal digits); `engine` identifies the engine's
-    process and `worker` its worker, so that neither is mistaken for a later one.
-    """
-
-    run: str
-    executor: str
-    engine: str
-    worker: str
-    host: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from orc.scheduler.executors.contract import (
     Broken,
     LocalAttempt,
     Placement,
+    Ticket,
     Work,
     WorkOutcome,
 )
@@ -56,6 +57,9 @@ class LocalExecutor:
             broken=Broken("timeout", attempt_timeout_message(limit_s or 0.0)),
             duration_s=round(trio.current_time() - started, 6),
         )
+
+    async def forget(self, ticket: Ticket) -> None:
+        """See `Executor.forget`: nothing is kept."""
 
     async def _perform(self, attempt: LocalAttempt, work: Work) -> WorkOutcome:
         env = local_environment(work, attempt.places, attempt.secrets, self._environment)

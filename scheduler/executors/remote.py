@@ -40,6 +40,7 @@ class RemoteExecutor:
         self.engine = engine
         self.engine_id = ""
         """Identifies the engine's process; empty until it was seen."""
+        self.detaches = False
         self._census_s = census_s
         self._open: dict[str, trio.MemorySendChannel[News]] = {}
         self._jobs: dict[str, int] = {}
@@ -72,6 +73,21 @@ class RemoteExecutor:
         placed = self._ended.pop(str(ticket), None)
         if placed is not None:
             await self.engine.forget(ticket, placed.run, placed.worker)
+
+    async def forget_ended(self) -> None:
+        """Drop what is kept of all attempts that have ended here."""
+        for name in list(self._ended):
+            placed = self._ended.pop(name)
+            job_id, _, rest = name.partition("/")
+            step, _, number = rest.rpartition("/")
+            await self.engine.forget(Ticket(job_id, step, int(number)), placed.run, placed.worker)
+
+    def skip_grace(self) -> None:
+        """End cancelled commands at once."""
+
+    def detach(self) -> None:
+        """From now on, leave commands running when their attempts are cancelled here."""
+        self.detaches = True
 
     def new_run(self) -> str:
         """The name of a new submission."""

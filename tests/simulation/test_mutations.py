@@ -24,6 +24,7 @@ from orc.ledger.errors import StorageError
 from orc.ledger.events import AnyEvent, LlmRequested, Reserved
 from orc.projections import ReadModel
 from orc.scheduler.budget_gate import BudgetGate
+from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import RecordCall
 from orc.scheduler.core.fold.budgets import charge_cut_call, find_shortfall
@@ -146,16 +147,16 @@ def tells_of_no_call_in_doubt(patch: pytest.MonkeyPatch) -> None:
 
 
 def sends_a_call_before_its_commit(patch: pytest.MonkeyPatch) -> None:
-    record = Runner.record
+    record = CallJournal.record
 
-    async def broken(runner: Runner, event: Any, *blobs: bytes | None) -> None:
+    async def broken(journal: CallJournal, event: Any, *blobs: bytes | None) -> None:
         if isinstance(event, LlmRequested):
             kept = tuple(blob for blob in blobs if blob is not None)
-            await runner._send.send(Message(RecordCall(event), kept))
+            await journal._send.send(Message(RecordCall(event), kept))
         else:
-            await record(runner, event, *blobs)
+            await record(journal, event, *blobs)
 
-    patch.setattr(Runner, "record", broken)
+    patch.setattr(CallJournal, "record", broken)
 
 
 def forgets_replies_that_were_paid(patch: pytest.MonkeyPatch) -> None:

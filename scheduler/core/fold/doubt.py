@@ -15,7 +15,11 @@ UNKNOWN_OUTCOME: FailureKind = "connection"
 
 def find_doubt(state: JobState, step_id: str) -> Doubt | None:
     """What the attempt that is being interrupted may have done; None if it was doing nothing."""
-    if state.graph.steps[step_id].facts.is_one_action:
+    definition = state.graph.steps[step_id]
+    if definition.is_remote and state.steps[step_id].placement is None:
+        # No worker was allowed to start it.
+        return None
+    if definition.facts.is_one_action:
         return "work"
     return state.steps[step_id].in_flight
 

@@ -37,11 +37,14 @@ from orc.ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
     ToolCalled,
     ToolReturned,
 )
@@ -59,6 +62,7 @@ from orc.scheduler.core.fold.limits import (
     circuit_opened,
     set_route,
 )
+from orc.scheduler.core.fold.placing import queue, step_placed, step_unplaced
 from orc.scheduler.core.fold.questions import REJECT, asked, close_question, decided
 from orc.scheduler.core.fold.queued_job import fold_queue
 from orc.scheduler.core.fold.reopen import job_resumed, limit_to, seconds_between, seconds_of
@@ -77,6 +81,7 @@ from orc.scheduler.core.fold.work import (
     leave_queue,
     leave_running,
     let_start,
+    runs_elsewhere,
     takes_slot,
     wait_for_retry,
 )
@@ -111,6 +116,13 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
     match event:
         case StepStarted():
             _step_started(state, event)
+        case StepPlaced():
+            step_placed(state, event, seconds_of(recorded.recorded_at))
+        case StepUnplaced():
+            step_unplaced(state, event, seconds_of(recorded.recorded_at))
+        case StepReattached():
+            # The attempt is where `step.placed` says.
+            pass
         case StepSucceeded():
             step = _leave(state, event.step)
             step.output = event.output
@@ -143,6 +155,7 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             cut_call(state, event.step)
             step = leave_running(state, event.step)
             step.status = "pending"
+            step.losses += event.reason == "worker"
             add_deadline(state, event.step)
             step.in_doubt = in_doubt
             let_start(state, event.step)
@@ -179,12 +192,14 @@ def evolve(state: JobState, recorded: Recorded) -> JobState:
             _enqueue_roots(state)
         case JobStarted():
             state.status = "running"
+            state.epoch = recorded.version
             state.owned_since = recorded.recorded_at
             limit_to(state, event.only)
         case JobAmended():
             state.owned.apply(recorded)
             job_amended(state, event, recorded.recorded_at, before_at)
         case JobResumed():
+            state.epoch = recorded.version
             job_resumed(state, event, recorded.recorded_at, before_at)
         case JobInterrupted():
             state.stopped_by = event.signal
@@ -226,6 +241,8 @@ def _step_started(state: JobState, event: StepStarted) -> None:
     if event.deadline_at is not None:
         step.deadline_at = event.deadline_at
     enter_running(state, step_id)
+    if runs_elsewhere(state, step_id):
+        queue(state, step_id, seconds_of(state.last_at))
     assign_probe(state, step_id)
 
 
@@ -240,6 +257,10 @@ def _step_failed(state: JobState, event: StepFailed) -> None:
         forget_calls(step)
         step.fresh = True
     if event.retry_at is not None and event.delay_s is not None:
+        if step.needs_left:
+            # A resume reopened a need while the attempt ran elsewhere; the step waits for it.
+            step.status = "pending"
+            return
         wait_for_retry(state, event.step, event.retry_at, event.delay_s)
         return
     step.tolerated = bool(event.tolerated)

@@ -22,6 +22,9 @@ from orc.ledger.events import (
 from orc.ledger.kinds import NOT_RUNNING, TRANSIENT
 from orc.scheduler.core.fold.state import AdaptiveRoom, Circuit, JobState
 
+EXECUTOR_SLOTS = 1000
+"""The limit of an executor that `concurrency` does not name. The engine queues what does not fit."""
+
 
 def lets_through(state: JobState, target: str, now: float, *, probing: Container[str] = ()) -> bool:
     """Whether a step may call the target now; targets in `probing` already have a probe."""
@@ -73,6 +76,12 @@ def room_of(state: JobState, provider: str) -> int:
     if adaptive is not None:
         limit = min(limit, int(adaptive.limit))
     return limit - state.running.get(provider, 0)
+
+
+def room_at(state: JobState, executor: str) -> int:
+    """How many more steps may be started at the executor, queued or placed."""
+    limit = state.definition.concurrency.get(executor, EXECUTOR_SLOTS)
+    return limit - state.running.get(executor, 0)
 
 
 def circuit_events(state: JobState, event: LlmResponded | LlmFailed, now: float) -> list[AnyEvent]:

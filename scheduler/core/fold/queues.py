@@ -18,18 +18,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from orc.ledger.kinds import NOT_RUNNING
-from orc.scheduler.core.commands import DecideApproval, ExpireStep
-from orc.scheduler.core.fold.limits import pick_target, room_of
+from orc.scheduler.core.commands import DecideApproval, ExpireQueued, ExpireStep
+from orc.scheduler.core.fold.limits import pick_target, room_at, room_of
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.state import JobState, WorkItem
+from orc.scheduler.core.fold.work import runs_elsewhere
 
 Room = Callable[[str], int]
 """How many more steps may call a provider under limits that are not in the state: the rates."""
 
 _Entry = tuple[int, str, int]
 """The entry's number, the step, and its ticket. The entry is valid while the step has the ticket."""
-_Lane = tuple[str, str]
-"""The route's name in the state, and the named workspace; each may be empty."""
+_Lane = tuple[str, str, str]
+"""The route's name in the state, the named workspace, and the executor; each may be empty."""
 _Timed = tuple[float, str, int]
 """A time in seconds since 1970, the step, and its ticket (0 if there is none)."""
 
@@ -56,6 +57,7 @@ class WorkQueues:
         self._retries: list[_Timed] = []
         self._deadlines: list[_Timed] = []
         self._expiries: list[_Timed] = []
+        self._queue_ends: list[_Timed] = []
 
     def wake(self, now: float) -> None:
         """Add the steps whose retry is due to the end of the ready queues."""
@@ -74,7 +76,8 @@ class WorkQueues:
         """
         self._catch_up()
         state = self._state
-        left = state.definition.concurrency["total"] - state.running_total
+        running_here = state.running_total - state.running_elsewhere
+        left = state.definition.concurrency["total"] - running_here
         rooms: dict[str, int] = {}
         probing: set[str] = set()
         busy = set(state.busy_workspaces)
@@ -85,15 +88,17 @@ class WorkQueues:
                 entries = filter(self._is_queued, queue)
                 heads.append((next(entries), lane, entries))
         heapq.heapify(heads)
-        while heads and left > 0:
+        while heads:
             (_, step_id, _), lane, entries = heapq.heappop(heads)
-            route, workspace = lane
-            if workspace in busy:
+            route, workspace, executor = lane
+            if workspace in busy or (left <= 0 and not executor):
+                continue
+            if executor and not _take_room_at(state, executor, rooms):
                 continue
             if state.routes[route] and not _take_room(state, route, now, rooms, probing, room):
                 continue
             yield step_id
-            left -= 1
+            left -= not executor
             if workspace:
                 busy.add(workspace)
             following = next(entries, None)
@@ -108,7 +113,7 @@ class WorkQueues:
             for circuit in self._state.circuits.values()
             if circuit.retry_at is not None and circuit.retry_at > now
         ]
-        heaps = (self._retries, self._deadlines, self._expiries)
+        heaps = (self._retries, self._deadlines, self._expiries, self._queue_ends)
         times += [heap[0][0] for heap in heaps if heap]
         return min(times, default=None)
 
@@ -134,10 +139,11 @@ class WorkQueues:
         self._catch_up()
         self._put(step_id, self._state.steps[step_id].ticket)
 
-    def take_overdue(self, now: float) -> list[ExpireStep | DecideApproval]:
-        """Take out waiting steps whose total_timeout is over, and questions whose timeout is over."""
+    def take_overdue(self, now: float) -> list[ExpireStep | DecideApproval | ExpireQueued]:
+        """Take out waiting steps whose total_timeout is over, questions whose timeout is over, and
+        attempts that no worker took in time."""
         self._catch_up()
-        overdue: list[ExpireStep | DecideApproval] = []
+        overdue: list[ExpireStep | DecideApproval | ExpireQueued] = []
         while self._deadlines and self._deadlines[0][0] <= now:
             entry = heapq.heappop(self._deadlines)
             if self._has_deadline(entry):
@@ -148,6 +154,10 @@ class WorkQueues:
                 question = self._state.steps[entry[1]].question
                 on_timeout = None if question is None else question.on_timeout
                 overdue.append(DecideApproval(entry[1], on_timeout or REJECT))
+        while self._queue_ends and self._queue_ends[0][0] <= now:
+            entry = heapq.heappop(self._queue_ends)
+            if self._is_queued_until(entry):
+                overdue.append(ExpireQueued(entry[1], self._state.steps[entry[1]].attempts))
         return overdue
 
     def _catch_up(self) -> None:
@@ -166,6 +176,8 @@ class WorkQueues:
             heapq.heappop(self._deadlines)
         while self._expiries and not self._has_question(self._expiries[0]):
             heapq.heappop(self._expiries)
+        while self._queue_ends and not self._is_queued_until(self._queue_ends[0]):
+            heapq.heappop(self._queue_ends)
 
     def _clear(self) -> None:
         """Drop all entries, because the job was reopened or has ended."""
@@ -173,7 +185,7 @@ class WorkQueues:
         self._items_read = 0
         for queue in (self._lanes, self._places, self._due):
             queue.clear()
-        for heap in (self._retries, self._deadlines, self._expiries):
+        for heap in (self._retries, self._deadlines, self._expiries, self._queue_ends):
             heap.clear()
 
     def _take_in(self, item: WorkItem) -> None:
@@ -190,6 +202,8 @@ class WorkQueues:
                 heapq.heappush(self._deadlines, timed)
             case "expiry":
                 heapq.heappush(self._expiries, timed)
+            case "queued":
+                heapq.heappush(self._queue_ends, timed)
 
     def _put(self, step_id: str, ticket: int) -> None:
         if not self._state.wants(step_id):
@@ -197,8 +211,10 @@ class WorkQueues:
         assert ticket, "only a step with a work item can be queued"
         self._last_place += 1
         self._places[step_id] = self._last_place
-        workspace = self._state.graph.steps[step_id].workspace or ""
-        lane = self._lanes.setdefault((self._state.steps[step_id].lane, workspace), deque())
+        definition = self._state.graph.steps[step_id]
+        executor = definition.executor if runs_elsewhere(self._state, step_id) else ""
+        name = (self._state.steps[step_id].lane, definition.workspace or "", executor)
+        lane = self._lanes.setdefault(name, deque())
         lane.append((self._last_place, step_id, ticket))
 
     def _is_queued(self, entry: _Entry) -> bool:
@@ -212,9 +228,20 @@ class WorkQueues:
         step = self._state.steps[entry[1]]
         return step.status in NOT_RUNNING and step.deadline_at == entry[0]
 
+    def _is_queued_until(self, entry: _Timed) -> bool:
+        step = self._state.steps[entry[1]]
+        return step.status == "running" and step.queue_ends_at == entry[0]
+
     def _has_question(self, entry: _Timed) -> bool:
         question = self._state.steps[entry[1]].question
         return question is not None and question.expires_at == entry[0]
+
+
+def _take_room_at(state: JobState, executor: str, rooms: dict[str, int]) -> bool:
+    """Take one place at the executor from `rooms`. Returns whether there was one."""
+    left = rooms.setdefault(executor, room_at(state, executor))
+    rooms[executor] = left - 1
+    return left > 0
 
 
 def _take_room(

@@ -18,6 +18,7 @@ from orc.scheduler.core.fold.work import (
     add_deadline,
     add_evaluation,
     add_expiry,
+    add_queue_end,
     became_ready,
     clear_work,
     enter_running,
@@ -187,7 +188,7 @@ def _reopen_step(state: JobState, step_id: str, done: set[str], now: float) -> N
     )
     if step.status in NOT_DONE:
         step.status = "pending"
-        step.failures = 0
+        step.failures = step.losses = 0
         step.failure = step.skipped = step.output = None
         if step.inside is not None:
             step.status = "running"
@@ -212,6 +213,7 @@ def _requeue(state: JobState, step_id: str, now: float) -> None:
         return
     if step.status == "running" and takes_slot(state, step_id):
         enter_running(state, step_id)
+        _clamp_queue_end(state, step_id, now)
     elif step.waits_for == "retry" and not step.needs_left:
         _clamp_retry(state, step_id, now)
     elif step.waits_for in ("retry", "budget"):
@@ -245,6 +247,16 @@ def _clamp_deadline(state: JobState, step_id: str, now: float) -> None:
     step.deadline_at = min(step.deadline_at, now + total_s)
     if step.status == "pending":
         add_deadline(state, step_id)
+
+
+def _clamp_queue_end(state: JobState, step_id: str, now: float) -> None:
+    """Limit the recorded end of the wait for a worker, because the wall clock may jump."""
+    step = state.steps[step_id]
+    timeout_s = state.graph.steps[step_id].queue_timeout_s
+    if step.queue_ends_at is None or timeout_s is None:
+        return
+    step.queue_ends_at = min(step.queue_ends_at, now + timeout_s)
+    add_queue_end(state, step_id)
 
 
 def seconds_between(start: str | None, end: str) -> float:

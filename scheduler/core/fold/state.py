@@ -19,6 +19,7 @@ from orc.ledger.kinds import JobStatus as JobStatus
 from orc.ledger.kinds import StepStatus as StepStatus
 from orc.ledger.kinds import WaitsFor as WaitsFor
 from orc.ledger.step_names import lineage
+from orc.scheduler.core.commands import WorkerPlace
 from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.fold.graph import Graph
 
@@ -108,11 +109,12 @@ class WorkItem:
 
     `start`: the step may start. `evaluate`: the step is due for evaluation (its condition, its
     items, or its children's results). `retry`: it may start again at that time. `deadline`: its
-    total_timeout is over then. `expiry`: the time for an answer is over then. An item to start
+    total_timeout is over then. `expiry`: the time for an answer is over then. `queued`: its attempt
+    fails then, unless a worker has taken it. An item to start
     or retry is valid while the step has its `ticket`.
     """
 
-    kind: Literal["start", "evaluate", "retry", "deadline", "expiry"]
+    kind: Literal["start", "evaluate", "retry", "deadline", "expiry", "queued"]
     step: str
     ticket: int = 0
     at: float = 0.0
@@ -134,6 +136,10 @@ class StepState:
     `calls_in_doubt`: how many calls may have been processed and billed without a recorded reply.
     `began_at`: when a container began, in seconds since 1970.
     `upstream_failed`: a step upstream of it has failed.
+    `placement`: the worker on which the running attempt is placed. An attempt of an executor without
+    one has waited for a worker since `queued_at`, and fails at `queue_ends_at` (seconds since 1970);
+    it has waited for `queued_s` before.
+    `losses`: how many of its attempts were lost with their workers.
     """
 
     index: int
@@ -169,6 +175,11 @@ class StepState:
     in_doubt: Doubt | None = None
     calls_in_doubt: int = 0
     began_at: float = 0.0
+    placement: WorkerPlace | None = None
+    queued_at: float | None = None
+    queue_ends_at: float | None = None
+    queued_s: float = 0.0
+    losses: int = 0
 
     @property
     def is_shut(self) -> bool:
@@ -199,6 +210,8 @@ class JobState:
     circuits: dict[str, Circuit] = field(default_factory=dict)
     adaptive: dict[str, AdaptiveRoom] = field(default_factory=dict)
     version: int = 0
+    epoch: int = 0
+    """The version of the last `job.started` or `job.resumed`. A later owner has a higher one."""
     status: JobStatus = "submitted"
     project: str = ""
     submitted: JobSubmitted | None = None
@@ -209,6 +222,8 @@ class JobState:
     file_names: FileNames = field(default_factory=FileNames)
     running: dict[str, int] = field(default_factory=dict)
     running_total: int = 0
+    running_elsewhere: int = 0
+    """How many of the running steps are not on this machine."""
     busy_workspaces: set[str] = field(default_factory=set)
     """The named workspaces in which a step is running."""
     unfinished: int = 0
@@ -310,6 +325,9 @@ class JobState:
                     None if step.inside is None else (step.inside.total, step.inside.open),
                     step.in_doubt,
                     step.calls_in_doubt,
+                    None if step.placement is None else step.placement.run,
+                    step.queue_ends_at,
+                    step.losses,
                 )
                 for step_id, step in self.steps.items()
             },

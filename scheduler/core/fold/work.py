@@ -55,6 +55,13 @@ def add_expiry(state: JobState, step_id: str) -> None:
         state.work_items.append(WorkItem("expiry", step_id, at=question.expires_at))
 
 
+def add_queue_end(state: JobState, step_id: str) -> None:
+    """Add the time at which the step's attempt fails unless a worker has taken it."""
+    ends_at = state.steps[step_id].queue_ends_at
+    if ends_at is not None:
+        state.work_items.append(WorkItem("queued", step_id, at=ends_at))
+
+
 def wait_for_retry(state: JobState, step_id: str, retry_at: float, delay_s: float) -> None:
     """Fold that the step waits for its next attempt."""
     step = state.steps[step_id]
@@ -77,7 +84,7 @@ def clear_work(state: JobState) -> None:
     for step in state.steps.values():
         step.ticket = 0
     state.running.clear()
-    state.running_total = 0
+    state.running_total = state.running_elsewhere = 0
     state.busy_workspaces.clear()
     state.questions.clear()
     state.over_budget.clear()
@@ -89,11 +96,17 @@ def takes_slot(state: JobState, step_id: str) -> bool:
     return definition.shape is None and definition.facts.holds_slot
 
 
+def runs_elsewhere(state: JobState, step_id: str) -> bool:
+    """Whether the step's attempts are placed on workers, and take no slot of this machine."""
+    return state.graph.steps[step_id].is_remote and takes_slot(state, step_id)
+
+
 def enter_running(state: JobState, step_id: str) -> None:
     """Count the step as running."""
-    provider = state.provider_of(step_id)
-    state.running[provider] = state.running.get(provider, 0) + 1
+    lane = _limited_by(state, step_id)
+    state.running[lane] = state.running.get(lane, 0) + 1
     state.running_total += 1
+    state.running_elsewhere += runs_elsewhere(state, step_id)
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
         state.busy_workspaces.add(workspace)
@@ -101,13 +114,24 @@ def enter_running(state: JobState, step_id: str) -> None:
 
 def leave_running(state: JobState, step_id: str) -> StepState:
     """Stop counting the step as running."""
-    state.running[state.provider_of(step_id)] -= 1
+    state.running[_limited_by(state, step_id)] -= 1
     state.running_total -= 1
+    state.running_elsewhere -= runs_elsewhere(state, step_id)
+    step = state.steps[step_id]
+    step.placement = step.queued_at = step.queue_ends_at = None
+    step.queued_s = 0.0
     workspace = state.graph.steps[step_id].workspace
     if workspace is not None:
         state.busy_workspaces.discard(workspace)
     release_probe(state, step_id)
-    return state.steps[step_id]
+    return step
+
+
+def _limited_by(state: JobState, step_id: str) -> str:
+    """The name in `concurrency` whose limit the step counts against: a provider, or an executor."""
+    if runs_elsewhere(state, step_id):
+        return state.graph.steps[step_id].executor
+    return state.provider_of(step_id)
 
 
 def _add_ticketed(

@@ -36,6 +36,7 @@ from orc.scheduler.core.commands import (
     Command,
     DecideApproval,
     ExpandStep,
+    ExpireQueued,
     ExpireStep,
     Failed,
     FailStep,
@@ -44,7 +45,9 @@ from orc.scheduler.core.commands import (
     InterruptJob,
     OutOfBudget,
     PauseJob,
+    PlaceAttempt,
     RaiseBudget,
+    ReattachAttempt,
     RecordCall,
     ResumeJob,
     ReuseStep,
@@ -55,14 +58,16 @@ from orc.scheduler.core.commands import (
     SubmitJob,
     Succeeded,
     TimeOutJob,
+    UnplaceAttempt,
 )
 from orc.scheduler.core.fold.cancelling import cancelled, end_cancelled
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import circuit_events, pick_target
+from orc.scheduler.core.fold.placing import open_remote, where_it_ran
 from orc.scheduler.core.fold.questions import REJECT
 from orc.scheduler.core.fold.queued_job import TAKES_MAX
 from orc.scheduler.core.fold.reopen import find_kept, with_kept
-from orc.scheduler.core.fold.work import takes_slot
+from orc.scheduler.core.fold.work import runs_elsewhere, takes_slot
 from orc.scheduler.core.rules.containers import (
     approval_given,
     ask,
@@ -83,6 +88,14 @@ from orc.scheduler.core.rules.failures import (
     switch,
 )
 from orc.scheduler.core.rules.files import can_own, file_events, with_file_conflicts
+from orc.scheduler.core.rules.placing import (
+    expire_queued,
+    is_late,
+    lost_too_often,
+    place,
+    reattach,
+    unplace,
+)
 
 FAILURES_MAX = 1000
 
@@ -103,11 +116,19 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case ResumeJob():
             return _resume(state, command)
         case AmendJob():
-            return [*_cut_by_crash(state), with_kept(state, command.event)]
+            return [*_cut_by_crash(state), *_cut_elsewhere(state), with_kept(state, command.event)]
         case ReuseStep():
             return _reuse_step(state, command)
         case StartAttempt():
             return _start_attempt(state, command)
+        case PlaceAttempt():
+            return place(state, command)
+        case UnplaceAttempt():
+            return unplace(state, command)
+        case ReattachAttempt():
+            return reattach(state, command)
+        case ExpireQueued():
+            return expire_queued(state, command)
         case RecordCall():
             return _record_call(state, command)
         case FinishAttempt():
@@ -131,10 +152,11 @@ def decide(state: JobState, command: Command) -> list[AnyEvent]:
         case PauseJob():
             return pause(state)
         case InterruptJob():
-            assert state.running_total == 0
+            assert state.running_total == state.running_elsewhere
             return [JobInterrupted(signal=command.signal, queue=command.queue)]
         case CancelJob():
-            return [*_cut_by_crash(state), end_cancelled(state, command)]
+            cut = [*_cut_by_crash(state), *_cut_elsewhere(state)]
+            return [*cut, end_cancelled(state, command)]
         case TimeOutJob():
             assert state.running_total == 0
             return _time_out(state)
@@ -163,11 +185,24 @@ def _resume(state: JobState, command: ResumeJob) -> list[AnyEvent]:
 
 
 def _cut_by_crash(state: JobState) -> list[AnyEvent]:
-    """The interruption of each attempt that was running when the last owner died."""
+    """The interruption of each attempt that was running here when the last owner died.
+
+    Attempts on workers go on without an owner.
+    """
     return [
         StepInterrupted(step=step_id, attempt=step.attempts, reason="crash")
         for step_id, step in state.steps.items()
-        if step.status == "running" and takes_slot(state, step_id)
+        if step.status == "running"
+        and takes_slot(state, step_id)
+        and not runs_elsewhere(state, step_id)
+    ]
+
+
+def _cut_elsewhere(state: JobState) -> list[AnyEvent]:
+    """The interruption of each open attempt on a worker, which the caller has ended there."""
+    return [
+        StepInterrupted(step=step_id, attempt=attempt, reason="cancel")
+        for step_id, attempt, _ in open_remote(state)
     ]
 
 
@@ -204,6 +239,7 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
         needs=state.graph.needs[command.step],
         deadline_at=deadline_at,
         cache_key=command.cache_key,
+        executor=definition.executor if runs_elsewhere(state, command.step) else None,
     )
     asks_model = bool(state.route_of(command.step))
     place = pick_target(state, step.lane, command.now) if asks_model else 0
@@ -215,6 +251,8 @@ def _start_attempt(state: JobState, command: StartAttempt) -> list[AnyEvent]:
 
 def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
     step = state.steps[command.step]
+    if is_late(state, command):
+        return []
     assert step.status == "running"
     assert step.attempts == command.attempt
     outcome = with_file_conflicts(state, command.step, command.outcome)
@@ -230,10 +268,14 @@ def _finish_attempt(state: JobState, command: FinishAttempt) -> list[AnyEvent]:
                     log=outcome.log,
                     artifacts=outcome.artifacts,
                     warning=outcome.warning,
+                    **where_it_ran(state, command.step, waited_s=outcome.queued_s),
                 ),
                 *skip_dependents(state, command.step, "succeeded"),
             ]
         case Interrupted():
+            failed = lost_too_often(state, command, outcome)
+            if failed is not None:
+                return fail_finally(state, command.step, failed)
             return [
                 StepInterrupted(
                     step=command.step,

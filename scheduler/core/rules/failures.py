@@ -11,6 +11,7 @@ from orc.ledger.events import AnyEvent, StepFailed, StepSkipped, StepSwitched
 from orc.ledger.kinds import NEVER_RETRIED, TRANSIENT, StepStatus
 from orc.scheduler.core.commands import Failed, FinishAttempt
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.fold.placing import where_it_ran
 
 _SWITCHED_ON = (*TRANSIENT, "auth", "bad_request", "refused", "context_length", "schema")
 
@@ -102,6 +103,7 @@ def failed_event(
         signal=failed.signal,
         log=failed.log,
         artifacts=failed.artifacts,
+        **where_it_ran(state, step_id, waited_s=failed.queued_s),
     )
 
 

@@ -1,0 +1,93 @@
+"""Opens the executors that a job's steps name, as the site file describes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
+from orc.ledger.definition import LOCAL, JobDef, walk_steps
+from orc.scheduler.drivers.addresses import is_loopback
+from orc.scheduler.executors.remote import RemoteExecutor
+
+if TYPE_CHECKING:
+    from orc.scheduler.executors.site import Site
+
+
+class KnownExecutors(Collection[str]):
+    """The names of the executors of this machine. The site file is read when one is asked for."""
+
+    def __init__(self, database: Path, environment: Mapping[str, str]) -> None:
+        self._database = database
+        self._environment = environment
+
+    def __contains__(self, name: object) -> bool:
+        return name == LOCAL or name in read_sites(self._database, self._environment).executors
+
+    def __iter__(self) -> Iterator[str]:
+        yield LOCAL
+        yield from read_sites(self._database, self._environment).executors
+
+    def __len__(self) -> int:
+        return 1 + len(read_sites(self._database, self._environment).executors)
+
+
+@asynccontextmanager
+async def open_executors(
+    definition: JobDef,
+    *,
+    database: Path,
+    environment: Mapping[str, str],
+    renamed: Mapping[str, str],
+    on_notice: Callable[[str], None],
+) -> AsyncIterator[list[RemoteExecutor]]:
+    """The executors of the job's steps, connected. `renamed` names others in their place.
+
+    Raises UsageProblem for an unknown one, EnvironmentProblem for one that cannot be used.
+    """
+    names = sorted({step.executor for step in walk_steps(definition.steps) if step.is_remote})
+    if not names:
+        yield []
+        return
+    # Imported here, since most jobs have no such steps.
+    from orc.scheduler.executors.driver import open_engine
+    from orc.scheduler.executors.errors import EngineProblem
+
+    sites = read_sites(database, environment)
+    async with AsyncExitStack() as stack:
+        opened = []
+        for name in names:
+            site = find_site(sites, renamed.get(name, name))
+            note = insecure_note(site)
+            if note is not None:
+                on_notice(note)
+            try:
+                engine = await stack.enter_async_context(
+                    open_engine(
+                        site.engine, site.for_driver(), lease_s=site.lease_s, keep_s=site.keep_s
+                    )
+                )
+            except EngineProblem as error:
+                raise EnvironmentProblem(
+                    f"the executor {site.name!r} cannot be used: {error}; `orc executors {site.name}` "
+                    "tells more"
+                ) from error
+            if not engine.facts.get("is_encrypted"):
+                _refuse_secrets(definition, name, site)
+            opened.append(RemoteExecutor(name, engine))
+        yield opened
+
+
+def _refuse_secrets(definition: JobDef, name: str, site: Site) -> None:
+    """Secrets leave this machine only encrypted. Raises EnvironmentProblem."""
+    if not site.is_insecure or is_loopback(site.address or ""):
+        return
+    for step in walk_steps(definition.steps):
+        if step.executor == name and step.secrets:
+            raise EnvironmentProblem(
+                f"step {step.id!r} has secrets, and the connection to the executor {site.name!r} is not "
+                "encrypted; use tls:// with certificates of `orc cluster certs`"
+            )

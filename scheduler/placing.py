@@ -1,0 +1,47 @@
+"""Commits where attempts are placed, for executors on other machines."""
+
+from __future__ import annotations
+
+import trio
+
+from orc.scheduler.core.commands import (
+    Command,
+    PlaceAttempt,
+    ReattachAttempt,
+    UnplaceAttempt,
+)
+from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.executors.contract import Placement, Superseded, Ticket
+from orc.scheduler.turn import Message
+
+
+class PlacingJournal:
+    """The placements of one job's attempts; see `contract.Attempt`. `send` leads to the runner."""
+
+    def __init__(self, state: JobState, send: trio.MemorySendChannel[Message]) -> None:
+        self._state = state
+        self._send = send
+
+    @property
+    def epoch(self) -> int:
+        """The version of the job's last `job.started` or `job.resumed`."""
+        return self._state.epoch
+
+    async def place(self, ticket: Ticket, placement: Placement) -> None:
+        """See `Attempt.place`."""
+        await self._commit(PlaceAttempt(ticket.step, ticket.attempt, placement))
+        if self._state.steps[ticket.step].placement != placement:
+            raise Superseded(f"{ticket} may not be placed any more")
+
+    async def unplace(self, ticket: Ticket, run: str, reason: str) -> None:
+        """See `Attempt.unplace`."""
+        await self._commit(UnplaceAttempt(ticket.step, ticket.attempt, run, reason))
+
+    async def reattach(self, ticket: Ticket, run: str) -> None:
+        """See `Attempt.reattach`."""
+        await self._commit(ReattachAttempt(ticket.step, ticket.attempt, run))
+
+    async def _commit(self, command: Command) -> None:
+        committed = trio.Event()
+        await self._send.send(Message(command, committed=committed))
+        await committed.wait()

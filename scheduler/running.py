@@ -1,0 +1,124 @@
+"""The attempts of one job that run in this process, and those that executors perform elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from orc.scheduler.attempt import Finished, perform_attempt, with_log
+from orc.scheduler.attempt_context import AttemptContext
+from orc.scheduler.clock import Clock
+from orc.scheduler.core.commands import FinishAttempt
+from orc.scheduler.executors.contract import Placement, Superseded, Ticket
+from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.rates import Rates
+from orc.scheduler.stopping import Stop, cut_short_outcome
+from orc.scheduler.turn import Message
+
+
+class RunningAttempts:
+    """Starts attempts as tasks, and sends their ends to the runner."""
+
+    def __init__(
+        self,
+        job_id: str,
+        context: AttemptContext,
+        *,
+        clock: Clock,
+        rates: Rates,
+        send: trio.MemorySendChannel[Message],
+        remotes: Sequence[RemoteExecutor],
+    ) -> None:
+        self._job_id = job_id
+        self._context = context
+        self._state = context.state
+        self._clock = clock
+        self._rates = rates
+        self._send = send
+        self._remotes = remotes
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._given_up: set[str] = set()
+        self._stop: Stop | None = None
+
+    def start(
+        self, step_id: str, nursery: trio.Nursery, *, placed: Placement | None = None
+    ) -> None:
+        """Start the step's current attempt; `placed` is where an earlier owner placed it."""
+        self._scopes[step_id] = trio.CancelScope()
+        if self._stop is not None:
+            self._scopes[step_id].cancel()
+        nursery.start_soon(self._attempt, step_id, placed)
+
+    def stop(self, stop: Stop | None) -> None:
+        """Cut all attempts short, also later ones; with None, later ones run.
+
+        A stop signal leaves attempts on other machines running.
+        """
+        self._stop = stop
+        if stop is None:
+            return
+        if stop.leaves_remote:
+            for executor in self._remotes:
+                executor.detach()
+        for scope in self._scopes.values():
+            scope.cancel()
+
+    def give_up(self, step_id: str) -> None:
+        """End an attempt whose end is recorded already."""
+        if step_id in self._scopes:
+            self._given_up.add(step_id)
+            self._scopes[step_id].cancel()
+
+    def end_message(self, step_id: str, finished: Finished) -> Message:
+        """The message to the runner that the step's current attempt has ended."""
+        attempt = self._state.steps[step_id].attempts
+        command = FinishAttempt(step_id, attempt, finished.outcome, self._clock.now())
+        committed = trio.Event() if self._remotes else None
+        return Message(command, finished.blobs, finished.stored, committed)
+
+    async def _attempt(self, step_id: str, placed: Placement | None) -> None:
+        started = trio.current_time()
+        finished: Finished | None = None
+        with self._scopes[step_id] as scope:
+            deadline_at = self._state.steps[step_id].deadline_at
+            with trio.CancelScope() as total:
+                if deadline_at is not None:
+                    total.deadline = self._clock.deadline(deadline_at)
+                finished = await self._perform(step_id, placed)
+            if finished is None and total.cancelled_caught:
+                finished = self._cut_short(step_id, started, None)
+        del self._scopes[step_id]
+        self._rates.release(step_id)
+        if step_id in self._given_up:
+            self._given_up.discard(step_id)
+            return
+        if finished is None:
+            assert scope.cancelled_caught
+            assert self._stop is not None
+            if self._stop.leaves_remote and self._state.graph.steps[step_id].is_remote:
+                # It stays open: the next owner finds it.
+                return
+            finished = self._cut_short(step_id, started, self._stop)
+        ticket = Ticket(self._job_id, step_id, self._state.steps[step_id].attempts)
+        message = self.end_message(step_id, finished)
+        # `send_nowait` is no checkpoint: the outcome cannot be lost to a cancellation.
+        self._send.send_nowait(message)
+        if message.committed is not None:
+            await message.committed.wait()
+            for executor in self._remotes:
+                await executor.forget(ticket)
+
+    async def _perform(self, step_id: str, placed: Placement | None) -> Finished | None:
+        try:
+            return await perform_attempt(self._context, step_id, placed)
+        except Superseded:
+            if step_id in self._given_up:
+                return None
+            raise
+
+    def _cut_short(self, step_id: str, started: float, stop: Stop | None) -> Finished:
+        duration_s = round(trio.current_time() - started, 6)
+        finished = Finished(cut_short_outcome(self._state, step_id, stop, duration_s))
+        attempt = self._state.steps[step_id].attempts
+        return with_log(self._context.workspace, step_id, attempt, finished)
