@@ -21,6 +21,8 @@ class PlacingJournal:
     def __init__(self, state: JobState, send: trio.MemorySendChannel[Message]) -> None:
         self._state = state
         self._send = send
+        self._waiting: set[trio.Event] = set()
+        self._is_closed = False
 
     @property
     def epoch(self) -> int:
@@ -41,7 +43,20 @@ class PlacingJournal:
         """See `Attempt.reattach`."""
         await self._commit(ReattachAttempt(ticket.step, ticket.attempt, run))
 
+    def close(self) -> None:
+        """Nothing is committed any more. Who waits for a commit is told so."""
+        self._is_closed = True
+        for committed in self._waiting:
+            committed.set()
+
     async def _commit(self, command: Command) -> None:
         committed = trio.Event()
-        await self._send.send(Message(command, committed=committed))
-        await committed.wait()
+        self._waiting.add(committed)
+        try:
+            if not self._is_closed:
+                await self._send.send(Message(command, committed=committed))
+                await committed.wait()
+        finally:
+            self._waiting.discard(committed)
+        if self._is_closed:
+            raise Superseded("this process runs the job no more")

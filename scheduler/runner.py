@@ -183,7 +183,10 @@ class Runner:
                 nursery.start_soon(
                     poll_signals, self._ledger, self._job_id, self._state, self._send
                 )
-                await self._loop(nursery, opening)
+                try:
+                    await self._loop(nursery, opening)
+                finally:
+                    self._context.placing.close()
                 with trio.move_on_after(FORGET_S):
                     for executor in self._remotes:
                         await executor.forget_ended()
