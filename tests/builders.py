@@ -26,11 +26,14 @@ from orc.ledger.events import (
     Owner,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
     TokenUsage,
     ToolCalled,
     ToolReturned,
@@ -206,6 +209,23 @@ def skipped(step_id: str, *because: str, **fields: Any) -> StepSkipped:
 def interrupted(step_id: str, attempt: int = 1, **fields: Any) -> StepInterrupted:
     """An attempt was cut short."""
     return StepInterrupted(step=step_id, attempt=attempt, **{"reason": "signal", **fields})
+
+
+def placed(step_id: str, attempt: int = 1, run: str = "run1", **fields: Any) -> StepPlaced:
+    """A worker took the attempt."""
+    fields = {"executor": "cluster", "engine": "e1", "worker": "w1", "host": "node1", **fields}
+    return StepPlaced(step=step_id, attempt=attempt, run=run, **fields)
+
+
+def unplaced(step_id: str, attempt: int = 1, run: str = "run1", **fields: Any) -> StepUnplaced:
+    """The worker never let the attempt start."""
+    fields = {"reason": "the worker refused it", **fields}
+    return StepUnplaced(step=step_id, attempt=attempt, run=run, **fields)
+
+
+def reattached(step_id: str, attempt: int = 1, run: str = "run1") -> StepReattached:
+    """The attempt was found on its worker."""
+    return StepReattached(step=step_id, attempt=attempt, run=run)
 
 
 def targets(*names: str) -> tuple[TargetDef, ...]:

@@ -164,7 +164,7 @@ LINES_MAX = 400
 FOLDER_MAX = 30
 # Modules that may be longer. `ledger/events.py` has one declaration for each event, and would not be
 # clearer in two files.
-LONGER = {"ledger/events.py": 600}
+LONGER = {"ledger/events.py": 700}
 
 
 def modules() -> list[Path]:

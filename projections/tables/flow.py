@@ -80,4 +80,5 @@ def budget_exceeded(writer: Writer, recorded: Recorded, event: BudgetExceeded) -
         log=None,
         log_sha256=None,
         result_version=None,
+        queued_s=None,
     )

@@ -16,7 +16,7 @@ from orc.ledger.errors import CorruptLedger
 from orc.ledger.schema_check import Schema, digest_of, schema_of
 from orc.projections.tables.version import VERSION, read_version
 
-DIGEST = "fedab298a46bad051e1f715a27ee7118cd8d389d46ca497673845be539794f46"
+DIGEST = "027b90681b936c9a8c0cb4ed26aa08fa1c5eac6c04c22851c8b682e3fe460b85"
 """`digest_of` the tables and indexes of this version; a test compares it with `create_tables`."""
 
 NAMES = frozenset("attempts circuits files jobs llm_calls steps tool_calls".split())

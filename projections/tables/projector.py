@@ -40,11 +40,14 @@ from orc.ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
     ToolCalled,
     ToolReturned,
 )
@@ -192,6 +195,9 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         step_id=step_key,
         attempts=event.attempt,
         started_at=recorded.recorded_at,
+        executor=event.executor,
+        host=None,
+        queued_s=None,
     )
     writer.add(
         "attempt",
@@ -202,6 +208,35 @@ def _step_started(writer: Writer, recorded: Recorded, event: StepStarted) -> Non
         attempt=event.attempt,
         started_at=recorded.recorded_at,
         cache_key=event.cache_key,
+        executor=event.executor,
+    )
+
+
+def _step_placed(writer: Writer, recorded: Recorded, event: StepPlaced) -> None:
+    _place(writer, recorded, event, host=event.host, worker=event.worker, at=recorded.recorded_at)
+
+
+def _step_unplaced(writer: Writer, recorded: Recorded, event: StepUnplaced) -> None:
+    _place(writer, recorded, event, host=None, worker=None, at=None)
+
+
+def _place(
+    writer: Writer,
+    recorded: Recorded,
+    event: StepPlaced | StepUnplaced,
+    *,
+    host: str | None,
+    worker: str | None,
+    at: str | None,
+) -> None:
+    step_key = f"{recorded.job_id}/{event.step}"
+    writer.add("step_placed", step_id=step_key, host=host)
+    writer.add(
+        "attempt_placed",
+        attempt_id=f"{step_key}/{event.attempt}",
+        host=host,
+        worker=worker,
+        placed_at=at,
     )
 
 
@@ -214,6 +249,7 @@ def _step_succeeded(writer: Writer, recorded: Recorded, event: StepSucceeded) ->
         duration_s=event.duration_s,
         output=output,
         output_sha256=blob,
+        queued_s=event.queued_s,
     )
     _attempt_ended(writer, recorded, event, "succeeded")
     writer.count(recorded.job_id, 0)
@@ -231,6 +267,7 @@ def _step_failed(writer: Writer, recorded: Recorded, event: StepFailed) -> None:
         failure_kind=event.kind,
         failure=event.message,
         tolerated=int(bool(event.tolerated)),
+        queued_s=event.queued_s,
     )
     mark_in_doubt(writer, recorded, event)
     if event.on_content:
@@ -269,6 +306,7 @@ def _attempt_ended(
         log=log,
         log_sha256=log_blob,
         result_version=recorded.version if status == "succeeded" else None,
+        queued_s=None if isinstance(event, StepInterrupted) else event.queued_s,
     )
 
 
@@ -318,6 +356,9 @@ _HANDLERS: dict[type, tuple[int, Callable[[Writer, Recorded, Any], None]]] = {
     StepSwitched: (7, _step_switched),
     StepStarted: (8, _step_started),
     StepReused: (8, step_reused),
+    StepReattached: (8, _ignore),
+    StepPlaced: (9, _step_placed),
+    StepUnplaced: (9, _step_unplaced),
     StepExpanded: (9, step_expanded),
     ApprovalRequested: (9, approval_requested),
     JobWaiting: (10, job_waiting),

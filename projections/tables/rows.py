@@ -145,8 +145,18 @@ class StepRow:
         "The option that the person chose, or that was taken when the time was over."
     )
     decided_by: str | None = column("The person who chose it; NULL if the time was over.")
+    executor: str | None = column(
+        "The executor of the last attempt; NULL if it ran where the job did."
+    )
+    host: str | None = column("The machine that took it; NULL while it waits for one.")
+    queued_s: float | None = column("How long it waited for that machine.")
     reused: str | None = column("Why the result was copied from another step: fork or cache.")
     reused_from: str | None = column("The key of the step that made the result: `job/step`.")
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether its attempt has started, and waits for a worker of its executor."""
+        return self.status == "running" and self.executor is not None and self.host is None
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -194,6 +204,11 @@ class AttemptRow:
         sparse=True,
     )
     result_version: int | None = column("The version of the event that has the result.")
+    executor: str | None = column("The executor; NULL if it ran where the job did.")
+    host: str | None = column("The machine that took it; NULL while it waits for one.")
+    worker: str | None = column("The worker on that machine.")
+    placed_at: str | None = column("When it was placed there.")
+    queued_s: float | None = column("How long it waited for that machine.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,9 @@ STATEMENTS: dict[str, Statement] = {
     # A step with `on_unknown: fail` fails in doubt; its attempt has then failed, in any batch.
     "attempt_doubted": "UPDATE attempts SET status = 'in doubt' WHERE attempt_id = :attempt_id "
     f"AND status = '{INTERRUPTED}' AND ("
-    f"(SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_ONE_ACTION} "
+    f"((SELECT kind FROM steps WHERE steps.step_id = attempts.step_id) IN {_ONE_ACTION} "
+    # No worker was allowed to start it.
+    "AND (executor IS NULL OR host IS NOT NULL)) "
     "OR EXISTS (SELECT 1 FROM llm_calls WHERE llm_calls.step_id = attempts.step_id "
     "AND llm_calls.attempt_id = attempts.attempt_id AND llm_calls.status = 'in doubt') "
     "OR EXISTS (SELECT 1 FROM tool_calls WHERE tool_calls.step_id = attempts.step_id "
@@ -151,6 +153,8 @@ STATEMENTS: dict[str, Statement] = {
         StepRow, {"status": "running"}, {"started_at": "coalesce(started_at, :started_at)"}
     ),
     "attempt": Insert(AttemptRow),
+    "step_placed": Update(StepRow),
+    "attempt_placed": Update(AttemptRow),
     "step_reused": Update(StepRow, {"status": "succeeded", **_NO_FAILURE}),
     "child": Insert(
         StepRow,

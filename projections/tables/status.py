@@ -55,12 +55,14 @@ def is_in_queue(connection: sqlite3.Connection, job_id: str) -> bool:
 def step_state(step: StepRow, *, is_live: bool = True) -> str:
     """The state in which pictures and pages show a step.
 
-    `cached` if its result was copied from another step; `interrupted` if it was running and no
-    process runs the job.
+    `cached` if its result was copied from another step; `queued` if it waits for a worker of its
+    executor; `interrupted` if it was running here and no process runs the job.
     """
     if step.status == "succeeded" and step.reused is not None:
         return CACHED
-    if step.status == "running" and not is_live:
+    if step.is_queued:
+        return QUEUED
+    if step.status == "running" and not is_live and step.executor is None:
         return INTERRUPTED
     return step.status
 

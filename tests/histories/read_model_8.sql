@@ -64,6 +64,9 @@ CREATE TABLE "steps" (
    "question" TEXT,
    "decision" TEXT,
    "decided_by" TEXT,
+   "executor" TEXT,
+   "host" TEXT,
+   "queued_s" REAL,
    "reused" TEXT,
    "reused_from" TEXT
 ) STRICT;
@@ -85,7 +88,12 @@ CREATE TABLE "attempts" (
    "log" TEXT,
    "log_sha256" TEXT REFERENCES "blobs"("sha256"),
    "cache_key" TEXT,
-   "result_version" INTEGER
+   "result_version" INTEGER,
+   "executor" TEXT,
+   "host" TEXT,
+   "worker" TEXT,
+   "placed_at" TEXT,
+   "queued_s" REAL
 ) STRICT;
 CREATE INDEX attempts_by_step_id ON attempts (step_id);
 CREATE INDEX attempts_by_cache_key ON attempts (cache_key) WHERE cache_key IS NOT NULL;

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orc.cli.jobs.state import append_command
-from orc.ledger.definition import ApprovalDef, BudgetDef
+from orc.ledger.definition import ApprovalDef, BudgetDef, ShippedDef
 from orc.ledger.digest import digest_bytes, digest_json
 from orc.ledger.events import (
     ApprovalDecided,
@@ -48,6 +48,8 @@ from tests.builders import (
     file,
     interrupted,
     job,
+    placed,
+    reattached,
     record,
     requested,
     responded,
@@ -59,6 +61,7 @@ from tests.builders import (
     succeeded,
     tool_called,
     tool_returned,
+    unplaced,
     written,
 )
 from tests.model import Plan, Task, Try
@@ -95,6 +98,7 @@ def histories() -> dict[str, History]:
         "optional": _set_every_optional_field,
         "modes": _write_files_with_modes,
         "queue": _queue,
+        "placed": _place_on_workers,
     }
 
 
@@ -267,6 +271,49 @@ def _write_files_with_modes() -> Iterator[Stand]:
             started("work", attempt=2),
             written("work", "demo/tool", attempt=2, mode="500"),
             succeeded("work", attempt=2, artifacts=left),
+        )
+        yield stand
+
+
+@contextmanager
+def _place_on_workers() -> Iterator[Stand]:
+    """Attempts that wait for workers, lose them, outlive their job's owner, and end there."""
+    there: dict[str, Any] = {"kind": "run", "executor": "cluster"}
+    needs: dict[str, Any] = {
+        "resources": {"cpu": (4.0,), "memory": (1e9, 2e9)},
+        "labels": ("fast",),
+    }
+    fields: dict[str, Any] = {"kind": "run", "run": "true", "executor": "cluster"}
+    definition = job(
+        step("done", **fields, **needs),
+        step("broken", **fields, queue_timeout_s=60.0),
+        step("lost", **fields),
+        step("late", **fields, queue_timeout_s=60.0),
+        step("here", kind="run", run="true"),
+        lanes={"cluster": 8},
+    )
+    ship = ShippedDef(path="run.py", sha256=digest_bytes(b"x"), size_bytes=1, mode="755")
+    definition = definition.model_copy(update={"ship": (ship,)})
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder))
+            ledger.append(record([first], job_id=stand.job_id), blobs=[b"x"])
+        stand.append(
+            JobStarted(owner=OWNER),
+            *(started(name, **there) for name in ("done", "broken", "lost", "late")),
+            started("here", kind="run"),
+            *(placed("done"), placed("broken"), placed("lost", run="run2", worker="w2")),
+            unplaced("broken"),
+            interrupted("here", reason="signal"),
+            JobInterrupted(signal="SIGTERM"),
+            resumed(),
+            reattached("done"),
+            placed("broken", run="run3"),
+            succeeded("done", executor="cluster", queued_s=1.5),
+            failed("broken", executor="cluster", queued_s=2.5),
+            interrupted("lost", reason="worker"),
+            failed("late", message="no worker took it", executor="cluster"),
+            started("lost", 2, **there),
         )
         yield stand
 

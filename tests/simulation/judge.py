@@ -56,6 +56,14 @@ class _Step:
     total: int = 0
     children: int = 0
     over: str | None = None
+    run: str | None = None
+    """The run with which its attempt is placed on a worker."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its attempt runs on a worker, or waits for one."""
+        is_running = self.status == "running" and not self.is_container
+        return is_running and self.definition.executor != "local"
 
 
 class Judge:
@@ -80,10 +88,11 @@ class Judge:
         """Judge committed events. Raises Objection."""
         for recorded in batch:
             event: Any = recorded.event
-            demand(event.type in RULES, f"{event.type}: {IMPOSSIBLE.get(event.type, 'no rule')}")
+            rules = {**RULES, **WORKER_RULES}
+            demand(event.type in rules, f"{event.type}: {IMPOSSIBLE.get(event.type, 'no rule')}")
             self._version = recorded.version
             self.seen[event.type] += 1
-            RULES[event.type](self, event)
+            rules[event.type](self, event)
             self._last = event
 
     def check_doubts(self, calls: int) -> None:
@@ -203,6 +212,9 @@ class Judge:
             for name, step in self._steps.items()
             if step.status == "running" and not step.is_container
         ]
+        if event.type == "job.interrupted":
+            # What runs elsewhere goes on without an owner.
+            running = [name for name in running if not self._steps[name].is_elsewhere]
         demand(not running, f"{event.type} while {running} run")
 
     # Circuits and budgets.
@@ -277,6 +289,37 @@ class Judge:
         step.in_doubt, step.over = False, None
         step.files.clear()
         step.options = ()
+        step.run = None
+        told = step.definition.executor if step.is_elsewhere else None
+        demand(event.executor == told, f"{event.step} began on {event.executor}, not {told}")
+
+    def _step_placed(self, event: Any) -> None:
+        step = self._running(event)
+        demand(self._is_owned, f"{event.step} is placed in a job without an owner")
+        demand(step.is_elsewhere, f"{event.step} is placed, and runs here")
+        demand(event.executor == step.definition.executor, f"{event.step}: {event.executor}")
+        demand(step.run is None, f"{event.step} is placed twice: {step.run}, {event.run}")
+        step.run = event.run
+
+    def _step_unplaced(self, event: Any) -> None:
+        self._demand_run(event)
+        self._steps[event.step].run = None
+
+    def _step_reattached(self, event: Any) -> None:
+        demand(self._is_owned, f"{event.step} is found in a job without an owner")
+        self._demand_run(event)
+
+    def _demand_run(self, event: Any) -> None:
+        run = self._running(event).run
+        demand(run is not None and run == event.run, f"{event.type} of {event.run}, not {run}")
+
+    def _demand_place(self, event: Any) -> None:
+        """The end of an attempt says where it ran."""
+        step = self._steps[event.step]
+        told = step.definition.executor if step.is_elsewhere else None
+        demand(event.executor == told, f"{event.step} ended on {event.executor}, not {told}")
+        is_placed = step.run is not None
+        demand(told is None or (event.queued_s is not None) == is_placed, f"{event.step} waited")
 
     def _step_switched(self, event: Any) -> None:
         step = self._steps[event.step]
@@ -293,6 +336,8 @@ class Judge:
         demand(step.call is None, f"{event.step} succeeded while it asked")
         demand(event.duration_s >= 0, f"{event.step} took {event.duration_s} s")
         demand(step.children == step.total, f"{event.step} misses some of its steps")
+        self._demand_place(event)
+        demand(not step.is_elsewhere or step.run is not None, f"{event.step} ran nowhere")
         if not step.definition.has_members and event.step == step.definition.id:
             declared = {file.path for file in step.definition.files}
             is_all = not declared or len(step.files) == len(declared)
@@ -302,6 +347,7 @@ class Judge:
 
     def _step_failed(self, event: Any) -> None:
         step = self._live(event)
+        self._demand_place(event)
         self._cut(step)
         if event.on_content:
             step.replies.clear()
@@ -343,6 +389,9 @@ class Judge:
         step = self._running(event)
         if event.reason == "crash":
             demand(event.duration_s is None, f"{event.step}: who measured {event.duration_s} s?")
+            demand(not step.is_elsewhere, f"{event.step} was not cut by a crash")
+        if event.reason == "worker":
+            demand(step.run is not None, f"{event.step} lost a worker that it did not have")
         step.in_doubt = step.in_doubt or step.call is not None
         self._cut(step)
         step.status = "pending"
@@ -490,6 +539,13 @@ RULES: Mapping[str, Callable[[Judge, Any], None]] = {
     "file.written": Judge._file_written,
 }
 """The rule of each type of event that a simulated job can have."""
+
+WORKER_RULES: Mapping[str, Callable[[Judge, Any], None]] = {
+    "step.placed": Judge._step_placed,
+    "step.unplaced": Judge._step_unplaced,
+    "step.reattached": Judge._step_reattached,
+}
+"""The rule of each type of event that only attempts on the workers of an executor have."""
 
 
 def _all_steps(steps: Iterable[StepDef]) -> Iterable[StepDef]:

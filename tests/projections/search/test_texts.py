@@ -15,7 +15,7 @@ UNSEARCHED = set(
     "job.submitted job.started job.resumed job.amended job.interrupted job.waiting job.succeeded "
     "job.failed job.cancelling job.cancelled circuit.opened circuit.closed budget.raised "
     "budget.exceeded blob.removed step.started step.switched step.expanded step.skipped "
-    "step.interrupted file.written".split()
+    "step.interrupted step.placed step.unplaced step.reattached file.written".split()
 )
 
 

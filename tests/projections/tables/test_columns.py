@@ -183,7 +183,13 @@ def test_values_are_bound_by_name_in_whatever_order_they_are_given(
     empty: sqlite3.Connection,
 ) -> None:
     empty.execute("PRAGMA foreign_keys = OFF")
-    place = {"job_id": "j", "step_id": "j/a", "started_at": "then", "cache_key": None}
+    place = {
+        "job_id": "j",
+        "step_id": "j/a",
+        "started_at": "then",
+        "cache_key": None,
+        "executor": None,
+    }
     with_writer = Writer(empty, NO_PRICES)
     with_writer.add("attempt", attempt_id="j/a/1", name="a 1", attempt=1, **place)
     with_writer.add("attempt", **place, attempt=2, name="a 2", attempt_id="j/a/2")

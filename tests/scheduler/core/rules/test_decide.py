@@ -61,7 +61,9 @@ from tests.builders import (
     job,
     new_state,
     opened,
+    placed,
     ready_steps,
+    reattached,
     record,
     requested,
     responded,
@@ -76,6 +78,7 @@ from tests.builders import (
     switched,
     tool_called,
     tool_returned,
+    unplaced,
     written,
 )
 
@@ -407,6 +410,7 @@ SHORT: list[AnyEvent] = [
     BudgetExceeded(step="a", attempt=1, limit="max_calls", maximum=1, spent=1, needed=1),
     BudgetRaised(max_calls=2),
 ]
+ELSEWHERE: list[AnyEvent] = [started("a"), placed("a"), reattached("a"), unplaced("a")]
 ASKED: list[AnyEvent] = [
     StepStarted(step="gate", attempt=1, kind="approval", needs=()),
     ApprovalRequested(step="gate", attempt=1, message="?", options=("approve",)),
@@ -441,7 +445,9 @@ def test_evolve_accepts_every_type_of_event() -> None:
     bounded = PROMPT.model_copy(update={"budget": BudgetDef(max_calls=1)})
     state = running(bounded, *SHORT)
     assert (state.steps["a"].waits_for, state.raised_budgets[""].max_calls) == ("budget", 2)
-    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT]
+    state = running(job(step("a", kind="run", run="true", executor="cluster")), *ELSEWHERE)
+    assert (state.steps["a"].placement, state.steps["a"].status) == (None, "running")
+    every = [*EVERY, *OTHERS, *ASKED, *EXPANDED, *SHORT, *ELSEWHERE]
     assert {event.type for event in every} == set(EVENT_TYPES)
 
 
