@@ -91,7 +91,9 @@ class WorkQueues:
         while heads:
             (_, step_id, _), lane, entries = heapq.heappop(heads)
             route, workspace, executor = lane
-            if workspace in busy or (left <= 0 and not executor):
+            if left <= 0 and not executor:
+                continue
+            if workspace in busy:
                 continue
             if executor and not _take_room_at(state, executor, rooms):
                 continue
