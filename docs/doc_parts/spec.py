@@ -78,9 +78,13 @@ def _shape_name(shape: dict[str, Any]) -> str:
         name = shape["$ref"].rpartition("/")[2]
         return _MAPPINGS.get(name, f"[mapping](#{name.removesuffix('Spec').lower()})")
     if "anyOf" in shape:
+        from orc.scheduler.core.sizes import SIZE_PATTERN
+
         kinds = [each for each in shape["anyOf"] if each.get("type") != "null"]
         if {"number", "integer", "string"} == {each.get("type") for each in kinds}:
             return "duration"
+        if [each.get("pattern") for each in kinds] == [None, SIZE_PATTERN]:
+            return "size"
         return " or ".join(dict.fromkeys(_shape_name(each) for each in kinds))
     if "enum" in shape:
         return "failure kind" if len(shape["enum"]) > 10 else choice(shape["enum"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([KMGT])(iB|B)?|B)?\s*\Z")
+SIZE_PATTERN = r"^\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?:([KMGT])(iB|B)?|B)?\s*$"
+"""A size that is a text, also for the JSON Schema."""
+_SIZE = re.compile(SIZE_PATTERN)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 SIZE_MAX = 2**53
 """The largest whole number that JSON keeps everywhere."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orc.scheduler.core.durations import parse_duration
-from orc.scheduler.core.sizes import parse_size
+from orc.scheduler.core.sizes import SIZE_PATTERN, parse_size
 
 
 def _off(value: Any) -> Any:
@@ -38,7 +38,13 @@ def as_list(value: Any) -> Any:
 Duration = Annotated[
     float, BeforeValidator(parse_duration, json_schema_input_type=float | int | str)
 ]
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str)]
+Size = Annotated[
+    int,
+    BeforeValidator(
+        parse_size,
+        json_schema_input_type=int | Annotated[str, Field(pattern=SIZE_PATTERN)],
+    ),
+]
 CacheScope = Annotated[
     Literal["off", "job", "ledger"],
     BeforeValidator(_off, json_schema_input_type=Literal["off", "job", "ledger"]),
