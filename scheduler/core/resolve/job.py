@@ -30,6 +30,7 @@ from orc.scheduler.core.resolve.flow import (
     resolve_flow,
     unbounded_prompts,
 )
+from orc.scheduler.core.resolve.path_owners import find_shared_paths
 from orc.scheduler.core.resolve.placing import Placing, default_executor, executors_in
 from orc.scheduler.core.resolve.prompt import ModelChoice, Settings
 from orc.scheduler.core.resolve.workflow import read_workflow
@@ -63,9 +64,26 @@ def build_job(text: str, *, source_name: str, settings: Settings) -> tuple[Spec,
                 "`params: {max_tokens: ...}`: without it, the cost of its reply has no limit"
             )
         )
+    for found in find_shared_paths(definition):
+        place = _path_in_spec(found.step, spec.steps)
+        where = (*place, "files", found.index) if place[-1] != "workflow" else place
+        message = f"{dotted(where)}: {found.message}"
+        resolver.problems.append(spec.problem(message, *where))
     if problems or resolver.problems:
         raise SpecError(source_name, [*problems, *resolver.problems])
     return spec, definition
+
+
+def _path_in_spec(step_id: str, steps: Mapping[str, StepSpec]) -> Path:
+    """Where the spec has the step, or the workflow that has it."""
+    path: Path = ()
+    for name in step_id.split("/"):
+        path = (*path, "steps", name)
+        step = steps.get(name)
+        if step is None or step.workflow is not None:
+            return (*path, "workflow")
+        steps = step.steps or {}
+    return path
 
 
 class _Resolver:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
 
 _NAMES_MAX = 10_000
 
@@ -51,8 +52,8 @@ def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
 
     Only names of files without wildcards and templates are looked for.
     """
-    steps = dict(_walk(definition.steps, ""))
-    needs = {name: _upstream(name, steps) for name in steps}
+    steps = dict(walk(definition.steps))
+    needs = {name: upstream_of(name, steps) for name in steps}
     writers: dict[str, list[str]] = {}
     for name, step in steps.items():
         for path in declared_names(step):
@@ -63,7 +64,7 @@ def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
         for path in named_in(text, [*writers][:_NAMES_MAX]):
             writing = writers[path]
             is_seen = any(
-                writer == name or _is_before(writer, needs[name]) or _is_before(name, needs[writer])
+                writer == name or is_before(writer, needs[name]) or is_before(name, needs[writer])
                 for writer in writing
             )
             if not is_seen:
@@ -98,33 +99,6 @@ def named_in(text: str, paths: Iterable[str]) -> Iterator[str]:
             continue
         if re.search(rf"(?<![\w./-])(?:\./)?{re.escape(path)}(?![\w/-]|\.\w)", text):
             yield path
-
-
-def _walk(steps: Iterable[StepDef], prefix: str) -> Iterator[tuple[str, StepDef]]:
-    for step in steps:
-        name = f"{prefix}{step.id}"
-        yield name, step
-        yield from _walk(step.steps, f"{name}/")
-
-
-def _upstream(name: str, steps: Mapping[str, StepDef]) -> set[str]:
-    """The steps that a step needs, directly, through others, or through the steps around it."""
-    found: set[str] = set()
-    left = [name]
-    while left:
-        current = left.pop()
-        parent, _, _ = current.rpartition("/")
-        prefix = f"{parent}/" if parent else ""
-        needed = {f"{prefix}{need}" for need in steps[current].needs} - found
-        found |= needed
-        left += needed
-        if parent:
-            left.append(parent)
-    return found
-
-
-def _is_before(step: str, needed: Set[str]) -> bool:
-    return not needed.isdisjoint(lineage(step))
 
 
 def _texts(step: StepDef) -> Iterator[str]:

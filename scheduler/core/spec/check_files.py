@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from orc.ledger.kinds import facts_of
 from orc.scheduler.core.errors import Problem
-from orc.scheduler.core.file_names import FileNames
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.spec.model import StepSpec, kind_of
@@ -51,24 +50,3 @@ def check_env(
         yield Problem(
             f"{where}: templates are allowed in the `env` of a step only", *document.place(path)
         )
-
-
-def check_owners(steps: Mapping[str, StepSpec], document: Document) -> Iterator[Problem]:
-    """Problems of paths that conflict with each other; paths with templates are not checked."""
-    names = FileNames()
-    owners: dict[str, str] = {}
-    for step_id, step in steps.items():
-        for index, file in enumerate(step.files):
-            if file.path is None or has_template(file.path):
-                continue
-            other = file.path if file.path in owners else names.clash(file.path)
-            if other is not None:
-                where = f"steps.{step_id}.files[{index}]: {file.path!r}"
-                reason = f"conflicts with {other!r}, which step {owners[other]!r} writes"
-                if other == file.path:
-                    reason = f"is already written by step {owners[other]!r}"
-                place = document.place(("steps", step_id, "files", index))
-                yield Problem(f"{where} {reason}", *place)
-                continue
-            names.add(file.path)
-            owners[file.path] = step_id

@@ -21,15 +21,18 @@ _TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 def check_prompt(path: Path, step: StepSpec, document: Document) -> Iterator[Problem]:
     """Problems of a step's `messages`, `tools` and `output`."""
     where = dotted(path)
+    asks = step.prompt is not None or step.messages is not None
     if step.output is not None:
         yield from _check_output(where, step.output, path, document)
-        asks = step.prompt is not None or step.messages is not None
         if step.output.repair and not asks:
             place = document.place((*path, "output", "repair"))
             yield Problem(f"{where}.output.repair: is allowed for prompts only", *place)
     if "max_turns" in step.model_fields_set and not step.tools:
         place = document.place((*path, "max_turns"), key=True)
         yield Problem(f"{where}.max_turns: is allowed with `tools` only", *place)
+    if step.workspace is not None and asks and not step.tools:
+        place = document.place((*path, "workspace"), key=True)
+        yield Problem(f"{where}.workspace: a prompt without `tools` uses no folder", *place)
     for turn, message in enumerate(step.messages or ()):
         yield from _check_parts(where, message, (*path, "messages", turn), document)
     names: dict[str, int] = {}

@@ -13,7 +13,7 @@ from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, nearest
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
-from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files, check_owners
+from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
 from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
@@ -86,7 +86,6 @@ def check_steps(
     secrets = frozenset((*job.secrets, *secrets_in(steps)))
     scope = Scope(job, all_ids, secrets=secrets)
     yield from _check_group(steps, document, scope, ("steps",), all_ids)
-    yield from check_owners(steps, document)
 
 
 def _check_group(

@@ -50,7 +50,7 @@ STEP_IDS: dict[str, Any] = {
 LATER_STEP_KEYS = frozenset("template".split())
 """Keys of a step that a later version will support. This version reports them as errors."""
 
-LATER_JOB_KEYS = frozenset("tools max_turns limits".split())
+LATER_JOB_KEYS = frozenset("tools max_turns".split())
 
 
 class RetrySpec(Strict):

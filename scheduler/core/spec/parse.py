@@ -234,6 +234,8 @@ def _unknown_key(path: Path) -> str:
     later, known = _keys_at(path[:-1])
     if key in later:
         return f"{where}: not supported yet by this version of orc"
+    if len(path) == 1 and key in DefaultsSpec.model_fields:
+        return f"{where}: is a key of steps; for all steps, write `defaults: {{{key}: ...}}`"
     return f"{where}: unknown key{nearest(key, known)}"
 
 

@@ -47,6 +47,23 @@ EXPECTED = {
     ],
     "bad_function": ["2:21 steps.a.python module:function os.system"],
     "bad_id": ["3:3 '1st' step id letters", "4:3 'a/b' step id"],
+    "bad_limits": [
+        "2:1 limits is a key of steps `defaults: {limits: ...}`",
+        "3:12 keep_work 'sometimes' always, failed",
+        "4:35 defaults.limits.output_bytes 1000, 64K, 2M or 8GiB",
+        "6:40 steps.a.limits.log_bytes 268435456",
+        "7:41 steps.b.limits.file_bytes at least one byte",
+        "7:58 steps.b.limits.output_bytes 67108864",
+        "8:29 steps.c.limits.size unknown key",
+        "8:50 steps.c.limits.file_bytes size",
+        "9:31 steps.d.workspace must match",
+        "10:17 steps.e.workspace run python",
+        "11:25 steps.f.workspace run python",
+        "12:25 steps.g.limits run",
+        "13:34 steps.h.limits run",
+        "14:31 steps.j.workspace string",
+        "15:20 steps.k.workspace `tools`",
+    ],
     "bad_project": ["1:10 project '../x' must match"],
     "bad_output": [
         "3:50 steps.a.output.schema not a valid JSON Schema objekt",
@@ -109,8 +126,8 @@ EXPECTED = {
     "no_steps": ["2:8 steps at least one"],
     "no_task": ["1:1 task_description required"],
     "not_supported_yet": [
-        "2:1 limits not supported yet",
-        "4:20 steps.a.limits not supported yet",
+        "2:1 tools not supported yet",
+        "4:20 steps.a.template not supported yet",
         "5:19 steps.c.idempotent not supported yet",
     ],
     "not_utf8": ["2:22 not UTF-8"],
@@ -124,6 +141,15 @@ EXPECTED = {
     "required_input": ["3:10 inputs.topic what to write about -i topic=VALUE"],
     "self_need": ["3:3 a -> a"],
     "single_quotes": ["6:1 steps.b.run single quotes double quotes"],
+    "shared_paths": [
+        "4:40 steps.b.steps.c.files[0] 'out/x.txt' already written by step 'a'",
+        "8:13 steps.d.files[0] 'each.txt' each item of 'd' template",
+        "11:47 steps.e.steps.f.files[1] 'one.log' each item of 'e'",
+        "12:49 steps.g.files[0] 'm.txt' each item of 'g'",
+        "13:28 steps.h.files[0] 'OUT/X.txt' conflicts with 'out/x.txt', which step",
+        "14:25 steps.k.files[0] 'out' conflicts with",
+        "15:42 steps.i.files[1] 'two.txt' already written by step 'i'",
+    ],
     "strange_paths": [r"3:28 a\x1b[2Jb not allowed", "4:28 con.txt reserved", "5:28 empty"],
     "tab": ["3:1 not valid YAML"],
     "tag": ["3:14 tags are not allowed os.system"],
@@ -254,6 +280,69 @@ def assert_refused(said: Said) -> None:
     assert said.out == ""
     assert "Traceback" not in said.err
     assert "\x1b" not in said.err
+
+
+UNSEEN = """\
+project: x
+steps:
+  build: {run: "echo 1 > app.js", files: [app.js]}
+  other: {run: "cat app.js"}
+  group:
+    steps:
+      inner: {run: [cat, app.js]}
+      fine: {needs: inner, python: "m:f", args: {files: [[app.js]]}}
+  after: {needs: build, run: "cat app.js my-app.js"}
+  behind: {needs: after, run: "cat app.js"}
+"""
+
+
+def test_a_step_that_names_a_file_that_it_will_not_get_is_a_warning() -> None:
+    spec = write("spec.yaml", UNSEEN)
+    messages = [
+        "step 'other' names app.js, a file of step 'build', which it does not depend on; add "
+        "`needs: [build]` to bring it",
+        "step 'group/inner' names app.js, a file of step 'build', which it does not depend on; add "
+        "`needs: [build]` to step 'group' to bring it",
+        "step 'group/fine' names app.js, a file of step 'build', which it does not depend on; add "
+        "`needs: [build]` to step 'group' to bring it",
+    ]
+
+    said = orc("validate", spec)
+    as_json = orc("validate", "--json", spec)
+
+    assert (said.code, said.out) == (0, "")
+    assert said.err.splitlines() == [
+        "spec.yaml: valid, 5 steps",
+        *(f"spec.yaml: warning: {message}" for message in messages),
+    ]
+    assert as_json.code == 0
+    [found] = as_json.lines()
+    assert (found["valid"], found["problems"], found["warnings"]) == (True, [], messages)
+
+
+def test_a_spec_without_such_a_step_has_no_warnings() -> None:
+    said = orc("validate", "--json", write("spec.yaml", PASSING), BAD / "text.yaml")
+
+    assert [found["warnings"] for found in said.lines()] == [[], []]
+
+
+def test_a_workflow_that_writes_a_path_of_the_spec_around_it_is_refused() -> None:
+    write("inner.yaml", "project: y\nsteps: {w: {value: 1, files: [{path: out.txt}]}}\n")
+    spec = write(
+        "spec.yaml",
+        """\
+project: x
+steps:
+  a: {value: 1, files: [{path: out.txt}]}
+  b: {workflow: inner.yaml}
+""",
+    )
+
+    said = orc("validate", spec)
+
+    assert_refused(said)
+    assert "spec.yaml:4:17: steps.b.workflow: 'out.txt' is already written by step 'a'" in said.err
+    assert "(step" not in said.err
 
 
 def test_the_examples_are_valid_specs() -> None:

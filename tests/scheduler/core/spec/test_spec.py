@@ -101,10 +101,6 @@ class TestProblems:
             ("{a: {run: \"echo '${{ project }}'\"}}", "single quotes"),
             ("{a: {value: 1, files: [{path: ../x}]}}", "would leave the output folder"),
             ("{a: {value: 1, files: ['*.txt']}}", "for commands and functions only"),
-            (
-                "{a: {value: 1, files: [{path: x}]}, b: {value: 1, files: [{path: X}]}}",
-                "'X' conflicts with 'x', which step 'a' writes",
-            ),
             ("{a: {value: 1}, A: {value: 1}}", "by case only"),
             ("{1a: {value: 1}}", "not a valid step id"),
             ("{con: {value: 1}}", "reserved"),

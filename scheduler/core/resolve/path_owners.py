@@ -1,0 +1,121 @@
+"""Finds paths that several steps, or several items of one step, would write.
+
+Only one step may own a path. Names with templates or wildcards are left to the run, and so are
+steps of which only one may run, since a condition decides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orc.ledger.definition import JobDef, StepDef
+from orc.ledger.step_names import lineage
+from orc.scheduler.core.file_names import FileNames
+from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
+
+_COMPARED_MAX = 20
+"""With how many writers of its path a step is compared; more than one is rare."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPath:
+    """Why entry `index` of the step's `files` cannot be written."""
+
+    step: str
+    index: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    step: str
+    is_captured: bool
+    """Whether the path is one to capture, which the step need not write."""
+
+
+def find_shared_paths(definition: JobDef) -> Iterator[SharedPath]:
+    """The paths that the definition shows to be written twice, in the order of the steps."""
+    steps = dict(walk(definition.steps))
+    # A spec with problems may have ids such as `a/b`.
+    graph = _Graph({name: steps[name] for name in steps if steps.keys() >= {*lineage(name)}})
+    names = FileNames()
+    writers: dict[str, list[_Writer]] = {}
+    for step_id, step in graph.steps.items():
+        fan_out = graph.fan_out_around(step_id)
+        for index, file in enumerate(step.files):
+            path = file.path if file.path is not None else file.glob
+            if not path or has_template(path) or set(path) & set("*?"):
+                continue
+            writer = _Writer(step_id, is_captured=file.path is None)
+            if fan_out is not None and not graph.is_of_a_step_before(writer, writers.get(path, [])):
+                yield SharedPath(
+                    step_id,
+                    index,
+                    f"{path!r} is written by each item of {fan_out!r}; make the path depend on the "
+                    "item, by a template or a pattern",
+                )
+            other = path if path in writers else names.clash(path)
+            for before in writers.get(other or "", [])[:_COMPARED_MAX]:
+                if graph.may_both_write(before, writer):
+                    yield SharedPath(step_id, index, _conflict(path, other or "", before.step))
+                    break
+            names.add(path)
+            writers.setdefault(path, []).append(writer)
+
+
+def _conflict(path: str, other: str, owner: str) -> str:
+    if path == other:
+        return f"{path!r} is already written by step {owner!r}"
+    return f"{path!r} conflicts with {other!r}, which step {owner!r} writes"
+
+
+@dataclass(slots=True)
+class _Graph:
+    steps: Mapping[str, StepDef]
+    _upstream: dict[str, set[str]] = field(default_factory=dict)
+
+    def upstream(self, step_id: str) -> set[str]:
+        """What the step depends on. It is derived only for steps with a path of others."""
+        if step_id not in self._upstream:
+            self._upstream[step_id] = upstream_of(step_id, self.steps)
+        return self._upstream[step_id]
+
+    def may_both_write(self, first: _Writer, second: _Writer) -> bool:
+        """Whether both steps run, and write their paths, unless something fails."""
+        if first.step == second.step:
+            return not (first.is_captured or second.is_captured)
+        if self._is_conditional(first.step) or self._is_conditional(second.step):
+            return False
+        return not (
+            self.is_of_a_step_before(first, [second]) or self.is_of_a_step_before(second, [first])
+        )
+
+    def is_of_a_step_before(self, writer: _Writer, others: Iterable[_Writer]) -> bool:
+        """Whether the path is one to capture that a step before writes, and may stay as it is."""
+        return writer.is_captured and any(
+            is_before(other.step, self.upstream(writer.step)) for other in others
+        )
+
+    def fan_out_around(self, step_id: str) -> str | None:
+        """The nearest step with several items around, or the step itself, if each item runs."""
+        for name in lineage(step_id):
+            step = self.steps[name]
+            if step.item_condition is not None:
+                return None
+            if step.for_each is not None:
+                items = step.for_each.items
+                if isinstance(items, str) or len(items) > 1:
+                    return name
+            if step.condition is not None:
+                return None
+        return None
+
+    def _is_conditional(self, step_id: str) -> bool:
+        """Whether a condition decides if the step runs: its own, or one upstream or around it."""
+        before = {name for need in self.upstream(step_id) for name in lineage(need)}
+        return any(
+            step.condition is not None or step.item_condition is not None
+            for step in (self.steps[name] for name in (*lineage(step_id), *before))
+        )

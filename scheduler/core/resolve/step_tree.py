@@ -1,0 +1,38 @@
+"""The steps of a definition with those inside them, and what each depends on, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+
+from orc.ledger.definition import StepDef
+from orc.ledger.step_names import lineage
+
+
+def walk(steps: Iterable[StepDef], prefix: str = "") -> Iterator[tuple[str, StepDef]]:
+    """Each step with its name, such as `group/member`; containers come before what is in them."""
+    for step in steps:
+        name = f"{prefix}{step.id}"
+        yield name, step
+        yield from walk(step.steps, f"{name}/")
+
+
+def upstream_of(name: str, steps: Mapping[str, StepDef]) -> set[str]:
+    """The steps that a step needs, directly, through others, or through the steps around it."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        current = left.pop()
+        parent, _, _ = current.rpartition("/")
+        prefix = f"{parent}/" if parent else ""
+        # A spec with problems may need steps that do not exist.
+        needed = {f"{prefix}{need}" for need in steps[current].needs} & steps.keys() - found
+        found |= needed
+        left += needed
+        if parent:
+            left.append(parent)
+    return found
+
+
+def is_before(step: str, needed: Set[str]) -> bool:
+    """Whether the step, or a container around it, is among the needed ones."""
+    return not needed.isdisjoint(lineage(step))
