@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 
 from orc.ledger import LedgerReader, pack_bytes
-from orc.ledger.bounds import BLOB_BYTES_MAX
+from orc.ledger.bounds import BLOB_BYTES_MAX, STORED_BYTES_MIN
 from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
@@ -34,7 +34,7 @@ _BATCH_FILES_MAX = 256
 _BATCH_BYTES_MAX = 4 * 1024 * 1024
 """Files are placed in batches by a thread; a few small ones at once by the caller."""
 
-_Batch = list[tuple[str, FileRef, bytes]]
+_Batch = list[tuple[str, FileRef, Iterable[bytes]]]
 
 
 class CaptureProblem(Exception):
@@ -92,7 +92,7 @@ class Workspace:
         self.create()
         folder.create()
         for batch in self._batches(inputs):
-            size = sum(len(content) for _, _, content in batch)
+            size = sum(file.size_bytes for _, file, _ in batch)
             place = partial(_place, folder, batch)
             if len(batch) <= _INLINE_FILES_MAX and size <= _INLINE_BYTES_MAX:
                 place()
@@ -134,19 +134,24 @@ class Workspace:
             problem = path_problem(relative)
             if problem:
                 raise OSError(problem)
-            content = self._ledger.read_blob(file.sha256)
-            batch.append((relative, file, content))
-            size += len(content)
+            batch.append((relative, file, self._pieces(file)))
+            size += file.size_bytes
             if len(batch) >= _BATCH_FILES_MAX or size >= _BATCH_BYTES_MAX:
                 yield batch
                 batch, size = [], 0
         if batch:
             yield batch
 
+    def _pieces(self, file: FileRef) -> Iterable[bytes]:
+        """The bytes of a file. Those of a stored one are read in parts, by the thread that places it."""
+        if file.size_bytes > STORED_BYTES_MIN and self._ledger.files.has(file.sha256):
+            return self._ledger.files.chunks(file.sha256)
+        return (self._ledger.read_blob(file.sha256),)
+
 
 def _place(folder: WorkFolder, batch: _Batch) -> None:
-    for relative, file, content in batch:
-        folder.place(relative, file.sha256, (content,), file.mode)
+    for relative, file, pieces in batch:
+        folder.place(relative, file.sha256, pieces, file.mode)
 
 
 def file_ref(path: str, content: bytes, mode: str | None = None) -> FileRef:
