@@ -28,6 +28,8 @@ from orc.scheduler.core.paths import path_problem
 from orc.scheduler.shared_folder import SharedFolder
 from orc.scheduler.work_folder import WorkFolder, remove_tree
 
+WORK_FOLDERS = ("work", "workspaces")
+"""The folders of a run folder in which steps work. Nothing in them is published."""
 _INLINE_FILES_MAX = 16
 _INLINE_BYTES_MAX = 256 * 1024
 _BATCH_FILES_MAX = 256

@@ -16,7 +16,7 @@ import typer
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
-from orc.cli.terminal.job_folder import displayed_folder
+from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
 from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE, names_where, sql_list
@@ -76,6 +76,7 @@ def _show_job(
     _put_head(tables, view, status)
     _put_steps(tables, view, is_all=is_all)
     if tables.at is None:
+        put_kept(kept_work(_folder(tables, view), view.steps))
         _put_next(view, status)
     return 0
 
@@ -193,6 +194,7 @@ def _note(step: StepRow) -> str:
 def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
     """The job with its steps as a JSON value."""
     dropped = _dropped(tables)
+    kept = kept_work(_folder(tables, view), view.steps if tables.at is None else ())
     job = {key: value for key, value in asdict(view.job).items() if key not in _IN_JOB}
     return {
         **with_whole_cost({**job, "status": status}),
@@ -211,11 +213,13 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
         "removals": _removals(tables.connection, tables.job_id) if tables.at is None else [],
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,
-        "steps": [_step_value(step, dropped.get(step.step_id)) for step in view.steps],
+        "steps": [
+            _step_value(step, dropped.get(step.step_id), kept.get(step.name)) for step in view.steps
+        ],
     }
 
 
-def _step_value(step: StepRow, dropped: str | None) -> dict[str, Any]:
+def _step_value(step: StepRow, dropped: str | None, kept: Path | None) -> dict[str, Any]:
     return with_whole_cost(
         {
             "step": step.name,
@@ -231,6 +235,7 @@ def _step_value(step: StepRow, dropped: str | None) -> dict[str, Any]:
             "calls_unpriced": step.calls_unpriced,
             "reused_from": step.reused_from,
             "dropped": dropped,
+            "work_folder": None if kept is None else str(kept),
             "parent": step.parent,
         }
     )
@@ -241,9 +246,9 @@ def _doubts_of(tables: JobTables, status: str) -> _JobDoubts:
     return _read_doubts(tables.connection, tables.job_id, is_interrupted=is_interrupted)
 
 
-def _folder(tables: JobTables, view: JobView) -> object:
+def _folder(tables: JobTables, view: JobView) -> Path:
     if tables.at is not None:
-        return f"{view.job.runs_dir}/{tables.job_id}"
+        return Path(f"{view.job.runs_dir}/{tables.job_id}")
     return displayed_folder(tables.connection, tables.path, tables.job_id, str(view.job.runs_dir))
 
 

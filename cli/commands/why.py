@@ -10,8 +10,10 @@ import typer
 
 from orc.cli.completion import complete_steps
 from orc.cli.errors import UsageProblem
+from orc.cli.jobs.folders import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
+from orc.cli.terminal.job_folder import kept_work
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.wording import number_text
@@ -44,6 +46,7 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
     if step not in names:
         raise UsageProblem(f"{job_id} has no step {step!r}{nearest(step, names)}")
     why = read_why(ledger, job_id, step, is_live=has_owner(ledger.path, job_id))
+    kept = kept_work(folder_of(ledger, job_id, use="read"), [why.step]).get(step)
     if as_json:
         put_json(
             {
@@ -53,11 +56,14 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
                 "verdict": why.verdict,
                 "causes": [asdict(link) for link in why.causes],
                 "statements": [asdict(said) for said in why.statements],
+                "work_folder": None if kept is None else str(kept),
             }
         )
         return 0
     for line in _lines(why, is_full=is_full):
         put(line)
+    if kept is not None:
+        put(f"  its working folder was kept: {safe(kept)}")
     return 0
 
 

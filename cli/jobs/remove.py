@@ -26,30 +26,34 @@ from orc.projections.money.prices import PriceTable
 from orc.projections.removal_plan import IS_RUN, Removal, list_jobs
 from orc.projections.search.file import remove_index
 from orc.scheduler.clock import Clock
+from orc.scheduler.work_folder import remove_tree
+from orc.scheduler.workspace import WORK_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """What an earlier removal left undone in a job's run folder, since it was killed or had no --files.
 
-    `files` are files that were made of removed bytes. `is_behind` is whether the folder does not
-    tell of the removal yet.
+    `files` are files that were made of removed bytes, `folders` those in which steps worked.
+    `is_behind` is whether the folder does not tell of the removal yet.
     """
 
     job_id: str
     folder: Path
     files: tuple[Path, ...]
     is_behind: bool
+    folders: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
     """The result of a removal: the number of blobs that had bytes, and the removed files.
 
-    `completed` are jobs of earlier removals whose run folders were completed. `files_left` are files
-    that hold the same bytes and were not removed. `owned` are jobs that another process has begun
-    to run in the meantime, so that their run folders were left alone. Without `is_compact`, unused
-    pages of the ledger file may still hold removed bytes.
+    `folders` are those in which steps worked, and which were kept until now. `completed` are jobs of
+    earlier removals whose run folders were completed. `files_left` are files that hold the same bytes
+    and were not removed. `owned` are jobs that another process has begun to run in the meantime, so
+    that their run folders were left alone. Without `is_compact`, unused pages of the ledger file may
+    still hold removed bytes.
     """
 
     blobs: int
@@ -58,6 +62,7 @@ class Removed:
     files_left: tuple[Path, ...]
     owned: tuple[str, ...]
     is_compact: bool
+    folders: tuple[Path, ...] = ()
 
 
 def find_unfinished(
@@ -70,11 +75,12 @@ def find_unfinished(
         if not folder.is_dir():
             continue
         left: tuple[Path, ...] = ()
+        kept = kept_work(folder, plan) if files else ()
         if files:
             left = tuple(find_files(ledger, job.job_id, job.digests, folder, prices))
         behind = is_behind(ledger, job.job_id, folder)
-        if left or behind:
-            found.append(Unfinished(job.job_id, folder, left, behind))
+        if left or kept or behind:
+            found.append(Unfinished(job.job_id, folder, left, behind, kept))
     return tuple(found)
 
 
@@ -120,13 +126,17 @@ def apply_removal(
     failpoints.hit("removal.before_files")
     gone: list[Path] = []
     owned = []
+    folders: list[Path] = []
     for job_id, digests in covered.items():
         folder = folder_of(ledger, job_id, use="write")
         if not folder.is_dir():
             continue
         if job_id in changed:
             try:
-                gone += _update_folder(ledger, job_id, folder, digests if files else (), prices)
+                kept = kept_work(folder, plan) if files else ()
+                digests_gone = digests if files else ()
+                gone += _update_folder(ledger, job_id, folder, digests_gone, kept, prices)
+                folders += kept
             except OwnedElsewhere:
                 owned.append(job_id)
         left += files_with(folder, digests) if files else ()
@@ -136,23 +146,45 @@ def apply_removal(
         is_idle = not any(has_owner(ledger.path, job_id) for job_id, _, _ in list_jobs(ledger))
         is_compact = is_idle and compact(ledger)
     completed = tuple(found.job_id for found in unfinished if found.job_id not in owned)
-    return Removed(blobs, tuple(gone), completed, tuple(left), tuple(owned), is_compact)
+    return Removed(
+        blobs, tuple(gone), completed, tuple(left), tuple(owned), is_compact, tuple(folders)
+    )
 
 
 def _update_folder(
-    ledger: Ledger, job_id: str, folder: Path, digests: Collection[str], prices: PriceTable
+    ledger: Ledger,
+    job_id: str,
+    folder: Path,
+    digests: Collection[str],
+    kept: Iterable[Path],
+    prices: PriceTable,
 ) -> list[Path]:
-    """Remove the files that were made of the blobs, and publish the folder; the removed files."""
+    """Remove the files that were made of the blobs, and publish the folder; the removed files.
+
+    `kept` are folders in which steps worked; they are removed too.
+    """
     lock = OwnerLock(ledger.path, job_id)
     lock.acquire(wait_s=0)
     try:
         publisher = Publisher(ledger, job_id, folder, prices=prices)
         publisher.sweep()
         gone = list(remove_files(ledger, job_id, digests, folder, prices))
+        for path in kept:
+            remove_tree(path)
         publisher.publish()
     finally:
         lock.release()
     return gone
+
+
+def kept_work(folder: Path, plan: Removal) -> tuple[Path, ...]:
+    """The folders in which the steps of a pruned job worked, if they were kept.
+
+    Of redacted bytes, single copies in them are named instead: the rest is the user's.
+    """
+    if plan.cause != "prune":
+        return ()
+    return tuple(path for name in WORK_FOLDERS if os.path.lexists(path := folder / name))
 
 
 def refuse_left_out(ledger: Ledger, plan: Removal, named: Sequence[str]) -> None:

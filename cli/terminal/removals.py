@@ -60,6 +60,11 @@ def print_removal(
         say(f"  also removed: the file {safe(path)}")
     if len(done.files) > _SHOWN_MAX:
         say(f"  also removed: {count_text(len(done.files) - _SHOWN_MAX, 'more file')}")
+    for path in done.folders[:_SHOWN_MAX]:
+        say(f"  also removed: the working folders in {safe(path)}")
+    if len(done.folders) > _SHOWN_MAX:
+        more = count_text(len(done.folders) - _SHOWN_MAX, "more folder")
+        say(f"  also removed: {more} of kept working folders")
     for job_id in done.owned:
         say(
             f"the run folder of {job_id} was left alone, since a process has begun to run the job; "
@@ -137,6 +142,7 @@ def _as_json(
         "removed_before": sorted({digest for job in plan.earlier for digest in job.digests}),
         "completed": completed,
         "left_alone": [] if done is None else list(done.owned),
+        "folders": [] if done is None else [str(path) for path in done.folders],
         "files": [] if done is None else [str(path) for path in done.files],
         "files_left": [] if done is None else [str(path) for path in done.files_left],
         "compact": done is not None and done.is_compact,
