@@ -159,6 +159,23 @@ def _commands(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def _captures(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    small: list[float] = []
+    large: list[float] = []
+    for _ in range(rounds):
+        small.append(items.capture_s(folder, 200, times=3) * 1e3)
+        large.append(items.capture_s(folder, 2000) * 1e3)
+    return [
+        _figure(
+            "2,000 commands that capture a file: ms a command",
+            large,
+            "the same, 200: ms",
+            small,
+            target="<= 1.2",
+        )
+    ]
+
+
 def _start(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The time of four commands that do little, which is mostly their start."""
     orc = str(Path(sys.executable).with_name("orc"))
@@ -212,7 +229,7 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-_MEASURES = (_chain, _fans, _items, _layers, _prompts, _calls, _commands, _start, _pages)
+_MEASURES = (_chain, _fans, _items, _layers, _prompts, _calls, _commands, _captures, _start, _pages)
 
 
 def _beside_commits(

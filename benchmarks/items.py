@@ -1,4 +1,4 @@
-"""What an item of a `for_each` costs `orc run` and `orc verify`: processor time and memory."""
+"""What one more item, or one more command, costs a process of orc: processor time and memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks import jobs
 
 ORC = str(Path(sys.executable).with_name("orc"))
 
@@ -48,6 +50,23 @@ def item_cost(folder: Path, count: int, *, times: int = 1) -> ItemCost:
         (after - before) / (count - 1) for before, after in zip(start, ended, strict=True)
     )
     return ItemCost(run_s, verify_s, memory)
+
+
+def capture_s(folder: Path, count: int, *, times: int = 1) -> float:
+    """The processor time of each command that captures a file, with its shell, without the start."""
+    start_s, ended_s = (_run_s(folder, jobs.captures(number), times) for number in (1, count))
+    return (ended_s - start_s) / (count - 1)
+
+
+def _run_s(folder: Path, spec: str, times: int) -> float:
+    found = []
+    for _ in range(times):
+        place = folder / f"captures-{time.monotonic_ns()}"
+        place.mkdir()
+        (place / "spec.yaml").write_text(spec, "utf-8")
+        ledger = ["--db", str(place / "runs.db")]
+        found.append(_spend([ORC, "run", "spec.yaml", "--quiet", *ledger], place).cpu_s)
+    return statistics.median(found)
 
 
 def _used(folder: Path, count: int, times: int) -> list[float]:

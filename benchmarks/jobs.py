@@ -46,6 +46,13 @@ def commands(count: int, *, concurrency: int = 4) -> str:
     return "\n".join(lines)
 
 
+def captures(count: int, *, concurrency: int = 4) -> str:
+    """Shell commands that write a file each, which is captured."""
+    lines = ["project: captures", f"concurrency: {concurrency}", "steps:"]
+    lines += [f"  s{i}: {{run: 'echo {i} > s{i}.txt', files: ['*.txt']}}" for i in range(count)]
+    return "\n".join(lines)
+
+
 def prompts(count: int, *, concurrency: int = 100) -> tuple[str, str]:
     """The spec and the recorded replies of a job with this many prompts."""
     lines = ["project: prompts", f"concurrency: {concurrency}", "provider: replay", "steps:"]
