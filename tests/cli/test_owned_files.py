@@ -183,7 +183,7 @@ def test_a_file_with_other_bytes_at_the_path_of_a_former_file_is_left_alone() ->
     assert orc("verify", job_id).code == 0
 
 
-def test_uncaptured_files_of_a_command_stay_while_the_job_waits() -> None:
+def test_a_file_that_is_not_captured_any_more_is_not_seen_downstream() -> None:
     text = """\
 project: demo
 steps:
@@ -196,7 +196,8 @@ steps:
     orc("resume", job_id, "--spec", write("edited.yaml", text.replace("[a.txt, b.txt]", "[b.txt]")))
     assert orc("approve", job_id, "ask").code == 0
     said = orc("resume", job_id)
-    assert said.code == 0, said.err
+    assert (said.code, "a.txt: No such file" in said.err) == (1, True), said.err
+    assert list(files_in(Path("runs") / job_id / "outputs/demo")) == ["b.txt"]
     assert orc("verify", job_id).code == 0
 
 

@@ -148,8 +148,13 @@ def test_a_result_whose_file_another_step_has_written_is_not_taken() -> None:
     first = submit(f"project: p\nsteps:\n{b}")
     assert how(submit(f"project: p\nsteps:\n{b}"), "b") == ["step.reused"]
     a = "  a: {run: 'echo 1 > x.txt', files: [x.txt]}\n"
-    job_id = submit(f"project: p\nconcurrency: 1\nsteps:\n{a}{b}")
-    assert how(job_id, "b") == how(first, "b") == ["step.started", "step.succeeded"]
+    said = orc("run", write("spec.yaml", f"project: p\nconcurrency: 1\nsteps:\n{a}{b}"), "--json")
+    job_id = said.lines()[0]["job_id"]
+    assert how(first, "b") == ["step.started", "step.succeeded"]
+    assert how(job_id, "b") == ["step.started", "step.failed"]
+    (failure,) = said.lines()[-1]["failures"]
+    assert (failure["step"], failure["kind"]) == ("b", "path")
+    assert "p/x.txt was already written by step 'a'" in failure["message"]
     assert [line["step"] for line in orc("show", job_id, "-f", "--json").lines()] == ["a"]
 
 
