@@ -116,6 +116,8 @@ class OwnedFiles:
     def _reused(self, event: StepReused) -> Iterator[str]:
         for file in event.files:
             yield output_path(file.path)
+        # Those of an attempt that failed before.
+        yield from self._drop_artifacts(event.step)
         if event.log is not None:
             self.reused_logs[event.step] = event.log
             yield reused_log_path(event.step)

@@ -25,7 +25,7 @@ from orc.projections.history.recording import build_recording, find_differences
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.verify import verify_job
 from orc.scheduler.core.commands import Settle
-from tests.builders import JOB, amended, at, job, reused, started, step, succeeded
+from tests.builders import JOB, amended, at, failed, job, reused, started, step, succeeded
 from tests.histories.recorder import FOLDER
 from tests.histories.test_histories import read_stream
 from tests.projections.support import begun, ledger_of
@@ -268,6 +268,14 @@ def test_artifacts_and_reused_logs_go_with_the_step_that_holds_theirs() -> None:
         "artifacts/b.m/x",
         "logs/a[0].reused.log",
     ]
+
+
+def test_artifacts_of_a_failed_attempt_go_when_a_result_is_reused() -> None:
+    left = failed("b").model_copy(update={"artifacts": (file("x", b"one"),)})
+    assert superseded(left) == []
+    assert superseded(left, reused("b")) == ["artifacts/b/x"]
+    assert superseded(left, reused("b", artifacts=(file("y", b"two"),))) == ["artifacts/b/x"]
+    assert superseded(left, reused("b", artifacts=(file("x", b"two"),))) == []
 
 
 def test_artifacts_of_an_earlier_attempt_go_from_a_folder_that_had_them() -> None:
