@@ -1,19 +1,19 @@
 """Follows one attempt through an engine: submitted, asked, placed, allowed, ended, or lost.
 
 The engine's word is a hint; the ledger decides. What counts is the copy that was placed: the same
-ticket, submission and worker. All other copies are refused.
+ticket, submission and worker. All other copies are refused. `attempt_end.py` ends an attempt that
+is cancelled, and `earlier_copies.py` those before it.
 """
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 import trio
 
+from orc.scheduler.executors.attempt_end import end_attempt
+from orc.scheduler.executors.attempt_news import Counted, GraceSkipped, News
 from orc.scheduler.executors.contract import (
     PROTOCOL,
     Asked,
@@ -23,7 +23,6 @@ from orc.scheduler.executors.contract import (
     Copy,
     Dropped,
     Ended,
-    EngineEvent,
     EngineLost,
     EngineSeen,
     Gone,
@@ -34,24 +33,20 @@ from orc.scheduler.executors.contract import (
     Work,
     WorkOutcome,
 )
+from orc.scheduler.executors.earlier_copies import EarlierCopies
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
+from orc.scheduler.executors.fetching import fetch_result
+from orc.scheduler.executors.lease_wait import LeaseWait
 
 if TYPE_CHECKING:
     from orc.scheduler.executors.remote import RemoteExecutor
 
-MARGIN_S = 5.0
-"""How much longer than the lease is waited before an attempt counts as lost."""
+SUBMITS_MAX = 10
+"""How often in a row an attempt that does not start is submitted."""
+_ROW_S = 600.0
 _PAUSE_MAX_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A census was taken."""
-
-    census: Census
-
-
-News = EngineEvent | Counted
+_AGAIN_S = 300.0
+"""A copy that has not asked for so long is submitted once more: the engine may have dropped it."""
 
 
 class AttemptWatch:
@@ -66,6 +61,7 @@ class AttemptWatch:
         placed: Placement | None,
     ) -> None:
         self.placed = placed
+        self.lease = LeaseWait(executor.engine.lease_s)
         self._executor = executor
         self._engine = executor.engine
         self._attempt = attempt
@@ -73,75 +69,105 @@ class AttemptWatch:
         self._work = work
         self._news = news
         self._run = ""
+        self._submit_at = float("inf")
+        self._submitted_at: list[float] = []
+        self._failed: Broken | None = None
+        self._waiting: Asked | None = None
+        self._earlier = EarlierCopies(self._engine, self._ticket)
+        self._placed_at = float("-inf")
+        # What an earlier process placed, it may have allowed.
+        self._may_be_allowed = placed is not None
         self._is_known = placed is None
-        self._is_allowed = False
-        self._lost_at: float | None = None
-        self._lost_reason = ""
-        self._resubmits = 0
 
     async def run(self) -> WorkOutcome:
         """Follow the attempt to its end. When it is cancelled, the command is ended first."""
+        is_cancelled = False
         try:
             if self.placed is None:
-                await self._submit()
+                self._submit_at = trio.current_time()
             else:
                 self._executor.count_soon()
-            while True:
+            outcome = None
+            while outcome is None:
                 outcome = await self._step()
-                if outcome is not None:
-                    return outcome
+                if self._failed is not None:
+                    outcome = WorkOutcome(broken=self._failed)
+            return outcome
         except trio.Cancelled:
+            is_cancelled = True
             with trio.CancelScope(shield=True):
-                if not self._executor.detaches:
-                    await self._end()
-                elif self.placed is None:
-                    with trio.move_on_after(MARGIN_S), suppress(EngineProblem):
-                        await self._engine.withdraw(self._ticket, self._run)
+                await end_attempt(
+                    self, self._executor, self._ticket, self._work.grace_s, self._news, self._run
+                )
             raise
+        finally:
+            if not is_cancelled and self.placed is None:
+                await self._withdraw()
 
     async def _step(self) -> WorkOutcome | None:
-        """Take the next piece of news, or find that the lease is over."""
-        deadline = float("inf") if self._lost_at is None else self._lost_at
-        with trio.move_on_at(deadline):
-            return await self._take(await self._news.receive())
-        raise Lost(self._lost_reason)
+        """Take the next piece of news, or do what is due."""
+        news = await self._receive()
+        if news is not None:
+            return await self.take(news)
+        if self.lease.is_over:
+            raise Lost(self.lease.reason)
+        if trio.current_time() >= self._submit_at:
+            return await self._submit()
+        if self._earlier.is_due:
+            self._earlier.wait()
+            self._executor.count_soon()
+        return None
 
-    async def _take(self, news: News) -> WorkOutcome | None:
+    async def _receive(self) -> News | None:
+        """The next piece of news; None when something else is due."""
+        await trio.lowlevel.checkpoint()
+        # First what is known already: an old deadline does not overrule it.
+        with suppress(trio.WouldBlock):
+            return self._news.receive_nowait()
+        with trio.move_on_at(min(self.lease.over_at, self._submit_at, self._earlier.due_at)):
+            return await self._news.receive()
+        return None
+
+    async def take(self, news: News) -> WorkOutcome | None:
+        """Take a piece of news; the outcome if there is one. Raises Lost, Superseded."""
         match news:
             case Asked():
                 return await self._asked(news)
             case Printed():
-                if self._is_placed(news.run, news.worker):
+                if self.is_placed(news.run, news.worker):
                     self._attempt.printed(news.offset, news.content)
             case Ended():
-                if self._is_placed(news.run, news.worker):
-                    return await self._fetch()
-                await self._quietly_forget(news.run, news.worker)
+                if self.is_placed(news.run, news.worker):
+                    return await self.fetch()
+                await self._forget(news.run, news.worker)
             case Dropped():
                 await self._dropped(news)
             case Gone():
-                if self.placed is not None and news.worker == self.placed.worker:
-                    self._may_be_lost(f"the worker on {self.placed.host} left the cluster")
+                self._gone(news)
             case EngineSeen():
-                await self._engine_seen(news)
+                if self.placed is not None and self.placed.engine not in ("", news.engine):
+                    self.lease.begin("the scheduler of the cluster was started again")
             case EngineLost():
-                return self._engine_lost(news)
+                return self.engine_lost(news)
             case Counted():
-                return await self._counted(news.census)
+                return await self._counted(news.census, began=news.began)
+            case GraceSkipped():
+                pass
             case _:
                 assert_never(news)
         return None
 
     async def _asked(self, asked: Asked) -> WorkOutcome | None:
-        if self._is_placed(asked.run, asked.worker):
+        if self.is_placed(asked.run, asked.worker):
             # It was allowed, and the permission was lost on the way.
+            await self._found()
             await self._allow()
             return None
         if self.placed is not None or asked.run != self._run:
-            await self._refuse(asked.run, asked.worker)
+            await self.refuse(asked.run, asked.worker)
             return None
         if asked.protocol != PROTOCOL:
-            await self._refuse(asked.run, asked.worker)
+            await self.refuse(asked.run, asked.worker)
             return WorkOutcome(
                 broken=Broken(
                     "environment",
@@ -149,7 +175,15 @@ class AttemptWatch:
                     f"{asked.protocol}, here {PROTOCOL}); install the same version on both",
                 )
             )
-        await self._clear_earlier()
+        self._waiting = asked
+        if self._earlier.are_over:
+            await self._place(asked)
+        elif not self._earlier.is_looking:
+            self._earlier.begin()
+            self._executor.count_soon()
+        return None
+
+    async def _place(self, asked: Asked) -> None:
         placement = Placement(
             run=self._run,
             executor=self._executor.name,
@@ -160,13 +194,14 @@ class AttemptWatch:
         # A placement that is committed is known here: otherwise nobody would end the command.
         with trio.CancelScope(shield=True):
             await self._attempt.place(placement)
-            self.placed = placement
+            self.placed, self._placed_at = placement, trio.current_time()
+        self._waiting, self._may_be_allowed, self._is_known = None, False, True
         await self._allow()
-        return None
 
     async def _allow(self) -> None:
         placed = self.placed
         assert placed is not None
+        may_be_allowed, self._may_be_allowed = self._may_be_allowed, True
         try:
             await self._engine.allow(
                 self._ticket,
@@ -175,33 +210,37 @@ class AttemptWatch:
                 epoch=self._attempt.epoch,
                 secrets=self._attempt.secrets,
             )
-            self._is_allowed = True
         except EngineUnreachable:
-            # The next census finds it asking, and it is allowed then.
+            # It may have arrived. If it has not, the copy asks again.
             return
         except WorkerLeft:
-            self._may_be_lost(f"the worker on {placed.host} left the cluster")
+            self.lease.begin(f"the worker on {placed.host} left the cluster")
         except EngineProblem as error:
-            await self._refuse(placed.run, placed.worker)
-            await self._start_anew(f"the worker did not start it: {error}")
+            if error.kind == "unknown" and may_be_allowed:
+                raise Lost(f"the worker on {placed.host} does not know it any more") from error
+            # An earlier permission may be on its way. Only a copy that was refused never starts.
+            if error.kind in ("refused", "unknown") or await self.refuse(placed.run, placed.worker):
+                await self._start_anew(f"the worker did not start it: {error}")
 
     async def _dropped(self, news: Dropped) -> None:
         placed = self.placed
         if placed is None:
             if news.run == self._run:
-                await self._resubmit()
-        elif news.run == placed.run and news.worker in ("", placed.worker):
+                await self._submit_later(news.reason)
+        elif self.is_placed(news.run, news.worker):
             raise Lost(f"the worker on {placed.host} has no result: {news.reason}")
+        elif news.run == placed.run and not news.worker:
+            # That is the engine's word; the worker may still run the command.
+            self.lease.begin(f"the cluster dropped it: {news.reason}")
 
-    async def _engine_seen(self, news: EngineSeen) -> None:
-        if self.placed is None:
-            return
-        if news.engine == self.placed.engine:
-            self._lost_at = None
-        else:
-            self._may_be_lost("the scheduler of the cluster was started again")
+    def _gone(self, news: Gone) -> None:
+        if self.placed is not None and news.worker == self.placed.worker:
+            self.lease.begin(f"the worker on {self.placed.host} left the cluster")
+        if self._waiting is not None and news.worker == self._waiting.worker:
+            self._waiting = None
 
-    def _engine_lost(self, news: EngineLost) -> WorkOutcome | None:
+    def engine_lost(self, news: EngineLost) -> WorkOutcome | None:
+        """The outcome without an engine; None if it may come back."""
         if not news.final:
             # The workers may still reach their engine: only it can tell whether commands run.
             return None
@@ -209,201 +248,142 @@ class AttemptWatch:
         message = f"the executor {self._executor.name!r} does not answer: {news.reason}{where}"
         return WorkOutcome(broken=Broken("connection", message))
 
-    async def _counted(self, census: Census) -> WorkOutcome | None:
-        placed = self.placed
+    async def _counted(self, census: Census, *, began: float) -> WorkOutcome | None:
+        own = [copy for copy in census.copies if copy.ticket == str(self._ticket)]
         mine: Copy | None = None
-        for copy in census.copies:
-            if copy.ticket != str(self._ticket):
-                continue
-            if self._is_placed(copy.run, copy.worker):
+        for copy in own:
+            if self.is_placed(copy.run, copy.worker):
                 mine = copy
-            elif copy.state == "asking" and (placed is not None or copy.run != self._run):
-                await self._refuse(copy.run, copy.worker)
-        if placed is None:
+            else:
+                await self._end_other(copy)
+        if self.placed is None:
+            await self._counted_unplaced(census, own, began=began)
             return None
         if mine is None:
-            self._judge_missing(placed, census)
+            self.judge_missing(census, began=began)
             return None
-        self._lost_at = None
-        if not self._is_known and mine.state != "refused":
-            self._is_known = True
-            await self._attempt.reattach(placed.run)
-        match mine.state:
-            case "asking":
-                await self._allow()
-            case "ended":
-                return await self._fetch()
-            case "refused":
-                await self._start_anew("the worker refused it")
-            case "running":
-                pass
-        return None
+        self.lease.renew()
+        if mine.state == "refused":
+            await self._start_anew("the worker refused it")
+            return None
+        await self._found()
+        if mine.state == "asking":
+            await self._allow()
+        return await self.fetch() if mine.state == "ended" else None
 
-    def _judge_missing(self, placed: Placement, census: Census) -> None:
+    async def _counted_unplaced(self, census: Census, own: list[Copy], *, began: float) -> None:
+        """Find whether the submission can still ask, and whether it may start."""
+        states = {copy.state for copy in own if copy.run == self._run}
+        if states and "asking" not in states:
+            # An agent refuses by itself what it could not ask for too long.
+            await self._submit_later("the worker gave it up")
+            return
+        await self._earlier.take(census, began=began)
+        if self._waiting is not None and self._earlier.are_over:
+            await self._place(self._waiting)
+
+    async def _end_other(self, copy: Copy) -> None:
+        """End a copy of this attempt that was not placed."""
+        match copy.state:
+            case "asking" if self.placed is not None or copy.run != self._run:
+                await self.refuse(copy.run, copy.worker)
+            case "running":
+                with suppress(EngineProblem):
+                    await self._engine.cancel(self._ticket, copy.run, copy.worker, grace_s=0.0)
+            case "ended" | "refused" if copy.run != self._run:
+                await self._forget(copy.run, copy.worker)
+
+    def judge_missing(self, census: Census, *, began: float) -> None:
+        """The placed copy is not in a census. Raises Lost if no command of it can run."""
+        placed = self.placed
+        assert placed is not None
+        if began < self._placed_at:
+            # The census may have passed the worker before it got the copy.
+            return
         if placed.worker in census.answered:
             raise Lost(f"the worker on {placed.host} was started again")
         if placed.worker in census.silent:
-            self._may_be_lost(f"the worker on {placed.host} does not answer")
+            self.lease.begin(f"the worker on {placed.host} does not answer")
         else:
-            self._may_be_lost(f"the worker on {placed.host} left the cluster")
+            self.lease.begin(f"the worker on {placed.host} left the cluster")
 
-    async def _fetch(self) -> WorkOutcome | None:
+    async def fetch(self) -> WorkOutcome | None:
+        """The result of the placed copy, which has ended; None if it cannot be reached now."""
         placed = self.placed
         assert placed is not None
-        work, artifacts = self._attempt.places["work"], self._attempt.places["artifacts"]
-        folder = work.with_name(f"{work.name}.fetched")
-        await trio.to_thread.run_sync(_make_empty, folder)
+        await self._found()
         try:
-            outcome = await self._engine.fetch(self._ticket, placed.run, placed.worker, folder)
-            await trio.to_thread.run_sync(_move, folder, work, artifacts, outcome)
-            if (folder / "log").is_file():
-                self._attempt.take_log(folder / "log")
+            return await fetch_result(self._engine, self._attempt, placed)
         except EngineUnreachable:
             # The result stays there; the next census finds it again.
             return None
-        except (WorkerLeft, Lost) as error:
+        except (EngineProblem, Lost) as error:
             raise Lost(f"the result on {placed.host} was lost: {error}") from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return outcome
 
-    async def _submit(self) -> None:
-        self._run = self._executor.new_run()
-        await self._engine.submit(self._ticket, self._run, self._work, self._attempt)
+    async def _found(self) -> None:
+        """The copy that an earlier process placed is still there."""
+        placed = self.placed
+        assert placed is not None
+        if not self._is_known:
+            self._is_known = True
+            await self._attempt.reattach(placed.run)
 
-    async def _resubmit(self) -> None:
-        """Submit the attempt again, after a pause that grows."""
-        self._resubmits += 1
-        await self._engine.withdraw(self._ticket, self._run)
-        await trio.sleep(min(_PAUSE_MAX_S, 0.1 * 2 ** min(self._resubmits, 10)))
-        await self._submit()
+    async def _submit(self) -> WorkOutcome | None:
+        """Submit a new copy, or the same one again if it has not asked for long."""
+        now = trio.current_time()
+        self._submit_at = now + _AGAIN_S
+        if not self._run:
+            self._run = self._executor.new_run()
+        try:
+            await self._engine.submit(self._ticket, self._run, self._work, self._attempt)
+        except EngineUnreachable:
+            self._submit_at = now + _PAUSE_MAX_S / 10
+        except EngineProblem as error:
+            return WorkOutcome(broken=Broken("environment", str(error)))
+        return None
+
+    async def _submit_later(self, reason: str) -> None:
+        """Submit the attempt as a new copy, after a pause that grows."""
+        await self._withdraw()
+        now = trio.current_time()
+        self._run, self._waiting = "", None
+        self._submitted_at = [at for at in self._submitted_at if at > now - _ROW_S] + [now]
+        number = len(self._submitted_at)
+        if number >= SUBMITS_MAX:
+            message = f"no worker has started it, in {number} submissions: {reason}"
+            self._failed = Broken("environment", message)
+        self._submit_at = now + min(_PAUSE_MAX_S, 0.1 * 2**number)
 
     async def _start_anew(self, reason: str) -> None:
-        """The placed copy never started: submit the same attempt again."""
+        """The placed copy never started and never will: submit the same attempt again."""
         placed = self.placed
         assert placed is not None
         with trio.CancelScope(shield=True):
             await self._attempt.unplace(placed.run, reason)
             self.placed = None
-            self._lost_at = None
-            self._is_known = True
+        self.lease.renew()
+        self._is_known = True
         self._run = placed.run
-        await self._resubmit()
+        await self._submit_later(reason)
 
-    async def _clear_earlier(self) -> None:
-        """End commands of earlier attempts of the step that may still run somewhere.
-
-        An earlier attempt may have failed here because the engine did not answer.
-        """
-        if self._ticket.attempt == 1:
-            return
-        since = trio.current_time()
-        while trio.current_time() < since + self._engine.lease_s + MARGIN_S:
-            census = await self._engine.count(self._ticket.job_id)
-            if census is not None:
-                earlier = [copy for copy in census.copies if self._is_earlier(copy)]
-                for copy in earlier:
-                    with suppress(EngineProblem):
-                        await self._engine.cancel(
-                            self._ticket_of(copy), copy.run, copy.worker, grace_s=0.0
-                        )
-                if not earlier and not census.silent:
-                    return
-            await trio.sleep(min(0.2, self._engine.lease_s / 10))
-
-    def _is_earlier(self, copy: Copy) -> bool:
-        name, _, number = copy.ticket.rpartition("/")
-        of_step = name == f"{self._ticket.job_id}/{self._ticket.step}"
-        is_before = number.isdecimal() and int(number) < self._ticket.attempt
-        return of_step and is_before and copy.state == "running"
-
-    def _ticket_of(self, copy: Copy) -> Ticket:
-        number = int(copy.ticket.rpartition("/")[2])
-        return Ticket(self._ticket.job_id, self._ticket.step, number)
-
-    async def _end(self) -> None:
-        """End the command, in bounded time; what does not answer dies when its lease is over."""
-        placed = self.placed
-        if placed is None:
+    async def _withdraw(self) -> None:
+        if self._run:
             with suppress(EngineProblem):
                 await self._engine.withdraw(self._ticket, self._run)
-            return
-        grace_s = self._work.grace_s
-        with trio.move_on_after(grace_s + self._engine.lease_s + 2 * MARGIN_S):
-            with suppress(EngineProblem):
-                await self._engine.cancel(self._ticket, placed.run, placed.worker, grace_s=grace_s)
-            self._executor.count_soon()
-            with suppress(Lost):
-                while await self._step_to_end() is None:
-                    pass
-        with suppress(EngineProblem):
-            await self._engine.forget(self._ticket, placed.run, placed.worker)
 
-    async def _step_to_end(self) -> WorkOutcome | None:
-        """As `_step`, for a command that is being ended: nothing is started any more."""
-        deadline = float("inf") if self._lost_at is None else self._lost_at
-        with trio.move_on_at(deadline):
-            news = await self._news.receive()
-            match news:
-                case Ended() if self._is_placed(news.run, news.worker):
-                    return await self._fetch() or WorkOutcome()
-                case Printed():
-                    await self._take(news)
-                case Dropped() | Gone() | EngineSeen():
-                    await self._take(news)
-                case EngineLost():
-                    return self._engine_lost(news)
-                case Counted():
-                    return await self._counted_to_end(news.census)
-            return None
-        raise Lost(self._lost_reason)
-
-    async def _counted_to_end(self, census: Census) -> WorkOutcome | None:
-        placed = self.placed
-        assert placed is not None
-        for copy in census.copies:
-            if copy.ticket == str(self._ticket) and self._is_placed(copy.run, copy.worker):
-                if copy.state == "asking":
-                    await self._refuse(copy.run, copy.worker)
-                if copy.state == "ended":
-                    return await self._fetch() or WorkOutcome()
-                return WorkOutcome() if copy.state in ("asking", "refused") else None
-        self._judge_missing(placed, census)
-        return None
-
-    async def _refuse(self, run: str, worker: str) -> None:
-        with suppress(EngineProblem):
+    async def refuse(self, run: str, worker: str) -> bool:
+        """Let a copy end without starting; whether that is certain."""
+        try:
             await self._engine.refuse(self._ticket, run, worker)
+        except EngineProblem:
+            return False
+        return True
 
-    async def _quietly_forget(self, run: str, worker: str) -> None:
+    async def _forget(self, run: str, worker: str) -> None:
         with suppress(EngineProblem):
             await self._engine.forget(self._ticket, run, worker)
 
-    def _is_placed(self, run: str, worker: str) -> bool:
+    def is_placed(self, run: str, worker: str) -> bool:
+        """Whether that is the copy that was placed."""
         placed = self.placed
         return placed is not None and (run, worker) == (placed.run, placed.worker)
-
-    def _may_be_lost(self, reason: str) -> None:
-        """From now on, the command is dead when the lease is over."""
-        if self._lost_at is None:
-            self._lost_at = trio.current_time() + self._engine.lease_s + MARGIN_S
-            self._lost_reason = reason
-
-
-def _make_empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-
-
-def _move(folder: Path, work: Path, artifacts: Path, outcome: WorkOutcome) -> None:
-    """Put the fetched files where those of a local attempt lie, with their modes."""
-    for name, files, place in (
-        ("work", outcome.files, work),
-        ("artifacts", outcome.artifacts, artifacts),
-    ):
-        for file in files:
-            if file.mode is not None:
-                (folder / name / file.path).chmod(int(file.mode, 8) & 0o777 | 0o400)
-        if (folder / name).is_dir():
-            shutil.rmtree(place, ignore_errors=True)
-            (folder / name).rename(place)

@@ -104,6 +104,15 @@ class Ticket:
     def __str__(self) -> str:
         return f"{self.job_id}/{self.step}/{self.attempt}"
 
+    @classmethod
+    def parse(cls, text: str) -> Ticket | None:
+        """The ticket that is written so; None if it is none."""
+        front, _, number = text.rpartition("/")
+        job_id, _, step = front.partition("/")
+        if not (job_id and step and number.isascii() and number.isdecimal()):
+            return None
+        return cls(job_id, step, int(number))
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:

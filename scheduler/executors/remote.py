@@ -14,14 +14,18 @@ from contextlib import contextmanager, suppress
 
 import trio
 
-from orc.scheduler.executors.attempt_watch import AttemptWatch, Counted, News
+from orc.scheduler.executors.attempt_news import Counted, GraceSkipped, News
+from orc.scheduler.executors.attempt_watch import AttemptWatch
 from orc.scheduler.executors.contract import (
     Asked,
     Attempt,
     Engine,
     EngineEvent,
+    EngineLost,
     EngineSeen,
+    Lost,
     Placement,
+    Superseded,
     Ticket,
     Work,
     WorkOutcome,
@@ -40,20 +44,25 @@ class RemoteExecutor:
         self.engine = engine
         self.engine_id = ""
         """Identifies the engine's process; empty until it was seen."""
-        self.detaches = False
+        self.skips_grace = False
+        self.is_superseded = False
+        """Whether another process owns the job. What runs is its, and is neither ended nor refused."""
         self._census_s = census_s
         self._open: dict[str, trio.MemorySendChannel[News]] = {}
         self._jobs: dict[str, int] = {}
         self._ended: dict[str, Placement] = {}
+        self._refusing: set[tuple[str, str, str]] = set()
+        self._final: EngineLost | None = None
         self._wakes = trio.Event()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read the engine's events, and take a census every few seconds. Never returns by itself."""
+        """Read the engine's events, and take a census every few seconds, as long as it has events."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._count_often)
             task_status.started()
             async for event in self.engine.events:
-                await self._take(event)
+                self._take(event, nursery)
+            self._take(EngineLost("the connection was closed", final=True), nursery)
             nursery.cancel_scope.cancel()
 
     async def perform(
@@ -63,9 +72,15 @@ class RemoteExecutor:
         ticket = attempt.ticket
         with self._listen(ticket) as news:
             watch = AttemptWatch(self, attempt, work, news, placed)
-            outcome = await watch.run()
-            if watch.placed is not None:
-                self._ended[str(ticket)] = watch.placed
+            try:
+                outcome = await watch.run()
+            except Lost:
+                self._note_ended(ticket, watch.placed)
+                raise
+            except Superseded:
+                self.is_superseded = True
+                raise
+            self._note_ended(ticket, watch.placed)
             return outcome
 
     async def forget(self, ticket: Ticket) -> None:
@@ -74,20 +89,11 @@ class RemoteExecutor:
         if placed is not None:
             await self.engine.forget(ticket, placed.run, placed.worker)
 
-    async def forget_ended(self) -> None:
-        """Drop what is kept of all attempts that have ended here."""
-        for name in list(self._ended):
-            placed = self._ended.pop(name)
-            job_id, _, rest = name.partition("/")
-            step, _, number = rest.rpartition("/")
-            await self.engine.forget(Ticket(job_id, step, int(number)), placed.run, placed.worker)
-
     def skip_grace(self) -> None:
-        """End cancelled commands at once."""
-
-    def detach(self) -> None:
-        """From now on, leave commands running when their attempts are cancelled here."""
-        self.detaches = True
+        """End all grace periods of commands that are being ended, and have none from now on."""
+        self.skips_grace = True
+        for send in self._open.values():
+            send.send_nowait(GraceSkipped())
 
     def new_run(self) -> str:
         """The name of a new submission."""
@@ -97,11 +103,18 @@ class RemoteExecutor:
         """Take a census at once."""
         self._wakes.set()
 
+    def _note_ended(self, ticket: Ticket, placed: Placement | None) -> None:
+        if placed is not None:
+            self._ended[str(ticket)] = placed
+
     @contextmanager
     def _listen(self, ticket: Ticket) -> Iterator[trio.MemoryReceiveChannel[News]]:
+        assert str(ticket) not in self._open, "an attempt is performed once at a time"
         send, receive = trio.open_memory_channel[News](float("inf"))
         self._open[str(ticket)] = send
         self._jobs[ticket.job_id] = self._jobs.get(ticket.job_id, 0) + 1
+        if self._final is not None:
+            send.send_nowait(self._final)
         try:
             yield receive
         finally:
@@ -110,28 +123,34 @@ class RemoteExecutor:
             if not self._jobs[ticket.job_id]:
                 del self._jobs[ticket.job_id]
 
-    async def _take(self, event: EngineEvent) -> None:
+    def _take(self, event: EngineEvent, nursery: trio.Nursery) -> None:
         if isinstance(event, EngineSeen):
-            self.engine_id = event.engine
+            self.engine_id, self._final = event.engine, None
             self.count_soon()
+        if isinstance(event, EngineLost) and event.final:
+            self._final = event
         ticket = getattr(event, "ticket", None)
         if ticket is None:
             for send in self._open.values():
                 send.send_nowait(event)
         elif ticket in self._open:
             self._open[ticket].send_nowait(event)
-        elif isinstance(event, Asked):
-            # A copy that nobody waits for: an earlier submission, or the engine's own.
-            await self._refuse(event)
+        elif isinstance(event, Asked) and not self.is_superseded:
+            # A copy that nobody waits for: an earlier submission, or the engine's own. The call may
+            # take long, and other attempts must hear of their events meanwhile.
+            copy = (event.ticket, event.run, event.worker)
+            if copy not in self._refusing:
+                self._refusing.add(copy)
+                nursery.start_soon(self._refuse, event, copy)
 
-    async def _refuse(self, event: Asked) -> None:
-        parts = event.ticket.rsplit("/", 1)
-        job_id, _, step = parts[0].partition("/")
-        if len(parts) == 2 and parts[1].isdecimal():
-            with suppress(EngineProblem):
-                await self.engine.refuse(
-                    Ticket(job_id, step, int(parts[1])), event.run, event.worker
-                )
+    async def _refuse(self, event: Asked, copy: tuple[str, str, str]) -> None:
+        ticket = Ticket.parse(event.ticket)
+        try:
+            if ticket is not None:
+                with suppress(EngineProblem):
+                    await self.engine.refuse(ticket, event.run, event.worker)
+        finally:
+            self._refusing.discard(copy)
 
     async def _count_often(self) -> None:
         while True:
@@ -139,9 +158,12 @@ class RemoteExecutor:
                 await self._wakes.wait()
             self._wakes = trio.Event()
             for job_id in list(self._jobs):
-                census = await self.engine.count(job_id)
+                began = trio.current_time()
+                census = None
+                with suppress(EngineProblem):
+                    census = await self.engine.count(job_id)
                 if census is None:
                     continue
                 for ticket, send in self._open.items():
                     if ticket.startswith(f"{job_id}/"):
-                        send.send_nowait(Counted(census))
+                        send.send_nowait(Counted(census, began))

@@ -1,0 +1,26 @@
+"""What the watch of an attempt is told: events of the engine, a census, and orders of the runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orc.scheduler.executors.contract import Census, EngineEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A census was taken.
+
+    `began` is the time when it was asked for: what came to a worker later need not be in it.
+    """
+
+    census: Census
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class GraceSkipped:
+    """A command that is being ended gets no more time."""
+
+
+News = EngineEvent | Counted | GraceSkipped

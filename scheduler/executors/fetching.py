@@ -1,0 +1,49 @@
+"""Puts what an ended copy left into the folders of its attempt, where a local one would have left it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import trio
+
+from orc.ledger.scarcity import describe_system_error
+from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
+
+
+async def fetch_result(engine: Engine, attempt: Attempt, placed: Placement) -> WorkOutcome:
+    """Fetch the files and the log of an ended copy. Raises Lost, EngineProblem."""
+    work, artifacts = attempt.places["work"], attempt.places["artifacts"]
+    folder = work.with_name(f"{work.name}.fetched")
+    try:
+        await trio.to_thread.run_sync(_make_empty, folder)
+        outcome = await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)
+        await trio.to_thread.run_sync(_move, folder, work, artifacts, outcome)
+        if (folder / "log").is_file():
+            attempt.take_log(folder / "log")
+    except OSError as error:
+        message = f"the result could not be stored here: {describe_system_error(error)}"
+        return WorkOutcome(broken=Broken("environment", message))
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+    return outcome
+
+
+def _make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _move(folder: Path, work: Path, artifacts: Path, outcome: WorkOutcome) -> None:
+    """Put the fetched files where those of a local attempt lie, with their modes."""
+    for name, files, place in (
+        ("work", outcome.files, work),
+        ("artifacts", outcome.artifacts, artifacts),
+    ):
+        for file in files:
+            if file.mode is not None:
+                (folder / name / file.path).chmod(int(file.mode, 8) & 0o777 | 0o400)
+        if (folder / name).is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+            (folder / name).rename(place)
