@@ -45,7 +45,7 @@ async def end_attempt(
     """End the command of the placed copy, or take the submission back. The caller shields it."""
     engine = executor.engine
     placed = watch.placed
-    if executor.is_superseded:
+    if executor.is_superseded or (executor.detaches and placed is not None):
         return
     if placed is None:
         if run:

@@ -47,6 +47,8 @@ class RemoteExecutor:
         self.skips_grace = False
         self.is_superseded = False
         """Whether another process owns the job. What runs is its, and is neither ended nor refused."""
+        self.detaches = False
+        """Whether commands go on when their attempts are cancelled here: a later owner adopts them."""
         self._census_s = census_s
         self._open: dict[str, trio.MemorySendChannel[News]] = {}
         self._jobs: dict[str, int] = {}
@@ -94,6 +96,17 @@ class RemoteExecutor:
         self.skips_grace = True
         for send in self._open.values():
             send.send_nowait(GraceSkipped())
+
+    def detach(self) -> None:
+        """From now on, leave commands running when their attempts are cancelled here."""
+        self.detaches = True
+
+    async def forget_ended(self) -> None:
+        """Drop what is kept of all attempts that have ended here."""
+        for name in list(self._ended):
+            ticket = Ticket.parse(name)
+            if ticket is not None:
+                await self.forget(ticket)
 
     def new_run(self) -> str:
         """The name of a new submission."""
