@@ -75,9 +75,22 @@ async def control(request: dict[str, Any], dask_worker: Any = None) -> dict[str,
         if request.get("worker") not in (None, identity(dask_worker)):
             # Another process took over the address.
             return {"error": "gone", "message": "the worker's process has been replaced"}
+        if request["op"] == "many":
+            return {"answers": await asyncio.to_thread(_control_all, request["requests"])}
         return await asyncio.to_thread(orc.worker.control, request)
     except Exception as error:
         return {"error": "failed", "message": f"{type(error).__name__} in {request.get('op')}"}
+
+
+def _control_all(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = []
+    for request in requests:
+        try:
+            answers.append(orc.worker.control(request))
+        except Exception as error:
+            message = f"{type(error).__name__} in {request.get('op')}"
+            answers.append({"error": "failed", "message": message})
+    return answers
 
 
 def scheduler_settings(dask_scheduler: Any = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from distributed import Client
 from distributed.security import Security
 
 from orc.scheduler.drivers.addresses import is_safe
+from orc.scheduler.drivers.dask_calls import SMALL, Lane
 from orc.scheduler.drivers.lines import Refused
 from orc.scheduler.drivers.rooms import SLOTS
 from orc.worker import dask_side
@@ -57,6 +59,7 @@ class Cluster:
         self.capacity: dict[str, dict[str, float]] = {}
         self.faulty: dict[str, str] = {}
         """Workers that cannot perform steps, by address, with the reason."""
+        self._lanes: dict[str, Lane] = {}
         self._wake = asyncio.Event()
         self._down = asyncio.Event()
         self._looking = asyncio.create_task(self._look())
@@ -134,11 +137,25 @@ class Cluster:
         self, worker: str, request: Mapping[str, Any], *, timeout_s: float = CALL_S
     ) -> dict[str, Any]:
         """Ask the agent on one worker. Raises Refused: `gone`, `timeout`, or what the agent says."""
+        if request["op"] in SMALL:
+            lane = self._lanes.get(worker)
+            if lane is None:
+                lane = self._lanes[worker] = Lane(partial(self._call_checked, worker))
+            answer = await lane.ask(dict(request))
+        else:
+            answer = await self._call_checked(worker, request, timeout_s)
+        if "error" in answer:
+            raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
+        return answer
+
+    async def _call_checked(
+        self, worker: str, request: Mapping[str, Any], timeout_s: float = CALL_S
+    ) -> dict[str, Any]:
         address = self.workers.get(worker)
         if address is None:
             raise Refused("gone", f"the worker {worker} has left the cluster")
         answer = await self._call_at(address, {**request, "worker": worker}, timeout_s)
-        if "error" in answer:
+        if request["op"] == "many" and "error" in answer:
             raise Refused(str(answer["error"]), str(answer.get("message", ""))[:1000])
         return answer
 
@@ -184,6 +201,7 @@ class Cluster:
         self.workers.pop(worker, None)
         self.capacity.pop(worker, None)
         self.facts.pop(worker, None)
+        self._lanes.pop(worker, None)
 
     async def _look(self) -> None:
         """Notice when the connection is lost. The client tries for long to make it again."""
