@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -80,7 +81,8 @@ async def test_a_command_runs_on_a_worker_and_its_files_come_back(
     assert kept["datasets"] == []
     # Neither what was printed nor a secret went through what the scheduler keeps.
     assert kept["topics"]
-    for text in (SECRET, "hello", "key of"):
+    in_base64 = base64.b64encode(b"hello\n").decode()
+    for text in (SECRET, "hello", in_base64, "key of", "content", "outcome", "stdout"):
         assert text not in kept["told"]
 
 

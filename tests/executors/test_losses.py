@@ -153,6 +153,8 @@ async def test_a_killed_driver_is_started_again_and_finds_what_runs(
         await listener.wait(EngineLost)
         await listener.wait(EngineSeen)
         assert engine.pid != first
+        # The engine still counts the room that the command takes.
+        assert shared_cluster.inspect()["tasks"] == 1
         counted = await engine.count(JOB)
         assert counted is not None
         assert [(copy.run, copy.worker, copy.state) for copy in counted.copies] == [
