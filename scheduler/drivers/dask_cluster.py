@@ -59,6 +59,7 @@ class Cluster:
         self.capacity: dict[str, dict[str, float]] = {}
         self.faulty: dict[str, str] = {}
         """Workers that cannot perform steps, by address, with the reason."""
+        self._comm = client.scheduler_comm
         self._lanes: dict[str, Lane] = {}
         self._wake = asyncio.Event()
         self._down = asyncio.Event()
@@ -119,8 +120,9 @@ class Cluster:
 
     @property
     def is_up(self) -> bool:
-        """Whether the connection still stands, as far as the client knows."""
-        return bool(self.client.status == "running")
+        """Whether the first connection still stands. The client's next one has lost all futures."""
+        comm = self.client.scheduler_comm
+        return comm is not None and comm is self._comm and not comm.comm.closed()
 
     async def settings(self) -> dict[str, Any]:
         """Settings of the scheduler; empty if orc is not installed there."""

@@ -37,6 +37,18 @@ class HeldCopy:
         return f"orc-{hashlib.sha256(f'{self.ticket} {self.run}'.encode()).hexdigest()[:32]}"
 
 
+def adopt(client: Client, copy: HeldCopy) -> Future:
+    """The future of a task that another client submitted, or this one before an outage.
+
+    If there is no such task any more, it stays pending: what the worker says ends it then.
+    """
+    future = Future(copy.key, client)
+    client._send_to_scheduler(
+        {"op": "client-desires-keys", "keys": [copy.key], "client": client.id}
+    )
+    return future
+
+
 def release(client: Client, copy: HeldCopy) -> None:
     """Let the engine drop a task that waits for a worker."""
     for name in ("fire-and-forget", client.id):
@@ -68,3 +80,23 @@ async def show_log(
     except Refused:
         # The whole log comes with the result.
         return
+
+
+async def count_copies(
+    cluster: Cluster, job: str, timeout_s: float
+) -> tuple[list[Message], list[str]]:
+    """The copies of the job's attempts on all workers, and the workers that did not answer."""
+    copies: list[Message] = []
+    silent: list[str] = []
+
+    async def ask(worker: str) -> None:
+        request = {"op": "census", "job_id": job}
+        try:
+            found = await cluster.call(worker, request, timeout_s=timeout_s)
+        except Refused:
+            silent.append(worker)
+        else:
+            copies.extend({**copy, "worker": worker} for copy in found["copies"])
+
+    await asyncio.gather(*(ask(worker) for worker in list(cluster.workers)))
+    return copies, silent

@@ -24,7 +24,7 @@ from typing import Any
 from distributed import Future, fire_and_forget
 
 from orc.scheduler.drivers.dask_cluster import CALL_S, Cluster, engine_name
-from orc.scheduler.drivers.dask_copies import HeldCopy, release, show_log
+from orc.scheduler.drivers.dask_copies import HeldCopy, adopt, count_copies, release, show_log
 from orc.scheduler.drivers.dask_files import fetch_copy, put_content
 from orc.scheduler.drivers.lines import Lines, Message, Refused
 from orc.scheduler.drivers.rooms import Rooms
@@ -34,6 +34,7 @@ GIVE_UP_S = 300.0
 CENSUS_S = 3.0
 _BACKOFF_MAX_S = 15.0
 _ENDED_TRIES = 3
+_LAST = ("refuse", "forget")
 
 
 class DaskDriver:
@@ -85,6 +86,7 @@ class DaskDriver:
     async def _connect(self, request: Message) -> Message:
         self._site = request["site"]
         self._give_up_s = float(request.get("give_up_s", self._give_up_s))
+        self._jobs.update(request.get("jobs", ()))
         cluster = await Cluster.open(self._site)
         await self._use(cluster)
         self._start(self._keep_connected())
@@ -127,10 +129,16 @@ class DaskDriver:
                 pause_s = min(pause_s * 2, _BACKOFF_MAX_S)
                 continue
             for copy in [one for one in self._copies.values() if one.future is not None]:
-                if cluster.engine == before:
-                    self._hold(copy, Future(copy.key, cluster.client))
+                if not copy.worker:
+                    # If the engine has it already, this is the same task.
+                    self._rooms.give_back(copy.key)
+                    copy.future, self._queue[copy.ticket, copy.run] = None, copy
+                elif cluster.engine == before:
+                    self._hold(copy, adopt(cluster.client, copy))
                 else:
-                    await self._dropped(copy, "the cluster has another scheduler")
+                    # The workers of the former scheduler end their commands with the lease.
+                    self._finish(copy)
+            self._pump()
             return True
         return False
 
@@ -138,14 +146,17 @@ class DaskDriver:
         """Say which workers there are, if that has changed."""
         cluster = self._connected()
         self._rooms.set_capacity(cluster.capacity)
-        capacity = {worker: dict(has) for worker, has in cluster.capacity.items()}
-        said = {"event": "engine", "engine": cluster.engine, "capacity": capacity}
+        said = {"event": "engine", "engine": cluster.engine, "capacity": {**cluster.capacity}}
         if said != self._said:
             self._said = said
             await self._lines.send(said)
 
     async def _workers_left(self, left: set[str]) -> None:
         for worker in sorted(left):
+            for copy in [one for one in self._copies.values() if one.worker == worker]:
+                # The engine would start it again elsewhere, where it could only be refused.
+                release(self._connected().client, copy)
+                self._finish(copy)
             await self._lines.send({"event": "gone", "worker": worker})
         await self._seen()
         self._pump()
@@ -228,7 +239,6 @@ class DaskDriver:
                 workers=list(cluster.workers.values()) if cluster.faulty else None,
             )
             fire_and_forget(future)
-            copy.payload = None
             self._hold(copy, future)
 
     def _hold(self, copy: HeldCopy, future: Future) -> None:
@@ -251,11 +261,11 @@ class DaskDriver:
             if error is not None:
                 reason = f"{type(error).__name__}: {error}"[:1000]
             await self._dropped(copy, reason)
-        self._pump()
 
     async def _dropped(self, copy: HeldCopy, reason: str) -> None:
         self._finish(copy)
-        if not copy.is_withdrawn:
+        # Of a copy that has asked, its worker says how it ended, or leaves.
+        if not copy.is_withdrawn and not copy.worker:
             event = {"event": "dropped", "ticket": copy.ticket, "run": copy.run, "reason": reason}
             await self._lines.send(event)
 
@@ -264,30 +274,22 @@ class DaskDriver:
         copy.future = None
         if copy.reader is None:
             self._copies.pop((copy.ticket, copy.run), None)
+        self._pump()
 
     async def _control(self, request: Message) -> Message:
         fields = {name: value for name, value in request.items() if name not in ("id", "worker")}
-        return await self._connected().call(request["worker"], fields)
+        reply = await self._connected().call(request["worker"], fields)
+        copy = self._copies.get((request["ticket"], request["run"]))
+        if copy is not None and copy.worker == request["worker"] and request["op"] in _LAST:
+            self._finish(copy)
+        return reply
 
     async def _census(self, request: Message) -> Message:
         """Which copies of the job's attempts there are. A worker that does not answer is `silent`."""
         cluster, job = self._connected(), request["job"]
         self._listen(job)
         timeout_s = float(request.get("timeout_s", CENSUS_S))
-        copies: list[Message] = []
-        silent: list[str] = []
-
-        async def ask(worker: str) -> None:
-            try:
-                found = await cluster.call(
-                    worker, {"op": "census", "job_id": job}, timeout_s=timeout_s
-                )
-            except Refused:
-                silent.append(worker)
-            else:
-                copies.extend({**copy, "worker": worker} for copy in found["copies"])
-
-        await asyncio.gather(*(ask(worker) for worker in list(cluster.workers)))
+        copies, silent = await count_copies(cluster, job, timeout_s)
         for found in copies:
             self._adopt(cluster, found)
         return {"copies": copies, "silent": silent, "workers": sorted(cluster.workers)}
@@ -299,7 +301,7 @@ class DaskDriver:
             return
         copy = self._copies[place] = HeldCopy(*place, {}, None, worker=found["worker"])
         self._rooms.move(copy.key, copy.worker, {})
-        self._hold(copy, Future(copy.key, cluster.client))
+        self._hold(copy, adopt(cluster.client, copy))
 
     async def _noticed(self, event: Any) -> None:
         _, notice = event
@@ -333,7 +335,7 @@ class DaskDriver:
             self._start(self._refuse_late(worker, copy))
             return
         if copy is not None and not copy.worker:
-            copy.worker = worker
+            copy.worker, copy.payload = worker, None
             self._rooms.move(copy.key, worker, copy.needs)
         missing = notice.get("missing") or []
         await self._lines.send({"event": "asked", **fields, "worker": worker, "missing": missing})

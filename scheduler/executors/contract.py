@@ -263,7 +263,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A worker left the engine. What it ran is dead, or dies when its lease is over."""
+    """A worker left the engine. What it ran is dead, or dies when its lease is over.
+
+    A copy that only asked there never asks again: submit the attempt anew.
+    """
 
     worker: str
 

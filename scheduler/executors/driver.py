@@ -19,6 +19,7 @@ import trio
 
 from orc.ledger.digest import clean_text
 from orc.scheduler.drivers.rooms import needs_of
+from orc.scheduler.executors.census import Census
 from orc.scheduler.executors.contract import (
     Asked,
     Census,
@@ -74,16 +75,19 @@ class DriverEngine:
         self._process: DriverProcess | None = None
         self._submitted: dict[tuple[str, str], Submission] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._provided: set[tuple[str, str, str]] = set()
+        self._jobs: set[str] = set()
         self._send, self.events = trio.open_memory_channel[EngineEvent](math.inf)
         self._nursery: trio.Nursery | None = None
 
     @property
     def pid(self) -> int | None:
         """The number of the driver's process."""
-        return self._process.pid if self._process is not None else None
+        return None if self._process is None else self._process.pid
 
     async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
         """Give the work to the engine. Without an engine, it is given when there is one again."""
+        self._jobs.add(ticket.job_id)
         submitted = Submission(ticket, run, work, attempt)
         self._submitted[str(ticket), run] = submitted
         await self._submit(submitted)
@@ -119,6 +123,7 @@ class DriverEngine:
     async def refuse(self, ticket: Ticket, run: str, worker: str) -> None:
         """Let that copy end without starting. Raises as `allow`."""
         await self._ask("refuse", ticket=str(ticket), run=run, worker=worker)
+        self._forget(str(ticket), run)
 
     async def cancel(self, ticket: Ticket, run: str, worker: str, *, grace_s: float) -> None:
         """End a running copy. Raises as `allow`."""
@@ -131,6 +136,7 @@ class DriverEngine:
 
     async def count(self, job_id: str) -> Census | None:
         """As `census`, with the workers that answered: the others may have copies, too."""
+        self._jobs.add(job_id)
         try:
             reply = await self._ask("census", job=job_id)
         except EngineProblem:
@@ -165,7 +171,7 @@ class DriverEngine:
             shutil.rmtree(parts, ignore_errors=True)
 
     async def forget(self, ticket: Ticket, run: str, worker: str) -> None:
-        """Drop all that the worker keeps of that copy; nothing is raised, since it expires anyway."""
+        """Drop what the worker keeps of that copy; nothing is raised, since it expires anyway."""
         self._forget(str(ticket), run)
         with suppress(EngineProblem):
             await self._ask("forget", ticket=str(ticket), run=run, worker=worker)
@@ -233,7 +239,11 @@ class DriverEngine:
             nursery.start_soon(self._follow, process, nursery.cancel_scope)
             try:
                 self.facts = await process.ask(
-                    "connect", site=dict(self._site), give_up_s=self._give_up_s, timeout_s=CONNECT_S
+                    "connect",
+                    site=dict(self._site),
+                    jobs=sorted(self._jobs),
+                    give_up_s=self._give_up_s,
+                    timeout_s=CONNECT_S,
                 )
             except EngineProblem as error:
                 nursery.cancel_scope.cancel()
@@ -267,15 +277,16 @@ class DriverEngine:
             )
 
     async def _ask(self, op: str, *, timeout_s: float = CALL_S, **fields: Any) -> dict[str, Any]:
-        if self._process is None:
-            raise EngineUnreachable("unreachable", "the engine does not answer")
-        return await self._process.ask(op, timeout_s=timeout_s, **fields)
+        return await self._driver().ask(op, timeout_s=timeout_s, **fields)
 
     async def _ask_long(self, op: str, **fields: Any) -> dict[str, Any]:
         """Each piece of such a request has a time limit in the driver, and a hung driver is killed."""
+        return await self._driver().ask(op, **fields)
+
+    def _driver(self) -> DriverProcess:
         if self._process is None:
             raise EngineUnreachable("unreachable", "the engine does not answer")
-        return await self._process.ask(op, **fields)
+        return self._process
 
     def _forget(self, ticket: str, run: str) -> None:
         self._submitted.pop((ticket, run), None)
@@ -328,6 +339,11 @@ class DriverEngine:
 
     async def _provide(self, submitted: Submission, asked: Asked, missing: set[str]) -> None:
         """Send the inputs that the worker lacks; then the scheduler learns that the copy asks."""
+        place = (asked.ticket, asked.run, asked.worker)
+        if place in self._provided:
+            # It asks again while they are on their way.
+            return
+        self._provided.add(place)
         files = submitted.files()
         try:
             for digest in sorted(missing & files.keys()):
@@ -341,8 +357,10 @@ class DriverEngine:
                     path=str(path),
                 )
         except EngineProblem:
-            # The copy goes on asking; a census finds it, or its worker has left.
+            # The copy goes on asking, or its worker has left.
             return
+        finally:
+            self._provided.discard(place)
         self._put(asked)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,8 @@ async def test_a_retired_worker_is_gone_and_its_command_ends_with_the_lease(
         await trio.to_thread.run_sync(shared_cluster.retire, "retired")
         await listener.wait(Gone, worker=worker)
         await wait_for(lambda: not processes_with(marker), within_s=DEAD_WITHIN_S)
+        # The engine does not keep a second copy for a worker that may come.
+        assert shared_cluster.inspect()["tasks"] == 0
 
 
 async def test_a_frozen_worker_is_silent_in_a_census_and_its_command_ends_with_the_lease(
@@ -247,3 +250,84 @@ async def test_a_scheduler_that_stays_away_is_lost_for_good(own_cluster: Loopbac
         own_cluster.processes[0].kill()
         await listener.wait(EngineLost, final=True)
         assert await engine.count(JOB) is None
+
+
+class Proxy:
+    """Passes connections on to a scheduler, and can break them."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.removeprefix("tcp://").partition(":")
+        self._target = host, int(port)
+        self._scopes: list[trio.CancelScope] = []
+        self.address = ""
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            serve = partial(trio.serve_tcp, self._pass, 0, host="127.0.0.1")
+            (listener,) = await nursery.start(serve)
+            self.address = f"tcp://127.0.0.1:{listener.socket.getsockname()[1]}"
+            task_status.started()
+
+    def break_connections(self) -> None:
+        for scope in self._scopes:
+            scope.cancel()
+        self._scopes.clear()
+
+    async def _pass(self, near: trio.SocketStream) -> None:
+        far = await trio.open_tcp_stream(*self._target)
+        with trio.CancelScope() as scope:
+            self._scopes.append(scope)
+            async with far, trio.open_nursery() as nursery:
+                nursery.start_soon(self._copy, near, far, scope)
+                nursery.start_soon(self._copy, far, near, scope)
+
+    async def _copy(
+        self, source: trio.SocketStream, target: trio.SocketStream, scope: trio.CancelScope
+    ) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while chunk := await source.receive_some(65536):
+                await target.send_all(chunk)
+        scope.cancel()
+
+
+async def test_a_broken_connection_is_made_again_and_nothing_is_lost(
+    shared_cluster: LoopbackCluster, tmp_path: Path
+) -> None:
+    one, next_one = attempt(tmp_path, "cut"), attempt(tmp_path, "next")
+    release = tmp_path / "release"
+    proxy = Proxy(shared_cluster.address)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(proxy.run)
+        site = shared_cluster.site(scheduler_file=None, address=proxy.address)
+        async with open_engine("dask", site, lease_s=LEASE_S) as engine:
+            listener = Listener(engine)
+            await wait_for_workers(engine, 2)
+            script = f"until test -e {release}; do sleep 0.05; done; echo done"
+            await engine.submit(one.ticket, RUN, command(script, resources={"cpu": 2}), one)
+            asked = await listener.wait(Asked, ticket=str(one.ticket))
+            await engine.allow(one.ticket, RUN, asked.worker, epoch=3, secrets={})
+            pid = engine.pid
+            proxy.break_connections()
+            await listener.wait(EngineLost, final=False)
+            seen = await listener.wait(EngineSeen)
+            assert seen.engine == engine.facts["engine"]
+            assert engine.pid == pid
+            # The engine and the driver still count the room that the command takes.
+            assert shared_cluster.inspect()["tasks"] == 1
+            for number in range(2):
+                work = command("true", resources={"cpu": 2})
+                await engine.submit(next_one.ticket, f"0000000{number}", work, next_one)
+            other = await listener.wait(Asked, ticket=str(next_one.ticket))
+            assert other.worker != asked.worker
+            assert (await engine.capacity())["waiting"] == 1
+            release.touch()
+            ended = await listener.wait(Ended, ticket=str(one.ticket))
+            assert ended.outcome.stdout == b"done\n"
+            await engine.forget(one.ticket, RUN, ended.worker)
+            for number in range(2):
+                run = f"0000000{number}"
+                if run != other.run:
+                    other = await listener.wait(Asked, run=run)
+                await engine.refuse(next_one.ticket, run, other.worker)
+                await engine.forget(next_one.ticket, run, other.worker)
+        nursery.cancel_scope.cancel()
