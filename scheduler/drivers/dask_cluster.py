@@ -300,10 +300,13 @@ def _address_of(site: Mapping[str, Any]) -> str:
         return str(json.loads(path.read_text("utf-8"))["address"])
     except OSError as error:
         raise Refused(
-            "unreachable", f"{path}: {error.strerror}; is the scheduler running?"
+            "unreachable",
+            f"the scheduler file cannot be read: {error.strerror}; is the scheduler running?",
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused("unreachable", f"{path} is not a scheduler file") from error
+        raise Refused(
+            "unreachable", "the scheduler file is not one; is the path in the site file right?"
+        ) from error
 
 
 def _refuse_plain(address: str, *, is_insecure: bool) -> None:

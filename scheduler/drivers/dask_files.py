@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,13 @@ async def fetch_copy(cluster: Cluster, request: Message) -> Message:
     worker, folder = request["worker"], Path(request["folder"])
     reply = await _call_again(cluster, worker, {"op": "outcome", **place})
     outcome = reply["outcome"]
-    for number, (item, size) in enumerate(_items(outcome)):
+    items = list(_items(outcome))
+    # A worker may claim any size.
+    if sum(size for _, size in items) > shutil.disk_usage(folder).free:
+        raise Refused(
+            "environment", "the disk has no room for the files of the step; free some space"
+        )
+    for number, (item, size) in enumerate(items):
         await _fetch(cluster, worker, {**place, **item}, size, folder / str(number))
     return {"outcome": outcome}
 
@@ -68,6 +75,8 @@ async def read_log(cluster: Cluster, worker: str, ticket: str, run: str, offset:
 
 
 def _items(outcome: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    if not isinstance(outcome, dict) or outcome.get("lost") is not None:
+        return
     yield {"place": "log", "path": "log"}, int(outcome["log_bytes"])
     for place, name in (("work", "files"), ("artifacts", "artifacts")):
         for file in outcome[name]:

@@ -22,6 +22,7 @@ from orc.scheduler.drivers.rooms import needs_of
 from orc.scheduler.executors.census import Census
 from orc.scheduler.executors.contract import (
     Asked,
+    Broken,
     Census,
     Copy,
     Dropped,
@@ -42,10 +43,12 @@ from orc.scheduler.executors.driver_process import DriverProcess
 from orc.scheduler.executors.errors import EngineProblem, EngineUnreachable, WorkerLeft
 from orc.scheduler.executors.fetched import checked_outcome, lost_reason, take_files
 from orc.scheduler.executors.submission import Submission
-from orc.scheduler.executors.wire import decode_bytes
+from orc.scheduler.executors.wire import BadOutcome, decode_bytes
 
 CALL_S = 15.0
 CONNECT_S = 40.0
+LONG_S = 86400.0
+"""For requests whose parts have time limits in the driver. A driver that hangs is killed anyway."""
 GIVE_UP_S = 300.0
 KEEP_S = 86400.0
 
@@ -142,7 +145,7 @@ class DriverEngine:
         except EngineProblem:
             return None
         copies = [
-            Copy(str(one["ticket"]), str(one["run"]), str(one["worker"]), one["state"])
+            Copy(str(one.get("ticket")), str(one.get("run")), str(one["worker"]), one["state"])
             for one in reply["copies"]
             if one.get("state") in ("asking", "running", "ended", "refused")
         ]
@@ -157,15 +160,16 @@ class DriverEngine:
         """
         parts = Path(tempfile.mkdtemp(prefix=".fetched-", dir=folder))
         try:
-            reply = await self._ask_long(
-                "fetch", ticket=str(ticket), run=run, worker=worker, folder=str(parts)
-            )
+            place = {"ticket": str(ticket), "run": run, "worker": worker}
+            reply = await self._ask("fetch", **place, folder=str(parts), timeout_s=LONG_S)
             return await trio.to_thread.run_sync(take_files, reply["outcome"], parts, folder)
         except WorkerLeft as error:
             raise Lost(f"the worker left before its files were fetched: {error}") from error
         except EngineUnreachable:
             raise
         except EngineProblem as error:
+            if error.kind == "environment":
+                return WorkOutcome(broken=Broken("environment", str(error)))
             raise Lost(f"the worker cannot give the result: {error}") from error
         finally:
             shutil.rmtree(parts, ignore_errors=True)
@@ -182,7 +186,7 @@ class DriverEngine:
 
     async def clean(self) -> dict[str, Any]:
         """Remove what ended copies left on the workers. Raises EngineProblem."""
-        return await self._ask_long("clean")
+        return await self._ask("clean", timeout_s=LONG_S)
 
     async def start(self) -> None:
         """Start the driver and connect. Raises EngineProblem."""
@@ -279,10 +283,6 @@ class DriverEngine:
     async def _ask(self, op: str, *, timeout_s: float = CALL_S, **fields: Any) -> dict[str, Any]:
         return await self._driver().ask(op, timeout_s=timeout_s, **fields)
 
-    async def _ask_long(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Each piece of such a request has a time limit in the driver, and a hung driver is killed."""
-        return await self._driver().ask(op, **fields)
-
     def _driver(self) -> DriverProcess:
         if self._process is None:
             raise EngineUnreachable("unreachable", "the engine does not answer")
@@ -300,6 +300,11 @@ class DriverEngine:
         self._send.send_nowait(event)
 
     def _take(self, message: dict[str, Any]) -> None:
+        # A worker may say anything; what is no event is none.
+        with suppress(TypeError, ValueError, KeyError, AttributeError, BadOutcome):
+            self._take_event(message)
+
+    def _take_event(self, message: dict[str, Any]) -> None:
         ticket, run = str(message.get("ticket", "")), str(message.get("run", ""))
         worker = clean_text(str(message.get("worker", "")))
         match message["event"]:
@@ -349,12 +354,13 @@ class DriverEngine:
             for digest in sorted(missing & files.keys()):
                 file = files[digest]
                 path = await trio.to_thread.run_sync(submitted.attempt.read_input, file)
-                await self._ask_long(
+                await self._ask(
                     "put",
                     worker=asked.worker,
                     sha256=digest,
                     size_bytes=file.size_bytes,
                     path=str(path),
+                    timeout_s=LONG_S,
                 )
         except EngineProblem:
             # The copy goes on asking, or its worker has left.

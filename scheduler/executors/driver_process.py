@@ -30,6 +30,7 @@ _CHUNK = 1 << 16
 _PING_EVERY_S = 5.0
 _PING_S = 15.0
 _END_S = 3.0
+_WRITE_S = 5.0
 _LONGEST_S = 86400.0
 
 Message = dict[str, Any]
@@ -131,7 +132,7 @@ class DriverProcess:
         line = json.dumps(message).encode() + b"\n"
         async with self._writing:
             # Half a line would spoil all that come after it.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _PING_S) as scope:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _WRITE_S) as scope:
                 await self._requests.send_all(line)
             if scope.cancelled_caught:
                 self.kill()

@@ -276,3 +276,22 @@ async def test_another_version_of_the_engine_is_refused_with_both_versions(
     with pytest.raises(EngineProblem, match=r"and orc 2020\.1\.0; install the same version"):
         async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S):
             pass
+
+
+def test_what_a_worker_says_that_is_no_event_is_ignored() -> None:
+    engine = DriverEngine("dask", {}, lease_s=1, keep_s=1, give_up_s=1)
+    for message in (
+        {"event": "asked", "ticket": "a/b/1", "run": "1", "worker": "w", "protocol": "x"},
+        {"event": "asked", "ticket": "a/b/1", "run": "1", "worker": "w", "host": "h"},
+        {"event": "printed", "ticket": "a/b/1", "run": "1", "worker": "w", "content": "?"},
+        {"event": "ended", "ticket": "a/b/1", "run": "1", "worker": "w"},
+        {"event": "nonsense"},
+    ):
+        engine._take(message)
+    assert engine.events.statistics().current_buffer_used == 0
+    engine._take({"event": "ended", "ticket": "a/b/1", "run": "1", "worker": "w", "outcome": []})
+    ended = engine.events.receive_nowait()
+    assert isinstance(ended, Ended)
+    assert ended.outcome.broken is not None
+    engine._send.close()
+    engine.events.close()
