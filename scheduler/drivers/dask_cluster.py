@@ -49,10 +49,12 @@ def engine_name(name: str) -> str:
 class Cluster:
     """One connection, from `open` to `close`; another one is made after an outage."""
 
-    def __init__(self, client: Client, engine: str, is_encrypted: bool) -> None:
+    def __init__(self, client: Client, engine: str, address: str) -> None:
         self.client = client
         self.engine = engine
-        self.is_encrypted = is_encrypted
+        self.is_encrypted = address.startswith("tls://")
+        self.is_private = is_safe(address, is_insecure=False)
+        """Whether secrets may travel: nobody else reads this connection."""
         self.workers: dict[str, str] = {}
         """The address of each worker's process, by its name."""
         self.facts: dict[str, dict[str, Any]] = {}
@@ -109,7 +111,7 @@ class Cluster:
                 f"the scheduler has distributed {found}, and orc {distributed.__version__}; "
                 "install the same version on all machines",
             )
-        cluster = cls(client, str(seen["id"]), address.startswith("tls://"))
+        cluster = cls(client, str(seen["id"]), address)
         client.subscribe_topic("all", cluster._noticed)
         return cluster
 

@@ -14,9 +14,6 @@ it is lost for good.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -35,6 +32,9 @@ CENSUS_S = 3.0
 _BACKOFF_MAX_S = 15.0
 _ENDED_TRIES = 3
 _LAST = ("refuse", "forget")
+_NO_SECRETS = (
+    "a secret travels only with TLS, or on this machine; `orc cluster certs` makes certificates"
+)
 
 
 class DaskDriver:
@@ -168,6 +168,7 @@ class DaskDriver:
         return {
             "engine": cluster.engine,
             "is_encrypted": cluster.is_encrypted,
+            "is_private": cluster.is_private,
             "capacity": cluster.capacity,
             "workers": cluster.facts,
             "faulty": sorted(set(cluster.faulty.values())),
@@ -278,7 +279,10 @@ class DaskDriver:
 
     async def _control(self, request: Message) -> Message:
         fields = {name: value for name, value in request.items() if name not in ("id", "worker")}
-        reply = await self._connected().call(request["worker"], fields)
+        cluster = self._connected()
+        if request.get("secrets") and not cluster.is_private:
+            raise Refused("insecure", _NO_SECRETS)
+        reply = await cluster.call(request["worker"], fields)
         copy = self._copies.get((request["ticket"], request["run"]))
         if copy is not None and copy.worker == request["worker"] and request["op"] in _LAST:
             self._finish(copy)
@@ -381,20 +385,3 @@ class DaskDriver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-async def _serve(read_fd: int, write_fd: int) -> None:
-    lines = Lines(read_fd, write_fd)
-    await lines.serve(DaskDriver(lines).answer)
-
-
-def main() -> None:
-    """Serve until end of file on the first descriptor."""
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(read_fd, False)
-    os.set_inheritable(write_fd, False)
-    asyncio.run(_serve(read_fd, write_fd))
-    # A hung connection must not keep the process.
-    os._exit(0)

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("distributed", reason="distributed is not installed")
 
+from orc.scheduler.drivers.dask_driver import DaskDriver
 from orc.scheduler.drivers.dask_files import PIECE_BYTES, fetch_copy, put_content
-from orc.scheduler.drivers.lines import Refused
+from orc.scheduler.drivers.lines import Lines, Refused
 
 PLACE = {"ticket": "job/step/1", "run": "0123abcd", "worker": "w"}
 
@@ -86,3 +87,18 @@ def test_an_input_that_has_become_shorter_is_said(tmp_path: Path) -> None:
     assert asyncio.run(put_content(Worker(None), request)) == {}  # type: ignore[arg-type]
     with pytest.raises(Refused, match="shorter"):
         asyncio.run(put_content(Worker(None), {**request, "size_bytes": 4}))  # type: ignore[arg-type]
+
+
+def test_a_secret_does_not_travel_where_others_can_read_it() -> None:
+    class Open:
+        is_private = False
+
+    async def allow() -> None:
+        driver = DaskDriver(Lines(-1, -1))
+        driver._cluster = Open()  # type: ignore[assignment]
+        request = {"id": 1, "op": "allow", **PLACE, "epoch": 1, "secrets": {"KEY": "value"}}
+        await driver.answer(request)
+
+    with pytest.raises(Refused, match="only with TLS") as refused:
+        asyncio.run(allow())
+    assert refused.value.kind == "insecure"
