@@ -98,7 +98,6 @@ class Site:
     address: str | None
     tls: Tls | None
     is_insecure: bool
-    shared: Path | None
     lease_s: float
     keep_s: float
 
@@ -197,7 +196,6 @@ def _read_entry(
         address=entry.address,
         tls=None if tls is None else _tls(tls, folder),
         is_insecure=entry.insecure,
-        shared=_absolute(entry.files.shared, folder) if isinstance(entry.files, _Shared) else None,
         lease_s=entry.lease,
         keep_s=entry.keep,
     )
@@ -226,6 +224,11 @@ def _find_contradictions(entry: _Entry) -> list[tuple[str, str]]:
             )
         elif scheme == "tcp" and entry.tls is not None:
             found.append(("address", "with `tls` it must begin with tls://"))
+    if isinstance(entry.files, _Shared):
+        message = (
+            "a shared folder is not supported yet; leave it out, and files travel with the steps"
+        )
+        found.append(("files", message))
     if entry.lease < 1:
         found.append(("lease", "must be at least 1s"))
     if entry.keep < entry.lease:

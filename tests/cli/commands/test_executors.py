@@ -154,6 +154,10 @@ def test_what_this_machine_has_is_shown() -> None:
             "executors:\n  c:\n    engine: dask\n    scheduler_file: a\n    keep: 1s",
             ":5:11: executors.c.keep: must not be shorter than `lease`",
         ),
+        (
+            "executors:\n  c:\n    engine: dask\n    scheduler_file: a\n    files: {shared: b}",
+            ":5:12: executors.c.files: a shared folder is not supported yet",
+        ),
         ("executors:\n  local: {cpu: many}", ":2:16: executors.local.cpu: must be a number"),
         ("executors:\n  local: 3", ":2:10: executors.local: must be a mapping such as"),
         ("executors: {c: &a {}, c: *a}", "duplicate key 'c'"),
@@ -231,13 +235,12 @@ def test_a_named_file_comes_before_one_beside_the_ledger_and_that_before_the_use
 
 
 def test_paths_of_a_site_file_are_relative_to_it() -> None:
-    text = f"executors:\n  c: {{{ENTRY}, tls: {{ca: a, cert: /b, key: c/d}}, files: {{shared: s}}}}"
+    text = f"executors:\n  c: {{{ENTRY}, tls: {{ca: a, cert: /b, key: c/d}}}}"
     site = parse_sites(text, path=Path("/site/executors.yaml")).executors["c"]
     assert site.scheduler_file == Path("/site/dask.json")
     assert site.tls is not None
     assert (site.tls.ca, site.tls.cert, site.tls.key) == (
         Path("/site/a"), Path("/b"), Path("/site/c/d"),
     )  # fmt: skip
-    assert site.shared == Path("/site/s")
     assert (site.lease_s, site.keep_s) == (30.0, 86400.0)
     assert json.loads(json.dumps(site.for_driver()))["tls"]["key"] == "/site/c/d"
