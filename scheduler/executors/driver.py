@@ -19,7 +19,6 @@ import trio
 
 from orc.ledger.digest import clean_text
 from orc.scheduler.drivers.rooms import needs_of
-from orc.scheduler.executors.census import Census
 from orc.scheduler.executors.contract import (
     Asked,
     Broken,
