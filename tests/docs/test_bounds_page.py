@@ -9,7 +9,7 @@ from orc.providers import reply_bounds
 from orc.scheduler import branching, capture
 from orc.scheduler.core.commands import MESSAGE_CHARS_MAX
 from orc.scheduler.core.language import shell, value_bounds
-from orc.scheduler.core.spec import model
+from orc.scheduler.core.spec import room
 from orc.scheduler.effects import contract, prompt, tools
 from orc.worker.function_worker import ANSWER_BYTES_MAX
 from tests.docs.conftest import read_page
@@ -26,10 +26,10 @@ BOUNDS = {
     "the value of a template in `run` or `env`": count_text(shell.VALUE_BYTES_MAX, "byte"),
     "items of a `for_each`": number_text(branching.ITEMS_MAX),
     "stdout of a command": f"{size_text(contract.OUTPUT_BYTES_MAX)}; by [`limits`](#limits) "
-    f"{size_text(model.OUTPUT_LIMIT_MAX)}",
+    f"{size_text(room.OUTPUT_LIMIT_MAX)}",
     "the return value of a function, as JSON": size_text(ANSWER_BYTES_MAX),
     "the log of an attempt": f"{size_text(DEFAULT_LIMITS.log_bytes)}; by [`limits`](#limits) "
-    f"{size_text(model.LOG_LIMIT_MAX)}",
+    f"{size_text(room.LOG_LIMIT_MAX)}",
     "a captured file": f"{size_text(DEFAULT_LIMITS.file_bytes)}, or what [`limits`](#limits) says",
     "captured files, or artifacts, of one attempt": number_text(capture.FILES_MAX),
     "tool calls of one reply that are made": number_text(prompt.TOOL_CALLS_MAX),
