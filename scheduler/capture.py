@@ -19,6 +19,7 @@ from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import FileStore, StoredFile
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.modes import mode_of
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, size_text
 from orc.scheduler.core.paths import path_problem
@@ -26,7 +27,7 @@ from orc.scheduler.effects.contract import Result
 from orc.scheduler.effects.text import without_fence
 from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import RenderedFile
-from orc.scheduler.work_folder import WorkFolder, mode_of, read_pieces
+from orc.scheduler.work_folder import WorkFolder, read_pieces
 from orc.scheduler.workspace import CaptureProblem, file_ref, media_type_of
 
 FILES_MAX = 100_000

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -187,23 +185,6 @@ def read_pieces(file: BinaryIO) -> Iterator[bytes]:
     """The rest of the file, in pieces of bounded size."""
     while piece := file.read(_PIECE_BYTES):
         yield piece
-
-
-def mode_of(found: os.stat_result) -> str | None:
-    """The permission bits of a file as events record them; None for an ordinary file.
-
-    An ordinary file has the bits that the process's umask leaves to a new file.
-    """
-    bits = stat.S_IMODE(found.st_mode) & 0o777
-    return None if bits == 0o666 & ~_umask() else f"{bits:03o}"
-
-
-@lru_cache(maxsize=1)
-def _umask() -> int:
-    # It can only be read by setting it.
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask
 
 
 def remove_tree(path: Path) -> None:

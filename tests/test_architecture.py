@@ -48,8 +48,8 @@ MAY_IMPORT: dict[str, str] = {
     # A process of its own between orc and an engine. It imports little, and no key or ledger.
     "scheduler.drivers": "orc.worker",
     "scheduler.executors": (
-        "ledger ledger.secrets orc.worker scheduler.core scheduler.core.spec scheduler.drivers "
-        "scheduler.effects"
+        "ledger ledger.files ledger.secrets orc.worker scheduler.core scheduler.core.spec "
+        "scheduler.drivers scheduler.effects"
     ),
     "scheduler.effects": (
         "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "

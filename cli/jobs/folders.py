@@ -1,9 +1,11 @@
-"""Finds a job's run folder."""
+"""Finds a job's run folder, and keeps it published while the job runs."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+import trio
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.own_folder import Use, choose_folder
@@ -12,7 +14,12 @@ from orc.ledger.connection import storage_errors
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.way import real_path
+from orc.ledger.scarcity import may_pass
+from orc.projections import Publisher
 from orc.scheduler.core.fold.evolve import JobState
+
+REFRESH_S = 2.0
+_PUBLISH_SHARE = 10
 
 
 def folder_of(ledger: LedgerReader, job_id: str, *, use: Use) -> Path:
@@ -78,3 +85,19 @@ def _cannot_create(path: Path, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
         f"cannot create run folders in {path}: {why}; name another folder with --runs-dir"
     )
+
+
+async def keep_published(publisher: Publisher) -> None:
+    """Publish the run folder every two seconds, or less often if publishing takes long."""
+    pause_s = REFRESH_S
+    while True:
+        await trio.sleep(pause_s)
+        started = trio.current_time()
+        # The thread is not abandoned when the job ends, since two threads would then use the
+        # publisher. An error is ignored here: the final publication reports it if it persists.
+        try:
+            await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not may_pass(error):
+                raise
+        pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))

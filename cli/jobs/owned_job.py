@@ -18,10 +18,10 @@ from typing import Any
 import trio
 
 from orc.cli.errors import EnvironmentProblem
+from orc.cli.jobs.caller.executors import open_executors
 from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
-from orc.cli.jobs.executors import open_executors
-from orc.cli.jobs.folders import check_run_folder, folder_for
+from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
@@ -32,7 +32,6 @@ from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.files.run_places import note_folder, note_output
 from orc.ledger.kinds import INTERRUPTED, JOB_ENDED_BADLY
-from orc.ledger.scarcity import may_pass
 from orc.ledger.secrets.masking import Mask
 from orc.projections import Publisher, ReplyCache, ResultCache, deliver
 from orc.providers import Provider
@@ -45,8 +44,6 @@ from orc.scheduler.stopping import OpenStops, stops_by_signals
 from orc.scheduler.workspace import Workspace
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
-REFRESH_S = 2.0
-_PUBLISH_SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +246,7 @@ class OwnedJob:
                     ) as executors,
                     trio.open_nursery() as nursery,
                 ):
-                    nursery.start_soon(_keep_published, publisher)
+                    nursery.start_soon(keep_published, publisher)
                     await build(executors=executors).run(start)
                     nursery.cancel_scope.cancel()
             finally:
@@ -396,19 +393,3 @@ def _slow_journal(ledger: Ledger) -> list[str]:
         f"{ledger.path}: the filesystem does not support a write-ahead log. Commits are durable, but "
         "slower, and other processes cannot read the ledger during a commit"
     ]
-
-
-async def _keep_published(publisher: Publisher) -> None:
-    """Publish the run folder every two seconds, or less often if publishing takes long."""
-    pause_s = REFRESH_S
-    while True:
-        await trio.sleep(pause_s)
-        started = trio.current_time()
-        # The thread is not abandoned when the job ends, since two threads would then use the
-        # publisher. An error is ignored here: the final publication reports it if it persists.
-        try:
-            await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not may_pass(error):
-                raise
-        pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))

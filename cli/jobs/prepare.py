@@ -10,6 +10,7 @@ from typing import Any
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.budgets import check_prices
+from orc.cli.jobs.caller.executors import KnownExecutors
 from orc.cli.jobs.caller.prices import find_own_prices, read_prices
 from orc.cli.jobs.caller.providers import build_providers, find_dropped
 from orc.cli.jobs.caller.replies import read_replies_for_run
@@ -22,7 +23,6 @@ from orc.cli.jobs.caller.secrets import (
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.caller.templates import read_template
-from orc.cli.jobs.executors import KnownExecutors
 from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.files.way import ledger_path
 from orc.ledger.secrets.masking import Mask

@@ -6,7 +6,10 @@ always readable by its owner.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+from functools import lru_cache
 
 _MODE = re.compile("[0-7]{3}")
 _OWNER_READS = 0o400
@@ -27,3 +30,18 @@ def bits_of(mode: str | None) -> int | None:
     if not is_mode(mode):
         raise ValueError(f"{mode!r} is not a mode: three octal digits")
     return int(mode, 8) | _OWNER_READS
+
+
+def mode_of(found: os.stat_result) -> str | None:
+    """The mode of a file as events record it; None for an ordinary file."""
+    bits = stat.S_IMODE(found.st_mode) & 0o777
+    return None if bits == ordinary_bits() else f"{bits:03o}"
+
+
+@lru_cache(maxsize=1)
+def ordinary_bits() -> int:
+    """The permission bits of an ordinary file: those that the process's umask leaves to a new one."""
+    # The umask can only be read by setting it.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask

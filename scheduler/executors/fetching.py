@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from orc.ledger.files.modes import bits_of, ordinary_bits
 from orc.ledger.scarcity import describe_system_error
 from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
 
@@ -42,8 +43,8 @@ def _move(folder: Path, work: Path, artifacts: Path, outcome: WorkOutcome) -> No
         ("artifacts", outcome.artifacts, artifacts),
     ):
         for file in files:
-            if file.mode is not None:
-                (folder / name / file.path).chmod(int(file.mode, 8) & 0o777 | 0o400)
+            bits = bits_of(file.mode)
+            (folder / name / file.path).chmod(ordinary_bits() if bits is None else bits)
         if (folder / name).is_dir():
             shutil.rmtree(place, ignore_errors=True)
             (folder / name).rename(place)

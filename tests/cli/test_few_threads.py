@@ -14,7 +14,7 @@ import trio
 
 import orc
 from orc.cli.exit_codes import code_for_error
-from orc.cli.jobs import owned_job
+from orc.cli.jobs import folders
 from orc.ledger.exit_codes import ENVIRONMENT, STORAGE
 from tests.cli.command_line import orc as orc_command
 from tests.cli.command_line import work_in, write
@@ -101,7 +101,7 @@ def test_a_run_goes_on_without_the_thread_that_publishes_meanwhile(
         tries.append(args)
         raise RuntimeError(_NO_THREAD)
 
-    monkeypatch.setattr(owned_job, "REFRESH_S", 0.01)
+    monkeypatch.setattr(folders, "REFRESH_S", 0.01)
     monkeypatch.setattr(trio.to_thread, "run_sync", refuse)
     write("spec.yaml", "project: x\nprovider: replay\nsteps: {a: {prompt: x}}\n")
     write("replies.json", '{"replies": {"a": [{"text": "y", "latency_s": 0.3}]}}')

@@ -36,7 +36,7 @@ steps:
 _WRITER = """
 import os, sys
 from pathlib import Path
-import orc.cli.jobs.owned_job, orc.ledger.files.folder, orc.ledger.store
+import orc.cli.jobs.folders, orc.ledger.files.folder, orc.ledger.store
 from orc.cli.jobs.owned_job import Listener
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
@@ -45,7 +45,7 @@ from orc.cli.jobs.sync import run_sync
 from orc.ledger.digest import digest_bytes
 
 folder, weakened = Path(sys.argv[1]), sys.argv[2]
-orc.cli.jobs.owned_job.REFRESH_S = 0.02
+orc.cli.jobs.folders.REFRESH_S = 0.02
 
 def say(*words):
     # One write each: what stands in the trace before it has been done.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from orc.cli.jobs.caller.spec_files import SpecFiles
 from orc.ledger.definition import ShippedDef
 from orc.ledger.files.folder import Folder
+from orc.ledger.files.modes import mode_of
 from orc.ledger.wording import number_text, size_text
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.globs import Globs
-from orc.scheduler.work_folder import mode_of
 
 FILES_MAX = 10_000
 BYTES_MAX = 256 * 1024**2
