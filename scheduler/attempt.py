@@ -124,6 +124,7 @@ async def _perform_attempt(
                 return Finished(_placing_failure(error, watch))
         result = await _perform(context, step_id, request, work, placed)
         finished = await _finish(context, step_id, result, files, work.folder, Globs(globs), watch)
+        finished = _with_times(finished, result)
         work.succeeded = isinstance(finished.outcome, Succeeded)
     finally:
         await work.close()
@@ -196,13 +197,18 @@ async def _perform_work(
         limit = attempt_timeout_message(definition.timeout_s or 0.0)
         outcome = replace(outcome, broken=Broken("timeout", limit))
     if work.kind == "function":
-        return function_result(outcome, limits=definition.limits, mask=context.mask)
-    return command_result(
-        outcome,
-        wants_json=definition.format == "json",
-        output_schema=definition.output_schema,
-        mask=context.mask,
-    )
+        result = function_result(outcome, limits=definition.limits, mask=context.mask)
+    else:
+        result = command_result(
+            outcome,
+            wants_json=definition.format == "json",
+            output_schema=definition.output_schema,
+            mask=context.mask,
+        )
+    if not definition.is_remote:
+        return result
+    # The time until orc learned of it does not count.
+    return replace(result, duration_s=outcome.duration_s, queued_s=outcome.queued_s)
 
 
 async def _ask(context: AttemptContext, request: PromptRequest, work: AttemptFolder) -> Result:
@@ -277,6 +283,16 @@ async def _finish(
     except (CaptureProblem, OSError) as error:
         return Finished(_capture_failure(error, context.mask, watch))
     return _succeeded(context, result, capture, refs, artifacts, watch)
+
+
+def _with_times(finished: Finished, result: Result) -> Finished:
+    """The outcome with the times that an executor measured, if it did."""
+    outcome = finished.outcome
+    if result.duration_s is None or not isinstance(outcome, Succeeded | Failed):
+        return finished
+    duration_s = round(result.duration_s, 6)
+    outcome = replace(outcome, duration_s=duration_s, queued_s=result.queued_s)
+    return replace(finished, outcome=outcome)
 
 
 def _with_hint(context: AttemptContext, step_id: str, result: Result, message: str) -> str:

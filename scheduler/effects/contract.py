@@ -37,7 +37,8 @@ class Result:
 
     `text` is the default content of the step's files. `written` has the files that a model wrote
     with its tools, by path in the project's folder. `complaint` is the end of what a failed command
-    printed to stderr.
+    printed to stderr. `duration_s` and `queued_s` are what an executor says of work that it performed
+    elsewhere: how long it ran, and how long it waited for a worker.
     """
 
     value: Any = None
@@ -46,6 +47,8 @@ class Result:
     warning: str | None = None
     written: Mapping[str, bytes] = field(default_factory=dict)
     complaint: str = ""
+    duration_s: float | None = None
+    queued_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
