@@ -68,13 +68,17 @@ WORKERS = ("w1", "w2")
 MOVES = st.lists(
     st.tuples(
         st.sampled_from(
-            ["start", "place", "unplace", "find", "lose", "succeed", "fail", "late", "die", "wait"]
+            [
+                *("start", "start", "place", "place", "lose", "lose", "unplace", "find"),
+                *("succeed", "fail", "late", "die", "wait"),
+            ]
         ),
-        st.sampled_from(NAMES),
+        st.integers(0, 9),
         st.sampled_from(RUNS),
         st.sampled_from(WORKERS),
         st.booleans(),
     ),
+    min_size=10,
     max_size=60,
 )
 
@@ -107,23 +111,52 @@ class Play:
             attempt: Any = event
             self.ends[attempt.step, attempt.attempt] += 1
 
-    def move(self, what: str, name: str, run: str, worker: str, flag: bool) -> None:
+    def move(self, what: str, number: int, run: str, worker: str, flag: bool) -> None:
         if self.state.status != "running":
             return
         self.now += 0.5
+        if what == "start":
+            self.start(number)
+        elif what in ("die", "wait"):
+            self.pass_time(what, flag)
+        else:
+            opened = [name for name in NAMES if self.state.steps[name].status == "running"]
+            others = opened or [name for name in NAMES if self.state.steps[name].attempts]
+            if others:
+                self.act(what, others[number % len(others)], run, worker, flag)
+        self.apply(Settle())
+
+    def start(self, number: int) -> None:
+        self.queues.wake(EPOCH_S + self.now)
+        for due in self.queues.take_due():
+            if due == "end":
+                self.queues.add_ready(due)
+        ready = list(self.queues.ready(EPOCH_S + self.now))
+        self.check_room(ready)
+        if ready:
+            self.apply(StartAttempt(ready[number % len(ready)], EPOCH_S + self.now))
+
+    def pass_time(self, what: str, flag: bool) -> None:
+        """The owner dies or stops, and another one follows; or no worker asks for a while."""
+        if what == "die":
+            before = open_remote(self.state)
+            if flag and not self.state.running_total - self.state.running_elsewhere:
+                self.record(JobInterrupted(signal="SIGTERM"))
+            self.apply(ResumeJob(OWNER))
+            assert open_remote(self.state) == before
+            return
+        self.now += 6.0
+        for command in self.queues.take_overdue(EPOCH_S + self.now):
+            assert isinstance(command, ExpireQueued | DecideApproval)
+            self.apply(command)
+
+    def act(self, what: str, name: str, run: str, worker: str, flag: bool) -> None:
+        """The engine, or one of its workers, says something of the step."""
         step = self.state.steps[name]
         attempt = step.attempts
         is_open = step.status == "running"
         placement = WorkerPlace(run, "cluster", "e1", worker, f"host of {worker}")
         match what:
-            case "start":
-                self.queues.wake(EPOCH_S + self.now)
-                for due in self.queues.take_due():
-                    self.queues.add_ready(due) if due == "end" else None
-                ready = list(self.queues.ready(EPOCH_S + self.now))
-                self.check_room(ready)
-                if name in ready:
-                    self.apply(StartAttempt(name, EPOCH_S + self.now))
             case "place":
                 before = step.placement
                 allowed = may_place(self.state, name, attempt, placement)
@@ -144,18 +177,6 @@ class Play:
             case "late" if name != "here" and attempt > 1 - is_open:
                 late = attempt if not is_open else attempt - 1
                 assert self.finish(name, late, Succeeded(pack(1)[0], 1.0)) == []
-            case "die":
-                before_death = open_remote(self.state)
-                if flag and not self.state.running_total - self.state.running_elsewhere:
-                    self.record(JobInterrupted(signal="SIGTERM"))
-                self.apply(ResumeJob(OWNER))
-                assert open_remote(self.state) == before_death
-            case "wait":
-                self.now += 6.0
-                for command in self.queues.take_overdue(EPOCH_S + self.now):
-                    assert isinstance(command, ExpireQueued | DecideApproval)
-                    self.apply(command)
-        self.apply(Settle())
 
     def finish(self, name: str, attempt: int, outcome: Any) -> list[AnyEvent]:
         return self.apply(FinishAttempt(name, attempt, outcome, EPOCH_S + self.now))
