@@ -137,11 +137,9 @@ def _export_folder(
         with unfinished(folder, f"folder of {job_id}"):
             publisher.publish()
     else:
-        # While the job runs, its commands may still write to the folder `artifacts/`.
-        is_live = has_owner(ledger.path, job_id)
-        if not is_live:
+        if not has_owner(ledger.path, job_id):
             publisher.sweep()
-        publisher.publish(final=not is_live)
+        publisher.publish()
     lost = publisher.lost()
     if as_json:
         put_json({"job_id": job_id, "folder": str(folder), "lost": list(lost)})

@@ -298,7 +298,7 @@ class OwnedJob:
         try:
             if not final:
                 publisher.sweep()
-            publisher.publish(final=final, before_run=not final)
+            publisher.publish(final=final)
         except OSError as error:
             raise StorageError(
                 f"cannot write the run folder {self.folder}: {_problem(error)}. The ledger "

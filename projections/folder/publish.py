@@ -39,27 +39,25 @@ class Publisher:
         self._folder = Folder(folder, publishes=True)
         self._projection = RunFolder(ledger, prices=prices)
 
-    def publish(self, *, final: bool = True, before_run: bool = False) -> None:
+    def publish(self, *, final: bool = True) -> None:
         """Update the folder to the ledger's last event.
 
-        While the job runs (`final` is false), artifacts are not written, since commands may be
-        writing them. Files that orc wrote and that no step owns any more are removed only while no
-        command can be running: at the end, and with `before_run`. A file with other bytes than orc
-        wrote is kept.
+        Files that orc wrote and that no step owns any more are removed. A file with other bytes
+        than orc wrote is kept.
 
-        At the end, the whole folder is derived again, as by a new publisher: commands may have
-        changed files that were published before.
+        At the end (`final`), the whole folder is derived again, as by a new publisher: commands may
+        have changed files that were published before.
 
         Raises OSError if a file cannot be written; the next call then writes everything that is
         missing.
         """
         try:
-            self._publish(final=final, removes=final or before_run)
+            self._publish(final=final)
         except BaseException:
             self._projection = RunFolder(self._ledger, prices=self._prices)
             raise
 
-    def _publish(self, *, final: bool, removes: bool) -> None:
+    def _publish(self, *, final: bool) -> None:
         if final and self._projection.version:
             self._projection = RunFolder(self._ledger, prices=self._prices)
         before = self._projection.version
@@ -68,17 +66,14 @@ class Publisher:
                 self._folder.create_folder(name)
         for recorded in self._ledger.read_stream(self._job_id, after=before):
             self._projection.apply(recorded)
-        if removes:
-            # Before writing: an old file may be where a folder is needed.
-            self._remove_superseded()
+        if not final and self._projection.version == before:
+            return
+        # Before writing: an old file may be where a folder is needed.
+        self._remove_superseded()
         for file in self._projection.changed():
             self._write(file)
-        if final:
-            for file in self._projection.artifacts():
-                self._write(file)
-        if final or self._projection.version != before:
-            for file in self._projection.summaries():
-                self._write(file)
+        for file in self._projection.summaries():
+            self._write(file)
 
     def lost(self) -> dict[str, str]:
         """The files whose bytes were removed from the ledger: their paths, each with the reason."""

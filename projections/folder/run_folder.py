@@ -124,24 +124,25 @@ class RunFolder:
                 pass
 
     def changed(self) -> Iterator[File]:
-        """The current files at the paths that have changed since the last call, without artifacts."""
+        """The current files at the paths that have changed since the last call."""
         changed, self._changed = self._changed, {}
         sources, self._sources = self._sources, {}
         logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
+        artifacts = {
+            artifact_path(step, file): file
+            for step, files in self._owned.artifacts.items()
+            for file in files
+        }
         for path in changed:
             output = self._owned.outputs.get(path.removeprefix(output_path("")))
             if path in sources:
                 yield from self._made(path, sources[path])
             elif path in logs:
                 yield from self._made(path, self._text(logs[path]))
+            elif path in artifacts:
+                yield from self._made(path, self._file(artifacts[path]))
             elif output is not None and path == output_path(output.file.path):
                 yield from self._made(path, self._file(output.file))
-
-    def artifacts(self) -> Iterator[File]:
-        """The artifacts of each step's last attempt."""
-        for step, files in self._owned.artifacts.items():
-            for file in files:
-                yield from self._made(artifact_path(step, file), self._file(file))
 
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
@@ -225,7 +226,7 @@ def expected_files(
     modes: dict[str, int] = {}
     for recorded in ledger.read_stream(job_id):
         folder.apply(recorded)
-    for files in (folder.changed(), folder.artifacts(), folder.summaries()):
+    for files in (folder.changed(), folder.summaries()):
         for file in files:
             found[file.path] = file.sha256
             if file.mode is not None:

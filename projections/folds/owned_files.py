@@ -14,7 +14,6 @@ from orc.ledger.events import (
     FileRef,
     FileWritten,
     JobAmended,
-    JobSucceeded,
     Payload,
     Recorded,
     StepFailed,
@@ -50,14 +49,10 @@ class OwnedFiles:
     outputs: FileOwners = field(default_factory=FileOwners)
     artifacts: dict[str, tuple[FileRef, ...]] = field(default_factory=dict)
     reused_logs: dict[str, Payload] = field(default_factory=dict)
-    # Files that steps no longer own: by former owner and path if that happened since the job last
-    # succeeded, and by path if it happened before.
-    _former_outputs: dict[str, dict[str, set[Digest]]] = field(default_factory=dict)
-    _settled_outputs: dict[str, set[Digest]] = field(default_factory=dict)
+    # Files that steps have owned, by path. Steps may own other files there now.
+    _former_outputs: dict[str, set[Digest]] = field(default_factory=dict)
     _former_artifacts: dict[str, set[Digest]] = field(default_factory=dict)
     _former_logs: dict[str, set[Digest]] = field(default_factory=dict)
-    # The former owners that have started again.
-    _restarted: set[str] = field(default_factory=set)
 
     def apply(self, recorded: Recorded) -> tuple[str, ...]:
         """Apply the next event; returns the paths of the run folder whose owner or bytes it changes."""
@@ -69,32 +64,17 @@ class OwnedFiles:
                 self._remember(self.outputs.apply(recorded))
                 return tuple(self._reused(event))
             case StepStarted():
-                if event.step in self._former_outputs:
-                    self._restarted.add(event.step)
                 return tuple(self._drop_artifacts(event.step))
             case StepSucceeded() | StepFailed():
                 return tuple(self._leave_artifacts(event.step, event.artifacts))
             case JobAmended():
                 return tuple(self._amended(recorded, event))
-            case JobSucceeded():
-                self._settle()
-                return ()
             case _:
                 return ()
 
     def superseded(self) -> Iterator[Superseded]:
-        """Files that a run folder may still have from an earlier publication.
-
-        Until the job has succeeded, former files of a step that has started again are not among
-        them: the new attempt may have written the same bytes, and dependents may read them.
-        """
-        outputs = {path: set(digests) for path, digests in self._settled_outputs.items()}
-        for step, files in self._former_outputs.items():
-            if step in self._restarted:
-                continue
-            for path, digests in files.items():
-                outputs.setdefault(path, set()).update(digests)
-        for path, digests in outputs.items():
+        """Files that a run folder may still have from an earlier publication."""
+        for path, digests in self._former_outputs.items():
             if path not in self.outputs:
                 yield Superseded(output_path(path), frozenset(digests))
         kept = {
@@ -104,14 +84,6 @@ class OwnedFiles:
         for path, digests in (*self._former_artifacts.items(), *self._former_logs.items()):
             if path not in kept:
                 yield Superseded(path, frozenset(digests))
-
-    def _settle(self) -> None:
-        """The job has succeeded: no step runs that could read a former file."""
-        for files in self._former_outputs.values():
-            for path, digests in files.items():
-                self._settled_outputs.setdefault(path, set()).update(digests)
-        self._former_outputs.clear()
-        self._restarted.clear()
 
     def _reused(self, event: StepReused) -> Iterator[str]:
         for file in event.files:
@@ -136,15 +108,13 @@ class OwnedFiles:
 
     def _remember(self, former: Iterable[OwnedFile]) -> None:
         for owned in former:
-            of_step = self._former_outputs.setdefault(owned.step, {})
-            of_step.setdefault(owned.file.path, set()).add(owned.file.sha256)
+            self._former_outputs.setdefault(owned.file.path, set()).add(owned.file.sha256)
 
     def _amended(self, recorded: Recorded, event: JobAmended) -> Iterator[str]:
         taken = self.outputs.apply(recorded)
         self._remember(taken)
         yield from (output_path(owned.file.path) for owned in taken)
         named = dropped_by(event)
-        self._restarted = {step for step in self._restarted if not is_within(step, named)}
         for step in [step for step in self.artifacts if is_within(step, named)]:
             yield from self._drop_artifacts(step)
         for step in [step for step in self.reused_logs if is_within(step, named)]:

@@ -76,7 +76,7 @@ def publish_in_parts(ledger: Ledger, story: Story, folder: Path, visits: Visits)
         done = version
         if kind == "new":
             publisher = Publisher(ledger, JOB, folder)
-        publisher.publish(final=kind == "final", before_run=kind == "new")
+        publisher.publish(final=kind == "final")
     ledger.append(story.stream[done:])
     publisher.publish()
     return publisher
@@ -189,7 +189,7 @@ def test_the_artifacts_and_reused_logs_of_members_that_left_leave_the_folder() -
         other = job(step("all", kind="group", steps=members[:1]), step("end", prompt="?"))
         story.tell(AmendJob(amended(other, "all")))
         ledger.append(story.stream[done:])
-        Publisher(ledger, JOB, live).publish(final=False, before_run=True)
+        Publisher(ledger, JOB, live).publish(final=False)
         assert not {"artifacts/all.m/a.txt", "logs/all/n.reused.log"} & files_in(live).keys()
         Publisher(ledger, JOB, live).publish()
         Publisher(ledger, JOB, export).publish()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orc.ledger import Payload, Recorded
 from orc.ledger.digest import digest_bytes
-from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobAmended, JobSucceeded, StepReused
+from orc.ledger.events import AnyEvent, FileRef, FileWritten, JobAmended, StepReused
 from orc.projections import Manifest, Publisher, ReadModel, collect_results
 from orc.projections.exports.crate_facts import read_facts
 from orc.projections.exports.source import read_source
@@ -24,7 +24,6 @@ from orc.projections.folds.owned_files import OwnedFiles, read_owned
 from orc.projections.history.recording import build_recording, find_differences
 from orc.projections.money.prices import NO_PRICES
 from orc.projections.verify import verify_job
-from orc.scheduler.core.commands import Settle
 from tests.builders import JOB, amended, at, failed, job, reused, started, step, succeeded
 from tests.histories.recorder import FOLDER
 from tests.histories.test_histories import read_stream
@@ -246,12 +245,11 @@ def superseded(*events: AnyEvent) -> list[str]:
     return [found.path for found in read_owned(record(events)).superseded()]
 
 
-def test_the_former_file_of_a_step_that_runs_again_is_left_until_the_job_has_succeeded() -> None:
-    again = (written("c", "demo/1", b"one"), amended(DEFINITION, "c"))
+def test_the_former_file_of_a_step_is_superseded_until_the_step_writes_it_again() -> None:
+    again = (written("c", "demo/1", b"one"), amended(DEFINITION, "c"), started("c", 2))
     assert superseded(*again) == ["outputs/demo/1"]
-    assert superseded(*again, started("c", 2)) == []
-    assert superseded(*again, started("c", 2), amended(DEFINITION, "c")) == ["outputs/demo/1"]
-    assert superseded(*again, started("c", 2), JobSucceeded()) == ["outputs/demo/1"]
+    assert superseded(*again, written("c", "demo/1", b"one", 2)) == []
+    assert superseded(*again, written("c", "demo/2", b"one", 2)) == ["outputs/demo/1"]
 
 
 def test_a_path_that_is_owned_again_is_not_superseded() -> None:
@@ -278,21 +276,41 @@ def test_artifacts_of_a_failed_attempt_go_when_a_result_is_reused() -> None:
     assert superseded(left, reused("b", artifacts=(file("x", b"two"),))) == []
 
 
-def test_artifacts_of_an_earlier_attempt_go_from_a_folder_that_had_them() -> None:
-    story = begun(step("a"))
-    old = story.file("old.txt", b"old")
-    story.start("a").fail("a", artifacts=(old,)).tell(Settle())
+def test_files_and_artifacts_come_and_go_while_the_job_runs() -> None:
+    story = begun(step("a"), step("b", prompt="?"))
+    old, new = story.file("old.txt", b"old"), story.file("old.txt/new.txt", b"new")
+    story.record(started("a"), written("a", "demo/1", b"one"), succeeded_with(old))
+    story.blobs += [*TEXTS, b"old", b"new"]
     half = len(story.stream)
-    story.record(amended(story.definition, "a"), started("a", 2), succeeded("a", 2), JobSucceeded())
+    story.record(
+        amended(story.definition, "a"), started("a", 2), written("a", "demo/1/2", b"two", 2)
+    )
+    story.record(succeeded_with(new, attempt=2))
     with ledger_of(story, batches=[story.stream[:half]]) as ledger:
         folder = ledger.path.parent / "out"
-        Publisher(ledger, JOB, folder).publish()
-        assert (folder / "artifacts/a/old.txt").exists()
+        publisher = Publisher(ledger, JOB, folder)
+        publisher.publish(final=False)
+        assert published(folder) == {"artifacts/a/old.txt": b"old", "outputs/demo/1": b"one"}
         ledger.append(story.stream[half:])
-        Publisher(ledger, JOB, folder).publish(final=False)
-        assert (folder / "artifacts/a/old.txt").exists()
-        Publisher(ledger, JOB, folder).publish()
-        assert not (folder / "artifacts/a/old.txt").exists()
+        publisher.publish(final=False)
+        # The new ones are where the old ones were, in folders.
+        assert published(folder) == {
+            "artifacts/a/old.txt/new.txt": b"new",
+            "outputs/demo/1/2": b"two",
+        }
+
+
+def succeeded_with(artifact: FileRef, attempt: int = 1) -> AnyEvent:
+    return succeeded("a", attempt).model_copy(update={"artifacts": (artifact,)})
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for name in ("artifacts", "outputs")
+        for path in (folder / name).rglob("*")
+        if path.is_file()
+    }
 
 
 def test_redacted_bytes_of_a_former_file_go_from_the_run_folder() -> None:
