@@ -18,7 +18,6 @@ from orc.ledger.definition import LimitsDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
 from orc.ledger.files.file_store import FileStore, StoredFile
-from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import mode_of
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, size_text
@@ -27,7 +26,7 @@ from orc.scheduler.effects.contract import Result
 from orc.scheduler.effects.text import without_fence
 from orc.scheduler.globs import Globs
 from orc.scheduler.rendering import RenderedFile
-from orc.scheduler.work_folder import WorkFolder, read_pieces
+from orc.scheduler.work_folder import WorkFolder, confined, read_pieces
 from orc.scheduler.workspace import CaptureProblem, file_ref, media_type_of
 
 FILES_MAX = 100_000
@@ -112,7 +111,7 @@ class Capture:
             what = "an artifact" if artifact else "a file"
             raise CaptureProblem(f"{what} cannot be captured: {clean_text(reason)}")
         self._check_name(path)
-        file = Folder(folder.artifacts if artifact else folder.path).open(relative)
+        file = confined(folder.artifacts if artifact else folder.path).open(relative)
         if file is None:
             raise CaptureProblem(f"{relative} was removed while orc read it")
         with file:

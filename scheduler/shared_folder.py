@@ -18,7 +18,14 @@ from typing import Any
 from orc.ledger.digest import Digest
 from orc.ledger.files.folder import Folder
 from orc.scheduler.globs import Globs
-from orc.scheduler.work_folder import Stamp, WorkFolder, digest_of, remove_tree
+from orc.scheduler.work_folder import (
+    Stamp,
+    WorkFolder,
+    confined,
+    digest_of,
+    remove_attempt_folder,
+    remove_tree,
+)
 
 
 class SharedFolder(WorkFolder):
@@ -43,7 +50,7 @@ class SharedFolder(WorkFolder):
 
     def place(self, relative: str, sha256: Digest, pieces: Any, mode: str | None) -> None:
         """See `WorkFolder.place`. A file with these bytes stays."""
-        folder = Folder(self.path)
+        folder = confined(self.path)
         found = folder.stat(relative)
         if found is not None and digest_of(folder, relative) == sha256:
             self.note_placed(relative, sha256, Stamp.of(found))
@@ -54,7 +61,7 @@ class SharedFolder(WorkFolder):
     def begin(self) -> None:
         """Note which files are there that match, before the work begins."""
         super().begin()
-        globs, folder, now_ns = Globs(self._texts), Folder(self.path), time.time_ns()
+        globs, folder, now_ns = Globs(self._texts), confined(self.path), time.time_ns()
         self._before = {}
         for path in folder.files(enters=globs.may_enter) if globs else ():
             found = folder.stat(path)
@@ -76,8 +83,7 @@ class SharedFolder(WorkFolder):
         """End the attempt: the folder stays for the next step."""
         with suppress(OSError):
             self._note.unlink()
-        if self.artifacts.exists():
-            remove_tree(self.artifacts)
+        remove_attempt_folder(self.artifacts)
 
     @property
     def is_empty(self) -> bool:
@@ -96,7 +102,7 @@ class SharedFolder(WorkFolder):
         return digest is not None and digest_of(folder, path) != digest
 
     def _remove_made(self, globs: Globs) -> None:
-        folder = Folder(self.path)
+        folder = confined(self.path)
         for path in self.made(globs):
             with suppress(OSError):
                 folder.remove(path)

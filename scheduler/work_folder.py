@@ -26,6 +26,8 @@ _COARSE_TICK_NS = 2_000_000_000
 """How far two changes may be apart and leave the same time, on a filesystem with fractions of a
 second, and on one with whole seconds."""
 _PIECE_BYTES = 1024 * 1024
+_FOLDERS_MAX = 1_000_000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -112,7 +114,7 @@ class WorkFolder:
         """The paths of the files that match and that the attempt made or changed, sorted."""
         if not globs:
             return []
-        folder = Folder(self.path)
+        folder = confined(self.path)
         return [
             path
             for path in folder.files(enters=globs.may_enter)
@@ -121,7 +123,7 @@ class WorkFolder:
 
     def changed_inputs(self, *, except_for: Globs) -> list[str]:
         """The inputs that the attempt changed, without those that match. Removed ones are not meant."""
-        folder = Folder(self.path)
+        folder = confined(self.path)
         return [
             path
             for path in self._placed
@@ -130,15 +132,12 @@ class WorkFolder:
 
     def artifact_paths(self) -> list[str]:
         """The paths of the files in the folder for artifacts, sorted."""
-        return list(Folder(self.artifacts).files())
+        return list(confined(self.artifacts).files())
 
     def remove(self) -> None:
         """Remove both folders. What cannot be removed is left for the next owner of the job."""
         for path in (self.path, self.artifacts):
-            try:
-                os.rmdir(path)
-            except OSError:
-                remove_tree(path)
+            remove_attempt_folder(path)
 
     @property
     def has_inputs(self) -> bool:
@@ -169,6 +168,15 @@ class WorkFolder:
         return found.st_size != stamp.size_bytes or digest_of(folder, path) != placed.sha256
 
 
+def confined(path: Path) -> Folder:
+    """Access to a folder of an attempt.
+
+    A command may have put a link in the place of the folder, or of the one around it, which is in
+    the run folder.
+    """
+    return Folder(path.parent.parent, within=f"{path.parent.name}/{path.name}")
+
+
 def digest_of(folder: Folder, path: str) -> Digest | None:
     """The digest of a file; None if there is no such file."""
     file = folder.open(path)
@@ -187,6 +195,16 @@ def read_pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
+def remove_attempt_folder(path: Path) -> None:
+    """Remove a folder of an attempt, unless a command put a link in the place of the one around it."""
+    if path.parent.is_symlink():
+        return
+    try:
+        os.rmdir(path)
+    except OSError:
+        remove_tree(path)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder with all that is in it, also folders that their owner may not enter."""
 
@@ -203,9 +221,43 @@ def remove_tree(path: Path) -> None:
         if path.is_symlink() or not path.is_dir():
             path.unlink()
             return
-        shutil.rmtree(path, onerror=open_up)
+        try:
+            shutil.rmtree(path, onerror=open_up)
+        except RecursionError:
+            _flatten(path)
+            shutil.rmtree(path, onerror=open_up)
         if path.exists():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _flatten(path: Path) -> None:
+    """Move all folders inside the folder to its top: `shutil.rmtree` calls itself for each level."""
+    top = os.open(path, _DIRECTORY)
+    try:
+        prefix = f".{os.urandom(8).hex()}."
+        left = os.listdir(top)
+        # A process that was left behind may create folders meanwhile.
+        for number in range(_FOLDERS_MAX):
+            if not left:
+                return
+            with suppress(OSError):
+                left += _lift(left.pop(), top, f"{prefix}{number}.")
+    finally:
+        os.close(top)
+
+
+def _lift(name: str, top: int, prefix: str) -> list[str]:
+    """Move the folders of a folder in `top` to `top`; their new names."""
+    moved = []
+    folder = os.open(name, _DIRECTORY, dir_fd=top)
+    try:
+        for number, inner in enumerate(os.listdir(folder)):
+            if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
+                os.rename(inner, f"{prefix}{number}", src_dir_fd=folder, dst_dir_fd=top)
+                moved.append(f"{prefix}{number}")
+    finally:
+        os.close(folder)
+    return moved
 
 
 def _has_entries(path: Path) -> bool:

@@ -26,7 +26,7 @@ from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import folder_name
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.shared_folder import SharedFolder
-from orc.scheduler.work_folder import WorkFolder, remove_tree
+from orc.scheduler.work_folder import WorkFolder, remove_attempt_folder, remove_tree
 
 WORK_FOLDERS = ("work", "workspaces")
 """The folders of a run folder in which steps work. Nothing in them is published."""
@@ -67,8 +67,7 @@ class Workspace:
         for step_id, attempt in attempts:
             folder = self.attempt_folder(step_id, attempt)
             for path in (folder.path, folder.artifacts):
-                if path.is_symlink() or path.exists():
-                    remove_tree(path)
+                remove_attempt_folder(path)
 
     def attempt_folder(
         self,

@@ -40,6 +40,20 @@ def test_a_link_in_the_place_of_the_artifacts_is_not_emptied_behind() -> None:
     assert job.artifacts == {}
 
 
+@pytest.mark.parametrize("place", ["a.1", "../work"])
+def test_nothing_is_captured_behind_a_link_in_the_place_of_the_working_folder(place: str) -> None:
+    victim = Path("victim").absolute()
+    (victim / "a.1").mkdir(parents=True)
+    (victim / "kept").write_text("kept")
+    (victim / "a.1/kept").write_text("kept")
+    job = run(
+        "project: x\nsteps:\n"
+        f"  a: {{run: 'cd ..; mv {place} ../moved; ln -s {victim} {place}', files: ['*']}}\n"
+    )
+    assert job.files == {}
+    assert (victim / "kept").read_text() == (victim / "a.1/kept").read_text() == "kept"
+
+
 def test_a_link_in_the_place_of_a_log_is_not_written_through() -> None:
     Path("tools.py").write_text("def say():\n    print('printed')\n")
     victim = Path("victim.txt").absolute()
