@@ -281,13 +281,16 @@ def reject(
     return wait(reject_async, job, step, comment=comment, db=db)
 
 
-def cancel(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
+def cancel(
+    job: str, *, reason: str | None = None, db: str | Path | None = None, force: bool = False
+) -> Job:
     """Cancel a job and wait until it has ended; a job that has ended stays as it is.
 
-    Raises NoSuchJob, LedgerError, and UsageProblem if the process that runs the job has not ended
-    it within 30 seconds.
+    `force` cancels it although executors that may still run its steps cannot be reached; without it,
+    EnvironmentProblem is raised then. Raises NoSuchJob, LedgerError, and UsageProblem if the process
+    that runs the job has not ended it within 30 seconds.
     """
-    return wait(cancel_async, job, reason=reason, db=db)
+    return wait(cancel_async, job, reason=reason, db=db, force=force)
 
 
 @names_damage

@@ -263,10 +263,12 @@ async def reject_async(
 
 
 @names_damage
-async def cancel_async(job: str, *, reason: str | None = None, db: str | Path | None = None) -> Job:
+async def cancel_async(
+    job: str, *, reason: str | None = None, db: str | Path | None = None, force: bool = False
+) -> Job:
     """See `cancel`; under trio."""
     places = places_of(db, None)
-    done = await cancel_job(job, places=places, reason=reason)
+    done = await cancel_job(job, places=places, reason=reason, force=force)
     return read_job(places, done.job_id)
 
 

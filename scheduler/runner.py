@@ -70,7 +70,7 @@ from orc.scheduler.stopping import (
     watch_stops,
 )
 from orc.scheduler.turn import Message, Turn
-from orc.scheduler.workspace import Workspace
+from orc.scheduler.workspace import Workspace, sweep_attempts
 
 YIELD_S = 0.005
 FORGET_S = 5.0
@@ -169,11 +169,7 @@ class Runner:
         Raises LedgerError when appending to the ledger fails; the job can then be resumed.
         """
         # The attempts that were cut off when the last owner died.
-        self._context.workspace.sweep(
-            (step_id, step.attempts)
-            for step_id, step in self._state.steps.items()
-            if step.status == "running"
-        )
+        sweep_attempts(self._context.workspace.folder, self._state)
         try:
             async with trio.open_nursery() as nursery:
                 # Before the first event, so that from then on a stop signal stops the job cleanly.

@@ -24,6 +24,7 @@ from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.step_names import folder_name
+from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.shared_folder import SharedFolder
 from orc.scheduler.work_folder import WorkFolder, remove_attempt_folder, remove_tree
@@ -62,13 +63,6 @@ class Workspace:
         for name in ("work", "logs"):
             self._folder.create_folder(name)
 
-    def sweep(self, attempts: Iterable[tuple[str, int]]) -> None:
-        """Remove the folders of attempts that were cut off, as the ledger names them."""
-        for step_id, attempt in attempts:
-            folder = self.attempt_folder(step_id, attempt)
-            for path in (folder.path, folder.artifacts):
-                remove_attempt_folder(path)
-
     def attempt_folder(
         self,
         step_id: str,
@@ -78,12 +72,10 @@ class Workspace:
         globs: tuple[str, ...] = (),
     ) -> WorkFolder:
         """The folder of an attempt, which is not created. `shared` is the name of its workspace."""
-        path = self.folder / "work" / f"{folder_name(step_id)}.{attempt}"
-        # A step's name has no dot, so that no attempt has this name.
-        artifacts = path.with_name(f"{path.name}.artifacts")
+        own = _attempt_folder(self.folder, step_id, attempt)
         if shared is not None:
-            return SharedFolder(self.folder / "workspaces" / shared, artifacts, globs)
-        return WorkFolder(path, artifacts)
+            return SharedFolder(self.folder / "workspaces" / shared, own.artifacts, globs)
+        return own
 
     async def open(self, folder: WorkFolder, inputs: Mapping[str, FileRef]) -> None:
         """Create the folder of an attempt, with its inputs by their paths in the working folder.
@@ -148,6 +140,24 @@ class Workspace:
         if file.size_bytes > STORED_BYTES_MIN and self._ledger.files.has(file.sha256):
             return self._ledger.files.chunks(file.sha256)
         return (self._ledger.read_blob(file.sha256),)
+
+
+def sweep_attempts(folder: Path, state: JobState) -> None:
+    """Remove the folders of attempts that were cut off when the last owner died.
+
+    `folder` is the job's run folder, and `state` the state before anybody has taken the job up.
+    """
+    for step_id, step in state.steps.items():
+        if step.status == "running":
+            own = _attempt_folder(folder, step_id, step.attempts)
+            for path in (own.path, own.artifacts):
+                remove_attempt_folder(path)
+
+
+def _attempt_folder(folder: Path, step_id: str, attempt: int) -> WorkFolder:
+    path = folder / "work" / f"{folder_name(step_id)}.{attempt}"
+    # A step's name has no dot, so that no attempt has this name.
+    return WorkFolder(path, path.with_name(f"{path.name}.artifacts"))
 
 
 def _place(folder: WorkFolder, batch: _Batch) -> None:

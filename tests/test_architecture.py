@@ -96,7 +96,8 @@ MAY_IMPORT: dict[str, str] = {
         "projections.caches projections.exports projections.folder projections.folds "
         "projections.history projections.money projections.pages projections.search "
         "projections.tables providers scheduler scheduler.core scheduler.core.fold "
-        "scheduler.core.resolve scheduler.core.rules scheduler.core.spec"
+        "scheduler.core.resolve scheduler.core.rules scheduler.core.spec scheduler.effects "
+        "scheduler.executors"
     ),
     "cli.jobs.queue": (
         "cli cli.jobs ledger ledger.files projections.tables scheduler scheduler.core "

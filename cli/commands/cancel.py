@@ -21,16 +21,22 @@ def command(
     reason: Annotated[
         str | None, typer.Option(help="The reason, kept in the event.", metavar="TEXT")
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Cancel although executors that may still run steps cannot be reached."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Cancel a job and stop its commands.
 
-    Running commands get SIGTERM, and SIGKILL after ten seconds. A cancelled job can be resumed.
-    Exits 8 if the job had already ended.
+    Running commands get SIGTERM, and SIGKILL after ten seconds, also on other machines. A
+    cancelled job can be resumed. Exits 8 if the job had already ended.
     """
 
     async def call() -> Cancelled:
-        return await cancel_job(job, places=find_places(database), reason=reason)
+        return await cancel_job(job, places=find_places(database), reason=reason, force=force)
 
     done = trio.run(call)
     job_id = done.job_id

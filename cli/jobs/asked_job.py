@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,7 +36,9 @@ class Request:
 
 
 async def ask(
-    request: Request, act: Callable[[OwnedJob], None], answer: Callable[[bool], Value | None]
+    request: Request,
+    act: Callable[[OwnedJob], Awaitable[None]],
+    answer: Callable[[bool], Value | None],
 ) -> Value:
     """Wait until it is done; the first answer that is not None.
 
@@ -50,7 +52,7 @@ async def ask(
         try:
             with own(request.ledger, request.job_id, request.caller, wait_s=0) as owned:
                 owned.fold()
-                act(owned)
+                await act(owned)
                 owned.publish()
         except OwnedElsewhere:
             has_owner = True

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
+import trio
+
+from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.asked_job import Request, ask
+from orc.cli.jobs.caller.executors import open_executors
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.owned_job import Caller, OwnedJob
 from orc.cli.jobs.places import Places, open_for_writing
@@ -15,6 +20,13 @@ from orc.ledger.digest import clean_text
 from orc.ledger.kinds import JOB_ENDED
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import CancelJob, shorten_message
+from orc.scheduler.core.fold.placing import open_remote
+from orc.scheduler.effects.groups import GRACE_S
+from orc.scheduler.executors.contract import Ticket
+from orc.scheduler.executors.ending import end_commands
+from orc.scheduler.workspace import sweep_attempts
+
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,16 @@ class Cancelled:
     had_ended: bool
 
 
-async def cancel(name: str, *, places: Places, reason: str | None = None) -> Cancelled:
+async def cancel(
+    name: str, *, places: Places, reason: str | None = None, force: bool = False
+) -> Cancelled:
     """Cancel a job and wait until it has ended.
 
-    The owner of the job gets a signal. A job without an owner is cancelled by this process. A job
-    that has ended stays as it is; if it was cancelled, its run folder is published. Raises
-    NoSuchJob, LedgerError, and OwnerSilent if the owner has not ended the job within 30 seconds.
+    The owner of the job gets a signal. A job without an owner is cancelled by this process; what
+    executors still run of it is ended first, unless `force` is set and they cannot be reached. A
+    job that has ended stays as it is; if it was cancelled, its run folder is published. Raises
+    NoSuchJob, LedgerError, EnvironmentProblem for an executor that cannot be reached, and
+    OwnerSilent if the owner has not ended the job within 30 seconds.
     """
     with open_for_writing(places, os.environ) as ledger:
         job_id = ledger.find_job(name)
@@ -52,8 +68,10 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> Can
             )
             failpoints.hit("signal.sent")
 
-        def cancel_here(owned: OwnedJob) -> None:
+        async def cancel_here(owned: OwnedJob) -> None:
             if owned.state.status not in JOB_ENDED:
+                await _end_commands(owned, places, force=force)
+                sweep_attempts(owned.folder, owned.state)
                 owned.append(CancelJob(signal_id, reason, at_once=True))
 
         def ended(has_owner: bool) -> Cancelled | None:
@@ -63,3 +81,36 @@ async def cancel(name: str, *, places: Places, reason: str | None = None) -> Can
             return Cancelled(job_id, status, had_ended)
 
         return await ask(request, cancel_here, ended)
+
+
+async def _end_commands(owned: OwnedJob, places: Places, *, force: bool) -> None:
+    """End what executors still run of the job. Raises EnvironmentProblem, UsageProblem."""
+    placed = [
+        (Ticket(owned.job_id, step_id, attempt), place)
+        for step_id, attempt, place in open_remote(owned.state)
+        if place is not None
+    ]
+    if not placed:
+        return
+    names = {place.executor for _, place in placed}
+    try:
+        async with (
+            open_executors(
+                names, (), database=places.database, environment=os.environ, renamed={}
+            ) as executors,
+            trio.open_nursery() as nursery,
+        ):
+            for executor in executors:
+                own = [(ticket, at) for ticket, at in placed if at.executor == executor.name]
+                nursery.start_soon(
+                    partial(end_commands, job_id=owned.job_id, grace_s=GRACE_S),
+                    executor.engine,
+                    own,
+                )
+    except EnvironmentProblem as error:
+        if not force:
+            steps = ", ".join(ticket.step for ticket, _ in placed[:_NAMED_MAX])
+            raise EnvironmentProblem(
+                f"{owned.job_id}: {steps} may still run there: {error}. Try again when it can be "
+                f"reached, or `orc cancel --force {owned.job_id}`, which ends the job only"
+            ) from error

@@ -72,7 +72,7 @@ async def decide(
             _check(ledger, job_id, state, step, option)
             wanted = replace(wanted, signal_id=_send(ledger, job_id, wanted))
 
-        def decide_here(owned: OwnedJob) -> None:
+        async def decide_here(owned: OwnedJob) -> None:
             if known is not None:
                 return
             if _find(ledger, job_id, step) is None:

@@ -18,7 +18,7 @@ from typing import Any
 import trio
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.caller.executors import open_executors
+from orc.cli.jobs.caller.executors import open_executors, remote_executors
 from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
@@ -238,7 +238,8 @@ class OwnedJob:
             try:
                 async with (
                     open_executors(
-                        state.definition,
+                        remote_executors(state.definition),
+                        state.definition.steps,
                         database=self.ledger.path,
                         environment=caller.environment,
                         renamed=caller.executors,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
-from orc.ledger.definition import LOCAL, JobDef, walk_steps
+from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
 from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.remote import RemoteExecutor
 
@@ -37,18 +37,18 @@ class KnownExecutors(Collection[str]):
 
 @asynccontextmanager
 async def open_executors(
-    definition: JobDef,
+    names: Collection[str],
+    steps: Iterable[StepDef],
     *,
     database: Path,
     environment: Mapping[str, str],
     renamed: Mapping[str, str],
-    on_notice: Callable[[str], None],
+    on_notice: Callable[[str], None] = lambda text: None,
 ) -> AsyncIterator[list[RemoteExecutor]]:
-    """The executors of the job's steps, connected. `renamed` names others in their place.
+    """The executors of these names, connected, for the steps. `renamed` names others in their place.
 
     Raises UsageProblem for an unknown one, EnvironmentProblem for one that cannot be used.
     """
-    names = sorted({step.executor for step in walk_steps(definition.steps) if step.is_remote})
     if not names:
         yield []
         return
@@ -59,7 +59,7 @@ async def open_executors(
     sites = read_sites(database, environment)
     async with AsyncExitStack() as stack:
         opened = []
-        for name in names:
+        for name in sorted(names):
             site = find_site(sites, renamed.get(name, name))
             note = insecure_note(site)
             if note is not None:
@@ -76,16 +76,21 @@ async def open_executors(
                     "tells more"
                 ) from error
             if not engine.facts.get("is_encrypted"):
-                _refuse_secrets(definition, name, site)
+                _refuse_secrets(steps, name, site)
             opened.append(RemoteExecutor(name, engine))
         yield opened
 
 
-def _refuse_secrets(definition: JobDef, name: str, site: Site) -> None:
+def remote_executors(definition: JobDef) -> set[str]:
+    """The executors of the job's steps, without `local`."""
+    return {step.executor for step in walk_steps(definition.steps) if step.is_remote}
+
+
+def _refuse_secrets(steps: Iterable[StepDef], name: str, site: Site) -> None:
     """Secrets leave this machine only encrypted. Raises EnvironmentProblem."""
     if not site.is_insecure or is_loopback(site.address or ""):
         return
-    for step in walk_steps(definition.steps):
+    for step in walk_steps(steps):
         if step.executor == name and step.secrets:
             raise EnvironmentProblem(
                 f"step {step.id!r} has secrets, and the connection to the executor {site.name!r} is not "
