@@ -173,7 +173,7 @@ def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
 def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
     return (
         step.name,
-        step.status,
+        step.shown_status,
         step.kind,
         step.attempts,
         duration_text(step.duration_s),
@@ -188,7 +188,15 @@ def _note(step: StepRow) -> str:
     reused = ""
     if step.reused_from is not None:
         reused = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
-    return step.failure or step.skip_reason or reused
+    return "; ".join(filter(None, (step.failure or step.skip_reason or reused, _where(step))))
+
+
+def _where(step: StepRow) -> str:
+    """Where a step of an executor runs or ran, and how long it waited: `on node1 (cluster)`."""
+    if step.executor is None:
+        return ""
+    queued = f", queued {duration_text(step.queued_s)}" if step.queued_s else ""
+    return f"on {step.host} ({step.executor}){queued}" if step.host else f"on {step.executor}"
 
 
 def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
@@ -223,7 +231,7 @@ def _step_value(step: StepRow, dropped: str | None, kept: Path | None) -> dict[s
     return with_whole_cost(
         {
             "step": step.name,
-            "status": step.status,
+            "status": step.shown_status,
             "kind": step.kind,
             "attempts": step.attempts,
             "duration_s": step.duration_s,
@@ -237,6 +245,9 @@ def _step_value(step: StepRow, dropped: str | None, kept: Path | None) -> dict[s
             "dropped": dropped,
             "work_folder": None if kept is None else str(kept),
             "parent": step.parent,
+            "executor": step.executor,
+            "host": step.host,
+            "queued_s": step.queued_s,
         }
     )
 

@@ -39,9 +39,9 @@ _LONGEST = (
 class PlannedStep:
     """One step of a plan. Costs are US dollars; None is unknown.
 
-    `what` is the step's model or kind. `change` is new, changed, upstream (a step that it depends
-    on changes), cached or same, and `why` explains it. The expected values are means over
-    `earlier_runs` runs.
+    `what` is the step's model or kind, with its executor if it does not run here. `change` is new,
+    changed, upstream (a step that it depends on changes), cached or same, and `why` explains it. The
+    expected values are means over `earlier_runs` runs.
     """
 
     step: str
@@ -53,6 +53,7 @@ class PlannedStep:
     expected_duration_s: float | None
     earlier_runs: int
     worst_cost_usd: float | None
+    executor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,16 @@ def _plan(
         what = _what(step)
         steps.append(
             PlannedStep(
-                step.id, what, step.needs, change, why, cost_usd, duration_s, runs, worst_usd
+                step.id,
+                what,
+                step.needs,
+                change,
+                why,
+                cost_usd,
+                duration_s,
+                runs,
+                worst_usd,
+                step.executor if step.is_remote else None,
             )
         )
     limit = definition.budget.max_cost_usd if definition.budget else None
@@ -160,6 +170,12 @@ def _changes(definition: JobDef, state: JobState | None) -> Iterator[tuple[str, 
 
 
 def _what(step: StepDef) -> str:
+    if step.is_remote:
+        return f"{_kind_of(step)} on {step.executor}"
+    return _kind_of(step)
+
+
+def _kind_of(step: StepDef) -> str:
     if step.shape is not None:
         is_named = step.facts.does_work or step.facts.asks_person
         return f"{step.shape} of {step.kind}" if is_named else step.shape

@@ -27,11 +27,14 @@ from orc.ledger.events import (
     BudgetExceeded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
 )
 from orc.ledger.wording import cost_text, duration_text, number_text
 from orc.projections.money.prices import NO_PRICES, PricedCall, PriceTable, Spending
@@ -129,6 +132,11 @@ class LiveTable(QuietDisplay):
             case StepSkipped():
                 self._notes[event.step] = describe_change(recorded).partition(" skipped")[2]
             case StepReused() | StepInterrupted():
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
+            case StepPlaced():
+                self._started[event.step] = time.monotonic()
+                self._notes[event.step] = describe_change(recorded).partition(" ")[2]
+            case StepUnplaced() | StepReattached():
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]
             case ApprovalRequested() | BudgetExceeded() | ApprovalDecided() | StepSwitched():
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]

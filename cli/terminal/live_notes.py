@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from orc.cli.terminal.text import safe
+from orc.ledger.kinds import QUEUED
 from orc.ledger.wording import count_text, duration_text, number_text, usd_text
 from orc.scheduler.core.fold.budgets import JOB, budget_of
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.core.fold.limits import held_by_circuit, room_of
+from orc.scheduler.core.fold.limits import held_by_circuit, room_at, room_of
 from orc.scheduler.core.fold.state import Spent
 
 _NO_LIMIT = "queued: for a slot, or for its provider's rate limit"
@@ -40,6 +41,8 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
     if step.status == "pending" and step.ticket:
         return "pending", _limit_of(state, step_id) or _NO_LIMIT
+    if step.status == "running" and step.queued_at is not None:
+        return QUEUED, f"on {state.graph.steps[step_id].executor}"
     return step.status, last
 
 
@@ -62,9 +65,15 @@ def budget_note(state: JobState) -> str:
 
 def _limit_of(state: JobState, step_id: str) -> str:
     """The limit that holds a ready step back; empty if there is none."""
+    definition = state.graph.steps[step_id]
+    if definition.is_remote:
+        running = number_text(state.running.get(definition.executor, 0))
+        full = room_at(state, definition.executor) <= 0
+        return f"queued: {running} run on {safe(definition.executor)}" if full else ""
     total = state.definition.concurrency["total"]
-    if state.running_total >= total:
-        return f"queued: {state.running_total} of {total} slots are in use"
+    here = state.running_total - state.running_elsewhere
+    if here >= total:
+        return f"queued: {here} of {total} slots are in use"
     for target in state.route_of(step_id)[:1]:
         if room_of(state, target.provider) <= 0:
             running = count_text(state.running.get(target.provider, 0), "step calls", "steps call")

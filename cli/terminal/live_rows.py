@@ -17,6 +17,7 @@ _NARROW = 72
 _STYLES = {
     "pending": "dim",
     "running": "cyan",
+    "queued": "blue",
     "waiting": "yellow",
     "succeeded": "green",
     "failed": "red",

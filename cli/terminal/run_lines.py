@@ -19,11 +19,14 @@ from orc.ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
     ToolCalled,
 )
 from orc.ledger.kinds import INTERRUPTED
@@ -81,7 +84,16 @@ def describe_change(recorded: Recorded) -> str:
     match event:
         case StepStarted():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-            return f"{safe(event.step)} started{again}"
+            queued = f", queued on {safe(event.executor)}" if event.executor else ""
+            return f"{safe(event.step)} started{again}{queued}"
+        case StepPlaced():
+            where = f"{safe(event.host)} ({safe(event.executor)})"
+            return f"{safe(event.step)} placed on {where}"
+        case StepUnplaced():
+            why = safe(event.reason, width=_WHY_CHARS)
+            return f"{safe(event.step)} queued again: {why}"
+        case StepReattached():
+            return f"{safe(event.step)} still runs where it was placed"
         case StepSucceeded():
             warning = f"; {safe(event.warning)}" if event.warning else ""
             return f"{safe(event.step)} succeeded in {duration_text(event.duration_s)}{warning}"
@@ -110,6 +122,8 @@ def describe_change(recorded: Recorded) -> str:
             who = f"by {safe(event.by)}" if event.by else "by its timeout"
             return f"{safe(event.step)} decided: {safe(event.option)}, {who}"
         case StepInterrupted():
+            if event.reason == "worker":
+                return f"{safe(event.step)} interrupted: its worker was lost"
             return f"{safe(event.step)} interrupted ({safe(event.reason)})"
         case StepReused():
             return f"{safe(event.step)} reused from {safe(event.from_job)} ({safe(event.reason)})"

@@ -176,6 +176,9 @@ class _Trace:
                 "orc.attempt": attempt.attempt,
                 "orc.status": attempt.status,
                 "orc.unfinished": None if attempt.finished_at else True,
+                "orc.executor": attempt.executor,
+                "orc.queued_s": attempt.queued_s,
+                "host.name": attempt.host,
                 "process.exit.code": attempt.exit_code,
             },
         )

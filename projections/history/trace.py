@@ -21,7 +21,8 @@ _NAMED = (*_SLOT_ENDS, "step.started", "step.expanded")
 
 @dataclass(frozen=True, slots=True)
 class TracedEvent:
-    """The version, type, step and time of an event; `kind` is the step's kind in `step.started`.
+    """The version, type, step and time of an event; `kind` is the step's kind in `step.started`,
+    `executor` that of an attempt that is not on the machine of the job.
 
     `is_final` is false for a failure with a retry.
     """
@@ -32,6 +33,13 @@ class TracedEvent:
     at: str
     kind: str | None
     is_final: bool
+    executor: str | None = None
+
+    @property
+    def takes_slot(self) -> bool:
+        """Whether it is the start of an attempt that takes a slot of the machine of the job."""
+        is_start = self.type == "step.started" and self.executor is None
+        return is_start and facts_of(self.kind).holds_slot
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class Trace:
         for event in self.events:
             if event.version >= version:
                 break
-            if event.type == "step.started" and facts_of(event.kind).holds_slot:
+            if event.takes_slot:
                 found[event.step] = event
             elif event.type in _SLOT_ENDS:
                 found.pop(event.step, None)
@@ -78,13 +86,13 @@ def read_trace(reader: LedgerReader, job_id: str) -> Trace:
     types = ", ".join("?" * len(_NAMED))
     rows = reader.connection.execute(
         "SELECT version, type, step, recorded_at, json_extract(data, '$.kind'), "
-        "json_extract(data, '$.retry_at') IS NULL FROM events "
+        "json_extract(data, '$.retry_at') IS NULL, json_extract(data, '$.executor') FROM events "
         f"WHERE job_id = ? AND type IN ({types}) ORDER BY version",
         (job_id, *_NAMED),
     )
     trace = Trace()
-    for version, type_, step, at, kind, is_final in rows:
-        event = TracedEvent(version, type_, step, at, kind, bool(is_final))
+    for version, type_, step, at, kind, is_final, executor in rows:
+        event = TracedEvent(version, type_, step, at, kind, bool(is_final), executor)
         trace.events.append(event)
         trace.of_step.setdefault(step, []).append(event)
     return trace

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from orc.ledger.kinds import QUEUED
 from orc.projections.tables.columns import Row, TableInfo, column
 
 
@@ -157,6 +158,11 @@ class StepRow:
     def is_queued(self) -> bool:
         """Whether its attempt has started, and waits for a worker of its executor."""
         return self.status == "running" and self.executor is not None and self.host is None
+
+    @property
+    def shown_status(self) -> str:
+        """Its status, which is `queued` for a step that waits for a worker."""
+        return QUEUED if self.is_queued else self.status
 
     @property
     def needed(self) -> tuple[str, ...]:

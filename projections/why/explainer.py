@@ -23,11 +23,14 @@ from orc.ledger.events import (
     StepExpanded,
     StepFailed,
     StepInterrupted,
+    StepPlaced,
+    StepReattached,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepSwitched,
+    StepUnplaced,
 )
 from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
@@ -106,6 +109,13 @@ class StepExplainer:
             case StepSwitched():
                 self.failures = 0
                 self.add(recorded, "switched", switched_text(event))
+            case StepPlaced():
+                text = f"attempt {event.attempt} was placed on {event.host} ({event.executor})"
+                self.add(recorded, "placed", text, host=event.host, executor=event.executor)
+            case StepUnplaced():
+                self.add(recorded, "placed", f"it was queued again: {event.reason}")
+            case StepReattached():
+                self.add(recorded, "placed", "it was found where it had been placed")
             case StepFailed():
                 self._failed(recorded, event)
             case StepInterrupted():

@@ -38,6 +38,8 @@ def pending_statements(
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         if inside:
             yield Statement("waits", f"it waits for the steps inside it: {_names(inside)}", ())
+        if row.is_queued:
+            yield Statement("waits", "no worker has taken it yet", ())
         return
     if row.status == "pending":
         yield from _not_started(view, row, job, is_live=is_live)
@@ -76,6 +78,6 @@ def _waits_for(row: StepRow) -> str:
 
 
 def _names(rows: list[StepRow]) -> str:
-    shown = ", ".join(f"{row.name} ({row.status})" for row in rows[:_LISTED])
+    shown = ", ".join(f"{row.name} ({row.shown_status})" for row in rows[:_LISTED])
     more = len(rows) - _LISTED
     return f"{shown} and {number_text(more)} more" if more > 0 else shown

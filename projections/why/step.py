@@ -64,8 +64,16 @@ def _verdict(row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statemen
         if statement.kind == "reused" and row.status == "succeeded":
             return f"{row.name}: {statement.text}"
         if statement.kind in wanted.get(row.status, ("waits", "asked", "started")):
-            return f"{row.name} {_STATUS_PHRASES.get(row.status, f'is {row.status}')}: {statement.text}"
-    return f"{row.name} {_STATUS_PHRASES.get(row.status, f'is {row.status}')}"
+            return f"{row.name} {_phrase(row)}: {statement.text}"
+    return f"{row.name} {_phrase(row)}"
+
+
+def _phrase(row: StepRow) -> str:
+    if row.is_queued:
+        return f"is queued on {row.executor}"
+    if row.status == "running" and row.host is not None:
+        return f"is running on host {row.host} ({row.executor})"
+    return _STATUS_PHRASES.get(row.status, f"is {row.status}")
 
 
 _STATUS_PHRASES: dict[str, str] = {

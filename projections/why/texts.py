@@ -18,7 +18,7 @@ from orc.projections.tables.status import left_queue_text
 Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",
     "switched", "interrupted", "stopped", "resumed", "reopened", "kept", "reset", "removed",
-    "cancelled", "expanded", "asked", "decided", "budget", "left_out", "waits",
+    "cancelled", "expanded", "asked", "decided", "budget", "left_out", "waits", "placed",
 ]  # fmt: skip
 
 ENDED = {
@@ -33,6 +33,7 @@ INTERRUPTED_BY = {
     "signal": "a stop signal ended the process that ran the job",
     "cancel": "the job was cancelled",
     "crash": "the process that ran the job crashed",
+    "worker": "the worker that ran it was lost",
 }
 """Why an attempt was interrupted, by the reason in the event."""
 
