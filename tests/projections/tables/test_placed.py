@@ -31,6 +31,7 @@ from tests.builders import (
     succeeded,
     unplaced,
 )
+from tests.cli.command_line import orc
 
 AWAY = {"kind": "run", "run": "true", "executor": "cluster"}
 DEFINITION = job(step("a", **AWAY), step("b", kind="run", run="true"))
@@ -124,3 +125,28 @@ def test_an_attempt_elsewhere_holds_no_slot_of_this_machine(ledger: Ledger) -> N
 )
 def test_the_lines_of_a_run_say_where_an_attempt_is(event: AnyEvent, line: str) -> None:
     assert describe_change(stream(event)[0]) == line
+
+
+def test_show_says_where_a_step_is(ledger: Ledger, tmp_path: Path) -> None:
+    view_after(ledger, START, started("b", kind="run"))
+    path = tmp_path / "runs.db"
+    steps = {s["step"]: s for s in orc("show", JOB, "--json", "--db", path).json()["steps"]}
+    assert (steps["a"]["status"], steps["b"]["status"]) == ("queued", "running")
+    assert steps["a"]["note"] == "on cluster"
+    end = succeeded("a", executor="cluster", queued_s=90.0)
+    ledger.append(stream(placed("a"), end, after=4))
+    (step, _) = orc("show", JOB, "--json", "--db", path).json()["steps"]
+    assert step["note"] == "on node1 (cluster), queued 1 m 30 s"
+    assert (step["executor"], step["host"], step["queued_s"]) == ("cluster", "node1", 90.0)
+
+
+def test_the_plan_says_where_each_step_would_run(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "project: p\nsteps: {a: {run: date, executor: cluster}, b: {run: date}}\n", "utf-8"
+    )
+    found = orc("plan", spec, "--json", "--db", tmp_path / "other.db").json()
+    assert [(s["what"], s["executor"]) for s in found["steps"]] == [
+        ("run on cluster", "cluster"),
+        ("run", None),
+    ]

@@ -6,6 +6,7 @@ import pytest
 
 from orc.ledger.definition import JobDef, ShippedDef, StepDef, dump_job, dump_step, load_job
 from orc.scheduler.core.errors import SpecError
+from orc.scheduler.core.fold.compare import find_changes
 from orc.scheduler.core.resolve.job import build_job
 from tests.builders import settings
 
@@ -178,3 +179,10 @@ def test_a_pattern_to_ship_stays_in_the_folder_of_the_spec(pattern: str) -> None
 
 def test_an_older_definition_loads_as_local() -> None:
     assert StepDef.model_validate({"id": "a", "kind": "run", "run": "date"}).executor == "local"
+
+
+def test_another_place_to_run_is_no_change_of_the_step() -> None:
+    before = resolve("steps: {a: {run: date}}")
+    keys = "executor: cluster, resources: {cpu: 2}, labels: [fast], queue_timeout: 1h"
+    assert find_changes(before, resolve(f"steps: {{a: {{run: date, {keys}}}}}")) == {}
+    assert find_changes(before, resolve("steps: {a: {run: pwd}}")) == {"a": ("run",)}
