@@ -106,7 +106,8 @@ MAY_IMPORT: dict[str, str] = {
     "cli.terminal": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
         "ledger.transport projections projections.folder projections.folds projections.money "
-        "providers scheduler.core scheduler.core.fold scheduler.core.spec"
+        "projections.tables.status providers scheduler.core scheduler.core.fold "
+        "scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages",
     "cli.cluster": "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors",

@@ -17,16 +17,16 @@ from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
 from orc.cli.options import At, Database, Job, Json
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
+from orc.cli.terminal.job_notes import note_lines, removals_of
 from orc.cli.terminal.step_selection import select_steps
 from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
 from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE, names_where, sql_list
-from orc.ledger.stored import parse_object
 from orc.ledger.transport.imported import imported
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text, size_text
+from orc.ledger.wording import cost_text, count_text, duration_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
 from orc.projections.tables.rows import CircuitRow, StepRow
-from orc.projections.tables.status import QUEUED_TEXT, left_queue_text
+from orc.projections.tables.status import QUEUED_TEXT
 
 _ASKED_MAX = 20
 _IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
@@ -120,7 +120,7 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         put(f"  in doubt   {line}")
     put(f"  folder     {safe(_folder(tables, view))}")
     if tables.at is None:
-        for label, line in _note_lines(tables.connection, tables.job_id):
+        for label, line in note_lines(tables.connection, tables.job_id):
             put(f"  {label:<10} {safe(line, width=200)}")
     for circuit in _open_circuits(tables):
         failures = count_text(circuit.failures, "failure")
@@ -218,7 +218,7 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
             }
             for circuit in _open_circuits(tables)
         ],
-        "removals": _removals(tables.connection, tables.job_id) if tables.at is None else [],
+        "removals": removals_of(tables.connection, tables.job_id) if tables.at is None else [],
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,
         "steps": [
@@ -317,45 +317,6 @@ def _show_files(connection: sqlite3.Connection, job_id: str, *, as_json: bool) -
     else:
         say(f"{job_id} has written no files")
     return 0
-
-
-def _removals(connection: sqlite3.Connection, job_id: str) -> list[dict[str, Any]]:
-    """The job's events `blob.removed`, as JSON values."""
-    rows = connection.execute(
-        "SELECT version, recorded_at, data FROM events WHERE job_id = ? AND type = 'blob.removed' "
-        "ORDER BY version",
-        (job_id,),
-    ).fetchall()
-    found = []
-    for version, at, data in rows:
-        fields = parse_object(data)
-        counted = {"blobs": len(fields["digests"]), "size_bytes": fields["size_bytes"]}
-        why = {"cause": fields["cause"], "reason": fields.get("reason")}
-        found.append({"seq": version, "at": at, **counted, **why})
-    return found
-
-
-def _note_lines(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[str, str]]:
-    """The job's import, removals, and end in the queue, as labels and lines to be made safe."""
-    last = connection.execute(
-        "SELECT type, data FROM events WHERE job_id = ? ORDER BY version DESC LIMIT 1", (job_id,)
-    ).fetchone()
-    if last is not None and last[0] == "job.interrupted":
-        fields = parse_object(last[1])
-        if fields.get("queue") == "left":
-            yield "queue", left_queue_text(fields.get("crashes"))
-    note = imported(connection, job_id)
-    if note is not None:
-        trust = "" if note["trusted"] else "; not trusted: orc resume refuses it"
-        yield "imported", f"from {note['from']} on {note['at'][:10]}{trust}"
-    for removal in _removals(connection, job_id):
-        reason = f": {removal['reason']}" if removal["reason"] else ""
-        size = size_text(removal["size_bytes"])
-        yield (
-            "removed",
-            f"the bytes of {count_text(removal['blobs'], 'blob')} ({size}) by "
-            f"orc {removal['cause']} on {removal['at'][:10]}, event {removal['seq']}{reason}",
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 `Work` is a plain value that says all of what an attempt does. It holds no absolute path, no value
 of a secret and nothing of the machine that wrote it, so that an executor can perform it here, in
-another process or on another machine. `docs/executors.md` describes the contract as a whole.
+another process or on another machine. `docs/decisions/0026-ask-before-act-and-a-lease.md` says why.
 
 An `Executor` is what the scheduler sees. A remote one (`remote.py`) speaks with an `Engine`: a
 cluster that may start work twice, lose it, or forget it. Nothing starts there before the scheduler
