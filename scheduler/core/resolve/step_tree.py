@@ -25,7 +25,8 @@ def upstream_of(name: str, steps: Mapping[str, StepDef]) -> set[str]:
         parent, _, _ = current.rpartition("/")
         prefix = f"{parent}/" if parent else ""
         # A spec with problems may need steps that do not exist.
-        needed = {f"{prefix}{need}" for need in steps[current].needs} & steps.keys() - found
+        needs = (f"{prefix}{need}" for need in steps[current].needs)
+        needed = {need for need in needs if need in steps and need not in found}
         found |= needed
         left += needed
         if parent:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 from orc.ledger.definition import JobDef, StepDef
 from orc.ledger.step_names import lineage
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.resolve.step_tree import is_before, upstream_of, walk
 
-_NAMES_MAX = 10_000
+_WORD = re.compile(r"[\w./-]+")
+_OTHERS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +55,21 @@ def find_unseen_files(definition: JobDef) -> list[UnseenFile]:
     Only names of files without wildcards and templates are looked for.
     """
     steps = dict(walk(definition.steps))
-    needs = {name: upstream_of(name, steps) for name in steps}
     writers: dict[str, list[str]] = {}
     for name, step in steps.items():
         for path in declared_names(step):
             writers.setdefault(path, []).append(name)
+    names = _Names(writers)
+    # What a step depends on is derived only for those that name a file: it may be long.
+    upstream = lru_cache(maxsize=256)(partial(upstream_of, steps=steps))
     found = []
     for name, step in steps.items():
-        text = "\n".join(_texts(step))
-        for path in named_in(text, [*writers][:_NAMES_MAX]):
+        for path in names.found_in("\n".join(_texts(step))):
             writing = writers[path]
             is_seen = any(
-                writer == name or is_before(writer, needs[name]) or is_before(name, needs[writer])
+                writer == name
+                or is_before(writer, upstream(name))
+                or is_before(name, upstream(writer))
                 for writer in writing
             )
             if not is_seen:
@@ -77,7 +82,7 @@ def hint_for(text: str, *, step_id: str, files: Mapping[str, str], seen: Set[str
 
     `files` has the step that writes each path; `seen` are the paths that the step got.
     """
-    for path in named_in(text, [path for path in files if path not in seen]):
+    for path in _Names(path for path in files if path not in seen).found_in(text):
         writer = files[path]
         return f"{path} is a file of step {writer!r}; {remedy(step_id, writer)}"
     return None
@@ -91,14 +96,24 @@ def declared_names(step: StepDef) -> Iterator[str]:
             yield name
 
 
-def named_in(text: str, paths: Iterable[str]) -> Iterator[str]:
-    """The paths that stand in the text as a name of their own."""
-    for path in paths:
+class _Names:
+    """Paths to look for in texts. A text costs the same whatever the number of ordinary paths."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
         # A name such as `out` may be any word.
-        if not {".", "/"} & set(path) or path not in text:
-            continue
-        if re.search(rf"(?<![\w./-])(?:\./)?{re.escape(path)}(?![\w/-]|\.\w)", text):
-            yield path
+        known = [path for path in paths if {".", "/"} & set(path)]
+        self._words = {path for path in known if _WORD.fullmatch(path)}
+        self._others = [path for path in known if path not in self._words][:_OTHERS_MAX]
+
+    def found_in(self, text: str) -> Iterator[str]:
+        """The paths that stand in the text as a name of their own, each once."""
+        words = (word.removeprefix("./").rstrip(".") for word in _WORD.findall(text))
+        yield from dict.fromkeys(word for word in words if word in self._words)
+        for path in self._others:
+            if path in text and re.search(
+                rf"(?<![\w./-])(?:\./)?{re.escape(path)}(?![\w/-]|\.\w)", text
+            ):
+                yield path
 
 
 def _texts(step: StepDef) -> Iterator[str]:
