@@ -35,6 +35,8 @@ from orc.worker.wire import (
 )
 
 ASK_AGAIN_S = 5.0
+SILENCE_S = 60.0
+"""A copy asks for so long, and for two leases, without any word; then it frees its slot."""
 _IDLE_S = 5.0
 
 Emit = Callable[[dict[str, Any]], None]
@@ -151,14 +153,20 @@ class Agent:
         self._spools.close()
 
     def _wait_for_permission(self, copy: Copy) -> None:
-        """Ask until the copy is allowed, refused or too old."""
+        """Ask until the copy is allowed or refused, or its coordinator has been silent for too long.
+
+        A coordinator that comes later learns that from the census, and submits the attempt again.
+        """
         work = copy.work
         step_s = min(ASK_AGAIN_S, work.lease_s / 2)
+        silence_s = SILENCE_S + 2 * work.lease_s
         asked_at = float("-inf")
         while copy.state == "asking":
             if self.leases.is_over(copy.watch):
                 # The coordinator may have given this copy up: an old permission must not start it.
                 self._table.refuse(copy, "the worker stood still for longer than its lease")
+            elif lease_clock() >= copy.touched + silence_s:
+                self._table.refuse(copy, "no coordinator has answered for too long")
             elif lease_clock() >= copy.began + work.keep_s:
                 self._table.refuse(copy, "nobody allowed this copy for too long")
             elif lease_clock() >= asked_at + step_s:

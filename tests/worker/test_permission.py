@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.worker.engine import FakeEngine, payload, text, wait_until
+from orc.worker import agent
+from tests.worker.engine import WAIT_S, FakeEngine, payload, text, wait_until
 
 
 def test_a_command_starts_only_when_it_is_allowed(engine: FakeEngine, tmp_path: Path) -> None:
@@ -279,6 +280,27 @@ def test_a_copy_that_nobody_answers_gives_up(engine: FakeEngine) -> None:
     copy.wait()
     assert copy.said("ended") == []
     assert copy.control("outcome").get("error") in ("refused", "unknown")
+
+
+def test_a_copy_whose_coordinator_is_silent_frees_its_slot(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "SILENCE_S", 0.3)
+    left = engine.submit(lease_s=0.3)
+    kept = engine.submit(ticket="job_b/step/1", lease_s=0.3)
+    started = time.monotonic()
+    while not left.has_returned:
+        assert time.monotonic() - started < WAIT_S
+        # A census is a word of the coordinator of that job.
+        assert engine.control("census", job_id="job_b")["copies"]
+        time.sleep(0.02)
+    assert time.monotonic() - started >= 0.9
+    assert left.allow()["error"] == "refused"
+    # It is still known as refused, so that its coordinator submits the attempt again.
+    (seen,) = engine.control("census", job_id="job_a")["copies"]
+    assert (seen["run"], seen["state"]) == (left.run, "refused")
+    assert not kept.has_returned
+    assert kept.result()["exit_code"] == 0
 
 
 def test_forget_removes_the_spool(engine: FakeEngine) -> None:
