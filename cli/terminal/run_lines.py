@@ -33,6 +33,7 @@ from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+from orc.scheduler.core.fold.placing import open_remote
 
 _WHY_CHARS = 160
 _SPENT = (
@@ -219,6 +220,14 @@ def say_ending(ended: Ended) -> None:
         return
     if ended.status == INTERRUPTED and ended.signal is None:
         say("  the requested steps have ended; the other steps are pending")
+    elsewhere = [name for name, _, place in open_remote(ended.state) if place is not None]
+    if elsewhere:
+        steps = ", ".join(safe(name) for name in elsewhere[:5])
+        more = ", ..." * (len(elsewhere) > 5)
+        say(
+            f"  still running on other machines: {steps}{more}; `orc resume` takes them up again, "
+            "`orc cancel` ends them"
+        )
     timed_out = ended.state.job_failure is not None
     say(f"  next: orc resume {ended.job_id}{' --timeout TIME' if timed_out else ''}")
 
