@@ -55,6 +55,7 @@ from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.placing import PlacingJournal
 from orc.scheduler.rates import Rates, SharedLimits
 from orc.scheduler.rendering import Renderer
@@ -98,6 +99,7 @@ class Runner:
         price: PriceCall = unknown_price,
         results: ResultCache | None = None,
         executors: Sequence[RemoteExecutor] = (),
+        local_amounts: Mapping[str, float] | None = None,
         grace_s: float = GRACE_S,
         keeps_work: Literal["failed", "always"] | None = None,
         mask: Mask,
@@ -151,11 +153,13 @@ class Runner:
         self._open_stops = open_stops
         self._waiting: trio.CancelScope | None = None
         self._remotes = executors
+        self._local_room = LocalRoom(state, local_amounts or {})
         self._running = RunningAttempts(
             job_id,
             self._context,
             clock=self._clock,
             rates=self._rates,
+            local_room=self._local_room,
             send=self._send,
             remotes=executors,
         )
@@ -283,11 +287,13 @@ class Runner:
                 # Its attempt still waits for a worker.
                 self._running.give_up(late.step)
         self._queues.wake(now)
-        for step_id in list(self._queues.ready(now, room=self._rates.room)):
+        ready = self._queues.ready(now, room=self._rates.room, takes=self._local_room.take)
+        for step_id in list(ready):
             command = self._results.first_command(step_id, now)
             self._apply(decide(state, command), turn)
             if isinstance(command, ReuseStep):
                 turn.has_reused = True
+                self._local_room.release(step_id)
                 continue
             self._rates.reserve(state.provider_of(step_id), step_id)
             turn.started.append(step_id)

@@ -12,6 +12,7 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import FinishAttempt
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.rates import Rates
 from orc.scheduler.stopping import Stop, cut_short_outcome
 from orc.scheduler.turn import Message
@@ -27,6 +28,7 @@ class RunningAttempts:
         *,
         clock: Clock,
         rates: Rates,
+        local_room: LocalRoom,
         send: trio.MemorySendChannel[Message],
         remotes: Sequence[RemoteExecutor],
     ) -> None:
@@ -35,6 +37,7 @@ class RunningAttempts:
         self._state = context.state
         self._clock = clock
         self._rates = rates
+        self._local_room = local_room
         self._send = send
         self._remotes = remotes
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -90,6 +93,7 @@ class RunningAttempts:
                 finished = self._cut_short(step_id, started, None)
         del self._scopes[step_id]
         self._rates.release(step_id)
+        self._local_room.release(step_id)
         if step_id in self._given_up:
             self._given_up.discard(step_id)
             return

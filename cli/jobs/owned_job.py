@@ -18,7 +18,7 @@ from typing import Any
 import trio
 
 from orc.cli.errors import EnvironmentProblem
-from orc.cli.jobs.caller.executors import open_executors, remote_executors
+from orc.cli.jobs.caller import executors as executing
 from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
@@ -234,11 +234,14 @@ class OwnedJob:
                 mask=mask,
                 shared=caller.shared,
                 open_stops=caller.open_stops,
+                local_amounts=executing.local_amounts(
+                    state.definition, self.ledger.path, caller.environment
+                ),
             )
             try:
                 async with (
-                    open_executors(
-                        remote_executors(state.definition),
+                    executing.open_executors(
+                        executing.remote_executors(state.definition),
                         state.definition.steps,
                         database=self.ledger.path,
                         environment=caller.environment,

@@ -81,6 +81,15 @@ async def open_executors(
         yield opened
 
 
+def local_amounts(
+    definition: JobDef, database: Path, environment: Mapping[str, str]
+) -> Mapping[str, float]:
+    """What the site file says that this machine has, if local steps of the job need resources."""
+    if not any(step.resources and not step.is_remote for step in walk_steps(definition.steps)):
+        return {}
+    return read_sites(database, environment).local
+
+
 def remote_executors(definition: JobDef) -> set[str]:
     """The executors of the job's steps, without `local`."""
     return {step.executor for step in walk_steps(definition.steps) if step.is_remote}

@@ -35,6 +35,17 @@ _Timed = tuple[float, str, int]
 """A time in seconds since 1970, the step, and its ticket (0 if there is none)."""
 
 
+Takes = Callable[[str], bool]
+"""Takes what the step needs of this machine, if there is room for it."""
+
+MISSES_MAX = 1000
+"""How many steps without room are passed over at a time."""
+
+
+def _always(_step_id: str) -> bool:
+    return True
+
+
 def _unbounded(_provider: str) -> int:
     return sys.maxsize
 
@@ -68,10 +79,13 @@ class WorkQueues:
                 # The state still says `waiting`, until `step.started`.
                 self._put(step_id, ticket)
 
-    def ready(self, now: float, *, room: Room = _unbounded) -> Iterator[str]:
+    def ready(
+        self, now: float, *, room: Room = _unbounded, takes: Takes = _always
+    ) -> Iterator[str]:
         """The steps that may start now within the limits, those that became ready first in front.
 
-        Waiting steps are included after `wake`. Start the steps in this order: the room for a
+        Waiting steps are included after `wake`. A step for which `takes` finds no room lets others
+        pass. Start the steps in this order: the room for a
         step is computed under the assumption that all steps before it start.
         """
         self._catch_up()
@@ -88,6 +102,7 @@ class WorkQueues:
                 entries = filter(self._is_queued, queue)
                 heads.append((next(entries), lane, entries))
         heapq.heapify(heads)
+        misses = 0
         while heads:
             (_, step_id, _), lane, entries = heapq.heappop(heads)
             route, workspace, executor = lane
@@ -99,10 +114,15 @@ class WorkQueues:
                 continue
             if state.routes[route] and not _take_room(state, route, now, rooms, probing, room):
                 continue
-            yield step_id
-            left -= not executor
-            if workspace:
-                busy.add(workspace)
+            if takes(step_id):
+                yield step_id
+                left -= not executor
+                if workspace:
+                    busy.add(workspace)
+            else:
+                misses += 1
+                if misses == MISSES_MAX:
+                    return
             following = next(entries, None)
             if following is not None:
                 heapq.heappush(heads, (following, lane, entries))
