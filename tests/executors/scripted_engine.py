@@ -195,6 +195,7 @@ async def performing(
     *,
     placed: Placement | None = None,
     attempt: int = 1,
+    step: str = "step",
     work: Work = WORK,
     executor: RemoteExecutor | None = None,
     is_superseded: bool = False,
@@ -206,7 +207,7 @@ async def performing(
         "work": folder / f"work-{attempt}",
         "artifacts": folder / f"artifacts-{attempt}",
     }
-    one = Performed(engine, executor, Ticket(JOB, "step", attempt), places)
+    one = Performed(engine, executor, Ticket(JOB, step, attempt), places)
     one.is_superseded = is_superseded
     async with trio.open_nursery() as nursery:
         if own:
