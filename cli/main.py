@@ -73,10 +73,13 @@ def _explain(error: Exception) -> int:
 
     from orc.cli.errors import ReaderGone
     from orc.cli.exit_codes import code_for_error
+    from orc.cli.named_secrets import hide_named_secrets
+    from orc.cli.output_mask import mask_output
     from orc.cli.terminal.text import safe, say
     from orc.ledger.exit_codes import SIGNALS, SUCCEEDED, USAGE
     from orc.scheduler.core.errors import SpecError
 
+    hide_named_secrets(sys.argv[1:], os.environ)
     show = getattr(error, "show", None)
     if show is not None:
         # A usage error of typer prints itself. It quotes the command line, so it is made safe.
@@ -102,7 +105,8 @@ def _explain(error: Exception) -> int:
         for line in problem_lines(error):
             say(line if line.startswith("  ") else f"orc: {line}")
         return code
-    for line in _message(error).splitlines():
+    # Masked before it is split, since a secret may have several lines.
+    for line in mask_output(_message(error)).splitlines():
         say(f"orc: {safe(line)}")
     return code
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.prepare import Submission, prepare
+from orc.cli.named_secrets import hide_named_secrets
 from orc.cli.options import Inputs, InputsFile, Json, Provider
 from orc.cli.terminal.problems import problem_lines
 from orc.cli.terminal.text import put_json, safe, say
@@ -33,6 +36,7 @@ def command(
     for path in specs:
         problems: list[dict[str, object]] = []
         warnings: list[str] = []
+        lines: Iterable[str] = ()
         try:
             check_names(inputs_file, given, path)
             submission = Submission(path=path, inputs=given, provider=provider)
@@ -43,12 +47,13 @@ def command(
                 {"line": found.line, "column": found.column, "message": found.message}
                 for found in error.problems
             ]
-            lines = list(problem_lines(error))
+            lines = problem_lines(error)
         except UsageProblem as error:
             problems = [{"line": 0, "column": 0, "message": str(error)}]
             lines = [safe(error)]
         if problems:
             code = USAGE
+            hide_named_secrets(sys.argv[1:], os.environ)
         if as_json:
             document = {"spec": str(path), "valid": not problems, "problems": problems}
             put_json(document | {"warnings": warnings})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
+from orc.cli.output_mask import mask_output
 from orc.cli.terminal.text import safe_lines
 from orc.ledger.wording import count_text
 
@@ -15,10 +16,13 @@ _MARGIN = "    | "
 def excerpt(
     text: str, *, is_full: bool, lines: int = LINES, margin: str = _MARGIN
 ) -> Iterator[str]:
-    """The lines of a text, made safe, with a margin; unless `is_full`, only the first, cut in width."""
+    """The lines of a text, masked and made safe, with a margin.
+
+    Unless `is_full`, only the first, cut in width.
+    """
     width = max(20, min(120, shutil.get_terminal_size().columns) - len(margin))
     # Not `splitlines`, which splits at more characters; those are shown as their escapes.
-    found = safe_lines(text).expandtabs(4).rstrip("\n").split("\n")
+    found = safe_lines(mask_output(text)).expandtabs(4).rstrip("\n").split("\n")
     shown = found if is_full else found[:lines]
     for line in shown:
         is_long = len(line) > width and not is_full

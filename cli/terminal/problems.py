@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from orc.cli.output_mask import mask_output
 from orc.cli.terminal.text import safe
 from orc.scheduler.core.errors import SpecError
 
@@ -17,9 +18,12 @@ _BEFORE = 60
 def problem_lines(error: SpecError) -> Iterator[str]:
     """The lines to print, safe for a terminal; each problem's first is `file:line:column: message`."""
     source = _read_lines(error.source_name)
+    # Masked as a whole, since a secret may have several lines. Lines may become one.
+    shown = frozenset(mask_output("\n".join(source)).split("\n"))
     for problem, line in zip(error.problems, error.lines(), strict=True):
         yield safe(line)
-        if 0 < problem.line <= len(source):
+        # A line with a secret is left out: only a part of it would be shown, and of the secret, too.
+        if 0 < problem.line <= len(source) and source[problem.line - 1] in shown:
             yield from _excerpt(source[problem.line - 1], problem.line, problem.column)
 
 
