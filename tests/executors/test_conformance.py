@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from orc.ledger.digest import Digest
+from orc.ledger.files.modes import mode_of
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.effects.groups import ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
@@ -21,7 +22,7 @@ from orc.scheduler.executors.driver import open_engine
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
 from orc.scheduler.globs import Globs
-from orc.scheduler.work_folder import WorkFolder, mode_of
+from orc.scheduler.work_folder import WorkFolder
 from tests.executors.clusters import LEASE_S, needs_dask
 from tests.executors.conformance import (
     CASES,
