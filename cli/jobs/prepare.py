@@ -125,6 +125,11 @@ def prepare_run(
     """
     files = SpecFiles(spec_dir_of(submission))
     known = KnownExecutors(database or ledger_path(None, environment), environment)
+    for name in submission.executors.values():
+        if name not in known:
+            raise UsageProblem(
+                f"--executor {name}: unknown executor{nearest(name, known)}; `orc executors` shows them"
+            )
     spec, definition = prepare(submission, environment, files=files, executor_names=known)
     check_step_names("--executor", set(submission.executors) - {""}, _names_of(definition))
     refuse_missing_extras(definition)

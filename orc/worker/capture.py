@@ -112,8 +112,7 @@ def _undeclared(
 
 
 def _is_same(given: FileItem, found: FileItem) -> bool:
-    mode = None if given.mode is None else kept_mode(int(given.mode, 8))
-    return (given.sha256, mode) == (found.sha256, found.mode)
+    return given.sha256 == found.sha256
 
 
 def _read(folder: Path, path: str, size: int, file_bytes: int) -> FileItem:

@@ -6,9 +6,11 @@ valid on every file system. Pure functions.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 PATH_BYTES_MAX = 1024
 PART_BYTES_MAX = 200
@@ -76,8 +78,20 @@ def folder_matcher(globs: Iterable[str]) -> Callable[[str], bool]:
 
 
 def kept_mode(st_mode: int) -> str | None:
-    """The permission bits that are kept of a file: `755` if its owner may run it, else None."""
-    return "755" if st_mode & 0o100 else None
+    """The permission bits of a file as three octal digits; None for an ordinary file.
+
+    An ordinary file has the bits that the worker's umask leaves to a new one.
+    """
+    bits = st_mode & 0o777
+    return None if bits == _ordinary_bits() else f"{bits:03o}"
+
+
+@lru_cache(maxsize=1)
+def _ordinary_bits() -> int:
+    # The umask can only be read by setting it.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _begins(parts: list[str], pattern: list[str | re.Pattern[str]]) -> bool:

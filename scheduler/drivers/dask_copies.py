@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from distributed import Client, Future
@@ -83,9 +83,9 @@ async def show_log(
 
 
 async def count_copies(
-    cluster: Cluster, job: str, timeout_s: float
+    cluster: Cluster, job: str, workers: Sequence[str], timeout_s: float
 ) -> tuple[list[Message], list[str]]:
-    """The copies of the job's attempts on all workers, and the workers that did not answer."""
+    """The copies of the job's attempts on these workers, and the workers that did not answer."""
     copies: list[Message] = []
     silent: list[str] = []
 
@@ -98,5 +98,5 @@ async def count_copies(
         else:
             copies.extend({**copy, "worker": worker} for copy in found["copies"])
 
-    await asyncio.gather(*(ask(worker) for worker in list(cluster.workers)))
+    await asyncio.gather(*(ask(worker) for worker in workers))
     return copies, silent

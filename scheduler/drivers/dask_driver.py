@@ -293,10 +293,12 @@ class DaskDriver:
         cluster, job = self._connected(), request["job"]
         self._listen(job)
         timeout_s = float(request.get("timeout_s", CENSUS_S))
-        copies, silent = await count_copies(cluster, job, timeout_s)
+        # A worker that joins meanwhile was not asked, and does not count as answered.
+        workers = sorted(cluster.workers)
+        copies, silent = await count_copies(cluster, job, workers, timeout_s)
         for found in copies:
             self._adopt(cluster, found)
-        return {"copies": copies, "silent": silent, "workers": sorted(cluster.workers)}
+        return {"copies": copies, "silent": silent, "workers": workers}
 
     def _adopt(self, cluster: Cluster, found: Message) -> None:
         """Count what an earlier driver submitted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from orc.ledger.definition import LOCAL, StepDef, walk_steps
@@ -37,7 +37,7 @@ class Placing:
         if executor != LOCAL and names is not None and executor not in names:
             self._report(
                 f"{dotted(path)}.executor: unknown executor {executor!r}"
-                f"{nearest(executor, names)}; {_known(names)}",
+                f"{nearest(executor, names)}; `local` is this machine, and executors.yaml names others",
                 *place,
             )
         elif executor in self._settings.providers:
@@ -71,9 +71,3 @@ def _amounts(resources: ResourcesSpec | None) -> dict[str, tuple[float, ...]]:
         return {}
     given = resources.model_dump(exclude_none=True)
     return {name: tuple(float(amount) for amount in amounts) for name, amounts in given.items()}
-
-
-def _known(names: Collection[str]) -> str:
-    others = sorted(set(names) - {LOCAL})
-    known = f"executors.yaml has {', '.join(others)}" if others else "no executors.yaml has others"
-    return f"this machine knows `local`, and {known}"
