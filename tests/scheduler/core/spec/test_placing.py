@@ -94,7 +94,7 @@ def test_an_unknown_executor_is_refused_where_executors_are_known() -> None:
     assert executors(text) == {"a": "clutser"}
     found = refusals(text, executor_names=("local", "cluster"))
     assert "steps.a.executor: unknown executor 'clutser'; did you mean 'cluster'?" in found
-    assert "executors.yaml has cluster" in found
+    assert "executors.yaml names others" in found
     assert "no executors.yaml has others" in refusals(text, executor_names=("local",))
     resolve("executor: nowhere\nsteps: {a: {value: 1}}", executor_names=("local",))
 
