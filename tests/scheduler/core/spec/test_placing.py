@@ -95,7 +95,7 @@ def test_an_unknown_executor_is_refused_where_executors_are_known() -> None:
     found = refusals(text, executor_names=("local", "cluster"))
     assert "steps.a.executor: unknown executor 'clutser'; did you mean 'cluster'?" in found
     assert "executors.yaml names others" in found
-    assert "no executors.yaml has others" in refusals(text, executor_names=("local",))
+    assert "known: local;" in refusals(text, executor_names=("local",))
     resolve("executor: nowhere\nsteps: {a: {value: 1}}", executor_names=("local",))
 
 
