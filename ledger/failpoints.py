@@ -49,6 +49,14 @@ PLACES = {
 }
 """Every place that a run reaches, with the state of the program at that place."""
 
+EXECUTOR_PLACES = {
+    "placed.after_commit": "step.placed is committed; the worker has no permission to start",
+    "allow.before_send": "the permission to start is about to be sent to the worker",
+    "fetch.midway": "the files of an ended step are fetched; they have not their places yet",
+    "ended.before_commit": "a step elsewhere has ended and is fetched; its end is not committed",
+}
+"""Places that only steps on other machines reach."""
+
 COMMAND_PLACES = {
     "new_file.before_make": "the temporary folder beside a new file exists; the file is empty",
     "new_file.made": "the new file is whole and synced, but has only its temporary name",
@@ -68,6 +76,8 @@ COMMAND_PLACES = {
     "index.before_commit": "words are added to the search index, but not committed",
 }
 """Places that only other commands reach."""
+
+_KNOWN = {**PLACES, **EXECUTOR_PLACES, **COMMAND_PLACES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class _Plan:
                 self._entries.append(_parse(part))
 
     def hit(self, place: str) -> None:
-        assert place in PLACES or place in COMMAND_PLACES, place
+        assert place in _KNOWN, place
         with self._lock:
             self._counts[place] += 1
             self._total += 1
@@ -143,11 +153,8 @@ def _parse(text: str) -> _Entry:
     target, _, command = text.partition("=")
     place, _, count = target.partition("@")
     action, _, argument = command.partition(":")
-    known_places = (*PLACES, *COMMAND_PLACES)
-    if place != "*" and place not in known_places:
-        raise BadFailpoint(
-            f"{text}: unknown place {place}; the places are {', '.join(known_places)}"
-        )
+    if place != "*" and place not in _KNOWN:
+        raise BadFailpoint(f"{text}: unknown place {place}; the places are {', '.join(_KNOWN)}")
     if count not in ("", "*") and not (count.isascii() and count.isdigit() and int(count)):
         raise BadFailpoint(f"{text}: the count after @ must be a positive integer or *")
     known = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from orc.ledger import failpoints
 from orc.scheduler.core.commands import (
     Command,
     PlaceAttempt,
@@ -34,6 +35,7 @@ class PlacingJournal:
         await self._commit(PlaceAttempt(ticket.step, ticket.attempt, placement))
         if self._state.steps[ticket.step].placement != placement:
             raise Superseded(f"{ticket} may not be placed any more")
+        failpoints.hit("placed.after_commit")
 
     async def unplace(self, ticket: Ticket, run: str, reason: str) -> None:
         """See `Attempt.unplace`."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import trio
 
+from orc.ledger import failpoints
 from orc.scheduler.attempt import Finished, perform_attempt, with_log
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.clock import Clock
@@ -106,6 +107,8 @@ class RunningAttempts:
             finished = self._cut_short(step_id, started, self._stop)
         ticket = Ticket(self._job_id, step_id, self._state.steps[step_id].attempts)
         message = self.end_message(step_id, finished)
+        if self._state.graph.steps[step_id].is_remote:
+            failpoints.hit("ended.before_commit")
         # `send_nowait` is no checkpoint: the outcome cannot be lost to a cancellation.
         self._send.send_nowait(message)
         if message.committed is not None:

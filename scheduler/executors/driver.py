@@ -17,6 +17,7 @@ from typing import Any
 
 import trio
 
+from orc.ledger import failpoints
 from orc.ledger.digest import clean_text
 from orc.scheduler.drivers.rooms import needs_of
 from orc.scheduler.executors.contract import (
@@ -108,15 +109,10 @@ class DriverEngine:
         Kinds of an EngineProblem: `refused` (it ended without starting), `unknown` (so does the
         worker), `missing` (contents of inputs are not there: refuse it and submit it again).
         """
+        failpoints.hit("allow.before_send")
+        place: dict[str, Any] = {"ticket": str(ticket), "run": run, "worker": worker}
         try:
-            await self._ask(
-                "allow",
-                ticket=str(ticket),
-                run=run,
-                worker=worker,
-                epoch=epoch,
-                secrets=dict(secrets),
-            )
+            await self._ask("allow", **place, epoch=epoch, secrets=dict(secrets))
         except EngineProblem as error:
             if error.kind == "superseded":
                 raise Superseded(str(error)) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import trio
 
+from orc.ledger import failpoints
 from orc.ledger.files.modes import bits_of, ordinary_bits
 from orc.ledger.scarcity import describe_system_error
 from orc.scheduler.executors.contract import Attempt, Broken, Engine, Placement, WorkOutcome
@@ -19,6 +20,7 @@ async def fetch_result(engine: Engine, attempt: Attempt, placed: Placement) -> W
     try:
         await trio.to_thread.run_sync(_make_empty, folder)
         outcome = await engine.fetch(attempt.ticket, placed.run, placed.worker, folder)
+        failpoints.hit("fetch.midway")
         await trio.to_thread.run_sync(_move, folder, work, artifacts, outcome)
         if (folder / "log").is_file():
             attempt.take_log(folder / "log")

@@ -49,7 +49,11 @@ def places_in_the_code() -> Iterator[str]:
 
 
 def test_the_places_are_those_that_the_code_hits() -> None:
-    assert {*places_in_the_code()} == {*failpoints.PLACES, *failpoints.COMMAND_PLACES}
+    assert {*places_in_the_code()} == {
+        *failpoints.PLACES,
+        *failpoints.EXECUTOR_PLACES,
+        *failpoints.COMMAND_PLACES,
+    }
 
 
 def test_a_hit_without_a_matching_entry_does_nothing() -> None:
