@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from orc.cli.chaos.comparison import Deviation, describe
 from orc.cli.chaos.trial import Case, ReferenceRun, Report, Trial, TrialListener
 from orc.cli.terminal.text import safe, say
-from orc.ledger.definition import walk_steps
+from orc.ledger.definition import StepDef, walk_steps
 from orc.ledger.wording import count_text, duration_text
 
 _WIDTH = 160
@@ -29,14 +29,25 @@ def say_plan(trial: Trial, *, quiet: bool) -> None:
         say(
             f"These commands and functions really run, once per commit: {safe(names)}.", quiet=quiet
         )
-        say(
-            "A command that is running at the kill starts again, so that it runs twice.",
-            quiet=quiet,
-        )
+        if any(not _is_elsewhere(step) for step in code):
+            say(
+                "A command that is running at the kill starts again, so that it runs twice.",
+                quiet=quiet,
+            )
+        if trial.uses_executors:
+            say(
+                "What runs on an executor goes on after the kill, and the resumed job takes its result.",
+                quiet=quiet,
+            )
 
 
-def _has_code(step: object) -> bool:
-    return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))  # type: ignore[arg-type]
+def _has_code(step: StepDef) -> bool:
+    return any(inner.facts.runs_code or inner.tools for inner in walk_steps((step,)))
+
+
+def _is_elsewhere(step: StepDef) -> bool:
+    """Whether all of its commands and functions run on executors."""
+    return all(inner.is_remote for inner in walk_steps((step,)) if inner.facts.runs_code)
 
 
 class ChaosDisplay(TrialListener):

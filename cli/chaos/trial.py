@@ -30,7 +30,7 @@ from orc.cli.chaos.comparison import (
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.folders import folder_of
 from orc.ledger import LedgerReader, Recorded, has_owner
-from orc.ledger.definition import JobDef
+from orc.ledger.definition import JobDef, walk_steps
 from orc.ledger.errors import LedgerError
 from orc.ledger.failpoints import VARIABLE
 from orc.ledger.kinds import JOB_RUN_ENDED
@@ -45,6 +45,7 @@ TRIAL_FOLDERS = ("reference*", "commit-*")
 """Patterns for the names of the folders of single runs."""
 
 _REMOVALS_MAX = 100
+_CANCEL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class Trial:
     sample: int | None = None
     seed: int = 0
     jobs: int = 2
+
+    @property
+    def uses_executors(self) -> bool:
+        """Whether steps run on executors, where they go on when orc is killed."""
+        return any(step.is_remote for step in walk_steps(self.definition.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +293,10 @@ async def _orc(trial: Trial, folder: Path, *arguments: str, failpoints: str = ""
             process.kill()
             with trio.CancelScope(shield=True):
                 await process.wait()
+            if trial.uses_executors and arguments[0] != "cancel":
+                # Those on executors go on until the job is cancelled.
+                with trio.move_on_after(_CANCEL_S, shield=True):
+                    await _orc(trial, folder, "cancel", "latest", "--db", str(folder / "runs.db"))
 
 
 def _last_line(folder: Path) -> str:

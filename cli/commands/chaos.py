@@ -16,9 +16,20 @@ from orc.cli.chaos.display import make_chaos_display, report_lines, say_plan
 from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run_trial
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
+from orc.cli.jobs.caller.sites import SITES_VARIABLE, find_site_file
 from orc.cli.jobs.prepare import Submission, prepare_run
 from orc.cli.jobs.sync import first_error
-from orc.cli.options import NUMBER_MAX, Inputs, InputsFile, Json, Quiet, Replies, SpecFile
+from orc.cli.options import (
+    NUMBER_MAX,
+    Executors,
+    Inputs,
+    InputsFile,
+    Json,
+    Quiet,
+    Replies,
+    SpecFile,
+    parse_executors,
+)
 from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
@@ -36,6 +47,7 @@ def command(
     inputs: Inputs = None,
     inputs_file: InputsFile = None,
     replies: Replies = None,
+    executors: Executors = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -61,22 +73,32 @@ def command(
     """Test a spec: kill its run after each commit, resume, compare.
 
     Recorded replies answer every model call. The spec's commands and functions do run, once for
-    each commit. Exits 1 if a promise of orc is broken, and 5 if only results of commands or
-    functions differ.
+    each commit. With --executor, they run there and go on when orc is killed. Exits 1 if a promise
+    of orc is broken, and 5 if only results of commands or functions differ.
     """
     given = parse_inputs(inputs or [], inputs_file)
     check_names(inputs_file, given, spec)
-    submission = Submission(path=spec, provider=REPLAY, inputs=given, replies=replies)
+    submission = Submission(
+        path=spec,
+        provider=REPLAY,
+        inputs=given,
+        replies=replies,
+        executors=parse_executors(executors),
+    )
     # Problems of the spec are reported here, before anything runs.
     definition = prepare_run(submission, os.environ).definition
-    own_prices = find_own_prices(ledger_path(None, os.environ), os.environ)
+    database = ledger_path(None, os.environ)
+    own_prices = find_own_prices(database, os.environ)
+    site_file = find_site_file(database, os.environ)
     environment = {name: value for name, value in os.environ.items() if name != LEDGER_VARIABLE}
     if own_prices is not None:
         environment[PRICES_VARIABLE] = str(own_prices)
+    if site_file is not None:
+        environment[SITES_VARIABLE] = str(site_file)
     with _folder(keep, spec) as folder:
         trial = Trial(
             spec=spec.absolute(),
-            arguments=_pass_on(inputs, inputs_file, replies),
+            arguments=_pass_on(inputs, inputs_file, replies, executors),
             definition=definition,
             environment=environment,
             prices=read_prices(own_prices),
@@ -118,12 +140,17 @@ def _folder(keep: Path | None, spec: Path) -> Iterator[Path]:
 
 
 def _pass_on(
-    inputs: list[str] | None, inputs_file: Path | None, replies: Path | None
+    inputs: list[str] | None,
+    inputs_file: Path | None,
+    replies: Path | None,
+    executors: list[str] | None,
 ) -> tuple[str, ...]:
     """The options of this command that every `orc run` of the trial gets."""
     arguments = ["--provider", REPLAY]
     for pair in inputs or []:
         arguments += ["--input", pair]
+    for name in executors or []:
+        arguments += ["--executor", name]
     for option, path in (("--inputs", inputs_file), ("--replies", replies)):
         if path is not None:
             arguments += [option, str(path.absolute())]

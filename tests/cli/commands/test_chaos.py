@@ -12,12 +12,14 @@ from orc.cli.chaos import trial as chaos
 from orc.projections.money.prices import NO_PRICES
 from tests.builders import job
 from tests.cli.command_line import EXAMPLES, orc, write
+from tests.executors.clusters import loopback_cluster, needs_dask
 from tests.processes import (
     WAIT_S,
     end_process,
     needs_proc,
     new_marker,
     processes_with,
+    read_events,
     start_orc,
     wait_until,
 )
@@ -212,3 +214,44 @@ def test_every_example_holds(name: str) -> None:
     found = said.json()
     assert found["kills"] == found["runs"] == found["commits"]
     assert json.loads(said.out)["findings"] == []
+
+
+ELSEWHERE = """\
+project: elsewhere
+ship: [words.txt]
+steps:
+  slow: {run: 'sleep 0.3; cat "$ORC_SPEC_DIR/words.txt" | tee made.txt', files: [made.txt]}
+  after: {needs: [slow], run: "cat made.txt; test $ORC_ATTEMPT = 1"}
+"""
+
+
+@needs_dask
+def test_steps_on_an_executor_go_on_when_orc_is_killed(
+    here: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("words.txt", "words\n")
+    spec = write("elsewhere.yaml", ELSEWHERE)
+    with loopback_cluster(temporary, workers=1) as cluster:
+        scheduler = f"{{engine: dask, scheduler_file: {cluster.scheduler_file}, lease: 3s}}"
+        write("executors.yaml", f"executors: {{cluster: {scheduler}}}\n")
+        # The commits of ELSEWHERE: the tables, the submission, the start, the placement, ...
+        kill_after(monkeypatch, 3, 4)
+        said = orc("chaos", spec, "--executor", "cluster", "--keep", "kept")
+        assert said.code == 0, said.out + said.err
+        assert said.out.splitlines()[0] == "All promises held: elsewhere, killed 2 times"
+        assert "goes on after the kill, and the resumed job takes its result" in said.err
+        assert "runs twice" not in said.err
+        assert (
+            "killed after event 4, step.placed of slow: resumed, with the same result" in said.err
+        )
+        events = read_events(here / "kept/commit-0004/runs.db")
+        assert [one["data"]["executor"] for one in events if one["type"] == "step.started"] == (
+            ["cluster"] * 2
+        )
+
+
+def test_an_unknown_executor_is_refused_before_anything_runs(here: Path, temporary: Path) -> None:
+    said = orc("chaos", write_asking(), "--executor", "cluster")
+    assert said.code == 2
+    assert "cluster" in said.err
+    assert list(temporary.iterdir()) == []
