@@ -186,8 +186,8 @@ def started(step_id: str, attempt: int = 1, **fields: Any) -> StepStarted:
 
 def succeeded(step_id: str, attempt: int = 1, output: Any = None, **fields: Any) -> StepSucceeded:
     """An attempt gave its step a result."""
-    payload = pack(output)[0]
-    return StepSucceeded(step=step_id, attempt=attempt, output=payload, duration_s=1.0, **fields)
+    fields = {"duration_s": 1.0, **fields}
+    return StepSucceeded(step=step_id, attempt=attempt, output=pack(output)[0], **fields)
 
 
 def failed(
@@ -197,8 +197,8 @@ def failed(
     if "retry_at" in fields:
         fields["retry_at"] += EPOCH_S
         fields.setdefault("delay_s", 1.0)
-    fields.setdefault("message", "it failed")
-    return StepFailed(step=step_id, attempt=attempt, kind=kind, duration_s=1.0, **fields)
+    fields = {"message": "it failed", "duration_s": 1.0, **fields}
+    return StepFailed(step=step_id, attempt=attempt, kind=kind, **fields)
 
 
 def skipped(step_id: str, *because: str, **fields: Any) -> StepSkipped:

@@ -302,6 +302,12 @@ def test_a_step_has_changed_when_a_value_that_it_refers_to_has() -> None:
     }
 
 
+def test_a_change_inside_an_input_is_named_by_the_input() -> None:
+    steps = (step("a", value="${{ inputs.server.port }}"), step("b", value="${{ inputs.x }}"))
+    before, after = (job(*steps, inputs={"server": {"port": port}, "x": 1}) for port in (1, 2))
+    assert find_changes(before, after) == {"a": ("inputs.server",)}
+
+
 def test_only_fields_that_an_edit_changes_replace_recorded_ones() -> None:
     recorded = job(step("a", prompt="?", timeout_s=1.0), step("b", prompt="?"), timeout_s=9.0)
     base = job(step("a", prompt="?", timeout_s=5.0), step("b", prompt="?"), timeout_s=5.0)

@@ -455,3 +455,11 @@ def test_a_resume_calls_the_provider_that_replaces_the_others() -> None:
     state = running(PROMPT, JobInterrupted(signal="SIGINT"), JobResumed(owner=OWNER, provider="r"))
     assert state.steps["a"].lane == "r/m"
     assert state.provider_of("a") == "r"
+
+
+def test_only_after_a_failure_by_a_reply_is_the_model_asked_anew() -> None:
+    def after(**fields: Any) -> bool:
+        return running(PROMPT, started("a"), failed("a", retry_at=1.0, **fields)).steps["a"].fresh
+
+    assert after(on_content=True)
+    assert not after()
