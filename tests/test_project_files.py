@@ -127,15 +127,34 @@ def test_a_job_has_a_time_limit_and_actions_of_a_fixed_major_version(workflow: P
     assert [action for action in actions if not re.search(r"@(release/)?v\d+$", action)] == []
 
 
-def test_ci_may_only_read_and_no_step_may_fail_unseen() -> None:
-    workflow = load(GITHUB / "workflows/ci.yml")
+@pytest.mark.parametrize("name", ["ci.yml", "nightly.yml"])
+def test_tests_may_only_read_and_no_step_may_fail_unseen(name: str) -> None:
+    path = GITHUB / "workflows" / name
+    workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     jobs = workflow["jobs"]
-    assert not any(
-        "continue-on-error" in part
-        for part in [*jobs.values(), *steps_of(GITHUB / "workflows/ci.yml")]
-    )
+    assert not any("continue-on-error" in part for part in [*jobs.values(), *steps_of(path)])
     assert all("permissions" not in job for job in jobs.values())
+    assert "secrets." not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=name_of)
+def test_no_command_contains_what_is_given_to_a_workflow(workflow: Path) -> None:
+    # The text of `${{ }}` would be part of the script; a variable is not.
+    assert [step["run"] for step in steps_of(workflow) if "${{" in step.get("run", "")] == []
+
+
+def test_the_long_tests_run_each_night_and_by_hand() -> None:
+    path = GITHUB / "workflows/nightly.yml"
+    started_by = load(path)[True]
+    assert len(started_by["schedule"]) == 1
+    assert "workflow_dispatch" in started_by
+    commands = [step["run"] for step in steps_of(path) if "run" in step]
+    called = [name for command in commands for name in targets_called(command)]
+    assert sorted(called) == ["mutate", "simulate", "test-lowest", "torture"]
+    assert any("MUTANTS_SEED=" in command for command in commands)
+    rows = re.findall(r"^\| `make ([\w-]+).*\beach night\b", CONTRIBUTING, re.MULTILINE)
+    assert sorted(rows) == sorted(called)
 
 
 def test_ci_tests_on_linux_and_macos() -> None:

@@ -21,6 +21,35 @@ class Target:
 
 
 TARGETS = (
+    Target("own_folder", ("orc/cli/jobs/own_folder.py",), ("tests/cli/jobs/test_own_folder.py",)),
+    Target(
+        "own_schema",
+        ("orc/projections/tables/own_schema.py",),
+        ("tests/projections/tables/test_own_schema.py",),
+    ),
+    Target(
+        "private_folder",
+        ("orc/ledger/files/private_folder.py",),
+        ("tests/ledger/files/test_private_folder.py",),
+    ),
+    Target(
+        "work_folder",
+        ("orc/scheduler/work_folder.py",),
+        ("tests/scheduler/test_work_folder.py", "tests/scheduler/effects/test_private_folders.py"),
+    ),
+    Target(
+        "upstream",
+        ("orc/scheduler/core/fold/upstream.py",),
+        ("tests/scheduler/core/fold/test_upstream.py",),
+    ),
+    Target(
+        "placing",
+        ("orc/scheduler/core/rules/placing.py",),
+        (
+            "tests/scheduler/core/rules/test_placing.py",
+            "tests/scheduler/core/rules/test_placing_interleaved.py",
+        ),
+    ),
     Target(
         "masking",
         ("orc/ledger/secrets",),
