@@ -52,7 +52,11 @@ def test_a_container_that_begins_again_has_the_next_attempt() -> None:
     assert first == started("each", kind="for_each")
     assert isinstance(children, StepExpanded)
     assert children.attempt == 1
-    end = [failed("each", attempt=1), JobFailed(failures=(), failures_total=0), resumed()]
+    end: list[AnyEvent] = [
+        failed("each", attempt=1),
+        JobFailed(failures=(), failures_total=0),
+        resumed(),
+    ]
     second, children = expanded(definition, started("each", kind="for_each"), *end)
     assert second == started("each", 2, kind="for_each")
     assert isinstance(children, StepExpanded)
@@ -65,7 +69,7 @@ def test_a_container_that_begins_again_has_the_next_attempt() -> None:
 def test_the_shape_of_a_child_names_its_provider_only_if_it_calls_a_model() -> None:
     prompts = job(step("each", for_each=ITEMS, prompt="?"))
     values = job(step("each", for_each=ITEMS, value=1, provider="fake", model="m"))
-    shapes = []
+    shapes: list[ChildShape] = []
     for definition in (prompts, values):
         _, event = expanded(definition)
         assert isinstance(event, StepExpanded)
@@ -112,7 +116,11 @@ def test_a_job_waits_for_what_all_of_its_questions_are_about() -> None:
     question = ApprovalRequested(
         step="work", attempt=1, message="again?", options=("approve", "reject")
     )
-    cut = [started("work", kind="run"), interrupted("work", reason="crash"), question]
+    cut: list[AnyEvent] = [
+        started("work", kind="run"),
+        interrupted("work", reason="crash"),
+        question,
+    ]
     assert pause(running(job(work), *cut)) == [JobWaiting(reason="in_doubt", steps=("work",))]
     assert pause(running(job(gate, work), *ASKED)) == [WAITS]
     both = JobWaiting(reason="approval", steps=("gate", "work"))
