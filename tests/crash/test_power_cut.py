@@ -63,13 +63,14 @@ orc.ledger.store.connect_writer = connect_differently
 if weakened == "no fsync":
     os.fsync = lambda fd: None
 
-write = orc.ledger.files.folder.Folder.write
-def write_and_say(self, relative, content):
+write = orc.ledger.files.folder.Folder.write_parts
+def write_and_say(self, relative, parts, *, mode=None):
+    content = b"".join(parts)
     path = (self.path / relative).relative_to(folder)
     say("BEGIN", path, digest_bytes(content))
-    write(self, relative, content)
+    write(self, relative, (content,), mode=mode)
     say("FILE", path, digest_bytes(content))
-orc.ledger.files.folder.Folder.write = write_and_say
+orc.ledger.files.folder.Folder.write_parts = write_and_say
 
 ended = run_sync(
     run,

@@ -102,7 +102,9 @@ def test_a_changed_file_of_the_store_is_damage_and_is_not_published(
     published = database.parent / "out/outputs/demo/tool.bin"
     published.unlink()
     with LedgerReader.open(database) as ledger:
-        with pytest.raises(CorruptLedger, match="was changed: its digest does not match"):
+        with pytest.raises(
+            CorruptLedger, match="digest does not match|is larger than was recorded"
+        ):
             Publisher(ledger, JOB, database.parent / "out").publish()
         with pytest.raises(CorruptLedger):
             deliver(ledger, JOB, database.parent / "delivered", force=False)

@@ -12,7 +12,7 @@ import orc
 from orc.cli.jobs.caller import ship as ship_module
 from orc.cli.jobs.caller.ship import read_shipped
 from orc.cli.jobs.caller.spec_files import SpecFiles
-from orc.cli.jobs.prepare import Submission, prepare
+from orc.cli.jobs.prepare import Submission, prepare, prepare_run
 from orc.ledger.digest import digest_bytes
 from orc.scheduler.core.errors import SpecError
 
@@ -80,6 +80,6 @@ def test_the_contents_are_blobs_of_the_job(folder: Path) -> None:
 def test_an_executor_that_this_machine_does_not_know_is_refused(folder: Path) -> None:
     submission = Submission(text="project: p\nsteps: {a: {run: date, executor: cluster}}\n")
     with pytest.raises(SpecError, match="unknown executor 'cluster'"):
-        prepare(submission, {})
+        prepare_run(submission, {}, database=folder / "runs.db")
     _, definition = prepare(submission, {}, executor_names=None)
     assert definition.steps[0].executor == "cluster"
