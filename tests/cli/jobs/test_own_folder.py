@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from orc.cli.jobs.own_folder import choose_folder
 from tests.cli.command_line import PASSING, orc, write
 from tests.processes import run_orc
 from tests.projections.support import tamper
@@ -116,3 +118,32 @@ def test_a_job_that_was_killed_before_its_folder_had_events_goes_on_there(here: 
     assert orc("resume", "latest").code == 0
     assert len(list((here / "elsewhere").glob("*/events.jsonl"))) == 1
     assert not (here / "runs").exists()
+
+
+def test_the_folder_in_the_given_place_is_preferred_if_both_are_the_jobs(
+    job: str, here: Path
+) -> None:
+    shutil.copytree(here / "elsewhere" / job, here / "runs" / job)
+    assert _folder() == here / "runs" / job
+    (here / "runs" / job / "events.jsonl").unlink()
+    assert _folder() == here / "elsewhere" / job
+
+
+def test_a_job_without_a_recorded_folder_is_in_the_given_place(job: str, here: Path) -> None:
+    with closing(sqlite3.connect(here / "runs.db")) as connection:
+        for recorded in (None, ""):
+            chosen = choose_folder(
+                connection, here / "runs.db", job, recorded, here / "given", use="read"
+            )
+            assert chosen == here / "given" / job
+
+
+def test_an_imported_job_is_in_the_given_place(job: str, here: Path) -> None:
+    assert orc("bundle", job, "job.bundle").code == 0
+    assert orc("import", "job.bundle", "--db", "other.db").code == 0
+    recorded = str(here / "elsewhere")
+    with closing(sqlite3.connect(here / "other.db")) as connection:
+        chosen = choose_folder(
+            connection, here / "other.db", job, recorded, here / "given", use="read"
+        )
+    assert chosen == here / "given" / job

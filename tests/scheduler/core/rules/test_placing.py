@@ -29,6 +29,7 @@ from orc.scheduler.core.fold.limits import attempts_max
 from orc.scheduler.core.fold.placing import LOST_MAX, may_place, open_remote
 from orc.scheduler.core.fold.queues import WorkQueues
 from orc.scheduler.core.rules.decide import decide
+from orc.scheduler.core.rules.placing import lost_too_often
 from tests.builders import (
     EPOCH_S,
     OWNER,
@@ -245,6 +246,20 @@ def test_a_step_that_loses_its_workers_fails() -> None:
     assert event.retry_at is None
     (event,) = finish(running(CLUSTER, *lose(LOST_MAX - 1)[:-1]), LOST, LOST_MAX - 1)
     assert isinstance(event, StepInterrupted)
+
+
+def test_the_loss_of_the_last_worker_is_final_and_keeps_the_log() -> None:
+    state = running(CLUSTER, *lose(LOST_MAX)[:-1])
+    outcome = Interrupted("worker", duration_s=2.5, log=pack("its log")[0])
+    command = FinishAttempt("a", LOST_MAX, outcome, now=EPOCH_S)
+    message = (
+        "3 workers of 'cluster' were lost while they ran it; it may need more memory or time than "
+        "they have"
+    )
+    assert lost_too_often(state, command, outcome) == Failed(
+        "environment", message, 2.5, final=True, log=outcome.log
+    )
+    assert lost_too_often(state, command, replace(outcome, reason="signal")) is None
 
 
 def test_a_resume_of_the_failed_step_counts_losses_anew() -> None:
