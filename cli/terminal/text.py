@@ -28,13 +28,14 @@ def hide_keys(environment: Mapping[str, str]) -> None:
 def safe(text: object, *, width: int | None = None) -> str:
     """The text on one line with every control, format and surrogate character shown as its escape.
 
-    With `width`, masked and then cut to that many characters: of a secret that is cut, no mask would
-    hide the beginning.
+    With `width`, cut to that many characters. A text that is cut is masked first: no mask would hide
+    the beginning of a secret without its end.
     """
-    shown = visible(str(text) if width is None else mask_output(str(text)))
-    if width is not None and len(shown) > width:
-        return shown[: max(0, width - 3)] + "..."
-    return shown
+    shown = visible(str(text))
+    if width is None or len(shown) <= width:
+        return shown
+    shown = visible(mask_output(str(text)))
+    return shown if len(shown) <= width else shown[: max(0, width - 3)] + "..."
 
 
 def safe_lines(text: str) -> str:
@@ -94,7 +95,7 @@ def is_plain_terminal() -> bool:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A plain table with aligned columns; cells are masked, made safe and cut to 80 characters."""
+    """A plain table with aligned columns; cells are made safe and cut to 80 characters."""
     cells = [[safe(cell, width=80) for cell in row] for row in rows]
     widths = [
         max([len(header), *(len(row[index]) for row in cells)])
