@@ -45,7 +45,10 @@ async def end_attempt(
     """End the command of the placed copy, or take the submission back. The caller shields it."""
     engine = executor.engine
     placed = watch.placed
-    if executor.is_superseded or (executor.detaches and placed is not None):
+    if executor.is_superseded:
+        return
+    if executor.detaches and placed is not None:
+        # A later owner finds it.
         return
     if placed is None:
         if run:

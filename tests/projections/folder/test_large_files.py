@@ -103,7 +103,7 @@ def test_a_changed_file_of_the_store_is_damage_and_is_not_published(
     published.unlink()
     with LedgerReader.open(database) as ledger:
         with pytest.raises(
-            CorruptLedger, match="digest does not match|is larger than was recorded"
+            CorruptLedger, match=r"digest does not match|is larger than was recorded"
         ):
             Publisher(ledger, JOB, database.parent / "out").publish()
         with pytest.raises(CorruptLedger):
