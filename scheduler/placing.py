@@ -12,7 +12,7 @@ from orc.scheduler.core.commands import (
     UnplaceAttempt,
 )
 from orc.scheduler.core.fold.evolve import JobState
-from orc.scheduler.executors.contract import Placement, Superseded, Ticket
+from orc.scheduler.executors.contract import Lost, Placement, Superseded, Ticket
 from orc.scheduler.turn import Message
 
 
@@ -31,10 +31,10 @@ class PlacingJournal:
         return self._state.epoch
 
     async def place(self, ticket: Ticket, placement: Placement) -> None:
-        """See `Attempt.place`."""
+        """See `Attempt.place`. Raises Lost if the attempt has ended in the meantime."""
         await self._commit(PlaceAttempt(ticket.step, ticket.attempt, placement))
         if self._state.steps[ticket.step].placement != placement:
-            raise Superseded(f"{ticket} may not be placed any more")
+            raise Lost(f"{ticket} was given up before it was placed")
         failpoints.hit("placed.after_commit")
 
     async def unplace(self, ticket: Ticket, run: str, reason: str) -> None:

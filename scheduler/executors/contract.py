@@ -187,7 +187,7 @@ class Attempt(LocalAttempt, Inputs, Protocol):
     epoch: int
 
     async def place(self, placement: Placement) -> None:
-        """Commit `step.placed`. Raises Superseded."""
+        """Commit `step.placed`. Raises Superseded, and Lost if the attempt has ended already."""
 
     async def unplace(self, run: str, reason: str) -> None:
         """Commit `step.unplaced`: this copy was placed and never started."""
