@@ -12,7 +12,7 @@ import pytest
 from orc.ledger.digest import digest_bytes
 from orc.scheduler.globs import Globs
 from orc.scheduler.shared_folder import SharedFolder
-from orc.scheduler.work_folder import WorkFolder
+from orc.scheduler.work_folder import Stamp, WorkFolder
 
 CONTENT = b"kept\n"
 FORGED = b"fake\n"
@@ -194,3 +194,20 @@ def test_inputs_are_placed_in_a_shared_folder_whatever_lies_there(
     assert (folder.path / "deep" / "b.txt").read_bytes() == CONTENT
     assert (folder.path / "same.txt").stat().st_ino == inode
     assert folder.made(Globs(["*.txt"])) == []
+
+
+@pytest.mark.parametrize(
+    ("ctime_ns", "after_ns", "shows"),
+    [
+        (5_000_000_001, 50_000_000, False),
+        (5_000_000_001, 50_000_001, True),
+        (5_000_000_000, 2_000_000_000, False),
+        (5_000_000_000, 2_000_000_001, True),
+    ],
+    ids=["same tick", "later", "same whole second", "later, whole seconds"],
+)
+def test_a_later_change_shows_only_if_the_clock_of_the_filesystem_has_moved(
+    ctime_ns: int, after_ns: int, shows: bool
+) -> None:
+    stamp = Stamp(device=1, inode=2, ctime_ns=ctime_ns, size_bytes=3)
+    assert stamp.shows_change_after(ctime_ns + after_ns) is shows

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orc.cli.jobs.own_folder import choose_folder
+from orc.ledger.errors import CorruptLedger
 from tests.cli.command_line import PASSING, orc, write
 from tests.processes import run_orc
 from tests.projections.support import tamper
@@ -147,3 +148,11 @@ def test_an_imported_job_is_in_the_given_place(job: str, here: Path) -> None:
             connection, here / "other.db", job, recorded, here / "given", use="read"
         )
     assert chosen == here / "given" / job
+
+
+def test_an_id_that_is_none_is_refused_in_the_name_of_the_ledger(job: str, here: Path) -> None:
+    with (
+        closing(sqlite3.connect(here / "runs.db")) as connection,
+        pytest.raises(CorruptLedger, match=r"^the ledger: "),
+    ):
+        choose_folder(connection, here / "runs.db", "../x", None, here / "given", use="read")
