@@ -7,6 +7,7 @@ starts, it also looks whether a process of the same step still lives.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,7 +143,10 @@ class ChaosJob:
 
     def events(self) -> list[dict[str, Any]]:
         """All events; none while there is no ledger."""
-        return read_events(self.database) if self.database.exists() else []
+        try:
+            return read_events(self.database)
+        except sqlite3.OperationalError:
+            return []
 
     def end(self) -> End:
         """The result of the job."""
