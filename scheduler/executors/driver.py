@@ -357,12 +357,17 @@ class DriverEngine:
                     path=str(path),
                     timeout_s=LONG_S,
                 )
-        except EngineProblem:
-            # The copy goes on asking, or its worker has left.
-            return
+        except (EngineUnreachable, WorkerLeft):
+            pass  # The copy goes on asking, or its worker has left.
+        except EngineProblem as error:
+            # Its disk may be full, and that of another worker not.
+            self._forget(asked.ticket, asked.run)
+            reason = f"its inputs could not be sent to {asked.host}: {error}"
+            self._put(Dropped(asked.ticket, asked.run, "", reason))
+        else:
+            self._put(asked)
         finally:
             self._provided.discard(place)
-        self._put(asked)
 
 
 @asynccontextmanager

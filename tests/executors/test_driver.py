@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -233,6 +234,37 @@ async def test_no_event_says_that_the_engine_was_lost_when_it_was_not(
         with trio.move_on_after(1):
             await listener.wait(EngineLost)
         assert not [event for event in listener.seen if isinstance(event, EngineLost)]
+
+
+async def test_a_worker_that_cannot_store_inputs_is_no_reason_to_wait(
+    shared_cluster: LoopbackCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = attempt(tmp_path, "large")
+    async with open_engine("dask", shared_cluster.site(), lease_s=LEASE_S) as engine:
+        ask = engine._ask
+
+        async def ask_with_full_disk(op: str, **fields: Any) -> dict[str, Any]:
+            if op == "put":
+                raise EngineProblem("environment", "No space left on device")
+            return await ask(op, **fields)
+
+        monkeypatch.setattr(engine, "_ask", ask_with_full_disk)
+        listener = Listener(engine)
+        await wait_for_workers(engine, 2)
+        work = command("true", inputs=(one.add("large.bin", bytes(200_000)),))
+        await engine.submit(one.ticket, RUN, work, one)
+        dropped = await listener.wait(Dropped, ticket=str(one.ticket))
+        assert dropped.worker == ""
+        assert "its inputs could not be sent to " in dropped.reason
+        assert dropped.reason.endswith(": No space left on device")
+        assert listener.asked_by(one.ticket) == []
+        # Its slot is free again, since it is refused when it asks again.
+        await engine.withdraw(one.ticket, RUN)
+        with trio.fail_after(WAIT_S):
+            while [copy.state for copy in await engine.census(JOB) or ()] != ["refused"]:  # noqa: ASYNC110
+                await trio.sleep(0.1)
+        for copy in await engine.census(JOB) or ():
+            await engine.forget(one.ticket, RUN, copy.worker)
 
 
 async def test_a_worker_without_orc_gets_no_step_and_is_counted(
