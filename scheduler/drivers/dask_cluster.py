@@ -38,6 +38,10 @@ _OUTAGES_MAX = 2
 _LOOK_S = 0.1
 _NOT_INSTALLED = ("ImportError(", "ModuleNotFoundError(")
 _T = TypeVar("_T")
+_NOT_PLAIN = (
+    "what listens at the address of the scheduler does not answer without TLS; if it speaks TLS, "
+    "use tls:// and name ca, cert and key under `tls` in the site file"
+)
 _SILENT = "the scheduler does not answer; is it running, and is the address right?"
 
 
@@ -102,7 +106,7 @@ class Cluster:
             versions = await asyncio.wait_for(client.scheduler.versions(), CALL_S)
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             await _close(client)
-            raise Refused("unreachable", _reason(error)) from error
+            raise Refused("unreachable", _reason(error, has_tls=bool(tls))) from error
         found = versions["packages"].get("distributed")
         if found != distributed.__version__:
             await _close(client)
@@ -336,11 +340,12 @@ def _refuse_mixed(address: str, *, has_tls: bool) -> None:
         )
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, *, has_tls: bool) -> str:
     text = str(error.__cause__ or error) or type(error).__name__
     if "CERTIFICATE" in text.upper() or "SSL" in text.upper():
         return "the scheduler refused the certificate, or has one of another authority"
-    return _SILENT
+    # Something has taken the connection before.
+    return _SILENT if has_tls else _NOT_PLAIN
 
 
 def _capacity_of(worker: Mapping[str, Any]) -> dict[str, float]:

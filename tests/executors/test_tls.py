@@ -73,6 +73,6 @@ async def test_a_plain_connection_does_not_reach_what_is_behind_tls(
 ) -> None:
     address = encrypted.address.replace("tls://", "tcp://")
     plain = encrypted.site(tls=None, scheduler_file=None, address=address)
-    with trio.fail_after(WAIT_S), pytest.raises(EngineUnreachable):
+    with trio.fail_after(WAIT_S), pytest.raises(EngineUnreachable, match="if it speaks TLS, use"):
         async with open_engine("dask", plain, lease_s=LEASE_S):
             pass
