@@ -9,13 +9,14 @@ only when it is known that no command of it runs: its worker says so, or its lea
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import trio
 
 from orc.scheduler.executors.attempt_news import Counted, GraceSkipped, News
 from orc.scheduler.executors.attempt_watch import AttemptWatch
+from orc.scheduler.executors.capacity import Misfits
 from orc.scheduler.executors.contract import (
     Asked,
     Attempt,
@@ -39,7 +40,14 @@ CENSUS_S = 5.0
 class RemoteExecutor:
     """One engine, for all attempts of one job. `run` must run while attempts are performed."""
 
-    def __init__(self, name: str, engine: Engine, *, census_s: float = CENSUS_S) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        *,
+        census_s: float = CENSUS_S,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.name = name
         self.engine = engine
         self.engine_id = ""
@@ -56,6 +64,7 @@ class RemoteExecutor:
         self._refusing: set[tuple[str, str, str]] = set()
         self._final: EngineLost | None = None
         self._wakes = trio.Event()
+        self._misfits = Misfits(name, on_notice)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read the engine's events, and take a census every few seconds, as long as it has events."""
@@ -72,7 +81,7 @@ class RemoteExecutor:
     ) -> WorkOutcome:
         """See `Executor.perform`."""
         ticket = attempt.ticket
-        with self._listen(ticket) as news:
+        with self._listen(ticket) as news, self._misfits.watched(ticket, work):
             watch = AttemptWatch(self, attempt, work, news, placed)
             try:
                 outcome = await watch.run()
@@ -139,6 +148,7 @@ class RemoteExecutor:
     def _take(self, event: EngineEvent, nursery: trio.Nursery) -> None:
         if isinstance(event, EngineSeen):
             self.engine_id, self._final = event.engine, None
+            self._misfits.set_capacity(event.capacity)
             self.count_soon()
         if isinstance(event, EngineLost) and event.final:
             self._final = event

@@ -6,7 +6,8 @@ import pytest
 
 from orc.scheduler.drivers.addresses import is_loopback, is_safe
 from orc.scheduler.drivers.rooms import Rooms, needs_of
-from orc.scheduler.executors.capacity import find_misfit
+from orc.scheduler.executors.capacity import Misfits, find_misfit
+from orc.scheduler.executors.contract import Ticket, Work
 
 TWO = {"a": {"cpu": 4.0, "gpu": 1.0, "slots": 2.0}, "b": {"cpu": 2.0, "big": 1.0, "slots": 2.0}}
 
@@ -71,6 +72,36 @@ def test_a_step_that_no_worker_can_ever_perform_is_told_apart(
     needs: dict[str, float], capacity: dict[str, dict[str, float]], said: str | None
 ) -> None:
     assert find_misfit(needs, capacity) == said
+
+
+def test_a_step_that_no_worker_can_hold_is_said_once() -> None:
+    said: list[str] = []
+    misfits = Misfits("cluster", said.append)
+    work = Work("command", resources={"gpu": 2})
+    with misfits.watched(Ticket("job", "train", 1), work):
+        assert said == []
+        misfits.set_capacity(TWO)
+        misfits.set_capacity({**TWO, "c": {"slots": 1.0}})
+    with misfits.watched(Ticket("job", "train", 2), work):
+        pass
+    with misfits.watched(Ticket("job", "fits", 1), Work("command", resources={"gpu": 1})):
+        pass
+    assert said == [
+        "step 'train' stays queued on the executor 'cluster': 0 of 2 workers have gpu: 2; start a "
+        "worker that has it (`orc cluster worker cluster`), or change the step"
+    ]
+
+
+def test_an_executor_without_workers_is_said_once_and_not_for_each_step() -> None:
+    said: list[str] = []
+    misfits = Misfits("cluster", said.append)
+    misfits.set_capacity({})
+    for step in ("a", "b"):
+        with misfits.watched(Ticket("job", step, 1), Work("command")):
+            pass
+    assert said == [
+        "the executor 'cluster' has no workers; start one: `orc cluster worker cluster`"
+    ]
 
 
 @pytest.mark.parametrize(

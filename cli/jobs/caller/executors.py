@@ -77,7 +77,7 @@ async def open_executors(
                 ) from error
             if not engine.facts.get("is_encrypted"):
                 _refuse_secrets(steps, name, site)
-            opened.append(RemoteExecutor(name, engine))
+            opened.append(RemoteExecutor(name, engine, on_notice=on_notice))
         yield opened
 
 
