@@ -76,6 +76,7 @@ class DriverEngine:
         self._keep_s = keep_s
         self._give_up_s = give_up_s
         self._process: DriverProcess | None = None
+        self._is_stopping = False
         self._submitted: dict[tuple[str, str], Submission] = {}
         self._asked: set[tuple[str, str]] = set()
         self._provided: set[tuple[str, str, str]] = set()
@@ -91,8 +92,7 @@ class DriverEngine:
     async def submit(self, ticket: Ticket, run: str, work: Work, attempt: Inputs) -> None:
         """Give the work to the engine. Without an engine, it is given when there is one again."""
         self._jobs.add(ticket.job_id)
-        submitted = Submission(ticket, run, work, attempt)
-        self._submitted[str(ticket), run] = submitted
+        submitted = self._submitted[str(ticket), run] = Submission(ticket, run, work, attempt)
         await self._submit(submitted)
 
     async def withdraw(self, ticket: Ticket, run: str) -> None:
@@ -185,13 +185,13 @@ class DriverEngine:
 
     async def start(self) -> None:
         """Start the driver and connect. Raises EngineProblem."""
-        process = await self._start_process()
-        self._process = process
+        self._process = process = await self._start_process()
         assert self._nursery is not None
         await self._nursery.start(self._run, process)
 
     async def stop(self) -> None:
         """Let the driver end. Bounded, whatever the driver and the engine do."""
+        self._is_stopping = True
         if self._process is not None:
             await self._process.stop()
         self._send.close()
@@ -209,7 +209,7 @@ class DriverEngine:
         try:
             await self._run_once(process, task_status)
             deadline, pause_s = trio.current_time() + self._give_up_s, 0.1
-            while trio.current_time() < deadline:
+            while trio.current_time() < deadline and not self._is_stopping:
                 self._put(EngineLost("the driver has ended"))
                 try:
                     process = await self._start_process()
@@ -289,7 +289,7 @@ class DriverEngine:
 
     def _put(self, event: EngineEvent) -> None:
         waiting = self.events.statistics().current_buffer_used
-        if isinstance(event, Printed) and waiting > _PRINTED_WAITING_MAX:
+        if self._is_stopping or (isinstance(event, Printed) and waiting > _PRINTED_WAITING_MAX):
             # The whole log comes with the result.
             return
         self._send.send_nowait(event)
