@@ -250,6 +250,23 @@ def test_steps_on_an_executor_go_on_when_orc_is_killed(
         )
 
 
+@needs_dask
+def test_a_stopped_trial_leaves_no_command_on_an_executor(here: Path, temporary: Path) -> None:
+    marker = new_marker()
+    spec = write("long.yaml", f"project: long\nsteps: {{a: {{run: 'M={marker} sleep 100'}}}}\n")
+    with loopback_cluster(temporary, workers=1) as cluster:
+        scheduler = f"{{engine: dask, scheduler_file: {cluster.scheduler_file}}}"
+        write("executors.yaml", f"executors: {{cluster: {scheduler}}}\n")
+        trial = start_orc("chaos", str(spec), "--executor", "cluster", cwd=here)
+        try:
+            wait_until(lambda: processes_with(marker), within_s=WAIT_S)
+            trial.send_signal(signal.SIGINT)
+            assert trial.wait(WAIT_S) == 130
+            wait_until(lambda: not processes_with(marker), within_s=10)
+        finally:
+            end_process(trial)
+
+
 def test_an_unknown_executor_is_refused_before_anything_runs(here: Path, temporary: Path) -> None:
     said = orc("chaos", write_asking(), "--executor", "cluster")
     assert said.code == 2
