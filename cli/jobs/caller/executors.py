@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.ledger.definition import LOCAL, JobDef, StepDef, walk_steps
-from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.remote import RemoteExecutor
 
 if TYPE_CHECKING:
@@ -97,6 +96,9 @@ def remote_executors(definition: JobDef) -> set[str]:
 
 def _refuse_secrets(steps: Iterable[StepDef], name: str, site: Site) -> None:
     """Secrets leave this machine only encrypted. Raises EnvironmentProblem."""
+    # Imported here, as the engine is.
+    from orc.scheduler.drivers.addresses import is_loopback
+
     if not site.is_insecure or is_loopback(site.address or ""):
         return
     for step in walk_steps(steps):

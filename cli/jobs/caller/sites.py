@@ -17,7 +17,6 @@ from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.ledger.files.exposure import examine_folder, is_own, others_may_write
 from orc.ledger.files.way import Entry
 from orc.scheduler.core.errors import nearest
-from orc.scheduler.drivers.addresses import is_safe
 from orc.scheduler.executors.site import FILE_NAME, LOCAL, Site, Sites, parse_sites
 
 SITES_VARIABLE = "ORC_EXECUTORS"
@@ -69,6 +68,9 @@ def find_site(sites: Sites, name: str) -> Site:
 
     Raises UsageProblem if there is none, EnvironmentProblem if its files or packages are missing.
     """
+    # Imported here, since most jobs need no other machine.
+    from orc.scheduler.drivers.addresses import is_safe
+
     site = sites.executors.get(name)
     if site is None:
         raise UsageProblem(_unknown(sites, name))
