@@ -1,4 +1,6 @@
-"""Prints each measured figure and its ratio to a yardstick. Options: --json, --rounds N.
+"""Prints each measured figure and its ratio to a yardstick.
+
+Options: --json, --rounds N, --only PART (such as `cluster`; may be given again).
 
 Every round measures the yardstick right before and right after the job that is compared with it,
 because the speed of a disk changes within seconds. The ratio is the median over all rounds.
@@ -7,6 +9,7 @@ because the speed of a disk changes within seconds. The ratio is the median over
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import statistics
 import sys
@@ -28,14 +31,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
+    parts = {measure.__name__[1:]: measure for measure in _MEASURES}
+    parser.add_argument("--only", action="append", choices=parts, metavar="PART")
     options = parser.parse_args()
     tune_collector()
     figures: list[dict[str, Any]] = []
     # In the current folder, not in /tmp, which may be in memory, where a sync costs nothing.
     with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as name:
         folder = Path(name).absolute()
-        for measure in _MEASURES:
-            for figure in measure(folder, options.rounds):
+        for name_of_part in options.only or parts:
+            for figure in parts[name_of_part](folder, options.rounds):
                 figures.append(figure)
                 if not options.json:
                     print(_line(figure), flush=True)
@@ -229,7 +234,119 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-_MEASURES = (_chain, _fans, _items, _layers, _prompts, _calls, _commands, _captures, _start, _pages)
+def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Steps on a cluster, each beside the same on this machine without one."""
+    if importlib.util.find_spec("distributed") is None:
+        print(
+            "The part `cluster` is left out, since `distributed` is not installed: "
+            "pip install 'orc-ledger[dask]'",
+            file=sys.stderr,
+        )
+        return []
+    # Imported here, since the help for tests comes with it, which takes memory.
+    from benchmarks import cluster
+
+    chains: dict[str, list[float]] = {name: [] for name in cluster.EXECUTORS}
+    fans: dict[str, list[cluster.Fan]] = {name: [] for name in cluster.EXECUTORS}
+    files: dict[str, list[tuple[float, int, int]]] = {name: [] for name in cluster.EXECUTORS}
+    with cluster.bench(folder) as bench:
+        for _ in range(rounds):
+            for name in cluster.EXECUTORS:
+                chains[name].append(bench.chain_ms(name))
+                fans[name].append(bench.fan(name))
+                files[name].append(bench.file(name))
+        death_s = bench.death_s()
+        commit_s = cluster.PLACED / yardsticks.commits_per_s(
+            folder, rows=cluster.PLACED, rows_a_commit=1
+        )
+        adoption_s, resume_s = bench.adoption_s()
+    remote, local = cluster.EXECUTORS
+    return [
+        _figure(
+            "true on a cluster, one by one: ms a step",
+            chains[remote],
+            "the same, local: ms",
+            chains[local],
+            target="<= 20 ms",
+        ),
+        _figure(
+            "300 times true, 2 workers: steps/s",
+            [fan.steps_per_s for fan in fans[remote]],
+            "the same, local, 4 at once: steps/s",
+            [fan.steps_per_s for fan in fans[local]],
+            target=">= 180 steps/s",
+        ),
+        _figure(
+            "300 times true, all processes: ms CPU a step",
+            [fan.cpu_ms for fan in fans[remote]],
+            "the same, local: ms",
+            [fan.cpu_ms for fan in fans[local]],
+            target="<= 2.2",
+        ),
+        _figure(
+            "memory of a coordinator with a cluster: MB",
+            [fan.coordinator_bytes / 1e6 for fan in fans[remote]],
+            "without: MB",
+            [fan.coordinator_bytes / 1e6 for fan in fans[local]],
+            target="<= 5 MB more",
+        ),
+        _figure(
+            "a file of 64 MB from a worker: MB/s",
+            [rate / 1e6 for rate, _, _ in files[remote]],
+            "the same, local: MB/s",
+            [rate / 1e6 for rate, _, _ in files[local]],
+            target=">= 150 MB/s",
+        ),
+        _figure(
+            "the same, memory of the coordinator: MB",
+            [memory / 1e6 for _, memory, _ in files[remote]],
+            "the same, local: MB",
+            [memory / 1e6 for _, memory, _ in files[local]],
+            target="<= 100 MB",
+        ),
+        _figure(
+            "the same, memory of the driver: MB",
+            [memory / 1e6 for _, _, memory in files[remote]],
+            "the file: MB",
+            [cluster.FILE_BYTES / 1e6] * rounds,
+            target="<= 100 MB",
+        ),
+        _figure(
+            f"{cluster.PLACED} placed steps are adopted, from job.resumed: s",
+            [adoption_s],
+            "as many raw one-row commits: s",
+            [commit_s],
+            target="<= 2 s",
+        ),
+        _figure(
+            "the same, from the start of orc resume: s",
+            [resume_s],
+            "from job.resumed: s",
+            [adoption_s],
+        ),
+        _figure(
+            "the command of a frozen worker is dead: s",
+            [death_s],
+            "its lease: s",
+            [cluster.LEASE_S],
+            target="<= 1",
+        ),
+    ]
+
+
+_MEASURES = (
+    _chain,
+    _fans,
+    _items,
+    _layers,
+    _prompts,
+    _calls,
+    _commands,
+    _captures,
+    _start,
+    _pages,
+    _cluster,
+)
 
 
 def _beside_commits(

@@ -1,0 +1,322 @@
+"""Steps on a cluster of two workers, on loopback, each beside the same on the executor `local`.
+
+Processor time is that of all processes: the coordinator, its driver, the scheduler, the workers
+and all commands. Linux only, since memory and processor time of others are read from /proc.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.items import ORC
+from tests.executors.clusters import LoopbackCluster, loopback_cluster
+from tests.processes import orc_environment, read_events, wait_until
+
+LEASE_S = 3.0
+PLACED = 200
+FILE_BYTES = 1 << 26
+EXECUTORS = ("cluster", "local")
+
+_WAIT_S = 40.0
+_CHAIN = 40
+_FAN = 300
+_TICKS_A_S = os.sysconf("SC_CLK_TCK")
+_SLOTS = 4
+_LOCAL_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A job that has ended: its events, its processor time and the largest resident memories."""
+
+    events: list[dict[str, Any]]
+    cpu_s: float
+    coordinator_bytes: int
+    driver_bytes: int
+
+    def times(self, *types: str) -> list[float]:
+        """When the events of these types were recorded, in seconds."""
+        return [_time(event) for event in self.events if event["type"] in types]
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """A fan: steps a second, processor time a step, and the memory of a coordinator at its start."""
+
+    steps_per_s: float
+    cpu_ms: float
+    coordinator_bytes: int
+
+
+class Bench:
+    """A cluster, and a folder for jobs on it."""
+
+    def __init__(self, folder: Path, cluster: LoopbackCluster) -> None:
+        self._folder = folder
+        self._cluster = cluster
+        self._jobs = 0
+        site = {
+            "engine": "dask",
+            "scheduler_file": str(cluster.scheduler_file),
+            "lease": f"{LEASE_S:g}s",
+        }
+        self._site = folder / "executors.yaml"
+        self._site.write_text(json.dumps({"executors": {"cluster": site}}))
+        self._site.chmod(0o600)
+
+    def warm_up(self) -> None:
+        """The first commands of a worker load what it needs."""
+        self._run("cluster", {f"s{i}": {"run": "sleep 0.1"} for i in range(4 * _SLOTS)})
+
+    def chain_ms(self, executor: str) -> float:
+        """Commands one after the other: the median time from one committed result to the next."""
+        steps = {f"s{i}": {"run": "true", **_after(i)} for i in range(_CHAIN)}
+        ended = self._run(executor, steps).times("step.succeeded")
+        # The first commands also wait for the start of processes.
+        pairs = list(pairwise(ended))[3:]
+        return statistics.median(after - before for before, after in pairs) * 1e3
+
+    def fan(self, executor: str) -> Fan:
+        """Commands that need no other; those of a second job with one command are the start."""
+        start = self._run(executor, {"s0": {"run": "sleep 0.3"}})
+        run = self._run(executor, {f"s{i}": {"run": "true"} for i in range(_FAN)})
+        (started,), (ended,) = run.times("job.started"), run.times("job.succeeded")
+        return Fan(
+            steps_per_s=_FAN / (ended - started),
+            cpu_ms=(run.cpu_s - start.cpu_s) / (_FAN - 1) * 1e3,
+            coordinator_bytes=start.coordinator_bytes,
+        )
+
+    def file(self, executor: str) -> tuple[float, int, int]:
+        """Bytes a second of a large file, from the end of its command to its commit; memories."""
+        script = f"head -c {FILE_BYTES} /dev/urandom >big.bin; sync big.bin; date +%s.%N"
+        run = self._run(executor, {"s0": {"run": script, "files": ["big.bin"]}})
+        (succeeded,) = [one for one in run.events if one["type"] == "step.succeeded"]
+        written = float(succeeded["data"]["output"]["value"])
+        return FILE_BYTES / (_time(succeeded) - written), run.coordinator_bytes, run.driver_bytes
+
+    def adoption_s(self) -> tuple[float, float]:
+        """A coordinator is killed: the times until the next one has adopted all that was placed.
+
+        From `job.resumed`, and from the start of `orc resume`.
+        """
+        for number in range(2):
+            self._cluster.start_worker(label=f"large{number}", slots=PLACED // 2)
+        steps = {
+            f"s{i}": {"run": 'read -r line <"$GATE"', "labels": [f"large{i % 2}"]}
+            for i in range(PLACED)
+        }
+        place = self._write("cluster", steps, env={"GATE": str(self._folder / "gate")})
+        os.mkfifo(self._folder / "gate")
+        coordinator = self._start(place, "run", "spec.yaml")
+        _wait_for_events(place, coordinator, "step.placed", PLACED)
+        coordinator.kill()
+        coordinator.wait(_WAIT_S)
+        began = time.time()
+        coordinator = self._start(place, "resume", "latest")
+        _wait_for_events(place, coordinator, "step.reattached", PLACED)
+        with _opened(self._folder / "gate"):
+            assert coordinator.wait(_WAIT_S) == 0
+        events = read_events(place / "runs.db")
+        assert not [one for one in events if one["type"] == "step.interrupted"]
+        adopted = max(_time(one) for one in events if one["type"] == "step.reattached")
+        (resumed,) = [_time(one) for one in events if one["type"] == "job.resumed"]
+        return adopted - resumed, adopted - began
+
+    def death_s(self) -> float:
+        """A worker is frozen: the time until the command on it is dead."""
+        worker = self._cluster.start_worker(label="frozen")
+        pid_file = self._folder / "pid"
+        script = 'echo $$ >"$PID_FILE.new"; mv "$PID_FILE.new" "$PID_FILE"; sleep 300'
+        steps = {"s0": {"run": script, "labels": ["frozen"]}}
+        place = self._write("cluster", steps, env={"PID_FILE": str(pid_file)})
+        coordinator = self._start(place, "run", "spec.yaml")
+        try:
+            wait_until(pid_file.exists, within_s=_WAIT_S, what="the start of the command")
+            pid = int(pid_file.read_text())
+            os.kill(worker.pid, signal.SIGSTOP)
+            began = time.monotonic()
+            wait_until(lambda: _is_dead(pid), within_s=_WAIT_S, what="the end of the command")
+            return time.monotonic() - began
+        finally:
+            for process in (coordinator, worker):
+                process.kill()
+                process.wait(_WAIT_S)
+
+    def _write(
+        self, executor: str, steps: dict[str, Any], *, env: dict[str, str] | None = None
+    ) -> Path:
+        self._jobs += 1
+        place = self._folder / f"job-{self._jobs}"
+        place.mkdir()
+        spec: dict[str, Any] = {
+            "project": "cluster",
+            "executor": executor,
+            "concurrency": _LOCAL_AT_ONCE
+            if executor == "local"
+            else {"total": _LOCAL_AT_ONCE, executor: PLACED},
+            "env": env or {},
+            "steps": steps,
+        }
+        (place / "spec.yaml").write_text(json.dumps(spec))
+        return place
+
+    def _start(self, place: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        # Not through a pipe that nobody reads.
+        with (place / "said").open("ab") as said:
+            return subprocess.Popen(
+                [ORC, *arguments, "--quiet", "--no-input", "--db", str(place / "runs.db")],
+                cwd=place,
+                env=orc_environment(ORC_EXECUTORS=str(self._site)),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+
+    def _run(self, executor: str, steps: dict[str, Any]) -> Run:
+        place = self._write(executor, steps)
+        before_s = self._cluster_cpu_s()
+        process = self._start(place, "run", "spec.yaml")
+        memories = _Memories(process.pid)
+        while True:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            memories.look()
+            time.sleep(0.02)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, (place / "said").read_text()
+        cpu_s = used.ru_utime + used.ru_stime + self._cluster_cpu_s() - before_s
+        events = read_events(place / "runs.db")
+        return Run(events, cpu_s, memories.coordinator_bytes, memories.driver_bytes)
+
+    def _cluster_cpu_s(self) -> float:
+        roots = [process.pid for process in self._cluster.processes if process.poll() is None]
+        return sum(map(_cpu_s, _with_children(roots)))
+
+
+@contextmanager
+def bench(folder: Path) -> Iterator[Bench]:
+    """A cluster with two workers, which have loaded what they need for commands."""
+    place = folder / f"cluster-{time.monotonic_ns()}"
+    place.mkdir(mode=0o700)
+    with loopback_cluster(place, workers=0) as cluster:
+        for _ in range(2):
+            cluster.start_worker(slots=_SLOTS)
+        found = Bench(place, cluster)
+        found.warm_up()
+        yield found
+
+
+class _Memories:
+    """The largest resident memory of a coordinator and of its driver, asked for while they live."""
+
+    def __init__(self, coordinator: int) -> None:
+        self._coordinator = coordinator
+        self._driver: int | None = None
+        self.coordinator_bytes = 0
+        self.driver_bytes = 0
+
+    def look(self) -> None:
+        self.coordinator_bytes = max(self.coordinator_bytes, _peak_bytes(self._coordinator))
+        if self._driver is None:
+            self._driver = next(filter(_is_driver, _children(self._coordinator)), None)
+        else:
+            self.driver_bytes = max(self.driver_bytes, _peak_bytes(self._driver))
+
+
+def _after(number: int) -> dict[str, Any]:
+    return {"needs": [f"s{number - 1}"]} if number else {}
+
+
+def _time(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["recorded_at"]).timestamp()
+
+
+def _wait_for_events(
+    place: Path, process: subprocess.Popen[bytes], type_name: str, number: int
+) -> None:
+    def are_there() -> bool:
+        assert process.poll() is None, (place / "said").read_text()
+        if not (place / "runs.db").exists():
+            return False
+        # It may not have its tables yet.
+        with suppress(sqlite3.OperationalError):
+            types = [event["type"] for event in read_events(place / "runs.db")]
+            return types.count(type_name) >= number
+        return False
+
+    deadline = time.monotonic() + _WAIT_S
+    while not are_there():
+        assert time.monotonic() < deadline, f"fewer than {number} events {type_name}"
+        time.sleep(0.1)
+
+
+@contextmanager
+def _opened(gate: Path) -> Iterator[None]:
+    """Open for who reads, in the block; also for those that come late."""
+    descriptor = os.open(gate, os.O_RDWR)
+    try:
+        os.write(descriptor, b"\n" * PLACED)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_dead(pid: int) -> bool:
+    # A container may have no process that reaps it.
+    fields = _stat(pid)
+    return not fields or fields[0] == "Z"
+
+
+def _is_driver(pid: int) -> bool:
+    with suppress(OSError):
+        return b"drivers/dask.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _peak_bytes(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cpu_s(pid: int) -> float:
+    """Of a process and of its children that have ended."""
+    return sum(map(int, _stat(pid)[11:15])) / _TICKS_A_S
+
+
+def _stat(pid: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
+
+
+def _with_children(roots: Sequence[int]) -> list[int]:
+    found = list(roots)
+    for pid in found:
+        found += _children(pid)
+    return found
