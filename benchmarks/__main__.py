@@ -9,7 +9,6 @@ because the speed of a disk changes within seconds. The ratio is the median over
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import sys
@@ -236,16 +235,13 @@ def _pages(folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 def _cluster(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Steps on a cluster, each beside the same on this machine without one."""
-    if importlib.util.find_spec("distributed") is None:
-        print(
-            "The part `cluster` is left out, since `distributed` is not installed: "
-            "pip install 'orc-ledger[dask]'",
-            file=sys.stderr,
-        )
-        return []
     # Imported here, since the help for tests comes with it, which takes memory.
     from benchmarks import cluster
 
+    reason = cluster.left_out()
+    if reason:
+        print(f"The part `cluster` is left out, since {reason}", file=sys.stderr)
+        return []
     chains: dict[str, list[float]] = {name: [] for name in cluster.EXECUTORS}
     fans: dict[str, list[cluster.Fan]] = {name: [] for name in cluster.EXECUTORS}
     files: dict[str, list[tuple[float, int, int]]] = {name: [] for name in cluster.EXECUTORS}

@@ -6,6 +6,7 @@ and all commands. Linux only, since memory and processor time of others are read
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -121,15 +122,13 @@ class Bench:
         }
         place = self._write("cluster", steps, env={"GATE": str(self._folder / "gate")})
         os.mkfifo(self._folder / "gate")
-        coordinator = self._start(place, "run", "spec.yaml")
-        _wait_for_events(place, coordinator, "step.placed", PLACED)
-        coordinator.kill()
-        coordinator.wait(_WAIT_S)
+        with _killed_at_end(self._start(place, "run", "spec.yaml")) as coordinator:
+            _wait_for_events(place, coordinator, "step.placed", PLACED)
         began = time.time()
-        coordinator = self._start(place, "resume", "latest")
-        _wait_for_events(place, coordinator, "step.reattached", PLACED)
-        with _opened(self._folder / "gate"):
-            assert coordinator.wait(_WAIT_S) == 0
+        with _killed_at_end(self._start(place, "resume", "latest")) as coordinator:
+            _wait_for_events(place, coordinator, "step.reattached", PLACED)
+            with _opened(self._folder / "gate"):
+                assert coordinator.wait(_WAIT_S) == 0
         events = read_events(place / "runs.db")
         assert not [one for one in events if one["type"] == "step.interrupted"]
         adopted = max(_time(one) for one in events if one["type"] == "step.reattached")
@@ -143,18 +142,16 @@ class Bench:
         script = 'echo $$ >"$PID_FILE.new"; mv "$PID_FILE.new" "$PID_FILE"; sleep 300'
         steps = {"s0": {"run": script, "labels": ["frozen"]}}
         place = self._write("cluster", steps, env={"PID_FILE": str(pid_file)})
-        coordinator = self._start(place, "run", "spec.yaml")
-        try:
+        with (
+            _killed_at_end(worker),
+            _killed_at_end(self._start(place, "run", "spec.yaml")),
+        ):
             wait_until(pid_file.exists, within_s=_WAIT_S, what="the start of the command")
             pid = int(pid_file.read_text())
             os.kill(worker.pid, signal.SIGSTOP)
             began = time.monotonic()
             wait_until(lambda: _is_dead(pid), within_s=_WAIT_S, what="the end of the command")
             return time.monotonic() - began
-        finally:
-            for process in (coordinator, worker):
-                process.kill()
-                process.wait(_WAIT_S)
 
     def _write(
         self, executor: str, steps: dict[str, Any], *, env: dict[str, str] | None = None
@@ -206,6 +203,15 @@ class Bench:
     def _cluster_cpu_s(self) -> float:
         roots = [process.pid for process in self._cluster.processes if process.poll() is None]
         return sum(map(_cpu_s, _with_children(roots)))
+
+
+def left_out() -> str:
+    """Why nothing of this can be measured here; empty if it can."""
+    if importlib.util.find_spec("distributed") is None:
+        return "`distributed` is not installed: pip install 'orc-ledger[dask]'"
+    if not Path("/proc/self/stat").exists():
+        return "memory and processor time of other processes are read from /proc, which Linux has"
+    return ""
 
 
 @contextmanager
@@ -263,6 +269,15 @@ def _wait_for_events(
     while not are_there():
         assert time.monotonic() < deadline, f"fewer than {number} events {type_name}"
         time.sleep(0.1)
+
+
+@contextmanager
+def _killed_at_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(_WAIT_S)
 
 
 @contextmanager
