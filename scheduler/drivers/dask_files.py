@@ -1,7 +1,7 @@
 """Contents to and from workers of dask.distributed, in pieces: memory does not grow with a file.
 
-A piece is a direct call to one worker. A result of a task would be kept by the cluster, and a large
-one costs twice its size in the process that gets it.
+A piece is a call to one worker, which the scheduler relays. A result of a task would be kept by the
+cluster, and a large one costs twice its size in the process that gets it.
 """
 
 from __future__ import annotations
