@@ -16,7 +16,6 @@ import trio
 
 from orc.scheduler.executors.attempt_news import Counted, GraceSkipped, News
 from orc.scheduler.executors.attempt_watch import AttemptWatch
-from orc.scheduler.executors.capacity import Misfits
 from orc.scheduler.executors.contract import (
     Asked,
     Attempt,
@@ -64,6 +63,9 @@ class RemoteExecutor:
         self._refusing: set[tuple[str, str, str]] = set()
         self._final: EngineLost | None = None
         self._wakes = trio.Event()
+        # Imported here, since a runner without such executors loads this module, too.
+        from orc.scheduler.executors.capacity import Misfits
+
         self._misfits = Misfits(name, on_notice)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
