@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, str] = {
     "ledger": "ledger.files ledger.secrets",
     "ledger.transport": "ledger ledger.files",
     "providers": "",
-    "scheduler.core": "ledger",
+    "scheduler.core": "ledger orc.worker.capture_rules",
     "scheduler.core.language": "ledger scheduler.core",
     "scheduler.core.spec": "ledger scheduler.core scheduler.core.language",
     "scheduler.core.resolve": "ledger scheduler.core scheduler.core.language scheduler.core.spec",
@@ -56,9 +56,9 @@ MAY_IMPORT: dict[str, str] = {
         "scheduler.executors.contract"
     ),
     "scheduler": (
-        "ledger ledger.files ledger.secrets providers scheduler.core scheduler.core.fold "
-        "scheduler.core.language scheduler.core.resolve scheduler.core.rules scheduler.core.spec "
-        "scheduler.effects scheduler.executors"
+        "ledger ledger.files ledger.secrets orc.worker providers scheduler.core "
+        "scheduler.core.fold scheduler.core.language scheduler.core.resolve scheduler.core.rules "
+        "scheduler.core.spec scheduler.effects scheduler.executors"
     ),
     # How a provider is billed, and what telemetry calls it: plain data, and no provider's code.
     "projections.money": "ledger providers.catalogue",
@@ -256,7 +256,8 @@ def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
         if root == "orc" and name not in FOR_ALL:
             other = package_named(name)
             is_below = is_root and other.startswith(f"{package}.")
-            is_single = is_allowed(package, name.removeprefix("orc."))
+            # The modules of `orc/worker/` have their whole names in the rows.
+            is_single = is_allowed(package, name.removeprefix("orc.")) or is_allowed(package, name)
             assert is_below or is_single or is_allowed(package, other), name
         elif root != "orc" and root not in sys.stdlib_module_names:
             assert root in OUTSIDE[folder_of(path)], name
