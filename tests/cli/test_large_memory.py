@@ -15,11 +15,12 @@ PEAK_BYTES_MAX = 180 * 1024 * 1024
 """Python with all modules of the commands takes about 90 MiB, two parts of a bundle 32 MiB."""
 
 _PROGRAM = """
-import resource, sys
+import sys
 from pathlib import Path
 from orc.ledger.digest import digest_bytes
 from tests.cli.command_line import orc
 from tests.large_files import large_story
+from tests.peak_memory import peak_bytes
 from tests.projections.support import open_in
 
 here, size = Path.cwd(), int(sys.argv[1])
@@ -44,7 +45,7 @@ for arguments in (
 ):
     done = orc(*arguments)
     assert done.code == 0, (arguments, done.err)
-    print(arguments[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+    print(arguments[0], peak_bytes(), flush=True)
 """
 
 

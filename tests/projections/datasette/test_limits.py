@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import sqlite3
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from datasette.database import sqlite_timelimit
 from orc.projections.datasette import limits
 from orc.projections.datasette.limits import ResultTooLarge, limit, with_opcodes
 from tests.builders import step
+from tests.peak_memory import peak_bytes
 from tests.projections.support import begun, open_in, write
 
 MANY = "with recursive n(v) as (select 1 union all select v + 1 from n) select {} from n"
@@ -59,11 +58,6 @@ def ask(*databases: Path, paths: list[str], **options: Any) -> list[Any]:
         return await asyncio.gather(*(client.get(path) for path in paths))
 
     return asyncio.run(asyncio.wait_for(go(), 120))
-
-
-def peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @pytest.mark.parametrize("ending", [".json", pytest.param(".csv", marks=pytest.mark.torture)])
