@@ -24,6 +24,7 @@ from orc.scheduler.drivers.dask_cluster import CALL_S, Cluster, engine_name
 from orc.scheduler.drivers.dask_copies import HeldCopy, adopt, count_copies, release, show_log
 from orc.scheduler.drivers.dask_files import fetch_copy, put_content
 from orc.scheduler.drivers.lines import Lines, Message, Refused
+from orc.scheduler.drivers.recent_outcomes import RecentOutcomes
 from orc.scheduler.drivers.rooms import Rooms
 from orc.worker import dask_side
 
@@ -49,6 +50,7 @@ class DaskDriver:
         self._jobs: set[str] = set()
         self._copies: dict[tuple[str, str], HeldCopy] = {}
         self._queue: dict[tuple[str, str], HeldCopy] = {}
+        self._outcomes = RecentOutcomes()
         self._rooms = Rooms()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._said: Message = {}
@@ -69,7 +71,7 @@ class DaskDriver:
             case "put":
                 return await put_content(self._connected(), request)
             case "fetch":
-                return await fetch_copy(self._connected(), request)
+                return await fetch_copy(self._connected(), request, self._outcomes.take(request))
             case "ping":
                 return {}
             case "capacity":
@@ -283,6 +285,8 @@ class DaskDriver:
         if request.get("secrets") and not cluster.is_private:
             raise Refused("insecure", _NO_SECRETS)
         reply = await cluster.call(request["worker"], fields)
+        if request["op"] == "forget":
+            self._outcomes.take(request)
         copy = self._copies.get((request["ticket"], request["run"]))
         if copy is not None and copy.worker == request["worker"] and request["op"] in _LAST:
             self._finish(copy)
@@ -378,8 +382,9 @@ class DaskDriver:
             if copy is not None and copy.reader is not None:
                 with suppress(Exception):
                     await asyncio.wait_for(asyncio.shield(copy.reader), CALL_S)
-            event = {"event": "ended", **place, "worker": worker, "outcome": reply["outcome"]}
-            await self._lines.send(event)
+            event = {**place, "worker": worker, "outcome": reply["outcome"]}
+            self._outcomes.keep(event)
+            await self._lines.send({"event": "ended", **event})
             return
 
     def _start(self, work: Any) -> asyncio.Task[Any]:
