@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
 from types import TracebackType
 
@@ -24,6 +25,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is printed as its escape, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # An inherited setting, with which the exit status of every command would be lost.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.excepthook = _print_traceback
     if sys.argv[1:] in (["--version"], ["-V"]):
         from orc.about import version

@@ -2,6 +2,9 @@
 
 A stop signal is a signal of the operating system (SIGINT, SIGTERM or SIGHUP) to the runner.
 Signals that are rows in the ledger are left to `signals.py`.
+
+A signal that this process ignores stays ignored: who starts orc with `nohup`, or in the background
+of a script, has asked for that.
 """
 
 from __future__ import annotations
@@ -103,12 +106,23 @@ async def stops_by_signals() -> AsyncIterator[AsyncIterator[InterruptJob]]:
 
 @asynccontextmanager
 async def open_stop_signals() -> AsyncIterator[AsyncIterator[str]]:
-    """The names of received stop signals. Outside the main thread, the iterator only waits."""
-    if threading.current_thread() is not threading.main_thread():
+    """The names of received stop signals.
+
+    Outside the main thread, and where this process ignores all of them, the iterator only waits.
+    """
+    heeded = [number for number in _STOP_SIGNALS if number not in ignored_signals()]
+    if not heeded or threading.current_thread() is not threading.main_thread():
         yield _SignalNames(None)
         return
-    with trio.open_signal_receiver(*_STOP_SIGNALS) as received:
+    with trio.open_signal_receiver(*heeded) as received:
         yield _SignalNames(received)
+
+
+def ignored_signals() -> frozenset[signal.Signals]:
+    """The stop signals that this process ignores."""
+    return frozenset(
+        number for number in _STOP_SIGNALS if signal.getsignal(number) is signal.SIG_IGN
+    )
 
 
 # Classes, since trio warns of asynchronous generators that are dropped before their end.

@@ -109,8 +109,11 @@ MAY_IMPORT: dict[str, str] = {
         "projections.tables.status providers scheduler.core scheduler.core.fold "
         "scheduler.core.spec"
     ),
-    "cli.browse": "cli cli.terminal ledger.files projections.pages",
-    "cli.cluster": "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors",
+    "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",
+    "cli.cluster": (
+        "cli cli.jobs.caller ledger providers scheduler.drivers scheduler.executors "
+        "scheduler.stopping"
+    ),
     "cli.chaos": "cli cli.jobs cli.terminal ledger ledger.files projections projections.money",
     "cli.doctor": (
         "cli cli.cluster cli.jobs cli.jobs.caller ledger ledger.files providers scheduler.core"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import TextIO
 
 from orc.cli.terminal.text import safe_lines, say
 from orc.projections.pages.requests import Asgi
+from orc.scheduler.stopping import ignored_signals
 
 _SHUTDOWN_S = 1
 
@@ -25,6 +27,8 @@ def serve(
     when_ended: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until a signal ends the server; the signal is then raised again.
+
+    A signal that this process ignores, as under `nohup`, does not end the server.
 
     `when_ready` is called once, when the server accepts connections; `when_ended` once at the end.
     """
@@ -41,6 +45,14 @@ def serve(
             finally:
                 # uvicorn raises the signal again after this, and it may end the process.
                 when_ended()
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            ignored = ignored_signals()
+            with super().capture_signals():
+                for number in ignored:
+                    signal.signal(number, signal.SIG_IGN)
+                yield
 
     config = uvicorn.Config(
         app,

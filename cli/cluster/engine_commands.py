@@ -7,6 +7,7 @@ dead workers again, and end workers whose commands need memory.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from orc.cli.errors import UsageProblem
 from orc.providers import REGISTRY
 from orc.scheduler.drivers.addresses import is_loopback
 from orc.scheduler.executors.site import Site, parse_amount
+from orc.scheduler.stopping import ignored_signals
 
 _SETTINGS = {
     # Another start of a task would only ask in vain.
@@ -159,7 +161,11 @@ def _physical_memory() -> int:
 
 
 def start_engine(command: EngineCommand) -> NoReturn:
-    """Become the engine's process. It gets no key of a provider."""
+    """Become the engine's process. It gets no key of a provider.
+
+    The engine handles signals also if they are ignored here, so that these are blocked for it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ignored_signals())
     keys = {entry.key_variable for entry in REGISTRY.values()}
     kept = {name: value for name, value in os.environ.items() if name not in keys}
     argv = command.argv()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +37,7 @@ from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
 from orc.ledger.files.way import LEDGER_VARIABLE, ledger_path
+from orc.scheduler.stopping import open_stop_signals
 
 SHOWN_MAX = 20
 
@@ -158,22 +158,21 @@ def _pass_on(
 
 
 def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
-    caught: list[int] = []
+    caught: list[str] = []
 
     async def until_stopped() -> Report | None:
         report: Report | None = None
-        async with trio.open_nursery() as nursery:
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with trio.open_nursery() as nursery, open_stop_signals() as names:
 
-                async def watch() -> None:
-                    async for number in signals:
-                        caught.append(number)
-                        nursery.cancel_scope.cancel()
+            async def watch() -> None:
+                async for name in names:
+                    caught.append(name)
+                    nursery.cancel_scope.cancel()
 
-                nursery.start_soon(watch)
-                with make_chaos_display(quiet=quiet or as_json) as display:
-                    report = await run_trial(trial, display)
-                nursery.cancel_scope.cancel()
+            nursery.start_soon(watch)
+            with make_chaos_display(quiet=quiet or as_json) as display:
+                report = await run_trial(trial, display)
+            nursery.cancel_scope.cancel()
         return report
 
     say_plan(trial, quiet=quiet or as_json)
@@ -182,9 +181,8 @@ def _run_trial(trial: Trial, *, quiet: bool, as_json: bool) -> int:
     except BaseExceptionGroup as group:
         raise first_error(group) from group
     if caught or report is None:
-        name = signal.Signals(caught[0]).name
-        say(f"stopped by {name}: there is no result, and all processes have ended")
-        return SIGNALS[name]
+        say(f"stopped by {caught[0]}: there is no result, and all processes have ended")
+        return SIGNALS[caught[0]]
     _show(trial, report, as_json=as_json)
     return {"held": SUCCEEDED, "different": VERIFICATION, "broken": FAILED}[report.verdict]
 

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import os
+import signal
 import sys
 import traceback
 from typing import Any
@@ -20,6 +21,8 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 def main() -> None:
     """Answer requests until end of file."""
+    # The sender of the requests ends this process by SIGTERM, also if it ignores SIGTERM itself.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     read_fd, write_fd = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(read_fd, False)
     os.set_inheritable(write_fd, False)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from orc.worker.clocks import lease_clock
+from orc.worker.exit_statuses import require_exit_statuses
 from orc.worker.lease import Leases, Watch, signal_group
 
 DRAIN_S = 1.0
@@ -47,9 +48,10 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command with its output on pipes; `merged` puts stderr into stdout.
 
-    Raises LeaseOver, and OSError when the system cannot start it. A system without free processes,
-    descriptors or memory is asked again for some seconds.
+    Raises LeaseOver, and OSError when the system cannot start it, or when its exit status would be
+    unknown. A system without free processes, descriptors or memory is asked again for some seconds.
     """
+    require_exit_statuses()
     for pause_s in _PAUSES_S:
         try:
             return _start(argv, cwd, env, leases, watch, merged, pass_fds)

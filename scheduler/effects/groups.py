@@ -19,6 +19,7 @@ import trio
 from orc.ledger import failpoints
 from orc.ledger.scarcity import shortage_number
 from orc.scheduler.effects.waiting import retry_while_scarce
+from orc.worker.exit_statuses import require_exit_statuses
 
 GRACE_S = 10.0
 _GATE = 'read -r _ && exec "$@" </dev/null'
@@ -47,9 +48,14 @@ class ProcessGroups:
     ) -> trio.Process:
         """Start a command as the leader of a new group, without stdin.
 
-        Raises OSError when the command cannot be started. If the system has no free processes,
-        descriptors or memory, it tries again for some seconds first.
+        A signal that orc ignores is ignored by the command, too, as `nohup` promises; the signals
+        that only Python ignores, such as SIGPIPE, are not.
+
+        Raises OSError when the command cannot be started, or when its exit status would be unknown.
+        If the system has no free processes, descriptors or memory, it tries again for some seconds
+        first.
         """
+        require_exit_statuses()
 
         async def spawn() -> trio.Process:
             return await self._spawn(argv, cwd, env, stdout, stderr, pass_fds)
