@@ -458,7 +458,8 @@ class LlmRequested(StepEvent):
     the same name. `dropped` are parameters that the provider does not support. `changed` are the
     parts of the request that differ from the cached request it was compared to. `worst_case` is
     the most that the call can cost, and is charged if its outcome stays unknown. `reserved` is
-    what a budget reserves for it.
+    what a budget reserves for it. `corrects` is what was wrong with the reply before, which the
+    call asks the model to correct.
     """
 
     type: Literal["llm.requested"] = "llm.requested"
@@ -475,6 +476,7 @@ class LlmRequested(StepEvent):
     changed: tuple[str, ...] | None = None
     reserved: Reserved | None = None
     worst_case: WorstCase | None = None
+    corrects: str | None = None
 
 
 class LlmResponded(StepEvent):
@@ -527,7 +529,8 @@ class CacheHit(StepEvent):
 
     `version` is the version of the `llm.responded` event, in this stream or, with `paid_by`, in
     the stream of that call's job. In the second case `reply` and the fields after it are
-    copies, so that this stream is complete without the other one.
+    copies, so that this stream is complete without the other one, and `corrects` is as in
+    `llm.requested`.
     """
 
     type: Literal["cache.hit"] = "cache.hit"
@@ -542,6 +545,7 @@ class CacheHit(StepEvent):
     reply: Payload | None = None
     finish_reason: str | None = None
     usage: TokenUsage | None = None
+    corrects: str | None = None
 
 
 class ToolCalled(StepEvent):

@@ -110,8 +110,11 @@ class Caller:
         self._ordinal = request.request.ordinal
         self._identity: str | None = None
 
-    async def ask(self, asked: Request) -> Answer:
-        """The reply to the request. Raises CallFailed."""
+    async def ask(self, asked: Request, *, corrects: str | None = None) -> Answer:
+        """The reply to the request. Raises CallFailed.
+
+        `corrects` is what was wrong with the reply before, if the request asks for a better one.
+        """
         canonical = request_values(asked, self._request.target.provider)
         try:
             check_value(canonical)
@@ -134,9 +137,9 @@ class Caller:
                 scope=self._request.cache,
             )
             if isinstance(found, CachedReply):
-                return await self._from_cache(asked, request_sha256, found)
+                return await self._from_cache(asked, request_sha256, found, corrects)
             changed = found or None
-        return await self._send(asked, canonical, request_sha256, changed)
+        return await self._send(asked, canonical, request_sha256, changed, corrects)
 
     async def _identify(self, model: str) -> None:
         if self._identity is None:
@@ -156,7 +159,9 @@ class Caller:
         )
         return _answer(known.call, request_sha256, known.reply, known.finish_reason)
 
-    async def _from_cache(self, asked: Request, request_sha256: Any, found: CachedReply) -> Answer:
+    async def _from_cache(
+        self, asked: Request, request_sha256: Any, found: CachedReply, corrects: str | None
+    ) -> Answer:
         call = self._next_call()
         kept = self._mask.value(found.reply)
         try:
@@ -177,6 +182,7 @@ class Caller:
                 reply=payload,
                 finish_reason=found.finish_reason,
                 usage=found.usage,
+                corrects=corrects,
             ),
             blob,
         )
@@ -189,6 +195,7 @@ class Caller:
         canonical: Mapping[str, Any],
         request_sha256: Any,
         changed: tuple[str, ...] | None,
+        corrects: str | None,
     ) -> Answer:
         request = self._request
         call = self._next_call()
@@ -210,6 +217,7 @@ class Caller:
                 endpoint=self._provider.endpoint or None,
                 identity=self._identity,
                 changed=changed,
+                corrects=corrects,
             ),
             blob,
         )

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from orc.ledger import pack
-from orc.ledger.digest import canonical_json, clean_json, digest_json
+from orc.ledger.digest import canonical_json, clean_json, clean_text, digest_json
 from orc.ledger.events import ToolCalled, ToolReturned
 from orc.ledger.secrets.masking import Mask
 from orc.ledger.wording import count_text, number_text
 from orc.providers import Message, Provider, Request, Tool, ToolCall
-from orc.scheduler.core.commands import Failed
+from orc.scheduler.core.commands import Failed, shorten_message
 from orc.scheduler.effects.calls import Answer, Caller, CallFailed, OnDelta, TimeLimit
 from orc.scheduler.effects.contract import (
     Journal,
@@ -96,19 +96,20 @@ class _Conversation:
             tools = await self._time_limit.run(self._toolbox.open)
         repairs = 0
         unfit: Result | None = None
+        corrects: str | None = None
         turns_max = request.max_turns if tools else 1 + request.repair
         for _ in range(turns_max):
             asked = replace(request.request, messages=tuple(self._messages), tools=tools)
-            answer = await self._caller.ask(asked)
+            answer = await self._caller.ask(asked, corrects=corrects)
             if answer.tool_calls:
                 await self._call_tools(answer)
-                unfit = None
+                unfit = corrects = None
                 continue
             result = self._result(answer, asked)
             if result.failed is None or repairs >= request.repair:
                 return result
             repairs += 1
-            unfit = result
+            unfit, corrects = result, shorten_message(clean_text(result.failed.message))
             self._add_repair(answer, result.failed.message)
         if unfit is not None:
             return unfit

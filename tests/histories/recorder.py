@@ -26,6 +26,8 @@ from orc.ledger.events import (
     BlobRemoved,
     BudgetExceeded,
     BudgetRaised,
+    CacheHit,
+    CallRef,
     JobInterrupted,
     JobStarted,
     Payload,
@@ -99,6 +101,7 @@ def histories() -> dict[str, History]:
         "modes": _write_files_with_modes,
         "queue": _queue,
         "placed": _place_on_workers,
+        "repair": _ask_for_corrections,
     }
 
 
@@ -394,6 +397,41 @@ def _set_every_optional_field() -> Iterator[Stand]:
                 kept=("more",),
                 only=("work",),
             ),
+        )
+        yield stand
+
+
+@contextmanager
+def _ask_for_corrections() -> Iterator[Stand]:
+    """Asks for corrected replies: of the model, and of the cache of replies."""
+    definition = job(step("ask", prompt="?"), step("again", prompt="?"))
+    with empty_stand(Plan(()), definition, models={}) as stand:
+        with stand.open() as ledger:
+            first = submitted(definition, runs_dir=str(stand.folder))
+            ledger.append(record([first], job_id=stand.job_id))
+        wrong = "the reply is not JSON"
+        hit = CacheHit(
+            step="again",
+            attempt=1,
+            call=1,
+            request_sha256=digest_json("again"),
+            version=4,
+            paid_by=CallRef(job_id=OTHER, step="ask", attempt=1, call=1),
+            reply=Payload(value={"text": "{}"}),
+            finish_reason="stop",
+            corrects=wrong,
+        )
+        stand.append(
+            JobStarted(owner=OWNER),
+            started("ask"),
+            requested("ask"),
+            responded("ask"),
+            requested("ask", call=2, corrects=wrong),
+            responded("ask", call=2),
+            succeeded("ask"),
+            started("again"),
+            hit,
+            succeeded("again", warning="nearly"),
         )
         yield stand
 

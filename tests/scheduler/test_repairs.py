@@ -23,6 +23,9 @@ class TestRepair:
             assert stand.run().status == "succeeded"
             assert stand.output("a") == {"n": mistakes}
             assert [e.call for e in events(stand, LlmResponded)] == list(range(1, mistakes + 2))
+            first, *others = (e.corrects for e in events(stand, LlmRequested))
+            assert first is None
+            assert all("$.n: 'x' is not of type 'integer'" in str(why) for why in others)
         for number, request in enumerate(talker.asked[1:], start=1):
             assert request.messages[-2]["content"] == '{"n": "x"}'
             shown = str(request.messages[-1]["content"])
