@@ -271,6 +271,9 @@ SHOWN_PASSED = ("succeeded", CACHED)
 NOTABLE = ("failed", "waiting", "running", QUEUED, INTERRUPTED)
 """The shown statuses of steps that are named even if there are many steps; failed steps first."""
 
+UNTIL_STILL_FALSE = "`until` was still false after "
+"""The beginning of the warning of a loop that ended with its last round, and not by its condition."""
+
 IN_DOUBT = "in doubt"
 """The tables' status of an attempt or call that was interrupted and may have taken effect."""
 

@@ -16,6 +16,7 @@ from orc.ledger.bounds import BLOB_BYTES_MAX
 from orc.ledger.definition import StepDef
 from orc.ledger.digest import clean_text
 from orc.ledger.events import Payload
+from orc.ledger.kinds import UNTIL_STILL_FALSE
 from orc.ledger.wording import count_text, number_text, size_text
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import (
@@ -213,7 +214,7 @@ class BranchEvaluator:
         warning = None
         if until is not None and not is_over:
             rounds = count_text(number, "round")
-            warning = f"`until` was still false after {rounds}: {until}"
+            warning = f"{UNTIL_STILL_FALSE}{rounds}: {until}"
             if definition.loop.on_exhausted == "fail":
                 failed = Failed("rejected", warning, self._elapsed(step_id), final=True)
                 return self._finish(step_id, failed)

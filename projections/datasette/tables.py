@@ -58,6 +58,11 @@ SHOWN: dict[str, dict[str, Any]] = {
         "label_column": "name",
         "facets": ["media_type"],
     },
+    "tolerated_failures": {
+        "sort_desc": "recorded_at",
+        "label_column": "name",
+        "facets": ["setting", "kind"],
+    },
     "events": {"sort_desc": "position"},
     "blobs": {},
     "signals": {"sort_desc": "id"},

@@ -52,6 +52,7 @@ from orc.ledger.events import (
     ToolReturned,
 )
 from orc.ledger.kinds import INTERRUPTED
+from orc.projections.folds.tolerated import tolerance_of
 from orc.projections.money.prices import NO_PRICES, PriceTable
 from orc.projections.tables.calls import (
     cache_hit,
@@ -99,7 +100,28 @@ class ReadModel:
                 writer.flush()
             phase = next_phase
             handle(writer, recorded, recorded.event)
+            _tolerated(writer, recorded)
         writer.flush()
+
+
+def _tolerated(writer: Writer, recorded: Recorded) -> None:
+    """Add the row of a failure that the event records and that does not end the job."""
+    found = tolerance_of(recorded)
+    if found is None:
+        return
+    step_key = f"{recorded.job_id}/{found.step}"
+    writer.add(
+        "tolerated",
+        tolerated_id=f"{step_key}/{found.key}",
+        name=found.step,
+        job_id=recorded.job_id,
+        step_id=step_key,
+        setting=found.setting,
+        kind=found.kind,
+        message=found.message,
+        version=recorded.version,
+        recorded_at=recorded.recorded_at,
+    )
 
 
 def _submitted(writer: Writer, recorded: Recorded, event: JobSubmitted) -> None:
@@ -250,6 +272,7 @@ def _step_succeeded(writer: Writer, recorded: Recorded, event: StepSucceeded) ->
         output=output,
         output_sha256=blob,
         queued_s=event.queued_s,
+        warning=event.warning,
     )
     _attempt_ended(writer, recorded, event, "succeeded")
     writer.count(recorded.job_id, 0)

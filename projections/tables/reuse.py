@@ -47,8 +47,10 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     )
     for step_id in event.reset:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="pending")
+        writer.add("tolerated_dropped", step_id=f"{job_id}/{step_id}")
     for step_id in event.removed:
         writer.add("step_cleared", step_id=f"{job_id}/{step_id}", status="removed")
+        writer.add("tolerated_dropped", step_id=f"{job_id}/{step_id}")
     named = dropped_by(event)
     # One pass over the children, since a job can have thousands of named steps.
     children = writer.connection.execute(
@@ -57,6 +59,7 @@ def job_amended(writer: Writer, recorded: Recorded, event: JobAmended) -> None:
     for step_key, parent in children.fetchall():
         if is_within(parent, named):
             writer.add("inside_removed", step_id=step_key)
+            writer.add("tolerated_dropped", step_id=step_key)
     owners = writer.connection.execute(
         "SELECT file_id, step_id FROM files WHERE job_id = ?", (job_id,)
     )

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from orc.ledger.kinds import QUEUED
 from orc.projections.tables.columns import Row, TableInfo, column
+from orc.projections.tables.tolerated import ToleratedRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class StepRow:
     )
     failure: str | None = column("The message of the last failure, or what the step waits for.")
     skip_reason: str | None = column("Why the step was skipped, with the steps that caused it.")
+    warning: str | None = column("What is to be known about its result, although it succeeded.")
     tolerated: int = column(
         "1 if the step failed and the job continued (continue_on_error).", start=0
     )
@@ -379,5 +381,14 @@ class FileRow:
     )
 
 
-ROWS: tuple[type[Row], ...] = (JobRow, StepRow, AttemptRow, CallRow, CircuitRow, ToolRow, FileRow)
+ROWS: tuple[type[Row], ...] = (
+    JobRow,
+    StepRow,
+    AttemptRow,
+    CallRow,
+    CircuitRow,
+    ToolRow,
+    FileRow,
+    ToleratedRow,
+)
 """All tables, in an order in which they can be created: a table follows those that it refers to."""

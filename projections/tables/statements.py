@@ -14,6 +14,7 @@ from orc.projections.tables.rows import (
     StepRow,
     ToolRow,
 )
+from orc.projections.tables.tolerated import ToleratedRow
 
 _UNENDED_CALL = "step_id = :step_id AND attempt_id = :attempt_id AND status = 'sent'"
 """Selects the call that an attempt left without an outcome: at most one."""
@@ -56,6 +57,7 @@ _NO_RESULT = {
     "failure_kind": None,
     "failure": None,
     "skip_reason": None,
+    "warning": None,
     "tolerated": 0,
 }
 _NO_FAILURE = {"failure_kind": None, "failure": None}
@@ -79,6 +81,7 @@ STATEMENTS: dict[str, Statement] = {
         },
     ),
     "inside_removed": Update(StepRow, {"status": "removed", **_NO_RESULT}),
+    "tolerated_dropped": "DELETE FROM tolerated_failures WHERE step_id = :step_id",
     "file_dropped": "DELETE FROM files WHERE file_id = :file_id",
     "step_moved": Insert(
         StepRow,
@@ -111,6 +114,8 @@ STATEMENTS: dict[str, Statement] = {
     "call_cut": f"UPDATE llm_calls SET status = 'in doubt', in_doubt = 1 WHERE {_UNENDED_CALL}",
     "step_usage": Update(StepRow, computed=_ADD_USAGE),
     "job_usage": Update(JobRow, computed=_ADD_USAGE),
+    # A request that is sent again after a crash asks for the same correction.
+    "tolerated": Insert(ToleratedRow, on_conflict={"tolerated_id": "tolerated_id"}),
     "circuit_opened": Insert(
         CircuitRow,
         on_conflict={

@@ -58,6 +58,7 @@ CREATE TABLE "steps" (
    "failure_kind" TEXT,
    "failure" TEXT,
    "skip_reason" TEXT,
+   "warning" TEXT,
    "tolerated" INTEGER,
    "parent" TEXT,
    "children" INTEGER,
@@ -186,3 +187,16 @@ CREATE TABLE "files" (
 ) STRICT;
 CREATE INDEX files_by_job_id ON files (job_id);
 CREATE INDEX files_by_sha256 ON files (sha256);
+CREATE TABLE "tolerated_failures" (
+   "tolerated_id" TEXT PRIMARY KEY,
+   "name" TEXT,
+   "job_id" TEXT REFERENCES "jobs"("job_id"),
+   "step_id" TEXT REFERENCES "steps"("step_id"),
+   "setting" TEXT,
+   "kind" TEXT,
+   "message" TEXT,
+   "version" INTEGER,
+   "recorded_at" TEXT
+) STRICT;
+CREATE INDEX tolerated_failures_by_job_id ON tolerated_failures (job_id);
+CREATE INDEX tolerated_failures_by_step_id ON tolerated_failures (step_id);

@@ -1,0 +1,56 @@
+"""The table of tolerated failures, and how many there are in a job and in each of its steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orc.projections.folds.tolerated import Tolerated
+from orc.projections.tables.columns import TableInfo, column
+
+
+@dataclass(frozen=True, slots=True)
+class ToleratedRow:
+    """A row of `tolerated_failures`."""
+
+    TABLE: ClassVar = TableInfo(
+        "tolerated_failures",
+        "Tolerated failures",
+        "One row for each failure in spite of which the job went on, as the spec says. A retried "
+        "attempt is none.",
+    )
+
+    tolerated_id: str = column("`job/step/key`.", key=True)
+    name: str = column("The id of the step.")
+    job_id: str = column("The job.", refers="jobs.job_id", indexed=True)
+    step_id: str = column("The step.", refers="steps.step_id", indexed=True)
+    setting: str = column(
+        "The key of the spec that tolerates it: continue_on_error, on_exhausted (a loop ended "
+        "with `until` still false), fallback, tools (an error went back to the model) or repair."
+    )
+    kind: str = column(
+        "The kind of the failure (docs/events.md lists them), or circuit, tool or until."
+    )
+    message: str = column("The message of the failure.")
+    version: int = column("The version of the event that records it.")
+    recorded_at: str = column("When it was recorded.")
+
+
+def read_tolerated(connection: sqlite3.Connection, job_id: str) -> dict[str, Tolerated]:
+    """The tolerated failures of each step of a job that has any, by the id of the step."""
+    found: dict[str, Tolerated] = {}
+    for step, setting, kind, count in connection.execute(
+        "SELECT name, setting, kind, count(*) FROM tolerated_failures WHERE job_id = ? "
+        "GROUP BY name, setting, kind ORDER BY min(version)",
+        (job_id,),
+    ):
+        found.setdefault(step, Tolerated()).add(setting, kind, count)
+    return found
+
+
+def count_tolerated(connection: sqlite3.Connection, job_ids: Iterable[str]) -> dict[str, int]:
+    """The number of tolerated failures of each of these jobs."""
+    query = "SELECT count(*) FROM tolerated_failures WHERE job_id = ?"
+    return {job_id: connection.execute(query, (job_id,)).fetchone()[0] for job_id in job_ids}
