@@ -212,7 +212,8 @@ def test_every_example_holds(name: str) -> None:
     said = orc("chaos", EXAMPLES / f"{name}.yaml", "--json")
     assert said.code == 0, said.out + said.err
     found = said.json()
-    assert found["kills"] == found["runs"] == found["commits"]
+    # Steps in parallel may share a commit in a later run, which then ends before its kill.
+    assert 0 < found["kills"] <= found["runs"] == found["commits"]
     assert json.loads(said.out)["findings"] == []
 
 

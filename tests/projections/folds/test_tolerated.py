@@ -9,7 +9,7 @@ import pytest
 
 from orc.ledger import LedgerReader
 from orc.ledger.events import AnyEvent, LlmRequested
-from orc.projections.folds.tolerated import SETTINGS, Tolerated, ToleranceFold, tolerance_of
+from orc.projections.folds.tolerated import SETTINGS, ToleranceFold, Tolerated, tolerance_of
 from orc.projections.tables.tolerated import count_tolerated, read_tolerated
 from tests.builders import (
     amended,
