@@ -36,6 +36,7 @@ FailureKind = Literal[
     "budget",
     "rejected",
     "environment",
+    "internal",
 ]
 
 TRANSIENT: tuple[FailureKind, ...] = (
@@ -47,7 +48,7 @@ TRANSIENT: tuple[FailureKind, ...] = (
 )
 """Failures of a call that a later attempt may not have."""
 
-NEVER_RETRIED: tuple[FailureKind, ...] = ("template", "path", "environment")
+NEVER_RETRIED: tuple[FailureKind, ...] = ("template", "path", "environment", "internal")
 """Failures that every attempt would repeat. They are retried only if `retry_on` names them."""
 
 FileOrigin = Literal["reply", "tool", "command", "function", "value", "reused"]

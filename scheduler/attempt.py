@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from orc.ledger import LedgerError, pack
+from orc.ledger import pack
 from orc.ledger.bounds import check_value
 from orc.ledger.digest import clean_text
 from orc.ledger.events import FileRef
@@ -38,10 +38,10 @@ from orc.scheduler.executors.contract import (
     Broken,
     Lost,
     Placement,
-    Superseded,
     Work,
 )
 from orc.scheduler.globs import Globs
+from orc.scheduler.guard import failure_of_attempt
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
 from orc.scheduler.work_folder import WorkFolder
@@ -62,10 +62,8 @@ def evaluate_value(context: AttemptContext, step_id: str) -> Finished:
     watch = Stopwatch()
     try:
         return _evaluate_value(context, step_id, watch)
-    except LedgerError:
-        raise
     except Exception as error:
-        return Finished(_internal_failure(error, watch))
+        return Finished(failure_of_attempt(error, watch.elapsed(), context.mask))
 
 
 async def perform_attempt(
@@ -79,14 +77,12 @@ async def perform_attempt(
     watch = Stopwatch()
     try:
         return await _perform_attempt(context, step_id, watch, placed)
-    except (LedgerError, Superseded):
-        raise
     except Lost:
         return Finished(Interrupted("worker", watch.elapsed()))
     except OverBudget as error:
         return Finished(replace(error.outcome, duration_s=watch.elapsed()))
     except Exception as error:
-        return Finished(_internal_failure(error, watch))
+        return Finished(failure_of_attempt(error, watch.elapsed(), context.mask))
 
 
 def _evaluate_value(context: AttemptContext, step_id: str, watch: Stopwatch) -> Finished:
@@ -135,12 +131,18 @@ async def _perform_attempt(
 
 
 def with_log(workspace: Workspace, step_id: str, attempt: int, finished: Finished) -> Finished:
-    """The outcome, with the attempt's log added."""
+    """The outcome, with the attempt's log added.
+
+    The work is done, whether or not its log can be read: a warning says if it cannot.
+    """
     try:
         log = workspace.read_log(step_id, attempt)
-    except OSError:
-        # The work is done, whether or not its log can be read.
-        log = None
+    except Exception as error:
+        outcome = finished.outcome
+        if not isinstance(outcome, Succeeded) or outcome.warning is not None:
+            return finished
+        warning = f"the log could not be read: {clean_text(str(error))[:200]}"
+        return replace(finished, outcome=replace(outcome, warning=warning))
     if log is None:
         return finished
     payload, blob = log
@@ -369,14 +371,3 @@ def _capture_failure(error: CaptureProblem | OSError, mask: Mask, watch: Stopwat
         return Failed(kind="path", message=message, duration_s=watch.elapsed())
     message = f"the step's files could not be read: {shortage}"
     return Failed(kind="environment", message=message, duration_s=watch.elapsed())
-
-
-def _internal_failure(error: Exception, watch: Stopwatch) -> Failed:
-    """The failure for an unexpected exception. It fails the step only, not the whole job."""
-    shortage = find_shortage(error)
-    if shortage is not None:
-        return Failed(kind="environment", message=shortage, duration_s=watch.elapsed(), final=True)
-    message = clean_text(f"internal error in orc: {type(error).__name__}: {error}")
-    return Failed(
-        kind="environment", message=message[:1000], duration_s=watch.elapsed(), final=True
-    )

@@ -37,6 +37,7 @@ from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.evaluation import to_plain, to_text
 from orc.scheduler.core.language.templates import parse_condition, parse_template, render_value
 from orc.scheduler.core.rules.doubt import doubt_failure
+from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.turn import Message
 
@@ -64,7 +65,20 @@ class BranchEvaluator:
         self._clock = clock
 
     def evaluate(self, step_id: str) -> Message | Literal[_Verdict.MAY_START] | None:
-        """The command for a due step, MAY_START, or None when the step needs nothing now."""
+        """The command for a due step, MAY_START, or None when the step needs nothing now.
+
+        An exception fails the step, unless it concerns the whole job (`guard.py`): raises
+        LedgerError, and what tells that the machine lacks something.
+        """
+        try:
+            return self._evaluate(step_id)
+        except Exception as error:
+            is_begun = self._state.steps[step_id].status == "running"
+            doing = "gather its results" if is_begun else "evaluate the step"
+            failed = failure_between_turns(error, doing, self._renderer.mask)
+            return self._finish(step_id, failed) if is_begun else Message(FailStep(step_id, failed))
+
+    def _evaluate(self, step_id: str) -> Message | Literal[_Verdict.MAY_START] | None:
         step = self._state.steps[step_id]
         if step.status == "running" and step.inside is not None:
             return None if step.inside.open else self._gather(step_id)
@@ -78,12 +92,9 @@ class BranchEvaluator:
             if self._state.graph.steps[step_id].on_unknown == "ask":
                 return Message(AskAboutDoubt(step_id))
             return Message(FailStep(step_id, doubt_failure(self._state, step_id)))
-        try:
-            if not self._holds(step_id):
-                return Message(SkipStep(step_id))
-            return self._begin(step_id)
-        except TemplateError as error:
-            return Message(FailStep(step_id, _template_failure(error)))
+        if not self._holds(step_id):
+            return Message(SkipStep(step_id))
+        return self._begin(step_id)
 
     def _holds(self, step_id: str) -> bool:
         condition = self._state.graph.steps[step_id].condition
@@ -159,12 +170,9 @@ class BranchEvaluator:
         failed = self._failure_inside(step_id, definition)
         if failed is not None:
             return self._finish(step_id, failed)
-        try:
-            if definition.is_loop:
-                return self._end_round(step_id, definition)
-            return self._finish_with(step_id, self._results(step_id, definition))
-        except TemplateError as error:
-            return self._finish(step_id, _template_failure(error))
+        if definition.is_loop:
+            return self._end_round(step_id, definition)
+        return self._finish_with(step_id, self._results(step_id, definition))
 
     def _failure_inside(self, step_id: str, definition: StepDef) -> Failed | None:
         inside = self._state.steps[step_id].inside
@@ -246,7 +254,3 @@ def _pack_all(values: list[Any]) -> tuple[tuple[Payload, ...], tuple[bytes, ...]
         raise TemplateError(f"the value cannot be stored: {error}") from None
     blobs = tuple(blob for _, blob in packed if blob is not None)
     return tuple(payload for payload, _ in packed), blobs
-
-
-def _template_failure(error: TemplateError) -> Failed:
-    return Failed("template", clean_text(str(error)), 0.0, final=True)

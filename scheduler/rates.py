@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import trio
 
-from orc.ledger.definition import RateDef
+from orc.ledger.definition import JobDef, RateDef
 
 WINDOW_S = 60.0
 FIRST_TOKENS = 1000
@@ -274,3 +274,8 @@ class Rates:
         meter = self._places.pop(step)
         meter.places -= 1
         meter.changed.unpark_all()
+
+
+def slots_of(definition: JobDef) -> dict[str, int]:
+    """The job's limits of running steps by provider, without the limit on all steps."""
+    return {name: limit for name, limit in definition.concurrency.items() if name != "total"}

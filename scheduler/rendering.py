@@ -83,7 +83,7 @@ class Renderer:
         mask: Mask,
     ) -> None:
         self._state = state
-        self._mask = mask
+        self.mask = mask
         self._ledger = ledger
         self._workspace = workspace
         self._environment = environment
@@ -197,11 +197,11 @@ class Renderer:
         Values are masked again because some were recorded before a secret was declared.
         """
         if payload is None or payload.sha256 is None:
-            return None if payload is None else self._mask.value(payload.value)
+            return None if payload is None else self.mask.value(payload.value)
         if payload.sha256 not in self._values:
             if len(self._values) >= _CACHED_VALUES_MAX:
                 self._values.pop(next(iter(self._values)))
-            self._values[payload.sha256] = self._mask.value(self._ledger.read_payload(payload))
+            self._values[payload.sha256] = self.mask.value(self._ledger.read_payload(payload))
         return self._values[payload.sha256]
 
     def _prompt(self, step_id: str, definition: StepDef, scope: Variables) -> PromptRequest:

@@ -17,12 +17,13 @@ from orc.ledger.digest import Digest, digest_bytes, digest_json
 from orc.ledger.events import StepReused
 from orc.ledger.scarcity import raise_shortage
 from orc.ledger.values import CachedResult
-from orc.scheduler.core.commands import ReuseStep, StartAttempt
+from orc.scheduler.core.commands import FailStep, ReuseStep, StartAttempt
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.language.shell import parse_shell
 from orc.scheduler.core.rules.files import can_own
 from orc.scheduler.executors.contract import Work
+from orc.scheduler.guard import failure_between_turns
 from orc.scheduler.rendering import PathProblem, Renderer
 
 _IN_SPEC_DIR = re.compile(r"\$(?:ORC_SPEC_DIR|\{ORC_SPEC_DIR\})\"?/([A-Za-z0-9_./-]+)")
@@ -43,8 +44,18 @@ class ResultReuse:
         self._renderer = renderer
         self._cache = cache
 
-    def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
-        """The command for a ready step: start an attempt, or reuse a result."""
+    def first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep | FailStep:
+        """The command for a ready step: start an attempt, or reuse a result.
+
+        An exception fails the step, unless it concerns the whole job (`guard.py`).
+        """
+        try:
+            return self._first_command(step_id, now)
+        except Exception as error:
+            mask = self._renderer.mask
+            return FailStep(step_id, failure_between_turns(error, "look up its result", mask))
+
+    def _first_command(self, step_id: str, now: float) -> StartAttempt | ReuseStep:
         definition = self._state.graph.steps[step_id]
         if not definition.has_result_key:
             return StartAttempt(step_id, now)

@@ -22,9 +22,7 @@ from orc.ledger.events import AnyEvent
 from orc.ledger.kinds import JOB_AT_REST
 from orc.ledger.secrets.masking import Mask
 from orc.providers import Provider
-from orc.scheduler.attempt import (
-    evaluate_value,
-)
+from orc.scheduler.attempt import evaluate_value
 from orc.scheduler.attempt_context import AttemptContext
 from orc.scheduler.branching import MAY_START, BranchEvaluator
 from orc.scheduler.budget_gate import BudgetGate, PriceCall, unknown_price
@@ -40,8 +38,8 @@ from orc.scheduler.core.commands import (
     InterruptJob,
     PauseJob,
     RecordCall,
-    ReuseStep,
     Settle,
+    StartAttempt,
     TimeOutJob,
     shorten_message,
 )
@@ -55,9 +53,10 @@ from orc.scheduler.effects.groups import GRACE_S, ProcessGroups
 from orc.scheduler.effects.python import WorkerPool
 from orc.scheduler.executors.local import LocalExecutor
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.guard import guarded_events
 from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.placing import PlacingJournal
-from orc.scheduler.rates import Rates, SharedLimits
+from orc.scheduler.rates import Rates, SharedLimits, slots_of
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultCache, ResultReuse
 from orc.scheduler.retry import with_wait
@@ -117,7 +116,7 @@ class Runner:
         self._send, self._receive = trio.open_memory_channel[Message](math.inf)
         self._budgets = BudgetGate(state, price)
         self._rates = Rates(
-            state.definition.rate, _slots_of(state), shared, on_room=self._look_again
+            state.definition.rate, slots_of(state.definition), shared, on_room=self._look_again
         )
         workers = WorkerPool(self._groups, mask=mask)
         local = LocalExecutor(
@@ -221,8 +220,8 @@ class Runner:
                 left_s = max(0.0, self._state.timeout_s - self._state.owned_s)
                 deadline = trio.current_time() + left_s
             messages = self._launch(turn.started, nursery)
-            # Dependents of reused and evaluated steps may be ready now.
-            has_more = self._take_due(messages) or turn.has_reused
+            # Dependents of steps that ended at once may be ready now.
+            has_more = self._take_due(messages) or turn.has_more
             if not messages and not has_more:
                 messages = await self._wait(deadline)
             elif trio.current_time() - yielded >= YIELD_S:
@@ -242,11 +241,14 @@ class Runner:
             command = with_wait(self._state, self._clock, command, command.outcome)
         if isinstance(command, RecordCall):
             command = replace(command, now=self._clock.now())
-        turn.blobs += message.blobs
+        blobs = message.blobs
+        events, are_fit = guarded_events(self._state, command, self._mask, blobs=blobs)
+        if are_fit:
+            turn.blobs += blobs
         turn.stored += message.stored
         if message.committed is not None:
             turn.journalled.append(message.committed)
-        self._apply(decide(self._state, command), turn)
+        self._fold(events, turn)
 
     def _with_safe_message(self, command: Command) -> Command:
         """The command; the message of a failure is masked, and then cut."""
@@ -287,19 +289,27 @@ class Runner:
                 # Its attempt still waits for a worker.
                 self._running.give_up(late.step)
         self._queues.wake(now)
-        ready = self._queues.ready(now, room=self._rates.room, takes=self._local_room.take)
-        for step_id in list(ready):
-            command = self._results.first_command(step_id, now)
-            self._apply(decide(state, command), turn)
-            if isinstance(command, ReuseStep):
-                turn.has_reused = True
-                self._local_room.release(step_id)
-                continue
-            self._rates.reserve(state.provider_of(step_id), step_id)
-            turn.started.append(step_id)
+        while self._start_ready(now, turn):
+            pass
         self._apply(decide(state, Settle()), turn)
         if state.status == "running" and self._queues.waits_for_person_only():
             self._apply(decide(state, PauseJob()), turn)
+
+    def _start_ready(self, now: float, turn: Turn) -> bool:
+        """Start the ready steps; whether one of them ended at once and left its place to others."""
+        has_room = False
+        ready = self._queues.ready(now, room=self._rates.room, takes=self._local_room.take)
+        for step_id in list(ready):
+            command = self._results.first_command(step_id, now)
+            events, are_fit = guarded_events(self._state, command, self._mask)
+            self._fold(events, turn)
+            if are_fit and isinstance(command, StartAttempt):
+                self._rates.reserve(self._state.provider_of(step_id), step_id)
+                turn.started.append(step_id)
+            else:
+                has_room = turn.has_more = True
+                self._local_room.release(step_id)
+        return has_room
 
     def _take_due(self, messages: list[Message]) -> bool:
         """Evaluate the due steps; all events that they read are committed.
@@ -318,11 +328,11 @@ class Runner:
         return bool(due)
 
     def _apply(self, events: list[AnyEvent], turn: Turn) -> None:
-        if not events:
-            return
-        for found in events:
-            # Mask before the fold, so that the state equals that of a resumed job.
-            event = mask_event(self._mask, found)
+        # Mask before the fold, so that the state equals that of a resumed job.
+        self._fold([mask_event(self._mask, event) for event in events], turn)
+
+    def _fold(self, events: Sequence[AnyEvent], turn: Turn) -> None:
+        for event in events:
             recorded = Recorded(self._job_id, self._state.version + 1, turn.recorded_at, event)
             evolve(self._state, recorded)
             turn.recorded.append(recorded)
@@ -385,8 +395,3 @@ class Runner:
                 messages.append(self._receive.receive_nowait())
         except trio.WouldBlock:
             return messages
-
-
-def _slots_of(state: JobState) -> dict[str, int]:
-    """The job's limits of running steps by provider, without the limit on all steps."""
-    return {name: limit for name, limit in state.definition.concurrency.items() if name != "total"}

@@ -13,6 +13,7 @@ from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import FinishAttempt
 from orc.scheduler.executors.contract import Placement, Superseded, Ticket
 from orc.scheduler.executors.remote import RemoteExecutor
+from orc.scheduler.guard import failure_of_attempt
 from orc.scheduler.local_room import LocalRoom
 from orc.scheduler.rates import Rates
 from orc.scheduler.stopping import Stop, cut_short_outcome
@@ -84,14 +85,13 @@ class RunningAttempts:
     async def _attempt(self, step_id: str, placed: Placement | None) -> None:
         started = trio.current_time()
         finished: Finished | None = None
-        with self._scopes[step_id] as scope:
-            deadline_at = self._state.steps[step_id].deadline_at
-            with trio.CancelScope() as total:
-                if deadline_at is not None:
-                    total.deadline = self._clock.deadline(deadline_at)
-                finished = await self._perform(step_id, placed)
-            if finished is None and total.cancelled_caught:
-                finished = self._cut_short(step_id, started, None)
+        try:
+            with self._scopes[step_id] as scope:
+                finished = await self._in_time(step_id, started, placed)
+        except Exception as error:
+            # Raised while the attempt was cancelled.
+            duration_s = round(trio.current_time() - started, 6)
+            finished = Finished(failure_of_attempt(error, duration_s, self._context.mask))
         del self._scopes[step_id]
         self._rates.release(step_id)
         self._local_room.release(step_id)
@@ -115,6 +115,20 @@ class RunningAttempts:
             await message.committed.wait()
             for executor in self._remotes:
                 await executor.forget(ticket)
+
+    async def _in_time(
+        self, step_id: str, started: float, placed: Placement | None
+    ) -> Finished | None:
+        """The end of the attempt, or that the step's total_timeout cut it short."""
+        finished: Finished | None = None
+        deadline_at = self._state.steps[step_id].deadline_at
+        with trio.CancelScope() as total:
+            if deadline_at is not None:
+                total.deadline = self._clock.deadline(deadline_at)
+            finished = await self._perform(step_id, placed)
+        if finished is None and total.cancelled_caught:
+            finished = self._cut_short(step_id, started, None)
+        return finished
 
     async def _perform(self, step_id: str, placed: Placement | None) -> Finished | None:
         try:

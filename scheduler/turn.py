@@ -20,7 +20,7 @@ class Turn:
     stored: list[StoredFile] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     recorded_at: str = ""
-    has_reused: bool = False
+    has_more: bool = False
     journalled: list[trio.Event] = field(default_factory=list)
 
 

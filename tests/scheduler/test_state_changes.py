@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+import orc.scheduler.guard as guard_module
 import orc.scheduler.runner as runner_module
 from orc.ledger import Recorded
 from orc.ledger.definition import load_job
@@ -136,7 +137,8 @@ class Watch:
         self.decisions = 0
         self._after: dict[int, Any] = {}
         patch.setattr(runner_module, "evolve", self.evolve)
-        patch.setattr(runner_module, "decide", self.decide)
+        for module in (runner_module, guard_module):
+            patch.setattr(module, "decide", self.decide)
 
     def begin(self) -> None:
         """Begin with a new runner's state."""

@@ -40,6 +40,7 @@ from tests.scheduler.harness import Stand
 from tests.scheduler.watches import demand
 from tests.simulation.faults import Blow, Faults, Happening, Life, random_faults
 from tests.simulation.judge import Judge
+from tests.simulation.mishaps import random_mishaps, struck_by
 from tests.simulation.oracles import CancelWatch
 from tests.simulation.worlds import World, random_world
 
@@ -100,6 +101,7 @@ class _Simulation:
         self._publishes = chance.random() < 0.12
         self._world: World = random_world(chance, Random(f"more {seed}"))
         self._faults: Faults = random_faults(chance, publishes=self._publishes)
+        self._mishaps = random_mishaps(Random(f"mishaps {seed}"))
         self._sampled = Random(f"sampled {seed}")
         self._summaries: dict[int, dict[str, Any]] = {}
         self._cancels = CancelWatch()
@@ -157,7 +159,11 @@ class _Simulation:
 
         state: JobState | None = None
         try:
-            with _seeded(f"{self._seed} {number}"), process.followed():
+            with (
+                _seeded(f"{self._seed} {number}"),
+                process.followed(),
+                struck_by(self._mishaps, self.befall),
+            ):
                 state = stand.run(
                     observe=observe,
                     on_state=keep,
@@ -214,6 +220,11 @@ class _Simulation:
     def stop(self) -> None:
         """Note that the process was asked to stop: ready steps need not start."""
         self._is_stopping = True
+
+    def befall(self, what: str) -> None:
+        """Note that an exception befell the work for a step. The life must go on."""
+        self.strike(what)
+        self._world.is_foreseen = False
 
     def strike(self, what: str) -> None:
         self._told.struck[what] += 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import orc.projections.tables.projector as projecting
+import orc.scheduler.attempt as performing
 import orc.scheduler.branching as branching
 import orc.scheduler.budget_gate as budget_gate
 import orc.scheduler.core.fold.calls as calls
@@ -17,8 +18,11 @@ import orc.scheduler.core.fold.limits as limits
 import orc.scheduler.core.fold.queues as queues
 import orc.scheduler.core.fold.reopen as reopening
 import orc.scheduler.core.rules.decide as deciding
+import orc.scheduler.guard as guarding
 import orc.scheduler.rates as rates
+import orc.scheduler.result_key as keying
 import orc.scheduler.runner as running
+import orc.scheduler.running as attempts
 from orc.ledger import Ledger, Recorded
 from orc.ledger.errors import StorageError
 from orc.ledger.events import AnyEvent, LlmRequested, Reserved
@@ -26,7 +30,7 @@ from orc.projections import ReadModel
 from orc.scheduler.budget_gate import BudgetGate
 from orc.scheduler.call_journal import CallJournal
 from orc.scheduler.clock import Clock
-from orc.scheduler.core.commands import RecordCall
+from orc.scheduler.core.commands import Failed, RecordCall
 from orc.scheduler.core.fold.budgets import charge_cut_call, find_shortfall
 from orc.scheduler.core.fold.limits import room_of
 from orc.scheduler.core.fold.queues import WorkQueues
@@ -218,6 +222,23 @@ def leaves_out_an_event(patch: pytest.MonkeyPatch) -> None:
         return [event for event in decide(state, command) if event.type != "step.skipped"]
 
     patch.setattr(running, "decide", broken)
+    patch.setattr(guarding, "decide", broken)
+
+
+def lets_an_exception_of_one_step_out(patch: pytest.MonkeyPatch) -> None:
+    def broken(error: Exception, *told: Any) -> Failed:
+        raise error
+
+    for module in (branching, keying, guarding):
+        patch.setattr(module, "failure_between_turns", broken)
+
+
+def lets_an_exception_of_an_attempt_out(patch: pytest.MonkeyPatch) -> None:
+    def broken(error: Exception, *told: Any) -> Failed:
+        raise error
+
+    patch.setattr(performing, "failure_of_attempt", broken)
+    patch.setattr(attempts, "failure_of_attempt", broken)
 
 
 BREAKS: tuple[Break, ...] = (
@@ -247,6 +268,8 @@ BREAKS: tuple[Break, ...] = (
     commits_a_start_after_what_it_starts,
     withholds_events_from_the_tables,
     leaves_out_an_event,
+    lets_an_exception_of_one_step_out,
+    lets_an_exception_of_an_attempt_out,
 )
 
 

@@ -28,6 +28,8 @@ class World(Protocol):
 
     definition: JobDef
     calls: CallWatch
+    is_foreseen: bool
+    """Whether the job must end as its model says, which knows of no mistakes."""
 
     def stand(self) -> Any:
         """An empty ledger for the job in a temporary folder."""
@@ -60,6 +62,7 @@ class PlanWorld:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.is_foreseen = is_foreseen(plan)
         self.calls = CallWatch()
         self.referee = Referee(plan, epoch_s=EPOCH_S)
         steps = tuple(
@@ -92,7 +95,7 @@ class PlanWorld:
 
     def check_end(self, stand: Stand, state: JobState) -> None:
         self.referee.finished(timed_out=state.job_failure is not None)
-        if not is_foreseen(self.plan):
+        if not self.is_foreseen:
             return
         expected = foresee(self.plan)
         fates = {name: fate.status for name, fate in expected.fates.items()}
@@ -113,7 +116,7 @@ class FlowWorld:
         self.referee = FlowReferee(flow)
         self.definition = flow_definition(flow)
         self._models = {LANE: Watched(FlowModel(flow), self.calls)}
-        self._is_foreseen = True
+        self.is_foreseen = True
 
     @contextmanager
     def stand(self) -> Iterator[Stand]:
@@ -135,7 +138,7 @@ class FlowWorld:
 
     def _note(self, events: Sequence[Any]) -> None:
         if any(self._leaves_the_model(event) for event in events):
-            self._is_foreseen = False
+            self.is_foreseen = False
 
     def _leaves_the_model(self, event: Any) -> bool:
         """Whether the job may end otherwise than the model, which knows no faults and no limits."""
@@ -160,7 +163,7 @@ class FlowWorld:
 
     def check_end(self, stand: Stand, state: JobState) -> None:
         self.referee.finished()
-        if not self._is_foreseen:
+        if not self.is_foreseen:
             return
         expected = walk(self.flow)
         _demand_equal({name: s.status for name, s in state.steps.items()}, expected.statuses)
