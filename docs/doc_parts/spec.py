@@ -83,6 +83,9 @@ def _shape_name(shape: dict[str, Any]) -> str:
         kinds = [each for each in shape["anyOf"] if each.get("type") != "null"]
         if {"number", "integer", "string"} == {each.get("type") for each in kinds}:
             return "duration"
+        if [each.get("type") for each in kinds[:3]] == ["string", "number", "boolean"]:
+            # Numbers and booleans stand for the text that they are written as.
+            return " or ".join(["text", *(_shape_name(each) for each in kinds[3:])])
         if [each.get("pattern") for each in kinds] == [None, SIZE_PATTERN]:
             return "size"
         return " or ".join(dict.fromkeys(_shape_name(each) for each in kinds))

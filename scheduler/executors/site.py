@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator, ValidationError
 
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.errors import Problem, SpecError, nearest
+from orc.scheduler.core.spec.base import Strict, no_value
 from orc.scheduler.core.spec.yaml_source import Document, dotted, parse_yaml
 
 LOCAL = "local"
@@ -54,21 +55,17 @@ _Amount = Annotated[float, BeforeValidator(parse_amount)]
 _Duration = Annotated[float, BeforeValidator(parse_duration)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Tls(_Model):
+class _Tls(Strict):
     ca: str
     cert: str
     key: str
 
 
-class _Shared(_Model):
+class _Shared(Strict):
     shared: str
 
 
-class _Entry(_Model):
+class _Entry(Strict):
     engine: Literal["dask"]
     scheduler_file: str | None = None
     address: str | None = None
@@ -250,6 +247,8 @@ def _describe(where: tuple[str, ...], item: dict[str, Any], document: Document) 
         return Problem(message, *document.place(path, key=True))
     if item["type"] == "missing":
         return Problem(f"{shown}: this key is required", *document.place(path[:-1]))
+    if item["input"] is None:
+        return Problem(f"{shown}: {no_value()}", *document.place(path))
     wanted = _WANTED.get(item["type"]) or item["msg"].removeprefix("Input should be ")
     wanted = wanted.removeprefix("Value error, must be ").removeprefix("Value error, ")
     got = item["input"]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
 
 from orc.scheduler.core.durations import parse_duration
 from orc.scheduler.core.sizes import SIZE_PATTERN, parse_size
@@ -16,10 +25,61 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+NOTHING: Final = "nothing (null)"
+"""How messages name a null, also that of a key with nothing behind it."""
+
+
 class Strict(BaseModel):
-    """Base of the spec's mappings: unknown keys and type conversions are errors."""
+    """Base of a file's mappings: unknown keys, type conversions, and keys without a value are errors.
+
+    A null is a value only of a key that takes any value, of a variable in `env`, and in a mapping
+    that sets `takes_null`. Elsewhere it is most often a line that was not finished: as "not given"
+    it would drop a condition or a limit.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    takes_null: ClassVar[bool] = False
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: Any, info: ValidationInfo) -> Any:
+        is_any = cls.model_fields[info.field_name or ""].annotation is Any
+        if value is None and not (is_any or cls.takes_null):
+            raise ValueError(no_value())
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: Any, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema for editors, which refuses null where the parser does."""
+        found = handler(schema)
+        for shape in handler.resolve_ref_schema(found).get("properties", {}).values():
+            match shape.get("default", ...):
+                case None:
+                    del shape["default"]
+                case dict() as default:
+                    shape["default"] = {k: v for k, v in default.items() if v is not None}
+            forms = shape.get("anyOf", [])
+            if {"type": "null"} in forms and not cls.takes_null:
+                forms.remove({"type": "null"})
+                if len(forms) == 1:
+                    shape |= {**shape.pop("anyOf")[0], **shape}
+        return found
+
+
+def no_value(remedy: str = "give it a value, or remove the key") -> str:
+    """What is wrong with a key with nothing behind it."""
+    return f"there is {NOTHING} behind it; {remedy}"
+
+
+def shown_value(value: Any) -> str:
+    """The value in a message, as a person would write it; of a list or a mapping, only what it is."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def shorthand(key: str, *types: type) -> Callable[[Any], Any]:
@@ -35,6 +95,12 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+Word = Annotated[
+    str, BeforeValidator(lambda value: value, json_schema_input_type=str | float | bool)
+]
+"""A text for a process; in the spec, a number or boolean stands for itself (`words.py`)."""
+Variables = dict[str, Word | None]
+"""Environment variables by name; null passes the caller's value on."""
 Duration = Annotated[
     float, BeforeValidator(parse_duration, json_schema_input_type=float | int | str)
 ]

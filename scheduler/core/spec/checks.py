@@ -18,7 +18,7 @@ from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
 from orc.scheduler.core.spec.check_prompt import FUNCTION, check_prompt
 from orc.scheduler.core.spec.check_secrets import check_job_secrets, check_secrets, secrets_in
-from orc.scheduler.core.spec.inputs import input_problem
+from orc.scheduler.core.spec.inputs import default_problem
 from orc.scheduler.core.spec.model import (
     STEP_ID_LENGTH_MAX,
     STEP_ID_PATTERN,
@@ -58,12 +58,9 @@ def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[P
                 f"inputs.{name}: a name may have letters, digits and underscores only",
                 *document.place(path, key=True),
             )
-        if spec.default is not None:
-            reason = input_problem(spec.default, spec.type, spec.enum)
-            if reason:
-                yield Problem(
-                    f"inputs.{name}.default: {reason}", *document.place((*path, "default"))
-                )
+        reason = default_problem(spec)
+        if reason:
+            yield Problem(f"inputs.{name}.default: {reason}", *document.place((*path, "default")))
     for key, env in (("env", job.env), ("defaults", job.defaults.env or {})):
         for name, value in env.items():
             env_path: Path = ("env", name) if key == "env" else ("defaults", "env", name)

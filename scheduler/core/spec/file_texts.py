@@ -18,7 +18,7 @@ def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
     """Replace each `{file: PATH}` in the document by its text; return the problems."""
     problems: list[Problem] = []
     value = document.value
-    for owner, path in _owners(value, ()):
+    for owner, path in mappings_of_steps(value):
         for key in _KEYS:
             found = owner.get(key)
             if not isinstance(found, dict) or set(found) != {"file"}:
@@ -39,8 +39,8 @@ def read_texts(document: Document, read_text: ReadText) -> list[Problem]:
     return problems
 
 
-def _owners(value: Any, path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
-    """Every mapping that can have such a text: steps, their members, and the defaults."""
+def mappings_of_steps(value: Any, path: Path = ()) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Every mapping with the keys of steps, and its path: steps, their members, and the defaults."""
     if not isinstance(value, dict):
         return
     if isinstance(value.get("defaults"), dict):
@@ -51,4 +51,4 @@ def _owners(value: Any, path: Path) -> Iterator[tuple[dict[str, Any], Path]]:
             if isinstance(step, dict):
                 inner: Path = (*path, "steps", step_id)
                 yield step, inner
-                yield from _owners({"steps": step.get("steps")}, inner)
+                yield from mappings_of_steps({"steps": step.get("steps")}, inner)

@@ -6,6 +6,7 @@ from typing import Any
 
 from orc.ledger.bounds import INNER_LEVELS_MAX, Unstorable, check_value
 from orc.ledger.digest import clean_json
+from orc.scheduler.core.spec.base import no_value, shown_value
 from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.strict_json import parse_json
 
@@ -27,12 +28,21 @@ def input_problem(value: Any, type_name: str, enum: list[Any] | None) -> str:
     if not isinstance(value, _TYPES[type_name]) or (is_bool and type_name != "boolean"):
         return f"must be of type {type_name}; got {_shown(value)}"
     if enum is not None and value not in enum:
-        return f"must be one of {', '.join(map(repr, enum))}; got {_shown(value)}"
+        return f"must be one of {', '.join(map(_shown, enum))}; got {_shown(value)}"
     return ""
 
 
+def default_problem(spec: InputSpec) -> str:
+    """Why the default of an input does not fit it; empty if it does, or if there is none."""
+    if "default" not in spec.model_fields_set:
+        return ""
+    if spec.default is None:
+        return no_value("for an input that may be left out, write `required: false` in its place")
+    return input_problem(spec.default, spec.type, spec.enum)
+
+
 def _shown(value: Any) -> str:
-    shown = repr(value)
+    shown = repr(value) if isinstance(value, dict | list) else shown_value(value)
     return shown if len(shown) <= _SHOWN_CHARS else f"{shown[: _SHOWN_CHARS - 3]}..."
 
 

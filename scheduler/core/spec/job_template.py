@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.spec.words import take_as_written
 from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
 
 APP = "app"
@@ -32,7 +33,10 @@ def apply_template(
         return [Problem("template: a spec cannot have both `steps` and `template`", *place)]
     try:
         text = read_template(name)
-        found = parse_yaml(text, source_name=name).value
+        template = parse_yaml(text, source_name=name)
+        if isinstance(template.value, dict):
+            take_as_written(template)
+        found = template.value
         problems = examine(text, name)
     except ValueError as error:
         return [Problem(f"template: {error}", *place)]

@@ -19,6 +19,8 @@ from orc.scheduler.core.spec.base import (
     Names,
     Strict,
     Text,
+    Variables,
+    Word,
     shorthand,
 )
 from orc.scheduler.core.spec.flow import Approval, BudgetSpec, Condition, LoopSpec
@@ -133,7 +135,7 @@ class DefaultsSpec(Strict):
     on_unknown: Literal["retry", "ask", "fail"] | None = None
     limits: LimitsSpec | None = None
     executor: Executor | None = None
-    env: dict[str, str | None] | None = None
+    env: Variables | None = None
 
 
 class StepSpec(Strict):
@@ -169,7 +171,7 @@ class StepSpec(Strict):
         description="Where to look for an earlier result: of an equal model call, or of an equal "
         "command or function.",
     )
-    run: Annotated[str | list[str] | None, TEMPLATES] = Field(
+    run: Annotated[Word | list[Word] | None, TEMPLATES] = Field(
         None,
         description="Runs a command: a text for /bin/sh -ec, or a list of arguments without a shell.",
     )
@@ -246,7 +248,7 @@ class StepSpec(Strict):
     )
     output: OutputSpec | None = Field(None, description="The format of the step's output.")
     files: Annotated[list[File], TEMPLATES] = Field([], description="Files to write or to capture.")
-    env: Annotated[dict[str, str | None] | None, TEMPLATES] = Field(
+    env: Annotated[Variables | None, TEMPLATES] = Field(
         None,
         description="Environment variables of the command or function; null passes the caller's "
         "value on.",
@@ -357,9 +359,7 @@ class JobSpec(Strict):
     output_dir: str | None = Field(
         None, description="A folder to which the files are copied when the job succeeds."
     )
-    env: dict[str, str | None] = Field(
-        {}, description="Environment variables of all commands and functions."
-    )
+    env: Variables = Field({}, description="Environment variables of all commands and functions.")
     secrets: list[str] = Field(
         [],
         description="Environment variables of the caller that all commands and functions get as "

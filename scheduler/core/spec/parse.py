@@ -6,6 +6,7 @@ This module finds problems of form; `checks.py` finds the others. Default values
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.spec.app_template import APP_STEPS
+from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.flow import BudgetSpec
@@ -27,14 +29,25 @@ from orc.scheduler.core.spec.model import (
     StepSpec,
     kind_of,
 )
+from orc.scheduler.core.spec.words import take_as_written
 from orc.scheduler.core.spec.yaml_source import Document, Path, dotted, parse_yaml
 
 _PROBLEMS_MAX = 100
-_BARE_VALUES: dict[str | int, str] = {
-    "concurrency": "a whole number",
-    "retry": "a whole number",
-}
+_SHORT_FORMS = dict.fromkeys(("concurrency", "retry"), "a whole number") | dict.fromkeys(
+    ("approval", "fallback", "files", "tools"), "a text"
+)
 """Keys of mappings that have a short form, and the type of the short form."""
+_WANTED = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "a text",
+}
+"""What a value must be, by the type of pydantic's error."""
+_NUMBER_OR_BOOLEAN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?|true|false", re.ASCII)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -95,6 +108,7 @@ def examine(
             ],
         )
     problems = []
+    take_as_written(document)
     if isinstance(document.value.get("template"), str) and read_template is not None:
         problems += apply_template(
             document,
@@ -170,62 +184,83 @@ def _validate(
         return model.model_validate(raw)
     except ValidationError as error:
         found: list[dict[str, Any]] = [{**details} for details in error.errors()]
-        seen: set[tuple[Path, bool]] = set()
-        for item in found:
-            problem_path, key = _trim((*path, *item["loc"]), document)
-            # pydantic reports a value once per member of a union; report it only once.
-            if (problem_path, key) in seen and item["type"] != "missing":
-                continue
-            seen.add((problem_path, key))
-            problems.append(_as_problem(item, (*path, *item["loc"]), document))
+        places = [_place_of((*path, *item["loc"]), document) for item in found]
+        around = {place[:length] for place in places for length in range(len(place))}
+        by_place: dict[tuple[Path, str], list[dict[str, Any]]] = {}
+        for item, place in zip(found, places, strict=True):
+            missing = item["loc"][-1] if item["type"] == "missing" else ""
+            # pydantic reports a value once for each form that it may have. A list with a wrong item
+            # is also no text: only the item is of interest.
+            if not (item["type"].endswith("_type") and place in around):
+                by_place.setdefault((place, str(missing)), []).append(item)
+        problems += [_as_problem(items, at, document) for (at, _), items in by_place.items()]
         return None
 
 
-def _trim(path: Path, document: Document) -> tuple[Path, bool]:
-    while path and path not in document.values:
-        path = path[:-1]
-    return path, path in document.keys
+def _place_of(path: Path, document: Document) -> Path:
+    """The path in the document, without the names of the forms that pydantic tried."""
+    place: Path = ()
+    value = document.value
+    for part in path:
+        is_key = isinstance(value, dict) and part in value
+        if is_key or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            place, value = (*place, part), value[part]
+    return place
 
 
-def _as_problem(item: dict[str, Any], path: Path, document: Document) -> Problem:
-    if item["type"] == "extra_forbidden":
-        return Problem(_unknown_key(path), *document.place(path, key=True))
-    where = dotted(path if item["type"] == "missing" else _trim(path, document)[0])
-    if path[-1] in ("prompt", "system") and isinstance(item["input"], dict):
-        return Problem(f"{where}: must be a text, or {{file: PATH}}", *document.place(path))
+def _as_problem(items: list[dict[str, Any]], place: Path, document: Document) -> Problem:
+    item = items[0]
     if item["type"] == "missing":
-        return Problem(f"{where}: this key is required", *document.place(path[:-1]))
-    return Problem(f"{where}: {_explain(item)}", *document.place(path))
+        where = dotted((*place, item["loc"][-1]))
+        return Problem(f"{where}: this key is required", *document.place(place))
+    if item["type"] == "extra_forbidden":
+        return Problem(_unknown_key(place), *document.place(place, key=True))
+    if place[-1] in ("prompt", "system") and isinstance(item["input"], dict):
+        said = "must be a text, or {file: PATH}"
+    elif all(each["type"] in _WANTED for each in items):
+        said = _wrong_type(items, place, document)
+    else:
+        said = _explain(next(each for each in items if each["type"] not in _WANTED))
+    return Problem(f"{dotted(place)}: {said}", *document.place(place))
+
+
+def _wrong_type(items: list[dict[str, Any]], place: Path, document: Document) -> str:
+    wanted = dict.fromkeys(_WANTED[item["type"]] for item in items)
+    name = next((part for part in reversed(place) if isinstance(part, str)), "")
+    if "a mapping" in wanted and name in _SHORT_FORMS:
+        wanted = {_SHORT_FORMS[name]: None, **wanted}
+    got = items[0]["input"]
+    said = f"must be {' or '.join(wanted)}; got {shown_value(got)}"
+    written = document.written.get(place, got if isinstance(got, str) else shown_value(got))
+    if "a text" in wanted and isinstance(got, int | float):
+        said += f"; to give it as a text, write '{written}'"
+    elif [*wanted] == ["a list"] and isinstance(got, int | float | str) and got != "":
+        said += f"; for a list of one, write [{written}]"
+    elif isinstance(got, str) and _NUMBER_OR_BOOLEAN.fullmatch(got):
+        said += "; write it without quotes"
+    return said
 
 
 def _explain(item: dict[str, Any]) -> str:
     context = item.get("ctx", {})
     got = item["input"]
-    shown = repr(got) if not isinstance(got, dict | list) else _kind_name(got)
+    shown = shown_value(got)
     match item["type"]:
+        case "value_error" if got is None:
+            return str(context["error"])
         case "value_error":
             return f"{context['error']}; got {shown}"
         case "literal_error":
             allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             return f"{shown} is not allowed here{nearest(str(got), allowed)}"
+        case "string_pattern_mismatch" | "string_too_short" if not got:
+            return "is empty"
         case "string_pattern_mismatch":
             return f"{shown} must match {context['pattern']}"
-        case "bool_type":
-            return f"must be true or false; got {shown}"
-        case "int_type":
-            return f"must be a whole number; got {shown}"
-        case "model_type" if item["loc"] and item["loc"][-1] in _BARE_VALUES:
-            return f"must be {_BARE_VALUES[item['loc'][-1]]} or a mapping; got {shown}"
         case "too_short":
             return f"must have at least {context['min_length']}; got {shown}"
-        case "model_type" | "dict_type":
-            return f"must be a mapping; got {shown}"
     message = item["msg"].removeprefix("Input should be ").replace("a valid ", "a ", 1)
     return f"must be {message}; got {shown}"
-
-
-def _kind_name(value: dict[str, Any] | list[Any]) -> str:
-    return "a mapping" if isinstance(value, dict) else "a list"
 
 
 def _unknown_key(path: Path) -> str:

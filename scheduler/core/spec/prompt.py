@@ -12,8 +12,11 @@ from orc.scheduler.core.spec.base import TEMPLATES, Strict, as_list, shorthand
 class ParamsSpec(Strict):
     """Parameters of model calls. A provider's own parameters are under its name.
 
-    A parameter that a provider does not support is not sent; the ledger records that.
+    A parameter that a provider does not support is not sent; the ledger records that. A parameter
+    that is null is not sent either, whatever `params` around it or the environment say.
     """
+
+    takes_null = True
 
     temperature: float | None = Field(
         None, ge=0, description="The sampling temperature; 0 is the least random."

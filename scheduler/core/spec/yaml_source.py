@@ -49,6 +49,8 @@ class Document:
     """Paths of texts that were read from other files, with the files' names."""
     blocks: set[Path] = field(default_factory=set)
     """Paths of block scalars (`|`, `>`). Their text starts on the line after their place."""
+    written: dict[Path, str] = field(default_factory=dict)
+    """How the numbers, and `true` and `false`, are written: 1.10 is more than its value."""
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """The place of the value (or key) at the path, or of its nearest known parent."""
@@ -129,6 +131,8 @@ class _Builder:
             if event.style in ("|", ">"):
                 self._document.blocks.add(path)
             value, nodes = _scalar(event), 1
+            if isinstance(value, int | float):
+                self._document.written[path] = event.value
         elif isinstance(event, yaml.SequenceStartEvent):
             value, nodes = self._sequence(path)
         else:

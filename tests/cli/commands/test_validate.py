@@ -61,7 +61,7 @@ EXPECTED = {
         "11:25 steps.f.workspace run python",
         "12:25 steps.g.limits run",
         "13:34 steps.h.limits run",
-        "14:31 steps.j.workspace string",
+        "14:31 steps.j.workspace text true",
         "15:20 steps.k.workspace `tools`",
     ],
     "bad_project": ["1:10 project '../x' must match"],
@@ -177,7 +177,7 @@ EXPECTED = {
     "wrong_types": [
         "2:14 concurrency mapping 'many'",
         "3:12 timeout_s number 'yes please'",
-        "5:12 steps.a.run string 3",
+        "5:12 steps.a.run text list mapping",
         "6:39 continue_on_error true or false 1",
         "7:41 params.temperature number 'hot'",
         "7:53 params.top_p 7",

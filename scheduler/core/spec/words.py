@@ -1,0 +1,38 @@
+"""Takes the words of commands and the values of variables as they are written.
+
+A process gets texts only, so that `run: [sleep, 1]` and `env: {PORT: 8080}` need no quotes. `1.10`
+stays `1.10`, although the number is 1.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orc.scheduler.core.spec.file_texts import mappings_of_steps
+from orc.scheduler.core.spec.yaml_source import Document, Path
+
+
+def take_as_written(document: Document) -> None:
+    """Replace the numbers and booleans in each `run` and `env` by their texts."""
+    for owner, path in ((document.value, ()), *mappings_of_steps(document.value)):
+        # New lists and mappings: an alias may stand for the same one elsewhere, as data.
+        run = owner.get("run")
+        if isinstance(run, list):
+            words = enumerate(run)
+            owner["run"] = [_text(word, (*path, "run", at), document) for at, word in words]
+        elif run is not None:
+            owner["run"] = _text(run, (*path, "run"), document)
+        if isinstance(owner.get("env"), dict):
+            variables = owner["env"].items()
+            owner["env"] = {
+                name: _text(value, (*path, "env", name), document) for name, value in variables
+            }
+
+
+def _text(value: Any, path: Path, document: Document) -> Any:
+    if not isinstance(value, int | float):
+        return value
+    if path in document.written:
+        return document.written[path]
+    # An alias: how a fraction was written is not known there, and it stays a number.
+    return value if isinstance(value, float) else str(value).lower()
