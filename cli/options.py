@@ -186,10 +186,10 @@ Reason = Annotated[
     str | None, typer.Option(help="The reason, kept in the event of the removal.", metavar="TEXT")
 ]
 ReviewStep = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        help="The step that waits for the decision.",
-        metavar="STEP",
+        help="The step that waits for the decision. Without it, the open questions are shown in full.",
+        metavar="[STEP]",
     ),
 ]
 Comment = Annotated[

@@ -10,6 +10,7 @@ such a value. Machine outputs (`--json`, the manifest, the tables' columns) hold
   one dollar on; an amount below a tenth of a cent has two significant digits, `$0.000031`.
 - A cost: such an amount, `free` for 0, `unknown` where no part of it is known, and
   `at least $1.23` where a part is.
+- A number of tokens in a table: `1,204`, and `-` where no use of tokens was reported.
 - A count: `1 token`, `1,204 tokens`, `0 tokens`.
 - A size: `812 B`, `3.4 KiB`, `64 MiB`; a unit is 1,024 of the one before it.
 
@@ -26,6 +27,7 @@ from math import floor, isfinite, log10
 
 UNKNOWN = "unknown"
 FREE = "free"
+NOT_REPORTED = "-"
 
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -104,6 +106,11 @@ def count_text(number: int, noun: str, plural: str | None = None) -> str:
 def number_text(number: int | None) -> str:
     """A whole number with its thousands apart: `1,204`."""
     return UNKNOWN if number is None else f"{number:,}"
+
+
+def tokens_text(tokens: int) -> str:
+    """A number of tokens in a table; `-` if no use of tokens was reported."""
+    return number_text(tokens) if tokens else NOT_REPORTED
 
 
 def size_text(size_bytes: int | None) -> str:

@@ -113,7 +113,7 @@ class BranchEvaluator:
             return self._expand_group(step_id, definition)
         if definition.approval is not None:
             text = parse_template(definition.approval.message).render(self._scopes.inside(step_id))
-            message = clean_text(to_text(text))[:MESSAGE_CHARS_MAX]
+            message = _shorten(clean_text(to_text(text)))
             return Message(AskPerson(step_id, message, self._clock.now()))
         return MAY_START
 
@@ -244,6 +244,14 @@ class BranchEvaluator:
     def _elapsed(self, step_id: str) -> float:
         began_at = self._state.steps[step_id].began_at
         return round(max(0.0, self._clock.now() - began_at), 6) if began_at else 0.0
+
+
+def _shorten(message: str) -> str:
+    """The message of a question, which says so if it had to be cut."""
+    if len(message) <= MESSAGE_CHARS_MAX:
+        return message
+    said = f"\n... (cut: the message has {count_text(len(message), 'character')})"
+    return message[: MESSAGE_CHARS_MAX - len(said)] + said
 
 
 def _pack_all(values: list[Any]) -> tuple[tuple[Payload, ...], tuple[bytes, ...]]:

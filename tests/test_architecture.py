@@ -106,7 +106,7 @@ MAY_IMPORT: dict[str, str] = {
     "cli.terminal": (
         "cli cli.jobs cli.jobs.caller cli.jobs.queue ledger ledger.files ledger.secrets "
         "ledger.transport projections projections.folder projections.folds projections.money "
-        "projections.tables.status providers scheduler.core scheduler.core.fold "
+        "projections.tables providers scheduler.core scheduler.core.fold "
         "scheduler.core.spec"
     ),
     "cli.browse": "cli cli.terminal ledger.files projections.pages scheduler.stopping",

@@ -12,7 +12,7 @@ from orc.cli.terminal.decisions import decide_step
 
 def command(
     job: Job,
-    step: ReviewStep,
+    step: ReviewStep = None,
     option: Annotated[
         str,
         typer.Option(help="The option to choose, if the step offers others.", metavar="NAME"),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated
 
 import typer
 
-from orc.cli.jobs.listing import list_jobs
+from orc.cli.jobs.listing import JobSummary, list_jobs
 from orc.cli.ledger_access import live_status, read_tables
 from orc.cli.options import NUMBER_MAX, Database, Json, parse_since
 from orc.cli.terminal.job_cost import brief_cost
-from orc.cli.terminal.text import put, put_json, say, table
+from orc.cli.terminal.paragraphs import paragraph
+from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.kinds import QUEUED, SHOWN_JOB_STATUSES
-from orc.ledger.wording import duration_text, number_text
+from orc.ledger.wording import count_text, duration_text, tokens_text
 
 
 def command(
@@ -65,6 +68,7 @@ def command(
             since=parse_since(since),
         )
         shown = list(islice(found, limit))
+        asked = _asked(connection, shown) if "waiting" in (statuses or ()) else []
         is_empty = connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is None
     if as_json:
         for job in shown:
@@ -77,22 +81,41 @@ def command(
             else "no job matches; `orc list` lists all jobs"
         )
         return 0
-    put(
-        table(
-            ("JOB", "STATUS", "PROJECT", "STEPS", "TIME", "TOKENS", "COST", "SUBMITTED"),
-            [
-                (
-                    job.job_id,
-                    job.status,
-                    job.project,
-                    f"{job.steps_succeeded}/{job.steps_total}",
-                    duration_text(job.duration_s),
-                    number_text(job.tokens),
-                    brief_cost(job.cost_known_usd if job.tokens else None, job.calls_unpriced),
-                    f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
-                )
-                for job in shown
-            ],
+    # A column only if it has something to say: few jobs tolerate failures.
+    has_tolerated = any(job.tolerated_failures for job in shown)
+    heads = ("JOB", "STATUS", "PROJECT", "STEPS", *("TOLERATED",) * has_tolerated)
+    rows = [
+        (
+            job.job_id,
+            job.status,
+            job.project,
+            f"{job.steps_succeeded}/{job.steps_total}",
+            *(_tolerated(job),) * has_tolerated,
+            duration_text(job.duration_s),
+            tokens_text(job.tokens),
+            brief_cost(job.cost_known_usd if job.calls else None, job.calls_unpriced),
+            f"{job.submitted_at[:10]} {job.submitted_at[11:19]}",
         )
-    )
+        for job in shown
+    ]
+    put(table((*heads, "TIME", "TOKENS", "COST", "SUBMITTED"), rows))
+    for job_id, step, question in asked:
+        put()
+        put(paragraph(f"{job_id} {safe(step)} asks:", question))
     return 0
+
+
+def _asked(
+    connection: sqlite3.Connection, jobs: Sequence[JobSummary]
+) -> list[tuple[str, str, str]]:
+    """The open questions of the jobs: job, step and the whole text."""
+    query = (
+        "SELECT job_id, name, question FROM steps WHERE job_id = ? AND status = 'waiting' "
+        "AND question IS NOT NULL AND decision IS NULL ORDER BY position LIMIT 20"
+    )
+    return [row for job in jobs for row in connection.execute(query, (job.job_id,))]
+
+
+def _tolerated(job: JobSummary) -> str:
+    """`4 failures`; empty without any."""
+    return count_text(job.tolerated_failures, "failure") if job.tolerated_failures else ""

@@ -8,7 +8,7 @@ from orc.cli.terminal.decisions import decide_step
 
 def command(
     job: Job,
-    step: ReviewStep,
+    step: ReviewStep = None,
     comment: Comment = None,
     database: Database = None,
     as_json: Json = False,

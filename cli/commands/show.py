@@ -18,15 +18,27 @@ from orc.cli.options import At, Database, Job, Json
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines, removals_of
+from orc.cli.terminal.paragraphs import first_line, paragraph
 from orc.cli.terminal.step_selection import select_steps
-from orc.cli.terminal.text import is_plain_terminal, put, put_json, safe, say, table, terminal_width
+from orc.cli.terminal.text import (
+    is_cut,
+    is_plain_terminal,
+    put,
+    put_json,
+    safe,
+    say,
+    table,
+    terminal_width,
+)
 from orc.ledger.kinds import NOT_LIVE, QUEUED, SHOWN_RESUMABLE, names_where, sql_list
 from orc.ledger.transport.imported import imported
-from orc.ledger.wording import cost_text, count_text, duration_text, number_text
+from orc.ledger.wording import cost_text, count_text, duration_text, number_text, tokens_text
 from orc.projections.folds.doubts import Doubts
+from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.job_view import JobView, read_circuits, read_view
-from orc.projections.tables.rows import CircuitRow, StepRow
-from orc.projections.tables.status import QUEUED_TEXT
+from orc.projections.tables.rows import CircuitRow, JobRow, StepRow
+from orc.projections.tables.status import QUEUED_TEXT, step_status
+from orc.projections.tables.step_notes import step_note
 
 _ASKED_MAX = 20
 _IN_JOB = ("calls_in_doubt", "in_doubt_usd", "in_doubt_unpriced", "runs_dir")
@@ -74,7 +86,7 @@ def _show_job(
         _put_pictures(tables, view, status, graph=graph, timeline=timeline)
         return 0
     _put_head(tables, view, status)
-    _put_steps(tables, view, is_all=is_all)
+    _put_steps(tables, view, status, is_all=is_all)
     if tables.at is None:
         put_kept(kept_work(_folder(tables, view), view.steps))
         _put_next(view, status)
@@ -112,35 +124,50 @@ def _put_head(tables: JobTables, view: JobView, status: str) -> None:
         put(f"  forked     from {job.forked_from}")
     if job.finished_at:
         put(f"  finished   {job.finished_at} ({duration_text(job.duration_s)})")
-    put(
-        f"  used       {count_text(job.calls, 'call')}, {count_text(job.input_tokens, 'token')} in, "
-        f"{number_text(job.output_tokens)} out, cost {cost_text(job.cost_usd, job.calls_unpriced)}"
-    )
+    if job.task_description:
+        put(paragraph("task      ", job.task_description, indent="  "))
+    put(f"  used       {_used(job)}")
+    for line in view.all_tolerated.lines():
+        put(f"  tolerated  {safe(line)}")
     for line in _doubts_of(tables, status).lines():
         put(f"  in doubt   {line}")
     put(f"  folder     {safe(_folder(tables, view))}")
     if tables.at is None:
         for label, line in note_lines(tables.connection, tables.job_id):
-            put(f"  {label:<10} {safe(line, width=200)}")
+            put(paragraph(f"{label:<10}", line, indent="  "))
     for circuit in _open_circuits(tables):
         failures = count_text(circuit.failures, "failure")
-        why = f"{failures} in a row, the last: {safe(circuit.failure, width=80)}"
-        put(f"  circuit    {safe(circuit.name)} is open since {circuit.opened_at[11:19]}: {why}")
+        since = f"{safe(circuit.name)} is open since {circuit.opened_at[11:19]}"
+        lead = f"circuit    {since}: {failures} in a row, the last:"
+        put(paragraph(lead, circuit.failure or "", indent="  "))
     if job.failure:
-        put(f"  failure    {safe(job.failure)}")
+        put(paragraph("failure   ", job.failure, indent="  "))
 
 
-def _put_steps(tables: JobTables, view: JobView, *, is_all: bool) -> None:
+def _used(job: JobRow) -> str:
+    """What the calls to models used; no use of tokens is told if none was reported."""
+    if not job.calls:
+        return "no calls to models"
+    tokens = "no tokens reported"
+    if job.input_tokens + job.output_tokens:
+        sent, received = count_text(job.input_tokens, "token"), number_text(job.output_tokens)
+        tokens = f"{sent} in, {received} out"
+    cost = cost_text(job.cost_usd, job.calls_unpriced)
+    return f"{count_text(job.calls, 'call')}, {tokens}, cost {cost}"
+
+
+def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -> None:
     dropped = _dropped(tables)
+    is_live = status not in NOT_LIVE
     rows = [(step.name, step.status, step, step.parent) for step in view.steps]
     shown, hidden = select_steps(rows, is_all=is_all)
     put()
-    put(
-        table(
-            ("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"),
-            [_cells(step, dropped.get(step.step_id)) for _, _, step, _ in shown],
-        )
-    )
+    cells = [
+        _cells(view, step, dropped.get(step.step_id), is_live=is_live) for _, _, step, _ in shown
+    ]
+    put(table(("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"), cells))
+    if any(is_cut(row[-1]) for row in cells):
+        put(f"a note that ends in ... is cut: orc why {tables.job_id} STEP says it in full")
     if hidden:
         more = count_text(hidden, "more step")
         put(f"and {more} inside these: orc show {tables.job_id} --all")
@@ -151,7 +178,7 @@ def _put_next(view: JobView, status: str) -> None:
     if status == "waiting":
         for step in _asking(view.steps):
             put()
-            put(f"{safe(step.name)} asks: {safe(step.question, width=300)}")
+            put(paragraph(f"{safe(step.name)} asks:", step.question or ""))
             put(f"next: orc approve {job_id} '{safe(step.name)}'    or orc reject")
     if status == QUEUED:
         put()
@@ -170,33 +197,22 @@ def _asking(steps: Sequence[StepRow]) -> list[StepRow]:
     return asking[:_ASKED_MAX]
 
 
-def _cells(step: StepRow, dropped: str | None) -> tuple[object, ...]:
+def _cells(
+    view: JobView, step: StepRow, dropped: str | None, *, is_live: bool
+) -> tuple[object, ...]:
+    used = view.usage[step.name]
+    note = step_note(view, step, is_live=is_live)
+    more = f"not sent: {dropped}" if dropped else ""
     return (
         step.name,
-        step.shown_status,
+        step_status(step, is_live=is_live),
         step.kind,
         step.attempts,
         duration_text(step.duration_s),
-        number_text(step.tokens) if step.tokens else "",
-        brief_cost(step.cost_usd, step.calls_unpriced),
-        "; ".join(filter(None, (_note(step), f"not sent: {dropped}" if dropped else ""))),
+        tokens_text(used.tokens) if used.calls else "",
+        brief_cost(used.cost_usd, used.calls_unpriced),
+        "; ".join(filter(None, (note and first_line(note), more))),
     )
-
-
-def _note(step: StepRow) -> str:
-    """How the step failed, why it was skipped, or from which job its result was reused."""
-    reused = ""
-    if step.reused_from is not None:
-        reused = f"from {step.reused_from.partition('/')[0]} ({step.reused})"
-    return "; ".join(filter(None, (step.failure or step.skip_reason or reused, _where(step))))
-
-
-def _where(step: StepRow) -> str:
-    """Where a step of an executor runs or ran, and how long it waited: `on node1 (cluster)`."""
-    if step.executor is None:
-        return ""
-    queued = f", queued {duration_text(step.queued_s)}" if step.queued_s else ""
-    return f"on {step.host} ({step.executor}){queued}" if step.host else f"on {step.executor}"
 
 
 def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
@@ -208,6 +224,7 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
         **with_whole_cost({**job, "status": status}),
         "project": view.job.name,
         "folder": str(_folder(tables, view)),
+        "tolerated_failures": view.all_tolerated.value(),
         "in_doubt": _doubts_of(tables, status).value(),
         "open_circuits": [
             {
@@ -222,22 +239,35 @@ def _value(tables: JobTables, view: JobView, status: str) -> dict[str, Any]:
         "imported": imported(tables.connection, tables.job_id) if tables.at is None else None,
         "at": tables.at,
         "steps": [
-            _step_value(step, dropped.get(step.step_id), kept.get(step.name)) for step in view.steps
+            _step_value(
+                view,
+                step,
+                dropped.get(step.step_id),
+                kept.get(step.name),
+                is_live=status not in NOT_LIVE,
+            )
+            for step in view.steps
         ],
     }
 
 
-def _step_value(step: StepRow, dropped: str | None, kept: Path | None) -> dict[str, Any]:
+def _step_value(
+    view: JobView, step: StepRow, dropped: str | None, kept: Path | None, *, is_live: bool
+) -> dict[str, Any]:
+    tolerated = view.tolerated.get(step.name, Tolerated())
     return with_whole_cost(
         {
             "step": step.name,
-            "status": step.shown_status,
+            "status": step_status(step, is_live=is_live),
             "kind": step.kind,
             "attempts": step.attempts,
             "duration_s": step.duration_s,
             "tokens": step.tokens,
-            "note": _note(step),
+            "note": step_note(view, step, is_live=is_live),
             "failure_kind": step.failure_kind,
+            "tolerated": bool(step.tolerated),
+            "tolerated_failures": tolerated.value(),
+            "warning": step.warning,
             "needs": list(step.needed),
             "cost_usd": step.cost_usd,
             "calls_unpriced": step.calls_unpriced,
@@ -280,16 +310,18 @@ def _dropped(tables: JobTables) -> dict[str, str]:
 
 
 def _show_events(job: str, database: Path | None, *, up_to: int | None, as_json: bool) -> int:
-    from orc.cli.terminal.event_lines import put_event
+    from orc.cli.terminal.event_lines import EventLines
 
     with read_ledger(database) as ledger:
         job_id = ledger.find_job(job)
         if up_to is not None:
             say_as_of(ledger.connection, job_id, up_to)
+        lines = EventLines(ledger, as_json=as_json)
         for recorded in ledger.read_stream(job_id):
             if up_to is not None and recorded.version > up_to:
                 break
-            put_event(recorded, as_json=as_json)
+            lines.put(recorded)
+        lines.finish()
     return 0
 
 

@@ -13,7 +13,7 @@ from orc.cli.completion import complete_jobs
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_ledger, read_ledger_and_tables
 from orc.cli.options import NUMBER_MAX, Database, Follow, Json, StepFilter
-from orc.cli.terminal.event_lines import put_event
+from orc.cli.terminal.event_lines import EventLines
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
 from orc.ledger import LedgerReader, Recorded, has_owner
@@ -106,7 +106,7 @@ def print_job(
     not in the queue.
     """
     owned = follow and _may_go_on(ledger, job_id)
-    changes = LedgerChanges(ledger)
+    changes, lines = LedgerChanges(ledger), EventLines(ledger, as_json=as_json)
     version, ended = 0, False
     found: deque[Recorded] = deque(maxlen=last)
     for recorded in ledger.read_stream(job_id):
@@ -114,7 +114,7 @@ def print_job(
         if wanted.has(recorded):
             found.append(recorded)
     for recorded in found:
-        put_event(recorded, as_json=as_json)
+        lines.put(recorded)
     while follow and owned and not ended:
         changes.wait()
         owned = _may_go_on(ledger, job_id)
@@ -125,7 +125,8 @@ def print_job(
         for recorded in ledger.read_stream(job_id, after=version):
             version, ended = recorded.version, _is_end(recorded)
             if wanted.has(recorded):
-                put_event(recorded, as_json=as_json)
+                lines.put(recorded)
+    lines.finish()
 
 
 def _may_go_on(ledger: LedgerReader, job_id: str) -> bool:
@@ -142,9 +143,10 @@ def _is_end(recorded: Recorded) -> bool:
 def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json: bool) -> None:
     """Print the `last` events of all jobs, and then every new event, until Ctrl-C."""
     changes = LedgerChanges(ledger)
+    lines = EventLines(ledger, as_json=as_json, with_job=True)
     position = _end(ledger)
     for recorded in last_of_all(ledger, wanted, position=position, last=last):
-        put_event(recorded, as_json=as_json, with_job=True)
+        lines.put(recorded)
     while True:
         changes.wait()
         if not changes.has_new():
@@ -152,7 +154,7 @@ def follow_all(ledger: LedgerReader, wanted: EventFilter, *, last: int, as_json:
         for recorded in ledger.read_all(after=position):
             position = recorded.position
             if wanted.has(recorded):
-                put_event(recorded, as_json=as_json, with_job=True)
+                lines.put(recorded)
 
 
 def last_of_all(

@@ -14,6 +14,7 @@ from orc.cli.jobs.folders import folder_of
 from orc.cli.ledger_access import read_ledger_and_tables
 from orc.cli.options import Database, Full, Job, Json
 from orc.cli.terminal.job_folder import kept_work
+from orc.cli.terminal.paragraphs import block
 from orc.cli.terminal.text import put, put_json, safe
 from orc.ledger import LedgerReader, has_owner
 from orc.ledger.wording import number_text
@@ -68,8 +69,7 @@ def _put_why(ledger: LedgerReader, job: str, step: str, *, is_full: bool, as_jso
 
 
 def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
-    width = None if is_full else 400
-    yield safe(why.verdict, width=width)
+    yield _in_full(why.verdict)
     said = why.statements
     hidden = 0 if is_full else max(0, len(said) - 2 * _NEAR)
     for number, statement in enumerate(said):
@@ -77,7 +77,14 @@ def _lines(why: Why, *, is_full: bool) -> Iterator[str]:
             yield f"  ... {number_text(hidden)} more: --full"
         if not hidden or number < _NEAR or number >= len(said) - _NEAR:
             at = f"{statement.at[11:19]}  " if statement.at else "          "
-            yield f"  {at}{safe(statement.text, width=width)}{_cited(statement)}"
+            yield f"  {at}{_in_full(statement.text, _cited(statement), indent='        ')}"
+
+
+def _in_full(text: str, cited: str = "", *, indent: str = "") -> str:
+    """The text; the lines after its first one, if there are any, are a block below it."""
+    first, _, rest = text.partition("\n")
+    below = f"\n{block(rest, indent=indent)}" if rest.strip() else ""
+    return f"{safe(first)}{cited}{below}"
 
 
 def _cited(statement: Statement) -> str:

@@ -16,6 +16,7 @@ from orc.ledger import JobId, Ledger, failpoints
 from orc.ledger.digest import clean_text
 from orc.ledger.events import ApprovalDecided
 from orc.ledger.wording import count_text
+from orc.projections.tables.questions import read_question
 from orc.projections.tables.status import is_in_queue
 from orc.scheduler.clock import Clock
 from orc.scheduler.core.commands import DecideApproval
@@ -30,7 +31,8 @@ class Decision:
     """The decision of a step. `is_ours` is False if another one was recorded before.
 
     `by` is the user who decided; None if the step's timeout did. `has_owner` is whether a process
-    runs the job, `is_queued` whether a worker continues it otherwise.
+    runs the job, `is_queued` whether a worker continues it otherwise. `question` is the whole text
+    on which was decided.
     """
 
     job_id: JobId
@@ -40,6 +42,7 @@ class Decision:
     is_ours: bool
     has_owner: bool
     is_queued: bool = False
+    question: str = ""
 
 
 async def decide(
@@ -86,7 +89,17 @@ async def decide(
                 return None
             is_ours = known is not None or found.signal_id == wanted.signal_id
             is_queued = is_in_queue(ledger.connection, job_id)
-            return Decision(job_id, step, found.option, found.by, is_ours, has_owner, is_queued)
+            asked = read_question(ledger, job_id, step)
+            return Decision(
+                job_id,
+                step,
+                found.option,
+                found.by,
+                is_ours,
+                has_owner,
+                is_queued,
+                "" if asked is None else asked.message,
+            )
 
         return await ask(request, decide_here, decided)
 

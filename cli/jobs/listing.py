@@ -11,7 +11,8 @@ from orc.ledger.kinds import SHOWN_JOB_STATUSES
 
 _JOBS = (
     "SELECT job_id, status, name, steps_succeeded, steps_total, duration_s, "
-    "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt "
+    "input_tokens + output_tokens, cost_usd, calls_unpriced, submitted_at, calls_in_doubt, calls, "
+    "(SELECT count(*) FROM tolerated_failures AS t WHERE t.job_id = jobs.job_id) "
     "FROM jobs WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR submitted_at >= ?2) "
     "ORDER BY submitted_at DESC, job_id DESC"
 )
@@ -23,7 +24,7 @@ class JobSummary:
 
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
     `calls_in_doubt` counts calls that may have been paid for without a reply. `duration_s` is None
-    for a job that has not ended.
+    for a job that has not ended. `tolerated_failures` counts the failures after which the job went on.
     """
 
     job_id: str
@@ -38,6 +39,8 @@ class JobSummary:
     calls_unpriced: int
     submitted_at: str
     calls_in_doubt: int
+    calls: int
+    tolerated_failures: int
 
 
 def list_jobs(
@@ -60,7 +63,7 @@ def list_jobs(
             f"--status: there is no status {unknown!r}{nearest(unknown, SHOWN_JOB_STATUSES)}"
         )
     for row in connection.execute(_JOBS, (project, since)):
-        job_id, stored, name, done, total, duration_s, tokens, known, unpriced, at, doubts = row
+        job_id, stored, name, done, total, duration_s, tokens, known, unpriced, *more = row
         if statuses and stored not in statuses and stored != "running":
             continue
         status = shown_status(job_id, stored)
@@ -69,5 +72,5 @@ def list_jobs(
         known = known or 0.0
         cost = None if unpriced else known
         yield JobSummary(
-            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced, at, doubts
+            job_id, status, name, done, total, duration_s, tokens, cost, known, unpriced, *more
         )

@@ -28,7 +28,8 @@ class Step:
     `cost_usd` is None if calls have no known price; `cost_known_usd` has the known part.
     `question` is the text that a waiting step shows for human review. `reused_from` is the
     `JOB/STEP` whose result the step reuses. `parent` is the step that contains it. `duration_s` is
-    None until the step has ended.
+    None until the step has ended. `tolerated`: it failed, and the job continued. `warning` is what
+    is to be known about a result.
     """
 
     step: str
@@ -47,6 +48,8 @@ class Step:
     question: str | None
     reused_from: str | None
     parent: str | None
+    tolerated: bool = False
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Job:
     those of the files that commands left in $ORC_ARTIFACTS, by `step/path`. `failures` have `step`,
     `kind` and `message`. `cost_usd` is None if calls have no known price; `cost_known_usd` has the
     known part. `not_delivered` are files that were not copied to `output_dir`, since it has files of
-    these names that orc did not write.
+    these names that orc did not write. `tolerated_failures` counts the failures after which the job
+    went on (docs/spec.md).
     """
 
     job_id: str
@@ -85,6 +89,7 @@ class Job:
     duration_s: float | None
     forked_from: str | None
     not_delivered: tuple[str, ...] = ()
+    tolerated_failures: int = 0
 
     @property
     def tokens(self) -> int:
@@ -131,6 +136,7 @@ def read_job(places: Places, name: str, *, ended: Ended | None = None) -> Job:
         duration_s=row.duration_s,
         forked_from=row.forked_from,
         not_delivered=() if ended is None else ended.left_alone,
+        tolerated_failures=view.all_tolerated.total,
     )
 
 
@@ -189,4 +195,6 @@ def _step(row: StepRow) -> Step:
         question=row.question if row.status == "waiting" and row.decision is None else None,
         reused_from=row.reused_from,
         parent=row.parent,
+        tolerated=bool(row.tolerated),
+        warning=row.warning,
     )

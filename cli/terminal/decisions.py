@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import trio
 
+from orc.cli.errors import UsageProblem
 from orc.cli.jobs.decide import Decision, decide
-from orc.cli.ledger_access import find_places
-from orc.cli.terminal.text import put_json, safe, say
+from orc.cli.ledger_access import find_places, read_ledger_and_tables
+from orc.cli.terminal.paragraphs import paragraph
+from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import FAILED, SUCCEEDED
+from orc.projections.tables.questions import read_questions
+
+_NAMED_MAX = 5
 
 
 def decide_step(
     job: str,
-    step: str,
+    step: str | None,
     option: str,
     comment: str | None,
     database: Path | None,
     *,
     as_json: bool,
 ) -> int:
-    """Record the decision; print it, and the next command; the exit code."""
+    """Record the decision; print it, and the next command; the exit code.
+
+    Without a step, the open questions are printed. Raises UsageProblem then, since none is decided.
+    """
+    if step is None:
+        raise _step_missing(job, database, as_json=as_json)
+    chosen = step
 
     async def call() -> Decision:
         places = find_places(database)
-        return await decide(job, step, option=option, comment=comment, places=places)
+        return await decide(job, chosen, option=option, comment=comment, places=places)
 
     decision = trio.run(call)
     if as_json:
@@ -36,14 +48,34 @@ def decide_step(
                 "option": decision.option,
                 "by": decision.by,
                 "is_ours": decision.is_ours,
+                "question": decision.question,
             }
         )
     elif not decision.is_ours:
         who = f"by {safe(decision.by)}" if decision.by else "by its timeout"
         say(f"{safe(step)} has just been decided: {decision.option}, {who}")
     else:
+        say(paragraph(f"{safe(step)} asked:", decision.question, stream=sys.stderr))
         say(f"{safe(step)}: {decision.option}")
         if not decision.has_owner:
             by_worker = "a worker (orc work) continues the job"
             say(f"next: {by_worker if decision.is_queued else f'orc resume {decision.job_id}'}")
     return SUCCEEDED if decision.is_ours else FAILED
+
+
+def _step_missing(job: str, database: Path | None, *, as_json: bool) -> UsageProblem:
+    """Print the open questions of the job in full; the problem that no step was named."""
+    with read_ledger_and_tables(database) as ledger:
+        job_id = ledger.find_job(job)
+        questions = read_questions(ledger, job_id)
+    for asked in questions:
+        if as_json:
+            put_json({"job_id": job_id, "step": asked.step, "question": asked.message,
+                      "options": list(asked.options)})  # fmt: skip
+            continue
+        put(paragraph(f"{safe(asked.step)} asks:", asked.message))
+        put(f"  options: {safe(', '.join(asked.options))}")
+    if not questions:
+        return UsageProblem(f"{job_id} asks for no decision")
+    names = " or ".join(f"'{asked.step}'" for asked in questions[:_NAMED_MAX])
+    return UsageProblem(f"nothing was decided: name the step ({names}) after the job")

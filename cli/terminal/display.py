@@ -170,13 +170,15 @@ class JsonDisplay(QuietDisplay):
         }
         if totals.doubts.calls:
             line["in_doubt"] = totals.doubts.value()
+        if totals.tolerated.total:
+            line["tolerated_failures"] = totals.tolerated.value()
         if ended.failures:
             line["failures"] = [failure.model_dump() for failure in ended.failures]
         if ended.left_alone:
             line["left_alone"] = list(ended.left_alone)
         if ended.status == "waiting":
             line["waiting"] = [
-                {"step": step_id, "for": ended.state.steps[step_id].waits_for}
+                _waiting(ended.state, step_id)
                 for step_id in (*sorted(ended.state.questions), *ended.state.over_budget)
             ]
             say_questions(ended)
@@ -190,3 +192,12 @@ class JsonDisplay(QuietDisplay):
         # A script may read only the first line and close the pipe. The job continues.
         with suppress(ReaderGone):
             put_json(line)
+
+
+def _waiting(state: JobState, step_id: str) -> dict[str, Any]:
+    """What a step waits for, with the whole text of its question."""
+    step = state.steps[step_id]
+    found: dict[str, Any] = {"step": step_id, "for": step.waits_for}
+    if step.question is not None:
+        found |= {"question": step.question.message, "options": list(step.question.options)}
+    return found

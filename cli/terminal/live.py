@@ -18,6 +18,7 @@ from orc.cli.jobs.owned_job import Ended
 from orc.cli.terminal.display import QuietDisplay
 from orc.cli.terminal.live_notes import budget_note, wait_note
 from orc.cli.terminal.live_rows import LiveRow, choose, lay_out
+from orc.cli.terminal.paragraphs import first_line
 from orc.cli.terminal.run_lines import describe_change, say_ending
 from orc.cli.terminal.text import safe, say
 from orc.ledger import Recorded
@@ -128,7 +129,13 @@ class LiveTable(QuietDisplay):
                 self._notes[event.step] = event.warning or ""
             case StepFailed():
                 self._took[event.step] = event.duration_s
-                self._notes[event.step] = f"{event.kind}: {event.message}"
+                how = f"{event.kind}, tolerated" if event.tolerated else event.kind
+                self._notes[event.step] = f"{how}: {first_line(event.message)}"
+            case ApprovalRequested():
+                self._notes[event.step] = f"asks: {first_line(event.message)}"
+            case ApprovalDecided():
+                who = f"by {event.by}" if event.by else "by its timeout"
+                self._notes[event.step] = f"decided: {event.option}, {who}"
             case StepSkipped():
                 self._notes[event.step] = describe_change(recorded).partition(" skipped")[2]
             case StepReused() | StepInterrupted():
@@ -138,7 +145,7 @@ class LiveTable(QuietDisplay):
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]
             case StepUnplaced() | StepReattached():
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]
-            case ApprovalRequested() | BudgetExceeded() | ApprovalDecided() | StepSwitched():
+            case BudgetExceeded() | StepSwitched():
                 self._notes[event.step] = describe_change(recorded).partition(" ")[2]
             case _:
                 return
@@ -159,7 +166,8 @@ class LiveTable(QuietDisplay):
         counts = _counts(state)
         used = self.totals.summary()
         more = f"  ({hidden} not shown)" if hidden > 0 else ""
-        spent = "  ".join(filter(None, (counts, used, budget_note(state))))
+        tolerated = self.totals.tolerated.summary()
+        spent = "  ".join(filter(None, (counts, tolerated, used, budget_note(state))))
         summary = Text(f"{spent}{more}", style="dim")
         return Group(table, summary)
 

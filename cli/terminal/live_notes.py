@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from orc.cli.terminal.text import safe
-from orc.ledger.kinds import QUEUED
+from orc.ledger.kinds import JOB_AT_REST, QUEUED
 from orc.ledger.wording import count_text, duration_text, number_text, usd_text
 from orc.scheduler.core.fold.budgets import JOB, budget_of
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.limits import held_by_circuit, room_at, room_of
 from orc.scheduler.core.fold.state import Spent
-
-_NO_LIMIT = "queued: for a slot, or for its provider's rate limit"
 
 
 def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tuple[str, str]:
@@ -29,7 +27,8 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
         after = f"; {last}" if last else ""
         left = _left(step.retry_at - now_s)
         if step.retry_at <= now_s:
-            held = _limit_of(state, step_id) or (_NO_LIMIT if step.retry_at < now_s else "")
+            is_late = step.retry_at < now_s
+            held = _limit_of(state, step_id) or (_unknown_limit(state, step_id) if is_late else "")
             return "waiting", f"retry, {held}{after}" if held else f"retry now{after}"
         return "waiting", f"retry{left or ' now'}{after}"
     if step.status == "waiting" and step.question is not None:
@@ -39,8 +38,8 @@ def wait_note(state: JobState, step_id: str, *, now_s: float, last: str) -> tupl
             return "waiting", asked
         # The time comes first, since a long question is cut at its end.
         return "waiting", f"times out{_left(expires - now_s) or ' now'}; {asked}"
-    if step.status == "pending" and step.ticket:
-        return "pending", _limit_of(state, step_id) or _NO_LIMIT
+    if step.status == "pending" and step.ticket and state.status not in JOB_AT_REST:
+        return "pending", _limit_of(state, step_id) or _unknown_limit(state, step_id)
     if step.status == "running" and step.queued_at is not None:
         return QUEUED, f"on {state.graph.steps[step_id].executor}"
     return step.status, last
@@ -61,6 +60,12 @@ def budget_note(state: JobState) -> str:
     if budget.max_calls is not None:
         parts.append(f"{number_text(spent.calls)} of {count_text(budget.max_calls, 'call')}")
     return f"budget: {', '.join(parts)}" if parts else ""
+
+
+def _unknown_limit(state: JobState, step_id: str) -> str:
+    """What holds a ready step back that no limit of the state does; only calls have a rate."""
+    calls_model = state.graph.steps[step_id].facts.calls_model
+    return "queued: for a slot" + ", or for its provider's rate limit" * calls_model
 
 
 def _limit_of(state: JobState, step_id: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from orc.cli.jobs.owned_job import Ended
+from orc.cli.terminal.paragraphs import paragraph
 from orc.cli.terminal.text import safe, say
 from orc.ledger import LedgerReader, Recorded
 from orc.ledger.events import (
@@ -32,7 +35,10 @@ from orc.ledger.events import (
 from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.wording import cost_text, count_text, duration_text, limit_text, number_text
 from orc.projections.folds.doubts import Doubts
+from orc.projections.folds.tolerated import Tolerated, tolerance_of
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
+from orc.projections.tables.inside import total_of
+from orc.projections.tables.tolerated import read_tolerated
 from orc.scheduler.core.fold.placing import open_remote
 
 _WHY_CHARS = 160
@@ -43,16 +49,20 @@ _SPENT = (
 
 
 class Totals:
-    """Sums tokens and cost of a job's calls."""
+    """Sums tokens and cost of a job's calls, and counts the failures that were tolerated."""
 
     def __init__(self, prices: PriceTable) -> None:
         self.tokens = 0
         self.spent = Spending()
         self.doubts = Doubts()
+        self.tolerated = Tolerated()
         self._pricer = CallPricer(prices)
 
     def take(self, recorded: Recorded) -> PricedCall | None:
         """Add the call that this event ends; the call, or None if the event ends no call."""
+        tolerance = tolerance_of(recorded)
+        if tolerance is not None:
+            self.tolerated.add(tolerance.setting, tolerance.kind)
         call = self._pricer.take(recorded.event)
         if call is not None:
             self.tokens += call.usage.input_tokens + call.usage.output_tokens
@@ -65,6 +75,7 @@ class Totals:
         found = cls(NO_PRICES)
         with LedgerReader.open(ended.database) as ledger:
             row = ledger.connection.execute(_SPENT, (ended.job_id,)).fetchone()
+            found.tolerated = total_of(read_tolerated(ledger.connection, ended.job_id))
         found.tokens, known_usd, found.spent.calls_unpriced, *doubts = row
         found.doubts = Doubts(doubts[0], doubts[1] or 0.0, doubts[2])
         found.spent.known_usd = known_usd or 0.0
@@ -100,7 +111,8 @@ def describe_change(recorded: Recorded) -> str:
             return f"{safe(event.step)} succeeded in {duration_text(event.duration_s)}{warning}"
         case StepFailed():
             again = f"; retry in {duration_text(event.delay_s)}" if event.delay_s else ""
-            return f"{safe(event.step)} failed ({event.kind}): {safe(event.message)}{again}"
+            how = f"{event.kind}, tolerated" if event.tolerated else event.kind
+            return _said(f"{safe(event.step)} failed ({how}){again}:", event.message)
         case StepSkipped():
             because = f" because of {safe(', '.join(event.because))}" if event.because else ""
             if event.condition is not None:
@@ -109,7 +121,7 @@ def describe_change(recorded: Recorded) -> str:
         case StepExpanded() if event.first <= 1:
             return f"{safe(event.step)} expands to {event.total} steps" if event.total > 1 else ""
         case ApprovalRequested():
-            return f"{safe(event.step)} asks: {safe(event.message, width=_WHY_CHARS)}"
+            return _said(f"{safe(event.step)} asks:", event.message)
         case BudgetExceeded():
             return (
                 f"{safe(event.step)} waits for budget: {safe(event.limit)} is "
@@ -121,7 +133,8 @@ def describe_change(recorded: Recorded) -> str:
             return "the budget was raised"
         case ApprovalDecided():
             who = f"by {safe(event.by)}" if event.by else "by its timeout"
-            return f"{safe(event.step)} decided: {safe(event.option)}, {who}"
+            decided = f"{safe(event.step)} decided: {safe(event.option)}, {who}"
+            return _said(f"{decided}:", event.comment) if event.comment else decided
         case StepInterrupted():
             if event.reason == "worker":
                 return f"{safe(event.step)} interrupted: its worker was lost"
@@ -155,6 +168,11 @@ def describe_change(recorded: Recorded) -> str:
     return ""
 
 
+def _said(lead: str, text: str) -> str:
+    """A text in full after `lead`: its lines are below if it has more than one."""
+    return paragraph(lead, text, stream=sys.stderr)
+
+
 def _describe_request(event: LlmRequested) -> str:
     """Why the reply cache had no reply, if the request itself has changed; else empty."""
     if not event.changed or event.changed[0].startswith("nothing"):
@@ -185,7 +203,8 @@ def ending_line(ended: Ended, totals: Totals | None = None) -> str:
     """How a run ended: the job's status, its steps, tokens and cost."""
     steps = ended.state.steps
     good = sum(1 for step in steps.values() if step.status == "succeeded")
-    used = (totals or Totals.of_job(ended)).summary()
+    totals = totals or Totals.of_job(ended)
+    used = ", ".join(filter(None, (totals.tolerated.summary(), totals.summary())))
     counted = f"{number_text(good)} of {count_text(len(steps), 'step')}"
     is_back = ended.status == INTERRUPTED and ended.state.is_queued
     where = "; it is back in the queue" if is_back else ""
@@ -196,6 +215,8 @@ def say_ending(ended: Ended) -> None:
     """Print the last lines about a run: status, failures, and the next command."""
     totals = Totals.of_job(ended)
     say(ending_line(ended, totals))
+    for line in totals.tolerated.lines():
+        say(f"  tolerated: {safe(line)}")
     if totals.doubts.calls:
         say(f"  {totals.doubts.text()}")
     if ended.status == "waiting":
@@ -203,7 +224,8 @@ def say_ending(ended: Ended) -> None:
         return
     failures = ended.failures
     for failure in failures[:20]:
-        say(f"  {safe(failure.step or 'the job')}: {failure.kind}: {safe(failure.message)}")
+        lead = f"  {safe(failure.step or 'the job')}: {failure.kind}:"
+        say(paragraph(lead, failure.message, stream=sys.stderr))
     if len(failures) > 20:
         say(f"  and {len(failures) - 20} more: orc show {ended.job_id}")
     if ended.status == "succeeded":
@@ -238,6 +260,8 @@ def say_questions(ended: Ended) -> None:
         question = ended.state.steps[step_id].question
         options = safe(", ".join(question.options)) if question is not None else ""
         say(f"  {safe(step_id)} waits for a decision: {options}")
+        if question is not None:
+            say(paragraph("asked:", question.message, indent="    ", stream=sys.stderr))
         say(f"  next: orc approve {ended.job_id} '{safe(step_id)}'    or orc reject")
     for step_id in list(ended.state.over_budget)[:20]:
         say(f"  {safe(step_id)} waits for budget")

@@ -15,6 +15,7 @@ from orc.ledger.visible import visible
 from orc.ledger.wording import cost_text
 from orc.projections.exports.source import ExportSource, read_log, read_logs, unix_ns
 from orc.projections.tables.rows import AttemptRow, StepRow
+from orc.projections.tables.step_notes import is_tolerated
 
 LOG_BYTES_MAX = 64 * 1024
 """The size limit of an attempt's log; only the end of a longer one is in the report."""
@@ -89,6 +90,7 @@ class _Report:
             "orc.calls": job.calls,
             "orc.input_tokens": job.input_tokens,
             "orc.output_tokens": job.output_tokens,
+            "orc.tolerated_failures": self._source.view.all_tolerated.total,
             "orc.cost": cost_text(job.cost_usd, job.calls_unpriced),
             "orc.events": self._source.head.version,
             "orc.ledger_head": self._source.head.hash,
@@ -102,7 +104,7 @@ class _Report:
     def _step(self, suite: ET.Element, step: StepRow) -> None:
         case = self._case(suite, step.name, step.duration_s)
         attempts = self._source.view.attempts_of.get(step.name, [])
-        if step.status == "failed" and not step.tolerated:
+        if step.status == "failed" and not is_tolerated(self._source.view, step):
             self._counts.failures += 1
             self._failure(case, step, attempts)
         elif step.status != "succeeded":

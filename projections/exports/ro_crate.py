@@ -208,12 +208,14 @@ class _Crate:
         job, status = self._source.view.job, self._source.status
         given = [fragment("input", name) for name in self._job_inputs()]
         failed = status in JOB_ENDED_BADLY
+        tolerated = self._source.view.all_tolerated
+        went_on = f"{tolerated.summary()}: {tolerated.text()}; " if tolerated.total else ""
         succeeded = f"{number_text(job.steps_succeeded)} of {count_text(job.steps_total, 'step')}"
         return {
             "@id": _RUN,
             "@type": "CreateAction",
             "name": f"Run of {job.name}: {job.job_id}",
-            "description": f"{status}; {succeeded} succeeded; "
+            "description": f"{status}; {succeeded} succeeded; {went_on}"
             f"event {self._source.head.version} of its stream has the hash {self._source.head.hash}",
             "instrument": ref(quote(SPEC)),
             "startTime": action_time(job.started_at or job.submitted_at),

@@ -40,10 +40,14 @@ from orc.ledger.step_names import container_of, is_within
 from orc.ledger.stored import parse_time
 from orc.projections.folds.doubts import DoubtFinder, Doubts, worst_cost
 from orc.projections.folds.owned_files import OwnedFiles
+from orc.projections.folds.tolerated import ToleranceFold
 from orc.projections.money.prices import NO_PRICES, CallPricer, PricedCall, PriceTable, Spending
 
 MONEY_KEYS = ("cost_usd", "cost_known_usd", "calls_unpriced", "prices_sha256")
 """The keys whose values depend on the table of prices, besides the events."""
+
+TOLERATED_KEY = "tolerated_failures"
+"""The key that manifests of older versions of orc do not have."""
 
 UNKNOWN_SPEC: dict[str, Any] = {"provider": None, "model": None, "steps": []}
 """Takes the place of a spec whose bytes were removed from the ledger."""
@@ -105,6 +109,7 @@ class Manifest:
         self._pricer = CallPricer(prices)
         self._spent = Spending()
         self._finder, self._doubts = DoubtFinder(), Doubts()
+        self._tolerated = ToleranceFold()
         self._head: dict[str, Any] = {}
         self._job: dict[str, Any] = {}
         self._status = "running"
@@ -121,6 +126,7 @@ class Manifest:
         self._head = {"version": recorded.version, "hash": recorded.hash}
         if self._folds_owned:
             self._owned.apply(recorded)
+        self._tolerated.apply(recorded)
         event = recorded.event
         priced = self._pricer.take(event)
         if priced is not None:
@@ -175,6 +181,7 @@ class Manifest:
         order in which they were recorded, as earlier versions of orc wrote them.
         """
         steps = self._steps if as_recorded else self._steps.by_level()
+        tolerated = self._tolerated.of_job()
         done = [name for name, step in steps.items() if step.status == "succeeded"]
         pending = [name for name, step in steps.items() if step.status in OPEN]
         return {
@@ -197,6 +204,7 @@ class Manifest:
             },
             "files": self._files(),
             "failures": self._failures(steps),
+            **({TOLERATED_KEY: tolerated.value()} if tolerated.total else {}),
             "completed_steps": done,
             "pending_steps": pending,
             "usage": self._usage(),

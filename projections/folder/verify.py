@@ -14,7 +14,7 @@ from orc.ledger.files.folder import Folder
 from orc.ledger.kinds import JOB_ENDED
 from orc.ledger.wording import count_text
 from orc.projections.folder.jsonl import event_line
-from orc.projections.folder.manifest import MONEY_KEYS, Manifest, render_manifest
+from orc.projections.folder.manifest import MONEY_KEYS, TOLERATED_KEY, Manifest, render_manifest
 from orc.projections.folder.run_folder import expected_files
 from orc.projections.folds.owned_files import find_superseded
 from orc.projections.money.prices import PriceTable
@@ -153,7 +153,10 @@ def _is_older_form(
 def _is_older_manifest(
     ledger: LedgerReader, job_id: str, content: bytes, prices: PriceTable
 ) -> bool:
-    """Whether a manifest differs only in costs by another table of prices, or in its older order."""
+    """Whether a manifest differs only in costs by another table of prices, or by its older form.
+
+    An older one has another order of the steps, or does not count tolerated failures.
+    """
     manifest = Manifest(ledger.read_payload, prices=prices)
     for recorded in ledger.read_stream(job_id):
         manifest.apply(recorded)
@@ -162,13 +165,15 @@ def _is_older_manifest(
     except (ValueError, RecursionError):
         return False
     return isinstance(published, dict) and any(
-        _with_prices_of(published, manifest.value(as_recorded=as_recorded)) == content
+        _in_form_of(published, manifest.value(as_recorded=as_recorded)) == content
         for as_recorded in (False, True)
     )
 
 
-def _with_prices_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
+def _in_form_of(published: dict[str, Any], expected: dict[str, Any]) -> bytes:
     """The expected manifest, with the costs of the published one if its prices are others."""
+    if TOLERATED_KEY not in published:
+        expected.pop(TOLERATED_KEY, None)
     if published.get("prices_sha256") == expected["prices_sha256"]:
         return render_manifest(expected)
     for key in MONEY_KEYS:

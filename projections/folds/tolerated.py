@@ -43,6 +43,7 @@ SETTINGS: dict[str, Callable[[int], str]] = {
 }
 """What happened so many times, by setting, in the order in which it is told."""
 
+_OF_MANY_KINDS = ("continue_on_error", "fallback")
 MESSAGE_CHARS_MAX = 200
 
 
@@ -112,9 +113,11 @@ class Tolerated:
         """For each setting what happened, and the kinds of the failures with their numbers."""
         for setting, said in SETTINGS.items():
             kinds = self._kinds(setting)
-            if kinds:
-                listed = ", ".join(f"{number_text(count)} {kind}" for kind, count in kinds.items())
-                yield f"{said(sum(kinds.values()))} ({setting}): {listed}"
+            if not kinds:
+                continue
+            listed = ", ".join(f"{number_text(count)} {kind}" for kind, count in kinds.items())
+            of_kinds = f": {listed}" if setting in _OF_MANY_KINDS else ""
+            yield f"{said(sum(kinds.values()))} ({setting}){of_kinds}"
 
     def text(self) -> str:
         """The lines as one."""

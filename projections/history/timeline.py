@@ -56,13 +56,14 @@ class Timeline:
     """All steps in the order of the spec, each followed by its inner steps.
 
     `begin_at` is the time of second 0, as UTC text. `stopped` has the begin and end, in seconds, of
-    the times in which no process ran the job.
+    the times in which no process ran the job. `is_live`: a process runs it now.
     """
 
     begin_at: str
     length_s: float
     rows: tuple[TimelineRow, ...]
     stopped: tuple[tuple[float, float], ...]
+    is_live: bool = True
 
 
 def read_timeline(
@@ -120,7 +121,8 @@ class _Builder:
             for step, depth in self._view.in_order()
         ]
         length_s = max(self._now_s, *(s.end_s for r in rows for s in r.spans), 0.001)
-        return Timeline(self._view.job.submitted_at, length_s, tuple(rows), self._stopped)
+        begin_at = self._view.job.submitted_at
+        return Timeline(begin_at, length_s, tuple(rows), self._stopped, self._is_live)
 
     def _spans(self, step: StepRow) -> list[Span]:
         attempts = self._view.attempts_of.get(step.name, [])

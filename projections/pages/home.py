@@ -19,6 +19,7 @@ from orc.projections.pictures.bars import draw_bars, draw_progress
 from orc.projections.tables.job_view import read_rows
 from orc.projections.tables.rows import JobRow
 from orc.projections.tables.status import shown_status
+from orc.projections.tables.tolerated import count_tolerated
 
 PAGE_JOBS = 50
 STATUSES = SHOWN_JOB_STATUSES
@@ -53,6 +54,8 @@ class JobLine:
     elapsed_s: float | None
     progress: Markup
     spark: Markup | None
+    tolerated: int
+    """How many failures the job tolerated."""
 
 
 def read_home(
@@ -70,10 +73,11 @@ def read_home(
     found = _find(connection, filters, unended)
     shown, more = found[:PAGE_JOBS], found[PAGE_JOBS:]
     runs = _recent_runs(connection)
+    tolerated = count_tolerated(connection, [job.job_id for job in shown])
     return {
         "filters": filters,
         "statuses": STATUSES,
-        "lines": [_line(job, unended, runs, now) for job in shown],
+        "lines": [_line(job, unended, runs, tolerated[job.job_id], now) for job in shown],
         "older": _address(links, filters, _place(shown[-1])) if more else None,
         "newest": _address(links, filters, None) if filters.before else None,
         "projects": sorted(runs, key=str.casefold)[:200],
@@ -146,11 +150,12 @@ def _line(
     job: JobRow,
     unended: Mapping[str, str],
     runs: Mapping[str, Mapping[str, float | None]],
+    tolerated: int,
     now: str,
 ) -> JobLine:
     status = unended.get(job.job_id, job.status)
     spark = _spark(job, runs.get(job.name, {}))
-    return JobLine(job, status, elapsed_of(job, status, now), progress_of(job), spark)
+    return JobLine(job, status, elapsed_of(job, status, now), progress_of(job), spark, tolerated)
 
 
 def elapsed_of(job: JobRow, status: str, now: str) -> float | None:

@@ -22,10 +22,12 @@ from orc.projections.pages.links import Links
 from orc.projections.pictures.graph_svg import draw_graph
 from orc.projections.pictures.nodes import nodes_of_view
 from orc.projections.pictures.timeline_svg import draw_timeline
+from orc.projections.tables.inside import Usage
 from orc.projections.tables.job_view import JobView, read_circuits, read_files, read_view
 from orc.projections.tables.moment import tables_at
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import QUEUED_TEXT, shown_status, step_state
+from orc.projections.tables.status import QUEUED_TEXT, shown_status, step_state, step_status
+from orc.projections.tables.step_notes import failures_of, step_note
 
 INSIDE_MAX = 20
 FAILURES_MAX = 20
@@ -105,7 +107,8 @@ def read_values(
         return links.step(job_id, step)
 
     spec = read_spec(reader, job_id, version=moment.version)
-    lines, inner_tables = _step_tables(view)
+    lines, inner_tables = _step_tables(view, is_live=is_live)
+    failed, tolerated = failures_of(view)
     return {
         "job": view.job,
         "status": status,
@@ -117,7 +120,12 @@ def read_values(
         "elapsed_s": elapsed_of(view.job, status, now),
         "budget": budget_lines(view, spec),
         "models": _models(view),
-        "failed": [step for step in view.steps if step.status == "failed"][:FAILURES_MAX],
+        "failed": failed[:FAILURES_MAX],
+        "failed_left": max(0, len(failed) - FAILURES_MAX),
+        "tolerated": view.all_tolerated,
+        "tolerated_steps": tolerated[:FAILURES_MAX],
+        "tolerated_left": max(0, len(tolerated) - FAILURES_MAX),
+        "is_live": is_live,
         "asking": [
             step
             for step in view.steps
@@ -140,10 +148,15 @@ def read_values(
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """A line of the table of steps. `inside_count` is set if the steps inside have their own table."""
+    """A line of the table of steps: a step, with what it and the steps inside it used.
+
+    `inside_count` is set if the steps inside have their own table.
+    """
 
     step: StepRow
     depth: int
+    note: str
+    used: Usage
     inside_count: int = 0
 
 
@@ -156,25 +169,32 @@ class InnerTable:
     counts: Mapping[str, int]
 
 
-def _step_tables(view: JobView) -> tuple[list[StepLine], list[InnerTable]]:
+def _step_tables(view: JobView, *, is_live: bool) -> tuple[list[StepLine], list[InnerTable]]:
     """The lines of the main table, and separate tables for containers with many steps."""
     inner_tables: list[InnerTable] = []
-    return list(_lines(view, view.top_level, 0, inner_tables)), inner_tables
+    return list(_lines(view, view.top_level, 0, inner_tables, is_live=is_live)), inner_tables
 
 
 def _lines(
-    view: JobView, steps: Sequence[StepRow], depth: int, inner_tables: list[InnerTable]
+    view: JobView,
+    steps: Sequence[StepRow],
+    depth: int,
+    inner_tables: list[InnerTable],
+    *,
+    is_live: bool,
 ) -> Iterator[StepLine]:
     for step in steps:
         children = view.children_of.get(step.name, [])
+        note, used = step_note(view, step, is_live=is_live), view.usage[step.name]
         if len(children) <= INSIDE_MAX:
-            yield StepLine(step, min(depth, _DEPTH_MAX))
-            yield from _lines(view, children, depth + 1, inner_tables)
+            yield StepLine(step, min(depth, _DEPTH_MAX), note, used)
+            yield from _lines(view, children, depth + 1, inner_tables, is_live=is_live)
             continue
-        yield StepLine(step, min(depth, _DEPTH_MAX), len(children))
-        counts = Counter(child.status for child in children)
+        yield StepLine(step, min(depth, _DEPTH_MAX), note, used, len(children))
+        counts = Counter(step_status(child, is_live=is_live) for child in children)
         inner: list[InnerTable] = []
-        inner_tables.append(InnerTable(step, tuple(_lines(view, children, 0, inner)), counts))
+        within = tuple(_lines(view, children, 0, inner, is_live=is_live))
+        inner_tables.append(InnerTable(step, within, counts))
         inner_tables += inner
 
 

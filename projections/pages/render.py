@@ -19,9 +19,11 @@ from orc.ledger.wording import (
     duration_text,
     number_text,
     size_text,
+    tokens_text,
     usd_text,
 )
 from orc.projections.pictures.marks import mark_of
+from orc.projections.tables.step_notes import skip_text
 
 TEXT_CHARS = 20_000
 """The number of characters of a text that a page shows; a link leads to the whole text."""
@@ -57,6 +59,8 @@ def environment() -> Environment:
         encoded=tilde_encode,
         seconds=duration_text,
         shorten=shorten,
+        skipped=skip_text,
+        tokens=tokens_text,
         usd=usd_text,
     )
     return made

@@ -120,7 +120,7 @@ class _Drawing:
         if isinstance(row, SharedRow):
             yield from self._shared_row(row, top)
             return
-        state = step_state(row.step)
+        state = step_state(row.step, is_live=self._timeline.is_live)
         start = 12 + _INDENT * min(row.depth, 5)
         mark = mark_of(state)
         hollow = " g-hollow" if mark.is_hollow else ""

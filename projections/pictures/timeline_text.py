@@ -42,6 +42,7 @@ class _Lines:
             timeline.length_s, self._plot, self._cuts, cut_width=3, label_room=room
         )
         self._length_s = timeline.length_s
+        self._is_live = timeline.is_live
         self._is_plain = is_plain
 
     def lines(self) -> Iterator[str]:
@@ -62,7 +63,7 @@ class _Lines:
         return f"{'':{self._name + 2}}{''.join(cells)}".rstrip()
 
     def _row(self, row: TimelineRow) -> str:
-        state = step_state(row.step)
+        state = step_state(row.step, is_live=self._is_live)
         mark = mark_of(state).plain if self._is_plain else mark_of(state).text
         cells = self._empty()
         for span in row.spans:

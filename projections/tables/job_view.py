@@ -7,12 +7,14 @@ Works on any connection with the tables of the read model: the ledger's own, or 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
+from orc.projections.folds.tolerated import Tolerated
 from orc.projections.tables.columns import Row, table_of
+from orc.projections.tables.inside import Usage, tolerated_by_step, total_of, usage_by_step
 from orc.projections.tables.rows import (
     AttemptRow,
     CallRow,
@@ -22,6 +24,7 @@ from orc.projections.tables.rows import (
     StepRow,
     ToolRow,
 )
+from orc.projections.tables.tolerated import read_tolerated
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class JobView:
     job: JobRow
     steps: tuple[StepRow, ...]
     attempts: tuple[AttemptRow, ...]
+    own_tolerated: Mapping[str, Tolerated] = field(default_factory=dict)
+    """The tolerated failures of each step that has any, without those of the steps inside it."""
 
     @cached_property
     def by_name(self) -> dict[str, StepRow]:
@@ -65,6 +70,21 @@ class JobView:
             stack += [(child, depth + 1) for child in reversed(inside)]
 
     @cached_property
+    def usage(self) -> dict[str, Usage]:
+        """What each step used, with the steps inside it."""
+        return usage_by_step(self.steps)
+
+    @cached_property
+    def tolerated(self) -> dict[str, Tolerated]:
+        """The tolerated failures of each step that has any, with those of the steps inside it."""
+        return tolerated_by_step(self.steps, self.own_tolerated)
+
+    @cached_property
+    def all_tolerated(self) -> Tolerated:
+        """The tolerated failures of the whole job."""
+        return total_of(self.own_tolerated)
+
+    @cached_property
     def children_of(self) -> dict[str, list[StepRow]]:
         """The items, rounds or members of each step that has any, by the id of that step."""
         found: dict[str, list[StepRow]] = {}
@@ -87,6 +107,7 @@ def read_view(connection: sqlite3.Connection, job_id: str) -> JobView:
             )
         ),
         tuple(_attempts(connection, job_id)),
+        read_tolerated(connection, job_id),
     )
 
 

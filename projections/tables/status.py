@@ -67,6 +67,12 @@ def step_state(step: StepRow, *, is_live: bool = True) -> str:
     return step.status
 
 
+def step_status(step: StepRow, *, is_live: bool) -> str:
+    """The status of a step in words: as stored, but `queued` or `interrupted` as in `step_state`."""
+    state = step_state(step, is_live=is_live)
+    return step.status if state == CACHED else state
+
+
 def left_queue_text(crashes: object) -> str:
     """Why a job was taken out of the queue, after so many workers died with it."""
     return (

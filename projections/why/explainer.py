@@ -31,10 +31,11 @@ from orc.ledger.events import (
     StepSucceeded,
     StepSwitched,
     StepUnplaced,
+    ToolReturned,
 )
 from orc.ledger.kinds import NOT_DONE, OPEN, facts_of
 from orc.ledger.reader import LedgerReader
-from orc.ledger.step_names import lineage
+from orc.ledger.step_names import is_within, lineage
 from orc.ledger.wording import duration_text
 from orc.projections.history.definitions import read_spec
 from orc.projections.history.trace import Trace, TracedEvent
@@ -54,11 +55,14 @@ from orc.projections.why.texts import (
     budget_text,
     expanded_text,
     past_status,
+    quoted,
     referenced_text,
     stopped_text,
     switched_text,
 )
 from orc.projections.why.waits import find_creation, find_job_start, find_wait, mark_of
+
+_CITED_MAX = 20
 
 
 @dataclass
@@ -122,12 +126,17 @@ class StepExplainer:
                 self._interrupted(recorded, event)
             case StepSkipped():
                 self._skipped(recorded, event)
+            case ToolReturned() if event.is_error:
+                text = f"the tool {event.tool} answered with an error, which went back to the model"
+                self.add(recorded, "tolerated", text)
             case CacheHit():
+                self._corrects(recorded, event)
                 self.add(recorded, "cached", cache_statement(event, self.view.job.job_id))
             case StepReused():
                 self.status = "succeeded"
                 self.add(recorded, "reused", cache_statement(event, self.view.job.job_id))
             case LlmRequested():
+                self._corrects(recorded, event)
                 text = not_cached(event, self.definition)
                 if text:
                     self.add(recorded, "not_cached", text, changed=list(event.changed or ()))
@@ -145,7 +154,11 @@ class StepExplainer:
                 self._add_review_or_stop(recorded)
 
     def finish(self, *, is_live: bool) -> None:
-        """Add what a step that has not ended waits for. Call it after the last event."""
+        """Add the failures that were tolerated in the step, and what it waits for if it has not ended.
+
+        Call it after the last event.
+        """
+        self._add_tolerated()
         if self.row.status in OPEN:
             self.statements += pending_statements(
                 self.view,
@@ -154,6 +167,24 @@ class StepExplainer:
                 is_live=is_live,
                 is_queued=is_in_queue(self.reader.connection, self.view.job.job_id),
             )
+
+    def _add_tolerated(self) -> None:
+        """The tolerated failures of the steps inside this one, all together."""
+        name = self.row.name
+        inside = self.view.tolerated.get(name)
+        if inside is None or inside == self.view.own_tolerated.get(name):
+            return
+        steps = {owner for owner in self.view.own_tolerated if is_within(owner, {name})}
+        events = [
+            version
+            for step, version in self.reader.connection.execute(
+                "SELECT name, version FROM tolerated_failures WHERE job_id = ? ORDER BY version",
+                (self.view.job.job_id,),
+            )
+            if step in steps
+        ]
+        text = f"inside it: {inside.text()}"
+        self.add(None, "tolerated", text, *events[:_CITED_MAX], **inside.value())
 
     def _started(self, recorded: Recorded, event: StepStarted) -> None:
         start = next(m for m in self.trace.of_step[event.step] if m.version == recorded.version)
@@ -213,21 +244,31 @@ class StepExplainer:
 
     def _failed(self, recorded: Recorded, event: StepFailed) -> None:
         self.failures += 1
+        tolerated = "; the job continues (continue_on_error)" if event.tolerated else ""
         if facts_of(self.row.kind).is_container:
-            self.status = "failed"
-            self.add(recorded, "failed", f"it failed: {event.kind}: {event.message}")
+            self.status = "tolerated" if event.tolerated else "failed"
+            text = quoted(f"it failed: {event.kind}", event.message, tolerated)
+            self.add(recorded, "failed", text)
             return
-        text = f"attempt {event.attempt} failed: {event.kind}: {event.message}"
+        text = f"attempt {event.attempt} failed: {event.kind}"
         facts = {"failure_kind": event.kind, "attempt": event.attempt}
         rule = retry_rule(self.definition, event, self.failures)
         if event.retry_at is not None:
             self.status = "waiting"
             wait = f"; the retry was due after {duration_text(event.delay_s or 0.0)}: {rule}"
-            self.add(recorded, "retried", text + wait, **facts, delay_s=event.delay_s)
+            text = quoted(text, event.message, wait)
+            self.add(recorded, "retried", text, **facts, delay_s=event.delay_s)
             return
         self.status = "tolerated" if event.tolerated else "failed"
-        tolerated = "; the job continues (continue_on_error)" if event.tolerated else ""
-        self.add(recorded, "failed", f"{text}; not retried: {rule}{tolerated}", **facts)
+        text = quoted(text, event.message, f"; not retried: {rule}{tolerated}")
+        self.add(recorded, "failed", text, **facts)
+
+    def _corrects(self, recorded: Recorded, event: LlmRequested | CacheHit) -> None:
+        """The correction that a call asks for."""
+        if event.corrects is None:
+            return
+        text = f"call {event.call} asked the model to correct its reply (repair)"
+        self.add(recorded, "repaired", quoted(text, event.corrects), call=event.call)
 
     def _interrupted(self, recorded: Recorded, event: StepInterrupted) -> None:
         self.status = "pending"
@@ -308,15 +349,17 @@ class StepExplainer:
         match event := recorded.event:
             case ApprovalRequested():
                 self.status = "waiting"
-                self.add(recorded, "asked", f"a person was asked to decide: {event.message}")
+                text = quoted("a person was asked to decide", event.message)
+                self.add(recorded, "asked", text)
             case ApprovalDecided():
-                comment = f": {event.comment}" if event.comment else ""
                 text = (
-                    f"{event.by} chose {event.option}{comment}"
+                    f"{event.by} chose {event.option}"
                     if event.by
-                    else f"no decision was made in time, so the result is {event.option}{comment}"
+                    else f"no decision was made in time, so the result is {event.option}"
                 )
-                self.add(recorded, "decided", text)
+                self.add(
+                    recorded, "decided", quoted(text, event.comment) if event.comment else text
+                )
             case BudgetExceeded():
                 self.status = "waiting"
                 self.add(recorded, "budget", budget_text(event), limit=event.limit)

@@ -10,7 +10,7 @@ from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
 from orc.projections.tables.status import QUEUED_TEXT
-from orc.projections.why.texts import Statement
+from orc.projections.why.texts import Statement, quoted
 
 _LISTED = 10
 
@@ -71,10 +71,12 @@ def _not_started(
 
 def _waits_for(row: StepRow) -> str:
     if row.question is not None and row.decision is None:
-        return f"a person must decide: {row.question} (orc approve or orc reject)"
+        first, found, _ = row.question.strip().partition("\n")
+        more = " ..." if found else ""
+        return f"a person must decide: {first}{more} (orc approve or orc reject)"
     if row.failure_kind == "budget":
         return str(row.failure)
-    return f"it will be retried after a failure: {row.failure_kind}: {row.failure}"
+    return quoted(f"it will be retried after a failure: {row.failure_kind}", row.failure or "")
 
 
 def _names(rows: list[StepRow]) -> str:

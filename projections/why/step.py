@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orc.ledger.kinds import INTERRUPTED
 from orc.ledger.reader import LedgerReader
 from orc.projections.history.trace import read_story, read_trace
 from orc.projections.tables.job_view import read_rows, read_view
 from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import step_state
 from orc.projections.why.causes import Cause, chain_text, read_causes
 from orc.projections.why.explainer import StepExplainer
 from orc.projections.why.texts import Statement
@@ -48,13 +50,20 @@ def read_why(reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool) 
         read_causes(reader, view, trace, step_id) if row.status in ("skipped", "failed") else ()
     )
     statements = tuple(explainer.statements)
-    return Why(row, _verdict(row, causes, statements), statements, causes)
+    verdict = _verdict(row, causes, statements, is_live=is_live)
+    tolerated = view.tolerated.get(step_id)
+    if tolerated is not None and "\n" not in verdict:
+        verdict += f"; tolerated: {tolerated.text()}"
+    return Why(row, verdict, statements, causes)
 
 
-def _verdict(row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statement, ...]) -> str:
+def _verdict(
+    row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statement, ...], *, is_live: bool
+) -> str:
     """The chain of causes, or the step's status with the last statement that explains it."""
     if causes:
         return chain_text(causes)
+    phrase = _phrase(row, is_live=is_live)
     wanted: dict[str, tuple[str, ...]] = {
         "succeeded": ("started", "reused"),
         "cancelled": ("cancelled",),
@@ -64,11 +73,13 @@ def _verdict(row: StepRow, causes: tuple[Cause, ...], statements: tuple[Statemen
         if statement.kind == "reused" and row.status == "succeeded":
             return f"{row.name}: {statement.text}"
         if statement.kind in wanted.get(row.status, ("waits", "asked", "started")):
-            return f"{row.name} {_phrase(row)}: {statement.text}"
-    return f"{row.name} {_phrase(row)}"
+            return f"{row.name} {phrase}: {statement.text}"
+    return f"{row.name} {phrase}"
 
 
-def _phrase(row: StepRow) -> str:
+def _phrase(row: StepRow, *, is_live: bool) -> str:
+    if step_state(row, is_live=is_live) == INTERRUPTED:
+        return "was running when its process ended"
     if row.is_queued:
         return f"is queued on {row.executor}"
     if row.status == "running" and row.host is not None:

@@ -19,6 +19,7 @@ Kind = Literal[
     "started", "waited", "cached", "reused", "not_cached", "retried", "failed", "succeeded", "skipped",
     "switched", "interrupted", "stopped", "resumed", "reopened", "kept", "reset", "removed",
     "cancelled", "expanded", "asked", "decided", "budget", "left_out", "waits", "placed",
+    "repaired", "tolerated",
 ]  # fmt: skip
 
 ENDED = {
@@ -55,6 +56,12 @@ class Statement:
     events: tuple[int, ...]
     at: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def quoted(before: str, text: str, after: str = "") -> str:
+    """`before: text after`; a text of several lines comes last, below the words about it."""
+    text = text.rstrip()
+    return f"{before}{after}:\n{text}" if "\n" in text else f"{before}: {text}{after}"
 
 
 def referenced_text(view: JobView, condition: str) -> str:

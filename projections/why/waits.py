@@ -13,6 +13,7 @@ from orc.ledger.events import (
     Recorded,
     StepExpanded,
 )
+from orc.ledger.kinds import facts_of
 from orc.ledger.reader import LedgerReader
 from orc.ledger.stored import parse_time
 from orc.ledger.wording import count_text
@@ -158,6 +159,7 @@ def _wait_for_slot(
 
 
 def _unknown(job: JobDef | None, step: StepRow) -> str:
-    if job is not None and step.provider in job.rate:
+    calls_model = facts_of(step.kind).calls_model
+    if calls_model and job is not None and step.provider in job.rate:
         return f"no event records why; the spec limits the request rate of {step.provider}"
     return "no event records why"

@@ -87,6 +87,7 @@ class Inside:
 class OpenQuestion:
     """An open question. At `expires_at` (seconds since 1970) the decision is `on_timeout`."""
 
+    message: str
     options: tuple[str, ...]
     expires_at: float | None = None
     on_timeout: str | None = None

@@ -114,7 +114,8 @@ def test_a_running_job_takes_notice_at_once(tmp_path: Path) -> None:
             if '"approval"' in line:
                 break
         said = run_orc("approve", "latest", "gate", cwd=tmp_path)
-        assert (said.returncode, said.stderr) == (0, "gate: approve\n")
+        assert said.returncode == 0
+        assert said.stderr == "gate asked: Publish the text?\ngate: approve\n"
         (tmp_path / "go").touch()
         process.communicate(timeout=60)
         assert process.returncode == 0
@@ -141,7 +142,9 @@ def test_the_tables_are_rebuilt_to_equal_rows(asked: str) -> None:
 def test_the_last_json_line_says_what_the_job_waits_for(here: Path) -> None:
     text = "project: gated\nsteps: {gate: {approval: Publish?}}\n"
     last = orc("run", write("s.yaml", text), "--json").lines()[-1]
-    assert (last["status"], last["waiting"]) == ("waiting", [{"step": "gate", "for": "approval"}])
+    options = ["approve", "reject"]
+    asked = {"step": "gate", "for": "approval", "question": "Publish?", "options": options}
+    assert (last["status"], last["waiting"]) == ("waiting", [asked])
     assert last["next"] == f"orc approve {last['job_id']} 'gate'"
 
 

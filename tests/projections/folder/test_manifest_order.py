@@ -64,6 +64,23 @@ def test_the_order_of_the_manifest_does_not_depend_on_timing(order: tuple[str, .
     assert render_manifest(value) == render_manifest(usual)
 
 
+def test_a_manifest_of_a_version_that_counted_no_tolerated_failures_is_not_reported() -> None:
+    story = begun(step("a", continue_on_error=True)).start("a").fail("a").tell(Settle())
+    older = manifest_of(story)
+    assert older.pop("tolerated_failures") == {
+        "total": 1,
+        "by_setting": {"continue_on_error": {"exit_code": 1}},
+    }
+    with ledger_of(story) as ledger:
+        folder = ledger.path.parent / "out"
+        Publisher(ledger, JOB, folder).publish()
+        (folder / "manifest.json").write_bytes(render_manifest(older))
+        assert verify_job(ledger, JOB, folder=folder).problems == ()
+        older["tolerated_failures"] = {"total": 2}
+        (folder / "manifest.json").write_bytes(render_manifest(older))
+        assert len(verify_job(ledger, JOB, folder=folder).problems) == 1
+
+
 def test_a_manifest_in_the_order_of_earlier_versions_is_not_reported_as_changed() -> None:
     story = played(("a", "b", "c"))
     older = manifest_of(story, as_recorded=True)

@@ -1,0 +1,106 @@
+"""What is said about a step in one line: why it failed, was skipped or waits, and what to know of it.
+
+`orc show`, the rows of pages and `--json` say the same.
+"""
+
+from __future__ import annotations
+
+from orc.ledger.kinds import INTERRUPTED, facts_of
+from orc.ledger.step_names import lineage
+from orc.ledger.wording import duration_text
+from orc.projections.tables.job_view import JobView
+from orc.projections.tables.rows import StepRow
+from orc.projections.tables.status import step_state
+
+_SKIPPED = {
+    "condition": "its condition was false",
+    "dependency_failed": "a step that it needs failed",
+    "dependency_skipped": "a step that it needs was skipped",
+    "job_timeout": "the job had reached its time limit",
+}
+
+
+def step_note(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
+    """The note of a step, with its line breaks; empty if nothing is to be said.
+
+    `is_live` says whether a process runs the job.
+    """
+    return "; ".join(filter(None, (_first(step, is_live), *_more(view, step))))
+
+
+def _first(step: StepRow, is_live: bool) -> str:
+    """Why the step is in its state."""
+    if step.status == "failed":
+        how = "tolerated: " if step.tolerated else ""
+        return f"{how}{step.failure or ''}"
+    if step.status == "skipped":
+        return skip_text(step.skip_reason)
+    if step.status == "waiting":
+        return waiting_text(step)
+    if step_state(step, is_live=is_live) == INTERRUPTED and not facts_of(step.kind).is_container:
+        return "was running when its process ended"
+    if step.reused_from is not None:
+        return f"from {step.reused_from.partition('/')[0]} ({step.reused})"
+    if step.decision is not None:
+        who = f"by {step.decided_by}" if step.decided_by else "by its timeout"
+        return f"decided: {step.decision}, {who}"
+    return step.warning or ""
+
+
+def _more(view: JobView, step: StepRow) -> tuple[str, str]:
+    return (_tolerated(view, step), _where(step))
+
+
+def _tolerated(view: JobView, step: StepRow) -> str:
+    """How many failures were tolerated in the step: those that no other note of it says."""
+    found = view.tolerated.get(step.name)
+    if found is None or (found.total == 1 and (step.tolerated or step.warning)):
+        return ""
+    return found.summary()
+
+
+def failures_of(view: JobView) -> tuple[list[StepRow], list[StepRow]]:
+    """The failures of a job, each once: those that it failed by, and those that were tolerated.
+
+    A failure inside a container is the reason for that one's, which is left out then. It is tolerated
+    if its step or a step around it is.
+    """
+    by_reason: tuple[list[StepRow], list[StepRow]] = ([], [])
+    for step in view.steps:
+        if step.status != "failed" or any(
+            child.status == "failed" and not child.tolerated
+            for child in view.children_of.get(step.name, ())
+        ):
+            continue
+        by_reason[is_tolerated(view, step)].append(step)
+    return by_reason
+
+
+def is_tolerated(view: JobView, step: StepRow) -> bool:
+    """Whether the failure of the step, or that of a step around it, was tolerated."""
+    around = (view.by_name.get(name) for name in lineage(step.name))
+    return any(each is not None and each.tolerated for each in around)
+
+
+def skip_text(reason: str | None) -> str:
+    """Why a step was skipped, in words: `a step that it needs failed: a`."""
+    kind, found, steps = (reason or "").partition(": ")
+    said = _SKIPPED.get(kind, kind)
+    return f"{said}: {steps}" if found else said
+
+
+def waiting_text(step: StepRow) -> str:
+    """What a waiting step waits for."""
+    if step.question is not None and step.decision is None:
+        return f"asks: {step.question}"
+    if step.failure_kind == "budget":
+        return step.failure or "waits for a larger budget"
+    return f"will be retried after {step.failure_kind}: {step.failure}"
+
+
+def _where(step: StepRow) -> str:
+    """Where a step of an executor runs or ran, and how long it waited: `on node1 (cluster)`."""
+    if step.executor is None:
+        return ""
+    queued = f", queued {duration_text(step.queued_s)}" if step.queued_s else ""
+    return f"on {step.host} ({step.executor}){queued}" if step.host else f"on {step.executor}"
