@@ -19,9 +19,7 @@ def main() -> None:
     if sys.platform == "win32":
         print("orc does not run on Windows; use WSL, Linux or macOS", file=sys.stderr)
         sys.exit(7)
-    # With a closed stdout or stderr, the next file that is opened would get its number.
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks is printed as its escape, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -29,12 +27,23 @@ def main() -> None:
         # An inherited setting, with which the exit status of every command would be lost.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.excepthook = _print_traceback
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        from orc.about import version
-
-        print(f"orc {version()}")
-        return
     sys.exit(_run())
+
+
+def _open_standard_streams() -> None:
+    """Open a standard stream that the caller has closed, with nothing behind it.
+
+    Otherwise the next file that is opened would get its number, and what is printed.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is taken.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def tune_collector() -> None:
@@ -47,29 +56,45 @@ def tune_collector() -> None:
 
 
 def _run() -> int:
-    from orc.cli.app import app
-    from orc.cli.terminal.reader_warnings import reader_warnings_said
-    from orc.cli.terminal.text import hide_keys
-
-    tune_collector()
-    hide_keys(os.environ)
+    printed = sys.stdout
+    code: object
     try:
-        if "ORC_FAILPOINTS" in os.environ:
-            from orc.ledger.failpoints import arm_from_environment
-
-            arm_from_environment()
-        with reader_warnings_said():
-            code = app(standalone_mode=False)
+        code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _run_command()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer turns a closed pipe into an exit, with a stream of its own in place of stdout.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         # The reader of stdout has closed it. The rest of the output is dropped.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), printed.fileno())
         return 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         return _explain(error)
     return code if isinstance(code, int) else 0
+
+
+def _print_version() -> int:
+    from orc.about import version
+
+    print(f"orc {version()}")
+    return 0
+
+
+def _run_command() -> object:
+    from orc.cli.app import app
+    from orc.cli.terminal.reader_warnings import reader_warnings_said
+    from orc.cli.terminal.text import hide_keys
+
+    tune_collector()
+    hide_keys(os.environ)
+    if "ORC_FAILPOINTS" in os.environ:
+        from orc.ledger.failpoints import arm_from_environment
+
+        arm_from_environment()
+    with reader_warnings_said():
+        return app(standalone_mode=False)
 
 
 def _explain(error: Exception) -> int:

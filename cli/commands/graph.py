@@ -21,6 +21,7 @@ from orc.cli.terminal.text import (
     terminal_width,
 )
 from orc.ledger.digest import digest_bytes
+from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.files.new_file import write_new_bytes
 from orc.ledger.kinds import CACHED, INTERRUPTED, NOT_LIVE
 from orc.projections import mermaid_graph, text_graph
@@ -64,7 +65,7 @@ def command(
     """Draw the graph of a spec, or of a job with its progress."""
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
     path = Path(target)
-    is_spec = path.suffix in (".yaml", ".yml") or path.is_file()
+    is_spec = path.suffix in (".yaml", ".yml") or is_descriptor(path) or path.is_file()
     if is_spec and at is not None:
         raise UsageProblem("--at needs a job: a spec has no events")
     nodes = _nodes_of_spec(path) if is_spec else _nodes_of_job(target, database, at)
@@ -130,8 +131,6 @@ def _nodes_of_spec(path: Path) -> list[GraphNode]:
     from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
     from orc.scheduler.core.spec.parse import parse_spec
 
-    if not path.is_file():
-        raise UsageProblem(f"cannot read the spec {path}: no such file")
     text, name = read_spec_file(path)
     steps = parse_spec(
         text, source_name=name, read_text=SpecFiles(path.absolute().parent).read_text

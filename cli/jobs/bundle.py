@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import keys_mask, mask_of_jobs
 from orc.cli.jobs.state import load_state
 from orc.ledger import Ledger, LedgerReader, OwnerLock, has_owner, open_ledger
-from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob
+from orc.ledger.errors import CorruptLedger, LedgerError, RemovedBlob, StorageError
+from orc.ledger.files.descriptors import is_descriptor
+from orc.ledger.files.private_folder import COPY, PrivateFolder
 from orc.ledger.reader import Head
 from orc.ledger.transport.bundle import import_job, new_tables, project, write_bundle
 from orc.ledger.transport.imported import imported
@@ -58,11 +61,41 @@ def import_bundle(
 ) -> Imported:
     """Check the whole file and import its job; a missing ledger is created.
 
+    A bundle from a pipe (`/dev/stdin`, `<(...)`) is copied first, since it is read more than once.
     Raises LedgerError, UsageProblem.
     """
+    if is_descriptor(source) and not source.is_file():
+        return _import_stream(source, database, prices=prices, is_trusted=is_trusted)
     if source.exists() and database.exists() and source.samefile(database):
         raise UsageProblem(f"{source} is the ledger itself; name a file that orc bundle wrote")
-    with open_bundle(source) as (bundle, job_id):
+    return _import_file(source, source, database, prices=prices, is_trusted=is_trusted)
+
+
+def _import_stream(
+    source: Path, database: Path, *, prices: PriceTable, is_trusted: bool
+) -> Imported:
+    try:
+        private = PrivateFolder(COPY)
+        try:
+            file = private.path / "bundle"
+            with source.open("rb") as stream, file.open("xb") as copy:
+                shutil.copyfileobj(stream, copy)
+            return _import_file(file, source, database, prices=prices, is_trusted=is_trusted)
+        except LedgerError as error:
+            # The caller knows the source, not the copy.
+            error.args = (str(error).replace(str(file), str(source)),)
+            raise
+        finally:
+            private.cleanup()
+    except OSError as error:
+        raise StorageError(f"{source}: {error.strerror or error}") from error
+
+
+def _import_file(
+    file: Path, source: Path, database: Path, *, prices: PriceTable, is_trusted: bool
+) -> Imported:
+    """Import the job of the bundle `file`, which came from `source`."""
+    with open_bundle(file) as (bundle, job_id):
         _examine(bundle, job_id, prices)
         # The path of the bundle is stored, and it may contain a secret.
         mask = keys_mask(os.environ).joined(mask_of_jobs(bundle, [job_id], os.environ))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.cli.output_mask import mask_output
 from orc.cli.terminal.text import safe
 from orc.scheduler.core.errors import SpecError
@@ -41,9 +42,6 @@ def _excerpt(text: str, line: int, column: int) -> Iterator[str]:
 
 def _read_lines(name: str) -> list[str]:
     try:
-        if not Path(name).is_file():
-            # A pipe cannot be read a second time.
-            return []
-        return Path(name).read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, ValueError):
+        return read_yaml_bytes(Path(name)).decode("utf-8-sig").splitlines()
+    except (OSError, SpecError, ValueError):
         return []

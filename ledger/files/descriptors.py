@@ -14,6 +14,8 @@ _NOT_SUPPORTED = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 NO_LOCKS = (errno.ENOLCK, *_NOT_SUPPORTED)
 """What `flock` fails with on a filesystem without locks."""
 
+_STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -29,6 +31,14 @@ def open_regular(path: Path | str, *, folder: int | None = None) -> int:
         os.close(fd)
         raise _not_regular(path)
     return fd
+
+
+def is_descriptor(path: Path) -> bool:
+    """Whether the path names an open descriptor of this process: `/dev/stdin`, or that of `<(...)`.
+
+    What is behind it may be a pipe: it is read or written once, from its beginning to its end.
+    """
+    return str(path) in _STANDARD or path.parent in _DESCRIPTORS
 
 
 def write_all(fd: int, content: bytes) -> None:

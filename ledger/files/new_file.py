@@ -16,11 +16,19 @@ from pathlib import Path
 
 from orc.ledger import failpoints
 from orc.ledger.errors import FileIsThere, NoFolder, StorageError
-from orc.ledger.files.descriptors import open_regular, sync_file, sync_folder
+from orc.ledger.files.descriptors import (
+    is_descriptor,
+    open_regular,
+    sync_file,
+    sync_folder,
+    write_all,
+)
+from orc.ledger.files.private_folder import COPY, PrivateFolder
 from orc.ledger.files.temporary import LOCK_NAME, discard, find_leftovers, workplace
 
 _MADE = "new"
 _PLACED = "placed"
+_PIECE = 1 << 20
 _NO_LINKS = (
     errno.EPERM,
     errno.EACCES,
@@ -41,8 +49,12 @@ def write_new_file(
 
     `make` may create further files beside the temporary file; they are removed. With `force` an
     existing file is replaced. `what` names the content: a file that a killed process had just put
-    there is replaced by the same content only. Raises FileIsThere, NoFolder, StorageError.
+    there is replaced by the same content only. To a descriptor, such as `/dev/stdout`, the content is
+    copied when it is complete. Raises FileIsThere, NoFolder, StorageError.
     """
+    if is_descriptor(target):
+        _write_to_descriptor(target, make)
+        return
     refuse_existing(target, force=force, what=what)
     is_taken_over = _is_left_by_killed(target, what)
     try:
@@ -78,6 +90,25 @@ def write_new_bytes(target: Path, content: bytes, *, force: bool, what: str = ""
     write_new_file(target, fill, force=force, what=what)
 
 
+def _write_to_descriptor(target: Path, make: Callable[[Path], None]) -> None:
+    try:
+        private = PrivateFolder(COPY)
+        try:
+            temporary = private.path / _MADE
+            temporary.touch(0o600)
+            make(temporary)
+            with temporary.open("rb") as made, target.open("wb", buffering=0) as stream:
+                while piece := made.read(_PIECE):
+                    write_all(stream.fileno(), piece)
+        finally:
+            private.cleanup()
+    except BrokenPipeError:
+        # The reader has closed the pipe, which is no error.
+        raise
+    except OSError as error:
+        raise StorageError(f"{target}: {error.strerror or error}") from error
+
+
 def require_folder(path: Path) -> None:
     """Raise NoFolder if the parent folder of `path` does not exist."""
     if not path.parent.is_dir():
@@ -89,6 +120,8 @@ def refuse_existing(target: Path, *, force: bool, what: str = "") -> None:
 
     A file that a killed process had just put there is not refused: the same command completes it.
     """
+    if is_descriptor(target):
+        return
     require_folder(target)
     if not os.path.lexists(target):
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from orc.cli.errors import UsageProblem
 from orc.ledger.definition import ShippedDef
 from orc.ledger.digest import Digest, digest_bytes
+from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.wording import size_text
 from orc.scheduler.core.errors import Problem, SpecError
 from orc.scheduler.core.spec.yaml_source import SIZE_MAX
@@ -18,8 +19,9 @@ from orc.scheduler.core.spec.yaml_source import SIZE_MAX
 FILE_BYTES_MAX = 20 * 1024 * 1024
 
 
-_STANDARD_INPUT = ("/dev/stdin",)
-_DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))
+# What was read from descriptors, by their names and the files behind them: a pipe gives its bytes
+# once, and a spec is read for its inputs, for the job, and for the lines in messages.
+_read_before: dict[tuple[str, int, int], bytes] = {}
 
 
 class SpecFiles:
@@ -69,17 +71,23 @@ def read_yaml_bytes(path: Path) -> bytes:
     """The bytes of a YAML file. Raises OSError, and SpecError if it is too large.
 
     A pipe or a device, which might never end, is refused, except the standard input and `<(...)`.
+    These are read once; later calls return the same bytes.
     """
-    if str(path) in _STANDARD_INPUT or path.parent in _DESCRIPTORS:
-        with path.open("rb") as file:
-            content: bytes | None = file.read(SIZE_MAX + 1)
-    else:
-        content = _read_regular(path)
+    content = _read_descriptor(path) if is_descriptor(path) else _read_regular(path)
     if content is None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if len(content) > SIZE_MAX:
         raise SpecError(str(path), [Problem(f"the file is larger than {size_text(SIZE_MAX)}")])
     return content
+
+
+def _read_descriptor(path: Path) -> bytes:
+    found = os.stat(path)
+    key = (str(path), found.st_dev, found.st_ino)
+    if key not in _read_before:
+        with path.open("rb") as file:
+            _read_before[key] = file.read(SIZE_MAX + 1)
+    return _read_before[key]
 
 
 def _read_regular(path: Path) -> bytes | None:

@@ -1,0 +1,208 @@
+"""Files of the caller that are pipes, and standard streams that are closed, full or gone."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+import orc as api
+from orc.cli.main import main
+from tests.cli.command_line import orc, submit, write
+from tests.processes import ORC, WAIT_S, needs_proc, orc_environment
+
+SPEC = """\
+project: piped
+inputs: {name: {default: nobody}}
+steps:
+  hello: {value: "hello ${{ inputs.name }}"}
+"""
+ASKING = "project: asking\nprovider: replay\nsteps: {a: {prompt: say it}}\n"
+
+
+@contextmanager
+def piped(content: bytes) -> Iterator[str]:
+    """The name of a pipe with this content, as `<(...)` gives it: it can be read once."""
+    read, write_end = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(write_end, "wb") as stream:
+            stream.write(content)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield f"/dev/fd/{read}"
+    finally:
+        os.close(read)
+        thread.join()
+
+
+# Each command reads the pipe PIPE with this content; a second reading would find nothing.
+READERS = {
+    "run --inputs": (b'{"name": "Ada"}', "run spec.yaml --inputs PIPE"),
+    "submit --inputs": (b"name: Ada", "submit spec.yaml --inputs PIPE"),
+    "plan --inputs": (b"name: Ada", "plan spec.yaml --inputs PIPE"),
+    "validate --inputs": (b"name: Ada", "validate spec.yaml spec.yaml --inputs PIPE"),
+    "run SPEC": (SPEC.encode(), "run PIPE --inputs inputs.json"),
+    "run --dry-run": (SPEC.encode(), "run PIPE --dry-run --inputs inputs.json"),
+    "submit SPEC": (SPEC.encode(), "submit PIPE --inputs inputs.json"),
+    "plan SPEC": (SPEC.encode(), "plan PIPE --inputs inputs.json"),
+    "validate SPEC": (SPEC.encode(), "validate PIPE --inputs inputs.json"),
+    "graph SPEC": (SPEC.encode(), "graph PIPE"),
+    "resume --spec": (SPEC.encode(), "resume latest --spec PIPE"),
+    "fork --spec": (SPEC.encode(), "fork latest --spec PIPE"),
+    "run --replies": (b"version: 1\nreplies: {a: [it]}\n", "run asking.yaml --replies PIPE"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_of_the_caller_is_read_once(name: str, here: Path) -> None:
+    submit(SPEC)
+    write("asking.yaml", ASKING)
+    write("inputs.json", '{"name": "Ada"}')
+    content, command = READERS[name]
+    with piped(content) as pipe:
+        said = orc(*command.replace("PIPE", pipe).split())
+    assert said.code == 0, said.err
+    if name in ("run --inputs", "run SPEC"):
+        assert api.job("latest").outputs == {"hello": "hello Ada"}
+
+
+def test_the_lines_of_a_spec_from_a_pipe_are_shown_with_its_problems(here: Path) -> None:
+    with piped(b"project: p\nsteps:\n  a: {valu: 1}\n") as pipe:
+        said = orc("validate", pipe)
+    assert said.code == 2
+    assert f"{pipe}:3:7: " in said.err
+    assert "    3 |   a: {valu: 1}" in said.err
+
+
+@pytest.mark.parametrize("kind", ["whole", "cut", "empty"])
+def test_a_bundle_may_come_from_a_pipe(kind: str, here: Path) -> None:
+    job_id = submit(SPEC)
+    assert orc("bundle", job_id, "job.orc").code == 0
+    content = Path("job.orc").read_bytes()
+    content = {"whole": content, "cut": content[:20_000], "empty": b""}[kind]
+    with piped(content) as pipe:
+        said = orc("import", pipe, "--db", "other.db")
+    assert said.code == (0 if kind == "whole" else 2 if kind == "empty" else 5), said.err
+    assert "orc-copy" not in said.err
+    if kind == "whole":
+        assert orc("verify", "--db", "other.db").code == 0
+    else:
+        assert pipe in said.err
+
+
+WRITERS = {
+    "backup": ("backup /dev/stdout", b"SQLite format 3"),
+    "bundle": ("bundle latest /dev/stdout", b"SQLite format 3"),
+    "export": ("export latest --format html --to /dev/stdout", b"<!doctype html>"),
+    "graph": ("graph latest --format svg --output /dev/stdout", b"<?xml"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_may_be_written_to_a_pipe(name: str, here: Path) -> None:
+    submit(SPEC)
+    command, beginning = WRITERS[name]
+    read, write_end = os.pipe()
+    found = bytearray()
+
+    def take() -> None:
+        with os.fdopen(read, "rb") as stream:
+            found.extend(stream.read())
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    said = orc(*command.replace("/dev/stdout", f"/dev/fd/{write_end}").split())
+    os.close(write_end)
+    thread.join()
+    assert said.code == 0, said.err
+    assert found.startswith(beginning)
+
+
+COMMANDS = (
+    ["run", "spec.yaml"],
+    ["run", "spec.yaml", "--json"],
+    ["submit", "spec.yaml"],
+    ["work", "--stop-when-empty"],
+    ["resume", "latest"],
+    ["rerun", "latest", "--step", "hello"],
+    ["fork", "latest"],
+    ["list"],
+    ["show", "latest"],
+    ["tail", "latest"],
+    ["validate", "spec.yaml"],
+    ["verify"],
+    ["init", "--list"],
+    ["--version"],
+    ["--help"],
+)
+
+
+def run_with(arguments: list[str], out: TextIO, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Run `orc` with this stdout; the exit code, and what it printed on stderr."""
+    err = io.StringIO()
+    monkeypatch.setattr(sys, "argv", ["orc", *arguments])
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0), err.getvalue()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_command_needs_a_standard_input(
+    command: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(SPEC)
+    monkeypatch.setattr(sys, "stdin", None)
+    said = orc(*command)
+    assert said.code == 0, said.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_full_standard_output_is_an_error_of_storage(
+    command: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(SPEC)
+    prints = bool(orc(*command).out)
+    with Path("/dev/full").open("w") as out:
+        code, said = run_with(command, out, monkeypatch)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    assert "Traceback" not in said
+    assert code == (74 if prints else 0), said
+    assert ("No space left on device" in said) == prints
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_reader_that_has_closed_the_pipe_is_no_error(
+    command: list[str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(SPEC)
+    read, write_end = os.pipe()
+    os.close(read)
+    with os.fdopen(write_end, "w") as out:
+        assert run_with(command, out, monkeypatch)[0] == 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+@needs_proc
+def test_no_file_gets_the_number_of_a_closed_standard_stream(here: Path) -> None:
+    looking = "for number in 0 1 2; do readlink /proc/$PPID/fd/$number; done"
+    write("spec.yaml", f'project: closed\nsteps:\n  open: {{run: "{looking}"}}\n')
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {ORC} run spec.yaml --json <&- >&- 2>&-"],
+        env=orc_environment(),
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert api.job("latest").outputs == {"open": "\n".join(["/dev/null"] * 3)}
