@@ -20,6 +20,8 @@ REPLAY = "replay"
 
 CacheScope = Literal["off", "job", "ledger"]
 OnUnknown = Literal["retry", "ask", "fail"]
+Cwd = Literal["work", "spec"]
+"""Where a command or function starts: in its working folder, or in the folder of its spec."""
 LOCAL = "local"
 """The executor that performs steps on the machine of the process that runs the job."""
 
@@ -217,6 +219,10 @@ class StepDef(Resolved):
     Steps with the same `workspace` share a folder with that name for scratch, and never run at the
     same time.
 
+    `folder` is that of the file in which the step is written (its workflow), relative to the spec's
+    folder. It is $ORC_SPEC_DIR, functions are imported from it, and with `cwd="spec"` commands start
+    there.
+
     `executor` performs the step's attempts. `resources` has, for each resource, its amounts by
     attempt; later attempts have the last one. Sizes are in bytes, times in seconds. An attempt that
     no worker takes within `queue_timeout_s` fails.
@@ -261,6 +267,8 @@ class StepDef(Resolved):
     env: dict[str, str | None] = {}
     secrets: tuple[str, ...] = ()
     workspace: str | None = None
+    folder: str = ""
+    cwd: Cwd = "work"
     limits: LimitsDef = DEFAULT_LIMITS
     executor: str = LOCAL
     resources: dict[str, tuple[float, ...]] = {}

@@ -115,7 +115,7 @@ _WORKING = ("files", "retry", "retry_on", "timeout", "total_timeout", "limits")
 _ASKING = ("system", "provider", "model", "base_url", "fallback", "params", "tools", "max_turns")
 _REACHING_OUT = ("secrets", "on_unknown", "cache", "workspace")
 _PLACED = ("executor", "resources", "labels", "queue_timeout")
-_CODE = ("env", "idempotent", *_REACHING_OUT, *_WORKING, *_PLACED)
+_CODE = ("env", "cwd", "idempotent", *_REACHING_OUT, *_WORKING, *_PLACED)
 
 _STEP_KINDS = (
     Kind(

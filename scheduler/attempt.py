@@ -44,6 +44,7 @@ from orc.scheduler.globs import Globs
 from orc.scheduler.guard import failure_of_attempt
 from orc.scheduler.live_attempt import LiveAttempt
 from orc.scheduler.rendering import EffectRequest, PathProblem, RenderedFile
+from orc.scheduler.spec_folder import hint_for_missing
 from orc.scheduler.work_folder import WorkFolder
 from orc.scheduler.workspace import CaptureProblem, Workspace
 
@@ -298,15 +299,25 @@ def _with_times(finished: Finished, result: Result) -> Finished:
 
 
 def _with_hint(context: AttemptContext, step_id: str, result: Result, message: str) -> str:
-    """The message of a failure; if it names a file that another step writes, with the remedy."""
-    if not context.state.graph.steps[step_id].facts.runs_code:
+    """The message of a failure, with the remedy if the step missed a file that is elsewhere."""
+    definition, renderer = context.state.graph.steps[step_id], context.renderer
+    if not definition.facts.runs_code:
         return message
+    seen = renderer.inputs(step_id).keys()
     hint = hint_for(
         f"{message}\n{result.complaint}",
         step_id=step_id,
-        files=context.renderer.files_of_others(step_id),
-        seen=context.renderer.inputs(step_id).keys(),
+        files=renderer.files_of_others(step_id),
+        seen=seen,
     )
+    if hint is None and isinstance(work := renderer.request(step_id), Work):
+        hint = hint_for_missing(
+            work,
+            result,
+            places=renderer.places(step_id),
+            got=seen,
+            is_remote=definition.is_remote,
+        )
     return message if hint is None else f"{message} ({hint})"
 
 

@@ -275,6 +275,8 @@ class Renderer:
             kind="command",
             env=env,
             places=PLACES,
+            folder=definition.folder if definition.is_remote else "",
+            cwd=definition.cwd,
             inherited=INHERITED,
             secrets=definition.secrets,
             inputs=tuple(
@@ -323,14 +325,18 @@ class Renderer:
 
     def places(self, step_id: str) -> dict[Place, Path]:
         """The folders of the step's current attempt on this machine."""
-        submitted = self._state.submitted
-        assert submitted is not None
         folder = self._folder(step_id)
         return {
             "work": folder.path,
             "artifacts": folder.artifacts,
-            "spec": Path(submitted.spec_dir),
+            "spec": self.spec_folder(step_id),
         }
+
+    def spec_folder(self, step_id: str) -> Path:
+        """The folder of the file in which the step is written, on this machine."""
+        submitted = self._state.submitted
+        assert submitted is not None
+        return Path(submitted.spec_dir, self._state.graph.steps[step_id].folder)
 
     def log_path(self, step_id: str) -> Path:
         """The file for the log of the step's current attempt."""

@@ -9,7 +9,6 @@ this on. The stored results are left to the ResultCache.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, Protocol
 
 from orc.ledger.definition import CacheScope, StepDef
@@ -95,14 +94,14 @@ class ResultReuse:
         }
         match request:
             case Work(kind="command"):
-                named = _variables(definition)
                 work["argv"] = request.argv
-                work["variables"] = {name: request.env[name] for name in named}
-                work["sources"] = self._sources(_IN_SPEC_DIR.findall("\n".join(request.argv)))
+                work["variables"] = {name: request.env[name] for name in _variables(definition)}
+                named = _IN_SPEC_DIR.findall("\n".join(request.argv))
+                work["sources"] = self._sources(step_id, named)
             case Work():
                 work["function"] = request.function
                 work["args"] = request.args
-                work["sources"] = self._sources(_module_files(request.function))
+                work["sources"] = self._sources(step_id, _module_files(request.function))
             case _:
                 return None
         return digest_json(work)
@@ -115,10 +114,9 @@ class ResultReuse:
             for path, file in self._renderer.inputs(step_id).items()
         }
 
-    def _sources(self, names: list[str]) -> dict[str, Digest]:
-        """The digests of the named files that exist in the spec's folder."""
-        assert self._state.submitted is not None
-        folder = Path(self._state.submitted.spec_dir)
+    def _sources(self, step_id: str, names: list[str]) -> dict[str, Digest]:
+        """The digests of the named files that exist in the folder of the step's spec."""
+        folder = self._renderer.spec_folder(step_id)
         found = {}
         for name in names:
             path = folder / name

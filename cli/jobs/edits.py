@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from posixpath import join
 from typing import Any
 
 from orc.cli.errors import UsageProblem
@@ -17,7 +18,7 @@ from orc.cli.jobs.caller.secrets import hide_in_inputs, refuse_secrets_in_spec
 from orc.cli.jobs.caller.spec_files import SpecFiles, read_spec_file
 from orc.cli.jobs.prepare import Submission, prepare, spec_dir_of
 from orc.ledger import LedgerReader
-from orc.ledger.definition import REPLAY, JobDef, ShippedDef
+from orc.ledger.definition import REPLAY, JobDef, ShippedDef, walk_steps
 from orc.ledger.digest import Digest, clean_text
 from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
@@ -48,8 +49,8 @@ class _KnownFiles(SpecFiles):
     def __init__(self, folder: Path, definition: JobDef) -> None:
         super().__init__(folder)
         self._known = {
-            part.image: part.sha256
-            for step in definition.steps
+            join(step.folder, part.image): part.sha256
+            for step in walk_steps(definition.steps)
             for message in step.messages
             for part in (message.content if isinstance(message.content, tuple) else ())
             if part.image is not None and part.sha256 is not None

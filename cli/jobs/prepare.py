@@ -33,6 +33,7 @@ from orc.providers.registry import missing_package
 from orc.scheduler.core.errors import nearest
 from orc.scheduler.core.resolve.job import build_job
 from orc.scheduler.core.resolve.prompt import ProviderFacts, Settings
+from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.parse import Spec
 
 
@@ -183,7 +184,7 @@ def spec_dir_of(submission: Submission) -> Path:
 
 def read_spec_or_template(files: SpecFiles, name: str) -> str:
     """The text of a template: a file beside the spec if the name ends in .yaml or .yml, or built in."""
-    if name.endswith((".yaml", ".yml")):
+    if is_file(name):
         return files.read_text(name)
     return read_template(name)
 

@@ -44,6 +44,7 @@ class Performance:
         self._spool = spool
         self._watch = copy.watch
         self._folders = {name: spool / name for name in FOLDERS}
+        self._folders["spec"] /= copy.work.folder
         self._leases = leases
         self._fill = fill
         self._locks = locks
@@ -73,7 +74,8 @@ class Performance:
         return outcome
 
     def _perform(self, outcome: Outcome) -> None:
-        lay_out(self._work.shipped, self._folders["spec"], fill=self._fill)
+        lay_out(self._work.shipped, self._spool / "spec", fill=self._fill)
+        self._folders["spec"].mkdir(mode=0o700, parents=True, exist_ok=True)
         lay_out(self._work.inputs, self._folders["work"], fill=self._fill)
         before = stamps(self._folders["work"], self._work.inputs)
         if self._copy.stop_grace_s is not None:
@@ -132,7 +134,7 @@ class Performance:
             raise WorkBroken("environment", missing)
         process = start(
             self._work.argv,
-            cwd=self._folders["work"],
+            cwd=self._folders[self._work.cwd],
             env=env,
             leases=self._leases,
             watch=self._watch,
@@ -164,7 +166,7 @@ class Performance:
         try:
             process = start(
                 [sys.executable, str(SCRIPT), str(requests_read), str(answer.write_fd)],
-                cwd=self._folders["work"],
+                cwd=self._folders[self._work.cwd],
                 env={name: env[name] for name in env if name not in self._work.secrets},
                 leases=self._leases,
                 watch=self._watch,
@@ -182,7 +184,7 @@ class Performance:
             self._work.function,
             self._work.args,
             env=env,
-            cwd=self._folders["work"],
+            cwd=self._folders[self._work.cwd],
             import_dir=self._folders["spec"],
         )
         assert process.stdout is not None
@@ -286,13 +288,15 @@ class Performance:
 
     def _missing_command(self, env: Mapping[str, str]) -> str:
         name = self._work.argv[0]
-        if shutil.which(name, path=env.get("PATH", os.defpath)) is not None and "/" not in name:
-            return ""
-        path = self._folders["work"] / name
-        if "/" in name and path.exists():
+        if "/" in name:
+            path = self._folders[self._work.cwd] / name
+            if not path.exists():
+                return f"the command {name!a} was not found where it starts"
             if path.is_file() and os.access(path, os.X_OK):
                 return ""
             return f"the command {name!a} is not executable; run `chmod +x` on it"
+        if shutil.which(name, path=env.get("PATH", os.defpath)) is not None:
+            return ""
         where = f"PATH of {self._copy.host}"
         return f"the command {name!a} was not found on {where}; install it or correct its name"
 

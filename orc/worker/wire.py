@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orc.worker.capture_rules import path_problem
 from orc.worker.problems import RequestProblem
 
 PROTOCOL = 1
@@ -58,6 +59,8 @@ class Assignment:
     args: Mapping[str, Any]
     env: Mapping[str, str]
     places: Mapping[str, str]
+    folder: str
+    cwd: str
     inherited: tuple[str, ...]
     secrets: tuple[str, ...]
     inputs: tuple[FileItem, ...]
@@ -178,6 +181,11 @@ def read_payload(payload: bytes) -> Assignment:
     places = _text_mapping(work, "places")
     if not set(places.values()) <= set(_PLACES):
         raise _malformed("places")
+    folder, cwd = work.get("folder", ""), work.get("cwd", "work")
+    if not isinstance(folder, str) or (folder and path_problem(folder)):
+        raise _malformed("folder")
+    if cwd not in ("work", "spec"):
+        raise _malformed("cwd")
     return Assignment(
         ticket=ticket,
         run=run,
@@ -187,6 +195,8 @@ def read_payload(payload: bytes) -> Assignment:
         args=_mapping(work, "args"),
         env=_text_mapping(work, "env"),
         places=places,
+        folder=folder,
+        cwd=cwd,
         inherited=_texts(work, "inherited"),
         secrets=_texts(work, "secrets"),
         inputs=_files(work, "inputs"),

@@ -29,7 +29,10 @@ _DRAINED_CHUNKS_MAX = 64
 
 
 class WorkerPool:
-    """Worker processes. Each runs one call at a time, and later calls with the same secrets.
+    """Worker processes. Each runs one call at a time, and later calls of the same kind.
+
+    A process keeps the modules that it has imported, and these may keep variables that they read.
+    So it serves only calls with the same secrets and the same folder of modules.
 
     The output of the functions goes to the log, with secrets masked.
     """
@@ -48,7 +51,7 @@ class WorkerPool:
         """How the call ended. On cancellation, the worker's group is ended."""
         watch = Stopwatch()
         try:
-            worker = await self._take_idle(request.secrets) or await self._start(request)
+            worker = await self._take_idle(request) or await self._start(request)
         except OSError as error:
             message = f"the worker process could not be started: {describe_system_error(error)}"
             return WorkOutcome(broken=Broken("environment", message))
@@ -79,13 +82,9 @@ class WorkerPool:
         while self._idle:
             await self._end(self._idle.pop())
 
-    async def _take_idle(self, secrets: tuple[str, ...]) -> _Worker | None:
-        """An idle worker with the same secrets that is still running; None if there is none.
-
-        A module may keep variables that it read. So a function never runs in a process that had
-        other secrets than its own.
-        """
-        for worker in reversed([one for one in self._idle if one.secrets == secrets]):
+    async def _take_idle(self, request: FunctionRequest) -> _Worker | None:
+        """An idle worker for the request that is still running; None if there is none."""
+        for worker in reversed([one for one in self._idle if one.serves(request)]):
             self._idle.remove(worker)
             if worker.process.poll() is None:
                 return worker
@@ -116,7 +115,7 @@ class WorkerPool:
         finally:
             os.close(requests_read)
             os.close(answers_write)
-        return _Worker(process, requests_write, answers_read, request.secrets)
+        return _Worker(process, requests_write, answers_read, request)
 
     async def _end(
         self, worker: _Worker, keep: Callable[[bytes], None] = lambda chunk: None
@@ -148,14 +147,18 @@ class _Printed:
 
 class _Worker:
     def __init__(
-        self, process: trio.Process, requests: int, answers: int, secrets: tuple[str, ...]
+        self, process: trio.Process, requests: int, answers: int, first: FunctionRequest
     ) -> None:
         assert isinstance(process.stdout, trio.lowlevel.FdStream)
         self.process = process
-        self.secrets = secrets
+        self._secrets, self._import_dir = first.secrets, first.import_dir
         self._printed = process.stdout
         self._requests = trio.lowlevel.FdStream(requests)
         self._answers = trio.lowlevel.FdStream(answers)
+
+    def serves(self, request: FunctionRequest) -> bool:
+        """Whether the process has had no other secrets than the call, and imports its modules."""
+        return (self._secrets, self._import_dir) == (request.secrets, request.import_dir)
 
     async def ask(self, request: FunctionRequest, keep: Callable[[bytes], None]) -> bytes | None:
         """The worker's answer, one line; None if the worker ended or its answer is too long.

@@ -149,11 +149,14 @@ def _outcome(
 
 def _missing_command(request: CommandRequest) -> str:
     name = request.argv[0]
-    if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
-        return ""
-    path = request.cwd / name
-    if "/" in name and path.exists():
+    if "/" in name:
+        # Such a name is relative to the folder in which the command starts.
+        path = request.cwd / name
+        if not path.exists():
+            return f"the command {name!a} was not found where it starts"
         if path.is_file() and os.access(path, os.X_OK):
             return ""
         return f"the command {name!a} is not executable; run `chmod +x` on it"
+    if shutil.which(name, path=request.env.get("PATH", os.defpath)) is not None:
+        return ""
     return f"the command {name!a} was not found on PATH; install it or correct its name"

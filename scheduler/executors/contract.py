@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 import trio
 
+from orc.ledger.definition import Cwd
 from orc.ledger.digest import Digest
 from orc.ledger.kinds import FailureKind
 from orc.scheduler.core.commands import WorkerPlace
@@ -35,7 +36,11 @@ process and `worker` its worker, so that neither is mistaken for a later one.
 Place = Literal["work", "spec", "artifacts"]
 """A folder that the performing side fills in: the working folder, the files of the spec's folder
 that travel with the job, and the folder for artifacts."""
-PLACES: Mapping[str, Place] = {"ORC_SPEC_DIR": "spec", "ORC_ARTIFACTS": "artifacts"}
+PLACES: Mapping[str, Place] = {
+    "ORC_SPEC_DIR": "spec",
+    "ORC_ARTIFACTS": "artifacts",
+    "ORC_WORK_DIR": "work",
+}
 """The variables whose values are places."""
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 """The variables that the performing side passes on from its own environment."""
@@ -70,7 +75,9 @@ class Work:
     `env` has the variables of the spec and of orc; `places` names variables whose values are
     folders of the performing side; `inherited` are read from its surroundings. The values of
     `secrets` come with the permission to start, never with the work. `inputs` are the files that
-    lie in the working folder at the start, `shipped` those in the spec's folder. Files that match
+    lie in the working folder at the start, `shipped` those in the spec's folder. Where they are laid
+    out, `folder` is the part of the place `spec` to which the step belongs. The command starts in the
+    place `cwd`. Files that match
     `globs` (see `capture_rules.py`) are the result, if the attempt made or changed them.
     `timeout_s` counts from the start of the command.
     """
@@ -81,6 +88,8 @@ class Work:
     args: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
+    folder: str = ""
+    cwd: Cwd = "work"
     inherited: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     inputs: tuple[WorkFile, ...] = ()

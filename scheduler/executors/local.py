@@ -72,7 +72,7 @@ class LocalExecutor:
             command = CommandRequest(
                 argv=work.argv,
                 env=env,
-                cwd=attempt.places["work"],
+                cwd=attempt.places[work.cwd],
                 log_path=attempt.log_path,
                 limits=limits,
             )
@@ -81,7 +81,7 @@ class LocalExecutor:
             function=work.function,
             args=work.args,
             env=env,
-            cwd=attempt.places["work"],
+            cwd=attempt.places[work.cwd],
             log_path=attempt.log_path,
             import_dir=str(attempt.places["spec"]),
             secrets=work.secrets,

@@ -7,6 +7,8 @@ environment comes before the spec.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from posixpath import dirname, join, normpath
 from typing import Any
 
 from orc.ledger.definition import (
@@ -101,7 +103,14 @@ class _Resolver:
         self.problems: list[Problem] = []
         self.environment = settings.environment
         self.secrets = (*secrets, *spec.job.secrets)
-        self.models = ModelChoice(spec, settings, report=self._report)
+        file = dirname(chain[-1]) if chain else ""
+        self.folder = _beside(file, spec.folder_of("steps"))
+        self.shipped = [_beside(file, spec.folder_of("ship"), name) for name in spec.job.ship]
+        self.models = ModelChoice(
+            spec,
+            replace(settings, take_file=lambda name: settings.take_file(join(self.folder, name))),
+            report=self._report,
+        )
         executor = default_executor(spec.job, executor)
         self.placing = Placing(settings, executor, report=self._report)
 
@@ -200,6 +209,8 @@ class _Resolver:
         if facts.runs_code or step.tools:
             common["workspace"] = workspace
             common["secrets"] = tuple(dict.fromkeys((*self.secrets, *step.secrets)))
+        if facts.runs_code or step.tools or _has_images(step):
+            common["folder"] = self.folder
         # Secrets of the specs around a workflow count too; the key would not contain their values.
         cache = "off" if common.get("secrets") else step.cache or "off"
         if facts.calls_model:
@@ -215,7 +226,9 @@ class _Resolver:
                 **common, steps=self._steps(step.steps or {}, (*path, "steps"), workspace)
             )
         if facts.runs_code:
-            common |= self.placing.fields(step_id, step, path, workspace=workspace)
+            common |= self.placing.fields(
+                step_id, step, path, workspace=workspace, folder=self.folder
+            )
             run = tuple(step.run) if isinstance(step.run, list) else step.run
             env = {**(defaults.env or {}), **(step.env or {})}
             return StepDef(
@@ -224,12 +237,15 @@ class _Resolver:
                 function=step.python,
                 args=step.args or {},
                 env=env,
+                cwd=step.cwd or defaults.cwd or "work",
                 cache=cache,
             )
         return StepDef(**common, **_own_keys(step, facts, known=common))
 
     def _workflow(self, step: StepSpec, path: Path, workspace: str | None) -> dict[str, Any]:
-        workflow, problems = read_workflow(step, self.spec.job, self.settings, chain=self.chain)
+        workflow, problems = read_workflow(
+            step, self.spec.job, self.settings, chain=self.chain, folder=self.folder
+        )
         for problem in problems:
             self._report(f"{dotted(path)}.workflow: {problem}", *path, "workflow")
         if workflow is None:
@@ -238,17 +254,21 @@ class _Resolver:
             workflow.spec, workflow.settings, workflow.chain, self.secrets, self.placing.default
         )
         steps = inner.members(workspace)
+        self.shipped += inner.shipped
         for found in inner.problems:
             place = f"{workflow.chain[-1]}:{found.line}:{found.column}"
             self._report(f"{dotted(path)}.workflow: {place}: {found.message}", *path, "workflow")
         return {"steps": steps, "inputs": workflow.inputs, "env": workflow.spec.job.env}
 
     def _ship(self) -> tuple[ShippedDef, ...]:
-        """The files that travel with the job. Those of a workflow are named by the spec around it."""
-        if not self.spec.job.ship:
+        """The files that travel with the job: those that the spec and its workflows name."""
+        outside = [name for name in self.shipped if name.startswith(("..", "/"))]
+        if not self.shipped:
             return ()
         try:
-            return self.settings.ship(tuple(self.spec.job.ship))
+            if outside:
+                raise ValueError(f"{outside[0]} is outside of the spec's folder; move it there")
+            return self.settings.ship(tuple(dict.fromkeys(self.shipped)))
         except ValueError as error:
             self._report(f"ship: {error}", "ship")
             return ()
@@ -348,6 +368,17 @@ class _Resolver:
         # A problem of the job's defaults is found again for each step.
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _beside(folder: str, *names: str) -> str:
+    """A path in a folder; both are relative to the spec's folder, which is "" itself."""
+    path = normpath(join(folder, *names))
+    return "" if path == "." else path
+
+
+def _has_images(step: StepSpec) -> bool:
+    contents = [message.content for message in step.messages or ()]
+    return any(part.image for parts in contents if isinstance(parts, list) for part in parts)
 
 
 def _limits(step: StepSpec, defaults: DefaultsSpec) -> LimitsDef:

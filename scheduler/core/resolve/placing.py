@@ -28,9 +28,12 @@ class Placing:
         self._report = report
 
     def fields(
-        self, step_id: str, step: StepSpec, path: Path, *, workspace: str | None
+        self, step_id: str, step: StepSpec, path: Path, *, workspace: str | None, folder: str
     ) -> dict[str, Any]:
-        """The fields of the definition of a command or function."""
+        """The fields of the definition of a command or function.
+
+        `workspace` is that of the group around it, `folder` that of the file in which it is written.
+        """
         executor = self._executor_of(step_id, step)
         place = (*path, "executor") if step.executor is not None else path
         names = self._settings.executor_names
@@ -49,6 +52,12 @@ class Placing:
         is_checked = step.workspace is not None and step.executor is not None
         if executor != LOCAL and workspace is not None and not is_checked:
             self._report(f"{dotted(path)}.workspace: {no_workspace(executor)}", *path)
+        if executor != LOCAL and folder.startswith(("..", "/")):
+            self._report(
+                f"{dotted(path)}: the step is written in {folder}, outside of the spec's folder, and "
+                f"only files of the spec's folder can be shipped to {executor!r}; move it there",
+                *path,
+            )
         return {
             "executor": executor,
             "resources": _amounts(step.resources),

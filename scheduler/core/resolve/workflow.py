@@ -11,6 +11,7 @@ from orc.scheduler.core.errors import Problem, SpecError, nearest
 from orc.scheduler.core.language.templates import texts_in
 from orc.scheduler.core.resolve.prompt import Settings
 from orc.scheduler.core.spec.inputs import input_problem, is_required
+from orc.scheduler.core.spec.job_template import is_file
 from orc.scheduler.core.spec.model import InputSpec, JobSpec, StepSpec
 from orc.scheduler.core.spec.parse import Spec, examine
 
@@ -32,14 +33,14 @@ class Workflow:
 
 
 def read_workflow(
-    step: StepSpec, job: JobSpec, settings: Settings, *, chain: tuple[str, ...]
+    step: StepSpec, job: JobSpec, settings: Settings, *, chain: tuple[str, ...], folder: str
 ) -> tuple[Workflow | None, list[str]]:
     """The workflow, and the problems of its spec and inputs. None if it cannot be read.
 
-    `chain` are the paths of the enclosing specs, relative to the submitted spec's folder.
+    `chain` are the paths of the enclosing specs, `folder` that of the file in which the step is
+    written, all relative to the submitted spec's folder.
     """
     assert step.workflow is not None
-    folder = dirname(chain[-1]) if chain else ""
     path = normpath(join(folder, step.workflow))
     if path in chain:
         return None, [f"a workflow cannot contain itself: {' -> '.join((*chain, path))}"]
@@ -52,6 +53,9 @@ def read_workflow(
             text,
             source_name=path,
             read_text=lambda name: settings.read_text(join(inner_folder, name)),
+            read_template=lambda name: settings.read_template(
+                join(inner_folder, name) if is_file(name) else name
+            ),
         )
     except ValueError as error:
         return None, [str(error)]
@@ -60,11 +64,7 @@ def read_workflow(
     said = [_shown(path, problem) for problem in problems]
     said += _input_problems(step.with_ or {}, spec.job.inputs, path)
     inputs = {name: declared.default for name, declared in spec.job.inputs.items()}
-    inner = replace(
-        settings,
-        inputs={},
-        take_file=lambda name: settings.take_file(join(inner_folder, name)),
-    )
+    inner = replace(settings, inputs={})
     spec = replace(spec, job=_with_model_of(spec.job, job))
     return Workflow(spec, inner, {**inputs, **(step.with_ or {})}, (*chain, path)), said
 

@@ -13,6 +13,7 @@ from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
 from orc.scheduler.core.errors import Problem, nearest
 from orc.scheduler.core.language.templates import has_template
 from orc.scheduler.core.paths import path_problem
+from orc.scheduler.core.spec.check_cwd import check_cwd
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
 from orc.scheduler.core.spec.check_flow import check_flow
 from orc.scheduler.core.spec.check_placing import check_placing, check_ship, executor_problem
@@ -100,6 +101,7 @@ def _check_group(
         yield from check_flow(path, step, document, scope)
         yield from _check_needs(path, step, document, all_ids)
         yield from check_files(path, step, document)
+        yield from check_cwd(path, step, document, scope.job)
         yield from check_secrets(path, step, document, scope.job)
         yield from check_placing(path, step, document)
         for name, value in (step.env or {}).items():

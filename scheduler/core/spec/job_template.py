@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from posixpath import dirname, normpath
 from typing import Any
 
 from orc.scheduler.core.errors import Problem, SpecError
+from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.words import take_as_written
 from orc.scheduler.core.spec.yaml_source import Document, parse_yaml
 
@@ -18,10 +20,23 @@ Examine = Callable[[str, str], list[Problem]]
 _MERGED = ("inputs", "defaults", "env")
 
 
+def folder_of_template(name: str) -> str:
+    """The folder of a template's file, relative to the spec's; empty for a built-in template."""
+    return normpath(dirname(name)) if is_file(name) and dirname(name) else ""
+
+
+def is_file(name: str) -> bool:
+    """Whether a template is named by the path of its file; otherwise it is a built-in one."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def apply_template(
-    document: Document, read_template: ReadTemplate, examine: Examine
+    document: Document, read_template: ReadTemplate, read_text: ReadText, examine: Examine
 ) -> list[Problem]:
-    """Add the keys of the template that the spec does not have; return the problems."""
+    """Add the keys of the template that the spec does not have; return the problems.
+
+    Texts that the template names are read here, since its names are relative to its own folder.
+    """
     spec = document.value
     name = spec.get("template")
     if name is None or name == APP:
@@ -38,6 +53,7 @@ def apply_template(
             take_as_written(template)
         found = template.value
         problems = examine(text, name)
+        read_texts(template, read_text)
     except ValueError as error:
         return [Problem(f"template: {error}", *place)]
     except SpecError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from orc.ledger.definition import Backoff
+from orc.ledger.definition import Backoff, Cwd
 from orc.ledger.kinds import KIND_OF_KEY, FailureKind
 from orc.scheduler.core.spec.base import (
     TEMPLATES,
@@ -135,6 +135,7 @@ class DefaultsSpec(Strict):
     on_unknown: Literal["retry", "ask", "fail"] | None = None
     limits: LimitsSpec | None = None
     executor: Executor | None = None
+    cwd: Cwd | None = None
     env: Variables | None = None
 
 
@@ -264,6 +265,11 @@ class StepSpec(Strict):
         None,
         description="A name. Steps with the same name share a folder for scratch and never run "
         "at the same time. Without it, each attempt works in a folder of its own.",
+    )
+    cwd: Cwd | None = Field(
+        None,
+        description="Where the command or function starts: in its working folder, or in the folder "
+        "of the spec, which is $ORC_SPEC_DIR. Default: `work`.",
     )
     limits: LimitsSpec | None = Field(
         None, description="Limits on the size of the step's files, output and log."

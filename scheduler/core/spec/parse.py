@@ -7,8 +7,10 @@ This module finds problems of form; `checks.py` finds the others. Default values
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from posixpath import join
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +21,12 @@ from orc.scheduler.core.spec.base import shown_value
 from orc.scheduler.core.spec.checks import check_job, check_steps
 from orc.scheduler.core.spec.file_texts import ReadText, read_texts
 from orc.scheduler.core.spec.flow import BudgetSpec
-from orc.scheduler.core.spec.job_template import APP, ReadTemplate, apply_template
+from orc.scheduler.core.spec.job_template import (
+    APP,
+    ReadTemplate,
+    apply_template,
+    folder_of_template,
+)
 from orc.scheduler.core.spec.model import (
     LATER_JOB_KEYS,
     LATER_STEP_KEYS,
@@ -54,13 +61,24 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A parsed spec, with the document and text that it comes from."""
+    """A parsed spec, with the document and text that it comes from.
+
+    `folders` has the folder of the template for each key that comes from there.
+    """
 
     job: JobSpec
     steps: dict[str, StepSpec]
     document: Document
     text: str
     source_name: str
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+    def folder_of(self, key: str) -> str:
+        """The folder of the file in which the value of the key is written, relative to the spec's.
+
+        It is empty, or the folder of the spec's template.
+        """
+        return self.folders.get(key, "")
 
     def job_with_steps(self) -> JobSpec:
         """The whole spec as one `JobSpec`."""
@@ -109,13 +127,20 @@ def examine(
         )
     problems = []
     take_as_written(document)
-    if isinstance(document.value.get("template"), str) and read_template is not None:
+    read_text = read_text or (lambda name: "")
+    template = document.value.get("template")
+    folders: dict[str, str] = {}
+    if isinstance(template, str) and read_template is not None:
+        own, folder = set(document.value), folder_of_template(template)
+        read_beside = partial(_read_beside, read_text, folder)
         problems += apply_template(
             document,
             read_template,
-            lambda text, name: examine(text, source_name=name, read_text=read_text)[1],
+            read_beside,
+            lambda text, name: examine(text, source_name=name, read_text=read_beside)[1],
         )
-    problems += read_texts(document, read_text or (lambda name: ""))
+        folders = {key: folder for key in document.value if key not in own and folder}
+    problems += read_texts(document, read_text)
     raw = dict(document.value)
     raw_steps = raw.pop("steps", None)
     job = _validate(JobSpec, raw, (), document, problems)
@@ -124,7 +149,12 @@ def examine(
     problems += check_job(checked, document, uses_app=_uses_app(document.value))
     all_ids = raw_steps if isinstance(raw_steps, dict) else steps
     problems += check_steps(steps, document, all_ids=all_ids, job=checked)
-    return Spec(checked, steps, document, text, source_name), problems[:_PROBLEMS_MAX]
+    spec = Spec(checked, steps, document, text, source_name, folders)
+    return spec, problems[:_PROBLEMS_MAX]
+
+
+def _read_beside(read_text: ReadText, folder: str, name: str) -> str:
+    return read_text(join(folder, name))
 
 
 def _uses_app(spec: dict[str, Any]) -> bool:
@@ -301,10 +331,10 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 def _mappings_in(model: type[BaseModel]) -> Iterator[tuple[str | int, type[BaseModel]]]:
     """The keys of a model, and of those inside it, whose values are mappings of their own."""
-    for name, field in model.model_fields.items():
-        for found in _models_in(field.annotation):
+    for name, about in model.model_fields.items():
+        for found in _models_in(about.annotation):
             if found is not model:
-                yield field.alias or name, found
+                yield about.alias or name, found
                 yield from _mappings_in(found)
 
 

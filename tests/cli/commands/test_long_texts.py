@@ -77,7 +77,7 @@ def test_a_line_of_tail_that_is_cut_names_the_option(asked: Said) -> None:
 
 
 def test_a_question_beyond_the_limit_says_that_it_is_cut(here: Path) -> None:
-    gate = f"{{needs: text, approval: '${{{{ steps.text.output }}}}'}}"
+    gate = "{needs: text, approval: '${{ steps.text.output }}'}"
     text = f"project: p\nsteps: {{text: {{value: {'x' * 20_000}}}, gate: {gate}}}\n"
     said = orc("run", write("s.yaml", text))
     assert "... (cut: the message has 20,000 characters)" in said.err

@@ -351,7 +351,7 @@ def test_commands_and_functions_see_the_allowed_variables_and_what_the_spec_name
     # The shell adds these variables itself.
     for name in ("PWD", "OLDPWD", "SHLVL", "_"):
         command.pop(name, None)
-    own = {"ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT", "ORC_SPEC_DIR", "ORC_ARTIFACTS"}
+    own = {"ORC_JOB_ID", "ORC_STEP", "ORC_ATTEMPT", "ORC_SPEC_DIR", "ORC_ARTIFACTS", "ORC_WORK_DIR"}
     passed = {name for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     passed |= {name for name in os.environ if name.startswith("ORC_")}
     function = job.outputs["function"]

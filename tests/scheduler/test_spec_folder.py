@@ -1,0 +1,60 @@
+"""A step that misses a file beside its spec says so, with what to write instead."""
+
+from __future__ import annotations
+
+import pytest
+
+import orc
+from tests.cli.command_line import work_in
+
+FOUND = 'write "$ORC_SPEC_DIR"/up.sh, or ./up.sh with `cwd: spec`'
+START = "write ./up.sh, with `cwd: spec`"
+STEPS = {
+    "path": ("run: ./up.sh", FOUND),
+    "word": ("run: up.sh", FOUND),
+    "sourced": ("run: . ./up.sh", FOUND),
+    "argument": ("run: sh up.sh", FOUND),
+    "data": ("run: cat data.csv", '"$ORC_SPEC_DIR"/data.csv'),
+    "list": ("run: [./up.sh]", START),
+    "list_word": ("run: [up.sh]", START),
+    "program": ("run: python3 up.sh", FOUND),
+    "function": ("python: 'helpers:read'", "write ./data.csv, with `cwd: spec`"),
+    "started_there": ("run: up.sh\n    cwd: spec", "beside the spec: write ./up.sh"),
+    "nowhere": ("run: '\"$ORC_SPEC_DIR\"/no.sh'", "--spec-dir"),
+    "no_module": ("python: 'absent:f'", "--spec-dir"),
+}
+SILENT = {
+    "own": "run: echo up.sh is fine >&2; exit 3",
+    "absent": "run: ./absent.sh",
+    "not_executable": "run: ./data.csv\n    cwd: spec",
+    "raises": "python: 'helpers:fail'",
+}
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Why each step of one job failed."""
+    folder = tmp_path_factory.mktemp("spec")
+    with pytest.MonkeyPatch.context() as patch:
+        work_in(folder, patch)
+        (folder / "up.sh").write_text("#!/bin/sh\nexit 0\n")
+        (folder / "up.sh").chmod(0o755)
+        (folder / "data.csv").write_text("1\n")
+        code = "def read(): return open('data.csv').read()\ndef fail(): raise ValueError('up.sh')\n"
+        (folder / "helpers.py").write_text(code)
+        steps = {name: step for name, (step, _) in STEPS.items()} | SILENT
+        text = "".join(f"  {name}:\n    {step}\n" for name, step in steps.items())
+        (folder / "spec.yaml").write_text(f"project: p\nsteps:\n{text}")
+        job = orc.run(folder / "spec.yaml")
+    return {str(failure.step): failure.message for failure in job.failures}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_message_says_what_to_write(messages: dict[str, str], name: str) -> None:
+    assert STEPS[name][1] in messages[name]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_another_failure_has_no_hint(messages: dict[str, str], name: str) -> None:
+    assert "beside the spec" not in messages[name]
+    assert "--spec-dir" not in messages[name]
