@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from orc.ledger import JobId, LedgerReader, Signal
+from orc.ledger.digest import clean_text
 from orc.scheduler.core.commands import CancelJob, DecideApproval
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.turn import Message
@@ -25,10 +26,21 @@ async def poll_signals(
         seen = min(state.signal_seen, state.cancel_seen)
         for sent in ledger.read_signals(job_id, after=max(last, seen)):
             last = sent.id
-            if sent.kind == "cancel" and sent.id > state.cancel_seen:
-                await send.send(Message(CancelJob(sent.id, sent.data.get("reason"))))
-            elif sent.kind == "decide" and sent.id > state.signal_seen:
-                await send.send(Message(_decision(sent)))
+            is_new = sent.id > (state.cancel_seen if sent.kind == "cancel" else state.signal_seen)
+            command = command_of(sent)
+            if is_new and command is not None:
+                await send.send(Message(command))
+
+
+def command_of(sent: Signal) -> CancelJob | DecideApproval | None:
+    """The command for a signal; None if it asks for nothing of the job's owner."""
+    match sent.kind:
+        case "cancel":
+            return CancelJob(sent.id, _text(sent, "reason"))
+        case "decide":
+            return _decision(sent)
+        case _:
+            return None
 
 
 def _decision(sent: Signal) -> DecideApproval:
@@ -36,7 +48,13 @@ def _decision(sent: Signal) -> DecideApproval:
     return DecideApproval(
         step=str(sent.data.get("step", "")),
         option=str(sent.data.get("option", "")),
-        comment=sent.data.get("comment"),
-        by=sent.data.get("by"),
+        comment=_text(sent, "comment"),
+        by=_text(sent, "by"),
         signal_id=sent.id,
     )
+
+
+def _text(sent: Signal, name: str) -> str | None:
+    """A text of the signal. Any program may have sent it, with any value."""
+    value = sent.data.get(name)
+    return None if value is None else clean_text(str(value))

@@ -11,10 +11,10 @@ from orc.cli.errors import EnvironmentProblem
 from orc.cli.jobs.own_folder import Use, choose_folder
 from orc.ledger import LedgerReader
 from orc.ledger.connection import storage_errors
+from orc.ledger.errors import LedgerError
 from orc.ledger.files.exposure import examine_folder
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.way import real_path
-from orc.ledger.scarcity import may_pass
 from orc.projections import Publisher
 from orc.scheduler.core.fold.evolve import JobState
 
@@ -94,10 +94,12 @@ async def keep_published(publisher: Publisher) -> None:
         await trio.sleep(pause_s)
         started = trio.current_time()
         # The thread is not abandoned when the job ends, since two threads would then use the
-        # publisher. An error is ignored here: the final publication reports it if it persists.
+        # publisher. An error is ignored here, unless the ledger cannot be read: the final publication
+        # reports it if it persists.
         try:
             await trio.to_thread.run_sync(lambda: publisher.publish(final=False))
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not may_pass(error):
-                raise
+        except LedgerError:
+            raise
+        except Exception:  # noqa: S110
+            pass
         pause_s = max(REFRESH_S, _PUBLISH_SHARE * (trio.current_time() - started))

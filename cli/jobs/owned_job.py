@@ -23,11 +23,11 @@ from orc.cli.jobs.caller.providers import build_providers, unavailable_fallbacks
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.folders import check_run_folder, folder_for, keep_published
 from orc.cli.jobs.places import Places
+from orc.cli.jobs.publishing import cannot_write, publish_first, publish_last
 from orc.cli.jobs.state import append_command, load_state
 from orc.ledger import JobId, Ledger, LedgerReader, OwnerLock, pack
 from orc.ledger.connection import storage_errors
 from orc.ledger.definition import JobDef
-from orc.ledger.errors import StorageError
 from orc.ledger.events import Failure, JobSubmitted, Owner, Payload
 from orc.ledger.files.locks import OWNER_WAIT_S, owner_identity
 from orc.ledger.files.run_places import note_folder, note_output
@@ -212,7 +212,7 @@ class OwnedJob:
         listener, prices = caller.listener, caller.places.prices
         with LedgerReader.open(self.ledger.path) as reader:
             publisher = Publisher(reader, job_id, folder, prices=prices)
-            self._publish(publisher, final=False)
+            publish_first(publisher, folder, job_id, listener.on_notice)
             listener.on_job(state, job_id, folder)
             for notice in (*unavailable_fallbacks(self.providers), *_slow_journal(self.ledger)):
                 listener.on_notice(notice)
@@ -257,8 +257,10 @@ class OwnedJob:
                 with trio.CancelScope(shield=True):
                     for provider in self.providers.values():
                         await provider.aclose()
-            self._publish(publisher, final=True)
+            unpublished = publish_last(publisher, folder, job_id)
         left = self._deliver() if state.status == "succeeded" else ()
+        if unpublished is not None:
+            raise unpublished
         status = INTERRUPTED if state.status == "stopped" else state.status
         return Ended(job_id, status, state, folder, state.stopped_by, left, self.ledger.path)
 
@@ -270,9 +272,10 @@ class OwnedJob:
         """
         if self.folder.parent != self.ledger.path.parent / "runs":
             prices = self.caller.places.prices
-            self._publish(
-                Publisher(self.ledger, self.job_id, self.folder, prices=prices), final=True
-            )
+            publisher = Publisher(self.ledger, self.job_id, self.folder, prices=prices)
+            unpublished = publish_last(publisher, self.folder, self.job_id)
+            if unpublished is not None:
+                raise unpublished
 
     def publish_again(self) -> Ended:
         """Publish the run folder of a succeeded job and deliver its files again; nothing runs.
@@ -293,30 +296,10 @@ class OwnedJob:
             publisher.sweep()
             publisher.publish()
         except OSError as error:
-            raise StorageError(
-                f"cannot write the run folder {self.folder}: {_problem(error)}. The ledger "
-                "has all of the job; solve this, then give the same command again"
-            ) from error
-
-    def _publish(self, publisher: Publisher, *, final: bool) -> None:
-        try:
-            if not final:
-                publisher.sweep()
-            publisher.publish(final=final)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write the run folder {self.folder}: {_problem(error)}. The ledger "
-                f"has all of the job; solve this, then `orc resume {self.job_id}`"
-            ) from error
+            raise cannot_write(self.folder, error, "give the same command again") from error
 
     def _deliver(self) -> tuple[str, ...]:
         return deliver_files(self.ledger, self.job_id, self.state, force=self.caller.force)
-
-
-def _problem(error: OSError) -> str:
-    """The error of a file, with the file's path in the run folder."""
-    said = str(error.strerror or error)
-    return f"{error.filename}: {said}" if isinstance(error.filename, str) else said
 
 
 def owner_here() -> Owner:

@@ -8,18 +8,44 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from orc.ledger import LedgerReader
 from orc.ledger.digest import Digest
+from orc.ledger.errors import LedgerError
 from orc.ledger.events import JobSubmitted
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.modes import bits_of
 from orc.ledger.files.temporary import find_leftovers
+from orc.ledger.scarcity import find_shortage
+from orc.ledger.wording import count_text
 from orc.projections.folder.run_folder import FOLDERS, File, RunFolder
 from orc.projections.folds.owned_files import OwnedFiles, find_superseded
 from orc.projections.money.prices import NO_PRICES, PriceTable
+
+
+class Unpublished(OSError):
+    """Some files of a run folder could not be written; all the others were.
+
+    `filename` is the first of them, `strerror` the reason and how many others there are.
+    """
+
+    def __init__(self, problems: Mapping[str, Exception]) -> None:
+        path, error = next(iter(problems.items()))
+        others = count_text(len(problems) - 1, "other file")
+        more = f" (and {others})" if len(problems) > 1 else ""
+        super().__init__(getattr(error, "errno", None) or 0, f"{_reason(error)}{more}", path)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return (
+        f"unexpected error in orc: {type(error).__name__}: {error}. This is a bug of orc: please "
+        "report it with this message"
+    )
 
 
 class Publisher:
@@ -48,8 +74,9 @@ class Publisher:
         At the end (`final`), the whole folder is derived again, as by a new publisher: commands may
         have changed files that were published before.
 
-        Raises OSError if a file cannot be written; the next call then writes everything that is
-        missing.
+        What is wrong with one file keeps no other from being written: Unpublished, an OSError, is
+        raised at the end. Raises OSError at once if the machine lacks something, such as space, and
+        LedgerError. The next call then writes everything that is missing.
         """
         try:
             self._publish(final=final)
@@ -68,12 +95,18 @@ class Publisher:
             self._projection.apply(recorded)
         if not final and self._projection.version == before:
             return
+        problems: dict[str, Exception] = {}
         # Before writing: an old file may be where a folder is needed.
-        self._remove_superseded()
-        for file in self._projection.changed():
-            self._write(file)
-        for file in self._projection.summaries():
-            self._write(file)
+        for former in find_superseded(self._folder, self._projection.superseded()):
+            with _kept(problems, former.path):
+                self._folder.remove(former.path)
+        for path, make in self._projection.changes():
+            with _kept(problems, path):
+                file = make()
+                if file is not None:
+                    self._write(file)
+        if problems:
+            raise Unpublished(problems)
 
     def lost(self) -> dict[str, str]:
         """The files whose bytes were removed from the ledger: their paths, each with the reason."""
@@ -82,10 +115,6 @@ class Publisher:
     def sweep(self) -> None:
         """Remove temporary files that a killed process left behind."""
         self._folder.sweep()
-
-    def _remove_superseded(self) -> None:
-        for former in find_superseded(self._folder, self._projection.superseded()):
-            self._folder.remove(former.path)
 
     def _write(self, file: File) -> None:
         there = self._folder.stat(file.path)
@@ -99,6 +128,19 @@ class Publisher:
             # Some filesystems refuse names: the error must tell which.
             error.filename = file.path
             raise
+
+
+@contextmanager
+def _kept(problems: dict[str, Exception], path: str) -> Iterator[None]:
+    """Keep what is wrong with one file; raise what concerns them all."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except Exception as error:
+        if find_shortage(error) is not None:
+            raise
+        problems[path] = error
 
 
 def _set_mode(folder: Folder, path: str, there: os.stat_result, mode: int | None) -> None:

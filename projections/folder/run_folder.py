@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from orc.ledger import LedgerReader, Recorded
@@ -49,6 +50,10 @@ class File:
     size_bytes: int
     parts: Callable[[], Iterable[bytes]]
     mode: int | None = None
+
+
+Make = Callable[[], File | None]
+"""Makes a file; None if one of its blobs was removed. Raises LedgerError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,18 @@ class RunFolder:
 
     def changed(self) -> Iterator[File]:
         """The current files at the paths that have changed since the last call."""
+        for _, make in self._changed_files():
+            file = make()
+            if file is not None:
+                yield file
+
+    def changes(self) -> Iterator[tuple[str, Make]]:
+        """The path of each of these files, and of the summaries, with a function that makes it."""
+        yield from self._changed_files()
+        yield "events.jsonl", self._events
+        yield "manifest.json", self._summary
+
+    def _changed_files(self) -> Iterator[tuple[str, Make]]:
         changed, self._changed = self._changed, {}
         sources, self._sources = self._sources, {}
         logs = {reused_log_path(step): log for step, log in self._owned.reused_logs.items()}
@@ -136,13 +153,13 @@ class RunFolder:
         for path in changed:
             output = self._owned.outputs.get(path.removeprefix(output_path("")))
             if path in sources:
-                yield from self._made(path, sources[path])
+                yield path, partial(self._made, path, sources[path])
             elif path in logs:
-                yield from self._made(path, self._text(logs[path]))
+                yield path, partial(self._made, path, self._text(logs[path]))
             elif path in artifacts:
-                yield from self._made(path, self._file(artifacts[path]))
+                yield path, partial(self._made, path, self._file(artifacts[path]))
             elif output is not None and path == output_path(output.file.path):
-                yield from self._made(path, self._file(output.file))
+                yield path, partial(self._made, path, self._file(output.file))
 
     def superseded(self) -> Iterator[Superseded]:
         """The files that an earlier publication may have written, and that no step owns any more."""
@@ -150,8 +167,14 @@ class RunFolder:
 
     def summaries(self) -> Iterator[File]:
         """`events.jsonl` and `manifest.json`, which depend on all events so far."""
-        yield _in_memory("events.jsonl", bytes(self._lines))
-        yield _in_memory("manifest.json", self._manifest.render())
+        yield self._events()
+        yield self._summary()
+
+    def _events(self) -> File:
+        return _in_memory("events.jsonl", bytes(self._lines))
+
+    def _summary(self) -> File:
+        return _in_memory("manifest.json", self._manifest.render())
 
     def _add(self, path: str, source: _Source) -> None:
         self._sources[path] = source
@@ -183,16 +206,15 @@ class RunFolder:
     def _json(self, payload: Payload) -> _Source:
         return _Source(lambda: _pretty(self._ledger.read_payload(payload)), (payload.sha256,))
 
-    def _made(self, path: str, source: _Source) -> Iterator[File]:
-        """Yield the file, or note it in `lost` if one of its blobs was removed."""
+    def _made(self, path: str, source: _Source) -> File | None:
+        """The file; None if one of its blobs was removed, which is noted in `lost`."""
         self.lost.pop(path, None)
         try:
-            made = self._make(path, source)
+            return self._make(path, source)
         except RemovedBlob as error:
             named = frozenset(digest for digest in source.blobs if digest is not None)
             self.lost[path] = LostFile(named, str(error), source.whole)
-        else:
-            yield made
+            return None
 
     def _make(self, path: str, source: _Source) -> File:
         digest = source.whole

@@ -9,19 +9,28 @@ from typing import Any, cast
 import pytest
 
 import orc.scheduler.guard as guarding
+from orc.ledger import Signal
 from orc.ledger.errors import CorruptLedger, FileTooLarge, LedgerError, RemovedBlob, StorageError
 from orc.ledger.events import Payload, StepFailed
 from orc.ledger.secrets.masking import NO_MASK, Mask
 from orc.scheduler.attempt import Finished, with_log
 from orc.scheduler.branching import BranchEvaluator
-from orc.scheduler.core.commands import ExpandStep, FinishAttempt, Succeeded
+from orc.scheduler.core.commands import (
+    CancelJob,
+    DecideApproval,
+    ExpandStep,
+    FinishAttempt,
+    Succeeded,
+)
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.rules.decide import decide
 from orc.scheduler.executors.contract import Superseded
 from orc.scheduler.guard import failure_between_turns, failure_of_attempt
 from orc.scheduler.rendering import Renderer
 from orc.scheduler.result_key import ResultReuse
+from orc.scheduler.signals import command_of
 from orc.scheduler.workspace import Workspace
+from tests.builders import JOB
 from tests.scheduler.flows import flow_stand, statuses
 
 SPEC = """
@@ -194,3 +203,10 @@ def test_a_log_that_cannot_be_read_is_a_warning() -> None:
     finished = Finished(Succeeded(Payload(value=1), 1.0))
     outcome = with_log(cast(Workspace, Broken()), "step", 1, finished).outcome
     assert outcome == Succeeded(Payload(value=1), 1.0, warning="the log could not be read: boom")
+
+
+def test_a_signal_with_any_values_is_a_decision() -> None:
+    data = {"step": "gate", "option": "approve", "comment": [1], "by": {"a": 1}}
+    command = command_of(Signal(1, JOB, "decide", data))
+    assert command == DecideApproval("gate", "approve", "[1]", "{'a': 1}", 1)
+    assert command_of(Signal(2, JOB, "cancel", {"reason": 7})) == CancelJob(2, "7")
