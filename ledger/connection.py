@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PATH_BYTES_MAX = 512 - len("-journal")
+"""SQLite is usually built with this limit; only a path that was not opened is compared with it."""
+_SHORTER = "name a ledger with a shorter path, with --db or ORC_DB"
 _VERIFY = "run `orc verify` to see the damage, and restore the file from a backup"
 _WRITER_PRAGMAS = (
     "synchronous = FULL",
@@ -277,6 +280,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         # If the file is damaged, SQLite's own error message may not be valid UTF-8.
         raise CorruptLedger(f"{path}: stored text is damaged; {_VERIFY}") from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(f"{path}: {error.strerror}; {_SHORTER}") from error
         advice = "free some space" if error.errno in _FULL else "check the disk"
         message = f"{path}: {error.strerror or error}; {advice}, then resume the job"
         raise StorageError(message) from error
@@ -301,6 +306,8 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
         return StorageError(f"{path}: the disk is full; free some space, then resume the job")
     if name.startswith("SQLITE_READONLY"):
         return StorageError(f"{path}: {error}; allow writing to it, then resume the job")
+    if name.startswith("SQLITE_CANTOPEN") and len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        return StorageError(f"{path}: this path is too long for SQLite; {_SHORTER}")
     if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
         return StorageError(f"{path}: {error}; check the disk, then resume the job")
     return StorageError(f"{path}: {error}")

@@ -1,9 +1,19 @@
-"""Step ids: an item is `x[0]` or `x[key]`, a round is `x#1`, a member of a group is `x/member`."""
+"""Step ids, and the names on the disk that are made of them.
+
+An item is `x[0]` or `x[key]`, a round is `x#1`, a member of a group is `x/member`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from hashlib import sha256
 from itertools import islice
+
+_NAME_BYTES_MAX = 255
+"""What Linux and macOS allow for one name."""
+_PATH_BYTES_MAX = 1024
+_ADDED_BYTES = len(".artifacts")
+_DIGEST_CHARS = 16
 
 
 def lineage(step_id: str) -> Iterator[str]:
@@ -28,8 +38,41 @@ def is_within(step_id: str, named: Set[str]) -> bool:
 
 
 def folder_name(step_id: str) -> str:
-    """The file name for a step's log and its artifacts folder.
+    """The name of a step's folder for artifacts."""
+    return _on_disk(step_id)
 
-    `/` becomes `.`, so `review/lint` is `review.lint`. This is unambiguous: ids have no dots.
+
+def log_name(step_id: str, attempt: int) -> str:
+    """The name of an attempt's log file."""
+    return _on_disk(step_id, f".{attempt}.log")
+
+
+def work_name(step_id: str, attempt: int) -> str:
+    """The name of an attempt's working folder. There is room for what names beside it add."""
+    return _on_disk(step_id, f".{attempt}", added_bytes=_ADDED_BYTES)
+
+
+def reused_log_name(step_id: str) -> str:
+    """The path, below the folder of logs, of the log of a reused result."""
+    path = f"{step_id}.reused.log"
+    encoded = path.encode("utf-8", "replace")
+    longest = max(map(len, encoded.split(b"/")))
+    if longest <= _NAME_BYTES_MAX and len(encoded) <= _PATH_BYTES_MAX:
+        return path
+    return _on_disk(step_id, ".reused.log")
+
+
+def _on_disk(step_id: str, suffix: str = "", *, added_bytes: int = 0) -> str:
+    """The step's name with the suffix, as a name that every file system can hold.
+
+    `/` becomes `.`, so `review/lint` is `review.lint`. This is unambiguous: ids have no dots. A name
+    that is too long is cut and gets a digest of the whole id, after a `~`, which no id has.
     """
-    return step_id.replace("/", ".")
+    name = step_id.replace("/", ".")
+    room = _NAME_BYTES_MAX - added_bytes - len(suffix)
+    # Ids are ASCII; those of another's ledger may be anything.
+    encoded = name.encode("utf-8", "replace")
+    if len(encoded) > room:
+        digest = sha256(step_id.encode("utf-8", "replace")).hexdigest()[:_DIGEST_CHARS]
+        name = f"{encoded[: room - len(digest) - 1].decode('utf-8', 'ignore')}~{digest}"
+    return name + suffix

@@ -23,7 +23,7 @@ from orc.ledger.digest import digest_bytes
 from orc.ledger.events import FileRef, Payload
 from orc.ledger.files.folder import Folder
 from orc.ledger.secrets.masking import Mask
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import log_name, work_name
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.shared_folder import SharedFolder
@@ -110,13 +110,11 @@ class Workspace:
 
     def log_path(self, step_id: str, attempt: int) -> Path:
         """The path of an attempt's log file."""
-        return self.folder / "logs" / f"{folder_name(step_id)}.{attempt}.log"
+        return self.folder / "logs" / log_name(step_id, attempt)
 
     def read_log(self, step_id: str, attempt: int) -> tuple[Payload, bytes | None] | None:
         """An attempt's masked log as a payload, and its blob; None if the log is empty."""
-        content = self._folder.read(
-            f"logs/{folder_name(step_id)}.{attempt}.log", size_max=BLOB_BYTES_MAX
-        )
+        content = self._folder.read(f"logs/{log_name(step_id, attempt)}", size_max=BLOB_BYTES_MAX)
         return pack_bytes(self._mask.data(content)) if content else None
 
     def _batches(self, inputs: Mapping[str, FileRef]) -> Iterator[_Batch]:
@@ -155,7 +153,7 @@ def sweep_attempts(folder: Path, state: JobState) -> None:
 
 
 def _attempt_folder(folder: Path, step_id: str, attempt: int) -> WorkFolder:
-    path = folder / "work" / f"{folder_name(step_id)}.{attempt}"
+    path = folder / "work" / work_name(step_id, attempt)
     # A step's name has no dot, so that no attempt has this name.
     return WorkFolder(path, path.with_name(f"{path.name}.artifacts"))
 

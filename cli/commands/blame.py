@@ -17,7 +17,7 @@ from orc.cli.terminal.job_folder import displayed_folder
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger import LedgerReader
 from orc.ledger.definition import dump_step
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import log_name
 from orc.ledger.wording import (
     cost_text,
     count_text,
@@ -320,7 +320,7 @@ def _command_lines(reader: LedgerReader, found: Lineage, *, is_full: bool) -> It
         folder = displayed_folder(
             reader.connection, reader.path, found.job.job_id, found.job.runs_dir or "runs"
         )
-        name = f"{folder_name(found.step.name)}.{found.attempt.attempt}.log"
+        name = log_name(found.step.name, found.attempt.attempt)
         yield _line("log", safe(folder / "logs" / name))
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from orc.cli.jobs.own_folder import choose_folder
 from orc.cli.terminal.text import put, safe
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import work_name
 from orc.ledger.wording import count_text
 
 _SHOWN_MAX = 5
@@ -49,7 +49,7 @@ def kept_work(folder: Path, steps: Iterable[Attempted]) -> dict[str, Path]:
     except OSError:
         return {}
     ended = (step for step in steps if step.status != "running")
-    found = {step.name: f"{folder_name(step.name)}.{step.attempts}" for step in ended}
+    found = {step.name: work_name(step.name, step.attempts) for step in ended}
     return {step: folder / "work" / name for step, name in found.items() if name in there}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 from orc.ledger.kinds import CUT_SHORT, DONE, facts_of
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import log_name
 from orc.projections.exports.crate_facts import (
     Entity,
     Facts,
@@ -120,7 +120,7 @@ class Actions:
             results += self._artifacts(step)
             if step.status == "succeeded":
                 results += self._results.get(step.name, [])
-        log = f"logs/{folder_name(step.name)}.{attempt.attempt}.log"
+        log = f"logs/{log_name(step.name, attempt.attempt)}"
         for path in (log, *self._facts.calls.get((step.name, attempt.attempt), ())):
             if path in self._files:
                 self.about.setdefault(path, key)

@@ -14,7 +14,7 @@ from orc.ledger.events import (
     StepSucceeded,
 )
 from orc.ledger.reader import LedgerReader
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import log_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def read_attempt_logs(reader: LedgerReader, job_id: str, step: str) -> list[Atte
     """The logs of a step's attempts, in order. Raises LedgerError."""
     found: dict[int, AttemptLog] = {}
     for attempt, log, is_over, was_cut in _logs(reader, job_id, step):
-        path = f"logs/{folder_name(step)}.{attempt}.log"
+        path = f"logs/{log_name(step, attempt)}"
         found[attempt] = AttemptLog(attempt, log, is_over, path, was_cut)
     return [found[attempt] for attempt in sorted(found)]
 

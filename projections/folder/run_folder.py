@@ -23,7 +23,7 @@ from orc.ledger.events import (
     StepSucceeded,
 )
 from orc.ledger.files.modes import bits_of
-from orc.ledger.step_names import folder_name
+from orc.ledger.step_names import log_name
 from orc.projections.folder.jsonl import event_line
 from orc.projections.folder.manifest import Manifest
 from orc.projections.folds.owned_files import (
@@ -118,7 +118,7 @@ class RunFolder:
                 self._add("inputs/inputs.json", self._json(event.inputs))
             case StepSucceeded() | StepFailed() | StepInterrupted():
                 if event.log is not None:
-                    name = f"logs/{folder_name(event.step)}.{event.attempt}.log"
+                    name = f"logs/{log_name(event.step, event.attempt)}"
                     self._add(name, self._text(event.log))
             case LlmRequested():
                 self._requests[event.step, event.attempt, event.call] = event.request

@@ -23,7 +23,7 @@ from orc.ledger.events import (
 )
 from orc.ledger.file_owners import FileOwners, OwnedFile, dropped_by
 from orc.ledger.files.folder import Folder
-from orc.ledger.step_names import folder_name, is_within
+from orc.ledger.step_names import folder_name, is_within, reused_log_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +154,4 @@ def artifact_path(step: str, file: FileRef) -> str:
 
 def reused_log_path(step: str) -> str:
     """The path in the run folder of the log of a reused result."""
-    return f"logs/{step}.reused.log"
+    return f"logs/{reused_log_name(step)}"
