@@ -20,7 +20,7 @@ from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.fold.evolve import JobState
 from orc.scheduler.core.fold.upstream import Upstream, may_replace
 from orc.scheduler.core.language.evaluation import to_text
-from orc.scheduler.core.language.shell import parse_shell
+from orc.scheduler.core.language.shell import check_words, parse_shell
 from orc.scheduler.core.language.templates import parse_template, render_value
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.resolve.unseen_files import declared_names
@@ -260,6 +260,7 @@ class Renderer:
                 env[name] = variable(to_text(expression.evaluate(scope)), expression.source)
             argv: tuple[str, ...] = ("/bin/sh", "-ec", script.script)
         else:
+            check_words(definition.run or ())
             argv = tuple(variable(_text(word, scope=scope), word) for word in definition.run or ())
         return replace(self._work(step_id, definition, env), argv=argv)
 

@@ -140,7 +140,14 @@ MAY_IMPORT: dict[str, str] = {
 OUTSIDE = {
     "ledger": {"pydantic", "sqlite_utils"},
     "providers": {"httpx", "httpx2", "openai", "anthropic", "mlx", "mlx_lm", "trio", "pydantic"},
-    "scheduler/core": {"pydantic", "yaml", "jinja2", "jsonschema"},
+    "scheduler/core": {
+        "pydantic",
+        "yaml",
+        "jinja2",
+        "jsonschema",
+        "tree_sitter",
+        "tree_sitter_bash",
+    },
     "scheduler": {"trio", "tenacity", "pydantic", "jsonschema", "referencing"},
     "scheduler/drivers": {"distributed"},
     "projections": {"pydantic", "sqlite_utils", "datasette", "jinja2", "markupsafe"},
@@ -584,7 +591,9 @@ def test_the_rule_on_wording_notices(source: str, what: str) -> None:
     assert what in set(words_of(source))
 
 
-HEAVY = {"pydantic", "trio", "openai", "anthropic", "datasette", "jinja2", "sqlite_utils", "httpx"}
+HEAVY = set(
+    "pydantic trio openai anthropic datasette jinja2 sqlite_utils httpx tree_sitter".split()
+)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
-"""Templates in `run:` texts. A value never becomes part of the shell script.
+"""Templates in commands. A value never becomes part of a shell script, nor of other code.
 
-Each `${{ }}` is replaced by a reference to an environment variable that has the value. A template
-is an error where the shell would not expand the reference, or not as one word.
+Each `${{ }}` in a shell text is replaced by a reference to an environment variable that has the
+value. A template is an error where the shell would not expand the reference, or not as one word,
+and where the value could be run as code: `shell_values.py` finds these places.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from orc.scheduler.core.errors import TemplateError
 from orc.scheduler.core.language.expressions import Expression
-from orc.scheduler.core.language.templates import parse_template
+from orc.scheduler.core.language.kinds_of_values import gives_number
+from orc.scheduler.core.language.program_rules import Surroundings
+from orc.scheduler.core.language.programs import check_command
+from orc.scheduler.core.language.shell_words import Hole, Input, Word
+from orc.scheduler.core.language.templates import has_template, parse_template
 
 VALUE_BYTES_MAX = 100_000
 
@@ -23,91 +29,72 @@ class ShellText:
     variables: tuple[tuple[str, Expression], ...]
 
 
+@lru_cache(maxsize=4096)
 def parse_shell(text: str) -> ShellText:
     """The script with `"${ORC_V1}"` and so on in place of its expressions.
 
-    Inside double quotes, the reference gets no quotes of its own. Raises TemplateError for an
-    expression in single quotes, in backticks, in or after a heredoc, or after a backslash.
+    Where the shell is in double quotes, the reference gets no quotes of its own. Raises
+    TemplateError for an expression in a place where its value would not be one word, or would be
+    run as code.
     """
-    script: list[str] = []
+    if not has_template(text):
+        return ShellText(text, ())
+    # The parser, and its grammar, are loaded for texts with templates only.
+    from orc.scheduler.core.language.shell_places import places_of
+    from orc.scheduler.core.language.shell_values import check_script
+
+    parts = parse_template(text).parts
     variables: list[tuple[str, Expression]] = []
-    scanner = _Scanner()
-    for part in parse_template(text).parts:
-        if isinstance(part, str):
-            scanner.feed(part)
-            script.append(part)
-            continue
-        where = scanner.refusal()
-        if where:
-            raise TemplateError(
-                f"${{{{ {part.source} }}}} is {where}, where the shell would not read its value as "
-                "one word; move it into double quotes, or outside quotes"
-            )
-        name = f"ORC_V{len(variables) + 1}"
-        variables.append((name, part))
-        reference = f"${{{name}}}"
-        script.append(reference if scanner.in_double_quotes() else f'"{reference}"')
-    return ShellText("".join(script), tuple(variables))
-
-
-class _Scanner:
-    """Tracks the quoting of a shell script, as far as the placement of variables needs it."""
-
-    def __init__(self) -> None:
-        self._stack: list[str] = []
-        self._escaped = False
-        self._comment = False
-        self._word_start = True
-        self._heredoc = False
-        self._previous = ""
-
-    def in_double_quotes(self) -> bool:
-        return bool(self._stack) and self._stack[-1] == '"'
-
-    def refusal(self) -> str:
-        """The place that forbids a template here; empty if one is allowed."""
-        if "'" in self._stack:
-            return "in single quotes"
-        if "`" in self._stack:
-            return "in backticks"
-        if self._heredoc:
-            return "in or after a heredoc"
-        if self._escaped:
-            return "after a backslash"
-        self._word_start = False
-        return ""
-
-    def feed(self, text: str) -> None:
-        for character in text:
-            self._step(character)
-            self._previous = character
-
-    def _step(self, character: str) -> None:
-        top = self._stack[-1] if self._stack else ""
-        if self._comment:
-            self._comment = character != "\n"
-            self._word_start = True
-        elif self._escaped:
-            self._escaped = False
-        elif top == "'":
-            if character == "'":
-                self._stack.pop()
-        elif character == "\\":
-            self._escaped = True
-            self._word_start = False
-        elif character == top and character in '"`':
-            self._stack.pop()
-        elif top == '"':
-            if character == "`" or (character == "(" and self._previous == "$"):
-                self._stack.append(character)
-        elif character in "'\"`(":
-            self._stack.append(character)
-            self._word_start = character == "("
-        elif character == ")" and top == "(":
-            self._stack.pop()
-        elif character == "#" and self._word_start:
-            self._comment = True
-        elif character == "<" and self._previous == "<":
-            self._heredoc = True
+    plain: list[str] = []
+    references: dict[int, Expression] = {}
+    at = 0
+    for part in parts:
+        if isinstance(part, Expression):
+            name = f"ORC_V{len(variables) + 1}"
+            variables.append((name, part))
+            plain.append(f"${{{name}}}")
         else:
-            self._word_start = character in " \t\n;&|"
+            plain.append(part)
+        at += len(plain[-1].encode())
+        if isinstance(part, Expression):
+            references[at] = part
+    script = "".join(plain)
+    try:
+        places = places_of(script, references)
+        check_script(script, {end: _hole(expression) for end, expression in references.items()})
+    except RecursionError:
+        raise TemplateError("the shell text is nested too deeply") from None
+    quoted = [
+        f'"{piece}"' if isinstance(part, Expression) and next(places) else piece
+        for part, piece in zip(parts, plain, strict=True)
+    ]
+    return ShellText("".join(quoted), tuple(variables))
+
+
+@lru_cache(maxsize=4096)
+def check_words(words: tuple[str, ...]) -> None:
+    """Raise TemplateError if a command without a shell could run a template's value as code."""
+    if not any(has_template(word) for word in words):
+        return
+    check_command([_word(word) for word in words], Surroundings(_read_shell))
+
+
+def _word(text: str) -> Word:
+    parts = [
+        (_hole(part) or "0") if isinstance(part, Expression) else part
+        for part in parse_template(text).parts
+    ]
+    return Word(tuple(parts))
+
+
+def _hole(expression: Expression) -> Hole | None:
+    """The place of the expression's value; None for a number, which is no code anywhere."""
+    if expression.tree is not None and gives_number(expression.tree):
+        return None
+    return Hole(f"${{{{ {expression.source} }}}}", is_value=True)
+
+
+def _read_shell(text: str, stdin: Input) -> None:
+    from orc.scheduler.core.language.shell_values import check_script
+
+    check_script(text, {}, stdin=stdin)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orc.ledger.kinds import KIND_OF_KEY, KINDS, marks_taking
-from orc.scheduler.core.errors import Problem, nearest
-from orc.scheduler.core.language.templates import has_template
+from orc.scheduler.core.errors import Problem, TemplateError, nearest
+from orc.scheduler.core.language.shell import check_words
 from orc.scheduler.core.paths import path_problem
 from orc.scheduler.core.spec.check_cwd import check_cwd
 from orc.scheduler.core.spec.check_files import ENV_NAME, check_env, check_files
@@ -34,8 +34,6 @@ _ONLY_FOR = {
     "with_": ("workflow",),
 }
 """Keys that only some kinds of steps may have, and the keys that mark these kinds."""
-
-_SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 
 
 def check_job(job: JobSpec, document: Document, *, uses_app: bool) -> Iterator[Problem]:
@@ -185,24 +183,19 @@ def _check_kind(path: Path, step: StepSpec, document: Document) -> Iterator[Prob
             f"{where}.python: must be package.module:function; got {step.python!r}",
             *document.place((*path, "python")),
         )
-    if isinstance(step.run, list) and _is_shell_text(step.run):
-        yield Problem(
-            f"{where}.run: the value of the template would become part of a shell script; write "
-            "the script as one text (`run: ...`), where values are passed in variables",
-            *document.place((*path, "run")),
-        )
+    if isinstance(step.run, list):
+        yield from _check_words(path, step.run, document)
     if step.run is not None and (
         not step.run or (isinstance(step.run, str) and not step.run.strip())
     ):
         yield Problem(f"{where}.run: is empty", *document.place((*path, "run")))
 
 
-def _is_shell_text(words: list[str]) -> bool:
-    """Whether the command is like `[sh, -c, "... ${{ }} ..."]`."""
-    shell, *rest = words or [""]
-    if shell.rpartition("/")[2] not in _SHELLS or len(rest) < 2:
-        return False
-    return rest[0].startswith("-") and "c" in rest[0] and has_template(rest[1])
+def _check_words(path: Path, words: list[str], document: Document) -> Iterator[Problem]:
+    try:
+        check_words(tuple(words))
+    except TemplateError as error:
+        yield Problem(f"{dotted(path)}.run: {error}", *document.place((*path, "run")))
 
 
 def _check_needs(

@@ -57,7 +57,7 @@ steps:
       printf %s "$half" >&2; sleep 0.05; printf '%s\\n' "${CANARY_SPLIT#"$half"}" >&2
     secrets: [CANARY_SPLIT]
   encoded:
-    run: [python3, "${{ inputs.given == '' and 'x' or 'SPEC_DIR/encode.py' }}"]
+    run: [python3, --, "${{ inputs.given == '' and 'x' or 'SPEC_DIR/encode.py' }}"]
     secrets: [CANARY_ENCODED, CANARY_LINES]
   failing:
     run: 'echo "$CANARY_FAILING" >&2; exit 3'

@@ -137,6 +137,11 @@ PLACES = [
     "y=${{ x }}; printf '%s\\0' \"$y\"",
     "(printf '%s\\0' ${{ x }})",
     "if true; then printf '%s\\0' ${{ x }}; fi",
+    "cat <<EOF >/dev/null\n'\"\nEOF\nprintf '%s\\0' ${{ x }}",
+    "printf '%s\\0' ${y:-${{ x }}}",
+    "printf '%s\\0' \"${y:-${{ x }}}\"",
+    'sh -c \'printf "%s\\0" "$1"\' _ ${{ x }}',
+    "case a in a) printf '%s\\0' ${{ x }};; esac",
 ]
 HOSTILE = [
     "",
@@ -188,7 +193,7 @@ def shell(text: str, value: str) -> str:
     [
         ("echo '${{ x }}'", "single quotes"),
         ("echo `echo ${{ x }}`", "backticks"),
-        ("cat <<EOF\n${{ x }}\nEOF", "heredoc"),
+        ("cat <<'EOF'\n${{ x }}\nEOF", "heredoc"),
         ("echo \\${{ x }}", "backslash"),
         ("echo \"$(echo '${{ x }}')\"", "single quotes"),
         ('echo "`echo ${{ x }}`"', "backticks"),

@@ -1,0 +1,109 @@
+"""The words of a command, as far as they are known before it runs: literal text, and holes.
+
+Which programs read a word again as code is left to `programs.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orc.scheduler.core.errors import TemplateError
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A part of a word that is known only when the command runs.
+
+    `shown` is how the spec writes it. `is_value` is whether the value of a template may be in it,
+    and `splits` whether the shell splits it into several words.
+    """
+
+    shown: str
+    is_value: bool
+    splits: bool = False
+
+    @property
+    def is_template(self) -> bool:
+        """Whether it is the value of a template, as one word."""
+        return self.shown.startswith("${{")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a command: its parts in order, and its line in the text, from 1."""
+
+    parts: tuple[str | Hole, ...]
+    line: int = 1
+
+    @property
+    def literal(self) -> str | None:
+        """The word's text; None if it has a hole."""
+        return None if self.holes else "".join(map(str, self.parts))
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """The word's holes, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Hole))
+
+    @property
+    def value(self) -> Hole | None:
+        """The first hole in which the value of a template may be."""
+        return next((hole for hole in self.holes if hole.is_value), None)
+
+    @property
+    def splits(self) -> bool:
+        """Whether a value may become several words."""
+        return any(hole.is_value and hole.splits for hole in self.holes)
+
+    @property
+    def prefix(self) -> str:
+        """The literal text before the first hole."""
+        found = ""
+        for part in self.parts:
+            if isinstance(part, Hole):
+                break
+            found += part
+        return found
+
+    @property
+    def suffix(self) -> str:
+        """The literal text after the last hole."""
+        found = ""
+        for part in reversed(self.parts):
+            if isinstance(part, Hole):
+                break
+            found = part + found
+        return found
+
+    def without(self, chars: int) -> Word:
+        """The word less the first characters of its prefix."""
+        left = self.prefix[chars:]
+        rest = self.parts
+        while rest and isinstance(rest[0], str):
+            rest = rest[1:]
+        return Word((left, *rest) if left else rest, self.line)
+
+    def __str__(self) -> str:
+        return "".join(part if isinstance(part, str) else part.shown for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The standard input of a command: a value that may be in it, or its text if that is known."""
+
+    value: Hole | None = None
+    text: str = ""
+
+
+NO_INPUT = Input()
+
+
+def refuse(hole: Hole, why: str, instead: str) -> TemplateError:
+    """The error for a value that may be run as code: why, and what to write instead."""
+    return TemplateError(f"{hole.shown}: {why}; {instead}")
+
+
+BY_VARIABLE = (
+    'or give the value a name, `env: {NAME: "${{ ... }}"}`, and let the script that needs it read '
+    "$NAME"
+)
