@@ -16,7 +16,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from orc.cli.command_table import ALIASES, COMMANDS, load_function
+from orc.cli.errors import UsageProblem
 from orc.cli.exit_codes import code_for_error
+
+_MAY_BE_EMPTY = ("comment", "reason")
 
 
 class PlainCommand(TyperCommand):
@@ -112,6 +115,7 @@ class _LazyConverter:
     """Converts the value of one parameter: plain types here, all others through typer."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        _refuse_empty(value, param)
         if value is None or value is param.default:
             return value
         wanted = _plain_type(param.type_descriptor.annotation)
@@ -123,6 +127,17 @@ class _LazyConverter:
             return list(value)
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _refuse_empty(value: Any, param: Any) -> None:
+    """Raise UsageProblem for an empty text, which is mostly an unset variable of a script.
+
+    An option would be ignored, or mean the current folder. A comment or a reason may be empty.
+    """
+    given = value if isinstance(value, list | tuple) else (value,)
+    if "" in given and param.name not in _MAY_BE_EMPTY:
+        name = param.opts[0] if param.param_type_name == "option" else param.metavar
+        raise UsageProblem(f"{name}: an empty text was given; name a value, or leave it out")
 
 
 def _are_texts(values: Any) -> bool:

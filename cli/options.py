@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -197,9 +198,21 @@ Comment = Annotated[
 ]
 
 
-def split_names(text: str | None) -> tuple[str, ...]:
-    """The names in a comma-separated list."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def split_names(option: str, text: str | None) -> tuple[str, ...]:
+    """The names in a comma-separated list. Raises UsageProblem for a list without a name."""
+    if text is None:
+        return ()
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageProblem(f"{option} {text}: must be a step, or a list of steps such as a,b")
+    return names
+
+
+def refuse_ignored(options: Mapping[str, object], *, why: str) -> None:
+    """Raise UsageProblem for an option that was given but has no effect, because of `why`."""
+    for option, value in options.items():
+        if value not in (None, False) and value != [] and value != ():
+            raise UsageProblem(f"{option} has no effect: {why}; leave it out")
 
 
 def parse_executors(given: list[str] | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from orc.cli.chaos.trial import TRIAL_FOLDERS, Report, Trial, remove_folder, run
 from orc.cli.jobs.caller.inputs import check_names, parse_inputs
 from orc.cli.jobs.caller.prices import PRICES_VARIABLE, find_own_prices, read_prices
 from orc.cli.jobs.caller.sites import SITES_VARIABLE, find_site_file
+from orc.cli.jobs.caller.spec_files import read_yaml_bytes
 from orc.cli.jobs.prepare import Submission, prepare_run
 from orc.cli.jobs.sync import first_error
 from orc.cli.options import (
@@ -33,6 +34,7 @@ from orc.cli.terminal.text import put, put_json, say
 from orc.ledger.definition import REPLAY
 from orc.ledger.errors import StorageError
 from orc.ledger.exit_codes import FAILED, SIGNALS, SUCCEEDED, VERIFICATION
+from orc.ledger.files.descriptors import is_descriptor
 from orc.ledger.files.private_folder import TRIAL, temporary_place
 from orc.ledger.files.temporary import sweep, workplace
 from orc.ledger.files.unfinished import unfinished
@@ -96,8 +98,11 @@ def command(
     if site_file is not None:
         environment[SITES_VARIABLE] = str(site_file)
     with _folder(keep, spec) as folder:
+        # The runs of the trial have other descriptors than this process.
+        inputs_file = inputs_file and _as_file(inputs_file, folder / "inputs.yaml")
+        replies = replies and _as_file(replies, folder / "replies.yaml")
         trial = Trial(
-            spec=spec.absolute(),
+            spec=_as_file(spec, folder / "spec.yaml").absolute(),
             arguments=_pass_on(inputs, inputs_file, replies, executors),
             definition=definition,
             environment=environment,
@@ -109,6 +114,14 @@ def command(
             jobs=jobs,
         )
         return _run_trial(trial, quiet=quiet, as_json=as_json)
+
+
+def _as_file(path: Path, copy: Path) -> Path:
+    """The file, or a copy of what is in a pipe."""
+    if not is_descriptor(path):
+        return path
+    copy.write_bytes(read_yaml_bytes(path))
+    return copy
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from orc.cli.cluster.engine_commands import (
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.sites import find_site, insecure_note, read_sites
 from orc.cli.ledger_access import database_path
-from orc.cli.options import Database, Json
+from orc.cli.options import Database, Json, refuse_ignored
 from orc.cli.terminal.text import put, put_json, safe, say
 from orc.ledger.exit_codes import SUCCEEDED
 from orc.scheduler.core.errors import nearest
@@ -91,7 +91,17 @@ def command(
     """
     if action not in _ACTIONS:
         raise UsageProblem(f"there is no `orc cluster {action}`{nearest(action, _ACTIONS)}")
+    of_worker = {
+        "--cpu": cpu,
+        "--memory": memory,
+        "--gpu": gpu or None,
+        "--label": label,
+        "--slots": slots,
+    }
+    if action != "worker":
+        refuse_ignored(of_worker, why=f"it is for `orc cluster worker`, not {action}")
     if action == "certs":
+        refuse_ignored({"--print": print_only, "--host": host}, why="certs starts nothing")
         return _make_certificates(Path(target), as_json=as_json)
     site = find_site(read_sites(database_path(database), os.environ), target)
     note = insecure_note(site)

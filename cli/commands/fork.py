@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orc.about import version
+from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.fork import Fork
 from orc.cli.jobs.fork import fork as fork_job
 from orc.cli.jobs.sync import run_sync
@@ -30,6 +31,7 @@ from orc.cli.options import (
     parse_other_executors,
 )
 from orc.cli.terminal.amendments import say_runs
+from orc.cli.terminal.ask_inputs import ask_for
 from orc.cli.terminal.foreground import report
 from orc.cli.terminal.make_display import make_display
 from orc.cli.terminal.text import put, put_json, say
@@ -93,7 +95,7 @@ def command(
         forked = run_sync(
             fork_job,
             job,
-            Fork(start, tuple(sets or ()), spec, replies),
+            Fork(start, tuple(sets or ()), spec, replies, ask=ask_nothing if no_input else ask_for),
             places=places,
             environment=os.environ,
             version=version(),

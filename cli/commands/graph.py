@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import read_job_at
-from orc.cli.options import At, Database, Json, ReplaceFile
+from orc.cli.options import At, Database, Json, ReplaceFile, refuse_ignored
 from orc.cli.output_mask import mask_output
 from orc.cli.terminal.text import (
     is_plain_terminal,
@@ -64,6 +64,8 @@ def command(
 ) -> int:
     """Draw the graph of a spec, or of a job with its progress."""
     chosen = _format(as_format, is_mermaid=mermaid, output=output)
+    if output is None:
+        refuse_ignored({"--force": force}, why="without --output, no file is written")
     path = Path(target)
     is_spec = path.suffix in (".yaml", ".yml") or is_descriptor(path) or path.is_file()
     if is_spec and at is not None:
@@ -99,8 +101,14 @@ def _format(as_format: str | None, *, is_mermaid: bool, output: Path | None) -> 
         raise UsageProblem(f"--format: there is no format {as_format!r}{hint}")
     if is_mermaid:
         return "mermaid"
-    if as_format is None and output is not None:
-        return _SUFFIXES.get(output.suffix.lower(), "text")
+    if as_format is None and output is not None and output.suffix:
+        ending = output.suffix.lower()
+        if ending not in _SUFFIXES:
+            raise UsageProblem(
+                f"--output {output}: no format has the ending {output.suffix}; use "
+                f"{', '.join(_SUFFIXES)}, or name the format with --format"
+            )
+        return _SUFFIXES[ending]
     return as_format or "text"
 
 

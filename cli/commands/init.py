@@ -10,7 +10,7 @@ import typer
 
 from orc.cli.errors import EnvironmentProblem, UsageProblem
 from orc.cli.jobs.caller.templates import ABOUT, read_template
-from orc.cli.options import Json
+from orc.cli.options import Json, refuse_ignored
 from orc.cli.terminal.text import put, put_json, safe, say, table
 from orc.ledger.files.folder import Folder
 from orc.ledger.files.new_file import what_is_no_file
@@ -33,6 +33,8 @@ def command(
 ) -> int:
     """Write a starter spec, with recorded replies to try it offline."""
     if show:
+        to_path = None if to == Path() else to
+        refuse_ignored({"--to": to_path, "--force": force}, why="--list writes nothing")
         if as_json:
             put_json(ABOUT)
         else:

@@ -87,7 +87,7 @@ def command(
         replies=replies,
         strict=strict,
         stream=stream,
-        until=split_names(until),
+        until=split_names("--until", until),
         output_dir=output_dir,
         executors=parse_executors(executors),
     )

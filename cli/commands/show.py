@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from orc.cli.errors import UsageProblem
 from orc.cli.ledger_access import JobTables, read_job_at, read_ledger, say_as_of
-from orc.cli.options import At, Database, Job, Json
+from orc.cli.options import At, Database, Job, Json, refuse_ignored
 from orc.cli.terminal.job_cost import brief_cost, with_whole_cost
 from orc.cli.terminal.job_folder import displayed_folder, kept_work, put_kept
 from orc.cli.terminal.job_notes import note_lines, removals_of
@@ -64,6 +65,12 @@ def command(
 
     Without further options it shows the job's state and its steps.
     """
+    views = {"--events": events, "--files": files, "--graph": graph, "--timeline": timeline}
+    chosen = [option for option, is_given in views.items() if is_given]
+    if len(chosen) > 1 and chosen != ["--graph", "--timeline"]:
+        raise UsageProblem(f"{' and '.join(chosen)} cannot be combined; choose one")
+    if chosen:
+        refuse_ignored({"--all": is_all}, why=f"{chosen[0]} shows everything")
     if events:
         return _show_events(job, database, up_to=at, as_json=as_json)
     with read_job_at(database, job, at) as tables:

@@ -75,7 +75,7 @@ def command(
         inputs=given,
         replies=replies,
         strict=strict,
-        until=split_names(until),
+        until=split_names("--until", until),
         output_dir=output_dir,
         executors=parse_executors(executors),
     )

@@ -17,8 +17,9 @@ from orc.cli.terminal.event_lines import EventLines
 from orc.cli.terminal.ledger_changes import LedgerChanges, check_step
 from orc.cli.terminal.text import say
 from orc.ledger import LedgerReader, Recorded, has_owner
-from orc.ledger.events import JobInterrupted
+from orc.ledger.events import EVENT_TYPES, JobInterrupted
 from orc.projections.tables.status import is_in_queue
+from orc.scheduler.core.errors import nearest
 
 _PAGE = 1_000
 ENDINGS = ("job.succeeded", "job.failed", "job.cancelled", "job.interrupted")
@@ -59,7 +60,7 @@ def command(
 ) -> int:
     """Print a job's events; with -f, follow it until it stops."""
     with (read_ledger_and_tables if follow else read_ledger)(database) as ledger:
-        wanted = EventFilter(type_, step)
+        wanted = EventFilter(_known_type(type_), step)
         if job is None and follow:
             if step is not None:
                 raise UsageProblem("--step needs a job: `orc tail JOB -f --step STEP`")
@@ -72,6 +73,17 @@ def command(
             check_step(ledger, job_id, step)
         print_job(ledger, job_id, wanted, last=last, follow=follow, as_json=as_json)
     return 0
+
+
+def _known_type(name: str | None) -> str | None:
+    """The type or group of events. Raises UsageProblem if no event has it."""
+    if name is None:
+        return None
+    groups = {found.partition(".")[0] for found in EVENT_TYPES}
+    if name not in groups and name not in EVENT_TYPES:
+        known = EVENT_TYPES if "." in name else groups
+        raise UsageProblem(f"--type: there is no type of events {name!r}{nearest(name, known)}")
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,14 @@ from typing import Any
 
 from orc.cli.errors import UsageProblem
 from orc.cli.jobs.caller.secrets import hide_secrets, refuse_secrets_in_paths
-from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
+from orc.cli.jobs.edits import (
+    Ask,
+    Edited,
+    as_recorded,
+    ask_nothing,
+    edit_job,
+    without_secrets,
+)
 from orc.cli.jobs.prepare import check_step_names
 from orc.cli.jobs.removed_blobs import refuse_removed
 from orc.cli.jobs.state import load_state
@@ -32,7 +39,7 @@ class Amendment:
     """A request to amend a job: by an edited spec, by steps to run again, or by both.
 
     The spec is the file `spec`, or `text`. `again` are the steps to run again. `announce` is called
-    with the plan before the job is amended.
+    with the plan before the job is amended. `ask` completes the inputs of an edited spec.
     """
 
     environment: Mapping[str, str]
@@ -42,6 +49,7 @@ class Amendment:
     only: tuple[str, ...] = ()
     announce: Callable[[JobId, Plan], None] = lambda job_id, plan: None
     text: str | None = None
+    ask: Ask = ask_nothing
 
     def apply(self, ledger: Ledger, job_id: JobId, state: JobState) -> JobState:
         """Amend the job, which this process must own; its new state.
@@ -67,6 +75,7 @@ class Amendment:
                 change=lambda text: self.text or text,
                 inputs=self.inputs,
                 environment=self.environment,
+                ask=self.ask,
             )
         changes = find_changes(state.definition, edited.definition)
         intolerant = {step.id for step in edited.definition.steps if not step.continue_on_error}

@@ -24,7 +24,16 @@ from orc.ledger.secrets.masking import Mask
 from orc.scheduler.core.errors import SpecError
 from orc.scheduler.core.fold.compare import rebase
 from orc.scheduler.core.fold.evolve import JobState
+from orc.scheduler.core.spec.model import InputSpec
 from orc.scheduler.core.spec.parse import examine
+
+Ask = Callable[[Mapping[str, InputSpec], dict[str, Any]], dict[str, Any]]
+"""Completes the given inputs by those that the spec declares, requires and does not get."""
+
+
+def ask_nothing(declared: Mapping[str, InputSpec], given: dict[str, Any]) -> dict[str, Any]:
+    """The given inputs: what is missing is an error."""
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +100,12 @@ def edit_job(
     change: Callable[[str], str] = str,
     inputs: Mapping[str, Any],
     environment: Mapping[str, str],
+    ask: Ask = ask_nothing,
 ) -> Edited:
     """The job with the spec in the file `path`, or with its own spec, edited.
 
-    `change` edits the text of the spec; `inputs` override the job's inputs. Raises SpecError,
-    UsageProblem.
+    `change` edits the text of the spec; `inputs` override the job's inputs, and `ask` completes them.
+    Raises SpecError, UsageProblem.
     """
     recorded = state.definition
     before = as_recorded(ledger, state)
@@ -132,7 +142,8 @@ def edit_job(
         if base is not None and (base.provider, base.model) == (by_name, recorded.model):
             break
     kept = {key: value for key, value in given.items() if key in spec.job.inputs}
-    submission = Submission(text=text, name=name, provider=switched, inputs={**kept, **inputs})
+    completed = ask(spec.job.inputs, {**kept, **inputs})
+    submission = Submission(text=text, name=name, provider=switched, inputs=completed)
     _, definition = prepare(submission, environment, files=files)
     if base is not None:
         definition = rebase(recorded, base, definition)

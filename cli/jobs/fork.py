@@ -13,7 +13,14 @@ from orc.cli.jobs.caller.replies import read_replies_for_resume
 from orc.cli.jobs.caller.secrets import hide_secrets
 from orc.cli.jobs.caller.settings import parse_sets, set_values, split_changes
 from orc.cli.jobs.caller.trust import refuse_untrusted
-from orc.cli.jobs.edits import Edited, as_recorded, edit_job, without_secrets
+from orc.cli.jobs.edits import (
+    Ask,
+    Edited,
+    as_recorded,
+    ask_nothing,
+    edit_job,
+    without_secrets,
+)
 from orc.cli.jobs.folders import check_runs_dir
 from orc.cli.jobs.owned_job import NO_NAMES, Caller, Ended, Listener, OwnedJob, own, owner_here
 from orc.cli.jobs.places import Places, open_to_continue
@@ -39,7 +46,7 @@ class Fork:
     """The differences of a fork: a step to run again, changed values, or another spec.
 
     `start` is the step to run again with its dependents. `sets` are texts `PATH=VALUE`; `changes`
-    are values by path. Another spec is the file `spec`, or `text`.
+    are values by path. Another spec is the file `spec`, or `text`; `ask` completes its inputs.
     """
 
     start: str | None = None
@@ -48,6 +55,7 @@ class Fork:
     replies: Path | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     text: str | None = None
+    ask: Ask = ask_nothing
 
     @property
     def edits_spec(self) -> bool:
@@ -136,6 +144,7 @@ def _edit(
             change=lambda text: set_values(request.text or text, {**values, **changed}),
             inputs={**inputs, **given},
             environment=environment,
+            ask=request.ask,
         )
     except SpecError as error:
         if request.spec is not None or request.text is not None:

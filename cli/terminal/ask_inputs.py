@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,28 @@ _TRIES_MAX = 20
 def ask_missing(spec: Path, given: dict[str, Any]) -> dict[str, Any]:
     """The given values, with those of missing required inputs, which are asked for on the terminal.
 
-    Without a terminal, nothing is asked. A spec that cannot be read is reported later, by
-    `prepare`.
+    A spec that cannot be read is reported later, by `prepare`.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return given
     try:
         text, name = read_spec_file(spec)
         declared = examine(text, source_name=name)[0].job.inputs
     except (SpecError, UsageProblem):
         return given
+    return ask_for(declared, given)
+
+
+def ask_for(declared: Mapping[str, InputSpec], given: dict[str, Any]) -> dict[str, Any]:
+    """The same with the inputs that the spec declares. Without a terminal, nothing is asked."""
+    if not _is_on_terminal():
+        return given
     missing = {
         name: spec for name, spec in declared.items() if name not in given and is_required(spec)
     }
     return {**given, **{name: _ask(name, spec) for name, spec in missing.items()}}
+
+
+def _is_on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask(name: str, spec: InputSpec) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from orc.about import version
 from orc.cli.exit_codes import code_for_job
 from orc.cli.jobs.amend import Amendment
+from orc.cli.jobs.edits import ask_nothing
 from orc.cli.jobs.owned_job import Ended
 from orc.cli.jobs.places import Places
 from orc.cli.jobs.prepare import Submission
@@ -18,6 +19,7 @@ from orc.cli.jobs.run import run
 from orc.cli.jobs.sync import run_sync
 from orc.cli.ledger_access import find_places
 from orc.cli.terminal.amendments import put_plan, say_plan
+from orc.cli.terminal.ask_inputs import ask_for
 from orc.cli.terminal.display import Display
 from orc.cli.terminal.make_display import make_display
 from orc.ledger.exit_codes import ENVIRONMENT
@@ -61,15 +63,20 @@ def resume_in_foreground(
     inputs: dict[str, str] | None = None,
     again: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
+    no_input: bool = False,
     quiet: bool,
     strict: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Resume a job with a display, and amend it first if `amend` is set; the exit code."""
+    """Resume a job with a display, and amend it first if `amend` is set; the exit code.
+
+    Unless `no_input` is set, inputs that an edited spec requires are asked for on a terminal.
+    """
     places = find_places(database)
     display = make_display(as_json=as_json, quiet=quiet, prices=places.prices)
-    amendment = Amendment(os.environ, spec, inputs or {}, again, only)
+    ask = ask_nothing if no_input else ask_for
+    amendment = Amendment(os.environ, spec, inputs or {}, again, only, ask=ask)
     if as_json or not quiet:
         amendment = replace(amendment, announce=put_plan if as_json else say_plan)
     with display:

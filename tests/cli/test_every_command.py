@@ -233,7 +233,8 @@ def test_a_traceback_has_no_control_characters(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["orc", "--version"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    main()
+    with pytest.raises(SystemExit):
+        main()
     try:
         raise AssertionError(HOSTILE_TEXT)
     except AssertionError as error:

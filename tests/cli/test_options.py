@@ -58,3 +58,61 @@ def test_the_reason_of_a_cancel_is_cleaned_and_cut() -> None:
     assert orc("cancel", "latest", "--reason", "\udcff" + "y" * 20_000).code == 0
     lines = orc("tail", "latest", "--type", "job.cancelled", "--json").lines()
     assert [(line["reason"][:2], len(line["reason"])) for line in lines] == [("\ufffdy", 10_000)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            "run spec.yaml -m",
+            "run spec.yaml -p",
+            "run spec.yaml --output-dir",
+            "plan spec.yaml -m",
+        ),
+        *("run spec.yaml --runs-dir", "run spec.yaml --until", "run spec.yaml --replies"),
+        *(
+            "fork latest --from",
+            "resume latest --budget",
+            "init --to",
+            "list --project",
+            "cost --by",
+        ),
+        *("tail latest --type", "verify", "show", "approve latest", "validate", "redact"),
+    ],
+)
+def test_an_empty_text_is_refused(command: str) -> None:
+    submit("project: x\nsteps: {a: {value: 1}}\n")
+    said = orc(*command.split(), "")
+    assert said.code == 2
+    assert "an empty text was given; name a value, or leave it out" in said.err
+
+
+def test_a_comment_and_a_reason_may_be_empty() -> None:
+    submit("project: x\nsteps: {a: {approval: May I?}}\n")
+    assert orc("approve", "latest", "a", "--comment", "").code == 0
+    assert orc("cancel", "latest", "--reason", "").code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run spec.yaml --until ,", "--until ,: must be a step, or a list of steps such as a,b"),
+        ("resume latest --only ,", "--only ,: must be a step, or a list of steps such as a,b"),
+        ("tail latest --type step.faild", "did you mean 'step.failed'?"),
+        ("tail -f --type foo", "--type: there is no type of events 'foo'"),
+        ("graph latest -o x.png", "no format has the ending .png; use .svg, .dot, .gv, .mmd, .txt"),
+        ("graph latest --force", "--force has no effect: without --output, no file is written"),
+        ("show latest --events --files", "--events and --files cannot be combined; choose one"),
+        ("show latest --files --all", "--all has no effect: --files shows everything"),
+        ("init --list --force", "--force has no effect: --list writes nothing"),
+        ("init --list --to x", "--to has no effect: --list writes nothing"),
+        ("cluster scheduler x --slots 2", "--slots has no effect: it is for `orc cluster worker`"),
+        ("cluster certs x --print", "--print has no effect: certs starts nothing"),
+        ("rerun latest --step a --no-input", "No such option: --no-input"),
+    ],
+)
+def test_an_option_that_could_have_no_effect_is_refused(command: str, words: str) -> None:
+    submit("project: x\nsteps: {a: {value: 1}}\n")
+    said = orc(*command.split())
+    assert said.code == 2
+    assert words in said.err

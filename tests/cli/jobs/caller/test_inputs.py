@@ -148,3 +148,25 @@ def test_a_prompt_in_a_file_that_cannot_be_used_is_refused_by_its_place(
     assert said.code == 2
     assert "spec.yaml:3:" in said.err
     assert words in said.err
+
+
+@pytest.mark.parametrize("command", ["resume", "fork"])
+def test_an_edited_spec_asks_on_a_terminal_for_the_inputs_that_it_adds(
+    command: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("edited.yaml", SPEC)
+    before = "project: given\nsteps:\n  card: {value: 1}\n"
+    asked: list[str] = []
+
+    def ask(name: str, spec: object) -> object:
+        asked.append(name)
+        return {"topic": "seas", "pages": 7}[name]
+
+    monkeypatch.setattr("orc.cli.terminal.ask_inputs._ask", ask)
+    monkeypatch.setattr("orc.cli.terminal.ask_inputs._is_on_terminal", lambda: True)
+    submit(before)
+    assert orc(command, "latest", "--spec", "edited.yaml", "--no-input").code == 2
+    assert asked == []
+    said = orc(command, "latest", "--spec", "edited.yaml", "--quiet")
+    assert said.code == 0, said.err
+    assert asked == ["topic", "pages"]
