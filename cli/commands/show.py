@@ -174,7 +174,7 @@ def _put_steps(tables: JobTables, view: JobView, status: str, *, is_all: bool) -
     ]
     put(table(("STEP", "STATUS", "KIND", "ATTEMPTS", "TIME", "TOKENS", "COST", "NOTE"), cells))
     if any(is_cut(row[-1]) for row in cells):
-        put(f"a note that ends in ... is cut: orc why {tables.job_id} STEP says it in full")
+        put(f"notes that end in ... are cut: orc why {tables.job_id} STEP says all")
     if hidden:
         more = count_text(hidden, "more step")
         put(f"and {more} inside these: orc show {tables.job_id} --all")

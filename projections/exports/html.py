@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup, escape
 
 from orc.ledger.events import Recorded
+from orc.ledger.kinds import NOT_LIVE
 from orc.ledger.visible import visible
 from orc.projections.exports.source import ExportSource
 from orc.projections.pages.file import read_content
@@ -127,16 +128,20 @@ def _steps(
     events: dict[str, list[Recorded]] = {}
     for recorded in reader.read_stream(source.job_id) if content else ():
         events.setdefault(getattr(recorded.event, "step", None) or "", []).append(recorded)
+    is_live = source.status not in NOT_LIVE
     for step, _ in view.in_order():
         # Called without events and calls, so that the attempts have no texts.
-        bare = tuple(read_attempts(reader, view, step, [], [])) if step.attempts else ()
+        bare: tuple[AttemptTurn, ...] = ()
+        if step.attempts:
+            bare = tuple(read_attempts(reader, view, step, [], [], is_live=is_live))
         part = StepPart(step, links.step(source.job_id, step.name)[1:], bare)
         mine = events.get(step.name, [])
         if not content or (not mine and not step.attempts):
             yield part
             continue
         calls = read_calls(reader.connection, step.step_id)
-        attempts = tuple(read_attempts(reader, view, step, mine, calls[:CALLS_MAX]))
+        shown = calls[:CALLS_MAX]
+        attempts = tuple(read_attempts(reader, view, step, mine, shown, is_live=is_live))
         output = read_output(reader, mine)
         if limit.take((*_texts(attempts), *_shown_texts(output))):
             left = max(0, len(calls) - CALLS_MAX)

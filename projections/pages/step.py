@@ -72,9 +72,14 @@ class CallTurn:
 
 @dataclass(frozen=True, slots=True)
 class AttemptTurn:
-    """An attempt: its row, its log and its calls."""
+    """An attempt: its row, its log and its calls.
+
+    `state` is its status, but `interrupted` if its process ended and no event says so yet, and
+    `waiting` if the step waits for a person in it.
+    """
 
     row: AttemptRow
+    state: str
     log: ShownText | None
     calls: tuple[CallTurn, ...]
 
@@ -102,7 +107,9 @@ def read_step(
         "used": view.usage[name],
         "tolerated": view.tolerated.get(name),
         "why": read_why(reader, job_id, name, is_live=status == "running"),
-        "attempts": read_attempts(reader, view, step, events, calls[:CALLS_MAX]),
+        "attempts": read_attempts(
+            reader, view, step, events, calls[:CALLS_MAX], is_live=status not in NOT_LIVE
+        ),
         "calls_left": max(0, len(calls) - CALLS_MAX),
         "output": read_output(reader, events),
         "definition": _pretty({} if definition is None else dump_step(definition)),
@@ -120,12 +127,20 @@ def cut_text(text: str, digest: str | None = None) -> ShownText:
 
 
 def read_attempts(
-    reader: LedgerReader, view: JobView, step: StepRow, events: list[Recorded], calls: list[CallRow]
+    reader: LedgerReader,
+    view: JobView,
+    step: StepRow,
+    events: list[Recorded],
+    calls: list[CallRow],
+    *,
+    is_live: bool,
 ) -> list[AttemptTurn]:
     """The attempts of a step, the last one first, with the texts of `calls`.
 
-    `events` are the events of the step. Raises LedgerError.
+    `events` are the events of the step; `is_live` says whether a process runs the job. Raises
+    LedgerError.
     """
+    state = step_state(step, is_live=is_live)
     logs: dict[int, ShownText] = {}
     tools: dict[str, tuple[Payload, Payload | None]] = {}
     for recorded in events:
@@ -156,6 +171,7 @@ def read_attempts(
     return [
         AttemptTurn(
             attempt,
+            state if attempt.status == "running" else attempt.status,
             logs.get(attempt.attempt),
             tuple(turn for turn in turns if turn.row.attempt_id == attempt.attempt_id),
         )

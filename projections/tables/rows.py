@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orc.ledger.kinds import QUEUED
 from orc.projections.tables.columns import Row, TableInfo, column
 from orc.projections.tables.tolerated import ToleratedRow
 
@@ -160,11 +159,6 @@ class StepRow:
     def is_queued(self) -> bool:
         """Whether its attempt has started, and waits for a worker of its executor."""
         return self.status == "running" and self.executor is not None and self.host is None
-
-    @property
-    def shown_status(self) -> str:
-        """Its status, which is `queued` for a step that waits for a worker."""
-        return QUEUED if self.is_queued else self.status
 
     @property
     def needed(self) -> tuple[str, ...]:

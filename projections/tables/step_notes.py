@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from orc.ledger.kinds import INTERRUPTED, facts_of
+from orc.ledger.kinds import CUT_SHORT, INTERRUPTED, facts_of
 from orc.ledger.step_names import lineage
 from orc.ledger.wording import duration_text
 from orc.projections.tables.job_view import JobView
@@ -25,10 +25,10 @@ def step_note(view: JobView, step: StepRow, *, is_live: bool = True) -> str:
 
     `is_live` says whether a process runs the job.
     """
-    return "; ".join(filter(None, (_first(step, is_live), *_more(view, step))))
+    return "; ".join(filter(None, (_first(view, step, is_live), *_more(view, step))))
 
 
-def _first(step: StepRow, is_live: bool) -> str:
+def _first(view: JobView, step: StepRow, is_live: bool) -> str:
     """Why the step is in its state."""
     if step.status == "failed":
         how = "tolerated: " if step.tolerated else ""
@@ -39,6 +39,10 @@ def _first(step: StepRow, is_live: bool) -> str:
         return waiting_text(step)
     if step_state(step, is_live=is_live) == INTERRUPTED and not facts_of(step.kind).is_container:
         return "was running when its process ended"
+    if step.status == "pending":
+        attempts = view.attempts_of.get(step.name)
+        is_cut = attempts is not None and attempts[-1].status in CUT_SHORT
+        return f"attempt {step.attempts} was interrupted" if is_cut else ""
     if step.reused_from is not None:
         return f"from {step.reused_from.partition('/')[0]} ({step.reused})"
     if step.decision is not None:
@@ -52,11 +56,11 @@ def _more(view: JobView, step: StepRow) -> tuple[str, str]:
 
 
 def _tolerated(view: JobView, step: StepRow) -> str:
-    """How many failures were tolerated in the step: those that no other note of it says."""
-    found = view.tolerated.get(step.name)
+    """The failures that were tolerated in the step, as far as no other note of it says them."""
+    found, own = view.tolerated.get(step.name), view.own_tolerated.get(step.name)
     if found is None or (found.total == 1 and (step.tolerated or step.warning)):
         return ""
-    return found.summary()
+    return found.text() if found == own else found.summary()
 
 
 def failures_of(view: JobView) -> tuple[list[StepRow], list[StepRow]]:

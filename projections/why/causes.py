@@ -9,7 +9,7 @@ from orc.ledger.reader import LedgerReader
 from orc.ledger.wording import count_text
 from orc.projections.history.trace import Trace, TracedEvent
 from orc.projections.tables.job_view import JobView
-from orc.projections.why.texts import JOB_TIMED_OUT
+from orc.projections.why.texts import JOB_TIMED_OUT, quoted
 
 CAUSES_MAX = 100_000
 _SHOWN = 3
@@ -83,7 +83,7 @@ def _cause(
     assert isinstance(event, StepFailed), event.type
     inside = _failed_inside(view, trace, mark)
     # A container's message repeats the failure inside it, which is the next cause.
-    text = "" if inside is not None else f"{event.kind}: {event.message}"
+    text = "" if inside is not None else quoted(event.kind, event.message)
     return Cause(event.step, "failed", text, mark.version), inside
 
 

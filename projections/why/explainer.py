@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from orc.ledger.events import (
@@ -193,7 +194,11 @@ class StepExplainer:
         if is_first:
             self._add_start(recorded, event)
         else:
-            self.add(recorded, "started", f"attempt {event.attempt} started")
+            # It may have waited for a person, too.
+            since = takewhile(lambda said: said.kind != "started", reversed(self.statements))
+            is_retry = any(said.kind == "retried" for said in since)
+            after = f" after attempt {event.attempt - 1} had failed" if is_retry else ""
+            self.add(recorded, "started", f"attempt {event.attempt} started{after}")
         ready = self.ready
         if ready is not None:
             wait = find_wait(

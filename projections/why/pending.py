@@ -9,7 +9,7 @@ from orc.ledger.kinds import OPEN
 from orc.ledger.wording import number_text
 from orc.projections.tables.job_view import JobView
 from orc.projections.tables.rows import StepRow
-from orc.projections.tables.status import QUEUED_TEXT
+from orc.projections.tables.status import QUEUED_TEXT, step_status
 from orc.projections.why.texts import Statement, quoted
 
 _LISTED = 10
@@ -37,7 +37,8 @@ def pending_statements(
     if row.status == "running":
         inside = [child for child in view.children_of.get(row.name, ()) if child.status in OPEN]
         if inside:
-            yield Statement("waits", f"it waits for the steps inside it: {_names(inside)}", ())
+            names = _names(inside, is_live=is_live)
+            yield Statement("waits", f"it waits for the steps inside it: {names}", ())
         if row.is_queued:
             yield Statement("waits", "no worker has taken it yet", ())
         return
@@ -54,12 +55,13 @@ def _not_started(
         if name in view.by_name and view.by_name[name].status in OPEN
     ]
     if open_needs:
-        yield Statement("waits", f"it needs {_names(open_needs)}", ())
+        yield Statement("waits", f"it needs {_names(open_needs, is_live=is_live)}", ())
         return
     if row.parent is not None and row.parent in view.by_name:
         running = [child for child in view.children_of[row.parent] if child.status == "running"]
         if running:
-            text = f"other steps of {row.parent} run first: {_names(running)}"
+            names = _names(running, is_live=is_live)
+            text = f"other steps of {row.parent} run first: {names}"
             yield Statement("waits", text, ())
             return
     if is_live:
@@ -79,7 +81,7 @@ def _waits_for(row: StepRow) -> str:
     return quoted(f"it will be retried after a failure: {row.failure_kind}", row.failure or "")
 
 
-def _names(rows: list[StepRow]) -> str:
-    shown = ", ".join(f"{row.name} ({row.shown_status})" for row in rows[:_LISTED])
+def _names(rows: list[StepRow], *, is_live: bool) -> str:
+    shown = ", ".join(f"{row.name} ({step_status(row, is_live=is_live)})" for row in rows[:_LISTED])
     more = len(rows) - _LISTED
     return f"{shown} and {number_text(more)} more" if more > 0 else shown

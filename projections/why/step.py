@@ -52,9 +52,17 @@ def read_why(reader: LedgerReader, job_id: str, step_id: str, *, is_live: bool) 
     statements = tuple(explainer.statements)
     verdict = _verdict(row, causes, statements, is_live=is_live)
     tolerated = view.tolerated.get(step_id)
-    if tolerated is not None and "\n" not in verdict:
-        verdict += f"; tolerated: {tolerated.text()}"
+    if tolerated is not None:
+        verdict = _with(verdict, f"; tolerated: {tolerated.text()}")
+    elif row.warning:
+        verdict = _with(verdict, f"; {row.warning}")
     return Why(row, verdict, statements, causes)
+
+
+def _with(verdict: str, more: str) -> str:
+    """The verdict with more about the step: before the lines of a text that is below it."""
+    first, below, rest = verdict.partition(":\n")
+    return f"{first}{more}{below}{rest}"
 
 
 def _verdict(
@@ -84,7 +92,8 @@ def _phrase(row: StepRow, *, is_live: bool) -> str:
         return f"is queued on {row.executor}"
     if row.status == "running" and row.host is not None:
         return f"is running on host {row.host} ({row.executor})"
-    return _STATUS_PHRASES.get(row.status, f"is {row.status}")
+    status = "again" if row.status == "pending" and row.attempts else row.status
+    return _STATUS_PHRASES.get(status, f"is {status}")
 
 
 _STATUS_PHRASES: dict[str, str] = {
@@ -92,6 +101,7 @@ _STATUS_PHRASES: dict[str, str] = {
     "cancelled": "was cancelled",
     "removed": "is no longer a step of the job",
     "pending": "has not started",
+    "again": "has not started again",
     "running": "is running",
     "waiting": "is waiting",
 }
